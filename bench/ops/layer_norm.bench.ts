@@ -1,0 +1,31 @@
+import { layerNorm } from '../../engine/index.ts';
+import { layerNorm as twin } from '../../tests/reference/layer_norm.ts';
+import type { BenchCase } from '../harness.ts';
+
+function layerNormCase(R: number, C: number, quick = false): BenchCase {
+  return {
+    op: 'layer_norm',
+    shape: `${R}x${C}`,
+    flops: 8 * R * C,
+    bytes: 8 * R * C,
+    quick,
+    prepare: (engine) => {
+      const numbers = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
+      const x = engine.tensor(numbers, [R, C]);
+      const gamma = engine.full([C], 1.5);
+      const beta = engine.full([C], -0.5);
+      return {
+        run: () => layerNorm(x, gamma, beta),
+        maxError: async (out) => {
+          const rows = 3;
+          const head = Float64Array.from(numbers.subarray(0, rows * C));
+          const want = twin(head, new Float64Array(C).fill(1.5), new Float64Array(C).fill(-0.5));
+          const got = await out.data();
+          return Math.max(...want.map((value, i) => Math.abs(value - got[i])));
+        },
+      };
+    },
+  };
+}
+
+export const cases: BenchCase[] = [layerNormCase(64, 96, true), layerNormCase(729, 1152), layerNormCase(2560, 1152)];

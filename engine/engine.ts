@@ -1,0 +1,177 @@
+import type { AdapterOptions, Tier } from './gpu/adapter.ts';
+import { UseError } from './gpu/errors.ts';
+import { BufferPool } from './gpu/buffer.ts';
+import { Gpu } from './gpu/gpu.ts';
+import type { DeviceLostError } from './gpu/errors.ts';
+import type { KernelTime } from './gpu/profiler.ts';
+import { fill } from './ops/fill.ts';
+import { type Shape, show, size } from './tensor/shape.ts';
+import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
+
+export interface TensorOptions {
+  /** Default: told by the array (Float32Array f32, Int32Array i32, Uint32Array u32, Uint8Array u8, plain numbers f32). */
+  dtype?: DType;
+  /** Where the tensor lives; without one, the caller disposes it. */
+  scope?: Scope;
+  requiresGrad?: boolean;
+}
+
+export interface EngineStats {
+  /** Tensor handles not yet disposed. */
+  liveTensors: number;
+  liveBytes: number;
+  /** Highest `liveBytes` since the start or `resetPeak()`. */
+  peakBytes: number;
+  /** Bytes kept for reuse. */
+  pooledBytes: number;
+  /** Totals since the start; a steady loop adds to `dispatches` and `submits` only. */
+  buffersCreated: number;
+  bindGroupsCreated: number;
+  pipelinesCreated: number;
+  dispatches: number;
+  submits: number;
+}
+
+/**
+ * A WebGPU device with what tensors need. Make one per device and keep it.
+ *
+ * ```ts
+ * const engine = await Engine.create();
+ * using scope = engine.scope();
+ * const x = engine.tensor([1, 2, 3, 4], [2, 2], { scope });
+ * console.log(await matmul(x, x).data());
+ * ```
+ */
+export class Engine {
+  readonly gpu: Gpu;
+  readonly #owned: boolean;
+
+  private constructor(gpu: Gpu, owned: boolean) {
+    this.gpu = gpu;
+    this.#owned = owned;
+  }
+
+  /**
+   * Opens the best adapter: `navigator.gpu` in browsers and Deno, the `webgpu` package in Node.
+   *
+   * @throws AdapterError
+   */
+  static async create(options: AdapterOptions = {}): Promise<Engine> {
+    return new Engine(await Gpu.open(options), true);
+  }
+
+  /** Works on a device that somebody else opened, and never destroys it. */
+  static fromDevice(device: GPUDevice): Engine {
+    return new Engine(Gpu.adopt(device), false);
+  }
+
+  /** The adapter in words. */
+  get adapterName(): string {
+    return this.gpu.adapterName;
+  }
+
+  get tier(): Tier {
+    return this.gpu.tier;
+  }
+
+  /** Resolves, with the reason, when the device is lost. */
+  get lost(): Promise<DeviceLostError> {
+    return this.gpu.lost;
+  }
+
+  /** A group of tensors that are freed together: `using scope = engine.scope()`. */
+  scope(): Scope {
+    return new Scope();
+  }
+
+  /**
+   * Uploads numbers.
+   *
+   * @param data   row-major; f16 and bf16 as 16-bit patterns in a Uint16Array
+   * @param shape  default: [data.length]
+   * @throws UseError when the element counts differ
+   */
+  tensor(data: ArrayLike<number> & (ArrayBufferView | readonly number[]), shape?: Shape, options: TensorOptions = {}): Tensor {
+    const dtype = options.dtype ?? dtypeOf(data);
+    const tensor = this.empty(shape ?? [data.length], { ...options, dtype });
+    if (data.length !== tensor.size) {
+      tensor.dispose();
+      throw new UseError(`tensor: ${show(tensor.shape)} takes ${tensor.size} numbers, got ${data.length}.`);
+    }
+    tensor.write(typedArray(data, dtype));
+    return tensor;
+  }
+
+  /** A tensor with undefined contents. */
+  empty(shape: Shape, options: TensorOptions = {}): Tensor {
+    const tensor = Tensor.empty(this.gpu, shape, options.dtype ?? 'f32', options.scope);
+    return tensor.setRequiresGrad(options.requiresGrad ?? false);
+  }
+
+  zeros(shape: Shape, options: TensorOptions = {}): Tensor {
+    return fill(this.empty(shape, options), 0);
+  }
+
+  full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+    return fill(this.empty(shape, options), value);
+  }
+
+  /**
+   * A tensor on a buffer that the caller made (usage STORAGE | COPY_SRC | COPY_DST) and keeps owning.
+   *
+   * @throws UseError when the buffer is too small
+   */
+  wrapBuffer(buffer: GPUBuffer, shape: Shape, dtype: DType = 'f32', scope?: Scope): Tensor {
+    const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
+    if (buffer.size < bytes) throw new UseError(`wrapBuffer: ${show(shape)} needs ${bytes} bytes, got ${buffer.size}.`);
+    return new Tensor(new Storage(this.gpu, BufferPool.adopt(buffer)), 0, shape, dtype, scope);
+  }
+
+  /** Resolves when everything called so far has run on the GPU. */
+  idle(): Promise<void> {
+    return this.gpu.idle();
+  }
+
+  stats(): EngineStats {
+    const { gpu } = this;
+    return { ...gpu.pool.stats, ...gpu.stats, ...gpu.recorder.stats };
+  }
+
+  resetPeak(): void {
+    this.gpu.pool.resetPeak();
+  }
+
+  /** GPU time per kernel since the last call; needs `Engine.create({ profile: true })`. */
+  kernelTimes(): Promise<KernelTime[]> {
+    return this.gpu.kernelTimes();
+  }
+
+  /** Frees the buffers; destroys the device if the engine opened it. */
+  destroy(): void {
+    this.gpu.destroy(this.#owned);
+  }
+}
+
+function dtypeOf(data: ArrayLike<number> | ArrayBufferView): DType {
+  if (data instanceof Int32Array) return 'i32';
+  if (data instanceof Uint32Array) return 'u32';
+  if (data instanceof Uint8Array || data instanceof Uint8ClampedArray) return 'u8';
+  return 'f32';
+}
+
+/** The numbers in the array type of the dtype; the array itself when it already has it. */
+function typedArray(data: ArrayLike<number>, dtype: DType): ArrayBufferView {
+  switch (dtype) {
+    case 'f32':
+      return data instanceof Float32Array ? data : Float32Array.from(data);
+    case 'i32':
+      return data instanceof Int32Array ? data : Int32Array.from(data);
+    case 'u32':
+      return data instanceof Uint32Array ? data : Uint32Array.from(data);
+    case 'u8':
+      return data instanceof Uint8Array ? data : Uint8Array.from(data);
+    default:
+      if (!(data instanceof Uint16Array)) throw new UseError(`tensor: ${dtype} data must be 16-bit patterns in a Uint16Array.`);
+      return data;
+  }
+}

@@ -1,0 +1,110 @@
+// Which WebGPU implementation, which adapter, which limits and features.
+//
+//   browsers, Deno   navigator.gpu
+//   Node             the `webgpu` package (Dawn)
+//
+// Limits: sizes are raised to what the adapter has, because kernels are written for the defaults and only
+// operands need room. Features: taken when present, never needed (tier 0 runs everywhere).
+import { AdapterError } from './errors.ts';
+
+/** 0: default limits, f32. 1: + shader-f16. 2: + subgroups. */
+export type Tier = 0 | 1 | 2;
+
+export interface AdapterOptions {
+  /** Which GPU to take on machines with two. Default: high-performance. */
+  powerPreference?: 'low-power' | 'high-performance';
+  /** Highest tier to use; default: what the adapter offers. */
+  tier?: Tier;
+  /** Node only: switches for Dawn, such as 'backend=vulkan'. */
+  dawnOptions?: string[];
+  /** Time every dispatch (needs timestamp-query). */
+  profile?: boolean;
+}
+
+export interface OpenedDevice {
+  device: GPUDevice;
+  adapterName: string;
+  tier: Tier;
+  /** Runs on the CPU: lavapipe, SwiftShader, WARP. The planner treats these as a class of their own. */
+  isSoftware: boolean;
+  /** Push constants, so that params need no uniform buffer. */
+  hasImmediates: boolean;
+  /** Node's Dawn polls in a busy loop while a promise is pending; see Gpu.idle. */
+  spinsWhileWaiting: boolean;
+}
+
+let nodeGpu: Promise<GPU> | undefined;
+
+/** Dawn for Node. The GPU object is kept for the life of the process: collecting it early crashes Dawn. */
+function dawn(options: string[]): Promise<GPU> {
+  nodeGpu ??= (async () => {
+    try {
+      const { create, globals } = await import('webgpu');
+      Object.assign(globalThis, globals);
+      return create(options) as GPU;
+    } catch (cause) {
+      throw new AdapterError(
+        `engine: the npm package 'webgpu' must load in Node, got ${String(cause)}. Run: npm install webgpu`,
+      );
+    }
+  })();
+  return nodeGpu;
+}
+
+const LIMITS_TO_RAISE = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxStorageBuffersPerShaderStage',
+] as const;
+
+/**
+ * Opens a device on the best adapter there is.
+ *
+ * @throws AdapterError when the runtime has no WebGPU or no adapter answers
+ */
+export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDevice> {
+  const inNode = typeof process !== 'undefined' && !!process.versions?.node && !('Deno' in globalThis);
+  const gpu = inNode ? await dawn(options.dawnOptions ?? []) : globalThis.navigator?.gpu;
+  if (!gpu)
+    throw new AdapterError(
+      'engine: this runtime must offer WebGPU, got none. Use a current Chrome, Edge, Safari or Firefox over https or localhost, Deno, or Node with the webgpu package.',
+    );
+  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  if (!adapter)
+    throw new AdapterError(
+      'engine: a GPU adapter must answer, got none. Install a Vulkan, Metal or D3D12 driver; without a GPU on Debian run: node engine/setup.mjs',
+    );
+  const limits: Record<string, number> = {};
+  for (const name of LIMITS_TO_RAISE) limits[name] = adapter.limits[name];
+  const immediates = gpu.wgslLanguageFeatures?.has('immediate_address_space') ?? false;
+  if (immediates) limits.maxImmediateSize = 64;
+  const tier = Math.min(
+    options.tier ?? 2,
+    adapter.features.has('subgroups') ? 2 : adapter.features.has('shader-f16') ? 1 : 0,
+  ) as Tier;
+  const wanted: GPUFeatureName[] = [];
+  if (tier >= 1) wanted.push('shader-f16');
+  if (tier >= 2) wanted.push('subgroups');
+  if (options.profile) wanted.push('timestamp-query');
+  const device = await adapter.requestDevice({
+    requiredLimits: limits,
+    requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
+  });
+  return { ...describe(device, adapter.info), tier, hasImmediates: immediates, spinsWhileWaiting: inNode };
+}
+
+/** What can be told from a device that somebody else opened: no immediates, since its limits are unknown. */
+export function adoptDevice(device: GPUDevice): OpenedDevice {
+  const tier = device.features.has('subgroups') ? 2 : device.features.has('shader-f16') ? 1 : 0;
+  return { ...describe(device, device.adapterInfo), tier, hasImmediates: false, spinsWhileWaiting: false };
+}
+
+function describe(device: GPUDevice, info: GPUAdapterInfo | undefined) {
+  const adapterName =
+    [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') || 'unknown adapter';
+  const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
+  return { device, adapterName, isSoftware };
+}

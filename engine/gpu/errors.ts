@@ -1,0 +1,87 @@
+/** Every error the engine throws on purpose. `code` is stable; the message says what to do. */
+export class EngineError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** Shapes or arguments do not fit together. Thrown synchronously by the op that was called. */
+export class ShapeError extends EngineError {
+  constructor(message: string) {
+    super('shape', message);
+  }
+}
+
+/** An operand has a dtype the op does not take. */
+export class DTypeError extends EngineError {
+  constructor(message: string) {
+    super('dtype', message);
+  }
+}
+
+/** A tensor or scope was used after it was disposed, or tensors of two devices were mixed. */
+export class UseError extends EngineError {
+  constructor(message: string) {
+    super('use', message);
+  }
+}
+
+/** The GPU device is gone; pending reads reject with this. */
+export class DeviceLostError extends EngineError {
+  constructor(message: string) {
+    super('device-lost', message);
+  }
+}
+
+/** No adapter, or one that lacks what was asked for. */
+export class AdapterError extends EngineError {
+  constructor(message: string) {
+    super('adapter', message);
+  }
+}
+
+/** A buffer does not fit into the device's limits or memory. */
+export class MemoryError extends EngineError {
+  constructor(message: string) {
+    super('memory', message);
+  }
+}
+
+/** A shader did not compile; the message holds the numbered source around the fault. */
+export class ShaderError extends EngineError {
+  constructor(message: string) {
+    super('shader', message);
+  }
+}
+
+/**
+ * Checks an op's argument: throws `<op>: <rule>, got <got>. <todo>` when `condition` is false.
+ *
+ * @throws ShapeError
+ */
+export function expect(condition: boolean, op: string, rule: string, got: string, todo = ''): asserts condition {
+  if (!condition) throw new ShapeError(`${op}: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
+}
+
+/**
+ * Checks the dtype of an op's operand.
+ *
+ * @throws DTypeError when it is none of `allowed`
+ */
+export function expectDType(
+  op: string,
+  name: string,
+  tensor: { readonly dtype: string },
+  ...allowed: readonly string[]
+): void {
+  if (!allowed.includes(tensor.dtype))
+    throw new DTypeError(`${op}: ${name} must be ${allowed.join(' or ')}, got ${tensor.dtype}. Use cast().`);
+}
+
+/** Our own broken invariant. */
+export function internal(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new EngineError('internal', `internal: ${what}`);
+}

@@ -1,0 +1,364 @@
+// One device with its buffers, pipelines and command list: what tensors stand on.
+import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
+import { BufferPool, type PooledBuffer } from './buffer.ts';
+import { DeviceLostError, EngineError, ShaderError, UseError } from './errors.ts';
+import { type Define, IMMEDIATE_BYTES, type Kernel } from './kernel.ts';
+import { type KernelTime, Profiler } from './profiler.ts';
+import { type PipelineEntry, Recorder } from './recorder.ts';
+
+/** A range of a buffer that a kernel binds. */
+export interface BufferRange {
+  readonly buffer: PooledBuffer;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
+export interface KernelCall {
+  readonly bind: Readonly<Record<string, BufferRange | undefined>>;
+  readonly params?: Readonly<Record<string, number | readonly number[]>>;
+  readonly define?: Define;
+  /** Workgroups; a single number beyond 65,535 is folded into x and y. */
+  readonly groups: number | readonly [number, number, number];
+  readonly flops?: number;
+}
+
+const MAX_GROUPS = 65_535;
+
+/** Rough rates for deciding when enough work is waiting to be submitted. */
+const RATES = { software: { gflops: 5, gbPerS: 2 }, gpu: { gflops: 3000, gbPerS: 200 } } as const;
+
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly adapterName: string;
+  readonly tier: Tier;
+  readonly isSoftware: boolean;
+  /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
+  readonly rowWorkgroup: number;
+  readonly pool: BufferPool;
+  readonly recorder: Recorder;
+  /** Resolves, with the reason, when the device is lost. */
+  readonly lost: Promise<DeviceLostError>;
+  /** Estimated GPU milliseconds that may be recorded before they are submitted. */
+  submitBudgetMs = 50;
+  readonly stats = { bindGroupsCreated: 0, pipelinesCreated: 0, liveTensors: 0 };
+  /** Sees every kernel call after it was recorded; the engine's debug mode hangs here. */
+  afterRun: ((kernel: Kernel, call: KernelCall) => void) | undefined;
+  readonly #opened: OpenedDevice;
+  readonly #pipelines = new Map<string, PipelineEntry>();
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #bindGroupKeys = new Map<number, Set<string>>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #dummies = new Map<string, BufferRange>();
+  readonly #staging = new Map<number, GPUBuffer[]>();
+  #recordedMs = 0;
+  #unsubmittedMs = 0;
+  /** Measured milliseconds per estimated one; learned by waiting. */
+  #waitRatio = 0;
+  #busySince = 0;
+
+  constructor(opened: OpenedDevice, profile = false) {
+    this.#opened = opened;
+    this.device = opened.device;
+    this.adapterName = opened.adapterName;
+    this.tier = opened.tier;
+    this.isSoftware = opened.isSoftware;
+    this.rowWorkgroup = opened.isSoftware ? 16 : 64;
+    this.pool = new BufferPool(opened.device);
+    this.pool.onDestroy = (buffer) => this.#forget(buffer);
+    this.recorder = new Recorder(opened.device, () => this.pool.collect());
+    if (profile) this.recorder.profiler = new Profiler(opened.device);
+    this.lost = opened.device.lost.then(({ reason, message }) => {
+      const error = new DeviceLostError(`engine: the GPU device was lost (${reason}). ${message}`);
+      this.recorder.fail(error);
+      return error;
+    });
+    opened.device.onuncapturederror = ({ error }) =>
+      this.recorder.fail(new EngineError('validation', `internal: WebGPU validation failed. ${error.message}`));
+  }
+
+  static async open(options: AdapterOptions = {}): Promise<Gpu> {
+    return new Gpu(await openDevice(options), options.profile);
+  }
+
+  static adopt(device: GPUDevice): Gpu {
+    return new Gpu(adoptDevice(device));
+  }
+
+  /** Records one run of a kernel. */
+  run(kernel: Kernel, call: KernelCall): void {
+    const groups = typeof call.groups === 'number' ? fold(call.groups) : call.groups;
+    if (groups[0] * groups[1] * groups[2] === 0) return;
+    const entry = this.#pipeline(kernel, call.define);
+    const { reflection } = kernel;
+    let paramsOffset = 0;
+    if (reflection.usesParams) {
+      const slot = this.recorder.reserve();
+      paramsOffset = slot.offset;
+      kernel.pack(call.params ?? {}, slot.view, slot.offset);
+    }
+    let bytes = 0;
+    const ranges = reflection.bindings.map(({ name, index, writable }) => {
+      const range = call.bind[name];
+      if (range) bytes += range.sizeBytes;
+      return range ?? this.#dummy(index, writable);
+    });
+    const flops = call.flops ?? 0;
+    this.recorder.record({
+      kind: 'dispatch',
+      entry,
+      bindGroup: this.#bindGroup(entry, kernel, ranges),
+      paramsOffset,
+      groups,
+      flops,
+      bytes,
+    });
+    this.afterRun?.(kernel, call);
+    const rates = this.isSoftware ? RATES.software : RATES.gpu;
+    const ms = flops / rates.gflops / 1e6 + bytes / rates.gbPerS / 1e6;
+    if (this.#recordedMs === 0) this.#busySince = performance.now();
+    this.#recordedMs += ms;
+    this.#unsubmittedMs += ms;
+    if (this.#unsubmittedMs > this.submitBudgetMs) this.submit();
+  }
+
+  /** Submits what is recorded without waiting for it; a failure shows at the next read. */
+  submit(): void {
+    this.#unsubmittedMs = 0;
+    this.recorder.flush().catch((error: Error) => this.recorder.fail(error));
+  }
+
+  /** Writes bytes in the order of recorded commands; `data` may be changed afterwards. */
+  write({ buffer, offset }: BufferRange, data: ArrayBufferView): void {
+    const size = Math.ceil(data.byteLength / 4) * 4;
+    const copy = new Uint8Array(size);
+    copy.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    if (size > 0) this.recorder.record({ kind: 'upload', buffer, offset, data: copy });
+  }
+
+  /** Fills a range with zero bytes. */
+  clear({ buffer, offset, sizeBytes }: BufferRange): void {
+    const size = Math.ceil(sizeBytes / 4) * 4;
+    if (size > 0) this.recorder.record({ kind: 'clear', buffer, offset, size });
+  }
+
+  /** Copies the source range onto the destination. */
+  copy(source: BufferRange, destination: BufferRange): void {
+    const size = Math.ceil(source.sizeBytes / 4) * 4;
+    if (size > 0)
+      this.recorder.record({
+        kind: 'copy',
+        source: source.buffer.gpu,
+        sourceOffset: source.offset,
+        destination: destination.buffer.gpu,
+        destinationOffset: destination.offset,
+        size,
+      });
+  }
+
+  /**
+   * Reads bytes back once everything recorded before has run.
+   *
+   * @throws DeviceLostError, ShaderError
+   */
+  async read(range: BufferRange): Promise<ArrayBuffer> {
+    if (range.sizeBytes === 0) return new ArrayBuffer(0);
+    const capacity = 2 ** Math.max(8, Math.ceil(Math.log2(range.sizeBytes)));
+    const staging =
+      this.#staging.get(capacity)?.pop() ??
+      this.device.createBuffer({ size: capacity, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    this.recorder.record({
+      kind: 'copy',
+      source: range.buffer.gpu,
+      sourceOffset: range.offset,
+      destination: staging,
+      destinationOffset: 0,
+      size: Math.ceil(range.sizeBytes / 4) * 4,
+    });
+    await this.#finish(() => staging.mapAsync(GPUMapMode.READ));
+    const bytes = staging.getMappedRange().slice(0, range.sizeBytes);
+    staging.unmap();
+    const spare = this.#staging.get(capacity) ?? [];
+    if (spare.length < 4) this.#staging.set(capacity, [...spare, staging]);
+    else staging.destroy();
+    return bytes;
+  }
+
+  /** Resolves when everything recorded so far has run. */
+  async idle(): Promise<void> {
+    await this.#finish(async () => {
+      await this.device.queue.onSubmittedWorkDone();
+    });
+  }
+
+  /** Submits, waits by `done`, and turns what went wrong on the way into an error. */
+  async #finish(done: () => Promise<void>): Promise<void> {
+    await this.recorder.flush();
+    const estimatedMs = this.#recordedMs;
+    const started = this.#busySince;
+    this.#recordedMs = this.#unsubmittedMs = 0;
+    // Dawn for Node polls in a busy loop while a promise is pending, which on a software adapter takes a core from
+    // the kernels. So sleep through most of the time that the work is going to take.
+    if (this.#opened.spinsWhileWaiting && this.isSoftware) {
+      const restMs = 0.9 * estimatedMs * this.#waitRatio - (performance.now() - started);
+      if (restMs > 1) await new Promise((resolve) => setTimeout(resolve, restMs));
+    }
+    try {
+      await done();
+    } catch (cause) {
+      throw this.recorder.failure ?? new EngineError('validation', `internal: waiting for the GPU failed. ${String(cause)}`);
+    }
+    if (this.recorder.failure) throw this.recorder.failure;
+    if (estimatedMs > 1) {
+      const ratio = (performance.now() - started) / estimatedMs;
+      this.#waitRatio = this.#waitRatio === 0 ? ratio : Math.min(ratio, 0.5 * this.#waitRatio + 0.5 * ratio);
+    }
+  }
+
+  /** Time per kernel since the last call; needs `profile: true`. */
+  async kernelTimes(): Promise<KernelTime[]> {
+    if (!this.recorder.profiler) throw new UseError('engine: kernel times need Engine.create({ profile: true }).');
+    await this.idle();
+    return this.recorder.profiler.take();
+  }
+
+  /** Compiles a kernel without running it. */
+  warm(kernel: Kernel, define?: Define): Promise<void> {
+    return this.#pipeline(kernel, define).ready;
+  }
+
+  /** Releases every GPU object. A device that was adopted stays alive. */
+  destroy(own: boolean): void {
+    this.pool.trim();
+    this.pool.collect();
+    if (own) this.device.destroy();
+  }
+
+  #pipeline(kernel: Kernel, define: Define | undefined): PipelineEntry {
+    const key = define ? `${kernel.id}|${JSON.stringify(define)}` : `${kernel.id}`;
+    const known = this.#pipelines.get(key);
+    if (known) return known;
+    const { reflection } = kernel;
+    const immediates =
+      this.#opened.hasImmediates && reflection.usesParams && reflection.paramsBytes <= IMMEDIATE_BYTES;
+    const full: Define = kernel.hasRowWorkgroup ? { WG: this.rowWorkgroup, ...define } : (define ?? {});
+    const code = kernel.specialise(full, immediates);
+    const layout = this.#layout(kernel, immediates);
+    const immediateSize = immediates ? Math.ceil(reflection.paramsBytes / 4) * 4 : 0;
+    const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = { bindGroupLayouts: [layout] };
+    if (immediates) pipelineLayout.immediateSize = immediateSize;
+    const module = this.device.createShaderModule({ code, label: kernel.entry });
+    this.stats.pipelinesCreated++;
+    const entry: PipelineEntry = {
+      label: kernel.entry,
+      layout,
+      immediates,
+      paramsBytes: immediates ? immediateSize : reflection.usesParams ? reflection.paramsBytes : 0,
+      pipeline: undefined,
+      ready: this.device
+        .createComputePipelineAsync({
+          layout: this.device.createPipelineLayout(pipelineLayout),
+          compute: { module, entryPoint: kernel.entry },
+          label: kernel.entry,
+        })
+        .then(
+          (pipeline) => {
+            entry.pipeline = pipeline;
+          },
+          async (cause: Error) => {
+            throw this.recorder.failure ?? new ShaderError(await explain(kernel.entry, module, code, cause));
+          },
+        ),
+    };
+    entry.ready.catch((error: Error) => this.recorder.fail(error));
+    this.#pipelines.set(key, entry);
+    return entry;
+  }
+
+  #layout(kernel: Kernel, immediates: boolean): GPUBindGroupLayout {
+    const { bindings, usesParams } = kernel.reflection;
+    const uniform = usesParams && !immediates;
+    const key = `${uniform}|${bindings.map((b) => `${b.index}${b.writable ? 'w' : 'r'}`).join()}`;
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      const entries: GPUBindGroupLayoutEntry[] = bindings.map((b) => ({
+        binding: b.index,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: b.writable ? 'storage' : 'read-only-storage' },
+      }));
+      if (uniform)
+        entries.push({
+          binding: 0,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: { type: 'uniform', hasDynamicOffset: true },
+        });
+      layout = this.device.createBindGroupLayout({ entries, label: key });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+
+  #bindGroup(entry: PipelineEntry, kernel: Kernel, ranges: readonly BufferRange[]): GPUBindGroup {
+    const { bindings, usesParams } = kernel.reflection;
+    const uniform = usesParams && !entry.immediates;
+    let key = `${entry.layout.label}`;
+    if (uniform) key += `|${entry.paramsBytes}`;
+    for (const range of ranges) key += `|${range.buffer.id},${range.offset},${range.sizeBytes}`;
+    const known = this.#bindGroups.get(key);
+    if (known) return known;
+    const entries: GPUBindGroupEntry[] = bindings.map(({ index }, i) => ({
+      binding: index,
+      resource: {
+        buffer: ranges[i].buffer.gpu,
+        offset: ranges[i].offset,
+        size: Math.max(16, Math.ceil(ranges[i].sizeBytes / 16) * 16),
+      },
+    }));
+    if (uniform) entries.push({ binding: 0, resource: { buffer: this.recorder.ring, size: entry.paramsBytes } });
+    const group = this.device.createBindGroup({ layout: entry.layout, entries });
+    this.stats.bindGroupsCreated++;
+    this.#bindGroups.set(key, group);
+    for (const { buffer } of ranges) {
+      const keys = this.#bindGroupKeys.get(buffer.id) ?? new Set();
+      this.#bindGroupKeys.set(buffer.id, keys.add(key));
+    }
+    return group;
+  }
+
+  #forget(buffer: PooledBuffer): void {
+    for (const key of this.#bindGroupKeys.get(buffer.id) ?? []) this.#bindGroups.delete(key);
+    this.#bindGroupKeys.delete(buffer.id);
+  }
+
+  /** Stands in for an unused optional binding; writable ones get a buffer each, since they must not alias. */
+  #dummy(index: number, writable: boolean): BufferRange {
+    const key = writable ? `w${index}` : 'r';
+    let range = this.#dummies.get(key);
+    if (!range) {
+      range = { buffer: this.pool.acquire(16, 'dummy'), offset: 0, sizeBytes: 16 };
+      this.pool.stats.liveBytes -= 16;
+      this.#dummies.set(key, range);
+    }
+    return range;
+  }
+}
+
+/** Folds a linear workgroup count into x and y; kernels undo it by `linear_group`. */
+function fold(count: number): [number, number, number] {
+  if (count <= MAX_GROUPS) return [count, 1, 1];
+  const y = Math.ceil(count / MAX_GROUPS);
+  return [Math.ceil(count / y), y, 1];
+}
+
+/** The compiler's messages with the lines they speak of. */
+async function explain(entry: string, module: GPUShaderModule, code: string, cause: Error): Promise<string> {
+  const lines = code.split('\n');
+  const { messages } = await module.getCompilationInfo();
+  const shown = messages
+    .filter((message) => message.type === 'error')
+    .map(({ lineNum, message }) => {
+      const around = lines.slice(Math.max(0, lineNum - 3), lineNum + 2);
+      const numbered = around.map((line, i) => `${Math.max(1, lineNum - 2) + i}: ${line}`);
+      return `${message}\n${numbered.join('\n')}`;
+    });
+  return `${entry}: the shader must compile, got ${shown.join('\n') || cause.message}`;
+}

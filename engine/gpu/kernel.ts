@@ -1,0 +1,142 @@
+// A kernel is an entry point of a .wgsl file. Everything the host must know about it (bindings, access, params
+// layout, workgroup size) is read from the source by reflection, so it is stated once.
+import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
+import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
+import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
+import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
+import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
+import { internal } from './errors.ts';
+
+const FRAGMENTS: Record<string, string> = { erf, index, numerics, reduce };
+
+/** Right-hand sides for `const NAME : T = ...;` and `alias NAME = ...;` declarations of a shader. */
+export type Define = Readonly<Record<string, string | number | boolean>>;
+
+interface Binding {
+  readonly name: string;
+  readonly index: number;
+  readonly writable: boolean;
+}
+
+interface ParamsMember {
+  readonly offset: number;
+  readonly length: number;
+  readonly kind: 'f32' | 'i32' | 'u32';
+}
+
+interface Reflection {
+  /** Storage bindings in ascending order. */
+  readonly bindings: readonly Binding[];
+  readonly params: ReadonlyMap<string, ParamsMember>;
+  readonly paramsBytes: number;
+  readonly usesParams: boolean;
+}
+
+/** Params of up to this size travel as immediates (push constants) where the implementation has them. */
+export const IMMEDIATE_BYTES = 64;
+
+let nextId = 0;
+
+/** One entry point of a shader. Holds no GPU object: make it once, at module level, with `kernel()`. */
+export class Kernel {
+  readonly id: number = nextId++;
+  readonly entry: string;
+  readonly #raw: string;
+  #source: string | undefined;
+  #reflection: Reflection | undefined;
+
+  constructor(raw: string, entry: string) {
+    this.entry = entry;
+    this.#raw = raw;
+  }
+
+  /** The WGSL text with `#import` lines replaced by the fragments of shaders/lib. */
+  get source(): string {
+    this.#source ??= resolveImports(this.#raw);
+    return this.#source;
+  }
+
+  get reflection(): Reflection {
+    this.#reflection ??= reflect(this.source, this.entry);
+    return this.#reflection;
+  }
+
+  /** True when the shader is specialised by workgroup size (it imports `reduce` or declares WG). */
+  get hasRowWorkgroup(): boolean {
+    return /^const WG\b/m.test(this.source);
+  }
+
+  /** The text to compile: `define` applied, params moved to immediates if asked for. */
+  specialise(define: Define, immediates: boolean): string {
+    let text = this.source;
+    for (const [name, value] of Object.entries(define)) {
+      const declaration = new RegExp(`^((?:const|alias)\\s+${name}\\b[^=]*=)[^;]*;`, 'm');
+      internal(declaration.test(text), `${this.entry} declares no const or alias ${name}`);
+      const literal = typeof value === 'number' && /:\s*u32/.test(declaration.exec(text)![1]) ? `${value}u` : value;
+      text = text.replace(declaration, `$1 ${literal};`);
+    }
+    if (!immediates) return text;
+    const moved = text.replace(/@group\(0\)\s*@binding\(0\)\s*var<uniform>/, 'var<immediate>');
+    return `requires immediate_address_space;\n${moved}`;
+  }
+
+  /** Writes named params into `target` at `offset` as the shader's struct lays them out. */
+  pack(params: Readonly<Record<string, number | readonly number[]>>, target: DataView, offset: number): void {
+    for (const [name, member] of this.reflection.params) {
+      const value = params[name];
+      internal(value !== undefined, `${this.entry} needs the param ${name}`);
+      for (let i = 0; i < member.length; i++) {
+        const component = typeof value === 'number' ? value : value[i];
+        const at = offset + member.offset + 4 * i;
+        if (member.kind === 'f32') target.setFloat32(at, component, true);
+        else if (member.kind === 'u32') target.setUint32(at, component, true);
+        else target.setInt32(at, component, true);
+      }
+    }
+  }
+}
+
+/** Declares a kernel. Cheap: nothing is parsed or compiled until the first run. */
+export function kernel(source: string, entry: string): Kernel {
+  return new Kernel(source, entry);
+}
+
+/** Replaces every `#import name` line by the fragment, once, imports of imports included. */
+function resolveImports(text: string, seen: Set<string> = new Set()): string {
+  return text.replace(/^#import (\w+).*$/gm, (_line, name: string) => {
+    internal(name in FRAGMENTS, `shaders/lib has no ${name}.wgsl`);
+    if (seen.has(name)) return '';
+    seen.add(name);
+    return resolveImports(FRAGMENTS[name], seen);
+  });
+}
+
+function reflect(source: string, entryName: string): Reflection {
+  const parsed = new WgslReflect(source);
+  const entry = parsed.entry.compute.find((candidate) => candidate.name === entryName);
+  internal(entry !== undefined, `no entry point ${entryName}`);
+  const bindings = entry.resources
+    .filter((resource) => resource.binding > 0)
+    .map((resource) => ({
+      name: resource.name,
+      index: resource.binding,
+      writable: resource.access === 'read_write',
+    }))
+    .sort((a, b) => a.index - b.index);
+  const usesParams = entry.resources.some((resource) => resource.name === 'params');
+  const struct = usesParams ? parsed.structs.find((candidate) => candidate.name === 'Params') : undefined;
+  const params = new Map<string, ParamsMember>();
+  for (const member of struct?.members ?? []) {
+    const type = member.type.name + (scalarOf(member.type) ?? '');
+    const kind = /f32$|f$/.test(type) ? 'f32' : /i32$|i$/.test(type) ? 'i32' : 'u32';
+    params.set(member.name, { offset: member.offset, length: Math.ceil(member.size / 4), kind });
+  }
+  return { bindings, params, paramsBytes: struct?.size ?? 0, usesParams };
+}
+
+/** The component type of `vec4<u32>`; undefined where the name already tells it, as in `vec4u`. */
+function scalarOf(type: object): string | undefined {
+  return 'format' in type && type.format && typeof type.format === 'object' && 'name' in type.format
+    ? String(type.format.name)
+    : undefined;
+}

@@ -1,0 +1,150 @@
+// Reverse-mode differentiation over the tape of tensor/autograd.ts.
+import { UseError } from '../gpu/errors.ts';
+import { isRecording, type Node, noGrad, record, withGrad } from '../tensor/autograd.ts';
+import { scopeOf } from '../tensor/dispatch.ts';
+import { show } from '../tensor/shape.ts';
+import { Scope, Tensor, type Variable } from '../tensor/tensor.ts';
+import { accumulate, add } from './pointwise.ts';
+import { fill } from './fill.ts';
+
+/**
+ * Adds d loss / d leaf to the `grad` of every leaf that requires it, and frees what the forward had saved.
+ *
+ * @param loss  one element, or any shape with `seed`
+ * @param seed  gradient of the loss, in its shape; ones by default
+ * @throws UseError when the loss has several elements and no seed, or depends on no leaf that requires a gradient
+ */
+export function backward(loss: Tensor, seed?: Tensor): void {
+  const root = loss.variable.node;
+  if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
+  if (loss.size !== 1 && !seed) throw new UseError(`backward: the loss must be a scalar, got ${show(loss.shape)}.`);
+  const walk = new Walk();
+  const nodes = reachable(root);
+  try {
+    noGrad(() => {
+      walk.put(loss.variable, seed ? seed.alias() : fill(Tensor.empty(loss.gpu, loss.shape, 'f32'), 1));
+      for (const node of nodes) walk.step(node);
+      walk.finishHooked();
+    });
+  } finally {
+    for (const node of nodes) node.release();
+    walk.dispose();
+  }
+}
+
+/** A gradient on its way, owned by the walk; `exclusive` when no other handle can see its storage. */
+interface Pending {
+  gradient: Tensor;
+  exclusive: boolean;
+}
+
+class Walk {
+  readonly #pending = new Map<Variable, Pending>();
+
+  /** Takes over `gradient` as (a part of) the gradient of `variable`. */
+  put(variable: Variable, gradient: Tensor): void {
+    const before = this.#pending.get(variable);
+    if (!before) {
+      this.#pending.set(variable, { gradient, exclusive: false });
+      return;
+    }
+    if (before.exclusive) accumulate(before.gradient, gradient);
+    else {
+      this.#pending.set(variable, { gradient: add(before.gradient, gradient), exclusive: true });
+      before.gradient.dispose();
+    }
+    gradient.dispose();
+  }
+
+  /** Runs one node's backward. Everything it makes lives in a scope of its own; only its results leave. */
+  step(node: Node): void {
+    using scope = new Scope();
+    const gradients = node.outputs.map((variable) => this.#take(variable)?.moveTo(scope));
+    if (!gradients.some((gradient) => gradient !== undefined)) return;
+    const results = node.run(gradients);
+    node.release();
+    node.inputs.forEach((variable, i) => {
+      const gradient = results[i];
+      if (!gradient || !variable.requiresGrad) return;
+      if (variable.node || variable.hooks.length > 0) this.put(variable, gradient.alias());
+      else addToLeaf(variable, gradient);
+    });
+  }
+
+  /** Leaves with hooks wait for their whole gradient. */
+  finishHooked(): void {
+    for (const variable of [...this.#pending.keys()]) {
+      using gradient = this.#take(variable)!;
+      if (!variable.node) addToLeaf(variable, gradient);
+    }
+  }
+
+  #take(variable: Variable): Tensor | undefined {
+    let gradient = this.#pending.get(variable)?.gradient;
+    this.#pending.delete(variable);
+    if (!gradient) return undefined;
+    for (const hook of variable.hooks) {
+      const replaced = hook(gradient);
+      if (!replaced || replaced === gradient) continue;
+      gradient.dispose();
+      gradient = replaced.keep();
+    }
+    return gradient;
+  }
+
+  dispose(): void {
+    for (const { gradient } of this.#pending.values()) gradient.dispose();
+  }
+}
+
+function addToLeaf(variable: Variable, gradient: Tensor): void {
+  if (variable.grad) accumulate(variable.grad, gradient);
+  else {
+    // A copy: the storage of `gradient` may be shared with gradients of other tensors.
+    variable.grad = Tensor.empty(gradient.gpu, gradient.shape, 'f32');
+    gradient.gpu.copy(gradient.range, variable.grad.range);
+  }
+}
+
+/** Every node the root depends on, newest first. */
+function reachable(root: Node): Node[] {
+  const seen = new Set<Node>([root]);
+  const stack = [root];
+  for (let node = stack.pop(); node; node = stack.pop())
+    for (const { node: input } of node.inputs)
+      if (input && !seen.has(input)) {
+        seen.add(input);
+        stack.push(input);
+      }
+  return [...seen].sort((a, b) => b.order - a.order);
+}
+
+/**
+ * Runs `fn` without keeping its intermediates, and runs it again during backward: memory for time.
+ *
+ * @param fn      pure: same inputs, same result. Parameters it closes over get their gradients too
+ * @param inputs  tensors that `fn` is called with; at least one must require a gradient for `fn` to be differentiated
+ */
+export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  const outer = scopeOf(inputs);
+  using inner = new Scope();
+  const result = noGrad(() => fn(...inputs.map((tensor) => tensor.alias().moveTo(inner))))
+    .alias()
+    .moveTo(outer);
+  if (!isRecording()) return result;
+  const saved = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
+  return record('checkpoint', {
+    inputs,
+    output: result,
+    saved,
+    backward: (dy, kept, needs) => {
+      using scope = new Scope();
+      const leaves = inputs.map((_tensor, i) => kept[`x${i}`].alias().moveTo(scope).setRequiresGrad(needs[i]));
+      backward(
+        withGrad(() => fn(...leaves)),
+        dy,
+      );
+      return leaves.map((leaf) => leaf.grad?.moveTo(dy.scope));
+    },
+  });
+}

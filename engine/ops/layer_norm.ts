@@ -1,0 +1,94 @@
+import source from '../../shaders/layer_norm.wgsl' with { type: 'text' };
+import { expect } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { show } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const forward = kernel(source, 'layer_norm');
+const backwardX = kernel(source, 'layer_norm_dx');
+const backwardParams = kernel(source, 'layer_norm_dparams');
+const sumPartials = kernel(source, 'layer_norm_dparams_sum');
+
+const COLUMNS = 64;
+
+/**
+ * Layer normalisation over the last axis: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
+ *
+ * @param x      [..., C] f32
+ * @param gamma  [C]
+ * @param beta   [C]
+ * @returns      the shape of x
+ * @throws ShapeError when gamma or beta do not have x's last extent
+ * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+ */
+export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): Tensor {
+  const C = x.shape[x.shape.length - 1];
+  for (const [name, parameter] of Object.entries({ gamma, beta }))
+    expect(
+      parameter.shape.length === 1 && parameter.shape[0] === C,
+      'layer_norm',
+      `${name} must have the last extent of x`,
+      `x ${show(x.shape)} and ${name} ${show(parameter.shape)}`,
+    );
+  const R = x.size / C || 0;
+  const y = output([x, gamma, beta], x.shape);
+  using mean = output([x], [R]);
+  using rstd = output([x], [R]);
+  run(forward, {
+    bind: { x, gamma, beta, y, mean, rstd },
+    params: { R, C, eps, blocks: 0 },
+    groups: R,
+    flops: 8 * R * C,
+  });
+  return record('layer_norm', {
+    inputs: [x, gamma, beta],
+    output: y,
+    saved: { x, gamma, mean, rstd },
+    backward: (dy, saved, needs) => [
+      needs[0] ? layerNormDx(dy, saved, eps) : undefined,
+      ...(needs[1] || needs[2] ? layerNormDparams(dy, saved, eps) : []),
+    ],
+  });
+}
+
+interface Saved {
+  readonly x: Tensor;
+  readonly gamma: Tensor;
+  readonly mean: Tensor;
+  readonly rstd: Tensor;
+}
+
+function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): Tensor {
+  const R = mean.size;
+  const C = gamma.size;
+  const dx = output([dy], x.shape);
+  run(backwardX, {
+    bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
+    params: { R, C, eps, blocks: 0 },
+    groups: R,
+    flops: 14 * R * C,
+  });
+  return dx;
+}
+
+function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): [Tensor, Tensor] {
+  const R = mean.size;
+  const C = gamma.size;
+  // Enough blocks to fill a GPU, few enough that summing them costs nothing.
+  const blocks = Math.max(1, Math.min(64, Math.ceil(R / 32)));
+  const params = { R, C, eps, blocks };
+  const partial = output([dy], [blocks, C, 2]);
+  const columnGroups = Math.ceil(C / COLUMNS);
+  run(backwardParams, {
+    bind: { x, dy, row_means: mean, row_rstds: rstd, partial },
+    params,
+    groups: [columnGroups, blocks, 1],
+    flops: 5 * R * C,
+  });
+  const dgamma = output([dy], [C]);
+  const dbeta = output([dy], [C]);
+  run(sumPartials, { bind: { partials: partial, dgamma, dbeta }, params, groups: columnGroups });
+  return [dgamma, dbeta];
+}

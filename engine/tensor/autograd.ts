@@ -1,0 +1,104 @@
+// The tape. An op that has run calls `record` with what its backward needs; ops/backward.ts walks the nodes.
+import { UseError } from '../gpu/errors.ts';
+import type { Tensor, Variable } from './tensor.ts';
+
+export type Gradients = readonly (Tensor | undefined)[];
+
+/** One op on the tape. */
+export interface Node {
+  readonly name: string;
+  /** Nodes are numbered as they are made; backward goes from high to low. */
+  readonly order: number;
+  readonly inputs: readonly Variable[];
+  readonly outputs: readonly Variable[];
+  /** Gradients of the outputs in, gradients of the inputs out. */
+  readonly run: (gradients: Gradients) => Gradients;
+  /** Lets go of what was saved. */
+  readonly release: () => void;
+}
+
+type Saved = Readonly<Record<string, Tensor | undefined>>;
+
+export interface OpRecord<S extends Saved> {
+  /** Tensors that may need a gradient. */
+  readonly inputs: readonly (Tensor | undefined)[];
+  /** What the op made; for several, `outputs`. */
+  readonly output?: Tensor;
+  readonly outputs?: readonly Tensor[];
+  /** Retained until backward has run; handed back as detached handles. */
+  readonly saved: S;
+  /**
+   * Gradients of the inputs, in their order, each in its input's shape; undefined where `needs` is false.
+   * `dy` is the gradient of the first output that has one; `all` has one entry per output.
+   */
+  readonly backward: (dy: Tensor, saved: S, needs: readonly boolean[], all: Gradients) => Gradients;
+}
+
+let enabled = true;
+let nodeCount = 0;
+
+function withRecording<T>(on: boolean, name: string, fn: () => T): T {
+  const before = enabled;
+  enabled = on;
+  try {
+    const result = fn();
+    if (result instanceof Promise) throw new UseError(`${name}: the function must be synchronous, got a promise.`);
+    return result;
+  } finally {
+    enabled = before;
+  }
+}
+
+/**
+ * Runs `fn` without recording.
+ *
+ * @throws UseError when `fn` returns a promise: what runs after its first await would be recorded again
+ */
+export function noGrad<T>(fn: () => T): T {
+  return withRecording(false, 'noGrad', fn);
+}
+
+/** Runs `fn` with recording on, also inside `noGrad`. @throws UseError when `fn` returns a promise */
+export function withGrad<T>(fn: () => T): T {
+  return withRecording(true, 'withGrad', fn);
+}
+
+export function isRecording(): boolean {
+  return enabled;
+}
+
+/** A variable that no op made and that wants no gradient. */
+export function leafVariable(requiresGrad = false): Variable {
+  return { requiresGrad, node: undefined, index: 0, grad: undefined, hooks: [] };
+}
+
+/** Puts an op on the tape if one of its inputs requires a gradient. Returns its (first) output. */
+export function record<S extends Saved>(name: string, op: OpRecord<S>): Tensor {
+  const outputs = op.outputs ?? [op.output!];
+  if (!enabled || !op.inputs.some((tensor) => tensor?.requiresGrad)) return outputs[0];
+  const saved: Record<string, Tensor | undefined> = {};
+  for (const key in op.saved) saved[key] = op.saved[key]?.alias();
+  const needs = op.inputs.map((tensor) => tensor?.requiresGrad ?? false);
+  let released = false;
+  const node: Node = {
+    name,
+    order: ++nodeCount,
+    inputs: op.inputs.map((tensor) => tensor?.variable ?? leafVariable()),
+    outputs: outputs.map((tensor) => tensor.variable),
+    run: (gradients) => {
+      if (released) throw new UseError(`${name}: backward runs once per forward, got a second run. Record it again.`);
+      const first = gradients.find((gradient) => gradient !== undefined)!;
+      return op.backward(gradients[0] ?? first, saved as S, needs, gradients);
+    },
+    release: () => {
+      released = true;
+      for (const key in saved) saved[key]?.dispose();
+    },
+  };
+  outputs.forEach(({ variable }, index) => {
+    variable.requiresGrad = true;
+    variable.node = node;
+    variable.index = index;
+  });
+  return outputs[0];
+}

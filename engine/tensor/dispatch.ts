@@ -1,0 +1,51 @@
+// What an op file needs to allocate its results and to run its kernels.
+import { UseError } from '../gpu/errors.ts';
+import type { Define, Kernel } from '../gpu/kernel.ts';
+import { type DType, type Scope, Tensor } from './tensor.ts';
+import type { Shape } from './shape.ts';
+
+export interface OpCall {
+  /** Tensors by their names in the WGSL; undefined where an optional binding is unused. */
+  readonly bind: Readonly<Record<string, Tensor | undefined>>;
+  readonly params?: Readonly<Record<string, number | readonly number[]>>;
+  readonly define?: Define;
+  readonly groups: number | readonly [number, number, number];
+  /** Floating-point operations, for the profiler and the submission policy. */
+  readonly flops?: number;
+}
+
+/** The innermost scope among the tensors. */
+export function scopeOf(tensors: readonly (Tensor | undefined)[]): Scope | undefined {
+  let innermost: Scope | undefined;
+  for (const tensor of tensors) {
+    const scope = tensor?.scope;
+    if (scope && (!innermost || scope.order > innermost.order)) innermost = scope;
+  }
+  return innermost;
+}
+
+/**
+ * Allocates a result, contents undefined, in the innermost scope of the inputs.
+ *
+ * @throws UseError when the inputs live on different devices
+ */
+export function output(inputs: readonly (Tensor | undefined)[], shape: Shape, dtype: DType = 'f32'): Tensor {
+  const first = inputs.find((tensor) => tensor !== undefined);
+  if (!first) throw new UseError('internal: output needs an input tensor.');
+  for (const tensor of inputs)
+    if (tensor && tensor.gpu !== first.gpu)
+      throw new UseError('engine: all operands must live on one device, got two. Read one back and upload it.');
+  return Tensor.empty(first.gpu, shape, dtype, scopeOf(inputs));
+}
+
+/** Records one run of a kernel on tensors. */
+export function run(kernel: Kernel, call: OpCall): void {
+  const bind: Record<string, Tensor['range'] | undefined> = {};
+  let gpu: Tensor['gpu'] | undefined;
+  for (const name in call.bind) {
+    const tensor = call.bind[name];
+    bind[name] = tensor?.range;
+    gpu ??= tensor?.gpu;
+  }
+  gpu?.run(kernel, { ...call, bind });
+}

@@ -1,0 +1,63 @@
+import { expect } from '../gpu/errors.ts';
+
+export type Shape = readonly number[];
+
+/** Number of elements; 1 for a scalar `[]`. */
+export function size(shape: Shape): number {
+  let product = 1;
+  for (const extent of shape) product *= extent;
+  return product;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((extent, i) => extent === b[i]);
+}
+
+/** `[2, 3]`, as shapes are written in messages. */
+export function show(shape: Shape): string {
+  return `[${shape.join(', ')}]`;
+}
+
+/**
+ * The shape two operands broadcast to, by NumPy's rule: aligned at the last axis, extents equal or 1.
+ *
+ * @throws ShapeError
+ */
+export function broadcast(op: string, a: Shape, b: Shape): number[] {
+  const rank = Math.max(a.length, b.length);
+  const result: number[] = [];
+  for (let i = 0; i < rank; i++) {
+    const m = a[a.length - rank + i] ?? 1;
+    const n = b[b.length - rank + i] ?? 1;
+    expect(m === n || m === 1 || n === 1, op, 'shapes must broadcast', `${show(a)} and ${show(b)}`, 'Reshape one.');
+    result.push(m === 1 ? n : m);
+  }
+  return result;
+}
+
+/** Maps a possibly negative axis into [0, rank). @throws ShapeError */
+export function axisOf(op: string, axis: number, rank: number): number {
+  const positive = axis < 0 ? axis + rank : axis;
+  expect(
+    Number.isInteger(axis) && positive >= 0 && positive < rank,
+    op,
+    `the axis must lie in [-${rank}, ${rank})`,
+    `${axis}`,
+  );
+  return positive;
+}
+
+/** Fills in one extent of -1. @throws ShapeError when the element counts differ */
+export function resolveReshape(from: Shape, to: Shape): number[] {
+  const count = size(from);
+  const known = to.reduce((product, extent) => (extent === -1 ? product : product * extent), 1);
+  const holes = to.filter((extent) => extent === -1).length;
+  const resolved = to.map((extent) => (extent === -1 ? count / known : extent));
+  expect(
+    holes <= 1 && resolved.every((extent) => Number.isInteger(extent) && extent >= 0) && size(resolved) === count,
+    'reshape',
+    'the number of elements must stay the same',
+    `${show(from)} to ${show(to)}`,
+  );
+  return resolved;
+}

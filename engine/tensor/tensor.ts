@@ -1,0 +1,246 @@
+// A tensor is a handle on a range of a GPU buffer: contiguous, row-major. Handles share storage by counting
+// references; ops never consume their inputs.
+//
+// Who frees what: `dispose()` or `using` frees one handle. A scope frees every handle that lives in it. Results
+// live where their inputs live: in the innermost scope among the inputs. So tagging the input of a computation
+// is enough, and nothing depends on which function is running: scopes are safe across `await`.
+import type { BufferRange, Gpu } from '../gpu/gpu.ts';
+import type { PooledBuffer } from '../gpu/buffer.ts';
+import { UseError } from '../gpu/errors.ts';
+import { leafVariable, type Node, record } from './autograd.ts';
+import { resolveReshape, type Shape, show, size } from './shape.ts';
+
+export type DType = 'f32' | 'i32' | 'u32' | 'u8' | 'f16' | 'bf16';
+
+export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = { f32: 4, i32: 4, u32: 4, u8: 1, f16: 2, bf16: 2 };
+
+export type TensorData = Float32Array | Int32Array | Uint32Array | Uint8Array | Uint16Array;
+
+/** Reference-counted buffer. Arenas and wrapped buffers are held, never pooled. */
+export class Storage {
+  readonly gpu: Gpu;
+  readonly buffer: PooledBuffer;
+  #references = 1;
+
+  constructor(gpu: Gpu, buffer: PooledBuffer) {
+    this.gpu = gpu;
+    this.buffer = buffer;
+  }
+
+  retain(): this {
+    this.#references++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.gpu.pool.release(this.buffer);
+  }
+}
+
+/** What autograd knows of a value; shared by all handles on it. */
+export interface Variable {
+  requiresGrad: boolean;
+  /** The op that made it; undefined for leaves. */
+  node: Node | undefined;
+  /** Which of the node's outputs it is. */
+  index: number;
+  /** Leaves only: the accumulated gradient. */
+  grad: Tensor | undefined;
+  hooks: ((gradient: Tensor) => Tensor | undefined)[];
+}
+
+let scopeCount = 0;
+
+/** Owns tensors and frees them together. Make one with `engine.scope()`; results of its tensors join it. */
+export class Scope {
+  /** Later scopes are inner. */
+  readonly order: number = ++scopeCount;
+  readonly #tensors = new Set<Tensor>();
+  #disposed = false;
+
+  add(tensor: Tensor): void {
+    if (this.#disposed) throw new UseError('scope: it must not be used after dispose().');
+    this.#tensors.add(tensor);
+  }
+
+  remove(tensor: Tensor): void {
+    this.#tensors.delete(tensor);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    for (const tensor of [...this.#tensors]) tensor.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+export class Tensor {
+  readonly gpu: Gpu;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** Number of elements. */
+  readonly size: number;
+  variable: Variable;
+  readonly #storage: Storage;
+  readonly #offsetBytes: number;
+  #scope: Scope | undefined;
+  #disposed = false;
+
+  /** Takes over one reference on the storage. */
+  constructor(storage: Storage, offsetBytes: number, shape: Shape, dtype: DType, scope: Scope | undefined, variable?: Variable) {
+    this.gpu = storage.gpu;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.size = size(shape);
+    this.#storage = storage;
+    this.#offsetBytes = offsetBytes;
+    this.variable = variable ?? leafVariable();
+    this.#scope = scope;
+    scope?.add(this);
+    this.gpu.stats.liveTensors++;
+  }
+
+  /** A new tensor, contents undefined. */
+  static empty(gpu: Gpu, shape: Shape, dtype: DType, scope?: Scope): Tensor {
+    const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
+    return new Tensor(new Storage(gpu, gpu.pool.acquire(bytes, `tensor ${show(shape)}`)), 0, shape, dtype, scope);
+  }
+
+  get sizeBytes(): number {
+    return this.size * BYTES_PER_ELEMENT[this.dtype];
+  }
+
+  get scope(): Scope | undefined {
+    return this.#scope;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  get requiresGrad(): boolean {
+    return this.variable.requiresGrad;
+  }
+
+  /** The accumulated gradient of a leaf. */
+  get grad(): Tensor | undefined {
+    return this.variable.grad;
+  }
+
+  /** The bytes a kernel binds. @throws UseError after dispose() */
+  get range(): BufferRange {
+    if (this.#disposed) throw new UseError(`tensor ${show(this.shape)}: it must not be used after it was disposed.`);
+    return { buffer: this.#storage.buffer, offset: this.#offsetBytes, sizeBytes: this.sizeBytes };
+  }
+
+  /** Another handle on the same value, in `scope` (or owned by the caller). Gradients flow through it. */
+  in(scope: Scope | undefined): Tensor {
+    return this.#handle(this.shape, scope, this.variable);
+  }
+
+  /** Another handle on the same numbers, cut off from autograd, in the same scope. */
+  detach(): Tensor {
+    return this.#handle(this.shape, this.#scope);
+  }
+
+  /** A handle for saving: detached and owned by the caller. */
+  alias(shape: Shape = this.shape): Tensor {
+    return this.#handle(shape, undefined);
+  }
+
+  /** Moves this handle out of its scope; the caller owns it from now on. */
+  keep(): this {
+    this.#scope?.remove(this);
+    this.#scope = undefined;
+    return this;
+  }
+
+  /** Moves this handle into another scope. */
+  moveTo(scope: Scope | undefined): this {
+    this.keep();
+    this.#scope = scope;
+    scope?.add(this);
+    return this;
+  }
+
+  /**
+   * The same numbers under another shape, differentiable. One extent may be -1.
+   *
+   * @throws ShapeError when the element counts differ
+   */
+  reshape(shape: Shape): Tensor {
+    const view = this.#handle(resolveReshape(this.shape, shape), this.#scope);
+    const from = this.shape;
+    return record('reshape', { inputs: [this], output: view, saved: {}, backward: (dy) => [dy.reshape(from)] });
+  }
+
+  /**
+   * A detached handle on part of the storage: arenas hand these out.
+   *
+   * @param start  first element; its byte offset must be a multiple of 256
+   */
+  view(start: number, shape: Shape): Tensor {
+    const offset = this.range.offset + start * BYTES_PER_ELEMENT[this.dtype];
+    return new Tensor(this.#storage.retain(), offset, shape, this.dtype, undefined);
+  }
+
+  /** Sets whether gradients are wanted for this leaf. */
+  setRequiresGrad(requiresGrad: boolean): this {
+    this.variable.requiresGrad = requiresGrad;
+    return this;
+  }
+
+  /** Calls `hook` with the gradient of this value during backward; what it returns replaces the gradient. */
+  onGrad(hook: (gradient: Tensor) => Tensor | undefined): void {
+    this.variable.hooks.push(hook);
+  }
+
+  /**
+   * Reads the numbers back; f16 and bf16 as their 16-bit patterns.
+   *
+   * @throws DeviceLostError
+   */
+  async data(): Promise<TensorData> {
+    const bytes = await this.gpu.read(this.range);
+    switch (this.dtype) {
+      case 'f32':
+        return new Float32Array(bytes);
+      case 'i32':
+        return new Int32Array(bytes);
+      case 'u32':
+        return new Uint32Array(bytes);
+      case 'u8':
+        return new Uint8Array(bytes);
+      default:
+        return new Uint16Array(bytes);
+    }
+  }
+
+  /** Overwrites the numbers, in the order of recorded work. The array's type must be that of the dtype. */
+  write(data: ArrayBufferView): void {
+    if (data.byteLength !== this.sizeBytes)
+      throw new UseError(`tensor ${show(this.shape)}: write needs ${this.sizeBytes} bytes, got ${data.byteLength}.`);
+    this.gpu.write(this.range, data);
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#scope?.remove(this);
+    this.#scope = undefined;
+    this.gpu.stats.liveTensors--;
+    this.#storage.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #handle(shape: Shape, scope: Scope | undefined, variable?: Variable): Tensor {
+    const { offset } = this.range;
+    return new Tensor(this.#storage.retain(), offset, shape, this.dtype, scope, variable);
+  }
+}

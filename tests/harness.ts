@@ -1,0 +1,175 @@
+// What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
+// and PyTorch's vectors.
+import { fileURLToPath } from 'node:url';
+import { openSafetensors } from '../engine/io/safetensors.ts';
+import { backward, Engine, Tensor, type TensorOptions } from '../engine/index.ts';
+import { size } from '../engine/tensor/shape.ts';
+
+export const engine: Engine = await Engine.create();
+
+/** |got - want| <= abs + rel * max|want|, with the largest magnitude of the whole tensor. */
+export interface Tolerance {
+  readonly abs: number;
+  readonly rel: number;
+}
+
+/**
+ * f32    sums of a few thousand products round to some 1e-6 of the largest magnitude.
+ * grad   central differences of the float64 twin are good to 1e-7; what remains is the kernel's own f32 rounding.
+ * f16    half an ulp at 11 bits. bf16: at 8 bits.
+ */
+export const TOLERANCE: Readonly<Record<'f32' | 'grad' | 'f16' | 'bf16' | 'exact', Tolerance>> = {
+  f32: { abs: 1e-6, rel: 5e-6 },
+  grad: { abs: 1e-5, rel: 5e-5 },
+  f16: { abs: 6e-8, rel: 2 ** -11 },
+  bf16: { abs: 1e-38, rel: 2 ** -8 },
+  exact: { abs: 0, rel: 0 },
+};
+
+type Numbers = ArrayLike<number>;
+
+/** Throws with the worst element when the two differ by more than the tolerance or hold NaN. */
+export function compare(name: string, got: Numbers, want: Numbers, tolerance: Tolerance = TOLERANCE.f32): void {
+  if (got.length !== want.length) throw new Error(`${name}: got ${got.length} elements, want ${want.length}`);
+  let largest = 0;
+  for (let i = 0; i < want.length; i++) largest = Math.max(largest, Math.abs(want[i]));
+  const allowed = tolerance.abs + tolerance.rel * largest;
+  let worst = -1;
+  let worstError = allowed;
+  for (let i = 0; i < want.length; i++) {
+    const error = Math.abs(got[i] - want[i]);
+    if (error <= worstError || (Number.isNaN(got[i]) && Number.isNaN(want[i]))) continue;
+    worst = i;
+    worstError = Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+    if (worstError === Number.POSITIVE_INFINITY) break;
+  }
+  if (worst >= 0)
+    throw new Error(
+      `${name}[${worst}]: got ${got[worst]}, want ${want[worst]}, off by ${worstError.toExponential(2)}, allowed ${allowed.toExponential(2)} (largest magnitude ${largest})`,
+    );
+}
+
+/** Throws unless `fn` throws an error whose message matches. */
+export function throws(fn: () => unknown, pattern: RegExp): void {
+  try {
+    fn();
+  } catch (error) {
+    const { message } = error as Error;
+    if (pattern.test(message)) return;
+    throw new Error(`expected an error matching ${pattern}, got: ${message}`);
+  }
+  throw new Error(`expected an error matching ${pattern}, got none`);
+}
+
+/** n reproducible numbers in [-1, 1], each exact in f32. */
+export function random(n: number, seed: number): Float64Array {
+  let state = (seed * 2654435761 + 1) >>> 0;
+  return Float64Array.from({ length: n }, () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return Math.fround((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * 2 - 1);
+  });
+}
+
+/** Uploads numbers; the caller or a scope disposes the tensor. */
+export function tensor(data: ArrayLike<number>, shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return engine.tensor(ArrayBuffer.isView(data) ? (data as Float32Array) : Array.from(data), shape, {
+    dtype: data instanceof Float64Array ? 'f32' : undefined,
+    ...options,
+  });
+}
+
+interface Input {
+  readonly data: Float64Array;
+  readonly shape: readonly number[];
+}
+
+export interface GradientCheck<K extends string> {
+  readonly inputs: Readonly<Record<K, Input>>;
+  readonly op: (inputs: Record<K, Tensor>) => Tensor;
+  readonly twin: (inputs: Record<K, Float64Array>) => Float64Array;
+  /** Inputs to differentiate; default: all. */
+  readonly wrt?: readonly K[];
+  readonly tolerance?: Tolerance;
+  /** Elements checked per input. Default 24. */
+  readonly samples?: number;
+  /** Half the step of the differences. Default 1e-5. */
+  readonly h?: number;
+}
+
+/**
+ * Compares the op's backward of sum(op * w), w random, with central differences of the float64 twin, and the forward
+ * with the twin itself.
+ */
+export async function checkGradients<K extends string>(check: GradientCheck<K>): Promise<void> {
+  using scope = engine.scope();
+  const names = Object.keys(check.inputs) as K[];
+  const wrt = check.wrt ?? names;
+  const tensors = {} as Record<K, Tensor>;
+  const arrays = {} as Record<K, Float64Array>;
+  for (const name of names) {
+    const { data, shape } = check.inputs[name];
+    tensors[name] = tensor(data, shape, { scope, requiresGrad: wrt.includes(name) });
+    arrays[name] = Float64Array.from(data);
+  }
+  const y = check.op(tensors);
+  const want = check.twin(arrays);
+  compare('forward', (await y.data()) as Float32Array, want, check.tolerance ?? TOLERANCE.f32);
+  const w = random(y.size, 4711);
+  backward(y, tensor(w, y.shape, { scope }));
+  for (const name of wrt) {
+    const gradient = tensors[name].grad;
+    if (!gradient) throw new Error(`${name}: got no gradient`);
+    if (size(gradient.shape) !== arrays[name].length) throw new Error(`${name}: gradient has ${gradient.shape}`);
+    const got = (await gradient.data()) as Float32Array;
+    gradient.dispose();
+    const picked = pick(arrays[name].length, check.samples ?? 24);
+    const differences = picked.map((i) => difference(check.twin, arrays, name, i, w, check.h ?? 1e-5));
+    // The allowance is relative to the largest gradient of the whole tensor, not only of the picked elements.
+    const scale = Math.max(...Array.from(got, Math.abs));
+    const tolerance = check.tolerance ?? TOLERANCE.grad;
+    const allowed = { abs: tolerance.abs + tolerance.rel * scale, rel: 0 };
+    compare(`d${name} at elements ${picked.slice(0, 8)}...`, picked.map((i) => got[i]), differences, allowed);
+  }
+}
+
+function pick(n: number, count: number): number[] {
+  if (n <= count) return Array.from({ length: n }, (_, i) => i);
+  return Array.from(new Set(Array.from(random(count, n), (u) => Math.min(n - 1, Math.floor(((u + 1) / 2) * n)))));
+}
+
+function difference<K extends string>(
+  twin: (inputs: Record<K, Float64Array>) => Float64Array,
+  arrays: Record<K, Float64Array>,
+  name: K,
+  i: number,
+  w: Float64Array,
+  h: number,
+): number {
+  const at = (x: number): number => {
+    const moved = { ...arrays, [name]: Float64Array.from(arrays[name]) } as Record<K, Float64Array>;
+    moved[name][i] = x;
+    return twin(moved).reduce((total, value, j) => total + value * w[j], 0);
+  };
+  return (at(arrays[name][i] + h) - at(arrays[name][i] - h)) / (2 * h);
+}
+
+export interface Vector {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** PyTorch's vectors of tests/fixtures/torch/STEM.safetensors: case -> name -> tensor (numbers as f32). */
+export async function torchCases(stem: string): Promise<Map<string, Map<string, Vector>>> {
+  const file = await openSafetensors(fileURLToPath(new URL(`fixtures/torch/${stem}.safetensors`, import.meta.url)));
+  const cases = new Map<string, Map<string, Vector>>();
+  for (const [key, { shape }] of file.tensors) {
+    const slash = key.indexOf('/');
+    const vectors = cases.get(key.slice(0, slash)) ?? new Map<string, Vector>();
+    cases.set(key.slice(0, slash), vectors);
+    vectors.set(key.slice(slash + 1), { shape, data: await file.f32(key) });
+  }
+  await file.close();
+  return cases;
+}

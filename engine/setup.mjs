@@ -19,12 +19,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const stampPath = join(root, 'node_modules/.cache/ps3-webgpu/adapter.json');
+const stampPath = join(root, 'node_modules/.cache/ps3-webgpu/adapter.txt');
 
 /** Ends the process with a sentence for the reader instead of a stack trace. */
 class SetupError extends Error {}
-
-// ---- Node and npm packages
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -90,8 +88,6 @@ function installPackages() {
   }
 }
 
-// ---- WebGPU adapter
-
 const probe = `
 import { create } from 'webgpu';
 const adapter = await create([]).requestAdapter();
@@ -107,7 +103,7 @@ function probeAdapter() {
     env: { ...process.env, XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR || tmpdir() }, // or the Vulkan loader complains
     timeout: 60_000,
   });
-  return stdout.match(/^adapter: (.*)$/m)?.[1] ?? null;
+  return stdout?.match(/^adapter: (.*)$/m)?.[1] ?? null;
 }
 
 /** Everything whose change may change the adapter: webgpu, this boot, the Vulkan loader and the installed drivers. */
@@ -131,18 +127,18 @@ function list(dir) {
   return statSync(dir, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(dir).sort() : [];
 }
 
-/** Keeps the result of a probe (about 0.5 s) for the next call, where the folder can be written. */
-function keepStamp(adapter) {
+/** Saves the next call the probe (about 0.5 s), where the folder can be written. */
+function keepStamp() {
   try {
     mkdirSync(dirname(stampPath), { recursive: true });
-    writeFileSync(stampPath, JSON.stringify({ adapter, key: adapterKey() }, null, 2));
+    writeFileSync(stampPath, adapterKey());
   } catch (error) {
     if (error.code !== 'EACCES' && error.code !== 'EROFS') throw error; // a read-only checkout probes each time
   }
 }
 
 function provideAdapter() {
-  if (readJson(stampPath)?.key === adapterKey()) return;
+  if (readText(stampPath) === adapterKey()) return;
   let adapter = probeAdapter();
   if (adapter === null) {
     installDriver();
@@ -155,10 +151,8 @@ function provideAdapter() {
     );
   }
   say(`WebGPU adapter: ${adapter}`);
-  keepStamp(adapter);
+  keepStamp();
 }
-
-// ---- Vulkan driver
 
 const backportsList = '/etc/apt/sources.list.d/ps3-webgpu-backports.list';
 const backportsLine = 'deb http://deb.debian.org/debian bookworm-backports main';

@@ -1,0 +1,204 @@
+// Holds the tree to "the tree is the architecture diagram", and each rule to a counterexample that it must find.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as rules from './layout_rules.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Paths that git tracks, or all files beside the ignored folders where the sources are no git checkout. */
+function listFiles(): string[] {
+  if (existsSync(join(root, '.git'))) {
+    const paths = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0');
+    return paths.filter((path) => path !== '' && existsSync(join(root, path)));
+  }
+  const ignored = ['node_modules', 'dist', 'runs', '.cache'];
+  return readdirSync(root)
+    .filter((entry) => !ignored.includes(entry))
+    .flatMap((entry) =>
+      statSync(join(root, entry)).isDirectory()
+        ? readdirSync(join(root, entry), { recursive: true, encoding: 'utf8' }).map((path) =>
+            join(entry, path),
+          )
+        : [entry],
+    )
+    .filter((path) => statSync(join(root, path)).isFile())
+    .map((path) => path.split(sep).join('/'));
+}
+
+const isSource = (path: string): boolean => /\.(ts|mjs|wgsl)$/.test(path) && !path.includes('/fixtures/');
+const tree: rules.Tree = new Map(
+  listFiles().map((path) => [path, isSource(path) ? readFileSync(join(root, path), 'utf8') : '']),
+);
+
+/** Tests a rule twice: on this tree, and on a small tree with exactly the given breaches. */
+function rule(
+  sentence: string,
+  check: rules.Rule,
+  example: Record<string, string>,
+  breaches: string[],
+): void {
+  test(`layout: ${sentence}`, () => {
+    const found = check(tree);
+    if (found.length > 0) assert.unreachable(`${found.length} breaches\n    ${found.join('\n    ')}`);
+  });
+  test(`layout: finds the place when it does not hold that ${sentence}`, () => {
+    assert.equal(
+      check(new Map(Object.entries(example))).map((breach) => breach.split(' ')[0]),
+      breaches,
+    );
+  });
+}
+
+rule(
+  'the top level has no other entries than agreed',
+  rules.knownTopLevel,
+  { 'README.md': '', 'engine/index.ts': '', 'scripts/build.ts': '', '.env': '' },
+  ['scripts:1', '.env:1'],
+);
+
+rule(
+  'imports point down',
+  rules.importsPointDown,
+  {
+    'engine/gpu/device.ts': "\nimport type { Tensor } from '../tensor/tensor.ts';",
+    'engine/tensor/tensor.ts':
+      "import { Device } from '../gpu/device.ts';\nexport { ps3 } from '../../ps3/index.ts';",
+    'engine/ops/matmul.ts': "import source from '../../shaders/matmul.wgsl' with { type: 'text' };",
+    'engine/nn/linear.ts': "const reader = await import('../io/safetensors.ts');",
+    'ps3/model/vit.ts':
+      "import { Tensor } from 'ps3-webgpu/engine';\nexport type A = import('../data/scenes.ts').A;",
+    'ps3/train/run.ts': "import { vit } from '../model/vit.ts';\nimport { main } from '../app/cli.ts';",
+    'bench/run.ts':
+      "import { run } from '../ps3/train/run.ts';\nimport { twin } from '../tests/reference/matmul.ts';",
+    'tests/run.test.ts': "import { run } from '../bench/run.ts';",
+  },
+  [
+    'engine/gpu/device.ts:2',
+    'engine/tensor/tensor.ts:2',
+    'engine/nn/linear.ts:1',
+    'ps3/model/vit.ts:2',
+    'ps3/train/run.ts:2',
+    'bench/run.ts:2',
+  ],
+);
+
+rule(
+  'no imports form a circle, except those of types',
+  rules.noImportCycles,
+  {
+    'engine/ops/a.ts': "import { b } from './b.ts';",
+    'engine/ops/b.ts': "import { c } from './c.ts';\nimport type { d } from './d.ts';",
+    'engine/ops/c.ts': "\nimport { a } from './a.ts';",
+    'engine/ops/d.ts': "import { b } from './b.ts';\nimport { type c, type d } from './c.ts';",
+  },
+  ['engine/ops/c.ts:2'],
+);
+
+rule(
+  'names of WebGPU stay in engine/gpu',
+  rules.webgpuStaysInItsLayer,
+  {
+    'engine/gpu/buffer.ts': 'const usage: GPUBufferUsageFlags = GPUBufferUsage.STORAGE;',
+    'engine/ops/add.ts': '// GPUBuffer\nlet buffer: GPUBuffer;\nconst usage = GPUBufferUsage.STORAGE;',
+  },
+  ['engine/ops/add.ts:2', 'engine/ops/add.ts:3'],
+);
+
+rule(
+  'a kernel has its op, test, benchmark and float64 twin',
+  rules.fourFilesPerKernel,
+  {
+    'shaders/lib/reduce.wgsl': '',
+    'shaders/gelu.wgsl': '',
+    'engine/ops/gelu.ts': '',
+    'tests/ops/gelu.test.ts': '',
+    'bench/ops/gelu.bench.ts': '',
+    'shaders/add.wgsl': '',
+    'tests/reference/add.ts': '',
+  },
+  ['shaders/gelu.wgsl:1', 'shaders/add.wgsl:1', 'shaders/add.wgsl:1', 'shaders/add.wgsl:1'],
+);
+
+rule(
+  'shaders are named in lower_snake_case',
+  rules.lowerSnakeCaseShaders,
+  { 'shaders/layer_norm.wgsl': '', 'shaders/lib/topK.wgsl': '' },
+  ['shaders/lib/topK.wgsl:1'],
+);
+
+rule(
+  'every test file ends with .run()',
+  rules.testsEndWithRun,
+  { 'tests/a.test.ts': 'test.run();\n', 'tests/b.test.ts': 'test();\n\n', 'tests/b.ts': '' },
+  ['tests/b.test.ts:1'],
+);
+
+rule(
+  'no source file is longer than 400 lines',
+  rules.atMost400Lines,
+  { 'ps3/a.ts': 'x\n'.repeat(400), 'ps3/b.ts': 'x\n'.repeat(401), LICENSE: 'x\n'.repeat(500) },
+  ['ps3/b.ts:401'],
+);
+
+rule(
+  'every binding states the shape of what it binds',
+  rules.bindingsStateTheirShape,
+  {
+    'shaders/a.wgsl': [
+      'struct Node { next : u32 }',
+      '@group(0) @binding(0) var<uniform> params : Params;',
+      '@group(0) @binding(1) var<storage, read> x : array<f32>; // [R, C]',
+      '@group(0) @binding(2) var<storage, read> y : array<f32>; // the input',
+      '@group(0) @binding(3) var<storage, read> z : array<f32>;',
+      '@group(0) @binding(4) var<storage, read> nodes : array<Node>; // one Node per row',
+      '@group(0) @binding(5)',
+      'var<storage, read_write> w : array<f32>; // [R]',
+    ].join('\n'),
+  },
+  ['shaders/a.wgsl:4', 'shaders/a.wgsl:5'],
+);
+
+rule(
+  'no name is a catch-all',
+  rules.noCatchAllNames,
+  { 'engine/utils/a.ts': '', 'ps3/helpers.ts': '', 'ps3/common_words.ts': '', 'ps3/misc.test.ts': '' },
+  ['engine/utils/a.ts:1', 'ps3/helpers.ts:1', 'ps3/misc.test.ts:1'],
+);
+
+rule(
+  'no type is escaped from',
+  rules.noEscapesFromTypes,
+  {
+    'ps3/a.ts':
+      "// any\nlet a: any;\nlet b = 'any' as unknown as number;\nlet c = a as unknown;\nlet d: any[];",
+  },
+  ['ps3/a.ts:2', 'ps3/a.ts:3', 'ps3/a.ts:5'],
+);
+
+rule(
+  'no error is dropped',
+  rules.noEmptyCatch,
+  { 'ps3/a.ts': 'try { a(); } catch { b(); }\ntry { a(); } catch { /* fine */ }\ntry { a(); } catch (e) {}' },
+  ['ps3/a.ts:2', 'ps3/a.ts:3'],
+);
+
+rule(
+  'exports are listed',
+  rules.noExportStar,
+  { 'ps3/a.ts': "export { a } from './b.ts';\nexport * from './c.ts';" },
+  ['ps3/a.ts:2'],
+);
+
+rule(
+  'no task is left open',
+  rules.noOpenTasks,
+  { 'ps3/a.ts': `// TO${'DO'} later\nconst todo = 1;`, 'shaders/a.wgsl': `\n// FIX${'ME'}` },
+  ['ps3/a.ts:1', 'shaders/a.wgsl:2'],
+);
+
+test.run();

@@ -1,0 +1,239 @@
+// The rules of the source tree, each a function from the tree to the places that break it. layout.test.ts applies them.
+
+import { posix } from 'node:path';
+import ts from 'typescript';
+
+/** Path from the repository root -> text; a file that is not source code has the text ''. */
+export type Tree = ReadonlyMap<string, string>;
+/** Returns one line per breach: `path:line what is wrong`. */
+export type Rule = (tree: Tree) => string[];
+
+const topLevel =
+  'package.json package-lock.json tsconfig.json biome.json engine shaders ps3 bench tests README.md LICENSE NOTICE ' +
+  'CHANGELOG.md CONTRIBUTING.md .ci .gitignore';
+
+/** Layers from the bottom up: what a path begins with, and the layers that it may import besides its own. */
+const layers: [layer: string, prefix: RegExp, mayImport: string][] = [
+  ['shaders', /^shaders\//, ''],
+  ['gpu', /^engine\/gpu\//, 'shaders'],
+  ['tensor', /^engine\/tensor\//, 'shaders gpu'],
+  ['ops', /^engine\/ops\//, 'shaders gpu tensor'],
+  ['nn', /^engine\/nn\//, 'gpu tensor ops'],
+  ['io', /^engine\/io\//, 'gpu tensor ops'],
+  ['engine', /^engine\//, 'shaders gpu tensor ops nn io'],
+  ['model', /^ps3\/(model\/|config\.ts)/, 'gpu tensor ops nn io engine'],
+  ['data', /^ps3\/data\//, 'gpu tensor ops nn io engine'],
+  ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine model data'],
+  ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine model data train'],
+  ['ps3', /^ps3\//, 'gpu tensor ops nn io engine model data train app'],
+  ['bench', /^bench\//, 'shaders gpu tensor ops nn io engine model data train app ps3'],
+  ['tests', /^tests\//, 'shaders gpu tensor ops nn io engine model data train app ps3 bench'],
+];
+
+/** Where WebGPU's own names may appear: its layer, the pages that embed it, and their tests. */
+const webgpuPlaces = /^(engine\/gpu|bench\/page|ps3\/app\/page|tests\/gpu|tests\/embed)\//;
+
+const isScript = (path: string): boolean => /\.(ts|mjs)$/.test(path);
+const isSource = (path: string): boolean => /\.(ts|mjs|wgsl)$/.test(path);
+const stem = (path: string): string => posix.basename(path).replace(/\..*$/, '');
+
+/** The lines of a file that match, as `path:line`. */
+function placesOf(pattern: RegExp, path: string, text: string): string[] {
+  return text.split('\n').flatMap((line, i) => (pattern.test(line) ? [`${path}:${i + 1}`] : []));
+}
+
+type Visit = (node: ts.Node, breach: (what: string) => void, path: string) => void;
+
+/** A rule that looks at every syntax node of every script. */
+function syntaxRule(visit: Visit): Rule {
+  return (tree) => {
+    const breaches: string[] = [];
+    for (const [path, text] of tree) {
+      if (!isScript(path)) continue;
+      const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);
+      const walk = (node: ts.Node): void => {
+        const line = file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
+        visit(node, (what) => breaches.push(`${path}:${line} ${what}`), path);
+        ts.forEachChild(node, walk);
+      };
+      walk(file);
+    }
+    return breaches;
+  };
+}
+
+interface Import {
+  /** The module as it is written. */
+  name: string;
+  /** True when nothing of it remains at run time. */
+  typeOnly: boolean;
+}
+
+/** What a node imports: import and export declarations, import() calls and import('...') types. */
+function importOf(node: ts.Node): Import | undefined {
+  if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) {
+    const name = node.moduleSpecifier;
+    if (!name || !ts.isStringLiteral(name)) return undefined;
+    if (ts.isExportDeclaration(node)) return { name: name.text, typeOnly: node.isTypeOnly };
+    const bindings = node.importClause?.namedBindings;
+    const onlyTypes =
+      !node.importClause?.name &&
+      bindings !== undefined &&
+      ts.isNamedImports(bindings) &&
+      bindings.elements.length > 0;
+    const typeOnly =
+      node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword ||
+      (onlyTypes && bindings.elements.every((element) => element.isTypeOnly));
+    return { name: name.text, typeOnly };
+  }
+  if (
+    ts.isImportTypeNode(node) &&
+    ts.isLiteralTypeNode(node.argument) &&
+    ts.isStringLiteral(node.argument.literal)
+  ) {
+    return { name: node.argument.literal.text, typeOnly: true };
+  }
+  if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+    const name = node.arguments[0];
+    if (name && ts.isStringLiteral(name)) return { name: name.text, typeOnly: false };
+  }
+  return undefined;
+}
+
+/** The file of this repository that an import names, or undefined for a package. */
+function targetOf(path: string, name: string): string | undefined {
+  if (name === 'ps3-webgpu') return 'ps3/index.ts';
+  if (name === 'ps3-webgpu/engine') return 'engine/index.ts';
+  return name.startsWith('.') ? posix.join(posix.dirname(path), name) : undefined;
+}
+
+const layerOf = (path: string): (typeof layers)[number] | undefined =>
+  layers.find(([, prefix]) => prefix.test(path));
+
+export const knownTopLevel: Rule = (tree) => {
+  const allowed = topLevel.split(' ');
+  const entries = new Set([...tree.keys()].map((path) => path.split('/')[0]));
+  return [...entries]
+    .filter((entry) => !allowed.includes(entry))
+    .map((entry) => `${entry}:1 is not a top-level entry`);
+};
+
+export const importsPointDown: Rule = syntaxRule((node, breach, path) => {
+  const imported = importOf(node);
+  const target = imported && targetOf(path, imported.name);
+  if (!target) return;
+  const from = layerOf(path);
+  const to = layerOf(target);
+  if (!from || !to) breach(`imports ${target}: one of the two is in no layer`);
+  else if (from[0] !== to[0] && !from[2].split(' ').includes(to[0]))
+    breach(`${from[0]} must not import ${to[0]}: ${target}`);
+});
+
+export const noImportCycles: Rule = (tree) => {
+  const graph = new Map<string, { target: string; line: string }[]>();
+  const collect = syntaxRule((node, breach, path) => {
+    const imported = importOf(node);
+    const target = imported && !imported.typeOnly && targetOf(path, imported.name);
+    if (target) breach(target);
+  });
+  for (const edge of collect(tree)) {
+    const [line, target] = edge.split(' ');
+    const path = line.replace(/:\d+$/, '');
+    graph.set(path, [...(graph.get(path) ?? []), { target, line }]);
+  }
+  const breaches: string[] = [];
+  const finished = new Set<string>();
+  const visit = (path: string, trail: string[]): void => {
+    if (finished.has(path)) return;
+    for (const { target, line } of graph.get(path) ?? []) {
+      const start = trail.indexOf(target);
+      if (start >= 0)
+        breaches.push(`${line} closes a circle: ${[...trail.slice(start), target].join(' -> ')}`);
+      else visit(target, [...trail, target]);
+    }
+    finished.add(path);
+  };
+  for (const path of graph.keys()) visit(path, [path]);
+  return breaches;
+};
+
+export const webgpuStaysInItsLayer: Rule = syntaxRule((node, breach, path) => {
+  if (webgpuPlaces.test(path) || !ts.isIdentifier(node) || !/^GPU[A-Z]/.test(node.text)) return;
+  breach(`${node.text} belongs in engine/gpu`);
+});
+
+export const fourFilesPerKernel: Rule = (tree) =>
+  [...tree.keys()]
+    .filter((path) => /^shaders\/[^/]+\.wgsl$/.test(path))
+    .flatMap((path) => {
+      const name = stem(path);
+      return [
+        `engine/ops/${name}.ts`,
+        `tests/ops/${name}.test.ts`,
+        `bench/ops/${name}.bench.ts`,
+        `tests/reference/${name}.ts`,
+      ]
+        .filter((companion) => !tree.has(companion))
+        .map((companion) => `${path}:1 has no ${companion}`);
+    });
+
+export const lowerSnakeCaseShaders: Rule = (tree) =>
+  [...tree.keys()]
+    .filter((path) => path.endsWith('.wgsl') && !/^[a-z0-9_/]+\.wgsl$/.test(path))
+    .map((path) => `${path}:1 is not lower_snake_case`);
+
+export const testsEndWithRun: Rule = (tree) =>
+  [...tree]
+    .filter(([path, text]) => path.endsWith('.test.ts') && !/\.run\(\);\n?$/.test(text))
+    .map(([path, text]) => `${path}:${text.trimEnd().split('\n').length} does not end with .run()`);
+
+export const atMost400Lines: Rule = (tree) =>
+  [...tree]
+    .map(([path, text]) => ({ path, lines: text.replace(/\n$/, '').split('\n').length }))
+    .filter(({ path, lines }) => isSource(path) && lines > 400)
+    .map(({ path, lines }) => `${path}:401 has ${lines} lines: it is two files`);
+
+export const bindingsStateTheirShape: Rule = (tree) =>
+  [...tree].flatMap(([path, text]) => {
+    if (!path.endsWith('.wgsl')) return [];
+    const structs = [...text.matchAll(/^struct +(\w+)/gm)].map(([, name]) => name);
+    return [...text.matchAll(/@binding\([^;]*;.*/g)] // a declaration and the rest of its last line
+      .filter(([declaration]) => {
+        const comment = declaration.match(/\/\/(.*)/)?.[1] ?? '';
+        const words = comment.split(/\W+/);
+        return (
+          !declaration.includes('var<uniform>') &&
+          !/\[[^\]]+\]/.test(comment) &&
+          !structs.some((name) => words.includes(name))
+        );
+      })
+      .map(({ index }) => `${path}:${text.slice(0, index).split('\n').length} binding without a // [shape]`);
+  });
+
+export const noCatchAllNames: Rule = (tree) =>
+  [...tree.keys()]
+    .filter((path) => path.split('/').some((part) => /^(utils?|helpers?|common|misc)(\.|$)/.test(part)))
+    .map((path) => `${path}:1 has a name that says nothing`);
+
+export const noEscapesFromTypes: Rule = syntaxRule((node, breach) => {
+  if (node.kind === ts.SyntaxKind.AnyKeyword) breach('has the type any');
+  const isDoubleAssertion =
+    ts.isAsExpression(node) &&
+    ts.isAsExpression(node.expression) &&
+    node.expression.type.kind === ts.SyntaxKind.UnknownKeyword;
+  if (isDoubleAssertion) breach('asserts a type by way of unknown');
+});
+
+export const noEmptyCatch: Rule = syntaxRule((node, breach) => {
+  if (ts.isCatchClause(node) && node.block.statements.length === 0) breach('catches an error and drops it');
+});
+
+export const noExportStar: Rule = syntaxRule((node, breach) => {
+  if (ts.isExportDeclaration(node) && !node.exportClause) breach('exports names without listing them');
+});
+
+export const noOpenTasks: Rule = (tree) =>
+  [...tree]
+    .filter(([path]) => isSource(path))
+    .flatMap(([path, text]) => placesOf(/\b(TO[D]O|FIX[M]E)\b/, path, text))
+    .map((place) => `${place} leaves a task open`);

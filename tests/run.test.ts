@@ -1,0 +1,79 @@
+// The test runner itself, on a small folder of test files that pass, fail, crash and skip.
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const uvu = "import { test } from 'uvu';\n";
+const files = {
+  'pass.test.ts': `${uvu}test('a', () => {});\ntest('b', () => {});\ntest.run();`,
+  'fail.test.ts': `${uvu}test('a', () => {});\ntest('b', () => { throw new Error('wrong'); });\ntest.run();`,
+  'skip.test.ts': `${uvu}test('a', () => {});\ntest('b', () => console.log('skipped: needs shader-f16'));\ntest.run();`,
+  'crash.test.ts': "throw new Error('boom');",
+  'late.test.ts': `${uvu}test('a', () => {});\ntest.run();\nprocess.on('exit', () => process.kill(process.pid, 'SIGKILL'));`,
+  'silent.test.ts': "console.log('nothing to run');",
+  'long.full.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
+};
+
+let folder = '';
+test.before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'ps3-run-'));
+  for (const path of ['tests/run.mjs', 'engine/wgsl_loader.mjs', 'package.json']) {
+    cpSync(join(root, path), join(folder, path));
+  }
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'tests', name), text);
+});
+test.after(() => rmSync(folder, { recursive: true }));
+
+function run(...args: string[]): { status: number | null; lines: string[] } {
+  const { status, stdout } = spawnSync(process.execPath, [join(folder, 'tests/run.mjs'), ...args], {
+    encoding: 'utf8',
+  });
+  return { status, lines: stdout.trimEnd().split('\n') };
+}
+
+const lastLine = (lines: string[]): string | undefined => lines.at(-1);
+
+test('run: sums passed and failed tests and ends with one line', () => {
+  const { status, lines } = run('pass', 'fail');
+  assert.is(lastLine(lines), '3 passed, 1 failed');
+  assert.is(status, 1);
+});
+
+test('run: shows the output of a failing file only', () => {
+  const text = run('pass', 'fail').lines.join('\n');
+  assert.match(text, 'wrong');
+  assert.is(text.match(/Total:/g)?.length, 1);
+});
+
+test('run: exits with 0 when everything passes', () => {
+  const { status, lines } = run('pass');
+  assert.is(lastLine(lines), '2 passed, 0 failed');
+  assert.is(status, 0);
+});
+
+test('run: counts a test that prints its reason as skipped', () => {
+  const { status, lines } = run('skip');
+  assert.is(lastLine(lines), '1 passed, 0 failed, 1 skipped');
+  assert.match(lines.join('\n'), 'skipped: needs shader-f16');
+  assert.is(status, 0);
+});
+
+test('run: counts a crash before the tests, one after them, and a file without tests as one failure each', () => {
+  assert.is(lastLine(run('crash').lines), '0 passed, 1 failed');
+  assert.is(lastLine(run('late').lines), '1 passed, 1 failed');
+  assert.is(lastLine(run('silent').lines), '0 passed, 1 failed');
+});
+
+test('run: takes long files only with --full', () => {
+  assert.is(run('long').status, 1);
+  assert.is(lastLine(run('--full', 'long').lines), '1 passed, 0 failed');
+});
+
+test.run();

@@ -1,6 +1,6 @@
-import type { AdapterOptions, Tier } from './gpu/adapter.ts';
+import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 import { UseError } from './gpu/errors.ts';
-import { BufferPool } from './gpu/buffer.ts';
+import { type BufferHandle, BufferPool } from './gpu/buffer.ts';
 import { Gpu } from './gpu/gpu.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
 import type { KernelTime } from './gpu/profiler.ts';
@@ -61,7 +61,7 @@ export class Engine {
   }
 
   /** Works on a device that somebody else opened, and never destroys it. */
-  static fromDevice(device: GPUDevice): Engine {
+  static fromDevice(device: DeviceHandle): Engine {
     return new Engine(Gpu.adopt(device), false);
   }
 
@@ -121,7 +121,7 @@ export class Engine {
    *
    * @throws UseError when the buffer is too small
    */
-  wrapBuffer(buffer: GPUBuffer, shape: Shape, dtype: DType = 'f32', scope?: Scope): Tensor {
+  wrapBuffer(buffer: BufferHandle, shape: Shape, dtype: DType = 'f32', scope?: Scope): Tensor {
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
     if (buffer.size < bytes) throw new UseError(`wrapBuffer: ${show(shape)} needs ${bytes} bytes, got ${buffer.size}.`);
     return new Tensor(new Storage(this.gpu, BufferPool.adopt(buffer)), 0, shape, dtype, scope);

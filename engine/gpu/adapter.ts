@@ -21,6 +21,9 @@ export interface AdapterOptions {
   profile?: boolean;
 }
 
+/** A device that somebody else opened. */
+export type DeviceHandle = GPUDevice;
+
 export interface OpenedDevice {
   device: GPUDevice;
   adapterName: string;

@@ -5,6 +5,9 @@
 // destroyed, oldest first, after the work already recorded has been submitted.
 import { MemoryError } from './errors.ts';
 
+/** A buffer that somebody else made. */
+export type BufferHandle = GPUBuffer;
+
 /** A GPU buffer with an identity for caching. Its size is a multiple of 16 bytes. */
 export interface PooledBuffer {
   readonly id: number;

@@ -1,7 +1,7 @@
 // What an op file needs to allocate its results and to run its kernels.
 import { UseError } from '../gpu/errors.ts';
 import type { Define, Kernel } from '../gpu/kernel.ts';
-import { type DType, type Scope, Tensor } from './tensor.ts';
+import { type DType, Scope, Tensor } from './tensor.ts';
 import type { Shape } from './shape.ts';
 
 export interface OpCall {
@@ -48,4 +48,20 @@ export function run(kernel: Kernel, call: OpCall): void {
     gpu ??= tensor?.gpu;
   }
   gpu?.run(kernel, { ...call, bind });
+}
+
+/**
+ * Runs `fn` and frees what it made except its results. Gradients flow: what backward needs stays with the tape.
+ *
+ * @param inputs  tensors to work on; the results live where these live
+ */
+export function tidy<T extends Tensor | readonly Tensor[]>(
+  inputs: readonly Tensor[],
+  fn: (...inputs: Tensor[]) => T,
+): T {
+  const outer = scopeOf(inputs);
+  using inner = new Scope();
+  const result = fn(...inputs.map((tensor) => tensor.in(inner)));
+  for (const tensor of result instanceof Tensor ? [result] : result) tensor.moveTo(outer);
+  return result;
 }

@@ -1,0 +1,90 @@
+// AdamW over the arenas of a ParameterStore. Loshchilov & Hutter 2017, arXiv:1711.05101.
+import { adamwUpdate } from '../ops/adamw.ts';
+import { fill } from '../ops/fill.ts';
+import { squaredNorm } from '../ops/reduce.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { Arena, ParameterStore } from './parameters.ts';
+
+export interface AdamWOptions {
+  /** Default (0.9, 0.95), as PS3 was trained. */
+  betas?: readonly [number, number];
+  /** Default 1e-8. */
+  eps?: number;
+  /** Decoupled weight decay of each parameter group; default [0]. */
+  weightDecay?: readonly number[];
+  /** Learning rate of each group relative to `step`'s; default 1. */
+  lrScale?: readonly number[];
+}
+
+/**
+ * Updates every parameter of a store in one dispatch per arena. What changes per step lies in a small buffer on the
+ * GPU: nothing is read back.
+ */
+export class AdamW {
+  readonly #store: ParameterStore;
+  readonly #options: Required<AdamWOptions>;
+  /** First and second moment, one tensor per arena. */
+  readonly moments: readonly [Tensor[], Tensor[]];
+  readonly #groups: Tensor[];
+  readonly #scalars: Tensor;
+  /** Steps taken. */
+  steps = 0;
+
+  constructor(store: ParameterStore, options: AdamWOptions = {}) {
+    this.#store = store;
+    this.#options = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: [0], lrScale: [], ...options };
+    store.enableGradients();
+    const { gpu, arenas } = store;
+    const zeros = ({ values }: Arena): Tensor => fill(Tensor.empty(gpu, values.shape, 'f32'), 0);
+    this.moments = [arenas.map(zeros), arenas.map(zeros)];
+    this.#groups = arenas.map(({ groupEnds }) => {
+      const table = new Float32Array(4 * groupEnds.length);
+      const bits = new Uint32Array(table.buffer);
+      groupEnds.forEach((end, group) => {
+        bits[4 * group] = end;
+        table[4 * group + 1] = this.#options.lrScale[group] ?? 1;
+        table[4 * group + 2] = this.#options.weightDecay[group] ?? 0;
+      });
+      const groups = Tensor.empty(gpu, [groupEnds.length, 4], 'f32');
+      groups.write(table);
+      return groups;
+    });
+    this.#scalars = Tensor.empty(gpu, [8], 'f32');
+  }
+
+  /**
+   * One update from the gradients in the store, which are then zeroed. Skipped on the GPU when their norm is not
+   * finite.
+   *
+   * @param lr       learning rate
+   * @param maxNorm  clip the global gradient norm to this; 0 = no clipping
+   * @returns        [1], the squared global gradient norm before clipping; the caller disposes it
+   */
+  step(lr: number, maxNorm = 0): Tensor {
+    this.steps++;
+    const { betas, eps } = this.#options;
+    const { arenas } = this.#store;
+    const norm = squaredNorm(arenas.map(({ gradients }) => gradients!));
+    const correction = betas.map((beta) => 1 - beta ** this.steps);
+    this.#scalars.write(Float32Array.of(lr, betas[0], betas[1], eps, correction[0], correction[1], maxNorm, 0));
+    const { gpu } = norm;
+    const { buffer, offset } = this.#scalars.range;
+    gpu.copy(norm.range, { buffer, offset: offset + 28, sizeBytes: 4 });
+    arenas.forEach(({ values, gradients }, i) => {
+      adamwUpdate({
+        parameters: values,
+        gradients: gradients!,
+        moment1: this.moments[0][i],
+        moment2: this.moments[1][i],
+        groups: this.#groups[i],
+        scalars: this.#scalars,
+      });
+      fill(gradients!, 0);
+    });
+    return norm;
+  }
+
+  dispose(): void {
+    for (const tensor of [...this.moments.flat(), ...this.#groups, this.#scalars]) tensor.dispose();
+  }
+}

@@ -1,0 +1,44 @@
+// Layers as functions over named weights, with PyTorch's names: `norm.weight`, `fc1.bias`.
+import { layerNorm } from '../ops/layer_norm.ts';
+import { linear, type LinearOptions } from '../ops/matmul.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** Where weights come from: a ParameterStore, or a part of one. */
+export interface WeightSource {
+  has(name: string): boolean;
+  get(name: string): Tensor;
+}
+
+/** The weights whose names begin with a prefix. */
+export class Weights implements WeightSource {
+  readonly #source: WeightSource;
+  readonly #prefix: string;
+
+  constructor(source: WeightSource, prefix = '') {
+    this.#source = source;
+    this.#prefix = prefix;
+  }
+
+  has(name: string): boolean {
+    return this.#source.has(this.#prefix + name);
+  }
+
+  get(name: string): Tensor {
+    return this.#source.get(this.#prefix + name);
+  }
+
+  /** `weights.in('blocks.0')` holds what is called `blocks.0.…` here. */
+  in(name: string): Weights {
+    return new Weights(this.#source, `${this.#prefix}${name}.`);
+  }
+}
+
+/** y = x W^T + b. x [..., K], weight [N, K], bias [N]. */
+export function linearLayer(weights: Weights, x: Tensor, options: LinearOptions = {}): Tensor {
+  return linear(x, weights.get('weight'), weights.has('bias') ? weights.get('bias') : undefined, options);
+}
+
+/** Layer normalisation over the last axis with `weight` and `bias` [C]. */
+export function layerNormLayer(weights: Weights, x: Tensor, eps: number): Tensor {
+  return layerNorm(x, weights.get('weight'), weights.get('bias'), eps);
+}

@@ -1,0 +1,47 @@
+// The shallow ConvNeXt that looks at the whole picture at high resolution, so that selection sees small things.
+// Liu et al. 2022, arXiv:2201.03545; its place in PS3: arXiv:2503.19903.
+import {
+  depthwiseConv,
+  layerNormLayer,
+  linear,
+  linearLayer,
+  mul,
+  add,
+  type Tensor,
+  tidy,
+  unfold,
+  type Weights,
+} from '../../engine/index.ts';
+import type { VisionConfig } from './config.ts';
+
+/**
+ * Feature map of the whole picture.
+ *
+ * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
+ * @returns      features [B, Y * X, C], channels last, with Y = X = auxImagePx / kernel
+ */
+export function auxEncoder(image: Tensor, weights: Weights, config: VisionConfig): Tensor {
+  const { auxKernelPx, auxImagePx, auxDepth } = config;
+  const side = Math.floor(auxImagePx / auxKernelPx);
+  return tidy([image], (image) => {
+    const stem = weights.in('stem.0');
+    const kernel = stem.get('weight').in(image.scope);
+    const patches = unfold(image, auxKernelPx, [auxImagePx, auxImagePx]);
+    let x = linear(patches, kernel.reshape([kernel.shape[0], -1]), stem.get('bias'));
+    x = layerNormLayer(weights.in('stem.1'), x, 1e-6);
+    for (let i = 0; i < auxDepth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [side, side]);
+    const out = weights.in('out_proj');
+    const projection = out.get('weight').in(image.scope);
+    return linear(x, projection.reshape(projection.shape.slice(0, 2)), out.get('bias'));
+  });
+}
+
+/** x + scale * MLP(LN(depthwise 7x7(x))); `weight` is the per-channel LayerScale. */
+function convNextBlock(x: Tensor, weights: Weights, grid: readonly [number, number]): Tensor {
+  return tidy([x], (x) => {
+    const conv = weights.in('conv_dw');
+    const mixed = depthwiseConv(x, conv.get('weight'), conv.get('bias'), grid);
+    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), mixed, 1e-6), { gelu: 'erf' });
+    return add(x, mul(linearLayer(weights.in('mlp.fc2'), hidden), weights.get('weight')));
+  });
+}

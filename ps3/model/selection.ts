@@ -1,0 +1,174 @@
+// Which patches to look at: saliency maps from a query vector, and the budget per scale.
+// Shi et al. 2025, arXiv:2503.19903, patch selection.
+import {
+  adaptiveMaxPool,
+  add,
+  affine,
+  cosineMap,
+  greater,
+  mul,
+  noGrad,
+  resize,
+  selectTopK,
+  sigmoid,
+  sub,
+  type Tensor,
+  tidy,
+  where,
+  type Weights,
+} from '../../engine/index.ts';
+import { expect } from '../../engine/index.ts';
+import type { VisionConfig } from './config.ts';
+import { firstRows } from './vit.ts';
+
+export type Grid = readonly [rows: number, columns: number];
+
+/** What a query vector is compared with. */
+export interface SelectionFeatures {
+  /** [B, G * G, C]: low-res features after the selection head. */
+  readonly low: Tensor;
+  /** [B, Y * X, A]: the auxiliary encoder's map; undefined where the model has none. */
+  readonly aux: Tensor | undefined;
+}
+
+/** Softmax temperature of the scores: sigmoid(5 * mean of the two cosines). */
+const TEMPERATURE = 5;
+
+/**
+ * How promising each low-res cell is for a query.
+ *
+ *   prob = sigmoid(5 (cos(low, p) + maxpool(cos(aux, W p + b))) / 2)
+ *
+ * @param query  [B or 1, C]: the text prompt (top-down) or the learned prior (bottom-up), not normalised
+ * @returns      [B, G * G] in (0, 1)
+ */
+export function saliency(features: SelectionFeatures, query: Tensor, weights: Weights, config: VisionConfig): Tensor {
+  const { low, aux } = features;
+  const side = Math.round(Math.sqrt(low.shape[1]));
+  return tidy(aux ? [low, query, aux] : [low, query], (low, query, aux) => {
+    const cosines = cosineMap(low, query);
+    if (!aux) return sigmoid(affine(cosines, TEMPERATURE, 0));
+    const fine = Math.round(Math.sqrt(aux.shape[1]));
+    // Only the head of the first scale is used: all scales share one map.
+    const projected = firstRows(query, weights.in('prompt_proj_for_highres'), config.auxOut);
+    const pooled = adaptiveMaxPool(cosineMap(aux, projected), [fine, fine], [side, side]);
+    return sigmoid(affine(add(cosines, pooled), TEMPERATURE / 2, 0));
+  });
+}
+
+/** Nearest-upsamples a map [B, Y * X] to another grid. */
+export function upsample(map: Tensor, from: Grid, to: Grid): Tensor {
+  const B = map.shape[0];
+  return resize(map.reshape([B, 1, ...from]), to, 'nearest').reshape([B, to[0] * to[1]]);
+}
+
+/** 1 in every cell of `grid` that the ground truth [B, h, w] touches, else 0: [B, Y * X]. */
+export function touchedCells(groundTruth: Tensor, grid: Grid): Tensor {
+  return noGrad(() =>
+    tidy([groundTruth], (map) => {
+      const [B, h, w] = map.shape;
+      const area = resize(map.reshape([B, 1, h, w]), grid, 'area').reshape([B, grid[0] * grid[1]]);
+      return greater(area, affine(area, 0, 0));
+    }),
+  );
+}
+
+/**
+ * Puts ground truth before prediction: probability 1 in every cell of the first high-res grid that it touches.
+ *
+ * @param probs        one map [B, Y * X] per high-res scale
+ * @param groundTruth  [B, h, w], nonzero = wanted
+ */
+export function overrideByGroundTruth(probs: readonly Tensor[], groundTruth: Tensor, grids: readonly Grid[]): Tensor[] {
+  return probs.map((prob, i) =>
+    tidy([prob, groundTruth], (prob, groundTruth) => {
+      const touched = upsample(touchedCells(groundTruth, grids[0]), grids[0], grids[i]);
+      return where(touched, affine(prob, 0, 1), prob);
+    }),
+  );
+}
+
+/** Averages each map over 6 x 6 blocks of the picture. */
+export function smooth(probs: readonly Tensor[], grids: readonly Grid[]): Tensor[] {
+  return probs.map((prob, i) =>
+    tidy([prob], (prob) => {
+      const B = prob.shape[0];
+      const blocks = resize(prob.reshape([B, 1, ...grids[i]]), [6, 6], 'area');
+      return resize(blocks, grids[i], 'nearest').reshape(prob.shape);
+    }),
+  );
+}
+
+/**
+ * Patches to take from each scale in one look.
+ *
+ * @param budgets      the full look's, per scale
+ * @param available    patches not taken yet, per scale
+ * @param tokens       a smaller total; default: the full look
+ * @param firstScales  take from the first so many scales only; default all
+ * @throws ShapeError when tokens exceed the full look
+ *
+ * What a scale cannot use moves to later scales, then to earlier ones, so that a look is short only when nothing is left.
+ */
+export function lookBudgets(
+  budgets: readonly number[],
+  available: readonly number[],
+  tokens?: number,
+  firstScales: number = budgets.length,
+): number[] {
+  const full = total(budgets);
+  const wanted = tokens ?? full;
+  expect(
+    Number.isInteger(wanted) && wanted >= 0 && wanted <= full,
+    'selection',
+    `a look must take an integer of 0 to ${full} patches`,
+    `${wanted}`,
+  );
+  const allowed = total(budgets.slice(0, firstScales));
+  const last = firstScales - 1;
+  const counts = budgets.map((budget, i) => (i > last ? 0 : Math.floor((budget * wanted) / allowed)));
+  counts[last] += wanted - total(counts);
+  const room = available.map((count, i) => (i > last ? 0 : count));
+  const up = room.map((_, i) => i);
+  for (const order of [up, up.toReversed()]) {
+    let surplus = 0;
+    for (const i of order) {
+      const take = Math.min(room[i], counts[i] + surplus);
+      surplus += counts[i] - take;
+      counts[i] = take;
+    }
+    if (surplus > 0) counts[order[order.length - 1]] += surplus;
+  }
+  return counts.map((count, i) => Math.min(count, room[i]));
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/** The patches of one look, per scale. */
+export interface Choice {
+  /** u32 [B, k], raster order; undefined where nothing is taken. */
+  readonly indices: Tensor | undefined;
+  /** [B, Y * X] of 0 and 1. */
+  readonly map: Tensor;
+}
+
+/**
+ * Takes the `count` most promising patches that were not taken before; ties go to the lower index.
+ *
+ * @param prob   [B, Y * X]
+ * @param taken  [B, Y * X] of 0 and 1
+ */
+export function choose(prob: Tensor, taken: Tensor | undefined, count: number): Choice {
+  return noGrad(() => {
+    if (count === 0) return { indices: undefined, map: affine(prob.detach(), 0, 0) };
+    const [indices, map] = tidy(taken ? [prob, taken] : [prob], (prob, taken) => {
+      // Taken patches become exactly -1, below every probability.
+      const open = taken ? sub(mul(prob, affine(taken, -1, 1)), taken) : prob;
+      const { indices, map } = selectTopK(open, count);
+      return [indices, map];
+    });
+    return { indices, map };
+  });
+}

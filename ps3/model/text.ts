@@ -1,0 +1,46 @@
+// The text tower and the head that turns its output into a selection prompt.
+import {
+  add,
+  gatherRows,
+  l2Normalize,
+  layerNormLayer,
+  linearLayer,
+  slice,
+  type Tensor,
+  tidy,
+  type Weights,
+} from '../../engine/index.ts';
+import type { TextConfig } from './config.ts';
+import { normedMlp, textBlock, transformerBlock } from './vit.ts';
+
+export interface TextOutput {
+  /** [B, E], not normalised. */
+  readonly pooled: Tensor;
+  /** [B, E], normalised: what images are compared with. */
+  readonly features: Tensor;
+  /** [B, C]: what the image side selects patches by. */
+  readonly prompt: Tensor;
+}
+
+/**
+ * Encodes token ids. No attention mask: padding is attended, and the last position is pooled, as SigLIP was trained.
+ *
+ * @param ids      [B, L] u32 or i32, L <= contextLength
+ * @param weights  the official names below `text_model.`
+ */
+export function encodeText(ids: Tensor, weights: Weights, config: TextConfig): TextOutput {
+  const [pooled, features, prompt] = tidy([ids], (ids) => {
+    const [B, L] = ids.shape;
+    const positions = weights.get('positional_embedding').in(ids.scope);
+    let x = add(gatherRows(weights.get('token_embedding.weight'), ids), slice(positions, 0, 0, L));
+    const { heads, lnEps: eps, gelu } = config;
+    for (let i = 0; i < config.layers; i++)
+      [x] = transformerBlock(x, textBlock(weights.in(`transformer.resblocks.${i}`)), { heads, eps, gelu });
+    x = layerNormLayer(weights.in('ln_final'), x, eps);
+    const last = slice(x, 1, L - 1, 1).reshape([B, x.shape[2]]);
+    const pooled = linearLayer(weights.in('text_projection'), last);
+    const features = l2Normalize(pooled);
+    return [pooled, features, normedMlp(features, weights.in('prompt_proj'))];
+  });
+  return { pooled, features, prompt };
+}

@@ -1,0 +1,379 @@
+// The image side of PS3: a low-res pass, maps of where to look, and looks at selected high-res patches that attend to
+// the low-res keys and values. Shi et al. 2025, arXiv:2503.19903.
+import {
+  compactMap,
+  concat,
+  expect,
+  gatherRows,
+  layerNormLayer,
+  linear,
+  add,
+  patchGather,
+  scatterRows,
+  slice,
+  type Tensor,
+  tidy,
+  unfold,
+  type Weights,
+  where,
+} from '../../engine/index.ts';
+import { auxEncoder } from './aux_encoder.ts';
+import type { VisionConfig } from './config.ts';
+import { positionTable } from './positions.ts';
+import {
+  type Choice,
+  choose,
+  type Grid,
+  lookBudgets,
+  overrideByGroundTruth,
+  saliency,
+  type SelectionFeatures,
+  smooth,
+  touchedCells,
+  upsample,
+} from './selection.ts';
+import { attentionPool, checkpointedBlock, normedMlp, radioAdapter, transformerBlock, visionBlock } from './vit.ts';
+
+/** Result of the low-res pass. */
+export interface LowRes {
+  /** Output of every block, [B, N, C]; the last is not normalised. */
+  readonly hidden: Tensor[];
+  /** Packed queries, keys and values of every block, [B, N, 3C]: the cache that high-res tokens attend to. */
+  readonly qkv: Tensor[];
+}
+
+/** Saliency per high-res scale, [B, Y * X] each. */
+export interface Maps {
+  /** What selection uses: after ground truth and smoothing. */
+  readonly probs: Tensor[];
+  readonly bottomUp: Tensor[];
+  /** Present when there is a prompt. */
+  readonly topDown: Tensor[] | undefined;
+}
+
+export interface MapOptions {
+  /** [B, C]: the text model's prompt. Without one, selection is bottom-up. */
+  readonly prompt?: Tensor;
+  /** [B, h, w], nonzero = select these cells first. */
+  readonly groundTruth?: Tensor;
+  readonly smooth?: boolean;
+}
+
+export interface LookOptions extends MapOptions {
+  /** Looks of a full budget each, or as many as cover everything. Default 1. */
+  readonly looks?: number | 'all';
+  /** Patches in total, instead of `looks`; the last look takes what remains. */
+  readonly tokens?: number;
+  /** Take patches from the first so many high-res scales only. */
+  readonly onlyFirstScales?: number;
+  /** Maps of 0 and 1 per high-res scale [B, Y * X] with their number of ones: selected as they are, in one look. */
+  readonly selection?: readonly { readonly map: Tensor; readonly count: number }[];
+}
+
+export interface VisionOutput {
+  /** [B, N + K, C]: low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
+  readonly lastHiddenState: Tensor;
+  /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; undefined after zero looks. */
+  readonly selectionMaps: Tensor[] | undefined;
+  readonly maps: Maps;
+  readonly lowRes: LowRes;
+}
+
+/** What one look saw. */
+interface Look {
+  readonly choices: Choice[];
+  /** Patches per scale. */
+  readonly counts: number[];
+  /** [B, sum of counts, C], scale after scale. */
+  readonly tokens: Tensor;
+}
+
+export class VisionModel {
+  readonly config: VisionConfig;
+  readonly weights: Weights;
+  /** Keep only block inputs in the high-res pass and run the blocks again in backward. */
+  checkpointBlocks = false;
+
+  /** @param weights  the official names below `vision_model.` */
+  constructor(config: VisionConfig, weights: Weights) {
+    this.config = config;
+    this.weights = weights;
+  }
+
+  /** Grid of each scale for an image; the low-res grid first, always square. Wide and tall images keep their shape. */
+  grids(image: Tensor): Grid[] {
+    const [h, w] = image.dtype === 'u8' ? image.shape.slice(1, 3) : image.shape.slice(2, 4);
+    return scaleSizes(this.config, h, w).map(([H, W]) => [
+      Math.max(1, Math.floor(H / this.config.patchPx)),
+      Math.max(1, Math.floor(W / this.config.patchPx)),
+    ]);
+  }
+
+  /**
+   * Stage 1: the whole picture at the lowest scale.
+   *
+   * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
+   */
+  lowRes(image: Tensor): LowRes {
+    const { scalesPx, patchPx, depth } = this.config;
+    let x = this.#embed(unfold(image, patchPx, [scalesPx[0], scalesPx[0]]));
+    const [grid] = this.grids(image);
+    x = add(x, positionTable(this.weights, this.config, 0, grid, x));
+    const hidden: Tensor[] = [];
+    const qkv: Tensor[] = [];
+    for (let i = 0; i < depth; i++) {
+      const [next, packed] = transformerBlock(x, this.#block(i), this.#blockOptions());
+      hidden.push(next);
+      qkv.push(packed);
+      x = next;
+    }
+    return { hidden, qkv };
+  }
+
+  /** The pooled low-res feature [B, E], not normalised: what global captions are compared with. */
+  pool(tokens: Tensor, keyMask?: Tensor): Tensor {
+    const trunk = this.weights.in('trunk');
+    return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
+      let x = trunk.has('norm.weight') ? layerNormLayer(trunk.in('norm'), tokens, 1e-6) : tokens;
+      if (this.config.radio) x = radioAdapter(x, trunk.in('siglip_proj'));
+      return attentionPool(x, trunk.in('attn_pool'), this.config.poolHeads, keyMask);
+    });
+  }
+
+  /** What queries are compared with: the selection head over tapped hidden states, and the auxiliary encoder. */
+  selectionFeatures(image: Tensor, lowRes: LowRes): SelectionFeatures {
+    const { selectLayers, width, auxEncoder: hasAux } = this.config;
+    const tapped = selectLayers.map((layer) => lowRes.hidden[layer]);
+    const low = tidy(tapped, (...hidden) =>
+      normedMlp(concat(hidden, 2), this.weights.in('selection_feature_proj'), width),
+    );
+    const aux = hasAux
+      ? auxEncoder(image, this.weights.in('highres_selection_feature_module'), this.config)
+      : undefined;
+    return { low, aux };
+  }
+
+  /** Stage 2: where to look. */
+  maps(features: SelectionFeatures, grids: readonly Grid[], options: MapOptions = {}): Maps {
+    const highRes = grids.slice(1);
+    const spread = (query: Tensor): Tensor[] => {
+      using cells = saliency(features, query, this.weights, this.config);
+      return highRes.map((grid) => upsample(cells, grids[0], grid));
+    };
+    const prior = this.weights.get('prior_prompt').in(features.low.scope);
+    const B = features.low.shape[0];
+    const bottomUp = spread(prior.reshape([1, -1])).map((map) => map.reshape([B, -1]));
+    const topDown = options.prompt ? spread(options.prompt) : undefined;
+    let probs = topDown ?? bottomUp;
+    if (options.groundTruth) probs = overrideByGroundTruth(probs, options.groundTruth, highRes);
+    if (options.smooth) probs = smooth(probs, highRes);
+    return { probs, bottomUp, topDown };
+  }
+
+  /**
+   * Runs all stages.
+   *
+   * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8 of side max(scalesPx) (other sizes are resampled)
+   * @throws ShapeError for impossible looks or tokens
+   */
+  encode(image: Tensor, options: LookOptions = {}): VisionOutput {
+    const grids = this.grids(image);
+    const lowRes = this.lowRes(image);
+    const maps = this.maps(this.selectionFeatures(image, lowRes), grids, options);
+    const looks: Look[] = [];
+    let taken: Tensor[] | undefined;
+    for (const counts of this.plan(grids, options)) {
+      const look = this.look(image, lowRes, maps, grids, counts, taken, options.selection);
+      looks.push(look);
+      taken = look.choices.map(({ map }, i) => (taken ? add(taken[i], map) : map));
+    }
+    return { lastHiddenState: this.#merge(lowRes, looks, grids), selectionMaps: taken, maps, lowRes };
+  }
+
+  /** Patches per scale of every look. */
+  plan(grids: readonly Grid[], options: LookOptions): number[][] {
+    if (options.selection) return [options.selection.map(({ count }) => count)];
+    const { budgets } = this.config;
+    const first = options.onlyFirstScales ?? budgets.length;
+    expect(
+      Number.isInteger(first) && first >= 1 && first <= budgets.length,
+      'encode',
+      `onlyFirstScales must be an integer of 1 to ${budgets.length}`,
+      `${first}`,
+    );
+    const available = grids.slice(1).map(([Y, X]) => Y * X);
+    const full = sum(budgets);
+    const everything = sum(available.slice(0, first));
+    const byLooks = options.looks === 'all' ? everything : Math.min((options.looks ?? 1) * full, everything);
+    let remaining = options.tokens === undefined ? byLooks : Math.min(options.tokens, everything);
+    expect(Number.isInteger(remaining) && remaining >= 0, 'encode', 'looks and tokens must be integers >= 0', `${remaining}`);
+    const plan: number[][] = [];
+    while (remaining > 0) {
+      const counts = lookBudgets(budgets, available, Math.min(full, remaining), first);
+      counts.forEach((count, i) => {
+        available[i] -= count;
+      });
+      remaining -= sum(counts);
+      plan.push(counts);
+    }
+    return plan;
+  }
+
+  /** Stage 3: one look at the best patches not taken yet. */
+  look(
+    image: Tensor,
+    lowRes: LowRes,
+    maps: Maps,
+    grids: readonly Grid[],
+    counts: number[],
+    taken?: readonly Tensor[],
+    selection?: LookOptions['selection'],
+  ): Look {
+    const choices = counts.map((count, i) =>
+      selection
+        ? { map: selection[i].map, indices: count > 0 ? compactMap(selection[i].map, count) : undefined }
+        : choose(maps.probs[i], taken?.[i], count),
+    );
+    const tokens = this.encodePatches(image, lowRes, choices, grids);
+    return { choices, counts, tokens };
+  }
+
+  /**
+   * The same blocks over selected patches of all scales together, each attending to [low-res ; high-res].
+   *
+   * @returns  [B, K, C]: scale after scale, raster order; not normalised
+   */
+  encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor {
+    const { patchPx, depth } = this.config;
+    const [h, w] = image.dtype === 'u8' ? image.shape.slice(1, 3) : image.shape.slice(2, 4);
+    const sizes = scaleSizes(this.config, h, w);
+    return tidy([image, lowRes.hidden[0]], (image, like) => {
+      const patches: Tensor[] = [];
+      const positions: Tensor[] = [];
+      choices.forEach(({ indices }, i) => {
+        if (!indices) return;
+        patches.push(patchGather(image, indices, { imagePx: sizes[i + 1], patchPx }));
+        const table = positionTable(this.weights, this.config, i + 1, grids[i + 1], like);
+        positions.push(gatherRows(table, indices));
+      });
+      let x = add(this.#embed(concat(patches, 1)), concat(positions, 1));
+      for (let i = 0; i < depth; i++) {
+        const options = this.#blockOptions(lowRes.qkv[i]);
+        x = this.checkpointBlocks
+          ? checkpointedBlock(x, this.#block(i), options)
+          : transformerBlock(x, this.#block(i), options)[0];
+      }
+      return x;
+    });
+  }
+
+  /**
+   * The pre-training forward: one look, pooled over in-box tokens.
+   *
+   * @param groundTruth  [B, h, w]: pools only tokens whose cell it touches; a sample without any pools all
+   * @param isGlobal     [B, 1], 1 = take the pooled low-res feature instead
+   * @returns            pooled [B, E], not normalised
+   */
+  pretrain(
+    image: Tensor,
+    options: MapOptions & { isGlobal?: Tensor; poolInBox?: boolean; selectByGroundTruth?: boolean },
+  ): { pooled: Tensor; maps: Maps; selectionMaps: Tensor[] } {
+    const grids = this.grids(image);
+    const lowRes = this.lowRes(image);
+    const { groundTruth, isGlobal, poolInBox = true, selectByGroundTruth = true } = options;
+    const forSelection = { ...options, groundTruth: selectByGroundTruth ? groundTruth : undefined };
+    const maps = this.maps(this.selectionFeatures(image, lowRes), grids, forSelection);
+    const [counts] = this.plan(grids, { looks: 1 });
+    const { choices, tokens } = this.look(image, lowRes, maps, grids, counts);
+    const keyMask =
+      groundTruth && poolInBox
+        ? concat(
+            choices.flatMap(({ indices }, i) => {
+              if (!indices) return [];
+              const touched = touchedCells(groundTruth, grids[i + 1]);
+              return [gatherRows(touched.reshape([...touched.shape, 1]), indices, { unique: true })];
+            }),
+            1,
+          ).reshape([tokens.shape[0], tokens.shape[1]])
+        : undefined;
+    const local = this.pool(tokens, keyMask);
+    const last = lowRes.hidden[lowRes.hidden.length - 1];
+    const pooled = isGlobal ? where(isGlobal, this.pool(last), local) : local;
+    return { pooled, maps, selectionMaps: choices.map(({ map }) => map) };
+  }
+
+  /**
+   * Tokens back on their grids.
+   *
+   * @param tokens  [B, N + K, C], as `encode` returns them
+   * @returns       [B, Y * X, C] per scale, low-res first; zeros where nothing was selected
+   */
+  featureMaps(tokens: Tensor, selectionMaps: readonly Tensor[], counts: readonly number[], grids: readonly Grid[]): Tensor[] {
+    const N = grids[0][0] * grids[0][1];
+    let start = N;
+    const maps = [slice(tokens, 1, 0, N)];
+    selectionMaps.forEach((map, i) => {
+      const part = slice(tokens, 1, start, counts[i]);
+      maps.push(scatterRows(part, compactMap(map, counts[i]), map.shape[1]));
+      start += counts[i];
+    });
+    return maps;
+  }
+
+  /** Low-res tokens, then every look's tokens in raster order per scale. */
+  #merge(lowRes: LowRes, looks: readonly Look[], grids: readonly Grid[]): Tensor {
+    const low = lowRes.hidden[lowRes.hidden.length - 1];
+    if (looks.length === 0) return low;
+    if (looks.length === 1) return concat([low, looks[0].tokens], 1);
+    return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {
+      const merged = [low];
+      grids.slice(1).forEach(([Y, X], scale) => {
+        const parts = looks.flatMap(({ choices, counts }, i) => {
+          const { indices } = choices[scale];
+          if (!indices) return [];
+          return [scatterRows(slice(tokens[i], 1, sum(counts.slice(0, scale)), counts[scale]), indices, Y * X)];
+        });
+        if (parts.length === 0) return;
+        const grid = parts.reduce((a, b) => add(a, b));
+        const taken = looks.map(({ choices }) => choices[scale].map).reduce((a, b) => add(a, b));
+        const count = sum(looks.map(({ counts }) => counts[scale]));
+        merged.push(gatherRows(grid, compactMap(taken, count), { unique: true }));
+      });
+      return concat(merged, 1);
+    });
+  }
+
+  /** Linear embedding of patch rows [B, T, 3 P P]. */
+  #embed(patches: Tensor): Tensor {
+    const embed = this.weights.in('trunk.patch_embed.proj');
+    const kernel = embed.get('weight').in(patches.scope);
+    return linear(patches, kernel.reshape([kernel.shape[0], -1]), embed.get('bias'));
+  }
+
+  #block(i: number): ReturnType<typeof visionBlock> {
+    return visionBlock(this.weights.in(`trunk.blocks.${i}`));
+  }
+
+  #blockOptions(cached?: Tensor): { heads: number; eps: number; gelu: 'erf'; cached: Tensor | undefined } {
+    return { heads: this.config.heads, eps: 1e-6, gelu: 'erf', cached };
+  }
+}
+
+/**
+ * Pixels of the picture at each scale: a square low-res one, then zooms that keep the picture's shape in whole low-res
+ * patches of the shorter side.
+ */
+export function scaleSizes(config: Pick<VisionConfig, 'scalesPx' | 'patchPx'>, h: number, w: number): [number, number][] {
+  const { scalesPx, patchPx } = config;
+  const [s0] = scalesPx;
+  return scalesPx.map((side, i) => {
+    if (i === 0) return [s0, s0];
+    const zoom = Math.floor(side / s0);
+    const shorter = Math.max(Math.floor(Math.trunc((s0 / Math.max(h, w)) * Math.min(h, w)) / patchPx), 1) * patchPx * zoom;
+    return h >= w ? [s0 * zoom, shorter] : [shorter, s0 * zoom];
+  });
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

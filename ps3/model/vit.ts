@@ -1,0 +1,143 @@
+// The transformer block that the image and the text tower share, and the parts of the image tower around it.
+// Dosovitskiy et al. 2020, arXiv:2010.11929; attention pooling and sizes: Zhai et al. 2023, arXiv:2303.15343.
+import {
+  checkpoint,
+  gelu,
+  layerNorm,
+  layerNormLayer,
+  linear,
+  linearLayer,
+  poolAttention,
+  selfAttention,
+  slice,
+  type Tensor,
+  tidy,
+  type Weights,
+} from '../../engine/index.ts';
+
+/** Weight and bias of a layer. */
+type Pair = readonly [weight: Tensor, bias: Tensor];
+
+/** The six layers of a pre-norm block, whatever a checkpoint calls them. */
+export interface BlockWeights {
+  readonly norm1: Pair;
+  readonly qkv: Pair;
+  readonly proj: Pair;
+  readonly norm2: Pair;
+  readonly fc1: Pair;
+  readonly fc2: Pair;
+}
+
+export interface BlockOptions {
+  readonly heads: number;
+  /** Of both layer norms. */
+  readonly eps: number;
+  readonly gelu: 'erf' | 'tanh';
+  /** Packed q, k, v of an earlier pass of this block; its keys and values are put before this pass's own. */
+  readonly cached?: Tensor;
+}
+
+function pair(weights: Weights): Pair {
+  return [weights.get('weight'), weights.get('bias')];
+}
+
+/** timm's names, `blocks.0.attn.qkv.weight`. */
+export function visionBlock(weights: Weights): BlockWeights {
+  return {
+    norm1: pair(weights.in('norm1')),
+    qkv: pair(weights.in('attn.qkv')),
+    proj: pair(weights.in('attn.proj')),
+    norm2: pair(weights.in('norm2')),
+    fc1: pair(weights.in('mlp.fc1')),
+    fc2: pair(weights.in('mlp.fc2')),
+  };
+}
+
+/** open_clip's names, `resblocks.0.attn.in_proj_weight`. */
+export function textBlock(weights: Weights): BlockWeights {
+  return {
+    norm1: pair(weights.in('ln_1')),
+    qkv: [weights.get('attn.in_proj_weight'), weights.get('attn.in_proj_bias')],
+    proj: pair(weights.in('attn.out_proj')),
+    norm2: pair(weights.in('ln_2')),
+    fc1: pair(weights.in('mlp.c_fc')),
+    fc2: pair(weights.in('mlp.c_proj')),
+  };
+}
+
+/**
+ * x + Attention(LN(x)), then x + MLP(LN(x)).
+ *
+ * @param x  [B, T, C]
+ * @returns  the block's output [B, T, C] and its packed queries, keys and values [B, T, 3C], for use as a cache
+ */
+export function transformerBlock(x: Tensor, block: BlockWeights, options: BlockOptions): [x: Tensor, qkv: Tensor] {
+  const { heads, eps, gelu, cached } = options;
+  return tidy(cached ? [x, cached] : [x], (x, cached) => {
+    const qkv = linear(layerNorm(x, ...block.norm1, eps), ...block.qkv);
+    const attended = linear(selfAttention(qkv, { heads, cached }), ...block.proj, { residual: x });
+    const hidden = linear(layerNorm(attended, ...block.norm2, eps), ...block.fc1, { gelu });
+    return [linear(hidden, ...block.fc2, { residual: attended }), qkv] as [Tensor, Tensor];
+  });
+}
+
+/** `transformerBlock` that keeps only its inputs for backward, and runs again there. */
+export function checkpointedBlock(x: Tensor, block: BlockWeights, options: BlockOptions): Tensor {
+  const inputs = options.cached ? [x, options.cached] : [x];
+  return checkpoint((x, cached) => transformerBlock(x, block, { ...options, cached })[0], ...inputs);
+}
+
+/**
+ * Attention pooling: one learned query over all tokens, then y + MLP(LN(y)).
+ *
+ * @param tokens   [B, T, C], after the final norm
+ * @param keyMask  [B, T], nonzero = attend; a row of zeros attends to everything
+ * @returns        [B, C], not normalised
+ */
+export function attentionPool(tokens: Tensor, weights: Weights, heads: number, keyMask?: Tensor): Tensor {
+  return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
+    const [B, , C] = tokens.shape;
+    const query = linearLayer(weights.in('q'), weights.get('latent').in(tokens.scope));
+    const kv = linearLayer(weights.in('kv'), tokens);
+    const y = linearLayer(weights.in('proj'), poolAttention(query, kv, { heads, keyMask }));
+    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, 1e-6), { gelu: 'erf' });
+    return linearLayer(weights.in('mlp.fc2'), hidden, { residual: y }).reshape([B, C]);
+  });
+}
+
+/**
+ * C-RADIO's adapter from the tower's width to that of the pooling head: Linear, residual blocks
+ * x + Linear(GELU(LN(x))), then Linear(GELU(LN(x))).
+ */
+export function radioAdapter(tokens: Tensor, weights: Weights): Tensor {
+  return tidy([tokens], (tokens) => {
+    let x = linearLayer(weights.in('fc1'), tokens);
+    for (let i = 0; weights.has(`blocks.${i}.0.weight`); i++) x = adapterStep(x, weights.in(`blocks.${i}`), x);
+    return adapterStep(x, weights.in('final'));
+  });
+}
+
+function adapterStep(x: Tensor, weights: Weights, residual?: Tensor): Tensor {
+  return linearLayer(weights.in('2'), gelu(layerNormLayer(weights.in('0'), x, 1e-5), 'erf'), { residual });
+}
+
+/**
+ * timm's MLP with a norm: Linear, GELU, LN(1e-5), Linear.
+ *
+ * @param rows  take only the first rows of the second layer, that is so many outputs
+ */
+export function normedMlp(x: Tensor, weights: Weights, rows?: number): Tensor {
+  return tidy([x], (x) => {
+    const hidden = linearLayer(weights.in('fc1'), x, { gelu: 'erf' });
+    return firstRows(layerNormLayer(weights.in('norm'), hidden, 1e-5), weights.in('fc2'), rows);
+  });
+}
+
+/** A linear layer of which only the first `rows` outputs are computed. */
+export function firstRows(x: Tensor, weights: Weights, rows?: number): Tensor {
+  const weight = weights.get('weight');
+  if (rows === undefined || rows === weight.shape[0]) return linearLayer(weights, x);
+  return tidy([x], (x) =>
+    linear(x, slice(weight.in(x.scope), 0, 0, rows), slice(weights.get('bias').in(x.scope), 0, 0, rows)),
+  );
+}

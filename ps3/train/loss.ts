@@ -1,0 +1,100 @@
+// The losses of PS3's pre-training. Shi et al. 2025, arXiv:2503.19903; sigmoid loss: Zhai et al. 2023, arXiv:2303.15343.
+import {
+  add,
+  affine,
+  binaryCrossEntropy,
+  diceLoss,
+  l2Normalize,
+  sigmoidContrastive,
+  type Tensor,
+  tidy,
+} from '../../engine/index.ts';
+import type { PS3 } from '../model/ps3.ts';
+import { touchedCells } from '../model/selection.ts';
+
+/**
+ * `paper`: cross-entropy + DICE, bottom-up supervised by all boxes of the picture.
+ * `released`: the published code, cross-entropy only, both maps supervised by the sampled box.
+ */
+export type Recipe = 'paper' | 'released';
+
+export interface Batch {
+  /** [B, 3, S, S] f32 normalised or [B, S, S, 4] u8. */
+  readonly image: Tensor;
+  /** [B, L] token ids of the sampled caption. */
+  readonly ids: Tensor;
+  /** [B, h, w], nonzero in the sampled caption's box; all ones for a global caption. */
+  readonly box: Tensor;
+  /** [B, h, w], nonzero in any box of the picture; `paper` only. */
+  readonly allBoxes?: Tensor;
+  /** [B, 1] of 0 and 1: the caption is of the whole picture. */
+  readonly isGlobal: Tensor;
+  /** [B], 1 - isGlobal: which samples supervise selection. */
+  readonly isLocal: Tensor;
+  /** u32 [B]: samples of equal class are positives of each other; default: only of themselves. */
+  readonly classes?: Tensor;
+}
+
+/** What can be switched off, one by one; all on by default. */
+export interface Ablations {
+  /** Select by ground truth in training. */
+  readonly teacherForcing?: boolean;
+  /** Pool only tokens in the box. */
+  readonly inBoxPooling?: boolean;
+}
+
+export interface Losses {
+  /** [1]: contrastive + prior + posterior. */
+  readonly total: Tensor;
+  readonly contrastive: Tensor;
+  /** Supervision of the bottom-up map. */
+  readonly prior: Tensor;
+  /** Supervision of the top-down map. */
+  readonly posterior: Tensor;
+}
+
+export interface TrainOutput {
+  readonly losses: Losses;
+  /** Normalised, [B, E]. */
+  readonly imageFeatures: Tensor;
+  readonly textFeatures: Tensor;
+  readonly prompt: Tensor;
+  readonly maps: ReturnType<PS3['vision']['maps']>;
+  readonly selectionMaps: Tensor[];
+}
+
+/** The pre-training forward and its losses. */
+export function pretrainLoss(model: PS3, batch: Batch, recipe: Recipe = 'paper', ablations: Ablations = {}): TrainOutput {
+  const { features: textFeatures, prompt } = model.encodeText(batch.ids);
+  const { pooled, maps, selectionMaps } = model.vision.pretrain(batch.image, {
+    prompt,
+    groundTruth: batch.box,
+    isGlobal: batch.isGlobal,
+    poolInBox: ablations.inBoxPooling,
+    selectByGroundTruth: ablations.teacherForcing,
+  });
+  const imageFeatures = l2Normalize(pooled);
+  const { logitScale, logitBias } = model;
+  const contrastive = sigmoidContrastive(imageFeatures, textFeatures, logitScale, logitBias, { positives: batch.classes });
+  const grids = model.vision.grids(batch.image).slice(1);
+  const supervise = (probs: readonly Tensor[], groundTruth: Tensor): Tensor =>
+    tidy([...probs, groundTruth, batch.isLocal], (...inputs) => {
+      const rowWeight = inputs.pop()!;
+      const map = inputs.pop()!;
+      const terms = inputs.map((prob, i) => {
+        const y = touchedCells(map, grids[i]);
+        const entropy = binaryCrossEntropy(prob, y, { rowWeight });
+        return recipe === 'paper' ? add(entropy, diceLoss(prob, y, { rowWeight })) : entropy;
+      });
+      return affine(
+        terms.reduce((a, b) => add(a, b)),
+        1 / terms.length,
+        0,
+      );
+    });
+  const prior = supervise(maps.bottomUp, recipe === 'paper' ? (batch.allBoxes ?? batch.box) : batch.box);
+  const posterior = supervise(maps.topDown!, batch.box);
+  const total = tidy([contrastive, prior, posterior], (a, b, c) => add(add(a, b), c));
+  const losses = { total, contrastive, prior, posterior };
+  return { losses, imageFeatures, textFeatures, prompt, maps, selectionMaps };
+}

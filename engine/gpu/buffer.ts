@@ -36,7 +36,7 @@ export class BufferPool {
   onDestroy: (buffer: PooledBuffer) => void = () => undefined;
   readonly #device: GPUDevice;
   readonly #budgetBytes: number;
-  /** Insertion order of the map's keys is the order of last use. */
+  /** By size; the lowest id last. Insertion order of the map's keys is the order of last use. */
   readonly #free = new Map<number, PooledBuffer[]>();
   #doomed: PooledBuffer[] = [];
 
@@ -80,7 +80,10 @@ export class BufferPool {
     this.stats.pooledBytes += buffer.sizeBytes;
     const list = this.#free.get(buffer.sizeBytes) ?? [];
     this.#free.delete(buffer.sizeBytes);
-    list.push(buffer);
+    // Sorted, so that a loop that frees everything finds the same buffers again: its bind groups are cached.
+    let at = list.length;
+    while (at > 0 && list[at - 1].id < buffer.id) at--;
+    list.splice(at, 0, buffer);
     this.#free.set(buffer.sizeBytes, list);
     while (this.stats.pooledBytes > this.#budgetBytes) this.#evictOldest();
   }

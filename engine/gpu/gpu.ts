@@ -246,7 +246,10 @@ export class Gpu {
     const immediateSize = immediates ? Math.ceil(reflection.paramsBytes / 4) * 4 : 0;
     const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = { bindGroupLayouts: [layout] };
     if (immediates) pipelineLayout.immediateSize = immediateSize;
+    // A faulty module shows as a rejected pipeline below, which tells more than the uncaptured error would.
+    this.device.pushErrorScope('validation');
     const module = this.device.createShaderModule({ code, label: kernel.entry });
+    void this.device.popErrorScope();
     this.stats.pipelinesCreated++;
     const entry: PipelineEntry = {
       label: kernel.entry,
@@ -265,7 +268,7 @@ export class Gpu {
             entry.pipeline = pipeline;
           },
           async (cause: Error) => {
-            throw this.recorder.failure ?? new ShaderError(await explain(kernel.entry, module, code, cause));
+            throw new ShaderError(await explain(kernel.entry, module, code, cause));
           },
         ),
     };

@@ -12,24 +12,23 @@ import {
   unfold,
   type Weights,
 } from '../../engine/index.ts';
-import type { VisionConfig } from './config.ts';
+import type { AuxEncoderConfig } from './config.ts';
 
 /**
  * Feature map of the whole picture.
  *
  * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
- * @returns      features [B, Y * X, C], channels last, with Y = X = auxImagePx / kernel
+ * @returns      features [B, Y * X, C], channels last, with Y = X = config.gridSide
  */
-export function auxEncoder(image: Tensor, weights: Weights, config: VisionConfig): Tensor {
-  const { auxKernelPx, auxImagePx, auxDepth } = config;
-  const side = Math.floor(auxImagePx / auxKernelPx);
+export function auxEncoder(image: Tensor, weights: Weights, config: AuxEncoderConfig): Tensor {
+  const { kernelPx, imagePx, gridSide, depth } = config;
   return tidy([image], (image) => {
     const stem = weights.in('stem.0');
     const kernel = stem.get('weight').in(image.scope);
-    const patches = unfold(image, auxKernelPx, [auxImagePx, auxImagePx]);
+    const patches = unfold(image, kernelPx, [imagePx, imagePx]);
     let x = linear(patches, kernel.reshape([kernel.shape[0], -1]), stem.get('bias'));
     x = layerNormLayer(weights.in('stem.1'), x, 1e-6);
-    for (let i = 0; i < auxDepth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [side, side]);
+    for (let i = 0; i < depth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [gridSide, gridSide]);
     const out = weights.in('out_proj');
     const projection = out.get('weight').in(image.scope);
     return linear(x, projection.reshape(projection.shape.slice(0, 2)), out.get('bias'));

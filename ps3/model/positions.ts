@@ -21,7 +21,7 @@ export function positionTable(weights: Weights, config: VisionConfig, scale: num
     const longer = Math.max(...grid);
     const C = table.shape[2];
     let rows = table.reshape([-1, C]);
-    if (config.radio) rows = crop(rows, side, grid);
+    if (config.posMode === 'cropped') rows = crop(rows, side, grid);
     else {
       if (longer !== side) rows = resizeRows(rows, [side, side], [longer, longer], 'bicubic-antialias');
       rows = crop(rows, longer, grid);

@@ -1,6 +1,6 @@
 // Both towers and the logit scalars: what one checkpoint holds.
 import { clamp, type Engine, type ParameterSpec, ParameterStore, type Tensor, Weights } from '../../engine/index.ts';
-import type { PS3Config } from './config.ts';
+import type { ModelConfig } from './config.ts';
 import { encodeText, type TextOutput } from './text.ts';
 import { VisionModel } from './vision.ts';
 
@@ -9,18 +9,18 @@ export const DECAY_GROUP = 0;
 export const NO_DECAY_GROUP = 1;
 
 export class PS3 {
-  readonly config: PS3Config;
+  readonly config: ModelConfig;
   readonly parameters: ParameterStore;
   readonly vision: VisionModel;
 
-  constructor(config: PS3Config, parameters: ParameterStore) {
+  constructor(config: ModelConfig, parameters: ParameterStore) {
     this.config = config;
     this.parameters = parameters;
     this.vision = new VisionModel(config.vision, new Weights(parameters, 'vision_model.'));
   }
 
   /** Makes a model whose weights are zero, with room for tensors of these names and shapes. */
-  static allocate(engine: Engine, config: PS3Config, shapes: ReadonlyMap<string, readonly number[]>): PS3 {
+  static allocate(engine: Engine, config: ModelConfig, shapes: ReadonlyMap<string, readonly number[]>): PS3 {
     const specs: ParameterSpec[] = [...shapes].map(([name, shape]) => ({
       name,
       shape,

@@ -50,7 +50,7 @@ export function saliency(features: SelectionFeatures, query: Tensor, weights: We
     if (!aux) return sigmoid(affine(cosines, TEMPERATURE, 0));
     const fine = Math.round(Math.sqrt(aux.shape[1]));
     // Only the head of the first scale is used: all scales share one map.
-    const projected = firstRows(query, weights.in('prompt_proj_for_highres'), config.auxOut);
+    const projected = firstRows(query, weights.in('prompt_proj_for_highres'), config.auxEncoder?.outChannels);
     const pooled = adaptiveMaxPool(cosineMap(aux, projected), [fine, fine], [side, side]);
     return sigmoid(affine(add(cosines, pooled), TEMPERATURE / 2, 0));
   });

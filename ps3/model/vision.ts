@@ -75,6 +75,8 @@ export interface VisionOutput {
   readonly lastHiddenState: Tensor;
   /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; undefined after zero looks. */
   readonly selectionMaps: Tensor[] | undefined;
+  /** Number of patches taken per high-res scale. */
+  readonly selectionCounts: number[];
   readonly maps: Maps;
   readonly lowRes: LowRes;
 }
@@ -135,20 +137,20 @@ export class VisionModel {
     const trunk = this.weights.in('trunk');
     return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
       let x = trunk.has('norm.weight') ? layerNormLayer(trunk.in('norm'), tokens, 1e-6) : tokens;
-      if (this.config.radio) x = radioAdapter(x, trunk.in('siglip_proj'));
-      return attentionPool(x, trunk.in('attn_pool'), this.config.poolHeads, keyMask);
+      if (this.config.adapter) x = radioAdapter(x, trunk.in('siglip_proj'));
+      return attentionPool(x, trunk.in('attn_pool'), this.config.attnPool.heads, keyMask);
     });
   }
 
   /** What queries are compared with: the selection head over tapped hidden states, and the auxiliary encoder. */
   selectionFeatures(image: Tensor, lowRes: LowRes): SelectionFeatures {
-    const { selectLayers, width, auxEncoder: hasAux } = this.config;
-    const tapped = selectLayers.map((layer) => lowRes.hidden[layer]);
+    const { selectionLayers, width, auxEncoder: auxConfig } = this.config;
+    const tapped = selectionLayers.map((layer) => lowRes.hidden[layer]);
     const low = tidy(tapped, (...hidden) =>
       normedMlp(concat(hidden, 2), this.weights.in('selection_feature_proj'), width),
     );
-    const aux = hasAux
-      ? auxEncoder(image, this.weights.in('highres_selection_feature_module'), this.config)
+    const aux = auxConfig
+      ? auxEncoder(image, this.weights.in('highres_selection_feature_module'), auxConfig)
       : undefined;
     return { low, aux };
   }
@@ -187,7 +189,8 @@ export class VisionModel {
       looks.push(look);
       taken = look.choices.map(({ map }, i) => (taken ? add(taken[i], map) : map));
     }
-    return { lastHiddenState: this.#merge(lowRes, looks, grids), selectionMaps: taken, maps, lowRes };
+    const selectionCounts = maps.probs.map((_, i) => sum(looks.map(({ counts }) => counts[i])));
+    return { lastHiddenState: this.#merge(lowRes, looks, grids), selectionMaps: taken, selectionCounts, maps, lowRes };
   }
 
   /** Patches per scale of every look. */

@@ -1,0 +1,260 @@
+// Replays reference tensors: runs the model on a file's weights and inputs and compares everything the file holds.
+import {
+  AdamW,
+  backward,
+  type Engine,
+
+  openSafetensors,
+  resize,
+  type SafetensorsFile,
+  slice,
+  type Tensor,
+  permute,
+} from '../../engine/index.ts';
+import { configFromTensors } from '../model/config.ts';
+import { PS3 } from '../model/ps3.ts';
+import { type LookOptions, scaleSizes, type VisionOutput } from '../model/vision.ts';
+import { type Batch, pretrainLoss } from '../train/loss.ts';
+
+/** Outcome for one tensor. */
+export interface Comparison {
+  readonly name: string;
+  /** Largest |got - want|. */
+  readonly maxAbs: number;
+  /** The same over the largest |want| of the tensor. */
+  readonly maxRel: number;
+  readonly passed: boolean;
+}
+
+/** How far a tensor may be off, by what it is. */
+function allowed(name: string, largest: number): number {
+  if (name.includes('selection_maps')) return 0;
+  if (name.includes('selection_probs')) return 1e-5;
+  if (name.startsWith('grad.')) return 1e-3 * largest;
+  if (name.startsWith('after3.')) return 1e-4;
+  return 1e-4 * largest;
+}
+
+/** Below this a step-0 gradient is rounding, and AdamW moves the weight in a direction that rounding decides. */
+const ROUNDING_GRADIENT = 1e-6;
+
+/**
+ * Replays a file in the format of tests/fixtures/README.md.
+ *
+ * @returns one comparison per reference tensor in the file
+ * @throws SafetensorsError, and an error that names what the file lacks
+ */
+export async function verify(engine: Engine, path: string): Promise<Comparison[]> {
+  await using file = await openSafetensors(path);
+  const replay = await Replay.open(engine, file);
+  try {
+    if (file.tensors.has('step0.loss')) await replay.training();
+    else await replay.inference();
+    return replay.comparisons;
+  } finally {
+    replay.dispose();
+  }
+}
+
+class Replay {
+  readonly comparisons: Comparison[] = [];
+  readonly #engine: Engine;
+  readonly #file: SafetensorsFile;
+  readonly #model: PS3;
+
+  private constructor(engine: Engine, file: SafetensorsFile, model: PS3) {
+    this.#engine = engine;
+    this.#file = file;
+    this.#model = model;
+  }
+
+  static async open(engine: Engine, file: SafetensorsFile): Promise<Replay> {
+    const shapes = new Map<string, number[]>();
+    for (const [name, { shape }] of file.tensors)
+      if (name.startsWith('weights.')) shapes.set(name.slice('weights.'.length), [...shape]);
+    const model = PS3.allocate(engine, configFromTensors(file.metadata, shapes), shapes);
+    for (const name of shapes.keys()) model.parameters.get(name).write(await file.f32(`weights.${name}`));
+    return new Replay(engine, file, model);
+  }
+
+  dispose(): void {
+    this.#model.dispose();
+  }
+
+  async inference(): Promise<void> {
+    const { vision } = this.#model;
+    using scope = this.#engine.scope();
+    const image = await this.#input('in.pixel_values', scope);
+    const text = this.#model.encodeText(await this.#input('in.text', scope));
+    await this.#check('text.pooled_output', text.pooled);
+    await this.#check('text.prompt', text.prompt);
+    const grids = vision.grids(image);
+    const sizes = scaleSizes(this.#model.config.vision, image.shape[2], image.shape[3]);
+    for (let i = 0; i < sizes.length; i++)
+      if (this.#file.tensors.has(`resize.${i}`)) await this.#check(`resize.${i}`, resize(image, sizes[i], 'bicubic'));
+    const lowRes = vision.lowRes(image);
+    for (let i = 0; i < lowRes.hidden.length; i++) await this.#check(`low.hidden.${i}`, lowRes.hidden[i]);
+    await this.#checkCache(lowRes.qkv);
+    await this.#check('low.pooled', vision.pool(lowRes.hidden[lowRes.hidden.length - 1]));
+    const { aux } = vision.selectionFeatures(image, lowRes);
+    if (aux) await this.#check('aux.features', permute(aux, [0, 2, 1]));
+
+    const groundTruth = await this.#input('in.gt_selection_maps', scope);
+    const calls: Record<string, LookOptions> = {
+      look0: { looks: 0 },
+      look1: { looks: 1 },
+      look2: { looks: 2 },
+      all: { looks: 'all' },
+      tokens: { tokens: Number(this.#file.metadata.num_token_look_close ?? 0) },
+      topdown: { looks: 2, prompt: text.prompt },
+      gt: { looks: 1, prompt: text.prompt, groundTruth },
+      smooth: { looks: 1, smooth: true },
+      first1: { looks: 1, onlyFirstScales: 1 },
+    };
+    for (const [name, options] of Object.entries(calls)) {
+      if (!this.#file.tensors.has(`${name}.last_hidden_state`)) continue;
+      const output = vision.encode(image, options);
+      await this.#checkOutput(name, output);
+      if (!this.#file.tensors.has(`${name}.feature_maps.0`)) continue;
+      const counts = output.selectionCounts;
+      const maps = vision.featureMaps(output.lastHiddenState, output.selectionMaps ?? [], counts, grids);
+      for (let i = 0; i < maps.length; i++) await this.#check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
+    }
+    const { pooled } = vision.pretrain(image, { prompt: text.prompt, groundTruth });
+    await this.#check('pretrain.pooled_output', pooled);
+  }
+
+  async training(): Promise<void> {
+    const { metadata } = this.#file;
+    const [beta1, beta2] = metadata.betas.split(',').map(Number);
+    const { parameters } = this.#model;
+    const optimizer = new AdamW(parameters, {
+      betas: [beta1, beta2],
+      eps: Number(metadata.eps),
+      weightDecay: [Number.parseFloat(metadata.weight_decay), 0],
+    });
+    for (let step = 0; step < Number(metadata.steps); step++) {
+      using scope = this.#engine.scope();
+      const output = pretrainLoss(this.#model, await this.#batch(scope), 'released');
+      const { total, contrastive, prior, posterior } = output.losses;
+      await this.#check(`step${step}.loss`, total);
+      await this.#check(`step${step}.contrastive_loss`, contrastive);
+      await this.#check(`step${step}.prior_box_supervision_loss`, prior);
+      await this.#check(`step${step}.posterior_box_supervision_loss`, posterior);
+      if (step === 0) {
+        await this.#check('step0.image_features', output.imageFeatures);
+        await this.#check('step0.text_features', output.textFeatures);
+        await this.#check('step0.prompt', output.prompt);
+        for (let i = 0; i < output.selectionMaps.length; i++) {
+          await this.#check(`step0.selection_maps.${i}`, output.selectionMaps[i]);
+          await this.#check(`step0.bottomup_selection_probs.${i}`, output.maps.bottomUp[i]);
+          await this.#check(`step0.topdown_selection_probs.${i}`, output.maps.topDown![i]);
+        }
+      }
+      backward(total);
+      if (step === 0)
+        for (const name of parameters.names)
+          if (this.#file.tensors.has(`grad.${name}`)) await this.#check(`grad.${name}`, parameters.get(name).grad!);
+      optimizer.step(Number(metadata.lr)).dispose();
+    }
+    for (const name of parameters.names) await this.#checkAfter(name);
+    optimizer.dispose();
+  }
+
+  async #batch(scope: ReturnType<Engine['scope']>): Promise<Batch> {
+    const isGlobal = await this.#file.f32('in.is_global_text');
+    return {
+      image: await this.#input('in.pixel_values', scope),
+      ids: await this.#input('in.text', scope),
+      box: await this.#input('in.gt_selection_maps', scope),
+      isGlobal: this.#engine.tensor(isGlobal, [isGlobal.length, 1], { scope }),
+      isLocal: this.#engine.tensor(isGlobal.map((flag) => 1 - flag), [isGlobal.length], { scope }),
+    };
+  }
+
+  async #input(name: string, scope: ReturnType<Engine['scope']>): Promise<Tensor> {
+    const entry = this.#file.tensors.get(name);
+    if (!entry) throw new Error(`verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`);
+    const numbers = await this.#file.f32(name);
+    const isInteger = entry.dtype.startsWith('I');
+    return this.#engine.tensor(isInteger ? Int32Array.from(numbers) : numbers, entry.shape, { scope });
+  }
+
+  /** Compares a computed tensor with the file's, if it has it. Element counts must agree; axes may be merged. */
+  async #check(name: string, tensor: Tensor): Promise<void> {
+    if (!this.#file.tensors.has(name)) return;
+    this.#compare(name, (await tensor.data()) as Float32Array, await this.#file.f32(name));
+  }
+
+  #compare(name: string, got: Float32Array, want: Float32Array, skip?: (i: number) => boolean): void {
+    let maxAbs = got.length === want.length ? 0 : Number.POSITIVE_INFINITY;
+    let largest = 0;
+    for (let i = 0; i < want.length; i++) {
+      largest = Math.max(largest, Math.abs(want[i]));
+      if (skip?.(i)) continue;
+      const error = Math.abs(got[i] - want[i]);
+      maxAbs = error <= maxAbs ? maxAbs : Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
+    }
+    const passed = maxAbs <= allowed(name, largest);
+    this.comparisons.push({ name, maxAbs, maxRel: maxAbs === 0 ? 0 : maxAbs / largest, passed });
+  }
+
+  async #checkAfter(name: string): Promise<void> {
+    if (!this.#file.tensors.has(`after3.${name}`)) return;
+    const got = (await this.#model.parameters.get(name).data()) as Float32Array;
+    const want = await this.#file.f32(`after3.${name}`);
+    const gradient = await this.#file.f32(`grad.${name}`);
+    const lr = Number(this.#file.metadata.lr);
+    const undecided = (i: number): boolean =>
+      Math.abs(gradient[i]) <= ROUNDING_GRADIENT && Math.abs(got[i] - want[i]) <= 3 * lr;
+    this.#compare(`after3.${name}`, got, want, undecided);
+  }
+
+  async #checkOutput(name: string, output: VisionOutput): Promise<void> {
+    await this.#check(`${name}.last_hidden_state`, output.lastHiddenState);
+    for (let i = 0; i < output.maps.probs.length; i++) {
+      await this.#check(`${name}.selection_probs.${i}`, output.maps.probs[i]);
+      if (output.selectionMaps) await this.#check(`${name}.selection_maps.${i}`, output.selectionMaps[i]);
+    }
+  }
+
+  /** The reference keeps [L, 2, B, heads, N, head]; ours is packed [B, N, 3C] per block. */
+  async #checkCache(qkv: readonly Tensor[]): Promise<void> {
+    if (!this.#file.tensors.has('low.kv_cache')) return;
+    const [B, N, packed] = qkv[0].shape;
+    const C = packed / 3;
+    const { heads } = this.#model.config.vision;
+    const parts: Float32Array[] = [];
+    for (const block of qkv)
+      for (const start of [C, 2 * C]) {
+        const columns = slice(block, 2, start, C).reshape([B, N, heads, C / heads]);
+        parts.push((await permute(columns, [0, 2, 1, 3]).data()) as Float32Array);
+      }
+    const got = new Float32Array(parts.length * B * N * C);
+    parts.forEach((part, i) => got.set(part, i * B * N * C));
+    this.#compare('low.kv_cache', got, await this.#file.f32('low.kv_cache'));
+  }
+}
+
+/** One line per group of tensors: count, largest absolute and relative error. */
+export function formatComparisons(comparisons: readonly Comparison[]): string[] {
+  const groups = new Map<string, Comparison[]>();
+  for (const comparison of comparisons) {
+    const group = groupOf(comparison.name);
+    groups.set(group, [...(groups.get(group) ?? []), comparison]);
+  }
+  return [...groups].map(([group, members]) => {
+    const abs = Math.max(...members.map(({ maxAbs }) => maxAbs));
+    const rel = Math.max(...members.map(({ maxRel }) => maxRel));
+    const failed = members.filter(({ passed }) => !passed);
+    const verdict = failed.length === 0 ? 'ok' : `FAILED: ${failed.map(({ name }) => name).join(', ')}`;
+    return `${group.padEnd(32)} ${String(members.length).padStart(4)} tensors   abs ${abs.toExponential(1)}   rel ${rel.toExponential(1)}   ${verdict}`;
+  });
+}
+
+/** `look1.selection_maps.0` belongs to `look1.selection_maps`; gradients and weights group by tower. */
+function groupOf(name: string): string {
+  const parts = name.split('.');
+  if (parts[0] === 'grad' || parts[0] === 'after3') return parts.slice(0, 3).join('.').replace(/\.(weight|bias)$/, '');
+  return parts.slice(0, 2).join('.');
+}

@@ -1,0 +1,117 @@
+import source from '../../shaders/unary.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const forward = kernel(source, 'unary');
+const backwardX = kernel(source, 'unary_dx');
+
+const WORKGROUP = 64;
+
+/** What the derivative is computed from: the argument or the result. */
+type Keep = 'x' | 'y';
+
+/** How a kernel walks over n elements: four at a time where n allows it. */
+function walk(op: string, n: number, low: number, high: number) {
+  const lanes = n % 4 === 0 ? 4 : 1;
+  return {
+    define: { OP: op.toUpperCase(), Value: lanes === 4 ? 'vec4f' : 'f32' },
+    params: { n: n / lanes, low, high },
+    groups: Math.ceil(n / lanes / WORKGROUP),
+    flops: n,
+  };
+}
+
+function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
+  expectDType(op, 'x', x, 'f32');
+  const y = output([x], x.shape);
+  const steps = walk(op, x.size, low, high);
+  run(forward, { bind: { x, y }, ...steps });
+  return record(op, {
+    inputs: [x],
+    output: y,
+    saved: { z: keep === 'x' ? x : y },
+    backward: (dy, { z }) => {
+      const dx = output([dy], x.shape);
+      run(backwardX, { bind: { z, dy, dx }, ...steps });
+      return [dx];
+    },
+  });
+}
+
+/** -x. */
+export function neg(x: Tensor): Tensor {
+  return unary('neg', x, 'x');
+}
+
+/** |x|; its gradient at 0 is 0. */
+export function abs(x: Tensor): Tensor {
+  return unary('abs', x, 'x');
+}
+
+/** e^x. */
+export function exp(x: Tensor): Tensor {
+  return unary('exp', x, 'y');
+}
+
+/** The natural logarithm, for x > 0. */
+export function log(x: Tensor): Tensor {
+  return unary('log', x, 'x');
+}
+
+/** The square root, for x >= 0. */
+export function sqrt(x: Tensor): Tensor {
+  return unary('sqrt', x, 'y');
+}
+
+/** 1 / sqrt(x), for x > 0. */
+export function rsqrt(x: Tensor): Tensor {
+  return unary('rsqrt', x, 'y');
+}
+
+/** x^2. */
+export function square(x: Tensor): Tensor {
+  return unary('square', x, 'x');
+}
+
+/** 1 / x, for x != 0. */
+export function reciprocal(x: Tensor): Tensor {
+  return unary('reciprocal', x, 'y');
+}
+
+/** 1 / (1 + e^-x), without overflow for any x. */
+export function sigmoid(x: Tensor): Tensor {
+  return unary('sigmoid', x, 'y');
+}
+
+/** The hyperbolic tangent. */
+export function tanh(x: Tensor): Tensor {
+  return unary('tanh', x, 'y');
+}
+
+/** max(x, 0); its gradient at 0 is 0. */
+export function relu(x: Tensor): Tensor {
+  return unary('relu', x, 'x');
+}
+
+/** log(1 + e^x), without overflow for any x; -log(sigmoid(x)) is softplus(-x). */
+export function softplus(x: Tensor): Tensor {
+  return unary('softplus', x, 'x');
+}
+
+/** mul x + add, with two numbers. */
+export function affine(x: Tensor, mul: number, add: number): Tensor {
+  return unary('affine', x, 'x', mul, add);
+}
+
+/**
+ * x, but at least `low` and at most `high`; the gradient is 1 in [low, high], ends included, and 0 outside.
+ *
+ * @throws ShapeError when low > high
+ */
+export function clamp(x: Tensor, low: number, high: number): Tensor {
+  expect(low <= high, 'clamp', 'low must not exceed high', `${low} and ${high}`);
+  return unary('clamp', x, 'x', low, high);
+}

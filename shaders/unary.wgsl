@@ -1,0 +1,114 @@
+// Functions of one operand, element by element, and their derivatives.
+//
+//   y[i]  = f(x[i])
+//   dx[i] = dy[i] f'(x[i]), with f' written in terms of y where that is cheaper (exp: f' = y)
+//
+// Layout    x, y, dy, dx [n] f32, read as vec4f where n divides by 4.
+// Mapping   one invocation per value (four elements or one).
+// Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may return NaN for
+//           |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already lost e's digits.
+
+#import index
+
+const NEG = 0u;
+const ABS = 1u;
+const EXP = 2u;
+const LOG = 3u;
+const SQRT = 4u;
+const RSQRT = 5u;
+const SQUARE = 6u;
+const RECIPROCAL = 7u;
+const SIGMOID = 8u;
+const TANH = 9u;
+const RELU = 10u;
+const SOFTPLUS = 11u;
+const AFFINE = 12u;  // low x + high
+const CLAMP = 13u;   // into [low, high]
+
+const OP : u32 = NEG;
+alias Value = f32;  // or vec4f
+
+const WORKGROUP = 64u;
+
+struct Params {
+  n : u32,      // values
+  low : f32,
+  high : f32,
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> x : array<Value>;          // [n]
+@group(0) @binding(2) var<storage, read_write> y : array<Value>;    // [n]
+
+fn sigmoid(v : Value) -> Value {
+  let e = exp(-abs(v));
+  return select(e, Value(1.0), v >= Value()) / (1.0 + e);
+}
+
+fn softplus(v : Value) -> Value {
+  let e = exp(-abs(v));
+  let series = e * (1.0 - e * (0.5 - e * (1.0 / 3.0 - 0.25 * e)));
+  return max(v, Value()) + select(log(1.0 + e), series, e < Value(0.02));
+}
+
+fn apply(v : Value) -> Value {
+  switch OP {
+    case NEG: { return -v; }
+    case ABS: { return abs(v); }
+    case EXP: { return exp(v); }
+    case LOG: { return log(v); }
+    case SQRT: { return sqrt(v); }
+    case RSQRT: { return inverseSqrt(v); }
+    case SQUARE: { return v * v; }
+    case RECIPROCAL: { return 1.0 / v; }
+    case SIGMOID: { return sigmoid(v); }
+    case TANH: { return tanh(clamp(v, Value(-10.0), Value(10.0))); }
+    case RELU: { return max(v, Value()); }
+    case SOFTPLUS: { return softplus(v); }
+    case AFFINE: { return params.low * v + params.high; }
+    default: { return clamp(v, Value(params.low), Value(params.high)); }
+  }
+}
+
+// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid and tanh, and x for the others.
+fn derivative(z : Value) -> Value {
+  switch OP {
+    case NEG: { return Value(-1.0); }
+    case ABS: { return sign(z); }
+    case EXP: { return z; }
+    case LOG: { return 1.0 / z; }
+    case SQRT: { return 0.5 / z; }
+    case RSQRT: { return -0.5 * z * z * z; }
+    case SQUARE: { return 2.0 * z; }
+    case RECIPROCAL: { return -z * z; }
+    case SIGMOID: { return z * (1.0 - z); }
+    case TANH: { return 1.0 - z * z; }
+    case RELU: { return select(Value(), Value(1.0), z > Value()); }
+    case SOFTPLUS: { return sigmoid(z); }
+    case AFFINE: { return Value(params.low); }
+    default: { return select(Value(), Value(1.0), (z >= Value(params.low)) & (z <= Value(params.high))); }
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn unary(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at < params.n) { y[at] = apply(x[at]); }
+}
+
+@group(0) @binding(1) var<storage, read> z : array<Value>;          // [n], x or y
+@group(0) @binding(2) var<storage, read> dy : array<Value>;         // [n]
+@group(0) @binding(3) var<storage, read_write> dx : array<Value>;   // [n]
+
+@compute @workgroup_size(WORKGROUP)
+fn unary_dx(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at < params.n) { dx[at] = dy[at] * derivative(z[at]); }
+}

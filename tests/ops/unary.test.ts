@@ -1,0 +1,135 @@
+import { test } from 'uvu';
+import { backward } from '../../engine/index.ts';
+import * as ops from '../../engine/ops/unary.ts';
+import type { Tensor } from '../../engine/tensor/tensor.ts';
+import {
+  checkGradients,
+  compare,
+  engine,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+} from '../harness.ts';
+import { affine as affineTwin, clamp as clampTwin, UNARY } from '../reference/unary.ts';
+
+const OPS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+  neg: ops.neg,
+  abs: ops.abs,
+  exp: ops.exp,
+  log: ops.log,
+  sqrt: ops.sqrt,
+  rsqrt: ops.rsqrt,
+  square: ops.square,
+  reciprocal: ops.reciprocal,
+  sigmoid: ops.sigmoid,
+  tanh: ops.tanh,
+  relu: ops.relu,
+  softplus: ops.softplus,
+};
+const POSITIVE = new Set(['log', 'sqrt', 'rsqrt', 'reciprocal']);
+
+for (const [name, twin] of Object.entries(UNARY))
+  test(`unary: ${name} and its gradient match the twin, with and without vec4`, async () => {
+    for (const n of [1, 63, 64, 260, 1031])
+      await checkGradients({
+        inputs: {
+          x: {
+            data: random(n, n).map((v) =>
+              Math.fround(POSITIVE.has(name) ? 1.2 + v : 3 * v + 0.01 * Math.sign(v)),
+            ),
+            shape: [n],
+          },
+        },
+        op: ({ x }) => OPS[name](x),
+        twin: ({ x }) => x.map(twin),
+      });
+  });
+
+test('unary: affine and clamp match their twins', async () => {
+  for (const n of [1, 64, 67]) {
+    const inputs = { x: { data: random(n, 3), shape: [n] } };
+    await checkGradients({
+      inputs,
+      op: ({ x }) => ops.affine(x, -2, 0.5),
+      twin: ({ x }) => affineTwin(x, -2, 0.5),
+    });
+    await checkGradients({
+      inputs,
+      op: ({ x }) => ops.clamp(x, -0.5, 0.25),
+      twin: ({ x }) => clampTwin(x, -0.5, 0.25),
+    });
+  }
+});
+
+test('unary: values and gradients match PyTorch', async () => {
+  const all = {
+    ...OPS,
+    affine: (x: Tensor) => ops.affine(x, 1.5, -0.25),
+    clamp: (x: Tensor) => ops.clamp(x, -1, 2),
+  };
+  for (const [name, vectors] of await torchCases('unary')) {
+    using scope = engine.scope();
+    const { data, shape } = vectors.get('x')!;
+    const x = tensor(data, shape, { scope, requiresGrad: true });
+    const y = all[name as keyof typeof all](x);
+    compare(`${name} y`, (await y.data()) as Float32Array, vectors.get('y')!.data);
+    backward(y, tensor(vectors.get('dy')!.data, shape, { scope }));
+    compare(`${name} dx`, (await x.grad!.data()) as Float32Array, vectors.get('dx')!.data, TOLERANCE.grad);
+    x.grad!.dispose();
+  }
+});
+
+test('unary: sigmoid, tanh, softplus and relu stay finite for arguments up to 1e30', async () => {
+  using scope = engine.scope();
+  const values = [-1e30, -1000, -89, -0, 0, 89, 1000, 1e30];
+  const x = tensor(new Float64Array(values), [8], { scope });
+  for (const name of ['sigmoid', 'tanh', 'softplus', 'relu'])
+    compare(name, (await OPS[name](x).data()) as Float32Array, values.map(UNARY[name]));
+});
+
+test('unary: softplus keeps its relative accuracy where e^x is small', async () => {
+  using scope = engine.scope();
+  const values = [-3.9, -3.95, -6, -12, -20, -40];
+  const y = (await ops.softplus(tensor(new Float64Array(values), [6], { scope })).data()) as Float32Array;
+  compare(
+    'ratio',
+    values.map((v, i) => y[i] / UNARY.softplus(v)),
+    values.map(() => 1),
+    { abs: 3e-5, rel: 0 },
+  );
+});
+
+test('unary: no element, and more workgroups than a grid dimension holds', async () => {
+  using scope = engine.scope();
+  compare(
+    'empty',
+    (await ops.exp(tensor(new Float64Array(0), [0, 3], { scope })).data()) as Float32Array,
+    [],
+  );
+  const n = 65_536 * 64 + 1;
+  const x = tensor(
+    Float32Array.from({ length: n }, (_, i) => i % 1000),
+    [n],
+    { scope },
+  );
+  const y = (await ops.neg(x).data()) as Float32Array;
+  compare(
+    'last elements',
+    y.subarray(n - 3),
+    [n - 3, n - 2, n - 1].map((i) => -(i % 1000)),
+  );
+});
+
+test('unary: says what is wrong with bounds and dtypes', () => {
+  using scope = engine.scope();
+  const x = tensor(random(4, 1), [4], { scope });
+  throws(() => ops.clamp(x, 2, 1), /clamp: low must not exceed high, got 2 and 1\./);
+  throws(
+    () => ops.exp(tensor([1, 2], [2], { scope, dtype: 'i32' })),
+    /exp: x must be f32, got i32\. Use cast\(\)\./,
+  );
+});
+
+test.run();

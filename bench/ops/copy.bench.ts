@@ -1,0 +1,49 @@
+import { permute, slice } from '../../engine/ops/copy.ts';
+import * as twin from '../../tests/reference/copy.ts';
+import type { BenchCase } from '../harness.ts';
+
+/** Splitting heads: [T, 16, 72] to [16, T, 72]. */
+function permuteCase(T: number, quick = false): BenchCase {
+  const shape = [T, 16, 72];
+  const n = T * 16 * 72;
+  return {
+    op: 'permute',
+    shape: `${T}x16x72 to 16x${T}x72`,
+    bytes: 8 * n,
+    quick,
+    prepare: (engine) => {
+      const values = Float32Array.from({ length: n }, (_, i) => i % 4099);
+      const x = engine.tensor(values, shape);
+      return {
+        run: () => permute(x, [1, 0, 2]),
+        maxError: async (out) => {
+          const got = await out.data();
+          return twin
+            .permute(Float64Array.from(values), shape, [1, 0, 2])
+            .reduce((worst, value, i) => Math.max(worst, Math.abs(value - got[i])), 0);
+        },
+      };
+    },
+  };
+}
+
+const sliceCase: BenchCase = {
+  op: 'slice',
+  shape: '2560x3456, 1152 columns',
+  bytes: 8 * 2560 * 1152,
+  prepare: (engine) => {
+    const values = Float32Array.from({ length: 2560 * 3456 }, (_, i) => i % 4099);
+    const x = engine.tensor(values, [2560, 3456]);
+    return {
+      run: () => slice(x, 1, 1152, 1152),
+      maxError: async (out) => {
+        const got = (await out.data()) as Float32Array;
+        return Math.max(
+          ...values.subarray(3456 + 1152, 3456 + 2304).map((value, c) => Math.abs(value - got[1152 + c])),
+        );
+      },
+    };
+  },
+};
+
+export const cases: BenchCase[] = [permuteCase(61, true), permuteCase(729), permuteCase(2560), sliceCase];

@@ -1,0 +1,69 @@
+// Copies between a strided and a contiguous arrangement: transposing, slicing, joining and repeating are one kernel each way.
+//
+//   gather   y[run by run] = x[start + sum_d index_d stride_d]    index = mixed-radix digits of the element number
+//   place    y[start + run number * pitch + position in run] = x[element number]
+//
+// Layout    32-bit elements of any type, moved as bits; x and y as vec4u where every run, stride and offset divides by 4. The
+//           host merges axes that are contiguous with each other, so most calls have two or three digits of the six.
+// Mapping   one invocation per value.
+// Traffic   reads and writes each value once. Reads of a transpose are strided.
+
+#import index
+
+alias Value = u32;     // or vec4u
+const DIGITS = 6u;     // digits in use, the last ones of the six
+const WORKGROUP = 64u;
+
+struct Params {
+  extents : vec4u,       // of digits 1..4; digit 0 has whatever is left
+  strides : vec4u,       // of digits 0..3
+  last_strides : vec2u,  // of digits 4, 5
+  last_extent : u32,     // of digit 5
+  n : u32,               // values to copy
+  start : u32,           // first value of the strided side
+  run_length : u32,      // place: values per run
+  pitch : u32,           // place: from one run to the next
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> x : array<Value>;         // strided, or [n] for place
+@group(0) @binding(2) var<storage, read_write> y : array<Value>;   // [n], or [runs, pitch] for place
+
+struct Digits {
+  rest : u32,    // what the higher digits are made of
+  offset : u32,  // into the strided side, from the lower digits
+}
+
+fn split(digits : Digits, extent : u32, stride : u32) -> Digits {
+  let rest = digits.rest / extent;
+  return Digits(rest, digits.offset + (digits.rest - rest * extent) * stride);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn gather(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at >= params.n) { return; }
+  var digits = Digits(at, params.start);
+  // The outermost axis is always digit 0, which needs no division.
+  if (DIGITS > 1u) { digits = split(digits, params.last_extent, params.last_strides.y); }
+  if (DIGITS > 2u) { digits = split(digits, params.extents.w, params.last_strides.x); }
+  if (DIGITS > 3u) { digits = split(digits, params.extents.z, params.strides.w); }
+  if (DIGITS > 4u) { digits = split(digits, params.extents.y, params.strides.z); }
+  if (DIGITS > 5u) { digits = split(digits, params.extents.x, params.strides.y); }
+  y[at] = x[digits.offset + digits.rest * params.strides.x];
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn place(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at >= params.n) { return; }
+  let run = at / params.run_length;
+  y[params.start + run * params.pitch + (at - run * params.run_length)] = x[at];
+}

@@ -1,0 +1,35 @@
+import { max, sum } from '../../engine/ops/reduce.ts';
+import { max as maxTwin, sum as sumTwin } from '../../tests/reference/reduce.ts';
+import type { BenchCase } from '../harness.ts';
+
+const OPS = { sum, max };
+const TWINS = { sum: sumTwin, max: maxTwin };
+
+export const cases: BenchCase[] = [
+  { op: 'sum', shape: [61, 67], axes: [1], quick: true },
+  { op: 'sum', shape: [3289, 1152], axes: [1] },
+  { op: 'sum', shape: [3289, 4304], axes: [0] },
+  { op: 'sum', shape: [2 ** 24], axes: [0] },
+  { op: 'max', shape: [3289, 1152], axes: [1] },
+].map(({ op, shape, axes, quick }) => {
+  const n = shape.reduce((product, extent) => product * extent, 1);
+  return {
+    op,
+    shape: `${shape.join('x')} over axis ${axes}`,
+    flops: n,
+    bytes: 4 * n,
+    quick,
+    prepare: (engine) => {
+      const values = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+      const x = engine.tensor(values, shape);
+      return {
+        run: () => OPS[op as keyof typeof OPS](x, axes),
+        maxError: async (out) => {
+          const got = await out.data();
+          const want = TWINS[op as keyof typeof TWINS](Float64Array.from(values), shape, axes);
+          return want.reduce((worst, value, i) => Math.max(worst, Math.abs(value - got[i])), 0);
+        },
+      };
+    },
+  };
+});

@@ -1,0 +1,299 @@
+import source from '../../shaders/reduce.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
+import { broadcastStrides } from '../tensor/strided.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { permute, stridedCopy } from './copy.ts';
+import { fill } from './fill.ts';
+import { affine } from './unary.ts';
+
+const rows = kernel(source, 'rows');
+const rowsVec4 = kernel(source, 'rows_vec4');
+const columns = kernel(source, 'columns');
+const maxDx = kernel(source, 'max_dx');
+
+const COLUMNS = 64;
+/** Rows up to this length are folded by one invocation each. */
+const SHORT_ROW = 32;
+/** A part of a row keeps a workgroup busy for some dozens of loads per invocation. */
+const ROW_PART = 8192;
+/** A part of a column is long enough to pay for its partial result. */
+const COLUMN_PART = 32;
+/** Invocations that fill a large GPU: parts are made up to this number. */
+const ENOUGH_INVOCATIONS = 65_536;
+const ENOUGH_GROUPS = 1024;
+
+type Fold = 'SUM' | 'SQUARES' | 'MAX';
+
+export interface ReduceOptions {
+  /** Keeps reduced axes with extent 1. Default false. */
+  readonly keepDims?: boolean;
+}
+
+/** Folds the rows of x [O, K] into y from element `start` on; returns the number of results, O times the parts. */
+function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y: Tensor, start = 0): void {
+  const lanes = K % 4 === 0 ? 4 : 1;
+  const values = K / lanes;
+  const groups = O * parts;
+  run(lanes === 4 ? rowsVec4 : rows, {
+    bind: { [lanes === 4 ? 'x4' : 'x']: x, y },
+    define: { OP: fold },
+    params: { groups, K: values, I: 1, parts, chunk: Math.ceil(values / parts), start },
+    groups,
+    flops: O * K,
+  });
+}
+
+/** How many parts a row is cut into; every part holds at least one value. */
+function rowParts(O: number, K: number): number {
+  const values = K % 4 === 0 ? K / 4 : K;
+  const wanted = Math.max(1, Math.min(Math.ceil(K / ROW_PART), Math.ceil(ENOUGH_GROUPS / O)));
+  return Math.ceil(values / Math.ceil(values / wanted));
+}
+
+/** Folds the middle axis of x, seen as [O, K, I], K > 0, into a new tensor of the given shape. */
+function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape: Shape): Tensor {
+  const y = output([x], shape);
+  if (y.size === 0) return y;
+  const again = fold === 'SQUARES' ? 'SUM' : fold;
+  if (I === 1 && K > SHORT_ROW) {
+    const parts = rowParts(O, K);
+    if (parts === 1) foldRows(x, O, K, fold, 1, y);
+    else {
+      const partial = output([x], [O, parts]);
+      foldRows(x, O, K, fold, parts, partial);
+      foldRows(partial, O, parts, again, 1, y);
+      partial.dispose();
+    }
+    return y;
+  }
+  const lanes = I % 4 === 0 ? 4 : 1;
+  const wanted = Math.min(Math.ceil(K / COLUMN_PART), Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I)));
+  const chunk = Math.ceil(K / wanted);
+  const parts = Math.ceil(K / chunk);
+  const partial = parts === 1 ? y : output([x], [O, parts, I]);
+  const groups = partial.size / lanes;
+  run(columns, {
+    bind: { x_values: x, y_values: partial },
+    define: { OP: fold, Value: lanes === 4 ? 'vec4f' : 'f32' },
+    params: { groups, K, I: I / lanes, parts, chunk, start: 0 },
+    groups: Math.ceil(groups / COLUMNS),
+    flops: x.size,
+  });
+  if (parts === 1) return y;
+  y.dispose();
+  const folded = foldAxis(partial, O, parts, I, again, shape);
+  partial.dispose();
+  return folded;
+}
+
+interface Plan {
+  /** Reduced axes, ascending. */
+  readonly axes: readonly number[];
+  /** x's shape with 1 for reduced axes. */
+  readonly kept: readonly number[];
+  readonly result: readonly number[];
+  /** Elements folded into one. */
+  readonly count: number;
+}
+
+function plan(op: string, x: Tensor, axes: readonly number[] | undefined, keepDims: boolean): Plan {
+  expectDType(op, 'x', x, 'f32');
+  const rank = x.shape.length;
+  const named = axes ? axes.map((axis) => axisOf(op, axis, rank)) : x.shape.map((_extent, d) => d);
+  expect(new Set(named).size === named.length, op, 'an axis may be named once', `[${named.join(', ')}]`);
+  const kept = x.shape.map((extent, d) => (named.includes(d) ? 1 : extent));
+  return {
+    axes: named.sort((a, b) => a - b),
+    kept,
+    result: keepDims ? kept : x.shape.filter((_extent, d) => !named.includes(d)),
+    count: named.reduce((product, d) => product * x.shape[d], 1),
+  };
+}
+
+/** Runs of neighbouring reduced axes; an axis of extent 1 may count as reduced. */
+function spans(shape: Shape, axes: readonly number[]): { from: number; to: number }[] {
+  const found: { from: number; to: number }[] = [];
+  for (const d of axes) {
+    const last = found[found.length - 1];
+    if (last && shape.slice(last.to, d).every((extent) => extent === 1)) last.to = d + 1;
+    else found.push({ from: d, to: d + 1 });
+  }
+  return found;
+}
+
+/** Folds axes without recording; the last ones first, so that most of the data is read contiguously and once. */
+function foldAxes(x: Tensor, axes: readonly number[], fold: Fold, shape: Shape): Tensor {
+  const current = [...x.shape];
+  let y = x;
+  const todo = spans(x.shape, axes).reverse();
+  todo.forEach(({ from, to }, step) => {
+    const O = size(current.slice(0, from));
+    const K = size(current.slice(from, to));
+    const I = size(current.slice(to));
+    current.fill(1, from, to);
+    const folded = foldAxis(y, O, K, I, fold, step === todo.length - 1 ? shape : current);
+    if (y !== x) y.dispose();
+    y = folded;
+  });
+  return y;
+}
+
+/** dy of a reduction, repeated along the reduced axes. */
+function spread(op: string, dy: Tensor, kept: Shape, shape: Shape): Tensor {
+  return stridedCopy(op, dy, shape, broadcastStrides(kept, shape));
+}
+
+/**
+ * The sum over some axes.
+ *
+ * @param x     f32, any shape
+ * @param axes  default: all; an empty list sums nothing
+ * @returns     x's shape without the axes, or with extent 1 there (`keepDims`); the sum of no element is 0
+ * @throws ShapeError when an axis does not exist or is named twice
+ */
+export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
+  const { axes: reduced, kept, result, count } = plan('sum', x, axes, keepDims);
+  if (reduced.length === 0) return x.reshape(x.shape);
+  const y = count === 0 ? fill(output([x], result), 0) : foldAxes(x, reduced, 'SUM', result);
+  const { shape } = x;
+  return record('sum', {
+    inputs: [x],
+    output: y,
+    saved: {},
+    backward: (dy) => [spread('sum', dy, kept, shape)],
+  });
+}
+
+/**
+ * The mean over some axes.
+ *
+ * @param x     f32, any shape
+ * @param axes  default: all; an empty list averages nothing
+ * @throws ShapeError when there is nothing to average, or an axis does not exist or is named twice
+ */
+export function mean(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
+  const { axes: reduced, kept, result, count } = plan('mean', x, axes, keepDims);
+  expect(count > 0, 'mean', 'there must be an element to average', `x ${show(x.shape)}`);
+  if (reduced.length === 0) return x.reshape(x.shape);
+  const total = foldAxes(x, reduced, 'SUM', result);
+  const y = affine(total, 1 / count, 0);
+  total.dispose();
+  const { shape } = x;
+  return record('mean', {
+    inputs: [x],
+    output: y,
+    saved: {},
+    backward: (dy) => [spread('mean', affine(dy, 1 / count, 0), kept, shape)],
+  });
+}
+
+/**
+ * The maximum over some axes; its gradient goes to the first element, in row-major order, that attains it.
+ *
+ * @param x     f32, any shape
+ * @param axes  default: all; an empty list leaves x as it is
+ * @throws ShapeError when there is nothing to compare, or an axis does not exist or is named twice
+ */
+export function max(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
+  const { axes: reduced, result, count } = plan('max', x, axes, keepDims);
+  expect(count > 0, 'max', 'there must be an element to compare', `x ${show(x.shape)}`);
+  if (reduced.length === 0) return x.reshape(x.shape);
+  const [span, ...others] = spans(x.shape, reduced);
+  if (others.length > 0) {
+    // Together at the end, the reduced axes are one, and their first maximum is well defined.
+    const order = x.shape.map((_extent, d) => d).filter((d) => !reduced.includes(d));
+    const last = reduced.map((_d, k) => order.length + k);
+    const moved = permute(x, [...order, ...reduced]);
+    const folded = max(moved, last);
+    const y = folded.reshape(result);
+    folded.dispose();
+    moved.dispose();
+    return y;
+  }
+  const O = size(x.shape.slice(0, span.from));
+  const K = size(x.shape.slice(span.from, span.to));
+  const I = size(x.shape.slice(span.to));
+  const y = foldAxis(x, O, K, I, 'MAX', result);
+  return record('max', {
+    inputs: [x],
+    output: y,
+    saved: { x, y },
+    backward: (dy, { x, y }) => {
+      const dx = output([dy], x.shape);
+      run(maxDx, {
+        bind: { operand: x, maximum: y, dy, dx },
+        params: { groups: O * I, K, I, parts: 1, chunk: K, start: 0 },
+        groups: Math.ceil((O * I) / COLUMNS),
+      });
+      return [dx];
+    },
+  });
+}
+
+/**
+ * Sums x to a shape that broadcasts to x's: the gradient of broadcasting.
+ *
+ * @throws ShapeError when `shape` does not broadcast to x's shape
+ */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  const missing = x.shape.length - shape.length;
+  expect(
+    missing >= 0 && shape.every((extent, d) => extent === 1 || extent === x.shape[d + missing]),
+    'sumTo',
+    "the shape must broadcast to x's",
+    `${show(shape)} and x ${show(x.shape)}`,
+  );
+  if (sameShape(x.shape, shape)) return x.reshape(shape);
+  const axes = x.shape
+    .map((_extent, d) => d)
+    .filter((d) => d < missing || (shape[d - missing] === 1 && x.shape[d] !== 1));
+  const total = sum(x, axes);
+  if (sameShape(total.shape, shape)) return total;
+  const y = total.reshape(shape);
+  total.dispose();
+  return y;
+}
+
+/**
+ * Repeats x along axes of extent 1 and new leading axes.
+ *
+ * @param x  f32, i32 or u32
+ * @throws ShapeError when x's shape does not broadcast to `shape`
+ */
+export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  const missing = shape.length - x.shape.length;
+  expect(
+    missing >= 0 && x.shape.every((extent, d) => extent === 1 || extent === shape[d + missing]),
+    'broadcastTo',
+    "x's shape must broadcast to the shape",
+    `x ${show(x.shape)} and ${show(shape)}`,
+  );
+  const y = spread('broadcastTo', x, x.shape, shape);
+  const from = x.shape;
+  return record('broadcastTo', { inputs: [x], output: y, saved: {}, backward: (dy) => [sumTo(dy, from)] });
+}
+
+/**
+ * The sum of squares of all elements of all tensors, in a fixed order: the squared global norm of gradients.
+ *
+ * @param xs  f32, at least one
+ * @returns   [1]; not differentiable
+ */
+export function squaredNorm(xs: readonly Tensor[]): Tensor {
+  expect(xs.length > 0, 'squaredNorm', 'there must be a tensor', 'none');
+  for (const x of xs) expectDType('squaredNorm', 'x', x, 'f32');
+  const filled = xs.filter((x) => x.size > 0);
+  if (filled.length === 0) return fill(output(xs, [1]), 0);
+  const parts = filled.map((x) => rowParts(1, x.size));
+  using partial = output(xs, [parts.reduce((total, count) => total + count, 0)]);
+  let start = 0;
+  filled.forEach((x, k) => {
+    foldRows(x, 1, x.size, 'SQUARES', parts[k], partial, start);
+    start += parts[k];
+  });
+  return foldAxis(partial, 1, partial.size, 1, 'SUM', [1]);
+}

@@ -1,0 +1,188 @@
+import { test } from 'uvu';
+import { backward } from '../../engine/index.ts';
+import { broadcastTo, max, mean, squaredNorm, sum, sumTo } from '../../engine/ops/reduce.ts';
+import {
+  checkGradients,
+  compare,
+  engine,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+} from '../harness.ts';
+import * as twin from '../reference/reduce.ts';
+
+const count = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
+
+const CASES: [shape: number[], axes: number[]][] = [
+  [[1], [0]],
+  [[5, 1], [1]],
+  [[3, 31], [1]],
+  [[3, 33], [1]],
+  [[2, 64], [1]],
+  [[2, 65], [1]],
+  [[67], [0]],
+  [[20_003], [0]],
+  [[2, 16_392], [1]],
+  [[131, 7], [0]],
+  [[131, 8], [0]],
+  [[3, 41, 5], [1]],
+  [[3, 41, 8], [1]],
+  [
+    [3, 41, 5],
+    [0, 2],
+  ],
+  [
+    [2, 3, 4, 5],
+    [1, 3],
+  ],
+  [
+    [2, 3, 4, 5],
+    [0, 1, 2, 3],
+  ],
+  [[2, 1, 4, 1], [1]],
+  [
+    [4, 1, 6],
+    [0, 2],
+  ],
+];
+for (const [shape, axes] of CASES)
+  test(`reduce: sum, mean and max of [${shape}] over [${axes}], with gradients, match the twins`, async () => {
+    const inputs = { x: { data: random(count(shape), 1), shape } };
+    await checkGradients({ inputs, op: ({ x }) => sum(x, axes), twin: ({ x }) => twin.sum(x, shape, axes) });
+    await checkGradients({
+      inputs,
+      op: ({ x }) => mean(x, axes),
+      twin: ({ x }) => twin.mean(x, shape, axes),
+    });
+    await checkGradients({ inputs, op: ({ x }) => max(x, axes), twin: ({ x }) => twin.max(x, shape, axes) });
+  });
+
+test('reduce: shapes with and without keepDims, negative axes, no axes', () => {
+  using scope = engine.scope();
+  const x = tensor(random(24, 1), [2, 3, 4], { scope });
+  compare('plain', sum(x, [1]).shape, [2, 4]);
+  compare('kept', max(x, [-1, 0], { keepDims: true }).shape, [1, 3, 1]);
+  compare('all', mean(x).shape, []);
+  compare('none', sum(x, []).shape, [2, 3, 4]);
+});
+
+test('reduce: sums of nothing are zero, and nothing has sums of shape zero', async () => {
+  using scope = engine.scope();
+  const x = tensor(new Float64Array(0), [0, 3], { scope });
+  compare('over the empty axis', await sum(x, [0]).data(), [0, 0, 0]);
+  compare('over the other', await sum(x, [1]).data(), []);
+  compare('max over the other', await max(x, [1]).data(), []);
+});
+
+test('reduce: more rows than a grid dimension holds, short and long ones', async () => {
+  using scope = engine.scope();
+  for (const C of [3, 40]) {
+    const shape = [65_541, C];
+    const x = random(count(shape), C);
+    const y = await sum(tensor(x, shape, { scope }), [1]).data();
+    compare(`rows of ${C}`, y, twin.sum(x, shape, [1]));
+  }
+});
+
+test('reduce: max of values far below any mask', async () => {
+  using scope = engine.scope();
+  const x = tensor(new Float64Array(70).fill(-3.4e38), [2, 35], { scope });
+  compare('y', await max(x, [1]).data(), new Float32Array([-3.4e38, -3.4e38]), TOLERANCE.exact);
+});
+
+test('reduce: equal runs give equal bits', async () => {
+  using scope = engine.scope();
+  const x = tensor(random(50_021, 9), [50_021], { scope });
+  const first = await sum(x).data();
+  compare('second run', await sum(x).data(), first, TOLERANCE.exact);
+});
+
+for (const [from, to] of [
+  [[], [3]],
+  [[1], [5, 3]],
+  [[3], [5, 3]],
+  [
+    [5, 1],
+    [5, 3],
+  ],
+  [
+    [1, 7, 1],
+    [2, 7, 4],
+  ],
+  [
+    [2, 1, 4],
+    [3, 2, 5, 4],
+  ],
+] as [number[], number[]][])
+  test(`reduce: broadcastTo and sumTo between [${from}] and [${to}] are each other's gradient`, async () => {
+    const small = { x: { data: random(count(from), 1), shape: from } };
+    const large = { x: { data: random(count(to), 2), shape: to } };
+    const aligned = [...new Array<number>(to.length - from.length).fill(1), ...from];
+    const axes = aligned.flatMap((extent, d) => (extent === 1 && to[d] !== 1 ? [d] : []));
+    await checkGradients({
+      inputs: small,
+      op: ({ x }) => broadcastTo(x, to),
+      twin: ({ x }) => twin.broadcastTo(x, from, to),
+    });
+    await checkGradients({
+      inputs: large,
+      op: ({ x }) => sumTo(x, from),
+      twin: ({ x }) => twin.sum(x, to, axes),
+    });
+  });
+
+test('reduce: squaredNorm runs over several tensors of any length', async () => {
+  using scope = engine.scope();
+  const arrays = [1, 63, 64, 30_011, 0, 40_960].map((n) => random(n, n));
+  const y = squaredNorm(arrays.map((x) => tensor(x, [x.length], { scope })));
+  compare('shape', y.shape, [1]);
+  compare('y', await y.data(), [twin.squaredNorm(arrays)]);
+  compare('nothing', await squaredNorm([tensor(new Float64Array(0), [0], { scope })]).data(), [0]);
+});
+
+test('reduce: results match PyTorch, and a tie sends the gradient to the first maximum', async () => {
+  for (const [name, vectors] of await torchCases('reduce')) {
+    using scope = engine.scope();
+    const { data, shape } = vectors.get('x')!;
+    const x = tensor(data, shape, { scope, requiresGrad: name === 'ties' });
+    if (name === 'ties') {
+      backward(max(x, [1]), tensor(vectors.get('dy')!.data, [3], { scope }));
+      compare('dx', await x.grad!.data(), vectors.get('dx')!.data, TOLERANCE.exact);
+      x.grad!.dispose();
+      continue;
+    }
+    const axes = Array.from(vectors.get('axes')!.data);
+    for (const [key, op] of Object.entries({ sum, mean, max }))
+      compare(`${name} ${key}`, await op(x, axes).data(), vectors.get(key)!.data);
+  }
+});
+
+test('reduce: without a scope, only the result stays alive', () => {
+  const x = tensor(random(24, 1), [2, 3, 4]);
+  const before = engine.stats().liveTensors;
+  for (const y of [sum(x, [0, 2]), mean(x, [1]), max(x, [0, 2]), sumTo(x, [1, 3, 1]), squaredNorm([x])])
+    y.dispose();
+  compare('live tensors', [engine.stats().liveTensors], [before]);
+  x.dispose();
+});
+
+test('reduce: says what does not fit', () => {
+  using scope = engine.scope();
+  const x = tensor(random(6, 1), [2, 3], { scope });
+  throws(() => sum(x, [0, -2]), /sum: an axis may be named once, got \[0, 0\]\./);
+  throws(
+    () => max(tensor([], [0, 2], { scope }), [0]),
+    /max: there must be an element to compare, got x \[0, 2\]/,
+  );
+  throws(() => mean(tensor([], [0], { scope })), /mean: there must be an element to average, got x \[0\]/);
+  throws(() => sumTo(x, [2]), /sumTo: the shape must broadcast to x's, got \[2\] and x \[2, 3\]/);
+  throws(
+    () => broadcastTo(x, [3]),
+    /broadcastTo: x's shape must broadcast to the shape, got x \[2, 3\] and \[3\]/,
+  );
+  throws(() => squaredNorm([]), /squaredNorm: there must be a tensor, got none/);
+});
+
+test.run();

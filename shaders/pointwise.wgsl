@@ -1,18 +1,133 @@
-// Minimal: sums of gradients.
-#import index
-struct Params { n : u32 }
-@group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<f32>;             // [n]
-@group(0) @binding(2) var<storage, read> b : array<f32>;             // [n]
-@group(0) @binding(3) var<storage, read_write> y : array<f32>;       // [n]
+// Functions of two operands, element by element, with NumPy's broadcasting, and the choice between two by a third.
+//
+//   binary      y[i] = f(a[i], b[i])
+//   choose      y[i] = a[i] if cond[i] != 0, otherwise b[i]
+//   accumulate  y[i] += x[i]
+//
+// Layout    f32. The iteration space has up to four axes; an operand is dense (same order as y) or has a stride per axis, 0
+//           where it repeats. y is read as vec4f where the last axis divides by 4; an operand that repeats along the
+//           last axis is then read as f32. Strides count values of the operand's own type.
+// Mapping   one invocation per value of y.
+// Traffic   each operand once; a repeated one comes from the cache.
 
-@compute @workgroup_size(64)
-fn add(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u, @builtin(local_invocation_index) i : u32) {
-  let e = linear_group(group, groups) * 64u + i;
-  if (e < params.n) { y[e] = a[e] + b[e]; }
+#import index
+
+const ADD = 0u;
+const SUB = 1u;
+const MUL = 2u;
+const DIV = 3u;
+const MAXIMUM = 4u;
+const MINIMUM = 5u;
+const GREATER = 6u;  // 1 or 0, like the next two
+const LESS = 7u;
+const EQUAL = 8u;
+const OP : u32 = ADD;
+
+alias Value = f32;         // f32 or vec4f, like the two below
+alias A = f32;
+alias B = f32;
+alias Condition = f32;
+const A_DENSE : bool = true;
+const B_DENSE : bool = true;
+const CONDITION_DENSE : bool = true;
+const AXES = 4u;           // axes in use, the last ones of the four
+
+const WORKGROUP = 64u;
+
+struct Params {
+  extents : vec3u,         // of axes 1..3, in values; axis 0 has whatever is left
+  n : u32,                 // values of y
+  a_strides : vec4u,
+  b_strides : vec4u,
+  cond_strides : vec4u,
 }
-@compute @workgroup_size(64)
-fn accumulate(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u, @builtin(local_invocation_index) i : u32) {
-  let e = linear_group(group, groups) * 64u + i;
-  if (e < params.n) { y[e] += a[e]; }
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> a : array<A>;                 // broadcasts to y
+@group(0) @binding(2) var<storage, read> b : array<B>;                 // broadcasts to y
+@group(0) @binding(3) var<storage, read> cond : array<Condition>;      // broadcasts to y
+@group(0) @binding(4) var<storage, read_write> y : array<Value>;       // [n]
+
+// Index along each axis. Axes that are not in use have extent 1 and cost nothing.
+fn index_of(at : u32) -> vec4u {
+  var index = vec4u(at, 0u, 0u, 0u);
+  if (AXES > 1u) {
+    let rest = index.x / params.extents.z;
+    index.w = index.x - rest * params.extents.z;
+    index.x = rest;
+  }
+  if (AXES > 2u) {
+    let rest = index.x / params.extents.y;
+    index.z = index.x - rest * params.extents.y;
+    index.x = rest;
+  }
+  if (AXES > 3u) {
+    let rest = index.x / params.extents.x;
+    index.y = index.x - rest * params.extents.x;
+    index.x = rest;
+  }
+  return index;
+}
+
+fn position(index : vec4u, strides : vec4u) -> u32 {
+  let steps = index * strides;
+  return (steps.x + steps.y) + (steps.z + steps.w);
+}
+
+fn apply(u : Value, v : Value) -> Value {
+  switch OP {
+    case ADD: { return u + v; }
+    case SUB: { return u - v; }
+    case MUL: { return u * v; }
+    case DIV: { return u / v; }
+    case MAXIMUM: { return max(u, v); }
+    case MINIMUM: { return min(u, v); }
+    case GREATER: { return select(Value(), Value(1.0), u > v); }
+    case LESS: { return select(Value(), Value(1.0), u < v); }
+    default: { return select(Value(), Value(1.0), u == v); }
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn binary(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at >= params.n) { return; }
+  var at_a = at;
+  var at_b = at;
+  if (!A_DENSE || !B_DENSE) {
+    let index = index_of(at);
+    if (!A_DENSE) { at_a = position(index, params.a_strides); }
+    if (!B_DENSE) { at_b = position(index, params.b_strides); }
+  }
+  y[at] = apply(Value(a[at_a]), Value(b[at_b]));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn choose(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at >= params.n) { return; }
+  let index = index_of(at);
+  let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
+  let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
+  let c = Value(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
+  y[at] = select(v, u, c != Value());
+}
+
+@group(0) @binding(1) var<storage, read> x : array<Value>;             // [n]
+
+@compute @workgroup_size(WORKGROUP)
+fn accumulate(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at < params.n) { y[at] += x[at]; }
 }

@@ -1,20 +1,282 @@
 import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
+import { broadcast, type Shape, sameShape, show } from '../tensor/shape.ts';
+import { broadcastStrides, collapse } from '../tensor/strided.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { stridedCopy } from './copy.ts';
+import { fill } from './fill.ts';
+import { sumTo } from './reduce.ts';
+import { neg } from './unary.ts';
 
-const addKernel = kernel(source, 'add');
+const binaryKernel = kernel(source, 'binary');
+const chooseKernel = kernel(source, 'choose');
 const accumulateKernel = kernel(source, 'accumulate');
 
-/** a + b, same shapes. */
-export function add(a: Tensor, b: Tensor): Tensor {
-  const y = output([a, b], a.shape);
-  run(addKernel, { bind: { a, b, y }, params: { n: a.size }, groups: Math.ceil(a.size / 64) });
-  return record('add', { inputs: [a, b], output: y, saved: {}, backward: (dy) => [dy, dy] });
+const WORKGROUP = 64;
+const MAX_AXES = 4;
+const UNUSED = [0, 0, 0, 0];
+const DENSE = { a_strides: UNUSED, b_strides: UNUSED, cond_strides: UNUSED, extents: [1, 1, 1] };
+
+/** How a kernel walks over y: what it is specialised by, and its params. Undefined with more than four axes. */
+function walk(shape: Shape, operands: readonly Shape[]) {
+  const space = collapse(
+    shape,
+    operands.map((operand) => broadcastStrides(operand, shape)),
+  );
+  const axes = space.shape.length;
+  if (axes > MAX_AXES) return undefined;
+  const last = axes - 1;
+  const lanes = space.shape[last] % 4 === 0 ? 4 : 1;
+  const extents = space.shape.with(last, space.shape[last] / lanes);
+  const sides = space.strides.map((steps, k) => {
+    // Read four at a time where the last axis is contiguous; one at a time where it repeats.
+    const width = steps[last] === 1 ? lanes : 1;
+    const own = steps.map((step, d) => (d === last ? step : step / width));
+    return {
+      dense: sameShape(operands[k], shape) || (axes === 1 && steps[0] === 1),
+      type: width === 4 ? 'vec4f' : 'f32',
+      // Axis 0 comes first, the others fill the four places from the end.
+      strides: [own[0], ...new Array<number>(MAX_AXES - axes).fill(0), ...own.slice(1)],
+    };
+  });
+  const n = extents.reduce((product, extent) => product * extent, 1);
+  return {
+    sides,
+    define: { Value: lanes === 4 ? 'vec4f' : 'f32', AXES: `${axes}u` },
+    params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
+    groups: Math.ceil(n / WORKGROUP),
+  };
 }
 
-/** total += x, in place. */
+/** f(a, b) without recording. */
+function apply(op: string, a: Tensor, b: Tensor): Tensor {
+  expectDType(op, 'a', a, 'f32');
+  expectDType(op, 'b', b, 'f32');
+  const shape = broadcast(op, a.shape, b.shape);
+  const steps = walk(shape, [a.shape, b.shape]);
+  if (!steps) {
+    // Axes that alternate between the operands more than four times: write both out.
+    using left = stridedCopy(op, a, shape, broadcastStrides(a.shape, shape));
+    using right = stridedCopy(op, b, shape, broadcastStrides(b.shape, shape));
+    return apply(op, left, right);
+  }
+  const y = output([a, b], shape);
+  const [left, right] = steps.sides;
+  run(binaryKernel, {
+    bind: { a, b, y },
+    define: {
+      ...steps.define,
+      OP: op.toUpperCase(),
+      A: left.type,
+      B: right.type,
+      A_DENSE: left.dense,
+      B_DENSE: right.dense,
+    },
+    params: { ...steps.params, a_strides: left.strides, b_strides: right.strides, cond_strides: UNUSED },
+    groups: steps.groups,
+    flops: y.size,
+  });
+  return y;
+}
+
+/** a + b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
+export function add(a: Tensor, b: Tensor): Tensor {
+  return record('add', {
+    inputs: [a, b],
+    output: apply('add', a, b),
+    saved: {},
+    backward: (dy, _saved, needs) => [
+      needs[0] ? sumTo(dy, a.shape) : undefined,
+      needs[1] ? sumTo(dy, b.shape) : undefined,
+    ],
+  });
+}
+
+/** a - b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
+export function sub(a: Tensor, b: Tensor): Tensor {
+  return record('sub', {
+    inputs: [a, b],
+    output: apply('sub', a, b),
+    saved: {},
+    backward: (dy, _saved, needs) => [
+      needs[0] ? sumTo(dy, a.shape) : undefined,
+      needs[1] ? neg(sumTo(dy, b.shape)) : undefined,
+    ],
+  });
+}
+
+/** a b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
+export function mul(a: Tensor, b: Tensor): Tensor {
+  return record('mul', {
+    inputs: [a, b],
+    output: apply('mul', a, b),
+    saved: { a, b },
+    backward: (dy, { a, b }, needs) => [
+      needs[0] ? sumTo(mul(dy, b), a.shape) : undefined,
+      needs[1] ? sumTo(mul(dy, a), b.shape) : undefined,
+    ],
+  });
+}
+
+/** a / b, with NumPy's broadcasting, for b != 0. @throws ShapeError when the shapes do not broadcast */
+export function div(a: Tensor, b: Tensor): Tensor {
+  const y = apply('div', a, b);
+  return record('div', {
+    inputs: [a, b],
+    output: y,
+    saved: { b, y },
+    backward: (dy, { b, y }, needs) => {
+      // d(a/b) = da / b - (a/b) db / b
+      const scaled = div(dy, b);
+      return [
+        needs[0] ? sumTo(scaled, a.shape) : undefined,
+        needs[1] ? neg(sumTo(mul(scaled, y), b.shape)) : undefined,
+      ];
+    },
+  });
+}
+
+/** The larger of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. @throws ShapeError */
+export function maximum(a: Tensor, b: Tensor): Tensor {
+  return extremum('maximum', 'greater', a, b);
+}
+
+/** The smaller of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. @throws ShapeError */
+export function minimum(a: Tensor, b: Tensor): Tensor {
+  return extremum('minimum', 'less', a, b);
+}
+
+function extremum(op: string, wins: 'greater' | 'less', a: Tensor, b: Tensor): Tensor {
+  return record(op, {
+    inputs: [a, b],
+    output: apply(op, a, b),
+    saved: { a, b },
+    backward: (dy, { a, b }, needs) => {
+      // 1 where the operand wins, 1/2 where both are equal, 0 elsewhere.
+      const half = fill(output([dy], [1]), 0.5);
+      const tie = mul(apply('equal', a, b), half);
+      const share = (u: Tensor, v: Tensor) => sumTo(mul(dy, add(apply(wins, u, v), tie)), u.shape);
+      return [needs[0] ? share(a, b) : undefined, needs[1] ? share(b, a) : undefined];
+    },
+  });
+}
+
+/** 1 where a > b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
+export function greater(a: Tensor, b: Tensor): Tensor {
+  return apply('greater', a, b);
+}
+
+/** 1 where a < b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
+export function less(a: Tensor, b: Tensor): Tensor {
+  return apply('less', a, b);
+}
+
+/** 1 where a = b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
+export function equal(a: Tensor, b: Tensor): Tensor {
+  return apply('equal', a, b);
+}
+
+/**
+ * a where cond is not 0, b elsewhere, with NumPy's broadcasting of all three.
+ *
+ * @param cond  f32; gets no gradient
+ * @throws ShapeError when the shapes do not broadcast
+ */
+export function where(cond: Tensor, a: Tensor, b: Tensor): Tensor {
+  return record('where', {
+    inputs: [a, b],
+    output: choose(cond, a, b),
+    saved: { cond },
+    backward: (dy, { cond }, needs) => {
+      const zero = fill(output([dy], [1]), 0);
+      return [
+        needs[0] ? sumTo(choose(cond, dy, zero), a.shape) : undefined,
+        needs[1] ? sumTo(choose(cond, zero, dy), b.shape) : undefined,
+      ];
+    },
+  });
+}
+
+function choose(cond: Tensor, a: Tensor, b: Tensor): Tensor {
+  for (const [name, operand] of Object.entries({ cond, a, b })) expectDType('where', name, operand, 'f32');
+  const shape = broadcast('where', cond.shape, broadcast('where', a.shape, b.shape));
+  const steps = walk(shape, [cond.shape, a.shape, b.shape]);
+  if (!steps) {
+    using condition = stridedCopy('where', cond, shape, broadcastStrides(cond.shape, shape));
+    using left = stridedCopy('where', a, shape, broadcastStrides(a.shape, shape));
+    using right = stridedCopy('where', b, shape, broadcastStrides(b.shape, shape));
+    return choose(condition, left, right);
+  }
+  const y = output([cond, a, b], shape);
+  const [condition, left, right] = steps.sides;
+  run(chooseKernel, {
+    bind: { a, b, cond, y },
+    define: {
+      ...steps.define,
+      Condition: condition.type,
+      A: left.type,
+      B: right.type,
+      CONDITION_DENSE: condition.dense,
+      A_DENSE: left.dense,
+      B_DENSE: right.dense,
+    },
+    params: {
+      ...steps.params,
+      cond_strides: condition.strides,
+      a_strides: left.strides,
+      b_strides: right.strides,
+    },
+    groups: steps.groups,
+  });
+  return y;
+}
+
+/**
+ * total += x, in place. Not differentiable.
+ *
+ * @throws ShapeError when the shapes differ
+ */
 export function accumulate(total: Tensor, x: Tensor): void {
-  run(accumulateKernel, { bind: { a: x, y: total }, params: { n: x.size }, groups: Math.ceil(x.size / 64) });
+  expectSame('accumulate', total, x);
+  const lanes = x.size % 4 === 0 ? 4 : 1;
+  run(accumulateKernel, {
+    bind: { x, y: total },
+    define: { Value: lanes === 4 ? 'vec4f' : 'f32' },
+    params: { ...DENSE, n: x.size / lanes },
+    groups: Math.ceil(x.size / lanes / WORKGROUP),
+    flops: x.size,
+  });
+}
+
+/**
+ * y = a + b into a tensor that exists. Not differentiable.
+ *
+ * @throws ShapeError when the shapes differ
+ */
+export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
+  expectSame('addInto', y, a);
+  expectSame('addInto', y, b);
+  const lanes = y.size % 4 === 0 ? 4 : 1;
+  const type = lanes === 4 ? 'vec4f' : 'f32';
+  run(binaryKernel, {
+    bind: { a, b, y },
+    define: { OP: 'ADD', Value: type, A: type, B: type },
+    params: { ...DENSE, n: y.size / lanes },
+    groups: Math.ceil(y.size / lanes / WORKGROUP),
+    flops: y.size,
+  });
+}
+
+function expectSame(op: string, total: Tensor, x: Tensor): void {
+  expectDType(op, 'the result', total, 'f32');
+  expectDType(op, 'x', x, 'f32');
+  expect(
+    sameShape(total.shape, x.shape),
+    op,
+    'shapes must be equal',
+    `${show(total.shape)} and ${show(x.shape)}`,
+  );
 }

@@ -5,16 +5,16 @@ import {
   MAX_HEADER_BYTES,
   parseHeader,
   quote,
+  type SafetensorsData,
   SafetensorsError,
-  type TensorData,
   type TensorEntry,
   type TensorInfo,
 } from './safetensors_header.ts';
 
 export {
+  type SafetensorsData,
   type SafetensorsDType,
   SafetensorsError,
-  type TensorData,
   type TensorInfo,
 } from './safetensors_header.ts';
 export { encodeSafetensors, type TensorToWrite, writeSafetensors } from './safetensors_writer.ts';
@@ -90,7 +90,7 @@ export class SafetensorsFile implements AsyncDisposable {
   }
 
   /** One tensor in its dtype's own typed array; F16 and BF16 are widened to Float32Array. */
-  async read(name: string): Promise<TensorData> {
+  async read(name: string): Promise<SafetensorsData> {
     const { dtype } = this.#entry(name);
     const { buffer } = await this.bytes(name);
     if (dtype === 'BF16') return bf16ToF32(new Uint16Array(buffer));

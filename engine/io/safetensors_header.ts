@@ -5,6 +5,8 @@
 //              beginning with "{", padded with spaces
 //   the rest   the tensors' bytes, little-endian, row-major; offsets count from here, without holes or overlaps
 
+import { EngineError } from '../gpu/errors.ts';
+
 /** Bytes per element of every dtype we read. */
 // biome-ignore format: a table
 export const DTYPE_BYTES = {
@@ -15,7 +17,7 @@ const DTYPES = Object.keys(DTYPE_BYTES).join(' ');
 export type SafetensorsDType = keyof typeof DTYPE_BYTES;
 
 /** What `read` gives: the dtype's own array, F16 and BF16 widened to Float32Array, BOOL as 0 and 1. */
-export type TensorData =
+export type SafetensorsData =
   | Float64Array<ArrayBuffer>
   | Float32Array<ArrayBuffer>
   | BigInt64Array<ArrayBuffer>
@@ -28,7 +30,7 @@ export type TensorData =
   | Uint8Array<ArrayBuffer>;
 
 /** The array that holds a dtype's elements; F16 and BF16 as raw bits. */
-export const ARRAYS: Readonly<Record<SafetensorsDType, new (buffer: ArrayBuffer) => TensorData>> = {
+export const ARRAYS: Readonly<Record<SafetensorsDType, new (buffer: ArrayBuffer) => SafetensorsData>> = {
   F64: Float64Array,
   F32: Float32Array,
   F16: Uint16Array,
@@ -66,9 +68,10 @@ export interface Header {
 export const MAX_HEADER_BYTES = 100_000_000;
 
 /** A file is not valid safetensors, or a tensor cannot be written as asked. */
-export class SafetensorsError extends Error {
-  readonly code = 'safetensors';
-  override readonly name = 'SafetensorsError';
+export class SafetensorsError extends EngineError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('safetensors', message, options);
+  }
 }
 
 function expect(condition: boolean, rule: string, got: string, todo = ''): asserts condition {

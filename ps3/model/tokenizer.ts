@@ -1,0 +1,247 @@
+import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
+import { EngineError } from '../../engine/gpu/errors.ts';
+
+/** A tokenizer's files are broken, or a text cannot be encoded with them. */
+export class TokenizerError extends EngineError {
+  constructor(message: string) {
+    super('tokenizer', message);
+  }
+}
+
+/** `tokenizer.json` or `tokenizer_config.json`, as text or parsed. */
+export type JsonFile = string | Record<string, unknown>;
+
+export interface TokenizerFiles {
+  /** vocabulary and segmentation, in the format of Hugging Face's `tokenizers` */
+  tokenizerJson: JsonFile;
+  /** names the special tokens; the vocabulary's `</s>` or `<eos>` is taken without it */
+  tokenizerConfig?: JsonFile;
+  /** L, tokens per text */
+  contextLength: number;
+  padId?: number;
+  eosId?: number;
+}
+
+/**
+ * Text to token ids by SigLIP's rules: canonicalise, segment, append EOS, truncate so that EOS stays last,
+ * pad on the right. SigLIP pads with EOS itself, SigLIP 2 with `<pad>`; neither has a BOS or an attention mask.
+ * Source: Zhai et al. 2023, arXiv:2303.15343; PS3Tokenizer of the reference implementation.
+ */
+export class Tokenizer {
+  readonly contextLength: number;
+  readonly padId: number;
+  readonly eosId: number;
+  readonly #hub: HubTokenizer;
+  readonly #json: Record<string, unknown>;
+  readonly #config: Record<string, unknown>;
+
+  /** @throws TokenizerError when a file is not what it should be, or no EOS can be found */
+  static fromFiles(files: TokenizerFiles): Tokenizer {
+    return new Tokenizer(files);
+  }
+
+  private constructor({ tokenizerJson, tokenizerConfig = {}, contextLength, padId, eosId }: TokenizerFiles) {
+    expect(
+      Number.isInteger(contextLength) && contextLength > 0,
+      'contextLength must be a positive integer',
+      contextLength,
+    );
+    this.contextLength = contextLength;
+    this.#json = parse('tokenizer.json', tokenizerJson);
+    this.#config = parse('tokenizer_config.json', tokenizerConfig);
+    this.#hub = openHubTokenizer(this.#json, this.#config);
+    const idOf = (token: unknown) => {
+      const content =
+        typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
+      return typeof content === 'string' ? this.#hub.token_to_id(content) : undefined;
+    };
+    const eos = eosId ?? idOf(this.#config.eos_token) ?? idOf('</s>') ?? idOf('<eos>');
+    expect(eos !== undefined, 'the vocabulary must hold </s> or <eos>', 'neither', 'Pass eosId.');
+    this.eosId = eos;
+    const gemmaPad = eos === idOf('<eos>') ? idOf('<pad>') : undefined;
+    this.padId = padId ?? idOf(this.#config.pad_token) ?? gemmaPad ?? eos;
+  }
+
+  /** V, one more than the largest id: the rows an embedding table needs. */
+  get vocabSize(): number {
+    return this.#hub.model?.vocab.length ?? 0;
+  }
+
+  /**
+   * Encodes n texts.
+   *
+   * @returns ids [n, L] row-major, every row with EOS after the text's tokens
+   * @throws TokenizerError for a token that the vocabulary lacks when it has no unknown token either
+   */
+  encode(texts: readonly string[]): Int32Array<ArrayBuffer> {
+    const L = this.contextLength;
+    const ids = new Int32Array(texts.length * L).fill(this.padId);
+    texts.forEach((text, row) => {
+      const { ids: found, tokens } = this.#hub.encode(canonicalize(text), { add_special_tokens: false });
+      const n = Math.min(found.length, L - 1);
+      for (let i = 0; i < n; i++) {
+        expect(found[i] !== undefined, 'every token must be in the vocabulary', JSON.stringify(tokens[i]));
+        ids[row * L + i] = found[i];
+      }
+      ids[row * L + n] = this.eosId;
+    });
+    return ids;
+  }
+
+  /** The two files to store beside the weights, by file name. */
+  toJSON(): { 'tokenizer.json': Record<string, unknown>; 'tokenizer_config.json': Record<string, unknown> } {
+    const content = (id: number) => this.#hub.id_to_token(id);
+    return {
+      'tokenizer.json': this.#json,
+      'tokenizer_config.json': {
+        // The reference's PS3Tokenizer reads these three; "." is the folder it is started in.
+        tokenizer_name: '.',
+        clean: 'canonicalize',
+        ...this.#config,
+        context_length: this.contextLength,
+        eos_token: content(this.eosId),
+        pad_token: content(this.padId),
+      },
+    };
+  }
+}
+
+function expect(condition: boolean, rule: string, got: unknown, todo = ''): asserts condition {
+  if (!condition) throw new TokenizerError(`tokenizer: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
+}
+
+function parse(name: string, file: JsonFile): Record<string, unknown> {
+  let value: unknown = file;
+  try {
+    if (typeof file === 'string') value = JSON.parse(file);
+  } catch (cause) {
+    expect(false, `${name} must be JSON`, cause);
+  }
+  expect(
+    typeof value === 'object' && value !== null && !Array.isArray(value),
+    `${name} must be an object`,
+    value,
+  );
+  return value as Record<string, unknown>;
+}
+
+function openHubTokenizer(json: Record<string, unknown>, config: Record<string, unknown>): HubTokenizer {
+  const model = json.model;
+  expect(typeof model === 'object' && model !== null, 'tokenizer.json must have a model', model);
+  // A word-level model looks for its unknown token in the configuration, where the file format does not put it.
+  const unknown =
+    'unk_token' in model && typeof model.unk_token === 'string' ? { unk_token: model.unk_token } : {};
+  try {
+    return new HubTokenizer({ added_tokens: [], ...json }, { ...unknown, ...config });
+  } catch (cause) {
+    expect(false, 'tokenizer.json must be loadable', cause);
+  }
+}
+
+/**
+ * Brings a caption into the form SigLIP was trained on: HTML references resolved, `_` to space, ASCII punctuation
+ * deleted, lower case, runs of white space to one space, none at the ends.
+ *
+ * The reference first repairs text with ftfy (wrong encodings, full-width letters, ligatures). Of that only NFC
+ * normalisation and straight quotes are done here: pass text that is sound. Of the named HTML references the
+ * punctuation and `&nbsp;` are known, and every numeric one.
+ * Source: big_vision `prompt_engineering.py`, canonicalize_text.
+ */
+export function canonicalize(text: string): string {
+  const straight = text.normalize('NFC').replace(/[\u02bc\u2018-\u201f]/g, "'");
+  return unescapeHtml(unescapeHtml(straight))
+    .replaceAll('_', ' ')
+    .replace(/[!-/:-@[-`{-~]/g, '')
+    .toLowerCase()
+    .replace(WHITE_SPACE, ' ')
+    .replace(/^ | $/g, '');
+}
+
+// Python's idea of white space: the separators 0x1c to 0x1f and next line too, the byte order mark not.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are meant
+const WHITE_SPACE = /(?:[\x1c-\x1f\x85]|(?!\ufeff)\s)+/g;
+
+const REFERENCES: Readonly<Record<string, string>> = {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  nbsp: '\u00a0',
+  'apos;': "'",
+};
+
+function unescapeHtml(text: string): string {
+  return text.replace(
+    /&(?:#[xX]([\da-fA-F]+);?|#(\d+);?|(amp|lt|gt|quot|nbsp);?|(apos;))/g,
+    (_, hex?: string, decimal?: string, name?: string, apos?: string) => {
+      if (name ?? apos) return REFERENCES[(name ?? apos)!];
+      const code = hex ? Number.parseInt(hex, 16) : Number(decimal);
+      const isCharacter = code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+      return isCharacter ? String.fromCodePoint(code) : '\ufffd';
+    },
+  );
+}
+
+/**
+ * A tokenizer whose tokens are the words of `captions`, for small models trained on few words.
+ *
+ * Ids: 0 `<pad>` (unused), 1 `</s>` for EOS and padding as in SigLIP, 2 `<unk>`, from 3 on the words, frequent
+ * ones first, equally frequent ones in code unit order. The same captions always give the same ids.
+ *
+ * @param maxWords  keep only this many words; the others become `<unk>`
+ */
+export function buildWordTokenizer(
+  captions: readonly string[],
+  { contextLength, maxWords = Number.POSITIVE_INFINITY }: { contextLength: number; maxWords?: number },
+): Tokenizer {
+  const counts = new Map<string, number>();
+  for (const caption of captions)
+    for (const word of canonicalize(caption).split(' '))
+      if (word) counts.set(word, (counts.get(word) ?? 0) + 1);
+  const byFrequency = [...counts].sort(([a, na], [b, nb]) => nb - na || (a < b ? -1 : 1));
+  const words = byFrequency.slice(0, maxWords).map(([word]) => word);
+  const special = ['<pad>', '</s>', '<unk>'];
+  const eos = { SpecialToken: { id: '</s>', type_id: 0 } };
+  const first = { Sequence: { id: 'A', type_id: 0 } };
+  return Tokenizer.fromFiles({
+    contextLength,
+    tokenizerJson: {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: special.map((content, id) => {
+        return {
+          id,
+          content,
+          single_word: false,
+          lstrip: false,
+          rstrip: false,
+          normalized: false,
+          special: true,
+        };
+      }),
+      normalizer: null,
+      // Not `Whitespace`: its \w+ is Unicode in Rust and ASCII in JavaScript.
+      pre_tokenizer: { type: 'WhitespaceSplit' },
+      post_processor: {
+        type: 'TemplateProcessing',
+        single: [first, eos],
+        pair: [first, { Sequence: { id: 'B', type_id: 0 } }, eos],
+        special_tokens: { '</s>': { id: '</s>', ids: [1], tokens: ['</s>'] } },
+      },
+      decoder: null,
+      model: {
+        type: 'WordLevel',
+        vocab: Object.fromEntries([...special, ...words].map((word, id) => [word, id])),
+        unk_token: '<unk>',
+      },
+    },
+    tokenizerConfig: {
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      model_max_length: contextLength,
+      unk_token: '<unk>',
+      eos_token: '</s>',
+      pad_token: '</s>',
+    },
+  });
+}

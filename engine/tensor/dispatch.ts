@@ -62,6 +62,7 @@ export function tidy<T extends Tensor | readonly Tensor[]>(
   const outer = scopeOf(inputs);
   using inner = new Scope();
   const result = fn(...inputs.map((tensor) => tensor.in(inner)));
-  for (const tensor of result instanceof Tensor ? [result] : result) tensor.moveTo(outer);
+  const results: readonly Tensor[] = result instanceof Tensor ? [result] : result;
+  for (const tensor of results) tensor.moveTo(outer);
   return result;
 }

@@ -11,8 +11,8 @@ import {
   type Tensor,
   permute,
 } from '../../engine/index.ts';
-import { configFromTensors } from '../model/config.ts';
-import { PS3 } from '../model/ps3.ts';
+import { configFromTensors } from '../model/tensor_config.ts';
+import { GROUPS, PS3 } from '../model/ps3.ts';
 import { type LookOptions, scaleSizes, type VisionOutput } from '../model/vision.ts';
 import { type Batch, pretrainLoss } from '../train/loss.ts';
 
@@ -131,7 +131,7 @@ class Replay {
     const optimizer = new AdamW(parameters, {
       betas: [beta1, beta2],
       eps: Number(metadata.eps),
-      weightDecay: [Number.parseFloat(metadata.weight_decay), 0],
+      weightDecay: GROUPS.map(({ decay }) => (decay ? Number.parseFloat(metadata.weight_decay) : 0)),
     });
     for (let step = 0; step < Number(metadata.steps); step++) {
       using scope = this.#engine.scope();

@@ -1,12 +1,34 @@
 // Both towers and the logit scalars: what one checkpoint holds.
-import { clamp, type Engine, type ParameterSpec, ParameterStore, type Tensor, Weights } from '../../engine/index.ts';
+import {
+  clamp,
+  type Engine,
+  type ParameterSpec,
+  ParameterStore,
+  Random,
+  type Tensor,
+  Weights,
+} from '../../engine/index.ts';
 import type { ModelConfig } from './config.ts';
+import { draw, type InitOptions, planParameters } from './init.ts';
 import { encodeText, type TextOutput } from './text.ts';
 import { VisionModel } from './vision.ts';
 
-/** Weight decay groups: 0 = decayed, 1 = not (fewer than two dimensions). */
-export const DECAY_GROUP = 0;
-export const NO_DECAY_GROUP = 1;
+/**
+ * Optimizer groups. Tensors of fewer than two dimensions are not decayed. What only PS3 has is apart from the two
+ * towers, so that these can be trained alone.
+ */
+export const GROUPS: readonly { readonly tower: boolean; readonly decay: boolean }[] = [
+  { tower: true, decay: true },
+  { tower: true, decay: false },
+  { tower: false, decay: true },
+  { tower: false, decay: false },
+];
+
+/** Parameters that a plain image-text model has too. */
+function isTower(name: string): boolean {
+  if (name.startsWith('text_model.')) return !name.startsWith('text_model.prompt_proj.');
+  return name.startsWith('vision_model.trunk.') || name.startsWith('logit_');
+}
 
 export class PS3 {
   readonly config: ModelConfig;
@@ -19,14 +41,23 @@ export class PS3 {
     this.vision = new VisionModel(config.vision, new Weights(parameters, 'vision_model.'));
   }
 
-  /** Makes a model whose weights are zero, with room for tensors of these names and shapes. */
+  /** Makes a model whose weights are zero, with room for tensors of these official names and shapes. */
   static allocate(engine: Engine, config: ModelConfig, shapes: ReadonlyMap<string, readonly number[]>): PS3 {
     const specs: ParameterSpec[] = [...shapes].map(([name, shape]) => ({
       name,
       shape,
-      group: shape.length >= 2 ? DECAY_GROUP : NO_DECAY_GROUP,
+      group: (isTower(name) ? 0 : 2) + (shape.length >= 2 ? 0 : 1),
     }));
     return new PS3(config, new ParameterStore(engine, specs));
+  }
+
+  /** Makes a model with random weights. Same seed, same bits, in any runtime. */
+  static create(engine: Engine, config: ModelConfig, seed: number, options: InitOptions = {}): PS3 {
+    const plan = planParameters(config, options);
+    const model = PS3.allocate(engine, config, new Map([...plan].map(([name, { shape }]) => [name, shape])));
+    let stream = 0;
+    for (const [name, parameter] of plan) model.parameters.get(name).write(draw(parameter, new Random(seed, ++stream)));
+    return model;
   }
 
   /** Logarithm of the factor on cosines, [1]. */
@@ -46,7 +77,8 @@ export class PS3 {
   /** Keeps the logit scale within [0, ln 100], as after every optimizer step of SigLIP. */
   clampLogitScale(): void {
     const { logitScale } = this;
-    using clamped = clamp(logitScale.detach(), 0, Math.log(100));
+    using plain = logitScale.detach();
+    using clamped = clamp(plain, 0, Math.log(100));
     logitScale.gpu.copy(clamped.range, logitScale.range);
   }
 

@@ -17,7 +17,7 @@ import {
   where,
   type Weights,
 } from '../../engine/index.ts';
-import { expect } from '../../engine/index.ts';
+import { expect } from '../../engine/gpu/errors.ts';
 import type { VisionConfig } from './config.ts';
 import { firstRows } from './vit.ts';
 

@@ -3,7 +3,6 @@
 import {
   compactMap,
   concat,
-  expect,
   gatherRows,
   layerNormLayer,
   linear,
@@ -17,6 +16,7 @@ import {
   type Weights,
   where,
 } from '../../engine/index.ts';
+import { expect } from '../../engine/gpu/errors.ts';
 import { auxEncoder } from './aux_encoder.ts';
 import type { VisionConfig } from './config.ts';
 import { positionTable } from './positions.ts';

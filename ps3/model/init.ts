@@ -1,0 +1,163 @@
+// Names, shapes and initial values of a model's parameters, under the official checkpoint names.
+import type { Random } from '../../engine/index.ts';
+import type { ModelConfig, TextConfig, VisionConfig } from './config.ts';
+
+/** How a parameter starts. */
+type Initial =
+  | { readonly kind: 'constant'; readonly value: number }
+  /** N(0, std^2). */
+  | { readonly kind: 'normal'; readonly std: number }
+  /** Uniform in [-bound, bound]. */
+  | { readonly kind: 'uniform'; readonly bound: number };
+
+export interface ParameterPlan {
+  readonly shape: readonly number[];
+  readonly initial: Initial;
+}
+
+/** Start of the auxiliary blocks' LayerScale: 1e-6 is for long runs; small models learn from 0.1. */
+export interface InitOptions {
+  readonly layerScale?: number;
+  /** Standard deviation of the position residuals; 0 in long runs. */
+  readonly positionResidualStd?: number;
+  /** Start of logit_scale (a logarithm) and logit_bias; SigLIP's from-scratch values by default. */
+  readonly logitScale?: number;
+  readonly logitBias?: number;
+}
+
+class Plan {
+  readonly parameters = new Map<string, ParameterPlan>();
+
+  put(name: string, shape: readonly number[], initial: Initial): void {
+    this.parameters.set(name, { shape, initial });
+  }
+
+  constant(name: string, shape: readonly number[], value: number): void {
+    this.put(name, shape, { kind: 'constant', value });
+  }
+
+  /** Xavier-uniform weight and zero bias, as in the towers. */
+  towerLinear(name: string, outputs: number, inputs: number): void {
+    this.put(`${name}.weight`, [outputs, inputs], { kind: 'uniform', bound: Math.sqrt(6 / (inputs + outputs)) });
+    this.constant(`${name}.bias`, [outputs], 0);
+  }
+
+  /** PyTorch's default: weight and bias uniform within 1 / sqrt(inputs). */
+  defaultLinear(name: string, shape: readonly number[]): void {
+    const inputs = shape.slice(1).reduce((product, extent) => product * extent, 1);
+    const initial: Initial = { kind: 'uniform', bound: 1 / Math.sqrt(inputs) };
+    this.put(`${name}.weight`, shape, initial);
+    this.put(`${name}.bias`, [shape[0]], initial);
+  }
+
+  norm(name: string, width: number): void {
+    this.constant(`${name}.weight`, [width], 1);
+    this.constant(`${name}.bias`, [width], 0);
+  }
+}
+
+/** Every parameter of a model, in checkpoint order. */
+export function planParameters(config: ModelConfig, options: InitOptions = {}): Map<string, ParameterPlan> {
+  const plan = new Plan();
+  planVision(plan, config.vision, options);
+  planText(plan, config.text);
+  plan.constant('logit_scale', [1], options.logitScale ?? Math.log(10));
+  plan.constant('logit_bias', [1], options.logitBias ?? -10);
+  return plan.parameters;
+}
+
+function planVision(plan: Plan, config: VisionConfig, options: InitOptions): void {
+  const { width, patchPx, scalesPx, attnPool, adapter, auxEncoder } = config;
+  const S = scalesPx.length - 1;
+  const root = 'vision_model.';
+  const trunk = `${root}trunk.`;
+  plan.put(`${root}prior_prompt`, [width], { kind: 'normal', std: 1 });
+  plan.put(`${trunk}pos_embed`, [1, config.posGridSide ** 2, width], { kind: 'normal', std: 0.02 });
+  plan.defaultLinear(`${trunk}patch_embed.proj`, [width, 3, patchPx, patchPx]);
+  for (let i = 0; i < config.depth; i++) {
+    const block = `${trunk}blocks.${i}.`;
+    plan.norm(`${block}norm1`, width);
+    plan.towerLinear(`${block}attn.qkv`, 3 * width, width);
+    plan.towerLinear(`${block}attn.proj`, width, width);
+    plan.norm(`${block}norm2`, width);
+    plan.towerLinear(`${block}mlp.fc1`, config.mlpHidden, width);
+    plan.towerLinear(`${block}mlp.fc2`, width, config.mlpHidden);
+  }
+  if (config.hasFinalNorm) plan.norm(`${trunk}norm`, width);
+  if (adapter) {
+    const { hiddenWidth, outputWidth, innerBlocks } = adapter;
+    const name = `${trunk}siglip_proj.`;
+    plan.defaultLinear(`${name}fc1`, [hiddenWidth, width]);
+    for (let i = 0; i < innerBlocks; i++) {
+      plan.norm(`${name}blocks.${i}.0`, hiddenWidth);
+      plan.defaultLinear(`${name}blocks.${i}.2`, [hiddenWidth, hiddenWidth]);
+    }
+    plan.norm(`${name}final.0`, hiddenWidth);
+    plan.defaultLinear(`${name}final.2`, [outputWidth, hiddenWidth]);
+  }
+  const pool = `${trunk}attn_pool.`;
+  const E = attnPool.width;
+  plan.put(`${pool}latent`, [1, 1, E], { kind: 'normal', std: 1 / Math.sqrt(E) });
+  plan.towerLinear(`${pool}q`, E, E);
+  plan.towerLinear(`${pool}kv`, 2 * E, E);
+  plan.towerLinear(`${pool}proj`, E, E);
+  plan.norm(`${pool}norm`, E);
+  plan.towerLinear(`${pool}mlp.fc1`, attnPool.mlpHidden, E);
+  plan.towerLinear(`${pool}mlp.fc2`, E, attnPool.mlpHidden);
+
+  const tapped = config.selectionLayers.length * width;
+  plan.defaultLinear(`${root}selection_feature_proj.fc1`, [tapped, tapped]);
+  plan.norm(`${root}selection_feature_proj.norm`, tapped);
+  plan.defaultLinear(`${root}selection_feature_proj.fc2`, [S * width, tapped]);
+  if (config.separatePosEmb)
+    for (let i = 1; i <= S; i++) {
+      const initial: Initial = { kind: 'normal', std: options.positionResidualStd ?? 0 };
+      plan.put(`${root}pos_emb_residual.${i - 1}`, [1, config.gridSides[i] ** 2, width], initial);
+    }
+  if (!auxEncoder) return;
+  const { hiddenWidth, outChannels, kernelPx, depth } = auxEncoder;
+  const aux = `${root}highres_selection_feature_module.`;
+  plan.defaultLinear(`${aux}stem.0`, [hiddenWidth, 3, kernelPx, kernelPx]);
+  plan.norm(`${aux}stem.1`, hiddenWidth);
+  for (let i = 0; i < depth; i++) {
+    const block = `${aux}blocks.${i}.`;
+    plan.constant(`${block}weight`, [hiddenWidth], options.layerScale ?? 1e-6);
+    plan.defaultLinear(`${block}conv_dw`, [hiddenWidth, 1, 7, 7]);
+    plan.norm(`${block}norm`, hiddenWidth);
+    plan.defaultLinear(`${block}mlp.fc1`, [4 * hiddenWidth, hiddenWidth]);
+    plan.defaultLinear(`${block}mlp.fc2`, [hiddenWidth, 4 * hiddenWidth]);
+  }
+  plan.defaultLinear(`${aux}out_proj`, [outChannels, hiddenWidth, 1, 1]);
+  plan.defaultLinear(`${root}prompt_proj_for_highres`, [S * outChannels, width]);
+}
+
+function planText(plan: Plan, config: TextConfig): void {
+  const { width, mlpHidden, outputDim, promptProjDim } = config;
+  const root = 'text_model.';
+  plan.put(`${root}token_embedding.weight`, [config.vocabSize, width], { kind: 'normal', std: 0.02 });
+  plan.put(`${root}positional_embedding`, [config.contextLength, width], { kind: 'normal', std: 0.01 });
+  for (let i = 0; i < config.layers; i++) {
+    const block = `${root}transformer.resblocks.${i}.`;
+    plan.norm(`${block}ln_1`, width);
+    plan.put(`${block}attn.in_proj_weight`, [3 * width, width], { kind: 'uniform', bound: Math.sqrt(6 / (4 * width)) });
+    plan.constant(`${block}attn.in_proj_bias`, [3 * width], 0);
+    plan.towerLinear(`${block}attn.out_proj`, width, width);
+    plan.norm(`${block}ln_2`, width);
+    plan.towerLinear(`${block}mlp.c_fc`, mlpHidden, width);
+    plan.towerLinear(`${block}mlp.c_proj`, width, mlpHidden);
+  }
+  plan.norm(`${root}ln_final`, width);
+  plan.towerLinear(`${root}text_projection`, outputDim, width);
+  plan.defaultLinear(`${root}prompt_proj.fc1`, [promptProjDim, outputDim]);
+  plan.norm(`${root}prompt_proj.norm`, promptProjDim);
+  plan.defaultLinear(`${root}prompt_proj.fc2`, [promptProjDim, promptProjDim]);
+}
+
+/** Draws a parameter's first values. */
+export function draw({ shape, initial }: ParameterPlan, random: Random): Float32Array {
+  const n = shape.reduce((product, extent) => product * extent, 1);
+  if (initial.kind === 'constant') return new Float32Array(n).fill(initial.value);
+  return Float32Array.from({ length: n }, () =>
+    initial.kind === 'normal' ? initial.std * random.normal() : initial.bound * (2 * random.uniform() - 1),
+  );
+}

@@ -1,0 +1,142 @@
+// Sizes of what `npm start` trains, by what the adapter can do in ten minutes.
+import { parseHubConfig } from '../model/hub_config.ts';
+import type { ModelConfig } from '../model/config.ts';
+
+export interface StagePreset {
+  readonly steps: number;
+  readonly batch: number;
+  /** Peak learning rate; linear warm-up, then half a cosine to zero. */
+  readonly lr: number;
+  readonly warmup: number;
+}
+
+export interface Preset {
+  readonly name: string;
+  readonly scalesPx: readonly number[];
+  readonly width: number;
+  readonly depth: number;
+  readonly heads: number;
+  /** Patches of one look. */
+  readonly maxSelect: number;
+  readonly auxWidth: number;
+  /** Kernel and stride of the auxiliary encoder's stem, pixels. */
+  readonly auxKernelPx: number;
+  readonly textWidth: number;
+  readonly textLayers: number;
+  readonly contextLength: number;
+  /** Concepts that captions name. */
+  readonly concepts: number;
+  /** Scenes that are built once and drawn from. */
+  readonly scenes: number;
+  readonly heldOutScenes: number;
+  /** Small image and text towers on crops of one object. */
+  readonly towers: StagePreset;
+  /** PS3 from these towers. */
+  readonly ps3: StagePreset;
+}
+
+export const PRESETS: Readonly<Record<string, Preset>> = {
+  /** About ten minutes on two CPU cores with a software adapter. */
+  small: {
+    name: 'small',
+    scalesPx: [56, 112, 224, 448],
+    width: 96,
+    depth: 4,
+    heads: 3,
+    maxSelect: 128,
+    auxWidth: 48,
+    auxKernelPx: 14,
+    textWidth: 96,
+    textLayers: 2,
+    contextLength: 8,
+    concepts: 32,
+    scenes: 1000,
+    heldOutScenes: 128,
+    towers: { steps: 1200, batch: 64, lr: 2e-3, warmup: 50 },
+    ps3: { steps: 400, batch: 24, lr: 1e-3, warmup: 50 },
+  },
+  /** A few minutes on a discrete GPU. */
+  medium: {
+    name: 'medium',
+    scalesPx: [112, 224, 448, 896],
+    width: 256,
+    depth: 8,
+    heads: 4,
+    maxSelect: 512,
+    auxWidth: 128,
+    auxKernelPx: 14,
+    textWidth: 256,
+    textLayers: 4,
+    contextLength: 8,
+    concepts: 128,
+    scenes: 3000,
+    heldOutScenes: 256,
+    towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200 },
+    ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200 },
+  },
+  /** Runs through every stage in seconds; learns nothing. */
+  smoke: {
+    name: 'smoke',
+    scalesPx: [28, 56, 112],
+    width: 32,
+    depth: 2,
+    heads: 2,
+    maxSelect: 16,
+    auxWidth: 16,
+    auxKernelPx: 14,
+    textWidth: 32,
+    textLayers: 1,
+    contextLength: 8,
+    concepts: 32,
+    scenes: 24,
+    heldOutScenes: 16,
+    towers: { steps: 6, batch: 8, lr: 1e-3, warmup: 2 },
+    ps3: { steps: 6, batch: 4, lr: 1e-3, warmup: 2 },
+  },
+};
+
+/** The model of a preset, in the terms of a published config.json. */
+export function presetConfig(preset: Preset, vocabSize: number): ModelConfig {
+  const { width, depth, heads, scalesPx } = preset;
+  return parseHubConfig({
+    architectures: ['PS3Model'],
+    model_type: 'ps3',
+    vision_config: {
+      model_name: null,
+      hidden_size: width,
+      pool: 'map',
+      ps3_scales: [...scalesPx],
+      select_based_on_layer: [...new Set([0, Math.floor(depth / 2) - 1, depth - 1])],
+      max_select_num: preset.maxSelect,
+      separate_pos_emb: true,
+      highres_selection_feature: true,
+      highres_selection_module_hidden_dim: preset.auxWidth,
+      highres_selection_module_out_dim: preset.auxWidth,
+      highres_selection_module_depth: 3,
+      highres_selection_module_kernel_size: preset.auxKernelPx,
+      patch_size_px: 14,
+      num_heads: heads,
+      mlp_ratio: 4,
+      depth,
+      attn_pool_heads: heads,
+      attn_pool_mlp_ratio: 4,
+      aux_image_px: scalesPx[scalesPx.length - 1],
+      pos_grid_side: scalesPx[0] / 14,
+      ps3_webgpu: true,
+    },
+    text_config: {
+      output_dim: width,
+      prompt_proj_dim: width,
+      context_length: preset.contextLength,
+      vocab_size: vocabSize,
+      width: preset.textWidth,
+      heads,
+      layers: preset.textLayers,
+      mlp_ratio: 4,
+      no_causal_mask: true,
+      pool_type: 'last',
+      proj_bias: true,
+      norm_kwargs: { eps: 1e-6 },
+    },
+  });
+}

@@ -1,0 +1,192 @@
+import source from '../../shaders/resize.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { type Kernel, kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { size } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const tapsKernel = kernel(source, 'resize_taps');
+const bothAxes = kernel(source, 'resize');
+const oneAxis = kernel(source, 'resize_axis');
+const oneAxisDx = kernel(source, 'resize_axis_dx');
+
+/** The numbers are those of MODE in the shader. */
+const MODES = { nearest: 0, area: 1, bicubic: 2, 'bicubic-antialias': 3 } as const;
+
+/** How an output pixel is made from input pixels; the shader has the formulas. */
+export type ResizeMode = keyof typeof MODES;
+
+/** Rows and columns, in pixels or cells. */
+type Pair = readonly [number, number];
+
+/** x seen as [outer, n, n, inner]. */
+interface Geometry {
+  readonly outer: number;
+  readonly n: Pair;
+  readonly m: Pair;
+  readonly inner: number;
+  readonly mode: ResizeMode;
+  readonly taps: Pair;
+}
+
+/** Up to this many taps per output one kernel does both axes; beyond, an intermediate image costs less. */
+const MAX_DIRECT_TAPS = 16;
+
+/** Positions are computed as u32 products of both sizes of an axis. */
+const MAX_SIZE_PRODUCT = 2 ** 29;
+
+/**
+ * Resizes planar images, as PyTorch's `F.interpolate` without `align_corners` does.
+ *
+ * 'nearest', 'area' (adaptive average pooling), 'bicubic' (a = -0.75, edges replicated, no antialiasing) and
+ * 'bicubic-antialias' (a = -0.5, stretched when shrinking, taps outside the image dropped). Differentiable.
+ *
+ * @param x      [B, C, H, W] f32
+ * @param outPx  rows and columns of the result
+ * @returns      [B, C, outH, outW]
+ * @throws ShapeError when x has other than 4 axes, a size is not a positive integer, or an axis' sizes multiply to 2^29
+ */
+export function resize(x: Tensor, outPx: Pair, mode: ResizeMode): Tensor {
+  expect(x.shape.length === 4, 'resize', 'x must be [B, C, H, W]', `x [${x.shape.join(', ')}]`);
+  const [B, C, H, W] = x.shape;
+  return apply('resize', x, geometry('resize', B * C, [H, W], outPx, 1, mode), [B, C, ...outPx]);
+}
+
+/**
+ * Resizes a table of channels-last rows over its grid, such as learned position embeddings. Differentiable.
+ *
+ * @param x_RC     [h * w, C] or [B, h * w, C] f32, raster order
+ * @param grid     h, w
+ * @param outGrid  rows and columns of the result
+ * @returns        [outH * outW, C] or [B, outH * outW, C]
+ * @throws ShapeError when x does not have h * w rows, and as `resize`
+ */
+export function resizeRows(x_RC: Tensor, grid: Pair, outGrid: Pair, mode: ResizeMode): Tensor {
+  const rank = x_RC.shape.length;
+  const got = `x [${x_RC.shape.join(', ')}] and grid [${grid.join(', ')}]`;
+  expect(rank === 2 || rank === 3, 'resizeRows', 'x must be [h * w, C] or [B, h * w, C]', got);
+  expect(x_RC.shape[rank - 2] === grid[0] * grid[1], 'resizeRows', 'x must have one row per grid cell', got);
+  const batch = x_RC.shape.slice(0, rank - 2);
+  const C = x_RC.shape[rank - 1];
+  const plan = geometry('resizeRows', size(batch), grid, outGrid, C, mode);
+  return apply('resizeRows', x_RC, plan, [...batch, outGrid[0] * outGrid[1], C]);
+}
+
+function geometry(op: string, outer: number, n: Pair, m: Pair, inner: number, mode: ResizeMode): Geometry {
+  expect(mode in MODES, op, `mode must be one of ${Object.keys(MODES).join(', ')}`, `'${mode}'`);
+  for (const axis of [0, 1] as const) {
+    const got = `${n[axis]} -> ${m[axis]} along ${axis === 0 ? 'rows' : 'columns'}`;
+    expect(
+      n[axis] > 0 && m[axis] > 0 && Number.isInteger(m[axis]),
+      op,
+      'sizes must be positive integers',
+      got,
+    );
+    expect(n[axis] * m[axis] < MAX_SIZE_PRODUCT, op, 'input times output size must be below 2^29', got);
+  }
+  return { outer, n, m, inner, mode, taps: [tapCount(mode, n[0], m[0]), tapCount(mode, n[1], m[1])] };
+}
+
+/** The most inputs that one output of an axis reads. */
+function tapCount(mode: ResizeMode, n: number, m: number): number {
+  if (mode === 'nearest') return 1;
+  if (mode === 'bicubic') return 4;
+  if (mode === 'area') return n % m === 0 ? n / m : Math.min(n, Math.ceil(n / m) + 1);
+  return n > m ? Math.ceil((4 * n) / m) : 4;
+}
+
+function apply(op: string, x: Tensor, plan: Geometry, shape: readonly number[]): Tensor {
+  expectDType(op, 'x', x, 'f32');
+  const table = tapTable(x, plan);
+  const direct = plan.taps[0] * plan.taps[1] <= MAX_DIRECT_TAPS;
+  const y = direct
+    ? resizeBoth(x, table, plan, shape)
+    : alongAxes(oneAxis, x, table, plan, plan.n, plan.m, shape);
+  table.dispose();
+  const inputShape = x.shape;
+  return record(op, {
+    inputs: [x],
+    output: y,
+    saved: {},
+    backward: (dy) => {
+      using rows = tapTable(dy, plan);
+      return [alongAxes(oneAxisDx, dy, rows, plan, plan.m, plan.n, inputShape)];
+    },
+  });
+}
+
+/** First input and weights of every output, of the rows and then of the columns. */
+interface TapTable extends Disposable {
+  readonly first: Tensor;
+  readonly weights: Tensor;
+  dispose(): void;
+}
+
+function tapTable(like: Tensor, plan: Geometry): TapTable {
+  const { n, m, taps, outer, inner } = plan;
+  const rows = m[0] + m[1];
+  const first = output([like], [rows], 'u32');
+  const weights = output([like], [m[0] * taps[0] + m[1] * taps[1]]);
+  run(tapsKernel, {
+    bind: { first_out: first, weights_out: weights },
+    params: { n: [...n], m: [...m], taps: [...taps], outer, inner, axis: 0 },
+    define: { MODE: MODES[plan.mode] },
+    groups: Math.ceil(rows / tapsKernel.workgroupSize),
+  });
+  const dispose = (): void => {
+    first.dispose();
+    weights.dispose();
+  };
+  return { first, weights, dispose, [Symbol.dispose]: dispose };
+}
+
+function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly number[]): Tensor {
+  const { n, m, taps, outer } = plan;
+  const y = output([x], shape);
+  const lanes = plan.inner % 4 === 0 ? 4 : 1;
+  run(bothAxes, {
+    bind: { first: table.first, weights: table.weights, x, y },
+    params: { n: [...n], m: [...m], taps: [...taps], outer, inner: plan.inner / lanes, axis: 0 },
+    define: lanes === 4 ? { Element: 'vec4f' } : {},
+    groups: Math.ceil(y.size / lanes / bothAxes.workgroupSize),
+    flops: 2 * y.size * taps[0] * (taps[1] + 1),
+  });
+  return y;
+}
+
+/** One pass per axis whose size changes, the one that leaves less for the other first. */
+function alongAxes(
+  step: Kernel,
+  x: Tensor,
+  table: TapTable,
+  plan: Geometry,
+  before: Pair,
+  after: Pair,
+  shape: readonly number[],
+): Tensor {
+  const columnsFirst = before[0] * after[1] <= after[0] * before[1];
+  const axes = (columnsFirst ? [1, 0] : [0, 1]).filter((axis) => before[axis] !== after[axis]);
+  if (axes.length === 0) axes.push(1); // the result is a tensor of its own even when nothing changes
+  const sizes: [number, number] = [...before];
+  let current = x;
+  for (const axis of axes) {
+    const outer = axis === 0 ? plan.outer : plan.outer * sizes[0];
+    const inner = axis === 0 ? sizes[1] * plan.inner : plan.inner;
+    sizes[axis] = after[axis];
+    const isLast = axis === axes[axes.length - 1];
+    const next = output([x], isLast ? shape : [plan.outer, ...sizes, plan.inner]);
+    const lanes = inner % 4 === 0 ? 4 : 1;
+    const operands = step === oneAxis ? { x: current, y: next } : { dy: current, dx: next };
+    run(step, {
+      bind: { first: table.first, weights: table.weights, ...operands },
+      params: { n: [...plan.n], m: [...plan.m], taps: [...plan.taps], outer, inner: inner / lanes, axis },
+      define: lanes === 4 ? { Element: 'vec4f' } : {},
+      groups: Math.ceil(next.size / lanes / step.workgroupSize),
+      flops: 2 * Math.max(next.size, current.size) * plan.taps[axis],
+    });
+    if (current !== x) current.dispose();
+    current = next;
+  }
+  return current;
+}

@@ -1,0 +1,201 @@
+// Resizes the two inner axes of x [outer, Y, X, inner]: nearest, area, bicubic, or bicubic with antialiasing.
+// Along each axis, output o of m is a weighted sum of a few neighbouring inputs of n:
+//
+//   nearest    x[floor(o n / m)]
+//   area       the mean over [floor(o n / m), ceil((o + 1) n / m))
+//   bicubic    src = (o + 0.5) n / m - 0.5, taps floor(src) - 1 .. floor(src) + 2, Keys a = -0.75, edges replicated
+//   antialias  c = (o + 0.5) n / m, Keys a = -0.5 stretched by max(n / m, 1), taps outside dropped, weights sum to 1
+//
+// Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y first.
+// Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if Element
+//           is vec4f). resize does both axes at once; resize_axis one, for many taps; resize_axis_dx is its transpose:
+//           an input element finds, by bisection, the outputs that read it, so it needs no atomics.
+// Numerics  positions are ratios of integers, divided exactly (n m < 2^29): in f32 the floor may be off by one.
+
+#import index  // linear_group
+#import cubic  // keys, cubic_position
+
+struct Params {
+  n : vec2u,      // input rows, columns
+  m : vec2u,      // output rows, columns
+  taps : vec2u,   // table columns of either axis
+  outer : u32,    // images, or images times rows when columns are resized alone
+  inner : u32,    // Elements per pixel, or per row when rows are resized alone
+  axis : u32,     // 0 rows, 1 columns; for the one-axis entry points
+}
+@group(0) @binding(0) var<uniform> params : Params;
+
+alias Element = f32;
+
+@group(0) @binding(1) var<storage, read_write> first_out : array<u32>;    // [m[0] + m[1]] first input of each output
+@group(0) @binding(2) var<storage, read_write> weights_out : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]], zero padded
+
+@group(0) @binding(1) var<storage, read> first : array<u32>;    // [m[0] + m[1]]
+@group(0) @binding(2) var<storage, read> weights : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]]
+@group(0) @binding(3) var<storage, read> x : array<Element>;    // [outer, n[0], n[1], inner], or one axis still or already m
+@group(0) @binding(4) var<storage, read_write> y : array<Element>;  // [outer, m[0], m[1], inner], or as above
+@group(0) @binding(3) var<storage, read> dy : array<Element>;       // as y
+@group(0) @binding(4) var<storage, read_write> dx : array<Element>; // as x
+
+const NEAREST : u32 = 0u;
+const AREA : u32 = 1u;
+const BICUBIC : u32 = 2u;
+const ANTIALIAS : u32 = 3u;
+const MODE : u32 = 2u;
+
+const LANES : u32 = 64u;  // invocations of a workgroup; they share nothing
+
+// Weight of input j for output o before normalisation; the argument is (j + 0.5 - c) / max(n / m, 1).
+fn antialias_weight(j : u32, o : u32, n : u32, m : u32) -> f32 {
+  let numerator = i32((2u * j + 1u) * m) - i32((2u * o + 1u) * n);
+  return keys(f32(numerator) / f32(2u * max(n, m)), -0.5);
+}
+
+@compute @workgroup_size(LANES)
+fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+               @builtin(local_invocation_index) i : u32) {
+  let row = linear_group(group, groups) * LANES + i;
+  if (row >= params.m[0] + params.m[1]) {
+    return;
+  }
+  let columns = row >= params.m[0];
+  let n = select(params.n[0], params.n[1], columns);
+  let m = select(params.m[0], params.m[1], columns);
+  let taps = select(params.taps[0], params.taps[1], columns);
+  let o = select(row, row - params.m[0], columns);
+  let at = select(0u, params.m[0] * params.taps[0], columns) + o * taps;
+  var start = o * n / m;
+
+  if (MODE == NEAREST) {
+    weights_out[at] = 1.0;
+  } else if (MODE == AREA) {
+    let end = ((o + 1u) * n + m - 1u) / m;
+    for (var t = 0u; t < taps; t++) {
+      weights_out[at + t] = select(0.0, 1.0 / f32(end - start), start + t < end);
+    }
+  } else if (MODE == BICUBIC) {
+    let position = cubic_position(o, n, m);
+    start = u32(max(position.first, 0));
+    for (var t = 0u; t < taps; t++) {
+      var weight = 0.0;
+      for (var tap = 0; tap < 4; tap++) {
+        // Taps beyond the edge read the edge pixel, so their weights add up there.
+        if (u32(clamp(position.first + tap, 0, i32(n) - 1)) == start + t) {
+          weight += keys(f32(tap - 1) - position.t, -0.75);
+        }
+      }
+      weights_out[at + t] = weight;
+    }
+  } else {
+    let numerator = (2u * o + 1u) * n + m;
+    let support = 4u * max(n, m);
+    start = select(0u, (numerator - support) / (2u * m), numerator > support);
+    let end = min((numerator + support) / (2u * m), n);
+    var sum = 0.0;
+    for (var j = start; j < end; j++) {
+      sum += antialias_weight(j, o, n, m);
+    }
+    for (var t = 0u; t < taps; t++) {
+      weights_out[at + t] = select(0.0, antialias_weight(start + t, o, n, m) / sum, start + t < end);
+    }
+  }
+  first_out[row] = start;
+}
+
+@compute @workgroup_size(LANES)
+fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+          @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  if (at >= params.outer * params.m[0] * params.m[1] * params.inner) {
+    return;
+  }
+  let c = at % params.inner;
+  let pixel = at / params.inner;
+  let ox = pixel % params.m[1];
+  let oy = pixel / params.m[1] % params.m[0];
+  let image = pixel / (params.m[0] * params.m[1]);
+  let wx_at = params.m[0] * params.taps[0] + ox * params.taps[1];
+
+  var sum = Element();
+  for (var ty = 0u; ty < params.taps[0]; ty++) {
+    let iy = min(first[oy] + ty, params.n[0] - 1u);  // padding of the table has weight 0
+    var across = Element();
+    for (var tx = 0u; tx < params.taps[1]; tx++) {
+      let ix = min(first[params.m[0] + ox] + tx, params.n[1] - 1u);
+      across += weights[wx_at + tx] * x[((image * params.n[0] + iy) * params.n[1] + ix) * params.inner + c];
+    }
+    sum += weights[oy * params.taps[0] + ty] * across;
+  }
+  y[at] = sum;
+}
+
+struct Axis {
+  n : u32,
+  m : u32,
+  taps : u32,
+  row : u32,      // of the axis' output 0 in first
+  weight : u32,   // of its weights
+}
+
+fn chosen_axis() -> Axis {
+  if (params.axis == 0u) {
+    return Axis(params.n[0], params.m[0], params.taps[0], 0u, 0u);
+  }
+  return Axis(params.n[1], params.m[1], params.taps[1], params.m[0], params.m[0] * params.taps[0]);
+}
+
+@compute @workgroup_size(LANES)
+fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+               @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  let axis = chosen_axis();
+  if (at >= params.outer * axis.m * params.inner) {
+    return;
+  }
+  let c = at % params.inner;
+  let o = at / params.inner % axis.m;
+  let plane = at / (params.inner * axis.m) * axis.n;
+  let start = first[axis.row + o];
+
+  var sum = Element();
+  for (var t = 0u; t < axis.taps; t++) {
+    let j = min(start + t, axis.n - 1u);
+    sum += weights[axis.weight + o * axis.taps + t] * x[(plane + j) * params.inner + c];
+  }
+  y[at] = sum;
+}
+
+@compute @workgroup_size(LANES)
+fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                  @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  let axis = chosen_axis();
+  if (at >= params.outer * axis.n * params.inner) {
+    return;
+  }
+  let c = at % params.inner;
+  let j = at / params.inner % axis.n;
+  let plane = at / (params.inner * axis.n) * axis.m;
+
+  // first is ascending: the outputs that read j are those from the first whose window ends after j ...
+  var o = 0u;
+  var end = axis.m;
+  while (o < end) {
+    let middle = (o + end) / 2u;
+    if (first[axis.row + middle] + axis.taps > j) {
+      end = middle;
+    } else {
+      o = middle + 1u;
+    }
+  }
+  // ... to the last whose window begins at or before j.
+  var sum = Element();
+  for (; o < axis.m; o++) {
+    let start = first[axis.row + o];
+    if (start > j) {
+      break;
+    }
+    sum += weights[axis.weight + o * axis.taps + j - start] * dy[(plane + o) * params.inner + c];
+  }
+  dx[at] = sum;
+}

@@ -1,0 +1,102 @@
+// Chosen patches of an image at a virtual size, as rows of a matrix product. The image is never resized as a whole:
+// each pixel of a chosen patch is sampled from the source, so the cost follows the patches and not the image.
+//
+//   rows[b, s, c P^2 + r P + q] = (sample(image[b, c], y, x) - mean[c]) / std[c],  (y, x) = P (cell / X, cell % X) + (r, q)
+//   sample = bicubic, Keys a = -0.75, edges replicated, no antialiasing; cell = indices[b, s], or s for every patch
+//
+// Layout    image [B, 3, H, W] f32, or [B, H, W, 4] u8 with one u32 per pixel (red lowest), which counts as value / 255;
+//           rows [B, k, 3 P P]: channel, row, column, as a convolution weight [D, 3, P, P] is laid out.
+// Mapping   one invocation per pixel of a patch, all three channels, so that an RGBA pixel is loaded once.
+// Traffic   reads up to 16 source pixels per pixel, mostly cached; one where the position falls on a pixel centre
+//           (the image's own size, odd integer reductions), which then is copied exactly.
+
+#import index  // linear_group
+#import cubic  // keys, cubic_position
+
+struct Params {
+  image : vec2u,    // H, W of the source
+  scale : vec2u,    // H, W of the virtual image
+  P : u32,          // patch side, pixels
+  X : u32,          // patches per grid row
+  cells : u32,      // patches of the grid
+  k : u32,          // patches per image to gather
+  gain : vec3f,     // 1 / std, and 1 / 255 if u8
+  B : u32,          // here, so that the struct fills 64 bytes without gaps
+  offset : vec3f,   // -mean / std
+}
+@group(0) @binding(0) var<uniform> params : Params;
+
+alias Scalar = f32;                  // u32 if RGBA
+const RGBA : bool = false;
+const HAS_INDICES : bool = true;
+const LANES : u32 = 64u;             // invocations of a workgroup; they share nothing
+
+@group(0) @binding(1) var<storage, read> image : array<Scalar>;     // [B, 3, H, W], or [B, H, W] of packed RGBA
+@group(0) @binding(2) var<storage, read> indices : array<u32>;      // [B, k] raster indices into the grid
+@group(0) @binding(3) var<storage, read_write> rows : array<f32>;   // [B, k, 3 * P * P]
+
+fn source_pixel(b : u32, y : u32, x : u32) -> vec3f {
+  let area = params.image[0] * params.image[1];
+  let at = y * params.image[1] + x;
+  if (RGBA) {
+    let rgba = bitcast<u32>(image[b * area + at]);
+    return vec3f(vec3u(rgba, rgba >> 8u, rgba >> 16u) & vec3u(255u));
+  }
+  let red = b * 3u * area + at;
+  return vec3f(bitcast<f32>(image[red]), bitcast<f32>(image[red + area]), bitcast<f32>(image[red + 2u * area]));
+}
+
+struct Taps {
+  first : i32,
+  begin : u32,  // taps in use: [begin, end) of 0..4
+  end : u32,
+  weights : vec4f,
+}
+
+fn taps_of(o : u32, n : u32, m : u32) -> Taps {
+  let position = cubic_position(o, n, m);
+  let t = position.t;
+  if (t == 0.0) {
+    return Taps(position.first, 1u, 2u, vec4f(0.0, 1.0, 0.0, 0.0));
+  }
+  let weights = vec4f(keys(1.0 + t, -0.75), keys(t, -0.75), keys(1.0 - t, -0.75), keys(2.0 - t, -0.75));
+  return Taps(position.first, 0u, 4u, weights);
+}
+
+fn clamped(taps : Taps, tap : u32, n : u32) -> u32 {
+  return u32(clamp(taps.first + i32(tap), 0, i32(n) - 1));
+}
+
+@compute @workgroup_size(LANES)
+fn patch_gather(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  let area = params.P * params.P;
+  if (at >= params.B * params.k * area) {
+    return;
+  }
+  let slot = at / area;  // of B * k
+  let pixel = at % area;
+  let b = slot / params.k;
+  var cell = slot % params.k;
+  if (HAS_INDICES) {
+    cell = min(indices[slot], params.cells - 1u);
+  }
+  let taps_y = taps_of(cell / params.X * params.P + pixel / params.P, params.image[0], params.scale[0]);
+  let taps_x = taps_of(cell % params.X * params.P + pixel % params.P, params.image[1], params.scale[1]);
+
+  var sum = vec3f();
+  for (var ty = taps_y.begin; ty < taps_y.end; ty++) {
+    let y = clamped(taps_y, ty, params.image[0]);
+    var across = vec3f();
+    for (var tx = taps_x.begin; tx < taps_x.end; tx++) {
+      across += taps_x.weights[tx] * source_pixel(b, y, clamped(taps_x, tx, params.image[1]));
+    }
+    sum += taps_y.weights[ty] * across;
+  }
+  let normalised = sum * params.gain + params.offset;
+  let row = slot * 3u * area + pixel;
+  rows[row] = normalised.x;
+  rows[row + area] = normalised.y;
+  rows[row + 2u * area] = normalised.z;
+}

@@ -1,0 +1,149 @@
+import source from '../../shaders/depthwise_conv.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const pack = kernel(source, 'depthwise_conv_pack');
+const convolve = kernel(source, 'depthwise_conv');
+const partialSums = kernel(source, 'depthwise_conv_dweight');
+const addPartials = kernel(source, 'depthwise_conv_dweight_sum');
+
+/** Enough for the weight gradient to fill a large GPU; a few cores gain nothing from more partial sums. */
+const DWEIGHT_INVOCATIONS = { gpu: 16384, software: 2048 } as const;
+/** Each invocation of the second stage adds up this many partial sums at most. */
+const MAX_CHUNKS = 256;
+/** Members of `struct Window` in the shader: pixels of a strip, taps of a kernel row. */
+const WINDOW = 8;
+
+interface Geometry {
+  readonly B: number;
+  readonly Y: number;
+  readonly X: number;
+  readonly C: number;
+  readonly side: number;
+}
+
+/**
+ * Depthwise convolution of channels-last feature maps: stride 1, zero padding (k - 1) / 2, one kernel per channel.
+ *
+ * y[b, v, u, c] = bias[c] + sum_ij x[b, v + i - h, u + j - h, c] weight[c, 0, i, j] with h = (k - 1) / 2. Differentiable.
+ *
+ * @param x       [B, Y * X, C] f32
+ * @param weight  [C, 1, k, k] f32, k odd
+ * @param bias    [C] f32, or undefined
+ * @param grid    Y, X
+ * @returns       [B, Y * X, C]
+ * @throws ShapeError when x does not have Y * X rows, or weight or bias does not fit to C
+ * Source: ConvNeXt's token mixer, Liu et al. 2022, arXiv:2201.03545.
+ */
+export function depthwiseConv(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  grid: readonly [number, number],
+): Tensor {
+  const plan = geometry(x, weight, bias, grid);
+  const y = convolution(x, weight, bias, plan, false);
+  return record('depthwise_conv', {
+    inputs: bias ? [x, weight, bias] : [x, weight],
+    output: y,
+    saved: { x, weight },
+    backward: (dy, { x, weight }, needs) => {
+      const dx = needs[0] ? convolution(dy, weight, undefined, plan, true) : undefined;
+      if (!needs[1] && !needs[2]) return bias ? [dx, undefined, undefined] : [dx, undefined];
+      const [dweight, dbias] = weightGradients(x, dy, weight.shape, plan);
+      return bias ? [dx, dweight, dbias] : [dx, dweight];
+    },
+  });
+}
+
+function geometry(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  [Y, X]: readonly [number, number],
+): Geometry {
+  const op = 'depthwise_conv';
+  const rows = `x [${x.shape.join(', ')}] and grid [${Y}, ${X}]`;
+  expect(x.shape.length === 3 && x.shape[1] === Y * X, op, 'x must be [B, Y * X, C]', rows);
+  const [B, , C] = x.shape;
+  const side = weight.shape[2];
+  const isKernel = weight.shape.length === 4 && weight.shape[1] === 1 && weight.shape[3] === side;
+  const kernels = `weight [${weight.shape.join(', ')}] and C = ${C}`;
+  expect(isKernel && weight.shape[0] === C, op, 'weight must be [C, 1, k, k]', kernels);
+  expect(side % 2 === 1, op, 'the kernel side must be odd', `k = ${side}`);
+  const fits = !bias || (bias.shape.length === 1 && bias.shape[0] === C);
+  expect(fits, op, 'bias must be [C]', `bias [${bias?.shape.join(', ')}] and C = ${C}`);
+  expectDType(op, 'x', x, 'f32');
+  expectDType(op, 'weight', weight, 'f32');
+  if (bias) expectDType(op, 'bias', bias, 'f32');
+  return { B, Y, X, C, side };
+}
+
+/** The forward pass, or with the kernel turned by 180 degrees the gradient to x. */
+function convolution(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  plan: Geometry,
+  turned: boolean,
+): Tensor {
+  const { B, Y, X, C, side } = plan;
+  const taps = side * side;
+  using packedWeight = output([weight], [taps, C]);
+  run(pack, {
+    bind: { weight, packed_out: packedWeight },
+    params: { B, Y, X, C, chunks: 0, turned: turned ? 1 : 0 },
+    define: { SIDE: side },
+    groups: Math.ceil((taps * C) / pack.workgroupSize),
+  });
+  const y = output([x, weight, bias], x.shape);
+  const lanes = C % 4 === 0 ? 4 : 1;
+  const invocations = (B * Y * Math.ceil(X / WINDOW) * C) / lanes;
+  run(convolve, {
+    bind: { x, packed_weight: packedWeight, bias, y },
+    params: { B, Y, X, C: C / lanes, chunks: 0, turned: 0 },
+    define: { ...specialisation(plan, lanes), HAS_BIAS: bias !== undefined },
+    groups: Math.ceil(invocations / convolve.workgroupSize),
+    flops: 2 * y.size * taps,
+  });
+  return y;
+}
+
+function weightGradients(
+  x: Tensor,
+  dy: Tensor,
+  weightShape: readonly number[],
+  plan: Geometry,
+): [Tensor, Tensor] {
+  const { B, Y, X, C, side } = plan;
+  const taps = side * side;
+  const lanes = C % 4 === 0 ? 4 : 1;
+  const perChunk = (side * Math.ceil(side / WINDOW) * C) / lanes;
+  const wanted = Math.ceil(DWEIGHT_INVOCATIONS[x.gpu.isSoftware ? 'software' : 'gpu'] / perChunk);
+  const chunks = Math.max(1, Math.min(B * Y, MAX_CHUNKS, wanted));
+  using partials = output([x, dy], [chunks, taps + 1, C]);
+  run(partialSums, {
+    bind: { x, dy, partials },
+    params: { B, Y, X, C: C / lanes, chunks, turned: 0 },
+    define: specialisation(plan, lanes),
+    groups: Math.ceil((chunks * perChunk) / partialSums.workgroupSize),
+    flops: 2 * x.size * taps,
+  });
+  const dweight = output([x, dy], weightShape);
+  const dbias = output([x, dy], [C]);
+  run(addPartials, {
+    bind: { parts: partials, dweight, dbias },
+    params: { B, Y, X, C, chunks, turned: 0 },
+    define: { SIDE: side },
+    groups: Math.ceil(((taps + 1) * C) / addPartials.workgroupSize),
+    flops: partials.size,
+  });
+  return [dweight, dbias];
+}
+
+function specialisation(plan: Geometry, lanes: number): Record<string, string | number> {
+  return { SIDE: plan.side, Element: lanes === 4 ? 'vec4f' : 'f32' };
+}

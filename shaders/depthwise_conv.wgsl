@@ -1,0 +1,228 @@
+// Depthwise convolution of a feature map with zero padding: each channel has its own SIDE x SIDE kernel.
+//
+//   y[b, v, u, c]        = bias[c] + sum_{i, j} x[b, v + i - h, u + j - h, c] * weight[c, i, j]     h = (SIDE - 1) / 2
+//   dx                   = the same sum over dy with the kernel turned by 180 degrees, no bias
+//   dweight[c, i, j]     = sum_{b, v, u} x[b, v + i - h, u + j - h, c] * dy[b, v, u, c]
+//   dbias[c]             = sum_{b, v, u} dy[b, v, u, c]
+//
+// Layout    x, y [B, Y X, C], channels last; weights [C, SIDE^2] are first turned to [SIDE^2, C], so that neighbouring
+//           invocations, which own neighbouring channels, read neighbouring numbers. Four channels if Element is vec4f.
+// Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; along a kernel row, a window of 8 inputs slides
+//           under them. dweight: an invocation owns 8 taps of a kernel row and a chunk of image rows, along which the
+//           same window slides; a second kernel adds the chunks in order. No barriers and no atomics: the sums do not
+//           depend on timing.
+// Traffic   two loads per 8 multiply-adds and 8 more per kernel row; one multiply-add at a time needs two.
+
+#import index  // linear_group
+
+struct Params {
+  B : u32,
+  Y : u32,
+  X : u32,
+  C : u32,       // Elements per pixel
+  chunks : u32,  // of image rows, for dweight
+  turned : u32,  // 1: depthwise_conv_pack turns the kernel by 180 degrees
+}
+@group(0) @binding(0) var<uniform> params : Params;
+
+alias Element = f32;
+const SIDE : u32 = 7u;         // odd
+const HAS_BIAS : bool = true;
+const LANES : u32 = 64u;       // invocations of a workgroup; they share nothing
+const PAD : u32 = SIDE / 2u;
+const TAPS : u32 = SIDE * SIDE;
+const WINDOW : u32 = 8u;       // members of struct Window
+
+@group(0) @binding(1) var<storage, read> weight : array<f32>;              // [C, 1, SIDE, SIDE]
+@group(0) @binding(2) var<storage, read_write> packed_out : array<f32>;    // [SIDE * SIDE, C]
+
+@group(0) @binding(1) var<storage, read> x : array<Element>;               // [B, Y * X, C]
+@group(0) @binding(2) var<storage, read> packed_weight : array<Element>;   // [SIDE * SIDE, C]
+@group(0) @binding(3) var<storage, read> bias : array<Element>;            // [C]
+@group(0) @binding(4) var<storage, read_write> y : array<Element>;         // [B, Y * X, C]
+
+@group(0) @binding(2) var<storage, read> dy : array<Element>;              // [B, Y * X, C]
+@group(0) @binding(3) var<storage, read_write> partials : array<Element>;  // [chunks, SIDE * SIDE + 1, C], the last is dbias
+
+@group(0) @binding(1) var<storage, read> parts : array<f32>;               // [chunks, SIDE * SIDE + 1, C]
+@group(0) @binding(2) var<storage, read_write> dweight : array<f32>;       // [C, 1, SIDE, SIDE]
+@group(0) @binding(3) var<storage, read_write> dbias : array<f32>;         // [C]
+
+@compute @workgroup_size(LANES)
+fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                       @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  if (at >= TAPS * params.C) {
+    return;
+  }
+  let tap = at / params.C;
+  packed_out[at] = weight[at % params.C * TAPS + select(tap, TAPS - 1u - tap, params.turned == 1u)];
+}
+
+// Neighbouring pixels of one image row and channel. Not an array: arrays with a computed index live in memory.
+struct Window {
+  v0 : Element,
+  v1 : Element,
+  v2 : Element,
+  v3 : Element,
+  v4 : Element,
+  v5 : Element,
+  v6 : Element,
+  v7 : Element,
+}
+
+// Zero outside of the row; u wraps to a huge number left of it, so one comparison serves both edges.
+fn pixel(line : u32, u : u32, c : u32) -> Element {
+  return select(Element(), x[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
+}
+
+fn window_at(line : u32, u : u32, c : u32) -> Window {
+  return Window(pixel(line, u, c), pixel(line, u + 1u, c), pixel(line, u + 2u, c), pixel(line, u + 3u, c),
+                pixel(line, u + 4u, c), pixel(line, u + 5u, c), pixel(line, u + 6u, c), pixel(line, u + 7u, c));
+}
+
+fn store(row : u32, u : u32, c : u32, value : Element) {
+  if (u < params.X) {
+    y[(row * params.X + u) * params.C + c] = value;
+  }
+}
+
+fn store_partial(base : u32, tap : u32, c : u32, value : Element) {
+  if (tap < SIDE) {
+    partials[(base + tap) * params.C + c] = value;
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn depthwise_conv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                  @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  let strips = (params.X + WINDOW - 1u) / WINDOW;
+  if (at >= params.B * params.Y * strips * params.C) {
+    return;
+  }
+  let c = at % params.C;
+  let left = at / params.C % strips * WINDOW;
+  let row = at / (params.C * strips);  // of B * Y
+  let v = row % params.Y;
+
+  var s0 = Element();
+  if (HAS_BIAS) {
+    s0 = bias[c];
+  }
+  var s1 = s0;
+  var s2 = s0;
+  var s3 = s0;
+  var s4 = s0;
+  var s5 = s0;
+  var s6 = s0;
+  var s7 = s0;
+  // Kernel rows that lie inside the image: v + tap_row - PAD in [0, Y).
+  let begin = select(0u, PAD - v, v < PAD);
+  let end = min(SIDE, params.Y + PAD - v);
+  for (var tap_row = begin; tap_row < end; tap_row++) {
+    let line = (row + tap_row - PAD) * params.X;
+    var w = window_at(line, left - PAD, c);
+    for (var j = 0u; j < SIDE; j++) {
+      let tap = packed_weight[(tap_row * SIDE + j) * params.C + c];
+      s0 += tap * w.v0;
+      s1 += tap * w.v1;
+      s2 += tap * w.v2;
+      s3 += tap * w.v3;
+      s4 += tap * w.v4;
+      s5 += tap * w.v5;
+      s6 += tap * w.v6;
+      s7 += tap * w.v7;
+      w = Window(w.v1, w.v2, w.v3, w.v4, w.v5, w.v6, w.v7, pixel(line, left - PAD + j + WINDOW, c));
+    }
+  }
+  store(row, left, c, s0);
+  store(row, left + 1u, c, s1);
+  store(row, left + 2u, c, s2);
+  store(row, left + 3u, c, s3);
+  store(row, left + 4u, c, s4);
+  store(row, left + 5u, c, s5);
+  store(row, left + 6u, c, s6);
+  store(row, left + 7u, c, s7);
+}
+
+@compute @workgroup_size(LANES)
+fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                          @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  let windows = (SIDE + WINDOW - 1u) / WINDOW;  // of taps in a kernel row; one for sides up to 7
+  if (at >= params.chunks * SIDE * windows * params.C) {
+    return;
+  }
+  let c = at % params.C;
+  let first_tap = at / params.C % windows * WINDOW;
+  let tap_row = at / (params.C * windows) % SIDE;
+  let chunk = at / (params.C * windows * SIDE);
+  let rows = params.B * params.Y;
+
+  var s0 = Element();
+  var s1 = Element();
+  var s2 = Element();
+  var s3 = Element();
+  var s4 = Element();
+  var s5 = Element();
+  var s6 = Element();
+  var s7 = Element();
+  var sum_dy = Element();
+  // Chunks differ by at most one row.
+  let end = (chunk + 1u) * rows / params.chunks;
+  for (var row = chunk * rows / params.chunks; row < end; row++) {
+    if (row % params.Y + tap_row - PAD >= params.Y) {  // also above the image, where it wraps
+      continue;
+    }
+    let line = (row + tap_row - PAD) * params.X;
+    var w = window_at(line, first_tap - PAD, c);
+    for (var u = 0u; u < params.X; u++) {
+      let grad = dy[(row * params.X + u) * params.C + c];
+      sum_dy += grad;
+      s0 += grad * w.v0;
+      s1 += grad * w.v1;
+      s2 += grad * w.v2;
+      s3 += grad * w.v3;
+      s4 += grad * w.v4;
+      s5 += grad * w.v5;
+      s6 += grad * w.v6;
+      s7 += grad * w.v7;
+      w = Window(w.v1, w.v2, w.v3, w.v4, w.v5, w.v6, w.v7, pixel(line, first_tap - PAD + u + WINDOW, c));
+    }
+  }
+  let base = chunk * (TAPS + 1u) + tap_row * SIDE;
+  store_partial(base, first_tap, c, s0);
+  store_partial(base, first_tap + 1u, c, s1);
+  store_partial(base, first_tap + 2u, c, s2);
+  store_partial(base, first_tap + 3u, c, s3);
+  store_partial(base, first_tap + 4u, c, s4);
+  store_partial(base, first_tap + 5u, c, s5);
+  store_partial(base, first_tap + 6u, c, s6);
+  store_partial(base, first_tap + 7u, c, s7);
+  // The middle kernel row meets every image row, so its sum of dy is complete.
+  if (tap_row == PAD && first_tap == 0u) {
+    partials[(chunk * (TAPS + 1u) + TAPS) * params.C + c] = sum_dy;
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn depthwise_conv_dweight_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                              @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  let width = (TAPS + 1u) * params.C;
+  if (at >= width) {
+    return;
+  }
+  var sum = 0.0;
+  for (var chunk = 0u; chunk < params.chunks; chunk++) {
+    sum += parts[chunk * width + at];
+  }
+  let tap = at / params.C;
+  let c = at % params.C;
+  if (tap < TAPS) {
+    dweight[c * TAPS + tap] = sum;
+  } else {
+    dbias[c] = sum;
+  }
+}

@@ -1,0 +1,51 @@
+import source from '../../shaders/sort.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { show } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const count = kernel(source, 'sort_count');
+const scan = kernel(source, 'sort_scan');
+const scatter = kernel(source, 'sort_scatter');
+
+const DIGIT_BITS = 8;
+/** Elements per workgroup: at least so many that 256 counters are cheap beside them, and at most 256 workgroups per row. */
+const MIN_CHUNK = 1024;
+const MAX_CHUNKS = 256;
+
+/**
+ * Sorts each row of unsigned keys ascending; equal keys keep their order.
+ *
+ * @param keys_BN  u32 [B, N]
+ * @param bits     how many low bits of the keys may differ from zero: the work is one pass per 8 bits
+ * @returns        keys [B, N] ascending, and order [B, N]: the position in the row that each came out of
+ * @throws ShapeError when keys is not [B, N] or bits is outside 1..32
+ */
+export function sortKeys(keys_BN: Tensor, bits = 32): { keys: Tensor; order: Tensor } {
+  expectDType('sort', 'keys', keys_BN, 'u32');
+  expect(keys_BN.shape.length === 2, 'sort', 'keys must be [B, N]', show(keys_BN.shape));
+  expect(bits >= 1 && bits <= 32, 'sort', 'bits must be within 1..32', `${bits}`);
+  const [B, N] = keys_BN.shape;
+  const passes = Math.ceil(bits / DIGIT_BITS);
+  const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS));
+  const chunks = Math.max(1, Math.ceil(N / chunk));
+  using counts = output([keys_BN], [B, 1 << DIGIT_BITS, chunks], 'u32');
+
+  let sorted = { keys: keys_BN, order: keys_BN };
+  for (let pass = 0; pass < passes; pass++) {
+    const { keys, order } = sorted;
+    const sorted_keys = output([keys_BN], [B, N], 'u32');
+    const sorted_order = output([keys_BN], [B, N], 'u32');
+    const params = { B, N, chunk, chunks, shift: pass * DIGIT_BITS };
+    run(count, { bind: { keys, counts }, params, groups: B * chunks });
+    run(scan, { bind: { counts }, params, groups: B });
+    run(scatter, { bind: { keys, order, counts, sorted_keys, sorted_order }, params, groups: B * chunks });
+    if (pass > 0) {
+      keys.dispose();
+      order.dispose();
+    }
+    sorted = { keys: sorted_keys, order: sorted_order };
+  }
+  return sorted;
+}

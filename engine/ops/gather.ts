@@ -1,0 +1,179 @@
+import source from '../../shaders/gather.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { type Define, kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { show } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { cellsOf } from './cell.ts';
+import { fill } from './fill.ts';
+import { sortKeys } from './sort.ts';
+
+const gather = kernel(source, 'gather_rows');
+const scatter = kernel(source, 'scatter_rows');
+const makeKeys = kernel(source, 'gather_keys');
+const findStarts = kernel(source, 'gather_starts');
+const sumHeads = kernel(source, 'gather_heads');
+const sumRows = kernel(source, 'gather_dtable');
+
+/** Entries of the sorted list that are summed together: about the root of the longest segment worth planning for. */
+const BLOCK = 128;
+/** Invocations per workgroup: `GROUP` of the shader. */
+const GROUP = 64;
+
+/**
+ * Rows of a table by index: y[..., :] = table[indices[...], :].
+ *
+ * An index outside the table reads a row of zeros and receives no gradient. The gradient of the table adds the rows
+ * of repeated indices in the order of the list, without atomics: equal runs are bitwise equal.
+ *
+ * @param table    [R, C] with indices of any shape (embedding), or [B, N, C] with indices [B, k] (tokens of each batch element)
+ * @param indices  u32 or i32
+ * @param unique   promises that no index repeats within a table, which makes the gradient a plain scatter
+ * @returns        [..., C], or [B, k, C]
+ * @throws ShapeError when the ranks do not match one of the two forms
+ */
+export function gatherRows(
+  table: Tensor,
+  indices: Tensor,
+  { unique = false }: { unique?: boolean } = {},
+): Tensor {
+  expectDType('gather', 'table', table, 'f32');
+  expectDType('gather', 'indices', indices, 'u32', 'i32');
+  const rank = table.shape.length;
+  const batched = rank === 3;
+  expect(
+    rank === 2 || (batched && indices.shape.length === 2 && indices.shape[0] === table.shape[0]),
+    'gather',
+    'table must be [R, C], or [B, N, C] with indices [B, k]',
+    `table ${show(table.shape)} and indices ${show(indices.shape)}`,
+  );
+  const C = table.shape[rank - 1];
+  const shape = layoutOf(batched ? table.shape[0] : 1, table.shape[rank - 2], C, indices);
+  const y = output([table, indices], [...indices.shape, C]);
+  for (const piece of pieces(table, shape)) {
+    run(gather, {
+      bind: { indices, table: piece.rows, y },
+      params: { ...shape.params, first: piece.first, end: piece.end },
+      define: shape.define,
+      groups: groupsFor(shape.params.M * shape.params.C),
+    });
+    piece.rows.dispose();
+  }
+  return record('gather', {
+    inputs: [table],
+    output: y,
+    saved: { indices },
+    backward: (dy, saved) => {
+      if (!unique) return [gatherDtable(dy, saved.indices, table.shape, shape)];
+      const tables = batched ? table.shape[0] : 1;
+      const rows = scatterRows(
+        dy.reshape([tables, shape.params.per_table, C]),
+        saved.indices.reshape([tables, shape.params.per_table]),
+        shape.params.N,
+      );
+      return [rows.reshape(table.shape)];
+    },
+  });
+}
+
+/** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */
+function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
+  const { M, C, rows } = layout.params;
+  const { define } = layout;
+  const params = { ...layout.params, first: 0, end: rows };
+  const dtable = output([dy], shape);
+  if (M === 0) return fill(dtable, 0);
+  using keys = output([dy], [1, M], 'u32');
+  run(makeKeys, { bind: { indices, keys }, params, define, groups: groupsFor(M) });
+  const sorted = sortKeys(keys, Math.floor(Math.log2(Math.max(1, rows))) + 1);
+  using starts = output([dy], [rows + 1], 'u32');
+  run(findStarts, { bind: { sorted: sorted.keys, starts }, params, define, groups: groupsFor(rows + 1) });
+  const blocks = Math.ceil(M / BLOCK);
+  using heads = output([dy], [blocks, layout.columns]);
+  const bind = { sorted: sorted.keys, starts, order: sorted.order, dy, heads };
+  if (blocks > 1) run(sumHeads, { bind, params, define, groups: groupsFor(blocks * C) });
+  for (const piece of pieces(dtable, layout)) {
+    run(sumRows, {
+      bind: { ...bind, dtable: piece.rows },
+      params: { ...params, first: piece.first, end: piece.end },
+      define,
+      groups: groupsFor((piece.end - piece.first) * C),
+    });
+    piece.rows.dispose();
+  }
+  sorted.keys.dispose();
+  sorted.order.dispose();
+  return dtable;
+}
+
+/**
+ * Puts rows at their places in a grid of zeros: y[b, indices[b, j], :] = x[b, j, :]. The adjoint of a unique gather.
+ *
+ * @param x_BkC       f32 [B, k, C]
+ * @param indices_Bk  u32 or i32, no index twice in a row; one outside 0..N-1 is dropped
+ * @param N           rows of the grid
+ * @returns           [B, N, C]
+ * @throws ShapeError when x is not [B, k, C] or indices is not [B, k]
+ */
+export function scatterRows(x_BkC: Tensor, indices_Bk: Tensor, N: number): Tensor {
+  expectDType('scatter', 'x', x_BkC, 'f32');
+  expectDType('scatter', 'indices', indices_Bk, 'u32', 'i32');
+  const [B, k, C] = x_BkC.shape;
+  expect(
+    x_BkC.shape.length === 3 &&
+      indices_Bk.shape.length === 2 &&
+      indices_Bk.shape[0] === B &&
+      indices_Bk.shape[1] === k,
+    'scatter',
+    'x must be [B, k, C] and indices [B, k]',
+    `x ${show(x_BkC.shape)} and indices ${show(indices_Bk.shape)}`,
+  );
+  const { params, define } = layoutOf(B, N, C, indices_Bk);
+  const y = fill(output([x_BkC, indices_Bk], [B, N, C]), 0);
+  run(scatter, {
+    bind: { indices: indices_Bk, x: x_BkC, y },
+    params: { ...params, first: 0, end: params.rows },
+    define,
+    groups: groupsFor(params.M * params.C),
+  });
+  return record('scatter', {
+    inputs: [x_BkC],
+    output: y,
+    saved: { indices: indices_Bk },
+    backward: (dy, saved) => [gatherRows(dy, saved.indices, { unique: true })],
+  });
+}
+
+interface Layout {
+  /** Numbers per row. */
+  readonly columns: number;
+  readonly define: Define;
+  /** C counts cells of four numbers where the columns allow it. */
+  readonly params: { M: number; N: number; C: number; per_table: number; rows: number; block: number };
+}
+
+function layoutOf(tables: number, N: number, columns: number, indices: Tensor): Layout {
+  const { perRow, define } = cellsOf(columns);
+  const M = indices.size;
+  return {
+    columns,
+    define,
+    params: { M, N, C: perRow, per_table: Math.max(1, M / tables), rows: tables * N, block: BLOCK },
+  };
+}
+
+const groupsFor = (invocations: number): number => Math.ceil(invocations / GROUP);
+
+/** Cuts a table into runs of rows that each fit into one binding. Views start at multiples of 64 rows, hence of 256 bytes. */
+function* pieces(
+  table: Tensor,
+  { columns, params }: Layout,
+): Generator<{ rows: Tensor; first: number; end: number }> {
+  const fits = Math.floor(table.gpu.device.limits.maxStorageBufferBindingSize / (4 * columns) / 64) * 64;
+  const step = Math.max(64, fits);
+  for (let first = 0; first < Math.max(1, params.rows); first += step) {
+    const end = Math.min(params.rows, first + step);
+    yield { rows: table.view(first * columns, [end - first, columns]), first, end };
+  }
+}

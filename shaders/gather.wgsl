@@ -1,0 +1,169 @@
+// Rows of a table by index, and the two ways back.
+//
+//   gather_rows     y[m] = table[index m]                 (zeros where the index lies outside the table)
+//   scatter_rows    y[index m] = x[m]                     indices unique: plain stores into zeros
+//   gather_dtable   dtable[r] = sum over m with index m = r of dy[m]
+//
+// dtable wants no atomics on floats. The host sorts the indices (stable), so that each table row owns a segment of
+// the sorted list, and its owner adds dy in the order of m. A row that is used very often (padding tokens) would make
+// one invocation walk the whole list; therefore the list is cut into blocks of `block` entries, and gather_heads first
+// sums the part of every block that continues the segment of the block before: an owner adds at most `block` rows of
+// its own and then one sum per further block.
+//
+// Layout    table [tables * N, C], indices [M], rows [M, C]. C counts cells. With several tables (one per batch
+//           element) index m belongs to table m / per_table; keys hold table * N + index.
+// Mapping   one invocation per cell.
+// Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable once.
+// Numerics  the order of additions depends on the indices alone: bitwise repeatable.
+
+#import index  // linear_group(group, groups)
+#import cell   // Cell
+
+struct Params {
+  M : u32,          // indices
+  N : u32,          // rows of one table
+  C : u32,          // cells per row
+  per_table : u32,  // indices per table
+  rows : u32,       // rows of all tables
+  first : u32,      // this dispatch sees the table rows from here ...
+  end : u32,        // ... to here: tables over the binding limit go in pieces
+  block : u32,      // sorted entries summed together
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> indices : array<u32>;        // [M]
+@group(0) @binding(2) var<storage, read> table : array<Cell>;         // [end - first, C]
+@group(0) @binding(3) var<storage, read_write> y : array<Cell>;       // [M, C]; scatter: [rows, C]
+@group(0) @binding(2) var<storage, read> x : array<Cell>;             // [M, C]
+@group(0) @binding(4) var<storage, read_write> keys : array<u32>;     // [M]
+@group(0) @binding(1) var<storage, read> sorted : array<u32>;         // [M] keys, ascending
+@group(0) @binding(2) var<storage, read_write> starts : array<u32>;   // [rows + 1] where each row's segment begins
+@group(0) @binding(3) var<storage, read> order : array<u32>;          // [M] which m each sorted key came from
+@group(0) @binding(4) var<storage, read> dy : array<Cell>;            // [M, C]
+@group(0) @binding(5) var<storage, read_write> heads : array<Cell>;   // [ceil(M / block), C]
+@group(0) @binding(6) var<storage, read_write> dtable : array<Cell>;  // [end - first, C]
+
+const GROUP : u32 = 64u;
+
+/// The row of all tables that index m means; params.rows where it lies outside its table.
+fn row_of(m : u32) -> u32 {
+  let index = indices[m];
+  return select(params.rows, m / params.per_table * params.N + index, index < params.N);
+}
+
+@compute @workgroup_size(GROUP)
+fn gather_rows(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let cell = linear_group(group, groups) * GROUP + i;
+  if (cell >= params.M * params.C) {
+    return;
+  }
+  let row = row_of(cell / params.C);
+  if (row >= params.first && row < params.end) {
+    y[cell] = table[(row - params.first) * params.C + cell % params.C];
+  } else if (row == params.rows && params.first == 0u) {
+    y[cell] = Cell();
+  }
+}
+
+@compute @workgroup_size(GROUP)
+fn scatter_rows(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let cell = linear_group(group, groups) * GROUP + i;
+  if (cell >= params.M * params.C) {
+    return;
+  }
+  let row = row_of(cell / params.C);
+  if (row < params.rows) {
+    y[row * params.C + cell % params.C] = x[cell];
+  }
+}
+
+@compute @workgroup_size(GROUP)
+fn gather_keys(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let m = linear_group(group, groups) * GROUP + i;
+  if (m < params.M) {
+    keys[m] = row_of(m);
+  }
+}
+
+@compute @workgroup_size(GROUP)
+fn gather_starts(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let row = linear_group(group, groups) * GROUP + i;
+  if (row > params.rows) {
+    return;
+  }
+  var low = 0u;
+  var high = params.M;
+  while (low < high) {
+    let middle = (low + high) / 2u;
+    if (sorted[middle] < row) {
+      low = middle + 1u;
+    } else {
+      high = middle;
+    }
+  }
+  starts[row] = low;
+}
+
+/// Sum of dy over the sorted entries start..end, for one column.
+fn segment_sum(start : u32, end : u32, c : u32) -> Cell {
+  var sum = Cell();
+  for (var m = start; m < end; m++) {
+    sum += dy[order[m] * params.C + c];
+  }
+  return sum;
+}
+
+@compute @workgroup_size(GROUP)
+fn gather_heads(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let cell = linear_group(group, groups) * GROUP + i;
+  let start = cell / params.C * params.block;
+  if (start >= params.M) {
+    return;
+  }
+  var end = start;
+  if (start > 0u && sorted[start] == sorted[start - 1u] && sorted[start] < params.rows) {
+    end = min(starts[sorted[start] + 1u], start + params.block);
+  }
+  heads[cell] = segment_sum(start, end, cell % params.C);
+}
+
+@compute @workgroup_size(GROUP)
+fn gather_dtable(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let cell = linear_group(group, groups) * GROUP + i;
+  let row = params.first + cell / params.C;
+  let c = cell % params.C;
+  if (row >= params.end) {
+    return;
+  }
+  let start = starts[row];
+  let end = starts[row + 1u];
+  let own_block_end = (start / params.block + 1u) * params.block;
+  var sum = segment_sum(start, min(end, own_block_end), c);
+  for (var m = own_block_end; m < end; m += params.block) {
+    sum += heads[m / params.block * params.C + c];
+  }
+  dtable[cell] = sum;
+}

@@ -1,0 +1,235 @@
+import { test } from 'uvu';
+import { backward, gatherRows, scatterRows, type Tensor } from '../../engine/index.ts';
+import { size } from '../../engine/tensor/shape.ts';
+import {
+  checkGradients,
+  compare,
+  engine,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+} from '../harness.ts';
+import * as twin from '../reference/gather.ts';
+
+/** n row numbers below `limit`, with repeats. */
+const repeated = (n: number, limit: number, seed: number): Uint32Array =>
+  Uint32Array.from(random(n, seed), (u) => Math.min(limit - 1, Math.floor(((u + 1) / 2) * limit)));
+
+/** k different row numbers below N for each of B tables. */
+function distinct(B: number, k: number, N: number, seed: number): Uint32Array {
+  const rows = Array.from({ length: B }, (_, b) => {
+    const keys = random(N, seed + b);
+    return Array.from(keys, (_, i) => i).sort((i, j) => keys[i] - keys[j]);
+  });
+  return Uint32Array.from(rows.flatMap((row) => row.slice(0, k)));
+}
+
+/** Gradient of the table for the given gradient of the gathered rows. */
+async function gradientOf(table: Tensor, y: Tensor, dy: Float64Array): Promise<ArrayLike<number>> {
+  using seed = tensor(dy, y.shape);
+  backward(y, seed);
+  using gradient = table.grad!;
+  return await gradient.data();
+}
+
+for (const [R, C, shape] of [
+  [1, 1, [1]],
+  [7, 3, [5]],
+  [64, 4, [3, 63]],
+  [65, 12, [2, 3, 11]],
+  [300, 5, [700]],
+  [3, 8, [1000]],
+] as const)
+  test(`gather: rows and dtable match the twin for a [${R}, ${C}] table and [${shape}] indices`, async () => {
+    const n = size(shape);
+    const list = repeated(n, R, 3);
+    using indices = tensor(list, shape);
+    await checkGradients({
+      inputs: { table: { data: random(R * C, 1), shape: [R, C] } },
+      op: ({ table }) => gatherRows(table, indices),
+      twin: ({ table }) => twin.gatherRows(table, list, { N: R, C }),
+    });
+  });
+
+test('gather: dtable is a sum in list order, also for rows used thousands of times', async () => {
+  using scope = engine.scope();
+  const [R, C, n] = [40, 4, 20_000];
+  // Half the list is one row, as padding tokens are; the numbers are small integers, so that sums are exact.
+  const list = repeated(n, R, 5).map((row, i) => (i % 2 === 0 ? 17 : row));
+  const dy = random(n * C, 6).map((u) => Math.round(u * 8));
+  const table = tensor(random(R * C, 1), [R, C], { scope, requiresGrad: true });
+  const y = gatherRows(table, tensor(list, [n], { scope }));
+  const want = twin.scatterRows(dy, list, { N: R, C });
+  compare('dtable', await gradientOf(table, y, dy), want, TOLERANCE.exact);
+});
+
+test('gather: a long list into a large table with few columns', async () => {
+  using scope = engine.scope();
+  const [R, C, n] = [262_144, 1, 100_000];
+  const list = repeated(n, R, 8);
+  const dy = random(n * C, 9).map((u) => Math.round(u * 8));
+  const data = random(R * C, 1);
+  const table = tensor(data, [R, C], { scope, requiresGrad: true });
+  const y = gatherRows(table, tensor(list, [n], { scope }));
+  compare('y', await y.data(), twin.gatherRows(data, list, { N: R, C }), TOLERANCE.exact);
+  const want = twin.scatterRows(dy, list, { N: R, C });
+  compare('dtable', await gradientOf(table, y, dy), want, TOLERANCE.exact);
+});
+
+test('gather: a table beyond the binding limit is read and differentiated in pieces', async () => {
+  using scope = engine.scope();
+  const C = 1024;
+  const R = Math.floor(engine.gpu.device.limits.maxStorageBufferBindingSize / (4 * C)) + 130;
+  if (R > 50_000) return; // the limit of this adapter is beyond what a test should allocate
+  const list = Uint32Array.of(R - 1, 0, R - 131, 5, R - 130, R - 1, R, 64);
+  const data = new Float32Array(R * C);
+  for (const row of list) data.fill(row, row * C, (row + 1) * C);
+  const table = tensor(data, [R, C], { scope, requiresGrad: true });
+  const indices = tensor(list, [list.length], { scope });
+  const y = gatherRows(table, indices);
+  const want = Float64Array.from({ length: list.length * C }, (_, i) => list[Math.floor(i / C)] % R);
+  compare('y', await y.data(), want, TOLERANCE.exact);
+  const dy = random(list.length * C, 3);
+  const dtable = await gradientOf(table, y, dy);
+  for (const row of new Set(list)) {
+    const got = Array.from({ length: row < R ? C : 0 }, (_, c) => dtable[row * C + c]);
+    const sums = got.map((_, c) =>
+      list.reduce((sum, other, m) => sum + (other === row ? dy[m * C + c] : 0), 0),
+    );
+    compare(`dtable of row ${row}`, got, sums);
+  }
+});
+
+test('gather: two runs give the same bits', async () => {
+  using scope = engine.scope();
+  const list = repeated(3000, 11, 4);
+  const dy = random(3000 * 8, 2);
+  const run = async () => {
+    const table = tensor(random(88, 1), [11, 8], { scope, requiresGrad: true });
+    return await gradientOf(table, gatherRows(table, tensor(list, [3000], { scope })), dy);
+  };
+  compare('dtable', await run(), await run(), TOLERANCE.exact);
+});
+
+for (const unique of [false, true])
+  for (const [B, N, k, C] of [
+    [1, 1, 1, 1],
+    [3, 67, 13, 4],
+    [2, 130, 130, 3],
+  ])
+    test(`gather: tokens of each batch element, ${unique ? 'unique' : 'general'}, ${k} of ${B}x${N}x${C}`, async () => {
+      const list = distinct(B, k, N, 5);
+      using indices = tensor(list, [B, k]);
+      await checkGradients({
+        inputs: { table: { data: random(B * N * C, 1), shape: [B, N, C] } },
+        op: ({ table }) => gatherRows(table, indices, { unique }),
+        twin: ({ table }) => twin.gatherRows(table, list, { N, C, perTable: k }),
+      });
+    });
+
+test('gather: an unbatched position table whose rows repeat across the batch', async () => {
+  const [B, N, k, C] = [3, 50, 20, 8];
+  const list = distinct(B, k, N, 6);
+  using indices = tensor(list, [B, k]);
+  await checkGradients({
+    inputs: { table: { data: random(N * C, 1), shape: [N, C] } },
+    op: ({ table }) => gatherRows(table, indices),
+    twin: ({ table }) => twin.gatherRows(table, list, { N, C }),
+  });
+});
+
+for (const unique of [false, true])
+  test(`gather: an index outside the table reads zeros and gets no gradient (${unique ? 'unique' : 'general'})`, async () => {
+    const list = Int32Array.of(2, -1, 0, 5);
+    using indices = tensor(list, [2, 2]);
+    await checkGradients({
+      inputs: { table: { data: random(2 * 3 * 4, 1), shape: [2, 3, 4] } },
+      op: ({ table }) => gatherRows(table, indices, { unique }),
+      twin: ({ table }) => twin.gatherRows(table, list, { N: 3, C: 4, perTable: 2 }),
+    });
+  });
+
+for (const [B, N, k, C] of [
+  [1, 1, 1, 1],
+  [2, 63, 30, 5],
+  [3, 65, 65, 8],
+  [2, 9, 0, 4],
+])
+  test(`scatter: rows on zeros and dx match the twin for ${k} of ${B}x${N}x${C}`, async () => {
+    const list = distinct(B, k, N, 7);
+    using indices = tensor(list, [B, k]);
+    if (k === 0) {
+      using scope = engine.scope();
+      const y = scatterRows(tensor(new Float64Array(0), [B, k, C], { scope }), indices, N);
+      compare('y', await y.data(), new Float64Array(B * N * C), TOLERANCE.exact);
+      return;
+    }
+    await checkGradients({
+      inputs: { x: { data: random(B * k * C, 1), shape: [B, k, C] } },
+      op: ({ x }) => scatterRows(x, indices, N),
+      twin: ({ x }) => twin.scatterRows(x, list, { N, C, perTable: k, tables: B }),
+    });
+  });
+
+test('scatter: gathering what was scattered gives it back', async () => {
+  using scope = engine.scope();
+  const [B, N, k, C] = [2, 2916, 341, 12];
+  const x = random(B * k * C, 1);
+  const indices = tensor(distinct(B, k, N, 8), [B, k], { scope });
+  const y = gatherRows(scatterRows(tensor(x, [B, k, C], { scope }), indices, N), indices, { unique: true });
+  compare('y', await y.data(), x, TOLERANCE.exact);
+});
+
+test('gather: no indices give no rows and a gradient of zeros', async () => {
+  using scope = engine.scope();
+  const table = tensor(random(12, 1), [3, 4], { scope, requiresGrad: true });
+  const y = gatherRows(table, tensor(new Uint32Array(0), [0], { scope }));
+  compare('y', await y.data(), []);
+  compare('dtable', await gradientOf(table, y, new Float64Array(0)), new Float64Array(12), TOLERANCE.exact);
+});
+
+test('gather: rows and gradient match the embedding of PyTorch', async () => {
+  for (const [name, vectors] of await torchCases('gather')) {
+    using scope = engine.scope();
+    const { data, shape } = vectors.get('table')!;
+    const table = tensor(data, shape, { scope, requiresGrad: true });
+    const list = vectors.get('indices')!;
+    const indices = tensor(Int32Array.from(list.data), list.shape, { scope });
+    const y = gatherRows(table, indices);
+    compare(`${name} y`, await y.data(), vectors.get('y')!.data, TOLERANCE.exact);
+    const dy = Float64Array.from(vectors.get('dy')!.data);
+    compare(`${name} dtable`, await gradientOf(table, y, dy), vectors.get('dtable')!.data, TOLERANCE.grad);
+  }
+});
+
+test('gather: temporaries are freed after backward', async () => {
+  const table = tensor(random(40, 1), [10, 4], { requiresGrad: true });
+  const indices = tensor(repeated(300, 10, 1), [300]);
+  const before = engine.stats().liveTensors;
+  const y = gatherRows(table, indices);
+  await gradientOf(table, y, random(1200, 2));
+  y.dispose();
+  compare('live tensors', [engine.stats().liveTensors], [before], TOLERANCE.exact);
+  table.dispose();
+  indices.dispose();
+});
+
+test('gather: says what is wrong with its arguments', () => {
+  using scope = engine.scope();
+  const table = tensor(random(24, 1), [2, 3, 4], { scope });
+  const indices = tensor(new Uint32Array(3), [3], { scope });
+  throws(
+    () => gatherRows(table, indices),
+    /gather: table must be \[R, C\], or \[B, N, C\] with indices \[B, k\], got table \[2, 3, 4\] and indices \[3\]/,
+  );
+  throws(() => gatherRows(table.reshape([6, 4]), table), /gather: indices must be u32 or i32, got f32/);
+  throws(() => gatherRows(indices, indices), /gather: table must be f32, got u32/);
+  throws(
+    () => scatterRows(table, indices, 9),
+    /scatter: x must be \[B, k, C\] and indices \[B, k\], got x \[2, 3, 4\] and indices \[3\]/,
+  );
+});
+
+test.run();

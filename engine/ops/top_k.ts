@@ -1,0 +1,140 @@
+import source from '../../shaders/top_k.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { show } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { fill } from './fill.ts';
+import { scatterRows } from './gather.ts';
+import { sortKeys } from './sort.ts';
+
+const histogram = kernel(source, 'top_k_histogram');
+const count = kernel(source, 'top_k_count');
+const emit = kernel(source, 'top_k_emit');
+const rank = kernel(source, 'top_k_rank');
+const descendingKeys = kernel(source, 'top_k_descending_keys');
+const place = kernel(source, 'top_k_place');
+
+const DIGITS = 3;
+/** `BINS` and `SCAN_WG` of the shader. */
+const BINS = 2048;
+const GROUP = 256;
+/** Elements per workgroup: not fewer than the bins it must clear, and at most 512 workgroups per row. */
+const MIN_CHUNK = 2048;
+const MAX_CHUNKS = 512;
+/** Up to here counting what precedes each number (k^2 comparisons) beats the twelve dispatches of a sort. */
+const RANK_LIMIT = 4096;
+
+/** The patches, tokens or cells that were chosen in each row. */
+export interface Selection {
+  /** u32 [B, k], ascending. */
+  readonly indices: Tensor;
+  /** f32 [B, N], exactly k ones per row, else 0. */
+  readonly map: Tensor;
+}
+
+/**
+ * Selects the k largest numbers of each row; among equals the lower index wins, and -0 equals +0. Not differentiable.
+ *
+ * @param values_BN  f32 [B, N]
+ * @param k          0..N
+ * @returns          indices u32 [B, k] ascending (raster order), map f32 [B, N] of 0 and 1
+ * @throws ShapeError when values is not [B, N] or k exceeds N
+ * Source: Shi et al. 2025, arXiv:2503.19903, patch selection. Five dispatches.
+ */
+export function selectTopK(values_BN: Tensor, k: number): Selection {
+  const [B, N] = checked('values', values_BN, k);
+  const indices = output([values_BN], [B, k], 'u32');
+  const map = output([values_BN], [B, N]);
+  if (k === 0) return { indices, map: fill(map, 0) };
+  const { chunk, chunks } = chunking(N);
+  using totals = fill(output([values_BN], [B, DIGITS, BINS], 'u32'), 0);
+  using progress = output([values_BN], [B, DIGITS, 2], 'u32');
+  using counts = output([values_BN], [B, chunks, 2], 'u32');
+  const bind = { values: values_BN, totals, progress, counts, indices, selection: map };
+  const params = { B, N, k, chunk, chunks, digit: 0 };
+  for (let digit = 0; digit < DIGITS; digit++)
+    run(histogram, { bind, params: { ...params, digit }, groups: B * chunks });
+  run(count, { bind, params, groups: B * chunks });
+  run(emit, { bind, params, groups: B * chunks });
+  return { indices, map };
+}
+
+/**
+ * The k largest numbers of each row in descending order; among equals the lower index comes first.
+ *
+ * @param values_BN  f32 [B, N]
+ * @param k          0..N
+ * @returns          values f32 [B, k], differentiable in values_BN, and indices u32 [B, k]
+ * @throws ShapeError when values is not [B, N] or k exceeds N
+ */
+export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: Tensor } {
+  const { indices: selected, map } = selectTopK(values_BN, k);
+  map.dispose();
+  const [B, N] = values_BN.shape;
+  const params = { B, N, k, chunk: 0, chunks: 0, digit: 0 };
+  const groups = Math.ceil((B * k) / GROUP);
+  const bind = { values: values_BN, indices: selected };
+  let order: Tensor;
+  if (k <= RANK_LIMIT) {
+    order = output([values_BN], [B, k], 'u32');
+    run(rank, { bind: { ...bind, order }, params, groups });
+  } else {
+    using keys = output([values_BN], [B, k], 'u32');
+    run(descendingKeys, { bind: { ...bind, keys }, params, groups });
+    const sorted = sortKeys(keys);
+    sorted.keys.dispose();
+    order = sorted.order;
+  }
+  const values = output([values_BN], [B, k]);
+  const indices = output([values_BN], [B, k], 'u32');
+  run(place, { bind: { ...bind, order, sorted_indices: indices, sorted_values: values }, params, groups });
+  order.dispose();
+  selected.dispose();
+  record('top_k', {
+    inputs: [values_BN],
+    output: values,
+    saved: { indices },
+    backward: (dy, saved) => {
+      const rows = scatterRows(dy.reshape([B, k, 1]), saved.indices, N);
+      return [rows.reshape([B, N])];
+    },
+  });
+  return { values, indices };
+}
+
+/**
+ * Positions of the nonzero entries of each row in ascending order: turns an explicit selection map into indices.
+ *
+ * @param map_BN  f32 [B, N]
+ * @param k       how many nonzero entries every row has; a row with more keeps its first k, one with fewer is
+ *                filled up with 0
+ * @returns       u32 [B, k]
+ * @throws ShapeError when map is not [B, N] or k exceeds N
+ */
+export function compactMap(map_BN: Tensor, k: number): Tensor {
+  const [B, N] = checked('map', map_BN, k);
+  const { chunk, chunks } = chunking(N);
+  const indices = fill(output([map_BN], [B, k], 'u32'), 0);
+  using counts = output([map_BN], [B, chunks, 2], 'u32');
+  const bind = { values: map_BN, counts, indices };
+  const params = { B, N, k, chunk, chunks, digit: 0 };
+  const define = { FROM_MAP: true };
+  run(count, { bind, params, define, groups: B * chunks });
+  run(emit, { bind, params, define, groups: B * chunks });
+  return indices;
+}
+
+function checked(name: string, rows: Tensor, k: number): [number, number] {
+  expectDType('top_k', name, rows, 'f32');
+  expect(rows.shape.length === 2, 'top_k', `${name} must be [B, N]`, show(rows.shape), 'Reshape it.');
+  const [B, N] = rows.shape;
+  expect(Number.isInteger(k) && k >= 0 && k <= N, 'top_k', `k must be within 0..N = ${N}`, `${k}`);
+  return [B, N];
+}
+
+function chunking(N: number): { chunk: number; chunks: number } {
+  const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS));
+  return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)) };
+}

@@ -1,0 +1,261 @@
+// The k largest numbers of each row, ties to the lower index, by radix selection.
+// Alabi et al. 2012, "Fast k-selection algorithms for graphics processing units".
+//
+//   key(x)  = bits of x, remapped so that unsigned order is numeric order (and -0 equals +0)
+//   three histograms of 11, 11 and 10 key bits narrow the row down to the k-th largest key T
+//   position of element n = #{m < n : key > T} + min(#{m < n : key = T}, E),  E = k - #{key > T} taken among equals
+//
+// Layout    values [B, N]; totals [B, 3, BINS] zeroed by the host; progress [B, 3]; counts [B, chunks].
+// Mapping   one workgroup per (row, chunk of the row). A dispatch begins by drawing the conclusion of the one
+//           before, every workgroup for itself: 2048 totals are cheaper than another dispatch.
+// Traffic   reads values five times, writes the map once.
+// Numerics  integers only: the atomics give the same counts in any order, so the result is exact and repeatable.
+
+#import index  // linear_group(group, groups)
+#import scan   // SCAN_WG, exclusive_scan(value, i), scan_total()
+
+struct Params {
+  B : u32,
+  N : u32,
+  k : u32,
+  chunk : u32,   // elements per workgroup
+  chunks : u32,  // workgroups per row
+  digit : u32,   // which of the three digits, the highest first
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> values : array<u32>;                 // [B, N], the bits of f32
+@group(0) @binding(2) var<storage, read_write> totals : array<atomic<u32>>;   // [B, 3, BINS]
+@group(0) @binding(3) var<storage, read_write> progress : array<vec2u>;       // [B, 3] leading key bits of T, and how many to take of those that share them
+@group(0) @binding(4) var<storage, read_write> counts : array<vec2u>;         // [B, chunks] numbers above T, equal to T
+@group(0) @binding(5) var<storage, read_write> indices : array<u32>;          // [B, k] ascending
+@group(0) @binding(6) var<storage, read_write> selection : array<f32>;        // [B, N] 1 where selected, else 0
+@group(0) @binding(7) var<storage, read_write> order : array<u32>;            // [B, k] places in `indices`, by descending number
+@group(0) @binding(6) var<storage, read_write> keys : array<u32>;             // [B, k]
+@group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;   // [B, k]
+@group(0) @binding(8) var<storage, read_write> sorted_values : array<u32>;    // [B, k], the bits of f32
+
+const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
+const BINS : u32 = 2048u;
+const RUN : u32 = 4u;           // neighbours per invocation and step
+const ZERO_KEY : u32 = 0x80000000u;
+
+var<workgroup> bins : array<atomic<u32>, BINS>;
+var<workgroup> resolved : vec2u;
+
+fn key_of(bits : u32) -> u32 {
+  let negative = (bits >> 31u) == 1u && (bits << 1u) != 0u;
+  return select(bits | ZERO_KEY, ~bits, negative);
+}
+
+fn digit_shift(digit : u32) -> u32 {
+  return select(select(0u, 10u, digit == 1u), 21u, digit == 0u);
+}
+
+/// progress after `digit`: walks that digit's totals from the largest bin down to the one that holds the k-th largest key.
+fn resolve(row : u32, digit : u32, i : u32) -> vec2u {
+  let each = BINS / SCAN_WG;
+  let first = (row * 3u + digit) * BINS;
+  let top = BINS - 1u - i * each;
+  var own = 0u;
+  for (var j = 0u; j < each; j++) {
+    own += atomicLoad(&totals[first + top - j]);
+  }
+  var above = exclusive_scan(vec2u(own, 0u), i).x;
+  var known = vec2u(0u, params.k);
+  if (digit > 0u) {
+    known = progress[row * 3u + digit - 1u];
+  }
+  if (above < known.y && known.y <= above + own) {
+    for (var j = 0u; j < each; j++) {
+      let count = atomicLoad(&totals[first + top - j]);
+      if (above < known.y && known.y <= above + count) {
+        let width = select(11u, 10u, digit == 2u);
+        resolved = vec2u((known.x << width) | (top - j), known.y - above);
+      }
+      above += count;
+    }
+  }
+  workgroupBarrier();
+  return resolved;
+}
+
+/// x: the number is above the threshold, y: equal to it.
+fn compare(bits : u32, threshold : u32) -> vec2u {
+  let key = key_of(bits);
+  if (FROM_MAP) {
+    return vec2u(select(0u, 1u, key != ZERO_KEY), 0u);
+  }
+  return vec2u(select(0u, 1u, key > threshold), select(0u, 1u, key == threshold));
+}
+
+@compute @workgroup_size(SCAN_WG)
+fn top_k_histogram(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let job = linear_group(group, groups);
+  if (job >= params.B * params.chunks) {
+    return;
+  }
+  let row = job / params.chunks;
+  let start = (job % params.chunks) * params.chunk;
+  let end = min(start + params.chunk, params.N);
+
+  for (var bin = i; bin < BINS; bin += SCAN_WG) {
+    atomicStore(&bins[bin], 0u);
+  }
+  var known = vec2u();
+  if (params.digit > 0u) {
+    known = resolve(row, params.digit - 1u, i);
+    if (start == 0u && i == 0u) {
+      progress[row * 3u + params.digit - 1u] = known;
+    }
+  }
+  workgroupBarrier();
+  let shift = digit_shift(params.digit);
+  let known_shift = digit_shift(max(params.digit, 1u) - 1u);
+  let mask = select(2047u, 1023u, params.digit == 2u);
+  for (var n = start + i; n < end; n += SCAN_WG) {
+    let key = key_of(values[row * params.N + n]);
+    if (params.digit == 0u || (key >> known_shift) == known.x) {
+      atomicAdd(&bins[(key >> shift) & mask], 1u);
+    }
+  }
+  workgroupBarrier();
+  for (var bin = i; bin < BINS; bin += SCAN_WG) {
+    let count = atomicLoad(&bins[bin]);
+    if (count > 0u) {
+      atomicAdd(&totals[(row * 3u + params.digit) * BINS + bin], count);
+    }
+  }
+}
+
+@compute @workgroup_size(SCAN_WG)
+fn top_k_count(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let job = linear_group(group, groups);
+  if (job >= params.B * params.chunks) {
+    return;
+  }
+  let row = job / params.chunks;
+  let start = (job % params.chunks) * params.chunk;
+  let end = min(start + params.chunk, params.N);
+
+  var threshold = 0u;
+  if (!FROM_MAP) {
+    let known = resolve(row, 2u, i);
+    if (start == 0u && i == 0u) {
+      progress[row * 3u + 2u] = known;
+    }
+    threshold = known.x;
+  }
+  var own = vec2u();
+  for (var n = start + i; n < end; n += SCAN_WG) {
+    own += compare(values[row * params.N + n], threshold);
+  }
+  let before = exclusive_scan(own, i);
+  if (i == SCAN_WG - 1u) {
+    counts[job] = before + own;
+  }
+}
+
+@compute @workgroup_size(SCAN_WG)
+fn top_k_emit(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let job = linear_group(group, groups);
+  if (job >= params.B * params.chunks) {
+    return;
+  }
+  let row = job / params.chunks;
+  let start = (job % params.chunks) * params.chunk;
+  let end = min(start + params.chunk, params.N);
+
+  var threshold = vec2u();
+  if (!FROM_MAP) {
+    threshold = progress[row * 3u + 2u];
+  }
+  var earlier = vec2u();
+  for (var c = row * params.chunks + i; c < job; c += SCAN_WG) {
+    earlier += counts[c];
+  }
+  exclusive_scan(earlier, i);
+  var seen = scan_total();
+
+  for (var tile = start; tile < end; tile += SCAN_WG * RUN) {
+    let first = tile + i * RUN;
+    var own = vec2u();
+    for (var n = first; n < min(first + RUN, end); n++) {
+      own += compare(values[row * params.N + n], threshold.x);
+    }
+    var before = seen + exclusive_scan(own, i);
+    seen += scan_total();
+    for (var n = first; n < min(first + RUN, end); n++) {
+      let kind = compare(values[row * params.N + n], threshold.x);
+      let chosen = kind.x == 1u || (kind.y == 1u && before.y < threshold.y);
+      let position = before.x + min(before.y, threshold.y);
+      if (chosen && position < params.k) {
+        indices[row * params.k + position] = n;
+      }
+      if (!FROM_MAP) {
+        selection[row * params.N + n] = select(0.0, 1.0, chosen);
+      }
+      before += kind;
+    }
+  }
+}
+
+/// order[rank] = i, where rank counts what precedes the i-th selected number: larger ones, and equal ones before it.
+@compute @workgroup_size(SCAN_WG)
+fn top_k_rank(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let element = linear_group(group, groups) * SCAN_WG + i;
+  if (element >= params.B * params.k) {
+    return;
+  }
+  let row = element / params.k;
+  let own = key_of(values[row * params.N + indices[element]]);
+  var rank = 0u;
+  for (var j = row * params.k; j < (row + 1u) * params.k; j++) {
+    let other = key_of(values[row * params.N + indices[j]]);
+    rank += select(0u, 1u, other > own || (other == own && j < element));
+  }
+  order[row * params.k + rank] = element - row * params.k;
+}
+
+/// Keys whose ascending order is the descending order of the selected numbers.
+@compute @workgroup_size(SCAN_WG)
+fn top_k_descending_keys(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let element = linear_group(group, groups) * SCAN_WG + i;
+  if (element < params.B * params.k) {
+    keys[element] = ~key_of(values[element / params.k * params.N + indices[element]]);
+  }
+}
+
+@compute @workgroup_size(SCAN_WG)
+fn top_k_place(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let element = linear_group(group, groups) * SCAN_WG + i;
+  if (element < params.B * params.k) {
+    let row = element / params.k;
+    let index = indices[row * params.k + order[element]];
+    sorted_indices[element] = index;
+    sorted_values[element] = values[row * params.N + index];
+  }
+}

@@ -1,0 +1,92 @@
+import source from '../../shaders/cosine.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { show } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { cellsOf } from './cell.ts';
+import { l2Normalize } from './l2_normalize.ts';
+
+const forward = kernel(source, 'cosine');
+const backward = kernel(source, 'cosine_backward');
+const sumShares = kernel(source, 'cosine_dunit');
+
+/** Tokens per slab of the backward pass: enough slabs to fill a GPU, few enough that adding them costs nothing. */
+const SLAB = 32;
+/** Cells per workgroup of the backward pass: `COLUMNS` of the shader. */
+const COLUMNS = 64;
+
+/**
+ * Cosine of every token's feature with the query: map[b, n] = <f / max(|f|, eps), q / max(|q|, eps)>.
+ *
+ * @param features_BNC  [B, N, C] f32
+ * @param query_BC      [B, C], or [1, C] for one query shared by the batch
+ * @returns             [B, N], in [-1, 1]
+ * @throws ShapeError when the widths differ or there is neither one query nor one per batch element
+ * Source: Shi et al. 2025, arXiv:2503.19903, selection scores.
+ */
+export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): Tensor {
+  expectDType('cosine', 'features', features_BNC, 'f32');
+  expectDType('cosine', 'query', query_BC, 'f32');
+  const [B, N, columns] = features_BNC.shape;
+  const queries = query_BC.shape[0];
+  expect(
+    features_BNC.shape.length === 3 &&
+      query_BC.shape.length === 2 &&
+      query_BC.shape[1] === columns &&
+      (queries === B || queries === 1),
+    'cosine',
+    'features must be [B, N, C] and query [B, C] or [1, C]',
+    `features ${show(features_BNC.shape)} and query ${show(query_BC.shape)}`,
+  );
+  const { perRow, define } = cellsOf(columns);
+  const slabs = Math.max(1, Math.ceil(N / SLAB));
+  const params = { B, N, C: perRow, queries, slab: SLAB, slabs, eps };
+  // One row beside N tokens: normalising the query in its own op costs nothing and brings its gradient along.
+  const unit = l2Normalize(query_BC, eps);
+  const cosines = output([features_BNC, query_BC], [B, N]);
+  using lengths = output([features_BNC], [B, N]);
+  run(forward, {
+    bind: { features: features_BNC, unit, cosines, lengths },
+    params,
+    define,
+    groups: B * N,
+    flops: 4 * features_BNC.size,
+  });
+  const map = record('cosine', {
+    inputs: [features_BNC, unit],
+    output: cosines,
+    saved: { features: features_BNC, unit, cosines, lengths },
+    backward: (dcosines, saved) => {
+      const dfeatures = output([dcosines], features_BNC.shape);
+      const partial = output([dcosines], [B, slabs, columns]);
+      const dunit = output([dcosines], [queries, columns]);
+      const columnGroups = Math.ceil(perRow / COLUMNS);
+      run(backward, {
+        bind: {
+          features: saved.features,
+          unit: saved.unit,
+          token_cosines: saved.cosines,
+          token_lengths: saved.lengths,
+          dcosines,
+          dfeatures,
+          partial,
+        },
+        params,
+        define,
+        groups: [columnGroups, slabs, B],
+        flops: 5 * features_BNC.size,
+      });
+      run(sumShares, {
+        bind: { partials: partial, dunit },
+        params,
+        define,
+        groups: [columnGroups, queries, 1],
+      });
+      return [dfeatures, dunit];
+    },
+  });
+  unit.dispose();
+  return map;
+}

@@ -1,0 +1,112 @@
+// Cosine of every token's feature with one query per batch element.
+//
+//   length[n] = |features[n]|,   map[n] = <features[n], u> / max(length[n], eps)      u the unit query of n's batch element
+//   dfeatures[n] = a u - b features[n],   du = sum_n a features[n]
+//   a = dmap[n] / max(length[n], eps),    b = dmap[n] map[n] / length[n]^2 where length[n] > eps, else 0
+//
+// The cosine and the length are known when going back, so the backward pass needs no sums along C.
+//
+// Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts cells.
+// Mapping   forward: one workgroup per token. Backward: one invocation per cell of C walks a slab of tokens; the
+//           slabs' shares of du are then added in order.
+// Traffic   forward reads features once; backward reads them once and writes dfeatures once.
+
+#import index   // linear_group(group, groups)
+#import reduce  // WG, workgroup_sum(value, i)
+#import cell    // Cell, cell_sum(value)
+
+struct Params {
+  B : u32,
+  N : u32,
+  C : u32,        // cells per row
+  queries : u32,  // B, or 1 for one query shared by the batch
+  slab : u32,     // tokens per slab
+  slabs : u32,    // slabs per batch element
+  eps : f32,      // shorter features are divided by this instead of their length
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> features : array<Cell>;         // [B, N, C]
+@group(0) @binding(2) var<storage, read> unit : array<Cell>;             // [queries, C]
+@group(0) @binding(3) var<storage, read_write> cosines : array<f32>;     // [B, N]
+@group(0) @binding(4) var<storage, read_write> lengths : array<f32>;     // [B, N]
+@group(0) @binding(3) var<storage, read> token_cosines : array<f32>;     // [B, N]
+@group(0) @binding(4) var<storage, read> token_lengths : array<f32>;     // [B, N]
+@group(0) @binding(5) var<storage, read> dcosines : array<f32>;          // [B, N]
+@group(0) @binding(6) var<storage, read_write> dfeatures : array<Cell>;  // [B, N, C]
+@group(0) @binding(7) var<storage, read_write> partial : array<Cell>;    // [B, slabs, C]
+@group(0) @binding(1) var<storage, read> partials : array<Cell>;         // [B, slabs, C]
+@group(0) @binding(2) var<storage, read_write> dunit : array<Cell>;      // [queries, C]
+
+const COLUMNS : u32 = 64u;  // cells of C per workgroup in the backward pass
+
+fn query_of(b : u32) -> u32 {
+  return min(b, params.queries - 1u);
+}
+
+@compute @workgroup_size(WG)
+fn cosine(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let token = linear_group(group, groups);
+  if (token >= params.B * params.N) {
+    return;
+  }
+  let query = query_of(token / params.N) * params.C;
+  var squares = Cell();
+  var products = Cell();
+  for (var c = i; c < params.C; c += WG) {
+    let value = features[token * params.C + c];
+    squares += value * value;
+    products += value * unit[query + c];
+  }
+  let length = sqrt(workgroup_sum(cell_sum(squares), i));
+  let inner = workgroup_sum(cell_sum(products), i);
+  if (i == 0u) {
+    lengths[token] = length;
+    cosines[token] = inner / max(length, params.eps);
+  }
+}
+
+@compute @workgroup_size(COLUMNS)
+fn cosine_backward(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let c = group.x * COLUMNS + i;
+  if (c >= params.C) {
+    return;
+  }
+  let b = group.z;
+  let u = unit[query_of(b) * params.C + c];
+  let first = b * params.N + group.y * params.slab;
+  let end = min(first + params.slab, (b + 1u) * params.N);
+  var share = Cell();
+  for (var token = first; token < end; token++) {
+    let length = token_lengths[token];
+    let a = dcosines[token] / max(length, params.eps);
+    let radial = select(0.0, a * token_cosines[token] / length, length > params.eps);
+    let value = features[token * params.C + c];
+    dfeatures[token * params.C + c] = a * u - radial * value;
+    share += a * value;
+  }
+  partial[(b * params.slabs + group.y) * params.C + c] = share;
+}
+
+@compute @workgroup_size(COLUMNS)
+fn cosine_dunit(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let c = group.x * COLUMNS + i;
+  if (c >= params.C) {
+    return;
+  }
+  let each = params.B / params.queries * params.slabs;
+  var sum = Cell();
+  for (var share = 0u; share < each; share++) {
+    sum += partials[(group.y * each + share) * params.C + c];
+  }
+  dunit[group.y * params.C + c] = sum;
+}

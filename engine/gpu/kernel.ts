@@ -1,15 +1,15 @@
 // A kernel is an entry point of a .wgsl file. Everything the host must know about it (bindings, access, params
 // layout, workgroup size) is read from the source by reflection, so it is stated once.
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
-import cell from '../../shaders/lib/cell.wgsl' with { type: 'text' };
+import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
+import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
-import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import { internal } from './errors.ts';
 
-const FRAGMENTS: Record<string, string> = { cell, erf, index, numerics, reduce, scan };
+const FRAGMENTS: Record<string, string> = { cubic, erf, gelu, index, numerics, reduce };
 
 /** Right-hand sides for `const NAME : T = ...;` and `alias NAME = ...;` declarations of a shader. */
 export type Define = Readonly<Record<string, string | number | boolean>>;
@@ -31,7 +31,14 @@ interface Reflection {
   readonly bindings: readonly Binding[];
   readonly params: ReadonlyMap<string, ParamsMember>;
   readonly paramsBytes: number;
+  readonly workgroupSize: number;
   readonly usesParams: boolean;
+}
+
+/** `@name(value)` as the reflection gives it. */
+interface Attribute {
+  readonly name: string;
+  readonly value: string | string[] | null;
 }
 
 /** Params of up to this size travel as immediates (push constants) where the implementation has them. */
@@ -63,6 +70,12 @@ export class Kernel {
     return this.#reflection;
   }
 
+  /** Invocations of a workgroup as the shader states them, by a number or a const; not for shaders that declare WG. */
+  get workgroupSize(): number {
+    internal(!this.hasRowWorkgroup, `${this.entry} has the workgroup size of the device, gpu.rowWorkgroup`);
+    return this.reflection.workgroupSize;
+  }
+
   /** True when the shader is specialised by workgroup size (it imports `reduce` or declares WG). */
   get hasRowWorkgroup(): boolean {
     return /^const WG\b/m.test(this.source);
@@ -74,7 +87,8 @@ export class Kernel {
     for (const [name, value] of Object.entries(define)) {
       const declaration = new RegExp(`^((?:const|alias)\\s+${name}\\b[^=]*=)[^;]*;`, 'm');
       internal(declaration.test(text), `${this.entry} declares no const or alias ${name}`);
-      const literal = typeof value === 'number' && /:\s*u32/.test(declaration.exec(text)![1]) ? `${value}u` : value;
+      const literal =
+        typeof value === 'number' && /:\s*u32/.test(declaration.exec(text)![1]) ? `${value}u` : value;
       text = text.replace(declaration, `$1 ${literal};`);
     }
     if (!immediates) return text;
@@ -133,7 +147,22 @@ function reflect(source: string, entryName: string): Reflection {
     const kind = /f32$|f$/.test(type) ? 'f32' : /i32$|i$/.test(type) ? 'i32' : 'u32';
     params.set(member.name, { offset: member.offset, length: Math.ceil(member.size / 4), kind });
   }
-  return { bindings, params, paramsBytes: struct?.size ?? 0, usesParams };
+  return {
+    bindings,
+    params,
+    paramsBytes: struct?.size ?? 0,
+    workgroupSize: workgroupSizeOf(source, entry.attributes),
+    usesParams,
+  };
+}
+
+function workgroupSizeOf(source: string, attributes: readonly Attribute[] | null): number {
+  const value = attributes?.find(({ name }) => name === 'workgroup_size')?.value ?? [];
+  const sides = (Array.isArray(value) ? value : [value]).map((side) => {
+    const declared = new RegExp(`^const ${side}\\b[^=]*=\\s*(\\d+)`, 'm').exec(source);
+    return Number(declared ? declared[1] : String(side).replace(/u$/, ''));
+  });
+  return sides.reduce((product, side) => product * side, 1);
 }
 
 /** The component type of `vec4<u32>`; undefined where the name already tells it, as in `vec4u`. */

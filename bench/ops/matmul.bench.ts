@@ -1,0 +1,99 @@
+import { linear, type MatmulOptions, matmul, type Tensor } from '../../engine/index.ts';
+import { gelu } from '../../tests/reference/matmul.ts';
+import type { BenchCase } from '../harness.ts';
+
+const wave = (n: number, step: number): Float32Array =>
+  Float32Array.from({ length: n }, (_, i) => Math.sin(i * step));
+
+/** Largest error over 64 elements spread over c. */
+export async function sampledError(
+  out: Tensor,
+  N: number,
+  want: (m: number, n: number) => number,
+): Promise<number> {
+  const got = await out.data();
+  let worst = 0;
+  for (let i = 0; i < 64; i++) {
+    const at = Math.floor(((i + 0.5) / 64) * got.length);
+    worst = Math.max(worst, Math.abs(got[at] - want(Math.floor(at / N), at % N)));
+  }
+  return worst;
+}
+
+export function matmulCase(
+  M: number,
+  N: number,
+  K: number,
+  options: MatmulOptions,
+  quick = false,
+  op = 'matmul',
+): BenchCase {
+  const { transposeA, transposeB } = options;
+  return {
+    op: `${op} ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`,
+    shape: `${M}x${N}x${K}`,
+    flops: 2 * M * N * K,
+    bytes: 4 * (M * K + K * N + M * N),
+    quick,
+    prepare: (engine) => {
+      const [left, right] = [wave(M * K, 0.7), wave(K * N, 1.3)];
+      const a = engine.tensor(left, transposeA ? [K, M] : [M, K]);
+      const b = engine.tensor(right, transposeB ? [N, K] : [K, N]);
+      return {
+        run: () => matmul(a, b, options),
+        maxError: (out) =>
+          sampledError(out, N, (m, n) => {
+            let sum = 0;
+            for (let k = 0; k < K; k++)
+              sum += left[transposeA ? k * M + m : m * K + k] * right[transposeB ? n * K + k : k * N + n];
+            return sum;
+          }),
+      };
+    },
+  };
+}
+
+function linearCase(M: number, N: number, K: number, quick = false): BenchCase {
+  return {
+    op: 'linear + gelu',
+    shape: `${M}x${N}x${K}`,
+    flops: 2 * M * N * K,
+    bytes: 4 * (M * K + K * N + M * N),
+    quick,
+    prepare: (engine) => {
+      const [left, right] = [wave(M * K, 0.7), wave(K * N, 1.3)];
+      const x = engine.tensor(left, [M, K]);
+      const weight = engine.tensor(right, [N, K]);
+      const bias = engine.full([N], 0.5);
+      return {
+        run: () => linear(x, weight, bias, { gelu: 'tanh' }),
+        maxError: (out) =>
+          sampledError(out, N, (m, n) => {
+            let sum = 0.5;
+            for (let k = 0; k < K; k++) sum += left[m * K + k] * right[n * K + k];
+            return gelu(sum, 'tanh');
+          }),
+      };
+    },
+  };
+}
+
+const NT = { transposeB: true };
+const TN = { transposeA: true };
+
+export const cases: BenchCase[] = [
+  matmulCase(512, 512, 512, {}, true),
+  matmulCase(512, 512, 512, NT),
+  matmulCase(512, 512, 512, TN),
+  matmulCase(2304, 96, 96, NT, true),
+  matmulCase(2304, 384, 96, NT),
+  matmulCase(2304, 96, 384, NT),
+  matmulCase(96, 384, 2304, TN, true),
+  matmulCase(729, 3456, 1152, NT),
+  matmulCase(2560, 4304, 1152, NT),
+  matmulCase(3289, 1152, 4304, {}),
+  matmulCase(1152, 4304, 2560, TN),
+  linearCase(64, 96, 96, true),
+  linearCase(729, 4304, 1152),
+  linearCase(2560, 4304, 1152),
+];

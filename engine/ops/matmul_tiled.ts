@@ -1,0 +1,76 @@
+import source from '../../shaders/matmul_tiled.wgsl' with { type: 'text' };
+import { kernel } from '../gpu/kernel.ts';
+import { run } from '../tensor/dispatch.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const forward = kernel(source, 'matmul_tiled');
+const forwardEdge = kernel(source, 'matmul_tiled_edge');
+
+const TILE = 64;
+const K_TILE = 16;
+
+/** One (batched) product as the kernels see it. */
+export interface ProductCall {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  /** [slices, batch, M, N] */
+  readonly c: Tensor;
+  readonly bias?: Tensor;
+  readonly residual?: Tensor;
+  readonly pre?: Tensor;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly batch: number;
+  /** Elements from one batch entry to the next; 0 if all share one. */
+  readonly aBatch: number;
+  readonly bBatch: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly scale: number;
+  /** 0 none, 1 erf, 2 tanh. */
+  readonly gelu: number;
+  readonly slices: number;
+}
+
+/** Records a product through workgroup memory. */
+export function multiplyTiled(call: ProductCall): void {
+  const { a, b, c, bias, residual, pre, M, N, K, batch, transposeA, transposeB, slices } = call;
+  const edge = N % 4 !== 0;
+  const aWidth = (transposeA ? M : K) % 4 === 0 ? 4 : 1;
+  const bWidth = (transposeB ? K : N) % 4 === 0 ? 4 : 1;
+  const groupsM = Math.ceil(M / TILE);
+  const groupsN = Math.ceil(N / TILE);
+  run(edge ? forwardEdge : forward, {
+    bind: edge
+      ? { a, b, c_edge: c, bias_edge: bias, residual_edge: residual, pre_edge: pre }
+      : { a, b, c, bias, residual, pre },
+    params: {
+      M,
+      N,
+      K,
+      k_slice: Math.max(K_TILE, Math.ceil(K / slices / K_TILE) * K_TILE),
+      a_batch: call.aBatch,
+      b_batch: call.bBatch,
+      batch,
+      groups_m: groupsM,
+      groups_n: groupsN,
+      slices,
+      scale: call.scale,
+    },
+    define: {
+      LaneA: aWidth === 4 ? 'vec4f' : 'f32',
+      LaneB: bWidth === 4 ? 'vec4f' : 'f32',
+      A_WIDTH: aWidth,
+      B_WIDTH: bWidth,
+      TRANSPOSE_A: transposeA,
+      TRANSPOSE_B: transposeB,
+      HAS_BIAS: !!bias,
+      HAS_RESIDUAL: !!residual,
+      HAS_PRE: !!pre,
+      GELU: call.gelu,
+    },
+    groups: groupsM * groupsN * batch * slices,
+    flops: 2 * batch * M * N * K,
+  });
+}

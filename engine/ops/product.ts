@@ -1,0 +1,168 @@
+// The matrix product below `matmul` and `linear`: shapes already checked, nothing recorded on the tape.
+import source from '../../shaders/matmul.wgsl' with { type: 'text' };
+import { kernel } from '../gpu/kernel.ts';
+import { type MatmulForce, planMatmul } from '../gpu/planner.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { size } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { columnSum } from './column_sum.ts';
+import { multiplyTiled, type ProductCall } from './matmul_tiled.ts';
+
+const registers = kernel(source, 'matmul');
+const transposeKernel = kernel(source, 'matmul_transpose');
+const dpreKernel = kernel(source, 'linear_dpre');
+
+export type Gelu = 'erf' | 'tanh';
+const GELU: Readonly<Record<Gelu, number>> = { erf: 1, tanh: 2 };
+
+/** The params of kernels in matmul.wgsl that read only some of them. */
+const UNUSED = {
+  M: 0,
+  N: 0,
+  K: 0,
+  k_slice: 0,
+  a_batch: 0,
+  b_batch: 0,
+  batch: 1,
+  groups_m: 0,
+  groups_n: 0,
+  slices: 0,
+  scale: 1,
+};
+
+export interface ProductOptions {
+  readonly transposeA?: boolean;
+  readonly transposeB?: boolean;
+  readonly scale?: number;
+  readonly bias?: Tensor;
+  readonly residual?: Tensor;
+  readonly gelu?: Gelu;
+  /** Receives what enters gelu. */
+  readonly pre?: Tensor;
+  readonly force?: MatmulForce;
+}
+
+/**
+ * c[z] = epilogue(scale op(a[z]) op(b[z])).
+ *
+ * @param a  [..., M, K], or [..., K, M] with transposeA
+ * @param b  [..., K, N], or [..., N, K] with transposeB; leading extents equal to a's, or none for one of the two
+ * @returns  [..., M, N]
+ */
+export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false, scale = 1, bias, residual, gelu, pre, force } = options;
+  const lead = (a.shape.length > 2 ? a : b).shape.slice(0, -2);
+  const [a0, a1] = a.shape.slice(-2);
+  const [b0, b1] = b.shape.slice(-2);
+  const M = transposeA ? a1 : a0;
+  const K = transposeA ? a0 : a1;
+  const N = transposeB ? b0 : b1;
+  const c = output([a, b, bias, residual], [...lead, M, N]);
+  // Rows of a under one shared b are rows of one product.
+  const collapse = b.shape.length === 2 && !transposeA;
+  const batch = collapse ? 1 : size(lead);
+  const facts = { M: collapse ? M * size(lead) : M, N, K, transposeA, transposeB, batch };
+  if (c.size === 0) return c;
+  const plan = planMatmul(
+    {
+      ...facts,
+      adapterClass: a.gpu.isSoftware ? 'software' : 'gpu',
+      epilogue: !!(bias || residual || gelu || pre),
+    },
+    force,
+  );
+  const call: ProductCall = {
+    ...facts,
+    a,
+    b,
+    c,
+    bias,
+    residual,
+    pre,
+    aBatch: a.shape.length > 2 && !collapse ? M * K : 0,
+    bBatch: b.shape.length > 2 ? N * K : 0,
+    scale,
+    gelu: gelu ? GELU[gelu] : 0,
+    slices: plan.slices,
+  };
+  if (plan.slices === 1) {
+    launch(call, plan);
+    return c;
+  }
+  c.dispose();
+  using partial = output([a, b], [plan.slices, ...lead, M, N]);
+  launch({ ...call, c: partial, scale: 1 }, plan);
+  return columnSum(partial, [...lead, M, N], scale);
+}
+
+function launch(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
+  if (plan.variant === 'tiled') multiplyTiled(call);
+  else if (plan.transposeFirst) {
+    using turned = transposed(call.b);
+    multiplyInRegisters({ ...call, b: turned, transposeB: false }, plan);
+  } else multiplyInRegisters(call, plan);
+}
+
+function multiplyInRegisters(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
+  const { a, b, c, bias, residual, pre, M, N, K, batch, slices } = call;
+  const { lane, rows, cols, width } = plan;
+  const groupsM = Math.ceil(M / rows);
+  const groupsN = Math.ceil(N / lane / cols / width);
+  run(registers, {
+    bind: { a, b, c, bias, residual, pre },
+    params: {
+      M,
+      N: N / lane,
+      K,
+      k_slice: Math.ceil(K / slices),
+      a_batch: call.aBatch,
+      b_batch: call.bBatch / lane,
+      batch,
+      groups_m: groupsM,
+      groups_n: groupsN,
+      slices,
+      scale: call.scale,
+    },
+    define: {
+      Lane: lane === 4 ? 'vec4f' : 'f32',
+      ROWS: rows,
+      COLS: cols,
+      WIDTH: width,
+      TRANSPOSE_A: call.transposeA,
+      TRANSPOSE_B: call.transposeB,
+      HAS_BIAS: !!bias,
+      HAS_RESIDUAL: !!residual,
+      HAS_PRE: !!pre,
+      GELU: call.gelu,
+    },
+    groups: groupsM * groupsN * batch * slices,
+    flops: 2 * batch * M * N * K,
+  });
+}
+
+/** [..., R, C] to [..., C, R]; the caller disposes the result. */
+function transposed(x: Tensor): Tensor {
+  const lead = x.shape.slice(0, -2);
+  const [R, C] = x.shape.slice(-2);
+  const y = output([x], [...lead, C, R]);
+  run(transposeKernel, {
+    bind: { rows: x, turned: y },
+    params: { ...UNUSED, M: R, N: C, batch: size(lead) },
+    groups: Math.ceil((R * Math.ceil(C / 8) * size(lead)) / 64),
+  });
+  return y;
+}
+
+/** dy gelu'(pre), elementwise. */
+export function geluGradient(dy: Tensor, pre: Tensor, gelu: Gelu): Tensor {
+  const dpre = output([dy], dy.shape);
+  const lane = dy.size % 4 === 0 ? 4 : 1;
+  run(dpreKernel, {
+    bind: { dy, kept: pre, dpre },
+    params: { ...UNUSED, M: 1, N: dy.size / lane },
+    define: { Lane: lane === 4 ? 'vec4f' : 'f32', GELU: GELU[gelu] },
+    groups: Math.ceil(dy.size / lane / 64),
+    flops: 20 * dy.size,
+  });
+  return dpre;
+}

@@ -1,0 +1,142 @@
+// Matrix product in registers, and what a linear layer needs beside it: c[z] = epilogue(scale op(a[z]) op(b[z])), op(a) [M, K], op(b) [K, N], for each batch entry z.
+//
+//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]        each step is optional
+//
+// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
+// Mapping   an invocation computes ROWS x COLS lanes of c. Neighbours in a workgroup share their rows: reading a is uniform, reading b
+//           contiguous. No workgroup memory and no barrier: the form for adapters that run on a CPU.
+// Split     slice s sums k in [s k_slice, (s + 1) k_slice) and writes c[s, z]; `column_sum` adds the slices in order.
+// Edges     an index past the end reads the last row or lane once more and is not stored. A lane is one f32 where N is not divisible
+//           by 4 or b is transposed.
+// Numerics  f32, one fma per term, k ascending.
+//
+// matmul_transpose   turned[z,n,m] = rows[z,m,n]: a large product on a CPU first turns a transposed b, to read it contiguously
+// linear_dpre        dpre = dy gelu'(pre)
+
+#import index  // linear_group(group, groups)
+#import gelu   // gelu_erf(lane), gelu_tanh(lane) and their slopes
+
+struct Params {
+  M : u32,
+  N : u32,         // columns of c, in lanes
+  K : u32,
+  k_slice : u32,   // terms per slice; at least K if there is one slice
+  a_batch : u32,   // from one batch entry of a to the next, in f32; 0 if all share one a
+  b_batch : u32,   // the same for b, in lanes
+  batch : u32,
+  groups_m : u32,  // workgroups along M
+  groups_n : u32,  // workgroups along N
+  slices : u32,
+  scale : f32,
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> a : array<f32>;             // [batch or 1, M, K] or [batch or 1, K, M]
+@group(0) @binding(2) var<storage, read> b : array<Lane>;            // [batch or 1, K, N] or [batch or 1, N, K]
+@group(0) @binding(3) var<storage, read_write> c : array<Lane>;      // [slices, batch, M, N]
+@group(0) @binding(4) var<storage, read> bias : array<Lane>;         // [N]
+@group(0) @binding(5) var<storage, read> residual : array<Lane>;     // [batch, M, N]
+@group(0) @binding(6) var<storage, read_write> pre : array<Lane>;    // [batch, M, N]
+
+@group(0) @binding(1) var<storage, read> rows : array<f32>;          // matmul_transpose: [batch, M, N]
+@group(0) @binding(2) var<storage, read_write> turned : array<f32>;  // matmul_transpose: [batch, N, M]
+@group(0) @binding(1) var<storage, read> dy : array<Lane>;           // linear_dpre: [M, N]
+@group(0) @binding(2) var<storage, read> kept : array<Lane>;         // linear_dpre: [M, N], pre of the forward
+@group(0) @binding(3) var<storage, read_write> dpre : array<Lane>;   // linear_dpre: [M, N]
+
+// Specialisation.
+alias Lane = vec4f;                // or f32
+const ROWS : u32 = 8u;             // rows of c per invocation
+const COLS : u32 = 2u;             // lanes of c per invocation
+const WIDTH : u32 = 8u;            // invocations per workgroup; 8 fill one SIMD register of a CPU
+const TRANSPOSE_A : bool = false;
+const TRANSPOSE_B : bool = false;  // only where Lane is f32
+const HAS_BIAS : bool = false;
+const HAS_RESIDUAL : bool = false;
+const HAS_PRE : bool = false;
+const GELU : u32 = 0u;             // 0 none, 1 erf, 2 tanh
+
+@compute @workgroup_size(WIDTH)
+fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+          @builtin(local_invocation_id) local : vec3u) {
+  let tile = linear_group(group, groups);
+  let m0 = tile / params.groups_n % params.groups_m * ROWS;
+  let n0 = (tile % params.groups_n * WIDTH + local.x) * COLS;
+  let plane = tile / (params.groups_n * params.groups_m);  // slice * batch + z
+  let z = plane % params.batch;
+  let slice = plane / params.batch;
+  if (slice >= params.slices) { return; }
+
+  let k0 = slice * params.k_slice;
+  let k1 = min(k0 + params.k_slice, params.K);
+  let a_step = select(1u, params.M, TRANSPOSE_A);
+  let b_step = select(params.N, 1u, TRANSPOSE_B);
+
+  var row : array<u32, ROWS>;  // where each row of op(a) is read next
+  for (var i = 0u; i < ROWS; i++) {
+    let m = min(m0 + i, params.M - 1u);
+    row[i] = z * params.a_batch + select(m * params.K, m, TRANSPOSE_A) + k0 * a_step;
+  }
+  var col : array<u32, COLS>;  // where each lane of op(b) is read next
+  for (var j = 0u; j < COLS; j++) {
+    let n = min(n0 + j, params.N - 1u);
+    col[j] = z * params.b_batch + select(n, n * params.K, TRANSPOSE_B) + k0 * b_step;
+  }
+
+  var sum : array<array<Lane, COLS>, ROWS>;
+  for (var k = k0; k < k1; k++) {
+    var right : array<Lane, COLS>;
+    for (var j = 0u; j < COLS; j++) {
+      right[j] = b[col[j]];
+      col[j] += b_step;
+    }
+    for (var i = 0u; i < ROWS; i++) {
+      let left = Lane(a[row[i]]);
+      row[i] += a_step;
+      for (var j = 0u; j < COLS; j++) { sum[i][j] = fma(left, right[j], sum[i][j]); }
+    }
+  }
+
+  for (var i = 0u; i < ROWS; i++) {
+    for (var j = 0u; j < COLS; j++) {
+      let n = n0 + j;
+      if (m0 + i < params.M && n < params.N) {
+        let at = (plane * params.M + m0 + i) * params.N + n;
+        var value = params.scale * sum[i][j];
+        if (HAS_BIAS) { value += bias[n]; }
+        if (HAS_PRE) { pre[at] = value; }
+        if (GELU == 1u) { value = gelu_erf(value); }
+        if (GELU == 2u) { value = gelu_tanh(value); }
+        if (HAS_RESIDUAL) { value += residual[at]; }
+        c[at] = value;
+      }
+    }
+  }
+}
+
+const RUN : u32 = 8u;  // numbers of one row that an invocation transposes: it reads side by side, its neighbours write side by side
+
+@compute @workgroup_size(64)
+fn matmul_transpose(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                    @builtin(local_invocation_index) i : u32) {
+  let index = linear_group(group, groups) * 64u + i;
+  let m = index % params.M;
+  let runs = (params.N + RUN - 1u) / RUN;
+  let n0 = index / params.M % runs * RUN;
+  let z = index / params.M / runs;
+  if (z >= params.batch) { return; }
+  for (var n = n0; n < min(n0 + RUN, params.N); n++) {
+    turned[(z * params.N + n) * params.M + m] = rows[(z * params.M + m) * params.N + n];
+  }
+}
+
+@compute @workgroup_size(64)
+fn linear_dpre(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+               @builtin(local_invocation_index) i : u32) {
+  let index = linear_group(group, groups) * 64u + i;
+  if (index >= params.M * params.N) { return; }
+  if (GELU == 2u) {
+    dpre[index] = dy[index] * gelu_tanh_slope(kept[index]);
+  } else {
+    dpre[index] = dy[index] * gelu_erf_slope(kept[index]);
+  }
+}

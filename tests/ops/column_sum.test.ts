@@ -1,0 +1,44 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { columnSum } from '../../engine/index.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
+import { columnSum as twin } from '../reference/column_sum.ts';
+
+for (const [R, C] of [
+  [1, 1],
+  [3, 7],
+  [63, 4],
+  [64, 33],
+  [65, 128],
+  [4099, 12],
+])
+  test(`column_sum: ${R}x${C} matches the twin, twice with the same bits`, async () => {
+    using scope = engine.scope();
+    const x = random(R * C, 1);
+    const input = tensor(x, [R, C], { scope });
+    const first = (await columnSum(input, [C], 0.5).data()) as Float32Array;
+    compare('y', first, twin(x, C, 0.5));
+    compare('y again', (await columnSum(input, [C], 0.5).data()) as Float32Array, first, TOLERANCE.exact);
+  });
+
+test('column_sum: keeps the last extents that are asked for', async () => {
+  using scope = engine.scope();
+  const x = random(5 * 3 * 4, 2);
+  const y = columnSum(tensor(x, [5, 3, 4], { scope }), [3, 4]);
+  assert.equal(y.shape, [3, 4]);
+  compare('y', (await y.data()) as Float32Array, twin(x, 12));
+});
+
+test('column_sum: no rows sum to zero', async () => {
+  using scope = engine.scope();
+  const y = columnSum(tensor([], [0, 5], { scope }));
+  compare('y', (await y.data()) as Float32Array, new Float32Array(5));
+});
+
+test('column_sum: a shape that x does not end with is named', () => {
+  using scope = engine.scope();
+  const x = tensor(random(6, 1), [2, 3], { scope });
+  throws(() => columnSum(x, [2]), /^column_sum: x must end with the kept shape, got x \[2, 3\] and \[2\]\./);
+});
+
+test.run();

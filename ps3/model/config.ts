@@ -1,0 +1,155 @@
+// What a PS3 model is made of. hub_config.ts reads it from a checkpoint's `config.json` and writes it back.
+//
+// Dimension key, for every file of ps3/:
+//
+//   B batch   T image tokens   L text tokens   M attended keys   D width    H heads   K head size   F mlp hidden
+//   P numbers per patch (3·14·14)   S high-res scales   Y, X grid rows, columns   C channels   E embedding   V vocabulary
+
+import { EngineError } from '../../engine/gpu/errors.ts';
+
+/** A configuration contradicts itself, or asks for what PS3 does not have. The message names the field. */
+export class ConfigError extends EngineError {
+  constructor(message: string) {
+    super('config', message);
+  }
+}
+
+/** One entry per key of `vision_config` (named behind each), and what follows from them. */
+export interface VisionConfig {
+  readonly modelName: string | null; // model_name
+  readonly patchPx: number; // timm name, or patch_size_px
+  /** D */
+  readonly width: number; // timm name, or hidden_size
+  readonly depth: number; // timm name, or depth
+  /** H */
+  readonly heads: number; // timm name, or num_heads
+  /** K = D / H */
+  readonly headSize: number;
+  readonly mlpRatio: number; // timm name, or mlp_ratio
+  /** F = floor(D · mlpRatio) */
+  readonly mlpHidden: number;
+  /** of the blocks and the final norm; timm's ViTs have no other */
+  readonly lnEps: number;
+  readonly dropPath: number; // drop_path
+  /** false when the trunk ends without a LayerNorm */
+  readonly hasFinalNorm: boolean; // radio, final_norm
+  /** the stored position table is [1, posGridSide², D] */
+  readonly posGridSide: number; // img_size / patch, or pos_grid_side
+  /** how a grid gets its rows from that table: bicubic resampling, or its top left corner */
+  readonly posMode: 'resampled' | 'cropped'; // radio
+  /** image side per scale, ascending; the first is the low-res one */
+  readonly scalesPx: readonly number[]; // ps3_scales
+  /** patches per side, for every scale */
+  readonly gridSides: readonly number[];
+  /** blocks whose outputs feed the selection */
+  readonly selectionLayers: readonly number[]; // select_based_on_layer
+  /** patches per look */
+  readonly maxSelect: number; // max_select_num
+  /** patches per look and high-res scale [S]; their sum is maxSelect unless they are given */
+  readonly budgets: readonly number[]; // max_select_num_each_scale
+  /** learned position residuals for the high-res scales */
+  readonly separatePosEmb: boolean; // separate_pos_emb
+  readonly auxEncoder: AuxEncoderConfig | null; // highres_selection_feature
+  readonly attnPool: AttnPoolConfig;
+  readonly adapter: AdapterConfig | null; // radio
+  /** all keys of `vision_config` as they were read */
+  readonly hub: Readonly<Record<string, unknown>>;
+}
+
+/** The shallow ConvNeXt that looks at the image once more; keys `highres_selection_module_...`. */
+export interface AuxEncoderConfig {
+  /** side to which the image is resized for it */
+  readonly imagePx: number; // aux_image_px
+  /** size and stride of the stem */
+  readonly kernelPx: number; // ..._kernel_size
+  /** side of its output: floor(imagePx / kernelPx) */
+  readonly gridSide: number;
+  readonly hiddenWidth: number; // ..._hidden_dim
+  /** C */
+  readonly outChannels: number; // ..._out_dim
+  readonly depth: number; // ..._depth
+}
+
+export interface AttnPoolConfig {
+  /** E, the width of the pooled embedding */
+  readonly width: number;
+  readonly heads: number; // attn_pool_heads
+  readonly mlpRatio: number; // attn_pool_mlp_ratio
+  readonly mlpHidden: number;
+}
+
+/** C-RADIO's MLP between trunk and attention pooling; keys `radio_adapter_mlp_...`, version v2. */
+export interface AdapterConfig {
+  readonly hiddenWidth: number; // ..._hidden_dim
+  readonly outputWidth: number; // ..._output_dim
+  readonly innerBlocks: number; // ..._num_inner
+}
+
+/** One entry per key of `text_config`, and what follows from them. */
+export interface TextConfig {
+  /** L */
+  readonly contextLength: number; // context_length
+  /** V */
+  readonly vocabSize: number; // vocab_size
+  readonly tokenizerName: string | null; // hf_tokenizer_name
+  /** D */
+  readonly width: number; // width
+  /** H */
+  readonly heads: number; // heads
+  /** K = D / H */
+  readonly headSize: number;
+  readonly layers: number; // layers
+  readonly mlpRatio: number; // mlp_ratio
+  /** F = floor(D · mlpRatio) */
+  readonly mlpHidden: number;
+  readonly gelu: 'erf' | 'tanh'; // act_kwargs.approximate
+  readonly lnEps: number; // norm_kwargs.eps
+  readonly isCausal: boolean; // no_causal_mask, negated
+  readonly poolType: 'first' | 'last' | 'argmax'; // pool_type
+  /** true: the projection is a Linear with bias; false: a matrix */
+  readonly projBias: boolean; // proj_bias
+  /** E */
+  readonly outputDim: number; // output_dim
+  /** width of the vision model, which takes the prompt */
+  readonly promptProjDim: number; // prompt_proj_dim
+  /** all keys of `text_config` as they were read */
+  readonly hub: Readonly<Record<string, unknown>>;
+}
+
+export interface ModelConfig {
+  readonly vision: VisionConfig;
+  readonly text: TextConfig;
+  /** the other keys of `config.json` */
+  readonly hub: Readonly<Record<string, unknown>>;
+}
+
+/** What the official files leave unsaid: side to which the image is resized for the auxiliary encoder. */
+export const AUX_IMAGE_PX = 1512;
+
+/** And that C-RADIO models have SigLIP's attention pooling, whatever their trunk. */
+export const RADIO_POOL = { heads: 16, mlpRatio: 3.7362 } as const;
+
+/** Throws `config: <rule>, got <got>. <todo>` unless `condition` holds; the rule begins with the field's path. */
+export function expectConfig(condition: boolean, rule: string, got: unknown, todo = ''): asserts condition {
+  if (condition) return;
+  const shown = typeof got === 'string' ? got : JSON.stringify(got);
+  throw new ConfigError(`config: ${rule}, got ${shown}.${todo ? ` ${todo}` : ''}`);
+}
+
+/**
+ * Shares the patches of a look among the high-res scales by their areas a_i = scalePx_i².
+ *
+ *   budget_i = floor(maxSelect · a_i / sum a),  the remainder to the last
+ *
+ * @param scalesPx  ascending; the first, low-res one gets nothing
+ * @returns         [S], summing to maxSelect
+ * Source: Shi et al. 2025, arXiv:2503.19903; the reference's PS3VisionEncoder.
+ */
+export function selectionBudgets(maxSelect: number, scalesPx: readonly number[]): number[] {
+  const areas = scalesPx.slice(1).map((px) => px * px);
+  const total = areas.reduce((sum, area) => sum + area, 0);
+  const budgets = areas.map((area) => Math.floor((maxSelect * area) / total));
+  const given = budgets.reduce((sum, budget) => sum + budget, 0);
+  budgets[budgets.length - 1] += maxSelect - given;
+  return budgets;
+}

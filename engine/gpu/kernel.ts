@@ -1,15 +1,17 @@
 // A kernel is an entry point of a .wgsl file. Everything the host must know about it (bindings, access, params
 // layout, workgroup size) is read from the source by reflection, so it is stated once.
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
+import cell from '../../shaders/lib/cell.wgsl' with { type: 'text' };
 import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
 import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
+import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import { internal } from './errors.ts';
 
-const FRAGMENTS: Record<string, string> = { cubic, erf, gelu, index, numerics, reduce };
+const FRAGMENTS: Record<string, string> = { cell, cubic, erf, gelu, index, numerics, reduce, scan };
 
 /** Right-hand sides for `const NAME : T = ...;` and `alias NAME = ...;` declarations of a shader. */
 export type Define = Readonly<Record<string, string | number | boolean>>;

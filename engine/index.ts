@@ -20,16 +20,13 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from './io/safetensors.ts';
-export { AdamW, type AdamWOptions } from './nn/adamw.ts';
 export { layerNormLayer, linearLayer, Weights, type WeightSource } from './nn/layers.ts';
 export { type ParameterSpec, ParameterStore } from './nn/parameters.ts';
 export { warmupCosine } from './nn/schedule.ts';
 export { adaptiveMaxPool } from './ops/adaptive_max_pool.ts';
-export { poolAttention, selfAttention } from './ops/attention.ts';
 export { backward, checkpoint } from './ops/backward.ts';
 export { columnSum } from './ops/column_sum.ts';
 export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
-export { cast } from './ops/cast.ts';
 export { sigmoidContrastive } from './ops/contrastive.ts';
 export { concat, permute, slice } from './ops/copy.ts';
 export { cosineMap } from './ops/cosine.ts';
@@ -37,17 +34,14 @@ export { depthwiseConv } from './ops/depthwise_conv.ts';
 export { diceLoss } from './ops/dice.ts';
 export { fill } from './ops/fill.ts';
 export { gatherRows, scatterRows } from './ops/gather.ts';
-export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
 export { linear, type LinearOptions, matmul, type MatmulOptions } from './ops/matmul.ts';
 export { patchGather, unfold } from './ops/patch_gather.ts';
 export { accumulate, add, div, equal, greater, less, maximum, minimum, mul, sub, where } from './ops/pointwise.ts';
-export { randomNormal, randomUniform } from './ops/random.ts';
 export { broadcastTo, max, mean, squaredNorm, sum, sumTo } from './ops/reduce.ts';
 export { resize, type ResizeMode, resizeRows } from './ops/resize.ts';
 export { sortKeys } from './ops/sort.ts';
-export { logSoftmax, softmax } from './ops/softmax.ts';
 export { compactMap, selectTopK, topK } from './ops/top_k.ts';
 export {
   abs,
@@ -67,6 +61,5 @@ export {
 } from './ops/unary.ts';
 export { noGrad } from './tensor/autograd.ts';
 export { tidy } from './tensor/dispatch.ts';
-export { Random } from './tensor/random.ts';
 export type { Shape } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorData } from './tensor/tensor.ts';

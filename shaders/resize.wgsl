@@ -34,8 +34,8 @@ alias Element = f32;
 @group(0) @binding(2) var<storage, read> weights : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]]
 @group(0) @binding(3) var<storage, read> x : array<Element>;    // [outer, n[0], n[1], inner], or one axis still or already m
 @group(0) @binding(4) var<storage, read_write> y : array<Element>;  // [outer, m[0], m[1], inner], or as above
-@group(0) @binding(3) var<storage, read> dy : array<Element>;       // as y
-@group(0) @binding(4) var<storage, read_write> dx : array<Element>; // as x
+@group(0) @binding(3) var<storage, read> dy : array<Element>;       // [outer, m[0], m[1], inner], or as y
+@group(0) @binding(4) var<storage, read_write> dx : array<Element>; // [outer, n[0], n[1], inner], or as x
 
 const NEAREST : u32 = 0u;
 const AREA : u32 = 1u;

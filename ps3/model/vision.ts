@@ -232,13 +232,16 @@ export class VisionModel {
     taken?: readonly Tensor[],
     selection?: LookOptions['selection'],
   ): Look {
-    const choices = counts.map((count, i) =>
-      selection
-        ? { map: selection[i].map, indices: count > 0 ? compactMap(selection[i].map, count) : undefined }
-        : choose(maps.probs[i], taken?.[i], count),
-    );
+    const choices = selection
+      ? selection.map(({ map, count }) => ({ map, indices: count > 0 ? compactMap(map, count) : undefined }))
+      : this.choose(maps, counts, taken);
     const tokens = this.encodePatches(image, lowRes, choices, grids);
     return { choices, counts, tokens };
+  }
+
+  /** The best patches of every scale that were not taken before. */
+  choose({ probs }: Maps, counts: readonly number[], taken?: readonly Tensor[]): Choice[] {
+    return counts.map((count, i) => choose(probs[i], taken?.[i], count));
   }
 
   /**

@@ -1,0 +1,102 @@
+// Batches on the GPU from pictures in memory.
+import type { Engine, Scope, Tensor } from '../../engine/index.ts';
+import type { Sample } from '../data/annotations.ts';
+import { type Box, boxCells, cropPicture } from '../data/boxes.ts';
+import { type Draw, Sampler, type SamplerState } from '../data/sampler.ts';
+import type { ModelConfig } from '../model/config.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
+import type { Batch } from './loss.ts';
+
+export interface FeedOptions {
+  readonly batch: number;
+  readonly seed: number;
+  /** Chance of the global caption; 0.25 by default. */
+  readonly globalProbability?: number;
+  /** Random resized crop of picture and boxes. */
+  readonly crop?: boolean;
+}
+
+/** Turns pictures with boxes and captions into training batches; each picture at most once per batch. */
+export class Feed {
+  readonly #engine: Engine;
+  readonly #samples: readonly Sample[];
+  readonly #tokenizer: Tokenizer;
+  readonly #gridSide: number;
+  readonly #sampler: Sampler;
+
+  constructor(
+    engine: Engine,
+    samples: readonly Sample[],
+    tokenizer: Tokenizer,
+    config: ModelConfig,
+    options: FeedOptions,
+  ) {
+    this.#engine = engine;
+    this.#samples = samples;
+    this.#tokenizer = tokenizer;
+    // Boxes travel as the cells of the finest grid that they touch: coarser grids follow from it exactly.
+    this.#gridSide = config.vision.gridSides[config.vision.gridSides.length - 1];
+    this.#sampler = new Sampler(samples, {
+      batchSize: options.batch,
+      seed: options.seed,
+      globalProbability: options.globalProbability,
+      crop: options.crop ? 'pretraining' : 'none',
+    });
+  }
+
+  get state(): SamplerState {
+    return this.#sampler.state();
+  }
+
+  restore(state: SamplerState): void {
+    this.#sampler.restore(state);
+  }
+
+  /** The next batch, in `scope`. */
+  next(scope: Scope): Batch {
+    const draws = this.#sampler.next();
+    return {
+      image: this.#images(draws, scope),
+      ids: captionIds(this.#engine, this.#tokenizer, draws.map(({ caption }) => caption), scope),
+      box: this.#maps(draws.map(({ boxes }) => boxes), draws, scope),
+      allBoxes: this.#maps(draws.map(({ allBoxes }) => allBoxes), draws, scope),
+      isGlobal: this.#engine.tensor(Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)), [draws.length, 1], { scope }),
+      isLocal: this.#engine.tensor(Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)), [draws.length], { scope }),
+      classes: this.#engine.tensor(classesOf(draws.map(({ caption }) => caption)), [draws.length], { scope }),
+    };
+  }
+
+  #images(draws: readonly Draw[], scope: Scope): Tensor {
+    const { side } = this.#samples[0];
+    const rgba = new Uint8Array(draws.length * side * side * 4);
+    draws.forEach(({ picture, crop }, i) => {
+      const pixels = this.#samples[picture].rgba;
+      rgba.set(crop ? cropPicture(pixels, side, crop) : pixels, i * side * side * 4);
+    });
+    return this.#engine.tensor(rgba, [draws.length, side, side, 4], { scope });
+  }
+
+  #maps(boxes: readonly (readonly Box[])[], draws: readonly Draw[], scope: Scope): Tensor {
+    const side = this.#gridSide;
+    const map = new Float32Array(boxes.length * side * side);
+    boxes.forEach((list, i) => {
+      map.set(boxCells(list, this.#samples[draws[i].picture].side, side), i * side * side);
+    });
+    return this.#engine.tensor(map, [boxes.length, side, side], { scope });
+  }
+}
+
+/** Token ids of captions, [B, L] i32. */
+export function captionIds(engine: Engine, tokenizer: Tokenizer, captions: readonly string[], scope: Scope): Tensor {
+  const ids = tokenizer.encode([...captions]);
+  return engine.tensor(ids, [captions.length, ids.length / captions.length], { scope });
+}
+
+/** Equal captions get equal numbers: they are positives of each other, not false negatives. */
+export function classesOf(captions: readonly string[]): Uint32Array {
+  const known = new Map<string, number>();
+  return Uint32Array.from(captions, (caption) => {
+    if (!known.has(caption)) known.set(caption, known.size);
+    return known.get(caption)!;
+  });
+}

@@ -1,0 +1,218 @@
+// Draws one sprite with its variation (scale, rotation, mirror, colour, blur, shadow) and lays it on a picture.
+import type { Random } from './random.ts';
+import { type Bitmap, type Sprite, VISIBLE_ALPHA, visibleBox } from './sprites.ts';
+
+/** [x1, y1, x2, y2] in pixels of the picture, right and bottom edges exclusive. */
+export type Box = [number, number, number, number];
+
+/** The ranges that a cut-out's appearance is drawn from. */
+export interface Variation {
+  /** Largest rotation either way. */
+  rotationDeg: number;
+  /** Brightness factor in [1 - x, 1 + x], colour balance in half of that. */
+  brightness: number;
+  /** Saturation factor in [1 - x, 1 + x]. */
+  saturation: number;
+  /** Largest blur radius as a share of the object's long side. */
+  blurShare: number;
+  /** Largest darkness of the shadow in [0, 1]. */
+  shadow: number;
+}
+
+/** A cut-out that is ready to be laid on a picture. */
+export interface Cutout {
+  bitmap: Bitmap;
+  /** Tight box of the visible pixels inside the bitmap. */
+  box: Box;
+  shadow: { alpha: Uint8Array; dx: number; dy: number; darkness: number } | undefined;
+}
+
+/** Two passes of a running mean of 2r + 1 along one axis: nearly a Gaussian. */
+function blurLine(
+  values: Uint8Array,
+  start: number,
+  step: number,
+  count: number,
+  r: number,
+  line: Float32Array,
+): void {
+  for (let pass = 0; pass < 2; pass++) {
+    for (let i = 0; i < count; i++) line[i] = values[start + i * step];
+    let sum = 0;
+    for (let i = 0; i < Math.min(r, count); i++) sum += line[i];
+    for (let i = 0; i < count; i++) {
+      if (i + r < count) sum += line[i + r];
+      if (i - r - 1 >= 0) sum -= line[i - r - 1];
+      values[start + i * step] = sum / (2 * r + 1) + 0.5;
+    }
+  }
+}
+
+/** Blurs interleaved channels in place; outside the picture is zero. */
+function blur(values: Uint8Array, width: number, height: number, channels: number, r: number): void {
+  const line = new Float32Array(Math.max(width, height));
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < height; y++) blurLine(values, y * width * channels + c, channels, width, r, line);
+    for (let x = 0; x < width; x++) blurLine(values, x * channels + c, width * channels, height, r, line);
+  }
+}
+
+/** A 3x3 matrix that changes saturation (luma weights of BT.601) and then each channel's gain. */
+function colourMatrix(saturation: number, gain: readonly [number, number, number]): Float64Array {
+  const luma = [0.299, 0.587, 0.114];
+  const matrix = new Float64Array(9);
+  for (let row = 0; row < 3; row++) {
+    for (let column = 0; column < 3; column++) {
+      const identity = row === column ? saturation : 0;
+      matrix[3 * row + column] = gain[row] * (identity + (1 - saturation) * luma[column]);
+    }
+  }
+  return matrix;
+}
+
+/** The smallest bitmap of the pyramid that is not smaller than wanted, else the largest. */
+function levelFor(sprite: Sprite, longSidePx: number): Bitmap {
+  let chosen = sprite.pyramid[0];
+  for (const level of sprite.pyramid) {
+    if (Math.max(level.width, level.height) >= longSidePx) chosen = level;
+  }
+  return chosen;
+}
+
+/** Rotates, scales, mirrors and colours by inverse mapping with bilinear interpolation of premultiplied pixels. */
+function transform(
+  source: Bitmap,
+  target: Bitmap,
+  scale: number,
+  angle: number,
+  mirror: boolean,
+  m: Float64Array,
+): void {
+  const { width: sw, height: sh, rgba: from } = source;
+  const { width, height, rgba: to } = target;
+  const [cos, sin] = [Math.cos(angle) / scale, Math.sin(angle) / scale];
+  for (let y = 0; y < height; y++) {
+    const dy = y + 0.5 - height / 2;
+    for (let x = 0; x < width; x++) {
+      const dx = x + 0.5 - width / 2;
+      let u = cos * dx + sin * dy;
+      if (mirror) u = -u;
+      u += sw / 2 - 0.5;
+      const v = cos * dy - sin * dx + sh / 2 - 0.5;
+      if (u <= -1 || v <= -1 || u >= sw || v >= sh) continue;
+      const [u0, v0] = [Math.floor(u), Math.floor(v)];
+      const [fu, fv] = [u - u0, v - v0];
+      let [r, g, b, a] = [0, 0, 0, 0];
+      for (let corner = 0; corner < 4; corner++) {
+        const cu = u0 + (corner & 1);
+        const cv = v0 + (corner >> 1);
+        if (cu < 0 || cv < 0 || cu >= sw || cv >= sh) continue;
+        const weight = (corner & 1 ? fu : 1 - fu) * (corner >> 1 ? fv : 1 - fv);
+        const i = 4 * (cv * sw + cu);
+        r += weight * from[i];
+        g += weight * from[i + 1];
+        b += weight * from[i + 2];
+        a += weight * from[i + 3];
+      }
+      const o = 4 * (y * width + x);
+      // Premultiplied colour may not exceed its alpha.
+      to[o] = Math.min(a, Math.max(0, m[0] * r + m[1] * g + m[2] * b)) + 0.5;
+      to[o + 1] = Math.min(a, Math.max(0, m[3] * r + m[4] * g + m[5] * b)) + 0.5;
+      to[o + 2] = Math.min(a, Math.max(0, m[6] * r + m[7] * g + m[8] * b)) + 0.5;
+      to[o + 3] = a + 0.5;
+    }
+  }
+}
+
+/**
+ * Draws a sprite so that its long side, before rotation, is `longSidePx`.
+ *
+ * @param upright  keeps the sprite unmirrored and nearly level, as words need
+ */
+export function drawCutout(
+  sprite: Sprite,
+  longSidePx: number,
+  variation: Variation,
+  upright: boolean,
+  random: Random,
+): Cutout {
+  const source = levelFor(sprite, longSidePx);
+  const scale = longSidePx / Math.max(source.width, source.height);
+  const largest = (variation.rotationDeg * Math.PI) / 180;
+  const angle = random.range(-1, 1) * (upright ? Math.min(largest, 0.12) : largest);
+  const mirror = random.uniform() < 0.5 && !upright;
+  const light = 1 + variation.brightness * random.range(-1, 1);
+  const balance = (): number => light * (1 + 0.5 * variation.brightness * random.range(-1, 1));
+  const matrix = colourMatrix(1 + variation.saturation * random.range(-1, 1), [
+    balance(),
+    balance(),
+    balance(),
+  ]);
+  const blurRadius = Math.round(random.uniform() * variation.blurShare * longSidePx);
+  const darkness = random.uniform() * variation.shadow;
+  const shadowRadius = Math.max(1, Math.round(random.range(0.02, 0.06) * longSidePx));
+  const shadowAngle = random.range(0, Math.PI); // light from above: the shadow falls downwards
+  const shadowPx = random.range(0.02, 0.08) * longSidePx;
+
+  const margin = 1 + 2 * Math.max(blurRadius, shadowRadius);
+  const [w, h] = [source.width * scale, source.height * scale];
+  const [c, s] = [Math.abs(Math.cos(angle)), Math.abs(Math.sin(angle))];
+  const width = Math.ceil(w * c + h * s) + 2 * margin;
+  const height = Math.ceil(w * s + h * c) + 2 * margin;
+  const bitmap: Bitmap = { width, height, rgba: new Uint8Array(4 * width * height) };
+  transform(source, bitmap, scale, angle, mirror, matrix);
+  if (blurRadius > 0) blur(bitmap.rgba, width, height, 4, blurRadius);
+  const box = visibleBox(bitmap, VISIBLE_ALPHA);
+  if (box === undefined)
+    throw new Error(`internal: a ${longSidePx} px cut-out of ${sprite.style} has no visible pixel`);
+
+  let shadow: Cutout['shadow'];
+  if (darkness > 0.02) {
+    const alpha = new Uint8Array(width * height);
+    for (let i = 0; i < alpha.length; i++) alpha[i] = bitmap.rgba[4 * i + 3];
+    blur(alpha, width, height, 1, shadowRadius);
+    const dx = Math.round(Math.cos(shadowAngle) * shadowPx);
+    const dy = Math.round(Math.sin(shadowAngle) * shadowPx);
+    shadow = { alpha, dx, dy, darkness };
+  }
+  return { bitmap, box, shadow };
+}
+
+/**
+ * Lays a cut-out on a picture with its tight box's corner at (x1, y1).
+ *
+ * @param rgba  picture [side, side, 4], opaque; changed in place
+ * @returns the box in the picture; exact as long as it lies inside
+ */
+export function layOn(rgba: Uint8Array, side: number, cutout: Cutout, x1: number, y1: number): Box {
+  const { bitmap, box, shadow } = cutout;
+  const left = x1 - box[0];
+  const top = y1 - box[1];
+  for (let y = 0; shadow !== undefined && y < bitmap.height; y++) {
+    const py = top + y + shadow.dy;
+    if (py < 0 || py >= side) continue;
+    for (let x = 0; x < bitmap.width; x++) {
+      const px = left + x + shadow.dx;
+      const alpha = shadow.alpha[y * bitmap.width + x];
+      if (alpha === 0 || px < 0 || px >= side) continue;
+      const keep = 1 - (shadow.darkness * alpha) / 255;
+      const o = 4 * (py * side + px);
+      rgba[o] *= keep;
+      rgba[o + 1] *= keep;
+      rgba[o + 2] *= keep;
+    }
+  }
+  for (let y = Math.max(0, -top); y < Math.min(bitmap.height, side - top); y++) {
+    for (let x = Math.max(0, -left); x < Math.min(bitmap.width, side - left); x++) {
+      const i = 4 * (y * bitmap.width + x);
+      const alpha = bitmap.rgba[i + 3];
+      if (alpha === 0) continue;
+      const o = 4 * ((top + y) * side + left + x);
+      const keep = 1 - alpha / 255;
+      rgba[o] = bitmap.rgba[i] + keep * rgba[o];
+      rgba[o + 1] = bitmap.rgba[i + 1] + keep * rgba[o + 1];
+      rgba[o + 2] = bitmap.rgba[i + 2] + keep * rgba[o + 2];
+    }
+  }
+  return [x1, y1, x1 + box[2] - box[0], y1 + box[3] - box[1]];
+}

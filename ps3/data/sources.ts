@@ -1,0 +1,291 @@
+// Which openly licensed packages Scenes is made of, and where their files lie.
+//
+//   from npm, 16 MB       three emoji styles, emoji labels, twelve fonts
+//   from Debian, 74 MB    26 photographs (lomiri and mate wallpapers)
+//   on request            11 more photographs (plasma, 94 MB), 774 captioned stamps (tuxpaint, 161 MB)
+//
+// Without apt: a folder of one's own photographs, or backgrounds generated from noise.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import { DataError } from './errors.ts';
+import { debianLicence, kdeLicence, type Licence } from './licences.ts';
+import { aptPackage, hasApt, type Notice, npmPackage, type UnpackedPackage } from './packages.ts';
+
+/** A background: a photograph in a file, or noise that is generated from a seed. */
+export interface PhotoSource extends Licence {
+  /** Stable name; splits are decided by it. */
+  name: string;
+  /** Path of the picture; empty for generated backgrounds. */
+  path: string;
+  /** Name of the package it comes from. */
+  source: string;
+}
+
+/** A font file with the family's name. */
+export interface FontSource {
+  name: string;
+  path: string;
+}
+
+/** One drawing style of emoji: the unpacked Iconify set. */
+export interface EmojiSource {
+  style: string;
+  root: string;
+}
+
+/** What was used of one package. */
+export interface Credit extends Licence {
+  source: string;
+  version: string;
+  manager: 'npm' | 'apt' | 'none';
+  url: string;
+}
+
+/** Everything that Scenes draws from, on this disk. */
+export interface Sources {
+  emoji: EmojiSource[];
+  /** emojibase's `data.json`: labels and groups. */
+  emojiLabels: string;
+  fonts: FontSource[];
+  photos: PhotoSource[];
+  /** Folder of tuxpaint's stamps, when asked for. */
+  stamps?: string;
+  credits: Credit[];
+}
+
+/** Which optional sources to bring. */
+export interface SourceOptions {
+  /** `auto`: Debian's wallpapers where apt exists, else generated; `generated`; or a folder of photographs. */
+  photos?: string;
+  /** Adds tuxpaint's stamps (161 MB). */
+  stamps?: boolean;
+  /** Adds plasma's photographs (94 MB). */
+  plasma?: boolean;
+  notice?: Notice;
+}
+
+const EMOJI = [
+  { style: 'noto', version: '1.2.9', licence: 'Apache-2.0', attribution: 'Google Inc, Noto Emoji' },
+  {
+    style: 'twemoji',
+    version: '1.2.5',
+    licence: 'CC-BY-4.0',
+    attribution: 'Twitter, Inc and other contributors, Twemoji',
+  },
+  {
+    style: 'openmoji',
+    version: '1.2.29',
+    licence: 'CC-BY-SA-4.0',
+    attribution: 'OpenMoji, HfG Schwäbisch Gmünd',
+  },
+];
+
+/** Latin fonts in a single weight: signs, hands, typewriters, headlines. */
+const FONTS = [
+  'abril-fatface',
+  'archivo-black',
+  'bangers',
+  'bebas-neue',
+  'courier-prime',
+  'lobster',
+  'oswald',
+  'pacifico',
+  'permanent-marker',
+  'righteous',
+  'space-mono',
+  'special-elite',
+];
+const FONT_VERSION = '5.3.0';
+
+/** Real photographs among the wallpapers, picked by looking: the packages also hold abstract graphics and logos. */
+const WALLPAPERS: { name: string; files: RegExp }[] = [
+  {
+    name: 'lomiri-wallpapers-16.04',
+    files:
+      /^(aitzgorri|Bridge|Dragonfly|free|friends|greentock|life|picosdeeuropa|Picture_0B|Picture_1A|seeding|sunset|Wine)_by_/,
+  },
+  { name: 'lomiri-wallpapers-20.04', files: /^Kleiber_by_/ },
+  {
+    name: 'mate-backgrounds',
+    files:
+      /^(Aqua|Blinds|Dune|FreshFlower|Garden|GreenMeadow|LadyBird|RainDrops|Storm|TwoWings|Wood|YellowFlower)\.jpg$/,
+  },
+];
+const PLASMA_PHOTOS =
+  /^(BytheWater|ColdRipple|ColorfulCups|DarkestHour|EveningGlow|FallenLeaf|Grey|Kite|OneStandsOut|Path|summer_1am)$/;
+
+const GENERATED_COUNT = 32;
+const PICTURE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff'];
+
+/** Paths of all files below a folder, sorted, relative to it. */
+function filesBelow(root: string): string[] {
+  const names = readdirSync(root, { recursive: true, withFileTypes: true });
+  return names
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+    .sort();
+}
+
+function wallpaperPhotos(unpacked: UnpackedPackage, wanted: RegExp): PhotoSource[] {
+  const copyrightText = readFileSync(join(unpacked.root, `usr/share/doc/${unpacked.name}/copyright`), 'utf8');
+  return filesBelow(unpacked.root)
+    .filter((path) => wanted.test(basename(path)))
+    .map((path) => ({
+      name: basename(path, extname(path)),
+      path: join(unpacked.root, path),
+      source: unpacked.name,
+      ...(debianLicence(copyrightText, path) ?? { licence: 'see the package', attribution: unpacked.name }),
+    }));
+}
+
+function plasmaPhotos(unpacked: UnpackedPackage): PhotoSource[] {
+  const root = join(unpacked.root, 'usr/share/wallpapers');
+  const photos: PhotoSource[] = [];
+  for (const name of readdirSync(root).sort()) {
+    if (!PLASMA_PHOTOS.test(name)) continue;
+    const folder = join(root, name);
+    const largest = readdirSync(join(folder, 'contents/images'))
+      .filter((file) => PICTURE_SUFFIXES.includes(extname(file)))
+      .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10))[0];
+    const licence = kdeLicence(folder) ?? { licence: 'GPL-2+', attribution: 'KDE Visual Design Group' };
+    photos.push({ name, path: join(folder, 'contents/images', largest), source: unpacked.name, ...licence });
+  }
+  return photos;
+}
+
+function ownPhotos(folder: string): PhotoSource[] {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) {
+    throw new DataError(`sources: --photos must name a folder, got ${folder}. Check the path.`);
+  }
+  const files = readdirSync(folder).filter((file) => PICTURE_SUFFIXES.includes(extname(file).toLowerCase()));
+  if (files.length < 2) {
+    throw new DataError(
+      `sources: --photos needs at least 2 pictures (one is held out), got ${files.length} in ${folder}. Add JPEG, PNG, WebP or TIFF files.`,
+    );
+  }
+  return files.sort().map((file) => ({
+    name: file,
+    path: join(folder, file),
+    source: 'own photographs',
+    licence: "the user's own",
+    attribution: folder,
+  }));
+}
+
+function generatedPhotos(): PhotoSource[] {
+  return Array.from({ length: GENERATED_COUNT }, (_, index) => ({
+    name: `generated-${index}`,
+    path: '',
+    source: 'generated',
+    licence: 'CC0-1.0',
+    attribution: 'none: noise made by this program',
+  }));
+}
+
+async function debianPhotos(plasma: boolean, notice: Notice, credits: Credit[]): Promise<PhotoSource[]> {
+  const photos: PhotoSource[] = [];
+  const missing: string[] = [];
+  const credit = (unpacked: UnpackedPackage, licence: string): void => {
+    credits.push({
+      source: unpacked.name,
+      version: unpacked.version,
+      manager: 'apt',
+      url: `https://packages.debian.org/${unpacked.name}`,
+      licence,
+      attribution: 'see each file',
+    });
+  };
+  for (const { name, files } of WALLPAPERS) {
+    try {
+      const unpacked = await aptPackage(name, notice);
+      photos.push(...wallpaperPhotos(unpacked, files));
+      credit(unpacked, 'per file: CC0, CC-BY, CC-BY-SA or GPL-2+');
+    } catch (error) {
+      // Ubuntu releases differ in which wallpapers they carry; what is there is enough if it is not nothing.
+      if (!(error instanceof DataError)) throw error;
+      missing.push(error.message);
+    }
+  }
+  if (plasma) {
+    const unpacked = await aptPackage('plasma-workspace-wallpapers', notice);
+    photos.push(...plasmaPhotos(unpacked));
+    credit(unpacked, 'per wallpaper: LGPLv3, CC-BY-SA-4.0 or GPL-2+');
+  }
+  for (const message of missing) notice(message);
+  return photos;
+}
+
+async function choosePhotos(
+  options: SourceOptions,
+  notice: Notice,
+  credits: Credit[],
+): Promise<PhotoSource[]> {
+  const wish = options.photos ?? 'auto';
+  if (wish !== 'auto' && wish !== 'generated') return ownPhotos(wish);
+  if (wish === 'auto') {
+    const photos = hasApt() ? await debianPhotos(options.plasma ?? false, notice, credits) : [];
+    if (photos.length >= 2) return photos;
+    notice(
+      'no photographs on this system: backgrounds are generated noise. Name your own with --photos DIR.',
+    );
+  }
+  return generatedPhotos();
+}
+
+/**
+ * Brings the sources into the cache, where they are missing, and lists them.
+ *
+ * @throws DataError when a needed package cannot be brought and is not in the cache
+ */
+export async function openSources(options: SourceOptions = {}): Promise<Sources> {
+  const notice = options.notice ?? (() => {});
+  const credits: Credit[] = [];
+  const npm = async (
+    spec: string,
+    keep: (path: string) => boolean,
+    licence: Licence,
+  ): Promise<UnpackedPackage> => {
+    const unpacked = await npmPackage(spec, keep, notice);
+    const url = `https://www.npmjs.com/package/${unpacked.name}`;
+    credits.push({ source: unpacked.name, version: unpacked.version, manager: 'npm', url, ...licence });
+    return unpacked;
+  };
+  const emoji: EmojiSource[] = [];
+  for (const { style, version, licence, attribution } of EMOJI) {
+    const wanted = (path: string): boolean => /^(icons|chars|info|package)\.json$/.test(path);
+    const { root } = await npm(`@iconify-json/${style}@${version}`, wanted, { licence, attribution });
+    emoji.push({ style, root });
+  }
+  const labels = await npm('emojibase-data@17.0.0', (path) => path === 'en/data.json' || path === 'LICENSE', {
+    licence: 'MIT',
+    attribution: 'Miles Johnson, Emojibase',
+  });
+  const fonts: FontSource[] = [];
+  for (const name of FONTS) {
+    const file = `files/${name}-latin-400-normal.woff2`;
+    const { root } = await npm(
+      `@fontsource/${name}@${FONT_VERSION}`,
+      (path) => path === file || path === 'LICENSE',
+      {
+        licence: name === 'permanent-marker' || name === 'special-elite' ? 'Apache-2.0' : 'OFL-1.1',
+        attribution: `the ${name} project authors, see LICENSE in the package`,
+      },
+    );
+    fonts.push({ name, path: join(root, file) });
+  }
+  const photos = await choosePhotos(options, notice, credits);
+  const sources: Sources = { emoji, emojiLabels: join(labels.root, 'en/data.json'), fonts, photos, credits };
+  if (options.stamps === true) {
+    const unpacked = await aptPackage('tuxpaint-stamps-default', notice);
+    sources.stamps = join(unpacked.root, 'usr/share/tuxpaint/stamps');
+    credits.push({
+      source: unpacked.name,
+      version: unpacked.version,
+      manager: 'apt',
+      url: 'https://packages.debian.org/tuxpaint-stamps-default',
+      licence: 'GPL-2',
+      attribution: 'Bill Kendrick and contributors, Tux Paint',
+    });
+  }
+  return sources;
+}

@@ -1,0 +1,312 @@
+// Scenes: a crop of a photograph with captioned cut-outs, signs and uncaptioned distractors.
+//
+//   material (slow, once)   SceneMaterial.load: photographs decoded, cut-outs rasterised
+//   scene (fast, many)      buildScene(kit, seed): typed-array loops only
+//
+// A scene is a function of the kit and the seed alone: the same seed gives the same bytes.
+import { type Background, cropBackground, loadBackground } from './backgrounds.ts';
+import type { Concept } from './concepts.ts';
+import { type Box, type Cutout, drawCutout, layOn, type Variation } from './cutout.ts';
+import { DataError } from './errors.ts';
+import { Random, seedFor } from './random.ts';
+import type { PhotoSource } from './sources.ts';
+import type { Split } from './splits.ts';
+import { rasterise, type Sprite } from './sprites.ts';
+
+/** A count or a length drawn uniformly, both ends included. */
+export type Range = readonly [low: number, high: number];
+
+/** What a scene is made of. Lengths are pixels of the picture. */
+export interface SceneSpec {
+  /** Side of the square picture. */
+  side: number;
+  /** Captioned objects per picture, all of different concepts. */
+  objects: Range;
+  /** Long side of an object. */
+  objectPx: Range;
+  /** Captioned signs per picture. */
+  signs: Range;
+  /** Width of a sign. */
+  signPx: Range;
+  /** Objects without caption or box. */
+  distractors: Range;
+  variation: Variation;
+}
+
+/** A picture with its truth. */
+export interface Scene {
+  side: number;
+  /** [side, side, 4], opaque. */
+  rgba: Uint8Array;
+  /** One tight box for each caption. */
+  boxes: Box[];
+  captions: string[];
+  /** Concept of each box: index into the catalogue. */
+  concepts: number[];
+  globalCaption: string;
+  /** Name of the background. */
+  photo: string;
+}
+
+/** One object on a patch of a photograph. */
+export interface ObjectCrop {
+  side: number;
+  /** [side, side, 4], opaque. */
+  rgba: Uint8Array;
+  box: Box;
+  caption: string;
+  concept: number;
+}
+
+const VARIATION: Variation = {
+  rotationDeg: 20,
+  brightness: 0.18,
+  saturation: 0.25,
+  blurShare: 0.012,
+  shadow: 0.5,
+};
+
+/**
+ * A scene specification for a picture side.
+ *
+ * Up to 640 px, two to four objects of 32–80 px at 448: what a small model can learn to name. From 1,500 px, 12 to 24
+ * objects of 1–6 % of the width with signs between them, as in high-resolution photographs.
+ */
+export function scenePreset(side: number, changes: Partial<SceneSpec> = {}): SceneSpec {
+  if (!Number.isInteger(side) || side < 64 || side > 8192) {
+    throw new DataError(`scenes: the side must be a whole number of 64 to 8192 pixels, got ${side}.`);
+  }
+  const share = (low: number, high: number): Range => [Math.round(low * side), Math.round(high * side)];
+  const size: Omit<SceneSpec, 'side' | 'variation'> =
+    side <= 640
+      ? {
+          objects: [2, 4],
+          objectPx: share(0.0714, 0.1786),
+          signs: [0, 0],
+          signPx: share(0.16, 0.28),
+          distractors: [1, 3],
+        }
+      : side < 1500
+        ? {
+            objects: [4, 8],
+            objectPx: share(0.04, 0.1),
+            signs: [1, 2],
+            signPx: share(0.07, 0.14),
+            distractors: [2, 4],
+          }
+        : {
+            objects: [12, 24],
+            objectPx: share(0.01, 0.06),
+            signs: [2, 5],
+            signPx: share(0.03, 0.08),
+            distractors: [4, 10],
+          };
+  return { side, variation: VARIATION, ...size, ...changes };
+}
+
+/** A split's material for one specification, in memory. */
+export interface SceneKit {
+  spec: SceneSpec;
+  catalogue: readonly Concept[];
+  objects: readonly number[];
+  signs: readonly number[];
+  distractors: readonly number[];
+  /** Looks of each concept that the split may show. */
+  sprites: ReadonlyMap<number, readonly Sprite[]>;
+  backgrounds: readonly Background[];
+}
+
+/** Decoded photographs and rasterised cut-outs, shared by the kits of all splits. */
+export class SceneMaterial {
+  readonly #catalogue: readonly Concept[];
+  readonly #photos: readonly PhotoSource[];
+  readonly #backgrounds = new Map<string, Promise<Background>>();
+  readonly #sprites = new Map<string, Promise<Sprite>>();
+
+  constructor(catalogue: readonly Concept[], photos: readonly PhotoSource[]) {
+    this.#catalogue = catalogue;
+    this.#photos = photos;
+  }
+
+  #background(index: number, side: number): Promise<Background> {
+    const key = `${index} ${side}`;
+    const known = this.#backgrounds.get(key) ?? loadBackground(this.#photos[index], side);
+    this.#backgrounds.set(key, known);
+    return known;
+  }
+
+  #sprite(concept: number, look: number, longSidePx: number): Promise<Sprite> {
+    const key = `${concept} ${look} ${longSidePx}`;
+    const known = this.#sprites.get(key) ?? rasterise(this.#catalogue[concept].looks[look], longSidePx);
+    this.#sprites.set(key, known);
+    return known;
+  }
+
+  /**
+   * Brings a split's pictures and cut-outs into memory.
+   *
+   * @param progress  called with pieces done and pieces in all
+   * @throws DataError when a file does not decode or the specification asks for what the split lacks
+   */
+  async load(
+    split: Split,
+    spec: SceneSpec,
+    progress?: (done: number, count: number) => void,
+  ): Promise<SceneKit> {
+    checkSpec(spec, split);
+    const sprites = new Map<number, Sprite[]>();
+    const backgrounds: Background[] = [];
+    const jobs: (() => Promise<void>)[] = split.photos.map((photo, place) => async () => {
+      backgrounds[place] = await this.#background(photo, spec.side);
+    });
+    const sizeFor = (px: number): number => 2 ** Math.ceil(Math.log2(Math.max(32, px)));
+    const add = (concept: number, longSidePx: number): void => {
+      const list: Sprite[] = [];
+      sprites.set(concept, list);
+      const { kind, looks } = this.#catalogue[concept];
+      const allowed = looks
+        .map((_, look) => look)
+        .filter((look) => kind === 'object' || split.fonts.includes(looks[look].style));
+      for (const [place, look] of allowed.entries()) {
+        jobs.push(async () => {
+          list[place] = await this.#sprite(concept, look, longSidePx);
+        });
+      }
+    };
+    for (const concept of [...split.objects, ...split.distractors]) add(concept, sizeFor(spec.objectPx[1]));
+    if (spec.signs[1] > 0) for (const concept of split.signs) add(concept, sizeFor(spec.signPx[1]));
+    let started = 0;
+    let done = 0;
+    const work = async (): Promise<void> => {
+      while (started < jobs.length) {
+        await jobs[started++]();
+        progress?.(++done, jobs.length);
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, work));
+    const { objects, signs, distractors } = split;
+    return { spec, catalogue: this.#catalogue, objects, signs, distractors, sprites, backgrounds };
+  }
+}
+
+function checkSpec(spec: SceneSpec, split: Split): void {
+  const ranges: [string, Range, number][] = [
+    ['objects', spec.objects, split.objects.length],
+    ['signs', spec.signs, split.signs.length],
+    ['distractors', spec.distractors, spec.distractors[1] > 0 && split.distractors.length === 0 ? 0 : 10_000],
+    ['objectPx', spec.objectPx, spec.side / 2],
+    ['signPx', spec.signPx, spec.side / 2],
+  ];
+  for (const [name, [low, high], most] of ranges) {
+    if (low < 0 || low > high || high > most) {
+      throw new DataError(
+        `scenes: ${name} must be a range within 0 to ${most} for side ${spec.side} and split ${split.name}, got ${low} to ${high}.`,
+      );
+    }
+  }
+  // Half covered is as full as random placing without overlap gets.
+  const area = spec.objects[1] * spec.objectPx[1] ** 2 + spec.distractors[1] * spec.objectPx[1] ** 2;
+  if (area > 0.5 * spec.side ** 2) {
+    throw new DataError(
+      `scenes: objects and distractors may cover at most half of the picture, got up to ${((100 * area) / spec.side ** 2).toFixed(0)} %. Ask for fewer or smaller ones.`,
+    );
+  }
+}
+
+function overlaps(a: Box, b: Box, gapPx: number): boolean {
+  return a[0] < b[2] + gapPx && b[0] < a[2] + gapPx && a[1] < b[3] + gapPx && b[1] < a[3] + gapPx;
+}
+
+/** A place for a cut-out away from all taken boxes; undefined after 60 tries. */
+function findPlace(cutout: Cutout, taken: readonly Box[], side: number, random: Random): Box | undefined {
+  const width = cutout.box[2] - cutout.box[0];
+  const height = cutout.box[3] - cutout.box[1];
+  for (let attempt = 0; attempt < 60; attempt++) {
+    const x = random.integer(side - width + 1);
+    const y = random.integer(side - height + 1);
+    const box: Box = [x, y, x + width, y + height];
+    if (!taken.some((other) => overlaps(box, other, 2))) return box;
+  }
+  return undefined;
+}
+
+function count([low, high]: Range, random: Random): number {
+  return low + random.integer(high - low + 1);
+}
+
+/** `fox, key and red apple`, in the order of the boxes. */
+function nameAll(names: readonly string[]): string {
+  return names.length < 2
+    ? names.join('')
+    : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
+}
+
+/** Builds scene number `seed`: the same kit and seed give the same bytes. */
+export function buildScene(kit: SceneKit, seed: number): Scene {
+  const { spec, catalogue } = kit;
+  const random = new Random(seedFor(0, 'scene'), seed);
+  const rgba = new Uint8Array(4 * spec.side * spec.side);
+  const background = kit.backgrounds[random.integer(kit.backgrounds.length)];
+  cropBackground(background, spec.side, rgba, random);
+  const captioned = [
+    ...random.shuffle([...kit.objects]).slice(0, count(spec.objects, random)),
+    ...random.shuffle([...kit.signs]).slice(0, count(spec.signs, random)),
+  ];
+  const distractors = random.shuffle([...kit.distractors]).slice(0, count(spec.distractors, random));
+  const scene: Scene = {
+    side: spec.side,
+    rgba,
+    boxes: [],
+    captions: [],
+    concepts: [],
+    globalCaption: '',
+    photo: background.name,
+  };
+  const taken: Box[] = [];
+  // Distractors come last, so that they never push a captioned object out.
+  for (const [place, concept] of [...captioned, ...distractors].entries()) {
+    const isSign = catalogue[concept].kind === 'sign';
+    const looks = kit.sprites.get(concept) ?? [];
+    const [low, high] = isSign ? spec.signPx : spec.objectPx;
+    // Sizes are even on a log scale: small things are as common as large ones.
+    let longSidePx = low * (high / low) ** random.uniform();
+    for (let attempt = 0; attempt < 4; attempt++, longSidePx *= 0.8) {
+      const sprite = looks[random.integer(looks.length)];
+      const cutout = drawCutout(sprite, longSidePx, spec.variation, isSign, random);
+      const box = findPlace(cutout, taken, spec.side, random);
+      if (box === undefined) continue;
+      layOn(rgba, spec.side, cutout, box[0], box[1]);
+      taken.push(box);
+      if (place < captioned.length) {
+        scene.boxes.push(box);
+        scene.captions.push(catalogue[concept].name);
+        scene.concepts.push(concept);
+      }
+      break;
+    }
+  }
+  scene.globalCaption = nameAll(scene.captions);
+  return scene;
+}
+
+/**
+ * Crop number `seed` of one captioned object that fills 55–95 % of a small picture: what the low-res towers start on.
+ *
+ * @param side  side of the crop in pixels, 32 to 224
+ */
+export function singleObjectCrop(kit: SceneKit, side: number, seed: number): ObjectCrop {
+  const random = new Random(seedFor(0, 'crop'), seed);
+  const rgba = new Uint8Array(4 * side * side);
+  cropBackground(kit.backgrounds[random.integer(kit.backgrounds.length)], side, rgba, random);
+  const concept = kit.objects[random.integer(kit.objects.length)];
+  const looks = kit.sprites.get(concept) ?? [];
+  const sprite = looks[random.integer(looks.length)];
+  const cutout = drawCutout(sprite, side * random.range(0.55, 0.95), kit.spec.variation, false, random);
+  // A rotated object may be a little wider than the crop: then its middle is shown.
+  const place = (length: number): number =>
+    length > side ? Math.floor((side - length) / 2) : random.integer(side - length + 1);
+  const [x1, y1] = [place(cutout.box[2] - cutout.box[0]), place(cutout.box[3] - cutout.box[1])];
+  const box = layOn(rgba, side, cutout, x1, y1);
+  const inside = box.map((edge) => Math.min(side, Math.max(0, edge))) as Box;
+  return { side, rgba, box: inside, caption: kit.catalogue[concept].name, concept };
+}

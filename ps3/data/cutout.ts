@@ -27,33 +27,31 @@ export interface Cutout {
   shadow: { alpha: Uint8Array; dx: number; dy: number; darkness: number } | undefined;
 }
 
-/** Two passes of a running mean of 2r + 1 along one axis: nearly a Gaussian. */
-function blurLine(
-  values: Uint8Array,
+/** Running mean of 2r + 1 along a line of one array into the same line of another; outside is zero. */
+function meanAlong(
+  from: Uint8Array,
+  to: Uint8Array,
   start: number,
   step: number,
   count: number,
   r: number,
-  line: Float32Array,
 ): void {
-  for (let pass = 0; pass < 2; pass++) {
-    for (let i = 0; i < count; i++) line[i] = values[start + i * step];
-    let sum = 0;
-    for (let i = 0; i < Math.min(r, count); i++) sum += line[i];
-    for (let i = 0; i < count; i++) {
-      if (i + r < count) sum += line[i + r];
-      if (i - r - 1 >= 0) sum -= line[i - r - 1];
-      values[start + i * step] = sum / (2 * r + 1) + 0.5;
-    }
+  const share = 1 / (2 * r + 1);
+  let sum = 0;
+  for (let i = 0; i < Math.min(r, count); i++) sum += from[start + i * step];
+  for (let i = 0; i < count; i++) {
+    if (i + r < count) sum += from[start + (i + r) * step];
+    if (i > r) sum -= from[start + (i - r - 1) * step];
+    to[start + i * step] = sum * share + 0.5;
   }
 }
 
-/** Blurs interleaved channels in place; outside the picture is zero. */
+/** Blurs interleaved channels in place by the mean over squares of side 2r + 1. */
 function blur(values: Uint8Array, width: number, height: number, channels: number, r: number): void {
-  const line = new Float32Array(Math.max(width, height));
+  const rows = new Uint8Array(values.length);
   for (let c = 0; c < channels; c++) {
-    for (let y = 0; y < height; y++) blurLine(values, y * width * channels + c, channels, width, r, line);
-    for (let x = 0; x < width; x++) blurLine(values, x * channels + c, width * channels, height, r, line);
+    for (let y = 0; y < height; y++) meanAlong(values, rows, y * width * channels + c, channels, width, r);
+    for (let x = 0; x < width; x++) meanAlong(rows, values, x * channels + c, width * channels, height, r);
   }
 }
 
@@ -102,18 +100,25 @@ function transform(
       if (u <= -1 || v <= -1 || u >= sw || v >= sh) continue;
       const [u0, v0] = [Math.floor(u), Math.floor(v)];
       const [fu, fv] = [u - u0, v - v0];
-      let [r, g, b, a] = [0, 0, 0, 0];
-      for (let corner = 0; corner < 4; corner++) {
-        const cu = u0 + (corner & 1);
-        const cv = v0 + (corner >> 1);
-        if (cu < 0 || cv < 0 || cu >= sw || cv >= sh) continue;
-        const weight = (corner & 1 ? fu : 1 - fu) * (corner >> 1 ? fv : 1 - fv);
-        const i = 4 * (cv * sw + cu);
-        r += weight * from[i];
-        g += weight * from[i + 1];
-        b += weight * from[i + 2];
-        a += weight * from[i + 3];
-      }
+      // Corners outside the source weigh nothing; their index is any valid one.
+      const left = u0 >= 0 ? 1 - fu : 0;
+      const right = u0 + 1 < sw ? fu : 0;
+      const upper = v0 >= 0 ? 1 - fv : 0;
+      const lower = v0 + 1 < sh ? fv : 0;
+      const [ul, ur, ll, lr] = [upper * left, upper * right, lower * left, lower * right];
+      const row0 = Math.max(v0, 0) * sw;
+      const row1 = (v0 + 1 < sh ? v0 + 1 : v0) * sw;
+      const column0 = Math.max(u0, 0);
+      const column1 = u0 + 1 < sw ? u0 + 1 : u0;
+      const [i00, i01, i10, i11] = [row0 + column0, row0 + column1, row1 + column0, row1 + column1];
+      const a =
+        ul * from[4 * i00 + 3] + ur * from[4 * i01 + 3] + ll * from[4 * i10 + 3] + lr * from[4 * i11 + 3];
+      if (a < 0.5) continue;
+      const r = ul * from[4 * i00] + ur * from[4 * i01] + ll * from[4 * i10] + lr * from[4 * i11];
+      const g =
+        ul * from[4 * i00 + 1] + ur * from[4 * i01 + 1] + ll * from[4 * i10 + 1] + lr * from[4 * i11 + 1];
+      const b =
+        ul * from[4 * i00 + 2] + ur * from[4 * i01 + 2] + ll * from[4 * i10 + 2] + lr * from[4 * i11 + 2];
       const o = 4 * (y * width + x);
       // Premultiplied colour may not exceed its alpha.
       to[o] = Math.min(a, Math.max(0, m[0] * r + m[1] * g + m[2] * b)) + 0.5;
@@ -154,7 +159,7 @@ export function drawCutout(
   const shadowAngle = random.range(0, Math.PI); // light from above: the shadow falls downwards
   const shadowPx = random.range(0.02, 0.08) * longSidePx;
 
-  const margin = 1 + 2 * Math.max(blurRadius, shadowRadius);
+  const margin = 1 + Math.max(blurRadius, shadowRadius);
   const [w, h] = [source.width * scale, source.height * scale];
   const [c, s] = [Math.abs(Math.cos(angle)), Math.abs(Math.sin(angle))];
   const width = Math.ceil(w * c + h * s) + 2 * margin;

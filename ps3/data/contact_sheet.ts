@@ -1,7 +1,7 @@
 // A contact sheet: pictures in a grid with their boxes and captions drawn, to be looked at.
 import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
-import type { Box } from './cutout.ts';
+import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
 import type { FontSource } from './sources.ts';
 
@@ -48,7 +48,7 @@ export async function drawContactSheet(
   const context = canvas.getContext('2d');
   context.fillStyle = '#ffffff';
   context.fillRect(0, 0, canvas.width, canvas.height);
-  const fontPx = Math.max(9, Math.round(tilePx / 26));
+  const fontPx = Math.min(20, Math.max(9, Math.round(tilePx / 26)));
   context.font = `${fontPx}px "${font.name}"`;
   for (const [place, { side, rgba, boxes, captions }] of pictures.entries()) {
     const [left, top] = [gapPx + (place % columns) * pitchPx, gapPx + Math.floor(place / columns) * pitchPx];

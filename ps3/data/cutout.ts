@@ -1,9 +1,7 @@
 // Draws one sprite with its variation (scale, rotation, mirror, colour, blur, shadow) and lays it on a picture.
+import type { Box } from './boxes.ts';
 import type { Random } from './random.ts';
 import { type Bitmap, type Sprite, VISIBLE_ALPHA, visibleBox } from './sprites.ts';
-
-/** [x1, y1, x2, y2] in pixels of the picture, right and bottom edges exclusive. */
-export type Box = [number, number, number, number];
 
 /** The ranges that a cut-out's appearance is drawn from. */
 export interface Variation {

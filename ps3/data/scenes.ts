@@ -5,8 +5,9 @@
 //
 // A scene is a function of the kit and the seed alone: the same seed gives the same bytes.
 import { type Background, cropBackground, loadBackground } from './backgrounds.ts';
+import type { Box } from './boxes.ts';
 import type { Concept } from './concepts.ts';
-import { type Box, type Cutout, drawCutout, layOn, type Variation } from './cutout.ts';
+import { type Cutout, drawCutout, layOn, type Variation } from './cutout.ts';
 import { DataError } from './errors.ts';
 import { Random, seedFor } from './random.ts';
 import type { PhotoSource } from './sources.ts';

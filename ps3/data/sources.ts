@@ -33,11 +33,13 @@ export interface EmojiSource {
   root: string;
 }
 
-/** What was used of one package. */
+/** One package and its terms. */
 export interface Credit extends Licence {
   source: string;
+  /** Style or font that it brings, or `labels` or `photographs`. */
+  provides: string;
   version: string;
-  manager: 'npm' | 'apt' | 'none';
+  manager: 'npm' | 'apt';
   url: string;
 }
 
@@ -188,6 +190,7 @@ async function debianPhotos(plasma: boolean, notice: Notice, credits: Credit[]):
   const credit = (unpacked: UnpackedPackage, licence: string): void => {
     credits.push({
       source: unpacked.name,
+      provides: 'photographs',
       version: unpacked.version,
       manager: 'apt',
       url: `https://packages.debian.org/${unpacked.name}`,
@@ -243,20 +246,26 @@ export async function openSources(options: SourceOptions = {}): Promise<Sources>
   const npm = async (
     spec: string,
     keep: (path: string) => boolean,
-    licence: Licence,
+    terms: Licence & { provides: string },
   ): Promise<UnpackedPackage> => {
     const unpacked = await npmPackage(spec, keep, notice);
     const url = `https://www.npmjs.com/package/${unpacked.name}`;
-    credits.push({ source: unpacked.name, version: unpacked.version, manager: 'npm', url, ...licence });
+    const { name: source, version, manager } = unpacked;
+    credits.push({ source, version, manager, url, ...terms });
     return unpacked;
   };
   const emoji: EmojiSource[] = [];
   for (const { style, version, licence, attribution } of EMOJI) {
     const wanted = (path: string): boolean => /^(icons|chars|info|package)\.json$/.test(path);
-    const { root } = await npm(`@iconify-json/${style}@${version}`, wanted, { licence, attribution });
+    const { root } = await npm(`@iconify-json/${style}@${version}`, wanted, {
+      provides: style,
+      licence,
+      attribution,
+    });
     emoji.push({ style, root });
   }
   const labels = await npm('emojibase-data@17.0.0', (path) => path === 'en/data.json' || path === 'LICENSE', {
+    provides: 'labels',
     licence: 'MIT',
     attribution: 'Miles Johnson, Emojibase',
   });
@@ -267,6 +276,7 @@ export async function openSources(options: SourceOptions = {}): Promise<Sources>
       `@fontsource/${name}@${FONT_VERSION}`,
       (path) => path === file || path === 'LICENSE',
       {
+        provides: name,
         licence: name === 'permanent-marker' || name === 'special-elite' ? 'Apache-2.0' : 'OFL-1.1',
         attribution: `the ${name} project authors, see LICENSE in the package`,
       },
@@ -280,6 +290,7 @@ export async function openSources(options: SourceOptions = {}): Promise<Sources>
     sources.stamps = join(unpacked.root, 'usr/share/tuxpaint/stamps');
     credits.push({
       source: unpacked.name,
+      provides: 'stamp',
       version: unpacked.version,
       manager: 'apt',
       url: 'https://packages.debian.org/tuxpaint-stamps-default',

@@ -1,0 +1,156 @@
+// The annotation of a picture, as both storage layouts hold it:
+//
+//   {"text": ["fox", "key"], "box": [[x1, y1, x2, y2], [x1, y1, x2, y2]], "global_text": "fox and key"}
+//
+// Boxes are in pixels of the stored picture. Either local captions with boxes, or a global caption, or both.
+import sharp from 'sharp';
+import type { Box } from './boxes.ts';
+import { DataError } from './errors.ts';
+
+/** What is known about a picture. */
+export interface Annotation {
+  /** One for each caption. */
+  boxes: Box[];
+  captions: string[];
+  globalCaption: string | undefined;
+}
+
+/** A square picture with its annotation, boxes in its pixels. */
+export interface Sample extends Annotation {
+  /** Name of the picture in its collection. */
+  key: string;
+  side: number;
+  /** [side, side, 4], opaque. */
+  rgba: Uint8Array;
+}
+
+/** The annotation's JSON object. */
+export interface AnnotationJson {
+  text: string[];
+  box: Box[];
+  global_text?: string;
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function isBox(value: unknown): value is Box {
+  return Array.isArray(value) && value.length === 4 && value.every((edge) => Number.isFinite(edge));
+}
+
+/**
+ * Checks an annotation that was read from a file.
+ *
+ * @param where  file and line or archive and entry, for the message
+ * @throws DataError with the rule, the value and the place
+ */
+export function parseAnnotation(value: unknown, where: string): Annotation {
+  const fail = (rule: string, got: unknown, advice: string): never => {
+    throw new DataError(`annotations: ${where}: ${rule}, got ${show(got)}. ${advice}`);
+  };
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return fail(
+      'an annotation must be a JSON object',
+      value,
+      'Write {"text": [...], "box": [[x1, y1, x2, y2]]}.',
+    );
+  }
+  const { text = [], box = [], global_text: globalText } = value as Record<string, unknown>;
+  if (!Array.isArray(text) || text.some((caption) => typeof caption !== 'string' || caption.trim() === '')) {
+    fail(
+      '`text` must be a list of captions that are not empty',
+      text,
+      'Remove empty captions with their boxes.',
+    );
+  }
+  if (!Array.isArray(box) || !box.every(isBox)) {
+    fail('`box` must be a list of [x1, y1, x2, y2]', box, 'Give four finite numbers for each box.');
+  }
+  const captions = text as string[];
+  const boxes = box as Box[];
+  if (captions.length !== boxes.length) {
+    const got = `${captions.length} captions and ${boxes.length} boxes`;
+    fail('`text` and `box` must have the same length', got, 'Each box needs one caption.');
+  }
+  if (globalText !== undefined && typeof globalText !== 'string') {
+    fail('`global_text` must be a string', globalText, 'Leave it out where there is none.');
+  }
+  const globalCaption = typeof globalText === 'string' && globalText.trim() !== '' ? globalText : undefined;
+  if (captions.length === 0 && globalCaption === undefined) {
+    fail('a picture must have a caption', 'none', 'Add `text` with `box`, or `global_text`.');
+  }
+  return { boxes, captions, globalCaption };
+}
+
+/**
+ * Checks that boxes have an area and lie inside their picture.
+ *
+ * @throws DataError with the box and the picture's size
+ */
+export function checkBoxes(boxes: readonly Box[], width: number, height: number, where: string): void {
+  for (const box of boxes) {
+    const [x1, y1, x2, y2] = box;
+    if (x1 < 0 || y1 < 0 || x2 > width || y2 > height || x1 >= x2 || y1 >= y2) {
+      throw new DataError(
+        `annotations: ${where}: a box must satisfy 0 <= x1 < x2 <= ${width} and 0 <= y1 < y2 <= ${height}, got ${show(box)}. Boxes are [x1, y1, x2, y2] in pixels of the stored picture.`,
+      );
+    }
+  }
+}
+
+/**
+ * Decodes a picture and squashes it to a square.
+ *
+ * @param input  path or encoded bytes
+ * @param where  name for the message
+ * @returns      [side, side, 4] and the stored picture's size
+ * @throws DataError when the picture is missing, truncated or no picture
+ */
+export async function decodePicture(
+  input: string | Uint8Array,
+  side: number,
+  where: string,
+): Promise<{ rgba: Uint8Array; width: number; height: number }> {
+  try {
+    const picture = sharp(input, { failOn: 'truncated', limitInputPixels: 2 ** 29 });
+    const { width, height } = await picture.metadata();
+    const pixels = await picture
+      .removeAlpha()
+      .toColourspace('srgb')
+      .resize(side, side, { fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false })
+      .ensureAlpha(1)
+      .raw()
+      .toBuffer();
+    return { rgba: new Uint8Array(pixels), width, height };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new DataError(
+      `annotations: ${where} must decode as a picture, got: ${reason}. Replace or remove it.`,
+    );
+  }
+}
+
+/** The boxes of a picture after it is squashed to a square. */
+export function squashBoxes(boxes: readonly Box[], width: number, height: number, side: number): Box[] {
+  const [sx, sy] = [side / width, side / height];
+  return boxes.map(([x1, y1, x2, y2]) => [x1 * sx, y1 * sy, x2 * sx, y2 * sy]);
+}
+
+/** The JSON object of an annotation. */
+export function annotationJson({ boxes, captions, globalCaption }: Annotation): AnnotationJson {
+  return {
+    text: captions,
+    box: boxes,
+    ...(globalCaption === undefined ? {} : { global_text: globalCaption }),
+  };
+}
+
+/** Encodes a square picture for training: JPEG 4:4:4, since chroma subsampling smears small coloured things. */
+export function encodePicture(rgba: Uint8Array, side: number, quality = 92): Promise<Buffer> {
+  return sharp(rgba, { raw: { width: side, height: side, channels: 4 } })
+    .removeAlpha()
+    .jpeg({ quality, chromaSubsampling: '4:4:4' })
+    .toBuffer();
+}

@@ -1,0 +1,197 @@
+// Scenes from end to end: sources, catalogue, splits and kits for a trainer; a folder or shards on disk for the
+// command `ps3 data scenes`.
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { annotationJson, encodePicture } from './annotations.ts';
+import { type Concept, openCatalogue } from './concepts.ts';
+import { type AnnotatedPicture, drawContactSheet } from './contact_sheet.ts';
+import { DataError } from './errors.ts';
+import { ANNOTATION_FILE } from './folder.ts';
+import { licenceManifest, manifestText } from './manifest.ts';
+import { seedFor } from './random.ts';
+import {
+  buildScene,
+  type Scene,
+  type SceneKit,
+  SceneMaterial,
+  type SceneSpec,
+  scenePreset,
+} from './scenes.ts';
+import { type EncodedSample, writeShards } from './shards.ts';
+import { openSources, type PhotoSource, type SourceOptions, type Sources } from './sources.ts';
+import { makeSplits, type Split, type Splits } from './splits.ts';
+
+/** Called with pieces done, pieces in all, and what they are. */
+export type Progress = (done: number, count: number, what: string) => void;
+
+/** What Scenes are made from. */
+export interface ScenesOptions extends SourceOptions {
+  /** Side of the pictures; 448 when left out. */
+  side?: number;
+  /** Captioned training objects; 32 when left out. */
+  concepts?: number | 'all';
+  /** Names the splits and the pictures; 1 when left out. */
+  seed?: number;
+  /** Only sources that ask for no more than attribution (no share-alike, no GPL). */
+  permissive?: boolean;
+  /** Changes to the preset of the side. */
+  spec?: Partial<SceneSpec>;
+  progress?: Progress;
+}
+
+/** Scenes, ready to load a split. */
+export interface Scenes {
+  sources: Sources;
+  catalogue: Concept[];
+  photos: PhotoSource[];
+  splits: Splits;
+  spec: SceneSpec;
+  /** Brings a split into memory. */
+  kit(split: Split): Promise<SceneKit>;
+}
+
+const SHARE_ALIKE_STYLES = ['openmoji', 'stamp'];
+const PERMISSIVE_LICENCE = /^(CC0|CC-BY-\d|the user's own)/;
+
+function withoutShareAlike(catalogue: readonly Concept[]): Concept[] {
+  return catalogue
+    .map((concept) => ({
+      ...concept,
+      looks: concept.looks.filter((look) => !SHARE_ALIKE_STYLES.includes(look.style)),
+    }))
+    .filter((concept) => concept.looks.length > 0);
+}
+
+/** Opens the sources, downloading what the cache lacks, and divides them. */
+export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
+  const { side = 448, concepts = 32, seed = 1, permissive = false, progress } = options;
+  const spec = scenePreset(side, options.spec);
+  const sources = await openSources(options);
+  const whole = openCatalogue(sources);
+  const catalogue = permissive ? withoutShareAlike(whole) : whole;
+  const photos = permissive
+    ? sources.photos.filter(({ licence }) => PERMISSIVE_LICENCE.test(licence))
+    : sources.photos;
+  const splits = makeSplits(catalogue, photos, sources.fonts, { seed, conceptCount: concepts });
+  const material = new SceneMaterial(catalogue, photos);
+  return {
+    sources,
+    catalogue,
+    photos,
+    splits,
+    spec,
+    kit: (split) => material.load(split, spec, (done, count) => progress?.(done, count, 'loading pictures')),
+  };
+}
+
+/** The seed of scene number `index` of a collection; collections of different names share no pictures. */
+export function sceneSeed(seed: number, collection: string, index: number): number {
+  return seedFor(seed, `${collection} ${index}`);
+}
+
+/** Options of the command `ps3 data scenes`. */
+export interface DataScenesOptions extends ScenesOptions {
+  /** Folder to write; must not exist or be empty. */
+  out: string;
+  /** Pictures to write. */
+  count: number;
+  /** Part of the data; `train` when left out. */
+  split?: keyof Splits;
+  /** `folder` (pictures and annotations.jsonl) or `shards` (two tar collections); `folder` when left out. */
+  format?: 'folder' | 'shards';
+}
+
+/** What the command wrote. */
+export interface DataScenesResult {
+  out: string;
+  pictures: number;
+  boxes: number;
+  /** Bytes of the encoded pictures. */
+  pictureBytes: number;
+}
+
+const SAMPLES_PER_SHARD = 1000;
+const SHEET_PICTURES = 12;
+
+function checkOptions({ out, count }: DataScenesOptions): void {
+  if (!Number.isInteger(count) || count < 1) {
+    throw new DataError(`data scenes: --count must be a whole number from 1, got ${count}.`);
+  }
+  if (existsSync(out) && readdirSync(out).length > 0) {
+    throw new DataError(
+      `data scenes: --out must be a new or empty folder, got ${out}. Choose another or remove it.`,
+    );
+  }
+}
+
+/**
+ * Writes a collection of Scenes with annotations, licence manifest and contact sheet: `ps3 data scenes`.
+ *
+ * The folder appears under its name only when it is complete.
+ *
+ * @throws DataError for wrong options or sources that cannot be brought; nothing is left behind then
+ */
+export async function runDataScenes(options: DataScenesOptions): Promise<DataScenesResult> {
+  const { count, seed = 1, split = 'train', format = 'folder', progress } = options;
+  checkOptions(options);
+  const scenes = await openScenes(options);
+  const kit = await scenes.kit(scenes.splits[split]);
+  const out = resolve(options.out);
+  const partial = join(dirname(out), `.${basename(out)}.partial-${process.pid}`);
+  const result: DataScenesResult = { out, pictures: count, boxes: 0, pictureBytes: 0 };
+  const sheet: AnnotatedPicture[] = [];
+  const lines: string[] = [];
+
+  async function encode(index: number): Promise<EncodedSample> {
+    const scene: Scene = buildScene(kit, sceneSeed(seed, split, index));
+    if (sheet.length < (scene.side > 1024 ? 1 : SHEET_PICTURES)) sheet.push(scene);
+    const picture = await encodePicture(scene.rgba, scene.side);
+    const { boxes, captions, globalCaption } = scene;
+    return { key: String(index).padStart(8, '0'), suffix: 'jpg', picture, boxes, captions, globalCaption };
+  }
+  /** Scenes in order; the next one is composed while the last ones are encoded in sharp's threads. */
+  async function* encoded(): AsyncGenerator<EncodedSample> {
+    const ahead: Promise<EncodedSample>[] = [];
+    for (let index = 0; index < count; index++) {
+      while (ahead.length < 4 && index + ahead.length < count) ahead.push(encode(index + ahead.length));
+      const sample = await (ahead.shift() as Promise<EncodedSample>);
+      result.boxes += sample.boxes.length;
+      result.pictureBytes += sample.picture.length;
+      yield sample;
+      progress?.(index + 1, count, 'building scenes');
+    }
+  }
+
+  try {
+    mkdirSync(partial, { recursive: true });
+    if (format === 'shards') {
+      await writeShards(partial, encoded(), SAMPLES_PER_SHARD);
+    } else {
+      for await (const sample of encoded()) {
+        const image = `${sample.key}.${sample.suffix}`;
+        writeFileSync(join(partial, image), sample.picture);
+        lines.push(JSON.stringify({ image, ...annotationJson(sample) }));
+      }
+      writeFileSync(join(partial, ANNOTATION_FILE), `${lines.join('\n')}\n`);
+    }
+    const manifest = licenceManifest(
+      scenes.sources,
+      scenes.splits[split].photos.map((photo) => scenes.photos[photo]),
+      new Set([...kit.sprites.values()].flat().map((sprite) => sprite.style)),
+    );
+    writeFileSync(join(partial, 'licences.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    writeFileSync(join(partial, 'LICENCES.md'), manifestText(manifest));
+    const font = scenes.sources.fonts.find(({ name }) => name === 'oswald') ?? scenes.sources.fonts[0];
+    const layout =
+      sheet[0].side > 1024 ? { columns: 1, tilePx: 1600, font } : { columns: 4, tilePx: 320, font };
+    writeFileSync(
+      join(partial, 'contact_sheet.jpg'),
+      await drawContactSheet(sheet, 'contact_sheet.jpg', layout),
+    );
+    rmSync(out, { recursive: true, force: true }); // empty, see checkOptions
+    renameSync(partial, out);
+  } finally {
+    rmSync(partial, { recursive: true, force: true });
+  }
+  return result;
+}

@@ -1,0 +1,112 @@
+// A plain folder of pictures with `annotations.jsonl`, one line for each picture:
+//
+//   {"image": "a.jpg", "text": ["fox"], "box": [[x1, y1, x2, y2]], "global_text": "fox"}
+import { existsSync, readFileSync } from 'node:fs';
+import { join, normalize, sep } from 'node:path';
+import sharp from 'sharp';
+import {
+  type Annotation,
+  checkBoxes,
+  decodePicture,
+  parseAnnotation,
+  type Sample,
+  squashBoxes,
+} from './annotations.ts';
+import { DataError } from './errors.ts';
+
+/** One picture of a folder, annotation in pixels of the stored picture. */
+export interface FolderPicture extends Annotation {
+  /** `image` of the line. */
+  key: string;
+  path: string;
+  width: number;
+  height: number;
+}
+
+/** Name of the annotation file. */
+export const ANNOTATION_FILE = 'annotations.jsonl';
+
+function parseLine(line: string, where: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataError(
+      `folder: ${where}: a line must be one JSON object, got: ${reason}. Mend or remove the line.`,
+    );
+  }
+}
+
+async function readEntry(folder: string, line: string, where: string): Promise<FolderPicture> {
+  const entry = parseLine(line, where);
+  const annotation = parseAnnotation(entry, where);
+  const { image } = entry;
+  if (typeof image !== 'string' || image === '' || normalize(image).split(sep)[0] === '..') {
+    throw new DataError(
+      `folder: ${where}: \`image\` must name a file in the folder, got ${JSON.stringify(image) ?? 'nothing'}.`,
+    );
+  }
+  const path = join(folder, image);
+  if (!existsSync(path)) {
+    throw new DataError(
+      `folder: ${where}: the picture must exist, got ${path}. Add the file or remove the line.`,
+    );
+  }
+  const size = await sharp(path)
+    .metadata()
+    .catch((error: Error) => {
+      throw new DataError(
+        `folder: ${where}: ${path} must be a picture, got: ${error.message.split('\n')[0]}. Replace or remove it.`,
+      );
+    });
+  checkBoxes(annotation.boxes, size.width, size.height, where);
+  return { key: image, path, width: size.width, height: size.height, ...annotation };
+}
+
+/**
+ * Reads and checks every line of a folder's annotations; pictures are opened for their size and not decoded.
+ *
+ * @throws DataError naming the file and the line
+ */
+export async function openFolder(folder: string): Promise<FolderPicture[]> {
+  const file = join(folder, ANNOTATION_FILE);
+  if (!existsSync(file)) {
+    throw new DataError(
+      `folder: a data folder must hold ${ANNOTATION_FILE}, got ${folder} without it. Write one with \`ps3 data scenes --out DIR\` or by hand.`,
+    );
+  }
+  const pictures: FolderPicture[] = [];
+  const seen = new Map<string, number>();
+  for (const [index, line] of readFileSync(file, 'utf8').split('\n').entries()) {
+    if (line.trim() === '') continue;
+    const where = `${file} line ${index + 1}`;
+    const picture = await readEntry(folder, line, where);
+    const earlier = seen.get(picture.key);
+    if (earlier !== undefined) {
+      throw new DataError(
+        `folder: ${where}: a picture must have one line, got ${picture.key} again after line ${earlier}. Join the boxes.`,
+      );
+    }
+    seen.set(picture.key, index + 1);
+    pictures.push(picture);
+  }
+  if (pictures.length === 0) throw new DataError(`folder: ${file} must have at least one line, got none.`);
+  return pictures;
+}
+
+/**
+ * Decodes a picture of the folder, squashed to a square, boxes scaled along.
+ *
+ * @throws DataError naming the file when it is corrupt
+ */
+export async function loadPicture(picture: FolderPicture, side: number): Promise<Sample> {
+  const { rgba, width, height } = await decodePicture(picture.path, side, picture.path);
+  return {
+    key: picture.key,
+    side,
+    rgba,
+    boxes: squashBoxes(picture.boxes, width, height, side),
+    captions: picture.captions,
+    globalCaption: picture.globalCaption,
+  };
+}

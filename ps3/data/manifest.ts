@@ -1,0 +1,54 @@
+// The licence manifest that lies beside built data: every package and photograph that went in, and on what terms.
+import type { Credit, PhotoSource, Sources } from './sources.ts';
+
+/** A licence manifest. */
+export interface Manifest {
+  note: string;
+  packages: Credit[];
+  photographs: { name: string; source: string; licence: string; attribution: string; changes: string }[];
+}
+
+const NOTE =
+  'A picture here joins works of several authors and may be passed on only under the terms of all of them. ' +
+  'Share-alike (CC-BY-SA, GPL) sources bind the pictures that hold them; build with `--permissive` to leave them out.';
+const CHANGES = 'cropped, scaled, mirrored, brightness changed, objects pasted on';
+
+/**
+ * The manifest of what went into a collection.
+ *
+ * @param photos  the backgrounds it draws from
+ * @param styles  drawing styles and fonts of its cut-outs
+ */
+export function licenceManifest(
+  sources: Sources,
+  photos: readonly PhotoSource[],
+  styles: ReadonlySet<string>,
+): Manifest {
+  const photoPackages = new Set(photos.map((photo) => photo.source));
+  return {
+    note: NOTE,
+    packages: sources.credits.filter(
+      ({ provides, source }) => provides === 'labels' || styles.has(provides) || photoPackages.has(source),
+    ),
+    photographs: photos.map(({ name, source, licence, attribution }) => ({
+      name,
+      source,
+      licence,
+      attribution,
+      changes: CHANGES,
+    })),
+  };
+}
+
+/** The manifest as a page to read. */
+export function manifestText(manifest: Manifest): string {
+  const lines = ['# Licences of the pictures in this folder', '', manifest.note, '', '## Packages', ''];
+  for (const { source, version, manager, licence, attribution, url } of manifest.packages) {
+    lines.push(`- ${source} ${version} (${manager}): ${licence}; ${attribution}; ${url}`);
+  }
+  lines.push('', '## Backgrounds', '');
+  for (const { name, source, licence, attribution, changes } of manifest.photographs) {
+    lines.push(`- ${name} (${source}): ${licence}; ${attribution}; ${changes}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,147 @@
+// Which sample of which picture comes next: one pass over shuffled pictures is an epoch, and a picture gives one
+// sample a pass, so no batch holds two of one picture (no intra-image contrast).
+//
+// Every draw depends on (seed, epoch, picture) alone; two integers resume a run bit for bit.
+import type { Annotation } from './annotations.ts';
+import { type Box, cropBoxes, type Rect, randomCrop } from './boxes.ts';
+import { DataError } from './errors.ts';
+import { Random, seedFor } from './random.ts';
+
+/** A picture's annotation with the side that its boxes refer to. */
+export interface SquareAnnotation extends Annotation {
+  side: number;
+}
+
+/** How samples are drawn. */
+export interface SamplerOptions {
+  batchSize: number;
+  seed: number;
+  /** Chance that a picture with both kinds gives its global caption; 0.25 when left out. */
+  globalProbability?: number;
+  /** Random resized crop of picture and boxes; `pretraining` is area 0.9–1 and aspect 3/4–4/3. */
+  crop?: 'none' | 'pretraining';
+}
+
+/** One sample of a batch. */
+export interface Draw {
+  /** Index of the picture. */
+  picture: number;
+  isGlobal: boolean;
+  caption: string;
+  /** Index of the local caption, -1 for the global one. */
+  captionIndex: number;
+  /** What the caption speaks of: its box, or the whole picture. Pixels after the crop. */
+  boxes: Box[];
+  /** Every box of the picture, for the bottom-up target. Pixels after the crop. */
+  allBoxes: Box[];
+  /** The part of the picture that is shown, squashed back to its side; undefined for all of it. */
+  crop: Rect | undefined;
+}
+
+/** Where a sampler stands. */
+export interface SamplerState {
+  epoch: number;
+  /** Pictures of this epoch that were drawn. */
+  cursor: number;
+}
+
+/** Draws batches for ever. */
+export class Sampler {
+  readonly #annotations: readonly SquareAnnotation[];
+  readonly #options: Required<SamplerOptions>;
+  #epoch = 0;
+  #cursor = 0;
+  #order: Uint32Array;
+
+  /**
+   * @throws DataError when a batch needs more pictures than there are, or a picture has no caption
+   */
+  constructor(annotations: readonly SquareAnnotation[], options: SamplerOptions) {
+    this.#annotations = annotations;
+    this.#options = { globalProbability: 0.25, crop: 'none', ...options };
+    const { batchSize, globalProbability } = this.#options;
+    if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > annotations.length) {
+      throw new DataError(
+        `sampler: the batch size must be a whole number within 1 to ${annotations.length} pictures, since a batch holds each picture once, got ${batchSize}. Lower it or add pictures.`,
+      );
+    }
+    if (!(globalProbability >= 0 && globalProbability <= 1)) {
+      throw new DataError(
+        `sampler: the global probability must be within 0 and 1, got ${globalProbability}.`,
+      );
+    }
+    const bare = annotations.findIndex(
+      ({ captions, globalCaption }) => captions.length === 0 && globalCaption === undefined,
+    );
+    if (bare >= 0)
+      throw new DataError(`sampler: every picture must have a caption, got none for picture ${bare}.`);
+    this.#order = this.#shuffled();
+  }
+
+  #shuffled(): Uint32Array {
+    const order = Uint32Array.from(this.#annotations.keys());
+    return new Random(seedFor(this.#options.seed, 'order'), this.#epoch).shuffle(order);
+  }
+
+  #draw(picture: number): Draw {
+    const { side, boxes, captions, globalCaption } = this.#annotations[picture];
+    const random = new Random(seedFor(this.#options.seed, `draw ${this.#epoch}`), picture);
+    const coin = random.uniform();
+    const isGlobal =
+      captions.length === 0 || (globalCaption !== undefined && coin < this.#options.globalProbability);
+    const captionIndex = isGlobal ? -1 : random.integer(captions.length);
+    const crop =
+      this.#options.crop === 'none' ? undefined : randomCrop(side, [0.9, 1], [3 / 4, 4 / 3], random);
+    const place = (list: readonly Box[]): Box[] =>
+      crop === undefined ? [...list] : cropBoxes(list, crop, side);
+    return {
+      picture,
+      isGlobal,
+      caption: isGlobal ? (globalCaption ?? '') : captions[captionIndex],
+      captionIndex,
+      boxes: isGlobal ? [[0, 0, side, side]] : place([boxes[captionIndex]]),
+      allBoxes: place(boxes),
+      crop,
+    };
+  }
+
+  /** The next batch: `batchSize` different pictures. Pictures that do not fill a batch wait for the next epoch's order. */
+  next(): Draw[] {
+    const { batchSize } = this.#options;
+    if (this.#cursor + batchSize > this.#order.length) {
+      this.#epoch++;
+      this.#cursor = 0;
+      this.#order = this.#shuffled();
+    }
+    const pictures = this.#order.subarray(this.#cursor, this.#cursor + batchSize);
+    const batch = Array.from(pictures, (picture) => this.#draw(picture));
+    this.#cursor += batchSize;
+    return batch;
+  }
+
+  /** Batches of one epoch. */
+  get batchesPerEpoch(): number {
+    return Math.floor(this.#order.length / this.#options.batchSize);
+  }
+
+  state(): SamplerState {
+    return { epoch: this.#epoch, cursor: this.#cursor };
+  }
+
+  /**
+   * Goes on where a sampler of the same data and options stood.
+   *
+   * @throws DataError when the state does not fit the data
+   */
+  restore({ epoch, cursor }: SamplerState): void {
+    const fits = Number.isInteger(epoch) && epoch >= 0 && cursor % this.#options.batchSize === 0;
+    if (!fits || cursor < 0 || cursor > this.#order.length) {
+      throw new DataError(
+        `sampler: a state must fit ${this.#order.length} pictures in batches of ${this.#options.batchSize}, got epoch ${epoch}, cursor ${cursor}. Resume with the run's own data and batch size.`,
+      );
+    }
+    this.#epoch = epoch;
+    this.#cursor = cursor;
+    this.#order = this.#shuffled();
+  }
+}

@@ -1,0 +1,178 @@
+// Two parallel WebDataset collections with the same shard and sample order, as the official trainer reads them:
+//
+//   DIR/images/00000.tar        00000000.jpg, 00000001.jpg, ...
+//   DIR/annotations/00000.tar   00000000.json, 00000001.json, ...
+//
+// The key of a sample is its file name without the suffix; keys of the two collections must agree.
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { createTarDecoder, packTar } from 'modern-tar';
+import {
+  type Annotation,
+  annotationJson,
+  checkBoxes,
+  decodePicture,
+  parseAnnotation,
+  type Sample,
+  squashBoxes,
+} from './annotations.ts';
+import { DataError } from './errors.ts';
+
+/** An encoded picture on its way into a shard. */
+export interface EncodedSample extends Annotation {
+  key: string;
+  /** Encoded picture. */
+  picture: Uint8Array;
+  /** Its suffix without the dot, e.g. `jpg`. */
+  suffix: string;
+}
+
+const PICTURE_NAME = /\.(jpg|jpeg|png|webp|bmp|tiff|tif)$/i;
+
+interface TarFile {
+  key: string;
+  name: string;
+  bytes: Uint8Array;
+}
+
+async function writeTar(path: string, files: readonly { name: string; bytes: Uint8Array }[]): Promise<void> {
+  const mtime = new Date(0); // the same samples give the same archive
+  const archive = await packTar(
+    files.map(({ name, bytes }) => ({
+      header: { name, size: bytes.length, mtime, mode: 0o644 },
+      body: bytes,
+    })),
+  );
+  writeFileSync(`${path}.partial`, archive);
+  renameSync(`${path}.partial`, path);
+}
+
+/**
+ * Writes samples into the two collections.
+ *
+ * @param samplesPerShard  samples in each pair of archives but the last
+ * @returns                number of pairs
+ */
+export async function writeShards(
+  folder: string,
+  samples: AsyncIterable<EncodedSample> | Iterable<EncodedSample>,
+  samplesPerShard: number,
+): Promise<number> {
+  if (!Number.isInteger(samplesPerShard) || samplesPerShard < 1) {
+    throw new DataError(`shards: samples per shard must be a whole number from 1, got ${samplesPerShard}.`);
+  }
+  for (const collection of ['images', 'annotations'])
+    mkdirSync(join(folder, collection), { recursive: true });
+  let shard = 0;
+  let pictures: { name: string; bytes: Uint8Array }[] = [];
+  let annotations: { name: string; bytes: Uint8Array }[] = [];
+  const flush = async (): Promise<void> => {
+    const name = `${String(shard).padStart(5, '0')}.tar`;
+    await writeTar(join(folder, 'images', name), pictures);
+    await writeTar(join(folder, 'annotations', name), annotations);
+    shard++;
+    pictures = [];
+    annotations = [];
+  };
+  for await (const sample of samples) {
+    pictures.push({ name: `${sample.key}.${sample.suffix}`, bytes: sample.picture });
+    const bytes = new TextEncoder().encode(JSON.stringify(annotationJson(sample)));
+    annotations.push({ name: `${sample.key}.json`, bytes });
+    if (pictures.length === samplesPerShard) await flush();
+  }
+  if (pictures.length > 0) await flush();
+  return shard;
+}
+
+/** The wanted files of an archive, in order, one in memory at a time. */
+async function* readTar(path: string, wanted: RegExp): AsyncGenerator<TarFile> {
+  const bytes = Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>;
+  try {
+    for await (const { header, body } of bytes.pipeThrough(createTarDecoder({ strict: true }))) {
+      const name = header.name.slice(header.name.lastIndexOf('/') + 1);
+      if (header.type !== 'file' || !wanted.test(name)) {
+        await body.cancel();
+        continue;
+      }
+      const key = name.slice(0, name.indexOf('.'));
+      yield { key, name, bytes: new Uint8Array(await new Response(body).arrayBuffer()) };
+    }
+  } catch (error) {
+    if (error instanceof DataError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataError(
+      `shards: ${path} must be a whole tar archive, got: ${reason}. Write or copy it again.`,
+    );
+  }
+}
+
+function parseJson(file: TarFile, where: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(file.bytes));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DataError(`shards: ${where} must be JSON, got: ${reason}. Write the shard again.`);
+  }
+}
+
+function listShards(folder: string): string[] {
+  const list = (collection: string): string[] => {
+    const path = join(folder, collection);
+    return existsSync(path)
+      ? readdirSync(path)
+          .filter((name) => name.endsWith('.tar'))
+          .sort()
+      : [];
+  };
+  const [images, annotations] = [list('images'), list('annotations')];
+  if (images.length === 0 || images.join() !== annotations.join()) {
+    throw new DataError(
+      `shards: images/ and annotations/ must hold archives of the same names, got [${images.join(', ')}] and [${annotations.join(', ')}] in ${folder}.`,
+    );
+  }
+  return images;
+}
+
+/**
+ * Reads the two collections side by side.
+ *
+ * @throws DataError when keys differ, a collection ends early, or an annotation is wrong; the message names both entries
+ */
+export async function* readShards(folder: string): AsyncGenerator<EncodedSample> {
+  for (const name of listShards(folder)) {
+    const annotationPath = join(folder, 'annotations', name);
+    const pictures = readTar(join(folder, 'images', name), PICTURE_NAME);
+    const annotations = readTar(annotationPath, /\.json$/);
+    for (;;) {
+      const [picture, annotation] = await Promise.all([pictures.next(), annotations.next()]);
+      if (picture.done === true && annotation.done === true) break;
+      const pictureName = picture.done === true ? 'the end' : picture.value.name;
+      const annotationName = annotation.done === true ? 'the end' : annotation.value.name;
+      if (picture.done === true || annotation.done === true || picture.value.key !== annotation.value.key) {
+        throw new DataError(
+          `shards: picture and annotation keys must agree, got ${pictureName} and ${annotationName} in ${folder}, shard ${name}. Write both collections in one order.`,
+        );
+      }
+      const where = `${annotationPath}: ${annotationName}`;
+      const suffix = pictureName.slice(pictureName.lastIndexOf('.') + 1);
+      const truth = parseAnnotation(parseJson(annotation.value, where), where);
+      yield { key: picture.value.key, picture: picture.value.bytes, suffix, ...truth };
+    }
+  }
+}
+
+/** Decodes a sample of a shard, squashed to a square, boxes checked and scaled along. */
+export async function decodeSample(sample: EncodedSample, side: number): Promise<Sample> {
+  const { rgba, width, height } = await decodePicture(sample.picture, side, `${sample.key}.${sample.suffix}`);
+  checkBoxes(sample.boxes, width, height, sample.key);
+  const boxes = squashBoxes(sample.boxes, width, height, side);
+  return {
+    key: sample.key,
+    side,
+    rgba,
+    boxes,
+    captions: sample.captions,
+    globalCaption: sample.globalCaption,
+  };
+}

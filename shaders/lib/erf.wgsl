@@ -5,22 +5,24 @@
 //
 // Numerics  absolute error below 7e-8, relative error below 1e-7 for |x| <= 6 (measured at 10^6 points); odd, and 1 from 4 on.
 //           Coefficients by weighted least squares with Lawson's iteration, rounded to f32 one at a time.
+// Names     no local name here is one that an importing kernel is likely to give a binding: the reflection cannot tell
+//           them apart.
 
-fn erf(x : f32) -> f32 {
-  if (abs(x) <= 0.95) {
-    let s = x * x;
-    var p = fma(-0.000577903877, s, 0.00495011359);
-    p = fma(p, s, -0.0267362297);
-    p = fma(p, s, 0.112809502);
-    p = fma(p, s, -0.376124084);
-    p = fma(p, s, 0.128379136);
-    return fma(p, x, x);
+fn erf(argument : f32) -> f32 {
+  if (abs(argument) <= 0.95) {
+    let squared = argument * argument;
+    var inner = fma(-0.000577903877, squared, 0.00495011359);
+    inner = fma(inner, squared, -0.0267362297);
+    inner = fma(inner, squared, 0.112809502);
+    inner = fma(inner, squared, -0.376124084);
+    inner = fma(inner, squared, 0.128379136);
+    return fma(inner, argument, argument);
   }
-  let t = min(abs(x), 4.0);  // erf(4) rounds to 1; without the bound the polynomial overflows
-  var q = fma(0.000212882267, t, -0.00320582697);
-  q = fma(q, t, 0.0228605289);
-  q = fma(q, t, -0.105215617);
-  q = fma(q, t, -0.635753691);
-  q = fma(q, t, -1.1285038);
-  return sign(x) * (1.0 - exp(q * t));
+  let magnitude = min(abs(argument), 4.0);  // erf(4) rounds to 1; without the bound the polynomial overflows
+  var outer = fma(0.000212882267, magnitude, -0.00320582697);
+  outer = fma(outer, magnitude, 0.0228605289);
+  outer = fma(outer, magnitude, -0.105215617);
+  outer = fma(outer, magnitude, -0.635753691);
+  outer = fma(outer, magnitude, -1.1285038);
+  return sign(argument) * (1.0 - exp(outer * magnitude));
 }

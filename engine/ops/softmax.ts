@@ -1,0 +1,57 @@
+import source from '../../shaders/softmax.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { show } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const forward = kernel(source, 'softmax');
+const backwardX = kernel(source, 'softmax_dx');
+
+/**
+ * Softmax over the last axis: y[c] = e^x[c] / sum_c e^x[c], without overflow for any finite x.
+ *
+ * @param x  [..., C] f32
+ * @returns  the shape of x; rows sum to 1
+ * @throws ShapeError when x has no axis
+ */
+export function softmax(x: Tensor): Tensor {
+  return rows('softmax', x, false);
+}
+
+/**
+ * The logarithm of softmax over the last axis: y[c] = x[c] - log sum_c e^x[c], accurate where softmax underflows.
+ *
+ * @param x  [..., C] f32
+ * @returns  the shape of x
+ * @throws ShapeError when x has no axis
+ */
+export function logSoftmax(x: Tensor): Tensor {
+  return rows('logSoftmax', x, true);
+}
+
+function rows(op: string, x: Tensor, LOG: boolean): Tensor {
+  expectDType(op, 'x', x, 'f32');
+  expect(x.shape.length > 0, op, 'x must have an axis', `x ${show(x.shape)}`);
+  const C = x.shape[x.shape.length - 1];
+  const R = x.size / C || 0;
+  const y = output([x], x.shape);
+  run(forward, { bind: { x, y }, define: { LOG }, params: { R, C }, groups: R, flops: 5 * R * C });
+  return record(op, {
+    inputs: [x],
+    output: y,
+    saved: { y },
+    backward: (dy, { y }) => {
+      const dx = output([dy], y.shape);
+      run(backwardX, {
+        bind: { result: y, dy, dx },
+        define: { LOG },
+        params: { R, C },
+        groups: R,
+        flops: 4 * R * C,
+      });
+      return [dx];
+    },
+  });
+}

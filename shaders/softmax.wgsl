@@ -1,0 +1,71 @@
+// Softmax and its logarithm over the last axis.
+//
+//   softmax       y[r,c]  = e^(x[r,c] - max_c x[r,:]) / sum_c e^(x[r,c] - max_c x[r,:])
+//                 dx[r,c] = y[r,c] (dy[r,c] - sum_c dy[r,c] y[r,c])
+//   log-softmax   y[r,c]  = x[r,c] - max_c x[r,:] - log sum_c e^(x[r,c] - max_c x[r,:])
+//                 dx[r,c] = dy[r,c] - e^y[r,c] sum_c dy[r,c]
+//
+// Layout    x, y, dy, dx [R, C] row-major f32.
+// Mapping   one workgroup per row; invocation i owns columns i, i + WG, i + 2 WG, ...
+// Traffic   reads x three times (cached after the first), writes y once.
+// Numerics  the maximum is subtracted first, so no exponential exceeds 1 and the sum is at least 1.
+
+#import index
+#import reduce
+
+const LOG : bool = false;
+
+struct Params {
+  R : u32,  // rows
+  C : u32,  // columns
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> x : array<f32>;          // [R, C]
+@group(0) @binding(2) var<storage, read_write> y : array<f32>;    // [R, C]
+
+@compute @workgroup_size(WG)
+fn softmax(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let r = linear_group(group, groups);
+  if (r >= params.R) { return; }
+  let start = r * params.C;
+  let end = start + params.C;
+  var highest = x[start];
+  for (var e = start + i; e < end; e += WG) { highest = max(highest, x[e]); }
+  highest = workgroup_max(highest, i);
+  var total = 0.0;
+  for (var e = start + i; e < end; e += WG) { total += exp(x[e] - highest); }
+  total = workgroup_sum(total, i);
+  if (LOG) {
+    let log_total = log(total);
+    for (var e = start + i; e < end; e += WG) { y[e] = x[e] - highest - log_total; }
+  } else {
+    let scale = 1.0 / total;
+    for (var e = start + i; e < end; e += WG) { y[e] = exp(x[e] - highest) * scale; }
+  }
+}
+
+@group(0) @binding(1) var<storage, read> result : array<f32>;     // [R, C], y of the forward pass
+@group(0) @binding(2) var<storage, read> dy : array<f32>;         // [R, C]
+@group(0) @binding(3) var<storage, read_write> dx : array<f32>;   // [R, C]
+
+@compute @workgroup_size(WG)
+fn softmax_dx(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let r = linear_group(group, groups);
+  if (r >= params.R) { return; }
+  let start = r * params.C;
+  let end = start + params.C;
+  var total = 0.0;
+  for (var e = start + i; e < end; e += WG) { total += select(dy[e] * result[e], dy[e], LOG); }
+  total = workgroup_sum(total, i);
+  for (var e = start + i; e < end; e += WG) {
+    if (LOG) { dx[e] = dy[e] - exp(result[e]) * total; } else { dx[e] = result[e] * (dy[e] - total); }
+  }
+}

@@ -1,0 +1,91 @@
+import { test } from 'uvu';
+import { backward } from '../../engine/index.ts';
+import { logSoftmax, softmax } from '../../engine/ops/softmax.ts';
+import {
+  checkGradients,
+  compare,
+  engine,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+} from '../harness.ts';
+import { logSoftmax as logTwin, softmax as twin } from '../reference/softmax.ts';
+
+for (const [R, C] of [
+  [1, 1],
+  [3, 2],
+  [5, 15],
+  [2, 17],
+  [3, 63],
+  [2, 64],
+  [4, 65],
+  [131, 7],
+  [3, 1031],
+])
+  test(`softmax: softmax and logSoftmax of ${R}x${C}, and their gradients, match the twins`, async () => {
+    const inputs = { x: { data: random(R * C, C).map((v) => Math.fround(4 * v)), shape: [R, C] } };
+    await checkGradients({ inputs, op: ({ x }) => softmax(x), twin: ({ x }) => twin(x, C) });
+    await checkGradients({ inputs, op: ({ x }) => logSoftmax(x), twin: ({ x }) => logTwin(x, C) });
+  });
+
+test('softmax: rows sum to 1, and adding a constant to a row changes nothing', async () => {
+  using scope = engine.scope();
+  const [R, C] = [7, 129];
+  const x = random(R * C, 1);
+  const y = (await softmax(tensor(x, [R, C], { scope })).data()) as Float32Array;
+  for (let r = 0; r < R; r++) compare('sum', [y.subarray(r * C, (r + 1) * C).reduce((a, b) => a + b)], [1]);
+  // Multiples of 1/64 survive the shift exactly.
+  const coarse = x.map((v) => Math.round(v * 64) / 64);
+  const shifted = softmax(
+    tensor(
+      coarse.map((v) => v + 4096),
+      [R, C],
+      { scope },
+    ),
+  );
+  compare('shifted', await shifted.data(), await softmax(tensor(coarse, [R, C], { scope })).data());
+});
+
+test('softmax: logits up to 1e30 and masks of -3e38 give exact ones and zeros', async () => {
+  using scope = engine.scope();
+  const rows = [
+    [1e30, -1e30, 0, 1],
+    [-1e30, -1e30, -3e38, -3e38],
+    [-3e38, -3e38, -3e38, -3e38],
+    [5, -3e38, -3e38, 5],
+  ];
+  const want = [1, 0, 0, 0, 0.5, 0.5, 0, 0, 0.25, 0.25, 0.25, 0.25, 0.5, 0, 0, 0.5];
+  const x = tensor(new Float64Array(rows.flat()), [4, 4], { scope });
+  compare('y', await softmax(x).data(), want);
+});
+
+test('softmax: more rows than a grid dimension holds, and none', async () => {
+  using scope = engine.scope();
+  const R = 65_537;
+  const x = random(R * 3, 2);
+  compare('y', await softmax(tensor(x, [R, 3], { scope })).data(), twin(x, 3));
+  compare('no rows', await softmax(tensor([], [0, 3], { scope })).data(), []);
+  compare('no columns', await softmax(tensor([], [3, 0], { scope })).data(), []);
+});
+
+test('softmax: output and gradient match PyTorch', async () => {
+  for (const [name, vectors] of await torchCases('softmax')) {
+    using scope = engine.scope();
+    const { data, shape } = vectors.get('x')!;
+    const x = tensor(data, shape, { scope, requiresGrad: true });
+    const y = name.endsWith('log') ? logSoftmax(x) : softmax(x);
+    compare(`${name} y`, await y.data(), vectors.get('y')!.data);
+    backward(y, tensor(vectors.get('dy')!.data, shape, { scope }));
+    compare(`${name} dx`, await x.grad!.data(), vectors.get('dx')!.data, TOLERANCE.grad);
+    x.grad!.dispose();
+  }
+});
+
+test('softmax: says that a scalar has no axis', () => {
+  using scope = engine.scope();
+  throws(() => softmax(tensor([1], [], { scope })), /softmax: x must have an axis, got x \[\]\./);
+});
+
+test.run();

@@ -1,0 +1,43 @@
+import source from '../../shaders/gelu.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+const forward = kernel(source, 'gelu');
+const forwardVec4 = kernel(source, 'gelu_vec4');
+const backwardX = kernel(source, 'gelu_dx');
+const backwardXVec4 = kernel(source, 'gelu_dx_vec4');
+
+const WORKGROUP = 64;
+
+/**
+ * Gaussian error linear unit: y = x/2 (1 + erf(x / sqrt 2)), or its approximation by tanh.
+ *
+ * @param x     f32, any shape
+ * @param form  'erf' (PyTorch's default) or 'tanh' (PyTorch's approximate='tanh', "gelu_pytorch_tanh")
+ * @throws ShapeError for another form
+ * Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
+ */
+export function gelu(x: Tensor, form: 'erf' | 'tanh' = 'erf'): Tensor {
+  expectDType('gelu', 'x', x, 'f32');
+  expect(form === 'erf' || form === 'tanh', 'gelu', "the form must be 'erf' or 'tanh'", `'${form}'`);
+  const quads = x.size % 4 === 0;
+  const n = quads ? x.size / 4 : x.size;
+  const call = { define: { TANH: form === 'tanh' }, params: { n }, groups: Math.ceil(n / WORKGROUP) };
+  const y = output([x], x.shape);
+  if (quads) run(forwardVec4, { bind: { x4: x, y4: y }, ...call, flops: 20 * x.size });
+  else run(forward, { bind: { x, y }, ...call, flops: 20 * x.size });
+  return record('gelu', {
+    inputs: [x],
+    output: y,
+    saved: { x },
+    backward: (dy, { x }) => {
+      const dx = output([dy], x.shape);
+      if (quads) run(backwardXVec4, { bind: { x4: x, dy4: dy, dx4: dx }, ...call, flops: 30 * x.size });
+      else run(backwardX, { bind: { x, dy, dx }, ...call, flops: 30 * x.size });
+      return [dx];
+    },
+  });
+}

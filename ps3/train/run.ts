@@ -1,0 +1,141 @@
+// A run is a folder: config.json, metrics.jsonl, checkpoint/ (the published layout) with the state to go on from, and
+// report.html at the end.
+import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type AdamW, EngineError, openSafetensors, type TensorToWrite, writeSafetensors } from '../../engine/index.ts';
+import type { SamplerState } from '../data/sampler.ts';
+import { type Checkpoint, saveCheckpoint, writeWhole } from '../model/checkpoint.ts';
+
+/** A run folder is missing, in use or broken. */
+export class RunError extends EngineError {
+  constructor(message: string) {
+    super('run', message);
+  }
+}
+
+/** Everything that decides what a run computes. */
+export interface RunConfig {
+  readonly preset: string;
+  readonly seed: number;
+  readonly recipe: 'paper' | 'released';
+  /** Folder of the user's own pictures; undefined = Scenes. */
+  readonly data?: string;
+  readonly towersSteps: number;
+  readonly ps3Steps: number;
+  readonly batch: number;
+  readonly ablations: Readonly<Record<string, boolean>>;
+}
+
+/** One line of metrics.jsonl. */
+export interface Metric {
+  readonly stage: 'towers' | 'ps3';
+  readonly step: number;
+  readonly lr: number;
+  readonly [loss: string]: number | string;
+}
+
+/** Where training stands. */
+export interface Progress {
+  readonly stage: 'towers' | 'ps3';
+  /** Steps of the stage that are done. */
+  readonly step: number;
+  readonly sampler?: SamplerState;
+  /** Steps the optimizer has taken in this stage. */
+  readonly optimizerSteps: number;
+}
+
+const STATE = 'training_state.safetensors';
+
+export class RunFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** @throws RunError when there is a run already */
+  static async create(path: string, config: RunConfig): Promise<RunFolder> {
+    const folder = new RunFolder(path);
+    await mkdir(path, { recursive: true });
+    const taken = await readFile(join(path, 'config.json'), 'utf8').catch(() => undefined);
+    if (taken !== undefined)
+      throw new RunError(`train: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`);
+    await writeWhole(join(path, 'config.json'), `${JSON.stringify(config, undefined, 2)}\n`);
+    return folder;
+  }
+
+  /** @throws RunError when the folder holds no run */
+  async config(): Promise<RunConfig> {
+    try {
+      return JSON.parse(await readFile(join(this.path, 'config.json'), 'utf8')) as RunConfig;
+    } catch (cause) {
+      throw new RunError(`run: ${this.path} must hold a run's config.json, got ${(cause as Error).message}`);
+    }
+  }
+
+  get checkpointPath(): string {
+    return join(this.path, 'checkpoint');
+  }
+
+  async log(metric: Metric): Promise<void> {
+    await appendFile(join(this.path, 'metrics.jsonl'), `${JSON.stringify(metric)}\n`);
+  }
+
+  async metrics(): Promise<Metric[]> {
+    const text = await readFile(join(this.path, 'metrics.jsonl'), 'utf8').catch(() => '');
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Metric);
+  }
+
+  /** Replaces the checkpoint. It is written beside the old one and renamed: a kill leaves one of the two. */
+  async save(checkpoint: Checkpoint, optimizer: AdamW, progress: Progress): Promise<void> {
+    const next = join(this.path, 'checkpoint.next');
+    await rm(next, { recursive: true, force: true });
+    await saveCheckpoint(next, checkpoint);
+    const { parameters } = checkpoint.model;
+    const tensors: TensorToWrite[] = optimizer.moments.flatMap((arenas, order) =>
+      parameters.names.map((name) => {
+        const view = parameters.viewOf(arenas, name);
+        const data = async (): Promise<ArrayBufferView> => {
+          using moment = view;
+          return moment.data();
+        };
+        return { name: `moment${order + 1}.${name}`, dtype: 'F32', shape: [...view.shape], data };
+      }),
+    );
+    await writeSafetensors(join(next, STATE), tensors, { progress: JSON.stringify(progress) });
+    const last = join(this.path, 'checkpoint.last');
+    await rm(last, { recursive: true, force: true });
+    await rename(this.checkpointPath, last).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'ENOENT') throw cause;
+    });
+    await rename(next, this.checkpointPath);
+    await rm(last, { recursive: true, force: true });
+  }
+
+  /** Where the checkpoint stands. @throws RunError when there is none */
+  async progress(): Promise<Progress> {
+    // A kill between the two renames of `save` leaves the old checkpoint under its second name.
+    await rename(join(this.path, 'checkpoint.last'), this.checkpointPath).catch((cause: NodeJS.ErrnoException) => {
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(cause.code ?? '')) throw cause;
+    });
+    const file = await openSafetensors(join(this.checkpointPath, STATE)).catch((cause: Error) => {
+      throw new RunError(`train: ${this.path} must hold a checkpoint to resume from, got ${cause.message}`);
+    });
+    await using state = file;
+    return JSON.parse(state.metadata.progress) as Progress;
+  }
+
+  /** Fills an optimizer with the checkpoint's moments. */
+  async restore(optimizer: AdamW, { model }: Checkpoint): Promise<void> {
+    await using state = await openSafetensors(join(this.checkpointPath, STATE));
+    optimizer.steps = (JSON.parse(state.metadata.progress) as Progress).optimizerSteps;
+    for (const [order, arenas] of optimizer.moments.entries())
+      for (const name of model.parameters.names) {
+        using view = model.parameters.viewOf(arenas, name);
+        view.write(await state.f32(`moment${order + 1}.${name}`));
+      }
+  }
+}

@@ -1,0 +1,116 @@
+// Training in two stages, as the paper does: image and text towers first, PS3 from them.
+import { AdamW, backward, type Engine, type Scope, type Tensor, warmupCosine } from '../../engine/index.ts';
+import type { Sample } from '../data/annotations.ts';
+import type { Checkpoint } from '../model/checkpoint.ts';
+import { GROUPS } from '../model/ps3.ts';
+import { captionIds, classesOf, Feed } from './feed.ts';
+import { type Ablations, pretrainLoss, type Recipe } from './loss.ts';
+import type { StagePreset } from './presets.ts';
+import { type Metric, type Progress, type RunFolder, RunError } from './run.ts';
+import { towersLoss } from './towers.ts';
+
+/** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
+export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
+
+export interface StageOptions {
+  readonly engine: Engine;
+  readonly run: RunFolder;
+  readonly checkpoint: Checkpoint;
+  readonly stage: StagePreset;
+  readonly seed: number;
+  /** Go on from the run's checkpoint. */
+  readonly resume?: Progress;
+  /** Steps between checkpoints; default 200. */
+  readonly saveEvery?: number;
+  /** After every step, with its losses. */
+  readonly onStep?: (metric: Metric, samplesPerS: number) => void;
+}
+
+const BETAS = [0.9, 0.95] as const;
+const WEIGHT_DECAY = 0.05;
+/** Clip the global gradient norm: small models at high rates need it. */
+const MAX_NORM = 1;
+
+/** Stage 1: contrast crops of single objects with their names at low resolution. Only the towers move. */
+export async function trainTowers(options: StageOptions, crops: CropSource): Promise<void> {
+  const { engine, checkpoint, stage } = options;
+  const { model, tokenizer } = checkpoint;
+  const side = model.config.vision.scalesPx[0];
+  await optimise('towers', options, (step, scope) => {
+    const { rgba, captions } = crops(step, stage.batch);
+    const loss = towersLoss(model, {
+      image: engine.tensor(rgba, [stage.batch, side, side, 4], { scope }),
+      ids: captionIds(engine, tokenizer, captions, scope),
+      classes: engine.tensor(classesOf(captions), [stage.batch], { scope }),
+    });
+    return { loss };
+  });
+}
+
+/** Stage 2: local and global captions, ground-truth selection, box supervision. Everything moves. */
+export async function trainPS3(
+  options: StageOptions,
+  samples: readonly Sample[],
+  recipe: Recipe,
+  ablations: Ablations & { readonly globalMix?: boolean } = {},
+): Promise<void> {
+  const { engine, checkpoint, stage, seed } = options;
+  const { model, tokenizer } = checkpoint;
+  const globalProbability = ablations.globalMix === false ? 0 : 0.25;
+  const feed = new Feed(engine, samples, tokenizer, model.config, { batch: stage.batch, seed, globalProbability });
+  if (options.resume?.sampler) feed.restore(options.resume.sampler);
+  const losses = (_step: number, scope: Scope): { loss: Tensor } & Record<string, Tensor> => {
+    const { total, contrastive, prior, posterior } = pretrainLoss(model, feed.next(scope), recipe, ablations).losses;
+    return { loss: total, contrastive, prior, posterior };
+  };
+  await optimise('ps3', options, losses, () => feed.state);
+}
+
+/** The loop of both stages. `forward` gives the loss to descend as `loss`, and others to log. */
+async function optimise(
+  name: Metric['stage'],
+  options: StageOptions,
+  forward: (step: number, scope: Scope) => { loss: Tensor } & Record<string, Tensor>,
+  samplerState: () => Progress['sampler'] = () => undefined,
+): Promise<void> {
+  const { engine, run, checkpoint, stage, resume, saveEvery = 200, onStep } = options;
+  const { model } = checkpoint;
+  const optimizer = new AdamW(model.parameters, {
+    betas: BETAS,
+    weightDecay: GROUPS.map(({ decay }) => (decay ? WEIGHT_DECAY : 0)),
+    lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
+  });
+  if (resume) await run.restore(optimizer, checkpoint);
+  const first = resume?.step ?? 0;
+  const started = performance.now();
+  const report = async (step: number, lr: number, reads: Record<string, Promise<ArrayLike<number>>>): Promise<void> => {
+    const values: Record<string, number> = {};
+    for (const key in reads) values[key] = (await reads[key])[0];
+    if (!Number.isFinite(values.loss))
+      throw new RunError(`train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower --lr.`);
+    const metric: Metric = { stage: name, step, lr, ...values };
+    await run.log(metric);
+    const seconds = (performance.now() - started) / 1000;
+    onStep?.(metric, ((step + 1 - first) * stage.batch) / seconds);
+  };
+  // One step is read while the next is recorded, so that the GPU does not wait for the host.
+  let reading: Promise<void> = Promise.resolve();
+  for (let step = first; step < stage.steps; step++) {
+    using scope = engine.scope();
+    const losses = forward(step, scope);
+    backward(losses.loss);
+    const lr = warmupCosine(step, stage.steps, stage.warmup, stage.lr);
+    const norm = optimizer.step(lr, MAX_NORM).moveTo(scope);
+    model.clampLogitScale();
+    const reads = Object.fromEntries(Object.entries({ ...losses, gradNormSquared: norm }).map(([key, t]) => [key, t.data()]));
+    await reading;
+    reading = report(step, lr, reads);
+    if ((step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
+      await reading;
+      const progress = { stage: name, step: step + 1, sampler: samplerState(), optimizerSteps: optimizer.steps };
+      await run.save(checkpoint, optimizer, progress);
+    }
+  }
+  await reading;
+  optimizer.dispose();
+}

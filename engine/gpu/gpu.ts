@@ -20,6 +20,8 @@ export interface KernelCall {
   /** Workgroups; a single number beyond 65,535 is folded into x and y. */
   readonly groups: number | readonly [number, number, number];
   readonly flops?: number;
+  /** Bytes read and written, where that is less than all bound ranges: a gather touches few rows of its table. */
+  readonly bytes?: number;
 }
 
 const MAX_GROUPS = 65_535;
@@ -103,6 +105,7 @@ export class Gpu {
       return range ?? this.#dummy(index, writable);
     });
     const flops = call.flops ?? 0;
+    bytes = call.bytes ?? bytes;
     this.recorder.record({
       kind: 'dispatch',
       entry,

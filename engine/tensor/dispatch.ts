@@ -12,6 +12,8 @@ export interface OpCall {
   readonly groups: number | readonly [number, number, number];
   /** Floating-point operations, for the profiler and the submission policy. */
   readonly flops?: number;
+  /** Bytes read and written, where that is less than all bound ranges. */
+  readonly bytes?: number;
 }
 
 /** The innermost scope among the tensors. */

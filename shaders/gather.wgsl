@@ -20,7 +20,8 @@
 #import cell   // Cell
 
 struct Params {
-  M : u32,          // indices
+  M : u32,          // indices in this dispatch
+  offset : u32,     // indices before them: long lists go in pieces
   N : u32,          // rows of one table
   C : u32,          // cells per row
   per_table : u32,  // indices per table
@@ -32,7 +33,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> indices : array<u32>;        // [M]
 @group(0) @binding(2) var<storage, read> table : array<Cell>;         // [end - first, C]
-@group(0) @binding(3) var<storage, read_write> y : array<Cell>;       // [M, C]; scatter: [rows, C]
+@group(0) @binding(3) var<storage, read_write> y : array<Cell>;       // [M, C]; scatter: [end - first, C]
 @group(0) @binding(2) var<storage, read> x : array<Cell>;             // [M, C]
 @group(0) @binding(4) var<storage, read_write> keys : array<u32>;     // [M]
 @group(0) @binding(1) var<storage, read> sorted : array<u32>;         // [M] keys, ascending
@@ -44,10 +45,10 @@ struct Params {
 
 const GROUP : u32 = 64u;
 
-/// The row of all tables that index m means; params.rows where it lies outside its table.
+/// The row of all tables that the dispatch's m-th index means; params.rows where it lies outside its table.
 fn row_of(m : u32) -> u32 {
   let index = indices[m];
-  return select(params.rows, m / params.per_table * params.N + index, index < params.N);
+  return select(params.rows, (params.offset + m) / params.per_table * params.N + index, index < params.N);
 }
 
 @compute @workgroup_size(GROUP)
@@ -79,8 +80,8 @@ fn scatter_rows(
     return;
   }
   let row = row_of(cell / params.C);
-  if (row < params.rows) {
-    y[row * params.C + cell % params.C] = x[cell];
+  if (row >= params.first && row < params.end) {
+    y[(row - params.first) * params.C + cell % params.C] = x[cell];
   }
 }
 

@@ -1,6 +1,6 @@
 import source from '../../shaders/gather.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
-import { type Define, kernel } from '../gpu/kernel.ts';
+import { type Define, type Kernel, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
@@ -51,15 +51,8 @@ export function gatherRows(
   const C = table.shape[rank - 1];
   const shape = layoutOf(batched ? table.shape[0] : 1, table.shape[rank - 2], C, indices);
   const y = output([table, indices], [...indices.shape, C]);
-  for (const piece of pieces(table, shape)) {
-    run(gather, {
-      bind: { indices, table: piece.rows, y },
-      params: { ...shape.params, first: piece.first, end: piece.end },
-      define: shape.define,
-      groups: groupsFor(shape.params.M * shape.params.C),
-    });
-    piece.rows.dispose();
-  }
+  if (shape.params.rows === 0) fill(y, 0);
+  move(gather, shape, { indices, rows: ['table', table], list: ['y', y] });
   return record('gather', {
     inputs: [table],
     output: y,
@@ -81,7 +74,7 @@ export function gatherRows(
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
   const { M, C, rows } = layout.params;
   const { define } = layout;
-  const params = { ...layout.params, first: 0, end: rows };
+  const params = { ...layout.params, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
   using keys = output([dy], [1, M], 'u32');
@@ -93,14 +86,15 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
   using heads = output([dy], [blocks, layout.columns]);
   const bind = { sorted: sorted.keys, starts, order: sorted.order, dy, heads };
   if (blocks > 1) run(sumHeads, { bind, params, define, groups: groupsFor(blocks * C) });
-  for (const piece of pieces(dtable, layout)) {
+  for (const [first, end] of pieces(dtable, rows)) {
+    using part = viewRows(dtable, first, end, layout.columns);
     run(sumRows, {
-      bind: { ...bind, dtable: piece.rows },
-      params: { ...params, first: piece.first, end: piece.end },
+      bind: { ...bind, dtable: part },
+      params: { ...params, first, end },
       define,
-      groups: groupsFor((piece.end - piece.first) * C),
+      groups: groupsFor((end - first) * C),
+      bytes: dy.sizeBytes + part.sizeBytes,
     });
-    piece.rows.dispose();
   }
   sorted.keys.dispose();
   sorted.order.dispose();
@@ -129,14 +123,9 @@ export function scatterRows(x_BkC: Tensor, indices_Bk: Tensor, N: number): Tenso
     'x must be [B, k, C] and indices [B, k]',
     `x ${show(x_BkC.shape)} and indices ${show(indices_Bk.shape)}`,
   );
-  const { params, define } = layoutOf(B, N, C, indices_Bk);
+  const shape = layoutOf(B, N, C, indices_Bk);
   const y = fill(output([x_BkC, indices_Bk], [B, N, C]), 0);
-  run(scatter, {
-    bind: { indices: indices_Bk, x: x_BkC, y },
-    params: { ...params, first: 0, end: params.rows },
-    define,
-    groups: groupsFor(params.M * params.C),
-  });
+  move(scatter, shape, { indices: indices_Bk, rows: ['y', y], list: ['x', x_BkC] });
   return record('scatter', {
     inputs: [x_BkC],
     output: y,
@@ -165,15 +154,38 @@ function layoutOf(tables: number, N: number, columns: number, indices: Tensor): 
 
 const groupsFor = (invocations: number): number => Math.ceil(invocations / GROUP);
 
-/** Cuts a table into runs of rows that each fit into one binding. Views start at multiples of 64 rows, hence of 256 bytes. */
-function* pieces(
-  table: Tensor,
-  { columns, params }: Layout,
-): Generator<{ rows: Tensor; first: number; end: number }> {
-  const fits = Math.floor(table.gpu.device.limits.maxStorageBufferBindingSize / (4 * columns) / 64) * 64;
-  const step = Math.max(64, fits);
-  for (let first = 0; first < Math.max(1, params.rows); first += step) {
-    const end = Math.min(params.rows, first + step);
-    yield { rows: table.view(first * columns, [end - first, columns]), first, end };
+/** Gather or scatter between a table's rows and a list of rows, both in pieces that fit into one binding. */
+function move(
+  kernel: Kernel,
+  { columns, define, params }: Layout,
+  operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
+): void {
+  const [tableName, table] = operands.rows;
+  const [listName, list] = operands.list;
+  for (const [offset, listEnd] of pieces(list, params.M)) {
+    const M = listEnd - offset;
+    using part = viewRows(list, offset, listEnd, columns);
+    using indices = operands.indices.view(offset, [M]);
+    for (const [first, end] of pieces(table, params.rows)) {
+      using rows = viewRows(table, first, end, columns);
+      run(kernel, {
+        bind: { indices, [tableName]: rows, [listName]: part },
+        params: { ...params, M, offset, first, end },
+        define,
+        groups: groupsFor(M * params.C),
+        bytes: indices.sizeBytes + 2 * part.sizeBytes,
+      });
+    }
   }
+}
+
+const viewRows = (x: Tensor, first: number, end: number, columns: number): Tensor =>
+  x.view(first * columns, [end - first, columns]);
+
+/** Cuts rows into runs that each fit into one binding, beginning at multiples of 64 rows, hence of 256 bytes. */
+function* pieces(x: Tensor, rows: number): Generator<[first: number, end: number]> {
+  const limitBytes = x.gpu.device.limits.maxStorageBufferBindingSize;
+  const rowBytes = Math.max(1, x.sizeBytes / Math.max(1, rows));
+  const step = Math.max(64, Math.floor(limitBytes / rowBytes / 64) * 64);
+  for (let first = 0; first < rows; first += step) yield [first, Math.min(rows, first + step)];
 }

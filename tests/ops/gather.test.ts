@@ -1,5 +1,5 @@
 import { test } from 'uvu';
-import { backward, gatherRows, scatterRows, type Tensor } from '../../engine/index.ts';
+import { backward, Engine, gatherRows, scatterRows, type Tensor } from '../../engine/index.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
@@ -102,6 +102,51 @@ test('gather: a table beyond the binding limit is read and differentiated in pie
   }
 });
 
+test('scatter: rows go into a grid beyond the binding limit, and come back', async () => {
+  using scope = engine.scope();
+  const C = 1024;
+  const N = Math.floor(engine.gpu.device.limits.maxStorageBufferBindingSize / (4 * C)) + 130;
+  if (N > 50_000) return; // the limit of this adapter is beyond what a test should allocate
+  const list = Uint32Array.of(N - 1, 0, N - 131, 5, N - 130, 64);
+  const data = random(list.length * C, 2);
+  const x = tensor(data, [1, list.length, C], { scope, requiresGrad: true });
+  const indices = tensor(list, [1, list.length], { scope });
+  const grid = scatterRows(x, indices, N);
+  compare('x', await gatherRows(grid, indices, { unique: true }).data(), data, TOLERANCE.exact);
+  const others = tensor(Uint32Array.of(1, N - 132, N - 2), [1, 3], { scope });
+  compare('zeros', await gatherRows(grid, others).data(), new Float64Array(3 * C), TOLERANCE.exact);
+});
+
+test('gather: a list of rows beyond the binding limit is written in pieces', async () => {
+  using scope = engine.scope();
+  const C = 1024;
+  const half = Math.floor(engine.gpu.device.limits.maxStorageBufferBindingSize / (8 * C)) + 40;
+  if (half > 25_000) return; // the limit of this adapter is beyond what a test should allocate
+  // Two tables of two rows; every number tells its row, and each row of indices alternates between them.
+  const table = tensor(
+    Float64Array.from({ length: 4 * C }, (_, i) => Math.floor(i / C)),
+    [2, 2, C],
+    { scope },
+  );
+  const list = Uint32Array.from({ length: 2 * half }, (_, m) => m % 2);
+  const y = gatherRows(table, tensor(list, [2, half], { scope }));
+  const got = await y.data();
+  let wrong = 0;
+  for (let m = 0; m < 2 * half; m++)
+    for (const c of [0, 517, C - 1]) if (got[m * C + c] !== (m % 2) + (m >= half ? 2 : 0)) wrong++;
+  compare('wrong numbers', [wrong], [0], TOLERANCE.exact);
+});
+
+test('gather: the profiler counts the rows that move, not the table', async () => {
+  const profiled = await Engine.create({ profile: true });
+  using scope = profiled.scope();
+  const table = profiled.zeros([10_000, 64], { scope });
+  gatherRows(table, profiled.tensor(Uint32Array.of(3, 9), [2], { scope }));
+  const row = (await profiled.kernelTimes()).find(({ label }) => label === 'gather_rows');
+  if (row && row.ms > 0) compare('bytes', [row.gbPerS * row.ms * 1e6], [8 + 2 * 2 * 256]);
+  profiled.destroy();
+});
+
 test('gather: two runs give the same bits', async () => {
   using scope = engine.scope();
   const list = repeated(3000, 11, 4);
@@ -180,6 +225,13 @@ test('scatter: gathering what was scattered gives it back', async () => {
   const indices = tensor(distinct(B, k, N, 8), [B, k], { scope });
   const y = gatherRows(scatterRows(tensor(x, [B, k, C], { scope }), indices, N), indices, { unique: true });
   compare('y', await y.data(), x, TOLERANCE.exact);
+});
+
+test('gather: a table without rows gives zeros', async () => {
+  using scope = engine.scope();
+  const table = tensor([], [0, 4], { scope });
+  const y = gatherRows(table, tensor(Uint32Array.of(0, 1), [2], { scope }));
+  compare('y', await y.data(), new Float64Array(8), TOLERANCE.exact);
 });
 
 test('gather: no indices give no rows and a gradient of zeros', async () => {

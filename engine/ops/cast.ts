@@ -1,0 +1,36 @@
+import source from '../../shaders/cast.wgsl' with { type: 'text' };
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { BYTES_PER_ELEMENT, type DType, type Tensor } from '../tensor/tensor.ts';
+
+const forward = kernel(source, 'cast_words');
+
+const WORKGROUP = 64;
+
+/**
+ * Converts to another element type.
+ *
+ * To f16 and bf16: nearest, ties to even; f16 saturates to +-65504. Float to integer: toward zero, saturating, NaN gives 0.
+ * i32 and u32 exchange bits; an integer to u8 keeps its low 8 bits. Differentiable between float types: gradients stay f32.
+ *
+ * @param x  any shape and dtype
+ * @returns  the shape of x; another handle on x when it has the dtype already
+ */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  if (x.dtype === dtype) return x.reshape(x.shape);
+  const y = output([x], x.shape, dtype);
+  const perWord = 4 / BYTES_PER_ELEMENT[dtype];
+  run(forward, {
+    bind: { x, y },
+    define: { SOURCE: x.dtype.toUpperCase(), RESULT: dtype.toUpperCase(), PER_WORD: perWord },
+    params: { n: x.size },
+    groups: Math.ceil(x.size / perWord / WORKGROUP),
+  });
+  if (!isFloat(x.dtype) || !isFloat(dtype)) return y;
+  return record('cast', { inputs: [x], output: y, saved: {}, backward: (dy) => [dy] });
+}
+
+function isFloat(dtype: DType): boolean {
+  return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
+}

@@ -1,0 +1,121 @@
+// One training run from pictures to report: what `npm start` and `ps3 train` do.
+import { type Engine } from '../../engine/index.ts';
+import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
+import { PS3 } from '../model/ps3.ts';
+import { buildWordTokenizer } from '../model/tokenizer.ts';
+import { type Evaluation, evaluate } from '../train/evaluate.ts';
+import { PRESETS, type Preset, presetConfig, type StagePreset } from '../train/presets.ts';
+import { type Metric, type Progress, RunError, RunFolder, type RunConfig } from '../train/run.ts';
+import { type StageOptions, trainPS3, trainTowers } from '../train/train.ts';
+import { writeReport } from './report.ts';
+import { formatSeconds, ProgressBar } from './progress.ts';
+import { loadTrainingData, type TrainingData } from './training_data.ts';
+
+export interface SessionOptions {
+  readonly out: string;
+  readonly resume?: boolean;
+  /** Folder of the user's own pictures; default: Scenes. */
+  readonly data?: string;
+  readonly photos?: string;
+  readonly config: RunConfig;
+}
+
+export interface SessionResult {
+  readonly run: RunFolder;
+  readonly evaluation: Evaluation;
+  readonly seconds: number;
+}
+
+/** The preset of a run with its own number of steps and batch size. */
+export function presetOf(config: RunConfig): Preset {
+  const preset = PRESETS[config.preset];
+  if (!preset) throw new RunError(`train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${config.preset}.`);
+  return {
+    ...preset,
+    towers: { ...preset.towers, steps: config.towersSteps },
+    ps3: { ...preset.ps3, steps: config.ps3Steps, batch: config.batch },
+  };
+}
+
+/**
+ * Trains, evaluates and writes the report.
+ *
+ * @throws RunError, DataError: with a sentence that says what to do
+ */
+export async function runSession(engine: Engine, options: SessionOptions): Promise<SessionResult> {
+  const started = performance.now();
+  const { out, resume, config } = options;
+  const preset = presetOf(config);
+  const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
+  const progress = resume ? await run.progress() : undefined;
+  const bar = new ProgressBar();
+  const data = await loadTrainingData({
+    preset,
+    seed: config.seed,
+    data: options.data ?? config.data,
+    photos: options.photos,
+    onProgress: (what, done, all) => bar.update(what, done, all),
+  });
+  const checkpoint = progress
+    ? await loadCheckpoint(engine, run.checkpointPath)
+    : newCheckpoint(engine, preset, data, config.seed);
+  const stage = (name: Metric['stage'], title: string, preset: StagePreset): StageOptions => ({
+    engine,
+    run,
+    checkpoint,
+    stage: preset,
+    seed: config.seed,
+    resume: progress?.stage === name ? progress : undefined,
+    onStep: (metric, samplesPerS) => bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
+  });
+  if (progress?.stage !== 'ps3') await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
+  await trainPS3(stage('ps3', 'stage 2: PS3', preset.ps3), data.train, config.recipe, config.ablations);
+  bar.stop();
+  const evaluation = await evaluateRun(engine, checkpoint, data, config.seed, bar);
+  const seconds = (performance.now() - started) / 1000;
+  await writeReport(run, { engine, checkpoint, evaluation, data, preset, seconds });
+  return { run, evaluation, seconds };
+}
+
+function newCheckpoint(engine: Engine, preset: Preset, data: TrainingData, seed: number): Checkpoint {
+  const tokenizer = buildWordTokenizer([...data.captions], { contextLength: preset.contextLength });
+  const model = PS3.create(engine, presetConfig(preset, tokenizer.vocabSize), seed, {
+    layerScale: 0.1,
+    positionResidualStd: 0.02,
+  });
+  return { model, tokenizer };
+}
+
+/** Evaluates on the held-out pictures. */
+export async function evaluateRun(
+  engine: Engine,
+  { model, tokenizer }: Checkpoint,
+  data: TrainingData,
+  seed: number,
+  bar: ProgressBar = new ProgressBar(),
+): Promise<Evaluation> {
+  const progress = (done: number, all: number): void => bar.update('evaluating held-out pictures', done, all);
+  return evaluate(engine, model, tokenizer, data.heldOut, { seed, progress });
+}
+
+function details(metric: Metric, samplesPerS: number, preset: StagePreset): string {
+  const left = ((preset.steps - metric.step - 1) * preset.batch) / samplesPerS;
+  return `loss ${Number(metric.loss).toFixed(3)}  ${samplesPerS.toFixed(1)} samples/s  ${formatSeconds(left)} left`;
+}
+
+/** The table that ends a run. */
+export function formatEvaluation({ boxes, candidates, retrieval, recall, budgetShare }: Evaluation): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`.padStart(8);
+  return [
+    `Held-out pictures, ${boxes} boxes`,
+    '',
+    `Right caption among ${candidates} for a box (chance ${percent(1 / candidates).trim()})`,
+    `  low-res only             ${percent(retrieval.lowRes)}`,
+    `  PS3                      ${percent(retrieval.ps3)}`,
+    '',
+    `Share of a box's patches selected (one look, ${percent(budgetShare).trim()} of all patches)`,
+    `  random                   ${percent(recall.random)}`,
+    `  bottom-up                ${percent(recall.bottomUp)}`,
+    `  top-down                 ${percent(recall.topDown)}`,
+  ].join('\n');
+}

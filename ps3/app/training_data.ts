@@ -1,0 +1,148 @@
+// Pictures to train and to test on: Scenes, or the user's own folder.
+import { basename } from 'node:path';
+import { Random } from '../../engine/index.ts';
+import type { Sample } from '../data/annotations.ts';
+import { cropPicture } from '../data/boxes.ts';
+import { openScenes, sceneSeed } from '../data/build.ts';
+import { DataError } from '../data/errors.ts';
+import { loadPicture, openFolder } from '../data/folder.ts';
+import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
+import type { Preset } from '../train/presets.ts';
+import type { CropSource } from '../train/train.ts';
+
+export interface TrainingData {
+  readonly train: readonly Sample[];
+  readonly heldOut: readonly Sample[];
+  /** What the held-out pictures share with training, and what not; one sentence. */
+  readonly heldOutMeans: string;
+  readonly crops: CropSource;
+  /** Every caption that training can show: the vocabulary. */
+  readonly captions: readonly string[];
+  /** Where the pictures come from, one line each. */
+  readonly credits: readonly string[];
+}
+
+export interface DataOptions {
+  readonly preset: Preset;
+  readonly seed: number;
+  /** A folder with annotations.jsonl; default: Scenes. */
+  readonly data?: string;
+  /** Photographs for Scenes' backgrounds. */
+  readonly photos?: string;
+  readonly onProgress?: (what: string, done: number, all: number) => void;
+}
+
+/** @throws DataError when sources cannot be had or the folder is faulty */
+export function loadTrainingData(options: DataOptions): Promise<TrainingData> {
+  return options.data === undefined ? scenes(options) : ownFolder(options.data, options);
+}
+
+async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promise<TrainingData> {
+  const side = preset.scalesPx[preset.scalesPx.length - 1];
+  const opened = await openScenes({
+    side,
+    concepts: preset.concepts,
+    seed,
+    photos,
+    notice: (text) => onProgress?.(text, 0, 0),
+  });
+  const { splits } = opened;
+  const trainKit = await opened.kit(splits.train);
+  const testKit = await opened.kit(splits.heldOutPictures);
+  const build = async (kit: SceneKit, name: string, count: number): Promise<Sample[]> => {
+    const samples: Sample[] = [];
+    for (let i = 0; i < count; i++) {
+      samples.push({ key: `${name}-${i}`, ...buildScene(kit, sceneSeed(seed, name, i)) });
+      if (i % 16 === 0) await new Promise((resolve) => setImmediate(resolve));
+      onProgress?.(`building scenes (${name})`, i + 1, count);
+    }
+    return samples;
+  };
+  const train = await build(trainKit, 'train', preset.scenes);
+  const heldOut = await build(testKit, 'held out', preset.heldOutScenes);
+  const lowPx = preset.scalesPx[0];
+  const cropSeed = (step: number, i: number): number => sceneSeed(seed, `crop ${step}`, i);
+  return {
+    train,
+    heldOut,
+    heldOutMeans: `Held-out pictures: other photographs than in training (${splits.heldOutPictures.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
+    crops: (step, count) => {
+      const crops = Array.from({ length: count }, (_, i) => singleObjectCrop(trainKit, lowPx, cropSeed(step, i)));
+      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
+    },
+    captions: [
+      ...splits.train.objects.map((id) => opened.catalogue[id].name),
+      ...train.flatMap((sample) => sample.captions),
+      ...train.flatMap(({ globalCaption }) => globalCaption ?? []),
+    ],
+    credits: opened.sources.credits.map(
+      ({ source, version, licence, manager }) => `${source} ${version} (${manager}): ${licence}`,
+    ),
+  };
+}
+
+async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptions): Promise<TrainingData> {
+  const side = preset.scalesPx[preset.scalesPx.length - 1];
+  const pictures = await openFolder(folder);
+  const samples: Sample[] = [];
+  for (const picture of pictures) {
+    samples.push(await loadPicture(picture, side));
+    onProgress?.(`reading ${basename(folder)}`, samples.length, pictures.length);
+  }
+  const withBoxes = samples.filter(({ boxes }) => boxes.length > 0);
+  if (withBoxes.length < 10)
+    throw new DataError(`train: ${folder} must hold at least 10 pictures with boxes, got ${withBoxes.length}.`);
+  const order = new Random(seed, 0x5117).shuffle(Uint32Array.from(withBoxes.keys()));
+  const heldOutCount = Math.min(preset.heldOutScenes, Math.max(1, Math.floor(withBoxes.length / 10)));
+  const pick = (indices: Uint32Array): Sample[] => Array.from(indices, (i) => withBoxes[i]);
+  const heldOut = pick(order.subarray(0, heldOutCount));
+  const train = pick(order.subarray(heldOutCount));
+  const lowPx = preset.scalesPx[0];
+  return {
+    train,
+    heldOut,
+    heldOutMeans: `Held-out pictures: ${heldOut.length} of ${withBoxes.length} pictures of ${folder}, drawn at random.`,
+    crops: (step, count) => {
+      const random = new Random(seed, step);
+      const crops = Array.from({ length: count }, () => boxCrop(train[random.integer(train.length)], lowPx, random));
+      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
+    },
+    captions: train.flatMap(({ captions, globalCaption }) => (globalCaption ? [...captions, globalCaption] : captions)),
+    credits: [`${folder}: the user's own pictures`],
+  };
+}
+
+/** A random box of a picture, squashed to a square of `side`. */
+function boxCrop(sample: Sample, side: number, random: Random): { rgba: Uint8Array; caption: string } {
+  const i = random.integer(sample.boxes.length);
+  const [x1, y1, x2, y2] = sample.boxes[i].map(Math.round);
+  const width = Math.max(1, Math.min(sample.side, x2) - x1);
+  const height = Math.max(1, Math.min(sample.side, y2) - y1);
+  const large = cropPicture(sample.rgba, sample.side, { x: x1, y: y1, width, height });
+  return { rgba: shrink(large, sample.side, side), caption: sample.captions[i] };
+}
+
+/** Box-filters a square picture down to `side`. */
+function shrink(rgba: Uint8Array, from: number, side: number): Uint8Array {
+  const result = new Uint8Array(4 * side * side);
+  const edge = (i: number): number => Math.floor((i * from) / side);
+  for (let y = 0; y < side; y++)
+    for (let x = 0; x < side; x++)
+      for (let c = 0; c < 4; c++) {
+        let total = 0;
+        for (let v = edge(y); v < edge(y + 1); v++)
+          for (let u = edge(x); u < edge(x + 1); u++) total += rgba[4 * (v * from + u) + c];
+        result[4 * (y * side + x) + c] = total / ((edge(y + 1) - edge(y)) * (edge(x + 1) - edge(x)));
+      }
+  return result;
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

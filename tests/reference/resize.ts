@@ -48,20 +48,22 @@ export function resize(
   inner: number,
   mode: string,
 ): Float64Array {
-  const wY = resizeWeights(mode, nY, mY);
-  const wX = resizeWeights(mode, nX, mX);
+  const tapsY = resizeWeights(mode, nY, mY).map(nonzero);
+  const tapsX = resizeWeights(mode, nX, mX).map(nonzero);
   const y = new Float64Array(outer * mY * mX * inner);
   for (let b = 0; b < outer; b++)
     for (let oy = 0; oy < mY; oy++)
       for (let ox = 0; ox < mX; ox++)
-        for (let iy = 0; iy < nY; iy++) {
-          if (wY[oy][iy] === 0) continue;
-          for (let ix = 0; ix < nX; ix++) {
-            const weight = wY[oy][iy] * wX[ox][ix];
-            if (weight === 0) continue;
+        for (const [iy, wy] of tapsY[oy])
+          for (const [ix, wx] of tapsX[ox])
             for (let c = 0; c < inner; c++)
-              y[((b * mY + oy) * mX + ox) * inner + c] += weight * x[((b * nY + iy) * nX + ix) * inner + c];
-          }
-        }
+              y[((b * mY + oy) * mX + ox) * inner + c] += wy * wx * x[((b * nY + iy) * nX + ix) * inner + c];
   return y;
+}
+
+/** [index, weight] of the inputs that count. */
+export function nonzero(weights: Float64Array): [number, number][] {
+  return Array.from(weights, (weight, i): [number, number] => [i, weight]).filter(
+    ([, weight]) => weight !== 0,
+  );
 }

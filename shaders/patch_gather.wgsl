@@ -21,29 +21,43 @@ struct Params {
   cells : u32,      // patches of the grid
   k : u32,          // patches per image to gather
   gain : vec3f,     // 1 / std, and 1 / 255 if u8
-  B : u32,          // here, so that the struct fills 64 bytes without gaps
+  b : u32,          // first image of this run; here, so that the struct fills 64 bytes without gaps
   offset : vec3f,   // -mean / std
+  count : u32,      // images of this run
 }
 @group(0) @binding(0) var<uniform> params : Params;
 
 alias Scalar = f32;                  // u32 if RGBA
 const RGBA : bool = false;
+const SPLIT : bool = false;          // the image exceeds a binding: one image at a time, each plane bound by itself
 const HAS_INDICES : bool = true;
 const LANES : u32 = 64u;             // invocations of a workgroup; they share nothing
 
 @group(0) @binding(1) var<storage, read> image : array<Scalar>;     // [B, 3, H, W], or [B, H, W] of packed RGBA
+@group(0) @binding(4) var<storage, read> green : array<Scalar>;     // [H, W] of one image if SPLIT and not RGBA
+@group(0) @binding(5) var<storage, read> blue : array<Scalar>;      // [H, W] of one image if SPLIT and not RGBA
 @group(0) @binding(2) var<storage, read> indices : array<u32>;      // [B, k] raster indices into the grid
 @group(0) @binding(3) var<storage, read_write> rows : array<f32>;   // [B, k, 3 * P * P]
 
+// A plane that is bound by itself begins at the multiple of 64 words (256 bytes) at or before its own start.
+fn plane_start(plane : u32) -> u32 {
+  let start = plane * params.image[0] * params.image[1];
+  return select(start, start & 63u, SPLIT);
+}
+
 fn source_pixel(b : u32, y : u32, x : u32) -> vec3f {
-  let area = params.image[0] * params.image[1];
   let at = y * params.image[1] + x;
   if (RGBA) {
-    let rgba = bitcast<u32>(image[b * area + at]);
+    let rgba = bitcast<u32>(image[plane_start(b) + at]);
     return vec3f(vec3u(rgba, rgba >> 8u, rgba >> 16u) & vec3u(255u));
   }
-  let red = b * 3u * area + at;
-  return vec3f(bitcast<f32>(image[red]), bitcast<f32>(image[red + area]), bitcast<f32>(image[red + 2u * area]));
+  let red = plane_start(3u * b) + at;
+  let green_at = plane_start(3u * b + 1u) + at;
+  let blue_at = plane_start(3u * b + 2u) + at;
+  if (SPLIT) {
+    return vec3f(bitcast<f32>(image[red]), bitcast<f32>(green[green_at]), bitcast<f32>(blue[blue_at]));
+  }
+  return vec3f(bitcast<f32>(image[red]), bitcast<f32>(image[green_at]), bitcast<f32>(image[blue_at]));
 }
 
 struct Taps {
@@ -72,10 +86,10 @@ fn patch_gather(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
                 @builtin(local_invocation_index) i : u32) {
   let at = linear_group(group, groups) * LANES + i;
   let area = params.P * params.P;
-  if (at >= params.B * params.k * area) {
+  if (at >= params.count * params.k * area) {
     return;
   }
-  let slot = at / area;  // of B * k
+  let slot = params.b * params.k + at / area;  // of B * k
   let pixel = at % area;
   let b = slot / params.k;
   var cell = slot % params.k;

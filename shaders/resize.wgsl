@@ -19,9 +19,12 @@ struct Params {
   n : vec2u,      // input rows, columns
   m : vec2u,      // output rows, columns
   taps : vec2u,   // table columns of either axis
-  outer : u32,    // images, or images times rows when columns are resized alone
   inner : u32,    // Elements per pixel, or per row when rows are resized alone
   axis : u32,     // 0 rows, 1 columns; for the one-axis entry points
+  begin : u32,    // Elements [begin, end) of the result are made: all, unless it exceeds a binding
+  end : u32,
+  in_base : u32,  // first Element of the operand that is bound
+  out_base : u32, // first Element of the result that is bound
 }
 @group(0) @binding(0) var<uniform> params : Params;
 
@@ -105,8 +108,8 @@ fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
 @compute @workgroup_size(LANES)
 fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
           @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
-  if (at >= params.outer * params.m[0] * params.m[1] * params.inner) {
+  let at = params.begin + linear_group(group, groups) * LANES + i;
+  if (at >= params.end) {
     return;
   }
   let c = at % params.inner;
@@ -122,11 +125,11 @@ fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
     var across = Element();
     for (var tx = 0u; tx < params.taps[1]; tx++) {
       let ix = min(first[params.m[0] + ox] + tx, params.n[1] - 1u);
-      across += weights[wx_at + tx] * x[((image * params.n[0] + iy) * params.n[1] + ix) * params.inner + c];
+      across += weights[wx_at + tx] * x[((image * params.n[0] + iy) * params.n[1] + ix) * params.inner + c - params.in_base];
     }
     sum += weights[oy * params.taps[0] + ty] * across;
   }
-  y[at] = sum;
+  y[at - params.out_base] = sum;
 }
 
 struct Axis {
@@ -147,9 +150,9 @@ fn chosen_axis() -> Axis {
 @compute @workgroup_size(LANES)
 fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = params.begin + linear_group(group, groups) * LANES + i;
   let axis = chosen_axis();
-  if (at >= params.outer * axis.m * params.inner) {
+  if (at >= params.end) {
     return;
   }
   let c = at % params.inner;
@@ -160,17 +163,17 @@ fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   var sum = Element();
   for (var t = 0u; t < axis.taps; t++) {
     let j = min(start + t, axis.n - 1u);
-    sum += weights[axis.weight + o * axis.taps + t] * x[(plane + j) * params.inner + c];
+    sum += weights[axis.weight + o * axis.taps + t] * x[(plane + j) * params.inner + c - params.in_base];
   }
-  y[at] = sum;
+  y[at - params.out_base] = sum;
 }
 
 @compute @workgroup_size(LANES)
 fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                   @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = params.begin + linear_group(group, groups) * LANES + i;
   let axis = chosen_axis();
-  if (at >= params.outer * axis.n * params.inner) {
+  if (at >= params.end) {
     return;
   }
   let c = at % params.inner;
@@ -195,7 +198,7 @@ fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
     if (start > j) {
       break;
     }
-    sum += weights[axis.weight + o * axis.taps + j - start] * dy[(plane + o) * params.inner + c];
+    sum += weights[axis.weight + o * axis.taps + j - start] * dy[(plane + o) * params.inner + c - params.in_base];
   }
-  dx[at] = sum;
+  dx[at - params.out_base] = sum;
 }

@@ -72,6 +72,19 @@ export function random(n: number, seed: number): Float64Array {
   });
 }
 
+/** Runs `fn` as if the device bound at most `bytes` at once, so that ops split small tensors as they split large ones. */
+export function withBindingLimit<T>(bytes: number, fn: () => T): T {
+  const { device } = engine.gpu;
+  const real = device.limits;
+  const lowered = { maxBufferSize: real.maxBufferSize, maxStorageBufferBindingSize: bytes };
+  Object.defineProperty(device, 'limits', { value: lowered, configurable: true });
+  try {
+    return fn();
+  } finally {
+    Object.defineProperty(device, 'limits', { value: real, configurable: true });
+  }
+}
+
 /** Uploads numbers; the caller or a scope disposes the tensor. */
 export function tensor(data: ArrayLike<number>, shape: readonly number[], options: TensorOptions = {}): Tensor {
   return engine.tensor(ArrayBuffer.isView(data) ? (data as Float32Array) : Array.from(data), shape, {

@@ -2,6 +2,7 @@ import source from '../../shaders/patch_gather.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { output, run } from '../tensor/dispatch.ts';
+import { isBindable, part } from '../tensor/part.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const gather = kernel(source, 'patch_gather');
@@ -75,14 +76,41 @@ export function patchGather(image: Tensor, indices: Tensor | undefined, options:
   }
   const k = indices ? indices.shape[1] : Y * X;
   const rows = output([image, indices], [B, k, 3 * P * P]);
-  const { gain, offset } = normalisation(isRgba, options);
-  run(gather, {
-    bind: { image, indices, rows },
-    params: { image: [H, W], scale: [...imagePx], P, X, cells: Y * X, k, B, gain, offset },
-    define: { Scalar: isRgba ? 'u32' : 'f32', RGBA: isRgba, HAS_INDICES: indices !== undefined },
-    groups: Math.ceil((B * k * P * P) / gather.workgroupSize),
-    flops: 40 * rows.size,
-  });
+  expect(
+    isBindable(rows),
+    op,
+    'the rows must fit into a binding',
+    `${rows.sizeBytes} bytes`,
+    'Gather fewer at a time.',
+  );
+  const isSplit = !isBindable(image);
+  const together = isSplit ? 1 : B;
+  for (let b = 0; b < B; b += together) {
+    const planes = isSplit ? planesOf(image, b, isRgba, H * W) : { image: image.alias() };
+    run(gather, {
+      bind: { ...planes, indices, rows },
+      params: {
+        image: [H, W],
+        scale: [...imagePx],
+        P,
+        X,
+        cells: Y * X,
+        k,
+        b,
+        count: together,
+        ...normalisation(isRgba, options),
+      },
+      define: {
+        Scalar: isRgba ? 'u32' : 'f32',
+        RGBA: isRgba,
+        SPLIT: isSplit,
+        HAS_INDICES: indices !== undefined,
+      },
+      groups: Math.ceil((together * k * P * P) / gather.workgroupSize),
+      flops: (40 * rows.size * together) / B,
+    });
+    for (const plane of Object.values(planes)) plane.dispose();
+  }
   return rows;
 }
 
@@ -101,6 +129,14 @@ export function unfold(image: Tensor, patchPx: number, imagePx?: readonly [numbe
     imagePx: imagePx ?? [image.shape[rowAxis], image.shape[columnAxis]],
     patchPx,
   });
+}
+
+/** The planes of one image as bindings of their own: a 4K float image exceeds the 128 MiB that every device binds. */
+function planesOf(image: Tensor, b: number, isRgba: boolean, pixels: number): Record<string, Tensor> {
+  const plane = (p: number): Tensor => part(image, p * pixels, (p + 1) * pixels).view;
+  return isRgba
+    ? { image: plane(b) }
+    : { image: plane(3 * b), green: plane(3 * b + 1), blue: plane(3 * b + 2) };
 }
 
 function imageSizes(op: string, image: Tensor, isRgba: boolean): { B: number; H: number; W: number } {

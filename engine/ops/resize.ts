@@ -3,6 +3,7 @@ import { expect, expectDType } from '../gpu/errors.ts';
 import { type Kernel, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
+import { part, partWords } from '../tensor/part.ts';
 import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -124,13 +125,13 @@ interface TapTable extends Disposable {
 }
 
 function tapTable(like: Tensor, plan: Geometry): TapTable {
-  const { n, m, taps, outer, inner } = plan;
+  const { m, taps } = plan;
   const rows = m[0] + m[1];
   const first = output([like], [rows], 'u32');
   const weights = output([like], [m[0] * taps[0] + m[1] * taps[1]]);
   run(tapsKernel, {
     bind: { first_out: first, weights_out: weights },
-    params: { n: [...n], m: [...m], taps: [...taps], outer, inner, axis: 0 },
+    params: { ...sizesOf(plan), inner: 0, axis: 0, begin: 0, end: 0, in_base: 0, out_base: 0 },
     define: { MODE: MODES[plan.mode] },
     groups: Math.ceil(rows / tapsKernel.workgroupSize),
   });
@@ -142,16 +143,9 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
 }
 
 function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly number[]): Tensor {
-  const { n, m, taps, outer } = plan;
   const y = output([x], shape);
-  const lanes = plan.inner % 4 === 0 ? 4 : 1;
-  run(bothAxes, {
-    bind: { first: table.first, weights: table.weights, x, y },
-    params: { n: [...n], m: [...m], taps: [...taps], outer, inner: plan.inner / lanes, axis: 0 },
-    define: lanes === 4 ? { Element: 'vec4f' } : {},
-    groups: Math.ceil(y.size / lanes / bothAxes.workgroupSize),
-    flops: 2 * y.size * taps[0] * (taps[1] + 1),
-  });
+  const flops = 2 * y.size * plan.taps[0] * (plan.taps[1] + 1);
+  launch(bothAxes, x, y, table, plan, { outer: plan.outer, inner: plan.inner, axis: 0, flops });
   return y;
 }
 
@@ -176,17 +170,62 @@ function alongAxes(
     sizes[axis] = after[axis];
     const isLast = axis === axes[axes.length - 1];
     const next = output([x], isLast ? shape : [plan.outer, ...sizes, plan.inner]);
-    const lanes = inner % 4 === 0 ? 4 : 1;
-    const operands = step === oneAxis ? { x: current, y: next } : { dy: current, dx: next };
-    run(step, {
-      bind: { first: table.first, weights: table.weights, ...operands },
-      params: { n: [...plan.n], m: [...plan.m], taps: [...plan.taps], outer, inner: inner / lanes, axis },
-      define: lanes === 4 ? { Element: 'vec4f' } : {},
-      groups: Math.ceil(next.size / lanes / step.workgroupSize),
-      flops: 2 * Math.max(next.size, current.size) * plan.taps[axis],
-    });
+    const flops = 2 * Math.max(next.size, current.size) * plan.taps[axis];
+    launch(step, current, next, table, plan, { outer, inner, axis, flops });
     if (current !== x) current.dispose();
     current = next;
   }
   return current;
 }
+
+interface Pass {
+  /** The operand and the result consist of this many planes; one plane of the operand makes one of the result. */
+  readonly outer: number;
+  readonly inner: number;
+  readonly axis: number;
+  readonly flops: number;
+}
+
+/** Runs a kernel over all planes: at once, or, where a tensor exceeds a binding, over parts of the result. */
+function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geometry, pass: Pass): void {
+  const { outer, inner, axis } = pass;
+  const lanes = inner % 4 === 0 ? 4 : 1;
+  const planes = { x: x.size / outer, y: y.size / outer };
+  const fits = partWords(x);
+  const got = `${x.sizeBytes / outer} bytes`;
+  expect(outer === 0 || planes.x <= fits, 'resize', 'an image plane must fit into a binding', got);
+  const together = Math.max(1, Math.floor(fits / Math.max(planes.x, planes.y)));
+  for (let plane = 0; plane < outer; plane += together) {
+    const planesEnd = Math.min(plane + together, outer);
+    for (let begin = plane * planes.y; begin < planesEnd * planes.y; begin += fits) {
+      const end = Math.min(begin + fits, planesEnd * planes.y);
+      const operand = part(x, plane * planes.x, planesEnd * planes.x);
+      const result = part(y, begin, end);
+      const names =
+        step === oneAxisDx ? { dy: operand.view, dx: result.view } : { x: operand.view, y: result.view };
+      run(step, {
+        bind: { first: table.first, weights: table.weights, ...names },
+        params: {
+          ...sizesOf(plan),
+          inner: inner / lanes,
+          axis,
+          begin: begin / lanes,
+          end: end / lanes,
+          in_base: operand.base / lanes,
+          out_base: result.base / lanes,
+        },
+        define: lanes === 4 ? { Element: 'vec4f' } : {},
+        groups: Math.ceil((end - begin) / lanes / step.workgroupSize),
+        flops: (pass.flops * (end - begin)) / y.size,
+      });
+      operand.view.dispose();
+      result.view.dispose();
+    }
+  }
+}
+
+const sizesOf = ({ n, m, taps }: Geometry): Record<'n' | 'm' | 'taps', number[]> => ({
+  n: [...n],
+  m: [...m],
+  taps: [...taps],
+});

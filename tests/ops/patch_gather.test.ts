@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { patchGather, unfold } from '../../engine/ops/patch_gather.ts';
 import { resize } from '../../engine/ops/resize.ts';
-import { compare, random, TOLERANCE, tensor, throws, torchCases } from '../harness.ts';
+import { compare, random, TOLERANCE, tensor, throws, torchCases, withBindingLimit } from '../harness.ts';
 import { planes, patchGather as twin } from '../reference/patch_gather.ts';
 
 const ALL = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -110,6 +110,25 @@ test('patch_gather: u8 pixels equal the normalised f32 image, alpha is ignored',
       compare(`${where}: f32 path`, await fromBytes.data(), await fromFloats.data(), { abs: 1e-5, rel: 0 });
     }
   }
+});
+
+test('patch_gather: an image beyond the binding limit is read plane by plane', async () => {
+  const [H, W, P] = [31, 29, 7]; // planes that begin at no multiple of 256 bytes
+  const rgba = randomBytes(2 * H * W * 4, 12);
+  const floats = planes(rgba, 2, H * W, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]);
+  const cells = [
+    [5, 0],
+    [3, 8],
+  ];
+  using indices = tensor(Uint32Array.from(cells.flat()), [2, 2], { dtype: 'u32' });
+  for (const image of [tensor(floats, [2, 3, H, W]), tensor(rgba, [2, H, W, 4], { dtype: 'u8' })]) {
+    using rows = withBindingLimit(4096, () => patchGather(image, indices, { imagePx: [25, 22], patchPx: P }));
+    compare(image.dtype, await rows.data(), twin(floats, [H, W], [25, 22], P, cells), TOLERANCE.f32);
+  }
+  throws(
+    () => withBindingLimit(4096, () => unfold(tensor(floats, [2, 3, H, W]), P)),
+    /patch_gather: the rows must fit into a binding, got 18816 bytes\. Gather fewer at a time\.$/,
+  );
 });
 
 test('patch_gather: no chosen patches give no rows', () => {

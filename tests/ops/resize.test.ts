@@ -2,7 +2,16 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backward } from '../../engine/ops/backward.ts';
 import { type ResizeMode, resize, resizeRows } from '../../engine/ops/resize.ts';
-import { checkGradients, compare, random, TOLERANCE, tensor, throws, torchCases } from '../harness.ts';
+import {
+  checkGradients,
+  compare,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+  withBindingLimit,
+} from '../harness.ts';
 import { resizeWeights, resize as twin } from '../reference/resize.ts';
 
 const MODES: readonly ResizeMode[] = ['nearest', 'area', 'bicubic', 'bicubic-antialias'];
@@ -138,6 +147,37 @@ test('resize: weights of every output sum to 1 in every mode', async () => {
   }
 });
 
+test('resize: images beyond the binding limit are resized in parts, and so are their gradients', async () => {
+  // 29 x 31 x 4 bytes a plane, three planes: one plane of input or half a plane of output per part.
+  for (const mode of ['bicubic', 'bicubic-antialias'] as const)
+    for (const [m, limit] of [
+      [[13, 17], 4096],
+      [[41, 37], 4096],
+    ] as const) {
+      const x = random(3 * 29 * 31, 9);
+      const w = random(3 * m[0] * m[1], 10);
+      using input = tensor(x, [1, 3, 29, 31], { requiresGrad: true });
+      using y = withBindingLimit(limit, () => resize(input, m, mode));
+      compare(`${mode} to ${m.join('x')}`, await y.data(), twin(x, 3, [29, 31], m, 1, mode), TOLERANCE.f32);
+      using upstream = tensor(w, [1, 3, ...m]);
+      withBindingLimit(2 * 4096, () => backward(y, upstream));
+      using whole = tensor(x, [1, 3, 29, 31], { requiresGrad: true });
+      using reference = resize(whole, m, mode);
+      backward(reference, upstream);
+      compare(`${mode}: dx`, await input.grad!.data(), await whole.grad!.data(), TOLERANCE.exact);
+    }
+  const table = random(6 * 8, 11);
+  using rows = withBindingLimit(1024, () =>
+    resizeRows(tensor(table, [6, 8]), [2, 3], [19, 17], 'bicubic-antialias'),
+  );
+  compare(
+    'table',
+    await rows.data(),
+    twin(table, 1, [2, 3], [19, 17], 8, 'bicubic-antialias'),
+    TOLERANCE.f32,
+  );
+});
+
 test('resize: an empty batch gives an empty result', async () => {
   using y = resize(tensor(new Float32Array(0), [0, 3, 4, 4]), [2, 2], 'bicubic');
   assert.equal(y.shape, [0, 3, 2, 2]);
@@ -158,6 +198,11 @@ test('resize: wrong ranks, row counts, sizes and dtypes are named', () => {
   throws(
     () => resize(image, [2, 2 ** 28], 'nearest'),
     /resize: input times output size must be below 2\^29, got 2 -> 268435456 along columns\.$/,
+  );
+  throws(
+    () =>
+      withBindingLimit(512, () => resize(tensor(new Float32Array(400), [1, 1, 20, 20]), [2, 2], 'bicubic')),
+    /resize: an image plane must fit into a binding, got 1600 bytes\.$/,
   );
   const bytes = tensor(new Uint8Array(4), [1, 1, 2, 2], { dtype: 'u8' });
   throws(() => resize(bytes, [1, 1], 'area'), /resize: x must be f32, got u8/);

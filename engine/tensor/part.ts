@@ -1,0 +1,28 @@
+// Parts of tensors that are larger than one binding may be. An op walks over them; most tensors are one part.
+import type { Tensor } from './tensor.ts';
+
+/** Bindings start at multiples of 256 bytes; ops count in words of 4 bytes (an f32, a u32, an RGBA pixel). */
+const ALIGNMENT_WORDS = 64;
+
+/** Words that any part of a tensor may have to fit into one binding, wherever it starts. */
+export function partWords(tensor: Tensor): number {
+  const limitBytes = tensor.gpu.device.limits.maxStorageBufferBindingSize;
+  return (Math.floor(limitBytes / 4 / ALIGNMENT_WORDS) - 1) * ALIGNMENT_WORDS;
+}
+
+/** True when the whole tensor fits into one binding. */
+export function isBindable(tensor: Tensor): boolean {
+  return tensor.sizeBytes <= tensor.gpu.device.limits.maxStorageBufferBindingSize;
+}
+
+/**
+ * Words [first, end) of a tensor as a tensor that can be bound; the caller disposes it.
+ *
+ * @returns  the whole tensor if it fits, or a view; word w of the tensor is word w - base of it
+ */
+export function part(tensor: Tensor, first: number, end: number): { view: Tensor; base: number } {
+  if (isBindable(tensor)) return { view: tensor.alias(), base: 0 };
+  const base = Math.floor(first / ALIGNMENT_WORDS) * ALIGNMENT_WORDS;
+  const perWord = tensor.dtype === 'u8' ? 4 : 1;
+  return { view: tensor.view(base * perWord, [(end - base) * perWord]), base };
+}

@@ -5,20 +5,12 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type Cells, cellsOf } from './cell.ts';
+import { multiply } from './product.ts';
 
-const tile = kernel(source, 'contrastive_tile');
+const pairs = kernel(source, 'contrastive_pairs');
 const sum = kernel(source, 'contrastive_sum');
-const backwardImages = kernel(source, 'contrastive_dimages');
-const backwardTexts = kernel(source, 'contrastive_dtexts');
 
-/** Pairs along one side of a workgroup's tile: `SIDE * BLOCK` of the shader. */
-const TILE = 32;
-/** Rows that an invocation of the gradient kernels owns: `BLOCK` of the shader. */
-const BLOCK = 4;
-/** Cells of D per workgroup of the gradient kernels: `LINE` of the shader. */
-const LINE = 64;
-/** Image rows whose slopes are held at a time; the memory is 4 * STRIP bytes per text. */
+/** Image rows whose products with all texts are held at a time: 4 * STRIP bytes per text, and enough for a full GPU. */
 const STRIP = 256;
 
 /**
@@ -43,101 +35,77 @@ export function sigmoidContrastive(
 ): Tensor {
   checkOperands(images_BD, texts_BD, logitScale, logitBias, positives);
   const inputs = [images_BD, texts_BD, logitScale, logitBias];
-  const features = {
+  const operands = {
     images: images_BD,
     texts: texts_BD,
     log_scale: logitScale,
     bias: logitBias,
     classes: positives,
   };
-  const geometry = geometryOf(images_BD);
-  const { B, D, across, tiles } = geometry.params;
-  using partial = output(inputs, [tiles, 2]);
+  const B = images_BD.shape[0];
+  using partial = output(inputs, [B, 2]);
+  for (const { rows, first, strip } of strips(operands)) {
+    runPairs(operands, strip, first, partial);
+    strip.dispose();
+    rows.dispose();
+  }
   const loss = output(inputs, [1]);
-  run(tile, {
-    bind: { ...features, partial },
-    params: { ...geometry.params, first: 0, rows: B, tile: 0 },
-    define: { ...geometry.define, HAS_CLASSES: positives !== undefined },
-    groups: [across, across, 1],
-    flops: 2 * B * B * D * geometry.lanes,
-  });
-  run(sum, {
-    bind: { partials: partial, sums: loss },
-    params: { ...geometry.params, first: 0, rows: 0, tile: 0 },
-    groups: 1,
-  });
-  return record('contrastive', {
-    inputs,
-    output: loss,
-    saved: features,
-    backward: (dloss, saved) => contrastiveBackward(dloss, saved),
-  });
+  run(sum, { bind: { partials: partial, sums: loss }, params: { B, first: 0, rows: 0 }, groups: 1 });
+  return record('contrastive', { inputs, output: loss, saved: operands, backward: contrastiveBackward });
 }
 
-interface Features {
-  readonly images: Tensor;
-  readonly texts: Tensor;
-  readonly log_scale: Tensor;
-  readonly bias: Tensor;
+type Operands = Readonly<Record<'images' | 'texts' | 'log_scale' | 'bias', Tensor>> & {
   readonly classes: Tensor | undefined;
-}
+};
 
-function contrastiveBackward(dloss: Tensor, features: Features): [Tensor, Tensor, Tensor, Tensor] {
-  const { images, texts, log_scale } = features;
-  const { define, lanes, params: shape } = geometryOf(images);
-  const { B, D, across } = shape;
-  const dimages = output([dloss], images.shape);
-  const dtexts = output([dloss], texts.shape);
+function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
+  const { images, texts } = operands;
+  const [B, D] = images.shape;
+  using partial = output([dloss], [B, 2]);
+  const dimages = output([dloss], [B, D]);
+  let dtexts: Tensor | undefined;
+  for (const { rows, first, strip } of strips(operands)) {
+    runPairs(operands, strip, first, partial, dloss);
+    using share = multiply(strip, texts);
+    using part = dimages.view(first * D, share.shape);
+    dloss.gpu.copy(share.range, part.range);
+    const before = dtexts;
+    dtexts = multiply(strip, rows, { transposeA: true, residual: before });
+    before?.dispose();
+    strip.dispose();
+    rows.dispose();
+  }
   const dlogScale = output([dloss], [1]);
   const dlogitBias = output([dloss], [1]);
-  const strip = output([dloss], [Math.min(B, STRIP), B]);
-  const partial = output([dloss], [shape.tiles, 2]);
-  const columnGroups = Math.ceil(D / LINE);
-  for (let first = 0; first < B; first += STRIP) {
-    const rows = Math.min(STRIP, B - first);
-    const params = { ...shape, first, rows, tile: (first / TILE) * across };
-    const flops = 2 * rows * B * D * lanes;
-    run(tile, {
-      bind: { ...features, dloss, strip, partial },
-      params,
-      define: { ...define, HAS_CLASSES: features.classes !== undefined, GRADIENT: true },
-      groups: [across, Math.ceil(rows / TILE), 1],
-      flops,
-    });
-    run(backwardImages, {
-      bind: { g: strip, texts, log_scale, dimages },
-      params,
-      define,
-      groups: [columnGroups, Math.ceil(rows / BLOCK), 1],
-      flops,
-    });
-    run(backwardTexts, {
-      bind: { g: strip, images_of_strip: images, log_scale, dtexts },
-      params,
-      define,
-      groups: [columnGroups, Math.ceil(B / BLOCK), 1],
-      flops,
-    });
-  }
   run(sum, {
     bind: { partials: partial, sums: dlogScale, more_sums: dlogitBias },
-    params: { ...shape, first: 0, rows: 0, tile: 0 },
+    params: { B, first: 0, rows: 0 },
     define: { GRADIENT: true },
     groups: 1,
   });
-  return [dimages, dtexts, dlogScale, dlogitBias];
+  return [dimages, dtexts!, dlogScale, dlogitBias];
 }
 
-interface Geometry extends Omit<Cells, 'perRow'> {
-  /** D counts cells; tiles of TILE x TILE pairs. */
-  readonly params: { B: number; D: number; across: number; tiles: number };
+/** Strips of image rows with their inner products with all texts; the caller disposes both. */
+function* strips({ images, texts }: Operands): Generator<{ rows: Tensor; first: number; strip: Tensor }> {
+  const [B, D] = images.shape;
+  for (let first = 0; first < B; first += STRIP) {
+    const rows = images.view(first * D, [Math.min(STRIP, B - first), D]);
+    yield { rows, first, strip: multiply(rows, texts, { transposeB: true }) };
+  }
 }
 
-function geometryOf(images: Tensor): Geometry {
-  const [B, columns] = images.shape;
-  const { perRow, lanes, define } = cellsOf(columns);
-  const across = Math.ceil(B / TILE);
-  return { lanes, define, params: { B, D: perRow, across, tiles: across * across } };
+/** Turns a strip's inner products into partial sums of the loss or, with `dloss`, into slopes and theirs. */
+function runPairs(operands: Operands, strip: Tensor, first: number, partial: Tensor, dloss?: Tensor): void {
+  const { log_scale, bias, classes } = operands;
+  const [rows, B] = strip.shape;
+  run(pairs, {
+    bind: { log_scale, bias, classes, dloss, strip, partial },
+    params: { B, first, rows },
+    define: { HAS_CLASSES: classes !== undefined, GRADIENT: dloss !== undefined },
+    groups: rows,
+    flops: 30 * strip.size,
+  });
 }
 
 function checkOperands(

@@ -61,8 +61,7 @@ class Walk {
     using scope = new Scope();
     const gradients = node.outputs.map((variable) => this.#take(variable)?.moveTo(scope));
     if (!gradients.some((gradient) => gradient !== undefined)) return;
-    const results = node.run(gradients);
-    node.release();
+    const results = node.run(gradients, scope);
     node.inputs.forEach((variable, i) => {
       const gradient = results[i];
       if (!gradient || !variable.requiresGrad) return;

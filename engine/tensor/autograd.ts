@@ -1,6 +1,6 @@
 // The tape. An op that has run calls `record` with what its backward needs; ops/backward.ts walks the nodes.
 import { UseError } from '../gpu/errors.ts';
-import type { Tensor, Variable } from './tensor.ts';
+import type { Scope, Tensor, Variable } from './tensor.ts';
 
 export type Gradients = readonly (Tensor | undefined)[];
 
@@ -11,9 +11,9 @@ export interface Node {
   readonly order: number;
   readonly inputs: readonly Variable[];
   readonly outputs: readonly Variable[];
-  /** Gradients of the outputs in, gradients of the inputs out. */
-  readonly run: (gradients: Gradients) => Gradients;
-  /** Lets go of what was saved. */
+  /** Gradients of the outputs in, gradients of the inputs out. What was saved moves into `scope` and goes with it. */
+  readonly run: (gradients: Gradients, scope: Scope) => Gradients;
+  /** Lets go of what was saved and of the inputs. */
   readonly release: () => void;
 }
 
@@ -25,7 +25,7 @@ export interface OpRecord<S extends Saved> {
   /** What the op made; for several, `outputs`. */
   readonly output?: Tensor;
   readonly outputs?: readonly Tensor[];
-  /** Retained until backward has run; handed back as detached handles. */
+  /** Retained until backward has run or nobody can reach the output; handed back as detached handles. */
   readonly saved: S;
   /**
    * Gradients of the inputs, in their order, each in its input's shape; undefined where `needs` is false.
@@ -69,7 +69,20 @@ export function isRecording(): boolean {
 
 /** A variable that no op made and that wants no gradient. */
 export function leafVariable(requiresGrad = false): Variable {
-  return { requiresGrad, node: undefined, index: 0, grad: undefined, hooks: [] };
+  return { requiresGrad, node: undefined, references: 0, grad: undefined, hooks: [] };
+}
+
+/** A handle or a node begins to refer to a variable. */
+export function holdVariable(variable: Variable): Variable {
+  variable.references++;
+  return variable;
+}
+
+/** A handle or a node no longer refers to a variable. An op whose results nobody can reach gives up what it saved. */
+export function dropVariable(variable: Variable): void {
+  variable.references--;
+  const { node } = variable;
+  if (node?.outputs.every(({ references }) => references === 0)) node.release();
 }
 
 /** Puts an op on the tape if one of its inputs requires a gradient. Returns its (first) output. */
@@ -79,26 +92,30 @@ export function record<S extends Saved>(name: string, op: OpRecord<S>): Tensor {
   const saved: Record<string, Tensor | undefined> = {};
   for (const key in op.saved) saved[key] = op.saved[key]?.alias();
   const needs = op.inputs.map((tensor) => tensor?.requiresGrad ?? false);
+  let done = false;
   let released = false;
   const node: Node = {
     name,
     order: ++nodeCount,
-    inputs: op.inputs.map((tensor) => tensor?.variable ?? leafVariable()),
+    inputs: op.inputs.map((tensor) => holdVariable(tensor?.variable ?? leafVariable())),
     outputs: outputs.map((tensor) => tensor.variable),
-    run: (gradients) => {
-      if (released) throw new UseError(`${name}: backward runs once per forward, got a second run. Record it again.`);
+    run: (gradients, scope) => {
+      if (done) throw new UseError(`${name}: backward runs once per forward, got a second run. Record it again.`);
+      done = true;
+      for (const key in saved) saved[key]?.moveTo(scope);
       const first = gradients.find((gradient) => gradient !== undefined)!;
       return op.backward(gradients[0] ?? first, saved as S, needs, gradients);
     },
     release: () => {
-      released = true;
+      if (released) return;
+      done = released = true;
       for (const key in saved) saved[key]?.dispose();
+      for (const variable of node.inputs) dropVariable(variable);
     },
   };
-  outputs.forEach(({ variable }, index) => {
+  for (const { variable } of outputs) {
     variable.requiresGrad = true;
     variable.node = node;
-    variable.index = index;
-  });
+  }
   return outputs[0];
 }

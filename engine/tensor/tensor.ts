@@ -7,7 +7,7 @@
 import type { BufferRange, Gpu } from '../gpu/gpu.ts';
 import type { PooledBuffer } from '../gpu/buffer.ts';
 import { UseError } from '../gpu/errors.ts';
-import { leafVariable, type Node, record } from './autograd.ts';
+import { dropVariable, holdVariable, leafVariable, type Node, record } from './autograd.ts';
 import { resolveReshape, type Shape, show, size } from './shape.ts';
 
 export type DType = 'f32' | 'i32' | 'u32' | 'u8' | 'f16' | 'bf16';
@@ -42,8 +42,8 @@ export interface Variable {
   requiresGrad: boolean;
   /** The op that made it; undefined for leaves. */
   node: Node | undefined;
-  /** Which of the node's outputs it is. */
-  index: number;
+  /** Handles and nodes that refer to it. */
+  references: number;
   /** Leaves only: the accumulated gradient. */
   grad: Tensor | undefined;
   hooks: ((gradient: Tensor) => Tensor | undefined)[];
@@ -83,7 +83,7 @@ export class Tensor {
   readonly dtype: DType;
   /** Number of elements. */
   readonly size: number;
-  variable: Variable;
+  readonly variable: Variable;
   readonly #storage: Storage;
   readonly #offsetBytes: number;
   #scope: Scope | undefined;
@@ -97,7 +97,7 @@ export class Tensor {
     this.size = size(shape);
     this.#storage = storage;
     this.#offsetBytes = offsetBytes;
-    this.variable = variable ?? leafVariable();
+    this.variable = holdVariable(variable ?? leafVariable());
     this.#scope = scope;
     scope?.add(this);
     this.gpu.stats.liveTensors++;
@@ -232,6 +232,7 @@ export class Tensor {
     this.#scope?.remove(this);
     this.#scope = undefined;
     this.gpu.stats.liveTensors--;
+    dropVariable(this.variable);
     this.#storage.release();
   }
 

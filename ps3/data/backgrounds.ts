@@ -1,7 +1,7 @@
 // Photographs as raw RGB at the one or two scales that scenes are cropped from, pixel for pixel.
 //
 // A photograph that is smaller than a scene needs is enlarged at most 1.5 times and then mirrored at its edges.
-// Where there is no photograph, a background is fractal noise: five octaves of smooth value noise in two colours.
+// Where there is no photograph, a background is fractal noise: eight octaves of smooth value noise along three colours.
 import sharp from 'sharp';
 import { DataError } from './errors.ts';
 import { Random, seedFor } from './random.ts';
@@ -21,6 +21,8 @@ export interface Background {
 }
 
 const LARGEST_ENLARGEMENT = 1.5;
+const OCTAVES = 8;
+const PERSISTENCE = 0.65; // amplitude from one octave to the next: rough, so that objects do not stand out by their edges
 
 /** Short sides of the levels as multiples of the scene's side: close and far views; one at 4K to bound memory. */
 function levelSides(side: number): number[] {
@@ -29,29 +31,44 @@ function levelSides(side: number): number[] {
 
 function noiseLevel(name: string, side: number): Level {
   const random = new Random(seedFor(0, name));
-  const colours = Array.from({ length: 6 }, () => random.range(20, 235));
+  // Three colours, each a lightness and a moderate tint, as in photographs.
+  const colours = Array.from({ length: 3 }, () => {
+    const lightness = random.range(50, 205);
+    return [0, 1, 2].map(() => lightness + random.range(-50, 50));
+  }).flat();
   const rgb = new Uint8Array(3 * side * side);
   const field = new Float32Array(side * side);
-  for (let octave = 0; octave < 5; octave++) {
+  for (let octave = 0; octave < OCTAVES; octave++) {
     const cells = 3 << octave;
+    const amplitude = PERSISTENCE ** octave;
     const grid = Float32Array.from({ length: (cells + 1) ** 2 }, () => random.uniform());
+    // Cell and smoothed place within it, the same along both axes.
+    const cell = Int32Array.from({ length: side }, (_, x) => (x / side) * cells);
+    const within = Float32Array.from({ length: side }, (_, x) => {
+      const t = (x / side) * cells - cell[x];
+      return t * t * (3 - 2 * t);
+    });
     for (let y = 0; y < side; y++) {
-      const gy = (y / side) * cells;
-      const y0 = Math.floor(gy);
-      const fy = (gy - y0) ** 2 * (3 - 2 * (gy - y0));
+      const fy = within[y];
       for (let x = 0; x < side; x++) {
-        const gx = (x / side) * cells;
-        const x0 = Math.floor(gx);
-        const fx = (gx - x0) ** 2 * (3 - 2 * (gx - x0));
-        const i = y0 * (cells + 1) + x0;
-        const upper = grid[i] + fx * (grid[i + 1] - grid[i]);
-        const lower = grid[i + cells + 1] + fx * (grid[i + cells + 2] - grid[i + cells + 1]);
-        field[y * side + x] += (upper + fy * (lower - upper)) / 2 ** (octave + 1);
+        const i = cell[y] * (cells + 1) + cell[x];
+        const upper = grid[i] + within[x] * (grid[i + 1] - grid[i]);
+        const lower = grid[i + cells + 1] + within[x] * (grid[i + cells + 2] - grid[i + cells + 1]);
+        field[y * side + x] += (upper + fy * (lower - upper)) * amplitude;
       }
     }
   }
+  let [low, high] = [field[0], field[0]];
+  for (const value of field) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
   for (let i = 0; i < field.length; i++) {
-    for (let c = 0; c < 3; c++) rgb[3 * i + c] = colours[c] + field[i] * (colours[3 + c] - colours[c]);
+    const along = Math.min(1.9999, (2 * (field[i] - low)) / (high - low)); // 0 to 2: first to second to third colour
+    const first = along < 1 ? 0 : 3;
+    for (let c = 0; c < 3; c++) {
+      rgb[3 * i + c] = colours[first + c] + (along % 1) * (colours[first + 3 + c] - colours[first + c]);
+    }
   }
   return { width: side, height: side, rgb };
 }
@@ -63,7 +80,7 @@ function noiseLevel(name: string, side: number): Level {
  */
 export async function loadBackground(photo: PhotoSource, side: number): Promise<Background> {
   if (photo.path === '')
-    return { name: photo.name, levels: [noiseLevel(photo.name, Math.min(1024, 2 * side))] };
+    return { name: photo.name, levels: [noiseLevel(photo.name, Math.min(1024, Math.round(1.25 * side)))] };
   try {
     const { width, height } = await sharp(photo.path).metadata();
     const shortSide = Math.min(width, height);

@@ -97,6 +97,8 @@ export interface DataScenesOptions extends ScenesOptions {
   count: number;
   /** Part of the data; `train` when left out. */
   split?: keyof Splits;
+  /** Largest number of captioned signs in a picture; the preset's when left out. */
+  signs?: number;
   /** `folder` (pictures and annotations.jsonl) or `shards` (two tar collections); `folder` when left out. */
   format?: 'folder' | 'shards';
 }
@@ -111,7 +113,7 @@ export interface DataScenesResult {
 }
 
 const SAMPLES_PER_SHARD = 1000;
-const SHEET_PICTURES = 12;
+const SHEET_PICTURES = 8;
 
 function checkOptions({ out, count }: DataScenesOptions): void {
   if (!Number.isInteger(count) || count < 1) {
@@ -134,7 +136,9 @@ function checkOptions({ out, count }: DataScenesOptions): void {
 export async function runDataScenes(options: DataScenesOptions): Promise<DataScenesResult> {
   const { count, seed = 1, split = 'train', format = 'folder', progress } = options;
   checkOptions(options);
-  const scenes = await openScenes(options);
+  const spec =
+    options.signs === undefined ? options.spec : { ...options.spec, signs: [0, options.signs] as const };
+  const scenes = await openScenes({ ...options, spec });
   const kit = await scenes.kit(scenes.splits[split]);
   const out = resolve(options.out);
   const partial = join(dirname(out), `.${basename(out)}.partial-${process.pid}`);
@@ -182,8 +186,11 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
     writeFileSync(join(partial, 'licences.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     writeFileSync(join(partial, 'LICENCES.md'), manifestText(manifest));
     const font = scenes.sources.fonts.find(({ name }) => name === 'oswald') ?? scenes.sources.fonts[0];
+    const quality = 66; // a sheet of eight pictures stays below 150 kB
     const layout =
-      sheet[0].side > 1024 ? { columns: 1, tilePx: 1600, font } : { columns: 4, tilePx: 320, font };
+      sheet[0].side > 1024
+        ? { columns: 1, tilePx: 1060, font, quality }
+        : { columns: 4, tilePx: 260, font, quality };
     writeFileSync(
       join(partial, 'contact_sheet.jpg'),
       await drawContactSheet(sheet, 'contact_sheet.jpg', layout),

@@ -20,6 +20,8 @@ export interface SheetOptions {
   tilePx: number;
   /** The font of the captions; the program brings its own since a bare system has none. */
   font: FontSource;
+  /** Quality of a JPEG; 85 when left out. */
+  quality?: number;
 }
 
 const BOX_COLOURS = ['#ffd60a', '#00e5ff', '#ff5ecb', '#7dff5e', '#ff9f43', '#b28dff'];
@@ -27,7 +29,7 @@ const BOX_COLOURS = ['#ffd60a', '#00e5ff', '#ff5ecb', '#7dff5e', '#ff9f43', '#b2
 /**
  * Draws a contact sheet.
  *
- * @returns an encoded picture: PNG when `path` ends in .png, else JPEG 4:4:4 at quality 85
+ * @returns an encoded picture: PNG when `path` ends in .png, else JPEG 4:4:4
  */
 export async function drawContactSheet(
   pictures: readonly AnnotatedPicture[],
@@ -84,5 +86,5 @@ export async function drawContactSheet(
   }).removeAlpha();
   return path.endsWith('.png')
     ? sheet.png({ compressionLevel: 9 }).toBuffer()
-    : sheet.jpeg({ quality: 85, chromaSubsampling: '4:4:4' }).toBuffer();
+    : sheet.jpeg({ quality: options.quality ?? 85, chromaSubsampling: '4:4:4' }).toBuffer();
 }

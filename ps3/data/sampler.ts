@@ -58,8 +58,8 @@ export class Sampler {
    */
   constructor(annotations: readonly SquareAnnotation[], options: SamplerOptions) {
     this.#annotations = annotations;
-    this.#options = { globalProbability: 0.25, crop: 'none', ...options };
-    const { batchSize, globalProbability } = this.#options;
+    const { batchSize, seed, globalProbability = 0.25, crop = 'none' } = options;
+    this.#options = { batchSize, seed, globalProbability, crop };
     if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > annotations.length) {
       throw new DataError(
         `sampler: the batch size must be a whole number within 1 to ${annotations.length} pictures, since a batch holds each picture once, got ${batchSize}. Lower it or add pictures.`,

@@ -4,6 +4,7 @@
 //   scene (fast, many)      buildScene(kit, seed): typed-array loops only
 //
 // A scene is a function of the kit and the seed alone: the same seed gives the same bytes.
+import type { Sample } from './annotations.ts';
 import { type Background, cropBackground, loadBackground } from './backgrounds.ts';
 import type { Box } from './boxes.ts';
 import type { Concept } from './concepts.ts';
@@ -34,17 +35,11 @@ export interface SceneSpec {
   variation: Variation;
 }
 
-/** A picture with its truth. */
-export interface Scene {
-  side: number;
-  /** [side, side, 4], opaque. */
-  rgba: Uint8Array;
-  /** One tight box for each caption. */
-  boxes: Box[];
-  captions: string[];
+/** A picture with its truth: one tight box for each caption. */
+export interface Scene extends Sample {
+  globalCaption: string;
   /** Concept of each box: index into the catalogue. */
   concepts: number[];
-  globalCaption: string;
   /** Name of the background. */
   photo: string;
 }
@@ -255,6 +250,7 @@ export function buildScene(kit: SceneKit, seed: number): Scene {
   ];
   const distractors = random.shuffle([...kit.distractors]).slice(0, count(spec.distractors, random));
   const scene: Scene = {
+    key: `scene-${seed}`,
     side: spec.side,
     rgba,
     boxes: [],

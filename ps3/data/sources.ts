@@ -170,7 +170,7 @@ function ownPhotos(folder: string): PhotoSource[] {
     path: join(folder, file),
     source: 'own photographs',
     licence: "the user's own",
-    attribution: folder,
+    attribution: 'as its owner states',
   }));
 }
 

@@ -115,7 +115,27 @@ export interface DataScenesResult {
 const SAMPLES_PER_SHARD = 1000;
 const SHEET_PICTURES = 8;
 
-function checkOptions({ out, count }: DataScenesOptions): void {
+const SPLIT_NAMES = ['train', 'heldOutPictures', 'heldOutConcepts'];
+const FORMATS = ['folder', 'shards'];
+
+function checkOptions({
+  out,
+  count,
+  split = 'train',
+  format = 'folder',
+  signs = 0,
+}: DataScenesOptions): void {
+  for (const [flag, value, allowed] of [
+    ['split', split, SPLIT_NAMES],
+    ['format', format, FORMATS],
+  ] as const) {
+    if (!allowed.includes(value)) {
+      throw new DataError(`data scenes: --${flag} must be one of ${allowed.join(', ')}, got ${value}.`);
+    }
+  }
+  if (!Number.isInteger(signs) || signs < 0) {
+    throw new DataError(`data scenes: --signs must be a whole number from 0, got ${signs}.`);
+  }
   if (!Number.isInteger(count) || count < 1) {
     throw new DataError(`data scenes: --count must be a whole number from 1, got ${count}.`);
   }

@@ -36,7 +36,7 @@ export interface SceneSpec {
 }
 
 /** A picture with its truth: one tight box for each caption. */
-export interface Scene extends Sample {
+export interface Scene extends Omit<Sample, 'key'> {
   globalCaption: string;
   /** Concept of each box: index into the catalogue. */
   concepts: number[];
@@ -250,7 +250,6 @@ export function buildScene(kit: SceneKit, seed: number): Scene {
   ];
   const distractors = random.shuffle([...kit.distractors]).slice(0, count(spec.distractors, random));
   const scene: Scene = {
-    key: `scene-${seed}`,
     side: spec.side,
     rgba,
     boxes: [],

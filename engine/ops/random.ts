@@ -1,0 +1,79 @@
+import source from '../../shaders/random.wgsl' with { type: 'text' };
+import type { Gpu } from '../gpu/gpu.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { expectU32 } from '../tensor/random.ts';
+import type { Shape } from '../tensor/shape.ts';
+import { type DType, Tensor } from '../tensor/tensor.ts';
+
+const draw = kernel(source, 'random');
+
+const WORKGROUP = 64;
+
+export interface RandomKey {
+  /** Integer in [0, 2^32). */
+  readonly seed: number;
+  /** Integer in [0, 2^32), default 0; other streams of one seed are independent. */
+  readonly stream?: number;
+}
+
+function drawn(
+  like: Tensor | Gpu,
+  shape: Shape,
+  { seed, stream = 0 }: RandomKey,
+  KIND: string,
+  scale: number,
+  shift: number,
+  dtype: DType = 'f32',
+): Tensor {
+  expectU32('seed', seed);
+  expectU32('stream', stream);
+  const y = like instanceof Tensor ? output([like], shape, dtype) : Tensor.empty(like, shape, dtype);
+  run(draw, {
+    bind: { y },
+    define: { KIND },
+    params: { n: y.size, seed, stream, scale, shift },
+    groups: Math.ceil(y.size / 2 / WORKGROUP),
+  });
+  return y;
+}
+
+/**
+ * Random 32-bit words: element e is word e of `new Random(seed, stream)`.
+ *
+ * @param like  a tensor, whose device and scope the result gets, or the device
+ * @returns     u32
+ * @throws UseError when seed or stream is not an integer in [0, 2^32)
+ */
+export function randomBits(like: Tensor | Gpu, shape: Shape, key: RandomKey): Tensor {
+  return drawn(like, shape, key, 'BITS', 1, 0, 'u32');
+}
+
+/**
+ * Uniform in [low, high), in 2^24 steps. Equal keys give equal bits on every adapter when the interval is [0, 1).
+ *
+ * @param like  a tensor, whose device and scope the result gets, or the device
+ * @throws UseError when seed or stream is not an integer in [0, 2^32)
+ */
+export function randomUniform(
+  like: Tensor | Gpu,
+  shape: Shape,
+  { low = 0, high = 1, ...key }: RandomKey & { readonly low?: number; readonly high?: number },
+): Tensor {
+  return drawn(like, shape, key, 'UNIFORM', high - low, low);
+}
+
+/**
+ * Normal with the given mean and standard deviation (default 0 and 1). Equal keys give numbers equal up to the accuracy of the
+ * adapter's log, cos and sin.
+ *
+ * @param like  a tensor, whose device and scope the result gets, or the device
+ * @throws UseError when seed or stream is not an integer in [0, 2^32)
+ */
+export function randomNormal(
+  like: Tensor | Gpu,
+  shape: Shape,
+  { mean = 0, std = 1, ...key }: RandomKey & { readonly mean?: number; readonly std?: number },
+): Tensor {
+  return drawn(like, shape, key, 'NORMAL', std, mean);
+}

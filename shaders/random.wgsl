@@ -1,0 +1,82 @@
+// Counter-based random numbers: Threefry-2x32 with 20 rounds. Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy
+// as 1, 2, 3".
+//
+//   (w[2b], w[2b+1]) = threefry(counter (b, 0), key (seed, stream))
+//   bits      y[e] = w[e]
+//   uniform   y[e] = shift + scale (w[e] >> 8) 2^-24                           in [shift, shift + scale)
+//   normal    (y[2b], y[2b+1]) = shift + scale sqrt(-2 ln u) (cos a, sin a)    Box & Muller 1958
+//             u = (w[2b] + 1/2) 2^-32, a = 2 pi (w[2b+1] 2^-32 - 1/2)
+//
+// Layout    y [n], u32 for bits, f32 otherwise, written as bits.
+// Mapping   one invocation per block b, that is two elements.
+// Numerics  bits and uniform (with scale 1, shift 0) are the same on every adapter; normal differs by what WGSL allows log,
+//           cos and sin. |normal| stays below 6.8.
+
+#import index
+
+const BITS = 0u;
+const UNIFORM = 1u;
+const NORMAL = 2u;
+const KIND : u32 = BITS;
+
+const WORKGROUP = 64u;
+const TWO_PI = 6.2831853;
+
+struct Params {
+  n : u32,        // elements
+  seed : u32,
+  stream : u32,
+  scale : f32,
+  shift : f32,
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read_write> y : array<u32>;    // [n]
+
+fn turn(state : vec2u, rotation : u32) -> vec2u {
+  let sum = state.x + state.y;
+  return vec2u(sum, ((state.y << rotation) | (state.y >> (32u - rotation))) ^ sum);
+}
+
+// The rotation constants alternate between two sets of four.
+fn even_rounds(state : vec2u) -> vec2u {
+  return turn(turn(turn(turn(state, 13u), 15u), 26u), 6u);
+}
+
+fn odd_rounds(state : vec2u) -> vec2u {
+  return turn(turn(turn(turn(state, 17u), 29u), 16u), 24u);
+}
+
+fn threefry(counter : vec2u, key : vec2u) -> vec2u {
+  let parity = 0x1bd11bdau ^ key.x ^ key.y;
+  var state = even_rounds(counter + key) + vec2u(key.y, parity + 1u);
+  state = odd_rounds(state) + vec2u(parity, key.x + 2u);
+  state = even_rounds(state) + vec2u(key.x, key.y + 3u);
+  state = odd_rounds(state) + vec2u(key.y, parity + 4u);
+  return even_rounds(state) + vec2u(parity, key.x + 5u);
+}
+
+fn shape_words(words : vec2u) -> vec2u {
+  switch KIND {
+    case UNIFORM: { return bitcast<vec2u>(params.shift + params.scale * (vec2f(words >> vec2u(8u)) * 0x1p-24)); }
+    case NORMAL: {
+      let radius = sqrt(-2.0 * log((f32(words.x) + 0.5) * 0x1p-32));
+      let angle = TWO_PI * (f32(words.y) * 0x1p-32 - 0.5);
+      return bitcast<vec2u>(params.shift + params.scale * radius * vec2f(cos(angle), sin(angle)));
+    }
+    default: { return words; }
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn random(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let b = linear_group(group, groups) * WORKGROUP + i;
+  let first = 2u * b;
+  if (first >= params.n) { return; }
+  let pair = shape_words(threefry(vec2u(b, 0u), vec2u(params.seed, params.stream)));
+  y[first] = pair.x;
+  if (first + 1u < params.n) { y[first + 1u] = pair.y; }
+}

@@ -69,7 +69,8 @@ fn apply(v : Value) -> Value {
   }
 }
 
-// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid and tanh, and x for the others.
+// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg and affine
+// use neither.
 fn derivative(z : Value) -> Value {
   switch OP {
     case NEG: { return Value(-1.0); }

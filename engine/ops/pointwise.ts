@@ -113,10 +113,11 @@ export function mul(a: Tensor, b: Tensor): Tensor {
   return record('mul', {
     inputs: [a, b],
     output: apply('mul', a, b),
-    saved: { a, b },
-    backward: (dy, { a, b }, needs) => [
-      needs[0] ? sumTo(mul(dy, b), a.shape) : undefined,
-      needs[1] ? sumTo(mul(dy, a), b.shape) : undefined,
+    // A factor is kept only where the other one needs a gradient.
+    saved: { left: b.requiresGrad ? a : undefined, right: a.requiresGrad ? b : undefined },
+    backward: (dy, { left, right }) => [
+      right && sumTo(mul(dy, right), a.shape),
+      left && sumTo(mul(dy, left), b.shape),
     ],
   });
 }
@@ -127,13 +128,13 @@ export function div(a: Tensor, b: Tensor): Tensor {
   return record('div', {
     inputs: [a, b],
     output: y,
-    saved: { b, y },
-    backward: (dy, { b, y }, needs) => {
+    saved: { divisor: b, quotient: b.requiresGrad ? y : undefined },
+    backward: (dy, { divisor, quotient }, needs) => {
       // d(a/b) = da / b - (a/b) db / b
-      const scaled = div(dy, b);
+      const scaled = div(dy, divisor);
       return [
         needs[0] ? sumTo(scaled, a.shape) : undefined,
-        needs[1] ? neg(sumTo(mul(scaled, y), b.shape)) : undefined,
+        quotient && neg(sumTo(mul(scaled, quotient), b.shape)),
       ];
     },
   });

@@ -10,8 +10,8 @@ const backwardX = kernel(source, 'unary_dx');
 
 const WORKGROUP = 64;
 
-/** What the derivative is computed from: the argument or the result. */
-type Keep = 'x' | 'y';
+/** What the derivative is computed from: the argument, the result, or neither. */
+type Keep = 'x' | 'y' | 'nothing';
 
 /** How a kernel walks over n elements: four at a time where n allows it. */
 function walk(op: string, n: number, low: number, high: number) {
@@ -29,13 +29,14 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
   const y = output([x], x.shape);
   const steps = walk(op, x.size, low, high);
   run(forward, { bind: { x, y }, ...steps });
+  const { shape } = x;
   return record(op, {
     inputs: [x],
     output: y,
-    saved: { z: keep === 'x' ? x : y },
+    saved: { z: keep === 'nothing' ? undefined : keep === 'x' ? x : y },
     backward: (dy, { z }) => {
-      const dx = output([dy], x.shape);
-      run(backwardX, { bind: { z, dy, dx }, ...steps });
+      const dx = output([dy], shape);
+      run(backwardX, { bind: { z: z ?? dy, dy, dx }, ...steps });
       return [dx];
     },
   });
@@ -43,7 +44,7 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
 
 /** -x. */
 export function neg(x: Tensor): Tensor {
-  return unary('neg', x, 'x');
+  return unary('neg', x, 'nothing');
 }
 
 /** |x|; its gradient at 0 is 0. */
@@ -93,7 +94,7 @@ export function tanh(x: Tensor): Tensor {
 
 /** max(x, 0); its gradient at 0 is 0. */
 export function relu(x: Tensor): Tensor {
-  return unary('relu', x, 'x');
+  return unary('relu', x, 'y');
 }
 
 /** log(1 + e^x), without overflow for any x; -log(sigmoid(x)) is softplus(-x). */
@@ -103,7 +104,7 @@ export function softplus(x: Tensor): Tensor {
 
 /** mul x + add, with two numbers. */
 export function affine(x: Tensor, mul: number, add: number): Tensor {
-  return unary('affine', x, 'x', mul, add);
+  return unary('affine', x, 'nothing', mul, add);
 }
 
 /**

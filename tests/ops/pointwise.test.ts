@@ -144,6 +144,21 @@ test('pointwise: an operand may be used twice', async () => {
   });
 });
 
+test('pointwise: with one operand that needs a gradient, only that one gets it', async () => {
+  const data = random(12, 1).map((value) => Math.fround(2 + value));
+  for (const [name, op] of Object.entries(DIFFERENTIABLE))
+    for (const wrt of ['a', 'b'] as const)
+      await checkGradients<'a' | 'b'>({
+        inputs: {
+          a: { data, shape: [3, 4] },
+          b: { data: random(4, 2).map((value) => Math.fround(2 + value)), shape: [4] },
+        },
+        wrt: [wrt],
+        op: ({ a, b }) => op(a, b),
+        twin: ({ a, b }) => binary(BINARY[name], { data: a, shape: [3, 4] }, { data: b, shape: [4] }, [3, 4]),
+      });
+});
+
 test('pointwise: values and gradients match PyTorch, ties included', async () => {
   for (const [name, vectors] of await torchCases('pointwise')) {
     using scope = engine.scope();

@@ -122,6 +122,17 @@ test('unary: no element, and more workgroups than a grid dimension holds', async
   );
 });
 
+test('unary: neg and affine keep nothing for the backward pass, exp its result', () => {
+  using scope = engine.scope();
+  const x = tensor(random(4, 1), [4], { scope, requiresGrad: true });
+  const made = (op: (x: Tensor) => Tensor) => {
+    const before = engine.stats().liveTensors;
+    op(x);
+    return engine.stats().liveTensors - before;
+  };
+  compare('handles', [made(ops.neg), made((t) => ops.affine(t, 2, 1)), made(ops.exp)], [1, 1, 2]);
+});
+
 test('unary: says what is wrong with bounds and dtypes', () => {
   using scope = engine.scope();
   const x = tensor(random(4, 1), [4], { scope });

@@ -1,8 +1,8 @@
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
-import { UseError } from './gpu/errors.ts';
 import { type BufferHandle, BufferPool } from './gpu/buffer.ts';
-import { Gpu } from './gpu/gpu.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
+import { UseError } from './gpu/errors.ts';
+import { Gpu } from './gpu/gpu.ts';
 import type { KernelTime } from './gpu/profiler.ts';
 import { fill } from './ops/fill.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
@@ -91,7 +91,11 @@ export class Engine {
    * @param shape  default: [data.length]
    * @throws UseError when the element counts differ
    */
-  tensor(data: ArrayLike<number> & (ArrayBufferView | readonly number[]), shape?: Shape, options: TensorOptions = {}): Tensor {
+  tensor(
+    data: ArrayLike<number> & (ArrayBufferView | readonly number[]),
+    shape?: Shape,
+    options: TensorOptions = {},
+  ): Tensor {
     const dtype = options.dtype ?? dtypeOf(data);
     const tensor = this.empty(shape ?? [data.length], { ...options, dtype });
     if (data.length !== tensor.size) {
@@ -123,7 +127,8 @@ export class Engine {
    */
   wrapBuffer(buffer: BufferHandle, shape: Shape, dtype: DType = 'f32', scope?: Scope): Tensor {
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
-    if (buffer.size < bytes) throw new UseError(`wrapBuffer: ${show(shape)} needs ${bytes} bytes, got ${buffer.size}.`);
+    if (buffer.size < bytes)
+      throw new UseError(`wrapBuffer: ${show(shape)} needs ${bytes} bytes, got ${buffer.size}.`);
     return new Tensor(new Storage(this.gpu, BufferPool.adopt(buffer)), 0, shape, dtype, scope);
   }
 
@@ -171,7 +176,8 @@ function typedArray(data: ArrayLike<number>, dtype: DType): ArrayBufferView {
     case 'u8':
       return data instanceof Uint8Array ? data : Uint8Array.from(data);
     default:
-      if (!(data instanceof Uint16Array)) throw new UseError(`tensor: ${dtype} data must be 16-bit patterns in a Uint16Array.`);
+      if (!(data instanceof Uint16Array))
+        throw new UseError(`tensor: ${dtype} data must be 16-bit patterns in a Uint16Array.`);
       return data;
   }
 }

@@ -1,3 +1,4 @@
+export { Engine, type EngineStats, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, Tier } from './gpu/adapter.ts';
 export {
   AdapterError,
@@ -10,7 +11,6 @@ export {
   UseError,
 } from './gpu/errors.ts';
 export type { KernelTime } from './gpu/profiler.ts';
-export { Engine, type EngineStats, type TensorOptions } from './engine.ts';
 export {
   encodeSafetensors,
   openSafetensors,
@@ -20,13 +20,15 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from './io/safetensors.ts';
-export { layerNormLayer, linearLayer, Weights, type WeightSource } from './nn/layers.ts';
+export { AdamW, type AdamWOptions } from './nn/adamw.ts';
+export { layerNormLayer, linearLayer, type WeightSource, Weights } from './nn/layers.ts';
 export { type ParameterSpec, ParameterStore } from './nn/parameters.ts';
 export { warmupCosine } from './nn/schedule.ts';
 export { adaptiveMaxPool } from './ops/adaptive_max_pool.ts';
 export { backward, checkpoint } from './ops/backward.ts';
-export { columnSum } from './ops/column_sum.ts';
 export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
+export { cast } from './ops/cast.ts';
+export { columnSum } from './ops/column_sum.ts';
 export { sigmoidContrastive } from './ops/contrastive.ts';
 export { concat, permute, slice } from './ops/copy.ts';
 export { cosineMap } from './ops/cosine.ts';
@@ -34,13 +36,28 @@ export { depthwiseConv } from './ops/depthwise_conv.ts';
 export { diceLoss } from './ops/dice.ts';
 export { fill } from './ops/fill.ts';
 export { gatherRows, scatterRows } from './ops/gather.ts';
+export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
-export { linear, type LinearOptions, matmul, type MatmulOptions } from './ops/matmul.ts';
+export { type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts';
 export { patchGather, unfold } from './ops/patch_gather.ts';
-export { accumulate, add, div, equal, greater, less, maximum, minimum, mul, sub, where } from './ops/pointwise.ts';
+export {
+  accumulate,
+  add,
+  div,
+  equal,
+  greater,
+  less,
+  maximum,
+  minimum,
+  mul,
+  sub,
+  where,
+} from './ops/pointwise.ts';
+export { randomNormal, randomUniform } from './ops/random.ts';
 export { broadcastTo, max, mean, squaredNorm, sum, sumTo } from './ops/reduce.ts';
-export { resize, type ResizeMode, resizeRows } from './ops/resize.ts';
+export { type ResizeMode, resize, resizeRows } from './ops/resize.ts';
+export { logSoftmax, softmax } from './ops/softmax.ts';
 export { sortKeys } from './ops/sort.ts';
 export { compactMap, selectTopK, topK } from './ops/top_k.ts';
 export {
@@ -61,5 +78,6 @@ export {
 } from './ops/unary.ts';
 export { noGrad } from './tensor/autograd.ts';
 export { tidy } from './tensor/dispatch.ts';
+export { Random } from './tensor/random.ts';
 export type { Shape } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorData } from './tensor/tensor.ts';

@@ -1,8 +1,8 @@
 // What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
 // and PyTorch's vectors.
 import { fileURLToPath } from 'node:url';
+import { backward, Engine, type Tensor, type TensorOptions } from '../engine/index.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
-import { backward, Engine, Tensor, type TensorOptions } from '../engine/index.ts';
 import { size } from '../engine/tensor/shape.ts';
 
 export const engine: Engine = await Engine.create();
@@ -29,7 +29,12 @@ export const TOLERANCE: Readonly<Record<'f32' | 'grad' | 'f16' | 'bf16' | 'exact
 type Numbers = ArrayLike<number>;
 
 /** Throws with the worst element when the two differ by more than the tolerance or hold NaN. */
-export function compare(name: string, got: Numbers, want: Numbers, tolerance: Tolerance = TOLERANCE.f32): void {
+export function compare(
+  name: string,
+  got: Numbers,
+  want: Numbers,
+  tolerance: Tolerance = TOLERANCE.f32,
+): void {
   if (got.length !== want.length) throw new Error(`${name}: got ${got.length} elements, want ${want.length}`);
   let largest = 0;
   for (let i = 0; i < want.length; i++) largest = Math.max(largest, Math.abs(want[i]));
@@ -86,7 +91,11 @@ export function withBindingLimit<T>(bytes: number, fn: () => T): T {
 }
 
 /** Uploads numbers; the caller or a scope disposes the tensor. */
-export function tensor(data: ArrayLike<number>, shape: readonly number[], options: TensorOptions = {}): Tensor {
+export function tensor(
+  data: ArrayLike<number>,
+  shape: readonly number[],
+  options: TensorOptions = {},
+): Tensor {
   return engine.tensor(ArrayBuffer.isView(data) ? (data as Float32Array) : Array.from(data), shape, {
     dtype: data instanceof Float64Array ? 'f32' : undefined,
     ...options,
@@ -134,7 +143,8 @@ export async function checkGradients<K extends string>(check: GradientCheck<K>):
   for (const name of wrt) {
     const gradient = tensors[name].grad;
     if (!gradient) throw new Error(`${name}: got no gradient`);
-    if (size(gradient.shape) !== arrays[name].length) throw new Error(`${name}: gradient has ${gradient.shape}`);
+    if (size(gradient.shape) !== arrays[name].length)
+      throw new Error(`${name}: gradient has ${gradient.shape}`);
     const got = (await gradient.data()) as Float32Array;
     gradient.dispose();
     const picked = pick(arrays[name].length, check.samples ?? 24);
@@ -143,13 +153,20 @@ export async function checkGradients<K extends string>(check: GradientCheck<K>):
     const scale = Math.max(...Array.from(got, Math.abs));
     const tolerance = check.tolerance ?? TOLERANCE.grad;
     const allowed = { abs: tolerance.abs + tolerance.rel * scale, rel: 0 };
-    compare(`d${name} at elements ${picked.slice(0, 8)}...`, picked.map((i) => got[i]), differences, allowed);
+    compare(
+      `d${name} at elements ${picked.slice(0, 8)}...`,
+      picked.map((i) => got[i]),
+      differences,
+      allowed,
+    );
   }
 }
 
 function pick(n: number, count: number): number[] {
   if (n <= count) return Array.from({ length: n }, (_, i) => i);
-  return Array.from(new Set(Array.from(random(count, n), (u) => Math.min(n - 1, Math.floor(((u + 1) / 2) * n)))));
+  return Array.from(
+    new Set(Array.from(random(count, n), (u) => Math.min(n - 1, Math.floor(((u + 1) / 2) * n)))),
+  );
 }
 
 function difference<K extends string>(
@@ -175,7 +192,9 @@ export interface Vector {
 
 /** PyTorch's vectors of tests/fixtures/torch/STEM.safetensors: case -> name -> tensor (numbers as f32). */
 export async function torchCases(stem: string): Promise<Map<string, Map<string, Vector>>> {
-  const file = await openSafetensors(fileURLToPath(new URL(`fixtures/torch/${stem}.safetensors`, import.meta.url)));
+  const file = await openSafetensors(
+    fileURLToPath(new URL(`fixtures/torch/${stem}.safetensors`, import.meta.url)),
+  );
   const cases = new Map<string, Map<string, Vector>>();
   for (const [key, { shape }] of file.tensors) {
     const slash = key.indexOf('/');

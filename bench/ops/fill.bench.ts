@@ -10,7 +10,8 @@ export const cases: BenchCase[] = [729 * 1152, 2 ** 24].map((n) => ({
     const x = engine.empty([n]);
     return {
       run: () => fill(x, 2),
-      maxError: async (out) => Math.max(...(await out.data()).subarray(0, 1000).map((value) => Math.abs(value - 2))),
+      maxError: async (out) =>
+        Math.max(...(await out.data()).subarray(0, 1000).map((value) => Math.abs(value - 2))),
     };
   },
 }));

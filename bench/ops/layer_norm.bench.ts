@@ -28,4 +28,8 @@ function layerNormCase(R: number, C: number, quick = false): BenchCase {
   };
 }
 
-export const cases: BenchCase[] = [layerNormCase(64, 96, true), layerNormCase(729, 1152), layerNormCase(2560, 1152)];
+export const cases: BenchCase[] = [
+  layerNormCase(64, 96, true),
+  layerNormCase(729, 1152),
+  layerNormCase(2560, 1152),
+];

@@ -75,7 +75,9 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
     throw new AdapterError(
       'engine: this runtime must offer WebGPU, got none. Use a current Chrome, Edge, Safari or Firefox over https or localhost, Deno, or Node with the webgpu package.',
     );
-  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  const adapter = await gpu.requestAdapter({
+    powerPreference: options.powerPreference ?? 'high-performance',
+  });
   if (!adapter)
     throw new AdapterError(
       'engine: a GPU adapter must answer, got none. Install a Vulkan, Metal or D3D12 driver; without a GPU on Debian run: node engine/setup.mjs',
@@ -107,7 +109,8 @@ export function adoptDevice(device: GPUDevice): OpenedDevice {
 
 function describe(device: GPUDevice, info: GPUAdapterInfo | undefined) {
   const adapterName =
-    [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') || 'unknown adapter';
+    [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') ||
+    'unknown adapter';
   const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
   return { device, adapterName, isSoftware };
 }

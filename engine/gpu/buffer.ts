@@ -71,7 +71,12 @@ export class BufferPool {
     }
     stats.buffersCreated++;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    return { id: nextId++, sizeBytes: size, gpu: this.#device.createBuffer({ size, usage, label }), foreign: false };
+    return {
+      id: nextId++,
+      sizeBytes: size,
+      gpu: this.#device.createBuffer({ size, usage, label }),
+      foreign: false,
+    };
   }
 
   release(buffer: PooledBuffer): void {

@@ -62,7 +62,13 @@ export class ShaderError extends EngineError {
  *
  * @throws ShapeError
  */
-export function expect(condition: boolean, op: string, rule: string, got: string, todo = ''): asserts condition {
+export function expect(
+  condition: boolean,
+  op: string,
+  rule: string,
+  got: string,
+  todo = '',
+): asserts condition {
   if (!condition) throw new ShapeError(`${op}: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
 }
 

@@ -75,7 +75,9 @@ export class Gpu {
       return error;
     });
     opened.device.onuncapturederror = ({ error }) =>
-      this.recorder.fail(new EngineError('validation', `internal: WebGPU validation failed. ${error.message}`));
+      this.recorder.fail(
+        new EngineError('validation', `internal: WebGPU validation failed. ${error.message}`),
+      );
   }
 
   static async open(options: AdapterOptions = {}): Promise<Gpu> {
@@ -208,7 +210,10 @@ export class Gpu {
     try {
       await done();
     } catch (cause) {
-      throw this.recorder.failure ?? new EngineError('validation', `internal: waiting for the GPU failed. ${String(cause)}`);
+      throw (
+        this.recorder.failure ??
+        new EngineError('validation', `internal: waiting for the GPU failed. ${String(cause)}`)
+      );
     }
     if (this.recorder.failure) throw this.recorder.failure;
     if (estimatedMs > 1) {
@@ -219,7 +224,8 @@ export class Gpu {
 
   /** Time per kernel since the last call; needs `profile: true`. */
   async kernelTimes(): Promise<KernelTime[]> {
-    if (!this.recorder.profiler) throw new UseError('engine: kernel times need Engine.create({ profile: true }).');
+    if (!this.recorder.profiler)
+      throw new UseError('engine: kernel times need Engine.create({ profile: true }).');
     await this.idle();
     return this.recorder.profiler.take();
   }
@@ -247,7 +253,9 @@ export class Gpu {
     const code = kernel.specialise(full, immediates);
     const layout = this.#layout(kernel, immediates);
     const immediateSize = immediates ? Math.ceil(reflection.paramsBytes / 4) * 4 : 0;
-    const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = { bindGroupLayouts: [layout] };
+    const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = {
+      bindGroupLayouts: [layout],
+    };
     if (immediates) pipelineLayout.immediateSize = immediateSize;
     // A faulty module shows as a rejected pipeline below, which tells more than the uncaptured error would.
     this.device.pushErrorScope('validation');
@@ -319,7 +327,8 @@ export class Gpu {
         size: Math.max(16, Math.ceil(ranges[i].sizeBytes / 16) * 16),
       },
     }));
-    if (uniform) entries.push({ binding: 0, resource: { buffer: this.recorder.ring, size: entry.paramsBytes } });
+    if (uniform)
+      entries.push({ binding: 0, resource: { buffer: this.recorder.ring, size: entry.paramsBytes } });
     const group = this.device.createBindGroup({ layout: entry.layout, entries });
     this.stats.bindGroupsCreated++;
     this.#bindGroups.set(key, group);

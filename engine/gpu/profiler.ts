@@ -42,7 +42,10 @@ export class Profiler {
     this.#used = [];
     const size = 16 * used.length;
     const device = this.#device;
-    const resolved = device.createBuffer({ size, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
+    const resolved = device.createBuffer({
+      size,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
     const staging = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     encoder.resolveQuerySet(this.#queries, 0, 2 * used.length, resolved, 0);
     encoder.copyBufferToBuffer(resolved, 0, staging, 0, size);

@@ -27,7 +27,12 @@ export interface Dispatch {
 
 type Command =
   | Dispatch
-  | { readonly kind: 'upload'; readonly buffer: PooledBuffer; readonly offset: number; readonly data: Uint8Array<ArrayBuffer> }
+  | {
+      readonly kind: 'upload';
+      readonly buffer: PooledBuffer;
+      readonly offset: number;
+      readonly data: Uint8Array<ArrayBuffer>;
+    }
   | { readonly kind: 'clear'; readonly buffer: PooledBuffer; readonly offset: number; readonly size: number }
   | {
       readonly kind: 'copy';
@@ -132,7 +137,8 @@ export class Recorder {
 
   #encode(list: CommandList): void {
     const device = this.#device;
-    if (list.usesRing) device.queue.writeBuffer(this.ring, 0, list.params.buffer as ArrayBuffer, 0, list.paramsBytes);
+    if (list.usesRing)
+      device.queue.writeBuffer(this.ring, 0, list.params.buffer as ArrayBuffer, 0, list.paramsBytes);
     let encoder: GPUCommandEncoder | undefined;
     let pass: GPUComputePassEncoder | undefined;
     const submit = (): void => {

@@ -66,7 +66,9 @@ export class AdamW {
     const { arenas } = this.#store;
     const norm = squaredNorm(arenas.map(({ gradients }) => gradients!));
     const correction = betas.map((beta) => 1 - beta ** this.steps);
-    this.#scalars.write(Float32Array.of(lr, betas[0], betas[1], eps, correction[0], correction[1], maxNorm, 0));
+    this.#scalars.write(
+      Float32Array.of(lr, betas[0], betas[1], eps, correction[0], correction[1], maxNorm, 0),
+    );
     const { gpu } = norm;
     const { buffer, offset } = this.#scalars.range;
     gpu.copy(norm.range, { buffer, offset: offset + 28, sizeBytes: 4 });

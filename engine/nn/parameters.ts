@@ -2,7 +2,7 @@
 import { MemoryError, UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { fill } from '../ops/fill.ts';
-import { size, show } from '../tensor/shape.ts';
+import { show, size } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
 /** A parameter to make room for. */
@@ -55,7 +55,8 @@ export class ParameterStore {
     const groupEnds: number[][] = [];
     const sorted = specs.map((spec) => spec).sort((a, b) => (a.group ?? 0) - (b.group ?? 0));
     for (const spec of sorted) {
-      if (this.#placed.has(spec.name)) throw new UseError(`parameters: names must differ, got ${spec.name} twice.`);
+      if (this.#placed.has(spec.name))
+        throw new UseError(`parameters: names must differ, got ${spec.name} twice.`);
       const room = Math.ceil(size(spec.shape) / ALIGNMENT) * ALIGNMENT;
       if (room > limit)
         throw new MemoryError(
@@ -98,7 +99,8 @@ export class ParameterStore {
 
   /** Makes zeroed gradient buffers and has every parameter collect its gradient there. */
   enableGradients(): void {
-    for (const arena of this.arenas) arena.gradients ??= fill(Tensor.empty(this.gpu, arena.values.shape, 'f32'), 0);
+    for (const arena of this.arenas)
+      arena.gradients ??= fill(Tensor.empty(this.gpu, arena.values.shape, 'f32'), 0);
     for (const [name, tensor] of this.#tensors) {
       const { arena, start, shape } = this.#placed.get(name)!;
       tensor.setRequiresGrad(true);

@@ -4,8 +4,8 @@ import { isRecording, type Node, noGrad, record, withGrad } from '../tensor/auto
 import { scopeOf } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import { Scope, Tensor, type Variable } from '../tensor/tensor.ts';
-import { accumulate, add } from './pointwise.ts';
 import { fill } from './fill.ts';
+import { accumulate, add } from './pointwise.ts';
 
 /**
  * Adds d loss / d leaf to the `grad` of every leaf that requires it, and frees what the forward had saved.
@@ -17,7 +17,8 @@ import { fill } from './fill.ts';
 export function backward(loss: Tensor, seed?: Tensor): void {
   const root = loss.variable.node;
   if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
-  if (loss.size !== 1 && !seed) throw new UseError(`backward: the loss must be a scalar, got ${show(loss.shape)}.`);
+  if (loss.size !== 1 && !seed)
+    throw new UseError(`backward: the loss must be a scalar, got ${show(loss.shape)}.`);
   const walk = new Walk();
   const nodes = reachable(root);
   try {
@@ -138,7 +139,9 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
     saved,
     backward: (dy, kept, needs) => {
       using scope = new Scope();
-      const leaves = inputs.map((_tensor, i) => kept[`x${i}`].alias().moveTo(scope).setRequiresGrad(needs[i]));
+      const leaves = inputs.map((_tensor, i) =>
+        kept[`x${i}`].alias().moveTo(scope).setRequiresGrad(needs[i]),
+      );
       backward(
         withGrad(() => fn(...leaves)),
         dy,

@@ -42,7 +42,8 @@ function withRecording<T>(on: boolean, name: string, fn: () => T): T {
   enabled = on;
   try {
     const result = fn();
-    if (result instanceof Promise) throw new UseError(`${name}: the function must be synchronous, got a promise.`);
+    if (result instanceof Promise)
+      throw new UseError(`${name}: the function must be synchronous, got a promise.`);
     return result;
   } finally {
     enabled = before;
@@ -100,7 +101,8 @@ export function record<S extends Saved>(name: string, op: OpRecord<S>): Tensor {
     inputs: op.inputs.map((tensor) => holdVariable(tensor?.variable ?? leafVariable())),
     outputs: outputs.map((tensor) => tensor.variable),
     run: (gradients, scope) => {
-      if (done) throw new UseError(`${name}: backward runs once per forward, got a second run. Record it again.`);
+      if (done)
+        throw new UseError(`${name}: backward runs once per forward, got a second run. Record it again.`);
       done = true;
       for (const key in saved) saved[key]?.moveTo(scope);
       const first = gradients.find((gradient) => gradient !== undefined)!;

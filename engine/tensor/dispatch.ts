@@ -1,8 +1,8 @@
 // What an op file needs to allocate its results and to run its kernels.
 import { UseError } from '../gpu/errors.ts';
 import type { Define, Kernel } from '../gpu/kernel.ts';
-import { type DType, Scope, Tensor } from './tensor.ts';
 import type { Shape } from './shape.ts';
+import { type DType, Scope, Tensor } from './tensor.ts';
 
 export interface OpCall {
   /** Tensors by their names in the WGSL; undefined where an optional binding is unused. */
@@ -36,7 +36,9 @@ export function output(inputs: readonly (Tensor | undefined)[], shape: Shape, dt
   if (!first) throw new UseError('internal: output needs an input tensor.');
   for (const tensor of inputs)
     if (tensor && tensor.gpu !== first.gpu)
-      throw new UseError('engine: all operands must live on one device, got two. Read one back and upload it.');
+      throw new UseError(
+        'engine: all operands must live on one device, got two. Read one back and upload it.',
+      );
   return Tensor.empty(first.gpu, shape, dtype, scopeOf(inputs));
 }
 

@@ -29,7 +29,13 @@ export function broadcast(op: string, a: Shape, b: Shape): number[] {
   for (let i = 0; i < rank; i++) {
     const m = a[a.length - rank + i] ?? 1;
     const n = b[b.length - rank + i] ?? 1;
-    expect(m === n || m === 1 || n === 1, op, 'shapes must broadcast', `${show(a)} and ${show(b)}`, 'Reshape one.');
+    expect(
+      m === n || m === 1 || n === 1,
+      op,
+      'shapes must broadcast',
+      `${show(a)} and ${show(b)}`,
+      'Reshape one.',
+    );
     result.push(m === 1 ? n : m);
   }
   return result;
@@ -54,7 +60,9 @@ export function resolveReshape(from: Shape, to: Shape): number[] {
   const holes = to.filter((extent) => extent === -1).length;
   const resolved = to.map((extent) => (extent === -1 ? count / known : extent));
   expect(
-    holes <= 1 && resolved.every((extent) => Number.isInteger(extent) && extent >= 0) && size(resolved) === count,
+    holes <= 1 &&
+      resolved.every((extent) => Number.isInteger(extent) && extent >= 0) &&
+      size(resolved) === count,
     'reshape',
     'the number of elements must stay the same',
     `${show(from)} to ${show(to)}`,

@@ -4,15 +4,23 @@
 // Who frees what: `dispose()` or `using` frees one handle. A scope frees every handle that lives in it. Results
 // live where their inputs live: in the innermost scope among the inputs. So tagging the input of a computation
 // is enough, and nothing depends on which function is running: scopes are safe across `await`.
-import type { BufferRange, Gpu } from '../gpu/gpu.ts';
+
 import type { PooledBuffer } from '../gpu/buffer.ts';
 import { UseError } from '../gpu/errors.ts';
+import type { BufferRange, Gpu } from '../gpu/gpu.ts';
 import { dropVariable, holdVariable, leafVariable, type Node, record } from './autograd.ts';
 import { resolveReshape, type Shape, show, size } from './shape.ts';
 
 export type DType = 'f32' | 'i32' | 'u32' | 'u8' | 'f16' | 'bf16';
 
-export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = { f32: 4, i32: 4, u32: 4, u8: 1, f16: 2, bf16: 2 };
+export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = {
+  f32: 4,
+  i32: 4,
+  u32: 4,
+  u8: 1,
+  f16: 2,
+  bf16: 2,
+};
 
 export type TensorData = Float32Array | Int32Array | Uint32Array | Uint8Array | Uint16Array;
 
@@ -90,7 +98,14 @@ export class Tensor {
   #disposed = false;
 
   /** Takes over one reference on the storage. */
-  constructor(storage: Storage, offsetBytes: number, shape: Shape, dtype: DType, scope: Scope | undefined, variable?: Variable) {
+  constructor(
+    storage: Storage,
+    offsetBytes: number,
+    shape: Shape,
+    dtype: DType,
+    scope: Scope | undefined,
+    variable?: Variable,
+  ) {
     this.gpu = storage.gpu;
     this.shape = shape;
     this.dtype = dtype;
@@ -106,7 +121,13 @@ export class Tensor {
   /** A new tensor, contents undefined. */
   static empty(gpu: Gpu, shape: Shape, dtype: DType, scope?: Scope): Tensor {
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
-    return new Tensor(new Storage(gpu, gpu.pool.acquire(bytes, `tensor ${show(shape)}`)), 0, shape, dtype, scope);
+    return new Tensor(
+      new Storage(gpu, gpu.pool.acquire(bytes, `tensor ${show(shape)}`)),
+      0,
+      shape,
+      dtype,
+      scope,
+    );
   }
 
   get sizeBytes(): number {
@@ -132,7 +153,8 @@ export class Tensor {
 
   /** The bytes a kernel binds. @throws UseError after dispose() */
   get range(): BufferRange {
-    if (this.#disposed) throw new UseError(`tensor ${show(this.shape)}: it must not be used after it was disposed.`);
+    if (this.#disposed)
+      throw new UseError(`tensor ${show(this.shape)}: it must not be used after it was disposed.`);
     return { buffer: this.#storage.buffer, offset: this.#offsetBytes, sizeBytes: this.sizeBytes };
   }
 
@@ -174,7 +196,12 @@ export class Tensor {
   reshape(shape: Shape): Tensor {
     const view = this.#handle(resolveReshape(this.shape, shape), this.#scope);
     const from = this.shape;
-    return record('reshape', { inputs: [this], output: view, saved: {}, backward: (dy) => [dy.reshape(from)] });
+    return record('reshape', {
+      inputs: [this],
+      output: view,
+      saved: {},
+      backward: (dy) => [dy.reshape(from)],
+    });
   }
 
   /**
@@ -222,7 +249,9 @@ export class Tensor {
   /** Overwrites the numbers, in the order of recorded work. The array's type must be that of the dtype. */
   write(data: ArrayBufferView): void {
     if (data.byteLength !== this.sizeBytes)
-      throw new UseError(`tensor ${show(this.shape)}: write needs ${this.sizeBytes} bytes, got ${data.byteLength}.`);
+      throw new UseError(
+        `tensor ${show(this.shape)}: write needs ${this.sizeBytes} bytes, got ${data.byteLength}.`,
+      );
     this.gpu.write(this.range, data);
   }
 

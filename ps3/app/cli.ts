@@ -25,7 +25,9 @@ type Flags = Record<string, unknown>;
 function numberFlag(flags: Flags, name: string, fallback: number, low = 1): number {
   const value = flags[name] ?? fallback;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < low)
-    throw new UsageError(`--${dashed(name)} must be a whole number of at least ${low}, got ${String(value)}.`);
+    throw new UsageError(
+      `--${dashed(name)} must be a whole number of at least ${low}, got ${String(value)}.`,
+    );
   return value;
 }
 
@@ -56,7 +58,8 @@ function runConfig(flags: Flags, presetName: string): RunConfig {
   if (recipe !== 'paper' && recipe !== 'released')
     throw new UsageError(`--recipe must be paper or released, got ${recipe}.`);
   const preset = PRESETS[presetName];
-  if (!preset) throw new UsageError(`--preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${presetName}.`);
+  if (!preset)
+    throw new UsageError(`--preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${presetName}.`);
   return {
     preset: presetName,
     seed: numberFlag(flags, 'seed', 1, 0),
@@ -219,7 +222,8 @@ export async function main(argv: string[]): Promise<number> {
     cli.parse(argv, { run: false });
     if (cli.options.help || cli.options.version) return 0;
     if (!cli.matchedCommand) {
-      if (cli.args.length > 0) throw new UsageError(`the command must be one of those below, got ${cli.args[0]}.`);
+      if (cli.args.length > 0)
+        throw new UsageError(`the command must be one of those below, got ${cli.args[0]}.`);
       cli.outputHelp();
       return 2;
     }

@@ -39,7 +39,10 @@ export class ProgressBar {
     if (all === 0) console.error(title);
     else if (this.#terminal) {
       const format = `${title}  {bar}  {value}/{total}  {details}`;
-      this.#bar = new cliProgress.SingleBar({ format, hideCursor: true, barsize: 24 }, cliProgress.Presets.shades_classic);
+      this.#bar = new cliProgress.SingleBar(
+        { format, hideCursor: true, barsize: 24 },
+        cliProgress.Presets.shades_classic,
+      );
       this.#bar.start(all, 0, { details: '' });
     }
   }

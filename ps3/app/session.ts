@@ -1,14 +1,14 @@
 // One training run from pictures to report: what `npm start` and `ps3 train` do.
-import { type Engine } from '../../engine/index.ts';
+import type { Engine } from '../../engine/index.ts';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { PRESETS, type Preset, presetConfig, type StagePreset } from '../train/presets.ts';
-import { type Metric, type Progress, RunError, RunFolder, type RunConfig } from '../train/run.ts';
+import { type Metric, type Progress, type RunConfig, RunError, RunFolder } from '../train/run.ts';
 import { type StageOptions, trainPS3, trainTowers } from '../train/train.ts';
-import { writeReport } from './report.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
+import { writeReport } from './report.ts';
 import { loadTrainingData, type TrainingData } from './training_data.ts';
 
 export interface SessionOptions {
@@ -29,7 +29,10 @@ export interface SessionResult {
 /** The preset of a run with its own number of steps and batch size. */
 export function presetOf(config: RunConfig): Preset {
   const preset = PRESETS[config.preset];
-  if (!preset) throw new RunError(`train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${config.preset}.`);
+  if (!preset)
+    throw new RunError(
+      `train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${config.preset}.`,
+    );
   return {
     ...preset,
     towers: { ...preset.towers, steps: config.towersSteps },
@@ -66,9 +69,11 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     stage: preset,
     seed: config.seed,
     resume: progress?.stage === name ? progress : undefined,
-    onStep: (metric, samplesPerS) => bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
+    onStep: (metric, samplesPerS) =>
+      bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
   });
-  if (progress?.stage !== 'ps3') await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
+  if (progress?.stage !== 'ps3')
+    await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
   await trainPS3(stage('ps3', 'stage 2: PS3', preset.ps3), data.train, config.recipe, config.ablations);
   bar.stop();
   const evaluation = await evaluateRun(engine, checkpoint, data, config.seed, bar);

@@ -67,7 +67,9 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
     heldOut,
     heldOutMeans: `Held-out pictures: other photographs than in training (${splits.heldOutPictures.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
     crops: (step, count) => {
-      const crops = Array.from({ length: count }, (_, i) => singleObjectCrop(trainKit, lowPx, cropSeed(step, i)));
+      const crops = Array.from({ length: count }, (_, i) =>
+        singleObjectCrop(trainKit, lowPx, cropSeed(step, i)),
+      );
       return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
     },
     captions: [
@@ -91,7 +93,9 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
   }
   const withBoxes = samples.filter(({ boxes }) => boxes.length > 0);
   if (withBoxes.length < 10)
-    throw new DataError(`train: ${folder} must hold at least 10 pictures with boxes, got ${withBoxes.length}.`);
+    throw new DataError(
+      `train: ${folder} must hold at least 10 pictures with boxes, got ${withBoxes.length}.`,
+    );
   const order = new Random(seed, 0x5117).shuffle(Uint32Array.from(withBoxes.keys()));
   const heldOutCount = Math.min(preset.heldOutScenes, Math.max(1, Math.floor(withBoxes.length / 10)));
   const pick = (indices: Uint32Array): Sample[] => Array.from(indices, (i) => withBoxes[i]);
@@ -104,10 +108,14 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
     heldOutMeans: `Held-out pictures: ${heldOut.length} of ${withBoxes.length} pictures of ${folder}, drawn at random.`,
     crops: (step, count) => {
       const random = new Random(seed, step);
-      const crops = Array.from({ length: count }, () => boxCrop(train[random.integer(train.length)], lowPx, random));
+      const crops = Array.from({ length: count }, () =>
+        boxCrop(train[random.integer(train.length)], lowPx, random),
+      );
       return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
     },
-    captions: train.flatMap(({ captions, globalCaption }) => (globalCaption ? [...captions, globalCaption] : captions)),
+    captions: train.flatMap(({ captions, globalCaption }) =>
+      globalCaption ? [...captions, globalCaption] : captions,
+    ),
     credits: [`${folder}: the user's own pictures`],
   };
 }

@@ -3,16 +3,15 @@ import {
   AdamW,
   backward,
   type Engine,
-
   openSafetensors,
+  permute,
   resize,
   type SafetensorsFile,
   slice,
   type Tensor,
-  permute,
 } from '../../engine/index.ts';
-import { configFromTensors } from '../model/tensor_config.ts';
 import { GROUPS, PS3 } from '../model/ps3.ts';
+import { configFromTensors } from '../model/tensor_config.ts';
 import { type LookOptions, scaleSizes, type VisionOutput } from '../model/vision.ts';
 import { type Batch, pretrainLoss } from '../train/loss.ts';
 
@@ -91,7 +90,8 @@ class Replay {
     const grids = vision.grids(image);
     const sizes = scaleSizes(this.#model.config.vision, image.shape[2], image.shape[3]);
     for (let i = 0; i < sizes.length; i++)
-      if (this.#file.tensors.has(`resize.${i}`)) await this.#check(`resize.${i}`, resize(image, sizes[i], 'bicubic'));
+      if (this.#file.tensors.has(`resize.${i}`))
+        await this.#check(`resize.${i}`, resize(image, sizes[i], 'bicubic'));
     const lowRes = vision.lowRes(image);
     for (let i = 0; i < lowRes.hidden.length; i++) await this.#check(`low.hidden.${i}`, lowRes.hidden[i]);
     await this.#checkCache(lowRes.qkv);
@@ -118,7 +118,8 @@ class Replay {
       if (!this.#file.tensors.has(`${name}.feature_maps.0`)) continue;
       const counts = output.selectionCounts;
       const maps = vision.featureMaps(output.lastHiddenState, output.selectionMaps ?? [], counts, grids);
-      for (let i = 0; i < maps.length; i++) await this.#check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
+      for (let i = 0; i < maps.length; i++)
+        await this.#check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
     }
     const { pooled } = vision.pretrain(image, { prompt: text.prompt, groundTruth });
     await this.#check('pretrain.pooled_output', pooled);
@@ -154,7 +155,8 @@ class Replay {
       backward(total);
       if (step === 0)
         for (const name of parameters.names)
-          if (this.#file.tensors.has(`grad.${name}`)) await this.#check(`grad.${name}`, parameters.get(name).grad!);
+          if (this.#file.tensors.has(`grad.${name}`))
+            await this.#check(`grad.${name}`, parameters.get(name).grad!);
       optimizer.step(Number(metadata.lr)).dispose();
     }
     for (const name of parameters.names) await this.#checkAfter(name);
@@ -168,13 +170,18 @@ class Replay {
       ids: await this.#input('in.text', scope),
       box: await this.#input('in.gt_selection_maps', scope),
       isGlobal: this.#engine.tensor(isGlobal, [isGlobal.length, 1], { scope }),
-      isLocal: this.#engine.tensor(isGlobal.map((flag) => 1 - flag), [isGlobal.length], { scope }),
+      isLocal: this.#engine.tensor(
+        isGlobal.map((flag) => 1 - flag),
+        [isGlobal.length],
+        { scope },
+      ),
     };
   }
 
   async #input(name: string, scope: ReturnType<Engine['scope']>): Promise<Tensor> {
     const entry = this.#file.tensors.get(name);
-    if (!entry) throw new Error(`verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`);
+    if (!entry)
+      throw new Error(`verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`);
     const numbers = await this.#file.f32(name);
     const isInteger = entry.dtype.startsWith('I');
     return this.#engine.tensor(isInteger ? Int32Array.from(numbers) : numbers, entry.shape, { scope });
@@ -256,6 +263,10 @@ export function formatComparisons(comparisons: readonly Comparison[]): string[] 
 /** `look1.selection_maps.0` belongs to `look1.selection_maps`; gradients and weights group by tower. */
 function groupOf(name: string): string {
   const parts = name.split('.');
-  if (parts[0] === 'grad' || parts[0] === 'after3') return parts.slice(0, 3).join('.').replace(/\.(weight|bias)$/, '');
+  if (parts[0] === 'grad' || parts[0] === 'after3')
+    return parts
+      .slice(0, 3)
+      .join('.')
+      .replace(/\.(weight|bias)$/, '');
   return parts.slice(0, 2).join('.');
 }

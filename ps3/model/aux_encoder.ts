@@ -1,12 +1,12 @@
 // The shallow ConvNeXt that looks at the whole picture at high resolution, so that selection sees small things.
 // Liu et al. 2022, arXiv:2201.03545; its place in PS3: arXiv:2503.19903.
 import {
+  add,
   depthwiseConv,
   layerNormLayer,
   linear,
   linearLayer,
   mul,
-  add,
   type Tensor,
   tidy,
   unfold,
@@ -40,7 +40,9 @@ function convNextBlock(x: Tensor, weights: Weights, grid: readonly [number, numb
   return tidy([x], (x) => {
     const conv = weights.in('conv_dw');
     const mixed = depthwiseConv(x, conv.get('weight'), conv.get('bias'), grid);
-    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), mixed, 1e-6), { gelu: 'erf' });
+    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), mixed, 1e-6), {
+      gelu: 'erf',
+    });
     return add(x, mul(linearLayer(weights.in('mlp.fc2'), hidden), weights.get('weight')));
   });
 }

@@ -38,7 +38,10 @@ class Plan {
 
   /** Xavier-uniform weight and zero bias, as in the towers. */
   towerLinear(name: string, outputs: number, inputs: number): void {
-    this.put(`${name}.weight`, [outputs, inputs], { kind: 'uniform', bound: Math.sqrt(6 / (inputs + outputs)) });
+    this.put(`${name}.weight`, [outputs, inputs], {
+      kind: 'uniform',
+      bound: Math.sqrt(6 / (inputs + outputs)),
+    });
     this.constant(`${name}.bias`, [outputs], 0);
   }
 
@@ -139,7 +142,10 @@ function planText(plan: Plan, config: TextConfig): void {
   for (let i = 0; i < config.layers; i++) {
     const block = `${root}transformer.resblocks.${i}.`;
     plan.norm(`${block}ln_1`, width);
-    plan.put(`${block}attn.in_proj_weight`, [3 * width, width], { kind: 'uniform', bound: Math.sqrt(6 / (4 * width)) });
+    plan.put(`${block}attn.in_proj_weight`, [3 * width, width], {
+      kind: 'uniform',
+      bound: Math.sqrt(6 / (4 * width)),
+    });
     plan.constant(`${block}attn.in_proj_bias`, [3 * width], 0);
     plan.towerLinear(`${block}attn.out_proj`, width, width);
     plan.norm(`${block}ln_2`, width);

@@ -14,7 +14,13 @@ type Grid = readonly [rows: number, columns: number];
  * @param like   any tensor of the computation; the result lives where it lives
  * @returns      [Y * X, C]
  */
-export function positionTable(weights: Weights, config: VisionConfig, scale: number, grid: Grid, like: Tensor): Tensor {
+export function positionTable(
+  weights: Weights,
+  config: VisionConfig,
+  scale: number,
+  grid: Grid,
+  like: Tensor,
+): Tensor {
   const base = weights.get('trunk.pos_embed');
   const side = Math.round(Math.sqrt(base.shape[1]));
   return tidy([base.in(like.scope)], (table) => {

@@ -56,7 +56,8 @@ export class PS3 {
     const plan = planParameters(config, options);
     const model = PS3.allocate(engine, config, new Map([...plan].map(([name, { shape }]) => [name, shape])));
     let stream = 0;
-    for (const [name, parameter] of plan) model.parameters.get(name).write(draw(parameter, new Random(seed, ++stream)));
+    for (const [name, parameter] of plan)
+      model.parameters.get(name).write(draw(parameter, new Random(seed, ++stream)));
     return model;
   }
 

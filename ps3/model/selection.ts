@@ -1,5 +1,7 @@
 // Which patches to look at: saliency maps from a query vector, and the budget per scale.
 // Shi et al. 2025, arXiv:2503.19903, patch selection.
+
+import { expect } from '../../engine/gpu/errors.ts';
 import {
   adaptiveMaxPool,
   add,
@@ -14,10 +16,9 @@ import {
   sub,
   type Tensor,
   tidy,
-  where,
   type Weights,
+  where,
 } from '../../engine/index.ts';
-import { expect } from '../../engine/gpu/errors.ts';
 import type { VisionConfig } from './config.ts';
 import { firstRows } from './vit.ts';
 
@@ -42,7 +43,12 @@ const TEMPERATURE = 5;
  * @param query  [B or 1, C]: the text prompt (top-down) or the learned prior (bottom-up), not normalised
  * @returns      [B, G * G] in (0, 1)
  */
-export function saliency(features: SelectionFeatures, query: Tensor, weights: Weights, config: VisionConfig): Tensor {
+export function saliency(
+  features: SelectionFeatures,
+  query: Tensor,
+  weights: Weights,
+  config: VisionConfig,
+): Tensor {
   const { low, aux } = features;
   const side = Math.round(Math.sqrt(low.shape[1]));
   return tidy(aux ? [low, query, aux] : [low, query], (low, query, aux) => {
@@ -79,7 +85,11 @@ export function touchedCells(groundTruth: Tensor, grid: Grid): Tensor {
  * @param probs        one map [B, Y * X] per high-res scale
  * @param groundTruth  [B, h, w], nonzero = wanted
  */
-export function overrideByGroundTruth(probs: readonly Tensor[], groundTruth: Tensor, grids: readonly Grid[]): Tensor[] {
+export function overrideByGroundTruth(
+  probs: readonly Tensor[],
+  groundTruth: Tensor,
+  grids: readonly Grid[],
+): Tensor[] {
   return probs.map((prob, i) =>
     tidy([prob, groundTruth], (prob, groundTruth) => {
       const touched = upsample(touchedCells(groundTruth, grids[0]), grids[0], grids[i]);

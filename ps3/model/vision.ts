@@ -1,12 +1,14 @@
 // The image side of PS3: a low-res pass, maps of where to look, and looks at selected high-res patches that attend to
 // the low-res keys and values. Shi et al. 2025, arXiv:2503.19903.
+
+import { expect } from '../../engine/gpu/errors.ts';
 import {
+  add,
   compactMap,
   concat,
   gatherRows,
   layerNormLayer,
   linear,
-  add,
   patchGather,
   scatterRows,
   slice,
@@ -16,7 +18,6 @@ import {
   type Weights,
   where,
 } from '../../engine/index.ts';
-import { expect } from '../../engine/gpu/errors.ts';
 import { auxEncoder } from './aux_encoder.ts';
 import type { VisionConfig } from './config.ts';
 import { positionTable } from './positions.ts';
@@ -26,13 +27,20 @@ import {
   type Grid,
   lookBudgets,
   overrideByGroundTruth,
-  saliency,
   type SelectionFeatures,
+  saliency,
   smooth,
   touchedCells,
   upsample,
 } from './selection.ts';
-import { attentionPool, checkpointedBlock, normedMlp, radioAdapter, transformerBlock, visionBlock } from './vit.ts';
+import {
+  attentionPool,
+  checkpointedBlock,
+  normedMlp,
+  radioAdapter,
+  transformerBlock,
+  visionBlock,
+} from './vit.ts';
 
 /** Result of the low-res pass. */
 export interface LowRes {
@@ -190,7 +198,13 @@ export class VisionModel {
       taken = look.choices.map(({ map }, i) => (taken ? add(taken[i], map) : map));
     }
     const selectionCounts = maps.probs.map((_, i) => sum(looks.map(({ counts }) => counts[i])));
-    return { lastHiddenState: this.#merge(lowRes, looks, grids), selectionMaps: taken, selectionCounts, maps, lowRes };
+    return {
+      lastHiddenState: this.#merge(lowRes, looks, grids),
+      selectionMaps: taken,
+      selectionCounts,
+      maps,
+      lowRes,
+    };
   }
 
   /** Patches per scale of every look. */
@@ -209,7 +223,12 @@ export class VisionModel {
     const everything = sum(available.slice(0, first));
     const byLooks = options.looks === 'all' ? everything : Math.min((options.looks ?? 1) * full, everything);
     let remaining = options.tokens === undefined ? byLooks : Math.min(options.tokens, everything);
-    expect(Number.isInteger(remaining) && remaining >= 0, 'encode', 'looks and tokens must be integers >= 0', `${remaining}`);
+    expect(
+      Number.isInteger(remaining) && remaining >= 0,
+      'encode',
+      'looks and tokens must be integers >= 0',
+      `${remaining}`,
+    );
     const plan: number[][] = [];
     while (remaining > 0) {
       const counts = lookBudgets(budgets, available, Math.min(full, remaining), first);
@@ -314,7 +333,12 @@ export class VisionModel {
    * @param tokens  [B, N + K, C], as `encode` returns them
    * @returns       [B, Y * X, C] per scale, low-res first; zeros where nothing was selected
    */
-  featureMaps(tokens: Tensor, selectionMaps: readonly Tensor[], counts: readonly number[], grids: readonly Grid[]): Tensor[] {
+  featureMaps(
+    tokens: Tensor,
+    selectionMaps: readonly Tensor[],
+    counts: readonly number[],
+    grids: readonly Grid[],
+  ): Tensor[] {
     const N = grids[0][0] * grids[0][1];
     let start = N;
     const maps = [slice(tokens, 1, 0, N)];
@@ -337,7 +361,9 @@ export class VisionModel {
         const parts = looks.flatMap(({ choices, counts }, i) => {
           const { indices } = choices[scale];
           if (!indices) return [];
-          return [scatterRows(slice(tokens[i], 1, sum(counts.slice(0, scale)), counts[scale]), indices, Y * X)];
+          return [
+            scatterRows(slice(tokens[i], 1, sum(counts.slice(0, scale)), counts[scale]), indices, Y * X),
+          ];
         });
         if (parts.length === 0) return;
         const grid = parts.reduce((a, b) => add(a, b));
@@ -369,13 +395,18 @@ export class VisionModel {
  * Pixels of the picture at each scale: a square low-res one, then zooms that keep the picture's shape in whole low-res
  * patches of the shorter side.
  */
-export function scaleSizes(config: Pick<VisionConfig, 'scalesPx' | 'patchPx'>, h: number, w: number): [number, number][] {
+export function scaleSizes(
+  config: Pick<VisionConfig, 'scalesPx' | 'patchPx'>,
+  h: number,
+  w: number,
+): [number, number][] {
   const { scalesPx, patchPx } = config;
   const [s0] = scalesPx;
   return scalesPx.map((side, i) => {
     if (i === 0) return [s0, s0];
     const zoom = Math.floor(side / s0);
-    const shorter = Math.max(Math.floor(Math.trunc((s0 / Math.max(h, w)) * Math.min(h, w)) / patchPx), 1) * patchPx * zoom;
+    const shorter =
+      Math.max(Math.floor(Math.trunc((s0 / Math.max(h, w)) * Math.min(h, w)) / patchPx), 1) * patchPx * zoom;
     return h >= w ? [s0 * zoom, shorter] : [shorter, s0 * zoom];
   });
 }

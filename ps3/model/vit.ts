@@ -71,7 +71,11 @@ export function textBlock(weights: Weights): BlockWeights {
  * @param x  [B, T, C]
  * @returns  the block's output [B, T, C] and its packed queries, keys and values [B, T, 3C], for use as a cache
  */
-export function transformerBlock(x: Tensor, block: BlockWeights, options: BlockOptions): [x: Tensor, qkv: Tensor] {
+export function transformerBlock(
+  x: Tensor,
+  block: BlockWeights,
+  options: BlockOptions,
+): [x: Tensor, qkv: Tensor] {
   const { heads, eps, gelu, cached } = options;
   return tidy(cached ? [x, cached] : [x], (x, cached) => {
     const qkv = linear(layerNorm(x, ...block.norm1, eps), ...block.qkv);
@@ -100,7 +104,9 @@ export function attentionPool(tokens: Tensor, weights: Weights, heads: number, k
     const query = linearLayer(weights.in('q'), weights.get('latent').in(tokens.scope));
     const kv = linearLayer(weights.in('kv'), tokens);
     const y = linearLayer(weights.in('proj'), poolAttention(query, kv, { heads, keyMask }));
-    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, 1e-6), { gelu: 'erf' });
+    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, 1e-6), {
+      gelu: 'erf',
+    });
     return linearLayer(weights.in('mlp.fc2'), hidden, { residual: y }).reshape([B, C]);
   });
 }
@@ -112,7 +118,8 @@ export function attentionPool(tokens: Tensor, weights: Weights, heads: number, k
 export function radioAdapter(tokens: Tensor, weights: Weights): Tensor {
   return tidy([tokens], (tokens) => {
     let x = linearLayer(weights.in('fc1'), tokens);
-    for (let i = 0; weights.has(`blocks.${i}.0.weight`); i++) x = adapterStep(x, weights.in(`blocks.${i}`), x);
+    for (let i = 0; weights.has(`blocks.${i}.0.weight`); i++)
+      x = adapterStep(x, weights.in(`blocks.${i}`), x);
     return adapterStep(x, weights.in('final'));
   });
 }

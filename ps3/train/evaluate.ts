@@ -1,6 +1,13 @@
 // What a trained model can do on scenes that it has not seen.
-import { type Engine, l2Normalize, matmul, noGrad, type Scope, type Tensor } from '../../engine/index.ts';
-import { Random } from '../../engine/index.ts';
+import {
+  type Engine,
+  l2Normalize,
+  matmul,
+  noGrad,
+  Random,
+  type Scope,
+  type Tensor,
+} from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells } from '../data/boxes.ts';
 import type { PS3 } from '../model/ps3.ts';
@@ -40,7 +47,11 @@ export async function evaluate(
   model: PS3,
   tokenizer: Tokenizer,
   samples: readonly Sample[],
-  { candidates = 32, seed = 1, progress }: { candidates?: number; seed?: number; progress?: (done: number, all: number) => void } = {},
+  {
+    candidates = 32,
+    seed = 1,
+    progress,
+  }: { candidates?: number; seed?: number; progress?: (done: number, all: number) => void } = {},
 ): Promise<Evaluation> {
   const captions = [...new Set(samples.flatMap((sample) => sample.captions))].sort();
   const choices = Math.min(candidates, captions.length);
@@ -109,7 +120,11 @@ async function look(
   const { gridSides } = model.config.vision;
   const finest = gridSides[gridSides.length - 1];
   const outputs = noGrad(() => {
-    const image = imageBatch(engine, batch.map(({ sample }) => sample), scope);
+    const image = imageBatch(
+      engine,
+      batch.map(({ sample }) => sample),
+      scope,
+    );
     const maskAt = (side: number): Tensor => {
       const mask = new Float32Array(batch.length * side * side);
       batch.forEach(({ box, sample }, b) => mask.set(boxCells([box], sample.side, side), b * side * side));
@@ -118,10 +133,18 @@ async function look(
     const grids = vision.grids(image);
     const lowRes = vision.lowRes(image);
     const features = vision.selectionFeatures(image, lowRes);
-    const { prompt } = model.encodeText(captionIds(engine, tokenizer, batch.map(({ captions }) => captions[0]), scope));
+    const { prompt } = model.encodeText(
+      captionIds(
+        engine,
+        tokenizer,
+        batch.map(({ captions }) => captions[0]),
+        scope,
+      ),
+    );
     const maps = vision.maps(features, grids, { prompt });
     const [counts] = vision.plan(grids, { looks: 1 });
-    const choose = (probs: Tensor[]): Tensor[] => vision.choose({ ...maps, probs }, counts).map(({ map }) => map);
+    const choose = (probs: Tensor[]): Tensor[] =>
+      vision.choose({ ...maps, probs }, counts).map(({ map }) => map);
     const low = vision.pool(
       lowRes.hidden[lowRes.hidden.length - 1],
       maskAt(gridSides[0]).reshape([batch.length, gridSides[0] ** 2]),
@@ -129,12 +152,24 @@ async function look(
     const { pooled } = vision.pretrain(image, { prompt, groundTruth: maskAt(finest) });
     const scores = (pooledFeature: Tensor): Tensor =>
       matmul(l2Normalize(pooledFeature), captionFeatures, { transposeB: true });
-    return { low: scores(low), ps3: scores(pooled), bottomUp: choose(maps.bottomUp), topDown: choose(maps.topDown!), counts };
+    return {
+      low: scores(low),
+      ps3: scores(pooled),
+      bottomUp: choose(maps.bottomUp),
+      topDown: choose(maps.topDown!),
+      counts,
+    };
   });
   const read = async (tensors: readonly Tensor[]): Promise<Float32Array[]> =>
     Promise.all(tensors.map(async (tensor) => (await tensor.data()) as Float32Array));
   const [lowRes, ps3] = await read([outputs.low, outputs.ps3]);
-  return { lowRes, ps3, bottomUp: await read(outputs.bottomUp), topDown: await read(outputs.topDown), counts: outputs.counts };
+  return {
+    lowRes,
+    ps3,
+    bottomUp: await read(outputs.bottomUp),
+    topDown: await read(outputs.topDown),
+    counts: outputs.counts,
+  };
 }
 
 /** Pictures of one side as a batch, [B, S, S, 4] u8. */

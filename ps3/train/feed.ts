@@ -57,11 +57,32 @@ export class Feed {
     const draws = this.#sampler.next();
     return {
       image: this.#images(draws, scope),
-      ids: captionIds(this.#engine, this.#tokenizer, draws.map(({ caption }) => caption), scope),
-      box: this.#maps(draws.map(({ boxes }) => boxes), draws, scope),
-      allBoxes: this.#maps(draws.map(({ allBoxes }) => allBoxes), draws, scope),
-      isGlobal: this.#engine.tensor(Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)), [draws.length, 1], { scope }),
-      isLocal: this.#engine.tensor(Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)), [draws.length], { scope }),
+      ids: captionIds(
+        this.#engine,
+        this.#tokenizer,
+        draws.map(({ caption }) => caption),
+        scope,
+      ),
+      box: this.#maps(
+        draws.map(({ boxes }) => boxes),
+        draws,
+        scope,
+      ),
+      allBoxes: this.#maps(
+        draws.map(({ allBoxes }) => allBoxes),
+        draws,
+        scope,
+      ),
+      isGlobal: this.#engine.tensor(
+        Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)),
+        [draws.length, 1],
+        { scope },
+      ),
+      isLocal: this.#engine.tensor(
+        Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)),
+        [draws.length],
+        { scope },
+      ),
       classes: this.#engine.tensor(classesOf(draws.map(({ caption }) => caption)), [draws.length], { scope }),
     };
   }
@@ -87,7 +108,12 @@ export class Feed {
 }
 
 /** Token ids of captions, [B, L] i32. */
-export function captionIds(engine: Engine, tokenizer: Tokenizer, captions: readonly string[], scope: Scope): Tensor {
+export function captionIds(
+  engine: Engine,
+  tokenizer: Tokenizer,
+  captions: readonly string[],
+  scope: Scope,
+): Tensor {
   const ids = tokenizer.encode([...captions]);
   return engine.tensor(ids, [captions.length, ids.length / captions.length], { scope });
 }

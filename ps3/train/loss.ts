@@ -64,7 +64,12 @@ export interface TrainOutput {
 }
 
 /** The pre-training forward and its losses. */
-export function pretrainLoss(model: PS3, batch: Batch, recipe: Recipe = 'paper', ablations: Ablations = {}): TrainOutput {
+export function pretrainLoss(
+  model: PS3,
+  batch: Batch,
+  recipe: Recipe = 'paper',
+  ablations: Ablations = {},
+): TrainOutput {
   const { features: textFeatures, prompt } = model.encodeText(batch.ids);
   const { pooled, maps, selectionMaps } = model.vision.pretrain(batch.image, {
     prompt,
@@ -75,7 +80,9 @@ export function pretrainLoss(model: PS3, batch: Batch, recipe: Recipe = 'paper',
   });
   const imageFeatures = l2Normalize(pooled);
   const { logitScale, logitBias } = model;
-  const contrastive = sigmoidContrastive(imageFeatures, textFeatures, logitScale, logitBias, { positives: batch.classes });
+  const contrastive = sigmoidContrastive(imageFeatures, textFeatures, logitScale, logitBias, {
+    positives: batch.classes,
+  });
   const grids = model.vision.grids(batch.image).slice(1);
   const supervise = (probs: readonly Tensor[], groundTruth: Tensor): Tensor =>
     tidy([...probs, groundTruth, batch.isLocal], (...inputs) => {

@@ -1,6 +1,7 @@
 // Sizes of what `npm start` trains, by what the adapter can do in ten minutes.
-import { parseHubConfig } from '../model/hub_config.ts';
+
 import type { ModelConfig } from '../model/config.ts';
+import { parseHubConfig } from '../model/hub_config.ts';
 
 export interface StagePreset {
   readonly steps: number;

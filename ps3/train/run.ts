@@ -2,7 +2,13 @@
 // report.html at the end.
 import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AdamW, EngineError, openSafetensors, type TensorToWrite, writeSafetensors } from '../../engine/index.ts';
+import {
+  type AdamW,
+  EngineError,
+  openSafetensors,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../engine/index.ts';
 import type { SamplerState } from '../data/sampler.ts';
 import { type Checkpoint, saveCheckpoint, writeWhole } from '../model/checkpoint.ts';
 
@@ -59,7 +65,9 @@ export class RunFolder {
     await mkdir(path, { recursive: true });
     const taken = await readFile(join(path, 'config.json'), 'utf8').catch(() => undefined);
     if (taken !== undefined)
-      throw new RunError(`train: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`);
+      throw new RunError(
+        `train: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`,
+      );
     await writeWhole(join(path, 'config.json'), `${JSON.stringify(config, undefined, 2)}\n`);
     return folder;
   }
@@ -118,9 +126,11 @@ export class RunFolder {
   /** Where the checkpoint stands. @throws RunError when there is none */
   async progress(): Promise<Progress> {
     // A kill between the two renames of `save` leaves the old checkpoint under its second name.
-    await rename(join(this.path, 'checkpoint.last'), this.checkpointPath).catch((cause: NodeJS.ErrnoException) => {
-      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(cause.code ?? '')) throw cause;
-    });
+    await rename(join(this.path, 'checkpoint.last'), this.checkpointPath).catch(
+      (cause: NodeJS.ErrnoException) => {
+        if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(cause.code ?? '')) throw cause;
+      },
+    );
     const file = await openSafetensors(join(this.checkpointPath, STATE)).catch((cause: Error) => {
       throw new RunError(`train: ${this.path} must hold a checkpoint to resume from, got ${cause.message}`);
     });

@@ -6,7 +6,7 @@ import { GROUPS } from '../model/ps3.ts';
 import { captionIds, classesOf, Feed } from './feed.ts';
 import { type Ablations, pretrainLoss, type Recipe } from './loss.ts';
 import type { StagePreset } from './presets.ts';
-import { type Metric, type Progress, type RunFolder, RunError } from './run.ts';
+import { type Metric, type Progress, RunError, type RunFolder } from './run.ts';
 import { towersLoss } from './towers.ts';
 
 /** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
@@ -57,10 +57,19 @@ export async function trainPS3(
   const { engine, checkpoint, stage, seed } = options;
   const { model, tokenizer } = checkpoint;
   const globalProbability = ablations.globalMix === false ? 0 : 0.25;
-  const feed = new Feed(engine, samples, tokenizer, model.config, { batch: stage.batch, seed, globalProbability });
+  const feed = new Feed(engine, samples, tokenizer, model.config, {
+    batch: stage.batch,
+    seed,
+    globalProbability,
+  });
   if (options.resume?.sampler) feed.restore(options.resume.sampler);
   const losses = (_step: number, scope: Scope): { loss: Tensor } & Record<string, Tensor> => {
-    const { total, contrastive, prior, posterior } = pretrainLoss(model, feed.next(scope), recipe, ablations).losses;
+    const { total, contrastive, prior, posterior } = pretrainLoss(
+      model,
+      feed.next(scope),
+      recipe,
+      ablations,
+    ).losses;
     return { loss: total, contrastive, prior, posterior };
   };
   await optimise('ps3', options, losses, () => feed.state);
@@ -83,11 +92,17 @@ async function optimise(
   if (resume) await run.restore(optimizer, checkpoint);
   const first = resume?.step ?? 0;
   const started = performance.now();
-  const report = async (step: number, lr: number, reads: Record<string, Promise<ArrayLike<number>>>): Promise<void> => {
+  const report = async (
+    step: number,
+    lr: number,
+    reads: Record<string, Promise<ArrayLike<number>>>,
+  ): Promise<void> => {
     const values: Record<string, number> = {};
     for (const key in reads) values[key] = (await reads[key])[0];
     if (!Number.isFinite(values.loss))
-      throw new RunError(`train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower --lr.`);
+      throw new RunError(
+        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower --lr.`,
+      );
     const metric: Metric = { stage: name, step, lr, ...values };
     await run.log(metric);
     const seconds = (performance.now() - started) / 1000;
@@ -102,12 +117,19 @@ async function optimise(
     const lr = warmupCosine(step, stage.steps, stage.warmup, stage.lr);
     const norm = optimizer.step(lr, MAX_NORM).moveTo(scope);
     model.clampLogitScale();
-    const reads = Object.fromEntries(Object.entries({ ...losses, gradNormSquared: norm }).map(([key, t]) => [key, t.data()]));
+    const reads = Object.fromEntries(
+      Object.entries({ ...losses, gradNormSquared: norm }).map(([key, t]) => [key, t.data()]),
+    );
     await reading;
     reading = report(step, lr, reads);
     if ((step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
       await reading;
-      const progress = { stage: name, step: step + 1, sampler: samplerState(), optimizerSteps: optimizer.steps };
+      const progress = {
+        stage: name,
+        step: step + 1,
+        sampler: samplerState(),
+        optimizerSteps: optimizer.steps,
+      };
       await run.save(checkpoint, optimizer, progress);
     }
   }

@@ -4,7 +4,7 @@ import { openDevice } from '../../engine/gpu/adapter.ts';
 import { kernel } from '../../engine/gpu/kernel.ts';
 import { add, Engine, fill } from '../../engine/index.ts';
 import { run } from '../../engine/tensor/dispatch.ts';
-import { compare, engine, random, tensor, throws, TOLERANCE } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
 const SCALED = `
 struct Params { n : u32, sign : i32, scale : f32, offsets : vec2f }
@@ -41,9 +41,15 @@ test('kernel: params travel through the uniform ring where there are no immediat
 });
 
 test('kernel: an unknown constant, a missing param and a fault in the shader each name it', async () => {
-  throws(() => kernel(SCALED, 'scaled').specialise({ NOPE: 1 }, false), /scaled declares no const or alias NOPE/);
+  throws(
+    () => kernel(SCALED, 'scaled').specialise({ NOPE: 1 }, false),
+    /scaled declares no const or alias NOPE/,
+  );
   const x = engine.zeros([1]);
-  throws(() => run(kernel(SCALED, 'scaled'), { bind: { x, y: x }, params: { n: 1 }, groups: 1 }), /needs the param sign/);
+  throws(
+    () => run(kernel(SCALED, 'scaled'), { bind: { x, y: x }, params: { n: 1 }, groups: 1 }),
+    /needs the param sign/,
+  );
   x.dispose();
   const other = await Engine.create();
   const y = other.zeros([1]);
@@ -118,7 +124,10 @@ test('engine: a wrapped buffer is read and written in place and stays its ownerâ
 });
 
 test('engine: a tensor beyond the buffer limit is refused with the numbers', () => {
-  throws(() => engine.empty([2 ** 20, 2 ** 20]), /must fit into maxBufferSize = \d+ bytes, got 4398046511104 bytes/);
+  throws(
+    () => engine.empty([2 ** 20, 2 ** 20]),
+    /must fit into maxBufferSize = \d+ bytes, got 4398046511104 bytes/,
+  );
 });
 
 test('engine: ten thousand small ops are submitted in order', async () => {
@@ -131,7 +140,12 @@ test('engine: ten thousand small ops are submitted in order', async () => {
     x.dispose();
     x = next;
   }
-  compare('x', await x.data(), Float64Array.from(start, (value) => value + 10_000), { abs: 0, rel: 1e-4 });
+  compare(
+    'x',
+    await x.data(),
+    Float64Array.from(start, (value) => value + 10_000),
+    { abs: 0, rel: 1e-4 },
+  );
 });
 
 test('engine: names its adapter and tier', () => {

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import { fill } from '../../engine/index.ts';
-import { compare, engine, throws, TOLERANCE } from '../harness.ts';
+import { compare, engine, TOLERANCE, throws } from '../harness.ts';
 import { fill as twin } from '../reference/fill.ts';
 
 for (const n of [0, 1, 63, 64, 65, 4_194_305])

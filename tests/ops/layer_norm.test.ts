@@ -1,10 +1,26 @@
 import { test } from 'uvu';
-import { layerNorm } from '../../engine/index.ts';
-import { checkGradients, compare, engine, random, tensor, throws, TOLERANCE, torchCases } from '../harness.ts';
-import { backward } from '../../engine/index.ts';
+import { backward, layerNorm } from '../../engine/index.ts';
+import {
+  checkGradients,
+  compare,
+  engine,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+} from '../harness.ts';
 import { layerNorm as twin } from '../reference/layer_norm.ts';
 
-for (const [R, C] of [[1, 1], [3, 7], [5, 63], [2, 65], [64, 64], [130, 96], [7, 1152]])
+for (const [R, C] of [
+  [1, 1],
+  [3, 7],
+  [5, 63],
+  [2, 65],
+  [64, 64],
+  [130, 96],
+  [7, 1152],
+])
   test(`layer_norm: y and all gradients match the twin at ${R}x${C}`, async () => {
     await checkGradients({
       inputs: {
@@ -23,7 +39,11 @@ test('layer_norm: a mean a thousand times the deviation does not cancel', async 
   const x = random(C, 1).map((value) => Math.fround(1000 + value));
   const ones = new Float64Array(C).fill(1);
   const zeros = new Float64Array(C);
-  const y = layerNorm(tensor(x, [1, C], { scope }), tensor(ones, [C], { scope }), tensor(zeros, [C], { scope }));
+  const y = layerNorm(
+    tensor(x, [1, C], { scope }),
+    tensor(ones, [C], { scope }),
+    tensor(zeros, [C], { scope }),
+  );
   // The mean itself rounds at 1000 * 2^-24, that is 6e-5 of the deviation.
   compare('y', (await y.data()) as Float32Array, twin(x, ones, zeros), { abs: 2e-4, rel: 0 });
 });
@@ -34,7 +54,12 @@ test('layer_norm: more rows than a grid dimension holds', async () => {
   const x = random(R * 2, 5);
   const gamma = new Float64Array([1, 2]);
   const beta = new Float64Array([0.5, -0.5]);
-  const y = layerNorm(tensor(x, [R, 2], { scope }), tensor(gamma, [2], { scope }), tensor(beta, [2], { scope }), 1e-3);
+  const y = layerNorm(
+    tensor(x, [R, 2], { scope }),
+    tensor(gamma, [2], { scope }),
+    tensor(beta, [2], { scope }),
+    1e-3,
+  );
   compare('y', (await y.data()) as Float32Array, twin(x, gamma, beta, 1e-3), { abs: 1e-4, rel: 0 });
 });
 
@@ -62,7 +87,12 @@ test('layer_norm: output and gradients match PyTorch', async () => {
     compare(`${name} y`, (await y.data()) as Float32Array, vectors.get('y')!.data);
     backward(y, get('dy'));
     for (const [key, leaf] of Object.entries({ dx: x, dgamma: gamma, dbeta: beta })) {
-      compare(`${name} ${key}`, (await leaf.grad!.data()) as Float32Array, vectors.get(key)!.data, TOLERANCE.grad);
+      compare(
+        `${name} ${key}`,
+        (await leaf.grad!.data()) as Float32Array,
+        vectors.get(key)!.data,
+        TOLERANCE.grad,
+      );
       leaf.grad!.dispose();
     }
   }
@@ -73,7 +103,10 @@ test('layer_norm: says which parameter does not fit', () => {
   const x = tensor(random(8, 1), [2, 4], { scope });
   const good = tensor(random(4, 1), [4], { scope });
   const bad = tensor(random(3, 1), [3], { scope });
-  throws(() => layerNorm(x, good, bad), /layer_norm: beta must have the last extent of x, got x \[2, 4\] and beta \[3\]/);
+  throws(
+    () => layerNorm(x, good, bad),
+    /layer_norm: beta must have the last extent of x, got x \[2, 4\] and beta \[3\]/,
+  );
 });
 
 test.run();

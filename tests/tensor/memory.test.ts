@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { add, backward, checkpoint, layerNorm, noGrad, type Tensor, tidy } from '../../engine/index.ts';
-import { compare, engine, random, tensor, throws, TOLERANCE } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
 function weights(scope?: ReturnType<typeof engine.scope>): [Tensor, Tensor] {
   return [
@@ -17,7 +17,11 @@ test('scope: results live where their inputs live, and go with the scope', async
     const x = tensor(random(8, 1), [2, 4], { scope });
     const y = add(add(x, x), x);
     assert.is(y.scope, scope);
-    compare('3x', await y.data(), random(8, 1).map((value) => 3 * value));
+    compare(
+      '3x',
+      await y.data(),
+      random(8, 1).map((value) => 3 * value),
+    );
   }
   const after = engine.stats();
   assert.is(after.liveTensors, before.liveTensors);
@@ -46,14 +50,24 @@ test('scope: two flows that await in turns do not catch each other’s tensors',
     return (await x.data()) as Float32Array;
   };
   const results = await Promise.all([1, 2, 3, 4].map(flow));
-  results.forEach((got, i) => compare(`flow ${i}`, got, random(16, i + 1).map((value) => 8 * value)));
+  results.forEach((got, i) =>
+    compare(
+      `flow ${i}`,
+      got,
+      random(16, i + 1).map((value) => 8 * value),
+    ),
+  );
 });
 
 test('scope: keep and moveTo take a tensor out', async () => {
   const scope = engine.scope();
   const kept = add(tensor(random(4, 1), [4], { scope }), tensor(random(4, 1), [4], { scope })).keep();
   scope.dispose();
-  compare('kept', await kept.data(), random(4, 1).map((value) => 2 * value));
+  compare(
+    'kept',
+    await kept.data(),
+    random(4, 1).map((value) => 2 * value),
+  );
   kept.dispose();
   throws(() => kept.range, /tensor \[4\]: it must not be used after it was disposed/);
   throws(() => tensor([1], [1], { scope }), /scope: it must not be used after dispose/);
@@ -103,7 +117,8 @@ test('pool: a freed buffer may be reused before the work that reads it has run',
     using x = tensor(new Float64Array(1024).fill(i), [1024]);
     kept.push(add(x, x).moveTo(scope));
   }
-  for (let i = 0; i < 50; i++) compare(`sum ${i}`, (await kept[i].data()).subarray(0, 4), [2 * i, 2 * i, 2 * i, 2 * i]);
+  for (let i = 0; i < 50; i++)
+    compare(`sum ${i}`, (await kept[i].data()).subarray(0, 4), [2 * i, 2 * i, 2 * i, 2 * i]);
 });
 
 test('backward: gradients accumulate over uses and over calls', async () => {
@@ -194,7 +209,10 @@ test('reshape: shares storage, passes the gradient on, refuses another number of
   assert.equal(x.grad!.shape, [2, 3]);
   compare('dx', await x.grad!.data(), [1, 2, 3, 4, 5, 6], TOLERANCE.exact);
   x.grad!.dispose();
-  throws(() => x.reshape([4, 2]), /reshape: the number of elements must stay the same, got \[2, 3\] to \[4, 2\]/);
+  throws(
+    () => x.reshape([4, 2]),
+    /reshape: the number of elements must stay the same, got \[2, 3\] to \[4, 2\]/,
+  );
 });
 
 test.run();

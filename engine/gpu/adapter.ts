@@ -32,7 +32,7 @@ export interface OpenedDevice {
   isSoftware: boolean;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
-  /** Node's Dawn polls in a busy loop while a promise is pending; see Gpu.idle. */
+  /** Node's Dawn polls in a busy loop while a promise is pending; see `doze` in gpu.ts. */
   spinsWhileWaiting: boolean;
 }
 

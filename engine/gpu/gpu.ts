@@ -52,11 +52,7 @@ export class Gpu {
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   readonly #dummies = new Map<string, BufferRange>();
   readonly #staging = new Map<number, GPUBuffer[]>();
-  #recordedMs = 0;
   #unsubmittedMs = 0;
-  /** Measured milliseconds per estimated one; learned by waiting. */
-  #waitRatio = 0;
-  #busySince = 0;
 
   constructor(opened: OpenedDevice, profile = false) {
     this.#opened = opened;
@@ -120,8 +116,6 @@ export class Gpu {
     this.afterRun?.(kernel, call);
     const rates = this.isSoftware ? RATES.software : RATES.gpu;
     const ms = flops / rates.gflops / 1e6 + bytes / rates.gbPerS / 1e6;
-    if (this.#recordedMs === 0) this.#busySince = performance.now();
-    this.#recordedMs += ms;
     this.#unsubmittedMs += ms;
     if (this.#unsubmittedMs > this.submitBudgetMs) this.submit();
   }
@@ -198,17 +192,11 @@ export class Gpu {
   /** Submits, waits by `done`, and turns what went wrong on the way into an error. */
   async #finish(done: () => Promise<void>): Promise<void> {
     await this.recorder.flush();
-    const estimatedMs = this.#recordedMs;
-    const started = this.#busySince;
-    this.#recordedMs = this.#unsubmittedMs = 0;
-    // Dawn for Node polls in a busy loop while a promise is pending, which on a software adapter takes a core from
-    // the kernels. So sleep through most of the time that the work is going to take.
-    if (this.#opened.spinsWhileWaiting && this.isSoftware) {
-      const restMs = 0.9 * estimatedMs * this.#waitRatio - (performance.now() - started);
-      if (restMs > 1) await new Promise((resolve) => setTimeout(resolve, restMs));
-    }
+    this.#unsubmittedMs = 0;
+    const waiting = done();
+    if (this.#opened.spinsWhileWaiting && this.isSoftware) await doze(waiting);
     try {
-      await done();
+      await waiting;
     } catch (cause) {
       throw (
         this.recorder.failure ??
@@ -216,10 +204,6 @@ export class Gpu {
       );
     }
     if (this.recorder.failure) throw this.recorder.failure;
-    if (estimatedMs > 1) {
-      const ratio = (performance.now() - started) / estimatedMs;
-      this.#waitRatio = this.#waitRatio === 0 ? ratio : Math.min(ratio, 0.5 * this.#waitRatio + 0.5 * ratio);
-    }
   }
 
   /** Time per kernel since the last call; needs `profile: true`. */
@@ -354,6 +338,23 @@ export class Gpu {
       this.#dummies.set(key, range);
     }
     return range;
+  }
+}
+
+/**
+ * Waits for a promise of Dawn for Node, which polls for it once per turn of the event loop and would keep a core busy
+ * that a software adapter needs for its kernels: sleeps a millisecond per turn.
+ */
+async function doze(waiting: Promise<void>): Promise<void> {
+  let settled = false;
+  const settle = (): void => {
+    settled = true;
+  };
+  waiting.then(settle, settle);
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  while (!settled) {
+    Atomics.wait(cell, 0, 0, 1);
+    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 

@@ -87,6 +87,8 @@ function newCheckpoint(engine: Engine, preset: Preset, data: TrainingData, seed:
   const model = PS3.create(engine, presetConfig(preset, tokenizer.vocabSize), seed, {
     layerScale: 0.1,
     positionResidualStd: 0.02,
+    // A caption fits about one picture in as many as there are concepts.
+    logitBias: -Math.log(preset.concepts),
   });
   return { model, tokenizer };
 }

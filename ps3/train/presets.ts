@@ -30,6 +30,10 @@ export interface Preset {
   /** Scenes that are built once and drawn from. */
   readonly scenes: number;
   readonly heldOutScenes: number;
+  /** Captioned objects per scene, their long side in pixels, and objects without a caption: lowest and highest. */
+  readonly objects: readonly [number, number];
+  readonly objectPx: readonly [number, number];
+  readonly distractors: readonly [number, number];
   /** Small image and text towers on crops of one object. */
   readonly towers: StagePreset;
   /** PS3 from these towers. */
@@ -37,24 +41,27 @@ export interface Preset {
 }
 
 export const PRESETS: Readonly<Record<string, Preset>> = {
-  /** About ten minutes on two CPU cores with a software adapter. */
+  /** Under ten minutes on two CPU cores with a software adapter. */
   small: {
     name: 'small',
-    scalesPx: [56, 112, 224, 448],
+    scalesPx: [56, 112, 224],
     width: 96,
     depth: 4,
     heads: 3,
-    maxSelect: 128,
+    maxSelect: 32,
     auxWidth: 48,
     auxKernelPx: 14,
     textWidth: 96,
     textLayers: 2,
     contextLength: 8,
     concepts: 32,
-    scenes: 1000,
+    scenes: 3000,
     heldOutScenes: 128,
-    towers: { steps: 1200, batch: 64, lr: 2e-3, warmup: 50 },
-    ps3: { steps: 400, batch: 24, lr: 1e-3, warmup: 50 },
+    objects: [3, 4],
+    objectPx: [26, 48],
+    distractors: [0, 1],
+    towers: { steps: 450, batch: 64, lr: 2e-3, warmup: 40 },
+    ps3: { steps: 400, batch: 32, lr: 1e-3, warmup: 40 },
   },
   /** A few minutes on a discrete GPU. */
   medium: {
@@ -72,6 +79,9 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     concepts: 128,
     scenes: 3000,
     heldOutScenes: 256,
+    objects: [4, 8],
+    objectPx: [40, 96],
+    distractors: [1, 3],
     towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200 },
     ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200 },
   },
@@ -91,6 +101,9 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     concepts: 32,
     scenes: 24,
     heldOutScenes: 16,
+    objects: [2, 2],
+    objectPx: [16, 32],
+    distractors: [0, 1],
     towers: { steps: 6, batch: 8, lr: 1e-3, warmup: 2 },
     ps3: { steps: 6, batch: 4, lr: 1e-3, warmup: 2 },
   },

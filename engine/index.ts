@@ -25,6 +25,12 @@ export { layerNormLayer, linearLayer, type WeightSource, Weights } from './nn/la
 export { type ParameterSpec, ParameterStore } from './nn/parameters.ts';
 export { warmupCosine } from './nn/schedule.ts';
 export { adaptiveMaxPool } from './ops/adaptive_max_pool.ts';
+export {
+  type PoolAttentionOptions,
+  poolAttention,
+  type SelfAttentionOptions,
+  selfAttention,
+} from './ops/attention.ts';
 export { backward, checkpoint } from './ops/backward.ts';
 export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
 export { cast } from './ops/cast.ts';

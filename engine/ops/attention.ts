@@ -1,0 +1,282 @@
+import source from '../../shaders/attention.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { sameShape, show } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { columnSum } from './column_sum.ts';
+
+const forward = kernel(source, 'attention');
+const deltaKernel = kernel(source, 'attention_delta');
+const dqKernel = kernel(source, 'attention_dq');
+const dkvKernel = kernel(source, 'attention_dkv');
+const maskKernel = kernel(source, 'attention_mask');
+
+const MAX_HEAD = 128;
+
+/** Sizes and strides of one attention, in f32. */
+interface Layout {
+  readonly B: number;
+  readonly T: number;
+  readonly heads: number;
+  /** Head size. */
+  readonly K: number;
+  readonly ownKeys: number;
+  readonly cachedKeys: number;
+  readonly qRow: number;
+  /** 0 where the batch shares its queries. */
+  readonly qBatch: number;
+  readonly kvRow: number;
+  readonly kCol: number;
+  readonly vCol: number;
+}
+
+/** What the kernels bind; q and own may be one tensor. */
+interface Operands {
+  readonly q: Tensor;
+  readonly own: Tensor;
+  readonly cached: Tensor | undefined;
+  /** [B, ownKeys], 0 or a large negative number. */
+  readonly bias: Tensor | undefined;
+}
+
+export interface SelfAttentionOptions {
+  readonly heads: number;
+  /** [B, N, 3C]: keys and values of an earlier pass, attended to before the own ones. */
+  readonly cached?: Tensor;
+}
+
+/**
+ * Multi-head self-attention: softmax(q k^T / sqrt(K)) v per head, in memory linear in T.
+ *
+ * @param qkv   [B, T, 3C] f32, columns q, k, v; heads contiguous within each
+ * @returns     [B, T, C]
+ * @throws ShapeError when C is not a multiple of heads, a head is larger than 128, or cached does not fit
+ * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments as in Shi et al. 2025, arXiv:2503.19903, low-res K/V cache.
+ */
+export function selfAttention(qkv: Tensor, { heads, cached }: SelfAttentionOptions): Tensor {
+  const op = 'self_attention';
+  expectDType(op, 'qkv', qkv, 'f32');
+  const [B, T, packed] = qkv.shape;
+  expect(qkv.shape.length === 3 && packed % 3 === 0, op, 'qkv must be [B, T, 3C]', show(qkv.shape));
+  const C = packed / 3;
+  const K = headSize(op, C, heads);
+  if (cached)
+    expect(
+      cached.shape.length === 3 && cached.shape[0] === B && cached.shape[2] === packed,
+      op,
+      `cached must be [${B}, N, ${packed}]`,
+      show(cached.shape),
+    );
+  const layout: Layout = {
+    ...{ B, T, heads, K, ownKeys: T, cachedKeys: cached?.shape[1] ?? 0 },
+    ...{ qRow: packed, qBatch: T * packed, kvRow: packed, kCol: C, vCol: 2 * C },
+  };
+  const { out, lse } = attend({ q: qkv, own: qkv, cached, bias: undefined }, layout);
+  record(op, {
+    inputs: [qkv, cached],
+    output: out,
+    saved: { qkv, cached, out, lse },
+    backward: (dout, saved, needs) => {
+      const operands: Operands = { q: saved.qkv, own: saved.qkv, cached: saved.cached, bias: undefined };
+      using delta = rowDelta(saved.out, dout, layout);
+      const perRow: PerRow = { dout, lse: saved.lse, delta };
+      // Both kernels write into one tensor, each its columns.
+      const dqkv = needs[0] ? output([dout], saved.qkv.shape) : undefined;
+      if (dqkv) {
+        queryGradient(operands, perRow, dqkv, layout);
+        segmentGradient(operands, saved.qkv, perRow, dqkv, layout, false);
+      }
+      const dcached = needs[1] && saved.cached ? output([dout], saved.cached.shape) : undefined;
+      if (dcached && saved.cached) {
+        const segment = { ...layout, ownKeys: layout.cachedKeys };
+        segmentGradient(operands, saved.cached, perRow, dcached, segment, true);
+      }
+      return [dqkv, dcached];
+    },
+  });
+  lse.dispose();
+  return out;
+}
+
+export interface PoolAttentionOptions {
+  readonly heads: number;
+  /** [B, M] f32, nonzero = attend; a row of zeros attends to everything. */
+  readonly keyMask?: Tensor;
+}
+
+/**
+ * Multi-head attention of given queries over a batch of keys and values.
+ *
+ * @param q   [1 or B, Tq, C] f32; one set of queries serves the whole batch
+ * @param kv  [B, M, 2C] f32, columns k, v; heads contiguous within each
+ * @returns   [B, Tq, C]
+ * @throws ShapeError when the extents disagree, C is not a multiple of heads, or a head is larger than 128
+ */
+export function poolAttention(q: Tensor, kv: Tensor, { heads, keyMask }: PoolAttentionOptions): Tensor {
+  const op = 'pool_attention';
+  expectDType(op, 'q', q, 'f32');
+  expectDType(op, 'kv', kv, 'f32');
+  const [B, M, packed] = kv.shape;
+  const [qB, T, C] = q.shape;
+  expect(
+    q.shape.length === 3 && kv.shape.length === 3 && packed === 2 * C && (qB === B || qB === 1),
+    op,
+    'q must be [1 or B, Tq, C] and kv [B, M, 2C]',
+    `q ${show(q.shape)} and kv ${show(kv.shape)}`,
+  );
+  const K = headSize(op, C, heads);
+  if (keyMask) {
+    expectDType(op, 'keyMask', keyMask, 'f32');
+    expect(sameShape(keyMask.shape, [B, M]), op, `keyMask must be [${B}, ${M}]`, show(keyMask.shape));
+  }
+  const layout: Layout = {
+    ...{ B, T, heads, K, ownKeys: M, cachedKeys: 0 },
+    ...{ qRow: C, qBatch: qB === 1 ? 0 : T * C, kvRow: packed, kCol: 0, vCol: C },
+  };
+  using bias = keyMask && maskBias(keyMask, layout);
+  const { out, lse } = attend({ q, own: kv, cached: undefined, bias }, layout);
+  record(op, {
+    inputs: [q, kv],
+    output: out,
+    saved: { q, kv, bias, out, lse },
+    backward: (dout, saved, needs) => {
+      const operands: Operands = { q: saved.q, own: saved.kv, cached: undefined, bias: saved.bias };
+      using delta = rowDelta(saved.out, dout, layout);
+      const perRow: PerRow = { dout, lse: saved.lse, delta };
+      let dq = needs[0] ? output([dout], [B, T, C]) : undefined;
+      if (dq) {
+        queryGradient(operands, perRow, dq, layout);
+        if (qB !== B) dq = columnSum(dq, [1, T, C].slice(1)).reshape([1, T, C]);
+      }
+      const dkv = needs[1] ? output([dout], saved.kv.shape) : undefined;
+      if (dkv) segmentGradient(operands, saved.kv, perRow, dkv, layout, false);
+      return [dq, dkv];
+    },
+  });
+  lse.dispose();
+  return out;
+}
+
+function headSize(op: string, C: number, heads: number): number {
+  expect(
+    Number.isInteger(heads) && heads >= 1 && C % heads === 0,
+    op,
+    'the width must be a multiple of heads',
+    `C = ${C}, heads = ${heads}`,
+  );
+  const K = C / heads;
+  expect(K <= MAX_HEAD, op, `a head must not exceed ${MAX_HEAD}`, `${C} / ${heads} = ${K}`, 'Use more heads.');
+  return K;
+}
+
+/** Per query row: gradient of the result, log-sum-exp and dout . out. */
+interface PerRow {
+  readonly dout: Tensor;
+  readonly lse: Tensor;
+  readonly delta: Tensor;
+}
+
+/** The params and specialisation that all kernels share. */
+function setting(layout: Layout, gpu: Tensor['gpu'], hasMask: boolean) {
+  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
+  const lane = K % 4 === 0 && !gpu.isSoftware ? 4 : 1;
+  const groups = gpu.isSoftware ? 1 : 8;
+  const keys = 16;
+  return {
+    rows: 8 * groups,
+    params: {
+      T,
+      own_keys: ownKeys,
+      cached_keys: cachedKeys,
+      heads,
+      batch: B,
+      q_row: layout.qRow / lane,
+      q_batch: layout.qBatch / lane,
+      kv_row: layout.kvRow / lane,
+      k_col: layout.kCol / lane,
+      v_col: layout.vCol / lane,
+      scale: K ** -0.5,
+      lanes: K / lane,
+      keys,
+    },
+    define: {
+      Lane: lane === 4 ? 'vec4f' : 'f32',
+      LANES: K / lane,
+      SHARE: lane === 4 ? 1 : 0.25,
+      GROUPS: groups,
+      KEYS: keys,
+      HAS_MASK: hasMask,
+    },
+  };
+}
+
+function attend({ q, own, cached, bias }: Operands, layout: Layout): { out: Tensor; lse: Tensor } {
+  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
+  const out = output([q, own, cached], [B, T, heads * K]);
+  const lse = output([q, own, cached], [B, heads, T]);
+  const { params, define, rows } = setting(layout, q.gpu, !!bias);
+  run(forward, {
+    bind: { q_rows: q, cached, own, mask_bias: bias, out, lse },
+    params,
+    define,
+    groups: B * heads * Math.ceil(T / rows),
+    flops: 4 * B * heads * T * (ownKeys + cachedKeys) * K,
+  });
+  return { out, lse };
+}
+
+function rowDelta(out: Tensor, dout: Tensor, layout: Layout): Tensor {
+  const { B, T, heads, K } = layout;
+  const delta = output([dout], [B, heads, T]);
+  const { params, define } = setting(layout, dout.gpu, false);
+  run(deltaKernel, {
+    bind: { made: out, dout, delta },
+    params,
+    define,
+    groups: Math.ceil((B * T * heads) / 64),
+    flops: 2 * B * T * heads * K,
+  });
+  return delta;
+}
+
+function queryGradient(operands: Operands, { dout, lse, delta }: PerRow, dq: Tensor, layout: Layout): void {
+  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
+  const { q, own, cached, bias } = operands;
+  const { params, define, rows } = setting(layout, dq.gpu, !!bias);
+  run(dqKernel, {
+    bind: { q_rows: q, cached, own, mask_bias: bias, dout, row_lse: lse, row_delta: delta, dq },
+    params,
+    define,
+    groups: B * heads * Math.ceil(T / rows),
+    flops: 6 * B * heads * T * (ownKeys + cachedKeys) * K,
+  });
+}
+
+/** Gradients of one segment's k and v columns; `layout.ownKeys` counts that segment's keys. */
+function segmentGradient(
+  { q, bias }: Operands,
+  segment: Tensor,
+  { dout, lse, delta }: PerRow,
+  dkv: Tensor,
+  layout: Layout,
+  clearsQ: boolean,
+): void {
+  const { B, T, heads, K, ownKeys } = layout;
+  const { params, define, rows } = setting(layout, dkv.gpu, !!bias);
+  run(dkvKernel, {
+    bind: { q_rows: q, own: segment, mask_bias: bias, dout, row_lse: lse, row_delta: delta, dkv },
+    params,
+    define: { ...define, CLEARS_Q: clearsQ },
+    groups: B * heads * Math.ceil(ownKeys / rows),
+    flops: 8 * B * heads * T * ownKeys * K,
+  });
+}
+
+function maskBias(keyMask: Tensor, layout: Layout): Tensor {
+  const bias = output([keyMask], keyMask.shape);
+  const { params, define } = setting(layout, keyMask.gpu, false);
+  run(maskKernel, { bind: { key_mask: keyMask, key_bias: bias }, params, define, groups: layout.B });
+  return bias;
+}

@@ -6,6 +6,7 @@ import { buildWordTokenizer } from '../model/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { PRESETS, type Preset, presetConfig, type StagePreset } from '../train/presets.ts';
 import { type Metric, type RunConfig, RunError, RunFolder } from '../train/run.ts';
+import { cropAccuracy } from '../train/towers.ts';
 import { type StageOptions, trainPS3, trainTowers } from '../train/train.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';

@@ -16,6 +16,8 @@ export interface TrainingData {
   /** What the held-out pictures share with training, and what not; one sentence. */
   readonly heldOutMeans: string;
   readonly crops: CropSource;
+  /** Crops of the held-out pictures' kind. */
+  readonly heldOutCrops: CropSource;
   /** Every caption that training can show: the vocabulary. */
   readonly captions: readonly string[];
   /** Where the pictures come from, one line each. */
@@ -62,17 +64,19 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
   const train = await build(trainKit, 'train', preset.scenes);
   const heldOut = await build(testKit, 'held out', preset.heldOutScenes);
   const lowPx = preset.scalesPx[0];
-  const cropSeed = (step: number, i: number): number => sceneSeed(seed, `crop ${step}`, i);
+  const cropsOf =
+    (kit: SceneKit): CropSource =>
+    (step, count) => {
+      const cropSeed = (i: number): number => sceneSeed(seed, `crop ${step}`, i);
+      const crops = Array.from({ length: count }, (_, i) => singleObjectCrop(kit, lowPx, cropSeed(i)));
+      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
+    };
   return {
     train,
     heldOut,
     heldOutMeans: `Held-out pictures: other photographs than in training (${splits.heldOutPictures.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
-    crops: (step, count) => {
-      const crops = Array.from({ length: count }, (_, i) =>
-        singleObjectCrop(trainKit, lowPx, cropSeed(step, i)),
-      );
-      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
-    },
+    crops: cropsOf(trainKit),
+    heldOutCrops: cropsOf(testKit),
     captions: [
       ...splits.train.objects.map((id) => opened.catalogue[id].name),
       ...train.flatMap((sample) => sample.captions),
@@ -103,17 +107,21 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
   const heldOut = pick(order.subarray(0, heldOutCount));
   const train = pick(order.subarray(heldOutCount));
   const lowPx = preset.scalesPx[0];
+  const cropsOf =
+    (pictures: readonly Sample[]): CropSource =>
+    (step, count) => {
+      const random = new Random(seed, step);
+      const crops = Array.from({ length: count }, () =>
+        boxCrop(pictures[random.integer(pictures.length)], lowPx, random),
+      );
+      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
+    };
   return {
     train,
     heldOut,
     heldOutMeans: `Held-out pictures: ${heldOut.length} of ${withBoxes.length} pictures of ${folder}, drawn at random.`,
-    crops: (step, count) => {
-      const random = new Random(seed, step);
-      const crops = Array.from({ length: count }, () =>
-        boxCrop(train[random.integer(train.length)], lowPx, random),
-      );
-      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
-    },
+    crops: cropsOf(train),
+    heldOutCrops: cropsOf(heldOut),
     captions: train.flatMap(({ captions, globalCaption }) =>
       globalCaption ? [...captions, globalCaption] : captions,
     ),

@@ -1,7 +1,17 @@
 // The first stage: plain image and text towers on crops of one object, contrasted at low resolution. It stands in for
 // the SigLIP towers that PS3 starts from. Zhai et al. 2023, arXiv:2303.15343.
-import { l2Normalize, sigmoidContrastive, type Tensor } from '../../engine/index.ts';
+import {
+  type Engine,
+  l2Normalize,
+  matmul,
+  noGrad,
+  sigmoidContrastive,
+  type Tensor,
+} from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
+import { captionIds } from './feed.ts';
+import type { CropSource } from './train.ts';
 
 export interface CropBatch {
   /** [B, s, s, 4] u8, s = the low-res scale. */
@@ -12,10 +22,40 @@ export interface CropBatch {
   readonly classes: Tensor;
 }
 
+/** Pooled low-res features, normalised, [B, E]. */
+function cropFeatures(model: PS3, image: Tensor): Tensor {
+  const { hidden } = model.vision.lowRes(image);
+  return l2Normalize(model.vision.pool(hidden[hidden.length - 1]));
+}
+
 /** The sigmoid loss between pooled low-res features and captions, [1]. */
 export function towersLoss(model: PS3, batch: CropBatch): Tensor {
-  const { hidden } = model.vision.lowRes(batch.image);
-  const image = l2Normalize(model.vision.pool(hidden[hidden.length - 1]));
+  const image = cropFeatures(model, batch.image);
   const { features } = model.encodeText(batch.ids);
   return sigmoidContrastive(image, features, model.logitScale, model.logitBias, { positives: batch.classes });
+}
+
+/** Share of `count` crops whose own caption, of all different captions among them, is the closest. */
+export async function cropAccuracy(
+  engine: Engine,
+  model: PS3,
+  tokenizer: Tokenizer,
+  crops: CropSource,
+  count = 512,
+): Promise<number> {
+  const side = model.config.vision.scalesPx[0];
+  using scope = engine.scope();
+  const { rgba, captions } = crops(0, count);
+  const names = [...new Set(captions)].sort();
+  const cosines = noGrad(() => {
+    const image = engine.tensor(rgba, [count, side, side, 4], { scope });
+    const text = model.encodeText(captionIds(engine, tokenizer, names, scope)).features;
+    return matmul(cropFeatures(model, image), text, { transposeB: true });
+  });
+  const scores = (await cosines.data()) as Float32Array;
+  const right = captions.filter((caption, i) => {
+    const row = scores.subarray(i * names.length, (i + 1) * names.length);
+    return names[row.indexOf(Math.max(...row))] === caption;
+  });
+  return right.length / count;
 }

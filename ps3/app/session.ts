@@ -73,8 +73,11 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     onStep: (metric, samplesPerS) =>
       bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
   });
-  if (progress?.stage !== 'ps3')
+  if (progress?.stage !== 'ps3') {
     await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
+    const share = await cropAccuracy(engine, checkpoint.model, checkpoint.tokenizer, data.heldOutCrops);
+    console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
+  }
   await trainPS3(stage('ps3', 'stage 2: PS3', preset.ps3), data.train, config.recipe, config.ablations);
   bar.stop();
   const evaluation = await evaluateRun(engine, checkpoint, data, config.seed, bar);

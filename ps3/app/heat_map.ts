@@ -1,0 +1,289 @@
+// Pictures of where the model looks: saliency in colour over a greyed picture, selected patches and boxes in outline.
+import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
+import sharp from 'sharp';
+import { EngineError } from '../../engine/index.ts';
+import type { Box } from '../data/boxes.ts';
+import type { FontSource } from '../data/sources.ts';
+import type { Grid } from '../model/selection.ts';
+
+/** A picture, a map or a font cannot be drawn as asked. */
+export class DrawingError extends EngineError {
+  constructor(message: string) {
+    super('drawing', message);
+  }
+}
+
+/** A picture in memory. */
+export interface Picture {
+  /** [height, width, 4]. */
+  readonly rgba: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The patches of one scale that were selected. */
+export interface SelectedPatches {
+  /** [Y * X], nonzero = selected. */
+  readonly map: ArrayLike<number>;
+  readonly grid: Grid;
+}
+
+export type Colour = readonly [red: number, green: number, blue: number];
+
+/** What is drawn on a picture besides the map. */
+export interface Marks {
+  /** One entry per scale, coarse to fine: each has its own colour and width of line. */
+  readonly selected?: readonly SelectedPatches[];
+  /** Pixels of the picture, right and bottom edges exclusive. */
+  readonly boxes?: readonly Box[];
+  /** One for each box; default: BOX_COLOURS in turn. */
+  readonly boxColours?: readonly Colour[];
+}
+
+export interface HeatMapOptions extends Marks {
+  /** Values that get the darkest and the brightest colour; default: the smallest and the largest of the map. */
+  readonly range?: readonly [low: number, high: number];
+  /** Share of the colour over the grey picture, 0 to 1; default 0.6. */
+  readonly opacity?: number;
+}
+
+/** Inferno of matplotlib (CC0) at nine equal steps: lightness grows evenly from almost black to pale yellow. */
+const SCALE: readonly Colour[] = [
+  [0, 0, 4],
+  [33, 12, 74],
+  [87, 16, 110],
+  [138, 34, 106],
+  [188, 55, 84],
+  [228, 90, 49],
+  [249, 142, 9],
+  [249, 203, 53],
+  [252, 255, 164],
+];
+
+/** Told apart with the common colour deficiencies, and from the colours of the map. */
+export const BOX_COLOURS: readonly Colour[] = [
+  [0, 229, 255],
+  [125, 255, 94],
+  [255, 94, 203],
+  [255, 255, 255],
+];
+
+/** Lines of the scales, coarse to fine; finer scales than there are entries take the last. */
+const SCALE_LINES: readonly { readonly colour: Colour; readonly widthPx: number }[] = [
+  { colour: [120, 200, 255], widthPx: 3 },
+  { colour: [140, 255, 160], widthPx: 2 },
+  { colour: [255, 255, 255], widthPx: 1 },
+];
+
+/** Patches smaller than this are outlined together, as the area they cover. */
+const SMALLEST_OUTLINED_PX = 7;
+
+/**
+ * The colour of a value in [0, 1]; values outside take the nearest end.
+ *
+ * @returns  red, green, blue of 0 to 255
+ */
+export function colourOf(value: number): Colour {
+  const at = Math.min(1, Math.max(0, value)) * (SCALE.length - 1);
+  const i = Math.min(SCALE.length - 2, Math.floor(at));
+  const mix = (c: number): number => SCALE[i][c] + (at - i) * (SCALE[i + 1][c] - SCALE[i][c]);
+  return [mix(0), mix(1), mix(2)];
+}
+
+/**
+ * Draws a map over a picture, every grid cell in one colour.
+ *
+ *   pixel = (1 - opacity) grey + opacity colour((map - low) / (high - low))
+ *
+ * @param map   [Y * X]
+ * @param grid  rows and columns of the map; a cell covers its share of the picture
+ * @returns     a new picture of the same size, opaque
+ * @throws DrawingError when map and grid or picture and size do not fit
+ */
+export function heatMap(
+  picture: Picture,
+  map: Float32Array,
+  grid: Grid,
+  options: HeatMapOptions = {},
+): Picture {
+  const { rgba, width, height } = picture;
+  const [Y, X] = grid;
+  expectPicture(picture);
+  if (map.length !== Y * X)
+    throw new DrawingError(`heat_map: a map of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`);
+  const { opacity = 0.6, range = extent(map) } = options;
+  const span = range[1] - range[0] || 1;
+  const colours = Array.from(map, (value) => colourOf((value - range[0]) / span));
+  const drawn = new Uint8Array(rgba.length);
+  for (let y = 0, o = 0; y < height; y++) {
+    const row = Math.floor((y * Y) / height) * X;
+    for (let x = 0; x < width; x++, o += 4) {
+      const grey = 0.299 * rgba[o] + 0.587 * rgba[o + 1] + 0.114 * rgba[o + 2];
+      const colour = colours[row + Math.floor((x * X) / width)];
+      for (let c = 0; c < 3; c++) drawn[o + c] = (1 - opacity) * grey + opacity * colour[c] + 0.5;
+      drawn[o + 3] = 255;
+    }
+  }
+  return mark({ rgba: drawn, width, height }, options);
+}
+
+/** A copy of a picture with outlines of selected patches and boxes. @throws DrawingError */
+export function outlined(picture: Picture, marks: Marks): Picture {
+  expectPicture(picture);
+  return mark({ ...picture, rgba: picture.rgba.slice() }, marks);
+}
+
+/** [smallest, largest] of a map. */
+export function extent(map: ArrayLike<number>): [number, number] {
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < map.length; i++) {
+    low = Math.min(low, map[i]);
+    high = Math.max(high, map[i]);
+  }
+  return [low, high];
+}
+
+function expectPicture({ rgba, width, height }: Picture): void {
+  if (rgba.length !== 4 * width * height)
+    throw new DrawingError(
+      `heat_map: a picture of ${width}x${height} must have ${4 * width * height} bytes, got ${rgba.length}.`,
+    );
+}
+
+function mark(picture: Picture, { selected = [], boxes = [], boxColours = BOX_COLOURS }: Marks): Picture {
+  selected.forEach((patches, scale) => {
+    drawSelected(picture, patches, SCALE_LINES[Math.min(scale, SCALE_LINES.length - 1)]);
+  });
+  const widthPx = Math.max(2, Math.round(Math.max(picture.width, picture.height) / 200));
+  boxes.forEach(([x1, y1, x2, y2], i) => {
+    // The line runs around the box, not over its pixels; a dark rim sets it off from bright colours.
+    const around = (px: number): [number, number, number, number] => [
+      Math.floor(x1) - px,
+      Math.floor(y1) - px,
+      Math.ceil(x2) + px,
+      Math.ceil(y2) + px,
+    ];
+    frame(picture, around(widthPx + 1), widthPx + 2, [0, 0, 0]);
+    frame(picture, around(widthPx), widthPx, boxColours[i % boxColours.length]);
+  });
+  return picture;
+}
+
+/** Outlines each selected patch within its cell, or where patches are small the area of all. */
+function drawSelected(
+  picture: Picture,
+  { map, grid: [Y, X] }: SelectedPatches,
+  { colour, widthPx }: (typeof SCALE_LINES)[number],
+): void {
+  if (map.length !== Y * X)
+    throw new DrawingError(
+      `heat_map: patches of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`,
+    );
+  const { width, height } = picture;
+  const isSmall = Math.min(width / X, height / Y) < SMALLEST_OUTLINED_PX;
+  const isOpen = (row: number, column: number): boolean =>
+    !isSmall || row < 0 || column < 0 || row >= Y || column >= X || !map[row * X + column];
+  for (let row = 0; row < Y; row++)
+    for (let column = 0; column < X; column++) {
+      if (!map[row * X + column]) continue;
+      // Pixel p belongs to cell floor(p cells / pixels), as in heatMap.
+      const [left, right] = [Math.ceil((column * width) / X), Math.ceil(((column + 1) * width) / X)];
+      const [top, bottom] = [Math.ceil((row * height) / Y), Math.ceil(((row + 1) * height) / Y)];
+      if (isOpen(row - 1, column)) fillRect(picture, left, top, right, top + widthPx, colour);
+      if (isOpen(row + 1, column)) fillRect(picture, left, bottom - widthPx, right, bottom, colour);
+      if (isOpen(row, column - 1)) fillRect(picture, left, top, left + widthPx, bottom, colour);
+      if (isOpen(row, column + 1)) fillRect(picture, right - widthPx, top, right, bottom, colour);
+    }
+}
+
+/** A frame whose outer edge is the rectangle. */
+function frame(picture: Picture, [x1, y1, x2, y2]: readonly number[], widthPx: number, colour: Colour): void {
+  fillRect(picture, x1, y1, x2, y1 + widthPx, colour);
+  fillRect(picture, x1, y2 - widthPx, x2, y2, colour);
+  fillRect(picture, x1, y1, x1 + widthPx, y2, colour);
+  fillRect(picture, x2 - widthPx, y1, x2, y2, colour);
+}
+
+/** Fills a rectangle of whole pixels, clipped to the picture. */
+function fillRect(picture: Picture, x1: number, y1: number, x2: number, y2: number, colour: Colour): void {
+  const { rgba, width, height } = picture;
+  for (let y = Math.max(0, y1); y < Math.min(height, y2); y++)
+    for (let x = Math.max(0, x1); x < Math.min(width, x2); x++) {
+      const o = 4 * (y * width + x);
+      rgba[o] = colour[0];
+      rgba[o + 1] = colour[1];
+      rgba[o + 2] = colour[2];
+      rgba[o + 3] = 255;
+    }
+}
+
+/** A picture at another size; the shape may change. */
+export async function resized(
+  { rgba, width, height }: Picture,
+  to: { width: number; height: number },
+): Promise<Picture> {
+  if (width === to.width && height === to.height) return { rgba, width, height };
+  const pixels = await sharp(rgba, { raw: { width, height, channels: 4 } })
+    .resize(to.width, to.height, { fit: 'fill' })
+    .raw()
+    .toBuffer();
+  return { rgba: new Uint8Array(pixels), ...to };
+}
+
+/** The picture as a PNG file. */
+export function encodePng({ rgba, width, height }: Picture): Promise<Buffer> {
+  return sharp(rgba, { raw: { width, height, channels: 4 } })
+    .removeAlpha()
+    .png({ compressionLevel: 9 })
+    .toBuffer();
+}
+
+/** The picture as a JPEG file at quality 85; 4:4:4, since subsampling smears thin coloured lines. */
+export function encodeJpeg({ rgba, width, height }: Picture): Promise<Buffer> {
+  return sharp(rgba, { raw: { width, height, channels: 4 } })
+    .removeAlpha()
+    .jpeg({ quality: 85, chromaSubsampling: '4:4:4' })
+    .toBuffer();
+}
+
+/**
+ * Pictures beside each other, each with a caption below, for a README.
+ *
+ * @param tilePx  height at which they are shown
+ * @throws DrawingError when the font does not load
+ */
+export async function strip(
+  panels: readonly { readonly picture: Picture; readonly caption: string }[],
+  tilePx: number,
+  font: FontSource,
+): Promise<Picture> {
+  if (!GlobalFonts.has(font.name) && GlobalFonts.registerFromPath(font.path, font.name) === null)
+    throw new DrawingError(`heat_map: the caption font must load, got ${font.path}.`);
+  const gapPx = Math.round(tilePx / 48);
+  const fontPx = Math.max(12, Math.round(tilePx / 16));
+  const tiles = await Promise.all(
+    panels.map(({ picture }) =>
+      resized(picture, { width: Math.round((picture.width / picture.height) * tilePx), height: tilePx }),
+    ),
+  );
+  const width = tiles.reduce((sum, tile) => sum + tile.width + gapPx, gapPx);
+  const canvas = createCanvas(width, tilePx + 2 * gapPx + Math.round(1.5 * fontPx));
+  const context = canvas.getContext('2d');
+  context.fillStyle = '#ffffff';
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.font = `${fontPx}px "${font.name}"`;
+  context.fillStyle = '#1a1a1a';
+  context.textAlign = 'center';
+  let left = gapPx;
+  tiles.forEach((tile, i) => {
+    context.putImageData(
+      new ImageData(new Uint8ClampedArray(tile.rgba), tile.width, tile.height),
+      left,
+      gapPx,
+    );
+    context.fillText(panels[i].caption, left + tile.width / 2, gapPx + tilePx + 1.25 * fontPx, tile.width);
+    left += tile.width + gapPx;
+  });
+  return { rgba: new Uint8Array(canvas.data()), width: canvas.width, height: canvas.height };
+}

@@ -6,11 +6,14 @@ import { buildWordTokenizer } from '../model/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { PRESETS, type Preset, presetConfig, type StagePreset } from '../train/presets.ts';
 import { type Metric, type RunConfig, RunError, RunFolder } from '../train/run.ts';
-import { cropAccuracy } from '../train/towers.ts';
 import { type StageOptions, trainPS3, trainTowers } from '../train/train.ts';
+import { examplesOf } from './examples.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
 import { loadTrainingData, type TrainingData } from './training_data.ts';
+
+/** Held-out pictures that the report shows. */
+const EXAMPLES = 6;
 
 export interface SessionOptions {
   readonly out: string;
@@ -73,16 +76,14 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     onStep: (metric, samplesPerS) =>
       bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
   });
-  if (progress?.stage !== 'ps3') {
+  if (progress?.stage !== 'ps3')
     await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
-    const share = await cropAccuracy(engine, checkpoint.model, checkpoint.tokenizer, data.heldOutCrops);
-    console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
-  }
   await trainPS3(stage('ps3', 'stage 2: PS3', preset.ps3), data.train, config.recipe, config.ablations);
   bar.stop();
   const evaluation = await evaluateRun(engine, checkpoint, data, config.seed, bar);
   const seconds = (performance.now() - started) / 1000;
-  await writeReport(run, { engine, checkpoint, evaluation, data, preset, seconds });
+  const examples = await examplesOf(engine, checkpoint.model, checkpoint.tokenizer, data.heldOut, EXAMPLES);
+  await writeReport(run, { evaluation, examples, data, adapterName: engine.adapterName, seconds });
   return { run, evaluation, seconds };
 }
 
@@ -91,8 +92,6 @@ function newCheckpoint(engine: Engine, preset: Preset, data: TrainingData, seed:
   const model = PS3.create(engine, presetConfig(preset, tokenizer.vocabSize), seed, {
     layerScale: 0.1,
     positionResidualStd: 0.02,
-    // A caption fits about one picture in as many as there are concepts.
-    logitBias: -Math.log(preset.concepts),
   });
   return { model, tokenizer };
 }

@@ -164,8 +164,8 @@ function mark(picture: Picture, { selected = [], boxes = [], boxColours = BOX_CO
       Math.ceil(x2) + px,
       Math.ceil(y2) + px,
     ];
-    frame(picture, around(widthPx + 1), widthPx + 2, [0, 0, 0]);
-    frame(picture, around(widthPx), widthPx, boxColours[i % boxColours.length]);
+    frame(picture, around(widthPx + 2), widthPx + 2, [0, 0, 0]);
+    frame(picture, around(widthPx + 1), widthPx, boxColours[i % boxColours.length]);
   });
   return picture;
 }

@@ -1,0 +1,266 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseHTML } from 'linkedom';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Example, examplesOf } from '../../ps3/app/examples.ts';
+import { html, markup } from '../../ps3/app/html.ts';
+import { lossChart, movingAverage } from '../../ps3/app/loss_curves.ts';
+import { halfInterval, type ReportOptions, reportPage, writeReport } from '../../ps3/app/report.ts';
+import type { Sample } from '../../ps3/data/annotations.ts';
+import { type Box, boxCells } from '../../ps3/data/boxes.ts';
+import { PS3 } from '../../ps3/model/ps3.ts';
+import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
+import { type Metric, type RunConfig, RunFolder } from '../../ps3/train/run.ts';
+import { compare, engine, random } from '../harness.ts';
+
+const SIDE = 112;
+
+function sample(key: string, captions: string[]): Sample {
+  const boxes: Box[] = [
+    [3, 5, 30, 33],
+    [60, 70, 101, 90],
+    [80, 2, 110, 40],
+  ];
+  const rgba = Uint8Array.from(random(4 * SIDE * SIDE, key.length), (value) => 127 + 127 * value);
+  return {
+    key,
+    side: SIDE,
+    rgba,
+    captions,
+    boxes: boxes.slice(0, captions.length),
+    globalCaption: undefined,
+  };
+}
+
+const config: RunConfig = {
+  preset: 'smoke',
+  seed: 7,
+  recipe: 'paper',
+  towersSteps: 30,
+  ps3Steps: 20,
+  batch: 4,
+  ablations: { teacherForcing: true, globalMix: false },
+};
+
+const metrics: Metric[] = [
+  ...Array.from({ length: 30 }, (_, step) => ({
+    stage: 'towers' as const,
+    step,
+    lr: 1e-3,
+    loss: 4 - step / 10,
+  })),
+  ...Array.from({ length: 20 }, (_, step) => ({
+    stage: 'ps3' as const,
+    step,
+    lr: 1e-3,
+    loss: 6,
+    contrastive: 3,
+    prior: 2,
+    posterior: 1,
+  })),
+];
+
+function example(captions: string[]): Example {
+  const one = sample('a', captions);
+  const attention = {
+    probs: Float32Array.from(random(64, 1)),
+    grid: [8, 8] as const,
+    selected: [4, 8].map((side) => ({
+      map: boxCells([one.boxes[0]], SIDE, side),
+      grid: [side, side] as const,
+    })),
+    recall: [0.875, 0.125] as const,
+  };
+  return { sample: one, boxes: [0, 1], bottomUp: attention, topDown: [attention, attention] };
+}
+
+function options(captions = ['ring', 'snowman']): ReportOptions {
+  return {
+    evaluation: {
+      boxes: 393,
+      candidates: 32,
+      retrieval: { lowRes: 0.1234, ps3: 0.4321 },
+      recall: { random: 0.0951, bottomUp: 0.2345, topDown: 0.6789 },
+      budgetShare: 0.0952,
+    },
+    examples: [example(captions)],
+    data: {
+      train: [sample('a', ['ring'])],
+      heldOut: [sample('b', ['ring']), sample('c', ['ring', 'key'])],
+      heldOutMeans: 'Held-out pictures: other photographs.',
+      credits: ['@iconify-json/noto 1.2.9 (npm): Apache-2.0; https://example.org/noto'],
+    },
+    adapterName: 'llvmpipe',
+    seconds: 512,
+    date: new Date('2025-03-25T10:20:00Z'),
+  };
+}
+
+/** Text of the page with plain spaces. */
+function textOf(page: string): string {
+  const { document } = parseHTML(page);
+  for (const style of document.querySelectorAll('style')) style.remove();
+  return (document.body.textContent ?? '').replace(/\s+/g, ' ');
+}
+
+test('report: the page holds every number of the evaluation, the facts of the run and the sources', async () => {
+  const text = textOf(await reportPage(config, metrics, options()));
+  for (const want of [
+    '12.3 % ± 3.3',
+    '43.2 % ± 4.9',
+    '3.1 %',
+    '9.5 %',
+    '23.4 %',
+    '67.9 %',
+    'among 32 for a box, 393 boxes',
+    'a budget of 9.5 %',
+    'Trained on 1 pictures, tested on 2 with 3 boxes',
+    'Held-out pictures: other photographs.',
+    '88 % of its box, 13 % of the other’s',
+    'llvmpipe',
+    '2025-03-25 10:20 UTC',
+    '30 + 20 steps',
+    'wall time 8 min 32 s',
+    'switched off: globalMix',
+    '@iconify-json/noto 1.2.9 (npm): Apache-2.0',
+    'the first holds and the second holds',
+  ])
+    assert.ok(text.includes(want), `the page must say ${want}, got ${text.slice(0, 1500)}`);
+});
+
+test('report: the page says so when the order of the paper did not come out', async () => {
+  const given = options();
+  const { evaluation } = given;
+  const flipped = {
+    ...evaluation,
+    recall: { ...evaluation.recall, topDown: 0.2 },
+    retrieval: { lowRes: 0.2, ps3: 0.2 },
+  };
+  const text = textOf(await reportPage(config, [], { ...given, evaluation: flipped, examples: [] }));
+  assert.match(text, 'the first does not hold and the second does not hold');
+  assert.match(text, 'No held-out picture has two different captions');
+  assert.match(text, 'The run logged no losses');
+});
+
+test('report: nothing is fetched from elsewhere', async () => {
+  const page = await reportPage(config, metrics, options());
+  const { document } = parseHTML(page);
+  const urls = [...document.querySelectorAll('[src], [href]')].map(
+    (element) => element.getAttribute('src') ?? element.getAttribute('href') ?? '',
+  );
+  assert.is(urls.length, 4);
+  for (const url of urls) assert.match(url, /^data:image\/jpeg;base64,\/9j\//);
+  assert.is(document.querySelectorAll('script, link, iframe, object').length, 0);
+  assert.not.match(page, /@import|url\(/);
+});
+
+test('report: captions with markup are shown and not obeyed', async () => {
+  const captions = ['<script>alert(1)</script> & "co"', "it's <b>"];
+  const page = await reportPage(config, metrics, options(captions));
+  const { document } = parseHTML(page);
+  assert.is(document.querySelectorAll('script').length, 0);
+  assert.is(document.querySelectorAll('.row figure').length, 4);
+  const alts = [...document.querySelectorAll('img')].map((image) => image.getAttribute('alt'));
+  assert.is(alts[2], `top-down map for ${captions[0]}`);
+  for (const caption of captions) assert.ok(textOf(page).includes(caption), caption);
+});
+
+test('report: three charts, raw and smoothed lines in each', async () => {
+  const { document } = parseHTML(await reportPage(config, metrics, options()));
+  const charts = [...document.querySelectorAll('figure.chart')];
+  assert.equal(
+    charts.map((chart) => chart.querySelectorAll('g[aria-label="line"] path').length),
+    [2, 2, 4],
+  );
+  assert.match(charts[0].textContent ?? '', 'Stage 1: towers');
+});
+
+test('report: a chart of a stage that logged nothing is left out', () => {
+  assert.is(lossChart('none', [], [{ name: 'loss', loss: 'loss', colour: 'red' }]), undefined);
+});
+
+test('report: the moving average is the weighted mean of its formula', () => {
+  const values = [...random(23, 3)];
+  const span = 4;
+  const want = values.map((_, i) => {
+    const weights = values.map((_, j) => Math.exp(-Math.abs(i - j) / span));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return weights.reduce((total, weight, j) => total + weight * values[j], 0) / sum;
+  });
+  compare('average', movingAverage(values, span), want, { abs: 1e-12, rel: 0 });
+});
+
+test('report: the interval of a share is that of the normal approximation', () => {
+  assert.ok(Math.abs(halfInterval(0.5, 100) - 0.098) < 1e-12);
+  assert.is(halfInterval(0, 10), 0);
+});
+
+test('html: fillings are escaped, pieces and lists are not escaped twice', () => {
+  assert.is(
+    html`<p title="${'"'}">${'<&>'}${[html`<b>${"'"}</b>`, 1]}${undefined}</p>`.html,
+    '<p title="&quot;">&lt;&amp;&gt;<b>&#39;</b>1</p>',
+  );
+  assert.is(html`${markup('<hr>')}`.html, '<hr>');
+});
+
+test('report: writeReport leaves one file of that name in the run folder', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ps3-report-'));
+  const run = await RunFolder.create(join(folder, 'run'), config);
+  for (const metric of metrics) await run.log(metric);
+  const path = await writeReport(run, options());
+  assert.is(path, join(run.path, 'report.html'));
+  assert.match(await readFile(path, 'utf8'), /^<!doctype html>/);
+  assert.equal((await readdir(run.path)).sort(), ['config.json', 'metrics.jsonl', 'report.html']);
+  await rm(folder, { recursive: true });
+});
+
+test('report: examples come from the first pictures with two captions, with maps and shares that agree', async () => {
+  const tokenizer = buildWordTokenizer(['ring', 'snowman', 'key'], { contextLength: 8 });
+  const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5);
+  const samples = [
+    sample('one', ['ring']),
+    sample('same', ['ring', 'ring']),
+    sample('two', ['key', 'key', 'ring']),
+    sample('three', ['snowman', 'key']),
+    sample('four', ['snowman', 'ring']),
+  ];
+  const before = engine.stats().liveTensors;
+  const examples = await examplesOf(engine, model, tokenizer, samples, 2);
+  assert.is(engine.stats().liveTensors, before, 'every tensor is freed');
+  assert.equal(
+    examples.map(({ sample: { key }, boxes }) => [key, ...boxes]),
+    [
+      ['two', 0, 2],
+      ['three', 0, 1],
+    ],
+  );
+  const { budgets, gridSides } = model.config.vision;
+  for (const { sample: one, boxes, bottomUp, topDown } of examples)
+    for (const { probs, grid, selected, recall } of [bottomUp, ...topDown]) {
+      assert.is(probs.length, grid[0] * grid[1]);
+      assert.ok(probs.every((value) => value > 0 && value < 1));
+      assert.equal(
+        selected.map(({ map }) => Array.from(map).filter((value) => value === 1).length),
+        [...budgets],
+      );
+      boxes.forEach((box, i) => {
+        let wanted = 0;
+        let taken = 0;
+        gridSides.slice(1).forEach((side, scale) => {
+          boxCells([one.boxes[box]], SIDE, side).forEach((cell, j) => {
+            wanted += cell;
+            taken += cell * selected[scale].map[j];
+          });
+        });
+        assert.is(recall[i], taken / wanted);
+      });
+    }
+  assert.is.not(String(examples[0].topDown[0].probs), String(examples[0].topDown[1].probs));
+  assert.not.match(await reportPage(config, metrics, { ...options(), examples }), 'NaN');
+  model.dispose();
+});
+
+test.run();

@@ -6,6 +6,7 @@ import { buildWordTokenizer } from '../model/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { PRESETS, type Preset, presetConfig, type StagePreset } from '../train/presets.ts';
 import { type Metric, type RunConfig, RunError, RunFolder } from '../train/run.ts';
+import { cropAccuracy } from '../train/towers.ts';
 import { type StageOptions, trainPS3, trainTowers } from '../train/train.ts';
 import { examplesOf } from './examples.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
@@ -76,8 +77,11 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     onStep: (metric, samplesPerS) =>
       bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
   });
-  if (progress?.stage !== 'ps3')
+  if (progress?.stage !== 'ps3') {
     await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
+    const share = await cropAccuracy(engine, checkpoint.model, checkpoint.tokenizer, data.heldOutCrops);
+    console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
+  }
   await trainPS3(stage('ps3', 'stage 2: PS3', preset.ps3), data.train, config.recipe, config.ablations);
   bar.stop();
   const evaluation = await evaluateRun(engine, checkpoint, data, config.seed, bar);
@@ -92,6 +96,8 @@ function newCheckpoint(engine: Engine, preset: Preset, data: TrainingData, seed:
   const model = PS3.create(engine, presetConfig(preset, tokenizer.vocabSize), seed, {
     layerScale: 0.1,
     positionResidualStd: 0.02,
+    // A caption fits about one picture in as many as there are concepts.
+    logitBias: -Math.log(preset.concepts),
   });
   return { model, tokenizer };
 }

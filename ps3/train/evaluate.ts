@@ -181,7 +181,13 @@ export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Sc
 }
 
 /** Share of the box's patches, over all high-res scales, that the maps select. */
-export function recallOf(maps: readonly Float32Array[], b: number, box: Box, side: number, model: PS3): number {
+export function recallOf(
+  maps: readonly Float32Array[],
+  b: number,
+  box: Box,
+  side: number,
+  model: PS3,
+): number {
   let wanted = 0;
   let taken = 0;
   model.config.vision.gridSides.slice(1).forEach((grid, scale) => {

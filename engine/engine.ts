@@ -5,6 +5,8 @@ import { UseError } from './gpu/errors.ts';
 import { Gpu } from './gpu/gpu.ts';
 import type { KernelTime } from './gpu/profiler.ts';
 import { fill } from './ops/fill.ts';
+import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
+import { watchRuns } from './tensor/dispatch.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
 
@@ -45,6 +47,7 @@ export interface EngineStats {
 export class Engine {
   readonly gpu: Gpu;
   readonly #owned: boolean;
+  #nonFinite: { flag: Tensor; kernels: string[] } | undefined;
 
   private constructor(gpu: Gpu, owned: boolean) {
     this.gpu = gpu;
@@ -149,6 +152,34 @@ export class Engine {
   /** GPU time per kernel since the last call; needs `Engine.create({ profile: true })`. */
   kernelTimes(): Promise<KernelTime[]> {
     return this.gpu.kernelTimes();
+  }
+
+  /**
+   * From now on, notes the first kernel that writes a NaN or an infinity. Costs a dispatch per result: for debugging.
+   * Masks within kernels are finite, so every hit is a fault or an overflow.
+   */
+  watchNonFinite(): void {
+    this.#nonFinite ??= { flag: this.tensor(Uint32Array.of(NOTHING_FOUND), [1]), kernels: [] };
+    const { flag, kernels } = this.#nonFinite;
+    let checking = false;
+    watchRuns(this.gpu, (kernel, written) => {
+      if (checking) return;
+      checking = true;
+      kernels.push(kernel.entry);
+      for (const tensor of written) if (tensor.dtype === 'f32') markNonFinite(tensor, flag, kernels.length - 1);
+      checking = false;
+    });
+  }
+
+  /** Ends `watchNonFinite`: the first kernel that wrote a non-finite number, and which run since then it was. */
+  async firstNonFinite(): Promise<{ kernel: string; run: number } | undefined> {
+    if (!this.#nonFinite) throw new UseError('firstNonFinite: call watchNonFinite() first.');
+    watchRuns(this.gpu, undefined);
+    const { flag, kernels } = this.#nonFinite;
+    this.#nonFinite = undefined;
+    using found = flag;
+    const [run] = await found.data();
+    return run === NOTHING_FOUND ? undefined : { kernel: kernels[run], run };
   }
 
   /** Frees the buffers; destroys the device if the engine opened it. */

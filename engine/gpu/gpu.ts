@@ -43,8 +43,6 @@ export class Gpu {
   /** Estimated GPU milliseconds that may be recorded before they are submitted. */
   submitBudgetMs = 50;
   readonly stats = { bindGroupsCreated: 0, pipelinesCreated: 0, liveTensors: 0 };
-  /** Sees every kernel call after it was recorded; the engine's debug mode hangs here. */
-  afterRun: ((kernel: Kernel, call: KernelCall) => void) | undefined;
   readonly #opened: OpenedDevice;
   readonly #pipelines = new Map<string, PipelineEntry>();
   readonly #bindGroups = new Map<string, GPUBindGroup>();
@@ -113,7 +111,6 @@ export class Gpu {
       flops,
       bytes,
     });
-    this.afterRun?.(kernel, call);
     const rates = this.isSoftware ? RATES.software : RATES.gpu;
     const ms = flops / rates.gflops / 1e6 + bytes / rates.gbPerS / 1e6;
     this.#unsubmittedMs += ms;

@@ -1,5 +1,6 @@
 // What an op file needs to allocate its results and to run its kernels.
 import { UseError } from '../gpu/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import type { Define, Kernel } from '../gpu/kernel.ts';
 import type { Shape } from './shape.ts';
 import { type DType, Scope, Tensor } from './tensor.ts';
@@ -42,6 +43,16 @@ export function output(inputs: readonly (Tensor | undefined)[], shape: Shape, dt
   return Tensor.empty(first.gpu, shape, dtype, scopeOf(inputs));
 }
 
+type Watcher = (kernel: Kernel, written: readonly Tensor[]) => void;
+
+const watchers = new WeakMap<Gpu, Watcher>();
+
+/** Has `watcher` see every kernel run on a device, with the tensors that it wrote; undefined ends it. */
+export function watchRuns(gpu: Gpu, watcher: Watcher | undefined): void {
+  if (watcher) watchers.set(gpu, watcher);
+  else watchers.delete(gpu);
+}
+
 /** Records one run of a kernel on tensors. */
 export function run(kernel: Kernel, call: OpCall): void {
   const bind: Record<string, Tensor['range'] | undefined> = {};
@@ -51,7 +62,15 @@ export function run(kernel: Kernel, call: OpCall): void {
     bind[name] = tensor?.range;
     gpu ??= tensor?.gpu;
   }
-  gpu?.run(kernel, { ...call, bind });
+  if (!gpu) return;
+  gpu.run(kernel, { ...call, bind });
+  const watcher = watchers.get(gpu);
+  if (!watcher) return;
+  const { bindings } = kernel.reflection;
+  watcher(
+    kernel,
+    bindings.flatMap(({ name, writable }) => (writable && call.bind[name] ? [call.bind[name]] : [])),
+  );
 }
 
 /**

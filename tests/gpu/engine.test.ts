@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice } from '../../engine/gpu/adapter.ts';
 import { kernel } from '../../engine/gpu/kernel.ts';
-import { add, Engine, fill } from '../../engine/index.ts';
+import { add, affine, Engine, exp, fill } from '../../engine/index.ts';
 import { run } from '../../engine/tensor/dispatch.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
@@ -146,6 +146,20 @@ test('engine: ten thousand small ops are submitted in order', async () => {
     Float64Array.from(start, (value) => value + 10_000),
     { abs: 0, rel: 1e-4 },
   );
+});
+
+test('engine: names the first kernel that made a number non-finite', async () => {
+  using scope = engine.scope();
+  engine.watchNonFinite();
+  const x = tensor([1, 2, 3], [3], { scope });
+  const fine = add(x, x);
+  const hot = exp(affine(fine, 100, 0));
+  add(hot, hot);
+  const found = await engine.firstNonFinite();
+  assert.is(found?.kernel, 'unary');
+  engine.watchNonFinite();
+  add(x, x);
+  assert.is(await engine.firstNonFinite(), undefined);
 });
 
 test('engine: names its adapter and tier', () => {

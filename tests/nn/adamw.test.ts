@@ -1,0 +1,96 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { AdamW, backward, fill, ParameterStore, sum, mul, warmupCosine, Weights } from '../../engine/index.ts';
+import { compare, engine, random, tensor, throws, TOLERANCE } from '../harness.ts';
+
+/** PyTorch's AdamW for one parameter and constant gradients, in float64. */
+function twin(p: Float64Array, gradients: Float64Array[], lr: number, decay: number, clip = 1): Float64Array {
+  const [beta1, beta2, eps] = [0.9, 0.95, 1e-8];
+  const x = Float64Array.from(p);
+  const m = new Float64Array(p.length);
+  const v = new Float64Array(p.length);
+  gradients.forEach((gradient, t) => {
+    for (let i = 0; i < p.length; i++) {
+      const g = gradient[i] * clip;
+      x[i] *= 1 - lr * decay;
+      m[i] = beta1 * m[i] + (1 - beta1) * g;
+      v[i] = beta2 * v[i] + (1 - beta2) * g * g;
+      x[i] -= (lr * (m[i] / (1 - beta1 ** (t + 1)))) / (Math.sqrt(v[i] / (1 - beta2 ** (t + 1))) + eps);
+    }
+  });
+  return x;
+}
+
+const SPECS = [
+  { name: 'a.weight', shape: [5, 13], group: 0 },
+  { name: 'a.bias', shape: [5], group: 1 },
+  { name: 'b.weight', shape: [3, 7], group: 0 },
+];
+
+test('adamw: groups decay apart, steps follow the float64 twin, gradients are zero afterwards', async () => {
+  const store = new ParameterStore(engine, SPECS);
+  const optimizer = new AdamW(store, { weightDecay: [0.05, 0] });
+  for (const { name, shape } of SPECS) store.get(name).write(Float32Array.from(random(shape.reduce((a, b) => a * b), shape[0])));
+  const gradients = [random(65, 11), random(65, 12), random(65, 13)];
+  for (const gradient of gradients) {
+    for (const { name, shape } of SPECS)
+      store.get(name).grad!.write(Float32Array.from(gradient.subarray(0, shape.reduce((a, b) => a * b))));
+    optimizer.step(0.01).dispose();
+  }
+  for (const { name, shape, group } of SPECS) {
+    const n = shape.reduce((a, b) => a * b);
+    const want = twin(random(n, shape[0]), gradients.map((g) => g.subarray(0, n)), 0.01, group === 0 ? 0.05 : 0);
+    compare(name, (await store.get(name).data()) as Float32Array, want, { abs: 1e-6, rel: 1e-6 });
+    compare(`${name} gradient`, await store.get(name).grad!.data(), new Float32Array(n), TOLERANCE.exact);
+  }
+  optimizer.dispose();
+  store.dispose();
+});
+
+test('adamw: clips the global norm over all arenas and reports it before clipping', async () => {
+  const store = new ParameterStore(engine, SPECS);
+  const optimizer = new AdamW(store);
+  for (const { name } of SPECS) fill(store.get(name).grad!, 2);
+  using norm = optimizer.step(0.01, 1);
+  const count = 65 + 5 + 21;
+  compare('norm', await norm.data(), [4 * count]);
+  const clip = 1 / (Math.sqrt(4 * count) + 1e-6);
+  const want = twin(new Float64Array(21), [new Float64Array(21).fill(2)], 0.01, 0, clip);
+  compare('b.weight', await store.get('b.weight').data(), want, { abs: 1e-7, rel: 1e-6 });
+  optimizer.dispose();
+  store.dispose();
+});
+
+test('adamw: an update with a non-finite gradient is skipped on the GPU', async () => {
+  const store = new ParameterStore(engine, SPECS);
+  const optimizer = new AdamW(store);
+  fill(store.get('a.bias'), 3);
+  store.get('b.weight').grad!.write(new Float32Array(21).fill(Number.NaN));
+  optimizer.step(0.5).dispose();
+  compare('a.bias', await store.get('a.bias').data(), [3, 3, 3, 3, 3], TOLERANCE.exact);
+  optimizer.dispose();
+  store.dispose();
+});
+
+test('parameters: gradients of ops collect in the arena; names are checked', async () => {
+  const store = new ParameterStore(engine, SPECS);
+  store.enableGradients();
+  const bias = new Weights(store).in('a').get('bias');
+  using scope = engine.scope();
+  const x = tensor([1, 2, 3, 4, 5], [5], { scope });
+  backward(sum(mul(bias, x)));
+  compare('gradient', await bias.grad!.data(), [1, 2, 3, 4, 5], TOLERANCE.exact);
+  throws(() => store.get('nope'), /parameters: nope must exist, got 3 others/);
+  throws(() => new ParameterStore(engine, [SPECS[0], SPECS[0]]), /names must differ, got a.weight twice/);
+  assert.is(store.elementCount, 91);
+  store.dispose();
+});
+
+test('schedule: warms up, peaks, and ends at zero', () => {
+  const rates = Array.from({ length: 11 }, (_, step) => warmupCosine(step, 10, 2, 4));
+  assert.equal(rates.slice(0, 3), [2, 4, 4]);
+  assert.ok(Math.abs(rates[6] - 2) < 1e-12, 'half the peak half way down');
+  assert.ok(rates[10] === 0 && rates[9] > 0);
+});
+
+test.run();

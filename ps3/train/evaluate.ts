@@ -149,7 +149,8 @@ async function look(
       lowRes.hidden[lowRes.hidden.length - 1],
       maskAt(gridSides[0]).reshape([batch.length, gridSides[0] ** 2]),
     );
-    const { pooled } = vision.pretrain(image, { prompt, groundTruth: maskAt(finest) });
+    // Without the prompt: what fills the look up beside the box must not come from the right caption.
+    const { pooled } = vision.pretrain(image, { groundTruth: maskAt(finest) });
     const scores = (pooledFeature: Tensor): Tensor =>
       matmul(l2Normalize(pooledFeature), captionFeatures, { transposeB: true });
     return {

@@ -69,10 +69,14 @@ export const BOX_COLOURS: readonly Colour[] = [
 ];
 
 /** Lines of the scales, coarse to fine; finer scales than there are entries take the last. */
-const SCALE_LINES: readonly { readonly colour: Colour; readonly widthPx: number }[] = [
-  { colour: [120, 200, 255], widthPx: 3 },
-  { colour: [140, 255, 160], widthPx: 2 },
-  { colour: [255, 255, 255], widthPx: 1 },
+export const SCALE_LINES: readonly {
+  readonly name: string;
+  readonly colour: Colour;
+  readonly widthPx: number;
+}[] = [
+  { name: 'blue', colour: [120, 200, 255], widthPx: 3 },
+  { name: 'green', colour: [140, 255, 160], widthPx: 2 },
+  { name: 'white', colour: [255, 255, 255], widthPx: 1 },
 ];
 
 /** Patches smaller than this are outlined together, as the area they cover. */

@@ -4,6 +4,7 @@ import { writeWhole } from '../model/checkpoint.ts';
 import type { Evaluation } from '../train/evaluate.ts';
 import type { Metric, RunConfig, RunFolder } from '../train/run.ts';
 import { type Example, exampleRow } from './examples.ts';
+import { SCALE_LINES } from './heat_map.ts';
 import { type Html, html, markup } from './html.ts';
 import { lossChart } from './loss_curves.ts';
 import { formatSeconds } from './progress.ts';
@@ -71,15 +72,17 @@ function tableRow(name: string, share: number, spread?: number): Html {
 /** The two tables, and whether the paper's order came out. */
 function resultTables({ boxes, candidates, retrieval, recall, budgetShare }: Evaluation): Html {
   const asInPaper = recall.topDown > recall.bottomUp && recall.bottomUp > recall.random;
-  const better = retrieval.ps3 > retrieval.lowRes;
   const spread = (share: number): number => halfInterval(share, boxes);
+  const gain = retrieval.ps3 - retrieval.lowRes;
+  const isClear = gain > Math.hypot(spread(retrieval.ps3), spread(retrieval.lowRes));
+  const better = gain <= 0 ? 'does not hold' : isClear ? 'holds' : 'holds by less than the intervals';
   return html`<table>
 <caption><b>Local retrieval.</b> The right caption among ${candidates} for a box, ${boxes} boxes</caption>
 ${tableRow('chance', 1 / candidates)}${tableRow('low-res only', retrieval.lowRes, spread(retrieval.lowRes))}${tableRow('PS3', retrieval.ps3, spread(retrieval.ps3))}</table>
 <table>
 <caption><b>Patch recall.</b> Share of a box’s patches that one look selects, at a budget of ${percent(budgetShare)} of all patches</caption>
 ${tableRow('random', recall.random)}${tableRow('bottom-up', recall.bottomUp)}${tableRow('top-down', recall.topDown)}</table>
-<p>The paper’s order is PS3 &gt; low-res only, and top-down &gt; bottom-up &gt; random. Here the first ${better ? 'holds' : 'does not hold'} and the second ${asInPaper ? 'holds' : 'does not hold'}.</p>
+<p>The paper’s order is PS3 &gt; low-res only, and top-down &gt; bottom-up &gt; random. Here the first ${better} and the second ${asInPaper ? 'holds' : 'does not hold'}.</p>
 `;
 }
 
@@ -101,7 +104,7 @@ function lossSection(metrics: readonly Metric[]): Html {
 
 function limits({ boxes, candidates }: Evaluation, { recipe, seed }: RunConfig): Html {
   return html`<p>One run with one seed (${seed}), recipe “${recipe}”. The intervals are binomial over ${boxes} boxes; boxes of one picture are not independent, so the true ones are wider. Another seed would move the numbers too.</p>
-<p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, with the box’s patches selected first. Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out pictures, ${candidates} at a time with the right one among them.</p>
+<p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, with the box’s patches selected first and the rest of the look bottom-up. Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out pictures, ${candidates} at a time with the right one among them.</p>
 <p>Patch recall counts every patch that a box touches, at all high-res scales. Random selection takes the same number of patches per scale, evenly.</p>
 <p>The numbers are those of this model on this data. They say nothing about pictures of other kinds, nor about the published models.</p>`;
 }
@@ -118,6 +121,13 @@ function facts(config: RunConfig, { adapterName, seconds, date = new Date() }: R
   const off = Object.keys(config.ablations).filter((name) => !config.ablations[name]);
   if (off.length > 0) lines.push(`switched off: ${off.join(', ')}`);
   return html`<ul class="facts">${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
+}
+
+/** Which line is which scale, where there are several. */
+function lineNames(examples: readonly Example[]): string {
+  const count = examples[0]?.bottomUp.selected.length ?? 0;
+  const names = SCALE_LINES.slice(0, count).map(({ name }) => name);
+  return count > 1 ? `, from the coarsest scale to the finest ${names.join(', ')}` : '';
 }
 
 function chosen(count: number): string {
@@ -152,7 +162,7 @@ ${facts(config, options)}
 <p>${data.heldOutMeans} Trained on ${data.train.length} pictures, tested on ${data.heldOut.length} with ${boxCount} boxes.</p>
 ${resultTables(evaluation)}
 <h2>Where it looks</h2>
-<p>${chosen(examples.length)} Dark to bright runs from the lowest to the highest value of each map. Outlines are the patches that one look selects: blue and thick at the coarsest scale, green in between, white and thin at the finest. Percentages are shares of a box’s patches that the look takes.</p>
+<p>${chosen(examples.length)} Dark to bright runs from the lowest to the highest value of each map. Outlines are the patches that one look selects${lineNames(examples)}. Percentages are shares of a box’s patches that the look takes.</p>
 ${rows}
 <h2>Losses</h2>
 ${lossSection(metrics)}

@@ -127,6 +127,7 @@ test('report: the page holds every number of the evaluation, the facts of the ru
     'switched off: globalMix',
     '@iconify-json/noto 1.2.9 (npm): Apache-2.0',
     'the first holds and the second holds',
+    'from the coarsest scale to the finest blue, green.',
   ])
     assert.ok(text.includes(want), `the page must say ${want}, got ${text.slice(0, 1500)}`);
 });
@@ -141,6 +142,9 @@ test('report: the page says so when the order of the paper did not come out', as
   };
   const text = textOf(await reportPage(config, [], { ...given, evaluation: flipped, examples: [] }));
   assert.match(text, 'the first does not hold and the second does not hold');
+  const close = { ...evaluation, retrieval: { lowRes: 0.2, ps3: 0.22 } };
+  const closeText = textOf(await reportPage(config, [], { ...given, evaluation: close, examples: [] }));
+  assert.match(closeText, 'the first holds by less than the intervals and the second holds');
   assert.match(text, 'No held-out picture has two different captions');
   assert.match(text, 'The run logged no losses');
 });

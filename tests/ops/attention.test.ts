@@ -1,10 +1,20 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backward, poolAttention, selfAttention } from '../../engine/index.ts';
-import { checkGradients, compare, engine, random, tensor, throws, TOLERANCE, torchCases } from '../harness.ts';
+import {
+  checkGradients,
+  compare,
+  engine,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+} from '../harness.ts';
 import { poolAttention as poolTwin, selfAttention as selfTwin } from '../reference/attention.ts';
 
-const numbers = async (x: { data(): Promise<unknown> }): Promise<Float32Array> => (await x.data()) as Float32Array;
+const numbers = async (x: { data(): Promise<unknown> }): Promise<Float32Array> =>
+  (await x.data()) as Float32Array;
 
 // Queries and keys around the workgroup of 8 rows and the step of 4 keys; heads that vec4 loads fit, and one that they do not.
 for (const [B, T, N, heads, K] of [
@@ -46,7 +56,8 @@ test('self_attention: the cached queries, which are not used, get zeros', async 
   const cached = tensor(random(B * N * 3 * C, 2), [B, N, 3 * C], { scope, requiresGrad: true });
   backward(selfAttention(qkv, { heads: 2, cached }), engine.full([B, T, C], 1));
   const dcached = await numbers(cached.grad!);
-  for (let row = 0; row < B * N; row++) compare('dq', dcached.subarray(row * 3 * C, row * 3 * C + C), new Float32Array(C));
+  for (let row = 0; row < B * N; row++)
+    compare('dq', dcached.subarray(row * 3 * C, row * 3 * C + C), new Float32Array(C));
   assert.ok(dcached.some((value) => value !== 0));
 });
 
@@ -61,7 +72,9 @@ test('self_attention: an empty cache changes nothing', async () => {
 test('self_attention: values of ones give ones, even where scores are in the hundreds', async () => {
   using scope = engine.scope();
   const [T, C] = [33, 16];
-  const packed = Float64Array.from(random(T * 3 * C, 1), (value, i) => (i % (3 * C) < 2 * C ? 40 * value : 1));
+  const packed = Float64Array.from(random(T * 3 * C, 1), (value, i) =>
+    i % (3 * C) < 2 * C ? 40 * value : 1,
+  );
   const out = selfAttention(tensor(packed, [1, T, 3 * C], { scope }), { heads: 2 });
   compare('out', await numbers(out), new Float32Array(T * C).fill(1));
 });
@@ -113,7 +126,10 @@ for (const [B, T, M, heads, K, shared, masked] of [
         kv: { data: random(B * M * 2 * C, 2), shape: [B, M, 2 * C] },
       },
       op: ({ q, kv }) =>
-        poolAttention(q, kv, { heads, keyMask: masked ? tensor(mask, [B, M], { scope: kv.scope }) : undefined }),
+        poolAttention(q, kv, {
+          heads,
+          keyMask: masked ? tensor(mask, [B, M], { scope: kv.scope }) : undefined,
+        }),
       twin: ({ q, kv }) => poolTwin(q, kv, { B, T, M, C, heads }, masked ? mask : undefined),
     });
   });
@@ -123,29 +139,47 @@ test('attention: output and gradients match PyTorch', async () => {
     using scope = engine.scope();
     const get = (key: string) => {
       const vector = vectors.get(key);
-      return vector && tensor(vector.data, vector.shape, { scope, requiresGrad: key !== 'dout' && key !== 'mask' });
+      return (
+        vector && tensor(vector.data, vector.shape, { scope, requiresGrad: key !== 'dout' && key !== 'mask' })
+      );
     };
     const [qkv, cached, q, kv] = ['qkv', 'cached', 'q', 'kv'].map(get);
     const [heads] = vectors.get('heads')!.data;
-    const out = qkv ? selfAttention(qkv, { heads, cached }) : poolAttention(q!, kv!, { heads, keyMask: get('mask') });
+    const out = qkv
+      ? selfAttention(qkv, { heads, cached })
+      : poolAttention(q!, kv!, { heads, keyMask: get('mask') });
     compare(`${name}/out`, await numbers(out), vectors.get('out')!.data);
     backward(out, get('dout')!);
     for (const [key, leaf] of Object.entries({ qkv, cached, q, kv }))
-      if (leaf) compare(`${name}/d${key}`, await numbers(leaf.grad!), vectors.get(`d${key}`)!.data, TOLERANCE.grad);
+      if (leaf)
+        compare(`${name}/d${key}`, await numbers(leaf.grad!), vectors.get(`d${key}`)!.data, TOLERANCE.grad);
   }
 });
 
 test('attention: shapes that do not fit are named', () => {
   using scope = engine.scope();
-  const zeros = (...shape: number[]) => tensor(new Float64Array(shape.reduce((n, extent) => n * extent, 1)), shape, { scope });
-  throws(() => selfAttention(zeros(2, 3, 8), { heads: 2 }), /^self_attention: qkv must be \[B, T, 3C\], got \[2, 3, 8\]\./);
-  throws(() => selfAttention(zeros(2, 3, 24), { heads: 3 }), /^self_attention: the width must be a multiple of heads, got C = 8, heads = 3\./);
-  throws(() => selfAttention(zeros(1, 1, 387), { heads: 1 }), /^self_attention: a head must not exceed 128, got 129 \/ 1 = 129\./);
+  const zeros = (...shape: number[]) =>
+    tensor(new Float64Array(shape.reduce((n, extent) => n * extent, 1)), shape, { scope });
+  throws(
+    () => selfAttention(zeros(2, 3, 8), { heads: 2 }),
+    /^self_attention: qkv must be \[B, T, 3C\], got \[2, 3, 8\]\./,
+  );
+  throws(
+    () => selfAttention(zeros(2, 3, 24), { heads: 3 }),
+    /^self_attention: the width must be a multiple of heads, got C = 8, heads = 3\./,
+  );
+  throws(
+    () => selfAttention(zeros(1, 1, 387), { heads: 1 }),
+    /^self_attention: a head must not exceed 128, got 129 \/ 1 = 129\./,
+  );
   throws(
     () => selfAttention(zeros(2, 3, 24), { heads: 2, cached: zeros(1, 3, 24) }),
     /^self_attention: cached must be \[2, N, 24\], got \[1, 3, 24\]\./,
   );
-  throws(() => poolAttention(zeros(1, 1, 8), zeros(2, 3, 8), { heads: 2 }), /^pool_attention: q must be \[1 or B, Tq, C\]/);
+  throws(
+    () => poolAttention(zeros(1, 1, 8), zeros(2, 3, 8), { heads: 2 }),
+    /^pool_attention: q must be \[1 or B, Tq, C\]/,
+  );
   throws(
     () => poolAttention(zeros(1, 1, 8), zeros(2, 3, 16), { heads: 2, keyMask: zeros(2, 4) }),
     /^pool_attention: keyMask must be \[2, 3\], got \[2, 4\]\./,

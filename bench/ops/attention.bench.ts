@@ -1,0 +1,116 @@
+import { backward, poolAttention, selfAttention, type Tensor } from '../../engine/index.ts';
+import type { BenchCase } from '../harness.ts';
+
+const wave = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 0.7));
+
+/** One row and head of the result of self-attention, by two passes in float64; the error is that of the row's first numbers. */
+async function rowError(
+  out: Tensor,
+  packed: Float32Array,
+  cachedPacked: Float32Array,
+  { T, N, C, K, t }: { T: number; N: number; C: number; K: number; t: number },
+): Promise<number> {
+  const at = (j: number, column: number): number => (j < N ? j : j - N) * 3 * C + column * C;
+  const scores = Array.from({ length: N + T }, (_, j) => {
+    const rows = j < N ? cachedPacked : packed;
+    let sum = 0;
+    for (let d = 0; d < K; d++) sum += packed[t * 3 * C + d] * rows[at(j, 1) + d];
+    return sum / Math.sqrt(K);
+  });
+  const top = Math.max(...scores);
+  const total = scores.reduce((sum, score) => sum + Math.exp(score - top), 0);
+  const got = await out.data();
+  let worst = 0;
+  for (let d = 0; d < K; d++) {
+    const want = scores.reduce((sum, score, j) => {
+      const rows = j < N ? cachedPacked : packed;
+      return sum + (Math.exp(score - top) / total) * rows[at(j, 2) + d];
+    }, 0);
+    worst = Math.max(worst, Math.abs(want - got[t * C + d]));
+  }
+  return worst;
+}
+
+function selfCase(B: number, T: number, N: number, heads: number, K: number, quick = false): BenchCase {
+  const C = heads * K;
+  return {
+    op: 'self_attention',
+    shape: `${B}x${T}+${N}x${heads}x${K}`,
+    flops: 4 * B * T * (T + N) * C,
+    bytes: 4 * B * C * (4 * T + 2 * N),
+    quick,
+    prepare: (engine) => {
+      const [packed, cachedPacked] = [wave(B * T * 3 * C), wave(B * N * 3 * C)];
+      const qkv = engine.tensor(packed, [B, T, 3 * C]);
+      const cached = N > 0 ? engine.tensor(cachedPacked, [B, N, 3 * C]) : undefined;
+      return {
+        run: () => selfAttention(qkv, { heads, cached }),
+        maxError: (out) => rowError(out, packed, cachedPacked, { T, N, C, K, t: T >> 1 }),
+      };
+    },
+  };
+}
+
+/** Forward and backward; the result is the gradient, checked by its sum over the values of one head: that of dout. */
+function gradientCase(B: number, T: number, heads: number, K: number, quick = false): BenchCase {
+  const C = heads * K;
+  return {
+    op: 'self_attention + gradients',
+    shape: `${B}x${T}x${heads}x${K}`,
+    flops: 18 * B * T * T * C,
+    bytes: 4 * B * C * 16 * T,
+    quick,
+    prepare: (engine) => {
+      const packed = wave(B * T * 3 * C);
+      const dout = engine.full([B, T, C], 1);
+      return {
+        run: () => {
+          const qkv = engine.tensor(packed, [B, T, 3 * C], { requiresGrad: true });
+          const out = selfAttention(qkv, { heads });
+          backward(out, dout);
+          out.dispose();
+          const gradient = qkv.grad!;
+          qkv.dispose();
+          return gradient;
+        },
+        maxError: async (gradient) => {
+          const got = await gradient.data();
+          let sum = 0;
+          for (let t = 0; t < T; t++) sum += got[t * 3 * C + 2 * C];
+          return Math.abs(sum - T) / T;
+        },
+      };
+    },
+  };
+}
+
+function poolCase(B: number, M: number, heads: number, K: number, quick = false): BenchCase {
+  const C = heads * K;
+  return {
+    op: 'pool_attention',
+    shape: `${B}x1x${M}x${heads}x${K}`,
+    flops: 4 * B * M * C,
+    bytes: 8 * B * M * C,
+    quick,
+    prepare: (engine) => {
+      const q = engine.tensor(wave(C), [1, 1, C]);
+      const kv = engine.full([B, M, 2 * C], 0.25);
+      return {
+        run: () => poolAttention(q, kv, { heads }),
+        // Equal keys: the mean of equal values.
+        maxError: async (out) => Math.max(...Array.from(await out.data(), (value) => Math.abs(value - 0.25))),
+      };
+    },
+  };
+}
+
+export const cases: BenchCase[] = [
+  selfCase(8, 64, 16, 3, 32, true),
+  selfCase(8, 144, 16, 3, 32),
+  selfCase(1, 729, 0, 16, 72),
+  selfCase(1, 2560, 729, 16, 72),
+  gradientCase(8, 144, 3, 32, true),
+  gradientCase(1, 729, 16, 72),
+  poolCase(32, 145, 3, 32, true),
+  poolCase(1, 3289, 16, 72),
+];

@@ -58,7 +58,7 @@ export class Gpu {
     this.adapterName = opened.adapterName;
     this.tier = opened.tier;
     this.isSoftware = opened.isSoftware;
-    this.rowWorkgroup = opened.isSoftware ? 16 : 64;
+    this.rowWorkgroup = opened.isSoftware ? 8 : 64;
     this.pool = new BufferPool(opened.device);
     this.pool.onDestroy = (buffer) => this.#forget(buffer);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());

@@ -46,6 +46,7 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
     concepts: preset.concepts,
     seed,
     photos,
+    styles: preset.styles,
     spec: { objects: preset.objects, objectPx: preset.objectPx, distractors: preset.distractors },
     notice: (text) => onProgress?.(text, 0, 0),
   });

@@ -34,6 +34,8 @@ export interface ScenesOptions extends SourceOptions {
   seed?: number;
   /** Only sources that ask for no more than attribution (no share-alike, no GPL). */
   permissive?: boolean;
+  /** Drawing styles of the objects (noto, twemoji, openmoji, stamp); all when left out. */
+  styles?: readonly string[];
   /** Changes to the preset of the side. */
   spec?: Partial<SceneSpec>;
   progress?: Progress;
@@ -53,22 +55,26 @@ export interface Scenes {
 const SHARE_ALIKE_STYLES = ['openmoji', 'stamp'];
 const PERMISSIVE_LICENCE = /^(CC0|CC-BY-\d|the user's own)/;
 
-function withoutShareAlike(catalogue: readonly Concept[]): Concept[] {
+/** The catalogue in the wanted styles; signs stay. */
+function inStyles(catalogue: readonly Concept[], keep: (style: string) => boolean): Concept[] {
   return catalogue
     .map((concept) => ({
       ...concept,
-      looks: concept.looks.filter((look) => !SHARE_ALIKE_STYLES.includes(look.style)),
+      looks: concept.looks.filter((look) => concept.kind === 'sign' || keep(look.style)),
     }))
     .filter((concept) => concept.looks.length > 0);
 }
 
 /** Opens the sources, downloading what the cache lacks, and divides them. */
 export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
-  const { side = 448, concepts = 32, seed = 1, permissive = false, progress } = options;
+  const { side = 448, concepts = 32, seed = 1, permissive = false, styles, progress } = options;
   const spec = scenePreset(side, options.spec);
   const sources = await openSources(options);
   const whole = openCatalogue(sources);
-  const catalogue = permissive ? withoutShareAlike(whole) : whole;
+  const catalogue = inStyles(
+    whole,
+    (style) => !(permissive && SHARE_ALIKE_STYLES.includes(style)) && (styles?.includes(style) ?? true),
+  );
   const photos = permissive
     ? sources.photos.filter(({ licence }) => PERMISSIVE_LICENCE.test(licence))
     : sources.photos;

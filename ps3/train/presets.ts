@@ -30,6 +30,8 @@ export interface Preset {
   /** Scenes that are built once and drawn from. */
   readonly scenes: number;
   readonly heldOutScenes: number;
+  /** Drawing styles of the objects; default: all three. */
+  readonly styles?: readonly string[];
   /** Captioned objects per scene, their long side in pixels, and objects without a caption: lowest and highest. */
   readonly objects: readonly [number, number];
   readonly objectPx: readonly [number, number];

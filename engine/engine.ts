@@ -166,7 +166,8 @@ export class Engine {
       if (checking) return;
       checking = true;
       kernels.push(kernel.entry);
-      for (const tensor of written) if (tensor.dtype === 'f32') markNonFinite(tensor, flag, kernels.length - 1);
+      for (const tensor of written)
+        if (tensor.dtype === 'f32') markNonFinite(tensor, flag, kernels.length - 1);
       checking = false;
     });
   }

@@ -42,9 +42,9 @@ struct Params {
   cond_strides : vec4u,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<A>;                 // broadcasts to y
-@group(0) @binding(2) var<storage, read> b : array<B>;                 // broadcasts to y
-@group(0) @binding(3) var<storage, read> cond : array<Condition>;      // broadcasts to y
+@group(0) @binding(1) var<storage, read> a : array<A>;                 // [shape that broadcasts to y]
+@group(0) @binding(2) var<storage, read> b : array<B>;                 // [shape that broadcasts to y]
+@group(0) @binding(3) var<storage, read> cond : array<Condition>;      // [shape that broadcasts to y]
 @group(0) @binding(4) var<storage, read_write> y : array<Value>;       // [n]
 
 // Index along each axis. Axes that are not in use have extent 1 and cost nothing.

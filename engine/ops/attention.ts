@@ -167,7 +167,13 @@ function headSize(op: string, C: number, heads: number): number {
     `C = ${C}, heads = ${heads}`,
   );
   const K = C / heads;
-  expect(K <= MAX_HEAD, op, `a head must not exceed ${MAX_HEAD}`, `${C} / ${heads} = ${K}`, 'Use more heads.');
+  expect(
+    K <= MAX_HEAD,
+    op,
+    `a head must not exceed ${MAX_HEAD}`,
+    `${C} / ${heads} = ${K}`,
+    'Use more heads.',
+  );
   return K;
 }
 

@@ -239,7 +239,7 @@ class Replay {
         parts.push((await permute(columns, [0, 2, 1, 3]).data()) as Float32Array);
       }
     const got = new Float32Array(parts.length * B * N * C);
-    parts.forEach((part, i) => got.set(part, i * B * N * C));
+    for (const [i, part] of parts.entries()) got.set(part, i * B * N * C);
     this.#compare('low.kv_cache', got, await this.#file.f32('low.kv_cache'));
   }
 }

@@ -127,7 +127,8 @@ async function look(
     );
     const maskAt = (side: number): Tensor => {
       const mask = new Float32Array(batch.length * side * side);
-      batch.forEach(({ box, sample }, b) => mask.set(boxCells([box], sample.side, side), b * side * side));
+      for (const [b, { box, sample }] of batch.entries())
+        mask.set(boxCells([box], sample.side, side), b * side * side);
       return engine.tensor(mask, [batch.length, side, side], { scope });
     };
     const grids = vision.grids(image);
@@ -177,7 +178,7 @@ async function look(
 export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Scope): Tensor {
   const { side } = samples[0];
   const rgba = new Uint8Array(samples.length * side * side * 4);
-  samples.forEach((sample, i) => rgba.set(sample.rgba, i * side * side * 4));
+  for (const [i, { rgba: pixels }] of samples.entries()) rgba.set(pixels, i * side * side * 4);
   return engine.tensor(rgba, [samples.length, side, side, 4], { scope });
 }
 

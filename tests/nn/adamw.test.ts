@@ -1,7 +1,16 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { AdamW, backward, fill, ParameterStore, sum, mul, warmupCosine, Weights } from '../../engine/index.ts';
-import { compare, engine, random, tensor, throws, TOLERANCE } from '../harness.ts';
+import {
+  AdamW,
+  backward,
+  fill,
+  mul,
+  ParameterStore,
+  sum,
+  Weights,
+  warmupCosine,
+} from '../../engine/index.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
 /** PyTorch's AdamW for one parameter and constant gradients, in float64. */
 function twin(p: Float64Array, gradients: Float64Array[], lr: number, decay: number, clip = 1): Float64Array {
@@ -30,16 +39,36 @@ const SPECS = [
 test('adamw: groups decay apart, steps follow the float64 twin, gradients are zero afterwards', async () => {
   const store = new ParameterStore(engine, SPECS);
   const optimizer = new AdamW(store, { weightDecay: [0.05, 0] });
-  for (const { name, shape } of SPECS) store.get(name).write(Float32Array.from(random(shape.reduce((a, b) => a * b), shape[0])));
+  for (const { name, shape } of SPECS)
+    store.get(name).write(
+      Float32Array.from(
+        random(
+          shape.reduce((a, b) => a * b),
+          shape[0],
+        ),
+      ),
+    );
   const gradients = [random(65, 11), random(65, 12), random(65, 13)];
   for (const gradient of gradients) {
     for (const { name, shape } of SPECS)
-      store.get(name).grad!.write(Float32Array.from(gradient.subarray(0, shape.reduce((a, b) => a * b))));
+      store.get(name).grad!.write(
+        Float32Array.from(
+          gradient.subarray(
+            0,
+            shape.reduce((a, b) => a * b),
+          ),
+        ),
+      );
     optimizer.step(0.01).dispose();
   }
   for (const { name, shape, group } of SPECS) {
     const n = shape.reduce((a, b) => a * b);
-    const want = twin(random(n, shape[0]), gradients.map((g) => g.subarray(0, n)), 0.01, group === 0 ? 0.05 : 0);
+    const want = twin(
+      random(n, shape[0]),
+      gradients.map((g) => g.subarray(0, n)),
+      0.01,
+      group === 0 ? 0.05 : 0,
+    );
     compare(name, (await store.get(name).data()) as Float32Array, want, { abs: 1e-6, rel: 1e-6 });
     compare(`${name} gradient`, await store.get(name).grad!.data(), new Float32Array(n), TOLERANCE.exact);
   }

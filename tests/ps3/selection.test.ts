@@ -1,8 +1,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { choose, lookBudgets, overrideByGroundTruth, smooth, touchedCells } from '../../ps3/model/selection.ts';
+import {
+  choose,
+  lookBudgets,
+  overrideByGroundTruth,
+  smooth,
+  touchedCells,
+} from '../../ps3/model/selection.ts';
 import { scaleSizes } from '../../ps3/model/vision.ts';
-import { compare, engine, random, tensor, throws, TOLERANCE } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
 const SIGLIP_4K = [85, 341, 2134];
 const GRIDS_4K = [2916, 11_664, 72_900];
@@ -36,7 +42,10 @@ test('budgets: looks until nothing is left cover every patch', () => {
     });
   assert.equal(available, [0, 0, 0]);
   assert.is(looks, 27);
-  throws(() => lookBudgets([10, 20], [100, 100], 31), /selection: a look must take an integer of 0 to 30 patches, got 31/);
+  throws(
+    () => lookBudgets([10, 20], [100, 100], 31),
+    /selection: a look must take an integer of 0 to 30 patches, got 31/,
+  );
 });
 
 test('choose: takes the best, ties to the lower index, never a patch twice', async () => {
@@ -60,8 +69,14 @@ test('ground truth: a cell that a box merely touches is selected first, and inte
   const cells = new Float32Array(16);
   cells[1] = 1;
   compare('touched', await touchedCells(groundTruth, [4, 4]).data(), cells, TOLERANCE.exact);
-  const probs = [tensor(random(16, 1).map(Math.abs), [1, 16], { scope }), tensor(random(64, 2).map(Math.abs), [1, 64], { scope })];
-  const [coarse, fine] = overrideByGroundTruth(probs, groundTruth, [[4, 4], [8, 8]]);
+  const probs = [
+    tensor(random(16, 1).map(Math.abs), [1, 16], { scope }),
+    tensor(random(64, 2).map(Math.abs), [1, 64], { scope }),
+  ];
+  const [coarse, fine] = overrideByGroundTruth(probs, groundTruth, [
+    [4, 4],
+    [8, 8],
+  ]);
   const coarseWant = random(16, 1).map(Math.abs);
   coarseWant[1] = 1;
   compare('coarse', await coarse.data(), coarseWant, TOLERANCE.exact);
@@ -76,15 +91,25 @@ test('smoothing: each sixth of a side becomes its mean', async () => {
   const [smoothed] = smooth([tensor(values, [1, 144], { scope })], [[12, 12]]);
   const want = values.map((_, i) => {
     const [y, x] = [2 * Math.floor(Math.floor(i / 12) / 2), 2 * Math.floor((i % 12) / 2)];
-    return (values[12 * y + x] + values[12 * y + x + 1] + values[12 * y + x + 12] + values[12 * y + x + 13]) / 4;
+    return (
+      (values[12 * y + x] + values[12 * y + x + 1] + values[12 * y + x + 12] + values[12 * y + x + 13]) / 4
+    );
   });
   compare('smoothed', await smoothed.data(), want);
 });
 
 test('scales: a wide picture keeps its shape in whole patches, as the reference has it', () => {
   const radio = { scalesPx: [384, 768, 1536, 3840], patchPx: 16 };
-  assert.equal(scaleSizes(radio, 1000, 3000), [[384, 384], [256, 768], [512, 1536], [1280, 3840]]);
-  assert.equal(scaleSizes({ scalesPx: [378, 756], patchPx: 14 }, 1512, 1512), [[378, 378], [756, 756]]);
+  assert.equal(scaleSizes(radio, 1000, 3000), [
+    [384, 384],
+    [256, 768],
+    [512, 1536],
+    [1280, 3840],
+  ]);
+  assert.equal(scaleSizes({ scalesPx: [378, 756], patchPx: 14 }, 1512, 1512), [
+    [378, 378],
+    [756, 756],
+  ]);
 });
 
 test.run();

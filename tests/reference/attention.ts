@@ -16,7 +16,9 @@ function head(
     const top = Math.max(...scores.filter((_, j) => attended[j]));
     const weights = scores.map((score, j) => (attended[j] ? Math.exp(score - top) : 0));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    return Array.from({ length: K }, (_, d) => weights.reduce((sum, weight, j) => sum + (weight / total) * v(j, d), 0));
+    return Array.from({ length: K }, (_, d) =>
+      weights.reduce((sum, weight, j) => sum + (weight / total) * v(j, d), 0),
+    );
   });
 }
 
@@ -58,7 +60,7 @@ export function poolAttention(
   const qBatch = q.length === T * C ? 0 : T * C;
   const out = new Float64Array(B * T * C);
   for (let z = 0; z < B; z++) {
-    const row = Array.from({ length: M }, (_, j) => !mask || mask[z * M + j] !== 0);
+    const row = Array.from({ length: M }, (_, j) => mask?.[z * M + j] !== 0);
     const attended = row.some(Boolean) ? row : row.map(() => true);
     for (let h = 0; h < heads; h++) {
       const rows = head(

@@ -50,13 +50,10 @@ test('scope: two flows that await in turns do not catch each other’s tensors',
     return (await x.data()) as Float32Array;
   };
   const results = await Promise.all([1, 2, 3, 4].map(flow));
-  results.forEach((got, i) =>
-    compare(
-      `flow ${i}`,
-      got,
-      random(16, i + 1).map((value) => 8 * value),
-    ),
-  );
+  for (const [i, got] of results.entries()) {
+    const want = random(16, i + 1).map((value) => 8 * value);
+    compare(`flow ${i}`, got, want);
+  }
 });
 
 test('scope: keep and moveTo take a tensor out', async () => {
@@ -195,7 +192,7 @@ test('checkpoint: same bits as without, fewer saved tensors, gradients of closed
   const live = engine.stats().liveTensors;
   const y = checkpoint(body, x);
   assert.is(engine.stats().liveTensors, live + 2, 'the result and the saved input');
-  (await run(y)).forEach((got, i) => compare(`result ${i}`, got, plain[i], TOLERANCE.exact));
+  for (const [i, got] of (await run(y)).entries()) compare(`result ${i}`, got, plain[i], TOLERANCE.exact);
 });
 
 test('reshape: shares storage, passes the gradient on, refuses another number of elements', async () => {

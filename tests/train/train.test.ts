@@ -90,7 +90,10 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
     await trainPS3(options(await RunFolder.create(join(path, 'whole'), CONFIG), whole), SAMPLES, 'paper');
 
     const run = await RunFolder.create(join(path, 'killed'), CONFIG);
-    const kill = { ...options(run, fresh()), onStep: ({ step }: { step: number }) => assert.not.equal(step, 4) };
+    const kill = {
+      ...options(run, fresh()),
+      onStep: ({ step }: { step: number }) => assert.not.equal(step, 4),
+    };
     await trainPS3(kill, SAMPLES, 'paper').then(
       () => assert.unreachable('it should have been killed'),
       () => undefined,
@@ -126,10 +129,16 @@ test('train: both stages lower their losses on pictures that four colours explai
       const values = metrics.filter((metric) => metric.stage === stage).slice(from, to);
       return values.reduce((total, metric) => total + Number(metric[key]), 0) / values.length;
     };
-    assert.ok(mean('towers', 'loss', 35, 40) < 0.5 * mean('towers', 'loss', 0, 5), 'towers learn the colours');
+    assert.ok(
+      mean('towers', 'loss', 35, 40) < 0.5 * mean('towers', 'loss', 0, 5),
+      'towers learn the colours',
+    );
     for (const key of ['prior', 'posterior'])
       assert.ok(mean('ps3', key, 50, 60) < 0.9 * mean('ps3', key, 0, 10), `${key} falls`);
-    assert.ok(after.retrieval.ps3 > 0.6, `the right colour of four for most boxes, got ${after.retrieval.ps3}`);
+    assert.ok(
+      after.retrieval.ps3 > 0.6,
+      `the right colour of four for most boxes, got ${after.retrieval.ps3}`,
+    );
     assert.ok(after.recall.bottomUp > after.recall.random, JSON.stringify(after.recall));
     assert.is(before.boxes, 48);
   });

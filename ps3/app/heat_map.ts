@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { EngineError } from '../../engine/index.ts';
 import type { Box } from '../data/boxes.ts';
 import type { FontSource } from '../data/sources.ts';
-import type { Grid } from '../model/selection.ts';
+import type { Grid } from '../model/scales.ts';
 
 /** A picture, a map or a font cannot be drawn as asked. */
 export class DrawingError extends EngineError {

@@ -11,8 +11,10 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import { GROUPS, PS3 } from '../model/ps3.ts';
+import { scaleSizes } from '../model/scales.ts';
 import { configFromTensors } from '../model/tensor_config.ts';
-import { type LookOptions, scaleSizes, type VisionOutput } from '../model/vision.ts';
+import { featureMaps } from '../model/token_maps.ts';
+import type { LookOptions, VisionOutput } from '../model/vision.ts';
 import { type Batch, pretrainLoss } from '../train/loss.ts';
 
 /** Outcome for one tensor. */
@@ -117,7 +119,7 @@ class Replay {
       await this.#checkOutput(name, output);
       if (!this.#file.tensors.has(`${name}.feature_maps.0`)) continue;
       const counts = output.selectionCounts;
-      const maps = vision.featureMaps(output.lastHiddenState, output.selectionMaps ?? [], counts, grids);
+      const maps = featureMaps(output.lastHiddenState, output.selectionMaps ?? [], counts, grids[0]);
       for (let i = 0; i < maps.length; i++)
         await this.#check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
     }

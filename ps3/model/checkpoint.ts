@@ -3,6 +3,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Engine, openSafetensors, writeSafetensors } from '../../engine/index.ts';
+import { size } from '../../engine/tensor/shape.ts';
 import { ConfigError } from './config.ts';
 import { parseHubConfig } from './hub_config.ts';
 import { toHubConfig } from './hub_config_writer.ts';
@@ -81,7 +82,7 @@ export async function loadCheckpoint(engine: Engine, folder: string): Promise<Ch
     ...[...file.tensors.keys()].filter((name) => !plan.has(name)).map((name) => `unknown ${name}`),
     ...[...plan].flatMap(([name, { shape }]) => {
       const found = file.tensors.get(name)?.shape;
-      const fits = !found || found.reduce((a, b) => a * b, 1) === shape.reduce((a, b) => a * b, 1);
+      const fits = !found || size(found) === size(shape);
       return fits ? [] : [`${name} is [${found}], not [${shape}]`];
     }),
   ];

@@ -147,9 +147,13 @@ export function expectConfig(condition: boolean, rule: string, got: unknown, tod
  */
 export function selectionBudgets(maxSelect: number, scalesPx: readonly number[]): number[] {
   const areas = scalesPx.slice(1).map((px) => px * px);
-  const total = areas.reduce((sum, area) => sum + area, 0);
-  const budgets = areas.map((area) => Math.floor((maxSelect * area) / total));
-  const given = budgets.reduce((sum, budget) => sum + budget, 0);
-  budgets[budgets.length - 1] += maxSelect - given;
+  const whole = total(areas);
+  const budgets = areas.map((area) => Math.floor((maxSelect * area) / whole));
+  budgets[budgets.length - 1] += maxSelect - total(budgets);
   return budgets;
+}
+
+/** Sum of patch counts or areas. */
+export function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }

@@ -1,5 +1,6 @@
 // Names, shapes and initial values of a model's parameters, under the official checkpoint names.
 import type { Random } from '../../engine/index.ts';
+import { size } from '../../engine/tensor/shape.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from './config.ts';
 
 /** How a parameter starts. */
@@ -47,7 +48,7 @@ class Plan {
 
   /** PyTorch's default: weight and bias uniform within 1 / sqrt(inputs). */
   defaultLinear(name: string, shape: readonly number[]): void {
-    const inputs = shape.slice(1).reduce((product, extent) => product * extent, 1);
+    const inputs = size(shape.slice(1));
     const initial: Initial = { kind: 'uniform', bound: 1 / Math.sqrt(inputs) };
     this.put(`${name}.weight`, shape, initial);
     this.put(`${name}.bias`, [shape[0]], initial);
@@ -161,7 +162,7 @@ function planText(plan: Plan, config: TextConfig): void {
 
 /** Draws a parameter's first values. */
 export function draw({ shape, initial }: ParameterPlan, random: Random): Float32Array {
-  const n = shape.reduce((product, extent) => product * extent, 1);
+  const n = size(shape);
   if (initial.kind === 'constant') return new Float32Array(n).fill(initial.value);
   return Float32Array.from({ length: n }, () =>
     initial.kind === 'normal' ? initial.std * random.normal() : initial.bound * (2 * random.uniform() - 1),

@@ -1,8 +1,7 @@
 // Position tables: one learned at the low-res grid, resized for every high-res scale, plus a learned residual per scale.
 import { add, resizeRows, slice, type Tensor, tidy, type Weights } from '../../engine/index.ts';
 import type { VisionConfig } from './config.ts';
-
-type Grid = readonly [rows: number, columns: number];
+import type { Grid } from './scales.ts';
 
 /**
  * What is added to the patches of a grid.

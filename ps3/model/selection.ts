@@ -1,7 +1,6 @@
-// Which patches to look at: saliency maps from a query vector, and the budget per scale.
+// Which patches to look at: saliency maps from a query vector, and the best patches of a map.
 // Shi et al. 2025, arXiv:2503.19903, patch selection.
 
-import { expect } from '../../engine/gpu/errors.ts';
 import {
   adaptiveMaxPool,
   add,
@@ -20,9 +19,8 @@ import {
   where,
 } from '../../engine/index.ts';
 import type { VisionConfig } from './config.ts';
+import type { Grid } from './scales.ts';
 import { firstRows } from './vit.ts';
-
-export type Grid = readonly [rows: number, columns: number];
 
 /** What a query vector is compared with. */
 export interface SelectionFeatures {
@@ -107,53 +105,6 @@ export function smooth(probs: readonly Tensor[], grids: readonly Grid[]): Tensor
       return resize(blocks, grids[i], 'nearest').reshape(prob.shape);
     }),
   );
-}
-
-/**
- * Patches to take from each scale in one look.
- *
- * @param budgets      the full look's, per scale
- * @param available    patches not taken yet, per scale
- * @param tokens       a smaller total; default: the full look
- * @param firstScales  take from the first so many scales only; default all
- * @throws ShapeError when tokens exceed the full look
- *
- * What a scale cannot use moves to later scales, then to earlier ones, so that a look is short only when nothing is left.
- */
-export function lookBudgets(
-  budgets: readonly number[],
-  available: readonly number[],
-  tokens?: number,
-  firstScales: number = budgets.length,
-): number[] {
-  const full = total(budgets);
-  const wanted = tokens ?? full;
-  expect(
-    Number.isInteger(wanted) && wanted >= 0 && wanted <= full,
-    'selection',
-    `a look must take an integer of 0 to ${full} patches`,
-    `${wanted}`,
-  );
-  const allowed = total(budgets.slice(0, firstScales));
-  const last = firstScales - 1;
-  const counts = budgets.map((budget, i) => (i > last ? 0 : Math.floor((budget * wanted) / allowed)));
-  counts[last] += wanted - total(counts);
-  const room = available.map((count, i) => (i > last ? 0 : count));
-  const up = room.map((_, i) => i);
-  for (const order of [up, up.toReversed()]) {
-    let surplus = 0;
-    for (const i of order) {
-      const take = Math.min(room[i], counts[i] + surplus);
-      surplus += counts[i] - take;
-      counts[i] = take;
-    }
-    if (surplus > 0) counts[order[order.length - 1]] += surplus;
-  }
-  return counts.map((count, i) => Math.min(count, room[i]));
-}
-
-function total(counts: readonly number[]): number {
-  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** The patches of one look, per scale. */

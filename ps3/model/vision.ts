@@ -1,7 +1,6 @@
 // The image side of PS3: a low-res pass, maps of where to look, and looks at selected high-res patches that attend to
 // the low-res keys and values. Shi et al. 2025, arXiv:2503.19903.
 
-import { expect } from '../../engine/gpu/errors.ts';
 import {
   add,
   compactMap,
@@ -10,8 +9,6 @@ import {
   layerNormLayer,
   linear,
   patchGather,
-  scatterRows,
-  slice,
   type Tensor,
   tidy,
   unfold,
@@ -19,13 +16,13 @@ import {
   where,
 } from '../../engine/index.ts';
 import { auxEncoder } from './aux_encoder.ts';
-import type { VisionConfig } from './config.ts';
+import { total, type VisionConfig } from './config.ts';
+import { type LookAmount, planLooks } from './look_plan.ts';
 import { positionTable } from './positions.ts';
+import { type Grid, imageSize, scaleGrids, scaleSizes } from './scales.ts';
 import {
   type Choice,
   choose,
-  type Grid,
-  lookBudgets,
   overrideByGroundTruth,
   type SelectionFeatures,
   saliency,
@@ -33,6 +30,7 @@ import {
   touchedCells,
   upsample,
 } from './selection.ts';
+import { type Look, mergeLooks } from './token_maps.ts';
 import {
   attentionPool,
   checkpointedBlock,
@@ -67,13 +65,7 @@ export interface MapOptions {
   readonly smooth?: boolean;
 }
 
-export interface LookOptions extends MapOptions {
-  /** Looks of a full budget each, or as many as cover everything. Default 1. */
-  readonly looks?: number | 'all';
-  /** Patches in total, instead of `looks`; the last look takes what remains. */
-  readonly tokens?: number;
-  /** Take patches from the first so many high-res scales only. */
-  readonly onlyFirstScales?: number;
+export interface LookOptions extends MapOptions, LookAmount {
   /** Maps of 0 and 1 per high-res scale [B, Y * X] with their number of ones: selected as they are, in one look. */
   readonly selection?: readonly { readonly map: Tensor; readonly count: number }[];
 }
@@ -87,15 +79,6 @@ export interface VisionOutput {
   readonly selectionCounts: number[];
   readonly maps: Maps;
   readonly lowRes: LowRes;
-}
-
-/** What one look saw. */
-interface Look {
-  readonly choices: Choice[];
-  /** Patches per scale. */
-  readonly counts: number[];
-  /** [B, sum of counts, C], scale after scale. */
-  readonly tokens: Tensor;
 }
 
 export class VisionModel {
@@ -112,11 +95,7 @@ export class VisionModel {
 
   /** Grid of each scale for an image; the low-res grid first, always square. Wide and tall images keep their shape. */
   grids(image: Tensor): Grid[] {
-    const [h, w] = image.dtype === 'u8' ? image.shape.slice(1, 3) : image.shape.slice(2, 4);
-    return scaleSizes(this.config, h, w).map(([H, W]) => [
-      Math.max(1, Math.floor(H / this.config.patchPx)),
-      Math.max(1, Math.floor(W / this.config.patchPx)),
-    ]);
+    return scaleGrids(this.config, ...imageSize(image));
   }
 
   /**
@@ -197,9 +176,9 @@ export class VisionModel {
       looks.push(look);
       taken = look.choices.map(({ map }, i) => (taken ? add(taken[i], map) : map));
     }
-    const selectionCounts = maps.probs.map((_, i) => sum(looks.map(({ counts }) => counts[i])));
+    const selectionCounts = maps.probs.map((_, i) => total(looks.map(({ counts }) => counts[i])));
     return {
-      lastHiddenState: this.#merge(lowRes, looks, grids),
+      lastHiddenState: mergeLooks(lowRes.hidden[lowRes.hidden.length - 1], looks, grids.slice(1)),
       selectionMaps: taken,
       selectionCounts,
       maps,
@@ -207,38 +186,10 @@ export class VisionModel {
     };
   }
 
-  /** Patches per scale of every look. */
+  /** Patches per high-res scale of every look. @throws ShapeError for impossible looks or tokens */
   plan(grids: readonly Grid[], options: LookOptions): number[][] {
     if (options.selection) return [options.selection.map(({ count }) => count)];
-    const { budgets } = this.config;
-    const first = options.onlyFirstScales ?? budgets.length;
-    expect(
-      Number.isInteger(first) && first >= 1 && first <= budgets.length,
-      'encode',
-      `onlyFirstScales must be an integer of 1 to ${budgets.length}`,
-      `${first}`,
-    );
-    const available = grids.slice(1).map(([Y, X]) => Y * X);
-    const full = sum(budgets);
-    const everything = sum(available.slice(0, first));
-    const byLooks = options.looks === 'all' ? everything : Math.min((options.looks ?? 1) * full, everything);
-    let remaining = options.tokens === undefined ? byLooks : Math.min(options.tokens, everything);
-    expect(
-      Number.isInteger(remaining) && remaining >= 0,
-      'encode',
-      'looks and tokens must be integers >= 0',
-      `${remaining}`,
-    );
-    const plan: number[][] = [];
-    while (remaining > 0) {
-      const counts = lookBudgets(budgets, available, Math.min(full, remaining), first);
-      counts.forEach((count, i) => {
-        available[i] -= count;
-      });
-      remaining -= sum(counts);
-      plan.push(counts);
-    }
-    return plan;
+    return planLooks(this.config.budgets, grids.slice(1), options);
   }
 
   /** Stage 3: one look at the best patches not taken yet. */
@@ -270,8 +221,7 @@ export class VisionModel {
    */
   encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor {
     const { patchPx, depth } = this.config;
-    const [h, w] = image.dtype === 'u8' ? image.shape.slice(1, 3) : image.shape.slice(2, 4);
-    const sizes = scaleSizes(this.config, h, w);
+    const sizes = scaleSizes(this.config, ...imageSize(image));
     return tidy([image, lowRes.hidden[0]], (image, like) => {
       const patches: Tensor[] = [];
       const positions: Tensor[] = [];
@@ -327,54 +277,6 @@ export class VisionModel {
     return { pooled, maps, selectionMaps: choices.map(({ map }) => map) };
   }
 
-  /**
-   * Tokens back on their grids.
-   *
-   * @param tokens  [B, N + K, C], as `encode` returns them
-   * @returns       [B, Y * X, C] per scale, low-res first; zeros where nothing was selected
-   */
-  featureMaps(
-    tokens: Tensor,
-    selectionMaps: readonly Tensor[],
-    counts: readonly number[],
-    grids: readonly Grid[],
-  ): Tensor[] {
-    const N = grids[0][0] * grids[0][1];
-    let start = N;
-    const maps = [slice(tokens, 1, 0, N)];
-    selectionMaps.forEach((map, i) => {
-      const part = slice(tokens, 1, start, counts[i]);
-      maps.push(scatterRows(part, compactMap(map, counts[i]), map.shape[1]));
-      start += counts[i];
-    });
-    return maps;
-  }
-
-  /** Low-res tokens, then every look's tokens in raster order per scale. */
-  #merge(lowRes: LowRes, looks: readonly Look[], grids: readonly Grid[]): Tensor {
-    const low = lowRes.hidden[lowRes.hidden.length - 1];
-    if (looks.length === 0) return low;
-    if (looks.length === 1) return concat([low, looks[0].tokens], 1);
-    return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {
-      const merged = [low];
-      grids.slice(1).forEach(([Y, X], scale) => {
-        const parts = looks.flatMap(({ choices, counts }, i) => {
-          const { indices } = choices[scale];
-          if (!indices) return [];
-          return [
-            scatterRows(slice(tokens[i], 1, sum(counts.slice(0, scale)), counts[scale]), indices, Y * X),
-          ];
-        });
-        if (parts.length === 0) return;
-        const grid = parts.reduce((a, b) => add(a, b));
-        const taken = looks.map(({ choices }) => choices[scale].map).reduce((a, b) => add(a, b));
-        const count = sum(looks.map(({ counts }) => counts[scale]));
-        merged.push(gatherRows(grid, compactMap(taken, count), { unique: true }));
-      });
-      return concat(merged, 1);
-    });
-  }
-
   /** Linear embedding of patch rows [B, T, 3 P P]. */
   #embed(patches: Tensor): Tensor {
     const embed = this.weights.in('trunk.patch_embed.proj');
@@ -389,28 +291,4 @@ export class VisionModel {
   #blockOptions(cached?: Tensor): { heads: number; eps: number; gelu: 'erf'; cached: Tensor | undefined } {
     return { heads: this.config.heads, eps: 1e-6, gelu: 'erf', cached };
   }
-}
-
-/**
- * Pixels of the picture at each scale: a square low-res one, then zooms that keep the picture's shape in whole low-res
- * patches of the shorter side.
- */
-export function scaleSizes(
-  config: Pick<VisionConfig, 'scalesPx' | 'patchPx'>,
-  h: number,
-  w: number,
-): [number, number][] {
-  const { scalesPx, patchPx } = config;
-  const [s0] = scalesPx;
-  return scalesPx.map((side, i) => {
-    if (i === 0) return [s0, s0];
-    const zoom = Math.floor(side / s0);
-    const shorter =
-      Math.max(Math.floor(Math.trunc((s0 / Math.max(h, w)) * Math.min(h, w)) / patchPx), 1) * patchPx * zoom;
-    return h >= w ? [s0 * zoom, shorter] : [shorter, s0 * zoom];
-  });
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -10,6 +10,7 @@ import {
 } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells } from '../data/boxes.ts';
+import { total } from '../model/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { captionIds } from './feed.ts';
@@ -84,10 +85,11 @@ export async function evaluate(
       totals.topDown += share(seen.topDown);
       totals.random += share(randomMaps(seen.counts, model, batch.length, random));
     });
-    budgetShare = sum(seen.counts) / sum(model.config.vision.gridSides.slice(1).map((side) => side * side));
+    budgetShare =
+      total(seen.counts) / total(model.config.vision.gridSides.slice(1).map((side) => side * side));
     progress?.(Math.min(start + BATCH, questions.length), questions.length);
   }
-  const mean = (total: number): number => total / questions.length;
+  const mean = (sum: number): number => sum / questions.length;
   return {
     boxes: questions.length,
     candidates: choices,
@@ -214,8 +216,4 @@ function randomMaps(counts: readonly number[], model: PS3, B: number, random: Ra
     }
     return map;
   });
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -1,0 +1,78 @@
+// Tokens of several looks in one sequence, and back on the grids that they were cut from.
+
+import {
+  add,
+  compactMap,
+  concat,
+  gatherRows,
+  scatterRows,
+  slice,
+  type Tensor,
+  tidy,
+} from '../../engine/index.ts';
+import { total } from './config.ts';
+import type { Grid } from './scales.ts';
+import type { Choice } from './selection.ts';
+
+/** What one look saw. */
+export interface Look {
+  readonly choices: Choice[];
+  /** Patches per scale. */
+  readonly counts: number[];
+  /** [B, sum of counts, C], scale after scale. */
+  readonly tokens: Tensor;
+}
+
+/**
+ * Low-res tokens, then every look's tokens in raster order per scale.
+ *
+ * @param low    [B, N, C]
+ * @param grids  of the high-res scales
+ * @returns      [B, N + K, C], K = patches of all looks
+ */
+export function mergeLooks(low: Tensor, looks: readonly Look[], grids: readonly Grid[]): Tensor {
+  if (looks.length === 0) return low;
+  if (looks.length === 1) return concat([low, looks[0].tokens], 1);
+  return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {
+    const merged = [low];
+    grids.forEach(([Y, X], scale) => {
+      const parts = looks.flatMap(({ choices, counts }, i) => {
+        const { indices } = choices[scale];
+        if (!indices) return [];
+        const part = slice(tokens[i], 1, total(counts.slice(0, scale)), counts[scale]);
+        return [scatterRows(part, indices, Y * X)];
+      });
+      if (parts.length === 0) return;
+      const grid = parts.reduce((a, b) => add(a, b));
+      const taken = looks.map(({ choices }) => choices[scale].map).reduce((a, b) => add(a, b));
+      const count = total(looks.map(({ counts }) => counts[scale]));
+      merged.push(gatherRows(grid, compactMap(taken, count), { unique: true }));
+    });
+    return concat(merged, 1);
+  });
+}
+
+/**
+ * Tokens back on their grids.
+ *
+ * @param tokens         [B, N + K, C], as `VisionModel.encode` returns them
+ * @param selectionMaps  [B, Y * X] of 0 and 1 per high-res scale, each with `counts[i]` ones
+ * @param lowGrid        of the low-res scale, N patches
+ * @returns              [B, Y * X, C] per scale, low-res first; zeros where nothing was selected
+ */
+export function featureMaps(
+  tokens: Tensor,
+  selectionMaps: readonly Tensor[],
+  counts: readonly number[],
+  lowGrid: Grid,
+): Tensor[] {
+  const N = lowGrid[0] * lowGrid[1];
+  let start = N;
+  const maps = [slice(tokens, 1, 0, N)];
+  selectionMaps.forEach((map, i) => {
+    const part = slice(tokens, 1, start, counts[i]);
+    maps.push(scatterRows(part, compactMap(map, counts[i]), map.shape[1]));
+    start += counts[i];
+  });
+  return maps;
+}

@@ -74,7 +74,9 @@ rule(
       "import { Tensor } from 'ps3-webgpu/engine';\nexport type A = import('../data/scenes.ts').A;",
     'ps3/train/run.ts': "import { vit } from '../model/vit.ts';\nimport { main } from '../app/cli.ts';",
     'bench/run.ts':
-      "import { run } from '../ps3/train/run.ts';\nimport { twin } from '../tests/reference/matmul.ts';",
+      "import { run } from '../ps3/train/run.ts';\nimport { engine } from '../tests/harness.ts';",
+    'bench/ops/gelu.bench.ts': "import { gelu } from '../../tests/reference/gelu.ts';",
+    'tests/reference/gelu.ts': "import { gelu } from '../../engine/ops/gelu.ts';",
     'tests/run.test.ts': "import { run } from '../bench/run.ts';",
   },
   [
@@ -84,6 +86,7 @@ rule(
     'ps3/model/vit.ts:2',
     'ps3/train/run.ts:2',
     'bench/run.ts:2',
+    'tests/reference/gelu.ts:1',
   ],
 );
 

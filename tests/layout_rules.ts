@@ -26,8 +26,9 @@ const layers: [layer: string, prefix: RegExp, mayImport: string][] = [
   ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine model data'],
   ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine model data train'],
   ['ps3', /^ps3\//, 'gpu tensor ops nn io engine model data train app'],
-  ['bench', /^bench\//, 'shaders gpu tensor ops nn io engine model data train app ps3'],
-  ['tests', /^tests\//, 'shaders gpu tensor ops nn io engine model data train app ps3 bench'],
+  ['twins', /^tests\/reference\//, ''], // float64, apart from all that they check
+  ['bench', /^bench\//, 'shaders gpu tensor ops nn io engine model data train app ps3 twins'],
+  ['tests', /^tests\//, 'shaders gpu tensor ops nn io engine model data train app ps3 twins bench'],
 ];
 
 /** Where WebGPU's own names may appear: its layer, the pages that embed it, and their tests. */

@@ -17,7 +17,9 @@ test('README: the fifteen lines train a linear layer', async () => {
   try {
     const flags = ['--import', './engine/wgsl_loader.mjs', '--import', 'tsx', path];
     const { stdout } = await promisify(execFile)(process.execPath, flags, { cwd: root });
-    const numbers = [...stdout.matchAll(/Float32Array\(\d\) \[([^\]]*)\]/g)].map(([, list]) => list.split(',').map(Number));
+    const numbers = [...stdout.matchAll(/Float32Array\(\d\) \[([^\]]*)\]/g)].map(([, list]) =>
+      list.split(',').map(Number),
+    );
     assert.is(numbers.length, 2, stdout);
     for (const [i, want] of [3, -2].entries()) assert.ok(Math.abs(numbers[0][i] - want) < 0.1, stdout);
     assert.ok(Math.abs(numbers[1][0] - 1) < 0.1, stdout);
@@ -28,9 +30,12 @@ test('README: the fifteen lines train a linear layer', async () => {
 
 test('README: every npm script that it names exists', async () => {
   const readme = await readFile(join(root, 'README.md'), 'utf8');
-  const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+  const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
   for (const [, name] of readme.matchAll(/npm run ([\w:]+)/g)) assert.ok(scripts[name], `npm run ${name}`);
-  for (const [, path] of readme.matchAll(/\]\(((?:ps3|tests|bench|NOTICE)[^)]*)\)/g)) await readFile(join(root, path));
+  for (const [, path] of readme.matchAll(/\]\(((?:ps3|tests|bench|NOTICE)[^)]*)\)/g))
+    await readFile(join(root, path));
 });
 
 test.run();

@@ -71,6 +71,11 @@ export class Random {
     return (high * 2 ** 26 + low) * 2 ** -53;
   }
 
+  /** Uniform in [low, high), or [low, high] where rounding reaches up. */
+  range(low: number, high: number): number {
+    return low + (high - low) * this.uniform();
+  }
+
   /** Standard normal. Polar method, Marsaglia & Bray 1964. */
   normal(): number {
     for (;;) {

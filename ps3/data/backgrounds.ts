@@ -3,8 +3,9 @@
 // A photograph that is smaller than a scene needs is enlarged at most 1.5 times and then mirrored at its edges.
 // Where there is no photograph, a background is fractal noise: eight octaves of smooth value noise along three colours.
 import sharp from 'sharp';
+import { Random } from '../../engine/index.ts';
 import { DataError } from './errors.ts';
-import { Random, seedFor } from './random.ts';
+import { seedFor } from './seeds.ts';
 import type { PhotoSource } from './sources.ts';
 
 /** RGB, row by row. */

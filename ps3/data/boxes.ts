@@ -1,5 +1,5 @@
 // Boxes and what is made of them: the ground-truth map, its cells per scale, and the joint crop of picture and boxes.
-import type { Random } from './random.ts';
+import type { Random } from '../../engine/index.ts';
 
 /** [x1, y1, x2, y2] in pixels of the picture, right and bottom edges exclusive. */
 export type Box = [number, number, number, number];

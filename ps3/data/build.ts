@@ -8,7 +8,6 @@ import { type AnnotatedPicture, drawContactSheet } from './contact_sheet.ts';
 import { DataError } from './errors.ts';
 import { ANNOTATION_FILE } from './folder.ts';
 import { licenceManifest, manifestText } from './manifest.ts';
-import { seedFor } from './random.ts';
 import {
   buildScene,
   type Scene,
@@ -17,6 +16,7 @@ import {
   type SceneSpec,
   scenePreset,
 } from './scenes.ts';
+import { seedFor } from './seeds.ts';
 import { type EncodedSample, writeShards } from './shards.ts';
 import { openSources, type PhotoSource, type SourceOptions, type Sources } from './sources.ts';
 import { makeSplits, type Split, type Splits } from './splits.ts';

@@ -1,6 +1,7 @@
 // Draws one sprite with its variation (scale, rotation, mirror, colour, blur, shadow) and lays it on a picture.
+
+import type { Random } from '../../engine/index.ts';
 import type { Box } from './boxes.ts';
-import type { Random } from './random.ts';
 import { type Bitmap, type Sprite, VISIBLE_ALPHA, visibleBox } from './sprites.ts';
 
 /** The ranges that a cut-out's appearance is drawn from. */

@@ -2,10 +2,12 @@
 // sample a pass, so no batch holds two of one picture (no intra-image contrast).
 //
 // Every draw depends on (seed, epoch, picture) alone; two integers resume a run bit for bit.
+
+import { Random } from '../../engine/index.ts';
 import type { Annotation } from './annotations.ts';
 import { type Box, cropBoxes, type Rect, randomCrop } from './boxes.ts';
 import { DataError } from './errors.ts';
-import { Random, seedFor } from './random.ts';
+import { seedFor } from './seeds.ts';
 
 /** A picture's annotation with the side that its boxes refer to. */
 export interface SquareAnnotation extends Annotation {

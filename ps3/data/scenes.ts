@@ -4,13 +4,15 @@
 //   scene (fast, many)      buildScene(kit, seed): typed-array loops only
 //
 // A scene is a function of the kit and the seed alone: the same seed gives the same bytes.
+
+import { Random } from '../../engine/index.ts';
 import type { Sample } from './annotations.ts';
 import { type Background, cropBackground, loadBackground } from './backgrounds.ts';
 import type { Box } from './boxes.ts';
 import type { Concept } from './concepts.ts';
 import { type Cutout, drawCutout, layOn, type Variation } from './cutout.ts';
 import { DataError } from './errors.ts';
-import { Random, seedFor } from './random.ts';
+import { seedFor } from './seeds.ts';
 import type { PhotoSource } from './sources.ts';
 import type { Split } from './splits.ts';
 import { rasterise, type Sprite } from './sprites.ts';

@@ -6,7 +6,7 @@
 //   heldOutConcepts   concepts that training never shows, not even as distractors, on held-out photographs
 import { type Concept, PLAIN_CONCEPTS } from './concepts.ts';
 import { DataError } from './errors.ts';
-import { seedFor } from './random.ts';
+import { seedFor } from './seeds.ts';
 import type { FontSource, PhotoSource } from './sources.ts';
 
 /** The material of one part of the data, as indices into the catalogue and the photographs. */

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Random } from '../../engine/index.ts';
 import { boxCells, cropBoxes, cropPicture, randomCrop, rasteriseBoxes } from '../../ps3/data/boxes.ts';
-import { Random } from '../../ps3/data/random.ts';
 
 test('boxes: the map covers floor of the start to one past the ceiling of the end', () => {
   const expected = [

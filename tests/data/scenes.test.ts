@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Random } from '../../engine/index.ts';
 import type { Box } from '../../ps3/data/boxes.ts';
 import { drawCutout, layOn } from '../../ps3/data/cutout.ts';
-import { Random } from '../../ps3/data/random.ts';
 import type { SceneKit, SceneSpec } from '../../ps3/data/scenes.ts';
 import { buildScene, SceneMaterial, scenePreset, singleObjectCrop } from '../../ps3/data/scenes.ts';
 import { makeSplits } from '../../ps3/data/splits.ts';

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { normaliseName } from '../../ps3/data/concepts.ts';
 import { debianLicence } from '../../ps3/data/licences.ts';
 import { npmPackage } from '../../ps3/data/packages.ts';
-import { Random, seedFor } from '../../ps3/data/random.ts';
+import { seedFor } from '../../ps3/data/seeds.ts';
 import { temporaryFolder } from './fixture.ts';
 
 const COPYRIGHT = `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -48,33 +48,7 @@ test('concepts: captions of drawn and photographed things become one name', () =
   for (const [caption, name] of cases) assert.is(normaliseName(caption), name);
 });
 
-test('random: Threefry-2x32-20 gives the published vectors', () => {
-  // Random123 kat_vectors: counter 0 0, key 0 0.
-  const zero = new Random(0, 0);
-  assert.equal([zero.bits(), zero.bits()], [0x6b200159, 0x99ba4efe]);
-});
-
-test('random: uniform numbers fill the unit interval and shuffles are permutations', () => {
-  const random = new Random(4, 2);
-  const counts = new Array(10).fill(0);
-  let [sum, squares] = [0, 0];
-  for (let i = 0; i < 20000; i++) {
-    counts[random.integer(10)]++;
-    const value = random.normal();
-    sum += value;
-    squares += value * value;
-  }
-  // 2,000 expected in each bin with a standard deviation of 42.
-  assert.ok(
-    counts.every((n) => Math.abs(n - 2000) < 210),
-    counts.join(),
-  );
-  assert.ok(Math.abs(sum / 20000) < 0.04 && Math.abs(squares / 20000 - 1) < 0.05);
-  const order = random.shuffle(Array.from({ length: 31 }, (_, i) => i));
-  assert.equal(
-    [...order].sort((a, b) => a - b),
-    Array.from({ length: 31 }, (_, i) => i),
-  );
+test('seeds: purposes and seeds have seeds of their own', () => {
   assert.is.not(seedFor(1, 'a'), seedFor(1, 'b'));
   assert.is.not(seedFor(1, 'a'), seedFor(2, 'a'));
 });

@@ -144,6 +144,7 @@ async function dataScenes(flags: Flags): Promise<number> {
     concepts,
     split: textFlag(flags, 'split') as 'train' | undefined,
     format: textFlag(flags, 'format') as 'folder' | undefined,
+    signs: flags.signs === undefined ? undefined : numberFlag(flags, 'signs', 0, 0),
     photos: textFlag(flags, 'photos'),
     stamps: flags.stamps === true,
     permissive: flags.permissive === true,
@@ -207,6 +208,7 @@ export async function main(argv: string[]): Promise<number> {
     .option('--side <px>', 'Side of the pictures; default 448')
     .option('--seed <n>', 'Default 1')
     .option('--concepts <n>', "Captioned concepts, or 'all'; default 32")
+    .option('--signs <n>', 'Captioned words per picture, at most; default by the side')
     .option('--split <name>', 'train, heldOutPictures or heldOutConcepts; default train')
     .option('--format <name>', 'folder or shards; default folder')
     .option('--photos <dir>', 'Your own photographs as backgrounds')

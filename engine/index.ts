@@ -1,5 +1,5 @@
 export { Engine, type EngineStats, type TensorOptions } from './engine.ts';
-export type { AdapterOptions, Tier } from './gpu/adapter.ts';
+export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export {
   AdapterError,
   DeviceLostError,
@@ -14,15 +14,18 @@ export type { KernelTime } from './gpu/profiler.ts';
 export {
   encodeSafetensors,
   openSafetensors,
+  type SafetensorsData,
   type SafetensorsDType,
   SafetensorsError,
   type SafetensorsFile,
+  type TensorEntry,
+  type TensorInfo,
   type TensorToWrite,
   writeSafetensors,
 } from './io/safetensors.ts';
 export { AdamW, type AdamWOptions } from './nn/adamw.ts';
 export { layerNormLayer, linearLayer, type WeightSource, Weights } from './nn/layers.ts';
-export { type ParameterSpec, ParameterStore } from './nn/parameters.ts';
+export { type Arena, type ParameterSpec, ParameterStore } from './nn/parameters.ts';
 export { warmupCosine } from './nn/schedule.ts';
 export { adaptiveMaxPool } from './ops/adaptive_max_pool.ts';
 export {
@@ -46,7 +49,7 @@ export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
 export { type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts';
-export { patchGather, unfold } from './ops/patch_gather.ts';
+export { type PatchGatherOptions, patchGather, unfold } from './ops/patch_gather.ts';
 export {
   accumulate,
   add,
@@ -60,12 +63,12 @@ export {
   sub,
   where,
 } from './ops/pointwise.ts';
-export { randomNormal, randomUniform } from './ops/random.ts';
-export { broadcastTo, max, mean, squaredNorm, sum, sumTo } from './ops/reduce.ts';
+export { type RandomKey, randomBits, randomNormal, randomUniform } from './ops/random.ts';
+export { broadcastTo, max, mean, type ReduceOptions, squaredNorm, sum, sumTo } from './ops/reduce.ts';
 export { type ResizeMode, resize, resizeRows } from './ops/resize.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { sortKeys } from './ops/sort.ts';
-export { compactMap, selectTopK, topK } from './ops/top_k.ts';
+export { compactMap, type Selection, selectTopK, topK } from './ops/top_k.ts';
 export {
   abs,
   affine,
@@ -84,6 +87,6 @@ export {
 } from './ops/unary.ts';
 export { noGrad } from './tensor/autograd.ts';
 export { tidy } from './tensor/dispatch.ts';
-export { Random } from './tensor/random.ts';
+export { Random, type RandomState } from './tensor/random.ts';
 export type { Shape } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorData } from './tensor/tensor.ts';

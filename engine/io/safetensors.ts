@@ -15,6 +15,7 @@ export {
   type SafetensorsData,
   type SafetensorsDType,
   SafetensorsError,
+  type TensorEntry,
   type TensorInfo,
 } from './safetensors_header.ts';
 export { encodeSafetensors, type TensorToWrite, writeSafetensors } from './safetensors_writer.ts';

@@ -98,6 +98,7 @@ function placeRuns(x: Tensor, y: Tensor, length: number, start: number, pitch: n
  *
  * @param x     f32, i32 or u32, any shape
  * @param axes  every axis of x once; negative ones count from the end
+ * @returns     x's extents in that order
  * @throws ShapeError when an axis is missing or repeated
  */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
@@ -123,7 +124,9 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
 /**
  * The elements start, ..., start + length - 1 of one axis.
  *
- * @param x  f32, i32 or u32, any shape
+ * @param x     f32, i32 or u32, any shape
+ * @param axis  negative counts from the end
+ * @returns     x's shape with extent `length` there
  * @throws ShapeError when they do not lie within the axis
  */
 export function slice(x: Tensor, axis: number, start: number, length: number): Tensor {
@@ -157,7 +160,9 @@ export function slice(x: Tensor, axis: number, start: number, length: number): T
 /**
  * Joins tensors along one axis.
  *
- * @param xs  one dtype (f32, i32 or u32), equal extents but on `axis`
+ * @param xs    one dtype (f32, i32 or u32), equal extents but on `axis`
+ * @param axis  negative counts from the end
+ * @returns     the xs' shape with the sum of their extents there
  * @throws ShapeError when there is none, or another extent differs
  */
 export function concat(xs: readonly Tensor[], axis: number): Tensor {

@@ -173,6 +173,7 @@ export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: R
  *
  * @param x     f32, any shape
  * @param axes  default: all; an empty list averages nothing
+ * @returns     as of `sum`
  * @throws ShapeError when there is nothing to average, or an axis does not exist or is named twice
  */
 export function mean(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
@@ -196,6 +197,7 @@ export function mean(x: Tensor, axes?: readonly number[], { keepDims = false }: 
  *
  * @param x     f32, any shape
  * @param axes  default: all; an empty list leaves x as it is
+ * @returns     as of `sum`
  * @throws ShapeError when there is nothing to compare, or an axis does not exist or is named twice
  */
 export function max(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
@@ -237,6 +239,8 @@ export function max(x: Tensor, axes?: readonly number[], { keepDims = false }: R
 /**
  * Sums x to a shape that broadcasts to x's: the gradient of broadcasting.
  *
+ * @param x  f32, any shape
+ * @returns  [...shape]
  * @throws ShapeError when `shape` does not broadcast to x's shape
  */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
@@ -262,6 +266,7 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
  * Repeats x along axes of extent 1 and new leading axes.
  *
  * @param x  f32, i32 or u32
+ * @returns  [...shape]
  * @throws ShapeError when x's shape does not broadcast to `shape`
  */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {

@@ -137,7 +137,12 @@ test('random: integers cover their range evenly, a shuffle keeps the elements', 
 test('random: a range is the unit interval, scaled', () => {
   const [source, unit] = [new Random(6, 1), new Random(6, 1)];
   const got = Float64Array.from({ length: 101 }, () => source.range(-3, 5));
-  compare('[-3, 5)', got, Float64Array.from({ length: 101 }, () => 8 * unit.uniform() - 3), TOLERANCE.exact);
+  compare(
+    '[-3, 5)',
+    got,
+    Float64Array.from({ length: 101 }, () => 8 * unit.uniform() - 3),
+    TOLERANCE.exact,
+  );
 });
 
 test('random: a restored state goes on where it was taken, at odd and even words', () => {

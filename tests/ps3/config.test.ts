@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { openSafetensors } from '../../engine/io/safetensors.ts';
 import { resolveBackbone } from '../../ps3/model/backbone.ts';
 import { ConfigError, selectionBudgets } from '../../ps3/model/config.ts';
 import { parseHubConfig, parseTextConfig, parseVisionConfig } from '../../ps3/model/hub_config.ts';
@@ -311,19 +311,16 @@ test('config: timm names resolve with and without a tag, unknown ones do not', (
   assert.is(resolveBackbone('resnet50'), undefined);
 });
 
-interface Headers {
-  [file: string]: { metadata: Record<string, string>; shapes: Record<string, number[]> };
+async function headersOf(
+  file: string,
+): Promise<{ metadata: Record<string, string>; shapes: Map<string, readonly number[]> }> {
+  await using golden = await openSafetensors(new URL(`../fixtures/${file}.safetensors`, import.meta.url));
+  const shapes = [...golden.tensors].map(([name, { shape }]) => [name, shape] as const);
+  return { metadata: { ...golden.metadata }, shapes: new Map(shapes) };
 }
-const golden: Headers = JSON.parse(
-  await readFile(new URL('../fixtures/ps3/golden_headers.json', import.meta.url), 'utf8'),
-);
-const headersOf = (file: string) => ({
-  metadata: { ...golden[file].metadata },
-  shapes: new Map(Object.entries(golden[file].shapes)),
-});
 
-test('config: the reference’s tiny models describe themselves by metadata and shapes', () => {
-  const square = headersOf('ps3-infer-square');
+test('config: the reference’s tiny models describe themselves by metadata and shapes', async () => {
+  const square = await headersOf('ps3-infer-square');
   const { vision, text } = configFromTensors(square.metadata, square.shapes);
   assert.equal(
     [vision.patchPx, vision.width, vision.depth, vision.heads, vision.posGridSide],
@@ -333,7 +330,7 @@ test('config: the reference’s tiny models describe themselves by metadata and 
   assert.equal(vision.scalesPx, [56, 112, 224]);
   assert.equal(vision.budgets, [8, 32]);
   assert.is(vision.auxEncoder?.imagePx, 1512);
-  const radio = headersOf('ps3-infer-radio');
+  const radio = await headersOf('ps3-infer-radio');
   const config = configFromTensors(radio.metadata, radio.shapes);
   assert.equal([config.vision.patchPx, config.vision.depth, config.vision.posGridSide], [16, 3, 16]);
   assert.equal(config.vision.attnPool, { width: 48, heads: 4, mlpRatio: 3.7362, mlpHidden: 179 });
@@ -344,8 +341,8 @@ test('config: the reference’s tiny models describe themselves by metadata and 
   assert.is(configFromTensors(square.metadata, bare).vision.width, 32);
 });
 
-test('config: metadata that contradicts the shapes is an error', () => {
-  const { metadata, shapes } = headersOf('ps3-infer-square');
+test('config: metadata that contradicts the shapes is an error', async () => {
+  const { metadata, shapes } = await headersOf('ps3-infer-square');
   const { num_heads, ...headless } = metadata;
   fails(() => configFromTensors(headless, shapes), /metadata.num_heads must be a number, got nothing/);
   fails(

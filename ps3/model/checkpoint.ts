@@ -11,6 +11,7 @@ import { planParameters } from './init.ts';
 import { PS3 } from './ps3.ts';
 import { Tokenizer } from './tokenizer.ts';
 
+/** A model with the tokenizer that its text tower was trained with. */
 export interface Checkpoint {
   readonly model: PS3;
   readonly tokenizer: Tokenizer;

@@ -70,6 +70,7 @@ export interface AuxEncoderConfig {
   readonly depth: number; // ..._depth
 }
 
+/** Attention pooling of the image tokens. */
 export interface AttnPoolConfig {
   /** E, the width of the pooled embedding */
   readonly width: number;
@@ -116,6 +117,7 @@ export interface TextConfig {
   readonly hub: Readonly<Record<string, unknown>>;
 }
 
+/** Both towers: one `config.json`. */
 export interface ModelConfig {
   readonly vision: VisionConfig;
   readonly text: TextConfig;

@@ -30,6 +30,7 @@ function isTower(name: string): boolean {
   return name.startsWith('vision_model.trunk.') || name.startsWith('logit_');
 }
 
+/** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
 export class PS3 {
   readonly config: ModelConfig;
   readonly parameters: ParameterStore;
@@ -66,11 +67,12 @@ export class PS3 {
     return this.parameters.get('logit_scale');
   }
 
+  /** Added to the scaled cosines, [1]. */
   get logitBias(): Tensor {
     return this.parameters.get('logit_bias');
   }
 
-  /** @param ids  [B, L] u32 or i32 */
+  /** The text tower. @param ids  [B, L] u32 or i32, L <= contextLength */
   encodeText(ids: Tensor): TextOutput {
     return encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text);
   }
@@ -83,6 +85,7 @@ export class PS3 {
     logitScale.gpu.copy(clamped.range, logitScale.range);
   }
 
+  /** Frees the weights, their gradients, and nothing else. */
   dispose(): void {
     this.parameters.dispose();
   }

@@ -13,6 +13,7 @@ import {
 import type { TextConfig } from './config.ts';
 import { normedMlp, textBlock, transformerBlock } from './vit.ts';
 
+/** What the text tower says about captions. */
 export interface TextOutput {
   /** [B, E], not normalised. */
   readonly pooled: Tensor;

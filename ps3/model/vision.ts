@@ -57,6 +57,7 @@ export interface Maps {
   readonly topDown: Tensor[] | undefined;
 }
 
+/** What decides where to look. */
 export interface MapOptions {
   /** [B, C]: the text model's prompt. Without one, selection is bottom-up. */
   readonly prompt?: Tensor;
@@ -65,11 +66,13 @@ export interface MapOptions {
   readonly smooth?: boolean;
 }
 
+/** Where to look and how much. */
 export interface LookOptions extends MapOptions, LookAmount {
   /** Maps of 0 and 1 per high-res scale [B, Y * X] with their number of ones: selected as they are, in one look. */
   readonly selection?: readonly { readonly map: Tensor; readonly count: number }[];
 }
 
+/** What `VisionModel.encode` returns. */
 export interface VisionOutput {
   /** [B, N + K, C]: low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
   readonly lastHiddenState: Tensor;
@@ -81,6 +84,7 @@ export interface VisionOutput {
   readonly lowRes: LowRes;
 }
 
+/** The image side of a model: the low-res pass, the maps of where to look, and the looks. Owns no weights. */
 export class VisionModel {
   readonly config: VisionConfig;
   readonly weights: Weights;

@@ -15,6 +15,7 @@ import type { PS3 } from '../model/ps3.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { captionIds } from './feed.ts';
 
+/** Averages over all boxes of the samples. */
 export interface Evaluation {
   /** Boxes asked about. */
   readonly boxes: number;

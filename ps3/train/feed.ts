@@ -7,6 +7,7 @@ import type { ModelConfig } from '../model/config.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Batch } from './loss.ts';
 
+/** How batches are drawn. */
 export interface FeedOptions {
   readonly batch: number;
   readonly seed: number;

@@ -18,6 +18,7 @@ import { touchedCells } from '../model/selection.ts';
  */
 export type Recipe = 'paper' | 'released';
 
+/** Pictures with one caption each, and where it points. */
 export interface Batch {
   /** [B, 3, S, S] f32 normalised or [B, S, S, 4] u8. */
   readonly image: Tensor;
@@ -43,8 +44,9 @@ export interface Ablations {
   readonly inBoxPooling?: boolean;
 }
 
+/** [1] each. */
 export interface Losses {
-  /** [1]: contrastive + prior + posterior. */
+  /** contrastive + prior + posterior. */
   readonly total: Tensor;
   readonly contrastive: Tensor;
   /** Supervision of the bottom-up map. */
@@ -53,6 +55,7 @@ export interface Losses {
   readonly posterior: Tensor;
 }
 
+/** What one pre-training forward computes; maps and features are kept for metrics. */
 export interface TrainOutput {
   readonly losses: Losses;
   /** Normalised, [B, E]. */
@@ -63,7 +66,14 @@ export interface TrainOutput {
   readonly selectionMaps: Tensor[];
 }
 
-/** The pre-training forward and its losses. */
+/**
+ * The pre-training forward and its losses; `backward(losses.total)` gives the gradients.
+ *
+ *   total = sigmoid contrastive + mean over scales of the bottom-up map's supervision + the same of the top-down map's
+ *
+ * @throws ShapeError when the batch's tensors do not fit the model or one another
+ * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
+ */
 export function pretrainLoss(
   model: PS3,
   batch: Batch,

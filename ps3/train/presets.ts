@@ -3,6 +3,7 @@
 import type { ModelConfig } from '../model/config.ts';
 import { parseHubConfig } from '../model/hub_config.ts';
 
+/** How long and how fast one stage trains. */
 export interface StagePreset {
   readonly steps: number;
   readonly batch: number;
@@ -11,6 +12,7 @@ export interface StagePreset {
   readonly warmup: number;
 }
 
+/** A model, its data and its training. */
 export interface Preset {
   readonly name: string;
   readonly scalesPx: readonly number[];
@@ -42,6 +44,7 @@ export interface Preset {
   readonly ps3: StagePreset;
 }
 
+/** By name, as `ps3 train --preset` takes them. */
 export const PRESETS: Readonly<Record<string, Preset>> = {
   /** Under ten minutes on two CPU cores with a software adapter. */
   small: {

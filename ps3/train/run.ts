@@ -52,6 +52,7 @@ export interface Progress {
 
 const STATE = 'training_state.safetensors';
 
+/** The folder of one run: its configuration, metrics and checkpoint. */
 export class RunFolder {
   readonly path: string;
 

@@ -12,6 +12,7 @@ import { towersLoss } from './towers.ts';
 /** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
 export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
 
+/** What a stage trains, and where it writes. */
 export interface StageOptions {
   readonly engine: Engine;
   readonly run: RunFolder;

@@ -1,0 +1,53 @@
+export type { Annotation, Sample } from './data/annotations.ts';
+export type { Box } from './data/boxes.ts';
+export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './model/checkpoint.ts';
+export {
+  type AdapterConfig,
+  type AttnPoolConfig,
+  type AuxEncoderConfig,
+  ConfigError,
+  type ModelConfig,
+  selectionBudgets,
+  type TextConfig,
+  type VisionConfig,
+} from './model/config.ts';
+export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/hub_config.ts';
+export { toHubConfig } from './model/hub_config_writer.ts';
+export type { InitOptions } from './model/init.ts';
+export { type LookAmount, planLooks } from './model/look_plan.ts';
+export { GROUPS, PS3 } from './model/ps3.ts';
+export { type Grid, scaleGrids, scaleSizes } from './model/scales.ts';
+export type { Choice, SelectionFeatures } from './model/selection.ts';
+export { configFromTensors } from './model/tensor_config.ts';
+export { encodeText, type TextOutput } from './model/text.ts';
+export { featureMaps, type Look } from './model/token_maps.ts';
+export {
+  buildWordTokenizer,
+  canonicalize,
+  type JsonFile,
+  Tokenizer,
+  TokenizerError,
+  type TokenizerFiles,
+} from './model/tokenizer.ts';
+export {
+  type LookOptions,
+  type LowRes,
+  type MapOptions,
+  type Maps,
+  VisionModel,
+  type VisionOutput,
+} from './model/vision.ts';
+export { type Evaluation, evaluate, imageBatch } from './train/evaluate.ts';
+export { captionIds, classesOf, Feed, type FeedOptions } from './train/feed.ts';
+export {
+  type Ablations,
+  type Batch,
+  type Losses,
+  pretrainLoss,
+  type Recipe,
+  type TrainOutput,
+} from './train/loss.ts';
+export { PRESETS, type Preset, presetConfig, type StagePreset } from './train/presets.ts';
+export { type Metric, type Progress, type RunConfig, RunError, RunFolder } from './train/run.ts';
+export { type CropBatch, cropAccuracy, towersLoss } from './train/towers.ts';
+export { type CropSource, type StageOptions, trainPS3, trainTowers } from './train/train.ts';

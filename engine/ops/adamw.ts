@@ -7,8 +7,6 @@ import type { Tensor } from '../tensor/tensor.ts';
 
 const update = kernel(source, 'adamw');
 
-const WORKGROUP = 64;
-
 export interface AdamwArenas {
   /** [n] f32, updated in place. */
   readonly parameters: Tensor;
@@ -58,7 +56,7 @@ export function adamwUpdate(arenas: AdamwArenas): void {
     bind: { ...arenas },
     define: { Value: LANES === 4 ? 'vec4f' : 'f32', LANES: `${LANES}u` },
     params: { n, group_count: groups.shape[0] },
-    groups: Math.ceil(n / WORKGROUP),
+    groups: Math.ceil(n / update.workgroupSize),
     flops: 16 * parameters.size,
   });
 }

@@ -6,8 +6,6 @@ import { BYTES_PER_ELEMENT, type DType, type Tensor } from '../tensor/tensor.ts'
 
 const forward = kernel(source, 'cast_words');
 
-const WORKGROUP = 64;
-
 /**
  * Converts to another element type.
  *
@@ -25,7 +23,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
     bind: { x, y },
     define: { SOURCE: x.dtype.toUpperCase(), RESULT: dtype.toUpperCase(), PER_WORD: perWord },
     params: { n: x.size },
-    groups: Math.ceil(x.size / perWord / WORKGROUP),
+    groups: Math.ceil(x.size / perWord / forward.workgroupSize),
   });
   if (!isFloat(x.dtype) || !isFloat(dtype)) return y;
   return record('cast', { inputs: [x], output: y, saved: {}, backward: (dy) => [dy] });

@@ -10,8 +10,6 @@ import { fill } from './fill.ts';
 
 const gather = kernel(source, 'gather');
 const place = kernel(source, 'place');
-
-const WORKGROUP = 64;
 const MAX_AXES = 6;
 
 const NO_PLACE = { run_length: 0, pitch: 0 };
@@ -75,7 +73,7 @@ export function stridedCopy(
       start: start / lanes,
       ...NO_PLACE,
     },
-    groups: Math.ceil(n / WORKGROUP),
+    groups: Math.ceil(n / gather.workgroupSize),
   });
   return y;
 }
@@ -89,7 +87,7 @@ function placeRuns(x: Tensor, y: Tensor, length: number, start: number, pitch: n
     bind: { x, y },
     define: { Value: lanes === 4 ? 'vec4u' : 'u32' },
     params: { ...NO_GATHER, n, start: start / lanes, run_length: length / lanes, pitch: pitch / lanes },
-    groups: Math.ceil(n / WORKGROUP),
+    groups: Math.ceil(n / place.workgroupSize),
   });
 }
 

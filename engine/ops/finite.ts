@@ -7,8 +7,6 @@ import type { Tensor } from '../tensor/tensor.ts';
 
 const mark = kernel(source, 'mark_non_finite');
 
-const WORKGROUP = 64;
-
 /** What a flag holds as long as nothing was found. */
 export const NOTHING_FOUND = 0xffffffff;
 
@@ -34,6 +32,6 @@ export function markNonFinite(x: Tensor, flag: Tensor, opNumber: number): void {
   run(mark, {
     bind: { x, flag },
     params: { n: x.size, op_number: opNumber },
-    groups: Math.ceil(x.size / WORKGROUP),
+    groups: Math.ceil(x.size / mark.workgroupSize),
   });
 }

@@ -10,8 +10,6 @@ const forwardVec4 = kernel(source, 'gelu_vec4');
 const backwardX = kernel(source, 'gelu_dx');
 const backwardXVec4 = kernel(source, 'gelu_dx_vec4');
 
-const WORKGROUP = 64;
-
 /**
  * Gaussian error linear unit: y = x/2 (1 + erf(x / sqrt 2)), or its approximation by tanh.
  *
@@ -25,7 +23,11 @@ export function gelu(x: Tensor, form: 'erf' | 'tanh' = 'erf'): Tensor {
   expect(form === 'erf' || form === 'tanh', 'gelu', "the form must be 'erf' or 'tanh'", `'${form}'`);
   const quads = x.size % 4 === 0;
   const n = quads ? x.size / 4 : x.size;
-  const call = { define: { TANH: form === 'tanh' }, params: { n }, groups: Math.ceil(n / WORKGROUP) };
+  const call = {
+    define: { TANH: form === 'tanh' },
+    params: { n },
+    groups: Math.ceil(n / forward.workgroupSize),
+  };
   const y = output([x], x.shape);
   if (quads) run(forwardVec4, { bind: { x4: x, y4: y }, ...call, flops: 20 * x.size });
   else run(forward, { bind: { x, y }, ...call, flops: 20 * x.size });

@@ -14,8 +14,6 @@ import { neg } from './unary.ts';
 const binaryKernel = kernel(source, 'binary');
 const chooseKernel = kernel(source, 'choose');
 const accumulateKernel = kernel(source, 'accumulate');
-
-const WORKGROUP = 64;
 const MAX_AXES = 4;
 const UNUSED = [0, 0, 0, 0];
 const DENSE = { a_strides: UNUSED, b_strides: UNUSED, cond_strides: UNUSED, extents: [1, 1, 1] };
@@ -47,7 +45,7 @@ function walk(shape: Shape, operands: readonly Shape[]) {
     sides,
     define: { Value: lanes === 4 ? 'vec4f' : 'f32', AXES: `${axes}u` },
     params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
-    groups: Math.ceil(n / WORKGROUP),
+    groups: Math.ceil(n / binaryKernel.workgroupSize),
   };
 }
 
@@ -247,7 +245,7 @@ export function accumulate(total: Tensor, x: Tensor): void {
     bind: { x, y: total },
     define: { Value: lanes === 4 ? 'vec4f' : 'f32' },
     params: { ...DENSE, n: x.size / lanes },
-    groups: Math.ceil(x.size / lanes / WORKGROUP),
+    groups: Math.ceil(x.size / lanes / accumulateKernel.workgroupSize),
     flops: x.size,
   });
 }
@@ -266,7 +264,7 @@ export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
     bind: { a, b, y },
     define: { OP: 'ADD', Value: type, A: type, B: type },
     params: { ...DENSE, n: y.size / lanes },
-    groups: Math.ceil(y.size / lanes / WORKGROUP),
+    groups: Math.ceil(y.size / lanes / binaryKernel.workgroupSize),
     flops: y.size,
   });
 }

@@ -8,8 +8,6 @@ import { type DType, Tensor } from '../tensor/tensor.ts';
 
 const draw = kernel(source, 'random');
 
-const WORKGROUP = 64;
-
 export interface RandomKey {
   /** Integer in [0, 2^32). */
   readonly seed: number;
@@ -33,7 +31,7 @@ function drawn(
     bind: { y },
     define: { KIND },
     params: { n: y.size, seed, stream, scale, shift },
-    groups: Math.ceil(y.size / 2 / WORKGROUP),
+    groups: Math.ceil(y.size / 2 / draw.workgroupSize),
   });
   return y;
 }

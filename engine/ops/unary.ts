@@ -8,8 +8,6 @@ import type { Tensor } from '../tensor/tensor.ts';
 const forward = kernel(source, 'unary');
 const backwardX = kernel(source, 'unary_dx');
 
-const WORKGROUP = 64;
-
 /** What the derivative is computed from: the argument, the result, or neither. */
 type Keep = 'x' | 'y' | 'nothing';
 
@@ -19,7 +17,7 @@ function walk(op: string, n: number, low: number, high: number) {
   return {
     define: { OP: op.toUpperCase(), Value: lanes === 4 ? 'vec4f' : 'f32' },
     params: { n: n / lanes, low, high },
-    groups: Math.ceil(n / lanes / WORKGROUP),
+    groups: Math.ceil(n / lanes / forward.workgroupSize),
     flops: n,
   };
 }

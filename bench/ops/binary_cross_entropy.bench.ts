@@ -1,25 +1,11 @@
 import { binaryCrossEntropy } from '../../engine/index.ts';
 import { binaryCrossEntropy as twin } from '../../tests/reference/binary_cross_entropy.ts';
 import type { BenchCase } from '../harness.ts';
+import { mapLossCases } from './dice.bench.ts';
 
-function lossCase(B: number, N: number, quick = false): BenchCase {
-  return {
-    op: 'binary_cross_entropy',
-    shape: `${B}x${N}`,
-    flops: 6 * B * N,
-    bytes: 8 * B * N,
-    quick,
-    prepare: (engine) => {
-      const probabilities = Float32Array.from({ length: B * N }, (_, i) => 0.5 + 0.49 * Math.sin(i));
-      const labels = Float32Array.from({ length: B * N }, (_, i) => (i % 5 === 0 ? 1 : 0));
-      const p = engine.tensor(probabilities, [B, N]);
-      const y = engine.tensor(labels, [B, N]);
-      return {
-        run: () => binaryCrossEntropy(p, y),
-        maxError: async (out) => Math.abs(twin(probabilities, labels, { N }) - (await out.data())[0]),
-      };
-    },
-  };
-}
-
-export const cases: BenchCase[] = [lossCase(2, 729, true), lossCase(8, 11_664), lossCase(8, 72_900)];
+export const cases: BenchCase[] = mapLossCases({
+  op: 'binary_cross_entropy',
+  loss: binaryCrossEntropy,
+  twin,
+  flops: 6,
+});

@@ -225,7 +225,9 @@ export async function main(argv: string[]): Promise<number> {
     if (cli.options.help || cli.options.version) return 0;
     if (!cli.matchedCommand) {
       if (cli.args.length > 0)
-        throw new UsageError(`the command must be one of those below, got ${cli.args[0]}.`);
+        throw new UsageError(
+          `the command must be one of ${commandNames(cli).join(', ')}, got ${cli.args[0]}.`,
+        );
       cli.outputHelp();
       return 2;
     }
@@ -236,6 +238,10 @@ export async function main(argv: string[]): Promise<number> {
     console.error(`ps3: ${(error as Error).message}`);
     return 2;
   }
+}
+
+function commandNames(cli: ReturnType<typeof cac>): string[] {
+  return cli.commands.map(({ name }) => name);
 }
 
 function version(): string {

@@ -54,8 +54,8 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const started = performance.now();
   const { out, resume, config } = options;
   const preset = presetOf(config);
-  const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
-  const progress = resume ? await run.progress() : undefined;
+  if (!resume) await RunFolder.assertFree(out);
+  const progress = resume ? await new RunFolder(out).progress() : undefined;
   const bar = new ProgressBar();
   const data = await loadTrainingData({
     preset,
@@ -64,6 +64,8 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     photos: options.photos,
     onProgress: (what, done, all) => bar.update(what, done, all),
   });
+  // Only now is something written: faulty data leaves no trace.
+  const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
   const checkpoint = progress
     ? await loadCheckpoint(engine, run.checkpointPath)
     : newCheckpoint(engine, preset, data, config.seed);

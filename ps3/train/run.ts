@@ -61,14 +61,19 @@ export class RunFolder {
   }
 
   /** @throws RunError when there is a run already */
-  static async create(path: string, config: RunConfig): Promise<RunFolder> {
-    const folder = new RunFolder(path);
-    await mkdir(path, { recursive: true });
+  static async assertFree(path: string): Promise<void> {
     const taken = await readFile(join(path, 'config.json'), 'utf8').catch(() => undefined);
     if (taken !== undefined)
       throw new RunError(
         `train: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`,
       );
+  }
+
+  /** Begins a run. @throws RunError when there is a run already */
+  static async create(path: string, config: RunConfig): Promise<RunFolder> {
+    await RunFolder.assertFree(path);
+    const folder = new RunFolder(path);
+    await mkdir(path, { recursive: true });
     await writeWhole(join(path, 'config.json'), `${JSON.stringify(config, undefined, 2)}\n`);
     return folder;
   }

@@ -1,4 +1,5 @@
 import { max, sum } from '../../engine/ops/reduce.ts';
+import { size } from '../../engine/tensor/shape.ts';
 import { max as maxTwin, sum as sumTwin } from '../../tests/reference/reduce.ts';
 import type { BenchCase } from '../harness.ts';
 
@@ -12,7 +13,7 @@ export const cases: BenchCase[] = [
   { op: 'sum', shape: [2 ** 24], axes: [0] },
   { op: 'max', shape: [3289, 1152], axes: [1] },
 ].map(({ op, shape, axes, quick }) => {
-  const n = shape.reduce((product, extent) => product * extent, 1);
+  const n = size(shape);
   return {
     op,
     shape: `${shape.join('x')} over axis ${axes}`,

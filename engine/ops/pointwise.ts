@@ -3,7 +3,7 @@ import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
-import { broadcast, type Shape, sameShape, show } from '../tensor/shape.ts';
+import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides, collapse } from '../tensor/strided.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { stridedCopy } from './copy.ts';
@@ -40,7 +40,7 @@ function walk(shape: Shape, operands: readonly Shape[]) {
       strides: [own[0], ...new Array<number>(MAX_AXES - axes).fill(0), ...own.slice(1)],
     };
   });
-  const n = extents.reduce((product, extent) => product * extent, 1);
+  const n = size(extents);
   return {
     sides,
     define: { Value: lanes === 4 ? 'vec4f' : 'f32', AXES: `${axes}u` },

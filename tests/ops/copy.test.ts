@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import { concat, permute, slice } from '../../engine/ops/copy.ts';
+import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
   compare,
@@ -11,8 +12,6 @@ import {
   torchCases,
 } from '../harness.ts';
 import * as twin from '../reference/copy.ts';
-
-const count = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
 
 for (const [shape, axes] of [
   [[1], [0]],
@@ -48,7 +47,7 @@ for (const [shape, axes] of [
 ] as [number[], number[]][])
   test(`copy: permute [${shape}] by [${axes}] and its gradient match the twin`, async () => {
     await checkGradients({
-      inputs: { x: { data: random(count(shape), 1), shape } },
+      inputs: { x: { data: random(size(shape), 1), shape } },
       op: ({ x }) => permute(x, axes),
       twin: ({ x }) => twin.permute(x, shape, axes),
     });
@@ -66,7 +65,7 @@ for (const [shape, axis, start, length] of [
 ] as [number[], number, number, number][])
   test(`copy: ${length} of axis ${axis} of [${shape}] from ${start} on, and the gradient, match the twin`, async () => {
     await checkGradients({
-      inputs: { x: { data: random(count(shape), 2), shape } },
+      inputs: { x: { data: random(size(shape), 2), shape } },
       op: ({ x }) => slice(x, axis, start, length),
       twin: ({ x }) => twin.slice(x, shape, axis < 0 ? axis + shape.length : axis, start, length),
     });
@@ -82,7 +81,7 @@ for (const [a, b, axis] of [
 ] as [number[], number[], number][])
   test(`copy: [${a}] and [${b}] joined along axis ${axis}, and the gradients, match the twin`, async () => {
     await checkGradients({
-      inputs: { a: { data: random(count(a), 3), shape: a }, b: { data: random(count(b), 4), shape: b } },
+      inputs: { a: { data: random(size(a), 3), shape: a }, b: { data: random(size(b), 4), shape: b } },
       op: ({ a, b }) => concat([a, b, a], axis),
       twin: (x) => twin.concat([x.a, x.b, x.a], [a, b, a], axis < 0 ? axis + a.length : axis),
     });

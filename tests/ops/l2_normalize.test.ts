@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import { backward, l2Normalize } from '../../engine/index.ts';
+import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
   compare,
@@ -14,7 +15,7 @@ import { l2Normalize as twin } from '../reference/l2_normalize.ts';
 
 for (const shape of [[1, 1], [3, 7], [5, 63], [2, 65], [2, 3, 64], [7, 1152], [4]])
   test(`l2_normalize: y and dx match the twin for [${shape}]`, async () => {
-    const n = shape.reduce((product, extent) => product * extent, 1);
+    const n = size(shape);
     await checkGradients({
       inputs: { x: { data: random(n, 1), shape } },
       op: ({ x }) => l2Normalize(x),

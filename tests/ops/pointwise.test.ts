@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import { backward } from '../../engine/index.ts';
 import * as ops from '../../engine/ops/pointwise.ts';
+import { size } from '../../engine/tensor/shape.ts';
 import type { Tensor } from '../../engine/tensor/tensor.ts';
 import {
   checkGradients,
@@ -23,8 +24,6 @@ const DIFFERENTIABLE: Readonly<Record<string, (a: Tensor, b: Tensor) => Tensor>>
   minimum: ops.minimum,
 };
 const COMPARISONS = { greater: ops.greater, less: ops.less, equal: ops.equal };
-
-const count = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
 
 // Shapes of a, b and the result.
 const TABLE: [number[], number[], number[]][] = [
@@ -89,7 +88,7 @@ for (const [a, b, shape] of TABLE)
     // Operands between 1 and 3 in magnitude, so that quotients have moderate derivatives.
     const away = (n: number, seed: number) =>
       random(n, seed).map((v) => Math.fround(Math.sign(v) * (1 + 2 * Math.abs(v))));
-    const inputs = { a: { data: away(count(a), 1), shape: a }, b: { data: away(count(b), 2), shape: b } };
+    const inputs = { a: { data: away(size(a), 1), shape: a }, b: { data: away(size(b), 2), shape: b } };
     for (const [name, op] of Object.entries(DIFFERENTIABLE))
       await checkGradients({
         inputs,
@@ -122,12 +121,12 @@ for (const [c, a, b, shape] of [
   [[2, 1, 2, 1, 3], [1, 2, 1, 5, 1], [], [2, 2, 2, 5, 3]],
 ] as number[][][])
   test(`pointwise: where [${c}] chooses between [${a}] and [${b}], values and gradients`, async () => {
-    const condition = random(count(c), 3).map((value) => Number(value > 0));
+    const condition = random(size(c), 3).map((value) => Number(value > 0));
     await checkGradients<'cond' | 'a' | 'b'>({
       inputs: {
         cond: { data: condition, shape: c },
-        a: { data: random(count(a), 1), shape: a },
-        b: { data: random(count(b), 2), shape: b },
+        a: { data: random(size(a), 1), shape: a },
+        b: { data: random(size(b), 2), shape: b },
       },
       wrt: ['a', 'b'],
       op: (x) => ops.where(x.cond, x.a, x.b),

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import { backward } from '../../engine/index.ts';
 import { broadcastTo, max, mean, squaredNorm, sum, sumTo } from '../../engine/ops/reduce.ts';
+import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
   compare,
@@ -12,8 +13,6 @@ import {
   torchCases,
 } from '../harness.ts';
 import * as twin from '../reference/reduce.ts';
-
-const count = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
 
 const CASES: [shape: number[], axes: number[]][] = [
   [[1], [0]],
@@ -49,7 +48,7 @@ const CASES: [shape: number[], axes: number[]][] = [
 ];
 for (const [shape, axes] of CASES)
   test(`reduce: sum, mean and max of [${shape}] over [${axes}], with gradients, match the twins`, async () => {
-    const inputs = { x: { data: random(count(shape), 1), shape } };
+    const inputs = { x: { data: random(size(shape), 1), shape } };
     await checkGradients({ inputs, op: ({ x }) => sum(x, axes), twin: ({ x }) => twin.sum(x, shape, axes) });
     await checkGradients({
       inputs,
@@ -80,7 +79,7 @@ test('reduce: more rows than a grid dimension holds, short and long ones', async
   using scope = engine.scope();
   for (const C of [3, 40]) {
     const shape = [65_541, C];
-    const x = random(count(shape), C);
+    const x = random(size(shape), C);
     const y = await sum(tensor(x, shape, { scope }), [1]).data();
     compare(`rows of ${C}`, y, twin.sum(x, shape, [1]));
   }
@@ -117,8 +116,8 @@ for (const [from, to] of [
   ],
 ] as [number[], number[]][])
   test(`reduce: broadcastTo and sumTo between [${from}] and [${to}] are each other's gradient`, async () => {
-    const small = { x: { data: random(count(from), 1), shape: from } };
-    const large = { x: { data: random(count(to), 2), shape: to } };
+    const small = { x: { data: random(size(from), 1), shape: from } };
+    const large = { x: { data: random(size(to), 2), shape: to } };
     const aligned = [...new Array<number>(to.length - from.length).fill(1), ...from];
     const axes = aligned.flatMap((extent, d) => (extent === 1 && to[d] !== 1 ? [d] : []));
     await checkGradients({

@@ -3,6 +3,7 @@ import {
   AdamW,
   backward,
   type Engine,
+  EngineError,
   openSafetensors,
   permute,
   resize,
@@ -16,6 +17,13 @@ import { configFromTensors } from '../model/tensor_config.ts';
 import { featureMaps } from '../model/token_maps.ts';
 import type { LookOptions, VisionOutput } from '../model/vision.ts';
 import { type Batch, pretrainLoss } from '../train/loss.ts';
+
+/** A file that cannot be replayed. */
+export class VerifyError extends EngineError {
+  constructor(message: string) {
+    super('verify', message);
+  }
+}
 
 /** Outcome for one tensor. */
 export interface Comparison {
@@ -183,10 +191,11 @@ class Replay {
   async #input(name: string, scope: ReturnType<Engine['scope']>): Promise<Tensor> {
     const entry = this.#file.tensors.get(name);
     if (!entry)
-      throw new Error(`verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`);
+      throw new VerifyError(`verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`);
     const numbers = await this.#file.f32(name);
-    const isInteger = entry.dtype.startsWith('I');
-    return this.#engine.tensor(isInteger ? Int32Array.from(numbers) : numbers, entry.shape, { scope });
+    // Maps may be stored as integers or booleans; token ids are what must be integers.
+    const data = name === 'in.text' ? Int32Array.from(numbers) : numbers;
+    return this.#engine.tensor(data, entry.shape, { scope });
   }
 
   /** Compares a computed tensor with the file's, if it has it. Element counts must agree; axes may be merged. */

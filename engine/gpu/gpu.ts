@@ -62,7 +62,8 @@ export class Gpu {
     this.pool = new BufferPool(opened.device);
     this.pool.onDestroy = (buffer) => this.#forget(buffer);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
-    if (profile) this.recorder.profiler = new Profiler(opened.device);
+    if (profile && opened.device.features.has('timestamp-query'))
+      this.recorder.profiler = new Profiler(opened.device);
     this.lost = opened.device.lost.then(({ reason, message }) => {
       const error = new DeviceLostError(`engine: the GPU device was lost (${reason}). ${message}`);
       this.recorder.fail(error);
@@ -203,10 +204,17 @@ export class Gpu {
     if (this.recorder.failure) throw this.recorder.failure;
   }
 
-  /** Time per kernel since the last call; needs `profile: true`. */
+  /** Whether dispatches are timed: `profile` was asked for, and the adapter has timestamps. */
+  get timesKernels(): boolean {
+    return this.recorder.profiler !== undefined;
+  }
+
+  /** Time per kernel since the last call; needs `timesKernels`. */
   async kernelTimes(): Promise<KernelTime[]> {
     if (!this.recorder.profiler)
-      throw new UseError('engine: kernel times need Engine.create({ profile: true }).');
+      throw new UseError(
+        'engine: kernel times need Engine.create({ profile: true }) on an adapter with timestamp-query.',
+      );
     await this.idle();
     return this.recorder.profiler.take();
   }

@@ -51,6 +51,8 @@ function weightGradientCase(shape: Shape): BenchCase {
     shape: `${B}x${Y}x${X}x${C}`,
     flops: 4 * B * Y * X * C * SIDE * SIDE,
     bytes: 16 * B * Y * X * C,
+    // What is compared are sums of squares, half as large as their number of terms.
+    tolerance: 1e-6 * B * Y * X,
     prepare: (engine) => {
       const { x, xs, weight, bias } = operands(engine, shape);
       const run = (): Tensor => {

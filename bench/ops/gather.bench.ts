@@ -37,6 +37,7 @@ function scatterCase(N: number, k: number, C: number): BenchCase {
     op: 'scatter',
     shape: `${k} into ${N}x${C}`,
     bytes: 4 * (k + N) * C,
+    clock: 'wall', // half of it is a clear
     prepare: (engine) => {
       const data = numbers(k * C);
       const list = spread(k, N);

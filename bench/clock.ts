@@ -1,0 +1,60 @@
+// Two ways to time runs on a device.
+import type { Engine } from '../engine/index.ts';
+
+/** Runs `count` times and resolves to milliseconds per run. */
+export type Clock = (engine: Engine, run: () => void, count: number) => Promise<number>;
+
+/** The kernels' own times, by timestamps around each; without clears, copies and the gaps between kernels. */
+export const deviceClock: Clock = async (engine, run, count) => {
+  await engine.kernelTimes();
+  for (let i = 0; i < count; i++) run();
+  return (await engine.kernelTimes()).reduce((sum, { ms }) => sum + ms, 0) / count;
+};
+
+/** From the first call to the end of all work, the host's share included. */
+export const wallClock: Clock = async (engine, run, count) => {
+  const { recorder } = engine.gpu;
+  const { profiler } = recorder;
+  await engine.idle();
+  recorder.profiler = undefined; // it gives every dispatch a pass of its own, which costs time
+  try {
+    const start = performance.now();
+    for (let i = 0; i < count; i++) run();
+    await engine.idle();
+    return (performance.now() - start) / count;
+  } finally {
+    recorder.profiler = profiler;
+  }
+};
+
+const MAX_RUNS = 256;
+/** Taken in any case, however slow. */
+const MIN_SAMPLES = 3;
+/** Worth going beyond the time for. */
+const WANTED_SAMPLES = 5;
+const MAX_SAMPLES = 101;
+
+/**
+ * Milliseconds per run of several samples. Takes samples until the time is spent; a case that is slower than that gets
+ * up to 5 samples within 5 times its time, but at least 3.
+ *
+ * @param sampleMs  how long a sample should take at least: short runs are repeated within a sample
+ */
+export async function sample(
+  engine: Engine,
+  clock: Clock,
+  run: () => void,
+  seconds: number,
+  sampleMs: number,
+): Promise<number[]> {
+  await clock(engine, run, 1);
+  const onceMs = await wallClock(engine, run, 1);
+  const count = Math.min(MAX_RUNS, Math.max(1, Math.ceil(sampleMs / onceMs)));
+  const samples: number[] = [];
+  const start = performance.now();
+  const spent = (): number => (performance.now() - start) / 1000;
+  const wantsMore = (): boolean =>
+    samples.length < MIN_SAMPLES || spent() < (samples.length < WANTED_SAMPLES ? 5 : 1) * seconds;
+  while (samples.length < MAX_SAMPLES && wantsMore()) samples.push(await clock(engine, run, count));
+  return samples;
+}

@@ -1,0 +1,112 @@
+// One case: inputs, the check against its reference, then the time. Nothing is timed that is not right.
+import type { DType, Engine, Scope, Tensor, Tier } from '../engine/index.ts';
+import { deviceClock, sample, wallClock } from './clock.ts';
+import { type BenchCase, DEFAULT_TOLERANCE } from './harness.ts';
+import type { Peaks } from './peaks.ts';
+import { median, medianDeviation } from './statistics.ts';
+
+/** What is known of a case after it ran. Rates are null where the case does not count operations or bytes. */
+export interface Row {
+  readonly op: string;
+  readonly shape: string;
+  readonly dtype: DType;
+  readonly tier: Tier;
+  readonly library: string;
+  readonly medianMs: number;
+  /** Median absolute deviation. */
+  readonly spreadMs: number;
+  readonly gflops: number | null;
+  readonly gbPerS: number | null;
+  /** The rate nearer to its peak, in percent of it. Operands that fit into a cache may exceed 100 of the copy's. */
+  readonly percentOfPeak: number | null;
+  readonly maxError: number;
+}
+
+/** A case that has no time, and why. */
+export interface Failure {
+  readonly op: string;
+  readonly shape: string;
+  readonly reason: string;
+  /** The operands do not fit into this adapter's limits: nothing is wrong with the op. */
+  readonly skipped?: boolean;
+}
+
+export const LIBRARY = 'ps3-webgpu';
+/** Shorter runs are repeated within a sample. */
+const SAMPLE_MS = 20;
+
+/** Prepares, checks and times a case; everything it allocated is freed afterwards. */
+export async function measure(
+  engine: Engine,
+  benchCase: BenchCase,
+  peaks: Peaks,
+  seconds: number,
+): Promise<Row | Failure> {
+  const { op, shape, tolerance = DEFAULT_TOLERANCE, clock = 'device' } = benchCase;
+  using scope = engine.scope();
+  const made: Tensor[] = [];
+  const prepared = benchCase.prepare(collecting(engine, scope, made));
+  const inputs = new Set(made);
+  const once = (): void => {
+    const out = prepared.run();
+    if (!inputs.has(out)) out.dispose();
+  };
+  try {
+    const out = prepared.run();
+    const maxError = await prepared.maxError(out);
+    if (!inputs.has(out)) out.dispose();
+    if (!(maxError <= tolerance))
+      return { op, shape, reason: `error ${maxError.toExponential(1)} is above ${tolerance}` };
+    const leaked = leakOf(engine, once);
+    if (leaked > 0) return { op, shape, reason: `a run leaves ${leaked} tensors behind` };
+    const timer = clock === 'device' && engine.gpu.timesKernels ? deviceClock : wallClock;
+    const samples = await sample(engine, timer, once, seconds, SAMPLE_MS);
+    const medianMs = median(samples);
+    return {
+      op,
+      shape,
+      dtype: benchCase.dtype ?? 'f32',
+      tier: engine.tier,
+      library: LIBRARY,
+      medianMs,
+      spreadMs: medianDeviation(samples),
+      ...rates(benchCase, medianMs, peaks),
+      maxError,
+    };
+  } finally {
+    prepared.dispose?.();
+    await engine.idle();
+  }
+}
+
+/** GFLOP/s, GB/s, and how much of the time both peaks would take at least. */
+export function rates(
+  { flops, bytes }: Pick<BenchCase, 'flops' | 'bytes'>,
+  ms: number,
+  peaks: Peaks,
+): Pick<Row, 'gflops' | 'gbPerS' | 'percentOfPeak'> {
+  const gflops = flops === undefined ? null : flops / ms / 1e6;
+  const gbPerS = bytes === undefined ? null : bytes / ms / 1e6;
+  if (gflops === null && gbPerS === null) return { gflops, gbPerS, percentOfPeak: null };
+  const share = Math.max((gflops ?? 0) / peaks.gflops, (gbPerS ?? 0) / peaks.gbPerS);
+  return { gflops, gbPerS, percentOfPeak: 100 * share };
+}
+
+/** The engine, except that the tensors it makes live in `scope` and are noted in `made`. */
+function collecting(engine: Engine, scope: Scope, made: Tensor[]): Engine {
+  const view: Engine = Object.create(engine);
+  view.empty = (shape, options) => {
+    const tensor = engine.empty(shape, { scope, ...options });
+    made.push(tensor);
+    return tensor;
+  };
+  return view;
+}
+
+/** Tensors that one run leaves alive. */
+function leakOf(engine: Engine, once: () => void): number {
+  const before = engine.stats().liveTensors;
+
+  once();
+  return engine.stats().liveTensors - before;
+}

@@ -1,0 +1,92 @@
+// What this adapter reaches at best, measured: the denominators of every percentage.
+import { kernel } from '../engine/gpu/kernel.ts';
+import { type Engine, fill, type Tensor } from '../engine/index.ts';
+import { run } from '../engine/tensor/dispatch.ts';
+import { type Clock, sample, wallClock } from './clock.ts';
+import emptySource from './shaders/empty.wgsl' with { type: 'text' };
+import fmaSource from './shaders/fma_chain.wgsl' with { type: 'text' };
+import copySource from './shaders/vec4_copy.wgsl' with { type: 'text' };
+import { median } from './statistics.ts';
+
+export interface Peaks {
+  /** f32 multiply-adds in registers, each counted as two operations. */
+  readonly gflops: number;
+  /** Copy by vec4f, bytes read plus bytes written. */
+  readonly gbPerS: number;
+  /** One dispatch of an empty kernel among many, host and device. */
+  readonly dispatchUs: number;
+}
+
+const fmaKernel = kernel(fmaSource, 'fma_chain');
+const copyKernel = kernel(copySource, 'vec4_copy');
+const emptyKernel = kernel(emptySource, 'empty');
+
+/** Chains per invocation of fma_chain.wgsl. */
+const CHAINS = 16;
+/** vec4f per invocation; the best counts. */
+const COPY_RUNS = [1, 4, 256];
+const DISPATCHES = 1000;
+const MIB = 2 ** 20;
+
+/** @throws Error when a peak's kernel computes something else than it should */
+export async function measurePeaks(engine: Engine, clock: Clock, seconds: number): Promise<Peaks> {
+  return {
+    gflops: await fmaPeak(engine, clock, seconds),
+    gbPerS: await copyPeak(engine, clock, seconds),
+    dispatchUs: await dispatchCost(engine, seconds),
+  };
+}
+
+async function fmaPeak(engine: Engine, clock: Clock, seconds: number): Promise<number> {
+  // Enough invocations for every unit of a large GPU, and for each core of a CPU.
+  const n = engine.gpu.isSoftware ? 2 ** 12 : 2 ** 20;
+  const steps = 2 ** 12;
+  using y = engine.empty([n]);
+  const [a, b] = [0.75, 0.25];
+  const flops = 2 * CHAINS * steps * n;
+  const chain = (): void =>
+    run(fmaKernel, {
+      bind: { y },
+      params: { n, steps, a, b },
+      groups: Math.ceil(n / fmaKernel.workgroupSize),
+      flops,
+    });
+  chain();
+  await check('fma_chain', y, (CHAINS * b) / (1 - a));
+  return flops / median(await sample(engine, clock, chain, seconds, 20)) / 1e6;
+}
+
+async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<number> {
+  // Beyond the caches: 256 MiB, or what the device binds at once.
+  const { maxStorageBufferBindingSize, maxBufferSize } = engine.gpu.device.limits;
+  const wanted = (engine.gpu.isSoftware ? 64 : 256) * MIB;
+  const sizeBytes = Math.min(wanted, maxStorageBufferBindingSize, maxBufferSize);
+  const n = Math.floor(sizeBytes / 16);
+  using x = engine.full([4 * n], 3);
+  using y = engine.empty([4 * n]);
+  const rates: number[] = [];
+  for (const RUN of COPY_RUNS) {
+    const groups = Math.ceil(n / (engine.gpu.rowWorkgroup * RUN));
+    const copy = (): void => run(copyKernel, { bind: { x, y }, params: { n }, define: { RUN }, groups });
+    fill(y, 0);
+    copy();
+    await check('vec4_copy', y, 3);
+    const ms = median(await sample(engine, clock, copy, seconds / COPY_RUNS.length, 20));
+    rates.push((32 * n) / ms / 1e6);
+  }
+  return Math.max(...rates);
+}
+
+async function dispatchCost(engine: Engine, seconds: number): Promise<number> {
+  const dispatches = (): void => {
+    for (let i = 0; i < DISPATCHES; i++) engine.gpu.run(emptyKernel, { bind: {}, groups: 1 });
+  };
+  return (1000 * median(await sample(engine, wallClock, dispatches, seconds, 20))) / DISPATCHES;
+}
+
+async function check(name: string, y: Tensor, want: number): Promise<void> {
+  using tail = y.view(Math.floor((y.size - 1) / 64) * 64, [1]);
+  const [got] = await tail.data();
+  if (!(Math.abs(got - want) <= 1e-4 * want))
+    throw new Error(`internal: ${name} must give ${want}, got ${got}.`);
+}

@@ -1,0 +1,227 @@
+// The model as a whole, at the size that `npm start` trains on a software adapter, on random pictures. There is no twin of
+// a whole model; what is checked is that a result does not depend on the company it is computed in.
+import {
+  AdamW,
+  backward,
+  type Engine,
+  noGrad,
+  Random,
+  type Scope,
+  slice,
+  type Tensor,
+  tidy,
+} from '../engine/index.ts';
+import type { ModelConfig } from '../ps3/model/config.ts';
+import { PS3 } from '../ps3/model/ps3.ts';
+import { type Batch, pretrainLoss } from '../ps3/train/loss.ts';
+import { PRESETS, presetConfig } from '../ps3/train/presets.ts';
+import type { BenchCase } from './harness.ts';
+
+const PRESET = PRESETS.small;
+const B = PRESET.ps3.batch;
+const VOCABULARY = 64;
+const CONFIG = presetConfig(PRESET, VOCABULARY);
+const { vision: VISION, text: TEXT } = CONFIG;
+const IMAGE_PX = VISION.scalesPx[VISION.scalesPx.length - 1];
+const LOW_TOKENS = VISION.gridSides[0] ** 2;
+
+/** Operations of a transformer's matrix products: T tokens that attend to M. */
+function transformerFlops(
+  { width: D, mlpHidden: F }: { width: number; mlpHidden: number },
+  depth: number,
+  T: number,
+  M: number,
+): number {
+  return depth * T * (2 * D * (4 * D + 2 * F) + 4 * M * D);
+}
+
+/** Patches become tokens by a product with 3 P P x D numbers. */
+const embedFlops = (T: number): number => 2 * T * 3 * VISION.patchPx ** 2 * VISION.width;
+
+const LOW_FLOPS =
+  B * (embedFlops(LOW_TOKENS) + transformerFlops(VISION, VISION.depth, LOW_TOKENS, LOW_TOKENS));
+const LOOK_FLOPS =
+  B *
+  (embedFlops(VISION.maxSelect) +
+    transformerFlops(VISION, VISION.depth, VISION.maxSelect, LOW_TOKENS + VISION.maxSelect));
+const TEXT_FLOPS = B * transformerFlops(TEXT, TEXT.layers, TEXT.contextLength, TEXT.contextLength);
+
+function randomPictures(): Uint8Array {
+  const random = new Random(1, 1);
+  return Uint8Array.from({ length: B * IMAGE_PX * IMAGE_PX * 4 }, () => random.integer(256));
+}
+
+/** The last picture of the batch, alone. */
+function lastPicture(engine: Engine, pictures: Uint8Array): Tensor {
+  return engine.tensor(pictures.subarray((B - 1) * IMAGE_PX * IMAGE_PX * 4), [1, IMAGE_PX, IMAGE_PX, 4]);
+}
+
+function createModel(engine: Engine, config: ModelConfig): PS3 {
+  return PS3.create(engine, config, 1, { layerScale: 0.1 });
+}
+
+/** Largest difference between the end of `out` and the end of `alone`, over `count` numbers; NaN when all are zero. */
+async function tailError(out: Tensor, alone: Tensor, count: number): Promise<number> {
+  const [got, want] = [await out.data(), await alone.data()];
+  let worst = 0;
+  let largest = 0;
+  for (let i = 1; i <= count; i++) {
+    worst = Math.max(worst, Math.abs(got[got.length - i] - want[want.length - i]));
+    largest = Math.max(largest, Math.abs(want[want.length - i]));
+  }
+  return largest > 0 ? worst : Number.NaN;
+}
+
+const lowResCase: BenchCase = {
+  op: 'model: low-res pass',
+  shape: `${PRESET.name}, ${B} of ${VISION.scalesPx[0]}px`,
+  flops: LOW_FLOPS,
+  quick: true,
+  clock: 'wall',
+  prepare: (engine) => {
+    const pictures = randomPictures();
+    const image = engine.tensor(pictures, [B, IMAGE_PX, IMAGE_PX, 4]);
+    const model = createModel(engine, CONFIG);
+    const pass = (image: Tensor): Tensor =>
+      noGrad(() => tidy([image], (inner) => model.vision.lowRes(inner).hidden[VISION.depth - 1]));
+    return {
+      run: () => pass(image),
+      maxError: (out) => tailError(out, pass(lastPicture(engine, pictures)), LOW_TOKENS * VISION.width),
+      dispose: () => model.dispose(),
+    };
+  },
+};
+
+const lookCase: BenchCase = {
+  op: 'model: one look',
+  shape: `${PRESET.name}, ${B} of ${VISION.maxSelect} patches`,
+  flops: LOOK_FLOPS,
+  quick: true,
+  clock: 'wall',
+  prepare: (engine) => {
+    const pictures = randomPictures();
+    const image = engine.tensor(pictures, [B, IMAGE_PX, IMAGE_PX, 4]);
+    const model = createModel(engine, CONFIG);
+    const { vision } = model;
+    const grids = vision.grids(image);
+    const lowRes = noGrad(() => vision.lowRes(image));
+    const maps = noGrad(() => vision.maps(vision.selectionFeatures(image, lowRes), grids));
+    const [counts] = vision.plan(grids, { looks: 1 });
+    return {
+      run: () =>
+        noGrad(() =>
+          tidy(
+            [image, ...maps.probs],
+            (image, ...probs) => vision.look(image, lowRes, { ...maps, probs }, grids, counts).tokens,
+          ),
+        ),
+      maxError: (out) => {
+        // The same patches, since the last bits of a saliency may depend on the batch.
+        const selection = vision.choose(maps, counts).map(({ map }, i) => ({
+          map: slice(map, 0, B - 1, 1),
+          count: counts[i],
+        }));
+        const alone = noGrad(() => vision.encode(lastPicture(engine, pictures), { selection }));
+        return tailError(out, alone.lastHiddenState, VISION.maxSelect * VISION.width);
+      },
+      dispose: () => model.dispose(),
+    };
+  },
+};
+
+/** A batch of random pictures, boxes and captions, its samples in this order; every fourth is global. */
+function randomBatch(engine: Engine, order: readonly number[]): Batch {
+  const pictures = randomPictures();
+  const random = new Random(1, 2);
+  const side = VISION.gridSides[VISION.gridSides.length - 1];
+  const samples = Array.from({ length: B }, (_, i) => {
+    const isGlobal = i % 4 === 0;
+    const [left, top] = [random.integer(side - 3), random.integer(side - 3)];
+    const box = Float32Array.from({ length: side * side }, (_, cell) => {
+      const [x, y] = [cell % side, Math.floor(cell / side)];
+      return Number(isGlobal || (x >= left && x < left + 3 && y >= top && y < top + 3));
+    });
+    const ids = Int32Array.from({ length: TEXT.contextLength }, () => random.integer(VOCABULARY));
+    const image = pictures.subarray(i * IMAGE_PX * IMAGE_PX * 4, (i + 1) * IMAGE_PX * IMAGE_PX * 4);
+    return { isGlobal, box, ids, image };
+  });
+  const ordered = order.map((i) => samples[i]);
+  const floats = (of: (sample: (typeof samples)[number]) => Iterable<number>): Float32Array =>
+    Float32Array.from(ordered.flatMap((sample) => [...of(sample)]));
+  const rgba = new Uint8Array(pictures.length);
+  ordered.forEach(({ image }, i) => {
+    rgba.set(image, i * image.length);
+  });
+  const box = engine.tensor(
+    floats((sample) => sample.box),
+    [B, side, side],
+  );
+  return {
+    image: engine.tensor(rgba, [B, IMAGE_PX, IMAGE_PX, 4]),
+    ids: engine.tensor(Int32Array.from(ordered.flatMap(({ ids }) => [...ids])), [B, TEXT.contextLength]),
+    box,
+    allBoxes: box,
+    isGlobal: engine.tensor(
+      floats(({ isGlobal }) => [Number(isGlobal)]),
+      [B, 1],
+    ),
+    isLocal: engine.tensor(
+      floats(({ isGlobal }) => [Number(!isGlobal)]),
+      [B],
+    ),
+  };
+}
+
+/** The same batch through handles of a scope, so that what is computed from it lives there. */
+function inScope(batch: Batch, scope: Scope): Batch {
+  const { image, ids, box, allBoxes, isGlobal, isLocal } = batch;
+  return {
+    image: image.in(scope),
+    ids: ids.in(scope),
+    box: box.in(scope),
+    allBoxes: allBoxes?.in(scope),
+    isGlobal: isGlobal.in(scope),
+    isLocal: isLocal.in(scope),
+  };
+}
+
+/** Forward, backward and AdamW on a batch that lies on the GPU; a rate of 0 keeps the weights. */
+const trainingCase: BenchCase = {
+  op: 'model: training step',
+  shape: `${PRESET.name}, batch ${B}`,
+  flops: 3 * (LOW_FLOPS + LOOK_FLOPS + TEXT_FLOPS),
+  quick: true,
+  clock: 'wall',
+  // Relative: the order of samples changes the order of sums.
+  tolerance: 1e-3,
+  prepare: (engine) => {
+    const model = createModel(engine, CONFIG);
+    const optimizer = new AdamW(model.parameters);
+    const inOrder = Array.from({ length: B }, (_, i) => i);
+    const batch = randomBatch(engine, inOrder);
+    const step = (batch: Batch): Tensor => {
+      using scope = engine.scope();
+      const { total } = pretrainLoss(model, inScope(batch, scope)).losses;
+      backward(total);
+      const norm = optimizer.step(0, 1);
+      model.clampLogitScale();
+      return norm;
+    };
+    return {
+      run: () => step(batch),
+      // The norm of all gradients does not depend on the order of the samples.
+      maxError: async (out) => {
+        const [got] = await out.data();
+        using reversed = step(randomBatch(engine, inOrder.toReversed()));
+        const [want] = await reversed.data();
+        return want > 0 ? Math.abs(got - want) / want : Number.NaN;
+      },
+      dispose: () => {
+        optimizer.dispose();
+        model.dispose();
+      },
+    };
+  },
+};
+
+export const cases: BenchCase[] = [lowResCase, lookCase, trainingCase];

@@ -1,0 +1,64 @@
+// Every case there is, in the order of the table. Imported one by one, so that bundlers and Deno can follow; a test
+// compares them with the folder.
+import type { BenchCase } from './harness.ts';
+import { cases as model } from './model.bench.ts';
+import { cases as adamw } from './ops/adamw.bench.ts';
+import { cases as adaptiveMaxPool } from './ops/adaptive_max_pool.bench.ts';
+import { cases as attention } from './ops/attention.bench.ts';
+import { cases as binaryCrossEntropy } from './ops/binary_cross_entropy.bench.ts';
+import { cases as cast } from './ops/cast.bench.ts';
+import { cases as columnSum } from './ops/column_sum.bench.ts';
+import { cases as contrastive } from './ops/contrastive.bench.ts';
+import { cases as copy } from './ops/copy.bench.ts';
+import { cases as cosine } from './ops/cosine.bench.ts';
+import { cases as depthwiseConv } from './ops/depthwise_conv.bench.ts';
+import { cases as dice } from './ops/dice.bench.ts';
+import { cases as fill } from './ops/fill.bench.ts';
+import { cases as finite } from './ops/finite.bench.ts';
+import { cases as gather } from './ops/gather.bench.ts';
+import { cases as gelu } from './ops/gelu.bench.ts';
+import { cases as l2Normalize } from './ops/l2_normalize.bench.ts';
+import { cases as layerNorm } from './ops/layer_norm.bench.ts';
+import { cases as matmul } from './ops/matmul.bench.ts';
+import { cases as matmulTiled } from './ops/matmul_tiled.bench.ts';
+import { cases as patchGather } from './ops/patch_gather.bench.ts';
+import { cases as pointwise } from './ops/pointwise.bench.ts';
+import { cases as random } from './ops/random.bench.ts';
+import { cases as reduce } from './ops/reduce.bench.ts';
+import { cases as resize } from './ops/resize.bench.ts';
+import { cases as softmax } from './ops/softmax.bench.ts';
+import { cases as sort } from './ops/sort.bench.ts';
+import { cases as topK } from './ops/top_k.bench.ts';
+import { cases as unary } from './ops/unary.bench.ts';
+
+export const ALL_CASES: readonly BenchCase[] = [
+  adamw,
+  adaptiveMaxPool,
+  attention,
+  binaryCrossEntropy,
+  cast,
+  columnSum,
+  contrastive,
+  copy,
+  cosine,
+  depthwiseConv,
+  dice,
+  fill,
+  finite,
+  gather,
+  gelu,
+  l2Normalize,
+  layerNorm,
+  matmul,
+  matmulTiled,
+  patchGather,
+  pointwise,
+  random,
+  reduce,
+  resize,
+  softmax,
+  sort,
+  topK,
+  unary,
+  model,
+].flat();

@@ -1,0 +1,51 @@
+// The command line of the benchmark.
+import { EngineError } from '../engine/index.ts';
+
+/** A flag is unknown or has a value that it cannot have. */
+export class UsageError extends EngineError {
+  constructor(message: string) {
+    super('usage', message);
+  }
+}
+
+export interface BenchOptions {
+  /** Only the cases that every adapter manages within seconds. */
+  readonly quick: boolean;
+  /** Part of an op's name. */
+  readonly filter: string | undefined;
+  /** File for the results. */
+  readonly json: string | undefined;
+  /** Time to spend on each case. */
+  readonly seconds: number;
+  /** Measure nothing; rewrite the README's table. */
+  readonly report: boolean;
+}
+
+const FLAGS = '--quick, --filter TEXT, --json FILE, --seconds NUMBER and --report';
+
+/** @throws UsageError */
+export function parseOptions(words: readonly string[]): BenchOptions {
+  const given = new Map<string, string>();
+  for (let i = 0; i < words.length; i++) {
+    const [flag, attached] = words[i].split(/=(.*)/s);
+    if (flag === '--quick' || flag === '--report') {
+      if (attached !== undefined) throw new UsageError(`bench: ${flag} takes no value, got ${attached}.`);
+      given.set(flag, '');
+    } else if (flag === '--filter' || flag === '--json' || flag === '--seconds') {
+      const value = attached ?? words[++i];
+      if (!value) throw new UsageError(`bench: ${flag} must be given a value, got none.`);
+      given.set(flag, value);
+    } else throw new UsageError(`bench: flags must be of ${FLAGS}, got ${words[i]}.`);
+  }
+  const quick = given.has('--quick');
+  const seconds = Number(given.get('--seconds') ?? (quick ? 0.5 : 2));
+  if (!(seconds > 0 && Number.isFinite(seconds)))
+    throw new UsageError(`bench: --seconds must be a number above 0, got ${given.get('--seconds')}.`);
+  return {
+    quick,
+    seconds,
+    filter: given.get('--filter'),
+    json: given.get('--json'),
+    report: given.has('--report'),
+  };
+}

@@ -1,0 +1,117 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { writeReport, writeText } from '../../bench/host.ts';
+import { type BenchResult, parseResult, rewriteReport } from '../../bench/report.ts';
+import { digits, Table } from '../../bench/table.ts';
+import { throws } from '../harness.ts';
+
+const PEAKS = { gflops: 1000, gbPerS: 100, dispatchUs: 4.321 };
+const COMMON = { dtype: 'f32', tier: 0, library: 'ps3-webgpu', maxError: 3.4e-6 } as const;
+const RESULT: BenchResult = {
+  adapter: 'Example GPU',
+  runtime: 'node 20.20.2',
+  versions: { 'ps3-webgpu': '0.1.0', webgpu: '0.6.2' },
+  date: '2025-03-04T05:06:07.000Z',
+  peaks: PEAKS,
+  rows: [
+    {
+      ...COMMON,
+      ...{ op: 'matmul NT', shape: '512x512x512', medianMs: 0.5368, spreadMs: 0.0123 },
+      ...{ gflops: 500, gbPerS: 5.9, percentOfPeak: 50 },
+    },
+    {
+      ...COMMON,
+      ...{ op: 'a | b', shape: '64', medianMs: 12.34, spreadMs: 1 },
+      ...{ gflops: null, gbPerS: 25, percentOfPeak: 25 },
+    },
+    {
+      ...COMMON,
+      ...{ op: 'sort', shape: '7', medianMs: 123.4, spreadMs: 0 },
+      ...{ gflops: null, gbPerS: null, percentOfPeak: null },
+    },
+  ],
+};
+const README = '# Title\n\nBefore.\n\n<!-- bench:begin -->\nold\n<!-- bench:end -->\n\nAfter.\n';
+
+test('report: only what stands between the markers changes, and a second rewriting changes nothing', () => {
+  const text = rewriteReport(README, [RESULT]);
+  assert.ok(text.startsWith('# Title\n\nBefore.\n\n<!-- bench:begin -->\n\n**Example GPU**, node 20.20.2,'));
+  assert.ok(text.endsWith('|\n\n<!-- bench:end -->\n\nAfter.\n'));
+  assert.not.match(text, /old/);
+  assert.is(rewriteReport(text, [RESULT]), text);
+});
+
+test('report: rows give time, the rate nearer to its peak, and the error', () => {
+  const lines = rewriteReport(README, [RESULT]).split('\n');
+  assert.ok(lines.includes('| matmul NT | 512x512x512 | f32 | 0.537 ± 0.012 | 500 GFLOP/s | 50 % | 3e-6 |'));
+  assert.ok(lines.includes('| a \\| b | 64 | f32 | 12.3 ± 1.00 | 25.0 GB/s | 25 % | 3e-6 |'));
+  assert.ok(lines.includes('| sort | 7 | f32 | 123 ± 0.000 | – | – | 3e-6 |'));
+  assert.ok(
+    lines.some((line) =>
+      line.includes('2025-03-04. Peaks measured in the same run: 1000 GFLOP/s, 100 GB/s, 4.32 µs'),
+    ),
+  );
+});
+
+test('report: with another library in the rows, a column names them', () => {
+  const peer = { ...RESULT.rows[0], library: 'another 1.2' };
+  const text = rewriteReport(README, [{ ...RESULT, rows: [...RESULT.rows, peer] }]);
+  assert.match(text, /^\| library \| op \|/m);
+  assert.match(text, /^\| another 1\.2 \| matmul NT \|/m);
+});
+
+test('report: a README without its markers, or with two pairs, is refused', () => {
+  for (const text of ['# Title\n', README + README, '<!-- bench:end --> <!-- bench:begin -->'])
+    throws(
+      () => rewriteReport(text, [RESULT]),
+      /the README must hold <!-- bench:begin --> and then <!-- bench:end -->/,
+    );
+});
+
+test('report: a file that holds no result is named', () => {
+  throws(() => parseResult('a.json', '{'), /^report: a\.json must be JSON, got /);
+  throws(
+    () => parseResult('b.json', '{"adapter": "x"}'),
+    /^report: b\.json must hold .* rows, got adapter\. /,
+  );
+  throws(() => parseResult('c.json', 'null'), /^report: c\.json must hold .*, got nothing\. /);
+  assert.equal(parseResult('d.json', JSON.stringify(RESULT)), RESULT);
+});
+
+test('report: reads a folder of results and rewrites a README', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ps3-bench-'));
+  try {
+    const readme = join(folder, 'README.md');
+    await writeText(readme, README);
+    await writeText(join(folder, 'results/b.json'), JSON.stringify({ ...RESULT, adapter: 'Second GPU' }));
+    await writeText(join(folder, 'results/a.json'), JSON.stringify(RESULT));
+    await writeReport(readme, join(folder, 'results'));
+    const text = await readFile(readme, 'utf8');
+    assert.ok(text.indexOf('**Example GPU**') < text.indexOf('**Second GPU**'));
+    assert.is(text.match(/^\| matmul NT \|/gm)?.length, 2);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('table: three digits, columns under each other, failures with their reason', () => {
+  assert.equal([1234.5, 99.94, 9.994, 0.1234, Number.NaN].map(digits), [
+    '1235',
+    '99.9',
+    '9.99',
+    '0.123',
+    'NaN',
+  ]);
+  const one = { op: 'matmul NT', shape: '512x512x512', prepare: () => assert.unreachable() as never };
+  const table = new Table([one], PEAKS);
+  assert.is(table.row(RESULT.rows[0]).length, table.head.length);
+  assert.match(
+    table.row({ op: 'sort', shape: '7', reason: 'error 1 is above 0' }),
+    /^sort .* FAILED: error 1 is above 0$/,
+  );
+});
+
+test.run();

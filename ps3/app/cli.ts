@@ -22,6 +22,9 @@ class UsageError extends EngineError {
 
 type Flags = Record<string, unknown>;
 
+/** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
+const START_MINUTES = 8;
+
 function numberFlag(flags: Flags, name: string, fallback: number, low = 1): number {
   const value = flags[name] ?? fallback;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < low)
@@ -76,7 +79,7 @@ function runConfig(flags: Flags, presetName: string): RunConfig {
   };
 }
 
-async function train(flags: Flags): Promise<number> {
+async function train(flags: Flags, minutes?: number): Promise<number> {
   return withEngine(async (engine) => {
     const resume = textFlag(flags, 'resume');
     const presetName = textFlag(flags, 'preset') ?? (engine.gpu.isSoftware ? 'small' : 'medium');
@@ -87,6 +90,7 @@ async function train(flags: Flags): Promise<number> {
       resume: resume !== undefined,
       photos: textFlag(flags, 'photos'),
       config,
+      minutes: flags.minutes === undefined ? minutes : numberFlag(flags, 'minutes', 1),
     };
     console.error(`adapter: ${engine.adapterName}\npreset ${config.preset}, run folder ${options.out}`);
     const { run, evaluation, seconds } = await runSession(engine, options);
@@ -165,8 +169,11 @@ export async function main(argv: string[]): Promise<number> {
       .option('--out <dir>', 'Run folder; default runs/PRESET-DATE')
       .option('--data <dir>', 'Folder with annotations.jsonl to train on; default: Scenes')
       .option('--photos <dir>', "Photographs for Scenes' backgrounds")
-      .option('--seed <n>', 'Names the data and every random number; default 1');
-  trainFlags('start', 'Train a small PS3 on Scenes, evaluate it and write a report').action(train);
+      .option('--seed <n>', 'Names the data and every random number; default 1')
+      .option('--minutes <n>', 'Train fewer steps where this machine would take longer');
+  trainFlags('start', 'Train a small PS3 on Scenes, evaluate it and write a report').action((flags: Flags) =>
+    train(flags, START_MINUTES),
+  );
   trainFlags('train', 'Train: image and text towers first, then PS3')
     .option('--resume <dir>', 'Go on from the checkpoint of a run folder')
     .option('--recipe <name>', 'paper (cross-entropy + DICE, all boxes) or released; default paper')
@@ -176,7 +183,7 @@ export async function main(argv: string[]): Promise<number> {
     .option('--no-teacher-forcing', 'Select by prediction in training, not by ground truth')
     .option('--no-in-box-pooling', 'Pool all selected tokens')
     .option('--no-global-mix', 'Local captions only')
-    .action(train);
+    .action((flags: Flags) => train(flags));
   cli.command('eval <run>', 'Evaluate a run on its held-out pictures').action(evaluateCommand);
   cli
     .command('encode [...images]', 'Features, selection maps and heat maps of pictures')

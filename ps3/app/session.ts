@@ -7,7 +7,14 @@ import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { PRESETS, type Preset, presetConfig, type StagePreset } from '../train/presets.ts';
 import { type Metric, type RunConfig, RunError, RunFolder } from '../train/run.ts';
 import { cropAccuracy } from '../train/towers.ts';
-import { type StageOptions, trainPS3, trainTowers } from '../train/train.ts';
+import {
+  measureStep,
+  ps3Forward,
+  type StageOptions,
+  towersForward,
+  trainPS3,
+  trainTowers,
+} from '../train/train.ts';
 import { examplesOf } from './examples.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
@@ -23,6 +30,8 @@ export interface SessionOptions {
   readonly data?: string;
   readonly photos?: string;
   readonly config: RunConfig;
+  /** Take fewer steps where this machine would train for longer than this. */
+  readonly minutes?: number;
 }
 
 export interface SessionResult {
@@ -52,23 +61,26 @@ export function presetOf(config: RunConfig): Preset {
  */
 export async function runSession(engine: Engine, options: SessionOptions): Promise<SessionResult> {
   const started = performance.now();
-  const { out, resume, config } = options;
-  const preset = presetOf(config);
+  const { out, resume } = options;
+  let { config } = options;
   if (!resume) await RunFolder.assertFree(out);
   const progress = resume ? await new RunFolder(out).progress() : undefined;
   const bar = new ProgressBar();
   const data = await loadTrainingData({
-    preset,
+    preset: presetOf(config),
     seed: config.seed,
     data: options.data ?? config.data,
     photos: options.photos,
     onProgress: (what, done, all) => bar.update(what, done, all),
   });
+  const checkpoint = progress
+    ? await loadCheckpoint(engine, new RunFolder(out).checkpointPath)
+    : newCheckpoint(engine, presetOf(config), data, config.seed);
+  if (options.minutes && !resume)
+    config = await fitSteps(engine, checkpoint, data, config, 60 * options.minutes);
+  const preset = presetOf(config);
   // Only now is something written: faulty data leaves no trace.
   const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
-  const checkpoint = progress
-    ? await loadCheckpoint(engine, run.checkpointPath)
-    : newCheckpoint(engine, preset, data, config.seed);
   const stage = (name: Metric['stage'], title: string, preset: StagePreset): StageOptions => ({
     engine,
     run,
@@ -91,6 +103,36 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const examples = await examplesOf(engine, checkpoint.model, checkpoint.tokenizer, data.heldOut, EXAMPLES);
   await writeReport(run, { evaluation, examples, data, adapterName: engine.adapterName, seconds });
   return { run, evaluation, seconds };
+}
+
+/** The config with both stages shortened alike where this machine would need more than `seconds` for them. */
+async function fitSteps(
+  engine: Engine,
+  checkpoint: Checkpoint,
+  data: TrainingData,
+  config: RunConfig,
+  seconds: number,
+): Promise<RunConfig> {
+  const { towers, ps3 } = presetOf(config);
+  const base = { engine, checkpoint, seed: config.seed };
+  const first = { ...base, stage: towers };
+  const second = { ...base, stage: ps3 };
+  const towersMs = await measureStep(first, towersForward(first, data.crops));
+  const ps3Ms = await measureStep(
+    second,
+    ps3Forward(second, data.train, config.recipe, config.ablations).forward,
+  );
+  const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
+  if (share >= 1) return config;
+  const fitted = {
+    ...config,
+    towersSteps: Math.max(1, Math.floor(share * towers.steps)),
+    ps3Steps: Math.max(1, Math.floor(share * ps3.steps)),
+  };
+  console.error(
+    `this machine takes ${towersMs.toFixed(0)} and ${ps3Ms.toFixed(0)} ms a step: ${fitted.towersSteps} + ${fitted.ps3Steps} steps instead of ${towers.steps} + ${ps3.steps}, to stay within ${(seconds / 60).toFixed(1)} minutes`,
+  );
+  return fitted;
 }
 
 function newCheckpoint(engine: Engine, preset: Preset, data: TrainingData, seed: number): Checkpoint {

@@ -191,7 +191,9 @@ class Replay {
   async #input(name: string, scope: ReturnType<Engine['scope']>): Promise<Tensor> {
     const entry = this.#file.tensors.get(name);
     if (!entry)
-      throw new VerifyError(`verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`);
+      throw new VerifyError(
+        `verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`,
+      );
     const numbers = await this.#file.f32(name);
     // Maps may be stored as integers or booleans; token ids are what must be integers.
     const data = name === 'in.text' ? Int32Array.from(numbers) : numbers;

@@ -66,8 +66,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     objects: [3, 4],
     objectPx: [26, 48],
     distractors: [0, 1],
-    towers: { steps: 1000, batch: 64, lr: 3e-3, warmup: 50 },
-    ps3: { steps: 500, batch: 32, lr: 1.5e-3, warmup: 40 },
+    towers: { steps: 900, batch: 64, lr: 3e-3, warmup: 50 },
+    ps3: { steps: 450, batch: 32, lr: 1.5e-3, warmup: 40 },
   },
   /** A few minutes on a discrete GPU. */
   medium: {

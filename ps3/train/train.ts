@@ -32,12 +32,22 @@ const WEIGHT_DECAY = 0.05;
 /** Clip the global gradient norm: small models at high rates need it. */
 const MAX_NORM = 1;
 
-/** Stage 1: contrast crops of single objects with their names at low resolution. Only the towers move. */
-export async function trainTowers(options: StageOptions, crops: CropSource): Promise<void> {
-  const { engine, checkpoint, stage } = options;
+type Losses = { loss: Tensor } & Record<string, Tensor>;
+
+/** One step's forward: the loss to descend as `loss`, and others to log. */
+type Forward = (step: number, scope: Scope) => Losses;
+
+/** What decides a stage's batches. */
+type StageInput = Pick<StageOptions, 'engine' | 'checkpoint' | 'stage' | 'seed'>;
+
+/** Switches of the second stage; all on by default. */
+export type TrainAblations = Ablations & { readonly globalMix?: boolean };
+
+/** Stage 1: contrast crops of single objects with their names at low resolution. */
+export function towersForward({ engine, checkpoint, stage }: StageInput, crops: CropSource): Forward {
   const { model, tokenizer } = checkpoint;
   const side = model.config.vision.scalesPx[0];
-  await optimise('towers', options, (step, scope) => {
+  return (step, scope) => {
     const { rgba, captions } = crops(step, stage.batch);
     const loss = towersLoss(model, {
       image: engine.tensor(rgba, [stage.batch, side, side, 4], { scope }),
@@ -45,42 +55,67 @@ export async function trainTowers(options: StageOptions, crops: CropSource): Pro
       classes: engine.tensor(classesOf(captions), [stage.batch], { scope }),
     });
     return { loss };
-  });
+  };
 }
 
-/** Stage 2: local and global captions, ground-truth selection, box supervision. Everything moves. */
+/** Stage 2: local and global captions, ground-truth selection, box supervision. */
+export function ps3Forward(
+  { engine, checkpoint, stage, seed }: StageInput,
+  samples: readonly Sample[],
+  recipe: Recipe,
+  ablations: TrainAblations = {},
+): { forward: Forward; feed: Feed } {
+  const { model, tokenizer } = checkpoint;
+  const globalProbability = ablations.globalMix === false ? 0 : 0.25;
+  const options = { batch: stage.batch, seed, globalProbability };
+  const feed = new Feed(engine, samples, tokenizer, model.config, options);
+  const forward: Forward = (_step, scope) => {
+    const { losses } = pretrainLoss(model, feed.next(scope), recipe, ablations);
+    const { total, contrastive, prior, posterior } = losses;
+    return { loss: total, contrastive, prior, posterior };
+  };
+  return { forward, feed };
+}
+
+/** Trains the towers; nothing else moves. */
+export async function trainTowers(options: StageOptions, crops: CropSource): Promise<void> {
+  await optimise('towers', options, towersForward(options, crops));
+}
+
+/** Trains everything. */
 export async function trainPS3(
   options: StageOptions,
   samples: readonly Sample[],
   recipe: Recipe,
-  ablations: Ablations & { readonly globalMix?: boolean } = {},
+  ablations: TrainAblations = {},
 ): Promise<void> {
-  const { engine, checkpoint, stage, seed } = options;
-  const { model, tokenizer } = checkpoint;
-  const globalProbability = ablations.globalMix === false ? 0 : 0.25;
-  const feed = new Feed(engine, samples, tokenizer, model.config, {
-    batch: stage.batch,
-    seed,
-    globalProbability,
-  });
+  const { forward, feed } = ps3Forward(options, samples, recipe, ablations);
   if (options.resume?.sampler) feed.restore(options.resume.sampler);
-  const losses = (_step: number, scope: Scope): { loss: Tensor } & Record<string, Tensor> => {
-    const { total, contrastive, prior, posterior } = pretrainLoss(
-      model,
-      feed.next(scope),
-      recipe,
-      ablations,
-    ).losses;
-    return { loss: total, contrastive, prior, posterior };
-  };
-  await optimise('ps3', options, losses, () => feed.state);
+  await optimise('ps3', options, forward, () => feed.state);
 }
 
-/** The loop of both stages. `forward` gives the loss to descend as `loss`, and others to log. */
+/** Milliseconds that a step takes on this machine, once its kernels are compiled. Nothing is learned. */
+export async function measureStep({ engine, checkpoint }: StageInput, forward: Forward): Promise<number> {
+  const times: number[] = [];
+  const { parameters } = checkpoint.model;
+  parameters.enableGradients();
+  for (let step = 0; step < 6; step++) {
+    using scope = engine.scope();
+    const started = performance.now();
+    const { loss } = forward(step, scope);
+    backward(loss);
+    await loss.data();
+    times.push(performance.now() - started);
+  }
+  parameters.zeroGradients();
+  return times.slice(-3).reduce((total, ms) => total + ms, 0) / 3;
+}
+
+/** The loop of both stages. */
 async function optimise(
   name: Metric['stage'],
   options: StageOptions,
-  forward: (step: number, scope: Scope) => { loss: Tensor } & Record<string, Tensor>,
+  forward: Forward,
   samplerState: () => Progress['sampler'] = () => undefined,
 ): Promise<void> {
   const { engine, run, checkpoint, stage, resume, saveEvery = 200, onStep } = options;

@@ -12,7 +12,15 @@ import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';
-import { type CropSource, type StageOptions, trainPS3, trainTowers } from '../../ps3/train/train.ts';
+import {
+  type CropSource,
+  measureStep,
+  ps3Forward,
+  type StageOptions,
+  towersForward,
+  trainPS3,
+  trainTowers,
+} from '../../ps3/train/train.ts';
 import { compare, engine, TOLERANCE } from '../harness.ts';
 
 const SIDE = 112;
@@ -155,6 +163,18 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
     }
     assert.is(texts[0], texts[1]);
   });
+});
+
+test('train: measuring a step takes time, and changes neither weights nor gradients', async () => {
+  const checkpoint = fresh();
+  const before = await weights(checkpoint);
+  const input = { engine, checkpoint, stage: PRESET.ps3, seed: 1 };
+  assert.ok((await measureStep(input, ps3Forward(input, SAMPLES, 'paper').forward)) > 0);
+  assert.ok((await measureStep(input, towersForward(input, crops))) > 0);
+  compare('weights', await weights(checkpoint), before, TOLERANCE.exact);
+  const gradients = checkpoint.model.parameters.arenas[0].gradients!;
+  compare('gradients', await gradients.data(), new Float32Array(gradients.size), TOLERANCE.exact);
+  checkpoint.model.dispose();
 });
 
 test('train: a step leaves no tensor behind and creates no buffer after the second', async () => {

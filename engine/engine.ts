@@ -142,7 +142,7 @@ export class Engine {
 
   stats(): EngineStats {
     const { gpu } = this;
-    return { ...gpu.pool.stats, ...gpu.stats, ...gpu.recorder.stats };
+    return { ...gpu.pool.stats, ...gpu.stats, ...gpu.made, ...gpu.recorder.stats };
   }
 
   resetPeak(): void {

@@ -17,6 +17,13 @@ export interface PooledBuffer {
   readonly foreign: boolean;
 }
 
+/** A range of a buffer that a kernel binds. */
+export interface BufferRange {
+  readonly buffer: PooledBuffer;
+  readonly offset: number;
+  readonly sizeBytes: number;
+}
+
 export interface MemoryStats {
   /** Bytes held by live tensors. */
   liveBytes: number;
@@ -32,7 +39,7 @@ let nextId = 1;
 
 export class BufferPool {
   readonly stats: MemoryStats = { liveBytes: 0, peakBytes: 0, pooledBytes: 0, buffersCreated: 0 };
-  /** Called with a buffer that is about to be destroyed, so that caches can forget it. */
+  /** Called with a buffer that is about to be destroyed or given back to its owner, so that caches can forget it. */
   onDestroy: (buffer: PooledBuffer) => void = () => undefined;
   readonly #device: GPUDevice;
   readonly #budgetBytes: number;
@@ -80,7 +87,10 @@ export class BufferPool {
   }
 
   release(buffer: PooledBuffer): void {
-    if (buffer.foreign) return;
+    if (buffer.foreign) {
+      this.onDestroy(buffer);
+      return;
+    }
     this.stats.liveBytes -= buffer.sizeBytes;
     this.stats.pooledBytes += buffer.sizeBytes;
     const list = this.#free.get(buffer.sizeBytes) ?? [];

@@ -1,17 +1,11 @@
 // One device with its buffers, pipelines and command list: what tensors stand on.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
-import { BufferPool, type PooledBuffer } from './buffer.ts';
-import { DeviceLostError, EngineError, ShaderError, UseError } from './errors.ts';
-import { type Define, IMMEDIATE_BYTES, type Kernel } from './kernel.ts';
+import { BufferPool, type BufferRange } from './buffer.ts';
+import { DeviceLostError, EngineError, UseError } from './errors.ts';
+import type { Define, Kernel } from './kernel.ts';
+import { Pipelines } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
-import { type PipelineEntry, Recorder } from './recorder.ts';
-
-/** A range of a buffer that a kernel binds. */
-export interface BufferRange {
-  readonly buffer: PooledBuffer;
-  readonly offset: number;
-  readonly sizeBytes: number;
-}
+import { Recorder } from './recorder.ts';
 
 export interface KernelCall {
   readonly bind: Readonly<Record<string, BufferRange | undefined>>;
@@ -42,12 +36,9 @@ export class Gpu {
   readonly lost: Promise<DeviceLostError>;
   /** Estimated GPU milliseconds that may be recorded before they are submitted. */
   submitBudgetMs = 50;
-  readonly stats = { bindGroupsCreated: 0, pipelinesCreated: 0, liveTensors: 0 };
+  readonly stats = { liveTensors: 0 };
   readonly #opened: OpenedDevice;
-  readonly #pipelines = new Map<string, PipelineEntry>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #bindGroupKeys = new Map<number, Set<string>>();
-  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #pipelines: Pipelines;
   readonly #dummies = new Map<string, BufferRange>();
   readonly #staging = new Map<number, GPUBuffer[]>();
   #unsubmittedMs = 0;
@@ -60,8 +51,9 @@ export class Gpu {
     this.isSoftware = opened.isSoftware;
     this.rowWorkgroup = opened.isSoftware ? 8 : 64;
     this.pool = new BufferPool(opened.device);
-    this.pool.onDestroy = (buffer) => this.#forget(buffer);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
+    this.#pipelines = new Pipelines(opened, this.recorder, this.rowWorkgroup);
+    this.pool.onDestroy = (buffer) => this.#pipelines.forget(buffer);
     if (profile && opened.device.features.has('timestamp-query'))
       this.recorder.profiler = new Profiler(opened.device);
     this.lost = opened.device.lost.then(({ reason, message }) => {
@@ -83,11 +75,16 @@ export class Gpu {
     return new Gpu(adoptDevice(device));
   }
 
+  /** Pipelines and bind groups made so far. */
+  get made(): { bindGroupsCreated: number; pipelinesCreated: number } {
+    return this.#pipelines.stats;
+  }
+
   /** Records one run of a kernel. */
   run(kernel: Kernel, call: KernelCall): void {
     const groups = typeof call.groups === 'number' ? fold(call.groups) : call.groups;
     if (groups[0] * groups[1] * groups[2] === 0) return;
-    const entry = this.#pipeline(kernel, call.define);
+    const entry = this.#pipelines.get(kernel, call.define);
     const { reflection } = kernel;
     let paramsOffset = 0;
     if (reflection.usesParams) {
@@ -106,7 +103,7 @@ export class Gpu {
     this.recorder.record({
       kind: 'dispatch',
       entry,
-      bindGroup: this.#bindGroup(entry, kernel, ranges),
+      bindGroup: this.#pipelines.bindGroup(entry, kernel, ranges),
       paramsOffset,
       groups,
       flops,
@@ -221,7 +218,7 @@ export class Gpu {
 
   /** Compiles a kernel without running it. */
   warm(kernel: Kernel, define?: Define): Promise<void> {
-    return this.#pipeline(kernel, define).ready;
+    return this.#pipelines.get(kernel, define).ready;
   }
 
   /** Releases every GPU object. A device that was adopted stays alive. */
@@ -229,108 +226,6 @@ export class Gpu {
     this.pool.trim();
     this.pool.collect();
     if (own) this.device.destroy();
-  }
-
-  #pipeline(kernel: Kernel, define: Define | undefined): PipelineEntry {
-    const key = define ? `${kernel.id}|${JSON.stringify(define)}` : `${kernel.id}`;
-    const known = this.#pipelines.get(key);
-    if (known) return known;
-    const { reflection } = kernel;
-    const immediates =
-      this.#opened.hasImmediates && reflection.usesParams && reflection.paramsBytes <= IMMEDIATE_BYTES;
-    const full: Define = kernel.hasRowWorkgroup ? { WG: this.rowWorkgroup, ...define } : (define ?? {});
-    const code = kernel.specialise(full, immediates);
-    const layout = this.#layout(kernel, immediates);
-    const immediateSize = immediates ? Math.ceil(reflection.paramsBytes / 4) * 4 : 0;
-    const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = {
-      bindGroupLayouts: [layout],
-    };
-    if (immediates) pipelineLayout.immediateSize = immediateSize;
-    // A faulty module shows as a rejected pipeline below, which tells more than the uncaptured error would.
-    this.device.pushErrorScope('validation');
-    const module = this.device.createShaderModule({ code, label: kernel.entry });
-    void this.device.popErrorScope();
-    this.stats.pipelinesCreated++;
-    const entry: PipelineEntry = {
-      label: kernel.entry,
-      layout,
-      immediates,
-      paramsBytes: immediates ? immediateSize : reflection.usesParams ? reflection.paramsBytes : 0,
-      pipeline: undefined,
-      ready: this.device
-        .createComputePipelineAsync({
-          layout: this.device.createPipelineLayout(pipelineLayout),
-          compute: { module, entryPoint: kernel.entry },
-          label: kernel.entry,
-        })
-        .then(
-          (pipeline) => {
-            entry.pipeline = pipeline;
-          },
-          async (cause: Error) => {
-            throw new ShaderError(await explain(kernel.entry, module, code, cause));
-          },
-        ),
-    };
-    entry.ready.catch((error: Error) => this.recorder.fail(error));
-    this.#pipelines.set(key, entry);
-    return entry;
-  }
-
-  #layout(kernel: Kernel, immediates: boolean): GPUBindGroupLayout {
-    const { bindings, usesParams } = kernel.reflection;
-    const uniform = usesParams && !immediates;
-    const key = `${uniform}|${bindings.map((b) => `${b.index}${b.writable ? 'w' : 'r'}`).join()}`;
-    let layout = this.#layouts.get(key);
-    if (!layout) {
-      const entries: GPUBindGroupLayoutEntry[] = bindings.map((b) => ({
-        binding: b.index,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: b.writable ? 'storage' : 'read-only-storage' },
-      }));
-      if (uniform)
-        entries.push({
-          binding: 0,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: 'uniform', hasDynamicOffset: true },
-        });
-      layout = this.device.createBindGroupLayout({ entries, label: key });
-      this.#layouts.set(key, layout);
-    }
-    return layout;
-  }
-
-  #bindGroup(entry: PipelineEntry, kernel: Kernel, ranges: readonly BufferRange[]): GPUBindGroup {
-    const { bindings, usesParams } = kernel.reflection;
-    const uniform = usesParams && !entry.immediates;
-    let key = `${entry.layout.label}`;
-    if (uniform) key += `|${entry.paramsBytes}`;
-    for (const range of ranges) key += `|${range.buffer.id},${range.offset},${range.sizeBytes}`;
-    const known = this.#bindGroups.get(key);
-    if (known) return known;
-    const entries: GPUBindGroupEntry[] = bindings.map(({ index }, i) => ({
-      binding: index,
-      resource: {
-        buffer: ranges[i].buffer.gpu,
-        offset: ranges[i].offset,
-        size: Math.max(16, Math.ceil(ranges[i].sizeBytes / 16) * 16),
-      },
-    }));
-    if (uniform)
-      entries.push({ binding: 0, resource: { buffer: this.recorder.ring, size: entry.paramsBytes } });
-    const group = this.device.createBindGroup({ layout: entry.layout, entries });
-    this.stats.bindGroupsCreated++;
-    this.#bindGroups.set(key, group);
-    for (const { buffer } of ranges) {
-      const keys = this.#bindGroupKeys.get(buffer.id) ?? new Set();
-      this.#bindGroupKeys.set(buffer.id, keys.add(key));
-    }
-    return group;
-  }
-
-  #forget(buffer: PooledBuffer): void {
-    for (const key of this.#bindGroupKeys.get(buffer.id) ?? []) this.#bindGroups.delete(key);
-    this.#bindGroupKeys.delete(buffer.id);
   }
 
   /** Stands in for an unused optional binding; writable ones get a buffer each, since they must not alias. */
@@ -368,18 +263,4 @@ function fold(count: number): [number, number, number] {
   if (count <= MAX_GROUPS) return [count, 1, 1];
   const y = Math.ceil(count / MAX_GROUPS);
   return [Math.ceil(count / y), y, 1];
-}
-
-/** The compiler's messages with the lines they speak of. */
-async function explain(entry: string, module: GPUShaderModule, code: string, cause: Error): Promise<string> {
-  const lines = code.split('\n');
-  const { messages } = await module.getCompilationInfo();
-  const shown = messages
-    .filter((message) => message.type === 'error')
-    .map(({ lineNum, message }) => {
-      const around = lines.slice(Math.max(0, lineNum - 3), lineNum + 2);
-      const numbered = around.map((line, i) => `${Math.max(1, lineNum - 2) + i}: ${line}`);
-      return `${message}\n${numbered.join('\n')}`;
-    });
-  return `${entry}: the shader must compile, got ${shown.join('\n') || cause.message}`;
 }

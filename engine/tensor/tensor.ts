@@ -5,9 +5,9 @@
 // live where their inputs live: in the innermost scope among the inputs. So tagging the input of a computation
 // is enough, and nothing depends on which function is running: scopes are safe across `await`.
 
-import type { PooledBuffer } from '../gpu/buffer.ts';
+import type { BufferRange, PooledBuffer } from '../gpu/buffer.ts';
 import { UseError } from '../gpu/errors.ts';
-import type { BufferRange, Gpu } from '../gpu/gpu.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import { dropVariable, holdVariable, leafVariable, type Node, record } from './autograd.ts';
 import { resolveReshape, type Shape, show, size } from './shape.ts';
 

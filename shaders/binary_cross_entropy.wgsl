@@ -32,7 +32,7 @@ struct Params {
 
 const HAS_WEIGHT : bool = false;
 const LOG_FLOOR : f32 = -100.0;
-const LOG_FLOOR_AT : f32 = 1.0e-38;    // log of this is above the floor, and it is still a normal number
+const LOG_FLOOR_AT : f32 = 1.2e-38;    // above the smallest normal number: what is below may be flushed to zero
 const VARIANCE_FLOOR : f32 = 1.0e-12;
 
 fn counts(row : u32) -> bool {

@@ -1,0 +1,136 @@
+// The command line as a user meets it: a whole small run on a folder of pictures, and every kind of mistake.
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { main } from '../../ps3/app/cli.ts';
+
+interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `ps3 ...args` in this process and catches what it prints. */
+async function ps3(...args: string[]): Promise<Outcome> {
+  const { log, error } = console;
+  const lines = { out: [] as string[], err: [] as string[] };
+  console.log = (line: unknown) => lines.out.push(String(line));
+  console.error = (line: unknown) => lines.err.push(String(line));
+  try {
+    const code = await main(['node', 'ps3', ...args]);
+    return { code, out: lines.out.join('\n'), err: lines.err.join('\n') };
+  } finally {
+    Object.assign(console, { log, error });
+  }
+}
+
+async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
+  const path = await mkdtemp(join(tmpdir(), 'ps3-cli-'));
+  try {
+    await work(path);
+  } finally {
+    await rm(path, { recursive: true });
+  }
+}
+
+const COLOURS = { red: '#d01818', green: '#18c030', blue: '#2040e0', yellow: '#e0d818' };
+
+/** Writes `count` pictures with one coloured square each, and their annotations. */
+async function writePictures(folder: string, count: number): Promise<void> {
+  const names = Object.keys(COLOURS) as (keyof typeof COLOURS)[];
+  const lines: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const name = names[i % names.length];
+    const [x, y] = [(i * 37) % 80, (i * 53) % 80];
+    const square = { create: { width: 28, height: 28, channels: 3 as const, background: COLOURS[name] } };
+    const input = await sharp(square).png().toBuffer();
+    await sharp({ create: { width: 112, height: 112, channels: 3, background: '#808080' } })
+      .composite([{ input, left: x, top: y }])
+      .png()
+      .toFile(join(folder, `${i}.png`));
+    const box = [[x, y, x + 28, y + 28]];
+    lines.push(JSON.stringify({ image: `${i}.png`, text: [name], box, global_text: `a ${name} square` }));
+  }
+  await writeFile(join(folder, 'annotations.jsonl'), `${lines.join('\n')}\n`);
+}
+
+test('ps3 train, eval and encode: a whole run on a folder of pictures', async () => {
+  await inFolder(async (folder) => {
+    await writePictures(folder, 24);
+    const run = join(folder, 'run');
+    const trained = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', run);
+    assert.is(trained.code, 0, trained.err);
+    assert.match(trained.out, /Right caption among \d+ for a box/);
+    assert.match(trained.out, /top-down +\d/);
+    const names = (await readdir(run)).sort();
+    assert.equal(names, ['checkpoint', 'config.json', 'metrics.jsonl', 'report.html']);
+    const checkpoint = await readdir(join(run, 'checkpoint'));
+    for (const name of ['config.json', 'model.safetensors', 'preprocessor_config.json', 'tokenizer.json'])
+      assert.ok(checkpoint.includes(name), name);
+    const metrics = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+    assert.is(metrics.length, 12, 'six steps of each stage');
+
+    const evaluated = await ps3('eval', run);
+    assert.is(evaluated.code, 0, evaluated.err);
+    const table = trained.out.slice(
+      trained.out.indexOf('Held-out'),
+      trained.out.indexOf('\n\n', trained.out.indexOf('top-down')),
+    );
+    assert.ok(evaluated.out.includes(table), 'the same table again, from the checkpoint');
+
+    const out = join(folder, 'features');
+    const encoded = await ps3('encode', join(folder, '0.png'), '--run', run, '--prompt', 'red', '--out', out);
+    assert.is(encoded.code, 0, encoded.err);
+    const written = await readdir(out);
+    for (const name of ['0.safetensors', '0.bottom_up.png', '0.top_down.png'])
+      assert.ok(written.includes(name), name);
+
+    const again = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', run);
+    assert.is(again.code, 2);
+    assert.match(again.err, /must be a new folder, got one with a run. Pass --resume/);
+    const resumed = await ps3('train', '--resume', run);
+    assert.is(resumed.code, 0, resumed.err);
+  });
+});
+
+test('ps3: every mistake is one sentence, exit code 2, and writes nothing', async () => {
+  await inFolder(async (folder) => {
+    const out = join(folder, 'out');
+    await writeFile(join(folder, 'broken.jpg'), 'not a picture');
+    const mistakes: [RegExp, ...string[]][] = [
+      [/Unknown option `--lrr`/, 'train', '--lrr', '3', '--out', out],
+      [/--preset must be one of small, medium, smoke, got huge/, 'train', '--preset', 'huge', '--out', out],
+      [/--seed must be a whole number of at least 0, got x/, 'train', '--seed', 'x', '--out', out],
+      [/--recipe must be paper or released, got new/, 'train', '--recipe', 'new', '--out', out],
+      [
+        /must hold annotations.jsonl, got .*nowhere/,
+        'train',
+        '--preset',
+        'smoke',
+        '--data',
+        join(folder, 'nowhere'),
+        '--out',
+        out,
+      ],
+      [/must hold a run's config.json/, 'eval', out],
+      [/one of --run and --checkpoint must be given/, 'encode', join(folder, 'broken.jpg'), '--out', out],
+      [/the file must be readable, got ENOENT/, 'verify', join(folder, 'missing.safetensors')],
+      [/give at least one safetensors file/, 'verify'],
+      [/--out must name the folder to write/, 'data', 'scenes'],
+      [/the kind of data must be scenes, got pictures/, 'data', 'pictures', '--out', out],
+      [/the command must be one of start, train, .* got fly/, 'fly'],
+    ];
+    for (const [sentence, ...args] of mistakes) {
+      const { code, err } = await ps3(...args);
+      assert.is(code, 2, `${args.join(' ')}: ${err}`);
+      assert.match(err, sentence);
+      assert.not.match(err, / {4}at /, 'no stack trace');
+      assert.equal(await readdir(folder), ['broken.jpg'], `${args.join(' ')} wrote something`);
+    }
+  });
+});
+
+test.run();

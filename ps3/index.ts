@@ -49,5 +49,5 @@ export {
 } from './train/loss.ts';
 export { PRESETS, type Preset, presetConfig, type StagePreset } from './train/presets.ts';
 export { type Metric, type Progress, type RunConfig, RunError, RunFolder } from './train/run.ts';
-export { type CropBatch, cropAccuracy, towersLoss } from './train/towers.ts';
-export { type CropSource, type StageOptions, trainPS3, trainTowers } from './train/train.ts';
+export { type CropBatch, type CropSource, cropAccuracy, towersLoss } from './train/towers.ts';
+export { type StageOptions, trainPS3, trainTowers } from './train/train.ts';

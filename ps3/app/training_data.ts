@@ -8,7 +8,7 @@ import { DataError } from '../data/errors.ts';
 import { loadPicture, openFolder } from '../data/folder.ts';
 import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import type { Preset } from '../train/presets.ts';
-import type { CropSource } from '../train/train.ts';
+import type { CropSource } from '../train/towers.ts';
 
 export interface TrainingData {
   readonly train: readonly Sample[];

@@ -11,7 +11,9 @@ import {
 import type { PS3 } from '../model/ps3.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { captionIds } from './feed.ts';
-import type { CropSource } from './train.ts';
+
+/** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
+export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
 
 export interface CropBatch {
   /** [B, s, s, 4] u8, s = the low-res scale. */

@@ -7,10 +7,7 @@ import { captionIds, classesOf, Feed } from './feed.ts';
 import { type Ablations, pretrainLoss, type Recipe } from './loss.ts';
 import type { StagePreset } from './presets.ts';
 import { type Metric, type Progress, RunError, type RunFolder } from './run.ts';
-import { towersLoss } from './towers.ts';
-
-/** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
-export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
+import { type CropSource, towersLoss } from './towers.ts';
 
 /** What a stage trains, and where it writes. */
 export interface StageOptions {

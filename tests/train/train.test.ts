@@ -12,8 +12,8 @@ import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';
+import type { CropSource } from '../../ps3/train/towers.ts';
 import {
-  type CropSource,
   measureStep,
   ps3Forward,
   type StageOptions,

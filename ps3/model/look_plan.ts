@@ -19,7 +19,7 @@ export interface LookAmount {
  *
  * @param budgets  a full look's patches per high-res scale [S]
  * @param grids    patch grids of the high-res scales [S]
- * @returns        [looks][S]; no look takes what an earlier one took, none is empty
+ * @returns        [looks][S]; no look takes what an earlier one took
  * @throws ShapeError for impossible looks, tokens or scales
  */
 export function planLooks(
@@ -37,23 +37,31 @@ export function planLooks(
   const available = grids.map(([Y, X]) => Y * X);
   const full = total(budgets);
   const everything = total(available.slice(0, first));
-  const byLooks = amount.looks === 'all' ? everything : Math.min((amount.looks ?? 1) * full, everything);
-  let remaining = amount.tokens === undefined ? byLooks : Math.min(amount.tokens, everything);
+  const { looks = 1, tokens } = amount;
+  const asked = tokens ?? (looks === 'all' ? everything : looks);
   expect(
-    Number.isInteger(remaining) && remaining >= 0,
+    Number.isInteger(asked) && asked >= 0,
     'encode',
     'looks and tokens must be integers >= 0',
-    `${remaining}`,
+    `${asked}`,
   );
   const plan: number[][] = [];
-  while (remaining > 0) {
-    const counts = lookBudgets(budgets, available, Math.min(full, remaining), first);
+  const take = (wanted: number, spillBack: boolean): number => {
+    const counts = lookBudgets(budgets, available, wanted, first, spillBack);
     counts.forEach((count, i) => {
       available[i] -= count;
     });
-    remaining -= total(counts);
     plan.push(counts);
-  }
+    return total(counts);
+  };
+  // As the reference does it: full looks, the last of a number of tokens shorter.
+  const goal = tokens !== undefined ? Math.min(tokens, everything) : everything;
+  const lookLimit = tokens === undefined && looks !== 'all' ? looks : Number.POSITIVE_INFINITY;
+  let left = goal;
+  for (let i = 0; i < Math.min(lookLimit, Math.ceil(goal / full)); i++)
+    left -= take(tokens === undefined ? full : Math.min(full, goal - i * full), false);
+  // Where the last scale had run out before the others, the reference leaves patches out.
+  if (lookLimit === Number.POSITIVE_INFINITY) while (left > 0) left -= take(Math.min(full, left), true);
   return plan;
 }
 
@@ -64,15 +72,17 @@ export function planLooks(
  * @param available    patches not taken yet, per scale
  * @param tokens       a smaller total; default: the full look
  * @param firstScales  take from the first so many scales only; default all
+ * @param spillBack    what remains moves to earlier scales too, so that a look is short only when nothing is left
  * @throws ShapeError when tokens exceed the full look
  *
- * What a scale cannot use moves to later scales, then to earlier ones, so that a look is short only when nothing is left.
+ * What a scale cannot use moves to later ones; what the last cannot use is dropped, as in the reference.
  */
 export function lookBudgets(
   budgets: readonly number[],
   available: readonly number[],
   tokens?: number,
   firstScales: number = budgets.length,
+  spillBack = false,
 ): number[] {
   const full = total(budgets);
   const wanted = tokens ?? full;
@@ -88,7 +98,7 @@ export function lookBudgets(
   counts[last] += wanted - total(counts);
   const room = available.map((count, i) => (i > last ? 0 : count));
   const up = room.map((_, i) => i);
-  for (const order of [up, up.toReversed()]) {
+  for (const order of spillBack ? [up, up.toReversed()] : [up]) {
     let surplus = 0;
     for (const i of order) {
       const take = Math.min(room[i], counts[i] + surplus);

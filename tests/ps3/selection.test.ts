@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { lookBudgets } from '../../ps3/model/look_plan.ts';
-import { scaleSizes } from '../../ps3/model/scales.ts';
+import { lookBudgets, planLooks } from '../../ps3/model/look_plan.ts';
+import { type Grid, scaleSizes } from '../../ps3/model/scales.ts';
 import { choose, overrideByGroundTruth, smooth, touchedCells } from '../../ps3/model/selection.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
@@ -11,7 +11,7 @@ const GRIDS_4K = [2916, 11_664, 72_900];
 test('budgets: a full look, a short one, and the last one of a 4K picture are those of the reference', () => {
   assert.equal(lookBudgets(SIGLIP_4K, GRIDS_4K), SIGLIP_4K);
   assert.equal(lookBudgets(SIGLIP_4K, GRIDS_4K, 440), [14, 58, 368]);
-  assert.equal(lookBudgets(SIGLIP_4K, [26, 70, 344], 440), [26, 70, 344]);
+  assert.equal(lookBudgets(SIGLIP_4K, [26, 70, 344]), [26, 70, 344]);
   assert.equal(lookBudgets([12, 52], [240, 1024], 40), [7, 33]);
 });
 
@@ -21,25 +21,41 @@ test('budgets: restricted to the first scales, nothing goes to the others', () =
   assert.equal(lookBudgets(SIGLIP_4K, [0, 780, 72_900], undefined, 2), [0, 780, 0]);
 });
 
-test('budgets: what a scale cannot use moves on, to later scales first', () => {
+test('budgets: what a scale cannot use moves to later scales, and back where that is wanted', () => {
   assert.equal(lookBudgets([10, 20], [4, 100]), [4, 26]);
-  assert.equal(lookBudgets([10, 20], [100, 4]), [26, 4]);
-  assert.equal(lookBudgets([10, 20], [3, 4]), [3, 4]);
-  assert.equal(lookBudgets([10, 20, 30], [100, 0, 5]), [55, 0, 5]);
-});
-
-test('budgets: looks until nothing is left cover every patch', () => {
-  const available = [2304, 9216, 57_600];
-  let looks = 0;
-  for (; available.some((count) => count > 0); looks++)
-    lookBudgets(SIGLIP_4K, available).forEach((count, i) => {
-      available[i] -= count;
-    });
-  assert.equal(available, [0, 0, 0]);
-  assert.is(looks, 27);
+  assert.equal(lookBudgets([10, 20], [100, 4]), [10, 4], 'dropped, as in the reference');
+  assert.equal(lookBudgets([10, 20], [100, 4], 30, 2, true), [26, 4]);
+  assert.equal(lookBudgets([10, 20], [3, 4], 30, 2, true), [3, 4]);
+  assert.equal(lookBudgets([10, 20, 30], [100, 0, 5], 60, 3, true), [55, 0, 5]);
   throws(
     () => lookBudgets([10, 20], [100, 100], 31),
     /selection: a look must take an integer of 0 to 30 patches, got 31/,
+  );
+});
+
+test('looks: those of the reference, and all of them cover every patch', () => {
+  const grids = (sides: number[]): Grid[] => sides.map((side) => [side, side]);
+  const covered = (plan: number[][]): number[] =>
+    plan[0].map((_, i) => plan.reduce((sum, look) => sum + look[i], 0));
+  const siglip = planLooks(SIGLIP_4K, grids([54, 108, 270]), { looks: 'all' });
+  assert.is(siglip.length, 35);
+  assert.equal(siglip[34], [26, 70, 344]);
+  assert.equal(covered(siglip), GRIDS_4K);
+  // The reference stops after 27 looks, at 2295 and 9207 of the first two scales.
+  const radio = planLooks(SIGLIP_4K, grids([48, 96, 240]), { looks: 'all' });
+  assert.equal(covered(radio.slice(0, 27)), [2295, 9207, 57_600]);
+  assert.equal(covered(radio), [2304, 9216, 57_600]);
+  assert.is(radio.length, 28);
+  const toy = planLooks([12, 52], grids([16, 32]), { looks: 'all' });
+  assert.equal(covered(toy.slice(0, 20)), [240, 1024]);
+  assert.equal(covered(toy), [256, 1024]);
+  assert.equal(planLooks(SIGLIP_4K, grids([54, 108, 270]), { tokens: 3000 }), [SIGLIP_4K, [14, 58, 368]]);
+  assert.equal(planLooks(SIGLIP_4K, grids([54, 108, 270]), { looks: 2 }), [SIGLIP_4K, SIGLIP_4K]);
+  assert.equal(planLooks(SIGLIP_4K, grids([54, 108, 270]), { looks: 0 }), []);
+  assert.equal(planLooks([10, 20], grids([2, 2]), { looks: 5 }), [[4, 4]]);
+  throws(
+    () => planLooks(SIGLIP_4K, grids([54, 108, 270]), { looks: 1.5 }),
+    /looks and tokens must be integers >= 0, got 1.5/,
   );
 });
 

@@ -69,7 +69,7 @@ function runConfig(flags: Flags, presetName: string): RunConfig {
     recipe,
     data: textFlag(flags, 'data'),
     towersSteps: numberFlag(flags, 'towersSteps', preset.towers.steps),
-    ps3Steps: numberFlag(flags, 'ps3Steps', preset.ps3.steps),
+    ps3Steps: numberFlag(flags, 'steps', preset.ps3.steps),
     batch: numberFlag(flags, 'batch', preset.ps3.batch),
     ablations: {
       teacherForcing: flags.teacherForcing !== false,
@@ -178,7 +178,7 @@ export async function main(argv: string[]): Promise<number> {
     .option('--resume <dir>', 'Go on from the checkpoint of a run folder')
     .option('--recipe <name>', 'paper (cross-entropy + DICE, all boxes) or released; default paper')
     .option('--towers-steps <n>', 'Steps of the first stage')
-    .option('--ps3-steps <n>', 'Steps of the second stage')
+    .option('--steps <n>', 'Steps of the second stage')
     .option('--batch <n>', 'Pictures per step of the second stage')
     .option('--no-teacher-forcing', 'Select by prediction in training, not by ground truth')
     .option('--no-in-box-pooling', 'Pool all selected tokens')

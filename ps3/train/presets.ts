@@ -29,7 +29,7 @@ export interface Preset {
   readonly contextLength: number;
   /** Concepts that captions name. */
   readonly concepts: number;
-  /** Scenes that are built once and drawn from. */
+  /** Scenes that are built once, kept in memory and drawn from. */
   readonly scenes: number;
   readonly heldOutScenes: number;
   /** Drawing styles of the objects; default: all three. */
@@ -69,7 +69,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     towers: { steps: 900, batch: 64, lr: 3e-3, warmup: 50 },
     ps3: { steps: 450, batch: 32, lr: 1.5e-3, warmup: 40 },
   },
-  /** A few minutes on a discrete GPU. */
+  /** For a discrete GPU; not yet run on one. No tensor of a step exceeds 128 MiB, the scenes take 2.6 GB of memory. */
   medium: {
     name: 'medium',
     scalesPx: [112, 224, 448, 896],
@@ -78,12 +78,12 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     heads: 4,
     maxSelect: 512,
     auxWidth: 128,
-    auxKernelPx: 14,
+    auxKernelPx: 28,
     textWidth: 256,
     textLayers: 4,
     contextLength: 8,
     concepts: 128,
-    scenes: 3000,
+    scenes: 800,
     heldOutScenes: 256,
     objects: [4, 8],
     objectPx: [40, 96],

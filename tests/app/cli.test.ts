@@ -96,6 +96,30 @@ test('ps3 train, eval and encode: a whole run on a folder of pictures', async ()
   });
 });
 
+test('ps3 train: every flag reaches the run', async () => {
+  await inFolder(async (folder) => {
+    await writePictures(folder, 24);
+    const run = join(folder, 'run');
+    const flags =
+      '--preset smoke --seed 7 --recipe released --towers-steps 2 --steps 3 --batch 5 --minutes 9';
+    const off = '--no-teacher-forcing --no-in-box-pooling --no-global-mix';
+    const { code, err } = await ps3('train', ...`${flags} ${off}`.split(' '), '--data', folder, '--out', run);
+    assert.is(code, 0, err);
+    assert.equal(JSON.parse(await readFile(join(run, 'config.json'), 'utf8')), {
+      preset: 'smoke',
+      seed: 7,
+      recipe: 'released',
+      data: folder,
+      towersSteps: 2,
+      ps3Steps: 3,
+      batch: 5,
+      ablations: { teacherForcing: false, inBoxPooling: false, globalMix: false },
+    });
+    const metrics = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
+    assert.is(metrics.length, 5);
+  });
+});
+
 test('ps3: every mistake is one sentence, exit code 2, and writes nothing', async () => {
   await inFolder(async (folder) => {
     const out = join(folder, 'out');

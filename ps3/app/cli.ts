@@ -5,7 +5,7 @@ import { cac } from 'cac';
 import { Engine, EngineError } from '../../engine/index.ts';
 import { runDataScenes } from '../data/build.ts';
 import { loadCheckpoint } from '../model/checkpoint.ts';
-import { PRESETS } from '../train/presets.ts';
+import { PRESETS, presetNamed } from '../train/presets.ts';
 import { type RunConfig, RunFolder } from '../train/run.ts';
 import { encodeImages } from './encode.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
@@ -60,9 +60,7 @@ function runConfig(flags: Flags, presetName: string): RunConfig {
   const recipe = textFlag(flags, 'recipe') ?? 'paper';
   if (recipe !== 'paper' && recipe !== 'released')
     throw new UsageError(`--recipe must be paper or released, got ${recipe}.`);
-  const preset = PRESETS[presetName];
-  if (!preset)
-    throw new UsageError(`--preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${presetName}.`);
+  const preset = presetNamed(presetName);
   return {
     preset: presetName,
     seed: numberFlag(flags, 'seed', 1, 0),

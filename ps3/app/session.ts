@@ -4,8 +4,8 @@ import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
-import { PRESETS, type Preset, presetConfig, type StagePreset } from '../train/presets.ts';
-import { type Metric, type RunConfig, RunError, RunFolder } from '../train/run.ts';
+import { type Preset, presetConfig, presetNamed, type StagePreset } from '../train/presets.ts';
+import { type Metric, type RunConfig, RunFolder } from '../train/run.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
   measureStep,
@@ -42,11 +42,7 @@ export interface SessionResult {
 
 /** The preset of a run with its own number of steps and batch size. */
 export function presetOf(config: RunConfig): Preset {
-  const preset = PRESETS[config.preset];
-  if (!preset)
-    throw new RunError(
-      `train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${config.preset}.`,
-    );
+  const preset = presetNamed(config.preset);
   return {
     ...preset,
     towers: { ...preset.towers, steps: config.towersSteps },

@@ -74,6 +74,7 @@ export async function evaluate(
     using scope = engine.scope();
     const batch = questions.slice(start, start + BATCH);
     const seen = await look(engine, model, tokenizer, batch, text.features, scope);
+    const drawn = randomMaps(seen.counts, model, batch.length, random);
     batch.forEach(({ captions: asked, box, sample }, b) => {
       const wins = (scores: Float32Array): boolean => {
         const own = scores[b * captions.length + index.get(asked[0])!];
@@ -84,7 +85,7 @@ export async function evaluate(
       const share = (maps: Float32Array[]): number => recallOf(maps, b, box, sample.side, model);
       totals.bottomUp += share(seen.bottomUp);
       totals.topDown += share(seen.topDown);
-      totals.random += share(randomMaps(seen.counts, model, batch.length, random));
+      totals.random += share(drawn);
     });
     budgetShare =
       total(seen.counts) / total(model.config.vision.gridSides.slice(1).map((side) => side * side));

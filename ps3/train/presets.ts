@@ -2,6 +2,7 @@
 
 import type { ModelConfig } from '../model/config.ts';
 import { parseHubConfig } from '../model/hub_config.ts';
+import { RunError } from './run.ts';
 
 /** How long and how fast one stage trains. */
 export interface StagePreset {
@@ -114,6 +115,14 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     ps3: { steps: 6, batch: 4, lr: 1e-3, warmup: 2 },
   },
 };
+
+/** @throws RunError for an unknown name */
+export function presetNamed(name: string): Preset {
+  const preset = PRESETS[name];
+  if (!preset)
+    throw new RunError(`train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${name}.`);
+  return preset;
+}
 
 /** The model of a preset, in the terms of a published config.json. */
 export function presetConfig(preset: Preset, vocabSize: number): ModelConfig {

@@ -134,7 +134,7 @@ async function optimise(
     for (const key in reads) values[key] = (await reads[key])[0];
     if (!Number.isFinite(values.loss))
       throw new RunError(
-        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower --lr.`,
+        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower the stage's lr in ps3/train/presets.ts.`,
       );
     const metric: Metric = { stage: name, step, lr, ...values };
     await run.log(metric);

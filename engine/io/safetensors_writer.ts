@@ -39,12 +39,12 @@ export async function writeSafetensors(
   metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   const { header, entries } = plan(tensors, metadata);
-  const fs = await fileSystem();
   const partial = `${path}.partial`;
   if (writing.has(partial))
     throw new SafetensorsError(`safetensors: one writer at a time, got a second one for ${path}.`);
-  writing.add(partial);
+  writing.add(partial); // before the first await, so that the second of two callers is always the one refused
   try {
+    const fs = await fileSystem();
     const file = await fs.open(partial, 'w');
     try {
       await file.writeFile(header);
@@ -55,7 +55,7 @@ export async function writeSafetensors(
     }
     await fs.rename(partial, path);
   } catch (error) {
-    await fs.rm(partial, { force: true });
+    await (await fileSystem()).rm(partial, { force: true });
     throw error;
   } finally {
     writing.delete(partial);

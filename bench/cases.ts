@@ -30,6 +30,7 @@ import { cases as softmax } from './ops/softmax.bench.ts';
 import { cases as sort } from './ops/sort.bench.ts';
 import { cases as topK } from './ops/top_k.bench.ts';
 import { cases as unary } from './ops/unary.bench.ts';
+import { cases as vit } from './vit.bench.ts';
 
 export const ALL_CASES: readonly BenchCase[] = [
   adamw,
@@ -61,4 +62,5 @@ export const ALL_CASES: readonly BenchCase[] = [
   topK,
   unary,
   model,
+  vit,
 ].flat();

@@ -3,8 +3,8 @@
 //   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]        each step is optional
 //
 // Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
-// Mapping   an invocation computes ROWS x COLS lanes of c. Neighbours in a workgroup share their rows: reading a is uniform, reading b
-//           contiguous. No workgroup memory and no barrier: the form for adapters that run on a CPU.
+// Mapping   an invocation computes ROWS x COLS lanes of c. Neighbours in a workgroup share their rows, of which each reads one in LANES
+//           and hands it round; reading b is contiguous. No workgroup memory and no barrier: the form for adapters that run on a CPU.
 // Split     slice s sums k in [s k_slice, (s + 1) k_slice) and writes c[s, z]; `column_sum` adds the slices in order.
 // Edges     an index past the end reads the last row or lane once more and is not stored. A lane is one f32 where N is not divisible
 //           by 4 or b is transposed.
@@ -15,6 +15,7 @@
 
 #import index  // linear_group(group, groups)
 #import gelu   // gelu_erf(lane), gelu_tanh(lane) and their slopes
+#import lanes  // LANES, lane_of(mine, lane)
 
 struct Params {
   M : u32,
@@ -45,9 +46,9 @@ struct Params {
 
 // Specialisation.
 alias Lane = vec4f;                // or f32
-const ROWS : u32 = 8u;             // rows of c per invocation
+const ROWS : u32 = 8u;             // rows of c per invocation, a multiple of LANES
 const COLS : u32 = 2u;             // lanes of c per invocation
-const WIDTH : u32 = 8u;            // invocations per workgroup; 8 fill one SIMD register of a CPU
+const WIDTH : u32 = 8u;            // invocations per workgroup, LANES unless that is 1; 8 fill one SIMD register of a CPU
 const TRANSPOSE_A : bool = false;
 const TRANSPOSE_B : bool = false;  // only where Lane is f32
 const HAS_BIAS : bool = false;
@@ -71,9 +72,9 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   let a_step = select(1u, params.M, TRANSPOSE_A);
   let b_step = select(params.N, 1u, TRANSPOSE_B);
 
-  var row : array<u32, ROWS>;  // where each row of op(a) is read next
-  for (var i = 0u; i < ROWS; i++) {
-    let m = min(m0 + i, params.M - 1u);
+  var row : array<u32, ROWS / LANES>;  // where this invocation's rows of op(a) are read next
+  for (var i = 0u; i < ROWS / LANES; i++) {
+    let m = min(m0 + i * LANES + local.x % LANES, params.M - 1u);
     row[i] = z * params.a_batch + select(m * params.K, m, TRANSPOSE_A) + k0 * a_step;
   }
   var col : array<u32, COLS>;  // where each lane of op(b) is read next
@@ -89,10 +90,13 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
       right[j] = b[col[j]];
       col[j] += b_step;
     }
-    for (var i = 0u; i < ROWS; i++) {
-      let left = Lane(a[row[i]]);
-      row[i] += a_step;
-      for (var j = 0u; j < COLS; j++) { sum[i][j] = fma(left, right[j], sum[i][j]); }
+    for (var i = 0u; i < ROWS; i += LANES) {
+      let mine = a[row[i / LANES]];
+      row[i / LANES] += a_step;
+      for (var lane = 0u; lane < LANES; lane++) {
+        let left = Lane(lane_of(mine, lane));
+        for (var j = 0u; j < COLS; j++) { sum[i + lane][j] = fma(left, right[j], sum[i + lane][j]); }
+      }
     }
   }
 

@@ -31,10 +31,17 @@ async function rowError(
   return worst;
 }
 
-function selfCase(B: number, T: number, N: number, heads: number, K: number, quick = false): BenchCase {
+export function selfAttentionCase(
+  B: number,
+  T: number,
+  N: number,
+  heads: number,
+  K: number,
+  { force, quick }: { force?: 'strips' | 'fused'; quick?: boolean } = {},
+): BenchCase {
   const C = heads * K;
   return {
-    op: 'self_attention',
+    op: force ? `self_attention, ${force}` : 'self_attention',
     shape: `${B}x${T}+${N}x${heads}x${K}`,
     flops: 4 * B * T * (T + N) * C,
     bytes: 4 * B * C * (4 * T + 2 * N),
@@ -44,7 +51,7 @@ function selfCase(B: number, T: number, N: number, heads: number, K: number, qui
       const qkv = engine.tensor(packed, [B, T, 3 * C]);
       const cached = N > 0 ? engine.tensor(cachedPacked, [B, N, 3 * C]) : undefined;
       return {
-        run: () => selfAttention(qkv, { heads, cached }),
+        run: () => selfAttention(qkv, { heads, cached, force }),
         maxError: (out) => rowError(out, packed, cachedPacked, { T, N, C, K, t: T >> 1 }),
       };
     },
@@ -105,10 +112,11 @@ function poolCase(B: number, M: number, heads: number, K: number, quick = false)
 }
 
 export const cases: BenchCase[] = [
-  selfCase(8, 64, 16, 3, 32, true),
-  selfCase(8, 144, 16, 3, 32),
-  selfCase(1, 729, 0, 16, 72),
-  selfCase(1, 2560, 729, 16, 72),
+  selfAttentionCase(8, 64, 16, 3, 32, { quick: true }),
+  selfAttentionCase(8, 64, 16, 3, 32, { force: 'fused', quick: true }),
+  selfAttentionCase(8, 144, 16, 3, 32),
+  selfAttentionCase(1, 729, 0, 16, 72),
+  selfAttentionCase(1, 2560, 729, 16, 72),
   gradientCase(8, 144, 3, 32, true),
   gradientCase(1, 729, 16, 72),
   poolCase(32, 145, 3, 32, true),

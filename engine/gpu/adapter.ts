@@ -30,6 +30,8 @@ export interface OpenedDevice {
   tier: Tier;
   /** Runs on the CPU: lavapipe, SwiftShader, WARP. The planner treats these as a class of their own. */
   isSoftware: boolean;
+  /** Invocations of every subgroup; 1 where the device has no subgroups or their size varies. */
+  subgroupSize: number;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
   /** Node's Dawn polls in a busy loop while a promise is pending; see `doze` in gpu.ts. */
@@ -98,19 +100,30 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
     requiredLimits: limits,
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
   });
-  return { ...describe(device, adapter.info), tier, hasImmediates: immediates, spinsWhileWaiting: inNode };
+  return {
+    ...describe(device, adapter.info, tier),
+    tier,
+    hasImmediates: immediates,
+    spinsWhileWaiting: inNode,
+  };
 }
 
 /** What can be told from a device that somebody else opened: no immediates, since its limits are unknown. */
 export function adoptDevice(device: GPUDevice): OpenedDevice {
   const tier = device.features.has('subgroups') ? 2 : device.features.has('shader-f16') ? 1 : 0;
-  return { ...describe(device, device.adapterInfo), tier, hasImmediates: false, spinsWhileWaiting: false };
+  return {
+    ...describe(device, device.adapterInfo, tier),
+    tier,
+    hasImmediates: false,
+    spinsWhileWaiting: false,
+  };
 }
 
-function describe(device: GPUDevice, info: GPUAdapterInfo | undefined) {
+function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, tier: Tier) {
   const adapterName =
     [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') ||
     'unknown adapter';
   const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
-  return { device, adapterName, isSoftware };
+  const { subgroupMinSize: least = 1, subgroupMaxSize: most = 1 } = info ?? {};
+  return { device, adapterName, isSoftware, subgroupSize: tier >= 2 && least === most ? least : 1 };
 }

@@ -28,6 +28,8 @@ export class Gpu {
   readonly adapterName: string;
   readonly tier: Tier;
   readonly isSoftware: boolean;
+  /** Invocations of every subgroup; 1 where there are none or their size varies. */
+  readonly subgroupSize: number;
   /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
   readonly rowWorkgroup: number;
   readonly pool: BufferPool;
@@ -49,6 +51,7 @@ export class Gpu {
     this.adapterName = opened.adapterName;
     this.tier = opened.tier;
     this.isSoftware = opened.isSoftware;
+    this.subgroupSize = opened.subgroupSize;
     this.rowWorkgroup = opened.isSoftware ? 8 : 64;
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());

@@ -6,12 +6,13 @@ import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
 import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
+import lanes from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import { internal } from './errors.ts';
 
-const FRAGMENTS: Record<string, string> = { cell, cubic, erf, gelu, index, numerics, reduce, scan };
+const FRAGMENTS: Record<string, string> = { cell, cubic, erf, gelu, index, lanes, numerics, reduce, scan };
 
 /** Right-hand sides for `const NAME : T = ...;` and `alias NAME = ...;` declarations of a shader. */
 export type Define = Readonly<Record<string, string | number | boolean>>;
@@ -83,7 +84,7 @@ export class Kernel {
     return /^const WG\b/m.test(this.source);
   }
 
-  /** The text to compile: `define` applied, params moved to immediates if asked for. */
+  /** The text to compile: `define` applied, broadcasts enabled or left out, params moved to immediates if asked for. */
   specialise(define: Define, immediates: boolean): string {
     let text = this.source;
     for (const [name, value] of Object.entries(define)) {
@@ -92,6 +93,10 @@ export class Kernel {
       const literal =
         typeof value === 'number' && /:\s*u32/.test(declaration.exec(text)![1]) ? `${value}u` : value;
       text = text.replace(declaration, `$1 ${literal};`);
+    }
+    if (text.includes('subgroupBroadcast(')) {
+      if (Number(define.LANES ?? 1) > 1) text = `enable subgroups;\n${text}`;
+      else text = text.replace(/subgroupBroadcast\((\w+), \w+\)/g, '$1');
     }
     if (!immediates) return text;
     const moved = text.replace(/@group\(0\)\s*@binding\(0\)\s*var<uniform>/, 'var<immediate>');

@@ -5,6 +5,8 @@ export type AdapterClass = 'software' | 'gpu';
 
 export interface MatmulFacts {
   readonly adapterClass: AdapterClass;
+  /** Invocations of every subgroup. Default 1: unknown. */
+  readonly subgroupSize?: number;
   readonly M: number;
   readonly N: number;
   readonly K: number;
@@ -16,15 +18,11 @@ export interface MatmulFacts {
   readonly epilogue?: boolean;
 }
 
-export interface MatmulPlan {
+/** Its block is for `registers`. */
+export interface MatmulPlan extends Block {
   readonly variant: 'registers' | 'tiled';
   /** f32 per lane of c (and of b for `registers`). */
   readonly lane: 1 | 4;
-  /** Rows and lanes of c per invocation (`registers`). */
-  readonly rows: number;
-  readonly cols: number;
-  /** Invocations per workgroup (`registers`). */
-  readonly width: number;
   /** Turn a transposed b into [K, N] first (`registers`). */
   readonly transposeFirst: boolean;
   /** Parts of K that are summed apart and added in a second pass. */
@@ -43,23 +41,48 @@ const TRANSPOSE_ROWS = 64;
 /** Terms a slice has at least; fewer would cost more in the second pass than they bring. */
 const SLICE_TERMS = 256;
 
+/** What one invocation and one workgroup of a product in registers compute. */
+export interface Block {
+  /** Rows and lanes of c per invocation. */
+  readonly rows: number;
+  readonly cols: number;
+  /** Invocations per workgroup. */
+  readonly width: number;
+  /** Rows of a that a workgroup reads at once and hands round: 1, or its width. */
+  readonly handed: number;
+}
+
 /**
- * Throughput of an 8-row block by its lanes, as fractions of the best: lavapipe, 512 x 512 x 512.
- * A block as wide as three vec4 matters because widths of 96 and 384 divide by it.
+ * Throughput of blocks by their lanes, as fractions of the best: lavapipe, 512 x 512 x 512. First with rows handed round (16
+ * rows), then without (8 rows). A block as wide as three vec4 matters because widths of 96 and 384 divide by it.
  */
-const SPEED: Readonly<Record<1 | 4, readonly (readonly [cols: number, speed: number])[]>> = {
-  4: [
-    [3, 1],
-    [2, 1],
-    [1, 0.78],
-  ],
-  1: [
-    [8, 1],
-    [4, 0.8],
-    [2, 0.5],
-    [1, 0.3],
-  ],
+const SPEED: Readonly<Record<'handed' | 'plain', Readonly<Record<1 | 4, readonly number[]>>>> = {
+  handed: { 4: [0.85, 1, 0.93, 1], 1: [0.4, 0.67, 0.78, 0.87, 0.92, 0.97, 0.98, 1] },
+  plain: { 4: [0.78, 1, 1], 1: [0.3, 0.5, 0.67, 0.8, 0.86, 0.92, 0.96, 1] },
 };
+
+/** The block for M rows of c and `lanes` lanes of `lane` numbers each that wastes least. */
+export function planBlock(
+  { adapterClass, subgroupSize = 1 }: Pick<MatmulFacts, 'adapterClass' | 'subgroupSize'>,
+  M: number,
+  lanes: number,
+  lane: 1 | 4,
+): Block {
+  const software = adapterClass === 'software';
+  const handed = software && M >= 8 && (subgroupSize === 4 || subgroupSize === 8) ? subgroupSize : 1;
+  const width = handed > 1 ? handed : software ? 8 : 32;
+  const rows = handed > 1 && M > 8 ? 16 : 2 ** Math.ceil(Math.log2(Math.min(8, Math.max(1, M))));
+  let cols = 1;
+  let leastTime = Number.POSITIVE_INFINITY;
+  SPEED[handed > 1 ? 'handed' : 'plain'][lane].forEach((speed, i) => {
+    const time = (Math.ceil(lanes / ((i + 1) * width)) * (i + 1)) / speed;
+    if (time <= leastTime) {
+      leastTime = time;
+      cols = i + 1;
+    }
+  });
+  return { rows, cols, width, handed };
+}
 
 /** Chooses kernel, block and split for one (batched) product. */
 export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}): MatmulPlan {
@@ -69,31 +92,26 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}): MatmulP
   const transposeFirst =
     variant === 'registers' && transposeB && (force.transposeFirst ?? (M >= TRANSPOSE_ROWS && N > 1));
   const lane = N % 4 === 0 && (variant === 'tiled' || !transposeB || transposeFirst) ? 4 : 1;
-  const width = software ? 8 : 32;
-  const cols = bestCols(N / lane, lane, width);
-  const rows = M >= 8 ? 8 : 2 ** Math.ceil(Math.log2(Math.max(1, M)));
+  const block = planBlock(facts, M, N / lane, lane);
   const groups =
     variant === 'tiled'
       ? batch * Math.ceil(M / TILE) * Math.ceil(N / TILE)
-      : batch * Math.ceil(M / rows) * Math.ceil(N / lane / cols / width);
+      : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
   const wanted = software ? 16 : 256;
   const split = epilogue
     ? 1
     : Math.min(Math.ceil(wanted / Math.max(1, groups)), Math.floor(K / SLICE_TERMS), 64);
   const slices = epilogue ? 1 : (force.slices ?? Math.max(1, split));
-  return { variant, lane, rows, cols, width, transposeFirst, slices };
+  return { variant, lane, ...block, transposeFirst, slices };
 }
 
-/** The block width that wastes least of the last workgroup. */
-function bestCols(lanes: number, lane: 1 | 4, width: number): number {
-  let best = 1;
-  let leastTime = Number.POSITIVE_INFINITY;
-  for (const [cols, speed] of SPEED[lane]) {
-    const time = (Math.ceil(lanes / (cols * width)) * cols * width) / speed;
-    if (time < leastTime) {
-      leastTime = time;
-      best = cols;
-    }
-  }
-  return best;
+/** `strips` keeps the scores of some queries at a time, `fused` none. */
+export type AttentionVariant = 'strips' | 'fused';
+
+/** Fewer queries would leave most of a SIMD register idle. */
+const STRIP_QUERIES = 16;
+
+/** Chooses the kernels for attention of T queries. */
+export function planAttention(adapterClass: AdapterClass, T: number): AttentionVariant {
+  return adapterClass === 'software' && T >= STRIP_QUERIES ? 'strips' : 'fused';
 }

@@ -1,11 +1,20 @@
 import source from '../../shaders/attention.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import { type AttentionVariant, planAttention } from '../gpu/planner.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import {
+  type AttentionLayout,
+  type AttentionOperands,
+  type AttentionRows,
+  attendInStrips,
+  differentiateStrips,
+} from './attention_strips.ts';
 import { columnSum } from './column_sum.ts';
+import { fill } from './fill.ts';
 
 const forward = kernel(source, 'attention');
 const deltaKernel = kernel(source, 'attention_delta');
@@ -15,36 +24,12 @@ const maskKernel = kernel(source, 'attention_mask');
 
 const MAX_HEAD = 128;
 
-/** Sizes and strides of one attention, in f32. */
-interface Layout {
-  readonly B: number;
-  readonly T: number;
-  readonly heads: number;
-  /** Head size. */
-  readonly K: number;
-  readonly ownKeys: number;
-  readonly cachedKeys: number;
-  readonly qRow: number;
-  /** 0 where the batch shares its queries. */
-  readonly qBatch: number;
-  readonly kvRow: number;
-  readonly kCol: number;
-  readonly vCol: number;
-}
-
-/** What the kernels bind; q and own may be one tensor. */
-interface Operands {
-  readonly q: Tensor;
-  readonly own: Tensor;
-  readonly cached: Tensor | undefined;
-  /** [B, ownKeys], 0 or a large negative number. */
-  readonly bias: Tensor | undefined;
-}
-
 export interface SelfAttentionOptions {
   readonly heads: number;
   /** [B, N, 3C]: keys and values of an earlier pass, attended to before the own ones. */
   readonly cached?: Tensor;
+  /** Overrides the planner, for tests and tuning. */
+  readonly force?: AttentionVariant;
 }
 
 /**
@@ -55,7 +40,7 @@ export interface SelfAttentionOptions {
  * @throws ShapeError when C is not a multiple of heads, a head is larger than 128, or cached does not fit
  * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments as in Shi et al. 2025, arXiv:2503.19903, low-res K/V cache.
  */
-export function selfAttention(qkv: Tensor, { heads, cached }: SelfAttentionOptions): Tensor {
+export function selfAttention(qkv: Tensor, { heads, cached, force }: SelfAttentionOptions): Tensor {
   const op = 'self_attention';
   expectDType(op, 'qkv', qkv, 'f32');
   const [B, T, packed] = qkv.shape;
@@ -69,30 +54,29 @@ export function selfAttention(qkv: Tensor, { heads, cached }: SelfAttentionOptio
       `cached must be [${B}, N, ${packed}]`,
       show(cached.shape),
     );
-  const layout: Layout = {
+  const layout: AttentionLayout = {
     ...{ B, T, heads, K, ownKeys: T, cachedKeys: cached?.shape[1] ?? 0 },
     ...{ qRow: packed, qBatch: T * packed, kvRow: packed, kCol: C, vCol: 2 * C },
   };
-  const { out, lse } = attend({ q: qkv, own: qkv, cached, bias: undefined }, layout);
+  const variant = force ?? planAttention(qkv.gpu.isSoftware ? 'software' : 'gpu', T);
+  const { out, lse } = attend({ q: qkv, own: qkv, cached, bias: undefined }, layout, variant);
   record(op, {
     inputs: [qkv, cached],
     output: out,
     saved: { qkv, cached, out, lse },
     backward: (dout, saved, needs) => {
-      const operands: Operands = { q: saved.qkv, own: saved.qkv, cached: saved.cached, bias: undefined };
+      const operands: AttentionOperands = {
+        q: saved.qkv,
+        own: saved.qkv,
+        cached: saved.cached,
+        bias: undefined,
+      };
       using delta = rowDelta(saved.out, dout, layout);
-      const perRow: PerRow = { dout, lse: saved.lse, delta };
-      // Both kernels write into one tensor, each its columns.
+      // The gradients of queries, keys and values are columns of one tensor.
       const dqkv = needs[0] ? output([dout], saved.qkv.shape) : undefined;
-      if (dqkv) {
-        queryGradient(operands, perRow, dqkv, layout);
-        segmentGradient(operands, saved.qkv, perRow, dqkv, layout, false);
-      }
       const dcached = needs[1] && saved.cached ? output([dout], saved.cached.shape) : undefined;
-      if (dcached && saved.cached) {
-        const segment = { ...layout, ownKeys: layout.cachedKeys };
-        segmentGradient(operands, saved.cached, perRow, dcached, segment, true);
-      }
+      const gradients = { dq: dqkv, dkv: dqkv, dcached };
+      differentiate(operands, { dout, lse: saved.lse, delta }, gradients, layout, variant);
       return [dqkv, dcached];
     },
   });
@@ -104,6 +88,8 @@ export interface PoolAttentionOptions {
   readonly heads: number;
   /** [B, M] f32, nonzero = attend; a row of zeros attends to everything. */
   readonly keyMask?: Tensor;
+  /** Overrides the planner, for tests and tuning. */
+  readonly force?: AttentionVariant;
 }
 
 /**
@@ -114,7 +100,11 @@ export interface PoolAttentionOptions {
  * @returns   [B, Tq, C]
  * @throws ShapeError when the extents disagree, C is not a multiple of heads, or a head is larger than 128
  */
-export function poolAttention(q: Tensor, kv: Tensor, { heads, keyMask }: PoolAttentionOptions): Tensor {
+export function poolAttention(
+  q: Tensor,
+  kv: Tensor,
+  { heads, keyMask, force }: PoolAttentionOptions,
+): Tensor {
   const op = 'pool_attention';
   expectDType(op, 'q', q, 'f32');
   expectDType(op, 'kv', kv, 'f32');
@@ -131,28 +121,24 @@ export function poolAttention(q: Tensor, kv: Tensor, { heads, keyMask }: PoolAtt
     expectDType(op, 'keyMask', keyMask, 'f32');
     expect(sameShape(keyMask.shape, [B, M]), op, `keyMask must be [${B}, ${M}]`, show(keyMask.shape));
   }
-  const layout: Layout = {
+  const layout: AttentionLayout = {
     ...{ B, T, heads, K, ownKeys: M, cachedKeys: 0 },
     ...{ qRow: C, qBatch: qB === 1 ? 0 : T * C, kvRow: packed, kCol: 0, vCol: C },
   };
   using bias = keyMask && maskBias(keyMask, layout);
-  const { out, lse } = attend({ q, own: kv, cached: undefined, bias }, layout);
+  const variant = force ?? planAttention(q.gpu.isSoftware ? 'software' : 'gpu', T);
+  const { out, lse } = attend({ q, own: kv, cached: undefined, bias }, layout, variant);
   record(op, {
     inputs: [q, kv],
     output: out,
     saved: { q, kv, bias, out, lse },
     backward: (dout, saved, needs) => {
-      const operands: Operands = { q: saved.q, own: saved.kv, cached: undefined, bias: saved.bias };
+      const operands: AttentionOperands = { q: saved.q, own: saved.kv, cached: undefined, bias: saved.bias };
       using delta = rowDelta(saved.out, dout, layout);
-      const perRow: PerRow = { dout, lse: saved.lse, delta };
-      let dq = needs[0] ? output([dout], [B, T, C]) : undefined;
-      if (dq) {
-        queryGradient(operands, perRow, dq, layout);
-        if (qB !== B) dq = columnSum(dq, [1, T, C].slice(1)).reshape([1, T, C]);
-      }
+      const dq = needs[0] ? output([dout], [B, T, C]) : undefined;
       const dkv = needs[1] ? output([dout], saved.kv.shape) : undefined;
-      if (dkv) segmentGradient(operands, saved.kv, perRow, dkv, layout, false);
-      return [dq, dkv];
+      differentiate(operands, { dout, lse: saved.lse, delta }, { dq, dkv }, layout, variant);
+      return [dq && qB !== B ? columnSum(dq, [T, C]).reshape([1, T, C]) : dq, dkv];
     },
   });
   lse.dispose();
@@ -177,15 +163,8 @@ function headSize(op: string, C: number, heads: number): number {
   return K;
 }
 
-/** Per query row: gradient of the result, log-sum-exp and dout . out. */
-interface PerRow {
-  readonly dout: Tensor;
-  readonly lse: Tensor;
-  readonly delta: Tensor;
-}
-
 /** The params and specialisation that all kernels share. */
-function setting(layout: Layout, gpu: Tensor['gpu'], hasMask: boolean) {
+function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean) {
   const { B, T, heads, K, ownKeys, cachedKeys } = layout;
   const lane = K % 4 === 0 && !gpu.isSoftware ? 4 : 1;
   const groups = gpu.isSoftware ? 1 : 8;
@@ -218,10 +197,19 @@ function setting(layout: Layout, gpu: Tensor['gpu'], hasMask: boolean) {
   };
 }
 
-function attend({ q, own, cached, bias }: Operands, layout: Layout): { out: Tensor; lse: Tensor } {
+function attend(
+  operands: AttentionOperands,
+  layout: AttentionLayout,
+  variant: AttentionVariant,
+): { out: Tensor; lse: Tensor } {
+  const { q, own, cached, bias } = operands;
   const { B, T, heads, K, ownKeys, cachedKeys } = layout;
   const out = output([q, own, cached], [B, T, heads * K]);
   const lse = output([q, own, cached], [B, heads, T]);
+  if (variant === 'strips') {
+    attendInStrips(operands, layout, out, lse);
+    return { out, lse };
+  }
   const { params, define, rows } = setting(layout, q.gpu, !!bias);
   run(forward, {
     bind: { q_rows: q, cached, own, mask_bias: bias, out, lse },
@@ -233,7 +221,7 @@ function attend({ q, own, cached, bias }: Operands, layout: Layout): { out: Tens
   return { out, lse };
 }
 
-function rowDelta(out: Tensor, dout: Tensor, layout: Layout): Tensor {
+function rowDelta(out: Tensor, dout: Tensor, layout: AttentionLayout): Tensor {
   const { B, T, heads, K } = layout;
   const delta = output([dout], [B, heads, T]);
   const { params, define } = setting(layout, dout.gpu, false);
@@ -247,7 +235,32 @@ function rowDelta(out: Tensor, dout: Tensor, layout: Layout): Tensor {
   return delta;
 }
 
-function queryGradient(operands: Operands, { dout, lse, delta }: PerRow, dq: Tensor, layout: Layout): void {
+/** Writes the gradients that are wanted; the query columns of dcached become zero. */
+function differentiate(
+  operands: AttentionOperands,
+  rows: AttentionRows,
+  { dq, dkv, dcached }: { dq?: Tensor; dkv?: Tensor; dcached?: Tensor },
+  layout: AttentionLayout,
+  variant: AttentionVariant,
+): void {
+  if (variant === 'strips') {
+    if (dcached) fill(dcached, 0);
+    differentiateStrips(operands, rows, { dq, dkv, dcached }, layout);
+    return;
+  }
+  const { own, cached } = operands;
+  if (dq) queryGradient(operands, rows, dq, layout);
+  if (dkv) segmentGradient(operands, own, rows, dkv, layout, false);
+  if (dcached && cached)
+    segmentGradient(operands, cached, rows, dcached, { ...layout, ownKeys: layout.cachedKeys }, true);
+}
+
+function queryGradient(
+  operands: AttentionOperands,
+  { dout, lse, delta }: AttentionRows,
+  dq: Tensor,
+  layout: AttentionLayout,
+): void {
   const { B, T, heads, K, ownKeys, cachedKeys } = layout;
   const { q, own, cached, bias } = operands;
   const { params, define, rows } = setting(layout, dq.gpu, !!bias);
@@ -262,11 +275,11 @@ function queryGradient(operands: Operands, { dout, lse, delta }: PerRow, dq: Ten
 
 /** Gradients of one segment's k and v columns; `layout.ownKeys` counts that segment's keys. */
 function segmentGradient(
-  { q, bias }: Operands,
+  { q, bias }: AttentionOperands,
   segment: Tensor,
-  { dout, lse, delta }: PerRow,
+  { dout, lse, delta }: AttentionRows,
   dkv: Tensor,
-  layout: Layout,
+  layout: AttentionLayout,
   clearsQ: boolean,
 ): void {
   const { B, T, heads, K, ownKeys } = layout;
@@ -280,7 +293,7 @@ function segmentGradient(
   });
 }
 
-function maskBias(keyMask: Tensor, layout: Layout): Tensor {
+function maskBias(keyMask: Tensor, layout: AttentionLayout): Tensor {
   const bias = output([keyMask], keyMask.shape);
   const { params, define } = setting(layout, keyMask.gpu, false);
   run(maskKernel, { bind: { key_mask: keyMask, key_bias: bias }, params, define, groups: layout.B });

@@ -67,6 +67,7 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
     {
       ...facts,
       adapterClass: a.gpu.isSoftware ? 'software' : 'gpu',
+      subgroupSize: a.gpu.subgroupSize,
       epilogue: !!(bias || residual || gelu || pre),
     },
     force,
@@ -105,7 +106,7 @@ function launch(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
 
 function multiplyInRegisters(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
   const { a, b, c, bias, residual, pre, M, N, K, batch, slices } = call;
-  const { lane, rows, cols, width } = plan;
+  const { lane, rows, cols, width, handed } = plan;
   const groupsM = Math.ceil(M / rows);
   const groupsN = Math.ceil(N / lane / cols / width);
   run(registers, {
@@ -128,6 +129,7 @@ function multiplyInRegisters(call: ProductCall, plan: ReturnType<typeof planMatm
       ROWS: rows,
       COLS: cols,
       WIDTH: width,
+      LANES: handed,
       TRANSPOSE_A: call.transposeA,
       TRANSPOSE_B: call.transposeB,
       HAS_BIAS: !!bias,

@@ -36,14 +36,14 @@ for (const [B, T, N, heads, K] of [
     if (N === 0)
       await checkGradients({
         inputs: { qkv },
-        op: ({ qkv }) => selfAttention(qkv, { heads }),
+        op: ({ qkv }) => selfAttention(qkv, { heads, force: 'fused' }),
         twin: ({ qkv }) => selfTwin(qkv, new Float64Array(0), dims),
         samples,
       });
     else
       await checkGradients({
         inputs: { qkv, cached: { data: random(B * N * 3 * C, 2), shape: [B, N, 3 * C] } },
-        op: ({ qkv, cached }) => selfAttention(qkv, { heads, cached }),
+        op: ({ qkv, cached }) => selfAttention(qkv, { heads, cached, force: 'fused' }),
         twin: ({ qkv, cached }) => selfTwin(qkv, cached, dims),
         samples,
       });
@@ -102,7 +102,7 @@ test('self_attention: forward and backward keep no matrix of queries by keys', a
   await engine.gpu.idle();
   engine.resetPeak();
   const before = engine.stats().liveBytes;
-  backward(selfAttention(qkv, { heads, cached }), seed);
+  backward(selfAttention(qkv, { heads, cached, force: 'fused' }), seed);
   const extra = engine.stats().peakBytes - before;
   // Out, its gradients and their copies for the leaves; a matrix would be 4 * 512 * 640 * 4 B = 5.2 MB alone.
   const operands = 4 * C * (T + 2 * (T + N) + T);

@@ -1,0 +1,169 @@
+// Attention of a strip of queries as products in registers, the form for adapters that run on a CPU: no barrier, no workgroup memory.
+// Formulas as in attention.wgsl; the scores of a strip are stored, turned: w[plane, j, r] for key j and query r of the strip.
+//
+//   forward    s = scale k q'               w = exp(s - max)          out = (w' v) / sum w
+//   backward   w = exp(scale k q' - lse)    dv = w dout               ds = scale w (v dout' - delta)      dq = ds' k      dk = ds q
+//
+// Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32. Queries turned [plane, d, r].
+// Mapping   attention_product: an invocation computes ROWS rows x COLS lanes of c[m,n] = sum_k a[m,k] b[k,n]. Neighbours in a workgroup share
+//           their rows, of which each reads one in LANES and hands it round; reading b is contiguous. attention_weights: one query each.
+// Numerics  f32, one fma per term, k ascending; strips in ascending order add to dk and dv: the same bits on every run.
+
+#import index  // linear_group(group, groups)
+#import lanes  // LANES, lane_of(mine, lane)
+
+struct Params {
+  M : u32,
+  N : u32,          // columns of c, not lanes
+  K : u32,
+  first_plane : u32,
+  planes : u32,     // in this dispatch
+  heads : u32,      // planes per batch entry
+  groups_m : u32,   // workgroups along M
+  groups_n : u32,   // workgroups along N
+  a_start : u32,
+  a_batch : u32,    // from one batch entry of a to the next, and so on
+  a_head : u32,
+  a_row : u32,      // along m
+  a_step : u32,     // along k
+  b_start : u32,    // in lanes, as all that is said of b
+  b_batch : u32,
+  b_head : u32,
+  b_step : u32,     // along k; along n it is 1
+  c_start : u32,
+  c_batch : u32,
+  c_head : u32,
+  c_row : u32,      // along m
+  c_col : u32,      // along n
+  T : u32,          // rows of per_query in a plane
+  first_query : u32,
+  scale : f32,
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> a : array<f32>;
+@group(0) @binding(2) var<storage, read> b : array<Lane>;
+@group(0) @binding(3) var<storage, read_write> c : array<f32>;
+@group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T]: 1 / sum w, lse or delta
+@group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, M], 0 or a large negative number
+@group(0) @binding(1) var<storage, read> source : array<f32>;          // attention_turn: a as above, [M, K]
+@group(0) @binding(2) var<storage, read_write> turned : array<f32>;    // attention_turn: c as above, [K, M]
+@group(0) @binding(1) var<storage, read_write> weights : array<f32>;   // attention_weights: a as above, [M keys, N queries]
+@group(0) @binding(2) var<storage, read_write> lse : array<f32>;       // attention_weights: [batch, heads, T]
+@group(0) @binding(3) var<storage, read_write> inverse : array<f32>;   // attention_weights: [batch, heads, T], 1 / sum w
+
+// Specialisation.
+alias Lane = vec4f;                // or f32
+const SPAN : u32 = 4u;             // numbers in a lane
+const ROWS : u32 = 8u;             // rows of c per invocation, a multiple of LANES
+const COLS : u32 = 2u;             // lanes of c per invocation
+const WIDTH : u32 = 8u;            // invocations per workgroup, LANES unless that is 1
+const KIND : u32 = 0u;             // what becomes of the sums
+const ADDS : bool = false;         // SUMS: c += instead of c =
+const HAS_MASK : bool = false;
+
+const SUMS : u32 = 0u;             // scale sum
+const NORMALISED : u32 = 1u;       // scale sum per_query[n]
+const SCORES : u32 = 2u;           // scale sum + mask_bias[m]
+const WEIGHTS : u32 = 3u;          // exp(scale sum + mask_bias[m] - per_query[n])
+const GRADIENTS : u32 = 4u;        // scale c (sum - per_query[n]), c being the weights
+
+@compute @workgroup_size(WIDTH)
+fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                     @builtin(local_invocation_id) local : vec3u) {
+  let tile = linear_group(group, groups);
+  let m0 = tile % params.groups_m * ROWS;
+  let n0 = tile / params.groups_m % params.groups_n * WIDTH * COLS + local.x * COLS;
+  let here = tile / (params.groups_m * params.groups_n);
+  if (here >= params.planes) { return; }
+  let plane = params.first_plane + here;
+  let z = plane / params.heads;
+  let head = plane % params.heads;
+
+  var row : array<u32, ROWS / LANES>;  // where this invocation's rows of a are read next
+  for (var i = 0u; i < ROWS / LANES; i++) {
+    let m = min(m0 + i * LANES + local.x % LANES, params.M - 1u);
+    row[i] = params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row;
+  }
+  let lanes = (params.N + SPAN - 1u) / SPAN;
+  var col : array<u32, COLS>;  // where each lane of b is read next
+  for (var j = 0u; j < COLS; j++) {
+    col[j] = params.b_start + z * params.b_batch + head * params.b_head + min(n0 + j, lanes - 1u);
+  }
+  var sum : array<array<Lane, COLS>, ROWS>;
+  for (var k = 0u; k < params.K; k++) {
+    var right : array<Lane, COLS>;
+    for (var j = 0u; j < COLS; j++) {
+      right[j] = b[col[j]];
+      col[j] += params.b_step;
+    }
+    for (var i = 0u; i < ROWS; i += LANES) {
+      let mine = a[row[i / LANES]];
+      row[i / LANES] += params.a_step;
+      for (var lane = 0u; lane < LANES; lane++) {
+        let left = Lane(lane_of(mine, lane));
+        for (var j = 0u; j < COLS; j++) { sum[i + lane][j] = fma(left, right[j], sum[i + lane][j]); }
+      }
+    }
+  }
+
+  let c0 = params.c_start + z * params.c_batch + head * params.c_head;
+  for (var e = 0u; e < COLS * SPAN; e++) {
+    let n = n0 * SPAN + e;
+    var query = 0.0;
+    if (KIND == NORMALISED || KIND == WEIGHTS || KIND == GRADIENTS) {
+      query = per_query[plane * params.T + params.first_query + min(n, params.N - 1u)];
+    }
+    for (var i = 0u; i < ROWS; i++) {
+      let m = m0 + i;
+      if (m < params.M && n < params.N) {
+        let at = c0 + m * params.c_row + n * params.c_col;
+        var value = params.scale * vec4f(sum[i][e / SPAN])[e % SPAN];
+        if (HAS_MASK && (KIND == SCORES || KIND == WEIGHTS)) { value += mask_bias[z * params.M + m]; }
+        if (KIND == NORMALISED) { value *= query; }
+        if (KIND == WEIGHTS) { value = exp(value - query); }
+        if (KIND == GRADIENTS) { value = c[at] * (value - params.scale * query); }
+        if (ADDS) { value += c[at]; }
+        c[at] = value;
+      }
+    }
+  }
+}
+
+@compute @workgroup_size(64)
+fn attention_turn(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                  @builtin(local_invocation_index) i : u32) {
+  let index = linear_group(group, groups) * 64u + i;
+  let m = index % params.M;
+  let k = index / params.M % params.K;
+  let here = index / params.M / params.K;
+  if (here >= params.planes) { return; }
+  let plane = params.first_plane + here;
+  let z = plane / params.heads;
+  let head = plane % params.heads;
+  turned[params.c_start + z * params.c_batch + head * params.c_head + m * params.c_row + k * params.c_col] =
+    source[params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row + k * params.a_step];
+}
+
+// Scores become exp(score - largest score of the query); their sum goes into lse and inverse.
+@compute @workgroup_size(64)
+fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                     @builtin(local_invocation_index) i : u32) {
+  let index = linear_group(group, groups) * 64u + i;
+  let n = index % params.N;
+  let here = index / params.N;
+  if (here >= params.planes) { return; }
+  let plane = params.first_plane + here;
+  let start = params.a_start + plane / params.heads * params.a_batch + plane % params.heads * params.a_head + n;
+  var top = weights[start];
+  for (var m = 1u; m < params.M; m++) { top = max(top, weights[start + m * params.a_row]); }
+  var total = 0.0;
+  for (var m = 0u; m < params.M; m++) {
+    let at = start + m * params.a_row;
+    let weight = exp(weights[at] - top);
+    total += weight;
+    weights[at] = weight;
+  }
+  let query = plane * params.T + params.first_query + n;
+  lse[query] = top + log(total);
+  inverse[query] = 1.0 / total;
+}

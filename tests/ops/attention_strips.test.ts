@@ -1,0 +1,112 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { planAttention, planBlock } from '../../engine/gpu/planner.ts';
+import { backward, poolAttention, selfAttention, type Tensor } from '../../engine/index.ts';
+import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
+import { attentionStrips as twin } from '../reference/attention_strips.ts';
+
+const numbers = async (x: Tensor): Promise<Float32Array> => (await x.data()) as Float32Array;
+
+/** Rows of one head's columns, from packed [rows, width]. */
+function columns(
+  packed: ArrayLike<number>,
+  [first, rows]: [number, number],
+  [width, start]: [number, number],
+  K: number,
+): Float64Array {
+  return Float64Array.from({ length: rows * K }, (_, i) => {
+    return packed[(first + Math.floor(i / K)) * width + start + (i % K)];
+  });
+}
+
+// Around blocks of 16 rows and 32 columns and SIMD registers of 8; heads that vec4 loads fit, and one that they do not; the
+// last has more scores than are stored at a time, so that strips add to dk and dv.
+for (const [B, T, N, heads, K] of [
+  [1, 1, 0, 1, 1],
+  [2, 7, 5, 3, 4],
+  [1, 16, 16, 2, 16],
+  [2, 17, 31, 1, 24],
+  [1, 65, 16, 2, 32],
+  [1, 33, 7, 1, 72],
+  [2, 19, 3, 2, 5],
+  [1, 1031, 13, 1, 4],
+])
+  test(`attention_strips: ${B}x${T}, ${N} cached, ${heads} heads of ${K}: output and gradients match the twin`, async () => {
+    using scope = engine.scope();
+    const C = heads * K;
+    const qkv = random(B * T * 3 * C, 1);
+    const cached = random(B * N * 3 * C, 2);
+    const dout = random(B * T * C, 3);
+    const leaf = tensor(qkv, [B, T, 3 * C], { scope, requiresGrad: true });
+    const cache = N > 0 ? tensor(cached, [B, N, 3 * C], { scope, requiresGrad: true }) : undefined;
+    const out = selfAttention(leaf, { heads, cached: cache, force: 'strips' });
+    backward(out, tensor(dout, [B, T, C], { scope }));
+    const [got, dqkv] = [await numbers(out), await numbers(leaf.grad!)];
+    const dcached = cache ? await numbers(cache.grad!) : new Float32Array(0);
+    for (let z = 0; z < B; z++)
+      for (let h = 0; h < heads; h++) {
+        const own = (from: ArrayLike<number>, part: number) =>
+          columns(from, [z * T, T], [3 * C, part * C + h * K], K);
+        const kept = (from: ArrayLike<number>, part: number) =>
+          columns(from, [z * N, N], [3 * C, part * C + h * K], K);
+        const all = (part: number) => Float64Array.of(...kept(cached, part), ...own(qkv, part));
+        const result = (from: ArrayLike<number>) => columns(from, [z * T, T], [C, h * K], K);
+        const want = twin(own(qkv, 0), all(1), all(2), result(dout), { T, M: N + T, K });
+        const plane = `batch ${z}, head ${h}`;
+        compare(`out, ${plane}`, result(got), want.out);
+        compare(`dq, ${plane}`, own(dqkv, 0), want.dq, TOLERANCE.grad);
+        compare(`dk, ${plane}`, own(dqkv, 1), want.dk.subarray(N * K), TOLERANCE.grad);
+        compare(`dv, ${plane}`, own(dqkv, 2), want.dv.subarray(N * K), TOLERANCE.grad);
+        compare(`cached dq, ${plane}`, kept(dcached, 0), new Float64Array(N * K), TOLERANCE.exact);
+        compare(`cached dk, ${plane}`, kept(dcached, 1), want.dk.subarray(0, N * K), TOLERANCE.grad);
+        compare(`cached dv, ${plane}`, kept(dcached, 2), want.dv.subarray(0, N * K), TOLERANCE.grad);
+      }
+  });
+
+test('attention_strips: masked and shared queries give what the fused kernel gives', async () => {
+  const [B, T, M, heads, K] = [3, 18, 41, 2, 8];
+  const C = heads * K;
+  const mask = Float64Array.from(random(B * M, 9), (value, i) => (i < (B - 1) * M && value > 0 ? 1 : 0));
+  const results: Float32Array[][] = [];
+  for (const force of ['fused', 'strips'] as const) {
+    using scope = engine.scope();
+    const q = tensor(random(T * C, 1), [1, T, C], { scope, requiresGrad: true });
+    const kv = tensor(random(B * M * 2 * C, 2), [B, M, 2 * C], { scope, requiresGrad: true });
+    const out = poolAttention(q, kv, { heads, force, keyMask: tensor(mask, [B, M], { scope }) });
+    backward(out, tensor(random(B * T * C, 3), [B, T, C], { scope }));
+    results.push([await numbers(out), await numbers(q.grad!), await numbers(kv.grad!)]);
+  }
+  for (const [i, name] of ['out', 'dq', 'dkv'].entries())
+    compare(name, results[1][i], results[0][i], TOLERANCE.grad);
+});
+
+test('attention_strips: beyond the operands, memory stays at a strip of scores', async () => {
+  using scope = engine.scope();
+  const [T, C, heads] = [1500, 8, 2];
+  const qkv = tensor(random(T * 3 * C, 1), [1, T, 3 * C], { scope, requiresGrad: true });
+  const seed = tensor(random(T * C, 3), [1, T, C], { scope });
+  await engine.gpu.idle();
+  engine.resetPeak();
+  const before = engine.stats().liveBytes;
+  backward(selfAttention(qkv, { heads, force: 'strips' }), seed);
+  const extra = engine.stats().peakBytes - before;
+  // A strip is 4 MiB at most; all scores would be 4 * 2 * 1500 * 1500 B = 18 MB.
+  assert.ok(extra < 2 ** 22 + 3 * 4 * C * 8 * T, `got ${extra} B`);
+});
+
+test('attention_strips: the planner takes them on CPUs, and hands rows round where a subgroup is a SIMD register', () => {
+  assert.is(planAttention('software', 196), 'strips');
+  assert.is(planAttention('software', 1), 'fused');
+  assert.is(planAttention('gpu', 196), 'fused');
+  const facts = { adapterClass: 'software', subgroupSize: 8 } as const;
+  assert.equal(planBlock(facts, 196, 48, 4), { rows: 16, cols: 2, width: 8, handed: 8 });
+  assert.equal(planBlock({ ...facts, subgroupSize: 1 }, 196, 48, 4), {
+    rows: 8,
+    cols: 3,
+    width: 8,
+    handed: 1,
+  });
+  assert.equal(planBlock(facts, 3, 48, 4), { rows: 4, cols: 3, width: 8, handed: 1 });
+});
+
+test.run();

@@ -129,19 +129,23 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   }
 }
 
+const RUN : u32 = 8u;  // numbers of one row that an invocation turns: divisions cost more than the copies
+
 @compute @workgroup_size(64)
 fn attention_turn(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                   @builtin(local_invocation_index) i : u32) {
   let index = linear_group(group, groups) * 64u + i;
   let m = index % params.M;
-  let k = index / params.M % params.K;
-  let here = index / params.M / params.K;
+  let runs = (params.K + RUN - 1u) / RUN;
+  let k0 = index / params.M % runs * RUN;
+  let here = index / params.M / runs;
   if (here >= params.planes) { return; }
   let plane = params.first_plane + here;
   let z = plane / params.heads;
   let head = plane % params.heads;
-  turned[params.c_start + z * params.c_batch + head * params.c_head + m * params.c_row + k * params.c_col] =
-    source[params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row + k * params.a_step];
+  let from_row = params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row;
+  let to_col = params.c_start + z * params.c_batch + head * params.c_head + m * params.c_row;
+  for (var k = k0; k < min(k0 + RUN, params.K); k++) { turned[to_col + k * params.c_col] = source[from_row + k * params.a_step]; }
 }
 
 // Scores become exp(score - largest score of the query); their sum goes into lse and inverse.

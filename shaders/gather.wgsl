@@ -12,7 +12,8 @@
 //
 // Layout    table [tables * N, C], indices [M], rows [M, C]. C counts cells. With several tables (one per batch
 //           element) index m belongs to table m / per_table; keys hold table * N + index.
-// Mapping   one invocation per cell.
+// Mapping   rows: an invocation moves RUN cells of a workgroup's GROUP RUN, one in GROUP, and divides only for the first: a division
+//           costs a CPU as much as moving three cells. Otherwise one invocation per cell.
 // Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable once.
 // Numerics  the order of additions depends on the indices alone: bitwise repeatable.
 
@@ -44,11 +45,14 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dtable : array<Cell>;  // [end - first, C]
 
 const GROUP : u32 = 64u;
+const RUN : u32 = 8u;
 
 /// The row of all tables that the dispatch's m-th index means; params.rows where it lies outside its table.
 fn row_of(m : u32) -> u32 {
   let index = indices[m];
-  return select(params.rows, (params.offset + m) / params.per_table * params.N + index, index < params.N);
+  var before = 0u;
+  if (params.N < params.rows) { before = (params.offset + m) / params.per_table * params.N; }
+  return select(params.rows, before + index, index < params.N);
 }
 
 @compute @workgroup_size(GROUP)
@@ -57,15 +61,23 @@ fn gather_rows(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let cell = linear_group(group, groups) * GROUP + i;
-  if (cell >= params.M * params.C) {
-    return;
-  }
-  let row = row_of(cell / params.C);
-  if (row >= params.first && row < params.end) {
-    y[cell] = table[(row - params.first) * params.C + cell % params.C];
-  } else if (row == params.rows && params.first == 0u) {
-    y[cell] = Cell();
+  let at = linear_group(group, groups) * GROUP * RUN + i;
+  var m = at / params.C;
+  var c = at - m * params.C;
+  let skip = GROUP / params.C;  // GROUP cells further are `skip` rows and some cells
+  for (var cell = at; cell < min(at + GROUP * RUN, params.M * params.C); cell += GROUP) {
+    let row = row_of(m);
+    if (row >= params.first && row < params.end) {
+      y[cell] = table[(row - params.first) * params.C + c];
+    } else if (row == params.rows && params.first == 0u) {
+      y[cell] = Cell();
+    }
+    m += skip;
+    c += GROUP - skip * params.C;
+    if (c >= params.C) {
+      c -= params.C;
+      m++;
+    }
   }
 }
 
@@ -75,13 +87,19 @@ fn scatter_rows(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let cell = linear_group(group, groups) * GROUP + i;
-  if (cell >= params.M * params.C) {
-    return;
-  }
-  let row = row_of(cell / params.C);
-  if (row >= params.first && row < params.end) {
-    y[(row - params.first) * params.C + cell % params.C] = x[cell];
+  let at = linear_group(group, groups) * GROUP * RUN + i;
+  var m = at / params.C;
+  var c = at - m * params.C;
+  let skip = GROUP / params.C;  // GROUP cells further are `skip` rows and some cells
+  for (var cell = at; cell < min(at + GROUP * RUN, params.M * params.C); cell += GROUP) {
+    let row = row_of(m);
+    if (row >= params.first && row < params.end) { y[(row - params.first) * params.C + c] = x[cell]; }
+    m += skip;
+    c += GROUP - skip * params.C;
+    if (c >= params.C) {
+      c -= params.C;
+      m++;
+    }
   }
 }
 

@@ -23,6 +23,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<f32>;          // [R, C]
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;    // [R, C]
 
+// The numbers at e and the next three of the same invocation.
+fn four(e : u32) -> vec4f { return vec4f(x[e], x[e + WG], x[e + 2u * WG], x[e + 3u * WG]); }
+
+fn finish(below_highest : vec4f, total : f32) -> vec4f {
+  if (LOG) { return below_highest - log(total); }
+  return exp(below_highest) / total;
+}
+
 @compute @workgroup_size(WG)
 fn softmax(
   @builtin(workgroup_id) group : vec3u,
@@ -33,19 +41,26 @@ fn softmax(
   if (r >= params.R) { return; }
   let start = r * params.C;
   let end = start + params.C;
-  var highest = x[start];
-  for (var e = start + i; e < end; e += WG) { highest = max(highest, x[e]); }
+  // Four columns per step, as far as they go: the steps of a loop cost a CPU more than what is in them.
+  let even = start + params.C / (4u * WG) * (4u * WG);
+  var highest4 = vec4f(x[start]);
+  for (var e = start + i; e < even; e += 4u * WG) { highest4 = max(highest4, four(e)); }
+  var highest = max(max(highest4.x, highest4.y), max(highest4.z, highest4.w));
+  for (var e = even + i; e < end; e += WG) { highest = max(highest, x[e]); }
   highest = workgroup_max(highest, i);
-  var total = 0.0;
-  for (var e = start + i; e < end; e += WG) { total += exp(x[e] - highest); }
+  var total4 = vec4f();
+  for (var e = start + i; e < even; e += 4u * WG) { total4 += exp(four(e) - highest); }
+  var total = (total4.x + total4.y) + (total4.z + total4.w);
+  for (var e = even + i; e < end; e += WG) { total += exp(x[e] - highest); }
   total = workgroup_sum(total, i);
-  if (LOG) {
-    let log_total = log(total);
-    for (var e = start + i; e < end; e += WG) { y[e] = x[e] - highest - log_total; }
-  } else {
-    let scale = 1.0 / total;
-    for (var e = start + i; e < end; e += WG) { y[e] = exp(x[e] - highest) * scale; }
+  for (var e = start + i; e < even; e += 4u * WG) {
+    let value = finish(four(e) - highest, total);
+    y[e] = value.x;
+    y[e + WG] = value.y;
+    y[e + 2u * WG] = value.z;
+    y[e + 3u * WG] = value.w;
   }
+  for (var e = even + i; e < end; e += WG) { y[e] = finish(vec4f(x[e] - highest), total).x; }
 }
 
 @group(0) @binding(1) var<storage, read> result : array<f32>;     // [R, C], y of the forward pass

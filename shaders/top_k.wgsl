@@ -29,14 +29,15 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> counts : array<vec2u>;         // [B, chunks] numbers above T, equal to T
 @group(0) @binding(5) var<storage, read_write> indices : array<u32>;          // [B, k] ascending
 @group(0) @binding(6) var<storage, read_write> selection : array<f32>;        // [B, N] 1 where selected, else 0
-@group(0) @binding(7) var<storage, read_write> order : array<u32>;            // [B, k] places in `indices`, by descending number
+@group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;    // [B, k] in the order of `indices`
+@group(0) @binding(7) var<storage, read> order : array<u32>;                  // [B, k] places in `indices`, by descending number
 @group(0) @binding(6) var<storage, read_write> keys : array<u32>;             // [B, k]
 @group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;   // [B, k]
 @group(0) @binding(8) var<storage, read_write> sorted_values : array<u32>;    // [B, k], the bits of f32
 
 const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
 const BINS : u32 = 2048u;
-const RUN : u32 = 4u;           // neighbours per invocation and step
+const RUN : u32 = 4u;           // neighbours per invocation and step; top_k_rank holds them in a vec4u
 const ZERO_KEY : u32 = 0x80000000u;
 
 var<workgroup> bins : array<atomic<u32>, BINS>;
@@ -202,6 +203,9 @@ fn top_k_emit(
       let position = before.x + min(before.y, threshold.y);
       if (chosen && position < params.k) {
         indices[row * params.k + position] = n;
+        if (!FROM_MAP) {
+          selected_keys[row * params.k + position] = key_of(values[row * params.N + n]);
+        }
       }
       if (!FROM_MAP) {
         selection[row * params.N + n] = select(0.0, 1.0, chosen);
@@ -211,25 +215,35 @@ fn top_k_emit(
   }
 }
 
-/// order[rank] = i, where rank counts what precedes the i-th selected number: larger ones, and equal ones before it.
+/// Puts every selected number at its rank: how many precede it, larger ones, and equal ones before it.
 @compute @workgroup_size(SCAN_WG)
 fn top_k_rank(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let element = linear_group(group, groups) * SCAN_WG + i;
-  if (element >= params.B * params.k) {
+  let blocks = (params.k + RUN - 1u) / RUN;
+  let job = linear_group(group, groups) * SCAN_WG + i;
+  if (job >= params.B * blocks) {
     return;
   }
-  let row = element / params.k;
-  let own = key_of(values[row * params.N + indices[element]]);
-  var rank = 0u;
-  for (var j = row * params.k; j < (row + 1u) * params.k; j++) {
-    let other = key_of(values[row * params.N + indices[j]]);
-    rank += select(0u, 1u, other > own || (other == own && j < element));
+  let start = job / blocks * params.k;
+  let first = job % blocks * RUN;
+  var own : vec4u;
+  for (var e = 0u; e < RUN; e++) {
+    own[e] = selected_keys[start + min(first + e, params.k - 1u)];
   }
-  order[row * params.k + rank] = element - row * params.k;
+  let places = first + vec4u(0u, 1u, 2u, 3u);
+  var rank = vec4u();
+  for (var j = 0u; j < params.k; j++) {
+    let other = vec4u(selected_keys[start + j]);
+    rank += select(vec4u(), vec4u(1u), (other > own) | ((other == own) & (vec4u(j) < places)));
+  }
+  for (var e = 0u; e < min(RUN, params.k - first); e++) {
+    let index = indices[start + first + e];
+    sorted_indices[start + rank[e]] = index;
+    sorted_values[start + rank[e]] = values[start / params.k * params.N + index];
+  }
 }
 
 /// Keys whose ascending order is the descending order of the selected numbers.

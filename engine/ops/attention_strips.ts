@@ -148,7 +148,7 @@ class Workspace {
         ...place('a', rows),
         ...{ c_start: to.start, c_batch: to.batch, c_head: to.head, c_row: 1, c_col: to.row },
       },
-      groups: Math.ceil((planes * queries * K) / 64),
+      groups: Math.ceil((planes * queries * Math.ceil(K / 8)) / 64),
     });
     return to;
   }

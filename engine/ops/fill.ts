@@ -3,6 +3,7 @@ import { expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { cellsOf } from './cell.ts';
 
 const forward = kernel(source, 'fill');
 
@@ -15,7 +16,8 @@ export function fill(x: Tensor, value: number): Tensor {
   if (value === 0) x.gpu.clear(x.range);
   else {
     expectDType('fill', 'x', x, 'f32');
-    run(forward, { bind: { x }, params: { n: x.size, value }, groups: Math.ceil(x.size / 64) });
+    const { perRow: n, define } = cellsOf(x.size);
+    run(forward, { bind: { x }, params: { n, value }, define, groups: Math.ceil(n / 512) });
   }
   return x;
 }

@@ -20,6 +20,8 @@ const sumRows = kernel(source, 'gather_dtable');
 const BLOCK = 128;
 /** Invocations per workgroup: `GROUP` of the shader. */
 const GROUP = 64;
+/** Cells that one invocation of the shader moves. */
+const RUN = 8;
 
 /**
  * Rows of a table by index: y[..., :] = table[indices[...], :].
@@ -172,7 +174,7 @@ function move(
         bind: { indices, [tableName]: rows, [listName]: part },
         params: { ...params, M, offset, first, end },
         define,
-        groups: groupsFor(M * params.C),
+        groups: groupsFor(Math.ceil((M * params.C) / RUN)),
         bytes: indices.sizeBytes + 2 * part.sizeBytes,
       });
     }

@@ -44,21 +44,32 @@ export interface Selection {
  * Source: Shi et al. 2025, arXiv:2503.19903, patch selection. Five dispatches.
  */
 export function selectTopK(values_BN: Tensor, k: number): Selection {
+  const { keys, ...selection } = selected(values_BN, k);
+  keys.dispose();
+  return selection;
+}
+
+/** The selection with the keys that order the numbers, [B, k] in the order of the indices. */
+function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const [B, N] = checked('values', values_BN, k);
+  const keys = output([values_BN], [B, k], 'u32');
   const indices = output([values_BN], [B, k], 'u32');
   const map = output([values_BN], [B, N]);
-  if (k === 0) return { indices, map: fill(map, 0) };
+  if (k === 0) return { indices, map: fill(map, 0), keys };
   const { chunk, chunks } = chunking(N);
   using totals = fill(output([values_BN], [B, DIGITS, BINS], 'u32'), 0);
   using progress = output([values_BN], [B, DIGITS, 2], 'u32');
   using counts = output([values_BN], [B, chunks, 2], 'u32');
-  const bind = { values: values_BN, totals, progress, counts, indices, selection: map };
+  const bind = {
+    ...{ values: values_BN, totals, progress, counts, indices },
+    ...{ selection: map, selected_keys: keys },
+  };
   const params = { B, N, k, chunk, chunks, digit: 0 };
   for (let digit = 0; digit < DIGITS; digit++)
     run(histogram, { bind, params: { ...params, digit }, groups: B * chunks });
   run(count, { bind, params, groups: B * chunks });
   run(emit, { bind, params, groups: B * chunks });
-  return { indices, map };
+  return { indices, map, keys };
 }
 
 /**
@@ -66,32 +77,31 @@ export function selectTopK(values_BN: Tensor, k: number): Selection {
  *
  * @param values_BN  f32 [B, N]
  * @param k          0..N
- * @returns          values f32 [B, k], differentiable in values_BN, and indices u32 [B, k]
+ * @returns          values f32 [B, k], differentiable in values_BN, and indices u32 [B, k]; six dispatches up to k = 4096
  * @throws ShapeError when values is not [B, N] or k exceeds N
  */
 export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: Tensor } {
-  const { indices: selected, map } = selectTopK(values_BN, k);
+  const { indices: unsorted, map, keys } = selected(values_BN, k);
   map.dispose();
   const [B, N] = values_BN.shape;
   const params = { B, N, k, chunk: 0, chunks: 0, digit: 0 };
-  const groups = Math.ceil((B * k) / GROUP);
-  const bind = { values: values_BN, indices: selected };
-  let order: Tensor;
-  if (k <= RANK_LIMIT) {
-    order = output([values_BN], [B, k], 'u32');
-    run(rank, { bind: { ...bind, order }, params, groups });
-  } else {
-    using keys = output([values_BN], [B, k], 'u32');
-    run(descendingKeys, { bind: { ...bind, keys }, params, groups });
-    const sorted = sortKeys(keys);
-    sorted.keys.dispose();
-    order = sorted.order;
-  }
   const values = output([values_BN], [B, k]);
   const indices = output([values_BN], [B, k], 'u32');
-  run(place, { bind: { ...bind, order, sorted_indices: indices, sorted_values: values }, params, groups });
-  order.dispose();
-  selected.dispose();
+  const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
+  if (k <= RANK_LIMIT) {
+    const groups = Math.ceil((B * Math.ceil(k / 4)) / GROUP);
+    run(rank, { bind: { ...bind, selected_keys: keys }, params, groups });
+  } else {
+    const groups = Math.ceil((B * k) / GROUP);
+    using descending = output([values_BN], [B, k], 'u32');
+    run(descendingKeys, { bind: { values: values_BN, indices: unsorted, keys: descending }, params, groups });
+    const { keys: sorted, order } = sortKeys(descending);
+    run(place, { bind: { ...bind, order }, params, groups });
+    sorted.dispose();
+    order.dispose();
+  }
+  keys.dispose();
+  unsorted.dispose();
   record('top_k', {
     inputs: [values_BN],
     output: values,

@@ -40,9 +40,9 @@ struct Params {
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<f32>;
-@group(0) @binding(2) var<storage, read> b : array<Lane>;
-@group(0) @binding(3) var<storage, read_write> c : array<f32>;
+@group(0) @binding(1) var<storage, read> a : array<f32>;               // [planes, M, K] by its strides
+@group(0) @binding(2) var<storage, read> b : array<Lane>;              // [planes, K, N] by its strides
+@group(0) @binding(3) var<storage, read_write> c : array<f32>;         // [planes, M, N] by its strides
 @group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T]: 1 / sum w, lse or delta
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, M], 0 or a large negative number
 @group(0) @binding(1) var<storage, read> source : array<f32>;          // attention_turn: a as above, [M, K]

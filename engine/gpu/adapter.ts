@@ -34,6 +34,8 @@ export interface OpenedDevice {
   subgroupSize: number;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
+  /** The driver leaves loops over constants as they are; see unroll.ts. */
+  needsUnrolling: boolean;
   /** Node's Dawn polls in a busy loop while a promise is pending; see `doze` in gpu.ts. */
   spinsWhileWaiting: boolean;
 }
@@ -125,5 +127,8 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, tier: Tie
     'unknown adapter';
   const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
   const { subgroupMinSize: least = 1, subgroupMaxSize: most = 1 } = info ?? {};
-  return { device, adapterName, isSoftware, subgroupSize: tier >= 2 && least === most ? least : 1 };
+  return {
+    ...{ device, adapterName, isSoftware, needsUnrolling: /swiftshader/i.test(adapterName) },
+    subgroupSize: tier >= 2 && least === most ? least : 1,
+  };
 }

@@ -11,6 +11,7 @@ import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import { internal } from './errors.ts';
+import { unroll } from './unroll.ts';
 
 const FRAGMENTS: Record<string, string> = { cell, cubic, erf, gelu, index, lanes, numerics, reduce, scan };
 
@@ -84,8 +85,8 @@ export class Kernel {
     return /^const WG\b/m.test(this.source);
   }
 
-  /** The text to compile: `define` applied, broadcasts enabled or left out, params moved to immediates if asked for. */
-  specialise(define: Define, immediates: boolean): string {
+  /** The text to compile: `define` applied, constant loops written out, broadcasts enabled or left out, params moved to immediates if asked for. */
+  specialise(define: Define, immediates: boolean, unrolls = false): string {
     let text = this.source;
     for (const [name, value] of Object.entries(define)) {
       const declaration = new RegExp(`^((?:const|alias)\\s+${name}\\b[^=]*=)[^;]*;`, 'm');
@@ -95,6 +96,7 @@ export class Kernel {
       text = text.replace(declaration, `$1 ${literal};`);
     }
     if (text.includes('subgroupBroadcast(')) {
+      if (unrolls) text = unroll(text);
       if (Number(define.LANES ?? 1) > 1) text = `enable subgroups;\n${text}`;
       else text = text.replace(/subgroupBroadcast\((\w+), \w+\)/g, '$1');
     }

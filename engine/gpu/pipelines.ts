@@ -10,6 +10,7 @@ export class Pipelines {
   readonly #device: GPUDevice;
   readonly #recorder: Recorder;
   readonly #hasImmediates: boolean;
+  readonly #needsUnrolling: boolean;
   readonly #rowWorkgroup: number;
   readonly #pipelines = new Map<string, PipelineEntry>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
@@ -17,9 +18,14 @@ export class Pipelines {
   readonly #bindGroupKeys = new Map<number, Set<string>>();
 
   /** @param rowWorkgroup  what shaders that declare `const WG` are specialised to */
-  constructor({ device, hasImmediates }: OpenedDevice, recorder: Recorder, rowWorkgroup: number) {
+  constructor(
+    { device, hasImmediates, needsUnrolling }: OpenedDevice,
+    recorder: Recorder,
+    rowWorkgroup: number,
+  ) {
     this.#device = device;
     this.#hasImmediates = hasImmediates;
+    this.#needsUnrolling = needsUnrolling;
     this.#recorder = recorder;
     this.#rowWorkgroup = rowWorkgroup;
   }
@@ -39,7 +45,7 @@ export class Pipelines {
     const { usesParams, paramsBytes } = kernel.reflection;
     const immediates = this.#hasImmediates && usesParams && paramsBytes <= IMMEDIATE_BYTES;
     const full: Define = kernel.hasRowWorkgroup ? { WG: this.#rowWorkgroup, ...define } : (define ?? {});
-    const code = kernel.specialise(full, immediates);
+    const code = kernel.specialise(full, immediates, this.#needsUnrolling);
     const layout = this.#layout(kernel, immediates);
     const immediateSize = immediates ? Math.ceil(paramsBytes / 4) * 4 : 0;
     const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = {

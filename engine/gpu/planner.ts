@@ -71,7 +71,8 @@ export function planBlock(
   const software = adapterClass === 'software';
   const handed = software && M >= 8 && (subgroupSize === 4 || subgroupSize === 8) ? subgroupSize : 1;
   const width = handed > 1 ? handed : software ? 8 : 32;
-  const rows = handed > 1 && M > 8 ? 16 : 2 ** Math.ceil(Math.log2(Math.min(8, Math.max(1, M))));
+  // Sixteen rows are also faster where a subgroup has four invocations, but take that driver seconds to compile.
+  const rows = handed === 8 && M > 8 ? 16 : 2 ** Math.ceil(Math.log2(Math.min(8, Math.max(1, M))));
   let cols = 1;
   let leastTime = Number.POSITIVE_INFINITY;
   SPEED[handed > 1 ? 'handed' : 'plain'][lane].forEach((speed, i) => {

@@ -191,10 +191,8 @@ export class Gpu {
   async #finish(done: () => Promise<void>): Promise<void> {
     await this.recorder.flush();
     this.#unsubmittedMs = 0;
-    const waiting = done();
-    if (this.#opened.spinsWhileWaiting && this.isSoftware) await doze(waiting);
     try {
-      await waiting;
+      await this.patiently(done());
     } catch (cause) {
       throw (
         this.recorder.failure ??
@@ -202,6 +200,12 @@ export class Gpu {
       );
     }
     if (this.recorder.failure) throw this.recorder.failure;
+  }
+
+  /** Waits for a promise of a device, on a software adapter without taking a core from its kernels. */
+  async patiently<T>(waiting: Promise<T>): Promise<T> {
+    if (this.#opened.spinsWhileWaiting && this.isSoftware) await doze(waiting);
+    return waiting;
   }
 
   /** Whether dispatches are timed: `profile` was asked for, and the adapter has timestamps. */
@@ -248,7 +252,7 @@ export class Gpu {
  * Waits for a promise of Dawn for Node, which polls for it once per turn of the event loop and would keep a core busy
  * that a software adapter needs for its kernels: sleeps a millisecond per turn.
  */
-async function doze(waiting: Promise<void>): Promise<void> {
+async function doze(waiting: Promise<unknown>): Promise<void> {
   let settled = false;
   const settle = (): void => {
     settled = true;

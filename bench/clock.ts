@@ -34,27 +34,37 @@ const MIN_SAMPLES = 3;
 const WANTED_SAMPLES = 5;
 const MAX_SAMPLES = 101;
 
-/**
- * Milliseconds per run of several samples. Takes samples until the time is spent; a case that is slower than that gets
- * up to 5 samples within 5 times its time, but at least 3.
- *
- * @param sampleMs  how long a sample should take at least: short runs are repeated within a sample
- */
+/** Milliseconds per run of several samples. */
+export interface Samples {
+  readonly ms: readonly number[];
+  /** Runs in a sample. */
+  readonly runs: number;
+}
+
+/** @param sampleMs  how long a sample should take at least: short runs are repeated within a sample */
 export async function sample(
   engine: Engine,
   clock: Clock,
   run: () => void,
   seconds: number,
   sampleMs: number,
-): Promise<number[]> {
+): Promise<Samples> {
   await clock(engine, run, 1);
   const onceMs = await wallClock(engine, run, 1);
-  const count = Math.min(MAX_RUNS, Math.max(1, Math.ceil(sampleMs / onceMs)));
+  const runs = Math.min(MAX_RUNS, Math.max(1, Math.ceil(sampleMs / onceMs)));
+  return { ms: await takeSamples(seconds, () => clock(engine, run, runs)), runs };
+}
+
+/**
+ * Takes samples until the time is spent; a case that is slower than that gets up to 5 samples within 5 times its time, but
+ * at least 3.
+ */
+export async function takeSamples(seconds: number, take: () => Promise<number>): Promise<number[]> {
   const samples: number[] = [];
   const start = performance.now();
   const spent = (): number => (performance.now() - start) / 1000;
   const wantsMore = (): boolean =>
     samples.length < MIN_SAMPLES || spent() < (samples.length < WANTED_SAMPLES ? 5 : 1) * seconds;
-  while (samples.length < MAX_SAMPLES && wantsMore()) samples.push(await clock(engine, run, count));
+  while (samples.length < MAX_SAMPLES && wantsMore()) samples.push(await take());
   return samples;
 }

@@ -1,4 +1,5 @@
 import type { DType, Engine, Tensor } from '../engine/index.ts';
+import type { PeerOp } from './peers/peer.ts';
 
 /** One op at one shape. */
 export interface BenchCase {
@@ -20,15 +21,20 @@ export interface BenchCase {
    * a part: those have no timestamps.
    */
   readonly clock?: 'device' | 'wall';
+  /** What other libraries are asked for, on the operands that `prepare` uploads. */
+  readonly peer?: PeerOp;
   /** Makes the inputs: tensors of the engine given are freed after the case. */
   prepare(engine: Engine): Prepared;
 }
 
+/** What a check reads: a tensor, or the result of another library. */
+export type Result = Pick<Tensor, 'data' | 'dispose'>;
+
 export interface Prepared {
   /** Issues the op once. The result is disposed, unless it is one of the inputs. */
   run(): Tensor;
-  /** Compares the result with a reference. */
-  maxError(out: Tensor): Promise<number>;
+  /** Compares the result with a reference; `again` runs the op once more, for those whose runs build on each other. */
+  maxError(out: Result, again: () => Result): Promise<number>;
   /** Frees what else `prepare` made. */
   dispose?(): void;
 }

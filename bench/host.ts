@@ -1,9 +1,14 @@
 // The only place of the benchmark that knows Node. Deno has the same modules; a page has none of them.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseResult, ReportError, rewriteReport } from './report.ts';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { EngineError } from '../engine/index.ts';
+import type { PeerUrls } from './peers/open.ts';
+import { type BenchResult, parseResult, ReportError, rewriteReport } from './report.ts';
 
 process.env.XDG_RUNTIME_DIR ??= tmpdir(); // or the Vulkan loader complains
 
@@ -20,13 +25,58 @@ export function runtimeName(): string {
   return deno ? `deno ${deno}` : `node ${node}`;
 }
 
+/** Whether WebGPU comes from a package, and not with the runtime. */
+export function runsNode(): boolean {
+  return !process.versions.deno;
+}
+
 /** What the numbers depend on, besides adapter and runtime. */
-export async function versions(): Promise<Record<string, string>> {
-  const versionOf = async (path: string): Promise<string> =>
-    JSON.parse(await readFile(join(root, path), 'utf8')).version;
-  const found: Record<string, string> = { 'ps3-webgpu': await versionOf('package.json') };
-  if (!process.versions.deno) found.webgpu = await versionOf('node_modules/webgpu/package.json');
+export async function versions(withPeers: boolean): Promise<Record<string, string>> {
+  const read = async (path: string) => JSON.parse(await readFile(join(root, path), 'utf8'));
+  const found: Record<string, string> = { 'ps3-webgpu': (await read('package.json')).version };
+  if (runsNode()) found.webgpu = (await read('node_modules/webgpu/package.json')).version;
+  if (withPeers) Object.assign(found, (await read('bench/peers/package.json')).dependencies);
   return { ...found, platform: `${process.platform} ${process.arch}` };
+}
+
+/**
+ * Installs the libraries to compare with in bench/peers, unless they are there in the versions of its lock file.
+ *
+ * @throws EngineError when npm cannot
+ */
+export function installPeers(): PeerUrls {
+  const folder = join(root, 'bench/peers');
+  const modules = join(folder, 'node_modules');
+  const [lock, installed] = [join(folder, 'package-lock.json'), join(modules, '.cache/package-lock.json')];
+  if (!existsSync(installed) || readFileSync(lock, 'utf8') !== readFileSync(installed, 'utf8')) {
+    for (const command of ['ci --ignore-scripts --no-audit --no-fund', 'run bundle']) {
+      console.log(`npm ${command} (bench/peers)`);
+      const { status } = spawnSync(`npm ${command}`, { cwd: folder, stdio: 'inherit', shell: true });
+      if (status !== 0)
+        throw new EngineError(
+          'peers',
+          'bench: npm could not install the libraries of bench/peers (its message is above; usually no network). Run without --peers, or again when that is solved.',
+        );
+    }
+    copyFileSync(lock, installed);
+  }
+  // Node's V8 would optimise the 27 MB of ONNX Runtime while it is measured, for half a minute on two cores.
+  if (runsNode()) setFlagsFromString('--liftoff-only');
+  const url = (path: string): string => pathToFileURL(join(modules, path)).href;
+  return {
+    jax: url('@jax-js/jax/dist/index.js'),
+    tfjs: url('.cache/tfjs.cjs'),
+    ort: url('onnxruntime-web/dist/ort.webgpu.bundle.min.mjs'),
+  };
+}
+
+/** @throws ReportError when the file is missing or no result */
+export async function readResult(path: string): Promise<BenchResult> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') throw new ReportError(`bench: --merge must name a file, got ${path}.`);
+    throw error;
+  });
+  return parseResult(path, text);
 }
 
 /** Writes text; folders are made as needed. */

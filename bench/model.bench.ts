@@ -15,7 +15,7 @@ import type { ModelConfig } from '../ps3/model/config.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
 import { type Batch, pretrainLoss } from '../ps3/train/loss.ts';
 import { PRESETS, presetConfig } from '../ps3/train/presets.ts';
-import type { BenchCase } from './harness.ts';
+import type { BenchCase, Result } from './harness.ts';
 
 const PRESET = PRESETS.small;
 const B = PRESET.ps3.batch;
@@ -61,7 +61,7 @@ function createModel(engine: Engine, config: ModelConfig): PS3 {
 }
 
 /** Largest difference between the end of `out` and the end of `alone`, over `count` numbers; NaN when all are zero. */
-async function tailError(out: Tensor, alone: Tensor, count: number): Promise<number> {
+async function tailError(out: Result, alone: Result, count: number): Promise<number> {
   const [got, want] = [await out.data(), await alone.data()];
   let worst = 0;
   let largest = 0;

@@ -17,21 +17,28 @@ export interface BenchOptions {
   readonly json: string | undefined;
   /** Time to spend on each case. */
   readonly seconds: number;
+  /** Only the cases that other libraries can do, in those too. */
+  readonly peers: boolean;
+  /** File with rows of a library that runs elsewhere, to be shown beneath ours. */
+  readonly merge: string | undefined;
   /** Measure nothing; rewrite the README's table. */
   readonly report: boolean;
 }
 
-const FLAGS = '--quick, --filter TEXT, --json FILE, --seconds NUMBER and --report';
+/** With and without a value. */
+const VALUED = ['--filter', '--json', '--seconds', '--merge'];
+const BARE = ['--quick', '--peers', '--report'];
+const FLAGS = '--quick, --filter TEXT, --json FILE, --seconds NUMBER, --peers, --merge FILE and --report';
 
 /** @throws UsageError */
 export function parseOptions(words: readonly string[]): BenchOptions {
   const given = new Map<string, string>();
   for (let i = 0; i < words.length; i++) {
     const [flag, attached] = words[i].split(/=(.*)/s);
-    if (flag === '--quick' || flag === '--report') {
+    if (BARE.includes(flag)) {
       if (attached !== undefined) throw new UsageError(`bench: ${flag} takes no value, got ${attached}.`);
       given.set(flag, '');
-    } else if (flag === '--filter' || flag === '--json' || flag === '--seconds') {
+    } else if (VALUED.includes(flag)) {
       const value = attached ?? words[++i];
       if (!value) throw new UsageError(`bench: ${flag} must be given a value, got none.`);
       given.set(flag, value);
@@ -46,6 +53,8 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     seconds,
     filter: given.get('--filter'),
     json: given.get('--json'),
+    peers: given.has('--peers'),
+    merge: given.get('--merge'),
     report: given.has('--report'),
   };
 }

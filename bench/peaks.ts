@@ -53,7 +53,7 @@ async function fmaPeak(engine: Engine, clock: Clock, seconds: number): Promise<n
     });
   chain();
   await check('fma_chain', y, (CHAINS * b) / (1 - a));
-  return flops / median(await sample(engine, clock, chain, seconds, 20)) / 1e6;
+  return flops / median((await sample(engine, clock, chain, seconds, 20)).ms) / 1e6;
 }
 
 async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<number> {
@@ -71,7 +71,7 @@ async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<
     fill(y, 0);
     copy();
     await check('vec4_copy', y, 3);
-    const ms = median(await sample(engine, clock, copy, seconds / COPY_RUNS.length, 20));
+    const ms = median((await sample(engine, clock, copy, seconds / COPY_RUNS.length, 20)).ms);
     rates.push((32 * n) / ms / 1e6);
   }
   return Math.max(...rates);
@@ -81,7 +81,7 @@ async function dispatchCost(engine: Engine, seconds: number): Promise<number> {
   const dispatches = (): void => {
     for (let i = 0; i < DISPATCHES; i++) engine.gpu.run(emptyKernel, { bind: {}, groups: 1 });
   };
-  return (1000 * median(await sample(engine, wallClock, dispatches, seconds, 20))) / DISPATCHES;
+  return (1000 * median((await sample(engine, wallClock, dispatches, seconds, 20)).ms)) / DISPATCHES;
 }
 
 async function check(name: string, y: Tensor, want: number): Promise<void> {

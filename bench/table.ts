@@ -1,4 +1,4 @@
-// The table on the terminal, a line per case as it comes.
+// The table on the terminal, a line per case and library as it comes.
 import type { BenchCase } from './harness.ts';
 import type { Failure, Row } from './measure.ts';
 
@@ -21,30 +21,43 @@ export function rateOf(
   return computes ? `${digits(gflops ?? 0)} GFLOP/s` : `${digits(gbPerS ?? 0)} GB/s`;
 }
 
-const HEADS = ['op', 'shape', 'ms', '±', 'rate', '% of peak', 'max error'] as const;
+const HEADS = ['op', 'shape', 'ms', '±', 'rate', '% of peak', 'max error'];
 
 export class Table {
   readonly #widths: number[];
   readonly #peaks: { gflops: number; gbPerS: number };
+  readonly #compares: boolean;
 
-  /** @param cases  what will be printed: their names set the widths */
-  constructor(cases: readonly BenchCase[], peaks: { gflops: number; gbPerS: number }) {
-    const longest = (key: 'op' | 'shape'): number => Math.max(...cases.map((one) => one[key].length), 5);
-    this.#widths = [longest('op'), longest('shape'), 8, 7, 13, 9, 9];
+  /**
+   * @param cases      what will be printed: their names set the widths
+   * @param libraries  with more than one there is a column for them
+   */
+  constructor(
+    cases: readonly BenchCase[],
+    peaks: { gflops: number; gbPerS: number },
+    libraries: readonly string[],
+  ) {
+    const longest = (names: readonly string[]): number => Math.max(...names.map(({ length }) => length), 5);
+    this.#compares = libraries.length > 1;
+    this.#widths = [
+      longest(cases.map(({ op }) => op)),
+      longest(cases.map(({ shape }) => shape)),
+      ...(this.#compares ? [longest(libraries)] : []),
+      ...[8, 7, 13, 9, 9],
+    ];
     this.#peaks = peaks;
   }
 
   get head(): string {
-    return this.#line(HEADS);
+    return this.#line(this.#compares ? HEADS.toSpliced(2, 0, 'library') : HEADS);
   }
 
   row(row: Row | Failure): string {
-    if ('reason' in row)
-      return `${this.#line([row.op, row.shape])}  ${row.skipped ? 'skipped' : 'FAILED'}: ${row.reason}`;
-    const { op, shape, medianMs, spreadMs, percentOfPeak, maxError } = row;
+    const names = [row.op, row.shape, ...(this.#compares ? [row.library] : [])];
+    if ('reason' in row) return `${this.#line(names)}  ${row.skipped ? 'skipped' : 'FAILED'}: ${row.reason}`;
+    const { medianMs, spreadMs, percentOfPeak, maxError } = row;
     return this.#line([
-      op,
-      shape,
+      ...names,
       digits(medianMs),
       digits(spreadMs),
       rateOf(row, this.#peaks),
@@ -53,10 +66,16 @@ export class Table {
     ]);
   }
 
-  /** The first two columns to the left, numbers to the right. */
+  /** A library that lacks the op. */
+  lack({ op, shape }: BenchCase, library: string): string {
+    return this.#line([op, shape, library, '–']);
+  }
+
+  /** Names to the left, numbers to the right. */
   #line(cells: readonly string[]): string {
+    const names = this.#compares ? 3 : 2;
     return cells
-      .map((cell, i) => (i < 2 ? cell.padEnd(this.#widths[i]) : cell.padStart(this.#widths[i])))
+      .map((cell, i) => (i < names ? cell.padEnd(this.#widths[i]) : cell.padStart(this.#widths[i])))
       .join('  ');
   }
 }

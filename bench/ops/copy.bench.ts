@@ -11,6 +11,7 @@ function permuteCase(T: number, quick = false): BenchCase {
     shape: `${T}x16x72 to 16x${T}x72`,
     bytes: 8 * n,
     quick,
+    peer: T === 729 ? { name: 'permute', order: [1, 0, 2] } : undefined,
     prepare: (engine) => {
       const values = Float32Array.from({ length: n }, (_, i) => i % 4099);
       const x = engine.tensor(values, shape);

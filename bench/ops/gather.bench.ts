@@ -1,10 +1,10 @@
-import { backward, gatherRows, scatterRows, type Tensor } from '../../engine/index.ts';
+import { backward, gatherRows, scatterRows } from '../../engine/index.ts';
 import { gatherRows as gatherTwin, scatterRows as scatterTwin } from '../../tests/reference/gather.ts';
-import type { BenchCase } from '../harness.ts';
+import type { BenchCase, Result } from '../harness.ts';
 
 const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i));
 
-async function worst(out: Tensor, want: Float64Array): Promise<number> {
+async function worst(out: Result, want: Float64Array): Promise<number> {
   const got = await out.data();
   return want.reduce((largest, value, i) => Math.max(largest, Math.abs(value - got[i])), 0);
 }
@@ -19,6 +19,7 @@ function gatherCase(N: number, k: number, C: number, quick = false): BenchCase {
     shape: `${k} of ${N}x${C}`,
     bytes: 8 * k * C,
     quick,
+    peer: N === 15_309 ? { name: 'gather' } : undefined,
     prepare: (engine) => {
       const data = numbers(N * C);
       const list = spread(k, N);
@@ -82,6 +83,7 @@ function embeddingCase(N: number, n: number, C: number): BenchCase {
 
 export const cases: BenchCase[] = [
   gatherCase(300, 64, 96, true),
+  gatherCase(15_309, 2560, 1152),
   gatherCase(72_900, 2134, 1152),
   scatterCase(11_664, 341, 1152),
   embeddingCase(32_000, 4096, 1152),

@@ -7,6 +7,7 @@ const CHECKED = 4096;
 
 export const cases: BenchCase[] = [
   { form: 'erf', R: 61, C: 67 },
+  { form: 'erf', R: 729, C: 4304 },
   { form: 'tanh', R: 729, C: 4304 },
   { form: 'tanh', R: 3289, C: 4304 },
   { form: 'erf', R: 3289, C: 4304 },
@@ -16,6 +17,7 @@ export const cases: BenchCase[] = [
   flops: 20 * R * C,
   bytes: 8 * R * C,
   quick: R < 100,
+  peer: form === 'erf' && R === 729 ? { name: 'gelu' } : undefined,
   prepare: (engine) => {
     const kind = form === 'erf' ? 'erf' : 'tanh';
     const values = Float32Array.from({ length: R * C }, (_, i) => 4 * Math.sin(i));

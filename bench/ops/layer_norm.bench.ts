@@ -9,17 +9,20 @@ function layerNormCase(R: number, C: number, quick = false): BenchCase {
     flops: 8 * R * C,
     bytes: 8 * R * C,
     quick,
+    peer: quick ? undefined : { name: 'layerNorm', eps: 1e-6 },
     prepare: (engine) => {
       const numbers = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
       const x = engine.tensor(numbers, [R, C]);
-      const gamma = engine.full([C], 1.5);
-      const beta = engine.full([C], -0.5);
+      const gains = Float32Array.from({ length: C }, (_, c) => 1.5 + Math.sin(c));
+      const shifts = Float32Array.from({ length: C }, (_, c) => Math.cos(c));
+      const gamma = engine.tensor(gains, [C]);
+      const beta = engine.tensor(shifts, [C]);
       return {
         run: () => layerNorm(x, gamma, beta),
         maxError: async (out) => {
           const rows = 3;
           const head = Float64Array.from(numbers.subarray(0, rows * C));
-          const want = twin(head, new Float64Array(C).fill(1.5), new Float64Array(C).fill(-0.5));
+          const want = twin(head, Float64Array.from(gains), Float64Array.from(shifts));
           const got = await out.data();
           return Math.max(...want.map((value, i) => Math.abs(value - got[i])));
         },

@@ -1,6 +1,6 @@
-import { linear, type MatmulOptions, matmul, type Tensor } from '../../engine/index.ts';
+import { linear, type MatmulOptions, matmul } from '../../engine/index.ts';
 import { gelu } from '../../tests/reference/matmul.ts';
-import type { BenchCase } from '../harness.ts';
+import type { BenchCase, Result } from '../harness.ts';
 
 const wave = (n: number, step: number): Float32Array =>
   Float32Array.from({ length: n }, (_, i) => Math.sin(i * step));
@@ -10,7 +10,7 @@ const TOLERANCE_PER_TERM = 1e-6;
 
 /** Largest error over 64 elements spread over c. */
 export async function sampledError(
-  out: Tensor,
+  out: Result,
   N: number,
   want: (m: number, n: number) => number,
 ): Promise<number> {
@@ -39,6 +39,7 @@ export function matmulCase(
     bytes: 4 * (M * K + K * N + M * N),
     quick,
     tolerance: TOLERANCE_PER_TERM * K,
+    peer: transposeA || transposeB || options.force ? undefined : { name: 'matmul' },
     prepare: (engine) => {
       const [left, right] = [wave(M * K, 0.7), wave(K * N, 1.3)];
       const a = engine.tensor(left, transposeA ? [K, M] : [M, K]);
@@ -50,6 +51,32 @@ export function matmulCase(
             let sum = 0;
             for (let k = 0; k < K; k++)
               sum += left[transposeA ? k * M + m : m * K + k] * right[transposeB ? n * K + k : k * N + n];
+            return sum;
+          }),
+      };
+    },
+  };
+}
+
+function batchedCase(B: number, M: number, N: number, K: number): BenchCase {
+  return {
+    op: 'matmul NN',
+    shape: `${B}x(${M}x${N}x${K})`,
+    flops: 2 * B * M * N * K,
+    bytes: 4 * B * (M * K + K * N + M * N),
+    tolerance: TOLERANCE_PER_TERM * K,
+    peer: { name: 'matmul' },
+    prepare: (engine) => {
+      const [left, right] = [wave(B * M * K, 0.7), wave(B * K * N, 1.3)];
+      const a = engine.tensor(left, [B, M, K]);
+      const b = engine.tensor(right, [B, K, N]);
+      return {
+        run: () => matmul(a, b),
+        maxError: (out) =>
+          sampledError(out, N, (row, n) => {
+            const batch = Math.floor(row / M);
+            let sum = 0;
+            for (let k = 0; k < K; k++) sum += left[row * K + k] * right[(batch * K + k) * N + n];
             return sum;
           }),
       };
@@ -88,6 +115,9 @@ const TN = { transposeA: true };
 
 export const cases: BenchCase[] = [
   matmulCase(512, 512, 512, {}, true),
+  matmulCase(1024, 1024, 1024, {}),
+  matmulCase(256, 4304, 1152, {}),
+  batchedCase(16, 729, 729, 72),
   matmulCase(512, 512, 512, NT),
   matmulCase(512, 512, 512, TN),
   matmulCase(2304, 96, 96, NT, true),

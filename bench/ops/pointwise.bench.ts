@@ -17,6 +17,7 @@ export const cases: BenchCase[] = [
   flops: R * C,
   bytes: row ? 8 * R * C + 4 * C : 12 * R * C,
   quick,
+  peer: op === 'add' && R * C === 3289 * 1152 ? { name: 'add' } : undefined,
   prepare: (engine) => {
     const left = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
     const right = Float32Array.from({ length: row ? C : R * C }, (_, i) => Math.cos(i));

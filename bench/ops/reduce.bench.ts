@@ -20,6 +20,7 @@ export const cases: BenchCase[] = [
     flops: n,
     bytes: 4 * n,
     quick,
+    peer: op === 'sum' && shape[1] === 1152 ? { name: 'sum', axis: 1 } : undefined,
     // Along an axis whose stride is near a multiple of 2 pi, sums of sines reach hundreds.
     tolerance: 1e-3,
     prepare: (engine) => {

@@ -17,6 +17,7 @@ function resizeCase(mode: ResizeMode, n: Pair, m: Pair, C?: number, quick = fals
     shape: `${n.join('x')}x${C ?? 3} to ${m.join('x')}`,
     bytes: 4 * (read + outputs),
     quick,
+    peer: mode === 'bicubic' && n[0] === 1512 ? { name: 'bicubic', size: m } : undefined,
     prepare: (engine) => {
       const numbers = Float32Array.from({ length: inputs }, (_, i) => Math.sin(i));
       const x = engine.tensor(numbers, C ? [n[0] * n[1], C] : [1, 3, ...n]);

@@ -12,6 +12,7 @@ export const cases: BenchCase[] = [
   flops: 5 * R * C,
   bytes: 8 * R * C,
   quick: R < 100,
+  peer: R === 16 * 729 ? { name: 'softmax' } : undefined,
   prepare: (engine) => {
     const values = Float32Array.from({ length: R * C }, (_, i) => 4 * Math.sin(i));
     const x = engine.tensor(values, [R, C]);

@@ -38,6 +38,7 @@ function sortedCase(n: number, k: number): BenchCase {
     op: 'top_k',
     shape: `${k} of ${n}`,
     bytes: 4 * n,
+    peer: { name: 'topK', k },
     prepare: (engine) => {
       const values = numbers(n);
       const operand = engine.tensor(values, [1, n]);
@@ -61,5 +62,6 @@ export const cases: BenchCase[] = [
   selectionCase(11_664, 341),
   selectionCase(72_900, 2134),
   selectionCase(2 ** 24, 2134),
+  sortedCase(15_309, 2560),
   sortedCase(72_900, 2134),
 ];

@@ -4,7 +4,15 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseOptions, UsageError } from '../../bench/options.ts';
 
-const DEFAULTS = { quick: false, filter: undefined, json: undefined, seconds: 2, report: false };
+const DEFAULTS = {
+  quick: false,
+  filter: undefined,
+  json: undefined,
+  seconds: 2,
+  peers: false,
+  merge: undefined,
+  report: false,
+};
 
 test('bench flags: none, all, and values attached by =', () => {
   assert.equal(parseOptions([]), DEFAULTS);
@@ -17,9 +25,15 @@ test('bench flags: none, all, and values attached by =', () => {
       'out.json',
       '--seconds',
       '0.25',
+      '--peers',
+      '--merge',
+      'torch.json',
       '--report',
     ]),
-    { quick: true, filter: 'layer_norm', json: 'out.json', seconds: 0.25, report: true },
+    {
+      ...{ quick: true, filter: 'layer_norm', json: 'out.json', seconds: 0.25 },
+      ...{ peers: true, merge: 'torch.json', report: true },
+    },
   );
   assert.equal(parseOptions(['--filter=a=b', '--seconds=3']), { ...DEFAULTS, filter: 'a=b', seconds: 3 });
 });
@@ -33,6 +47,8 @@ test('bench flags: every mistake is one sentence', () => {
     [['--fast'], /^bench: flags must be of .*--seconds.*, got --fast\.$/],
     [['matmul'], /^bench: flags must be of .*, got matmul\.$/],
     [['--filter'], /^bench: --filter must be given a value, got none\.$/],
+    [['--merge'], /^bench: --merge must be given a value, got none\.$/],
+    [['--peers=tfjs'], /^bench: --peers takes no value, got tfjs\.$/],
     [['--json='], /^bench: --json must be given a value, got none\.$/],
     [['--seconds', '0'], /^bench: --seconds must be a number above 0, got 0\.$/],
     [['--seconds', 'long'], /^bench: --seconds must be a number above 0, got long\.$/],

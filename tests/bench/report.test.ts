@@ -9,7 +9,7 @@ import { digits, Table } from '../../bench/table.ts';
 import { throws } from '../harness.ts';
 
 const PEAKS = { gflops: 1000, gbPerS: 100, dispatchUs: 4.321 };
-const COMMON = { dtype: 'f32', tier: 0, library: 'ps3-webgpu', maxError: 3.4e-6 } as const;
+const COMMON = { dtype: 'f32', tier: 0, library: 'ps3-webgpu', runs: 3, maxError: 3.4e-6 } as const;
 const RESULT: BenchResult = {
   adapter: 'Example GPU',
   runtime: 'node 20.20.2',
@@ -106,10 +106,10 @@ test('table: three digits, columns under each other, failures with their reason'
     'NaN',
   ]);
   const one = { op: 'matmul NT', shape: '512x512x512', prepare: () => assert.unreachable() as never };
-  const table = new Table([one], PEAKS);
+  const table = new Table([one], PEAKS, ['ps3-webgpu']);
   assert.is(table.row(RESULT.rows[0]).length, table.head.length);
   assert.match(
-    table.row({ op: 'sort', shape: '7', reason: 'error 1 is above 0' }),
+    table.row({ op: 'sort', shape: '7', library: 'ps3-webgpu', reason: 'error 1 is above 0' }),
     /^sort .* FAILED: error 1 is above 0$/,
   );
 });

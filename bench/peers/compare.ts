@@ -1,0 +1,98 @@
+// One case in other libraries. Each is checked by the same reference as ours, then timed in the same way: by the wall clock
+// from the first call to the end of the device's work, with as many runs in a sample, after two warm-ups and more.
+import type { Engine, TensorData } from '../../engine/index.ts';
+import { takeSamples } from '../clock.ts';
+import { type BenchCase, DEFAULT_TOLERANCE, type Result } from '../harness.ts';
+import { type Failure, mistake, type Row, rates } from '../measure.ts';
+import type { Peaks } from '../peaks.ts';
+import { median, medianDeviation } from '../statistics.ts';
+import type { Operand, Peer, PeerRun } from './peer.ts';
+
+/**
+ * One peer on one case; what it throws is a failure of this peer on this case alone.
+ *
+ * @param ours  our row, by the wall clock: tells the runs in a sample
+ * @returns     undefined where the library lacks the op
+ */
+export async function measurePeer(
+  engine: Engine,
+  peer: Peer,
+  benchCase: BenchCase,
+  ours: Row,
+  peaks: Peaks,
+  seconds: number,
+): Promise<Row | Failure | undefined> {
+  const { op, shape, tolerance = DEFAULT_TOLERANCE } = benchCase;
+  const { library } = peer;
+  if (!benchCase.peer) throw new Error(`internal: ${op} ${shape} names no operation for other libraries.`);
+  const { operands, maxError } = reference(engine, benchCase);
+  await engine.idle();
+  const patiently = <T>(waiting: Promise<T>): Promise<T> => engine.gpu.patiently(waiting);
+  let run: PeerRun | undefined;
+  try {
+    const preparing = peer.prepare(benchCase.peer, operands);
+    if (!preparing) return undefined;
+    run = await patiently(preparing);
+    const error = await maxError(run, patiently);
+    const wrong = mistake(error, tolerance);
+    if (wrong) return { op, shape, library, reason: wrong };
+    const { runs } = ours;
+    const timed = async (): Promise<number> => {
+      const start = performance.now();
+      await patiently(run!.run(runs));
+      return (performance.now() - start) / runs;
+    };
+    await timed();
+    const ms = await takeSamples(seconds, timed);
+    const medianMs = median(ms);
+    return {
+      ...{
+        op,
+        shape,
+        dtype: ours.dtype,
+        tier: ours.tier,
+        library,
+        medianMs,
+        spreadMs: medianDeviation(ms),
+        runs,
+      },
+      ...rates(benchCase, medianMs, peaks),
+      maxError: error,
+    };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    return { op, shape, library, reason: error.message.split('\n')[0] };
+  } finally {
+    await run?.dispose();
+  }
+}
+
+type Patiently = <T>(waiting: Promise<T>) => Promise<T>;
+
+/** The numbers that a case uploads, and its check of results that other libraries computed from them. */
+function reference(
+  engine: Engine,
+  benchCase: BenchCase,
+): { operands: Operand[]; maxError: (run: PeerRun, patiently: Patiently) => Promise<number> } {
+  using scope = engine.scope();
+  const operands: Operand[] = [];
+  const view: Engine = Object.create(engine);
+  view.empty = (shape, options) => engine.empty(shape, { scope, ...options });
+  view.tensor = (data, shape = [data.length], options) => {
+    if (data instanceof Float32Array || data instanceof Uint32Array) operands.push({ data, shape });
+    return engine.tensor(data, shape, { scope, ...options });
+  };
+  const prepared = benchCase.prepare(view);
+  prepared.dispose?.();
+  const maxError = (run: PeerRun, patiently: Patiently): Promise<number> => {
+    const result = (): Result => ({
+      data: async (): Promise<TensorData> => {
+        await patiently(run.run(1));
+        return patiently(run.read());
+      },
+      dispose: () => undefined,
+    });
+    return prepared.maxError(result(), result);
+  };
+  return { operands, maxError };
+}

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { EngineError } from '../engine/index.ts';
 import type { PeerUrls } from './peers/open.ts';
-import { type BenchResult, parseResult, ReportError, rewriteReport } from './report.ts';
+import { type ForeignResult, parseForeign, parseResult, ReportError, rewriteReport } from './report.ts';
 
 process.env.XDG_RUNTIME_DIR ??= tmpdir(); // or the Vulkan loader complains
 
@@ -70,13 +70,13 @@ export function installPeers(): PeerUrls {
   };
 }
 
-/** @throws ReportError when the file is missing or no result */
-export async function readResult(path: string): Promise<BenchResult> {
+/** @throws ReportError when the file is missing or holds no rows */
+export async function readForeign(path: string): Promise<ForeignResult> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw new ReportError(`bench: --merge must name a file, got ${path}.`);
     throw error;
   });
-  return parseResult(path, text);
+  return parseForeign(path, text);
 }
 
 /** Writes text; folders are made as needed. */

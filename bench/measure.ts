@@ -30,6 +30,8 @@ export interface Failure {
   readonly shape: string;
   readonly library: string;
   readonly reason: string;
+  /** It computes something else than the reference. */
+  readonly wrong?: boolean;
   /** The operands do not fit into this adapter's limits: nothing is wrong with the op. */
   readonly skipped?: boolean;
 }
@@ -45,7 +47,7 @@ export async function measure(
   peaks: Peaks,
   seconds: number,
 ): Promise<Row | Failure> {
-  const { op, shape, tolerance = DEFAULT_TOLERANCE, clock = 'device' } = benchCase;
+  const { op, shape, clock = 'device' } = benchCase;
   using scope = engine.scope();
   const made: Tensor[] = [];
   const prepared = benchCase.prepare(collecting(engine, scope, made));
@@ -58,8 +60,8 @@ export async function measure(
     const out = prepared.run();
     const maxError = await prepared.maxError(out, () => prepared.run());
     if (!inputs.has(out)) out.dispose();
-    const wrong = mistake(maxError, tolerance);
-    if (wrong) return { op, shape, library: LIBRARY, reason: wrong };
+    const wrong = mistake(benchCase, LIBRARY, maxError);
+    if (wrong) return wrong;
     const leaked = leakOf(engine, once);
     if (leaked > 0) return { op, shape, library: LIBRARY, reason: `a run leaves ${leaked} tensors behind` };
     const timer = clock === 'device' && engine.gpu.timesKernels ? deviceClock : wallClock;
@@ -83,9 +85,20 @@ export async function measure(
   }
 }
 
-/** Why a result does not count as right, or undefined; NaN never does. */
-export function mistake(maxError: number, tolerance: number): string | undefined {
-  return maxError <= tolerance ? undefined : `error ${maxError.toExponential(1)} is above ${tolerance}`;
+/** The failure of a library whose result is off by more than the case allows, or by NaN. */
+export function mistake(
+  { op, shape, tolerance = DEFAULT_TOLERANCE }: BenchCase,
+  library: string,
+  maxError: number,
+): Failure | undefined {
+  if (maxError <= tolerance) return undefined;
+  return {
+    op,
+    shape,
+    library,
+    reason: `error ${maxError.toExponential(1)} is above ${tolerance}`,
+    wrong: true,
+  };
 }
 
 /** GFLOP/s, GB/s, and how much of the time both peaks would take at least. */

@@ -1,6 +1,6 @@
 // Rewrites the table of results in the README from the files of bench/results/: nobody types a number.
 import { EngineError } from '../engine/index.ts';
-import type { Failure, Row } from './measure.ts';
+import { type Failure, LIBRARY, type Row } from './measure.ts';
 import type { Peaks } from './peaks.ts';
 import { digits, rateOf } from './table.ts';
 
@@ -29,18 +29,35 @@ const END = '<!-- bench:end -->';
 
 /** @throws ReportError with the file's name when it is not a result of the benchmark */
 export function parseResult(path: string, text: string): BenchResult {
-  let value: Partial<BenchResult> | null;
+  const value = parse(path, text);
+  const { adapter, runtime, versions, date, peaks, rows, failures } = value;
+  if (!adapter || !runtime || !versions || !date || !peaks || !Array.isArray(rows))
+    throw new ReportError(
+      `report: ${path} must hold adapter, runtime, versions, date, peaks and rows, got ${Object.keys(value).join(', ') || 'nothing'}. Write it with: npm run bench -- --json ${path}`,
+    );
+  return { adapter, runtime, versions, date, peaks, rows, failures };
+}
+
+/** What `--merge` takes: results of a library that runs elsewhere, without peaks of its own. */
+export type ForeignResult = Pick<BenchResult, 'versions' | 'rows'>;
+
+/** @throws ReportError with the file's name when it holds no rows */
+export function parseForeign(path: string, text: string): ForeignResult {
+  const value = parse(path, text);
+  const { versions, rows } = value;
+  if (!versions || !Array.isArray(rows))
+    throw new ReportError(
+      `bench: ${path} must hold versions and rows, got ${Object.keys(value).join(', ') || 'nothing'}. Write it with: python3 bench/peers/torch_cuda.py --json ${path}`,
+    );
+  return { versions, rows };
+}
+
+function parse(path: string, text: string): Partial<BenchResult> {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text) ?? {};
   } catch (cause) {
     throw new ReportError(`report: ${path} must be JSON, got ${(cause as Error).message}.`);
   }
-  const { adapter, runtime, versions, date, peaks, rows } = value ?? {};
-  if (!adapter || !runtime || !versions || !date || !peaks || !Array.isArray(rows))
-    throw new ReportError(
-      `report: ${path} must hold adapter, runtime, versions, date, peaks and rows, got ${Object.keys(value ?? {}).join(', ') || 'nothing'}. Write it with: npm run bench -- --json ${path}`,
-    );
-  return { adapter, runtime, versions, date, peaks, rows };
 }
 
 /**
@@ -60,33 +77,71 @@ export function formatResults(results: readonly BenchResult[]): string {
   return results.map(formatResult).join('\n\n');
 }
 
-function formatResult({ adapter, runtime, versions, date, peaks, rows }: BenchResult): string {
-  const libraries = new Set(rows.map(({ library }) => library));
+/** Ops of a table without other libraries, each at the shape that takes longest. */
+export const HEADLINES: readonly string[] = [
+  ...['matmul NN', 'matmul NT', 'matmul TN', 'linear + gelu'],
+  ...['self_attention', 'self_attention + gradients', 'pool_attention'],
+  ...['layer_norm', 'softmax', 'gelu erf', 'add', 'sum', 'permute'],
+  ...['gather', 'top_k selection', 'patch_gather u8', 'resize bicubic', 'contrastive', 'adamw'],
+  ...['vit training step', 'model: low-res pass', 'model: one look', 'model: training step'],
+];
+
+function formatResult(result: BenchResult): string {
+  const { adapter, runtime, versions, date, peaks } = result;
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  const table = rows.map((row) => {
-    const { op, shape, dtype, library, medianMs, spreadMs, percentOfPeak, maxError } = row;
-    return [
-      ...(libraries.size > 1 ? [library] : []),
-      op,
-      shape,
-      dtype,
-      `${digits(medianMs)} ± ${digits(spreadMs)}`,
-      rateOf(row, peaks),
-      percentOfPeak === null ? '–' : `${percentOfPeak.toFixed(0)} %`,
-      maxError.toExponential(0),
-    ];
-  });
-  const heads = ['op', 'shape', 'type', 'ms', 'rate', 'of peak', 'max error'];
-  if (libraries.size > 1) heads.unshift('library');
+  const [heads, rows] = othersOf(result).length > 0 ? comparison(result) : headlines(result);
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const rule = `|${heads.map((head) => (['ms', 'rate', 'of peak', 'max error'].includes(head) ? '--:' : '---')).join('|')}|`;
   return [
     `**${adapter}**, ${runtime}, ${named.join(', ')}, ${date.slice(0, 10)}. Peaks measured in the same run: ` +
       `${digits(peaks.gflops)} GFLOP/s, ${digits(peaks.gbPerS)} GB/s, ${digits(peaks.dispatchUs)} µs per dispatch.`,
     '',
     line(heads),
-    rule,
-    ...table.map(line),
+    `|${heads.map((head) => (['op', 'shape', 'type'].includes(head) ? '---' : '--:')).join('|')}|`,
+    ...rows.map(line),
   ].join('\n');
+}
+
+type Cells = [heads: string[], rows: string[][]];
+
+const percentOf = ({ percentOfPeak }: Row): string =>
+  percentOfPeak === null ? '–' : `${percentOfPeak.toFixed(0)} %`;
+
+function headlines({ rows, peaks }: BenchResult): Cells {
+  const longest = HEADLINES.flatMap((op) => {
+    const [first] = rows.filter((row) => row.op === op).sort((a, b) => b.medianMs - a.medianMs);
+    return first ? [first] : [];
+  });
+  const cells = longest.map((row) => [
+    ...[row.op, row.shape, row.dtype, `${digits(row.medianMs)} ± ${digits(row.spreadMs)}`],
+    ...[rateOf(row, peaks), percentOf(row), row.maxError.toExponential(0)],
+  ]);
+  return [['op', 'shape', 'type', 'ms', 'rate', 'of peak', 'max error'], cells];
+}
+
+/** Our time, then each library's and how many times as long that is. */
+function comparison(result: BenchResult): Cells {
+  const { rows, failures = [] } = result;
+  const others = othersOf(result);
+  const cells = rows
+    .filter(({ library }) => library === LIBRARY)
+    .flatMap((ours) => {
+      const isSame = ({ op, shape }: Row | Failure): boolean => op === ours.op && shape === ours.shape;
+      const theirs = others.map((other) => {
+        const row = rows.find((one) => isSame(one) && one.library === other);
+        if (row) return `${digits(row.medianMs)} (${(row.medianMs / ours.medianMs).toFixed(2)}×)`;
+        const failure = failures.find((one) => isSame(one) && one.library === other);
+        return failure ? (failure.wrong ? 'wrong' : 'failed') : '–';
+      });
+      if (theirs.every((cell) => cell === '–')) return [];
+      const { op, shape, medianMs, spreadMs } = ours;
+      return [[op, shape, `${digits(medianMs)} ± ${digits(spreadMs)}`, percentOf(ours), ...theirs]];
+    });
+  return [['op', 'shape', `${LIBRARY}, ms`, 'of peak', ...others.map((other) => `${other}, ms`)], cells];
+}
+
+/** The libraries besides ours, in the order of the rows. */
+function othersOf({ rows, failures = [] }: BenchResult): string[] {
+  const names = [...rows, ...failures].map(({ library }) => library);
+  return [...new Set(names)].filter((name) => name !== LIBRARY);
 }

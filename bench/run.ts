@@ -10,7 +10,7 @@ import {
   commandLine,
   exit,
   installPeers,
-  readResult,
+  readForeign,
   rootPath,
   runsNode,
   runtimeName,
@@ -52,7 +52,7 @@ function chosen({ quick, filter, peers }: BenchOptions): BenchCase[] {
 async function bench(options: BenchOptions): Promise<number> {
   const asked = chosen(options);
   const urls = options.peers ? installPeers() : undefined;
-  const merged = options.merge ? await readResult(options.merge) : undefined;
+  const merged = options.merge ? await readForeign(options.merge) : undefined;
   let engine = await Engine.create(ENGINE_OPTIONS);
   const { adapterName } = engine;
   const isLong = ({ flops = 0 }: BenchCase): boolean => engine.gpu.isSoftware && flops > SOFTWARE_PEER_FLOPS;

@@ -2,7 +2,7 @@
 // from the first call to the end of the device's work, with as many runs in a sample, after two warm-ups and more.
 import type { Engine, TensorData } from '../../engine/index.ts';
 import { takeSamples } from '../clock.ts';
-import { type BenchCase, DEFAULT_TOLERANCE, type Result } from '../harness.ts';
+import type { BenchCase, Result } from '../harness.ts';
 import { type Failure, mistake, type Row, rates } from '../measure.ts';
 import type { Peaks } from '../peaks.ts';
 import { median, medianDeviation } from '../statistics.ts';
@@ -22,7 +22,7 @@ export async function measurePeer(
   peaks: Peaks,
   seconds: number,
 ): Promise<Row | Failure | undefined> {
-  const { op, shape, tolerance = DEFAULT_TOLERANCE } = benchCase;
+  const { op, shape } = benchCase;
   const { library } = peer;
   if (!benchCase.peer) throw new Error(`internal: ${op} ${shape} names no operation for other libraries.`);
   const { operands, maxError } = reference(engine, benchCase);
@@ -34,8 +34,8 @@ export async function measurePeer(
     if (!preparing) return undefined;
     run = await patiently(preparing);
     const error = await maxError(run, patiently);
-    const wrong = mistake(error, tolerance);
-    if (wrong) return { op, shape, library, reason: wrong };
+    const wrong = mistake(benchCase, library, error);
+    if (wrong) return wrong;
     const { runs } = ours;
     const timed = async (): Promise<number> => {
       const start = performance.now();

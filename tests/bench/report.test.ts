@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ALL_CASES } from '../../bench/cases.ts';
 import { writeReport, writeText } from '../../bench/host.ts';
-import { type BenchResult, parseResult, rewriteReport } from '../../bench/report.ts';
+import { type BenchResult, HEADLINES, parseForeign, parseResult, rewriteReport } from '../../bench/report.ts';
 import { digits, Table } from '../../bench/table.ts';
 import { throws } from '../harness.ts';
 
@@ -24,12 +25,17 @@ const RESULT: BenchResult = {
     },
     {
       ...COMMON,
-      ...{ op: 'a | b', shape: '64', medianMs: 12.34, spreadMs: 1 },
+      ...{ op: 'matmul NT', shape: '8|8', medianMs: 0.5, spreadMs: 0 },
+      ...{ gflops: 1, gbPerS: 1, percentOfPeak: 1 },
+    },
+    {
+      ...COMMON,
+      ...{ op: 'softmax', shape: '6|4', medianMs: 12.34, spreadMs: 1 },
       ...{ gflops: null, gbPerS: 25, percentOfPeak: 25 },
     },
     {
       ...COMMON,
-      ...{ op: 'sort', shape: '7', medianMs: 123.4, spreadMs: 0 },
+      ...{ op: 'gather', shape: '7', medianMs: 123.4, spreadMs: 0 },
       ...{ gflops: null, gbPerS: null, percentOfPeak: null },
     },
   ],
@@ -44,11 +50,12 @@ test('report: only what stands between the markers changes, and a second rewriti
   assert.is(rewriteReport(text, [RESULT]), text);
 });
 
-test('report: rows give time, the rate nearer to its peak, and the error', () => {
+test('report: headlines give time, the rate nearer to its peak, and the error, at the shape that takes longest', () => {
   const lines = rewriteReport(README, [RESULT]).split('\n');
   assert.ok(lines.includes('| matmul NT | 512x512x512 | f32 | 0.537 ± 0.012 | 500 GFLOP/s | 50 % | 3e-6 |'));
-  assert.ok(lines.includes('| a \\| b | 64 | f32 | 12.3 ± 1.00 | 25.0 GB/s | 25 % | 3e-6 |'));
-  assert.ok(lines.includes('| sort | 7 | f32 | 123 ± 0.000 | – | – | 3e-6 |'));
+  assert.ok(lines.includes('| softmax | 6\\|4 | f32 | 12.3 ± 1.00 | 25.0 GB/s | 25 % | 3e-6 |'));
+  assert.is(lines.filter((line) => line.startsWith('| matmul NT ')).length, 1);
+  assert.ok(lines.includes('| gather | 7 | f32 | 123 ± 0.000 | – | – | 3e-6 |'));
   assert.ok(
     lines.some((line) =>
       line.includes('2025-03-04. Peaks measured in the same run: 1000 GFLOP/s, 100 GB/s, 4.32 µs'),
@@ -56,11 +63,56 @@ test('report: rows give time, the rate nearer to its peak, and the error', () =>
   );
 });
 
-test('report: with another library in the rows, a column names them', () => {
-  const peer = { ...RESULT.rows[0], library: 'another 1.2' };
-  const text = rewriteReport(README, [{ ...RESULT, rows: [...RESULT.rows, peer] }]);
-  assert.match(text, /^\| library \| op \|/m);
-  assert.match(text, /^\| another 1\.2 \| matmul NT \|/m);
+test('report: with other libraries, only what they were compared on, with how many times as long they take', () => {
+  const [ours, , softmax] = RESULT.rows;
+  const rows = [...RESULT.rows, { ...ours, library: 'another', medianMs: 3 * ours.medianMs }];
+  const failures = [
+    { op: ours.op, shape: ours.shape, library: 'third', reason: 'error 1 is above 0', wrong: true },
+    { op: softmax.op, shape: softmax.shape, library: 'third', reason: 'out of memory' },
+  ];
+  const lines = rewriteReport(README, [{ ...RESULT, rows, failures }]).split('\n');
+  const from = lines.indexOf('| op | shape | ps3-webgpu, ms | of peak | another, ms | third, ms |');
+  assert.equal(lines.slice(from + 1, from + 5), [
+    '|---|---|--:|--:|--:|--:|',
+    '| matmul NT | 512x512x512 | 0.537 ± 0.012 | 50 % | 1.61 (3.00×) | wrong |',
+    '| softmax | 6\\|4 | 12.3 ± 1.00 | 25 % | – | failed |',
+    '',
+  ]);
+});
+
+test('report: the headlines and the comparison are those of cases that exist, in 25 lines at most', () => {
+  const ops = new Set(ALL_CASES.map(({ op }) => op));
+  assert.equal(
+    HEADLINES.filter((op) => !ops.has(op)),
+    [],
+  );
+  assert.ok(HEADLINES.length <= 25);
+  assert.ok(ALL_CASES.filter(({ peer }) => peer).length <= 25);
+});
+
+test('report: a file to merge needs no peaks, but versions and rows', () => {
+  const { versions, rows } = RESULT;
+  assert.equal(parseForeign('torch.json', JSON.stringify({ adapter: 'x', versions, rows })), {
+    versions,
+    rows,
+  });
+  throws(
+    () => parseForeign('e.json', '{"rows": []}'),
+    /^bench: e\.json must hold versions and rows, got rows\. /,
+  );
+});
+
+test('report: the cases of torch_cuda.py bear the names of ours', async () => {
+  const text = await readFile(new URL('../../bench/peers/torch_cuda.py', import.meta.url), 'utf8');
+  const named = [...text.matchAll(/^(?: {4}|VIT = )\("(.+?)", "(.+?)"\)/gm)].map(
+    ([, op, shape]) => `${op} ${shape}`,
+  );
+  const known = new Set(ALL_CASES.map(({ op, shape }) => `${op} ${shape}`));
+  assert.ok(named.length > 25);
+  assert.equal(
+    named.filter((name) => !known.has(name)),
+    [],
+  );
 });
 
 test('report: a README without its markers, or with two pairs, is refused', () => {
@@ -78,7 +130,9 @@ test('report: a file that holds no result is named', () => {
     /^report: b\.json must hold .* rows, got adapter\. /,
   );
   throws(() => parseResult('c.json', 'null'), /^report: c\.json must hold .*, got nothing\. /);
-  assert.equal(parseResult('d.json', JSON.stringify(RESULT)), RESULT);
+  const failures = [{ op: 'sort', shape: '7', library: 'third', reason: 'out of memory' }];
+  const result = { ...RESULT, failures };
+  assert.equal(parseResult('d.json', JSON.stringify(result)), result);
 });
 
 test('report: reads a folder of results and rewrites a README', async () => {

@@ -50,8 +50,12 @@ export async function sample(
   sampleMs: number,
 ): Promise<Samples> {
   await clock(engine, run, 1);
-  const onceMs = await wallClock(engine, run, 1);
-  const runs = Math.min(MAX_RUNS, Math.max(1, Math.ceil(sampleMs / onceMs)));
+  let runs = 1;
+  // The second time, waiting for the device has less of a share in it.
+  for (let round = 0; round < 2 && (round === 0 || runs > 1); round++) {
+    const onceMs = await wallClock(engine, run, runs);
+    runs = Math.min(MAX_RUNS, Math.max(1, Math.ceil(sampleMs / onceMs)));
+  }
   return { ms: await takeSamples(seconds, () => clock(engine, run, runs)), runs };
 }
 

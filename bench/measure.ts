@@ -37,8 +37,8 @@ export interface Failure {
 }
 
 export const LIBRARY = 'ps3-webgpu';
-/** Shorter runs are repeated within a sample. */
-const SAMPLE_MS = 20;
+/** Shorter runs are repeated within a sample; longer by the wall clock, since a wait alone may take 11 ms (Deno). */
+const SAMPLE_MS = { device: 20, wall: 100 };
 
 /** Prepares, checks and times a case; everything it allocated is freed afterwards. */
 export async function measure(
@@ -64,8 +64,10 @@ export async function measure(
     if (wrong) return wrong;
     const leaked = leakOf(engine, once);
     if (leaked > 0) return { op, shape, library: LIBRARY, reason: `a run leaves ${leaked} tensors behind` };
-    const timer = clock === 'device' && engine.gpu.timesKernels ? deviceClock : wallClock;
-    const { ms, runs } = await sample(engine, timer, once, seconds, SAMPLE_MS);
+    const byDevice = clock === 'device' && engine.gpu.timesKernels;
+    const { ms, runs } = byDevice
+      ? await sample(engine, deviceClock, once, seconds, SAMPLE_MS.device)
+      : await sample(engine, wallClock, once, seconds, SAMPLE_MS.wall);
     const medianMs = median(ms);
     return {
       op,

@@ -55,9 +55,10 @@ export class BufferPool {
   /**
    * A buffer of at least `sizeBytes`, contents undefined.
    *
+   * @param shape  of the tensor it is for, to name it by
    * @throws MemoryError when the device's limit does not allow it
    */
-  acquire(sizeBytes: number, label: string): PooledBuffer {
+  acquire(sizeBytes: number, shape: readonly number[]): PooledBuffer {
     const size = Math.max(16, Math.ceil(sizeBytes / 16) * 16);
     const stats = this.stats;
     stats.liveBytes += size;
@@ -69,6 +70,7 @@ export class BufferPool {
       if (list!.length === 0) this.#free.delete(size);
       return reused;
     }
+    const label = `tensor [${shape.join(', ')}]`;
     const limit = this.#device.limits.maxBufferSize;
     if (size > limit) {
       stats.liveBytes -= size;

@@ -7,18 +7,26 @@ import { Pipelines } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
 import { Recorder } from './recorder.ts';
 
+/** Something whose bytes a kernel can bind. */
+export interface Bindable {
+  readonly range: BufferRange;
+}
+
 export interface KernelCall {
-  readonly bind: Readonly<Record<string, BufferRange | undefined>>;
+  /** By the names in the WGSL; undefined where an optional binding is unused. */
+  readonly bind: Readonly<Record<string, Bindable | undefined>>;
   readonly params?: Readonly<Record<string, number | readonly number[]>>;
   readonly define?: Define;
   /** Workgroups; a single number beyond 65,535 is folded into x and y. */
   readonly groups: number | readonly [number, number, number];
+  /** Floating-point operations, for the profiler and the submission policy. */
   readonly flops?: number;
   /** Bytes read and written, where that is less than all bound ranges: a gather touches few rows of its table. */
   readonly bytes?: number;
 }
 
 const MAX_GROUPS = 65_535;
+const NO_PARAMS = {};
 
 /** Rough rates for deciding when enough work is waiting to be submitted. */
 const RATES = { software: { gflops: 5, gbPerS: 2 }, gpu: { gflops: 3000, gbPerS: 200 } } as const;
@@ -41,8 +49,11 @@ export class Gpu {
   readonly stats = { liveTensors: 0 };
   readonly #opened: OpenedDevice;
   readonly #pipelines: Pipelines;
-  readonly #dummies = new Map<string, BufferRange>();
+  /** By binding; -1 for all that are only read. */
+  readonly #dummies = new Map<number, BufferRange>();
   readonly #staging = new Map<number, GPUBuffer[]>();
+  /** The ranges of the run being recorded, in the order of its bindings. */
+  readonly #ranges: BufferRange[] = [];
   #unsubmittedMs = 0;
 
   constructor(opened: OpenedDevice, profile = false) {
@@ -88,48 +99,45 @@ export class Gpu {
     const groups = typeof call.groups === 'number' ? fold(call.groups) : call.groups;
     if (groups[0] * groups[1] * groups[2] === 0) return;
     const entry = this.#pipelines.get(kernel, call.define);
-    const { reflection } = kernel;
-    let paramsOffset = 0;
-    if (reflection.usesParams) {
-      const slot = this.recorder.reserve();
-      paramsOffset = slot.offset;
-      kernel.pack(call.params ?? {}, slot.view, slot.offset);
-    }
+    const { bindings, usesParams } = kernel.reflection;
+    const ranges = this.#ranges;
+    ranges.length = bindings.length;
     let bytes = 0;
-    const ranges = reflection.bindings.map(({ name, index, writable }) => {
-      const range = call.bind[name];
+    for (let i = 0; i < bindings.length; i++) {
+      const range = call.bind[bindings[i].name]?.range;
       if (range) bytes += range.sizeBytes;
-      return range ?? this.#dummy(index, writable);
-    });
+      ranges[i] = range ?? this.#dummy(bindings[i].index, bindings[i].writable);
+    }
+    let paramsOffset = 0;
+    if (usesParams) {
+      const list = this.recorder.reserve(entry.immediates);
+      paramsOffset = list.slot;
+      kernel.pack(call.params ?? NO_PARAMS, list.f32, list.u32, paramsOffset);
+    }
     const flops = call.flops ?? 0;
     bytes = call.bytes ?? bytes;
-    this.recorder.record({
-      kind: 'dispatch',
-      entry,
-      bindGroup: this.#pipelines.bindGroup(entry, kernel, ranges),
-      paramsOffset,
-      groups,
-      flops,
-      bytes,
-    });
+    const bindGroup = this.#pipelines.bindGroup(entry, kernel, ranges);
+    this.recorder.record({ kind: 'dispatch', entry, bindGroup, paramsOffset, groups, flops, bytes });
     const rates = this.isSoftware ? RATES.software : RATES.gpu;
-    const ms = flops / rates.gflops / 1e6 + bytes / rates.gbPerS / 1e6;
-    this.#unsubmittedMs += ms;
+    this.#unsubmittedMs += flops / rates.gflops / 1e6 + bytes / rates.gbPerS / 1e6;
     if (this.#unsubmittedMs > this.submitBudgetMs) this.submit();
   }
 
   /** Submits what is recorded without waiting for it; a failure shows at the next read. */
   submit(): void {
     this.#unsubmittedMs = 0;
-    this.recorder.flush().catch((error: Error) => this.recorder.fail(error));
+    this.recorder.submit();
   }
 
   /** Writes bytes in the order of recorded commands; `data` may be changed afterwards. */
   write({ buffer, offset }: BufferRange, data: ArrayBufferView): void {
-    const size = Math.ceil(data.byteLength / 4) * 4;
-    const copy = new Uint8Array(size);
-    copy.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    if (size > 0) this.recorder.record({ kind: 'upload', buffer, offset, data: copy });
+    let bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    if (bytes.length % 4 !== 0) {
+      const whole = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+      whole.set(bytes);
+      bytes = whole;
+    }
+    if (bytes.length > 0) this.recorder.upload(buffer, offset, bytes);
   }
 
   /** Fills a range with zero bytes. */
@@ -237,10 +245,10 @@ export class Gpu {
 
   /** Stands in for an unused optional binding; writable ones get a buffer each, since they must not alias. */
   #dummy(index: number, writable: boolean): BufferRange {
-    const key = writable ? `w${index}` : 'r';
+    const key = writable ? index : -1;
     let range = this.#dummies.get(key);
     if (!range) {
-      range = { buffer: this.pool.acquire(16, 'dummy'), offset: 0, sizeBytes: 16 };
+      range = { buffer: this.pool.acquire(16, [4]), offset: 0, sizeBytes: 16 };
       this.pool.stats.liveBytes -= 16;
       this.#dummies.set(key, range);
     }

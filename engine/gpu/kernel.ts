@@ -25,15 +25,18 @@ interface Binding {
 }
 
 interface ParamsMember {
+  readonly name: string;
   readonly offset: number;
+  /** Numbers of 4 bytes. */
   readonly length: number;
-  readonly kind: 'f32' | 'i32' | 'u32';
+  /** f32; otherwise u32 or i32, which differ in nothing when they are written. */
+  readonly isFloat: boolean;
 }
 
 interface Reflection {
   /** Storage bindings in ascending order. */
   readonly bindings: readonly Binding[];
-  readonly params: ReadonlyMap<string, ParamsMember>;
+  readonly params: readonly ParamsMember[];
   readonly paramsBytes: number;
   readonly workgroupSize: number;
   readonly usesParams: boolean;
@@ -57,6 +60,7 @@ export class Kernel {
   readonly #raw: string;
   #source: string | undefined;
   #reflection: Reflection | undefined;
+  #hasRowWorkgroup: boolean | undefined;
 
   constructor(raw: string, entry: string) {
     this.entry = entry;
@@ -76,13 +80,15 @@ export class Kernel {
 
   /** Invocations of a workgroup as the shader states them, by a number or a const; not for shaders that declare WG. */
   get workgroupSize(): number {
-    internal(!this.hasRowWorkgroup, `${this.entry} has the workgroup size of the device, gpu.rowWorkgroup`);
+    if (this.hasRowWorkgroup)
+      internal(false, `${this.entry} has the workgroup size of the device, gpu.rowWorkgroup`);
     return this.reflection.workgroupSize;
   }
 
   /** True when the shader is specialised by workgroup size (it imports `reduce` or declares WG). */
   get hasRowWorkgroup(): boolean {
-    return /^const WG\b/m.test(this.source);
+    this.#hasRowWorkgroup ??= /^const WG\b/m.test(this.source);
+    return this.#hasRowWorkgroup;
   }
 
   /** The text to compile: `define` applied, constant loops written out, broadcasts enabled or left out, params moved to immediates if asked for. */
@@ -105,18 +111,20 @@ export class Kernel {
     return `requires immediate_address_space;\n${moved}`;
   }
 
-  /** Writes named params into `target` at `offset` as the shader's struct lays them out. */
-  pack(params: Readonly<Record<string, number | readonly number[]>>, target: DataView, offset: number): void {
-    for (const [name, member] of this.reflection.params) {
+  /** Writes named params as the shader's struct lays them out, from byte `offset` (a multiple of 4) on. */
+  pack(
+    params: Readonly<Record<string, number | readonly number[]>>,
+    f32: Float32Array,
+    u32: Uint32Array,
+    offset: number,
+  ): void {
+    for (const { name, offset: start, length, isFloat } of this.reflection.params) {
       const value = params[name];
-      internal(value !== undefined, `${this.entry} needs the param ${name}`);
-      for (let i = 0; i < member.length; i++) {
-        const component = typeof value === 'number' ? value : value[i];
-        const at = offset + member.offset + 4 * i;
-        if (member.kind === 'f32') target.setFloat32(at, component, true);
-        else if (member.kind === 'u32') target.setUint32(at, component, true);
-        else target.setInt32(at, component, true);
-      }
+      if (value === undefined) internal(false, `${this.entry} needs the param ${name}`);
+      const target = isFloat ? f32 : u32;
+      const at = (offset + start) / 4;
+      if (typeof value === 'number') target[at] = value;
+      else for (let i = 0; i < length; i++) target[at + i] = value[i];
     }
   }
 }
@@ -150,11 +158,11 @@ function reflect(source: string, entryName: string): Reflection {
     .sort((a, b) => a.index - b.index);
   const usesParams = entry.resources.some((resource) => resource.name === 'params');
   const struct = usesParams ? parsed.structs.find((candidate) => candidate.name === 'Params') : undefined;
-  const params = new Map<string, ParamsMember>();
+  const params: ParamsMember[] = [];
   for (const member of struct?.members ?? []) {
     const type = member.type.name + (scalarOf(member.type) ?? '');
-    const kind = /f32$|f$/.test(type) ? 'f32' : /i32$|i$/.test(type) ? 'i32' : 'u32';
-    params.set(member.name, { offset: member.offset, length: Math.ceil(member.size / 4), kind });
+    const isFloat = /f32$|f$/.test(type);
+    params.push({ name: member.name, offset: member.offset, length: Math.ceil(member.size / 4), isFloat });
   }
   return {
     bindings,

@@ -5,6 +5,24 @@ import { ShaderError } from './errors.ts';
 import { type Define, IMMEDIATE_BYTES, type Kernel } from './kernel.ts';
 import type { PipelineEntry, Recorder } from './recorder.ts';
 
+/** A compiled specialisation. */
+interface Variant {
+  readonly kernel: Kernel;
+  readonly define: Define;
+  readonly names: number;
+  readonly entry: PipelineEntry;
+}
+
+/** A bind group with the ranges that it binds, three numbers each: buffer, offset, bytes. */
+interface Group {
+  readonly layout: GPUBindGroupLayout;
+  readonly paramsBytes: number;
+  readonly bound: readonly number[];
+  readonly group: GPUBindGroup;
+}
+
+const NOTHING_DEFINED: Define = {};
+
 export class Pipelines {
   readonly stats = { bindGroupsCreated: 0, pipelinesCreated: 0 };
   readonly #device: GPUDevice;
@@ -12,10 +30,12 @@ export class Pipelines {
   readonly #hasImmediates: boolean;
   readonly #needsUnrolling: boolean;
   readonly #rowWorkgroup: number;
-  readonly #pipelines = new Map<string, PipelineEntry>();
+  /** Both caches by a hash: a look-up makes no object and no string. */
+  readonly #variants = new Map<number, Variant[]>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
-  readonly #bindGroups = new Map<string, GPUBindGroup>();
-  readonly #bindGroupKeys = new Map<number, Set<string>>();
+  readonly #groups = new Map<number, Group[]>();
+  /** Hashes of the bind groups of a buffer, by its id. */
+  readonly #hashesOf = new Map<number, Set<number>>();
 
   /** @param rowWorkgroup  what shaders that declare `const WG` are specialised to */
   constructor(
@@ -31,20 +51,32 @@ export class Pipelines {
   }
 
   /** The pipeline of a kernel; its compilation begins with the first call and is waited for at a flush. */
-  get(kernel: Kernel, define: Define | undefined): PipelineEntry {
-    const key = define ? `${kernel.id}|${JSON.stringify(define)}` : `${kernel.id}`;
-    let entry = this.#pipelines.get(key);
-    if (!entry) {
-      entry = this.#compile(kernel, define);
-      this.#pipelines.set(key, entry);
+  get(kernel: Kernel, define: Define = NOTHING_DEFINED): PipelineEntry {
+    let hash = kernel.id;
+    let names = 0;
+    for (const name in define) {
+      const value = define[name];
+      const number =
+        typeof value === 'string' ? value.length + 64 * value.charCodeAt(value.length >> 1) : Number(value);
+      hash = (Math.imul(hash, 0x01000193) ^ number) | 0;
+      names++;
     }
+    const variants = this.#variants.get(hash);
+    search: for (let i = 0; variants && i < variants.length; i++) {
+      const variant = variants[i];
+      if (variant.kernel !== kernel || variant.names !== names) continue;
+      for (const name in define) if (variant.define[name] !== define[name]) continue search;
+      return variant.entry;
+    }
+    const entry = this.#compile(kernel, define);
+    this.#variants.set(hash, [...(variants ?? []), { kernel, define: { ...define }, names, entry }]);
     return entry;
   }
 
-  #compile(kernel: Kernel, define: Define | undefined): PipelineEntry {
+  #compile(kernel: Kernel, define: Define): PipelineEntry {
     const { usesParams, paramsBytes } = kernel.reflection;
     const immediates = this.#hasImmediates && usesParams && paramsBytes <= IMMEDIATE_BYTES;
-    const full: Define = kernel.hasRowWorkgroup ? { WG: this.#rowWorkgroup, ...define } : (define ?? {});
+    const full: Define = kernel.hasRowWorkgroup ? { WG: this.#rowWorkgroup, ...define } : define;
     const code = kernel.specialise(full, immediates, this.#needsUnrolling);
     const layout = this.#layout(kernel, immediates);
     const immediateSize = immediates ? Math.ceil(paramsBytes / 4) * 4 : 0;
@@ -107,35 +139,53 @@ export class Pipelines {
 
   /** The bind group of a pipeline with these ranges, in the order of the kernel's bindings. */
   bindGroup(entry: PipelineEntry, kernel: Kernel, ranges: readonly BufferRange[]): GPUBindGroup {
-    const { bindings, usesParams } = kernel.reflection;
-    const uniform = usesParams && !entry.immediates;
-    let key = `${entry.layout.label}`;
-    if (uniform) key += `|${entry.paramsBytes}`;
-    for (const range of ranges) key += `|${range.buffer.id},${range.offset},${range.sizeBytes}`;
-    const known = this.#bindGroups.get(key);
-    if (known) return known;
-    const entries: GPUBindGroupEntry[] = bindings.map(({ index }, i) => {
+    const { layout } = entry;
+    const paramsBytes = entry.immediates ? 0 : entry.paramsBytes;
+    let hash = paramsBytes + ranges.length;
+    for (let i = 0; i < ranges.length; i++) {
+      const { buffer, offset, sizeBytes } = ranges[i];
+      hash = Math.imul(Math.imul(hash ^ buffer.id, 0x01000193) ^ offset, 0x01000193) ^ sizeBytes;
+    }
+    const known = this.#groups.get(hash);
+    search: for (let k = 0; known && k < known.length; k++) {
+      const { bound } = known[k];
+      if (known[k].layout !== layout || known[k].paramsBytes !== paramsBytes) continue;
+      for (let i = 0; i < ranges.length; i++) {
+        const { buffer, offset, sizeBytes } = ranges[i];
+        if (bound[3 * i] !== buffer.id || bound[3 * i + 1] !== offset || bound[3 * i + 2] !== sizeBytes)
+          continue search;
+      }
+      return known[k].group;
+    }
+    const entries: GPUBindGroupEntry[] = kernel.reflection.bindings.map(({ index }, i) => {
       const { buffer, offset, sizeBytes } = ranges[i];
       // Whole vec4s, as far as the buffer reaches.
       const size = Math.min(Math.max(16, Math.ceil(sizeBytes / 16) * 16), buffer.sizeBytes - offset);
       return { binding: index, resource: { buffer: buffer.gpu, offset, size } };
     });
-    if (uniform)
-      entries.push({ binding: 0, resource: { buffer: this.#recorder.ring, size: entry.paramsBytes } });
-    const group = this.#device.createBindGroup({ layout: entry.layout, entries });
+    if (paramsBytes > 0)
+      entries.push({ binding: 0, resource: { buffer: this.#recorder.ring, size: paramsBytes } });
+    const group = this.#device.createBindGroup({ layout, entries });
     this.stats.bindGroupsCreated++;
-    this.#bindGroups.set(key, group);
+    const bound = ranges.flatMap(({ buffer, offset, sizeBytes }) => [buffer.id, offset, sizeBytes]);
+    this.#groups.set(hash, [...(known ?? []), { layout, paramsBytes, bound, group }]);
     for (const { buffer } of ranges) {
-      const keys = this.#bindGroupKeys.get(buffer.id) ?? new Set();
-      this.#bindGroupKeys.set(buffer.id, keys.add(key));
+      const hashes = this.#hashesOf.get(buffer.id) ?? new Set();
+      this.#hashesOf.set(buffer.id, hashes.add(hash));
     }
     return group;
   }
 
   /** Lets go of the bind groups of a buffer that goes away. */
   forget(buffer: PooledBuffer): void {
-    for (const key of this.#bindGroupKeys.get(buffer.id) ?? []) this.#bindGroups.delete(key);
-    this.#bindGroupKeys.delete(buffer.id);
+    for (const hash of this.#hashesOf.get(buffer.id) ?? []) {
+      const others = this.#groups
+        .get(hash)
+        ?.filter(({ bound }) => !bound.some((id, i) => i % 3 === 0 && id === buffer.id));
+      if (others?.length) this.#groups.set(hash, others);
+      else this.#groups.delete(hash);
+    }
+    this.#hashesOf.delete(buffer.id);
   }
 }
 

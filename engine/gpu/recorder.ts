@@ -2,6 +2,7 @@
 // nothing but dispatches comes. A flush waits for the pipelines its list needs, never in the caller's way.
 import type { PooledBuffer } from './buffer.ts';
 import { internal } from './errors.ts';
+import { IMMEDIATE_BYTES } from './kernel.ts';
 import type { Profiler } from './profiler.ts';
 
 /** A pipeline that may still be compiling. */
@@ -48,11 +49,50 @@ const SLOT_BYTES = 256;
 /** 4,096 slots. */
 const RING_BYTES = 2 ** 20;
 
-class CommandList {
+/** Commands that are encoded together, with the params of their dispatches. */
+export class CommandList {
   readonly commands: Command[] = [];
-  readonly params: DataView = new DataView(new ArrayBuffer(RING_BYTES));
+  readonly params: ArrayBuffer;
+  /** The params as numbers, to write them. */
+  readonly f32: Float32Array;
+  readonly u32: Uint32Array;
+  /** Bytes of `params` in use; the last slot begins at `slot`. */
   paramsBytes = 0;
+  slot = 0;
   usesRing = false;
+  /** Whether every pipeline was seen compiled. */
+  ready = false;
+
+  constructor(params: ArrayBuffer = new ArrayBuffer(RING_BYTES)) {
+    this.params = params;
+    this.f32 = new Float32Array(params);
+    this.u32 = new Uint32Array(params);
+  }
+
+  clear(): void {
+    this.commands.length = 0;
+    this.paramsBytes = 0;
+    this.usesRing = this.ready = false;
+  }
+
+  /** The same commands in a list of their own that holds no more than it needs. */
+  copy(): CommandList {
+    const copy = new CommandList(this.params.slice(0, this.paramsBytes));
+    copy.commands.push(...this.commands);
+    copy.paramsBytes = this.paramsBytes;
+    copy.usesRing = this.usesRing;
+    return copy;
+  }
+
+  /** Pipelines that are still compiling. */
+  pending(): Set<Promise<void>> {
+    const pending = new Set<Promise<void>>();
+    if (this.ready) return pending;
+    for (const command of this.commands)
+      if (command.kind === 'dispatch' && !command.entry.pipeline) pending.add(command.entry.ready);
+    this.ready = pending.size === 0;
+    return pending;
+  }
 }
 
 export class Recorder {
@@ -63,6 +103,8 @@ export class Recorder {
   readonly #device: GPUDevice;
   #list = new CommandList();
   #spare: CommandList[] = [];
+  /** While a step is captured: its lists so far. */
+  #captured: CommandList[] | undefined;
   /** Ends when every list flushed so far has been submitted. */
   #tail: Promise<void> = Promise.resolve();
   #waiting = 0;
@@ -79,23 +121,54 @@ export class Recorder {
     });
   }
 
-  /** Reserves room for a dispatch's params; returns the view to pack them into. */
-  reserve(): { view: DataView; offset: number } {
-    if (this.#list.paramsBytes + SLOT_BYTES > RING_BYTES) this.flush();
-    const offset = this.#list.paramsBytes;
-    this.#list.paramsBytes += SLOT_BYTES;
-    return { view: this.#list.params, offset };
+  /** Reserves room for a dispatch's params: at `slot` of the list that it returns. */
+  reserve(immediates: boolean): CommandList {
+    const slotBytes = immediates ? IMMEDIATE_BYTES : SLOT_BYTES;
+    if (this.#list.paramsBytes + slotBytes > RING_BYTES) this.submit();
+    const list = this.#list;
+    list.slot = list.paramsBytes;
+    list.paramsBytes += slotBytes;
+    return list;
   }
 
   record(command: Command): void {
     if (command.kind === 'dispatch') {
-      this.stats.dispatches++;
-      if (!command.entry.immediates && command.entry.paramsBytes > 0) this.#list.usesRing = true;
-    } else if (command.kind === 'upload' && this.#list.commands.length === 0 && this.#waiting === 0) {
-      this.#device.queue.writeBuffer(command.buffer.gpu, command.offset, command.data);
-      return;
+      const { entry } = command;
+      if (!entry.immediates && entry.paramsBytes > 0) this.#list.usesRing = true;
     }
     this.#list.commands.push(command);
+  }
+
+  /** Writes into a buffer in the order of the commands, without delay if there are none; copies `data` if it must. */
+  upload(buffer: PooledBuffer, offset: number, data: Uint8Array<ArrayBuffer>): void {
+    if (this.#list.commands.length === 0 && this.#waiting === 0)
+      this.#device.queue.writeBuffer(buffer.gpu, offset, data);
+    else this.#list.commands.push({ kind: 'upload', buffer, offset, data: data.slice() });
+  }
+
+  /** From now on commands are kept instead of submitted. */
+  beginCapture(): void {
+    this.submit();
+    this.#captured = [];
+  }
+
+  /** What was recorded since `beginCapture`, for `replay`. */
+  endCapture(): CommandList[] {
+    this.submit();
+    const captured = this.#captured!;
+    this.#captured = undefined;
+    return captured;
+  }
+
+  /** Submits captured lists once more, after everything recorded so far. */
+  replay(lists: readonly CommandList[]): void {
+    this.submit();
+    if (!this.#failure) for (const list of lists) this.#send(list, false);
+  }
+
+  /** Flushes without waiting; a failure shows at the next read. */
+  submit(): void {
+    this.flush().catch((error: Error) => this.fail(error));
   }
 
   /** Fails every later flush: the device is lost or a shader did not compile. */
@@ -116,12 +189,20 @@ export class Recorder {
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#list.commands.length === 0) return this.#tail;
     const list = this.#list;
+    if (this.#captured) {
+      this.#captured.push(list.copy());
+      list.clear();
+      return this.#tail;
+    }
     this.#list = this.#spare.pop() ?? new CommandList();
-    const pending = new Set<Promise<void>>();
-    for (const command of list.commands)
-      if (command.kind === 'dispatch' && !command.entry.pipeline) pending.add(command.entry.ready);
+    return this.#send(list, true);
+  }
+
+  /** @param once  the list may be used for other commands afterwards */
+  #send(list: CommandList, once: boolean): Promise<void> {
+    const pending = list.pending();
     if (this.#waiting === 0 && pending.size === 0) {
-      this.#encode(list);
+      this.#encode(list, once);
       return this.#tail;
     }
     this.#waiting++;
@@ -129,16 +210,15 @@ export class Recorder {
       .then(() => Promise.all(pending))
       .then(() => {
         this.#waiting--;
-        this.#encode(list);
+        this.#encode(list, once);
       });
     this.#tail.catch((error: Error) => this.fail(error));
     return this.#tail;
   }
 
-  #encode(list: CommandList): void {
+  #encode(list: CommandList, once: boolean): void {
     const device = this.#device;
-    if (list.usesRing)
-      device.queue.writeBuffer(this.ring, 0, list.params.buffer as ArrayBuffer, 0, list.paramsBytes);
+    if (list.usesRing) device.queue.writeBuffer(this.ring, 0, list.params, 0, list.paramsBytes);
     let encoder: GPUCommandEncoder | undefined;
     let pass: GPUComputePassEncoder | undefined;
     const submit = (): void => {
@@ -172,6 +252,7 @@ export class Recorder {
           );
         continue;
       }
+      this.stats.dispatches++;
       if (this.profiler) {
         pass?.end();
         if (this.profiler.isFull) submit();
@@ -183,24 +264,25 @@ export class Recorder {
         current = undefined;
       }
       const { entry } = command;
-      internal(entry.pipeline !== undefined, `${entry.label} is not compiled`);
+      if (!entry.pipeline) internal(false, `${entry.label} is not compiled`);
       if (current !== entry) {
         pass.setPipeline(entry.pipeline);
         current = entry;
       }
       if (entry.immediates) {
         if (entry.paramsBytes > 0)
-          pass.setImmediates(0, list.params.buffer as ArrayBuffer, command.paramsOffset, entry.paramsBytes);
+          pass.setImmediates(0, list.params, command.paramsOffset, entry.paramsBytes);
         pass.setBindGroup(0, command.bindGroup);
       } else if (entry.paramsBytes > 0) pass.setBindGroup(0, command.bindGroup, [command.paramsOffset]);
       else pass.setBindGroup(0, command.bindGroup);
-      pass.dispatchWorkgroups(...command.groups);
+      const { groups } = command;
+      pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
     }
     submit();
-    list.commands.length = 0;
-    list.paramsBytes = 0;
-    list.usesRing = false;
-    this.#spare.push(list);
+    if (once) {
+      list.clear();
+      this.#spare.push(list);
+    }
     if (this.#waiting === 0 && this.#list.commands.length === 0) this.#onDrained();
   }
 }

@@ -61,25 +61,29 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   // Rows of a under one shared b are rows of one product.
   const collapse = b.shape.length === 2 && !transposeA;
   const batch = collapse ? 1 : size(lead);
-  const facts = { M: collapse ? M * size(lead) : M, N, K, transposeA, transposeB, batch };
+  const rows = collapse ? M * size(lead) : M;
   if (c.size === 0) return c;
+  const adapterClass = a.gpu.isSoftware ? 'software' : 'gpu';
+  const epilogue = !!(bias || residual || gelu || pre);
+  // Written out: spreading objects of this size costs more than the rest of the function.
+  const { subgroupSize } = a.gpu;
   const plan = planMatmul(
-    {
-      ...facts,
-      adapterClass: a.gpu.isSoftware ? 'software' : 'gpu',
-      subgroupSize: a.gpu.subgroupSize,
-      epilogue: !!(bias || residual || gelu || pre),
-    },
+    { adapterClass, subgroupSize, M: rows, N, K, transposeA, transposeB, batch, epilogue },
     force,
   );
   const call: ProductCall = {
-    ...facts,
     a,
     b,
     c,
     bias,
     residual,
     pre,
+    M: rows,
+    N,
+    K,
+    batch,
+    transposeA,
+    transposeB,
     aBatch: a.shape.length > 2 && !collapse ? M * K : 0,
     bBatch: b.shape.length > 2 ? N * K : 0,
     scale,

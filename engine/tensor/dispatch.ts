@@ -1,20 +1,12 @@
 // What an op file needs to allocate its results and to run its kernels.
 import { UseError } from '../gpu/errors.ts';
-import type { Gpu } from '../gpu/gpu.ts';
-import type { Define, Kernel } from '../gpu/kernel.ts';
+import type { Gpu, KernelCall } from '../gpu/gpu.ts';
+import type { Kernel } from '../gpu/kernel.ts';
 import type { Shape } from './shape.ts';
 import { type DType, Scope, Tensor } from './tensor.ts';
 
-export interface OpCall {
-  /** Tensors by their names in the WGSL; undefined where an optional binding is unused. */
+export interface OpCall extends KernelCall {
   readonly bind: Readonly<Record<string, Tensor | undefined>>;
-  readonly params?: Readonly<Record<string, number | readonly number[]>>;
-  readonly define?: Define;
-  readonly groups: number | readonly [number, number, number];
-  /** Floating-point operations, for the profiler and the submission policy. */
-  readonly flops?: number;
-  /** Bytes read and written, where that is less than all bound ranges. */
-  readonly bytes?: number;
 }
 
 /** The innermost scope among the tensors. */
@@ -33,14 +25,17 @@ export function scopeOf(tensors: readonly (Tensor | undefined)[]): Scope | undef
  * @throws UseError when the inputs live on different devices
  */
 export function output(inputs: readonly (Tensor | undefined)[], shape: Shape, dtype: DType = 'f32'): Tensor {
-  const first = inputs.find((tensor) => tensor !== undefined);
-  if (!first) throw new UseError('internal: output needs an input tensor.');
-  for (const tensor of inputs)
-    if (tensor && tensor.gpu !== first.gpu)
+  let gpu: Gpu | undefined;
+  for (const tensor of inputs) {
+    if (!tensor) continue;
+    gpu ??= tensor.gpu;
+    if (tensor.gpu !== gpu)
       throw new UseError(
         'engine: all operands must live on one device, got two. Read one back and upload it.',
       );
-  return Tensor.empty(first.gpu, shape, dtype, scopeOf(inputs));
+  }
+  if (!gpu) throw new UseError('internal: output needs an input tensor.');
+  return Tensor.empty(gpu, shape, dtype, scopeOf(inputs));
 }
 
 type Watcher = (kernel: Kernel, written: readonly Tensor[]) => void;
@@ -55,15 +50,13 @@ export function watchRuns(gpu: Gpu, watcher: Watcher | undefined): void {
 
 /** Records one run of a kernel on tensors. */
 export function run(kernel: Kernel, call: OpCall): void {
-  const bind: Record<string, Tensor['range'] | undefined> = {};
-  let gpu: Tensor['gpu'] | undefined;
+  let gpu: Gpu | undefined;
   for (const name in call.bind) {
-    const tensor = call.bind[name];
-    bind[name] = tensor?.range;
-    gpu ??= tensor?.gpu;
+    gpu = call.bind[name]?.gpu;
+    if (gpu) break;
   }
   if (!gpu) return;
-  gpu.run(kernel, { ...call, bind });
+  gpu.run(kernel, call);
   const watcher = watchers.get(gpu);
   if (!watcher) return;
   const { bindings } = kernel.reflection;

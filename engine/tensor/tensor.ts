@@ -93,7 +93,7 @@ export class Tensor {
   readonly size: number;
   readonly variable: Variable;
   readonly #storage: Storage;
-  readonly #offsetBytes: number;
+  readonly #range: BufferRange;
   #scope: Scope | undefined;
   #disposed = false;
 
@@ -111,7 +111,7 @@ export class Tensor {
     this.dtype = dtype;
     this.size = size(shape);
     this.#storage = storage;
-    this.#offsetBytes = offsetBytes;
+    this.#range = { buffer: storage.buffer, offset: offsetBytes, sizeBytes: this.sizeBytes };
     this.variable = holdVariable(variable ?? leafVariable());
     this.#scope = scope;
     scope?.add(this);
@@ -121,13 +121,7 @@ export class Tensor {
   /** A new tensor, contents undefined. */
   static empty(gpu: Gpu, shape: Shape, dtype: DType, scope?: Scope): Tensor {
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
-    return new Tensor(
-      new Storage(gpu, gpu.pool.acquire(bytes, `tensor ${show(shape)}`)),
-      0,
-      shape,
-      dtype,
-      scope,
-    );
+    return new Tensor(new Storage(gpu, gpu.pool.acquire(bytes, shape)), 0, shape, dtype, scope);
   }
 
   get sizeBytes(): number {
@@ -155,7 +149,7 @@ export class Tensor {
   get range(): BufferRange {
     if (this.#disposed)
       throw new UseError(`tensor ${show(this.shape)}: it must not be used after it was disposed.`);
-    return { buffer: this.#storage.buffer, offset: this.#offsetBytes, sizeBytes: this.sizeBytes };
+    return this.#range;
   }
 
   /** Another handle on the same value, in `scope` (or owned by the caller). Gradients flow through it. */

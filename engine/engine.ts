@@ -1,11 +1,12 @@
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
-import { type BufferHandle, BufferPool } from './gpu/buffer.ts';
+import type { BufferHandle } from './gpu/buffer.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
 import { UseError } from './gpu/errors.ts';
 import { Gpu } from './gpu/gpu.ts';
 import type { KernelTime } from './gpu/profiler.ts';
 import { fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
+import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
 import { watchRuns } from './tensor/dispatch.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
@@ -16,6 +17,14 @@ export interface TensorOptions {
   /** Where the tensor lives; without one, the caller disposes it. */
   scope?: Scope;
   requiresGrad?: boolean;
+}
+
+/** What a step needs. */
+export interface StepPlan {
+  /** Highest bytes of live tensors while it runs, those that are alive already included. */
+  readonly peakBytes: number;
+  /** Different kernels, specialisations counted apart. */
+  readonly kernels: number;
 }
 
 export interface EngineStats {
@@ -132,7 +141,63 @@ export class Engine {
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
     if (buffer.size < bytes)
       throw new UseError(`wrapBuffer: ${show(shape)} needs ${bytes} bytes, got ${buffer.size}.`);
-    return new Tensor(new Storage(this.gpu, BufferPool.adopt(buffer)), 0, shape, dtype, scope);
+    return new Tensor(new Storage(this.gpu, this.gpu.pool.adopt(buffer)), 0, shape, dtype, scope);
+  }
+
+  /**
+   * Records a step once, for `replay()`: same bits as calling it, without its JavaScript. Nothing runs yet.
+   *
+   * ```ts
+   * using captured = engine.capture((x) => {
+   *   const loss = lossOf(x);
+   *   backward(loss);
+   *   optimizer.step().dispose();
+   *   return loss;
+   * }, x);
+   * for (const batch of batches) {
+   *   x.write(batch);
+   *   captured.replay();
+   * }
+   * console.log(await captured.outputs.data());
+   * ```
+   *
+   * Numbers of the host that enter the step, such as a scale, are recorded with it.
+   *
+   * @param step    called with handles on `inputs` in a scope of its own: what it makes of them is freed, except what it
+   *                returns (a tensor, a list or a record of tensors)
+   * @param inputs  tensors that exist, to be overwritten by `write()` between replays
+   * @throws UseError when the step writes, reads, draws random numbers, returns a promise, or leaves a tensor behind
+   */
+  capture<T extends StepResult>(step: (...inputs: Tensor[]) => T, ...inputs: Tensor[]): Capture<T> {
+    return capture(this.gpu, step, inputs);
+  }
+
+  /**
+   * Tells what a step needs, without running it and without allocating anything. Its kernels begin to compile.
+   *
+   * @param step  synchronous; may upload; disposes or returns what it makes
+   * @throws UseError as `capture`
+   */
+  plan(step: () => StepResult): StepPlan {
+    const { pool, pipelines } = dryRun(this.gpu, step);
+    return { peakBytes: pool.stats.peakBytes, kernels: pipelines.size };
+  }
+
+  /**
+   * Compiles every kernel that a step needs, without running it.
+   *
+   * @param onProgress  kernels ready, and how many there are
+   * @throws UseError as `plan`; ShaderError
+   */
+  async warmup(step: () => StepResult, onProgress?: (done: number, total: number) => void): Promise<void> {
+    const { pipelines } = dryRun(this.gpu, step);
+    let done = 0;
+    await Promise.all(
+      [...pipelines].map(async ({ ready }) => {
+        await ready;
+        onProgress?.(++done, pipelines.size);
+      }),
+    );
   }
 
   /** Resolves when everything called so far has run on the GPU. */

@@ -1,4 +1,4 @@
-export { Engine, type EngineStats, type TensorOptions } from './engine.ts';
+export { Engine, type EngineStats, type StepPlan, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export {
   AdapterError,
@@ -86,6 +86,7 @@ export {
   tanh,
 } from './ops/unary.ts';
 export { noGrad } from './tensor/autograd.ts';
+export type { Capture, StepResult } from './tensor/capture.ts';
 export { tidy } from './tensor/dispatch.ts';
 export { Random, type RandomState } from './tensor/random.ts';
 export type { Shape } from './tensor/shape.ts';

@@ -9,8 +9,9 @@
 //           by group; lr is scaled and decay chosen by group.
 // Mapping   one invocation per value (four elements or one).
 // Traffic   28 B per parameter: four reads, three writes.
-// Numerics  what changes per step lies in a buffer, so that a recorded step can be replayed. When the gradient norm is NaN or
-//           infinite, by its bits, nothing is changed.
+// Numerics  what changes per step lies in a buffer and is counted on by adamw_begin, so that a recorded step can be replayed.
+//           1 - beta^t as -expm1(t ln beta): a few ulp at any t, where a running product would drift. When the gradient norm
+//           is NaN or infinite, by its bits, nothing is changed.
 
 #import index
 
@@ -39,6 +40,30 @@ const CORRECTION1 = 4u;         // 1 - beta1^t
 const CORRECTION2 = 5u;         // 1 - beta2^t
 const MAX_NORM = 6u;
 const GRAD_NORM_SQUARED = 7u;
+
+@group(0) @binding(7) var<storage, read> settings : array<f32>;              // [8] lr, beta1, beta2, eps, ln beta1, ln beta2, maxNorm, unused
+@group(0) @binding(8) var<storage, read> norm_squared : array<u32>;          // [1] f32 bits
+@group(0) @binding(9) var<storage, read_write> steps : array<u32>;           // [1] t
+@group(0) @binding(10) var<storage, read_write> begun : array<u32>;          // [8] the scalars of this step
+
+// 1 - e^x for x <= 0; by the series near 0, where the difference would cancel.
+fn one_minus_exp(x : f32) -> f32 {
+  if (x < -0.5) { return 1.0 - exp(x); }
+  var sum = 1.0;
+  for (var k = 9.0; k > 1.0; k -= 1.0) { sum = 1.0 + x / k * sum; }
+  return -x * sum;
+}
+
+@compute @workgroup_size(1)
+fn adamw_begin() {
+  let t = steps[0] + 1u;
+  steps[0] = t;
+  for (var k = LR; k <= EPS; k++) { begun[k] = bitcast<u32>(settings[k]); }
+  begun[CORRECTION1] = bitcast<u32>(one_minus_exp(f32(t) * settings[4]));
+  begun[CORRECTION2] = bitcast<u32>(one_minus_exp(f32(t) * settings[5]));
+  begun[MAX_NORM] = bitcast<u32>(settings[6]);
+  begun[GRAD_NORM_SQUARED] = norm_squared[0];
+}
 
 // Read as bits: a load of an f32 that is NaN may give anything.
 fn scalar(name : u32) -> f32 {

@@ -3,7 +3,9 @@
 // A freed buffer is reusable at once: whatever is recorded later also runs later. So a fixed-shape training step
 // finds every buffer of the step before, and `created` stands still. What lies unused beyond a byte budget is
 // destroyed, oldest first, after the work already recorded has been submitted.
-import { MemoryError } from './errors.ts';
+//
+// A captured step has a pool of its own, so that nobody else gets its buffers; a dry run has one that makes none.
+import { MemoryError, UseError } from './errors.ts';
 
 /** A buffer that somebody else made. */
 export type BufferHandle = GPUBuffer;
@@ -13,8 +15,10 @@ export interface PooledBuffer {
   readonly id: number;
   readonly sizeBytes: number;
   readonly gpu: GPUBuffer;
-  /** Wrapped from outside or an arena: never pooled or destroyed by the engine's pool. */
+  /** Wrapped from outside: never pooled or destroyed. */
   readonly foreign: boolean;
+  /** Where it is released to. */
+  pool: BufferPool;
 }
 
 /** A range of a buffer that a kernel binds. */
@@ -38,18 +42,35 @@ export interface MemoryStats {
 let nextId = 1;
 
 export class BufferPool {
-  readonly stats: MemoryStats = { liveBytes: 0, peakBytes: 0, pooledBytes: 0, buffersCreated: 0 };
+  readonly stats: MemoryStats;
+  /** Buffers given out and not yet released. */
+  lent = 0;
   /** Called with a buffer that is about to be destroyed or given back to its owner, so that caches can forget it. */
   onDestroy: (buffer: PooledBuffer) => void = () => undefined;
+  /** Why nothing may be released at the moment: a step is running that will run again. */
+  closedBy: string | undefined;
   readonly #device: GPUDevice;
   readonly #budgetBytes: number;
+  readonly #outer: BufferPool | undefined;
+  readonly #standIn: GPUBuffer | undefined;
+  /** Of the pool of one step: every buffer. */
+  readonly #made: PooledBuffer[] = [];
   /** By size; the lowest id last. Insertion order of the map's keys is the order of last use. */
   readonly #free = new Map<number, PooledBuffer[]>();
   #doomed: PooledBuffer[] = [];
 
-  constructor(device: GPUDevice, budgetBytes: number = 2 ** 30) {
+  /**
+   * @param outer    makes this the pool of one step: its buffers return to `outer` by `dissolve`, its stats go on from there
+   * @param standIn  what to hand out instead of new buffers, in a dry run
+   */
+  constructor(device: GPUDevice, outer?: BufferPool, standIn?: GPUBuffer) {
     this.#device = device;
-    this.#budgetBytes = budgetBytes;
+    this.#budgetBytes = outer ? Number.POSITIVE_INFINITY : 2 ** 30;
+    this.#outer = outer;
+    this.#standIn = standIn;
+    this.stats = outer
+      ? { ...outer.stats, peakBytes: outer.stats.liveBytes }
+      : { liveBytes: 0, peakBytes: 0, pooledBytes: 0, buffersCreated: 0 };
   }
 
   /**
@@ -63,6 +84,7 @@ export class BufferPool {
     const stats = this.stats;
     stats.liveBytes += size;
     stats.peakBytes = Math.max(stats.peakBytes, stats.liveBytes);
+    this.lent++;
     const list = this.#free.get(size);
     const reused = list?.pop();
     if (reused) {
@@ -74,25 +96,30 @@ export class BufferPool {
     const limit = this.#device.limits.maxBufferSize;
     if (size > limit) {
       stats.liveBytes -= size;
+      this.lent--;
       throw new MemoryError(
         `${label}: a tensor must fit into maxBufferSize = ${limit} bytes, got ${size} bytes (peak so far ${stats.peakBytes}). Split it.`,
       );
     }
     stats.buffersCreated++;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    return {
-      id: nextId++,
-      sizeBytes: size,
-      gpu: this.#device.createBuffer({ size, usage, label }),
-      foreign: false,
-    };
+    const gpu = this.#standIn ?? this.#device.createBuffer({ size, usage, label });
+    const buffer = { id: nextId++, sizeBytes: size, gpu, foreign: false, pool: this };
+    if (this.#outer) this.#made.push(buffer);
+    return buffer;
   }
 
+  /** @throws UseError while a step runs that must not release what was made before it */
   release(buffer: PooledBuffer): void {
+    if (this.closedBy)
+      throw new UseError(
+        `${this.closedBy}: the step must not dispose a tensor that was made before it, since it runs again. Dispose it afterwards.`,
+      );
     if (buffer.foreign) {
       this.onDestroy(buffer);
       return;
     }
+    this.lent--;
     this.stats.liveBytes -= buffer.sizeBytes;
     this.stats.pooledBytes += buffer.sizeBytes;
     const list = this.#free.get(buffer.sizeBytes) ?? [];
@@ -106,8 +133,24 @@ export class BufferPool {
   }
 
   /** Wraps a buffer that the engine does not own. */
-  static adopt(gpu: GPUBuffer): PooledBuffer {
-    return { id: nextId++, sizeBytes: gpu.size, gpu, foreign: true };
+  adopt(gpu: GPUBuffer): PooledBuffer {
+    return { id: nextId++, sizeBytes: gpu.size, gpu, foreign: true, pool: this };
+  }
+
+  /** Of the pool of one step: has the outer pool count all its buffers as in use. */
+  charge(): void {
+    const { stats } = this.#outer!;
+    for (const { sizeBytes } of this.#made) stats.liveBytes += sizeBytes;
+    stats.peakBytes = Math.max(stats.peakBytes, stats.liveBytes);
+    stats.buffersCreated += this.#made.length;
+    this.#outer!.lent += this.#made.length;
+  }
+
+  /** Of the pool of one step, once charged: gives its buffers to the outer pool, those in use when they are released. */
+  dissolve(): void {
+    for (const buffer of this.#made) buffer.pool = this.#outer!;
+    for (const list of this.#free.values()) for (const buffer of list) this.#outer!.release(buffer);
+    this.#free.clear();
   }
 
   #evictOldest(): void {

@@ -5,7 +5,7 @@ import { DeviceLostError, EngineError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
 import { type KernelTime, Profiler } from './profiler.ts';
-import { Recorder } from './recorder.ts';
+import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
 
 /** Something whose bytes a kernel can bind. */
 export interface Bindable {
@@ -28,6 +28,19 @@ export interface KernelCall {
 const MAX_GROUPS = 65_535;
 const NO_PARAMS = {};
 
+/** What a step that does not run now is for: to be replayed, or to tell what it would need. */
+export type Purpose = 'capture' | 'plan';
+
+/** What a step would do to the device. */
+export interface Isolated<T> {
+  readonly result: T;
+  readonly pool: BufferPool;
+  /** Of a capture. */
+  readonly lists: readonly CommandList[];
+  /** Of a plan. */
+  readonly pipelines: ReadonlySet<PipelineEntry>;
+}
+
 /** Rough rates for deciding when enough work is waiting to be submitted. */
 const RATES = { software: { gflops: 5, gbPerS: 2 }, gpu: { gflops: 3000, gbPerS: 200 } } as const;
 
@@ -40,7 +53,8 @@ export class Gpu {
   readonly subgroupSize: number;
   /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
   readonly rowWorkgroup: number;
-  readonly pool: BufferPool;
+  /** Where buffers come from: during a capture or a dry run, a pool of its own. */
+  pool: BufferPool;
   readonly recorder: Recorder;
   /** Resolves, with the reason, when the device is lost. */
   readonly lost: Promise<DeviceLostError>;
@@ -55,6 +69,9 @@ export class Gpu {
   /** The ranges of the run being recorded, in the order of its bindings. */
   readonly #ranges: BufferRange[] = [];
   #unsubmittedMs = 0;
+  #purpose: Purpose | undefined;
+  /** In a plan: the pipelines needed. */
+  #needed = new Set<PipelineEntry>();
 
   constructor(opened: OpenedDevice, profile = false) {
     this.#opened = opened;
@@ -99,6 +116,10 @@ export class Gpu {
     const groups = typeof call.groups === 'number' ? fold(call.groups) : call.groups;
     if (groups[0] * groups[1] * groups[2] === 0) return;
     const entry = this.#pipelines.get(kernel, call.define);
+    if (this.#purpose === 'plan') {
+      this.#needed.add(entry);
+      return;
+    }
     const { bindings, usesParams } = kernel.reflection;
     const ranges = this.#ranges;
     ranges.length = bindings.length;
@@ -131,6 +152,11 @@ export class Gpu {
 
   /** Writes bytes in the order of recorded commands; `data` may be changed afterwards. */
   write({ buffer, offset }: BufferRange, data: ArrayBufferView): void {
+    if (this.#purpose === 'plan') return;
+    if (this.#purpose === 'capture')
+      throw new UseError(
+        'capture: the step must not write numbers from the host, since a replay could not. Make the tensor before, pass it to capture(), and write() it between replays.',
+      );
     let bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     if (bytes.length % 4 !== 0) {
       const whole = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
@@ -143,13 +169,13 @@ export class Gpu {
   /** Fills a range with zero bytes. */
   clear({ buffer, offset, sizeBytes }: BufferRange): void {
     const size = Math.ceil(sizeBytes / 4) * 4;
-    if (size > 0) this.recorder.record({ kind: 'clear', buffer, offset, size });
+    if (size > 0 && this.#purpose !== 'plan') this.recorder.record({ kind: 'clear', buffer, offset, size });
   }
 
   /** Copies the source range onto the destination. */
   copy(source: BufferRange, destination: BufferRange): void {
     const size = Math.ceil(source.sizeBytes / 4) * 4;
-    if (size > 0)
+    if (size > 0 && this.#purpose !== 'plan')
       this.recorder.record({
         kind: 'copy',
         source: source.buffer.gpu,
@@ -166,6 +192,7 @@ export class Gpu {
    * @throws DeviceLostError, ShaderError
    */
   async read(range: BufferRange): Promise<ArrayBuffer> {
+    this.#expectRunning();
     if (range.sizeBytes === 0) return new ArrayBuffer(0);
     const capacity = 2 ** Math.max(8, Math.ceil(Math.log2(range.sizeBytes)));
     const staging =
@@ -190,6 +217,7 @@ export class Gpu {
 
   /** Resolves when everything recorded so far has run. */
   async idle(): Promise<void> {
+    this.#expectRunning();
     await this.#finish(async () => {
       await this.device.queue.onSubmittedWorkDone();
     });
@@ -231,9 +259,55 @@ export class Gpu {
     return this.recorder.profiler.take();
   }
 
-  /** Compiles a kernel without running it. */
-  warm(kernel: Kernel, define?: Define): Promise<void> {
-    return this.#pipelines.get(kernel, define).ready;
+  /** What runs at the moment, if its work is not submitted. */
+  get purpose(): Purpose | undefined {
+    return this.#purpose;
+  }
+
+  /**
+   * Runs `step` without effect on the device, with a pool of its own.
+   *
+   * @throws UseError when `step` reads or disposes what was made before; or within another such step
+   */
+  isolate<T>(purpose: Purpose, step: () => T): Isolated<T> {
+    if (this.#purpose) throw new UseError(`${purpose}: it must not be used within ${this.#purpose}().`);
+    const outer = this.pool;
+    const dry = purpose === 'plan';
+    // Any buffer will do as a stand-in: nothing binds it.
+    const pool = new BufferPool(this.device, outer, dry ? this.recorder.ring : undefined);
+    pool.onDestroy = outer.onDestroy;
+    const pipelines = new Set<PipelineEntry>();
+    const lists: CommandList[] = [];
+    this.recorder.beginCapture();
+    this.#purpose = outer.closedBy = purpose;
+    this.#needed = pipelines;
+    this.pool = pool;
+    let done = false;
+    try {
+      const result = step();
+      done = true;
+      return { result, pool, lists, pipelines };
+    } finally {
+      this.#purpose = outer.closedBy = undefined;
+      this.pool = outer;
+      lists.push(...this.recorder.endCapture());
+      if (!dry) pool.charge();
+      if (!dry && !done) pool.dissolve();
+    }
+  }
+
+  /** Submits the work of a capture once more. */
+  replay(lists: readonly CommandList[]): void {
+    this.#expectRunning();
+    this.#unsubmittedMs = 0;
+    this.recorder.replay(lists);
+  }
+
+  #expectRunning(): void {
+    if (this.#purpose)
+      throw new UseError(
+        `${this.#purpose}: the step must not read back, wait or replay. Return the tensor and read it afterwards.`,
+      );
   }
 
   /** Releases every GPU object. A device that was adopted stays alive. */
@@ -248,8 +322,9 @@ export class Gpu {
     const key = writable ? index : -1;
     let range = this.#dummies.get(key);
     if (!range) {
-      range = { buffer: this.pool.acquire(16, [4]), offset: 0, sizeBytes: 16 };
-      this.pool.stats.liveBytes -= 16;
+      const usage = GPUBufferUsage.STORAGE;
+      const buffer = this.pool.adopt(this.device.createBuffer({ size: 16, usage, label: 'unused binding' }));
+      range = { buffer, offset: 0, sizeBytes: 16 };
       this.#dummies.set(key, range);
     }
     return range;

@@ -1,5 +1,5 @@
 // AdamW over the arenas of a ParameterStore. Loshchilov & Hutter 2017, arXiv:1711.05101.
-import { adamwUpdate } from '../ops/adamw.ts';
+import { adamwBegin, adamwUpdate } from '../ops/adamw.ts';
 import { fill } from '../ops/fill.ts';
 import { squaredNorm } from '../ops/reduce.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -17,18 +17,19 @@ export interface AdamWOptions {
 }
 
 /**
- * Updates every parameter of a store in one dispatch per arena. What changes per step lies in a small buffer on the
- * GPU: nothing is read back.
+ * Updates every parameter of a store in one dispatch per arena. What changes per step lies on the GPU, the number of
+ * steps too: nothing is read back, and a captured step goes on counting.
  */
 export class AdamW {
   readonly #store: ParameterStore;
   readonly #options: Required<AdamWOptions>;
   /** First and second moment, one tensor per arena. */
   readonly moments: readonly [Tensor[], Tensor[]];
+  /** [1] u32, steps taken. */
+  readonly steps: Tensor;
   readonly #groups: Tensor[];
+  readonly #settings: Tensor;
   readonly #scalars: Tensor;
-  /** Steps taken. */
-  steps = 0;
 
   constructor(store: ParameterStore, options: AdamWOptions = {}) {
     this.#store = store;
@@ -49,29 +50,36 @@ export class AdamW {
       groups.write(table);
       return groups;
     });
+    this.steps = fill(Tensor.empty(gpu, [1], 'u32'), 0);
+    this.#settings = fill(Tensor.empty(gpu, [8], 'f32'), 0);
     this.#scalars = Tensor.empty(gpu, [8], 'f32');
+  }
+
+  /**
+   * Sets what later steps use, those of a capture too: call it before each replay.
+   *
+   * @param lr       learning rate
+   * @param maxNorm  clip the global gradient norm to this; 0 = no clipping
+   */
+  set(lr: number, maxNorm = 0): void {
+    const { betas, eps } = this.#options;
+    this.#settings.write(Float32Array.of(lr, ...betas, eps, ...betas.map(Math.log), maxNorm, 0));
   }
 
   /**
    * One update from the gradients in the store, which are then zeroed. Skipped on the GPU when their norm is not
    * finite.
    *
-   * @param lr       learning rate
+   * @param lr       learning rate; within a capture none: `set` gives it
    * @param maxNorm  clip the global gradient norm to this; 0 = no clipping
    * @returns        [1], the squared global gradient norm before clipping; the caller disposes it
    */
-  step(lr: number, maxNorm = 0): Tensor {
-    this.steps++;
-    const { betas, eps } = this.#options;
+  step(lr?: number, maxNorm?: number): Tensor {
+    if (lr !== undefined) this.set(lr, maxNorm);
     const { arenas } = this.#store;
     const norm = squaredNorm(arenas.map(({ gradients }) => gradients!));
-    const correction = betas.map((beta) => 1 - beta ** this.steps);
-    this.#scalars.write(
-      Float32Array.of(lr, betas[0], betas[1], eps, correction[0], correction[1], maxNorm, 0),
-    );
-    const { gpu } = norm;
-    const { buffer, offset } = this.#scalars.range;
-    gpu.copy(norm.range, { buffer, offset: offset + 28, sizeBytes: 4 });
+    const scalars = this.#scalars;
+    adamwBegin({ settings: this.#settings, normSquared: norm, steps: this.steps, scalars });
     arenas.forEach(({ values, gradients }, i) => {
       adamwUpdate({
         parameters: values,
@@ -79,7 +87,7 @@ export class AdamW {
         moment1: this.moments[0][i],
         moment2: this.moments[1][i],
         groups: this.#groups[i],
-        scalars: this.#scalars,
+        scalars,
       });
       fill(gradients!, 0);
     });
@@ -87,6 +95,7 @@ export class AdamW {
   }
 
   dispose(): void {
-    for (const tensor of [...this.moments.flat(), ...this.#groups, this.#scalars]) tensor.dispose();
+    for (const tensor of [...this.moments.flat(), ...this.#groups, this.steps, this.#settings, this.#scalars])
+      tensor.dispose();
   }
 }

@@ -6,6 +6,23 @@ import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const update = kernel(source, 'adamw');
+const begin = kernel(source, 'adamw_begin');
+
+export interface AdamwClock {
+  /** [8] f32: lr, beta1, beta2, eps, ln beta1, ln beta2, maxNorm (0: no clipping), unused. */
+  readonly settings: Tensor;
+  /** [1] f32, squared norm of the gradients. */
+  readonly normSquared: Tensor;
+  /** [1] u32, steps taken; counted on. */
+  readonly steps: Tensor;
+  /** [8] f32, overwritten: what `adamwUpdate` takes. */
+  readonly scalars: Tensor;
+}
+
+/** Begins a step: counts it, and works out the scalars of `adamwUpdate`. */
+export function adamwBegin({ settings, normSquared, steps, scalars }: AdamwClock): void {
+  run(begin, { bind: { settings, norm_squared: normSquared, steps, begun: scalars }, groups: 1 });
+}
 
 export interface AdamwArenas {
   /** [n] f32, updated in place. */

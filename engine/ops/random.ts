@@ -1,4 +1,5 @@
 import source from '../../shaders/random.wgsl' with { type: 'text' };
+import { UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -26,6 +27,11 @@ function drawn(
 ): Tensor {
   expectU32('seed', seed);
   expectU32('stream', stream);
+  const gpu = like instanceof Tensor ? like.gpu : like;
+  if (gpu.purpose === 'capture')
+    throw new UseError(
+      `random: a captured step would draw the numbers of seed ${seed}, stream ${stream} at every replay. Draw before the replay and write() them into an input.`,
+    );
   const y = like instanceof Tensor ? output([like], shape, dtype) : Tensor.empty(like, shape, dtype);
   run(draw, {
     bind: { y },

@@ -41,7 +41,7 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.#references === 0) this.gpu.pool.release(this.buffer);
+    if (--this.#references === 0) this.buffer.pool.release(this.buffer);
   }
 }
 
@@ -240,13 +240,20 @@ export class Tensor {
     }
   }
 
-  /** Overwrites the numbers, in the order of recorded work. The array's type must be that of the dtype. */
-  write(data: ArrayBufferView): void {
-    if (data.byteLength !== this.sizeBytes)
+  /**
+   * Overwrites the numbers, in the order of recorded work.
+   *
+   * @param data  an array of the dtype's type, or a tensor of the same device
+   * @throws UseError when the sizes differ
+   */
+  write(data: ArrayBufferView | Tensor): void {
+    const { byteLength } = data instanceof Tensor ? { byteLength: data.sizeBytes } : data;
+    if (byteLength !== this.sizeBytes)
       throw new UseError(
-        `tensor ${show(this.shape)}: write needs ${this.sizeBytes} bytes, got ${data.byteLength}.`,
+        `tensor ${show(this.shape)}: write needs ${this.sizeBytes} bytes, got ${byteLength}.`,
       );
-    this.gpu.write(this.range, data);
+    if (data instanceof Tensor) this.gpu.copy(data.range, this.range);
+    else this.gpu.write(this.range, data);
   }
 
   dispose(): void {

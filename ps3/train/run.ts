@@ -147,7 +147,8 @@ export class RunFolder {
   /** Fills an optimizer with the checkpoint's moments. */
   async restore(optimizer: AdamW, { model }: Checkpoint): Promise<void> {
     await using state = await openSafetensors(join(this.checkpointPath, STATE));
-    optimizer.steps = (JSON.parse(state.metadata.progress) as Progress).optimizerSteps;
+    const { optimizerSteps } = JSON.parse(state.metadata.progress) as Progress;
+    optimizer.steps.write(Uint32Array.of(optimizerSteps));
     for (const [order, arenas] of optimizer.moments.entries())
       for (const name of model.parameters.names) {
         using view = model.parameters.viewOf(arenas, name);

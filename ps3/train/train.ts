@@ -161,7 +161,7 @@ async function optimise(
         stage: name,
         step: step + 1,
         sampler: samplerState(),
-        optimizerSteps: optimizer.steps,
+        optimizerSteps: (await optimizer.steps.data())[0],
       };
       await run.save(checkpoint, optimizer, progress);
     }

@@ -1,5 +1,5 @@
 import { test } from 'uvu';
-import { adamwUpdate } from '../../engine/ops/adamw.ts';
+import { adamwBegin, adamwUpdate } from '../../engine/ops/adamw.ts';
 import type { Scope } from '../../engine/tensor/tensor.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws, torchCases } from '../harness.ts';
 import { type AdamwOptions, type AdamwState, adamw as twin } from '../reference/adamw.ts';
@@ -114,6 +114,28 @@ test('adamw: more workgroups than a grid dimension holds', async () => {
   gpu.step(new Float32Array(n).fill(1), n);
   const p = (await gpu.parameters.data()) as Float32Array;
   compare('p', [p[0], p[n - 2], p[n - 1]], [-0.01, -0.01, -0.03]);
+});
+
+test('adamw: a step counts on the GPU, and its bias corrections are right from the first step to the last', async () => {
+  using scope = engine.scope();
+  const normSquared = tensor([7], [1], { scope });
+  const scalars = tensor(new Float32Array(8), [8], { scope });
+  for (const [beta1, beta2] of [
+    [0.9, 0.95],
+    [0.5, 0.999],
+    [0.99, 0.9999],
+  ])
+    for (const taken of [0, 1, 6, 99, 4999, 1_000_000]) {
+      const settings = [0.1, beta1, beta2, 1e-6, Math.log(beta1), Math.log(beta2), 3, 0];
+      const steps = engine.tensor(Uint32Array.of(taken), [1], { scope });
+      adamwBegin({ settings: tensor(settings, [8], { scope }), normSquared, steps, scalars });
+      const t = taken + 1;
+      compare('steps', await steps.data(), [t], TOLERANCE.exact);
+      const got = await scalars.data();
+      compare('copied', [...got.slice(0, 4), got[6], got[7]], [0.1, beta1, beta2, 1e-6, 3, 7]);
+      for (const [i, beta] of [beta1, beta2].entries())
+        compare(`1 - ${beta}^${t}`, got.slice(4 + i, 5 + i), [1 - beta ** t], { abs: 0, rel: 1e-6 });
+    }
 });
 
 test('adamw: says which arena does not fit', () => {

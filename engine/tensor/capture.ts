@@ -1,0 +1,111 @@
+// A step whose work is not submitted but kept, to be submitted again and again; or only looked at.
+import { UseError } from '../gpu/errors.ts';
+import type { Gpu, Isolated, Purpose } from '../gpu/gpu.ts';
+import { Scope, Tensor } from './tensor.ts';
+
+/** What a step may return. */
+export type StepResult = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>> | undefined;
+
+/** The recorded work of a step. Make one with `engine.capture()`. */
+export class Capture<T extends StepResult> {
+  /** What the step returned, overwritten by each replay; without gradients. They live as long as the capture. */
+  readonly outputs: T;
+  readonly #gpu: Gpu;
+  readonly #step: Isolated<Tensor[]>;
+  #disposed = false;
+
+  /** @param step  its result are the tensors of `outputs` */
+  constructor(gpu: Gpu, outputs: T, step: Isolated<Tensor[]>) {
+    this.#gpu = gpu;
+    this.outputs = outputs;
+    this.#step = step;
+  }
+
+  /** Runs the step once more, after everything called so far. @throws UseError after dispose() */
+  replay(): void {
+    if (this.#disposed) throw new UseError('capture: it must not be replayed after dispose().');
+    this.#gpu.replay(this.#step.lists);
+  }
+
+  /** Frees the outputs and every buffer between. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const tensor of this.#step.result) tensor.dispose();
+    this.#step.pool.dissolve();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Records `step` on inputs that exist; nothing runs. */
+export function capture<T extends StepResult>(
+  gpu: Gpu,
+  step: (...inputs: Tensor[]) => T,
+  inputs: readonly Tensor[],
+): Capture<T> {
+  let outputs: T | undefined;
+  const isolated = isolate(gpu, 'capture', step, inputs, (result) => {
+    const [kept, tensors] = detached(gpu, result);
+    outputs = kept;
+    return tensors;
+  });
+  return new Capture(gpu, outputs as T, isolated);
+}
+
+/** Goes through `step` without running or keeping anything. */
+export function dryRun(gpu: Gpu, step: (...inputs: Tensor[]) => StepResult): Isolated<Tensor[]> {
+  return isolate(gpu, 'plan', step, [], (result) => {
+    for (const tensor of detached(gpu, result)[1]) tensor.dispose();
+    return [];
+  });
+}
+
+/** @param keep  takes what the step returned; gives back the tensors that may outlive it */
+function isolate<T extends StepResult>(
+  gpu: Gpu,
+  purpose: Purpose,
+  step: (...inputs: Tensor[]) => T,
+  inputs: readonly Tensor[],
+  keep: (result: T) => Tensor[],
+): Isolated<Tensor[]> {
+  const isolated = gpu.isolate(purpose, () => {
+    using scope = new Scope();
+    const result = step(...inputs.map((tensor) => tensor.in(scope)));
+    if (result instanceof Promise)
+      throw new UseError(
+        `${purpose}: the step must be synchronous, got a promise. Read results after it, not within it.`,
+      );
+    return keep(result);
+  });
+  const buffers = new Set(isolated.result.map((tensor) => tensor.range.buffer));
+  const made = [...buffers].filter(({ pool }) => pool === isolated.pool).length;
+  const left = isolated.pool.lent - made;
+  if (left === 0) return isolated;
+  for (const tensor of isolated.result) tensor.dispose();
+  if (purpose === 'capture') isolated.pool.dissolve();
+  throw new UseError(
+    `${purpose}: the step must dispose or return every tensor it makes, got ${left} more. Use a scope or the inputs that it is called with, and have gradients made before (zeros in \`grad\`, or enableGradients()).`,
+  );
+}
+
+/** Handles on the tensors of a result that are cut off from autograd and belong to nobody, in the form of the result. */
+function detached<T extends StepResult>(gpu: Gpu, result: T): [T, Tensor[]] {
+  if (!result) return [result, []];
+  const tensors: Tensor[] = [];
+  const cut = (tensor: Tensor): Tensor => {
+    const handle = tensor.alias();
+    if (handle.range.buffer.pool === gpu.pool) tensor.dispose(); // else it was there before
+    tensors.push(handle);
+    return handle;
+  };
+  const kept =
+    result instanceof Tensor
+      ? cut(result)
+      : Array.isArray(result)
+        ? result.map(cut)
+        : Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, cut(tensor as Tensor)]));
+  return [kept as T, tensors];
+}

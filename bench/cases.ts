@@ -1,5 +1,7 @@
 // Every case there is, in the order of the table. Imported one by one, so that bundlers and Deno can follow; a test
 // compares them with the folder.
+
+import { cases as dispatch } from './dispatch.bench.ts';
 import type { BenchCase } from './harness.ts';
 import { cases as model } from './model.bench.ts';
 import { cases as adamw } from './ops/adamw.bench.ts';
@@ -63,6 +65,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   sort,
   topK,
   unary,
+  dispatch,
   model,
   vit,
 ].flat();

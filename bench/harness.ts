@@ -18,9 +18,9 @@ export interface BenchCase {
   readonly tolerance?: number;
   /**
    * `device` (default) adds up the kernels' own times. `wall` is for runs of which clears, copies or the host's work are
-   * a part: those have no timestamps.
+   * a part: those have no timestamps. `host` is the time until everything is submitted.
    */
-  readonly clock?: 'device' | 'wall';
+  readonly clock?: 'device' | 'wall' | 'host';
   /** What other libraries are asked for, on the operands that `prepare` uploads. */
   readonly peer?: PeerOp;
   /** Makes the inputs: tensors of the engine given are freed after the case. */
@@ -31,6 +31,8 @@ export interface BenchCase {
 export type Result = Pick<Tensor, 'data' | 'dispose'>;
 
 export interface Prepared {
+  /** What a run consists of, if its time is to be given per part. */
+  readonly parts?: number;
   /** Issues the op once. The result is disposed, unless it is one of the inputs. */
   run(): Tensor;
   /** Compares the result with a reference; `again` runs the op once more, for those whose runs build on each other. */

@@ -1,6 +1,6 @@
 // One case: inputs, the check against its reference, then the time. Nothing is timed that is not right.
 import type { DType, Engine, Scope, Tensor, Tier } from '../engine/index.ts';
-import { deviceClock, sample, wallClock } from './clock.ts';
+import { deviceClock, hostClock, sample, wallClock } from './clock.ts';
 import { type BenchCase, DEFAULT_TOLERANCE } from './harness.ts';
 import type { Peaks } from './peaks.ts';
 import { median, medianDeviation } from './statistics.ts';
@@ -38,7 +38,8 @@ export interface Failure {
 
 export const LIBRARY = 'ps3-webgpu';
 /** Shorter runs are repeated within a sample; longer by the wall clock, since a wait alone may take 11 ms (Deno). */
-const SAMPLE_MS = { device: 20, wall: 100 };
+const SAMPLE_MS = { device: 20, wall: 100, host: 20 };
+const CLOCKS = { device: deviceClock, wall: wallClock, host: hostClock };
 
 /** Prepares, checks and times a case; everything it allocated is freed afterwards. */
 export async function measure(
@@ -64,11 +65,10 @@ export async function measure(
     if (wrong) return wrong;
     const leaked = leakOf(engine, once);
     if (leaked > 0) return { op, shape, library: LIBRARY, reason: `a run leaves ${leaked} tensors behind` };
-    const byDevice = clock === 'device' && engine.gpu.timesKernels;
-    const { ms, runs } = byDevice
-      ? await sample(engine, deviceClock, once, seconds, SAMPLE_MS.device)
-      : await sample(engine, wallClock, once, seconds, SAMPLE_MS.wall);
-    const medianMs = median(ms);
+    const kind = clock === 'device' && !engine.gpu.timesKernels ? 'wall' : clock;
+    const { ms, runs } = await sample(engine, CLOCKS[kind], once, seconds, SAMPLE_MS[kind]);
+    const samples = ms.map((one) => one / (prepared.parts ?? 1));
+    const medianMs = median(samples);
     return {
       op,
       shape,
@@ -76,7 +76,7 @@ export async function measure(
       tier: engine.tier,
       library: LIBRARY,
       medianMs,
-      spreadMs: medianDeviation(ms),
+      spreadMs: medianDeviation(samples),
       runs,
       ...rates(benchCase, medianMs, peaks),
       maxError,

@@ -60,6 +60,7 @@ export class CommandList {
   paramsBytes = 0;
   slot = 0;
   usesRing = false;
+  dispatches = 0;
   /** Whether every pipeline was seen compiled. */
   ready = false;
 
@@ -71,7 +72,7 @@ export class CommandList {
 
   clear(): void {
     this.commands.length = 0;
-    this.paramsBytes = 0;
+    this.paramsBytes = this.dispatches = 0;
     this.usesRing = this.ready = false;
   }
 
@@ -81,6 +82,7 @@ export class CommandList {
     copy.commands.push(...this.commands);
     copy.paramsBytes = this.paramsBytes;
     copy.usesRing = this.usesRing;
+    copy.dispatches = this.dispatches;
     return copy;
   }
 
@@ -134,6 +136,7 @@ export class Recorder {
   record(command: Command): void {
     if (command.kind === 'dispatch') {
       const { entry } = command;
+      this.#list.dispatches++;
       if (!entry.immediates && entry.paramsBytes > 0) this.#list.usesRing = true;
     }
     this.#list.commands.push(command);
@@ -200,6 +203,7 @@ export class Recorder {
 
   /** @param once  the list may be used for other commands afterwards */
   #send(list: CommandList, once: boolean): Promise<void> {
+    this.stats.dispatches += list.dispatches;
     const pending = list.pending();
     if (this.#waiting === 0 && pending.size === 0) {
       this.#encode(list, once);
@@ -252,7 +256,6 @@ export class Recorder {
           );
         continue;
       }
-      this.stats.dispatches++;
       if (this.profiler) {
         pass?.end();
         if (this.profiler.isFull) submit();

@@ -27,8 +27,7 @@ import type { Peer } from './peers/peer.ts';
 import type { BenchResult } from './report.ts';
 import { digits, Table } from './table.ts';
 
-/** Unrounded timestamps; other runtimes ignore the switch. */
-const ENGINE_OPTIONS = { profile: true, dawnOptions: ['disable-dawn-features=timestamp_quantization'] };
+const ENGINE_OPTIONS = { profile: true };
 
 /** On a software adapter, cases beyond this would take minutes in each library. */
 const SOFTWARE_PEER_FLOPS = 12e9;

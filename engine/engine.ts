@@ -3,7 +3,7 @@ import type { BufferHandle } from './gpu/buffer.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
 import { UseError } from './gpu/errors.ts';
 import { Gpu } from './gpu/gpu.ts';
-import type { KernelTime } from './gpu/profiler.ts';
+import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
 import { fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
 import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
@@ -214,9 +214,14 @@ export class Engine {
     this.gpu.pool.resetPeak();
   }
 
-  /** GPU time per kernel since the last call; needs `Engine.create({ profile: true })`. */
-  kernelTimes(): Promise<KernelTime[]> {
-    return this.gpu.kernelTimes();
+  /** GPU time of every dispatch since the last call; needs `Engine.create({ profile: true })`. For `chromeTrace`. */
+  dispatchTimes(): Promise<DispatchTime[]> {
+    return this.gpu.dispatchTimes();
+  }
+
+  /** The same, added up per kernel. For `formatKernelTimes`. */
+  async kernelTimes(): Promise<KernelTime[]> {
+    return kernelTimes(await this.gpu.dispatchTimes());
   }
 
   /**

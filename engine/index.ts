@@ -10,7 +10,13 @@ export {
   ShapeError,
   UseError,
 } from './gpu/errors.ts';
-export type { KernelTime } from './gpu/profiler.ts';
+export {
+  chromeTrace,
+  type DispatchTime,
+  formatKernelTimes,
+  type KernelTime,
+  kernelTimes,
+} from './gpu/profiler.ts';
 export {
   encodeSafetensors,
   openSafetensors,

@@ -4,7 +4,7 @@ import { BufferPool, type BufferRange } from './buffer.ts';
 import { DeviceLostError, EngineError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
-import { type KernelTime, Profiler } from './profiler.ts';
+import { type DispatchTime, Profiler } from './profiler.ts';
 import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
 
 /** Something whose bytes a kernel can bind. */
@@ -249,8 +249,8 @@ export class Gpu {
     return this.recorder.profiler !== undefined;
   }
 
-  /** Time per kernel since the last call; needs `timesKernels`. */
-  async kernelTimes(): Promise<KernelTime[]> {
+  /** Every dispatch since the last call; needs `timesKernels`. */
+  async dispatchTimes(): Promise<DispatchTime[]> {
     if (!this.recorder.profiler)
       throw new UseError(
         'engine: kernel times need Engine.create({ profile: true }) on an adapter with timestamp-query.',

@@ -1,6 +1,17 @@
 // Times every dispatch by a timestamp at each end of a pass of its own.
 import type { Dispatch } from './recorder.ts';
 
+/** One dispatch as it was timed. */
+export interface DispatchTime {
+  readonly label: string;
+  readonly groups: readonly [number, number, number];
+  /** Since the first dispatch that this engine timed. */
+  readonly startUs: number;
+  readonly durationUs: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
 /** What one kernel cost in total. */
 export interface KernelTime {
   readonly label: string;
@@ -15,9 +26,10 @@ const CAPACITY = 2048;
 export class Profiler {
   readonly #device: GPUDevice;
   readonly #queries: GPUQuerySet;
-  #used: { label: string; flops: number; bytes: number }[] = [];
+  #used: Dispatch[] = [];
   readonly #reads: Promise<void>[] = [];
-  readonly #totals = new Map<string, { calls: number; ms: number; flops: number; bytes: number }>();
+  #times: DispatchTime[] = [];
+  #origin: bigint | undefined;
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -31,7 +43,7 @@ export class Profiler {
   /** The timestamp writes of a pass that holds just this dispatch. */
   next(dispatch: Dispatch): GPUComputePassTimestampWrites {
     const at = 2 * this.#used.length;
-    this.#used.push({ label: dispatch.entry.label, flops: dispatch.flops, bytes: dispatch.bytes });
+    this.#used.push(dispatch);
     return { querySet: this.#queries, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 };
   }
 
@@ -53,13 +65,12 @@ export class Profiler {
       Promise.resolve().then(async () => {
         await staging.mapAsync(GPUMapMode.READ);
         const stamps = new BigUint64Array(staging.getMappedRange());
-        used.forEach((dispatch, i) => {
-          const total = this.#totals.get(dispatch.label) ?? { calls: 0, ms: 0, flops: 0, bytes: 0 };
-          total.calls++;
-          total.ms += Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6;
-          total.flops += dispatch.flops;
-          total.bytes += dispatch.bytes;
-          this.#totals.set(dispatch.label, total);
+        this.#origin ??= stamps[0];
+        const origin = this.#origin;
+        used.forEach(({ entry, groups, flops, bytes }, i) => {
+          const startUs = Number(stamps[2 * i] - origin) / 1000;
+          const durationUs = Number(stamps[2 * i + 1] - stamps[2 * i]) / 1000;
+          this.#times.push({ label: entry.label, groups, startUs, durationUs, flops, bytes });
         });
         staging.destroy();
         resolved.destroy();
@@ -67,17 +78,78 @@ export class Profiler {
     );
   }
 
-  /** Totals since the last call, the costliest kernel first. */
-  async take(): Promise<KernelTime[]> {
+  /** Every dispatch since the last call, in order. */
+  async take(): Promise<DispatchTime[]> {
     await Promise.all(this.#reads.splice(0));
-    const rows = [...this.#totals].map(([label, { calls, ms, flops, bytes }]) => ({
-      label,
-      calls,
-      ms,
-      gflops: flops / ms / 1e6,
-      gbPerS: bytes / ms / 1e6,
-    }));
-    this.#totals.clear();
-    return rows.sort((a, b) => b.ms - a.ms);
+    return this.#times.splice(0).sort((a, b) => a.startUs - b.startUs);
   }
+}
+
+/** Totals per kernel, the costliest first. */
+export function kernelTimes(times: readonly DispatchTime[]): KernelTime[] {
+  const totals = new Map<string, { calls: number; ms: number; flops: number; bytes: number }>();
+  for (const { label, durationUs, flops, bytes } of times) {
+    const total = totals.get(label) ?? { calls: 0, ms: 0, flops: 0, bytes: 0 };
+    total.calls++;
+    total.ms += durationUs / 1000;
+    total.flops += flops;
+    total.bytes += bytes;
+    totals.set(label, total);
+  }
+  const rows = [...totals].map(([label, { calls, ms, flops, bytes }]) => ({
+    label,
+    calls,
+    ms,
+    gflops: flops / ms / 1e6,
+    gbPerS: bytes / ms / 1e6,
+  }));
+  return rows.sort((a, b) => b.ms - a.ms);
+}
+
+/** The kernels of a step as a table for people. */
+export function formatKernelTimes(rows: readonly KernelTime[]): string {
+  const whole = rows.reduce((total, { ms }) => total + ms, 0);
+  const width = Math.max(6, ...rows.map(({ label }) => label.length));
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(width) : cell.padStart(8))).join('  ');
+  return [
+    line(['kernel', 'calls', 'ms', '%', 'GFLOP/s', 'GB/s']),
+    ...rows.map(({ label, calls, ms, gflops, gbPerS }) =>
+      line([
+        label,
+        `${calls}`,
+        ms.toFixed(2),
+        ((100 * ms) / whole).toFixed(1),
+        gflops > 0 && ms > 0 ? gflops.toFixed(2) : '–',
+        ms > 0 ? gbPerS.toFixed(2) : '–',
+      ]),
+    ),
+    line([
+      'sum',
+      `${rows.reduce((total, { calls }) => total + calls, 0)}`,
+      whole.toFixed(2),
+      '100.0',
+      '',
+      '',
+    ]),
+  ].join('\n');
+}
+
+/**
+ * Dispatches as a trace that chrome://tracing and Perfetto open, as JSON.
+ *
+ * Source: "Trace Event Format", complete events ("ph": "X"), times in microseconds.
+ */
+export function chromeTrace(times: readonly DispatchTime[]): string {
+  const traceEvents = times.map(({ label, groups, startUs, durationUs, flops, bytes }) => ({
+    name: label,
+    cat: 'gpu',
+    ph: 'X',
+    ts: startUs,
+    dur: durationUs,
+    pid: 1,
+    tid: 1,
+    args: { groups: groups.join(' x '), flops, bytes },
+  }));
+  return JSON.stringify({ displayTimeUnit: 'ms', traceEvents });
 }

@@ -47,8 +47,8 @@ function dashed(name: string): string {
 }
 
 /** Runs with an engine that is closed afterwards. */
-async function withEngine<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
-  const engine = await Engine.create();
+async function withEngine<T>(work: (engine: Engine) => Promise<T>, profile = false): Promise<T> {
+  const engine = await Engine.create({ profile });
   try {
     return await work(engine);
   } finally {
@@ -89,13 +89,14 @@ async function train(flags: Flags, minutes?: number): Promise<number> {
       photos: textFlag(flags, 'photos'),
       config,
       minutes: flags.minutes === undefined ? minutes : numberFlag(flags, 'minutes', 1),
+      profile: flags.profile === true,
     };
     console.error(`adapter: ${engine.adapterName}\npreset ${config.preset}, run folder ${options.out}`);
     const { run, evaluation, seconds } = await runSession(engine, options);
     console.log(`\n${formatEvaluation(evaluation)}\n`);
     console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
     return 0;
-  });
+  }, flags.profile === true);
 }
 
 async function evaluateCommand(path: string): Promise<number> {
@@ -178,6 +179,7 @@ export async function main(argv: string[]): Promise<number> {
     .option('--towers-steps <n>', 'Steps of the first stage')
     .option('--steps <n>', 'Steps of the second stage')
     .option('--batch <n>', 'Pictures per step of the second stage')
+    .option('--profile', 'Print the GPU time of each kernel in a step, and write a trace')
     .option('--no-teacher-forcing', 'Select by prediction in training, not by ground truth')
     .option('--no-in-box-pooling', 'Pool all selected tokens')
     .option('--no-global-mix', 'Local captions only')

@@ -1,5 +1,7 @@
 // One training run from pictures to report: what `npm start` and `ps3 train` do.
-import type { Engine } from '../../engine/index.ts';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { backward, chromeTrace, type Engine, formatKernelTimes, kernelTimes } from '../../engine/index.ts';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/tokenizer.ts';
@@ -9,6 +11,7 @@ import { type Metric, type RunConfig, RunFolder } from '../train/run.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
   measureStep,
+  profileStep,
   ps3Forward,
   type StageOptions,
   towersForward,
@@ -32,6 +35,8 @@ export interface SessionOptions {
   readonly config: RunConfig;
   /** Take fewer steps where this machine would train for longer than this. */
   readonly minutes?: number;
+  /** First print where the time of a step goes, and write a trace of each stage into the run folder. */
+  readonly profile?: boolean;
 }
 
 export interface SessionResult {
@@ -72,11 +77,13 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const checkpoint = progress
     ? await loadCheckpoint(engine, new RunFolder(out).checkpointPath)
     : newCheckpoint(engine, presetOf(config), data, config.seed);
+  await warmup(engine, stageForwards(engine, checkpoint, data, config), bar);
   if (options.minutes && !resume)
     config = await fitSteps(engine, checkpoint, data, config, 60 * options.minutes);
   const preset = presetOf(config);
   // Only now is something written: faulty data leaves no trace.
   const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
+  if (options.profile) await profileStages(run, stageForwards(engine, checkpoint, data, config));
   const stage = (name: Metric['stage'], title: string, preset: StagePreset): StageOptions => ({
     engine,
     run,
@@ -101,6 +108,49 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   return { run, evaluation, seconds };
 }
 
+/** What both stages compute, on batches of their own: looking at them takes nothing from training. */
+function stageForwards(engine: Engine, checkpoint: Checkpoint, data: TrainingData, config: RunConfig) {
+  const { towers, ps3 } = presetOf(config);
+  const base = { engine, checkpoint, seed: config.seed };
+  const first = { ...base, stage: towers };
+  const second = { ...base, stage: ps3 };
+  const { forward } = ps3Forward(second, data.train, config.recipe, config.ablations);
+  return { towers: [first, towersForward(first, data.crops)], ps3: [second, forward] } as const;
+}
+
+/** Compiles the kernels of both stages before anything is timed. */
+async function warmup(
+  engine: Engine,
+  forwards: ReturnType<typeof stageForwards>,
+  bar: ProgressBar,
+): Promise<void> {
+  const { parameters } = forwards.ps3[0].checkpoint.model;
+  parameters.enableGradients();
+  await engine.warmup(
+    () => {
+      for (const [, forward] of [forwards.towers, forwards.ps3]) {
+        using scope = engine.scope();
+        backward(forward(0, scope).loss);
+      }
+    },
+    (done, all) => bar.update('compiling kernels', done, all),
+  );
+}
+
+/** Prints where the time of a step of each stage goes, and writes it as a trace. */
+async function profileStages(run: RunFolder, forwards: ReturnType<typeof stageForwards>): Promise<void> {
+  for (const name of ['towers', 'ps3'] as const) {
+    const [input, forward] = forwards[name];
+    const times = await profileStep(input, forward);
+    const path = join(run.path, `trace-${name}.json`);
+    await writeFile(path, chromeTrace(times));
+    console.log(
+      `\nOne step of ${name}; every dispatch in ${path}, for chrome://tracing or ui.perfetto.dev\n`,
+    );
+    console.log(formatKernelTimes(kernelTimes(times)));
+  }
+}
+
 /** The config with both stages shortened alike where this machine would need more than `seconds` for them. */
 async function fitSteps(
   engine: Engine,
@@ -110,14 +160,9 @@ async function fitSteps(
   seconds: number,
 ): Promise<RunConfig> {
   const { towers, ps3 } = presetOf(config);
-  const base = { engine, checkpoint, seed: config.seed };
-  const first = { ...base, stage: towers };
-  const second = { ...base, stage: ps3 };
-  const towersMs = await measureStep(first, towersForward(first, data.crops));
-  const ps3Ms = await measureStep(
-    second,
-    ps3Forward(second, data.train, config.recipe, config.ablations).forward,
-  );
+  const forwards = stageForwards(engine, checkpoint, data, config);
+  const towersMs = await measureStep(...forwards.towers);
+  const ps3Ms = await measureStep(...forwards.ps3);
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
   if (share >= 1) return config;
   const fitted = {

@@ -1,5 +1,13 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
-import { AdamW, backward, type Engine, type Scope, type Tensor, warmupCosine } from '../../engine/index.ts';
+import {
+  AdamW,
+  backward,
+  type DispatchTime,
+  type Engine,
+  type Scope,
+  type Tensor,
+  warmupCosine,
+} from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import type { Checkpoint } from '../model/checkpoint.ts';
 import { GROUPS } from '../model/ps3.ts';
@@ -106,6 +114,28 @@ export async function measureStep({ engine, checkpoint }: StageInput, forward: F
   }
   parameters.zeroGradients();
   return times.slice(-3).reduce((total, ms) => total + ms, 0) / 3;
+}
+
+/**
+ * GPU time of every dispatch of one training step, optimizer included, once kernels are compiled and buffers made. Changes neither
+ * weights nor gradients.
+ *
+ * @throws UseError unless the engine was made with `profile: true`
+ */
+export async function profileStep(
+  { engine, checkpoint }: StageInput,
+  forward: Forward,
+): Promise<DispatchTime[]> {
+  const optimizer = new AdamW(checkpoint.model.parameters, { betas: BETAS });
+  for (let step = 0; step < 3; step++) {
+    await engine.dispatchTimes();
+    using scope = engine.scope();
+    backward(forward(step, scope).loss);
+    optimizer.step(0, MAX_NORM).dispose();
+  }
+  const times = await engine.dispatchTimes();
+  optimizer.dispose();
+  return times;
 }
 
 /** The loop of both stages. */

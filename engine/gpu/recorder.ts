@@ -126,10 +126,10 @@ export class Recorder {
   /** Reserves room for a dispatch's params: at `slot` of the list that it returns. */
   reserve(immediates: boolean): CommandList {
     const slotBytes = immediates ? IMMEDIATE_BYTES : SLOT_BYTES;
-    if (this.#list.paramsBytes + slotBytes > RING_BYTES) this.submit();
+    if (alignUp(this.#list.paramsBytes, slotBytes) + slotBytes > RING_BYTES) this.submit();
     const list = this.#list;
-    list.slot = list.paramsBytes;
-    list.paramsBytes += slotBytes;
+    list.slot = alignUp(list.paramsBytes, slotBytes);
+    list.paramsBytes = list.slot + slotBytes;
     return list;
   }
 
@@ -288,4 +288,8 @@ export class Recorder {
     }
     if (this.#waiting === 0 && this.#list.commands.length === 0) this.#onDrained();
   }
+}
+
+function alignUp(bytes: number, step: number): number {
+  return Math.ceil(bytes / step) * step;
 }

@@ -40,6 +40,20 @@ test('kernel: params travel through the uniform ring where there are no immediat
   device.destroy();
 });
 
+test('kernel: params beyond the size of immediates follow smaller ones', async () => {
+  using scope = engine.scope();
+  const many = SCALED.replace('offsets : vec2f }', 'offsets : vec2f, more : array<vec4f, 4> }');
+  const uniform = many.replace('params.offsets.y', 'params.offsets.y + params.more[3].w');
+  const x = tensor([1, 2, 3], [3], { scope });
+  const y = engine.zeros([3], { scope });
+  const params = { n: 3, sign: 1, scale: 2, offsets: [0, 1], more: Array.from({ length: 16 }, (_, i) => i) };
+  for (let i = 0; i < 3; i++) {
+    add(x, x);
+    run(kernel(uniform, 'scaled'), { bind: { x, y }, params, groups: 1 });
+  }
+  compare('y', await y.data(), [18, 20, 22], TOLERANCE.exact);
+});
+
 test('kernel: an unknown constant, a missing param and a fault in the shader each name it', async () => {
   throws(
     () => kernel(SCALED, 'scaled').specialise({ NOPE: 1 }, false),

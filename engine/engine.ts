@@ -3,6 +3,7 @@ import type { BufferHandle } from './gpu/buffer.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
 import { UseError } from './gpu/errors.ts';
 import { Gpu } from './gpu/gpu.ts';
+import type { Tuning } from './gpu/planner.ts';
 import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
 import { fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
@@ -10,6 +11,7 @@ import { type Capture, capture, dryRun, type StepResult } from './tensor/capture
 import { watchRuns } from './tensor/dispatch.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
+import { type MatmulShape, type Trial, tune } from './tune.ts';
 
 export interface TensorOptions {
   /** Default: told by the array (Float32Array f32, Int32Array i32, Uint32Array u32, Uint8Array u8, plain numbers f32). */
@@ -198,6 +200,25 @@ export class Engine {
         onProgress?.(++done, pipelines.size);
       }),
     );
+  }
+
+  /**
+   * Measures the planner's choices for matrix products, each checked in float64 before it is timed.
+   *
+   * ```ts
+   * const tuning = await engine.tune([{ M: 729, N: 1152, K: 1152, transposeB: true }]);
+   * const faster = await Engine.create({ tuning }); // or from JSON
+   * ```
+   *
+   * @param shapes   as they will be used: `linear` has transposeB
+   * @param onTrial  after every choice
+   * @throws EngineError when no choice is right
+   */
+  tune(
+    shapes: readonly MatmulShape[],
+    { onTrial }: { readonly onTrial?: (trial: Trial, done: number, total: number) => void } = {},
+  ): Promise<Tuning> {
+    return tune(this.gpu, shapes, onTrial);
   }
 
   /** Resolves when everything called so far has run on the GPU. */

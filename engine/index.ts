@@ -10,6 +10,7 @@ export {
   ShapeError,
   UseError,
 } from './gpu/errors.ts';
+export type { MatmulForce, Tuning } from './gpu/planner.ts';
 export {
   chromeTrace,
   type DispatchTime,
@@ -97,3 +98,4 @@ export { tidy } from './tensor/dispatch.ts';
 export { Random, type RandomState } from './tensor/random.ts';
 export type { Shape } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorData } from './tensor/tensor.ts';
+export type { MatmulShape, Trial } from './tune.ts';

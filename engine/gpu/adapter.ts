@@ -6,6 +6,7 @@
 // Limits: sizes are raised to what the adapter has, because kernels are written for the defaults and only
 // operands need room. Features: taken when present, never needed (tier 0 runs everywhere).
 import { AdapterError } from './errors.ts';
+import type { Tuning } from './planner.ts';
 
 /** 0: default limits, f32. 1: + shader-f16. 2: + subgroups. */
 export type Tier = 0 | 1 | 2;
@@ -19,6 +20,8 @@ export interface AdapterOptions {
   dawnOptions?: string[];
   /** Time every dispatch (needs timestamp-query). */
   profile?: boolean;
+  /** What `engine.tune()` returned for this adapter. */
+  tuning?: Tuning;
 }
 
 /** A device that somebody else opened. */

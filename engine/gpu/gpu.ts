@@ -4,6 +4,7 @@ import { BufferPool, type BufferRange } from './buffer.ts';
 import { DeviceLostError, EngineError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
+import type { Tuning } from './planner.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
 import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
 
@@ -60,6 +61,8 @@ export class Gpu {
   readonly lost: Promise<DeviceLostError>;
   /** Estimated GPU milliseconds that may be recorded before they are submitted. */
   submitBudgetMs = 50;
+  /** Measured choices of the planner. */
+  tuning: Tuning | undefined;
   readonly stats = { liveTensors: 0 };
   readonly #opened: OpenedDevice;
   readonly #pipelines: Pipelines;
@@ -99,7 +102,14 @@ export class Gpu {
   }
 
   static async open(options: AdapterOptions = {}): Promise<Gpu> {
-    return new Gpu(await openDevice(options), options.profile);
+    const gpu = new Gpu(await openDevice(options), options.profile);
+    const { tuning } = options;
+    if (tuning && tuning.adapter !== gpu.adapterName)
+      throw new UseError(
+        `engine: the tuning must be that of this adapter, ${gpu.adapterName}, got one of ${tuning.adapter}. Call engine.tune() on this one.`,
+      );
+    gpu.tuning = tuning;
+    return gpu;
   }
 
   static adopt(device: GPUDevice): Gpu {

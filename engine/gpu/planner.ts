@@ -85,8 +85,42 @@ export function planBlock(
   return { rows, cols, width, handed };
 }
 
-/** Chooses kernel, block and split for one (batched) product. */
-export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}): MatmulPlan {
+/** Measured choices for one adapter, as `engine.tune()` returns them. Survives JSON. */
+export interface Tuning {
+  readonly adapter: string;
+  /** By `matmulKey`. */
+  readonly matmul: Readonly<Record<string, MatmulForce>>;
+}
+
+/** Names a product in a tuning table: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
+export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: MatmulFacts): string {
+  const form = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
+  return `${M}x${N}x${K} ${form}${batch > 1 ? ` ${batch}` : ''}`;
+}
+
+/** Every choice that is legal for a product, one for each different plan. */
+export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
+  const candidates = new Map<string, MatmulForce>();
+  const slicesMax = facts.epilogue ? 1 : Math.max(1, Math.min(64, Math.floor(facts.K / SLICE_TERMS)));
+  for (const variant of ['registers', 'tiled'] as const)
+    for (const transposeFirst of variant === 'registers' && facts.transposeB ? [true, false] : [false])
+      for (let slices = 1; slices <= slicesMax; slices *= 2) {
+        const force = { variant, transposeFirst, slices };
+        const plan = JSON.stringify(planMatmul(facts, force));
+        if (!candidates.has(plan)) candidates.set(plan, force);
+      }
+  return [...candidates.values()];
+}
+
+/**
+ * Chooses kernel, block and split for one (batched) product.
+ *
+ * @param force   overrides every other choice
+ * @param tuning  measured choices, which come before those made here
+ */
+export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?: Tuning): MatmulPlan {
+  const tuned = tuning?.matmul[matmulKey(facts)];
+  if (tuned) return planMatmul(facts, { ...tuned, ...force });
   const { adapterClass, M, N, K, transposeB, batch = 1, epilogue = false } = facts;
   const software = adapterClass === 'software';
   const variant = force.variant ?? (software || M <= 8 ? 'registers' : 'tiled');

@@ -70,6 +70,7 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   const plan = planMatmul(
     { adapterClass, subgroupSize, M: rows, N, K, transposeA, transposeB, batch, epilogue },
     force,
+    a.gpu.tuning,
   );
   const call: ProductCall = {
     a,

@@ -37,7 +37,7 @@ export interface OpenedDevice {
   subgroupSize: number;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
-  /** The driver leaves loops over constants as they are; see unroll.ts. */
+  /** The compiler leaves loops over constants as they are; see unroll.ts. */
   needsUnrolling: boolean;
   /** Node's Dawn polls in a busy loop while a promise is pending; see `doze` in gpu.ts. */
   spinsWhileWaiting: boolean;
@@ -135,7 +135,12 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, tier: Tie
   const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
   const { subgroupMinSize: least = 1, subgroupMaxSize: most = 1 } = info ?? {};
   return {
-    ...{ device, adapterName, isSoftware, needsUnrolling: /swiftshader/i.test(adapterName) },
+    ...{
+      device,
+      adapterName,
+      isSoftware,
+      needsUnrolling: /swiftshader/i.test(adapterName) || 'Deno' in globalThis,
+    },
     subgroupSize: tier >= 2 && least === most ? least : 1,
   };
 }

@@ -104,7 +104,7 @@ export class Kernel {
     if (text.includes('subgroupBroadcast(')) {
       if (unrolls) text = unroll(text);
       if (Number(define.LANES ?? 1) > 1) text = `enable subgroups;\n${text}`;
-      else text = text.replace(/subgroupBroadcast\((\w+), \w+\)/g, '$1');
+      else text = text.replace(/(?:subgroupBroadcast|lane_of)\((\w+), \w+\)/g, '$1');
     }
     if (!immediates) return text;
     const moved = text.replace(/@group\(0\)\s*@binding\(0\)\s*var<uniform>/, 'var<immediate>');

@@ -1,5 +1,6 @@
-// Writes out the loops of a shader whose bounds are constants, for products in registers. Compilers do this themselves, except
-// SwiftShader's: an array that is indexed by a loop variable stays in memory there, which makes a product ten times as slow.
+// Writes out the loops of a shader whose bounds are constants, for products in registers. Compilers do this themselves, except two:
+// with SwiftShader an array that is indexed by a loop variable stays in memory, which makes a product ten times as slow; wgpu (Deno)
+// checks the index every time (lavapipe, 512 x 512 x 512: 7.6 to 21.9 GFLOP/s).
 
 const LOOP = /\bfor \(var (\w+) = 0u; \1 < ([A-Z][\w */]*?); \1(?:\+\+| \+= ([A-Z]\w*))\) \{/;
 /** Longer loops keep their form. */

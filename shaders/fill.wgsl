@@ -1,17 +1,18 @@
 // Sets every element to one value.
 //
-// Layout    x [n] f32.
-// Mapping   an invocation writes RUN cells of a workgroup's GROUP RUN, one in GROUP.
+// Layout    x [n], 32-bit elements of any type, written as bits, four at once where the elements divide by 4.
+// Mapping   an invocation writes RUN values of a workgroup's GROUP RUN, one in GROUP.
 
 #import index  // linear_group(group, groups)
-#import cell   // Cell
+
+alias Value = u32;  // or vec4u
 
 struct Params {
-  n : u32,      // cells
-  value : f32,
+  n : u32,      // values
+  bits : u32,   // of an element
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read_write> x : array<Cell>;  // [n]
+@group(0) @binding(1) var<storage, read_write> x : array<Value>;  // [n]
 
 const GROUP : u32 = 64u;
 const RUN : u32 = 8u;
@@ -24,5 +25,5 @@ fn fill(
 ) {
   let first = linear_group(group, groups) * GROUP * RUN + i;
   let end = min(first + GROUP * RUN, params.n);
-  for (var at = first; at < end; at += GROUP) { x[at] = Cell(params.value); }
+  for (var at = first; at < end; at += GROUP) { x[at] = Value(params.bits); }
 }

@@ -4,11 +4,13 @@
 //   choose      y[i] = a[i] if cond[i] != 0, otherwise b[i]
 //   accumulate  y[i] += x[i]
 //
-// Layout    f32. The iteration space has up to four axes; an operand is dense (same order as y) or has a stride per axis, 0
-//           where it repeats. y is read as vec4f where the last axis divides by 4; an operand that repeats along the
-//           last axis is then read as f32. Strides count values of the operand's own type.
+// Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an operand is dense (same order as y) or has a stride per axis, 0
+//           where it repeats. y is read four at a time where the last axis divides by 4; an operand that repeats along the
+//           last axis is then read one at a time. Strides count values of the operand's own type.
 // Mapping   one invocation per value of y.
 // Traffic   each operand once; a repeated one comes from the cache.
+// Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. The quotient of a
+//           division may be off by 2.5 ulp, so a remainder may come out as the divisor: then it is 0.
 
 #import index
 
@@ -21,12 +23,19 @@ const MINIMUM = 5u;
 const GREATER = 6u;  // 1 or 0, like the next two
 const LESS = 7u;
 const EQUAL = 8u;
+const GREATEREQUAL = 9u;
+const LESSEQUAL = 10u;
+const POW = 11u;
+const REMAINDER = 12u;  // u - v trunc(u / v)
 const OP : u32 = ADD;
 
-alias Value = f32;         // f32 or vec4f, like the two below
+alias Value = f32;         // f32, i32, u32 or a vector of four of them, like the three below
 alias A = f32;
 alias B = f32;
-alias Condition = f32;
+alias Result = f32;        // Real for comparisons, otherwise Value
+alias Real = f32;          // f32 or vec4f, as wide as Value
+alias Count = u32;         // u32 or vec4u, as wide as Value
+alias Condition = f32;     // f32 or vec4f
 const A_DENSE : bool = true;
 const B_DENSE : bool = true;
 const CONDITION_DENSE : bool = true;
@@ -45,7 +54,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> a : array<A>;                 // [shape that broadcasts to y]
 @group(0) @binding(2) var<storage, read> b : array<B>;                 // [shape that broadcasts to y]
 @group(0) @binding(3) var<storage, read> cond : array<Condition>;      // [shape that broadcasts to y]
-@group(0) @binding(4) var<storage, read_write> y : array<Value>;       // [n]
+@group(0) @binding(4) var<storage, read_write> y : array<Result>;      // [n]
 
 // Index along each axis. Axes that are not in use have extent 1 and cost nothing.
 fn index_of(at : u32) -> vec4u {
@@ -73,6 +82,30 @@ fn position(index : vec4u, strides : vec4u) -> u32 {
   return (steps.x + steps.y) + (steps.z + steps.w);
 }
 
+fn power(u : Value, v : Value) -> Value {
+  let exponent = Real(v);
+  let whole = exponent == trunc(exponent);
+  let short = whole & (abs(exponent) <= Real(64.0));
+  var rest = Count(select(Real(), abs(exponent), short));
+  var product = Value(1);
+  var factor = u;  // u, u^2, u^4, ...
+  for (var bit = 0u; bit < 7u; bit++) {
+    product *= select(Value(1), factor, (rest & Count(1u)) == Count(1u));
+    factor *= factor;
+    rest = rest >> Count(1u);
+  }
+  let base = Real(u);
+  let odd = whole & (0.5 * exponent != trunc(0.5 * exponent));
+  let magnitude = exp2(exponent * log2(select(base, abs(base), whole)));
+  let real = select(magnitude, -magnitude, odd & (base < Real()));
+  return select(Value(real), select(product, Value(1) / product, exponent < Real()), short);
+}
+
+fn remainder(u : Value, v : Value) -> Value {
+  let rest = u % v;
+  return select(rest, Value(), abs(Real(rest)) >= abs(Real(v)));
+}
+
 fn apply(u : Value, v : Value) -> Value {
   switch OP {
     case ADD: { return u + v; }
@@ -81,9 +114,13 @@ fn apply(u : Value, v : Value) -> Value {
     case DIV: { return u / v; }
     case MAXIMUM: { return max(u, v); }
     case MINIMUM: { return min(u, v); }
-    case GREATER: { return select(Value(), Value(1.0), u > v); }
-    case LESS: { return select(Value(), Value(1.0), u < v); }
-    default: { return select(Value(), Value(1.0), u == v); }
+    case GREATER: { return select(Value(), Value(1), u > v); }
+    case LESS: { return select(Value(), Value(1), u < v); }
+    case GREATEREQUAL: { return select(Value(), Value(1), u >= v); }
+    case LESSEQUAL: { return select(Value(), Value(1), u <= v); }
+    case POW: { return power(u, v); }
+    case REMAINDER: { return remainder(u, v); }
+    default: { return select(Value(), Value(1), u == v); }
   }
 }
 
@@ -102,7 +139,7 @@ fn binary(
     if (!A_DENSE) { at_a = position(index, params.a_strides); }
     if (!B_DENSE) { at_b = position(index, params.b_strides); }
   }
-  y[at] = apply(Value(a[at_a]), Value(b[at_b]));
+  y[at] = Result(apply(Value(a[at_a]), Value(b[at_b])));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -116,8 +153,8 @@ fn choose(
   let index = index_of(at);
   let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
   let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
-  let c = Value(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
-  y[at] = select(v, u, c != Value());
+  let c = Real(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
+  y[at] = Result(select(v, u, c != Real()));
 }
 
 @group(0) @binding(1) var<storage, read> x : array<Value>;             // [n]
@@ -129,5 +166,5 @@ fn accumulate(
   @builtin(local_invocation_index) i : u32,
 ) {
   let at = linear_group(group, groups) * WORKGROUP + i;
-  if (at < params.n) { y[at] += x[at]; }
+  if (at < params.n) { y[at] += Result(x[at]); }
 }

@@ -8,6 +8,7 @@
 // Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may return NaN for
 //           |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already lost e's digits.
 
+#import erf    // erf(f32)
 #import index
 
 const NEG = 0u;
@@ -24,6 +25,13 @@ const RELU = 10u;
 const SOFTPLUS = 11u;
 const AFFINE = 12u;  // low x + high
 const CLAMP = 13u;   // into [low, high]
+const ERF = 14u;     // has an entry point of its own
+const SIN = 15u;
+const COS = 16u;
+const FLOOR = 17u;
+const CEIL = 18u;
+const ROUND = 19u;   // halves to the even neighbour
+const SIGN = 20u;
 
 const OP : u32 = NEG;
 alias Value = f32;  // or vec4f
@@ -65,12 +73,18 @@ fn apply(v : Value) -> Value {
     case RELU: { return max(v, Value()); }
     case SOFTPLUS: { return softplus(v); }
     case AFFINE: { return params.low * v + params.high; }
+    case SIN: { return sin(v); }
+    case COS: { return cos(v); }
+    case FLOOR: { return floor(v); }
+    case CEIL: { return ceil(v); }
+    case ROUND: { return round(v); }
+    case SIGN: { return sign(v); }
     default: { return clamp(v, Value(params.low), Value(params.high)); }
   }
 }
 
-// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg and affine
-// use neither.
+// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg, affine and the
+// steps use neither.
 fn derivative(z : Value) -> Value {
   switch OP {
     case NEG: { return Value(-1.0); }
@@ -86,6 +100,10 @@ fn derivative(z : Value) -> Value {
     case RELU: { return select(Value(), Value(1.0), z > Value()); }
     case SOFTPLUS: { return sigmoid(z); }
     case AFFINE: { return Value(params.low); }
+    case ERF: { return 1.1283792 * exp(-z * z); }
+    case SIN: { return cos(z); }
+    case COS: { return -sin(z); }
+    case FLOOR, CEIL, ROUND, SIGN: { return Value(); }
     default: { return select(Value(), Value(1.0), (z >= Value(params.low)) & (z <= Value(params.high))); }
   }
 }
@@ -98,6 +116,19 @@ fn unary(
 ) {
   let at = linear_group(group, groups) * WORKGROUP + i;
   if (at < params.n) { y[at] = apply(x[at]); }
+}
+
+@group(0) @binding(1) var<storage, read> x1 : array<f32>;           // [n]
+@group(0) @binding(2) var<storage, read_write> y1 : array<f32>;     // [n]
+
+@compute @workgroup_size(WORKGROUP)
+fn unary_erf(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at < params.n) { y1[at] = erf(x1[at]); }
 }
 
 @group(0) @binding(1) var<storage, read> z : array<Value>;          // [n], x or y

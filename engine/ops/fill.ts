@@ -3,21 +3,27 @@ import { expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf } from './cell.ts';
 
 const forward = kernel(source, 'fill');
 
 /**
  * Sets every element to `value`, in place, and returns the tensor. Not differentiable.
  *
- * @param x  any shape; f32 for a value other than 0
+ * @param x  any shape; f32, i32 or u32 for a value other than 0, which may be infinite
  */
 export function fill(x: Tensor, value: number): Tensor {
   if (value === 0) x.gpu.clear(x.range);
   else {
-    expectDType('fill', 'x', x, 'f32');
-    const { perRow: n, define } = cellsOf(x.size);
-    run(forward, { bind: { x }, params: { n, value }, define, groups: Math.ceil(n / 512) });
+    expectDType('fill', 'x', x, 'f32', 'i32', 'u32');
+    const [bits] = new Uint32Array((x.dtype === 'f32' ? Float32Array.of(value) : Int32Array.of(value)).buffer);
+    const lanes = x.size % 4 === 0 ? 4 : 1;
+    const n = x.size / lanes;
+    run(forward, {
+      bind: { x },
+      params: { n, bits },
+      define: { Value: lanes === 4 ? 'vec4u' : 'u32' },
+      groups: Math.ceil(n / 512),
+    });
   }
   return x;
 }

@@ -5,24 +5,38 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides, collapse } from '../tensor/strided.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 import { stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 import { sumTo } from './reduce.ts';
-import { neg } from './unary.ts';
+import { affine, log, neg } from './unary.ts';
 
 const binaryKernel = kernel(source, 'binary');
 const chooseKernel = kernel(source, 'choose');
 const accumulateKernel = kernel(source, 'accumulate');
+const COMPARISONS = new Set(['greater', 'less', 'equal', 'greaterEqual', 'lessEqual']);
 const MAX_AXES = 4;
 const UNUSED = [0, 0, 0, 0];
 const DENSE = { a_strides: UNUSED, b_strides: UNUSED, cond_strides: UNUSED, extents: [1, 1, 1] };
 
+/** The WGSL type of one element, or of four neighbours. */
+function typeOf(dtype: DType, lanes: number): string {
+  return lanes === 4 ? `vec4${dtype[0]}` : dtype;
+}
+
+/** The aliases of the shader for operands of a dtype and a result of another. */
+function types(dtype: DType, lanes: number, result: DType = dtype): Record<string, string> {
+  const [Value, Result, Real, Count] = [dtype, result, 'f32', 'u32'].map((type) =>
+    typeOf(type as DType, lanes),
+  );
+  return { Value, Result, Real, Count };
+}
+
 /** How a kernel walks over y: what it is specialised by, and its params. Undefined with more than four axes. */
-function walk(shape: Shape, operands: readonly Shape[]) {
+function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
   const space = collapse(
     shape,
-    operands.map((operand) => broadcastStrides(operand, shape)),
+    operands.map((operand) => broadcastStrides(operand.shape, shape)),
   );
   const axes = space.shape.length;
   if (axes > MAX_AXES) return undefined;
@@ -34,8 +48,8 @@ function walk(shape: Shape, operands: readonly Shape[]) {
     const width = steps[last] === 1 ? lanes : 1;
     const own = steps.map((step, d) => (d === last ? step : step / width));
     return {
-      dense: sameShape(operands[k], shape) || (axes === 1 && steps[0] === 1),
-      type: width === 4 ? 'vec4f' : 'f32',
+      dense: sameShape(operands[k].shape, shape) || (axes === 1 && steps[0] === 1),
+      type: typeOf(operands[k].dtype, width),
       // Axis 0 comes first, the others fill the four places from the end.
       strides: [own[0], ...new Array<number>(MAX_AXES - axes).fill(0), ...own.slice(1)],
     };
@@ -43,7 +57,7 @@ function walk(shape: Shape, operands: readonly Shape[]) {
   const n = size(extents);
   return {
     sides,
-    define: { Value: lanes === 4 ? 'vec4f' : 'f32', AXES: `${axes}u` },
+    define: { ...types(operands[operands.length - 1].dtype, lanes, result), AXES: `${axes}u` },
     params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
     groups: Math.ceil(n / binaryKernel.workgroupSize),
   };
@@ -51,17 +65,18 @@ function walk(shape: Shape, operands: readonly Shape[]) {
 
 /** f(a, b) without recording. */
 function apply(op: string, a: Tensor, b: Tensor): Tensor {
-  expectDType(op, 'a', a, 'f32');
-  expectDType(op, 'b', b, 'f32');
+  expectDType(op, 'a', a, 'f32', 'i32', 'u32');
+  expectDType(op, 'b', b, a.dtype);
   const shape = broadcast(op, a.shape, b.shape);
-  const steps = walk(shape, [a.shape, b.shape]);
+  const result = COMPARISONS.has(op) ? 'f32' : a.dtype;
+  const steps = walk(shape, [a, b], result);
   if (!steps) {
     // Axes that alternate between the operands more than four times: write both out.
     using left = stridedCopy(op, a, shape, broadcastStrides(a.shape, shape));
     using right = stridedCopy(op, b, shape, broadcastStrides(b.shape, shape));
     return apply(op, left, right);
   }
-  const y = output([a, b], shape);
+  const y = output([a, b], shape, result);
   const [left, right] = steps.sides;
   run(binaryKernel, {
     bind: { a, b, y },
@@ -163,6 +178,47 @@ function extremum(op: string, wins: 'greater' | 'less', a: Tensor, b: Tensor): T
   });
 }
 
+/**
+ * a^b, with NumPy's broadcasting: NaN where a < 0 and b is no whole number. The gradient of b is 0 where a <= 0.
+ *
+ * @throws ShapeError when the shapes do not broadcast
+ */
+export function pow(a: Tensor, b: Tensor): Tensor {
+  const y = apply('pow', a, b);
+  return record('pow', {
+    inputs: [a, b],
+    output: y,
+    saved: { a, b, y: b.requiresGrad ? y : undefined },
+    backward: (dy, { a, b, y }, needs) => {
+      const one = fill(output([dy], [1]), 1);
+      // d(a^b) = b a^(b-1) da + a^b log(a) db
+      return [
+        needs[0] ? sumTo(mul(dy, mul(b, apply('pow', a, affine(b, 1, -1)))), a.shape) : undefined,
+        y && sumTo(mul(mul(dy, y), log(choose(greater(a, affine(one, 0, 0)), a, one))), b.shape),
+      ];
+    },
+  });
+}
+
+/**
+ * What is left of a after taking away whole multiples of b, with the sign of a and NumPy's broadcasting: a - b trunc(a / b).
+ *
+ * @throws ShapeError when the shapes do not broadcast
+ */
+export function remainder(a: Tensor, b: Tensor): Tensor {
+  const y = apply('remainder', a, b);
+  return record('remainder', {
+    inputs: [a, b],
+    output: y,
+    saved: { a, b, y },
+    backward: (dy, { a, b, y }, needs) => [
+      needs[0] ? sumTo(dy, a.shape) : undefined,
+      // The whole quotient: (a - y) / b.
+      needs[1] ? sumTo(mul(dy, div(sub(y, a), b)), b.shape) : undefined,
+    ],
+  });
+}
+
 /** 1 where a > b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
 export function greater(a: Tensor, b: Tensor): Tensor {
   return apply('greater', a, b);
@@ -176,6 +232,16 @@ export function less(a: Tensor, b: Tensor): Tensor {
 /** 1 where a = b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
 export function equal(a: Tensor, b: Tensor): Tensor {
   return apply('equal', a, b);
+}
+
+/** 1 where a >= b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
+export function greaterEqual(a: Tensor, b: Tensor): Tensor {
+  return apply('greaterEqual', a, b);
+}
+
+/** 1 where a <= b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
+export function lessEqual(a: Tensor, b: Tensor): Tensor {
+  return apply('lessEqual', a, b);
 }
 
 /**
@@ -200,16 +266,18 @@ export function where(cond: Tensor, a: Tensor, b: Tensor): Tensor {
 }
 
 function choose(cond: Tensor, a: Tensor, b: Tensor): Tensor {
-  for (const [name, operand] of Object.entries({ cond, a, b })) expectDType('where', name, operand, 'f32');
+  expectDType('where', 'cond', cond, 'f32');
+  expectDType('where', 'a', a, 'f32', 'i32', 'u32');
+  expectDType('where', 'b', b, a.dtype);
   const shape = broadcast('where', cond.shape, broadcast('where', a.shape, b.shape));
-  const steps = walk(shape, [cond.shape, a.shape, b.shape]);
+  const steps = walk(shape, [cond, a, b], b.dtype);
   if (!steps) {
     using condition = stridedCopy('where', cond, shape, broadcastStrides(cond.shape, shape));
     using left = stridedCopy('where', a, shape, broadcastStrides(a.shape, shape));
     using right = stridedCopy('where', b, shape, broadcastStrides(b.shape, shape));
     return choose(condition, left, right);
   }
-  const y = output([cond, a, b], shape);
+  const y = output([cond, a, b], shape, a.dtype);
   const [condition, left, right] = steps.sides;
   run(chooseKernel, {
     bind: { a, b, cond, y },
@@ -243,7 +311,7 @@ export function accumulate(total: Tensor, x: Tensor): void {
   const lanes = x.size % 4 === 0 ? 4 : 1;
   run(accumulateKernel, {
     bind: { x, y: total },
-    define: { Value: lanes === 4 ? 'vec4f' : 'f32' },
+    define: types('f32', lanes),
     params: { ...DENSE, n: x.size / lanes },
     groups: Math.ceil(x.size / lanes / accumulateKernel.workgroupSize),
     flops: x.size,
@@ -262,7 +330,7 @@ export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
   const type = lanes === 4 ? 'vec4f' : 'f32';
   run(binaryKernel, {
     bind: { a, b, y },
-    define: { OP: 'ADD', Value: type, A: type, B: type },
+    define: { ...types('f32', lanes), OP: 'ADD', A: type, B: type },
     params: { ...DENSE, n: y.size / lanes },
     groups: Math.ceil(y.size / lanes / binaryKernel.workgroupSize),
     flops: y.size,

@@ -6,14 +6,14 @@ import { output, run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'unary');
+const forwardErf = kernel(source, 'unary_erf');
 const backwardX = kernel(source, 'unary_dx');
 
 /** What the derivative is computed from: the argument, the result, or neither. */
 type Keep = 'x' | 'y' | 'nothing';
 
 /** How a kernel walks over n elements: four at a time where n allows it. */
-function walk(op: string, n: number, low: number, high: number) {
-  const lanes = n % 4 === 0 ? 4 : 1;
+function walk(op: string, n: number, low: number, high: number, lanes = n % 4 === 0 ? 4 : 1) {
   return {
     define: { OP: op.toUpperCase(), Value: lanes === 4 ? 'vec4f' : 'f32' },
     params: { n: n / lanes, low, high },
@@ -26,7 +26,8 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
   expectDType(op, 'x', x, 'f32');
   const y = output([x], x.shape);
   const steps = walk(op, x.size, low, high);
-  run(forward, { bind: { x, y }, ...steps });
+  if (op === 'erf') run(forwardErf, { bind: { x1: x, y1: y }, ...walk(op, x.size, low, high, 1) });
+  else run(forward, { bind: { x, y }, ...steps });
   const { shape } = x;
   return record(op, {
     inputs: [x],
@@ -98,6 +99,41 @@ export function relu(x: Tensor): Tensor {
 /** log(1 + e^x), without overflow for any x; -log(sigmoid(x)) is softplus(-x). */
 export function softplus(x: Tensor): Tensor {
   return unary('softplus', x, 'x');
+}
+
+/** The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x. */
+export function erf(x: Tensor): Tensor {
+  return unary('erf', x, 'x');
+}
+
+/** The sine of x in radians. */
+export function sin(x: Tensor): Tensor {
+  return unary('sin', x, 'x');
+}
+
+/** The cosine of x in radians. */
+export function cos(x: Tensor): Tensor {
+  return unary('cos', x, 'x');
+}
+
+/** The largest whole number that is not above x; its gradient is 0. */
+export function floor(x: Tensor): Tensor {
+  return unary('floor', x, 'nothing');
+}
+
+/** The smallest whole number that is not below x; its gradient is 0. */
+export function ceil(x: Tensor): Tensor {
+  return unary('ceil', x, 'nothing');
+}
+
+/** The nearest whole number, halves to the even one; its gradient is 0. */
+export function round(x: Tensor): Tensor {
+  return unary('round', x, 'nothing');
+}
+
+/** -1, 0 or 1; its gradient is 0. */
+export function sign(x: Tensor): Tensor {
+  return unary('sign', x, 'nothing');
 }
 
 /** mul x + add, with two numbers. */

@@ -1,4 +1,5 @@
 import { test } from 'uvu';
+import * as assert from 'uvu/assert';
 import { fill } from '../../engine/index.ts';
 import { compare, engine, TOLERANCE, throws } from '../harness.ts';
 import { fill as twin } from '../reference/fill.ts';
@@ -10,9 +11,17 @@ for (const n of [0, 1, 63, 64, 65, 4_194_305])
     compare('0', await fill(x, 0).data(), twin(n, 0), TOLERANCE.exact);
   });
 
-test('fill: refuses a value other than 0 for integers', () => {
-  using x = engine.empty([3], { dtype: 'u32' });
-  throws(() => fill(x, 1), /fill: x must be f32, got u32/);
+test('fill: integers, infinities, and no bytes other than 0', async () => {
+  for (const [dtype, value] of [
+    ['i32', -(2 ** 31)],
+    ['u32', 2 ** 32 - 1],
+    ['f32', -Infinity],
+  ] as const) {
+    using x = engine.empty([67], { dtype });
+    assert.equal(Array.from(await fill(x, value).data()), Array.from(twin(67, value)), dtype);
+  }
+  using bytes = engine.empty([3], { dtype: 'u8' });
+  throws(() => fill(bytes, 1), /fill: x must be f32 or i32 or u32, got u8/);
 });
 
 test.run();

@@ -23,7 +23,13 @@ const DIFFERENTIABLE: Readonly<Record<string, (a: Tensor, b: Tensor) => Tensor>>
   maximum: ops.maximum,
   minimum: ops.minimum,
 };
-const COMPARISONS = { greater: ops.greater, less: ops.less, equal: ops.equal };
+const COMPARISONS = {
+  greater: ops.greater,
+  greaterEqual: ops.greaterEqual,
+  less: ops.less,
+  lessEqual: ops.lessEqual,
+  equal: ops.equal,
+};
 
 // Shapes of a, b and the result.
 const TABLE: [number[], number[], number[]][] = [
@@ -110,6 +116,94 @@ test('pointwise: comparisons give 1 and 0, also for equal numbers and both zeros
       TOLERANCE.exact,
     );
   }
+});
+
+for (const [a, b, shape] of [
+  [[1], [1], [1]],
+  [[67], [67], [67]],
+  [[5, 12], [12], [5, 12]],
+  [
+    [7, 1],
+    [1, 8],
+    [7, 8],
+  ],
+  [[0, 4], [4], [0, 4]],
+])
+  test(`pointwise: powers and remainders of [${a}] and [${b}], values and gradients`, async () => {
+    const between = (n: number, seed: number, low: number, high: number) =>
+      random(n, seed).map((v) => Math.fround(low + ((high - low) * (v + 1)) / 2));
+    const check = (name: 'pow' | 'remainder', left: Float64Array, right: Float64Array, wrt: ('a' | 'b')[]) =>
+      checkGradients<'a' | 'b'>({
+        inputs: { a: { data: left, shape: a }, b: { data: right, shape: b } },
+        wrt,
+        op: (x) => (name === 'pow' ? ops.pow : ops.remainder)(x.a, x.b),
+        twin: (x) => binary(BINARY[name], { data: x.a, shape: a }, { data: x.b, shape: b }, shape),
+      });
+    await check('pow', between(size(a), 1, 0.5, 2), between(size(b), 2, -3, 3), ['a', 'b']);
+    const whole = Float64Array.from({ length: size(b) }, (_, i) => (i % 9) - 4);
+    await check('pow', between(size(a), 3, -2, -0.5), whole, ['a']);
+    // Quotients from 1.1 to 1.9 and back: never near a whole number.
+    const dividends = Float64Array.from(
+      { length: size(a) },
+      (_, i) => (i % 2 === 0 ? 1 : -1) * (1 + (i % 5) / 16),
+    );
+    await check('remainder', dividends, between(size(b), 4, 0.7, 0.9), ['a', 'b']);
+  });
+
+test('pointwise: whole powers are exact, zero and negative bases included; far ones are finite or infinite', async () => {
+  using scope = engine.scope();
+  const a = [0, 0, 3, -3, -3, 7, 2, 2, -1, -1, 10];
+  const b = [0, 5, 5, 3, 4, 6, -3, 64, 101, 100, 100];
+  const y = ops.pow(
+    tensor(new Float64Array(a), [11], { scope }),
+    tensor(new Float64Array(b), [11], { scope }),
+  );
+  compare(
+    'y',
+    Array.from(await y.data()).slice(0, 10),
+    a.slice(0, 10).map((base, i) => base ** b[i]),
+    TOLERANCE.exact,
+  );
+  const [root] = await ops.pow(tensor([-2], [1], { scope }), tensor([0.5], [1], { scope })).data();
+  compare('root of a negative number', [root], [Number.NaN]);
+});
+
+test('pointwise: integers, signed and unsigned, with and without vec4', async () => {
+  using scope = engine.scope();
+  for (const [dtype, make] of [
+    ['i32', (v: number) => Math.trunc(100 * v) || 7],
+    ['u32', (v: number) => Math.trunc(100 * Math.abs(v)) + 1],
+  ] as const)
+    for (const shape of [[67], [4, 12]]) {
+      const [a, b] = [1, 2].map((seed) => random(size(shape), seed).map(make));
+      const [left, right] = [a, b].map((data) => tensor(data, shape, { scope, dtype }));
+      for (const [name, op] of Object.entries({
+        ...COMPARISONS,
+        ...DIFFERENTIABLE,
+        remainder: ops.remainder,
+      })) {
+        if (name === 'sub' && dtype === 'u32') continue; // wraps around
+        const y = op(left, right);
+        const want = a.map((value, i) => Math.trunc(BINARY[name](value, b[i])));
+        compare(`${name} ${dtype}`, await y.data(), want, TOLERANCE.exact);
+        compare(`${name} gives ${y.dtype}`, [Number(y.dtype === (name in COMPARISONS ? 'f32' : dtype))], [1]);
+      }
+      const few = tensor(
+        random(size(shape), 3).map((v) => Math.trunc(2 + 2 * v)),
+        shape,
+        { scope, dtype },
+      );
+      const exponents = await few.data();
+      const want = a.map((value, i) => value ** exponents[i]);
+      compare(`pow ${dtype}`, await ops.pow(left, few).data(), want, TOLERANCE.exact);
+      const chosen = ops.where(ops.greater(left, right), left, right);
+      compare(
+        'where',
+        await chosen.data(),
+        a.map((value, i) => Math.max(value, b[i])),
+        TOLERANCE.exact,
+      );
+    }
 });
 
 for (const [c, a, b, shape] of [

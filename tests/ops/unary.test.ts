@@ -27,6 +27,13 @@ const OPS: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   tanh: ops.tanh,
   relu: ops.relu,
   softplus: ops.softplus,
+  erf: ops.erf,
+  sin: ops.sin,
+  cos: ops.cos,
+  floor: ops.floor,
+  ceil: ops.ceil,
+  round: ops.round,
+  sign: ops.sign,
 };
 const POSITIVE = new Set(['log', 'sqrt', 'rsqrt', 'reciprocal']);
 
@@ -99,6 +106,23 @@ test('unary: softplus keeps its relative accuracy where e^x is small', async () 
     values.map(() => 1),
     { abs: 3e-5, rel: 0 },
   );
+});
+
+test('unary: halves are rounded to the even neighbour, whole numbers and zeros stay', async () => {
+  using scope = engine.scope();
+  const values = [-2.5, -1.5, -0.5, -0.4, 0, 0.5, 1.5, 2.5, 2.6, 1e9, -7];
+  const x = tensor(new Float64Array(values), [values.length], { scope });
+  for (const name of ['round', 'floor', 'ceil', 'sign'])
+    compare(name, await OPS[name](x).data(), values.map(UNARY[name]), TOLERANCE.exact);
+});
+
+test('unary: sine and cosine of a thousand turns', async () => {
+  using scope = engine.scope();
+  const values = random(1000, 5).map((v) => Math.fround(6283 * v));
+  const x = tensor(values, [1000], { scope });
+  // An f32 of that size is known to 2.4e-4: the argument is exact here, so the adapter's reduction is what is tested.
+  for (const name of ['sin', 'cos'])
+    compare(name, await OPS[name](x).data(), values.map(UNARY[name]), { abs: 1e-3, rel: 0 });
 });
 
 test('unary: no element, and more workgroups than a grid dimension holds', async () => {

@@ -1,3 +1,5 @@
+import { erf } from './erf.ts';
+
 /** Functions of one number in float64, by the names of engine/ops/unary.ts. */
 export const UNARY: Readonly<Record<string, (x: number) => number>> = {
   neg: (x) => -x,
@@ -11,6 +13,13 @@ export const UNARY: Readonly<Record<string, (x: number) => number>> = {
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   tanh: Math.tanh,
   relu: (x) => Math.max(x, 0),
+  erf,
+  sin: Math.sin,
+  cos: Math.cos,
+  floor: Math.floor,
+  ceil: Math.ceil,
+  round: (x) => (Math.abs(x - Math.trunc(x)) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)),
+  sign: Math.sign,
   softplus: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
 };
 

@@ -1,9 +1,10 @@
-// Sums, sums of squares and maxima over one axis, in a fixed order.
+// Sums, sums of squares, products and extrema over one axis, in a fixed order, and where the extrema are.
 //
 //   rows     y[r, p]    = fold_k x[r, k]       k in part p of the row    the reduced axis is the last one
 //   columns  y[o, p, i] = fold_k x[o, k, i]    k in part p of the axis   any axis
+//   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
-// Layout    x [O, K, I] f32; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
+// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
 // Mapping   rows: one workgroup per part, invocation i folds values i, i + WG, ..., then the workgroup's tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
@@ -15,8 +16,12 @@
 const SUM = 0u;
 const SQUARES = 1u;  // sum of x^2
 const MAX = 2u;
+const MIN = 3u;      // columns alone, like the next one
+const PRODUCT = 4u;
 const OP : u32 = SUM;
-alias Value = f32;   // columns: vec4f where I divides by 4
+alias Value = f32;   // columns, arg_max: f32, i32 or u32, four at a time where I divides by 4
+alias Count = u32;   // u32 or vec4u, as wide as Value
+const LAST : bool = false;  // arg_max: the last one of several
 
 struct Params {
   groups : u32,   // rows: workgroups at work; columns: values in y
@@ -100,22 +105,51 @@ fn columns(
   let begin = (row - outer * params.parts) * params.chunk;
   let end = min(params.K, begin + params.chunk);
   let base = outer * params.K * params.I + column;
-  var acc = select(Value(), x_values[base + begin * params.I], OP == MAX);
-  for (var k = begin; k < end; k++) {
+  var acc = x_values[base + begin * params.I];
+  if (OP == SQUARES) { acc *= acc; }
+  for (var k = begin + 1u; k < end; k++) {
     let v = x_values[base + k * params.I];
-    if (OP == MAX) { acc = max(acc, v); } else { acc += select(v, v * v, OP == SQUARES); }
+    switch OP {
+      case MAX: { acc = max(acc, v); }
+      case MIN: { acc = min(acc, v); }
+      case PRODUCT: { acc *= v; }
+      default: { acc += select(v, v * v, OP == SQUARES); }
+    }
   }
   y_values[at] = acc;
 }
 
-// dx of the maximum: dy goes to the first element that equals it.
+@group(0) @binding(2) var<storage, read_write> winners : array<Count>;    // [O, I]
+
+@compute @workgroup_size(COLUMNS)
+fn arg_max(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * COLUMNS + i;
+  if (at >= params.groups) { return; }
+  let outer = at / params.I;
+  let base = outer * params.K * params.I + (at - outer * params.I);
+  var best = x_values[base];
+  var winner = Count();
+  for (var k = 1u; k < params.K; k++) {
+    let v = x_values[base + k * params.I];
+    let wins = select(v > best, v >= best, LAST);
+    best = select(best, v, wins);
+    winner = select(winner, Count(k), wins);
+  }
+  winners[at] = winner;
+}
+
+// dx of the maximum or minimum: dy goes to the first element that equals it.
 @group(0) @binding(1) var<storage, read> operand : array<f32>;      // [O, K, I]
-@group(0) @binding(2) var<storage, read> maximum : array<f32>;      // [O, I]
+@group(0) @binding(2) var<storage, read> extremum : array<f32>;     // [O, I]
 @group(0) @binding(3) var<storage, read> dy : array<f32>;           // [O, I]
 @group(0) @binding(4) var<storage, read_write> dx : array<f32>;     // [O, K, I]
 
 @compute @workgroup_size(COLUMNS)
-fn max_dx(
+fn extremum_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
@@ -127,8 +161,34 @@ fn max_dx(
   var gradient = dy[at];
   for (var k = 0u; k < params.K; k++) {
     let e = base + k * params.I;
-    let hit = operand[e] == maximum[at];
+    let hit = operand[e] == extremum[at];
     dx[e] = select(0.0, gradient, hit);
     gradient = select(gradient, 0.0, hit);
+  }
+}
+
+// dx of the product: dy times what stands before and behind the element, which needs no division.
+
+@compute @workgroup_size(COLUMNS)
+fn product_dx(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * COLUMNS + i;
+  if (at >= params.groups) { return; }
+  let outer = at / params.I;
+  let base = outer * params.K * params.I + (at - outer * params.I);
+  var before = dy[at];
+  for (var k = 0u; k < params.K; k++) {
+    let e = base + k * params.I;
+    dx[e] = before;
+    before *= operand[e];
+  }
+  var behind = 1.0;
+  for (var k = params.K; k > 0u; k--) {
+    let e = base + (k - 1u) * params.I;
+    dx[e] *= behind;
+    behind *= operand[e];
   }
 }

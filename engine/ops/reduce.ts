@@ -13,7 +13,9 @@ import { affine } from './unary.ts';
 const rows = kernel(source, 'rows');
 const rowsVec4 = kernel(source, 'rows_vec4');
 const columns = kernel(source, 'columns');
-const maxDx = kernel(source, 'max_dx');
+const argMaxKernel = kernel(source, 'arg_max');
+const extremumDx = kernel(source, 'extremum_dx');
+const productDx = kernel(source, 'product_dx');
 
 const COLUMNS = 64;
 /** Rows up to this length are folded by one invocation each. */
@@ -26,7 +28,7 @@ const COLUMN_PART = 32;
 const ENOUGH_INVOCATIONS = 65_536;
 const ENOUGH_GROUPS = 1024;
 
-type Fold = 'SUM' | 'SQUARES' | 'MAX';
+type Fold = 'SUM' | 'SQUARES' | 'MAX' | 'MIN' | 'PRODUCT';
 
 export interface ReduceOptions {
   /** Keeps reduced axes with extent 1. Default false. */
@@ -54,12 +56,17 @@ function rowParts(O: number, K: number): number {
   return Math.ceil(values / Math.ceil(values / wanted));
 }
 
+function types(x: Tensor, lanes: number): Record<string, string> {
+  return lanes === 4 ? { Value: `vec4${x.dtype[0]}`, Count: 'vec4u' } : { Value: x.dtype, Count: 'u32' };
+}
+
 /** Folds the middle axis of x, seen as [O, K, I], K > 0, into a new tensor of the given shape. */
 function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape: Shape): Tensor {
-  const y = output([x], shape);
+  const y = output([x], shape, x.dtype);
   if (y.size === 0) return y;
   const again = fold === 'SQUARES' ? 'SUM' : fold;
-  if (I === 1 && K > SHORT_ROW) {
+  const hasTree = x.dtype === 'f32' && fold !== 'MIN' && fold !== 'PRODUCT';
+  if (I === 1 && K > SHORT_ROW && hasTree) {
     const parts = rowParts(O, K);
     if (parts === 1) foldRows(x, O, K, fold, 1, y);
     else {
@@ -74,11 +81,11 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
   const wanted = Math.min(Math.ceil(K / COLUMN_PART), Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I)));
   const chunk = Math.ceil(K / wanted);
   const parts = Math.ceil(K / chunk);
-  const partial = parts === 1 ? y : output([x], [O, parts, I]);
+  const partial = parts === 1 ? y : output([x], [O, parts, I], x.dtype);
   const groups = partial.size / lanes;
   run(columns, {
     bind: { x_values: x, y_values: partial },
-    define: { OP: fold, Value: lanes === 4 ? 'vec4f' : 'f32' },
+    define: { OP: fold, ...types(x, lanes) },
     params: { groups, K, I: I / lanes, parts, chunk, start: 0 },
     groups: Math.ceil(groups / COLUMNS),
     flops: x.size,
@@ -101,7 +108,7 @@ interface Plan {
 }
 
 function plan(op: string, x: Tensor, axes: readonly number[] | undefined, keepDims: boolean): Plan {
-  expectDType(op, 'x', x, 'f32');
+  expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   const rank = x.shape.length;
   const named = axes ? axes.map((axis) => axisOf(op, axis, rank)) : x.shape.map((_extent, d) => d);
   expect(new Set(named).size === named.length, op, 'an axis may be named once', `[${named.join(', ')}]`);
@@ -150,7 +157,7 @@ function spread(op: string, dy: Tensor, kept: Shape, shape: Shape): Tensor {
 /**
  * The sum over some axes.
  *
- * @param x     f32, any shape
+ * @param x     f32, i32 or u32, any shape
  * @param axes  default: all; an empty list sums nothing
  * @returns     x's shape without the axes, or with extent 1 there (`keepDims`); the sum of no element is 0
  * @throws ShapeError when an axis does not exist or is named twice
@@ -158,7 +165,7 @@ function spread(op: string, dy: Tensor, kept: Shape, shape: Shape): Tensor {
 export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
   const { axes: reduced, kept, result, count } = plan('sum', x, axes, keepDims);
   if (reduced.length === 0) return x.reshape(x.shape);
-  const y = count === 0 ? fill(output([x], result), 0) : foldAxes(x, reduced, 'SUM', result);
+  const y = count === 0 ? fill(output([x], result, x.dtype), 0) : foldAxes(x, reduced, 'SUM', result);
   const { shape } = x;
   return record('sum', {
     inputs: [x],
@@ -178,6 +185,7 @@ export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: R
  */
 export function mean(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
   const { axes: reduced, kept, result, count } = plan('mean', x, axes, keepDims);
+  expectDType('mean', 'x', x, 'f32');
   expect(count > 0, 'mean', 'there must be an element to average', `x ${show(x.shape)}`);
   if (reduced.length === 0) return x.reshape(x.shape);
   const total = foldAxes(x, reduced, 'SUM', result);
@@ -195,22 +203,58 @@ export function mean(x: Tensor, axes?: readonly number[], { keepDims = false }: 
 /**
  * The maximum over some axes; its gradient goes to the first element, in row-major order, that attains it.
  *
- * @param x     f32, any shape
+ * @param x     f32, i32 or u32, any shape
  * @param axes  default: all; an empty list leaves x as it is
- * @returns     as of `sum`
- * @throws ShapeError when there is nothing to compare, or an axis does not exist or is named twice
+ * @returns     as of `sum`; the maximum of no element is -infinity, or the smallest integer
+ * @throws ShapeError when an axis does not exist or is named twice
  */
-export function max(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
-  const { axes: reduced, result, count } = plan('max', x, axes, keepDims);
-  expect(count > 0, 'max', 'there must be an element to compare', `x ${show(x.shape)}`);
+export function max(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  return foldOrdered('max', 'MAX', { f32: -Infinity, i32: -(2 ** 31), u32: 0 }, x, axes, options);
+}
+
+/**
+ * The minimum over some axes; its gradient goes to the first element, in row-major order, that attains it.
+ *
+ * @param x     f32, i32 or u32, any shape
+ * @param axes  default: all; an empty list leaves x as it is
+ * @returns     as of `sum`; the minimum of no element is infinity, or the largest integer
+ * @throws ShapeError when an axis does not exist or is named twice
+ */
+export function min(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  return foldOrdered('min', 'MIN', { f32: Infinity, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1 }, x, axes, options);
+}
+
+/**
+ * The product over some axes.
+ *
+ * @param x     f32, i32 or u32, any shape
+ * @param axes  default: all; an empty list leaves x as it is
+ * @returns     as of `sum`; the product of no element is 1
+ * @throws ShapeError when an axis does not exist or is named twice
+ */
+export function prod(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+  return foldOrdered('prod', 'PRODUCT', { f32: 1, i32: 1, u32: 1 }, x, axes, options);
+}
+
+/** A fold whose gradient depends on where along the axis an element stands. */
+function foldOrdered(
+  op: string,
+  fold: 'MAX' | 'MIN' | 'PRODUCT',
+  ofNothing: Readonly<Record<string, number>>,
+  x: Tensor,
+  axes: readonly number[] | undefined,
+  { keepDims = false }: ReduceOptions,
+): Tensor {
+  const { axes: reduced, result, count } = plan(op, x, axes, keepDims);
   if (reduced.length === 0) return x.reshape(x.shape);
+  if (count === 0) return fill(output([x], result, x.dtype), ofNothing[x.dtype]);
   const [span, ...others] = spans(x.shape, reduced);
   if (others.length > 0) {
-    // Together at the end, the reduced axes are one, and their first maximum is well defined.
+    // Together at the end, the reduced axes are one, and the first of them is well defined.
     const order = x.shape.map((_extent, d) => d).filter((d) => !reduced.includes(d));
     const last = reduced.map((_d, k) => order.length + k);
     const moved = permute(x, [...order, ...reduced]);
-    const folded = max(moved, last);
+    const folded = foldOrdered(op, fold, ofNothing, moved, last, {});
     const y = folded.reshape(result);
     folded.dispose();
     moved.dispose();
@@ -219,21 +263,49 @@ export function max(x: Tensor, axes?: readonly number[], { keepDims = false }: R
   const O = size(x.shape.slice(0, span.from));
   const K = size(x.shape.slice(span.from, span.to));
   const I = size(x.shape.slice(span.to));
-  const y = foldAxis(x, O, K, I, 'MAX', result);
-  return record('max', {
+  const y = foldAxis(x, O, K, I, fold, result);
+  return record(op, {
     inputs: [x],
     output: y,
     saved: { x, y },
     backward: (dy, { x, y }) => {
       const dx = output([dy], x.shape);
-      run(maxDx, {
-        bind: { operand: x, maximum: y, dy, dx },
+      run(fold === 'PRODUCT' ? productDx : extremumDx, {
+        bind: { operand: x, extremum: y, dy, dx },
         params: { groups: O * I, K, I, parts: 1, chunk: K, start: 0 },
         groups: Math.ceil((O * I) / COLUMNS),
       });
       return [dx];
     },
   });
+}
+
+/**
+ * Where along an axis the largest element stands. No gradient.
+ *
+ * @param x     f32, i32 or u32
+ * @param last  of several, the last one instead of the first
+ * @returns     u32, x's shape without the axis, or with extent 1 there (`keepDims`)
+ * @throws ShapeError when the axis does not exist or is empty
+ */
+export function argMax(
+  x: Tensor,
+  axis: number,
+  { keepDims = false, last = false }: ReduceOptions & { last?: boolean } = {},
+): Tensor {
+  const { axes, result, count: K } = plan('argMax', x, [axis], keepDims);
+  expect(K > 0, 'argMax', 'there must be an element to compare', `x ${show(x.shape)}`);
+  const winners = output([x], result, 'u32');
+  const I = size(x.shape.slice(axes[0] + 1));
+  const lanes = I % 4 === 0 ? 4 : 1;
+  const groups = winners.size / lanes;
+  run(argMaxKernel, {
+    bind: { x_values: x, winners },
+    define: { ...types(x, lanes), LAST: last },
+    params: { groups, K, I: I / lanes, parts: 1, chunk: K, start: 0 },
+    groups: Math.ceil(groups / COLUMNS),
+  });
+  return winners;
 }
 
 /**

@@ -1,6 +1,17 @@
 import { test } from 'uvu';
-import { backward } from '../../engine/index.ts';
-import { broadcastTo, max, mean, squaredNorm, sum, sumTo } from '../../engine/ops/reduce.ts';
+import * as assert from 'uvu/assert';
+import { backward, type DType } from '../../engine/index.ts';
+import {
+  argMax,
+  broadcastTo,
+  max,
+  mean,
+  min,
+  prod,
+  squaredNorm,
+  sum,
+  sumTo,
+} from '../../engine/ops/reduce.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
@@ -57,6 +68,74 @@ for (const [shape, axes] of CASES)
     });
     await checkGradients({ inputs, op: ({ x }) => max(x, axes), twin: ({ x }) => twin.max(x, shape, axes) });
   });
+
+for (const [shape, axes] of CASES)
+  test(`reduce: minimum, product and arg max of [${shape}] over [${axes}] match the twins`, async () => {
+    const inputs = { x: { data: random(size(shape), 2), shape } };
+    await checkGradients({ inputs, op: ({ x }) => min(x, axes), twin: ({ x }) => twin.min(x, shape, axes) });
+    // Signs and a few powers of two: no product rounds, so that the order of 20,003 factors does not matter.
+    const factors = random(size(shape), 3).map((v) =>
+      Math.abs(v) < 1 / 32 ? 2 * Math.sign(v) : Math.abs(v) < 1 / 16 ? Math.sign(v) / 2 : Math.sign(v),
+    );
+    await checkGradients({
+      inputs: { x: { data: factors, shape } },
+      op: ({ x }) => prod(x, axes),
+      twin: ({ x }) => twin.prod(x, shape, axes),
+    });
+    using scope = engine.scope();
+    const coarse = random(size(shape), 4).map((v) => Math.round(2 * v)); // with ties
+    for (const dtype of ['f32', 'i32'] as const)
+      for (const last of [false, true]) {
+        const x = tensor(coarse, shape, { scope, dtype });
+        const want = twin.argMax(coarse, shape, axes[0], last);
+        compare('arg max', await argMax(x, axes[0], { last }).data(), want, TOLERANCE.exact);
+      }
+  });
+
+test('reduce: the gradient of a product needs no division, so factors of zero have theirs', async () => {
+  for (const factors of [
+    [2, 0, 3, 4],
+    [2, 0, 3, 0],
+    [5, -1, 0.5, 2],
+  ])
+    await checkGradients({
+      inputs: { x: { data: new Float64Array(factors), shape: [4] } },
+      op: ({ x }) => prod(x),
+      twin: ({ x }) => twin.prod(x, [4], [0]),
+    });
+});
+
+test('reduce: integers, signed and unsigned', async () => {
+  using scope = engine.scope();
+  const shape = [3, 41, 8];
+  const data = random(size(shape), 5).map((v) => Math.trunc(3 * v) + 3);
+  for (const dtype of ['i32', 'u32'] as const)
+    for (const axes of [[1], [2], [0, 2]]) {
+      const x = tensor(data, shape, { scope, dtype });
+      for (const [op, want] of [
+        [sum, twin.sum],
+        [max, twin.max],
+        [min, twin.min],
+      ] as const)
+        compare(`${op.name} ${dtype}`, await op(x, axes).data(), want(data, shape, axes), TOLERANCE.exact);
+    }
+});
+
+test('reduce: extrema and products of nothing are neutral', async () => {
+  using scope = engine.scope();
+  const none = (dtype: DType) => engine.empty([2, 0, 3], { dtype, scope });
+  const want: [typeof max, number, number, number][] = [
+    [max, -Infinity, -(2 ** 31), 0],
+    [min, Infinity, 2 ** 31 - 1, 2 ** 32 - 1],
+    [prod, 1, 1, 1],
+    [sum, 0, 0, 0],
+  ];
+  for (const [op, ...neutral] of want)
+    for (const [k, dtype] of (['f32', 'i32', 'u32'] as const).entries()) {
+      const y = Array.from(await op(none(dtype), [1]).data());
+      assert.equal(y, new Array(6).fill(neutral[k]), `${op.name} ${dtype}`);
+    }
+});
 
 test('reduce: shapes with and without keepDims, negative axes, no axes', () => {
   using scope = engine.scope();
@@ -153,7 +232,7 @@ test('reduce: results match PyTorch, and a tie sends the gradient to the first m
       continue;
     }
     const axes = Array.from(vectors.get('axes')!.data);
-    for (const [key, op] of Object.entries({ sum, mean, max }))
+    for (const [key, op] of Object.entries({ sum, mean, max, min }))
       compare(`${name} ${key}`, await op(x, axes).data(), vectors.get(key)!.data);
   }
 });
@@ -161,7 +240,15 @@ test('reduce: results match PyTorch, and a tie sends the gradient to the first m
 test('reduce: without a scope, only the result stays alive', () => {
   const x = tensor(random(24, 1), [2, 3, 4]);
   const before = engine.stats().liveTensors;
-  for (const y of [sum(x, [0, 2]), mean(x, [1]), max(x, [0, 2]), sumTo(x, [1, 3, 1]), squaredNorm([x])])
+  for (const y of [
+    sum(x, [0, 2]),
+    mean(x, [1]),
+    max(x, [0, 2]),
+    prod(x, [1]),
+    argMax(x, 1),
+    sumTo(x, [1, 3, 1]),
+    squaredNorm([x]),
+  ])
     y.dispose();
   compare('live tensors', [engine.stats().liveTensors], [before]);
   x.dispose();
@@ -172,8 +259,8 @@ test('reduce: says what does not fit', () => {
   const x = tensor(random(6, 1), [2, 3], { scope });
   throws(() => sum(x, [0, -2]), /sum: an axis may be named once, got \[0, 0\]\./);
   throws(
-    () => max(tensor([], [0, 2], { scope }), [0]),
-    /max: there must be an element to compare, got x \[0, 2\]/,
+    () => argMax(tensor([], [0, 2], { scope }), 0),
+    /argMax: there must be an element to compare, got x \[0, 2\]/,
   );
   throws(() => mean(tensor([], [0], { scope })), /mean: there must be an element to average, got x \[0\]/);
   throws(() => sumTo(x, [2]), /sumTo: the shape must broadcast to x's, got \[2\] and x \[2, 3\]/);

@@ -1,16 +1,18 @@
 // Copies between a strided and a contiguous arrangement: transposing, slicing, joining and repeating are one kernel each way.
 //
-//   gather   y[run by run] = x[start + sum_d index_d stride_d]    index = mixed-radix digits of the element number
-//   place    y[start + run number * pitch + position in run] = x[element number]
+//   gather   y[element number] = x[start + sum_d index_d stride_d]    index = mixed-radix digits of the element number
+//   place    y[start + sum_d index_d stride_d] = x[begin + element number], or is increased by it
 //
-// Layout    32-bit elements of any type, moved as bits; x and y as vec4u where every run, stride and offset divides by 4. The
-//           host merges axes that are contiguous with each other, so most calls have two or three digits of the six.
+// Layout    32-bit elements of any type, moved as bits, four at once where every extent, stride and offset divides by 4. A stride
+//           may be negative: arithmetic is modulo 2^32. The host merges axes that are contiguous with each other, so most
+//           calls have two or three digits of the six.
 // Mapping   one invocation per value.
 // Traffic   reads and writes each value once. Reads of a transpose are strided.
 
 #import index
 
-alias Value = u32;     // or vec4u
+alias Value = u32;     // or vec4u; to add floats, f32 or vec4f
+const ADD : bool = false;  // place: adds to y; no two elements may meet
 const DIGITS = 6u;     // digits in use, the last ones of the six
 const WORKGROUP = 64u;
 
@@ -21,12 +23,11 @@ struct Params {
   last_extent : u32,     // of digit 5
   n : u32,               // values to copy
   start : u32,           // first value of the strided side
-  run_length : u32,      // place: values per run
-  pitch : u32,           // place: from one run to the next
+  begin : u32,           // place: first value of x
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Value>;         // strided, or [n] for place
-@group(0) @binding(2) var<storage, read_write> y : array<Value>;   // [n], or [runs, pitch] for place
+@group(0) @binding(1) var<storage, read> x : array<Value>;         // strided, or [begin + n] for place
+@group(0) @binding(2) var<storage, read_write> y : array<Value>;   // [n], or strided for place
 
 struct Digits {
   rest : u32,    // what the higher digits are made of
@@ -38,14 +39,7 @@ fn split(digits : Digits, extent : u32, stride : u32) -> Digits {
   return Digits(rest, digits.offset + (digits.rest - rest * extent) * stride);
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn gather(
-  @builtin(workgroup_id) group : vec3u,
-  @builtin(num_workgroups) groups : vec3u,
-  @builtin(local_invocation_index) i : u32,
-) {
-  let at = linear_group(group, groups) * WORKGROUP + i;
-  if (at >= params.n) { return; }
+fn strided(at : u32) -> u32 {
   var digits = Digits(at, params.start);
   // The outermost axis is always digit 0, which needs no division.
   if (DIGITS > 1u) { digits = split(digits, params.last_extent, params.last_strides.y); }
@@ -53,7 +47,17 @@ fn gather(
   if (DIGITS > 3u) { digits = split(digits, params.extents.z, params.strides.w); }
   if (DIGITS > 4u) { digits = split(digits, params.extents.y, params.strides.z); }
   if (DIGITS > 5u) { digits = split(digits, params.extents.x, params.strides.y); }
-  y[at] = x[digits.offset + digits.rest * params.strides.x];
+  return digits.offset + digits.rest * params.strides.x;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn gather(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at < params.n) { y[at] = x[strided(at)]; }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -64,6 +68,6 @@ fn place(
 ) {
   let at = linear_group(group, groups) * WORKGROUP + i;
   if (at >= params.n) { return; }
-  let run = at / params.run_length;
-  y[params.start + run * params.pitch + (at - run * params.run_length)] = x[at];
+  let to = strided(at);
+  if (ADD) { y[to] += x[params.begin + at]; } else { y[to] = x[params.begin + at]; }
 }

@@ -12,13 +12,59 @@ const gather = kernel(source, 'gather');
 const place = kernel(source, 'place');
 const MAX_AXES = 6;
 
-const NO_PLACE = { run_length: 0, pitch: 0 };
-const NO_GATHER = { extents: [0, 0, 0, 0], strides: [0, 0, 0, 0], last_strides: [0, 0], last_extent: 0 };
+/** How both kernels walk over a strided arrangement of `shape`; offsets that only one of them has are 0. */
+function walk(op: string, shape: Shape, strides: readonly number[], start: number, begin = 0, add = false) {
+  const merged = collapse(shape, [strides]);
+  const axes = merged.shape.length;
+  expect(
+    axes <= MAX_AXES,
+    op,
+    `at most ${MAX_AXES} axes may remain after merging`,
+    show(merged.shape),
+    'Reshape first.',
+  );
+  const extents = [...merged.shape];
+  const steps = [...merged.strides[0]];
+  const inner = axes - 1;
+  const lanes =
+    steps[inner] === 1 &&
+    [extents[inner], start, begin, ...steps.slice(0, -1)].every((count) => count % 4 === 0)
+      ? 4
+      : 1;
+  extents[inner] /= lanes;
+  for (let d = 0; d < inner; d++) steps[d] /= lanes;
+  // The outermost axis is digit 0; the others fill the digits from the last one down.
+  const digit = new Array<number>(MAX_AXES).fill(1);
+  const stride = new Array<number>(MAX_AXES).fill(0);
+  for (let d = 0; d < axes; d++) {
+    const to = d === 0 ? 0 : MAX_AXES - axes + d;
+    digit[to] = extents[d];
+    stride[to] = steps[d];
+  }
+  const n = size(shape) / lanes;
+  return {
+    define: {
+      Value: `${lanes === 4 ? 'vec4' : ''}${add ? 'f' : 'u'}${lanes === 4 ? '' : '32'}`,
+      DIGITS: `${axes}u`,
+      ADD: add,
+    },
+    params: {
+      extents: digit.slice(1, 5),
+      last_extent: digit[5],
+      strides: stride.slice(0, 4),
+      last_strides: stride.slice(4),
+      n,
+      start: start / lanes,
+      begin: begin / lanes,
+    },
+    groups: Math.ceil(n / gather.workgroupSize),
+  };
+}
 
 /**
  * Copies x, read with any strides, into a new contiguous tensor. Not differentiable: the ops below are.
  *
- * @param strides  in elements, one per axis of `shape`; 0 repeats
+ * @param strides  in elements, one per axis of `shape`; 0 repeats, negative ones go backwards
  * @param start    first element of x
  * @throws ShapeError when more than six axes remain after merging neighbours
  */
@@ -31,64 +77,25 @@ export function stridedCopy(
 ): Tensor {
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   const y = output([x], shape, x.dtype);
-  const walk = collapse(shape, [strides]);
-  const axes = walk.shape.length;
-  expect(
-    axes <= MAX_AXES,
-    op,
-    `at most ${MAX_AXES} axes may remain after merging`,
-    show(walk.shape),
-    'Reshape first.',
-  );
-  const extents = [...walk.shape];
-  const steps = [...walk.strides[0]];
-  const lanes =
-    extents[axes - 1] % 4 === 0 &&
-    steps[axes - 1] === 1 &&
-    [start, ...steps.slice(0, -1)].every((s) => s % 4 === 0)
-      ? 4
-      : 1;
-  if (lanes === 4) {
-    extents[axes - 1] /= 4;
-    for (let d = 0; d < axes - 1; d++) steps[d] /= 4;
-  }
-  // The outermost axis is digit 0; the others fill the digits from the last one down.
-  const digit = new Array<number>(MAX_AXES).fill(1);
-  const stride = new Array<number>(MAX_AXES).fill(0);
-  for (let d = 0; d < axes; d++) {
-    const to = d === 0 ? 0 : MAX_AXES - axes + d;
-    digit[to] = extents[d];
-    stride[to] = steps[d];
-  }
-  const n = y.size / lanes;
-  run(gather, {
-    bind: { x, y },
-    define: { Value: lanes === 4 ? 'vec4u' : 'u32', DIGITS: `${axes}u` },
-    params: {
-      extents: digit.slice(1, 5),
-      last_extent: digit[5],
-      strides: stride.slice(0, 4),
-      last_strides: stride.slice(4),
-      n,
-      start: start / lanes,
-      ...NO_PLACE,
-    },
-    groups: Math.ceil(n / gather.workgroupSize),
-  });
+  run(gather, { bind: { x, y }, ...walk(op, shape, strides, start) });
   return y;
 }
 
-/** Writes x, as runs of `length` elements, into y at `start`, `start + pitch`, ... */
-function placeRuns(x: Tensor, y: Tensor, length: number, start: number, pitch: number): void {
-  if (x.size === 0) return;
-  const lanes = [length, start, pitch].every((count) => count % 4 === 0) ? 4 : 1;
-  const n = x.size / lanes;
-  run(place, {
-    bind: { x, y },
-    define: { Value: lanes === 4 ? 'vec4u' : 'u32' },
-    params: { ...NO_GATHER, n, start: start / lanes, run_length: length / lanes, pitch: pitch / lanes },
-    groups: Math.ceil(n / place.workgroupSize),
-  });
+/**
+ * Writes x, or its elements from `begin` on, as a tensor of `shape` into y from element `start` on. Not differentiable.
+ *
+ * @param strides  of y, in elements, one per axis of `shape`; no two elements may meet
+ * @param add      f32: adds to what y holds
+ */
+export function stridedPlace(
+  op: string,
+  x: Tensor,
+  y: Tensor,
+  shape: Shape,
+  strides: readonly number[],
+  { start = 0, begin = 0, add = false }: { start?: number; begin?: number; add?: boolean } = {},
+): void {
+  run(place, { bind: { x, y }, ...walk(op, shape, strides, start, begin, add) });
 }
 
 /**
@@ -120,28 +127,30 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
 }
 
 /**
- * The elements start, ..., start + length - 1 of one axis.
+ * The elements start, start + step, ... of one axis, `length` of them.
  *
  * @param x     f32, i32 or u32, any shape
  * @param axis  negative counts from the end
+ * @param step  not 0; negative goes backwards
  * @returns     x's shape with extent `length` there
  * @throws ShapeError when they do not lie within the axis
  */
-export function slice(x: Tensor, axis: number, start: number, length: number): Tensor {
+export function slice(x: Tensor, axis: number, start: number, length: number, step = 1): Tensor {
   const d = axisOf('slice', axis, x.shape.length);
+  const last = start + (length - 1) * step;
   expect(
-    Number.isInteger(start) &&
-      Number.isInteger(length) &&
-      start >= 0 &&
+    [start, length, step].every(Number.isInteger) &&
+      step !== 0 &&
       length >= 0 &&
-      start + length <= x.shape[d],
+      (length === 0 || (Math.min(start, last) >= 0 && Math.max(start, last) < x.shape[d])),
     'slice',
-    `start and start + length must lie within the axis`,
-    `start ${start} and length ${length} for axis ${d} of x ${show(x.shape)}`,
+    'the first and the last element must lie within the axis',
+    `start ${start}, length ${length} and step ${step} for axis ${d} of x ${show(x.shape)}`,
   );
-  const strides = contiguousStrides(x.shape);
-  const inner = strides[d];
-  const y = stridedCopy('slice', x, x.shape.with(d, length), strides, start * inner);
+  const own = contiguousStrides(x.shape);
+  const strides = own.with(d, own[d] * step);
+  const first = length === 0 ? 0 : start * own[d];
+  const y = stridedCopy('slice', x, x.shape.with(d, length), strides, first);
   const { shape } = x;
   return record('slice', {
     inputs: [x],
@@ -149,9 +158,37 @@ export function slice(x: Tensor, axis: number, start: number, length: number): T
     saved: {},
     backward: (dy) => {
       const dx = fill(output([dy], shape), 0);
-      placeRuns(dy, dx, length * inner, start * inner, shape[d] * inner);
+      stridedPlace('slice', dy, dx, dy.shape, strides, { start: first });
       return [dx];
     },
+  });
+}
+
+/**
+ * Puts x into a larger tensor that holds `value` elsewhere.
+ *
+ * @param x      f32, i32 or u32, any shape
+ * @param shape  of the result
+ * @param at     where x begins, one index per axis
+ * @throws ShapeError when x does not lie within the result
+ */
+export function embed(x: Tensor, shape: Shape, at: readonly number[], value: number): Tensor {
+  expect(
+    shape.length === x.shape.length && shape.every((extent, d) => at[d] >= 0 && at[d] + x.shape[d] <= extent),
+    'embed',
+    'x must lie within the result',
+    `x ${show(x.shape)} at ${show(at)} of ${show(shape)}`,
+  );
+  const strides = contiguousStrides(shape);
+  const start = strides.reduce((sum, stride, d) => sum + stride * at[d], 0);
+  const y = fill(output([x], shape, x.dtype), value);
+  stridedPlace('embed', x, y, x.shape, strides, { start });
+  const inner = x.shape;
+  return record('embed', {
+    inputs: [x],
+    output: y,
+    saved: {},
+    backward: (dy) => [stridedCopy('embed', dy, inner, strides, x.size === 0 ? 0 : start)],
   });
 }
 
@@ -180,12 +217,12 @@ export function concat(xs: readonly Tensor[], axis: number): Tensor {
   }
   const total = xs.reduce((sum, x) => sum + x.shape[d], 0);
   const y = output(xs, first.shape.with(d, total), first.dtype);
-  const inner = size(first.shape.slice(d + 1));
+  const strides = contiguousStrides(y.shape);
   const starts: number[] = [];
   let at = 0;
   for (const x of xs) {
     starts.push(at);
-    placeRuns(x, y, x.shape[d] * inner, at * inner, total * inner);
+    stridedPlace('concat', x, y, x.shape, strides, { start: at * strides[d] });
     at += x.shape[d];
   }
   const lengths = xs.map((x) => x.shape[d]);

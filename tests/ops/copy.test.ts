@@ -1,5 +1,5 @@
 import { test } from 'uvu';
-import { concat, permute, slice } from '../../engine/ops/copy.ts';
+import { concat, embed, permute, slice } from '../../engine/ops/copy.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
@@ -71,6 +71,51 @@ for (const [shape, axis, start, length] of [
     });
   });
 
+for (const [shape, axis, start, length, step] of [
+  [[67], 0, 66, 67, -1],
+  [[67], 0, 1, 22, 3],
+  [[5, 12], 1, 11, 3, -4],
+  [[3, 8, 4], 1, 0, 4, 2],
+  [[3, 8, 4], 1, 7, 8, -1],
+  [[3, 7, 5], -3, 2, 2, -2],
+  [[3, 7, 5], 1, -1, 0, -1],
+] as [number[], number, number, number, number][])
+  test(`copy: ${length} of axis ${axis} of [${shape}] from ${start} on by ${step}, and the gradient, match the twin`, async () => {
+    const d = axis < 0 ? axis + shape.length : axis;
+    await checkGradients({
+      inputs: { x: { data: random(size(shape), 2), shape } },
+      op: ({ x }) => slice(x, axis, start, length, step),
+      twin: ({ x }) => twin.slice(x, shape, d, start, length, step),
+    });
+  });
+
+for (const [shape, to, at] of [
+  [[1], [1], [0]],
+  [[67], [131], [63]],
+  [
+    [4, 8],
+    [6, 16],
+    [1, 4],
+  ],
+  [
+    [3, 5, 4],
+    [3, 9, 4],
+    [0, 4, 0],
+  ],
+  [
+    [0, 3],
+    [2, 3],
+    [1, 0],
+  ],
+])
+  test(`copy: [${shape}] embedded at [${at}] of [${to}], and the gradient, match the twin`, async () => {
+    await checkGradients({
+      inputs: { x: { data: random(size(shape), 5), shape } },
+      op: ({ x }) => embed(x, to, at, -1.5),
+      twin: ({ x }) => twin.embed(x, shape, to, at, -1.5),
+    });
+  });
+
 for (const [a, b, axis] of [
   [[1], [1], 0],
   [[5], [0], 0],
@@ -132,9 +177,14 @@ test('copy: says what does not fit', () => {
   );
   throws(
     () => slice(x, 1, 2, 2),
-    /slice: start and start \+ length must lie within the axis, got start 2 and length 2/,
+    /slice: the first and the last element must lie within the axis, got start 2, length 2 and step 1/,
   );
   throws(() => slice(x, 2, 0, 1), /slice: the axis must lie in \[-2, 2\), got 2/);
+  throws(() => slice(x, 1, 0, 2, 0), /slice: .* got start 0, length 2 and step 0/);
+  throws(
+    () => embed(x, [2, 4], [0, 2], 0),
+    /embed: x must lie within the result, got x \[2, 3\] at \[0, 2\]/,
+  );
   throws(() => concat([], 0), /concat: there must be a tensor to join, got none/);
   throws(
     () => concat([x, tensor(random(8, 1), [2, 4], { scope })], 0),

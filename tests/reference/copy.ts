@@ -30,20 +30,37 @@ export function permute(x: Float64Array, shape: readonly number[], axes: readonl
   });
 }
 
-/** Elements start, ..., start + length - 1 of one axis. */
+/** Elements start, start + step, ... of one axis. */
 export function slice(
   x: Float64Array,
   shape: readonly number[],
   axis: number,
   start: number,
   length: number,
+  step = 1,
 ): Float64Array {
   const to = shape.map((extent, d) => (d === axis ? length : extent));
   return Float64Array.from({ length: sizeOf(to) }, (_, at) => {
     const index = indexOf(at, to);
-    index[axis] += start;
+    index[axis] = start + index[axis] * step;
     return x[positionOf(index, shape)];
   });
+}
+
+/** x within a larger array of one value. */
+export function embed(
+  x: Float64Array,
+  shape: readonly number[],
+  to: readonly number[],
+  at: readonly number[],
+  value: number,
+): Float64Array {
+  const y = new Float64Array(sizeOf(to)).fill(value);
+  x.forEach((number, position) => {
+    const index = indexOf(position, shape).map((i, d) => i + at[d]);
+    y[to.reduce((sum, extent, d) => sum * extent + index[d], 0)] = number;
+  });
+  return y;
 }
 
 /** Joins arrays along one axis. */

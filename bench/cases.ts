@@ -16,6 +16,7 @@ import { cases as copy } from './ops/copy.bench.ts';
 import { cases as cosine } from './ops/cosine.bench.ts';
 import { cases as depthwiseConv } from './ops/depthwise_conv.bench.ts';
 import { cases as dice } from './ops/dice.bench.ts';
+import { cases as elements } from './ops/elements.bench.ts';
 import { cases as fill } from './ops/fill.bench.ts';
 import { cases as finite } from './ops/finite.bench.ts';
 import { cases as gather } from './ops/gather.bench.ts';
@@ -48,6 +49,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   cosine,
   depthwiseConv,
   dice,
+  elements,
   fill,
   finite,
   gather,

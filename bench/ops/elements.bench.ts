@@ -1,0 +1,61 @@
+import { gather, scatterElements, type Tensor } from '../../engine/index.ts';
+import { gather as gatherTwin, scatterElements as scatterTwin } from '../../tests/reference/elements.ts';
+import type { BenchCase } from '../harness.ts';
+
+const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+
+async function worst(out: Tensor, want: Float64Array): Promise<number> {
+  const got = await out.data();
+  return want.reduce((largest, value, i) => Math.max(largest, Math.abs(value - got[i])), 0);
+}
+
+/** k of N columns of R rows: a strided read. */
+function gatherCase(R: number, N: number, k: number, quick = false): BenchCase {
+  return {
+    op: 'gather columns',
+    shape: `${k} of ${R}x${N}`,
+    bytes: 8 * R * k,
+    quick,
+    prepare: (engine) => {
+      const data = numbers(R * N);
+      const list = Int32Array.from({ length: k }, (_, i) => (i * 7) % N);
+      const x = engine.tensor(data, [R, N]);
+      const indices = engine.tensor(list, [k]);
+      return {
+        run: () => gather(x, indices, 1),
+        maxError: (out) => worst(out, gatherTwin(Float64Array.from(data), [R, N], list, [k], 1)),
+      };
+    },
+  };
+}
+
+/** k updates in every one of C columns of N. */
+function scatterCase(N: number, k: number, C: number, quick = false): BenchCase {
+  return {
+    op: 'scatter elements',
+    shape: `${k}x${C} into ${N}x${C}`,
+    bytes: 4 * (2 * N + 4 * k) * C,
+    clock: 'wall', // half of it is a copy
+    quick,
+    prepare: (engine) => {
+      const data = numbers(N * C);
+      const list = Int32Array.from({ length: k * C }, (_, i) => (i * 13) % N);
+      const [x, updates] = [engine.tensor(data, [N, C]), engine.tensor(data.subarray(0, k * C), [k, C])];
+      const indices = engine.tensor(list, [k, C]);
+      return {
+        run: () => scatterElements(x, indices, updates, 0, 'add'),
+        maxError: (out) => {
+          const twin = Float64Array.from(data);
+          return worst(out, scatterTwin(twin, [N, C], list, [k, C], twin.subarray(0, k * C), 0, 'add'));
+        },
+      };
+    },
+  };
+}
+
+export const cases: BenchCase[] = [
+  gatherCase(61, 67, 13, true),
+  gatherCase(729, 1152, 576),
+  scatterCase(61, 13, 67, true),
+  scatterCase(729, 256, 1152),
+];

@@ -1,0 +1,167 @@
+import source from '../../shaders/elements.wgsl' with { type: 'text' };
+import { expect, expectDType, UseError } from '../gpu/errors.ts';
+import { type Kernel, kernel } from '../gpu/kernel.ts';
+import { record } from '../tensor/autograd.ts';
+import { output, run } from '../tensor/dispatch.ts';
+import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
+import { contiguousStrides } from '../tensor/strided.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { embed, slice, stridedCopy } from './copy.ts';
+import { fill } from './fill.ts';
+
+const take = kernel(source, 'gather_elements');
+const put = kernel(source, 'scatter_elements');
+
+/** What becomes of an element that meets an update. */
+export type ScatterReduction = 'none' | 'add' | 'mul' | 'min' | 'max';
+
+/** A tensor seen along one axis: [O, N, I], with J indices that the strides lead to. */
+interface Axis {
+  readonly O: number;
+  readonly N: number;
+  readonly J: number;
+  readonly I: number;
+  readonly strides: readonly [number, number, number];
+}
+
+function launch(step: Kernel, axis: Axis, groups: number, op: string, bind: Record<string, Tensor>): void {
+  const { N, J, I, strides } = axis;
+  const { updates } = bind;
+  run(step, {
+    bind,
+    define: updates ? { OP: op, Value: updates.dtype } : {},
+    params: { groups, N, J, I, strides },
+    groups: Math.ceil(groups / step.workgroupSize),
+  });
+}
+
+function gatherAlong(op: string, x: Tensor, indices: Tensor, axis: Axis, shape: Shape): Tensor {
+  expectDType(op, 'x', x, 'f32', 'i32', 'u32');
+  expectDType(op, 'indices', indices, 'i32', 'u32');
+  const y = output([x, indices], shape, x.dtype);
+  if (axis.N === 0) fill(y, 0);
+  else launch(take, axis, y.size, 'NONE', { indices, x, y });
+  const from = x.shape;
+  return record(op, {
+    inputs: [x],
+    output: y,
+    saved: { indices },
+    backward: (dy, { indices }) => {
+      const dx = fill(output([dy], from), 0);
+      launch(put, axis, axis.O * axis.I, 'ADD', { indices, updates: dy, result: dx });
+      return [dx];
+    },
+  });
+}
+
+/**
+ * Slices of x by their index along an axis: y[..., j..., ...] = x[..., indices[j...], ...].
+ *
+ * Negative indices count from the end; one outside the axis gives zeros and no gradient. The gradient adds the slices of repeated
+ * indices one after the other, in parallel only across the other axes: for a long list of rows take `gatherRows`.
+ *
+ * @param x        f32, i32 or u32, any shape
+ * @param indices  i32, or u32 below 2^31, any shape
+ * @returns        x's shape with the shape of the indices in place of the axis
+ * @throws ShapeError when x does not have the axis
+ */
+export function gather(x: Tensor, indices: Tensor, axis = 0): Tensor {
+  const d = axisOf('gather', axis, x.shape.length);
+  const [before, after] = [x.shape.slice(0, d), x.shape.slice(d + 1)];
+  const along: Axis = { O: size(before), N: x.shape[d], J: indices.size, I: size(after), strides: [0, 1, 0] };
+  return gatherAlong('gather', x, indices, along, [...before, ...indices.shape, ...after]);
+}
+
+/**
+ * Elements of x, each by an index of its own along an axis: y[o, j, i] = x[o, indices[o, j, i], i].
+ *
+ * @param x        f32, i32 or u32
+ * @param indices  i32 or u32 of x's rank, on the other axes at most x's extents; as in `gather`
+ * @returns        the shape of the indices
+ * @throws ShapeError when an extent of the indices exceeds x's on another axis
+ */
+export function gatherElements(x: Tensor, indices: Tensor, axis = 0): Tensor {
+  const d = fits('gatherElements', x, indices, axis);
+  const part = indices.shape.reduce((y, extent, k) => {
+    if (k === d || y.shape[k] === extent) return y;
+    const cut = slice(y, k, 0, extent);
+    if (y !== x) y.dispose();
+    return cut;
+  }, x);
+  const y = gatherAlong('gatherElements', part, indices, layout(indices.shape, d, x.shape[d]), indices.shape);
+  if (part !== x) part.dispose();
+  return y;
+}
+
+/**
+ * x with elements replaced by, or combined with, updates: y[o, indices[o, j, i], i] = updates[o, j, i].
+ *
+ * Updates of one element are taken in the order of j; with 'none' the last one stays. Differentiable for 'none' and 'add'; with
+ * 'none' every update of an element receives its gradient, so indices should not repeat.
+ *
+ * @param x        f32, i32 or u32
+ * @param indices  i32 or u32 of x's rank, on the other axes at most x's extents; one outside the axis changes nothing
+ * @param updates  x's dtype, the shape of the indices
+ * @throws ShapeError when the shapes do not fit
+ */
+export function scatterElements(
+  x: Tensor,
+  indices: Tensor,
+  updates: Tensor,
+  axis = 0,
+  reduction: ScatterReduction = 'none',
+): Tensor {
+  const op = 'scatterElements';
+  const d = fits(op, x, indices, axis);
+  expectDType(op, 'x', x, 'f32', 'i32', 'u32');
+  expectDType(op, 'indices', indices, 'i32', 'u32');
+  expectDType(op, 'updates', updates, x.dtype);
+  const both = `${show(updates.shape)} and ${show(indices.shape)}`;
+  expect(sameShape(updates.shape, indices.shape), op, 'updates must have the shape of the indices', both);
+  // Where the indices cover a part of the other axes, the rest gets indices outside of the axis.
+  const covered = x.shape.with(d, indices.shape[d]);
+  if (!sameShape(covered, indices.shape)) {
+    const origin = covered.map(() => 0);
+    const wide = embed(indices, covered, origin, x.shape[d]);
+    const values = embed(updates, covered, origin, 0);
+    const y = scatterElements(x, wide, values, d, reduction);
+    wide.dispose();
+    values.dispose();
+    return y;
+  }
+  const along = layout(indices.shape, d, x.shape[d]);
+  const y = stridedCopy(op, x, x.shape, contiguousStrides(x.shape));
+  const bind = { indices, updates, result: y };
+  launch(put, along, along.O * along.I, reduction.toUpperCase(), bind);
+  return record(op, {
+    inputs: [x, updates],
+    output: y,
+    saved: { indices },
+    backward: (dy, { indices }, needs) => {
+      if (reduction !== 'none' && reduction !== 'add')
+        throw new UseError(`${op}: gradients need the reduction 'none' or 'add', got '${reduction}'.`);
+      const zeros = fill(output([dy], indices.shape), 0);
+      return [
+        needs[0] ? (reduction === 'add' ? dy : scatterElements(dy, indices, zeros, d)) : undefined,
+        needs[1] ? gatherElements(dy, indices, d) : undefined,
+      ];
+    },
+  });
+}
+
+function layout(shape: Shape, d: number, N: number): Axis {
+  const [O, J, I] = [size(shape.slice(0, d)), shape[d], size(shape.slice(d + 1))];
+  return { O, N, J, I, strides: [J * I, I, 1] };
+}
+
+/** The axis, counted from the front, once the indices are known to fit. */
+function fits(op: string, x: Tensor, indices: Tensor, axis: number): number {
+  const d = axisOf(op, axis, x.shape.length);
+  expect(
+    indices.shape.length === x.shape.length && indices.shape.every((n, k) => k === d || n <= x.shape[k]),
+    op,
+    `the indices must have x's rank and at most its extents but on axis ${d}`,
+    `indices ${show(indices.shape)} and x ${show(x.shape)}`,
+  );
+  return d;
+}

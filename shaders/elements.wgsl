@@ -1,0 +1,81 @@
+// Elements by their index along one axis, and back.
+//
+//   gather_elements    y[o, j, i] = x[o, n, i]                          n = index[o, j, i], or index + N where it is negative;
+//   scatter_elements   y[o, n, i] = f(y[o, n, i], updates[o, j, i])     0 and nothing where it lies outside the axis
+//
+// Layout    x [O, N, I], 32-bit elements of any type, moved as bits; scatter's y [O, N, I] and updates f32, i32 or u32. The index
+//           is read with strides, so one list of J may serve all o and i.
+// Mapping   gather: one invocation per element of y. scatter: one per o and i, which takes its J updates in order, so that
+//           repeated indices need no atomics and equal runs give equal bits.
+// Traffic   gather writes y once; its reads run along i. scatter moves every update and what it meets.
+
+#import index
+
+const NONE = 0u;  // the last of several stays
+const ADD = 1u;
+const MUL = 2u;
+const MIN = 3u;
+const MAX = 4u;
+const OP : u32 = NONE;
+alias Value = f32;   // of scatter_elements
+
+const WORKGROUP = 64u;
+
+struct Params {
+  groups : u32,      // invocations at work
+  J : u32,
+  N : u32,
+  I : u32,
+  strides : vec3u,   // of the index along o, j, i
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> indices : array<i32>;           // [O, J, I], or with strides of 0 fewer
+@group(0) @binding(2) var<storage, read> x : array<u32>;                 // [O, N, I]
+@group(0) @binding(3) var<storage, read_write> y : array<u32>;           // [O, J, I]
+@group(0) @binding(2) var<storage, read> updates : array<Value>;         // [O, J, I]
+@group(0) @binding(3) var<storage, read_write> result : array<Value>;    // [O, N, I]
+
+fn index_at(o : u32, j : u32, i : u32) -> u32 {
+  let steps = vec3u(o, j, i) * params.strides;
+  let index = indices[steps.x + steps.y + steps.z];
+  return u32(select(index, index + i32(params.N), index < 0));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn gather_elements(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) lane : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + lane;
+  if (at >= params.groups) { return; }
+  let i = at % params.I;
+  let o = at / params.I / params.J;
+  let n = index_at(o, at / params.I % params.J, i);
+  y[at] = select(0u, x[(o * params.N + min(n, params.N - 1u)) * params.I + i], n < params.N);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn scatter_elements(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) lane : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + lane;
+  if (at >= params.groups) { return; }
+  let o = at / params.I;
+  let i = at % params.I;
+  for (var j = 0u; j < params.J; j++) {
+    let n = index_at(o, j, i);
+    if (n >= params.N) { continue; }
+    let to = (o * params.N + n) * params.I + i;
+    let update = updates[(o * params.J + j) * params.I + i];
+    switch OP {
+      case ADD: { result[to] += update; }
+      case MUL: { result[to] *= update; }
+      case MIN: { result[to] = min(result[to], update); }
+      case MAX: { result[to] = max(result[to], update); }
+      default: { result[to] = update; }
+    }
+  }
+}

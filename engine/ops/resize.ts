@@ -6,6 +6,10 @@ import { output, run } from '../tensor/dispatch.ts';
 import { part, partWords } from '../tensor/part.ts';
 import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { add } from './pointwise.ts';
+import { type AxisTaps, axisTaps, type ResizeOptions } from './resize_taps.ts';
+
+export type { ResizeOptions };
 
 const tapsKernel = kernel(source, 'resize_taps');
 const bothAxes = kernel(source, 'resize');
@@ -18,6 +22,8 @@ const MODES = { nearest: 0, area: 1, bicubic: 2, 'bicubic-antialias': 3 } as con
 /** How an output pixel is made from input pixels; the shader has the formulas. */
 export type ResizeMode = keyof typeof MODES;
 
+type Axes = readonly [AxisTaps, AxisTaps];
+
 /** Rows and columns, in pixels or cells. */
 type Pair = readonly [number, number];
 
@@ -27,8 +33,10 @@ interface Geometry {
   readonly n: Pair;
   readonly m: Pair;
   readonly inner: number;
-  readonly mode: ResizeMode;
+  readonly mode: ResizeMode | ResizeOptions;
   readonly taps: Pair;
+  /** Made on the host for a mode with options; otherwise a kernel makes the table. */
+  readonly table?: Axes;
 }
 
 /** Up to this many taps per output one kernel does both axes; beyond, an intermediate image costs less. */
@@ -41,17 +49,32 @@ const MAX_SIZE_PRODUCT = 2 ** 29;
  * Resizes planar images, as PyTorch's `F.interpolate` without `align_corners` does.
  *
  * 'nearest', 'area' (adaptive average pooling), 'bicubic' (a = -0.75, edges replicated, no antialiasing) and
- * 'bicubic-antialias' (a = -0.5, stretched when shrinking, taps outside the image dropped). Differentiable.
+ * 'bicubic-antialias' (a = -0.5, stretched when shrinking, taps outside the image dropped). Options instead of a mode choose
+ * among the conventions of ONNX's Resize: coordinates, rounding, cubic coefficient, edges. Differentiable; for
+ * `tf_crop_and_resize` where the roi is not turned around.
  *
  * @param x      [B, C, H, W] f32
  * @param outPx  rows and columns of the result
  * @returns      [B, C, outH, outW]
  * @throws ShapeError when x has other than 4 axes, a size is not a positive integer, or an axis' sizes multiply to 2^29
  */
-export function resize(x: Tensor, outPx: Pair, mode: ResizeMode): Tensor {
+export function resize(x: Tensor, outPx: Pair, mode: ResizeMode | ResizeOptions): Tensor {
   expect(x.shape.length === 4, 'resize', 'x must be [B, C, H, W]', `x [${x.shape.join(', ')}]`);
   const [B, C, H, W] = x.shape;
-  return apply('resize', x, geometry('resize', B * C, [H, W], outPx, 1, mode), [B, C, ...outPx]);
+  const plan = geometry('resize', B * C, [H, W], outPx, 1, mode);
+  const y = apply('resize', x, plan, [B, C, ...outPx]);
+  const { extrapolation = 0 } = typeof mode === 'string' ? {} : mode;
+  if (!plan.table || extrapolation === 0) return y;
+  const [rows, columns] = plan.table;
+  using outside = output([x], outPx);
+  outside.write(
+    Float32Array.from(
+      rows.inside.flatMap((row) => columns.inside.map((column) => (row && column ? 0 : extrapolation))),
+    ),
+  );
+  const filled = add(y, outside);
+  y.dispose();
+  return filled;
 }
 
 /**
@@ -74,8 +97,20 @@ export function resizeRows(x_RC: Tensor, grid: Pair, outGrid: Pair, mode: Resize
   return apply('resizeRows', x_RC, plan, [...batch, outGrid[0] * outGrid[1], C]);
 }
 
-function geometry(op: string, outer: number, n: Pair, m: Pair, inner: number, mode: ResizeMode): Geometry {
-  expect(mode in MODES, op, `mode must be one of ${Object.keys(MODES).join(', ')}`, `'${mode}'`);
+function geometry(
+  op: string,
+  outer: number,
+  n: Pair,
+  m: Pair,
+  inner: number,
+  mode: ResizeMode | ResizeOptions,
+): Geometry {
+  expect(
+    typeof mode === 'object' || mode in MODES,
+    op,
+    `mode must be one of ${Object.keys(MODES).join(', ')}`,
+    `'${mode}'`,
+  );
   for (const axis of [0, 1] as const) {
     const got = `${n[axis]} -> ${m[axis]} along ${axis === 0 ? 'rows' : 'columns'}`;
     expect(
@@ -85,6 +120,10 @@ function geometry(op: string, outer: number, n: Pair, m: Pair, inner: number, mo
       got,
     );
     expect(n[axis] * m[axis] < MAX_SIZE_PRODUCT, op, 'input times output size must be below 2^29', got);
+  }
+  if (typeof mode === 'object') {
+    const table: Axes = [axisTaps(n[0], m[0], 0, mode), axisTaps(n[1], m[1], 1, mode)];
+    return { outer, n, m, inner, mode, taps: [table[0].taps, table[1].taps], table };
   }
   return { outer, n, m, inner, mode, taps: [tapCount(mode, n[0], m[0]), tapCount(mode, n[1], m[1])] };
 }
@@ -129,12 +168,16 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
   const rows = m[0] + m[1];
   const first = output([like], [rows], 'u32');
   const weights = output([like], [m[0] * taps[0] + m[1] * taps[1]]);
-  run(tapsKernel, {
-    bind: { first_out: first, weights_out: weights },
-    params: { ...sizesOf(plan), inner: 0, axis: 0, begin: 0, end: 0, in_base: 0, out_base: 0 },
-    define: { MODE: MODES[plan.mode] },
-    groups: Math.ceil(rows / tapsKernel.workgroupSize),
-  });
+  if (plan.table) {
+    first.write(Uint32Array.from(plan.table.flatMap((axis) => axis.first)));
+    weights.write(Float32Array.from(plan.table.flatMap((axis) => axis.weights)));
+  } else
+    run(tapsKernel, {
+      bind: { first_out: first, weights_out: weights },
+      params: { ...sizesOf(plan), inner: 0, axis: 0, begin: 0, end: 0, in_base: 0, out_base: 0 },
+      define: { MODE: MODES[plan.mode as ResizeMode] },
+      groups: Math.ceil(rows / tapsKernel.workgroupSize),
+    });
   const dispose = (): void => {
     first.dispose();
     weights.dispose();
@@ -149,7 +192,7 @@ function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly 
   return y;
 }
 
-/** One pass per axis whose size changes, the one that leaves less for the other first. */
+/** One pass per axis whose size changes (with a table of its own, an axis may change without that), the one that leaves less for the other first. */
 function alongAxes(
   step: Kernel,
   x: Tensor,
@@ -160,7 +203,7 @@ function alongAxes(
   shape: readonly number[],
 ): Tensor {
   const columnsFirst = before[0] * after[1] <= after[0] * before[1];
-  const axes = (columnsFirst ? [1, 0] : [0, 1]).filter((axis) => before[axis] !== after[axis]);
+  const axes = (columnsFirst ? [1, 0] : [0, 1]).filter((axis) => plan.table || before[axis] !== after[axis]);
   if (axes.length === 0) axes.push(1); // the result is a tensor of its own even when nothing changes
   const sizes: [number, number] = [...before];
   let current = x;

@@ -46,16 +46,20 @@ export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
 export { cast } from './ops/cast.ts';
 export { columnSum } from './ops/column_sum.ts';
 export { sigmoidContrastive } from './ops/contrastive.ts';
-export { concat, permute, slice } from './ops/copy.ts';
+export { type ConvOptions, conv2d, windows } from './ops/conv.ts';
+export { concat, embed, permute, slice } from './ops/copy.ts';
 export { cosineMap } from './ops/cosine.ts';
 export { depthwiseConv } from './ops/depthwise_conv.ts';
 export { diceLoss } from './ops/dice.ts';
+export { gather, gatherElements, type ScatterReduction, scatterElements } from './ops/elements.ts';
 export { fill } from './ops/fill.ts';
 export { gatherRows, scatterRows } from './ops/gather.ts';
 export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
+export { type AttentionOptions, attention } from './ops/masked_attention.ts';
 export { type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts';
+export { type PadOptions, pad } from './ops/pad.ts';
 export { type PatchGatherOptions, patchGather, unfold } from './ops/patch_gather.ts';
 export {
   accumulate,
@@ -63,30 +67,52 @@ export {
   div,
   equal,
   greater,
+  greaterEqual,
   less,
+  lessEqual,
   maximum,
   minimum,
   mul,
+  pow,
+  remainder,
   sub,
   where,
 } from './ops/pointwise.ts';
 export { type RandomKey, randomBits, randomNormal, randomUniform } from './ops/random.ts';
-export { broadcastTo, max, mean, type ReduceOptions, squaredNorm, sum, sumTo } from './ops/reduce.ts';
-export { type ResizeMode, resize, resizeRows } from './ops/resize.ts';
+export {
+  argMax,
+  broadcastTo,
+  max,
+  mean,
+  min,
+  prod,
+  type ReduceOptions,
+  squaredNorm,
+  sum,
+  sumTo,
+} from './ops/reduce.ts';
+export { type ResizeMode, type ResizeOptions, resize, resizeRows } from './ops/resize.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { sortKeys } from './ops/sort.ts';
 export { compactMap, type Selection, selectTopK, topK } from './ops/top_k.ts';
 export {
   abs,
   affine,
+  ceil,
   clamp,
+  cos,
+  erf,
   exp,
+  floor,
   log,
   neg,
   reciprocal,
   relu,
+  round,
   rsqrt,
   sigmoid,
+  sign,
+  sin,
   softplus,
   sqrt,
   square,

@@ -15,7 +15,9 @@ export function fill(x: Tensor, value: number): Tensor {
   if (value === 0) x.gpu.clear(x.range);
   else {
     expectDType('fill', 'x', x, 'f32', 'i32', 'u32');
-    const [bits] = new Uint32Array((x.dtype === 'f32' ? Float32Array.of(value) : Int32Array.of(value)).buffer);
+    const [bits] = new Uint32Array(
+      (x.dtype === 'f32' ? Float32Array.of(value) : Int32Array.of(value)).buffer,
+    );
     const lanes = x.size % 4 === 0 ? 4 : 1;
     const n = x.size / lanes;
     run(forward, {

@@ -58,6 +58,19 @@ fn softplus(v : Value) -> Value {
   return max(v, Value()) + select(log(1.0 + e), series, e < Value(0.02));
 }
 
+// sin(v + turns pi / 2): WGSL's own may be off by 2^-11. The nearest multiple of pi / 2 is taken off in three parts, whose products with
+// whole numbers up to some thousands are exact; the rest, within pi / 4, goes into the polynomials of Cephes' sinf and cosf.
+fn sine(v : Value, turns : f32) -> Value {
+  let n = round(v * 0.63661977);
+  let r = ((v - n * 1.5703125) - n * 4.8375130e-4) - n * 7.5497894e-8;
+  let z = r * r;
+  let s = r + r * z * (-0.16666655 + z * (8.3321609e-3 - z * 1.9515296e-4));
+  let c = (1.0 - 0.5 * z) + z * z * (4.1666646e-2 + z * (-1.3887316e-3 + z * 2.4433157e-5));
+  let quadrant = (n + turns) - 4.0 * floor(0.25 * (n + turns));
+  let value = select(s, c, (quadrant == Value(1.0)) | (quadrant == Value(3.0)));
+  return select(value, -value, quadrant >= Value(2.0));
+}
+
 fn apply(v : Value) -> Value {
   switch OP {
     case NEG: { return -v; }
@@ -73,8 +86,8 @@ fn apply(v : Value) -> Value {
     case RELU: { return max(v, Value()); }
     case SOFTPLUS: { return softplus(v); }
     case AFFINE: { return params.low * v + params.high; }
-    case SIN: { return sin(v); }
-    case COS: { return cos(v); }
+    case SIN: { return sine(v, 0.0); }
+    case COS: { return sine(v, 1.0); }
     case FLOOR: { return floor(v); }
     case CEIL: { return ceil(v); }
     case ROUND: { return round(v); }
@@ -101,8 +114,8 @@ fn derivative(z : Value) -> Value {
     case SOFTPLUS: { return sigmoid(z); }
     case AFFINE: { return Value(params.low); }
     case ERF: { return 1.1283792 * exp(-z * z); }
-    case SIN: { return cos(z); }
-    case COS: { return -sin(z); }
+    case SIN: { return sine(z, 1.0); }
+    case COS: { return -sine(z, 0.0); }
     case FLOOR, CEIL, ROUND, SIGN: { return Value(); }
     default: { return select(Value(), Value(1.0), (z >= Value(params.low)) & (z <= Value(params.high))); }
   }

@@ -1,10 +1,10 @@
-import { gather, scatterElements, type Tensor } from '../../engine/index.ts';
+import { gather, scatterElements } from '../../engine/index.ts';
 import { gather as gatherTwin, scatterElements as scatterTwin } from '../../tests/reference/elements.ts';
-import type { BenchCase } from '../harness.ts';
+import type { BenchCase, Result } from '../harness.ts';
 
 const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i));
 
-async function worst(out: Tensor, want: Float64Array): Promise<number> {
+async function worst(out: Result, want: Float64Array): Promise<number> {
   const got = await out.data();
   return want.reduce((largest, value, i) => Math.max(largest, Math.abs(value - got[i])), 0);
 }

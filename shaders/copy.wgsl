@@ -9,7 +9,7 @@
 // Mapping   one invocation per value.
 // Traffic   reads and writes each value once. Reads of a transpose are strided.
 
-#import index
+#import index  // linear_group(group, groups), quotient(n, d)
 
 alias Value = u32;     // or vec4u; to add floats, f32 or vec4f
 const ADD : bool = false;  // place: adds to y; no two elements may meet
@@ -35,7 +35,7 @@ struct Digits {
 }
 
 fn split(digits : Digits, extent : u32, stride : u32) -> Digits {
-  let rest = digits.rest / extent;
+  let rest = quotient(digits.rest, extent);
   return Digits(rest, digits.offset + (digits.rest - rest * extent) * stride);
 }
 

@@ -31,6 +31,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> mean : array<f32>;      // [R]
 @group(0) @binding(6) var<storage, read_write> rstd : array<f32>;      // [R]
 
+// Four columns of an invocation per step, as far as they go: the steps of a loop cost a CPU more than what is in them.
+const STEP : u32 = 4u * WG;
+fn x_four(at : u32) -> vec4f { return vec4f(x[at], x[at + WG], x[at + 2u * WG], x[at + 3u * WG]); }
+fn sum_of(parts : vec4f) -> f32 { return (parts.x + parts.y) + (parts.z + parts.w); }
+
 @compute @workgroup_size(WG)
 fn layer_norm(
   @builtin(workgroup_id) group : vec3u,
@@ -40,16 +45,28 @@ fn layer_norm(
   let r = linear_group(group, groups);
   if (r >= params.R) { return; }
   let start = r * params.C;
-  var total = 0.0;
-  for (var c = i; c < params.C; c += WG) { total += x[start + c]; }
+  let even = params.C / STEP * STEP;
+  var total4 = vec4f();
+  for (var c = i; c < even; c += STEP) { total4 += x_four(start + c); }
+  var total = sum_of(total4);
+  for (var c = even + i; c < params.C; c += WG) { total += x[start + c]; }
   let row_mean = workgroup_sum(total, i) / f32(params.C);
-  total = 0.0;
-  for (var c = i; c < params.C; c += WG) {
+  total4 = vec4f();
+  for (var c = i; c < even; c += STEP) {
+    let d = x_four(start + c) - row_mean;
+    total4 += d * d;
+  }
+  total = sum_of(total4);
+  for (var c = even + i; c < params.C; c += WG) {
     let d = x[start + c] - row_mean;
     total += d * d;
   }
   let row_rstd = inverseSqrt(workgroup_sum(total, i) / f32(params.C) + params.eps);
-  for (var c = i; c < params.C; c += WG) {
+  for (var c = i; c < even; c += STEP) {
+    let h = (x_four(start + c) - row_mean) * row_rstd;
+    for (var e = 0u; e < 4u; e++) { y[start + c + e * WG] = h[e] * gamma[c + e * WG] + beta[c + e * WG]; }
+  }
+  for (var c = even + i; c < params.C; c += WG) {
     y[start + c] = (x[start + c] - row_mean) * row_rstd * gamma[c] + beta[c];
   }
   if (i == 0u) {
@@ -63,6 +80,12 @@ fn layer_norm(
 @group(0) @binding(5) var<storage, read> row_rstds : array<f32>;       // [R]
 @group(0) @binding(6) var<storage, read_write> dx : array<f32>;        // [R, C]
 
+// dy gamma, for four columns.
+fn g_four(at : u32, c : u32) -> vec4f {
+  return vec4f(dy[at], dy[at + WG], dy[at + 2u * WG], dy[at + 3u * WG]) *
+         vec4f(gamma[c], gamma[c + WG], gamma[c + 2u * WG], gamma[c + 3u * WG]);
+}
+
 @compute @workgroup_size(WG)
 fn layer_norm_dx(
   @builtin(workgroup_id) group : vec3u,
@@ -74,16 +97,29 @@ fn layer_norm_dx(
   let start = r * params.C;
   let row_mean = row_means[r];
   let row_rstd = row_rstds[r];
-  var sum_g = 0.0;
-  var sum_gh = 0.0;
-  for (var c = i; c < params.C; c += WG) {
+  let even = params.C / STEP * STEP;
+  var sum_g4 = vec4f();
+  var sum_gh4 = vec4f();
+  for (var c = i; c < even; c += STEP) {
+    let g = g_four(start + c, c);
+    sum_g4 += g;
+    sum_gh4 += g * (x_four(start + c) - row_mean) * row_rstd;
+  }
+  var sum_g = sum_of(sum_g4);
+  var sum_gh = sum_of(sum_gh4);
+  for (var c = even + i; c < params.C; c += WG) {
     let g = dy[start + c] * gamma[c];
     sum_g += g;
     sum_gh += g * (x[start + c] - row_mean) * row_rstd;
   }
   let mean_g = workgroup_sum(sum_g, i) / f32(params.C);
   let mean_gh = workgroup_sum(sum_gh, i) / f32(params.C);
-  for (var c = i; c < params.C; c += WG) {
+  for (var c = i; c < even; c += STEP) {
+    let h = (x_four(start + c) - row_mean) * row_rstd;
+    let value = row_rstd * (g_four(start + c, c) - mean_g - h * mean_gh);
+    for (var e = 0u; e < 4u; e++) { dx[start + c + e * WG] = value[e]; }
+  }
+  for (var c = even + i; c < params.C; c += WG) {
     let h = (x[start + c] - row_mean) * row_rstd;
     dx[start + c] = row_rstd * (dy[start + c] * gamma[c] - mean_g - h * mean_gh);
   }

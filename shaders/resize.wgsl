@@ -118,13 +118,15 @@ fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   let oy = pixel / params.m[1] % params.m[0];
   let image = pixel / (params.m[0] * params.m[1]);
   let wx_at = params.m[0] * params.taps[0] + ox * params.taps[1];
+  let x_first = first[params.m[0] + ox];
+  let y_first = first[oy];
 
   var sum = Element();
   for (var ty = 0u; ty < params.taps[0]; ty++) {
-    let iy = min(first[oy] + ty, params.n[0] - 1u);  // padding of the table has weight 0
+    let iy = min(y_first + ty, params.n[0] - 1u);  // padding of the table has weight 0
     var across = Element();
     for (var tx = 0u; tx < params.taps[1]; tx++) {
-      let ix = min(first[params.m[0] + ox] + tx, params.n[1] - 1u);
+      let ix = min(x_first + tx, params.n[1] - 1u);
       across += weights[wx_at + tx] * x[((image * params.n[0] + iy) * params.n[1] + ix) * params.inner + c - params.in_base];
     }
     sum += weights[oy * params.taps[0] + ty] * across;

@@ -6,9 +6,10 @@ import { output, run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'gelu');
-const forwardVec4 = kernel(source, 'gelu_vec4');
 const backwardX = kernel(source, 'gelu_dx');
-const backwardXVec4 = kernel(source, 'gelu_dx_vec4');
+
+/** GROUP RUN of the shader. */
+const CELLS_PER_GROUP = 256;
 
 /**
  * Gaussian error linear unit: y = x/2 (1 + erf(x / sqrt 2)), or its approximation by tanh.
@@ -21,24 +22,22 @@ const backwardXVec4 = kernel(source, 'gelu_dx_vec4');
 export function gelu(x: Tensor, form: 'erf' | 'tanh' = 'erf'): Tensor {
   expectDType('gelu', 'x', x, 'f32');
   expect(form === 'erf' || form === 'tanh', 'gelu', "the form must be 'erf' or 'tanh'", `'${form}'`);
-  const quads = x.size % 4 === 0;
-  const n = quads ? x.size / 4 : x.size;
+  const lane = x.size % 4 === 0 ? 4 : 1;
+  const n = x.size / lane;
   const call = {
-    define: { TANH: form === 'tanh' },
+    define: { Lane: lane === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
     params: { n },
-    groups: Math.ceil(n / forward.workgroupSize),
+    groups: Math.ceil(n / CELLS_PER_GROUP),
   };
   const y = output([x], x.shape);
-  if (quads) run(forwardVec4, { bind: { x4: x, y4: y }, ...call, flops: 20 * x.size });
-  else run(forward, { bind: { x, y }, ...call, flops: 20 * x.size });
+  run(forward, { bind: { x, y }, ...call, flops: 20 * x.size });
   return record('gelu', {
     inputs: [x],
     output: y,
     saved: { x },
     backward: (dy, { x }) => {
       const dx = output([dy], x.shape);
-      if (quads) run(backwardXVec4, { bind: { x4: x, dy4: dy, dx4: dx }, ...call, flops: 30 * x.size });
-      else run(backwardX, { bind: { x, dy, dx }, ...call, flops: 30 * x.size });
+      run(backwardX, { bind: { x, dy, dx }, ...call, flops: 30 * x.size });
       return [dx];
     },
   });

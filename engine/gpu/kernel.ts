@@ -1,52 +1,12 @@
 // A kernel is an entry point of a .wgsl file. Everything the host must know about it (bindings, access, params
 // layout, workgroup size) is read from the source by reflection, so it is stated once.
-import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
-import cell from '../../shaders/lib/cell.wgsl' with { type: 'text' };
-import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
-import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
-import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
-import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
-import lanes from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
-import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
-import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
-import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import { internal } from './errors.ts';
+import './reflect.ts'; // development only: the build takes this line out and ships parsed shaders
+import { type Reflection, type Shader, shaderOf } from './shader.ts';
 import { unroll } from './unroll.ts';
-
-const FRAGMENTS: Record<string, string> = { cell, cubic, erf, gelu, index, lanes, numerics, reduce, scan };
 
 /** Right-hand sides for `const NAME : T = ...;` and `alias NAME = ...;` declarations of a shader. */
 export type Define = Readonly<Record<string, string | number | boolean>>;
-
-interface Binding {
-  readonly name: string;
-  readonly index: number;
-  readonly writable: boolean;
-}
-
-interface ParamsMember {
-  readonly name: string;
-  readonly offset: number;
-  /** Numbers of 4 bytes. */
-  readonly length: number;
-  /** f32; otherwise u32 or i32, which differ in nothing when they are written. */
-  readonly isFloat: boolean;
-}
-
-interface Reflection {
-  /** Storage bindings in ascending order. */
-  readonly bindings: readonly Binding[];
-  readonly params: readonly ParamsMember[];
-  readonly paramsBytes: number;
-  readonly workgroupSize: number;
-  readonly usesParams: boolean;
-}
-
-/** `@name(value)` as the reflection gives it. */
-interface Attribute {
-  readonly name: string;
-  readonly value: string | string[] | null;
-}
 
 /** Params of up to this size travel as immediates (push constants) where the implementation has them. */
 export const IMMEDIATE_BYTES = 64;
@@ -57,24 +17,25 @@ let nextId = 0;
 export class Kernel {
   readonly id: number = nextId++;
   readonly entry: string;
-  readonly #raw: string;
-  #source: string | undefined;
+  readonly #given: string | Shader;
   #reflection: Reflection | undefined;
   #hasRowWorkgroup: boolean | undefined;
 
-  constructor(raw: string, entry: string) {
+  constructor(source: string | Shader, entry: string) {
     this.entry = entry;
-    this.#raw = raw;
+    this.#given = source;
   }
 
   /** The WGSL text with `#import` lines replaced by the fragments of shaders/lib. */
   get source(): string {
-    this.#source ??= resolveImports(this.#raw);
-    return this.#source;
+    return shaderOf(this.#given).text;
   }
 
   get reflection(): Reflection {
-    this.#reflection ??= reflect(this.source, this.entry);
+    if (!this.#reflection) {
+      this.#reflection = shaderOf(this.#given).entries[this.entry];
+      internal(this.#reflection !== undefined, `no entry point ${this.entry}`);
+    }
     return this.#reflection;
   }
 
@@ -129,62 +90,8 @@ export class Kernel {
   }
 }
 
+/* @__NO_SIDE_EFFECTS__ */
 /** Declares a kernel. Cheap: nothing is parsed or compiled until the first run. */
-export function kernel(source: string, entry: string): Kernel {
+export function kernel(source: string | Shader, entry: string): Kernel {
   return new Kernel(source, entry);
-}
-
-/** Replaces every `#import name` line by the fragment, once, imports of imports included. */
-function resolveImports(text: string, seen: Set<string> = new Set()): string {
-  return text.replace(/^#import (\w+).*$/gm, (_line, name: string) => {
-    internal(name in FRAGMENTS, `shaders/lib has no ${name}.wgsl`);
-    if (seen.has(name)) return '';
-    seen.add(name);
-    return resolveImports(FRAGMENTS[name], seen);
-  });
-}
-
-function reflect(source: string, entryName: string): Reflection {
-  const parsed = new WgslReflect(source);
-  const entry = parsed.entry.compute.find((candidate) => candidate.name === entryName);
-  internal(entry !== undefined, `no entry point ${entryName}`);
-  const bindings = entry.resources
-    .filter((resource) => resource.binding > 0)
-    .map((resource) => ({
-      name: resource.name,
-      index: resource.binding,
-      writable: resource.access === 'read_write',
-    }))
-    .sort((a, b) => a.index - b.index);
-  const usesParams = entry.resources.some((resource) => resource.name === 'params');
-  const struct = usesParams ? parsed.structs.find((candidate) => candidate.name === 'Params') : undefined;
-  const params: ParamsMember[] = [];
-  for (const member of struct?.members ?? []) {
-    const type = member.type.name + (scalarOf(member.type) ?? '');
-    const isFloat = /f32$|f$/.test(type);
-    params.push({ name: member.name, offset: member.offset, length: Math.ceil(member.size / 4), isFloat });
-  }
-  return {
-    bindings,
-    params,
-    paramsBytes: struct?.size ?? 0,
-    workgroupSize: workgroupSizeOf(source, entry.attributes),
-    usesParams,
-  };
-}
-
-function workgroupSizeOf(source: string, attributes: readonly Attribute[] | null): number {
-  const value = attributes?.find(({ name }) => name === 'workgroup_size')?.value ?? [];
-  const sides = (Array.isArray(value) ? value : [value]).map((side) => {
-    const declared = new RegExp(`^const ${side}\\b[^=]*=\\s*(\\d+)`, 'm').exec(source);
-    return Number(declared ? declared[1] : String(side).replace(/u$/, ''));
-  });
-  return sides.reduce((product, side) => product * side, 1);
-}
-
-/** The component type of `vec4<u32>`; undefined where the name already tells it, as in `vec4u`. */
-function scalarOf(type: object): string | undefined {
-  return 'format' in type && type.format && typeof type.format === 'object' && 'name' in type.format
-    ? String(type.format.name)
-    : undefined;
 }

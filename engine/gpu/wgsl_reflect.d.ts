@@ -1,3 +1,3 @@
 declare module 'wgsl_reflect/wgsl_reflect.module.js' {
-  export { WgslReflect } from 'wgsl_reflect';
+  export { detectRaces, ResourceType, TypeInfo, WgslReflect, WorkgroupScheduler } from 'wgsl_reflect';
 }

@@ -1,0 +1,109 @@
+// Reads the interface of a shader from its text, so that nothing that WGSL states is typed a second time.
+import { ResourceType, type TypeInfo, WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
+import cell from '../../shaders/lib/cell.wgsl' with { type: 'text' };
+import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
+import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
+import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
+import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
+import lanes from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
+import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
+import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
+import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
+import { internal, ShaderError } from './errors.ts';
+import { type Reflection, type Shader, setParser } from './shader.ts';
+
+const FRAGMENTS: Record<string, string> = { cell, cubic, erf, gelu, index, lanes, numerics, reduce, scan };
+
+/** `@name(value)` as the reflection gives it. */
+interface Attribute {
+  readonly name: string;
+  readonly value: string | string[] | null;
+}
+
+/** Replaces every `#import name` line by the fragment, once, imports of imports included. */
+function resolveImports(text: string, seen: Set<string> = new Set()): string {
+  return text.replace(/^#import (\w+).*$/gm, (_line, name: string) => {
+    internal(name in FRAGMENTS, `shaders/lib has no ${name}.wgsl`);
+    if (seen.has(name)) return '';
+    seen.add(name);
+    return resolveImports(FRAGMENTS[name], seen);
+  });
+}
+
+/**
+ * Parses a shader: bindings, params, workgroup size of every compute entry point.
+ *
+ * Bindings lie in group 0. Storage buffers of numbers are bound by their names; a uniform `params` of `struct Params`
+ * at binding 0 holds the numbers that change from run to run.
+ *
+ * @param source  WGSL
+ * @throws ShaderError when the text cannot be parsed, has no compute entry point or binds anything else
+ */
+export function reflect(source: string): Shader {
+  const text = resolveImports(source);
+  const parsed = parsedText(text);
+  const struct = parsed.structs.find(({ name }) => name === 'Params');
+  const params = (struct?.members ?? []).map(({ name, offset, size, type }) => ({
+    name,
+    offset,
+    length: Math.ceil(size / 4),
+    isFloat: scalarOf(type) === 'f32',
+  }));
+  const entries: Record<string, Reflection> = {};
+  for (const { name, resources, attributes } of parsed.entry.compute) {
+    const uniform = resources.find((resource) => resource.resourceType === ResourceType.Uniform);
+    const storage = resources.filter((resource) => resource !== uniform);
+    for (const { name: bound, group, binding, resourceType } of resources)
+      if (
+        group !== 0 ||
+        (binding === 0) !== (bound === 'params') ||
+        (binding > 0 && resourceType !== ResourceType.Storage)
+      )
+        throw new ShaderError(
+          `${name}: bindings must be storage buffers from @binding(1) on and the uniform params at @binding(0), all in @group(0), got ${bound} at @group(${group}) @binding(${binding}).`,
+        );
+    entries[name] = {
+      bindings: storage
+        .map((resource) => ({
+          name: resource.name,
+          index: resource.binding,
+          writable: resource.access === 'read_write',
+          scalar: scalarOf(resource.type),
+        }))
+        .sort((a, b) => a.index - b.index),
+      params: uniform ? params : [],
+      paramsBytes: uniform ? (struct?.size ?? 0) : 0,
+      workgroupSize: workgroupSizeOf(text, attributes),
+      usesParams: uniform !== undefined,
+    };
+  }
+  return { text, entries };
+}
+
+function parsedText(text: string): WgslReflect {
+  try {
+    const parsed = new WgslReflect(text);
+    if (parsed.entry.compute.length > 0) return parsed;
+  } catch (cause) {
+    throw new ShaderError(`kernel: the WGSL must parse, got ${String(cause)}.`);
+  }
+  throw new ShaderError('kernel: the WGSL must have a @compute entry point, got none.');
+}
+
+function workgroupSizeOf(source: string, attributes: readonly Attribute[] | null): number {
+  const value = attributes?.find(({ name }) => name === 'workgroup_size')?.value ?? [];
+  const sides = (Array.isArray(value) ? value : [value]).map((side) => {
+    const declared = new RegExp(`^const ${side}\\b[^=]*=\\s*(\\d+)`, 'm').exec(source);
+    return Number(declared ? declared[1] : String(side).replace(/u$/, ''));
+  });
+  return sides.reduce((product, side) => product * side, 1);
+}
+
+/** f32 of f32, vec4f, vec4<f32>, array<f32> and atomic<f32>; the name of a struct. */
+function scalarOf(type: TypeInfo): string {
+  if ('format' in type && type.format) return scalarOf(type.format as TypeInfo);
+  const short = /^(?:vec[234]|mat[234]x[234])([fiuh])$/.exec(type.name)?.[1];
+  return short ? { f: 'f32', i: 'i32', u: 'u32', h: 'f16' }[short]! : type.name;
+}
+
+setParser(reflect);

@@ -1,0 +1,150 @@
+// Writes the package that is published: npm run build [-- FOLDER]          (default: dist)
+//
+//   *.js, *.d.ts        the sources, compiled file by file, so that bundlers take only what is used
+//   shaders/*.wgsl.js   parsed shaders without their comments
+//   engine/wgsl.js      loads the parser, the package wgsl_reflect, for users' own WGSL; nothing else does
+//   package.json        entry points, and what they need: the engine needs nothing but, in Node, the package webgpu
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+import ts from 'typescript';
+import { reflect, type Shader } from './wgsl.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const ENTRIES = { '.': 'ps3/index', './engine': 'engine/index', './engine/wgsl': 'engine/wgsl' };
+const BIN = 'ps3/app/bin';
+const WGSL_IMPORT = /\.wgsl' with \{ type: 'text' \}/g;
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+/** Compiles what the entry points reach. */
+function compile(out: string): void {
+  const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
+  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+  const files = [...Object.values(ENTRIES), BIN].map((entry) => join(root, `${entry}.ts`));
+  const program = ts.createProgram(
+    [...files, join(root, 'shaders/wgsl.d.ts'), join(root, 'engine/gpu/wgsl_reflect.d.ts')],
+    {
+      ...options,
+      allowImportingTsExtensions: false,
+      rewriteRelativeImportExtensions: true,
+      noEmit: false,
+      rootDir: root,
+      outDir: out,
+    },
+  );
+  const { diagnostics } = program.emit(undefined, (path, text) => {
+    const compiled = text
+      .replace(WGSL_IMPORT, ".wgsl.js'")
+      .replace(/^import .\.\/reflect\.js.;.*\n/m, '')
+      .replace(/(from '\.[^']*)\.ts'/g, "$1.js'"); // in declarations
+    write(path, compiled);
+  });
+  const faults = [...ts.getPreEmitDiagnostics(program), ...diagnostics];
+  if (faults.length > 0)
+    throw new Error(
+      ts.formatDiagnostics(faults, {
+        getCanonicalFileName: (name) => name,
+        getCurrentDirectory: () => root,
+        getNewLine: () => '\n',
+      }),
+    );
+}
+
+/** Without comments, indentation and empty lines. WGSL has no strings, so `//` always begins a comment. */
+const strip = (text: string): string =>
+  text
+    .replace(/\/\/.*$/gm, '')
+    .replace(/^[ \t]+|[ \t]+$/gm, '')
+    .replace(/\n{2,}/g, '\n')
+    .trim();
+
+function parsed(source: string): Shader {
+  const { text, entries } = reflect(source);
+  return { text: strip(text), entries };
+}
+
+function writeShaders(out: string): void {
+  for (const path of readdirSync(join(root, 'shaders'), { recursive: true, encoding: 'utf8' })) {
+    if (!path.endsWith('.wgsl')) continue;
+    const source = readFileSync(join(root, 'shaders', path), 'utf8');
+    const isFragment = path.startsWith('lib');
+    const shader = isFragment ? strip(source) : parsed(source);
+    write(join(out, 'shaders', `${path}.js`), `export default ${JSON.stringify(shader)};\n`);
+  }
+}
+
+/** Packages that modules import, statically from an entry point or anywhere in the package. */
+async function packagesOf(
+  out: string,
+  entries: readonly string[],
+): Promise<{ needed: string[]; used: string[] }> {
+  const { metafile } = await esbuild.build({
+    entryPoints: entries.map((entry) => join(out, `${entry}.js`)),
+    bundle: true,
+    write: false,
+    metafile: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    outdir: out,
+  });
+  const imports = Object.values(metafile.inputs)
+    .flatMap((input) => input.imports)
+    .filter(({ external, path }) => external && !path.startsWith('node:'));
+  const name = ({ path }: { path: string }): string =>
+    path
+      .split('/')
+      .slice(0, path.startsWith('@') ? 2 : 1)
+      .join('/');
+  return {
+    needed: imports.filter(({ kind }) => kind === 'import-statement').map(name),
+    used: imports.map(name),
+  };
+}
+
+interface Manifest {
+  readonly [field: string]: unknown;
+  readonly dependencies: Record<string, string>;
+}
+
+async function writeManifest(out: string): Promise<void> {
+  const { scripts, devDependencies, dependencies, ...rest } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  ) as Manifest;
+  const { needed } = await packagesOf(out, [ENTRIES['.'], ENTRIES['./engine']]);
+  const { used } = await packagesOf(out, [...Object.values(ENTRIES), BIN]);
+  const versions = (names: readonly string[]): Record<string, string> =>
+    Object.fromEntries(Object.entries(dependencies).filter(([name]) => names.includes(name)));
+  const manifest = {
+    ...rest,
+    bin: { ps3: `./${BIN}.js` },
+    exports: {
+      ...Object.fromEntries(
+        Object.entries(ENTRIES).map(([name, file]) => [
+          name,
+          { types: `./${file}.d.ts`, default: `./${file}.js` },
+        ]),
+      ),
+      './package.json': './package.json',
+    },
+    sideEffects: ['./engine/gpu/reflect.js', './engine/wgsl.js', `./${BIN}.js`],
+    dependencies: versions(needed),
+    optionalDependencies: versions(used.filter((name) => !needed.includes(name))),
+  };
+  write(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+const out = resolve(process.argv[2] ?? join(root, 'dist'));
+rmSync(out, { recursive: true, force: true });
+compile(out);
+writeShaders(out);
+await writeManifest(out);
+for (const name of ['README.md', 'LICENSE', 'NOTICE', 'CHANGELOG.md'])
+  copyFileSync(join(root, name), join(out, name));
+console.log(`wrote ${relative(process.cwd(), out) || '.'}`);

@@ -1,13 +1,15 @@
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
-import type { BufferHandle } from './gpu/buffer.ts';
+import { type BufferHandle, expectUsage } from './gpu/buffer.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
 import { UseError } from './gpu/errors.ts';
 import { Gpu } from './gpu/gpu.ts';
 import type { Tuning } from './gpu/planner.ts';
 import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
+import type { Shader } from './gpu/shader.ts';
 import { fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
 import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
+import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
@@ -135,11 +137,14 @@ export class Engine {
   }
 
   /**
-   * A tensor on a buffer that the caller made (usage STORAGE | COPY_SRC | COPY_DST) and keeps owning.
+   * A tensor on a buffer that the caller made on this engine's device (usage STORAGE | COPY_SRC | COPY_DST) and keeps
+   * owning: `dispose()` leaves it alone. Submit what writes it before calling ops that read the tensor.
    *
-   * @throws UseError when the buffer is too small
+   * @param shape  fills the buffer from its first byte
+   * @throws UseError when the buffer is too small or has another usage
    */
   wrapBuffer(buffer: BufferHandle, shape: Shape, dtype: DType = 'f32', scope?: Scope): Tensor {
+    expectUsage(buffer);
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
     if (buffer.size < bytes)
       throw new UseError(`wrapBuffer: ${show(shape)} needs ${bytes} bytes, got ${buffer.size}.`);
@@ -219,6 +224,19 @@ export class Engine {
     { onTrial }: { readonly onTrial?: (trial: Trial, done: number, total: number) => void } = {},
   ): Promise<Tuning> {
     return tune(this.gpu, shapes, onTrial);
+  }
+
+  /**
+   * A kernel of one's own, one compute entry point of a WGSL text; see the guide "Kernels". The published package
+   * needs `import 'ps3-webgpu/engine/wgsl'` once for texts.
+   *
+   * @param source  WGSL, or what `reflect` of ps3-webgpu/engine/wgsl made of it
+   * @param entry   default: the only entry point
+   * @throws ShaderError when the text cannot be parsed or binds anything but storage buffers and `params`
+   * @throws UseError when there is no such entry point, or no parser
+   */
+  kernel(source: string | Shader, entry?: string): CustomKernel {
+    return new CustomKernel(this.gpu, source, entry);
   }
 
   /** Resolves when everything called so far has run on the GPU. */

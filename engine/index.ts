@@ -1,5 +1,6 @@
 export { Engine, type EngineStats, type StepPlan, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
+export type { BufferHandle, BufferSlice } from './gpu/buffer.ts';
 export {
   AdapterError,
   DeviceLostError,
@@ -18,6 +19,7 @@ export {
   type KernelTime,
   kernelTimes,
 } from './gpu/profiler.ts';
+export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shader.ts';
 export {
   encodeSafetensors,
   openSafetensors,
@@ -118,9 +120,10 @@ export {
   square,
   tanh,
 } from './ops/unary.ts';
-export { noGrad } from './tensor/autograd.ts';
+export { type Gradients, noGrad, type OpRecord, record, type Saved } from './tensor/autograd.ts';
 export type { Capture, StepResult } from './tensor/capture.ts';
-export { tidy } from './tensor/dispatch.ts';
+export { CustomKernel, type KernelRun } from './tensor/custom_kernel.ts';
+export { output, tidy } from './tensor/dispatch.ts';
 export { Random, type RandomState } from './tensor/random.ts';
 export type { Shape } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorData } from './tensor/tensor.ts';

@@ -31,8 +31,9 @@ const layers: [layer: string, prefix: RegExp, mayImport: string][] = [
   ['tests', /^tests\//, 'shaders gpu tensor ops nn io engine model data train app ps3 twins bench'],
 ];
 
-/** Where WebGPU's own names may appear: its layer, the pages that embed it, other libraries' devices, and tests. */
-const webgpuPlaces = /^(engine\/gpu|bench\/page|bench\/peers|ps3\/app\/page|tests\/gpu|tests\/embed)\//;
+/** Where WebGPU's own names may appear: its layer, what embeds it, other libraries' devices, and tests. */
+const webgpuPlaces =
+  /^(engine\/(gpu|examples)|bench\/page|bench\/peers|ps3\/app\/page|tests\/gpu|tests\/embed)\//;
 
 const isScript = (path: string): boolean => /\.(ts|mjs)$/.test(path);
 const isSource = (path: string): boolean => /\.(ts|mjs|wgsl)$/.test(path);

@@ -10,6 +10,16 @@ import { MemoryError, UseError } from './errors.ts';
 /** A buffer that somebody else made. */
 export type BufferHandle = GPUBuffer;
 
+/** Where the numbers of a tensor lie on the GPU. */
+export interface BufferSlice {
+  /** The engine's buffer, or the one that was wrapped. */
+  readonly buffer: BufferHandle;
+  /** First byte; a multiple of 256. */
+  readonly offset: number;
+  /** Bytes of the numbers; the buffer may be larger. */
+  readonly sizeBytes: number;
+}
+
 /** A GPU buffer with an identity for caching. Its size is a multiple of 16 bytes. */
 export interface PooledBuffer {
   readonly id: number;
@@ -37,6 +47,15 @@ export interface MemoryStats {
   pooledBytes: number;
   /** `createBuffer` calls for tensors since the start. */
   buffersCreated: number;
+}
+
+/** Checks that a buffer of the user's allows what tensors need. @throws UseError */
+export function expectUsage(buffer: BufferHandle): void {
+  const needed = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  if ((buffer.usage & needed) !== needed)
+    throw new UseError(
+      `wrapBuffer: the usage must include STORAGE, COPY_SRC and COPY_DST (${needed}), got ${buffer.usage}. Add them where the buffer is made.`,
+    );
 }
 
 let nextId = 1;

@@ -225,6 +225,13 @@ export class Gpu {
     return bytes;
   }
 
+  /** Resolves when everything recorded so far is submitted. */
+  async submitted(): Promise<void> {
+    this.#expectRunning();
+    this.#unsubmittedMs = 0;
+    await this.recorder.flush();
+  }
+
   /** Resolves when everything recorded so far has run. */
   async idle(): Promise<void> {
     this.#expectRunning();

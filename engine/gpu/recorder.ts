@@ -45,7 +45,7 @@ type Command =
     };
 
 /** Dynamic uniform offsets must be multiples of this. */
-const SLOT_BYTES = 256;
+export const SLOT_BYTES = 256;
 /** 4,096 slots. */
 const RING_BYTES = 2 ** 20;
 

@@ -52,8 +52,8 @@ export interface Shader {
 
 let parse: ((text: string) => Shader) | undefined;
 
-/** Has shaders that come as text parsed by `parser`. */
-export function setParser(parser: (text: string) => Shader): void {
+/** Has shaders that come as text parsed by `parser`; undefined: by none. */
+export function setParser(parser: typeof parse): void {
   parse = parser;
 }
 

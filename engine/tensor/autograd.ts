@@ -2,6 +2,7 @@
 import { UseError } from '../gpu/errors.ts';
 import type { Scope, Tensor, Variable } from './tensor.ts';
 
+/** Gradients in the order of the tensors that they belong to; undefined where there is none. */
 export type Gradients = readonly (Tensor | undefined)[];
 
 /** One op on the tape. */
@@ -17,8 +18,10 @@ export interface Node {
   readonly release: () => void;
 }
 
-type Saved = Readonly<Record<string, Tensor | undefined>>;
+/** Tensors kept for backward, by name. */
+export type Saved = Readonly<Record<string, Tensor | undefined>>;
 
+/** What the tape keeps of a differentiable op. */
 export interface OpRecord<S extends Saved> {
   /** Tensors that may need a gradient. */
   readonly inputs: readonly (Tensor | undefined)[];
@@ -86,12 +89,20 @@ export function dropVariable(variable: Variable): void {
   if (node?.outputs.every(({ references }) => references === 0)) node.release();
 }
 
-/** Puts an op on the tape if one of its inputs requires a gradient. Returns its (first) output. */
+/**
+ * Makes what an op did differentiable: puts it on the tape if one of its inputs requires a gradient. Every op of the
+ * engine ends with it, and so does one's own.
+ *
+ * @param name  for messages
+ * @returns     the (first) output
+ * @throws UseError during backward, when its gradients are not as many or as large as the inputs
+ */
 export function record<S extends Saved>(name: string, op: OpRecord<S>): Tensor {
   const outputs = op.outputs ?? [op.output!];
   if (!enabled || !op.inputs.some((tensor) => tensor?.requiresGrad)) return outputs[0];
   const saved: Record<string, Tensor | undefined> = {};
   for (const key in op.saved) saved[key] = op.saved[key]?.alias();
+  const sizes = op.inputs.map((tensor) => tensor?.size);
   const needs = op.inputs.map((tensor) => tensor?.requiresGrad ?? false);
   let done = false;
   let released = false;
@@ -106,7 +117,13 @@ export function record<S extends Saved>(name: string, op: OpRecord<S>): Tensor {
       done = true;
       for (const key in saved) saved[key]?.moveTo(scope);
       const first = gradients.find((gradient) => gradient !== undefined)!;
-      return op.backward(gradients[0] ?? first, saved as S, needs, gradients);
+      const results = op.backward(gradients[0] ?? first, saved as S, needs, gradients);
+      const got = results.map((gradient) => gradient?.size);
+      if (got.length !== sizes.length || got.some((count, i) => count !== undefined && count !== sizes[i]))
+        throw new UseError(
+          `${name}: backward must return the gradient of each input in its shape, got [${got}] elements for inputs of [${sizes}].`,
+        );
+      return results;
     },
     release: () => {
       if (released) return;

@@ -5,7 +5,7 @@
 // live where their inputs live: in the innermost scope among the inputs. So tagging the input of a computation
 // is enough, and nothing depends on which function is running: scopes are safe across `await`.
 
-import type { BufferRange, PooledBuffer } from '../gpu/buffer.ts';
+import type { BufferRange, BufferSlice, PooledBuffer } from '../gpu/buffer.ts';
 import { UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { dropVariable, holdVariable, leafVariable, type Node, record } from './autograd.ts';
@@ -238,6 +238,20 @@ export class Tensor {
       default:
         return new Uint16Array(bytes);
     }
+  }
+
+  /**
+   * Where the numbers lie on the GPU, for a compute pass of one's own: nothing is copied. Resolves when everything
+   * called so far is submitted, so that a pass submitted afterwards reads results; what is called after that pass
+   * reads what the pass wrote. Other handles on the value, and what autograd has saved of it, see such writes too.
+   *
+   * @returns  valid until the tensor is disposed: then the engine reuses the buffer
+   * @throws UseError after dispose(), ShaderError, DeviceLostError
+   */
+  async buffer(): Promise<BufferSlice> {
+    const { buffer, offset, sizeBytes } = this.range;
+    await this.gpu.submitted();
+    return { buffer: buffer.gpu, offset, sizeBytes };
   }
 
   /**

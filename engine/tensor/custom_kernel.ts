@@ -1,0 +1,116 @@
+// A kernel that the engine's user wrote. Unlike the engine's own, every run is checked against what the WGSL declares.
+import { DTypeError, UseError } from '../gpu/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { type Kernel, kernel } from '../gpu/kernel.ts';
+import { SLOT_BYTES } from '../gpu/recorder.ts';
+import { type Reflection, type Shader, shaderOf } from '../gpu/shader.ts';
+import { run } from './dispatch.ts';
+import type { DType, Tensor } from './tensor.ts';
+
+/** One run of a kernel. */
+export interface KernelRun {
+  /** A tensor for each storage binding, by its name in the WGSL. */
+  readonly bind: Readonly<Record<string, Tensor>>;
+  /** A number, or the components of a vector, for each member of `struct Params`. */
+  readonly params?: Readonly<Record<string, number | readonly number[]>>;
+  /** Workgroups: up to 65,535 as a number (more are folded into x and y), or in x, y and z. */
+  readonly groups: number | readonly [number, number, number];
+  /** Floating-point operations, for `kernelTimes`. */
+  readonly flops?: number;
+}
+
+/** Dtypes whose bits an array of a WGSL scalar can hold; 16- and 8-bit numbers are read as packed u32. */
+const HELD_BY: Readonly<Record<string, readonly DType[]>> = {
+  f32: ['f32'],
+  i32: ['i32'],
+  u32: ['u32', 'u8', 'f16', 'bf16'],
+  f16: ['f16'],
+};
+
+/**
+ * A kernel made by `engine.kernel`. A fault that only the compiler of the device finds shows as ShaderError at the
+ * next read.
+ */
+export class CustomKernel {
+  /** Name of the entry point. */
+  readonly entry: string;
+  readonly #gpu: Gpu;
+  readonly #kernel: Kernel;
+  readonly #declared: Reflection;
+
+  /** Use `engine.kernel`. */
+  constructor(gpu: Gpu, source: string | Shader, entry?: string) {
+    const shader = shaderOf(source);
+    const names = Object.keys(shader.entries);
+    if (entry === undefined ? names.length !== 1 : !names.includes(entry))
+      throw new UseError(
+        `kernel: the entry point must be one of ${names.join(', ')}, got ${entry ?? 'none'}. Pass its name.`,
+      );
+    this.#gpu = gpu;
+    this.entry = entry ?? names[0];
+    this.#kernel = kernel(shader, this.entry);
+    this.#declared = shader.entries[this.entry];
+    const { paramsBytes } = this.#declared;
+    if (paramsBytes > SLOT_BYTES)
+      throw new UseError(
+        `${this.entry}: struct Params must fit into ${SLOT_BYTES} bytes, got ${paramsBytes}. Bind a tensor instead.`,
+      );
+  }
+
+  /** Invocations of a workgroup, as the WGSL states them. */
+  get workgroupSize(): number {
+    return this.#declared.workgroupSize;
+  }
+
+  /**
+   * Records one run, in order with the ops before and after.
+   *
+   * @throws UseError when names of bindings or params are missing or unknown, a param has the wrong number of
+   *   components, a tensor is on another device, or one that is written is bound twice
+   * @throws DTypeError when a tensor's numbers are not what its binding declares
+   */
+  run({ bind, params = {}, groups, flops }: KernelRun): void {
+    const { bindings, params: members } = this.#declared;
+    this.#checkNames('bindings', bindings, bind);
+    this.#checkNames('params', members, params);
+    for (const { name, scalar, writable } of bindings) {
+      const tensor = bind[name];
+      if (tensor.gpu !== this.#gpu)
+        throw new UseError(`${this.entry}: ${name} must live on the kernel's device, got one of another.`);
+      if (HELD_BY[scalar] && !HELD_BY[scalar].includes(tensor.dtype))
+        throw new DTypeError(
+          `${this.entry}: ${name} must hold ${scalar} as the WGSL says, got a tensor of ${tensor.dtype}. Use cast().`,
+        );
+      const other = bindings.find((one) => one.name !== name && overlap(tensor, bind[one.name]));
+      if (writable && other)
+        throw new UseError(
+          `${this.entry}: ${name} is written and must share no memory, got ${other.name} on the same. Bind another tensor.`,
+        );
+    }
+    for (const { name, length } of members) {
+      const value = params[name];
+      const count = typeof value === 'number' ? 1 : value.length;
+      if (count !== length)
+        throw new UseError(`${this.entry}: the param ${name} takes ${length} numbers, got ${count}.`);
+    }
+    run(this.#kernel, { bind, params, groups, flops });
+  }
+
+  #checkNames(what: string, declared: readonly { readonly name: string }[], given: object): void {
+    const names = declared.map(({ name }) => name);
+    const got = Object.keys(given);
+    if (names.some((name) => !got.includes(name)) || got.some((name) => !names.includes(name)))
+      throw new UseError(
+        `${this.entry}: the ${what} must be ${names.join(', ') || 'none'}, got ${got.join(', ') || 'none'}.`,
+      );
+  }
+}
+
+function overlap(a: Tensor, b: Tensor): boolean {
+  const [one, two] = [a.range, b.range];
+  return (
+    one.buffer === two.buffer &&
+    one.offset < two.offset + two.sizeBytes &&
+    two.offset < one.offset + one.sizeBytes
+  );
+}

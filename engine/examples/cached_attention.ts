@@ -1,0 +1,34 @@
+// Attention with cached keys and values: tokens come one at a time, each attends to itself and to all before it, and no
+// earlier token is computed again.
+import { concat, type Engine, linear, selfAttention, type Tensor } from 'ps3-webgpu/engine';
+
+/**
+ * Causal self-attention of a sequence, token by token.
+ *
+ * @param tokens  [T, C]
+ * @param weight  [3C, C]: queries, keys, values from a token
+ * @param heads   heads that C is divided into
+ * @returns       [T, C]
+ */
+export async function attendTokenByToken(
+  engine: Engine,
+  tokens: Float32Array,
+  weight: Float32Array,
+  heads: number,
+): Promise<Float32Array> {
+  const C = Math.sqrt(weight.length / 3);
+  const T = tokens.length / C;
+  using scope = engine.scope();
+  const qkvWeight = engine.tensor(weight, [3 * C, C], { scope });
+  let cached: Tensor | undefined; // [1, t, 3C]
+  const outputs: Tensor[] = [];
+  for (let t = 0; t < T; t++) {
+    const token = engine.tensor(tokens.subarray(t * C, (t + 1) * C), [1, 1, C], { scope });
+    const qkv = linear(token, qkvWeight);
+    outputs.push(selfAttention(qkv, { heads, cached }));
+    const grown: Tensor = cached ? concat([cached, qkv], 1) : qkv;
+    cached?.dispose();
+    cached = grown;
+  }
+  return (await concat(outputs, 1).data()) as Float32Array;
+}

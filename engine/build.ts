@@ -117,7 +117,7 @@ async function writeManifest(out: string): Promise<void> {
   const { scripts, devDependencies, dependencies, ...rest } = JSON.parse(
     readFileSync(join(root, 'package.json'), 'utf8'),
   ) as Manifest;
-  const { needed } = await packagesOf(out, [ENTRIES['.'], ENTRIES['./engine']]);
+  const { needed } = await packagesOf(out, Object.values(ENTRIES));
   const { used } = await packagesOf(out, [...Object.values(ENTRIES), BIN]);
   const versions = (names: readonly string[]): Record<string, string> =>
     Object.fromEntries(Object.entries(dependencies).filter(([name]) => names.includes(name)));

@@ -1,5 +1,6 @@
-// The README's code runs, and what it says it prints is what it prints.
+// The code in the README and in the guides runs, and what it says it prints is what it prints.
 import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,24 +10,40 @@ import * as assert from 'uvu/assert';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-test('README: the fifteen lines train a linear layer', async () => {
-  const readme = await readFile(join(root, 'README.md'), 'utf8');
-  const code = /```ts\n([\s\S]*?)```/.exec(readme)![1];
-  const path = join(root, 'tests', `.readme_example_${process.pid}.ts`);
+/** Runs TypeScript in a process of its own; what it prints. */
+async function printed(name: string, code: string): Promise<string> {
+  const path = join(root, 'tests', `.${name}_${process.pid}.ts`);
   await writeFile(path, `${code}\nprocess.exit(0);\n`);
   try {
     const flags = ['--import', './engine/wgsl_loader.mjs', '--import', 'tsx', path];
     const { stdout } = await promisify(execFile)(process.execPath, flags, { cwd: root });
-    const numbers = [...stdout.matchAll(/Float32Array\(\d\) \[([^\]]*)\]/g)].map(([, list]) =>
-      list.split(',').map(Number),
-    );
-    assert.is(numbers.length, 2, stdout);
-    for (const [i, want] of [3, -2].entries()) assert.ok(Math.abs(numbers[0][i] - want) < 0.1, stdout);
-    assert.ok(Math.abs(numbers[1][0] - 1) < 0.1, stdout);
+    return stdout;
   } finally {
     await rm(path);
   }
+}
+
+/** The blocks of TypeScript in a page, as one program. */
+const snippets = (page: string): string =>
+  [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code).join('\n');
+
+test('README: the fifteen lines train a linear layer', async () => {
+  const stdout = await printed('readme', snippets(await readFile(join(root, 'README.md'), 'utf8')));
+  const numbers = [...stdout.matchAll(/Float32Array\(\d\) \[([^\]]*)\]/g)].map(([, list]) =>
+    list.split(',').map(Number),
+  );
+  assert.is(numbers.length, 2, stdout);
+  for (const [i, want] of [3, -2].entries()) assert.ok(Math.abs(numbers[0][i] - want) < 0.1, stdout);
+  assert.ok(Math.abs(numbers[1][0] - 1) < 0.1, stdout);
 });
+
+for (const name of readdirSync(join(root, 'engine/guides')))
+  test(`guides: ${name} prints what its comments say`, async () => {
+    const code = snippets(await readFile(join(root, 'engine/guides', name), 'utf8'));
+    const said = [...code.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, comment]) => comment);
+    assert.ok(said.length > 2, `${name} says what it prints`);
+    assert.equal((await printed(`guide_${name.replace('.md', '')}`, code)).trimEnd().split('\n'), said);
+  });
 
 test('README: every npm script that it names exists', async () => {
   const readme = await readFile(join(root, 'README.md'), 'utf8');

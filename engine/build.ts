@@ -33,6 +33,7 @@ function compile(out: string): void {
       allowImportingTsExtensions: false,
       rewriteRelativeImportExtensions: true,
       noEmit: false,
+      stripInternal: true, // what needs Node's types
       rootDir: root,
       outDir: out,
     },

@@ -15,11 +15,13 @@ import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
 import { type MatmulShape, type Trial, tune } from './tune.ts';
 
+/** How a tensor is made. */
 export interface TensorOptions {
   /** Default: told by the array (Float32Array f32, Int32Array i32, Uint32Array u32, Uint8Array u8, plain numbers f32). */
   dtype?: DType;
   /** Where the tensor lives; without one, the caller disposes it. */
   scope?: Scope;
+  /** Whether `backward` shall leave a gradient in `grad`; default false. */
   requiresGrad?: boolean;
 }
 
@@ -31,9 +33,11 @@ export interface StepPlan {
   readonly kernels: number;
 }
 
+/** What an engine holds and has done. */
 export interface EngineStats {
   /** Tensor handles not yet disposed. */
   liveTensors: number;
+  /** Bytes of buffers that live tensors use. */
   liveBytes: number;
   /** Highest `liveBytes` since the start or `resetPeak()`. */
   peakBytes: number;
@@ -41,9 +45,13 @@ export interface EngineStats {
   pooledBytes: number;
   /** Totals since the start; a steady loop adds to `dispatches` and `submits` only. */
   buffersCreated: number;
+  /** Bind groups made since the start. */
   bindGroupsCreated: number;
+  /** Kernels compiled since the start, each specialisation counted. */
   pipelinesCreated: number;
+  /** Kernel runs since the start. */
   dispatches: number;
+  /** Command buffers handed to the GPU since the start. */
   submits: number;
 }
 
@@ -58,6 +66,7 @@ export interface EngineStats {
  * ```
  */
 export class Engine {
+  /** The device with its buffers, kernels and recorded work. Its `device` is WebGPU's own. */
   readonly gpu: Gpu;
   readonly #owned: boolean;
   #nonFinite: { flag: Tensor; kernels: string[] } | undefined;
@@ -86,6 +95,7 @@ export class Engine {
     return this.gpu.adapterName;
   }
 
+  /** What kernels may use: 0 the default limits, 1 also shader-f16, 2 also subgroups. */
   get tier(): Tier {
     return this.gpu.tier;
   }
@@ -128,10 +138,12 @@ export class Engine {
     return tensor.setRequiresGrad(options.requiresGrad ?? false);
   }
 
+  /** A tensor of zeros. */
   zeros(shape: Shape, options: TensorOptions = {}): Tensor {
     return fill(this.empty(shape, options), 0);
   }
 
+  /** A tensor of one value. */
   full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
     return fill(this.empty(shape, options), value);
   }
@@ -244,11 +256,13 @@ export class Engine {
     return this.gpu.idle();
   }
 
+  /** Counts of tensors, bytes and GPU objects, as they stand now. */
   stats(): EngineStats {
     const { gpu } = this;
     return { ...gpu.pool.stats, ...gpu.stats, ...gpu.made, ...gpu.recorder.stats };
   }
 
+  /** Lets `peakBytes` begin again at `liveBytes`. */
   resetPeak(): void {
     this.gpu.pool.resetPeak();
   }

@@ -16,7 +16,7 @@ function listFiles(): string[] {
     const paths = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0');
     return paths.filter((path) => path !== '' && existsSync(join(root, path)));
   }
-  const ignored = ['node_modules', 'dist', 'runs', '.cache'];
+  const ignored = ['node_modules', 'dist', 'docs', 'runs', '.cache'];
   return readdirSync(root)
     .filter((entry) => !ignored.includes(entry))
     .flatMap((entry) =>

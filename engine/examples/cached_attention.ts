@@ -6,7 +6,7 @@ import { concat, type Engine, linear, selfAttention, type Tensor } from 'ps3-web
  * Causal self-attention of a sequence, token by token.
  *
  * @param tokens  [T, C]
- * @param weight  [3C, C]: queries, keys, values from a token
+ * @param weight  [3C, C], queries, keys, values from a token
  * @param heads   heads that C is divided into
  * @returns       [T, C]
  */

@@ -11,6 +11,7 @@ import type { Tuning } from './planner.ts';
 /** 0: default limits, f32. 1: + shader-f16. 2: + subgroups. */
 export type Tier = 0 | 1 | 2;
 
+/** How `Engine.create` opens a device. */
 export interface AdapterOptions {
   /** Which GPU to take on machines with two. Default: high-performance. */
   powerPreference?: 'low-power' | 'high-performance';

@@ -1,5 +1,6 @@
 /** Every error the engine throws on purpose. `code` is stable; the message says what to do. */
 export class EngineError extends Error {
+  /** Kind of error, the same in all versions: shape, dtype, use, device-lost, adapter, memory, shader and others. */
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);

@@ -14,10 +14,15 @@ export interface DispatchTime {
 
 /** What one kernel cost in total. */
 export interface KernelTime {
+  /** Entry point of the kernel. */
   readonly label: string;
+  /** Runs since the last call. */
   readonly calls: number;
+  /** GPU time of all runs together, milliseconds. */
   readonly ms: number;
+  /** Floating-point operations per second, in 10^9. */
   readonly gflops: number;
+  /** Bytes read and written per second, in 10^9. */
   readonly gbPerS: number;
 }
 

@@ -13,7 +13,7 @@ export interface ByteSource {
 // A name in a variable keeps bundlers for browsers, where no path is ever opened, from resolving it.
 const nodeFiles = 'node:fs/promises';
 
-/** Node's and Deno's file functions. */
+/** Node's and Deno's file functions. @internal */
 export async function fileSystem(): Promise<typeof import('node:fs/promises')> {
   return await import(/* @vite-ignore */ nodeFiles);
 }

@@ -125,12 +125,14 @@ export class SafetensorsFile implements AsyncDisposable {
     }
   }
 
+  /** Closes the file or connection behind it; tensors that were read stay. */
   async close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     await this.#source.close();
   }
 
+  /** As `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -14,6 +14,7 @@ export const DTYPE_BYTES = {
 } as const;
 const DTYPES = Object.keys(DTYPE_BYTES).join(' ');
 
+/** Element types of the format, by the names in its header. */
 export type SafetensorsDType = keyof typeof DTYPE_BYTES;
 
 /** What `read` gives: the dtype's own array, F16 and BF16 widened to Float32Array, BOOL as 0 and 1. */
@@ -46,15 +47,21 @@ export const ARRAYS: Readonly<Record<SafetensorsDType, new (buffer: ArrayBuffer)
   BOOL: Uint8Array,
 };
 
+/** What a header says of a tensor. */
 export interface TensorInfo {
+  /** Element type in the file. */
   readonly dtype: SafetensorsDType;
+  /** Extents; [] for a scalar. */
   readonly shape: readonly number[];
+  /** Bytes of its numbers. */
   readonly sizeBytes: number;
 }
 
 /** A tensor and where it begins, counted from the end of the header. */
 export interface TensorEntry extends TensorInfo {
+  /** Name in the header. */
   readonly name: string;
+  /** First byte in the file. */
   readonly offset: number;
 }
 

@@ -13,8 +13,11 @@ import {
 
 /** A tensor to write. */
 export interface TensorToWrite {
+  /** Name in the header; any but `__metadata__`, each once. */
   readonly name: string;
+  /** Element type of `data`. */
   readonly dtype: SafetensorsDType;
+  /** Extents; their product is the number of elements. */
   readonly shape: readonly number[];
   /**
    * The dtype's own typed array, or raw bytes as Uint8Array; for F16 and BF16 also a Float32Array, which is rounded.

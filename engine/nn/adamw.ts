@@ -5,6 +5,7 @@ import { squaredNorm } from '../ops/reduce.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Arena, ParameterStore } from './parameters.ts';
 
+/** Constants of the optimizer. */
 export interface AdamWOptions {
   /** Default (0.9, 0.95), as PS3 was trained. */
   betas?: readonly [number, number];
@@ -94,6 +95,7 @@ export class AdamW {
     return norm;
   }
 
+  /** Frees the moments; parameters stay. */
   dispose(): void {
     for (const tensor of [...this.moments.flat(), ...this.#groups, this.steps, this.#settings, this.#scalars])
       tensor.dispose();

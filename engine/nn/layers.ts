@@ -5,7 +5,9 @@ import type { Tensor } from '../tensor/tensor.ts';
 
 /** Where weights come from: a ParameterStore, or a part of one. */
 export interface WeightSource {
+  /** Whether there is a weight of this name. */
   has(name: string): boolean;
+  /** The weight of this name. @throws UseError for an unknown name */
   get(name: string): Tensor;
 }
 
@@ -19,10 +21,12 @@ export class Weights implements WeightSource {
     this.#prefix = prefix;
   }
 
+  /** Whether there is a weight of this name below the prefix. */
   has(name: string): boolean {
     return this.#source.has(this.#prefix + name);
   }
 
+  /** The weight of this name below the prefix. @throws UseError for an unknown name */
   get(name: string): Tensor {
     return this.#source.get(this.#prefix + name);
   }

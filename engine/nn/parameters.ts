@@ -7,7 +7,9 @@ import { Tensor } from '../tensor/tensor.ts';
 
 /** A parameter to make room for. */
 export interface ParameterSpec {
+  /** How it is asked for; each once. */
   readonly name: string;
+  /** Extents of the f32 tensor. */
   readonly shape: readonly number[];
   /** Which optimizer group it belongs to; 0 by default. Groups lie together in the arena. */
   readonly group?: number;
@@ -18,6 +20,7 @@ const ALIGNMENT = 64;
 
 /** One buffer of parameters with the buffer of their gradients. */
 export interface Arena {
+  /** f32 [elements], the parameters one after the other at multiples of 64 elements. */
   readonly values: Tensor;
   /** Made by `enableGradients`. */
   gradients: Tensor | undefined;
@@ -36,8 +39,11 @@ interface Placed extends ParameterSpec {
  * Arenas hold the parameters sorted by group and are split where they would exceed the device's binding limit.
  */
 export class ParameterStore {
+  /** The device that it lives on. */
   readonly gpu: Gpu;
+  /** The buffers behind the parameters, for optimizers. */
   readonly arenas: readonly Arena[];
+  /** In the order in which they were given. */
   readonly names: readonly string[];
   readonly #placed = new Map<string, Placed>();
   readonly #tensors = new Map<string, Tensor>();
@@ -81,6 +87,7 @@ export class ParameterStore {
       this.#tensors.set(name, this.arenas[arena].values.view(start, shape));
   }
 
+  /** Whether there is a parameter of this name. */
   has(name: string): boolean {
     return this.#tensors.has(name);
   }
@@ -108,6 +115,7 @@ export class ParameterStore {
     }
   }
 
+  /** Sets every gradient to zero. */
   zeroGradients(): void {
     for (const { gradients } of this.arenas) if (gradients) fill(gradients, 0);
   }
@@ -118,6 +126,7 @@ export class ParameterStore {
     return arenas[arena].view(start, shape);
   }
 
+  /** Frees parameters and gradients. */
   dispose(): void {
     for (const tensor of this.#tensors.values()) {
       tensor.grad?.dispose();

@@ -24,9 +24,11 @@ const maskKernel = kernel(source, 'attention_mask');
 
 const MAX_HEAD = 128;
 
+/** How `selfAttention` attends. */
 export interface SelfAttentionOptions {
+  /** H; divides C, into heads of at most 128. */
   readonly heads: number;
-  /** [B, N, 3C]: keys and values of an earlier pass, attended to before the own ones. */
+  /** [B, N, 3C], keys and values of an earlier pass, attended to before the own ones. */
   readonly cached?: Tensor;
   /** Overrides the planner, for tests and tuning. */
   readonly force?: AttentionVariant;
@@ -84,7 +86,9 @@ export function selfAttention(qkv: Tensor, { heads, cached, force }: SelfAttenti
   return out;
 }
 
+/** How `poolAttention` attends. */
 export interface PoolAttentionOptions {
+  /** H; divides C. */
   readonly heads: number;
   /** [B, M] f32, nonzero = attend; a row of zeros attends to everything. */
   readonly keyMask?: Tensor;

@@ -7,11 +7,13 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { columnSum } from './column_sum.ts';
 import { type Gelu, geluGradient, multiply, type ProductOptions } from './product.ts';
 
+/** How `matmul` reads its operands. */
 export interface MatmulOptions {
   /** a is [..., K, M]. */
   readonly transposeA?: boolean;
   /** b is [..., N, K]. */
   readonly transposeB?: boolean;
+  /** Factor on the product; default 1. */
   readonly scale?: number;
   /** Overrides the planner, for tests and tuning. */
   readonly force?: MatmulForce;
@@ -100,6 +102,7 @@ function matmulDb(
   return b.shape.length < db.shape.length ? columnSum(db, b.shape) : db;
 }
 
+/** What `linear` fuses into its kernel. */
 export interface LinearOptions {
   /** Gaussian error linear unit after the bias: exact, or its tanh form. */
   readonly gelu?: Gelu;

@@ -21,6 +21,7 @@ export interface PatchGatherOptions {
   readonly patchPx: number;
   /** u8 images only: rows hold (value / 255 - mean) / std. Default 0.5 and 0.5, that is [-1, 1]. */
   readonly mean?: Rgb;
+  /** Divisor per channel of u8 images after the mean, in [0, 1]; default 0.5. */
   readonly std?: Rgb;
 }
 

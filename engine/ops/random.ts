@@ -9,6 +9,7 @@ import { type DType, Tensor } from '../tensor/tensor.ts';
 
 const draw = kernel(source, 'random');
 
+/** Which random numbers: the same key gives the same numbers in every runtime. */
 export interface RandomKey {
   /** Integer in [0, 2^32). */
   readonly seed: number;

@@ -30,6 +30,7 @@ const ENOUGH_GROUPS = 1024;
 
 type Fold = 'SUM' | 'SQUARES' | 'MAX' | 'MIN' | 'PRODUCT';
 
+/** Shape of the result of a reduction. */
 export interface ReduceOptions {
   /** Keeps reduced axes with extent 1. Default false. */
   readonly keepDims?: boolean;

@@ -31,7 +31,9 @@ export function threefry2x32(
 
 /** Where a generator stands; survives JSON. */
 export interface RandomState {
+  /** Integer in [0, 2^32). */
   readonly seed: number;
+  /** Integer in [0, 2^32). */
   readonly stream: number;
   /** Words drawn so far. */
   readonly counter: number;
@@ -110,6 +112,7 @@ export class Random {
     return new Random(...threefry2x32([stream, MAX_U32], [this.#seed, this.#stream]));
   }
 
+  /** Where the sequence stands, for `restore`. */
   state(): RandomState {
     return { seed: this.#seed, stream: this.#stream, counter: this.#counter };
   }

@@ -1,5 +1,6 @@
 import { expect } from '../gpu/errors.ts';
 
+/** Extents from the outermost axis to the innermost; [] is a scalar. */
 export type Shape = readonly number[];
 
 /** Number of elements; 1 for a scalar `[]`. */

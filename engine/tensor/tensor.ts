@@ -11,6 +11,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { dropVariable, holdVariable, leafVariable, type Node, record } from './autograd.ts';
 import { resolveReshape, type Shape, show, size } from './shape.ts';
 
+/** Element types. f32, i32 and u32 compute; u8 holds images; f16 and bf16 are storage. */
 export type DType = 'f32' | 'i32' | 'u32' | 'u8' | 'f16' | 'bf16';
 
 export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = {
@@ -22,6 +23,7 @@ export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = {
   bf16: 2,
 };
 
+/** What `Tensor.data` returns: the array of the dtype; 16-bit patterns for f16 and bf16. */
 export type TensorData = Float32Array | Int32Array | Uint32Array | Uint8Array | Uint16Array;
 
 /** Reference-counted buffer. Arenas and wrapped buffers are held, never pooled. */
@@ -66,31 +68,40 @@ export class Scope {
   readonly #tensors = new Set<Tensor>();
   #disposed = false;
 
+  /** Lets a tensor live here; tensors do so themselves. @throws UseError after dispose() */
   add(tensor: Tensor): void {
     if (this.#disposed) throw new UseError('scope: it must not be used after dispose().');
     this.#tensors.add(tensor);
   }
 
+  /** Lets a tensor go without freeing it. */
   remove(tensor: Tensor): void {
     this.#tensors.delete(tensor);
   }
 
+  /** Frees every tensor that lives here. */
   dispose(): void {
     this.#disposed = true;
     for (const tensor of [...this.#tensors]) tensor.dispose();
   }
 
+  /** As `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 }
 
+/** A handle on numbers on the GPU: contiguous, row-major. Made by `engine.tensor` and by ops; see the guide "Tensors and memory". */
 export class Tensor {
+  /** The device that it lives on. */
   readonly gpu: Gpu;
+  /** Extents, outermost first. */
   readonly shape: Shape;
+  /** Element type. */
   readonly dtype: DType;
   /** Number of elements. */
   readonly size: number;
+  /** What autograd knows of the value; shared by handles from `in` and `reshape`. */
   readonly variable: Variable;
   readonly #storage: Storage;
   readonly #range: BufferRange;
@@ -124,18 +135,22 @@ export class Tensor {
     return new Tensor(new Storage(gpu, gpu.pool.acquire(bytes, shape)), 0, shape, dtype, scope);
   }
 
+  /** Bytes of the numbers. */
   get sizeBytes(): number {
     return this.size * BYTES_PER_ELEMENT[this.dtype];
   }
 
+  /** The scope that it lives in; undefined when the caller owns it. */
   get scope(): Scope | undefined {
     return this.#scope;
   }
 
+  /** Whether this handle was freed. */
   get disposed(): boolean {
     return this.#disposed;
   }
 
+  /** Whether `backward` brings a gradient to this value. */
   get requiresGrad(): boolean {
     return this.variable.requiresGrad;
   }
@@ -270,6 +285,7 @@ export class Tensor {
     else this.gpu.write(this.range, data);
   }
 
+  /** Frees this handle; the memory goes with the last handle on it. A second call does nothing. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -280,6 +296,7 @@ export class Tensor {
     this.#storage.release();
   }
 
+  /** As `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

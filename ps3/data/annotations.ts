@@ -11,7 +11,9 @@ import { DataError } from './errors.ts';
 export interface Annotation {
   /** One for each caption. */
   boxes: Box[];
+  /** What each box shows. */
   captions: string[];
+  /** What the whole picture shows. */
   globalCaption: string | undefined;
 }
 
@@ -19,6 +21,7 @@ export interface Annotation {
 export interface Sample extends Annotation {
   /** Name of the picture in its collection. */
   key: string;
+  /** Side in pixels. */
   side: number;
   /** [side, side, 4], opaque. */
   rgba: Uint8Array;
@@ -148,7 +151,7 @@ export function annotationJson({ boxes, captions, globalCaption }: Annotation): 
 }
 
 /** Encodes a square picture for training: JPEG 4:4:4, since chroma subsampling smears small coloured things. */
-export function encodePicture(rgba: Uint8Array, side: number, quality = 92): Promise<Buffer> {
+export function encodePicture(rgba: Uint8Array, side: number, quality = 92): Promise<Uint8Array> {
   return sharp(rgba, { raw: { width: side, height: side, channels: 4 } })
     .removeAlpha()
     .jpeg({ quality, chromaSubsampling: '4:4:4' })

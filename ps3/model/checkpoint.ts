@@ -13,7 +13,9 @@ import { Tokenizer } from './tokenizer.ts';
 
 /** A model with the tokenizer that its text tower was trained with. */
 export interface Checkpoint {
+  /** Both towers with their weights. */
   readonly model: PS3;
+  /** The tokenizer of the text tower. */
   readonly tokenizer: Tokenizer;
 }
 

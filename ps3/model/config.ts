@@ -16,20 +16,25 @@ export class ConfigError extends EngineError {
 
 /** One entry per key of `vision_config` (named behind each), and what follows from them. */
 export interface VisionConfig {
+  /** timm's name of the trunk; null when the sizes are given one by one */
   readonly modelName: string | null; // model_name
+  /** side of a patch */
   readonly patchPx: number; // timm name, or patch_size_px
   /** D */
   readonly width: number; // timm name, or hidden_size
+  /** blocks */
   readonly depth: number; // timm name, or depth
   /** H */
   readonly heads: number; // timm name, or num_heads
   /** K = D / H */
   readonly headSize: number;
+  /** hidden numbers of the MLP per number of D */
   readonly mlpRatio: number; // timm name, or mlp_ratio
   /** F = floor(D · mlpRatio) */
   readonly mlpHidden: number;
   /** of the blocks and the final norm; timm's ViTs have no other */
   readonly lnEps: number;
+  /** chance to skip a block in training */
   readonly dropPath: number; // drop_path
   /** false when the trunk ends without a LayerNorm */
   readonly hasFinalNorm: boolean; // radio, final_norm
@@ -49,8 +54,11 @@ export interface VisionConfig {
   readonly budgets: readonly number[]; // max_select_num_each_scale
   /** learned position residuals for the high-res scales */
   readonly separatePosEmb: boolean; // separate_pos_emb
+  /** null when selection uses the trunk's features alone */
   readonly auxEncoder: AuxEncoderConfig | null; // highres_selection_feature
+  /** pooling of the tokens to one embedding */
   readonly attnPool: AttnPoolConfig;
+  /** null except in C-RADIO models */
   readonly adapter: AdapterConfig | null; // radio
   /** all keys of `vision_config` as they were read */
   readonly hub: Readonly<Record<string, unknown>>;
@@ -64,9 +72,11 @@ export interface AuxEncoderConfig {
   readonly kernelPx: number; // ..._kernel_size
   /** side of its output: floor(imagePx / kernelPx) */
   readonly gridSide: number;
+  /** channels between stem and output */
   readonly hiddenWidth: number; // ..._hidden_dim
   /** C */
   readonly outChannels: number; // ..._out_dim
+  /** ConvNeXt blocks */
   readonly depth: number; // ..._depth
 }
 
@@ -74,15 +84,21 @@ export interface AuxEncoderConfig {
 export interface AttnPoolConfig {
   /** E, the width of the pooled embedding */
   readonly width: number;
+  /** H */
   readonly heads: number; // attn_pool_heads
+  /** hidden numbers of the MLP per number of its width */
   readonly mlpRatio: number; // attn_pool_mlp_ratio
+  /** F = floor(width · mlpRatio) */
   readonly mlpHidden: number;
 }
 
 /** C-RADIO's MLP between trunk and attention pooling; keys `radio_adapter_mlp_...`, version v2. */
 export interface AdapterConfig {
+  /** numbers per token between its layers */
   readonly hiddenWidth: number; // ..._hidden_dim
+  /** numbers per token behind it */
   readonly outputWidth: number; // ..._output_dim
+  /** residual blocks between the first and the last layer */
   readonly innerBlocks: number; // ..._num_inner
 }
 
@@ -92,6 +108,7 @@ export interface TextConfig {
   readonly contextLength: number; // context_length
   /** V */
   readonly vocabSize: number; // vocab_size
+  /** name of the tokenizer at Hugging Face; null when the checkpoint has none */
   readonly tokenizerName: string | null; // hf_tokenizer_name
   /** D */
   readonly width: number; // width
@@ -99,13 +116,19 @@ export interface TextConfig {
   readonly heads: number; // heads
   /** K = D / H */
   readonly headSize: number;
+  /** blocks */
   readonly layers: number; // layers
+  /** hidden numbers of the MLP per number of D */
   readonly mlpRatio: number; // mlp_ratio
   /** F = floor(D · mlpRatio) */
   readonly mlpHidden: number;
+  /** form of the activation */
   readonly gelu: 'erf' | 'tanh'; // act_kwargs.approximate
+  /** added to the variance in every layer normalisation */
   readonly lnEps: number; // norm_kwargs.eps
+  /** whether a token attends to earlier tokens only */
   readonly isCausal: boolean; // no_causal_mask, negated
+  /** token whose output stands for the text */
   readonly poolType: 'first' | 'last' | 'argmax'; // pool_type
   /** true: the projection is a Linear with bias; false: a matrix */
   readonly projBias: boolean; // proj_bias
@@ -119,7 +142,9 @@ export interface TextConfig {
 
 /** Both towers: one `config.json`. */
 export interface ModelConfig {
+  /** the image tower */
   readonly vision: VisionConfig;
+  /** the text tower */
   readonly text: TextConfig;
   /** the other keys of `config.json` */
   readonly hub: Readonly<Record<string, unknown>>;

@@ -18,11 +18,13 @@ export interface ParameterPlan {
 
 /** Start of the auxiliary blocks' LayerScale: 1e-6 is for long runs; small models learn from 0.1. */
 export interface InitOptions {
+  /** Start of the factors on residual branches. */
   readonly layerScale?: number;
   /** Standard deviation of the position residuals; 0 in long runs. */
   readonly positionResidualStd?: number;
   /** Start of logit_scale (a logarithm) and logit_bias; SigLIP's from-scratch values by default. */
   readonly logitScale?: number;
+  /** Start of logit_bias; SigLIP's from-scratch value by default. */
   readonly logitBias?: number;
 }
 

@@ -32,8 +32,11 @@ function isTower(name: string): boolean {
 
 /** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
 export class PS3 {
+  /** What the model is made of. */
   readonly config: ModelConfig;
+  /** All weights, under the official names. */
   readonly parameters: ParameterStore;
+  /** The image side. */
   readonly vision: VisionModel;
 
   constructor(config: ModelConfig, parameters: ParameterStore) {

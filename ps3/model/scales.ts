@@ -3,6 +3,7 @@
 import type { Tensor } from '../../engine/index.ts';
 import type { VisionConfig } from './config.ts';
 
+/** Rows and columns of patches, [Y, X]. */
 export type Grid = readonly [rows: number, columns: number];
 
 /** Height and width in pixels of [B, 3, H, W] or, where it is u8, [B, H, W, 4]. */

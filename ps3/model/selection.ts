@@ -24,9 +24,9 @@ import { firstRows } from './vit.ts';
 
 /** What a query vector is compared with. */
 export interface SelectionFeatures {
-  /** [B, G * G, C]: low-res features after the selection head. */
+  /** [B, G * G, C], low-res features after the selection head. */
   readonly low: Tensor;
-  /** [B, Y * X, A]: the auxiliary encoder's map; undefined where the model has none. */
+  /** [B, Y * X, A], the auxiliary encoder's map; undefined where the model has none. */
   readonly aux: Tensor | undefined;
 }
 
@@ -38,7 +38,7 @@ const TEMPERATURE = 5;
  *
  *   prob = sigmoid(5 (cos(low, p) + maxpool(cos(aux, W p + b))) / 2)
  *
- * @param query  [B or 1, C]: the text prompt (top-down) or the learned prior (bottom-up), not normalised
+ * @param query  [B or 1, C], the text prompt (top-down) or the learned prior (bottom-up), not normalised
  * @returns      [B, G * G] in (0, 1)
  */
 export function saliency(

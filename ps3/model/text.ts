@@ -19,7 +19,7 @@ export interface TextOutput {
   readonly pooled: Tensor;
   /** [B, E], normalised: what images are compared with. */
   readonly features: Tensor;
-  /** [B, C]: what the image side selects patches by. */
+  /** [B, C], what the image side selects patches by. */
   readonly prompt: Tensor;
 }
 

@@ -16,6 +16,7 @@ import type { Choice } from './selection.ts';
 
 /** What one look saw. */
 export interface Look {
+  /** What was selected, one per high-res scale. */
   readonly choices: Choice[];
   /** Patches per scale. */
   readonly counts: number[];

@@ -11,6 +11,7 @@ export class TokenizerError extends EngineError {
 /** `tokenizer.json` or `tokenizer_config.json`, as text or parsed. */
 export type JsonFile = string | Record<string, unknown>;
 
+/** What a tokenizer is made from. */
 export interface TokenizerFiles {
   /** vocabulary and segmentation, in the format of Hugging Face's `tokenizers` */
   tokenizerJson: JsonFile;
@@ -18,7 +19,9 @@ export interface TokenizerFiles {
   tokenizerConfig?: JsonFile;
   /** L, tokens per text */
   contextLength: number;
+  /** token that fills up short texts; by default as the files name it */
   padId?: number;
+  /** token that ends a text; by default as the files name it */
   eosId?: number;
 }
 
@@ -28,8 +31,11 @@ export interface TokenizerFiles {
  * Source: Zhai et al. 2023, arXiv:2303.15343; PS3Tokenizer of the reference implementation.
  */
 export class Tokenizer {
+  /** L, tokens per text; longer texts are cut, shorter ones padded. */
   readonly contextLength: number;
+  /** Token that fills up short texts. */
   readonly padId: number;
+  /** Token that ends a text. */
   readonly eosId: number;
   readonly #hub: HubTokenizer;
   readonly #json: Record<string, unknown>;

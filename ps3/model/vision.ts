@@ -52,6 +52,7 @@ export interface LowRes {
 export interface Maps {
   /** What selection uses: after ground truth and smoothing. */
   readonly probs: Tensor[];
+  /** By what stands out. */
   readonly bottomUp: Tensor[];
   /** Present when there is a prompt. */
   readonly topDown: Tensor[] | undefined;
@@ -59,10 +60,11 @@ export interface Maps {
 
 /** What decides where to look. */
 export interface MapOptions {
-  /** [B, C]: the text model's prompt. Without one, selection is bottom-up. */
+  /** [B, C], the text model's prompt. Without one, selection is bottom-up. */
   readonly prompt?: Tensor;
   /** [B, h, w], nonzero = select these cells first. */
   readonly groundTruth?: Tensor;
+  /** Blurs the maps before selection; default false. */
   readonly smooth?: boolean;
 }
 
@@ -74,19 +76,23 @@ export interface LookOptions extends MapOptions, LookAmount {
 
 /** What `VisionModel.encode` returns. */
 export interface VisionOutput {
-  /** [B, N + K, C]: low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
+  /** [B, N + K, C], low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
   readonly lastHiddenState: Tensor;
   /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; undefined after zero looks. */
   readonly selectionMaps: Tensor[] | undefined;
   /** Number of patches taken per high-res scale. */
   readonly selectionCounts: number[];
+  /** Saliency by which patches were selected. */
   readonly maps: Maps;
+  /** The low-res pass, for further looks. */
   readonly lowRes: LowRes;
 }
 
 /** The image side of a model: the low-res pass, the maps of where to look, and the looks. Owns no weights. */
 export class VisionModel {
+  /** What the image tower is made of. */
   readonly config: VisionConfig;
+  /** The official names below `vision_model.`. */
   readonly weights: Weights;
   /** Keep only block inputs in the high-res pass and run the blocks again in backward. */
   checkpointBlocks = false;
@@ -221,7 +227,7 @@ export class VisionModel {
   /**
    * The same blocks over selected patches of all scales together, each attending to [low-res ; high-res].
    *
-   * @returns  [B, K, C]: scale after scale, raster order; not normalised
+   * @returns  [B, K, C], scale after scale, raster order; not normalised
    */
   encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor {
     const { patchPx, depth } = this.config;
@@ -249,9 +255,9 @@ export class VisionModel {
   /**
    * The pre-training forward: one look, pooled over in-box tokens.
    *
-   * @param groundTruth  [B, h, w]: pools only tokens whose cell it touches; a sample without any pools all
-   * @param isGlobal     [B, 1], 1 = take the pooled low-res feature instead
-   * @returns            pooled [B, E], not normalised
+   * @param options  groundTruth [B, h, w]: pools only tokens whose cell it touches; a sample without any pools all.
+   *   isGlobal [B, 1]: 1 = take the pooled low-res feature instead
+   * @returns  pooled [B, E], not normalised
    */
   pretrain(
     image: Tensor,

@@ -9,7 +9,9 @@ import type { Batch } from './loss.ts';
 
 /** How batches are drawn. */
 export interface FeedOptions {
+  /** Pictures per batch. */
   readonly batch: number;
+  /** Decides order, captions and crops. */
   readonly seed: number;
   /** Chance of the global caption; 0.25 by default. */
   readonly globalProbability?: number;
@@ -45,10 +47,12 @@ export class Feed {
     });
   }
 
+  /** Where the sampler stands, for `restore`. */
   get state(): SamplerState {
     return this.#sampler.state();
   }
 
+  /** Goes on where `state` was taken. */
   restore(state: SamplerState): void {
     this.#sampler.restore(state);
   }

@@ -48,6 +48,7 @@ export interface Ablations {
 export interface Losses {
   /** contrastive + prior + posterior. */
   readonly total: Tensor;
+  /** Sigmoid loss between image and text features, [1]. */
   readonly contrastive: Tensor;
   /** Supervision of the bottom-up map. */
   readonly prior: Tensor;
@@ -57,12 +58,17 @@ export interface Losses {
 
 /** What one pre-training forward computes; maps and features are kept for metrics. */
 export interface TrainOutput {
+  /** The parts of the loss, [1] each. */
   readonly losses: Losses;
   /** Normalised, [B, E]. */
   readonly imageFeatures: Tensor;
+  /** Normalised, [B, E]. */
   readonly textFeatures: Tensor;
+  /** [B, D], what selected the patches. */
   readonly prompt: Tensor;
+  /** Saliency per high-res scale. */
   readonly maps: ReturnType<PS3['vision']['maps']>;
+  /** Selected patches per high-res scale, [B, Y * X] of 0 and 1. */
   readonly selectionMaps: Tensor[];
 }
 

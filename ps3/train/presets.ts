@@ -6,38 +6,53 @@ import { RunError } from './run.ts';
 
 /** How long and how fast one stage trains. */
 export interface StagePreset {
+  /** Optimizer steps. */
   readonly steps: number;
+  /** Pictures per step. */
   readonly batch: number;
   /** Peak learning rate; linear warm-up, then half a cosine to zero. */
   readonly lr: number;
+  /** Steps of the warm-up. */
   readonly warmup: number;
 }
 
 /** A model, its data and its training. */
 export interface Preset {
+  /** As `--preset` takes it. */
   readonly name: string;
+  /** Image side per scale, ascending; the first is the low-res one. */
   readonly scalesPx: readonly number[];
+  /** D of the image tower. */
   readonly width: number;
+  /** Blocks of the image tower. */
   readonly depth: number;
+  /** H of both towers. */
   readonly heads: number;
   /** Patches of one look. */
   readonly maxSelect: number;
+  /** Channels of the auxiliary encoder. */
   readonly auxWidth: number;
   /** Kernel and stride of the auxiliary encoder's stem, pixels. */
   readonly auxKernelPx: number;
+  /** D of the text tower. */
   readonly textWidth: number;
+  /** Blocks of the text tower. */
   readonly textLayers: number;
+  /** Tokens per caption. */
   readonly contextLength: number;
   /** Concepts that captions name. */
   readonly concepts: number;
   /** Scenes that are built once, kept in memory and drawn from. */
   readonly scenes: number;
+  /** Scenes for evaluation, of which nothing is trained on. */
   readonly heldOutScenes: number;
   /** Drawing styles of the objects; default: all three. */
   readonly styles?: readonly string[];
   /** Captioned objects per scene, their long side in pixels, and objects without a caption: lowest and highest. */
   readonly objects: readonly [number, number];
+  /** Long side of captioned objects in pixels: lowest and highest. */
   readonly objectPx: readonly [number, number];
+  /** Objects without a caption per scene: lowest and highest. */
   readonly distractors: readonly [number, number];
   /** Small image and text towers on crops of one object. */
   readonly towers: StagePreset;

@@ -21,30 +21,42 @@ export class RunError extends EngineError {
 
 /** Everything that decides what a run computes. */
 export interface RunConfig {
+  /** Name of the preset. */
   readonly preset: string;
+  /** Decides weights, data and order. */
   readonly seed: number;
+  /** The paper's losses, or those of the released code. */
   readonly recipe: 'paper' | 'released';
   /** Folder of the user's own pictures; undefined = Scenes. */
   readonly data?: string;
+  /** Steps of the first stage. */
   readonly towersSteps: number;
+  /** Steps of the second stage. */
   readonly ps3Steps: number;
+  /** Pictures per step of the second stage. */
   readonly batch: number;
+  /** Parts of the method that are switched off, by name. */
   readonly ablations: Readonly<Record<string, boolean>>;
 }
 
 /** One line of metrics.jsonl. */
 export interface Metric {
+  /** Which of the two stages of training. */
   readonly stage: 'towers' | 'ps3';
+  /** Steps done in the stage. */
   readonly step: number;
+  /** Learning rate of the step. */
   readonly lr: number;
   readonly [loss: string]: number | string;
 }
 
 /** Where training stands. */
 export interface Progress {
+  /** Which of the two stages of training. */
   readonly stage: 'towers' | 'ps3';
   /** Steps of the stage that are done. */
   readonly step: number;
+  /** Where the sampler stands. */
   readonly sampler?: SamplerState;
   /** Steps the optimizer has taken in this stage. */
   readonly optimizerSteps: number;
@@ -54,6 +66,7 @@ const STATE = 'training_state.safetensors';
 
 /** The folder of one run: its configuration, metrics and checkpoint. */
 export class RunFolder {
+  /** Where it is. */
   readonly path: string;
 
   constructor(path: string) {
@@ -87,14 +100,17 @@ export class RunFolder {
     }
   }
 
+  /** Folder of the checkpoint, in the published layout. */
   get checkpointPath(): string {
     return join(this.path, 'checkpoint');
   }
 
+  /** Appends a line to metrics.jsonl. */
   async log(metric: Metric): Promise<void> {
     await appendFile(join(this.path, 'metrics.jsonl'), `${JSON.stringify(metric)}\n`);
   }
 
+  /** The lines of metrics.jsonl; none when there is no file. */
   async metrics(): Promise<Metric[]> {
     const text = await readFile(join(this.path, 'metrics.jsonl'), 'utf8').catch(() => '');
     return text

@@ -15,6 +15,7 @@ import { captionIds } from './feed.ts';
 /** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
 export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
 
+/** Crops of single objects with their captions. */
 export interface CropBatch {
   /** [B, s, s, 4] u8, s = the low-res scale. */
   readonly image: Tensor;

@@ -19,10 +19,15 @@ import { type CropSource, towersLoss } from './towers.ts';
 
 /** What a stage trains, and where it writes. */
 export interface StageOptions {
+  /** Where it runs. */
   readonly engine: Engine;
+  /** Where metrics and checkpoints go. */
   readonly run: RunFolder;
+  /** The model to train, in place, with its tokenizer. */
   readonly checkpoint: Checkpoint;
+  /** How long and how fast. */
   readonly stage: StagePreset;
+  /** Decides the order of the pictures. */
   readonly seed: number;
   /** Go on from the run's checkpoint. */
   readonly resume?: Progress;

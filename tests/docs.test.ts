@@ -1,0 +1,29 @@
+// The API documentation: every public name has a sentence, every link leads somewhere.
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Runs typedoc without writing; what it says. */
+async function typedoc(...options: string[]): Promise<string> {
+  const args = [join(root, 'node_modules/typedoc/bin/typedoc'), '--emit', 'none', ...options];
+  const run = promisify(execFile)(process.execPath, args, { cwd: root });
+  const { stdout, stderr } = await run.catch((error: { stdout: string; stderr: string }) => error);
+  return `${stdout}${stderr}`;
+}
+
+test('docs: every public name is documented', async () => {
+  const said = await typedoc();
+  assert.not.match(said, /warning|error/i);
+});
+
+test('docs: a name without a sentence is found', async () => {
+  const said = await typedoc('--entryPoints', 'engine/gpu/recorder.ts');
+  assert.match(said, /Recorder\S* \(\w+\), defined in .*does not have any documentation/);
+});
+
+test.run();

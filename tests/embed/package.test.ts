@@ -1,0 +1,139 @@
+// The package that `npm run build` writes: its size, its entry points, and that it works installed, in Node and Deno.
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import * as esbuild from 'esbuild';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { execute, expectExamples, installProject, newFolder, packPackage, root } from './install.ts';
+
+const embed = suite<{ folder: string; dist: string }>('embed');
+
+embed.before(async (context) => {
+  context.folder = await newFolder();
+  context.dist = join(context.folder, 'dist');
+  await packPackage(context.folder);
+});
+embed.after(({ folder }) => rm(folder, { recursive: true }));
+
+/** Bundles for a browser an entry that imports `names` of the built engine. */
+async function bundle(
+  dist: string,
+  names: string,
+): Promise<{ text: Uint8Array; imports: string[]; files: string[] }> {
+  const { outputFiles, metafile } = await esbuild.build({
+    stdin: { contents: `export { ${names} } from './engine/index.js'`, resolveDir: dist },
+    ...{ bundle: true, minify: true, write: false, metafile: true, format: 'esm', platform: 'neutral' },
+    external: ['webgpu'],
+  });
+  const [{ imports, inputs }] = Object.values(metafile.outputs);
+  const files = Object.keys(inputs).filter((path) => inputs[path].bytesInOutput > 0);
+  return { text: outputFiles[0].contents, imports: imports.map(({ path }) => path), files };
+}
+
+const VIT =
+  'Engine, Tensor, ParameterStore, AdamW, Weights, linear, linearLayer, layerNorm, layerNormLayer, selfAttention, gelu, ' +
+  'softmax, logSoftmax, sigmoidContrastive, l2Normalize, unfold, add, mul, mean, sum, backward, checkpoint, noGrad, warmupCosine';
+
+embed(
+  'the engine with the ops of a ViT is at most 60 KB gzip, in one file that imports nothing but webgpu',
+  async ({ dist }) => {
+    const { text, imports, files } = await bundle(dist, VIT);
+    const sizeBytes = gzipSync(text, { level: 9 }).byteLength;
+    console.log(`engine with the ops of a ViT: ${(sizeBytes / 1000).toFixed(1)} KB gzip`);
+    assert.ok(sizeBytes > 10_000 && sizeBytes <= 60_000, `${sizeBytes} bytes`);
+    assert.not.ok(
+      files.some((path) => /wgsl_reflect|gpu\/reflect\.js/.test(path)),
+      'the parser is in it',
+    );
+    assert.equal(imports, ['webgpu']);
+  },
+);
+
+embed('a bundle takes the shaders of the ops that are used and no others', async ({ dist }) => {
+  const shadersOf = async (names: string): Promise<string[]> =>
+    (await bundle(dist, names)).files.flatMap((path) => /\w+\.wgsl\.js$/.exec(path) ?? []);
+  assert.equal(await shadersOf('gelu'), ['gelu.wgsl.js']);
+  assert.equal(await shadersOf('Random'), []);
+});
+
+embed('publint and attw find nothing', async ({ dist }) => {
+  assert.match(
+    await execute(
+      process.execPath,
+      [join(root, 'node_modules/publint/src/cli.js'), 'run', dist, '--strict'],
+      root,
+    ),
+    /All good!/,
+  );
+  const attw = join(root, 'node_modules/@arethetypeswrong/cli/dist/index.js');
+  await execute(process.execPath, [attw, '--pack', dist, '--profile', 'esm-only'], root);
+});
+
+embed('the shaders are the sources without comments', async ({ dist }) => {
+  const source = await readFile(join(root, 'shaders/softmax.wgsl'), 'utf8');
+  const { default: shader } = (await import(join(dist, 'shaders/softmax.wgsl.js'))) as {
+    default: { text: string; entries: object };
+  };
+  assert.equal(
+    Object.keys(shader.entries).sort(),
+    [...source.matchAll(/^fn (softmax\w*)\(/gm)].map(([, name]) => name).sort(),
+  );
+  assert.not.match(shader.text, /\/\/|#import/);
+  assert.match(shader.text, /fn workgroup_sum/);
+});
+
+embed(
+  "installed in Node: the engine trains, a kernel of one's own runs, the command ps3 answers",
+  async ({ folder }) => {
+    const project = await installProject(folder, 'node');
+    const printed = await execute(process.execPath, ['tests/embed/node/main.mjs'], project);
+    const { weight, squares } = JSON.parse(/^\{.*\}$/m.exec(printed)![0]) as Record<string, number[]>;
+    for (const [i, want] of [3, -2].entries()) {
+      assert.ok(Math.abs(weight[i] - want) < 0.05, printed);
+      assert.ok(Math.abs(squares[i] - weight[i] ** 2) < 1e-5, printed);
+    }
+    assert.match(
+      await execute(process.execPath, ['node_modules/.bin/ps3', '--version'], project),
+      /0\.\d+\.\d+/,
+    );
+    const check =
+      "const { PS3, VisionModel } = await import('ps3-webgpu'); console.log(typeof PS3, typeof VisionModel)";
+    assert.match(
+      await execute(process.execPath, ['--input-type=module', '-e', check], project),
+      /function function/,
+    );
+  },
+);
+
+embed('installed in Node: its declarations compile with those of the runtime', async ({ folder }) => {
+  const project = await installProject(folder, 'node');
+  await writeFile(
+    join(project, 'main.ts'),
+    "import { Engine, type Tensor } from 'ps3-webgpu/engine';\nimport { reflect } from 'ps3-webgpu/engine/wgsl';\nimport { PS3 } from 'ps3-webgpu';\n" +
+      'const x: Tensor = Engine.prototype.zeros([2]);\nconst n: number = x.size + Object.keys(reflect("").entries).length;\nexport { n, PS3 };\n' +
+      '// @ts-expect-error: the shape is missing\nEngine.prototype.zeros();\n',
+  );
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2023',
+    '--lib',
+    'esnext,dom',
+  ];
+  await execute(process.execPath, [tsc, ...options, 'main.ts'], project);
+});
+
+embed('installed in Deno: the examples run', async ({ folder }) => {
+  const project = await installProject(folder, 'deno', '--omit=optional');
+  const deno = join(root, 'node_modules/deno/bin.cjs');
+  expectExamples(
+    await execute(process.execPath, [deno, 'run', '-A', '--quiet', 'tests/embed/deno/main.ts'], project),
+  );
+});
+
+embed.run();

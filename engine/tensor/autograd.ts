@@ -27,6 +27,7 @@ export interface OpRecord<S extends Saved> {
   readonly inputs: readonly (Tensor | undefined)[];
   /** What the op made; for several, `outputs`. */
   readonly output?: Tensor;
+  /** What the op made, where that is several tensors. */
   readonly outputs?: readonly Tensor[];
   /** Retained until backward has run or nobody can reach the output; handed back as detached handles. */
   readonly saved: S;

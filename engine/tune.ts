@@ -15,9 +15,13 @@ import { Scope, Tensor } from './tensor/tensor.ts';
 
 /** c [M, N] = op(a) op(b), or a batch of them. Rows of a under one shared b count as M. */
 export interface MatmulShape {
+  /** Rows of the product. */
   readonly M: number;
+  /** Columns of the product. */
   readonly N: number;
+  /** Products summed per element. */
   readonly K: number;
+  /** Matrices; default 1. */
   readonly batch?: number;
   /** a is [K, M]. */
   readonly transposeA?: boolean;
@@ -29,7 +33,9 @@ export interface MatmulShape {
 export interface Trial {
   /** As in the table: '729x1152x4304 NT'. */
   readonly shape: string;
+  /** What the planner was forced to. */
   readonly choice: MatmulForce;
+  /** Time of one product, milliseconds. */
   readonly ms: number;
   /** Largest error as a share of what is allowed; above 1 the choice is wrong and not timed. */
   readonly error: number;

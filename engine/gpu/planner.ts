@@ -87,6 +87,7 @@ export function planBlock(
 
 /** Measured choices for one adapter, as `engine.tune()` returns them. Survives JSON. */
 export interface Tuning {
+  /** Name of the adapter that was measured; another one refuses it. */
   readonly adapter: string;
   /** By `matmulKey`. */
   readonly matmul: Readonly<Record<string, MatmulForce>>;

@@ -3,12 +3,17 @@ import type { Dispatch } from './recorder.ts';
 
 /** One dispatch as it was timed. */
 export interface DispatchTime {
+  /** Entry point of the kernel. */
   readonly label: string;
+  /** Workgroups in x, y and z. */
   readonly groups: readonly [number, number, number];
   /** Since the first dispatch that this engine timed. */
   readonly startUs: number;
+  /** GPU time, microseconds. */
   readonly durationUs: number;
+  /** Floating-point operations as the op states them. */
   readonly flops: number;
+  /** Bytes read and written. */
   readonly bytes: number;
 }
 

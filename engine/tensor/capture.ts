@@ -35,6 +35,7 @@ export class Capture<T extends StepResult> {
     this.#step.pool.dissolve();
   }
 
+  /** As `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -14,6 +14,7 @@ import { broadcastTo } from './reduce.ts';
 
 type Pair = readonly [number, number];
 
+/** How the kernel moves over the image, as in ONNX's Conv. */
 export interface ConvOptions {
   /** Rows and columns from one output to the next. Default 1. */
   readonly strides?: Pair;

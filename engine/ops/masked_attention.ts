@@ -10,6 +10,7 @@ import { add, maximum } from './pointwise.ts';
 import { softmax } from './softmax.ts';
 import { affine, tanh } from './unary.ts';
 
+/** What is done to the scores, as in ONNX's Attention. */
 export interface AttentionOptions {
   /** Factor of q k^T. Default 1 / sqrt(K). */
   readonly scale?: number;

@@ -5,6 +5,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { embed, slice } from './copy.ts';
 import { gather } from './elements.ts';
 
+/** What the border holds. */
 export interface PadOptions {
   /** What the border holds: `value`, the nearest element, the reflection without the edge, or the other end. Default constant. */
   readonly mode?: 'constant' | 'edge' | 'reflect' | 'wrap';

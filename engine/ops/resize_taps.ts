@@ -40,7 +40,9 @@ interface Place {
   readonly roi: readonly [number, number];
 }
 
+/** Which inputs an output reads and with what weights, as in ONNX's Resize. */
 export interface ResizeOptions {
+  /** Per axis: the nearest input, two weighted linearly, or four by Keys' cubic. */
   readonly mode: 'nearest' | 'linear' | 'cubic';
   /** Default half_pixel. */
   readonly coordinates?: Coordinates;

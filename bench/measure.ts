@@ -30,6 +30,8 @@ export interface Failure {
   readonly shape: string;
   readonly library: string;
   readonly reason: string;
+  /** Of the error that ended it: `device-lost`, `memory` … */
+  readonly code?: string;
   /** It computes something else than the reference. */
   readonly wrong?: boolean;
   /** The operands do not fit into this adapter's limits: nothing is wrong with the op. */

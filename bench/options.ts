@@ -8,15 +8,18 @@ export class UsageError extends EngineError {
   }
 }
 
-export interface BenchOptions {
+export interface SuiteOptions {
   /** Only the cases that every adapter manages within seconds. */
   readonly quick: boolean;
   /** Part of an op's name. */
   readonly filter: string | undefined;
-  /** File for the results. */
-  readonly json: string | undefined;
   /** Time to spend on each case. */
   readonly seconds: number;
+}
+
+export interface BenchOptions extends SuiteOptions {
+  /** File for the results. */
+  readonly json: string | undefined;
   /** Only the cases that other libraries can do, in those too. */
   readonly peers: boolean;
   /** File with rows of a library that runs elsewhere, to be shown beneath ours. */

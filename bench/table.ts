@@ -33,7 +33,7 @@ export class Table {
    * @param libraries  with more than one there is a column for them
    */
   constructor(
-    cases: readonly BenchCase[],
+    cases: readonly Pick<BenchCase, 'op' | 'shape'>[],
     peaks: { gflops: number; gbPerS: number },
     libraries: readonly string[],
   ) {
@@ -67,7 +67,7 @@ export class Table {
   }
 
   /** A library that lacks the op. */
-  lack({ op, shape }: BenchCase, library: string): string {
+  lack({ op, shape, library }: Pick<Row, 'op' | 'shape' | 'library'>): string {
     return this.#line([op, shape, library, '–']);
   }
 

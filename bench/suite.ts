@@ -1,0 +1,142 @@
+// The suite itself: this adapter's peaks, then every case beside them. The command line prints what it tells, the page
+// draws it.
+import { type AdapterOptions, Engine, EngineError, MemoryError, type Tier } from '../engine/index.ts';
+import { ALL_CASES } from './cases.ts';
+import { deviceClock, wallClock } from './clock.ts';
+import type { BenchCase } from './harness.ts';
+import { type Failure, LIBRARY, measure, type Row } from './measure.ts';
+import { type SuiteOptions, UsageError } from './options.ts';
+import { measurePeaks, type Peaks } from './peaks.ts';
+import type { measurePeer } from './peers/compare.ts';
+import type { Peer } from './peers/peer.ts';
+import type { BenchResult } from './report.ts';
+
+/**
+ * What happens, in this order: `adapter`, `peaks`, then for each case our `result` and what stands beneath it. Plain data, so
+ * that a worker can post it.
+ */
+export type SuiteEvent =
+  | {
+      readonly kind: 'adapter';
+      readonly adapter: string;
+      readonly tier: Tier;
+      /** Whether the adapter has timestamps; without them the wall clock tells the times. */
+      readonly timesKernels: boolean;
+    }
+  | {
+      readonly kind: 'peaks';
+      readonly peaks: Peaks;
+      /** What will be measured beside them, and in which libraries. */
+      readonly cases: readonly Pick<BenchCase, 'op' | 'shape'>[];
+      readonly libraries: readonly string[];
+    }
+  | { readonly kind: 'result'; readonly result: Row | Failure }
+  /** A library lacks the op. */
+  | { readonly kind: 'lack'; readonly op: string; readonly shape: string; readonly library: string };
+
+/** What stands beneath our rows. Only the command line has such: a page must not carry other libraries. */
+export interface Others {
+  /** Libraries to measure. With them come only the cases that they can do, and all times are by the wall clock. */
+  readonly peers?: { open(): Promise<readonly Peer[]>; readonly measure: typeof measurePeer };
+  /** Rows that were measured elsewhere. */
+  readonly rows?: readonly Row[];
+}
+
+/** What is measured, without the names of runtime and versions, which only the caller knows. */
+export type SuiteResult = Required<Pick<BenchResult, 'adapter' | 'peaks' | 'rows' | 'failures'>>;
+
+const ENGINE_OPTIONS: AdapterOptions = { profile: true };
+
+/** On a software adapter, cases beyond this would take minutes in each library. */
+const SOFTWARE_PEER_FLOPS = 12e9;
+
+/** Names of the ops of some cases, in the order of the table. */
+export function opNames(cases: readonly BenchCase[] = ALL_CASES): string[] {
+  return [...new Set(cases.map(({ op }) => op))];
+}
+
+/** @throws UsageError when the filter leaves none */
+function chosen({ quick, filter }: SuiteOptions, { peers }: Others): BenchCase[] {
+  const asked = ALL_CASES.filter((one) => (!quick || one.quick) && (!peers || one.peer));
+  const cases = asked.filter((one) => !filter || one.op.includes(filter));
+  if (cases.length === 0)
+    throw new UsageError(
+      `bench: --filter must be part of an op's name, got ${filter}. Ops: ${opNames(asked).join(', ')}.`,
+    );
+  return peers ? cases.map((one) => ({ ...one, clock: 'wall' })) : cases;
+}
+
+/**
+ * Measures the chosen cases one after the other.
+ *
+ * @throws UsageError, AdapterError, what befalls the device while peaks are measured, and what opening other libraries throws
+ */
+export async function runSuite(
+  options: SuiteOptions,
+  watch: (event: SuiteEvent) => void,
+  others: Others = {},
+): Promise<SuiteResult> {
+  const asked = chosen(options, others);
+  let engine = await Engine.create(ENGINE_OPTIONS);
+  const { adapterName: adapter, tier } = engine;
+  const { timesKernels, isSoftware } = engine.gpu;
+  const isLong = ({ flops = 0 }: BenchCase): boolean => isSoftware && flops > SOFTWARE_PEER_FLOPS;
+  const cases = others.peers ? asked.filter((one) => !isLong(one)) : asked;
+  watch({ kind: 'adapter', adapter, tier, timesKernels });
+  const peers = (await others.peers?.open()) ?? [];
+  const foreign = others.rows ?? [];
+  const peaks = await measurePeaks(engine, timesKernels ? deviceClock : wallClock, options.seconds);
+  const libraries = [LIBRARY, ...[...peers, ...foreign].map(({ library }) => library)];
+  watch({
+    kind: 'peaks',
+    peaks,
+    cases: cases.map(({ op, shape }) => ({ op, shape })),
+    libraries: [...new Set(libraries)],
+  });
+  const rows: Row[] = [];
+  const failures: Failure[] = [];
+  const keep = (result: Row | Failure): void => {
+    if ('reason' in result) failures.push(result);
+    else rows.push(result);
+    watch({ kind: 'result', result });
+  };
+  for (const one of cases) {
+    const { op, shape } = one;
+    const ours = await attempt(one, LIBRARY, async () => {
+      // After a fault of the device every later command fails, so the rest gets a new one.
+      if (engine.gpu.recorder.failure) {
+        engine.destroy();
+        engine = await Engine.create(ENGINE_OPTIONS);
+      }
+      return measure(engine, one, peaks, options.seconds);
+    });
+    keep(ours);
+    if ('reason' in ours) continue;
+    for (const peer of peers) {
+      const { library } = peer;
+      const theirs = await attempt(one, library, async () =>
+        others.peers?.measure(engine, peer, one, ours, peaks, options.seconds),
+      );
+      if (theirs) keep(theirs);
+      else watch({ kind: 'lack', op, shape, library });
+    }
+    for (const row of foreign) if (row.op === op && row.shape === shape) keep(row);
+  }
+  return { adapter, peaks, rows, failures };
+}
+
+/** A case that throws fails alone; one that needs more memory than there is, is skipped. */
+async function attempt<T>(
+  { op, shape }: BenchCase,
+  library: string,
+  work: () => Promise<T>,
+): Promise<T | Failure> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const [reason] = error.message.split('\n');
+    const code = error instanceof EngineError ? error.code : 'internal';
+    return { op, shape, library, reason, code, skipped: error instanceof MemoryError };
+  }
+}

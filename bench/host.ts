@@ -8,7 +8,14 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { EngineError } from '../engine/index.ts';
 import type { PeerUrls } from './peers/open.ts';
-import { type ForeignResult, parseForeign, parseResult, ReportError, rewriteReport } from './report.ts';
+import {
+  type BenchResult,
+  type ForeignResult,
+  parseForeign,
+  parseResult,
+  ReportError,
+  rewriteReport,
+} from './report.ts';
 
 process.env.XDG_RUNTIME_DIR ??= tmpdir(); // or the Vulkan loader complains
 
@@ -86,23 +93,32 @@ export async function writeText(path: string, text: string): Promise<void> {
 }
 
 /**
- * Rewrites the table of a README from all results of a folder, in the order of their files' names.
+ * All results of a folder, in the order of their files' names; none when there is no folder.
  *
- * @throws ReportError when there are none, or a file is not what it should be
+ * @throws ReportError when a file is not what it should be
  */
-export async function writeReport(readme: string, folder: string): Promise<void> {
+export async function storedResults(folder: string): Promise<BenchResult[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
   const paths = names.filter((name) => name.endsWith('.json')).sort();
-  if (paths.length === 0)
+  return Promise.all(
+    paths.map(async (name) => parseResult(name, await readFile(join(folder, name), 'utf8'))),
+  );
+}
+
+/**
+ * Rewrites the table of a README from all results of a folder.
+ *
+ * @throws ReportError when there are none, or a file is not what it should be
+ */
+export async function writeReport(readme: string, folder: string): Promise<void> {
+  const results = await storedResults(folder);
+  if (results.length === 0)
     throw new ReportError(
       `report: ${folder} must hold results, got none. Write one with: npm run bench -- --json FILE`,
     );
-  const results = await Promise.all(
-    paths.map(async (name) => parseResult(name, await readFile(join(folder, name), 'utf8'))),
-  );
   await writeFile(readme, rewriteReport(await readFile(readme, 'utf8'), results));
 }
 

@@ -1,7 +1,7 @@
 // One device with its buffers, pipelines and command list: what tensors stand on.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
-import { DeviceLostError, EngineError, UseError } from './errors.ts';
+import { DeviceLostError, EngineError, MemoryError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
 import type { Tuning } from './planner.ts';
@@ -97,7 +97,11 @@ export class Gpu {
     });
     opened.device.onuncapturederror = ({ error }) =>
       this.recorder.fail(
-        new EngineError('validation', `internal: WebGPU validation failed. ${error.message}`),
+        error instanceof GPUOutOfMemoryError
+          ? new MemoryError(
+              `engine: the device must have memory left, got none (${error.message}). Dispose tensors, or use smaller ones.`,
+            )
+          : new EngineError('validation', `internal: WebGPU validation failed. ${error.message}`),
       );
   }
 

@@ -1,8 +1,7 @@
 // Sizes of what `npm start` trains, by what the adapter can do in ten minutes.
 
-import type { ModelConfig } from '../model/config.ts';
+import { ConfigError, type ModelConfig } from '../model/config.ts';
 import { parseHubConfig } from '../model/hub_config.ts';
-import { RunError } from './run.ts';
 
 /** How long and how fast one stage trains. */
 export interface StagePreset {
@@ -131,11 +130,11 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
 };
 
-/** @throws RunError for an unknown name */
+/** @throws ConfigError for an unknown name */
 export function presetNamed(name: string): Preset {
   const preset = PRESETS[name];
   if (!preset)
-    throw new RunError(`train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${name}.`);
+    throw new ConfigError(`train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${name}.`);
   return preset;
 }
 

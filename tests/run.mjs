@@ -1,6 +1,6 @@
-// Runs the tests, each file in a process of its own: node tests/run.mjs [--full] [--jobs N] [part of a path]...
+// Runs the tests, each file in a process of its own: node tests/run.mjs [--full | --browser] [--jobs N] [part of a path]...
 //
-// A file that is named *.full.test.ts takes minutes and runs only with --full. The counts are those that uvu prints; a file that
+// A file that is named *.full.test.ts takes minutes and runs only with --full; --browser runs *.browser.test.ts and nothing else. The counts are those that uvu prints; a file that
 // crashes, runs too long or prints none counts as one failure. A test that the adapter cannot run prints a line
 // `skipped: <reason>` and is counted as skipped. The last line is `N passed, N failed`.
 
@@ -16,23 +16,25 @@ const limitMin = 10; // per file
 
 /** The command line, or an exit with one sentence. */
 function readArguments() {
-  const options = { full: { type: 'boolean', default: false }, jobs: { type: 'string', default: '2' } };
+  const flag = { type: 'boolean', default: false };
+  const options = { full: flag, browser: flag, jobs: { type: 'string', default: '2' } };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
     const jobs = Number(values.jobs);
     if (!Number.isInteger(jobs) || jobs < 1)
       throw new Error(`--jobs must be a whole number, got ${values.jobs}`);
-    return { full: values.full, filters: positionals, jobs: Math.min(jobs, availableParallelism()) };
+    return { ...values, filters: positionals, jobs: Math.min(jobs, availableParallelism()) };
   } catch (error) {
     console.error(`tests: ${error.message}`);
     process.exit(2);
   }
 }
 
-function findFiles({ full, filters }) {
+function findFiles({ full, browser, filters }) {
   return readdirSync(join(root, 'tests'), { recursive: true })
     .map((path) => ['tests', ...path.split(sep)].join('/'))
     .filter((path) => path.endsWith('.test.ts') && (full || !path.endsWith('.full.test.ts')))
+    .filter((path) => path.endsWith('.browser.test.ts') === browser)
     .filter((path) => filters.length === 0 || filters.some((part) => path.includes(part)))
     .sort();
 }

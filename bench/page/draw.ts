@@ -51,7 +51,7 @@ export function tableRow(result: Row | Failure, peaks: Peaks): HTMLElement {
   const share = element('td', 'share');
   if (percentOfPeak === null) share.append('–');
   else share.append(bar(percentOfPeak / 100), element('span', 'percent', `${digits(percentOfPeak)} %`));
-  const spread = element('span', 'spread', ` ± ${digits(spreadMs)}`);
+  const spread = element('span', 'spread', ` ± ${digits(spreadMs)} ms`);
   return element(
     'tr',
     '',
@@ -60,7 +60,7 @@ export function tableRow(result: Row | Failure, peaks: Peaks): HTMLElement {
     element('td', 'number ms', digits(medianMs), spread),
     element('td', 'number rate', rateOf(result, peaks)),
     share,
-    element('td', 'number error', maxError.toExponential(1)),
+    element('td', 'number error', maxError === 0 ? '0' : maxError.toExponential(1)),
   );
 }
 

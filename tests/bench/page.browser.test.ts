@@ -1,0 +1,228 @@
+// The page in a real Chromium on its software adapter. Needs /usr/bin/chromium, or another by CHROMIUM=PATH.
+import { existsSync, readFileSync } from 'node:fs';
+import { context as esbuild } from 'esbuild';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pageBuild } from '../../bench/bundle.ts';
+import { ALL_CASES } from '../../bench/cases.ts';
+import { DEFAULT_TOLERANCE } from '../../bench/harness.ts';
+import { type BenchResult, parseResult } from '../../bench/report.ts';
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const args = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--disable-background-networking',
+  '--disable-component-update',
+];
+const webgpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+/** Four quick ops: column_sum, contrastive, cosine, depthwise_conv. */
+const FILTER = 'co';
+const CHOSEN = ALL_CASES.filter(({ op, quick }) => quick && op.includes(FILTER));
+const RUN_MS = 200_000;
+
+/** As another library would stand in bench/results/: cosine ten times slower and ten times faster than ours can be here. */
+const STORED: BenchResult = {
+  ...{ adapter: 'an adapter', runtime: 'node 20.20.2', versions: { 'ps3-webgpu': '0.1.0' } },
+  date: '2026-01-02T03:04:05.678Z',
+  peaks: { gflops: 10, gbPerS: 10, dispatchUs: 10 },
+  rows: [
+    ['ps3-webgpu', 1],
+    ['slow-library', 1e6],
+    ['swift-library', 1e-6],
+  ].map(([library, medianMs]) => ({
+    ...{ op: 'cosine', shape: '2x49x96', dtype: 'f32' as const, tier: 2 as const, maxError: 0 },
+    ...{ spreadMs: 0, runs: 1 },
+    ...{ library: String(library), medianMs: Number(medianMs), gflops: 1, gbPerS: 1, percentOfPeak: 10 },
+  })),
+};
+
+const test = suite('the page');
+let url: string;
+let browser: Browser;
+let stopServing: () => Promise<void>;
+
+test.before(async () => {
+  const server = await esbuild(pageBuild('1.2.3', [STORED], 'bench/dist/page'));
+  const { port } = await server.serve({ host: '127.0.0.1' });
+  url = `http://localhost:${port}/`;
+  stopServing = () => server.dispose();
+  browser = await chromium.launch({ executablePath, args: [...args, ...webgpu] });
+});
+
+test.after(async () => {
+  await browser.close();
+  await stopServing();
+});
+
+/** A fresh page, which fails the test when it asks for anything of another origin. */
+async function openPage(prepare: (page: Page) => Promise<unknown> = async () => {}): Promise<Page> {
+  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+  const page = await context.newPage();
+  page.setDefaultTimeout(RUN_MS);
+  await page.route(
+    (asked) => asked.origin !== new URL(url).origin,
+    (route) => assert.unreachable(`asked for ${route.request().url()}`),
+  );
+  await prepare(page);
+  await page.goto(url);
+  return page;
+}
+
+async function start(page: Page, filter: string): Promise<void> {
+  await page.fill('#filter', filter);
+  await page.fill('#seconds', '0.05');
+  await page.click('#run');
+}
+
+const ended = (page: Page): Promise<unknown> => page.waitForSelector('#run:visible');
+
+test('bench page: runs four ops, draws and gives them as JSON, and never blocks the page', async () => {
+  const page = await openPage((it) =>
+    it.addInitScript(() => {
+      const seen: number[] = [];
+      Object.assign(globalThis, { blockedMs: seen });
+      new PerformanceObserver((list) => {
+        for (const { duration } of list.getEntries()) seen.push(duration);
+      }).observe({ type: 'longtask' });
+    }),
+  );
+  const loadTasks: number[] = await page.evaluate('blockedMs.splice(0)');
+  await start(page, FILTER);
+  await ended(page);
+  assert.is(await page.textContent('#notices'), '');
+  assert.is(await page.textContent('#status'), '4 of 4 cases measured');
+  assert.is(await page.locator('#rows tr').count(), 4);
+  const blockedMs: number[] = await page.evaluate('blockedMs');
+  assert.equal(blockedMs, [], `tasks of ${blockedMs} ms while it ran, ${loadTasks} ms before`);
+
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+  const result = parseResult('bench.json', readFileSync(await download.path(), 'utf8'));
+  assert.match(result.adapter, /swiftshader/);
+  assert.match(result.runtime, /^Chrom(e|ium) \d+\./i);
+  assert.is(result.versions['ps3-webgpu'], '1.2.3');
+  assert.ok(result.peaks.gflops > 0 && result.peaks.gbPerS > 0 && result.peaks.dispatchUs > 0);
+  const names = ({ op, shape }: { op: string; shape: string }): string => `${op} ${shape}`;
+  assert.equal(result.rows.map(names), CHOSEN.map(names));
+  result.rows.forEach((row, i) => {
+    assert.ok(row.medianMs > 0, `${names(row)} takes ${row.medianMs} ms`);
+    assert.ok((row.gflops ?? row.gbPerS ?? 0) > 0, `${names(row)} has no rate`);
+    assert.ok((row.gflops ?? 0) < 2 * result.peaks.gflops, `${names(row)}: ${row.gflops} GFLOP/s`);
+    assert.ok(row.maxError <= (CHOSEN[i].tolerance ?? DEFAULT_TOLERANCE), `${names(row)} is wrong`);
+  });
+
+  await page.click('#copy');
+  await page.waitForFunction("document.querySelector('#copied').textContent === 'Copied.'");
+  const copied: string = await page.evaluate('navigator.clipboard.readText()');
+  assert.equal(parseResult('the clipboard', copied).rows, result.rows);
+});
+
+test('bench page: shows other libraries where a stored result has them, the fastest first', async () => {
+  const page = await openPage();
+  await start(page, 'cosine');
+  await ended(page);
+  assert.is(await page.textContent('#stored'), 'an adapter, node 20.20.2, 2026-01-02');
+  assert.is(await page.locator('#peers .group').count(), 1);
+  const labels = await page.locator('#peers .label').allTextContents();
+  assert.is(labels[0], 'swift-library');
+  assert.is(labels[3], 'slow-library');
+  assert.ok(labels.includes('ps3-webgpu, this run') && labels.includes('ps3-webgpu'), labels.join());
+});
+
+test('bench page: fits a phone of 360 pixels', async () => {
+  const page = await openPage((it) => it.setViewportSize({ width: 360, height: 780 }));
+  await start(page, 'cosine');
+  await ended(page);
+  assert.is(await page.evaluate('document.documentElement.scrollWidth'), 360);
+});
+
+test('bench page: names the ops when the filter fits none', async () => {
+  const page = await openPage();
+  await start(page, 'no such op');
+  await ended(page);
+  assert.match(
+    (await page.textContent('#notices'))!,
+    /^Ops must be part of an op's name, got no such op\. Ops: .*gelu/,
+  );
+});
+
+test('bench page: stops when asked to, and keeps what it has', async () => {
+  const page = await openPage();
+  await start(page, FILTER);
+  await page.waitForSelector('#rows tr');
+  await page.click('#stop');
+  const count = await page.locator('#rows tr').count();
+  assert.ok(count > 0 && count < 4, `${count} rows`);
+  assert.is(await page.textContent('#status'), `${count} of 4 cases measured`);
+  await start(page, 'cosine');
+  await ended(page);
+  assert.is(await page.textContent('#status'), '1 of 1 cases measured');
+});
+
+test('bench page: says what to do without WebGPU', async () => {
+  const page = await openPage((it) => it.addInitScript('delete Navigator.prototype.gpu'));
+  assert.match((await page.textContent('#notices'))!, /^This browser offers no WebGPU\. Open the page in /);
+  assert.ok(await page.isDisabled('#run'));
+});
+
+test('bench page: says what to do without an adapter', async () => {
+  const plain = await chromium.launch({ executablePath, args: [...args, '--disable-gpu'] });
+  try {
+    const page = await plain.newPage();
+    await page.goto(url);
+    await start(page, 'cosine');
+    await ended(page);
+    assert.match(
+      (await page.textContent('#notices'))!,
+      /^No GPU adapter answered, .*Turn on graphics acceleration/,
+    );
+  } finally {
+    await plain.close();
+  }
+});
+
+test('bench page: goes on after the device was lost, and says in which case', async () => {
+  const page = await openPage();
+  await start(page, FILTER);
+  await page.waitForSelector('#rows tr');
+  const session = await browser.newBrowserCDPSession();
+  await session.send('Browser.crashGpuProcess').catch(() => {});
+  await ended(page);
+  assert.match(
+    (await page.textContent('#notices'))!,
+    /^The GPU device was lost during \w+ [\dx]+; the cases after it run on a new device\. Close what else uses the GPU/,
+  );
+  assert.match((await page.textContent('#rows tr.failed .reason'))!, /device was lost/);
+  assert.is(await page.locator('#rows tr').count(), 4);
+});
+
+test('bench page: skips what finds no memory, and says so', async () => {
+  // A browser cannot be made to run out of memory safely, so the worker is told that one buffer did.
+  const report = `const create = GPUDevice.prototype.createBuffer;
+    GPUDevice.prototype.createBuffer = function (descriptor) {
+      const error = new GPUOutOfMemoryError('Out of memory');
+      if (descriptor.size === 2304 * 96 * 4) this.dispatchEvent(new GPUUncapturedErrorEvent('uncapturederror', { error }));
+      return create.call(this, descriptor);
+    };`;
+  const page = await openPage((it) =>
+    it.route('**/worker.js', async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: report + (await response.text()) });
+    }),
+  );
+  await start(page, FILTER);
+  await ended(page);
+  assert.match(
+    (await page.textContent('#notices'))!,
+    /^There is not enough GPU memory for column_sum 2304x96\. Close other pages/,
+  );
+  assert.is(await page.locator('#rows tr.skipped').count(), 1);
+  assert.is(await page.textContent('#status'), '3 of 4 cases measured');
+});
+
+if (!existsSync(executablePath)) {
+  console.log(`skipped: needs ${executablePath}`);
+  process.exit(0);
+}
+test.run();

@@ -68,6 +68,10 @@ function draw(event: SuiteEvent): void {
       ]),
     );
     byId('adapter', HTMLElement).hidden = false;
+    const same = [...stored.options].find(
+      ({ value }) => STORED_RESULTS[Number(value)].adapter === event.adapter,
+    );
+    if (same) same.selected = true;
     status.textContent = 'Measuring the peaks of this adapter';
   } else if (event.kind === 'peaks') {
     run.peaks = event.peaks;
@@ -178,7 +182,7 @@ async function downloadResult(): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-/** The stored results that have other libraries, the adapter's own first of all. */
+/** The stored results that have other libraries. */
 function offerStored(): void {
   STORED_RESULTS.forEach(({ adapter, runtime, date, rows }, index) => {
     if (new Set(rows.map(({ library }) => library)).size < 2) return;

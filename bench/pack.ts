@@ -1,0 +1,150 @@
+// npm run bench:bundle: the benchmark as one archive, for Linux machines without Node, npm and internet. Inside, the
+// command lies as deep in its folder as bench/run.ts does here, so that it finds package.json and node_modules alike.
+import { spawnSync } from 'node:child_process';
+import { chmod, copyFile, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
+import { EngineError } from '../engine/index.ts';
+import { commandBuild } from './bundle.ts';
+import { rootPath } from './host.ts';
+
+const LIMIT_BYTES = 60e6;
+const NAME = `ps3-webgpu-bench-${process.platform}-${process.arch}`;
+
+/** The archive cannot be made here. */
+class PackError extends EngineError {
+  constructor(message: string) {
+    super('pack', message);
+  }
+}
+
+/** Starts the command in any folder and with any environment; PATH may be empty. */
+const LAUNCHER = `#!/bin/sh
+case $0 in
+*/*) here=\${0%/*} ;;
+*) here=. ;;
+esac
+exec "$here/node" "$here/command/run.mjs" "$@"
+`;
+
+const README = `ps3-webgpu bench
+================
+
+Measures this machine's GPU: its peaks, then every WebGPU kernel of ps3-webgpu beside them.
+
+    ./bench --quick                  a minute or two
+    ./bench --json out.json          everything; the results as JSON too
+    ./bench --filter matmul          the ops with matmul in their name
+
+Needs Linux on ${process.arch} with glibc 2.34 and GLIBCXX_3.4.30 (Debian 12, Ubuntu 22.04, or newer), a Vulkan driver and the Vulkan
+loader libvulkan.so.1. It has its own Node ${process.versions.node} and Dawn, writes nothing but the file after --json, and uses no network.
+
+No loader?  On a machine with apt, without being root:
+
+    apt-get download libvulkan1
+    dpkg -x libvulkan1_*.deb vulkan
+    export LD_LIBRARY_PATH=$PWD/vulkan/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu
+
+Without internet, download it elsewhere and copy the .deb here.
+
+An NVIDIA card that is not found?  Its driver comes with a file that names its Vulkan library. Containers often lack it (or
+the library: start them with NVIDIA_DRIVER_CAPABILITIES=all). Where libGLX_nvidia.so.0 is installed, write the file yourself:
+
+    echo '{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' > nvidia_icd.json
+    export VK_DRIVER_FILES=$PWD/nvidia_icd.json
+
+Without X libraries, libEGL_nvidia.so.0 in its place may do.
+
+Nothing but a software adapter in the first line of the output?  Then the driver above was not found: VK_LOADER_DEBUG=error
+prints why.
+
+PyTorch on the same card, for comparison: copy bench/peers/torch_cuda.py of the repository beside this file, if it is there, and
+run it with the Python that has PyTorch. It is not part of this archive.
+
+Licences: ps3-webgpu Apache-2.0 (LICENSE); Dawn for Node in node_modules/webgpu/LICENSE.md; Node
+https://github.com/nodejs/node/blob/v${process.versions.node}/LICENSE; what is bundled, at the end of command/run.mjs.
+`;
+
+/** Runs a program of the system to its end. */
+function runProgram(program: string, debianPackage: string, ...words: string[]): void {
+  const { error, status, stderr } = spawnSync(program, words, { encoding: 'utf8' });
+  if (error)
+    throw new PackError(
+      `bench:bundle: ${program} must be installed, got ${error.message}. Run: apt-get install ${debianPackage}`,
+    );
+  if (status !== 0) throw new PackError(`bench:bundle: ${program} must succeed, got ${stderr.trim()}.`);
+}
+
+/** Copies a file into the folder, at its place in the repository. */
+async function copyIn(folder: string, path: string): Promise<void> {
+  await mkdir(dirname(join(folder, path)), { recursive: true });
+  await copyFile(rootPath(path), join(folder, path));
+}
+
+/** Makes the archive and returns its path. */
+async function pack(): Promise<string> {
+  if (process.platform !== 'linux')
+    throw new PackError(`bench:bundle: the platform must be linux, got ${process.platform}.`);
+  const configured: Readonly<Record<string, unknown>> = process.config.variables;
+  if (configured.node_shared)
+    throw new PackError(
+      `bench:bundle: Node must be one file, got ${process.execPath}, which needs libnode. Use one of https://nodejs.org/en/download`,
+    );
+  const parent = await mkdtemp(join(tmpdir(), 'ps3-webgpu-bench-'));
+  try {
+    const folder = join(parent, NAME);
+    await build(commandBuild(join(folder, 'command/run.mjs')));
+    const dawn = [
+      'package.json',
+      'index.js',
+      'LICENSE.md',
+      `dist/${process.platform}-${process.arch}/dawn.node`,
+    ];
+    for (const path of [
+      'package.json',
+      'LICENSE',
+      'NOTICE',
+      ...dawn.map((it) => `node_modules/webgpu/${it}`),
+    ])
+      await copyIn(folder, path);
+    await copyFile(process.execPath, join(folder, 'node'));
+    await writeFile(join(folder, 'bench'), LAUNCHER);
+    await writeFile(join(folder, 'README.txt'), README);
+    for (const name of ['node', 'bench']) await chmod(join(folder, name), 0o755);
+
+    const archive = rootPath(`bench/dist/${NAME}.tar.xz`);
+    const tar = join(parent, `${NAME}.tar`);
+    runProgram(
+      'tar',
+      'tar',
+      '--create',
+      '--file',
+      tar,
+      '--owner=0',
+      '--group=0',
+      '--directory',
+      parent,
+      NAME,
+    );
+    runProgram('xz', 'xz-utils', '-6', '--threads=2', tar); // -9e takes twice as long for 1 % less
+    await mkdir(dirname(archive), { recursive: true });
+    await copyFile(`${tar}.xz`, archive);
+    const { size: sizeBytes } = await stat(archive);
+    if (sizeBytes > LIMIT_BYTES)
+      throw new PackError(
+        `bench:bundle: ${archive} must stay below ${LIMIT_BYTES / 1e6} MB, got ${(sizeBytes / 1e6).toFixed(1)} MB. Use a smaller Node.`,
+      );
+    return `${archive}, ${(sizeBytes / 1e6).toFixed(1)} MB`;
+  } finally {
+    await rm(parent, { recursive: true });
+  }
+}
+
+try {
+  console.log(`bench:bundle: ${await pack()}`);
+} catch (error) {
+  if (!(error instanceof EngineError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openDevice } from '../../engine/gpu/adapter.ts';
 import { kernel } from '../../engine/gpu/kernel.ts';
-import { add, affine, Engine, exp, fill } from '../../engine/index.ts';
+import { add, affine, Engine, exp, fill, MemoryError } from '../../engine/index.ts';
 import { run } from '../../engine/tensor/dispatch.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
@@ -102,6 +102,21 @@ test('engine: a lost device rejects reads and resolves engine.lost', async () =>
     (reason: Error) => reason,
   );
   assert.is(error?.name, 'DeviceLostError');
+});
+
+test('engine: a device that runs out of memory rejects reads with a MemoryError', async () => {
+  const doomed = await Engine.create();
+  const x = doomed.tensor([1, 2, 3]);
+  // No software adapter runs out of memory before the machine does: the event is made by hand.
+  const event = new GPUUncapturedErrorEvent('uncapturederror', { error: new GPUOutOfMemoryError('no room') });
+  doomed.gpu.device.onuncapturederror!(event);
+  const error = await x.data().then(
+    () => undefined,
+    (reason: Error) => reason,
+  );
+  assert.instance(error, MemoryError);
+  assert.match(error!.message, /^engine: the device must have memory left, got none \(no room\)\. Dispose /);
+  doomed.destroy();
 });
 
 test('engine: writes stay in the order of recorded work', async () => {

@@ -113,7 +113,7 @@ test('bench page: runs four ops, draws and gives them as JSON, and never blocks 
   });
 
   await page.click('#copy');
-  await page.waitForFunction("document.querySelector('#copied').textContent === 'Copied.'");
+  await page.getByText('Copied.', { exact: true }).waitFor();
   const copied: string = await page.evaluate('navigator.clipboard.readText()');
   assert.equal(parseResult('the clipboard', copied).rows, result.rows);
 });

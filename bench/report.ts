@@ -104,6 +104,8 @@ function formatResult(result: BenchResult): string {
 
 type Cells = [heads: string[], rows: string[][]];
 
+const timeOf = ({ medianMs, spreadMs }: Row): string => `${digits(medianMs)} ± ${digits(spreadMs)}`;
+
 const percentOf = ({ percentOfPeak }: Row): string =>
   percentOfPeak === null ? '–' : `${percentOfPeak.toFixed(0)} %`;
 
@@ -113,7 +115,7 @@ function headlines({ rows, peaks }: BenchResult): Cells {
     return first ? [first] : [];
   });
   const cells = longest.map((row) => [
-    ...[row.op, row.shape, row.dtype, `${digits(row.medianMs)} ± ${digits(row.spreadMs)}`],
+    ...[row.op, row.shape, row.dtype, timeOf(row)],
     ...[rateOf(row, peaks), percentOf(row), row.maxError.toExponential(0)],
   ]);
   return [['op', 'shape', 'type', 'ms', 'rate', 'of peak', 'max error'], cells];
@@ -129,13 +131,12 @@ function comparison(result: BenchResult): Cells {
       const isSame = ({ op, shape }: Row | Failure): boolean => op === ours.op && shape === ours.shape;
       const theirs = others.map((other) => {
         const row = rows.find((one) => isSame(one) && one.library === other);
-        if (row) return `${digits(row.medianMs)} (${(row.medianMs / ours.medianMs).toFixed(2)}×)`;
+        if (row) return `${timeOf(row)} (${(row.medianMs / ours.medianMs).toFixed(2)}×)`;
         const failure = failures.find((one) => isSame(one) && one.library === other);
         return failure ? (failure.wrong ? 'wrong' : 'failed') : '–';
       });
       if (theirs.every((cell) => cell === '–')) return [];
-      const { op, shape, medianMs, spreadMs } = ours;
-      return [[op, shape, `${digits(medianMs)} ± ${digits(spreadMs)}`, percentOf(ours), ...theirs]];
+      return [[ours.op, ours.shape, timeOf(ours), percentOf(ours), ...theirs]];
     });
   return [['op', 'shape', `${LIBRARY}, ms`, 'of peak', ...others.map((other) => `${other}, ms`)], cells];
 }

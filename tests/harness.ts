@@ -1,11 +1,28 @@
 // What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
 // and PyTorch's vectors.
-import { fileURLToPath } from 'node:url';
 import { backward, Engine, type Tensor, type TensorOptions } from '../engine/index.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
 import { size } from '../engine/tensor/shape.ts';
 
-export const engine: Engine = await Engine.create();
+/** What tests/places.mjs asks for; nothing in a browser. */
+const { TEST_TIER, TEST_ADAPTER } = globalThis.process?.env ?? {};
+
+export const engine: Engine = await Engine.create(TEST_TIER === '0' ? { tier: 0 } : {});
+
+if (TEST_ADAPTER && !engine.adapterName.toLowerCase().includes(TEST_ADAPTER))
+  throw new Error(`the adapter must be ${TEST_ADAPTER}, got ${engine.adapterName}`);
+
+/** Largest errors against float64 of this file, in the unit of `relativeError`. */
+const largest = { values: 0, gradients: 0 };
+
+// The last line of a file's output, which tests/error_table.mjs reads; in_chromium.mjs asks for it.
+const testSummary = (): string =>
+  `largest errors: values ${largest.values.toExponential(1)}, gradients ${largest.gradients.toExponential(1)}, on ${engine.adapterName}`;
+Object.assign(globalThis, { testSummary });
+globalThis.process?.on('exit', () => console.log(testSummary()));
+
+/** An error as a part of the largest magnitude of its tensor, or of 0.01 where that is smaller. */
+const relativeError = (error: number, magnitude: number): number => error / Math.max(magnitude, 0.01);
 
 /** |got - want| <= abs + rel * max|want|, with the largest magnitude of the whole tensor. */
 export interface Tolerance {
@@ -36,13 +53,15 @@ export function compare(
   tolerance: Tolerance = TOLERANCE.f32,
 ): void {
   if (got.length !== want.length) throw new Error(`${name}: got ${got.length} elements, want ${want.length}`);
-  let largest = 0;
-  for (let i = 0; i < want.length; i++) largest = Math.max(largest, Math.abs(want[i]));
-  const allowed = tolerance.abs + tolerance.rel * largest;
+  let magnitude = 0;
+  for (let i = 0; i < want.length; i++) magnitude = Math.max(magnitude, Math.abs(want[i]));
+  const allowed = tolerance.abs + tolerance.rel * magnitude;
   let worst = -1;
   let worstError = allowed;
+  const isTwin = want instanceof Float64Array; // PyTorch's vectors are f32 themselves
   for (let i = 0; i < want.length; i++) {
     const error = Math.abs(got[i] - want[i]);
+    if (isTwin) largest.values = Math.max(largest.values, relativeError(error || 0, magnitude));
     if (error <= worstError || (Number.isNaN(got[i]) && Number.isNaN(want[i]))) continue;
     worst = i;
     worstError = Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
@@ -50,7 +69,7 @@ export function compare(
   }
   if (worst >= 0)
     throw new Error(
-      `${name}[${worst}]: got ${got[worst]}, want ${want[worst]}, off by ${worstError.toExponential(2)}, allowed ${allowed.toExponential(2)} (largest magnitude ${largest})`,
+      `${name}[${worst}]: got ${got[worst]}, want ${want[worst]}, off by ${worstError.toExponential(2)}, allowed ${allowed.toExponential(2)} (largest magnitude ${magnitude})`,
     );
 }
 
@@ -153,6 +172,10 @@ export async function checkGradients<K extends string>(check: GradientCheck<K>):
     const scale = Math.max(...Array.from(got, Math.abs));
     const tolerance = check.tolerance ?? TOLERANCE.grad;
     const allowed = { abs: tolerance.abs + tolerance.rel * scale, rel: 0 };
+    picked.forEach((i, j) => {
+      const error = relativeError(Math.abs(got[i] - differences[j]), scale);
+      largest.gradients = Math.max(largest.gradients, error);
+    });
     compare(
       `d${name} at elements ${picked.slice(0, 8)}...`,
       picked.map((i) => got[i]),
@@ -192,9 +215,8 @@ export interface Vector {
 
 /** PyTorch's vectors of tests/fixtures/torch/STEM.safetensors: case -> name -> tensor (numbers as f32). */
 export async function torchCases(stem: string): Promise<Map<string, Map<string, Vector>>> {
-  const file = await openSafetensors(
-    fileURLToPath(new URL(`fixtures/torch/${stem}.safetensors`, import.meta.url)),
-  );
+  const url = new URL(`fixtures/torch/${stem}.safetensors`, import.meta.url);
+  const file = await openSafetensors(url.protocol === 'file:' ? url : await (await fetch(url)).blob());
   const cases = new Map<string, Map<string, Vector>>();
   for (const [key, { shape }] of file.tensors) {
     const slash = key.indexOf('/');

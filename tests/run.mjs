@@ -1,15 +1,24 @@
-// Runs the tests, each file in a process of its own: node tests/run.mjs [--full | --browser] [--jobs N] [part of a path]...
+// Runs the tests, each file in a process of its own:
 //
-// A file that is named *.full.test.ts takes minutes and runs only with --full; --browser runs *.browser.test.ts and nothing else. The counts are those that uvu prints; a file that
-// crashes, runs too long or prints none counts as one failure. A test that the adapter cannot run prints a line
-// `skipped: <reason>` and is counted as skipped. The last line is `N passed, N failed`.
+//   node tests/run.mjs [--full] [--browser] [--jobs N] [--on PLACE]... [--smoke PLACE]... [--matrix] [part of a path]...
+//
+// Places are those of places.mjs; without --on, everything runs in Dawn. --smoke runs a few files in a place, --matrix the
+// portable files in every place. A file that is named *.full.test.ts takes minutes and runs only with --full; one that is
+// named *.browser.test.ts drives Chromium from Node and runs only with --browser. --errors writes what the files report
+// about their errors to tests/results.
+//
+// The counts are those that uvu prints; a file that crashes, runs too long or prints none counts as one failure. A test that
+// the adapter cannot run prints a line `skipped: <reason>` and is counted as skipped. A place without its adapter is a
+// failure. The last line is `N passed, N failed`.
 
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join, sep } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
+import { readErrors, writeErrors } from './error_table.mjs';
+import { isPortable, isSmoke, missing, notPortable, places } from './places.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const limitMin = 10; // per file
@@ -17,12 +26,19 @@ const limitMin = 10; // per file
 /** The command line, or an exit with one sentence. */
 function readArguments() {
   const flag = { type: 'boolean', default: false };
-  const options = { full: flag, browser: flag, jobs: { type: 'string', default: '2' } };
+  const list = { type: 'string', multiple: true, default: [] };
+  const options = {
+    ...{ full: flag, browser: flag, matrix: flag, errors: flag, on: list, smoke: list },
+    jobs: { type: 'string', default: '2' },
+  };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
     const jobs = Number(values.jobs);
     if (!Number.isInteger(jobs) || jobs < 1)
       throw new Error(`--jobs must be a whole number, got ${values.jobs}`);
+    for (const name of [...values.on, ...values.smoke])
+      if (!(name in places))
+        throw new Error(`a place must be one of ${Object.keys(places).join(', ')}, got ${name}`);
     return { ...values, filters: positionals, jobs: Math.min(jobs, availableParallelism()) };
   } catch (error) {
     console.error(`tests: ${error.message}`);
@@ -30,13 +46,21 @@ function readArguments() {
   }
 }
 
-function findFiles({ full, browser, filters }) {
-  return readdirSync(join(root, 'tests'), { recursive: true })
+/** Pairs of a file and a place; in the first place first. */
+function findRuns({ full, browser, matrix, on, smoke, filters }) {
+  const files = readdirSync(join(root, 'tests'), { recursive: true })
     .map((path) => ['tests', ...path.split(sep)].join('/'))
-    .filter((path) => path.endsWith('.test.ts') && (full || !path.endsWith('.full.test.ts')))
-    .filter((path) => path.endsWith('.browser.test.ts') === browser)
+    .filter((path) => path.endsWith('.test.ts'))
+    .filter(
+      (path) => (full || !path.endsWith('.full.test.ts')) && (browser || !path.endsWith('.browser.test.ts')),
+    )
     .filter((path) => filters.length === 0 || filters.some((part) => path.includes(part)))
     .sort();
+  const everywhere = matrix ? Object.keys(places) : on.length > 0 ? on : ['dawn'];
+  return [
+    ...everywhere.map((place) => ({ place, fits: place === 'dawn' && !matrix ? () => true : isPortable })),
+    ...smoke.map((place) => ({ place, fits: isSmoke })),
+  ].flatMap(({ place, fits }) => files.filter(fits).map((path) => ({ path, place })));
 }
 
 const running = new Set();
@@ -55,13 +79,20 @@ function end(child) {
 }
 
 /** Runs one file; resolves to its counts, its output and the reason for which it counts as a failure, if any. */
-function runFile(path) {
+async function runFile({ path, place }) {
+  const lacking = missing(place);
+  if (lacking) return { path, place, output: '', seconds: 0, ...judge('', 1, lacking) };
   const started = performance.now();
-  const loader = pathToFileURL(join(root, 'engine/wgsl_loader.mjs')).href;
-  const child = spawn(process.execPath, ['--import', loader, '--import', 'tsx', path], {
+  const { command, env } = places[place];
+  const [program, ...args] = command(path);
+  const child = spawn(program, args, {
     cwd: root,
     detached: process.platform !== 'win32',
-    env: { ...process.env, XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR || tmpdir() }, // or the Vulkan loader complains
+    env: {
+      XDG_RUNTIME_DIR: tmpdir(), // or the Vulkan loader complains
+      ...process.env,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
@@ -79,7 +110,13 @@ function runFile(path) {
       running.delete(child);
       const output = stripVTControlCharacters(Buffer.concat(chunks).toString());
       const seconds = (performance.now() - started) / 1000;
-      resolve({ path, output, seconds, ...judge(output, code, cause ?? (signal && `ended by ${signal}`)) });
+      resolve({
+        path,
+        place,
+        output,
+        seconds,
+        ...judge(output, code, cause ?? (signal && `ended by ${signal}`)),
+      });
     });
   });
 }
@@ -99,12 +136,12 @@ function judge(output, code, cause) {
   return counts;
 }
 
-function report({ path, output, seconds, passed, failed, skipped, unable, cause }) {
+function report({ path, place, output, seconds, passed, failed, skipped, unable, cause }) {
   const counts = [`${passed} passed`, failed && `${failed} failed`, skipped && `${skipped} skipped`].filter(
     Boolean,
   );
   console.log(
-    `${failed ? 'FAIL' : 'ok  '}  ${path}  ${counts.join(', ')}${cause ? ` (${cause})` : ''}  ${seconds.toFixed(1)} s`,
+    `${failed ? 'FAIL' : 'ok  '}  ${place === 'dawn' ? '' : `${place}: `}${path}  ${counts.join(', ')}${cause ? ` (${cause})` : ''}  ${seconds.toFixed(1)} s`,
   );
   if (failed || unable) console.log(`\n${output.trimEnd().replace(/^/gm, '      ')}\n`);
 }
@@ -122,18 +159,22 @@ for (const [signal, number] of [
 }
 
 const options = readArguments();
-const files = findFiles(options);
-const waiting = [...files];
+const runs = findRuns(options);
+const waiting = [...runs];
 const sum = { passed: 0, failed: 0, skipped: 0 };
+const errors = [];
 const work = async () => {
-  for (let path = waiting.shift(); path; path = waiting.shift()) {
-    const result = await runFile(path);
+  for (let run = waiting.shift(); run; run = waiting.shift()) {
+    const result = await runFile(run);
     report(result);
+    errors.push(...readErrors(result));
     for (const key of Object.keys(sum)) sum[key] += result[key];
   }
 };
 await Promise.all(Array.from({ length: options.jobs }, work));
-if (files.length === 0)
+if (options.errors) writeErrors(errors);
+if (runs.length === 0)
   console.log(`no test file matches ${options.filters.join(' ') || 'tests/**/*.test.ts'}`);
+if (options.matrix) console.log(`not in the matrix: ${notPortable}`);
 console.log(`${sum.passed} passed, ${sum.failed} failed${sum.skipped ? `, ${sum.skipped} skipped` : ''}`);
 process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0;

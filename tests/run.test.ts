@@ -1,7 +1,7 @@
 // The test runner itself, on a small folder of test files that pass, fail, crash and skip.
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,26 +17,35 @@ const files = {
   'crash.test.ts': "throw new Error('boom');",
   'late.test.ts': `${uvu}test('a', () => {});\ntest.run();\nprocess.on('exit', () => process.kill(process.pid, 'SIGKILL'));`,
   'silent.test.ts': "console.log('nothing to run');",
+  'gpu/engine.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
+  'page.browser.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
   'long.full.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
 };
 
 let folder = '';
 test.before(() => {
   folder = mkdtempSync(join(tmpdir(), 'ps3-run-'));
-  for (const path of ['tests/run.mjs', 'engine/wgsl_loader.mjs', 'package.json']) {
+  for (const path of [
+    ...['tests/run.mjs', 'tests/places.mjs', 'tests/error_table.mjs'],
+    ...['engine/wgsl_loader.mjs', 'package.json'],
+  ]) {
     cpSync(join(root, path), join(folder, path));
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  mkdirSync(join(folder, 'tests/gpu'));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, 'tests', name), text);
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-function run(...args: string[]): { status: number | null; lines: string[] } {
+function runWith(env: Record<string, string>, ...args: string[]): { status: number | null; lines: string[] } {
   const { status, stdout } = spawnSync(process.execPath, [join(folder, 'tests/run.mjs'), ...args], {
     encoding: 'utf8',
+    env: { ...process.env, ...env },
   });
   return { status, lines: stdout.trimEnd().split('\n') };
 }
+
+const run = (...args: string[]) => runWith({}, ...args);
 
 const lastLine = (lines: string[]): string | undefined => lines.at(-1);
 
@@ -74,6 +83,26 @@ test('run: counts a crash before the tests, one after them, and a file without t
 test('run: takes long files only with --full', () => {
   assert.is(run('long').status, 1);
   assert.is(lastLine(run('--full', 'long').lines), '1 passed, 0 failed');
+});
+
+test('run: takes tests that drive a browser only with --browser', () => {
+  assert.is(run('page').status, 1);
+  assert.is(lastLine(run('--browser', 'page').lines), '1 passed, 0 failed');
+});
+
+test('run: counts the portable files of every place, and names a place that does not exist', () => {
+  const { lines } = run('--on', 'dawn', '--on', 'dawn-tier0', '--smoke', 'deno', 'pass', 'engine');
+  assert.is(lastLine(lines), '5 passed, 0 failed');
+  assert.match(lines.join('\n'), 'ok    dawn-tier0: tests/gpu/engine.test.ts  1 passed');
+  assert.match(lines.join('\n'), 'ok    deno: tests/gpu/engine.test.ts  1 passed');
+  assert.is(run('--on', 'mars').status, 2);
+});
+
+test('run: a place without its browser is a failure that says what to install', () => {
+  const { status, lines } = runWith({ CHROMIUM: '/nowhere/chromium' }, '--on', 'chromium', 'engine');
+  assert.is(lastLine(lines), '0 passed, 1 failed');
+  assert.match(lines.join('\n'), '/nowhere/chromium must exist, got no such file. Run as root: apt-get');
+  assert.is(status, 1);
 });
 
 test.run();

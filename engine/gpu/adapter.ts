@@ -4,7 +4,7 @@
 //   Node             the `webgpu` package (Dawn)
 //
 // Limits: sizes are raised to what the adapter has, because kernels are written for the defaults and only
-// operands need room. Features: taken when present, never needed (tier 0 runs everywhere).
+// operands need room. Features: taken when present, never needed (tier 0 runs everywhere, and on default limits).
 import { AdapterError } from './errors.ts';
 import type { Tuning } from './planner.ts';
 
@@ -15,7 +15,7 @@ export type Tier = 0 | 1 | 2;
 export interface AdapterOptions {
   /** Which GPU to take on machines with two. Default: high-performance. */
   powerPreference?: 'low-power' | 'high-performance';
-  /** Highest tier to use; default: what the adapter offers. */
+  /** Highest tier to use; default: what the adapter offers. 0 also keeps every limit at WebGPU's default, without immediates. */
   tier?: Tier;
   /** Node only: switches for Dawn, such as 'backend=vulkan'. */
   dawnOptions?: string[];
@@ -95,8 +95,9 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
       'engine: a GPU adapter must answer, got none. Install a Vulkan, Metal or D3D12 driver; without a GPU on Debian run: node engine/setup.mjs',
     );
   const limits: Record<string, number> = {};
-  for (const name of LIMITS_TO_RAISE) limits[name] = adapter.limits[name];
-  const immediates = gpu.wgslLanguageFeatures?.has('immediate_address_space') ?? false;
+  if (options.tier !== 0) for (const name of LIMITS_TO_RAISE) limits[name] = adapter.limits[name];
+  const immediates =
+    options.tier !== 0 && (gpu.wgslLanguageFeatures?.has('immediate_address_space') ?? false);
   if (immediates) limits.maxImmediateSize = 64;
   const tier = Math.min(
     options.tier ?? 2,

@@ -69,7 +69,7 @@ export class Kernel {
     }
     if (!immediates) return text;
     const moved = text.replace(/@group\(0\)\s*@binding\(0\)\s*var<uniform>/, 'var<immediate>');
-    return `requires immediate_address_space;\n${moved}`;
+    return `requires immediate_address_space; ${moved}`; // no line of its own: messages count lines as the source does
   }
 
   /** Writes named params as the shader's struct lays them out, from byte `offset` (a multiple of 4) on. */

@@ -77,7 +77,7 @@ test('kernel: an unknown constant, a missing param and a fault in the shader eac
     (error: Error) => error.message,
   );
   assert.match(message, /scaled: the shader must compile/);
-  assert.match(message, /9: .*params\.sign/);
+  assert.match(message, /8: .*params\.sign/);
   other.destroy();
 });
 

@@ -123,7 +123,7 @@ test('random: integers cover their range evenly, a shuffle keeps the elements', 
   const source = new Random(9);
   const counts = new Float64Array(7);
   for (let k = 0; k < 70_000; k++) counts[source.integer(7)]++;
-  compare('counts', counts, new Float64Array(7).fill(10_000), { abs: 400, rel: 0 });
+  compare('counts', counts, Array(7).fill(10_000), { abs: 400, rel: 0 });
   const order = source.shuffle(Array.from({ length: 101 }, (_, i) => i));
   compare(
     'elements',

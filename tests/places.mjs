@@ -1,0 +1,68 @@
+// Where the tests run: the WebGPU implementations and adapters that a machine without a GPU has, and the files that run in each.
+
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Debian's package; another build is named by the environment variable CHROMIUM. */
+export const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const swiftshader = '/usr/lib/chromium/vk_swiftshader_icd.json'; // it comes with the package
+const installChromium = 'as root: apt-get update && apt-get install -y --no-install-recommends chromium';
+
+const node = (path) => [
+  process.execPath,
+  ...['--import', pathToFileURL(join(root, 'engine/wgsl_loader.mjs')).href, '--import', 'tsx', path],
+];
+const deno = (path) => [
+  process.execPath,
+  join(root, 'node_modules/deno/bin.cjs'),
+  ...['run', '-A', '--quiet', path],
+];
+const chromium = (path) => [process.execPath, join(root, 'tests/in_chromium.mjs'), path];
+
+/**
+ * By name: what it is, the command that runs a test file, what the command's environment holds beside ours, and a file
+ * that must be there with the command that brings it. Tests stop when the adapter is not the one of TEST_ADAPTER.
+ */
+export const places = {
+  dawn: { is: 'Dawn in Node, default driver', command: node },
+  'dawn-tier0': { is: 'Dawn in Node, default limits, f32', command: node, env: { TEST_TIER: '0' } },
+  swiftshader: {
+    is: 'Dawn in Node, SwiftShader',
+    command: node,
+    env: { VK_DRIVER_FILES: swiftshader, TEST_ADAPTER: 'swiftshader' },
+    needs: { file: swiftshader, install: installChromium },
+  },
+  deno: {
+    is: 'wgpu in Deno, default driver',
+    command: deno,
+    needs: { file: join(root, 'node_modules/deno/bin.cjs'), install: 'npm ci --ignore-scripts' },
+  },
+  chromium: {
+    is: 'Dawn in Chromium, SwiftShader',
+    command: chromium,
+    needs: { file: chromiumPath, install: installChromium },
+  },
+};
+
+/** Why a place cannot be had, as a sentence; null when it can. */
+export function missing(name) {
+  const { needs } = places[name];
+  if (!needs || existsSync(needs.file)) return null;
+  return `${name}: ${needs.file} must exist, got no such file. Run ${needs.install}`;
+}
+
+/** Files that run everywhere: tests of kernels, tensors, devices and layers, which read nothing but fixtures. */
+export const isPortable = (path) => /^tests\/(ops|tensor|gpu|nn)\//.test(path);
+
+/** Why the others do not: they are tests of files, processes and command lines, or compare what no adapter changes. */
+export const notPortable =
+  'tests of files, packages, processes and the command line run in Node only: app, bench, data, io, ps3, shaders, train, layout, readme, run, setup';
+
+/** A few files that touch every part of the engine. */
+export const isSmoke = (path) =>
+  /^tests\/(gpu\/engine|tensor\/memory|nn\/adamw|ops\/(gather|gelu|layer_norm|softmax|top_k))\.test\.ts$/.test(
+    path,
+  );

@@ -1,0 +1,149 @@
+// One tiny call per op and variant: together they run every entry point of shaders/. A new kernel gets a line here.
+import {
+  AdamW,
+  accumulate,
+  adaptiveMaxPool,
+  add,
+  backward,
+  binaryCrossEntropy,
+  broadcastTo,
+  cast,
+  columnSum,
+  compactMap,
+  concat,
+  cosineMap,
+  depthwiseConv,
+  diceLoss,
+  exp,
+  fill,
+  gatherRows,
+  gelu,
+  l2Normalize,
+  layerNorm,
+  linear,
+  matmul,
+  max,
+  ParameterStore,
+  patchGather,
+  permute,
+  poolAttention,
+  randomUniform,
+  resize,
+  scatterRows,
+  selectTopK,
+  selfAttention,
+  sigmoidContrastive,
+  slice,
+  softmax,
+  sortKeys,
+  sum,
+  type Tensor,
+  topK,
+  where,
+} from '../../engine/index.ts';
+import { markNonFinite } from '../../engine/ops/finite.ts';
+import { engine, random, tensor } from '../harness.ts';
+
+const count = (shape: readonly number[]): number => shape.reduce((n, extent) => n * extent, 1);
+
+/** Numbers in [-1, 1] that want a gradient. */
+const leaf = (...shape: number[]): Tensor =>
+  tensor(random(count(shape), shape.length), shape, { requiresGrad: true });
+
+/** Numbers in [0.1, 0.9] that want a gradient. */
+const chances = (...shape: number[]): Tensor =>
+  tensor(
+    random(count(shape), 3).map((x) => 0.5 + 0.4 * x),
+    shape,
+    { requiresGrad: true },
+  );
+
+const ones = (...shape: number[]): Tensor => tensor(new Float64Array(count(shape)).fill(1), shape);
+const integers = (data: readonly number[], shape: readonly number[]): Tensor =>
+  tensor(Uint32Array.from(data), shape);
+
+/** Runs the backward kernels too. */
+const train = (y: Tensor): void => backward(y, tensor(random(y.size, 9), y.shape));
+
+export const CASES: Readonly<Record<string, () => void>> = {
+  adamw: () => {
+    const store = new ParameterStore(engine, [{ name: 'a', shape: [5] }]);
+    new AdamW(store).step(0.1, 1);
+  },
+  adaptive_max_pool: () => train(adaptiveMaxPool(leaf(2, 35), [5, 7], [2, 3])),
+  attention: () => {
+    train(selfAttention(leaf(1, 9, 12), { heads: 2 }));
+    train(selfAttention(leaf(1, 3, 12), { heads: 1, cached: leaf(1, 5, 12) }));
+  },
+  'attention with a mask': () => {
+    const keyMask = tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 0], [2, 5]);
+    train(poolAttention(leaf(1, 1, 4), leaf(2, 5, 8), { heads: 1, keyMask }));
+  },
+  binary_cross_entropy: () => train(binaryCrossEntropy(chances(3, 11), ones(3, 11))),
+  cast: () => {
+    cast(cast(leaf(13), 'bf16'), 'f32');
+    cast(cast(leaf(13), 'f16'), 'f32');
+  },
+  column_sum: () => columnSum(leaf(5, 7)),
+  contrastive: () =>
+    train(sigmoidContrastive(l2Normalize(leaf(5, 4)), l2Normalize(leaf(5, 4)), leaf(1), leaf(1))),
+  copy: () => {
+    train(permute(leaf(2, 3, 4), [2, 0, 1]));
+    train(slice(leaf(4, 3), 0, 1, 2));
+    train(concat([leaf(2, 3), leaf(1, 3)], 0));
+  },
+  cosine: () => train(cosineMap(leaf(2, 5, 6), leaf(2, 6))),
+  depthwise_conv: () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), leaf(4), [3, 4])),
+  dice: () => train(diceLoss(chances(3, 11), ones(3, 11))),
+  fill: () => fill(leaf(5), 2),
+  finite: () => markNonFinite(leaf(5), integers([7], [1]), 1),
+  'gather, scatter': () => {
+    train(gatherRows(leaf(1, 3, 4), integers([0, 2, 1, 0, 2, 1, 0], [1, 7])));
+    train(scatterRows(leaf(1, 3, 4), integers([4, 0, 2], [1, 3]), 5));
+  },
+  gelu: () => {
+    train(gelu(leaf(12)));
+    train(gelu(leaf(13)));
+  },
+  l2_normalize: () => train(l2Normalize(leaf(3, 11))),
+  layer_norm: () => train(layerNorm(leaf(3, 11), leaf(11), leaf(11))),
+  matmul: () => {
+    train(matmul(leaf(3, 5), leaf(5, 4), { force: { variant: 'registers' } }));
+    matmul(leaf(3, 5), leaf(4, 5), {
+      transposeB: true,
+      force: { variant: 'registers', transposeFirst: true },
+    });
+    train(linear(leaf(3, 5), leaf(4, 5), leaf(4), { gelu: 'erf' }));
+  },
+  matmul_tiled: () => {
+    matmul(leaf(3, 17), leaf(17, 4), { force: { variant: 'tiled' } });
+    matmul(leaf(3, 17), leaf(17, 3), { force: { variant: 'tiled' } });
+  },
+  patch_gather: () =>
+    patchGather(leaf(1, 3, 5, 4), integers([3, 0], [1, 2]), { imagePx: [4, 4], patchPx: 2 }),
+  pointwise: () => {
+    train(add(leaf(3, 5), leaf(5)));
+    train(where(tensor([1, 0, 1], [3]), leaf(3), leaf(3)));
+    accumulate(leaf(5), leaf(5));
+  },
+  random: () => randomUniform(engine.gpu, [5], { seed: 1 }),
+  reduce: () => {
+    train(sum(leaf(3, 11)));
+    train(sum(leaf(3, 8), [1]));
+    train(sum(leaf(3, 5), [0]));
+    train(max(leaf(3, 5), [1]));
+    train(broadcastTo(leaf(5), [3, 5]));
+  },
+  resize: () => {
+    train(resize(leaf(1, 1, 3, 5), [5, 4], 'bicubic'));
+    train(resize(leaf(1, 1, 7, 5), [3, 4], 'bicubic-antialias'));
+  },
+  softmax: () => train(softmax(leaf(3, 11))),
+  sort: () => sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), 8),
+  top_k: () => {
+    topK(leaf(1, 7), 3);
+    selectTopK(leaf(1, 7), 3);
+    compactMap(tensor([1, 0, 1, 0, 1], [1, 5]), 3);
+  },
+  unary: () => train(exp(leaf(5))),
+};

@@ -72,9 +72,11 @@ export const CASES: Readonly<Record<string, () => void>> = {
   },
   adaptive_max_pool: () => train(adaptiveMaxPool(leaf(2, 35), [5, 7], [2, 3])),
   attention: () => {
-    train(selfAttention(leaf(1, 9, 12), { heads: 2 }));
-    train(selfAttention(leaf(1, 3, 12), { heads: 1, cached: leaf(1, 5, 12) }));
+    train(selfAttention(leaf(1, 9, 12), { heads: 2, force: 'fused' }));
+    train(selfAttention(leaf(1, 3, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'fused' }));
   },
+  attention_strips: () =>
+    train(selfAttention(leaf(1, 9, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'strips' })),
   'attention with a mask': () => {
     const keyMask = tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 0], [2, 5]);
     train(poolAttention(leaf(1, 1, 4), leaf(2, 5, 8), { heads: 1, keyMask }));

@@ -31,7 +31,10 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   gather_heads:
     'reads the element before the first where && has already decided, which the interpreter does not survive',
   top_k_descending_keys: 'takes more than 4,096 chosen numbers',
+  top_k_place: 'takes more than 4,096 chosen numbers',
 };
+
+Object.assign(engine.gpu, { subgroupSize: 1 }); // the interpreter knows no subgroups
 
 /** One run of a kernel: everything that it read, and what the GPU wrote. */
 interface Recorded {

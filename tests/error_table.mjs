@@ -37,13 +37,13 @@ function markdown(rows) {
   const cell = (op, place) => {
     const row = rows.find((candidate) => candidate.op === op && candidate.place === place);
     return row
-      ? [row.values, row.gradients].map((x) => (x === 0 ? '0' : x.toExponential(1))).join(' / ')
+      ? [row.values, row.gradients].map((x) => (x < 0 ? '–' : x === 0 ? '0' : x.toExponential(1))).join(' / ')
       : '';
   };
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return [
     'Largest error of values / of gradients over all shapes of the tests, as a part of the largest magnitude of the tensor (of 0.01 where',
-    'that is smaller): values against the float64 twin, gradients against its central differences. Errors of `cast` are those of half formats.',
+    'that is smaller): values against the float64 twin, gradients against its central differences.',
     '',
     line(['op', ...columns]),
     line(['---', ...columns.map(() => '---:')]),

@@ -12,8 +12,8 @@ export const engine: Engine = await Engine.create(TEST_TIER === '0' ? { tier: 0 
 if (TEST_ADAPTER && !engine.adapterName.toLowerCase().includes(TEST_ADAPTER))
   throw new Error(`the adapter must be ${TEST_ADAPTER}, got ${engine.adapterName}`);
 
-/** Largest errors against float64 of this file, in the unit of `relativeError`. */
-const largest = { values: 0, gradients: 0 };
+/** Largest errors against float64 of this file, in the unit of `relativeError`; -1 where none was measured. */
+const largest = { values: -1, gradients: -1 };
 
 // The last line of a file's output, which tests/error_table.mjs reads; in_chromium.mjs asks for it.
 const testSummary = (): string =>

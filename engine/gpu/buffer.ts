@@ -68,6 +68,10 @@ export class BufferPool {
   onDestroy: (buffer: PooledBuffer) => void = () => undefined;
   /** Why nothing may be released at the moment: a step is running that will run again. */
   closedBy: string | undefined;
+  /** Called when the system had no memory for a buffer, some time after `acquire` returned it. */
+  onFailure: (error: MemoryError) => void = () => undefined;
+  /** Ends when it is known of every buffer so far whether there was memory for it. */
+  checked: Promise<unknown> = Promise.resolve();
   readonly #device: GPUDevice;
   readonly #budgetBytes: number;
   readonly #outer: BufferPool | undefined;
@@ -121,11 +125,31 @@ export class BufferPool {
       );
     }
     stats.buffersCreated++;
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const gpu = this.#standIn ?? this.#device.createBuffer({ size, usage, label });
+    const gpu = this.#standIn ?? this.#create(size, label);
     const buffer = { id: nextId++, sizeBytes: size, gpu, foreign: false, pool: this };
     if (this.#outer) this.#made.push(buffer);
     return buffer;
+  }
+
+  #create(size: number, label: string): GPUBuffer {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const { liveBytes, pooledBytes, peakBytes } = this.stats;
+    const root = this.#outer ?? this;
+    this.#device.pushErrorScope('out-of-memory');
+    const gpu = this.#device.createBuffer({ size, usage, label });
+    const check = this.#device.popErrorScope().then(
+      (error) => {
+        if (error)
+          root.onFailure(
+            new MemoryError(
+              `${label}: the system must have room for ${size} bytes, got none with ${liveBytes} live and ${pooledBytes} kept for reuse (peak ${peakBytes}). Make a new engine with a smaller batch, or dispose tensors earlier.`,
+            ),
+          );
+      },
+      () => undefined, // the device is gone, which engine.lost tells
+    );
+    root.checked = Promise.all([root.checked, check]);
+    return gpu;
   }
 
   /** @throws UseError while a step runs that must not release what was made before it */

@@ -1,7 +1,7 @@
 // One device with its buffers, pipelines and command list: what tensors stand on.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
-import { DeviceLostError, EngineError, MemoryError, UseError } from './errors.ts';
+import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
 import type { Tuning } from './planner.ts';
@@ -88,22 +88,27 @@ export class Gpu {
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
     this.#pipelines = new Pipelines(opened, this.recorder, this.rowWorkgroup);
     this.pool.onDestroy = (buffer) => this.#pipelines.forget(buffer);
+    this.pool.onFailure = (error) => this.recorder.fail(error);
     if (profile && opened.device.features.has('timestamp-query'))
       this.recorder.profiler = new Profiler(opened.device);
     this.lost = opened.device.lost.then(({ reason, message }) => {
-      const error = new DeviceLostError(`engine: the GPU device was lost (${reason}). ${message}`);
+      const error = new DeviceLostError(
+        `engine: the GPU device must be there, got lost (${reason}): ${message} Make a new engine and load the last checkpoint.`,
+      );
       this.recorder.fail(error);
       return error;
     });
-    opened.device.onuncapturederror = ({ error }) =>
-      this.recorder.fail(
-        error instanceof GPUOutOfMemoryError
-          ? new MemoryError(
-              `engine: the device must have memory left, got none (${error.message}). Dispose tensors, or use smaller ones.`,
-            )
-          : new EngineError('validation', `internal: WebGPU validation failed. ${error.message}`),
-      );
+    opened.device.addEventListener('uncapturederror', this.#onError); // beside a handler of the device's owner
   }
+
+  readonly #onError = ({ error }: GPUUncapturedErrorEvent): void =>
+    this.recorder.fail(
+      error instanceof GPUOutOfMemoryError
+        ? new MemoryError(
+            `engine: the device must have memory left, got none (${error.message}). Dispose tensors, or use smaller ones.`,
+          )
+        : new EngineError('validation', `internal: WebGPU validation failed. ${error.message}`),
+    );
 
   static async open(options: AdapterOptions = {}): Promise<Gpu> {
     const gpu = new Gpu(await openDevice(options), options.profile);
@@ -125,10 +130,19 @@ export class Gpu {
     return this.#pipelines.stats;
   }
 
-  /** Records one run of a kernel. */
+  /**
+   * Records one run of a kernel.
+   *
+   * @throws ShapeError when a grid dimension has more workgroups than WebGPU allows
+   * @throws MemoryError when an operand is larger than one binding may be
+   */
   run(kernel: Kernel, call: KernelCall): void {
     const groups = typeof call.groups === 'number' ? fold(call.groups) : call.groups;
     if (groups[0] * groups[1] * groups[2] === 0) return;
+    if (groups[0] > MAX_GROUPS || groups[1] > MAX_GROUPS || groups[2] > MAX_GROUPS)
+      throw new ShapeError(
+        `${kernel.entry}: a grid may have ${MAX_GROUPS} workgroups per dimension, got [${groups.join(', ')}]. Split the rows among several calls.`,
+      );
     const entry = this.#pipelines.get(kernel, call.define);
     if (this.#purpose === 'plan') {
       this.#needed.add(entry);
@@ -253,9 +267,11 @@ export class Gpu {
     } catch (cause) {
       throw (
         this.recorder.failure ??
+        (await this.recorder.lostSoon()) ??
         new EngineError('validation', `internal: waiting for the GPU failed. ${String(cause)}`)
       );
     }
+    await this.pool.checked;
     if (this.recorder.failure) throw this.recorder.failure;
   }
 
@@ -335,6 +351,7 @@ export class Gpu {
   destroy(own: boolean): void {
     this.pool.trim();
     this.pool.collect();
+    this.device.removeEventListener('uncapturederror', this.#onError);
     if (own) this.device.destroy();
   }
 

@@ -1,7 +1,7 @@
 // Compiled kernels and bind groups, each made once. Params are not part of a bind group, so a steady loop makes none.
 import type { OpenedDevice } from './adapter.ts';
 import type { BufferRange, PooledBuffer } from './buffer.ts';
-import { ShaderError } from './errors.ts';
+import { MemoryError, ShaderError } from './errors.ts';
 import { type Define, IMMEDIATE_BYTES, type Kernel } from './kernel.ts';
 import type { PipelineEntry, Recorder } from './recorder.ts';
 
@@ -106,7 +106,8 @@ export class Pipelines {
             entry.pipeline = pipeline;
           },
           async (cause: Error) => {
-            throw new ShaderError(await explain(kernel.entry, module, code, cause));
+            const lost = await this.#recorder.lostSoon();
+            throw lost ?? new ShaderError(await explain(kernel.entry, module, code, cause));
           },
         ),
     };
@@ -157,8 +158,13 @@ export class Pipelines {
       }
       return known[k].group;
     }
-    const entries: GPUBindGroupEntry[] = kernel.reflection.bindings.map(({ index }, i) => {
+    const limit = this.#device.limits.maxStorageBufferBindingSize;
+    const entries: GPUBindGroupEntry[] = kernel.reflection.bindings.map(({ name, index }, i) => {
       const { buffer, offset, sizeBytes } = ranges[i];
+      if (sizeBytes > limit)
+        throw new MemoryError(
+          `${kernel.entry}: ${name} must fit into maxStorageBufferBindingSize = ${limit} bytes, got ${sizeBytes}. Split it by rows.`,
+        );
       // Whole vec4s, as far as the buffer reaches.
       const size = Math.min(Math.max(16, Math.ceil(sizeBytes / 16) * 16), buffer.sizeBytes - offset);
       return { binding: index, resource: { buffer: buffer.gpu, offset, size } };

@@ -183,6 +183,12 @@ export class Recorder {
     return this.#failure;
   }
 
+  /** The loss of the device, which some implementations tell a little after what it made fail. */
+  lostSoon(): Promise<Error | undefined> {
+    const soon = new Promise<undefined>((resolve) => setTimeout(resolve, 100));
+    return Promise.race([this.#device.lost.then(() => this.#failure), soon]);
+  }
+
   /**
    * Hands everything recorded to the GPU. Without waiting when all pipelines are compiled.
    *

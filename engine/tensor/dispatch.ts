@@ -26,16 +26,16 @@ export function scopeOf(tensors: readonly (Tensor | undefined)[]): Scope | undef
  */
 export function output(inputs: readonly (Tensor | undefined)[], shape: Shape, dtype: DType = 'f32'): Tensor {
   let gpu: Gpu | undefined;
-  for (const tensor of inputs) {
-    if (!tensor) continue;
-    gpu ??= tensor.gpu;
-    if (tensor.gpu !== gpu)
-      throw new UseError(
-        'engine: all operands must live on one device, got two. Read one back and upload it.',
-      );
-  }
+  for (const tensor of inputs) gpu = sameDevice(gpu, tensor);
   if (!gpu) throw new UseError('internal: output needs an input tensor.');
   return Tensor.empty(gpu, shape, dtype, scopeOf(inputs));
+}
+
+/** The device of those before and of one more tensor. */
+function sameDevice(gpu: Gpu | undefined, tensor: Tensor | undefined): Gpu | undefined {
+  if (gpu && tensor && tensor.gpu !== gpu)
+    throw new UseError('engine: all operands must live on one device, got two. Read one back and upload it.');
+  return gpu ?? tensor?.gpu;
 }
 
 type Watcher = (kernel: Kernel, written: readonly Tensor[]) => void;
@@ -48,12 +48,11 @@ export function watchRuns(gpu: Gpu, watcher: Watcher | undefined): void {
   else watchers.delete(gpu);
 }
 
-/** Records one run of a kernel on tensors. */
+/** Records one run of a kernel on tensors. @throws UseError when they live on different devices */
 export function run(kernel: Kernel, call: OpCall): void {
   let gpu: Gpu | undefined;
   for (const name in call.bind) {
-    gpu = call.bind[name]?.gpu;
-    if (gpu) break;
+    gpu = sameDevice(gpu, call.bind[name]);
   }
   if (!gpu) return;
   gpu.run(kernel, call);

@@ -163,7 +163,9 @@ export class Tensor {
   /** The bytes a kernel binds. @throws UseError after dispose() */
   get range(): BufferRange {
     if (this.#disposed)
-      throw new UseError(`tensor ${show(this.shape)}: it must not be used after it was disposed.`);
+      throw new UseError(
+        `tensor ${show(this.shape)}: it must not be used after it was disposed. Dispose it later, or take it out of its scope by keep().`,
+      );
     return this.#range;
   }
 

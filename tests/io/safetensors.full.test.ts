@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openSafetensors, writeSafetensors } from '../../engine/io/safetensors.ts';
 import { formatHeader } from '../../engine/io/safetensors_header.ts';
+import { fuzzSafetensors } from './fuzz.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'safetensors-full-'));
 test.after(() => rm(folder, { recursive: true }));
@@ -45,6 +46,11 @@ test('safetensors: 2.25 GiB are written and read in pieces', async () => {
     i++;
   }
   assert.is(i, count);
+});
+
+test('safetensors: 100,000 files, broken in every way, open or fail with SafetensorsError', async () => {
+  const { opened, refused } = await fuzzSafetensors(100_000, 67890);
+  assert.ok(opened > 10_000 && refused > 50_000, `${opened} opened, ${refused} refused`);
 });
 
 test.run();

@@ -4,6 +4,7 @@ import {
   accumulate,
   adaptiveMaxPool,
   add,
+  argMax,
   backward,
   binaryCrossEntropy,
   broadcastTo,
@@ -14,8 +15,10 @@ import {
   cosineMap,
   depthwiseConv,
   diceLoss,
+  erf,
   exp,
   fill,
+  gatherElements,
   gatherRows,
   gelu,
   l2Normalize,
@@ -27,8 +30,10 @@ import {
   patchGather,
   permute,
   poolAttention,
+  prod,
   randomUniform,
   resize,
+  scatterElements,
   scatterRows,
   selectTopK,
   selfAttention,
@@ -98,6 +103,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
   depthwise_conv: () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), leaf(4), [3, 4])),
   dice: () => train(diceLoss(chances(3, 11), ones(3, 11))),
   fill: () => fill(leaf(5), 2),
+  elements: () => {
+    train(gatherElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4])));
+    scatterElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4]), leaf(1, 4));
+  },
   finite: () => markNonFinite(leaf(5), integers([7], [1]), 1),
   'gather, scatter': () => {
     train(gatherRows(leaf(1, 3, 4), integers([0, 2, 1, 0, 2, 1, 0], [1, 7])));
@@ -134,6 +143,8 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(sum(leaf(3, 8), [1]));
     train(sum(leaf(3, 5), [0]));
     train(max(leaf(3, 5), [1]));
+    train(prod(chances(3, 5), [1]));
+    argMax(leaf(3, 5), 1);
     train(broadcastTo(leaf(5), [3, 5]));
   },
   resize: () => {
@@ -147,5 +158,8 @@ export const CASES: Readonly<Record<string, () => void>> = {
     selectTopK(leaf(1, 7), 3);
     compactMap(tensor([1, 0, 1, 0, 1], [1, 5]), 3);
   },
-  unary: () => train(exp(leaf(5))),
+  unary: () => {
+    train(exp(leaf(5)));
+    train(erf(leaf(5)));
+  },
 };

@@ -7,7 +7,7 @@
 // Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an operand is dense (same order as y) or has a stride per axis, 0
 //           where it repeats. y is read four at a time where the last axis divides by 4; an operand that repeats along the
 //           last axis is then read one at a time. Strides count values of the operand's own type.
-// Mapping   one invocation per value of y.
+// Mapping   an invocation computes RUN values of a workgroup's WORKGROUP RUN, one in WORKGROUP.
 // Traffic   each operand once; a repeated one comes from the cache.
 // Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. The quotient of a
 //           division may be off by 2.5 ulp, so a remainder may come out as the divisor: then it is 0.
@@ -42,6 +42,7 @@ const CONDITION_DENSE : bool = true;
 const AXES = 4u;           // axes in use, the last ones of the four
 
 const WORKGROUP = 64u;
+const RUN = 4u;            // values per invocation, one in WORKGROUP
 
 struct Params {
   extents : vec3u,         // of axes 1..3, in values; axis 0 has whatever is left
@@ -130,16 +131,17 @@ fn binary(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + i;
-  if (at >= params.n) { return; }
-  var at_a = at;
-  var at_b = at;
-  if (!A_DENSE || !B_DENSE) {
-    let index = index_of(at);
-    if (!A_DENSE) { at_a = position(index, params.a_strides); }
-    if (!B_DENSE) { at_b = position(index, params.b_strides); }
+  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
+  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) {
+    var at_a = at;
+    var at_b = at;
+    if (!A_DENSE || !B_DENSE) {
+      let index = index_of(at);
+      if (!A_DENSE) { at_a = position(index, params.a_strides); }
+      if (!B_DENSE) { at_b = position(index, params.b_strides); }
+    }
+    y[at] = Result(apply(Value(a[at_a]), Value(b[at_b])));
   }
-  y[at] = Result(apply(Value(a[at_a]), Value(b[at_b])));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -148,13 +150,14 @@ fn choose(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + i;
-  if (at >= params.n) { return; }
-  let index = index_of(at);
-  let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
-  let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
-  let c = Real(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
-  y[at] = Result(select(v, u, c != Real()));
+  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
+  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) {
+    let index = index_of(at);
+    let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
+    let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
+    let c = Real(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
+    y[at] = Result(select(v, u, c != Real()));
+  }
 }
 
 @group(0) @binding(1) var<storage, read> x : array<Value>;             // [n]
@@ -165,6 +168,6 @@ fn accumulate(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + i;
-  if (at < params.n) { y[at] += Result(x[at]); }
+  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
+  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) { y[at] += Result(x[at]); }
 }

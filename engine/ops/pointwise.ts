@@ -16,6 +16,8 @@ const chooseKernel = kernel(source, 'choose');
 const accumulateKernel = kernel(source, 'accumulate');
 const COMPARISONS = new Set(['greater', 'less', 'equal', 'greaterEqual', 'lessEqual']);
 const MAX_AXES = 4;
+/** WORKGROUP RUN of the shader. */
+const VALUES_PER_GROUP = 256;
 const UNUSED = [0, 0, 0, 0];
 const DENSE = { a_strides: UNUSED, b_strides: UNUSED, cond_strides: UNUSED, extents: [1, 1, 1] };
 
@@ -59,7 +61,7 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
     sides,
     define: { ...types(operands[operands.length - 1].dtype, lanes, result), AXES: `${axes}u` },
     params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
-    groups: Math.ceil(n / binaryKernel.workgroupSize),
+    groups: Math.ceil(n / VALUES_PER_GROUP),
   };
 }
 
@@ -313,7 +315,7 @@ export function accumulate(total: Tensor, x: Tensor): void {
     bind: { x, y: total },
     define: types('f32', lanes),
     params: { ...DENSE, n: x.size / lanes },
-    groups: Math.ceil(x.size / lanes / accumulateKernel.workgroupSize),
+    groups: Math.ceil(x.size / lanes / VALUES_PER_GROUP),
     flops: x.size,
   });
 }
@@ -332,7 +334,7 @@ export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
     bind: { a, b, y },
     define: { ...types('f32', lanes), OP: 'ADD', A: type, B: type },
     params: { ...DENSE, n: y.size / lanes },
-    groups: Math.ceil(y.size / lanes / binaryKernel.workgroupSize),
+    groups: Math.ceil(y.size / lanes / VALUES_PER_GROUP),
     flops: y.size,
   });
 }

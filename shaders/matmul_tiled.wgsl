@@ -30,6 +30,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> a : array<LaneA>;                  // [batch or 1, M, K] or [batch or 1, K, M]
 @group(0) @binding(2) var<storage, read> b : array<LaneB>;                  // [batch or 1, K, N] or [batch or 1, N, K]
+@group(0) @binding(7) var<storage, read> b_packed : array<u32>;             // [batch or 1, K, N] or [batch or 1, N, K] where B_TYPE is not F32: two in a word
 @group(0) @binding(3) var<storage, read_write> c : array<vec4f>;            // [slices, batch, M, N / 4]
 @group(0) @binding(4) var<storage, read> bias : array<vec4f>;               // [N / 4]
 @group(0) @binding(5) var<storage, read> residual : array<vec4f>;           // [batch, M, N / 4]
@@ -45,6 +46,10 @@ alias LaneA = vec4f;               // or f32 where the contiguous axis of a is n
 alias LaneB = vec4f;               // the same for b
 const A_WIDTH : u32 = 4u;          // f32 per LaneA
 const B_WIDTH : u32 = 4u;          // f32 per LaneB
+const F32 : u32 = 0u;
+const F16 : u32 = 1u;
+const BF16 : u32 = 2u;
+const B_TYPE : u32 = F32;          // how b is stored; sums are f32 in any case
 const TRANSPOSE_A : bool = false;
 const TRANSPOSE_B : bool = false;
 const HAS_BIAS : bool = false;
@@ -83,7 +88,16 @@ fn a_run(at : u32) -> vec4f {
   if (A_WIDTH == 4u) { return vec4f(a[at / 4u]); }
   return vec4f(vec4f(a[at]).x, vec4f(a[at + 1u]).x, vec4f(a[at + 2u]).x, vec4f(a[at + 3u]).x);
 }
+fn b_pair(word : u32) -> vec2f {
+  if (B_TYPE == BF16) { return bitcast<vec2f>(vec2u(word << 16u, word & 0xffff0000u)); }
+  return unpack2x16float(word);
+}
+fn b_packed_at(at : u32) -> f32 { return b_pair(b_packed[at / 2u])[at % 2u]; }
 fn b_run(at : u32) -> vec4f {
+  if (B_TYPE != F32) {
+    if (B_WIDTH == 4u) { return vec4f(b_pair(b_packed[at / 2u]), b_pair(b_packed[at / 2u + 1u])); }
+    return vec4f(b_packed_at(at), b_packed_at(at + 1u), b_packed_at(at + 2u), b_packed_at(at + 3u));
+  }
   if (B_WIDTH == 4u) { return vec4f(b[at / 4u]); }
   return vec4f(vec4f(b[at]).x, vec4f(b[at + 1u]).x, vec4f(b[at + 2u]).x, vec4f(b[at + 3u]).x);
 }

@@ -8,6 +8,8 @@ import { columnSum } from './column_sum.ts';
 import { type Gelu, geluGradient, multiply, type ProductOptions } from './product.ts';
 
 /** How `matmul` reads its operands. */
+const FLOATS = ['f32', 'f16', 'bf16'] as const;
+
 export interface MatmulOptions {
   /** a is [..., K, M]. */
   readonly transposeA?: boolean;
@@ -22,15 +24,15 @@ export interface MatmulOptions {
 /**
  * Batched matrix product: c = scale op(a) op(b), op being the transpose where asked for.
  *
- * @param a  [..., M, K] f32
- * @param b  [..., K, N] f32, with a's leading extents; either operand may be [., .], shared by the whole batch
+ * @param a  [..., M, K] f32, f16 or bf16; sums and the result are f32
+ * @param b  [..., K, N] f32, f16 or bf16, with a's leading extents; either operand may be [., .], shared by the whole batch
  * @returns  [..., M, N]
  * @throws ShapeError when inner dimensions or leading extents disagree
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false, scale = 1, force } = options;
   for (const [name, operand] of Object.entries({ a, b })) {
-    expectDType('matmul', name, operand, 'f32');
+    expectDType('matmul', name, operand, ...FLOATS);
     expect(
       operand.shape.length >= 2,
       'matmul',
@@ -116,7 +118,7 @@ export interface LinearOptions {
  * Linear layer in one kernel: y = gelu(x weight^T + bias) + residual, gelu and residual optional.
  *
  * @param x       [..., M, K] f32
- * @param weight  [N, K], as in PyTorch
+ * @param weight  [N, K], as in PyTorch; f32, f16 or bf16
  * @param bias    [N]
  * @returns       [..., M, N]
  * @throws ShapeError when weight, bias or residual do not fit x
@@ -127,7 +129,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
   const [N] = weight.shape;
   const shape = [...x.shape.slice(0, -1), N];
   expectDType('linear', 'x', x, 'f32');
-  expectDType('linear', 'weight', weight, 'f32');
+  expectDType('linear', 'weight', weight, ...FLOATS);
   const given = `x ${show(x.shape)} and weight ${show(weight.shape)}`;
   expect(
     x.shape.length >= 2 && weight.shape.length === 2 && weight.shape[1] === K,

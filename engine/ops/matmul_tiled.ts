@@ -12,6 +12,7 @@ const K_TILE = 16;
 /** One (batched) product as the kernels see it. */
 export interface ProductCall {
   readonly a: Tensor;
+  /** f32, f16 or bf16. */
   readonly b: Tensor;
   /** [slices, batch, M, N] */
   readonly c: Tensor;
@@ -39,12 +40,13 @@ export function multiplyTiled(call: ProductCall): void {
   const edge = N % 4 !== 0;
   const aWidth = (transposeA ? M : K) % 4 === 0 ? 4 : 1;
   const bWidth = (transposeB ? K : N) % 4 === 0 ? 4 : 1;
+  const operandB = b.dtype === 'f32' ? { b } : { b_packed: b };
   const groupsM = Math.ceil(M / TILE);
   const groupsN = Math.ceil(N / TILE);
   run(edge ? forwardEdge : forward, {
     bind: edge
-      ? { a, b, c_edge: c, bias_edge: bias, residual_edge: residual, pre_edge: pre }
-      : { a, b, c, bias, residual, pre },
+      ? { a, ...operandB, c_edge: c, bias_edge: bias, residual_edge: residual, pre_edge: pre }
+      : { a, ...operandB, c, bias, residual, pre },
     params: {
       M,
       N,
@@ -63,6 +65,7 @@ export function multiplyTiled(call: ProductCall): void {
       LaneB: bWidth === 4 ? 'vec4f' : 'f32',
       A_WIDTH: aWidth,
       B_WIDTH: bWidth,
+      B_TYPE: b.dtype.toUpperCase(),
       TRANSPOSE_A: transposeA,
       TRANSPOSE_B: transposeB,
       HAS_BIAS: !!bias,

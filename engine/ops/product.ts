@@ -2,9 +2,11 @@
 import source from '../../shaders/matmul.wgsl' with { type: 'text' };
 import { kernel } from '../gpu/kernel.ts';
 import { type MatmulForce, planMatmul } from '../gpu/planner.ts';
+import { noGrad } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { cast } from './cast.ts';
 import { columnSum } from './column_sum.ts';
 import { multiplyTiled, type ProductCall } from './matmul_tiled.ts';
 
@@ -45,11 +47,17 @@ export interface ProductOptions {
 /**
  * c[z] = epilogue(scale op(a[z]) op(b[z])).
  *
+ * Half precision is widened: b inside of the tiled kernel, anything else before.
+ *
  * @param a  [..., M, K], or [..., K, M] with transposeA
  * @param b  [..., K, N], or [..., N, K] with transposeB; leading extents equal to a's, or none for one of the two
  * @returns  [..., M, N]
  */
 export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor {
+  if (a.dtype !== 'f32') {
+    using wide = noGrad(() => cast(a, 'f32'));
+    return multiply(wide, b, options);
+  }
   const { transposeA = false, transposeB = false, scale = 1, bias, residual, gelu, pre, force } = options;
   const lead = (a.shape.length > 2 ? a : b).shape.slice(0, -2);
   const [a0, a1] = a.shape.slice(-2);
@@ -72,6 +80,11 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
     force,
     a.gpu.tuning,
   );
+  if (b.dtype !== 'f32' && plan.variant !== 'tiled') {
+    c.dispose();
+    using wide = noGrad(() => cast(b, 'f32'));
+    return multiply(a, wide, options);
+  }
   const call: ProductCall = {
     a,
     b,

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { planMatmul } from '../../engine/gpu/planner.ts';
-import { backward, linear, matmul } from '../../engine/index.ts';
+import { backward, cast, linear, matmul, type Tensor } from '../../engine/index.ts';
 import {
   checkGradients,
   compare,
@@ -12,7 +12,10 @@ import {
   throws,
   torchCases,
 } from '../harness.ts';
+import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, type Product, matmul as twin } from '../reference/matmul.ts';
+
+const numbers = async (x: Tensor): Promise<Float32Array> => (await x.data()) as Float32Array;
 
 const VARIANTS = ['registers', 'tiled'] as const;
 const LAYOUTS = [
@@ -200,6 +203,39 @@ test('matmul: the planner gives software adapters registers, GPUs tiles, and spl
   assert.is(planMatmul({ ...gradient, adapterClass: 'gpu', epilogue: true }).slices, 1);
   assert.is(planMatmul({ ...gradient, adapterClass: 'software' }).slices, 1);
 });
+
+for (const dtype of ['f16', 'bf16'] as const)
+  for (const variant of VARIANTS)
+    test(`matmul: operands stored as ${dtype}, ${variant}: products and the gradient of the other one match the twin on rounded numbers`, async () => {
+      using scope = engine.scope();
+      const round = dtype === 'f16' ? toHalf : toBfloat;
+      const value = dtype === 'f16' ? fromHalf : fromBfloat;
+      const rounded = (values: Float64Array) => values.map((v) => value(round(v)));
+      for (const [M, N, K] of [
+        [67, 96, 120],
+        [9, 33, 17],
+        [70, 5, 34],
+      ])
+        for (const transposeB of [false, true]) {
+          const force = { variant };
+          const [left, right] = [random(M * K, 1), random(K * N, 2)];
+          const x = tensor(left, [M, K], { scope, requiresGrad: true });
+          const b = cast(tensor(right, transposeB ? [N, K] : [K, N], { scope }), dtype);
+          const c = matmul(x, b, { transposeB, force });
+          const shape = { M, N, K, transposeB };
+          compare('c', await numbers(c), twin(left, rounded(right), shape));
+          const dc = random(M * N, 3);
+          backward(c, tensor(dc, [M, N], { scope }));
+          const da = twin(dc, rounded(right), { M, N: K, K: N, transposeB: !transposeB });
+          compare('da', await numbers(x.grad!), da, TOLERANCE.grad);
+          const a = cast(tensor(left, [M, K], { scope }), dtype);
+          compare(
+            'c of both',
+            await numbers(matmul(a, b, { transposeB, force })),
+            twin(rounded(left), rounded(right), shape),
+          );
+        }
+    });
 
 test('matmul: shapes that do not fit are named', () => {
   using scope = engine.scope();

@@ -49,12 +49,17 @@ export async function versions(withPeers: boolean): Promise<Record<string, strin
 /**
  * Installs the libraries to compare with in bench/peers, unless they are there in the versions of its lock file.
  *
- * @throws EngineError when npm cannot
+ * @throws EngineError when npm cannot, or outside of a checkout
  */
 export function installPeers(): PeerUrls {
   const folder = join(root, 'bench/peers');
   const modules = join(folder, 'node_modules');
   const [lock, installed] = [join(folder, 'package-lock.json'), join(modules, '.cache/package-lock.json')];
+  if (!existsSync(lock))
+    throw new EngineError(
+      'peers',
+      `bench: --peers must find ${lock}, got no such file. Run it in a checkout of the repository.`,
+    );
   if (!existsSync(installed) || readFileSync(lock, 'utf8') !== readFileSync(installed, 'utf8')) {
     for (const command of ['ci --ignore-scripts --no-audit --no-fund', 'run bundle']) {
       console.log(`npm ${command} (bench/peers)`);

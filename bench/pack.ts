@@ -59,8 +59,12 @@ Without X libraries, libEGL_nvidia.so.0 in its place may do.
 Nothing but a software adapter in the first line of the output?  Then the driver above was not found: VK_LOADER_DEBUG=error
 prints why.
 
-PyTorch on the same card, for comparison: copy bench/peers/torch_cuda.py of the repository beside this file, if it is there, and
-run it with the Python that has PyTorch. It is not part of this archive.
+PyTorch on the same card, for comparison, by a Python that has it:
+
+    python3 torch_cuda.py --json torch.json
+    ./bench --merge torch.json       its rows beneath ours
+
+--peers needs npm and the repository.
 
 Licences: ps3-webgpu Apache-2.0 (LICENSE); Dawn for Node in node_modules/webgpu/LICENSE.md; Node
 https://github.com/nodejs/node/blob/v${process.versions.node}/LICENSE; what is bundled, at the end of command/run.mjs.
@@ -108,6 +112,7 @@ async function pack(): Promise<string> {
       ...dawn.map((it) => `node_modules/webgpu/${it}`),
     ])
       await copyIn(folder, path);
+    await copyFile(rootPath('bench/peers/torch_cuda.py'), join(folder, 'torch_cuda.py'));
     await copyFile(process.execPath, join(folder, 'node'));
     await writeFile(join(folder, 'bench'), LAUNCHER);
     await writeFile(join(folder, 'README.txt'), README);

@@ -1,6 +1,6 @@
 // The archive is made (about a minute of xz), unpacked elsewhere and run there without an environment.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -54,6 +54,27 @@ test('bench bundle: runs without an environment, and its results are those of th
   );
   for (const { op, medianMs, gbPerS } of result.rows)
     assert.ok(medianMs > 0 && gbPerS! > 0, `${op}: ${medianMs} ms, ${gbPerS} GB/s`);
+});
+
+test('bench bundle: shows rows of PyTorch beneath ours, for which it has the script', () => {
+  assert.ok(existsSync(join(parent, name, 'torch_cuda.py')));
+  const row = {
+    ...{ op: 'fill', shape: '839808', dtype: 'f32', tier: 0, library: 'torch f32', medianMs: 1, spreadMs: 0 },
+    ...{ runs: 1, gflops: null, gbPerS: 1, percentOfPeak: null, maxError: 0 },
+  };
+  writeFileSync(join(parent, 'torch.json'), JSON.stringify({ versions: { torch: '2.9.0' }, rows: [row] }));
+  const { status, stdout, stderr } = runAlone(['--quick', '--filter', 'fill', '--merge', 'torch.json']);
+  assert.is(status, 0, stderr);
+  assert.match(stdout, /^fill +839808 +ps3-webgpu .*\nfill +839808 +torch f32 +1\.00 /m);
+});
+
+test('bench bundle: one sentence where the other libraries are not', () => {
+  const { status, stderr } = runAlone(['--peers', '--filter', 'top_k']);
+  assert.is(status, 1);
+  assert.match(
+    stderr,
+    /^bench: --peers must find .*, got no such file\. Run it in a checkout of the repository\.$/m,
+  );
 });
 
 test('bench bundle: one sentence where no Vulkan driver answers', () => {

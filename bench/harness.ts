@@ -12,7 +12,7 @@ export interface BenchCase {
   readonly flops?: number;
   /** Bytes read and written by one run, each counted once. */
   readonly bytes?: number;
-  /** Part of `--quick`. */
+  /** Part of `--quick`, unless this adapter is too slow for it. */
   readonly quick?: boolean;
   /** Largest `maxError` that counts as right; default 1e-4, for sums of moderate length of numbers of size 1. */
   readonly tolerance?: number;

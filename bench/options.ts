@@ -9,7 +9,7 @@ export class UsageError extends EngineError {
 }
 
 export interface SuiteOptions {
-  /** Only the cases that every adapter manages within seconds. */
+  /** Only cases that the adapter manages within seconds. */
   readonly quick: boolean;
   /** Part of an op's name. */
   readonly filter: string | undefined;

@@ -50,6 +50,9 @@ const ENGINE_OPTIONS: AdapterOptions = { profile: true };
 /** On a software adapter, cases beyond this would take minutes in each library. */
 const SOFTWARE_PEER_FLOPS = 12e9;
 
+/** A quick run that asks for no op leaves out cases that take longer even at the adapter's peak: they would take a minute. */
+const QUICK_PEAK_SECONDS = 0.5;
+
 /** Names of the ops of some cases, in the order of the table. */
 export function opNames(cases: readonly BenchCase[] = ALL_CASES): string[] {
   return [...new Set(cases.map(({ op }) => op))];
@@ -66,6 +69,15 @@ function chosen({ quick, filter }: SuiteOptions, { peers }: Others): BenchCase[]
   return peers ? cases.map((one) => ({ ...one, clock: 'wall' })) : cases;
 }
 
+/** Whether a quick run leaves a case out on an adapter with such peaks. */
+export function isSlow(
+  { flops = 0 }: BenchCase,
+  { quick, filter }: SuiteOptions,
+  { gflops }: Peaks,
+): boolean {
+  return quick && !filter && flops / gflops / 1e9 > QUICK_PEAK_SECONDS;
+}
+
 /**
  * Measures the chosen cases one after the other.
  *
@@ -80,12 +92,13 @@ export async function runSuite(
   let engine = await Engine.create(ENGINE_OPTIONS);
   const { adapterName: adapter, tier } = engine;
   const { timesKernels, isSoftware } = engine.gpu;
-  const isLong = ({ flops = 0 }: BenchCase): boolean => isSoftware && flops > SOFTWARE_PEER_FLOPS;
-  const cases = others.peers ? asked.filter((one) => !isLong(one)) : asked;
   watch({ kind: 'adapter', adapter, tier, timesKernels });
   const peers = (await others.peers?.open()) ?? [];
   const foreign = others.rows ?? [];
   const peaks = await measurePeaks(engine, timesKernels ? deviceClock : wallClock, options.seconds);
+  const isLong = ({ flops = 0 }: BenchCase): boolean =>
+    others.peers !== undefined && isSoftware && flops > SOFTWARE_PEER_FLOPS;
+  const cases = asked.filter((one) => !isLong(one) && !isSlow(one, options, peaks));
   const libraries = [LIBRARY, ...[...peers, ...foreign].map(({ library }) => library)];
   watch({
     kind: 'peaks',

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { ALL_CASES } from '../../bench/cases.ts';
 import type { Row } from '../../bench/measure.ts';
 import type { Peer } from '../../bench/peers/peer.ts';
-import { type Others, runSuite, type SuiteEvent } from '../../bench/suite.ts';
+import { isSlow, type Others, runSuite, type SuiteEvent } from '../../bench/suite.ts';
 
 const SECONDS = 0.01;
 /** What stands in the lines of the table, in their order. */
@@ -87,6 +87,18 @@ test('suite: with libraries, only the cases they can do, by the wall clock, and 
     failures.map(({ library, reason, skipped }) => ({ library, reason, skipped })),
     cases.map(() => ({ library: 'broken', reason: 'no such function', skipped: false })),
   );
+});
+
+test('suite: a quick run leaves out the training of a ViT where peaks are low, unless it is asked for', () => {
+  const options = { quick: true, filter: undefined, seconds: SECONDS };
+  const slow = (gflops: number, change = {}): string[] =>
+    ALL_CASES.filter((one) => one.quick)
+      .filter((one) => isSlow(one, { ...options, ...change }, { gflops, gbPerS: 1, dispatchUs: 1 }))
+      .map(({ op }) => op);
+  assert.equal(slow(15), ['vit training step']); // SwiftShader on two cores
+  assert.equal(slow(50), []); // lavapipe
+  assert.equal(slow(15, { filter: 'vit' }), []);
+  assert.equal(slow(15, { quick: false }), []);
 });
 
 test.run();

@@ -7,9 +7,9 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { columnSum } from './column_sum.ts';
 import { type Gelu, geluGradient, multiply, type ProductOptions } from './product.ts';
 
-/** How `matmul` reads its operands. */
 const FLOATS = ['f32', 'f16', 'bf16'] as const;
 
+/** How `matmul` reads its operands. */
 export interface MatmulOptions {
   /** a is [..., K, M]. */
   readonly transposeA?: boolean;

@@ -99,7 +99,10 @@ fn power(u : Value, v : Value) -> Value {
   let odd = whole & (0.5 * exponent != trunc(0.5 * exponent));
   let magnitude = exp2(exponent * log2(select(base, abs(base), whole)));
   let real = select(magnitude, -magnitude, odd & (base < Real()));
-  return select(Value(real), select(product, Value(1) / product, exponent < Real()), short);
+  // A root of a negative number is NaN; what log2 gives is up to the driver. The bits are not a constant: those must be finite.
+  let nan = bitcast<Real>(Count(0x7fc00000u | (params.n & 0u)));
+  let defined = select(real, nan, !whole & (base < Real()));
+  return select(Value(defined), select(product, Value(1) / product, exponent < Real()), short);
 }
 
 fn remainder(u : Value, v : Value) -> Value {

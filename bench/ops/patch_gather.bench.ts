@@ -44,6 +44,8 @@ function patchGatherCase(sourcePx: number, imagePx: number, P: number, k: number
 export const cases: BenchCase[] = [
   patchGatherCase(224, 168, 14, 40, true),
   patchGatherCase(1512, 378, 14, 729),
+  patchGatherCase(1512, 1512, 14, 2560),
+  patchGatherCase(3780, 3780, 14, 2560),
   patchGatherCase(3780, 1512, 14, 341),
   patchGatherCase(3780, 3780, 14, 2134),
   patchGatherCase(3780, 1512, 28, 2916),

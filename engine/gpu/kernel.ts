@@ -20,6 +20,7 @@ export class Kernel {
   readonly #given: string | Shader;
   #reflection: Reflection | undefined;
   #hasRowWorkgroup: boolean | undefined;
+  #run: number | undefined;
 
   constructor(source: string | Shader, entry: string) {
     this.entry = entry;
@@ -44,6 +45,16 @@ export class Kernel {
     if (this.hasRowWorkgroup)
       internal(false, `${this.entry} has the workgroup size of the device, gpu.rowWorkgroup`);
     return this.reflection.workgroupSize;
+  }
+
+  /** What one invocation does of its kind, as the shader states it: `const RUN`. */
+  get run(): number {
+    if (this.#run === undefined) {
+      const declared = /^const RUN\b[^=]*=\s*(\d+)/m.exec(this.source);
+      if (!declared) internal(false, `${this.entry} declares no const RUN`);
+      this.#run = Number(declared[1]);
+    }
+    return this.#run;
   }
 
   /** True when the shader is specialised by workgroup size (it imports `reduce` or declares WG). */

@@ -148,7 +148,7 @@ class Workspace {
         ...place('a', rows),
         ...{ c_start: to.start, c_batch: to.batch, c_head: to.head, c_row: 1, c_col: to.row },
       },
-      groups: Math.ceil((planes * queries * Math.ceil(K / 8)) / 64),
+      groups: Math.ceil((planes * queries * Math.ceil(K / turnKernel.run)) / turnKernel.workgroupSize),
     });
     return to;
   }
@@ -260,7 +260,7 @@ export function attendInStrips(
         ...{ ...UNUSED, M: keys, N: queries, K: 0, first_plane: plane, planes, heads },
         ...{ ...place('a', weights), T, first_query: query },
       },
-      groups: Math.ceil((planes * queries) / 64),
+      groups: Math.ceil((planes * queries) / weightsKernel.workgroupSize),
       flops: 10 * planes * queries * keys,
     });
     segments.forEach(({ tensor, keys: M, before }, i) => {

@@ -10,8 +10,6 @@ import { fill } from './fill.ts';
 
 const gather = kernel(source, 'gather');
 const place = kernel(source, 'place');
-/** WORKGROUP RUN of the shader. */
-const VALUES_PER_GROUP = 256;
 const MAX_AXES = 6;
 
 /** How both kernels walk over a strided arrangement of `shape`; offsets that only one of them has are 0. */
@@ -59,7 +57,7 @@ function walk(op: string, shape: Shape, strides: readonly number[], start: numbe
       start: start / lanes,
       begin: begin / lanes,
     },
-    groups: Math.ceil(n / VALUES_PER_GROUP),
+    groups: Math.ceil(n / gather.workgroupSize / gather.run),
   };
 }
 

@@ -24,7 +24,7 @@ export function fill(x: Tensor, value: number): Tensor {
       bind: { x },
       params: { n, bits },
       define: { Value: lanes === 4 ? 'vec4u' : 'u32' },
-      groups: Math.ceil(n / 512),
+      groups: Math.ceil(n / forward.workgroupSize / forward.run),
     });
   }
   return x;

@@ -20,8 +20,6 @@ const sumRows = kernel(source, 'gather_dtable');
 const BLOCK = 128;
 /** Invocations per workgroup: `GROUP` of the shader. */
 const GROUP = 64;
-/** Cells that one invocation of the shader moves. */
-const RUN = 8;
 
 /**
  * Rows of a table by index: y[..., :] = table[indices[...], :].
@@ -174,7 +172,7 @@ function move(
         bind: { indices, [tableName]: rows, [listName]: part },
         params: { ...params, M, offset, first, end },
         define,
-        groups: groupsFor(Math.ceil((M * params.C) / RUN)),
+        groups: groupsFor(Math.ceil((M * params.C) / kernel.run)),
         bytes: indices.sizeBytes + 2 * part.sizeBytes,
       });
     }

@@ -8,9 +8,6 @@ import type { Tensor } from '../tensor/tensor.ts';
 const forward = kernel(source, 'gelu');
 const backwardX = kernel(source, 'gelu_dx');
 
-/** GROUP RUN of the shader. */
-const CELLS_PER_GROUP = 256;
-
 /**
  * Gaussian error linear unit: y = x/2 (1 + erf(x / sqrt 2)), or its approximation by tanh.
  *
@@ -27,7 +24,7 @@ export function gelu(x: Tensor, form: 'erf' | 'tanh' = 'erf'): Tensor {
   const call = {
     define: { Lane: lane === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
     params: { n },
-    groups: Math.ceil(n / CELLS_PER_GROUP),
+    groups: Math.ceil(n / forward.workgroupSize / forward.run),
   };
   const y = output([x], x.shape);
   run(forward, { bind: { x, y }, ...call, flops: 20 * x.size });

@@ -16,8 +16,6 @@ const chooseKernel = kernel(source, 'choose');
 const accumulateKernel = kernel(source, 'accumulate');
 const COMPARISONS = new Set(['greater', 'less', 'equal', 'greaterEqual', 'lessEqual']);
 const MAX_AXES = 4;
-/** WORKGROUP RUN of the shader. */
-const VALUES_PER_GROUP = 256;
 const UNUSED = [0, 0, 0, 0];
 const DENSE = { a_strides: UNUSED, b_strides: UNUSED, cond_strides: UNUSED, extents: [1, 1, 1] };
 
@@ -61,7 +59,7 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
     sides,
     define: { ...types(operands[operands.length - 1].dtype, lanes, result), AXES: `${axes}u` },
     params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
-    groups: Math.ceil(n / VALUES_PER_GROUP),
+    groups: Math.ceil(n / binaryKernel.workgroupSize / binaryKernel.run),
   };
 }
 
@@ -315,7 +313,7 @@ export function accumulate(total: Tensor, x: Tensor): void {
     bind: { x, y: total },
     define: types('f32', lanes),
     params: { ...DENSE, n: x.size / lanes },
-    groups: Math.ceil(x.size / lanes / VALUES_PER_GROUP),
+    groups: Math.ceil(x.size / lanes / binaryKernel.workgroupSize / binaryKernel.run),
     flops: x.size,
   });
 }
@@ -334,7 +332,7 @@ export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
     bind: { a, b, y },
     define: { ...types('f32', lanes), OP: 'ADD', A: type, B: type },
     params: { ...DENSE, n: y.size / lanes },
-    groups: Math.ceil(y.size / lanes / VALUES_PER_GROUP),
+    groups: Math.ceil(y.size / lanes / binaryKernel.workgroupSize / binaryKernel.run),
     flops: y.size,
   });
 }

@@ -168,7 +168,7 @@ function transposed(x: Tensor): Tensor {
   run(transposeKernel, {
     bind: { rows: x, turned: y },
     params: { ...UNUSED, M: R, N: C, batch: size(lead) },
-    groups: Math.ceil((R * Math.ceil(C / 8) * size(lead)) / 64),
+    groups: Math.ceil((R * Math.ceil(C / transposeKernel.run) * size(lead)) / transposeKernel.workgroupSize),
   });
   return y;
 }

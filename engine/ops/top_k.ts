@@ -89,7 +89,7 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
   const indices = output([values_BN], [B, k], 'u32');
   const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
   if (k <= RANK_LIMIT) {
-    const groups = Math.ceil((B * Math.ceil(k / 4)) / GROUP);
+    const groups = Math.ceil((B * Math.ceil(k / rank.run)) / GROUP);
     run(rank, { bind: { ...bind, selected_keys: keys }, params, groups });
   } else {
     const groups = Math.ceil((B * k) / GROUP);

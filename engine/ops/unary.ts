@@ -8,8 +8,6 @@ import type { Tensor } from '../tensor/tensor.ts';
 const forward = kernel(source, 'unary');
 const forwardErf = kernel(source, 'unary_erf');
 const backwardX = kernel(source, 'unary_dx');
-/** WORKGROUP RUN of the shader. */
-const VALUES_PER_GROUP = 256;
 
 /** What the derivative is computed from: the argument, the result, or neither. */
 type Keep = 'x' | 'y' | 'nothing';
@@ -19,7 +17,7 @@ function walk(op: string, n: number, low: number, high: number, lanes = n % 4 ==
   return {
     define: { OP: op.toUpperCase(), Value: lanes === 4 ? 'vec4f' : 'f32' },
     params: { n: n / lanes, low, high },
-    groups: Math.ceil(n / lanes / VALUES_PER_GROUP),
+    groups: Math.ceil(n / lanes / forward.workgroupSize / forward.run),
     flops: n,
   };
 }

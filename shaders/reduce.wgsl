@@ -119,6 +119,12 @@ fn columns(
   y_values[at] = acc;
 }
 
+// Where the K values begin that result `at` of [O, I] is made of.
+fn first_of(at : u32) -> u32 {
+  let outer = at / params.I;
+  return outer * params.K * params.I + (at - outer * params.I);
+}
+
 @group(0) @binding(2) var<storage, read_write> winners : array<Count>;    // [O, I]
 
 @compute @workgroup_size(COLUMNS)
@@ -129,8 +135,7 @@ fn arg_max(
 ) {
   let at = linear_group(group, groups) * COLUMNS + i;
   if (at >= params.groups) { return; }
-  let outer = at / params.I;
-  let base = outer * params.K * params.I + (at - outer * params.I);
+  let base = first_of(at);
   var best = x_values[base];
   var winner = Count();
   for (var k = 1u; k < params.K; k++) {
@@ -156,8 +161,7 @@ fn extremum_dx(
 ) {
   let at = linear_group(group, groups) * COLUMNS + i;
   if (at >= params.groups) { return; }
-  let outer = at / params.I;
-  let base = outer * params.K * params.I + (at - outer * params.I);
+  let base = first_of(at);
   var gradient = dy[at];
   for (var k = 0u; k < params.K; k++) {
     let e = base + k * params.I;
@@ -177,8 +181,7 @@ fn product_dx(
 ) {
   let at = linear_group(group, groups) * COLUMNS + i;
   if (at >= params.groups) { return; }
-  let outer = at / params.I;
-  let base = outer * params.K * params.I + (at - outer * params.I);
+  let base = first_of(at);
   var before = dy[at];
   for (var k = 0u; k < params.K; k++) {
     let e = base + k * params.I;

@@ -50,7 +50,7 @@ export async function tune(
   shapes: readonly MatmulShape[],
   onTrial: (trial: Trial, done: number, total: number) => void = () => undefined,
 ): Promise<Tuning> {
-  const adapterClass = gpu.isSoftware ? 'software' : 'gpu';
+  const { adapterClass } = gpu;
   const all = shapes.map((shape): { facts: MatmulFacts; choices: MatmulForce[] } => {
     const facts: MatmulFacts = {
       ...{ transposeA: false, transposeB: false, ...shape },

@@ -4,7 +4,7 @@ import { BufferPool, type BufferRange } from './buffer.ts';
 import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
-import type { Tuning } from './planner.ts';
+import type { AdapterClass, Tuning } from './planner.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
 import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
 
@@ -123,6 +123,11 @@ export class Gpu {
 
   static adopt(device: GPUDevice): Gpu {
     return new Gpu(adoptDevice(device));
+  }
+
+  /** What the planner tells apart. */
+  get adapterClass(): AdapterClass {
+    return this.isSoftware ? 'software' : 'gpu';
   }
 
   /** Pipelines and bind groups made so far. */

@@ -165,13 +165,7 @@ class Workspace {
     const starts = [b.start, b.batch, b.head, b.row];
     const span = starts.every((stride) => stride % 4 === 0) ? 4 : 1;
     const lanes = Math.ceil(N / span);
-    const adapterClass = gpu.isSoftware ? 'software' : 'gpu';
-    const { rows, cols, width, handed } = planBlock(
-      { adapterClass, subgroupSize: gpu.subgroupSize },
-      M,
-      lanes,
-      span,
-    );
+    const { rows, cols, width, handed } = planBlock(gpu, M, lanes, span);
     const [b_start, b_batch, b_head, b_step] = starts.map((stride) => stride / span);
     const groupsM = Math.ceil(M / rows);
     const groupsN = Math.ceil(lanes / cols / width);

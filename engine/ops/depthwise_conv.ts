@@ -122,7 +122,7 @@ function weightGradients(
   const taps = side * side;
   const lanes = C % 4 === 0 ? 4 : 1;
   const perChunk = (side * Math.ceil(side / WINDOW) * C) / lanes;
-  const wanted = Math.ceil(DWEIGHT_INVOCATIONS[x.gpu.isSoftware ? 'software' : 'gpu'] / perChunk);
+  const wanted = Math.ceil(DWEIGHT_INVOCATIONS[x.gpu.adapterClass] / perChunk);
   const chunks = Math.max(1, Math.min(B * Y, MAX_CHUNKS, wanted));
   using partials = output([x, dy], [chunks, taps + 1, C]);
   run(partialSums, {

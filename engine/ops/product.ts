@@ -71,10 +71,9 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   const batch = collapse ? 1 : size(lead);
   const rows = collapse ? M * size(lead) : M;
   if (c.size === 0) return c;
-  const adapterClass = a.gpu.isSoftware ? 'software' : 'gpu';
   const epilogue = !!(bias || residual || gelu || pre);
   // Written out: spreading objects of this size costs more than the rest of the function.
-  const { subgroupSize } = a.gpu;
+  const { adapterClass, subgroupSize } = a.gpu;
   const plan = planMatmul(
     { adapterClass, subgroupSize, M: rows, N, K, transposeA, transposeB, batch, epilogue },
     force,

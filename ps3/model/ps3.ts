@@ -6,11 +6,13 @@ import {
   ParameterStore,
   Random,
   type Tensor,
+  UseError,
   Weights,
 } from '../../engine/index.ts';
 import type { ModelConfig } from './config.ts';
 import { draw, type InitOptions, planParameters } from './init.ts';
 import { encodeText, type TextOutput } from './text.ts';
+import type { Tokenizer } from './tokenizer.ts';
 import { VisionModel } from './vision.ts';
 
 /**
@@ -38,21 +40,29 @@ export class PS3 {
   readonly parameters: ParameterStore;
   /** The image side. */
   readonly vision: VisionModel;
+  readonly #tokenizer: Tokenizer | undefined;
 
-  constructor(config: ModelConfig, parameters: ParameterStore) {
+  /** @param tokenizer  the one that the text tower was or will be trained with */
+  constructor(config: ModelConfig, parameters: ParameterStore, tokenizer?: Tokenizer) {
     this.config = config;
     this.parameters = parameters;
+    this.#tokenizer = tokenizer;
     this.vision = new VisionModel(config.vision, new Weights(parameters, 'vision_model.'));
   }
 
   /** Makes a model whose weights are zero, with room for tensors of these official names and shapes. */
-  static allocate(engine: Engine, config: ModelConfig, shapes: ReadonlyMap<string, readonly number[]>): PS3 {
+  static allocate(
+    engine: Engine,
+    config: ModelConfig,
+    shapes: ReadonlyMap<string, readonly number[]>,
+    tokenizer?: Tokenizer,
+  ): PS3 {
     const specs: ParameterSpec[] = [...shapes].map(([name, shape]) => ({
       name,
       shape,
       group: (isTower(name) ? 0 : 2) + (shape.length >= 2 ? 0 : 1),
     }));
-    return new PS3(config, new ParameterStore(engine, specs));
+    return new PS3(config, new ParameterStore(engine, specs), tokenizer);
   }
 
   /** Makes a model with random weights. Same seed, same bits, in any runtime. */
@@ -63,6 +73,13 @@ export class PS3 {
     for (const [name, parameter] of plan)
       model.parameters.get(name).write(draw(parameter, new Random(seed, ++stream)));
     return model;
+  }
+
+  /** Turns texts into the ids that the text tower reads. @throws UseError when the model came without one */
+  get tokenizer(): Tokenizer {
+    if (!this.#tokenizer)
+      throw new UseError('ps3: the model must have a tokenizer to read texts, got none. Pass token ids.');
+    return this.#tokenizer;
   }
 
   /** Logarithm of the factor on cosines, [1]. */

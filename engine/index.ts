@@ -54,7 +54,7 @@ export { cosineMap } from './ops/cosine.ts';
 export { depthwiseConv } from './ops/depthwise_conv.ts';
 export { diceLoss } from './ops/dice.ts';
 export { gather, gatherElements, type ScatterReduction, scatterElements } from './ops/elements.ts';
-export { fill } from './ops/fill.ts';
+export { arange, fill } from './ops/fill.ts';
 export { gatherRows, scatterRows } from './ops/gather.ts';
 export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';

@@ -3,24 +3,26 @@ import { MemoryError, UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { fill } from '../ops/fill.ts';
 import { show, size } from '../tensor/shape.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { BYTES_PER_ELEMENT, type DType, Tensor } from '../tensor/tensor.ts';
 
 /** A parameter to make room for. */
 export interface ParameterSpec {
   /** How it is asked for; each once. */
   readonly name: string;
-  /** Extents of the f32 tensor. */
+  /** Extents. */
   readonly shape: readonly number[];
+  /** How it is stored, f32 by default. What `linear` multiplies by and `gatherRows` reads may be half precision, for inference. */
+  readonly dtype?: 'f32' | 'f16' | 'bf16';
   /** Which optimizer group it belongs to; 0 by default. Groups lie together in the arena. */
   readonly group?: number;
 }
 
-/** Elements between the starts of neighbours: 256 bytes, the strictest binding alignment. */
-const ALIGNMENT = 64;
+/** Neighbours begin at multiples of this, the strictest binding alignment. */
+const ALIGNMENT_BYTES = 256;
 
 /** One buffer of parameters with the buffer of their gradients. */
 export interface Arena {
-  /** f32 [elements], the parameters one after the other at multiples of 64 elements. */
+  /** [elements], the parameters one after the other at multiples of 256 bytes. */
   readonly values: Tensor;
   /** Made by `enableGradients`. */
   gradients: Tensor | undefined;
@@ -36,7 +38,8 @@ interface Placed extends ParameterSpec {
 /**
  * Parameters by name. Each is a view on an arena: `get('blocks.0.norm1.weight')`.
  *
- * Arenas hold the parameters sorted by group and are split where they would exceed the device's binding limit.
+ * Arenas hold the parameters sorted by dtype and group and are split where they would exceed the device's binding
+ * limit. A parameter beyond that limit has an arena to itself; ops that walk over such operands in parts can read it.
  */
 export class ParameterStore {
   /** The device that it lives on. */
@@ -51,37 +54,34 @@ export class ParameterStore {
   /**
    * Makes room; contents are zero.
    *
-   * @throws UseError for a name given twice, MemoryError for a parameter beyond the binding limit
+   * @throws UseError for a name given twice, MemoryError for a parameter beyond the device's largest buffer
    */
   constructor({ gpu }: { readonly gpu: Gpu }, specs: readonly ParameterSpec[]) {
     this.gpu = gpu;
     this.names = specs.map(({ name }) => name);
-    const limit = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4 / ALIGNMENT) * ALIGNMENT;
-    const sizes: number[] = [];
-    const groupEnds: number[][] = [];
-    const sorted = specs.map((spec) => spec).sort((a, b) => (a.group ?? 0) - (b.group ?? 0));
-    for (const spec of sorted) {
-      if (this.#placed.has(spec.name))
-        throw new UseError(`parameters: names must differ, got ${spec.name} twice.`);
-      const room = Math.ceil(size(spec.shape) / ALIGNMENT) * ALIGNMENT;
-      if (room > limit)
-        throw new MemoryError(
-          `parameters: ${spec.name} ${show(spec.shape)} must fit into a binding of ${4 * limit} bytes, got ${4 * room} bytes.`,
-        );
-      if (sizes.length === 0 || sizes[sizes.length - 1] + room > limit) {
-        sizes.push(0);
-        groupEnds.push([]);
+    const limitBytes = gpu.device.limits.maxStorageBufferBindingSize;
+    const rank = ({ dtype = 'f32', group = 0 }: ParameterSpec): number => (dtype === 'f32' ? 0 : 1e6) + group;
+    const layouts: { dtype: DType; elements: number; sizeBytes: number; groupEnds: number[] }[] = [];
+    for (const spec of specs.toSorted((a, b) => rank(a) - rank(b))) {
+      const { name, shape, dtype = 'f32', group = 0 } = spec;
+      if (this.#placed.has(name)) throw new UseError(`parameters: names must differ, got ${name} twice.`);
+      const roomBytes =
+        Math.ceil((size(shape) * BYTES_PER_ELEMENT[dtype]) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
+      let layout = layouts.at(-1);
+      if (layout?.dtype !== dtype || layout.sizeBytes + roomBytes > limitBytes) {
+        layout = { dtype, elements: 0, sizeBytes: 0, groupEnds: [] };
+        layouts.push(layout);
       }
-      const arena = sizes.length - 1;
-      this.#placed.set(spec.name, { ...spec, arena, start: sizes[arena] });
-      sizes[arena] += room;
-      for (let group = 0; group <= (spec.group ?? 0); group++) groupEnds[arena][group] ??= 0;
-      groupEnds[arena][spec.group ?? 0] = sizes[arena];
+      this.#placed.set(name, { ...spec, arena: layouts.length - 1, start: layout.elements });
+      layout.sizeBytes += roomBytes;
+      layout.elements = layout.sizeBytes / BYTES_PER_ELEMENT[dtype];
+      for (let before = 0; before < group; before++) layout.groupEnds[before] ??= 0;
+      layout.groupEnds[group] = layout.elements;
     }
-    this.arenas = sizes.map((elements, i) => ({
-      values: fill(Tensor.empty(gpu, [elements], 'f32'), 0),
+    this.arenas = layouts.map(({ dtype, elements, groupEnds }) => ({
+      values: fill(Tensor.empty(gpu, [elements], dtype), 0),
       gradients: undefined,
-      groupEnds: runningMax(groupEnds[i]),
+      groupEnds: runningMax(groupEnds),
     }));
     for (const [name, { arena, start, shape }] of this.#placed)
       this.#tensors.set(name, this.arenas[arena].values.view(start, shape));
@@ -104,8 +104,23 @@ export class ParameterStore {
     return [...this.#placed.values()].reduce((total, { shape }) => total + size(shape), 0);
   }
 
-  /** Makes zeroed gradient buffers and has every parameter collect its gradient there. */
+  /**
+   * Makes zeroed gradient buffers and has every parameter collect its gradient there.
+   *
+   * @throws UseError for parameters in half precision, MemoryError for one beyond the binding limit
+   */
   enableGradients(): void {
+    const limitBytes = this.gpu.device.limits.maxStorageBufferBindingSize;
+    for (const [name, { dtype, shape, sizeBytes }] of this.#tensors) {
+      if (dtype !== 'f32')
+        throw new UseError(
+          `parameters: training needs f32, got ${name} in ${dtype}. Store the weights as f32.`,
+        );
+      if (sizeBytes > limitBytes)
+        throw new MemoryError(
+          `parameters: to be trained, ${name} ${show(shape)} must fit into a binding of ${limitBytes} bytes, got ${sizeBytes} bytes.`,
+        );
+    }
     for (const arena of this.arenas)
       arena.gradients ??= fill(Tensor.empty(this.gpu, arena.values.shape, 'f32'), 0);
     for (const [name, tensor] of this.#tensors) {

@@ -5,6 +5,7 @@ import { run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'fill');
+const count = kernel(source, 'arange');
 
 /**
  * Sets every element to `value`, in place, and returns the tensor. Not differentiable.
@@ -27,5 +28,20 @@ export function fill(x: Tensor, value: number): Tensor {
       groups: Math.ceil(n / forward.workgroupSize / forward.run),
     });
   }
+  return x;
+}
+
+/**
+ * Sets every element to its index 0, 1, 2, ... in row-major order, in place, and returns the tensor. Not differentiable.
+ *
+ * @param x  u32, any shape
+ */
+export function arange(x: Tensor): Tensor {
+  expectDType('arange', 'x', x, 'u32');
+  run(count, {
+    bind: { index: x },
+    params: { n: x.size, bits: 0 },
+    groups: Math.ceil(x.size / count.workgroupSize / count.run),
+  });
   return x;
 }

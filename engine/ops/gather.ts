@@ -1,10 +1,11 @@
 import source from '../../shaders/gather.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { type Define, type Kernel, kernel } from '../gpu/kernel.ts';
-import { record } from '../tensor/autograd.ts';
+import { noGrad, record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { cast } from './cast.ts';
 import { cellsOf } from './cell.ts';
 import { fill } from './fill.ts';
 import { sortKeys } from './sort.ts';
@@ -27,18 +28,19 @@ const GROUP = 64;
  * An index outside the table reads a row of zeros and receives no gradient. The gradient of the table adds the rows
  * of repeated indices in the order of the list, without atomics: equal runs are bitwise equal.
  *
- * @param table    [R, C] with indices of any shape (embedding), or [B, N, C] with indices [B, k] (tokens of each batch element)
+ * @param table    [R, C] with indices of any shape (embedding), or [B, N, C] with indices [B, k] (tokens of each batch element);
+ *                 f32, or f16 or bf16 with an even C, of which only the rows taken are widened
  * @param indices  u32 or i32
  * @param unique   promises that no index repeats within a table, which makes the gradient a plain scatter
- * @returns        [..., C], or [B, k, C]
- * @throws ShapeError when the ranks do not match one of the two forms
+ * @returns        [..., C], or [B, k, C], f32
+ * @throws ShapeError when the ranks do not match one of the two forms, or C is odd in half precision
  */
 export function gatherRows(
   table: Tensor,
   indices: Tensor,
   { unique = false }: { unique?: boolean } = {},
 ): Tensor {
-  expectDType('gather', 'table', table, 'f32');
+  expectDType('gather', 'table', table, 'f32', 'f16', 'bf16');
   expectDType('gather', 'indices', indices, 'u32', 'i32');
   const rank = table.shape.length;
   const batched = rank === 3;
@@ -50,9 +52,7 @@ export function gatherRows(
   );
   const C = table.shape[rank - 1];
   const shape = layoutOf(batched ? table.shape[0] : 1, table.shape[rank - 2], C, indices);
-  const y = output([table, indices], [...indices.shape, C]);
-  if (shape.params.rows === 0) fill(y, 0);
-  move(gather, shape, { indices, rows: ['table', table], list: ['y', y] });
+  const y = table.dtype === 'f32' ? takeRows(table, indices, shape) : takePacked(table, indices, shape);
   return record('gather', {
     inputs: [table],
     output: y,
@@ -68,6 +68,29 @@ export function gatherRows(
       return [rows.reshape(table.shape)];
     },
   });
+}
+
+function takeRows(table: Tensor, indices: Tensor, layout: Layout): Tensor {
+  const y = output([table, indices], [...indices.shape, layout.columns], table.dtype);
+  if (layout.params.rows === 0) fill(y, 0);
+  move(gather, layout, { indices, rows: ['table', table], list: ['y', y] });
+  return y;
+}
+
+/** Rows of halves are moved as words of two, and widened where they arrive. */
+function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
+  const { columns, params } = layout;
+  expect(
+    columns % 2 === 0,
+    'gather',
+    `C must be even in ${table.dtype}`,
+    show(table.shape),
+    'Store it as f32.',
+  );
+  const { perRow, lanes } = cellsOf(columns / 2);
+  const define = { Cell: lanes === 4 ? 'vec4u' : 'u32', LANES: lanes };
+  using packed = takeRows(table, indices, { columns, define, params: { ...params, C: perRow } });
+  return noGrad(() => cast(packed, 'f32'));
 }
 
 /** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */

@@ -1,47 +1,108 @@
-// Position tables: one learned at the low-res grid, resized for every high-res scale, plus a learned residual per scale.
-import { add, resizeRows, slice, type Tensor, tidy, type Weights } from '../../engine/index.ts';
+// Position embeddings of chosen patches: a table learned at the low-res grid, resampled for every high-res scale, plus a
+// learned residual per scale. Only the rows of the chosen patches are made, so the cost follows them and not the grid.
+import {
+  add,
+  arange,
+  cast,
+  div,
+  equal,
+  fill,
+  gatherRows,
+  matmul,
+  mul,
+  noGrad,
+  output,
+  remainder,
+  resizeRows,
+  type Tensor,
+  tidy,
+  type Weights,
+} from '../../engine/index.ts';
 import type { VisionConfig } from './config.ts';
 import type { Grid } from './scales.ts';
 
 /**
- * What is added to the patches of a grid.
+ * What is added to the patches of the low-res grid.
  *
- * The base table is resized (bicubic, antialias) to a square of the grid's longer side and cropped from the top left;
- * C-RADIO's large table is only cropped.
- *
- * @param scale  index of the scale, 0 = low-res
- * @param like   any tensor of the computation; the result lives where it lives
- * @returns      [Y * X, C]
+ * @param like  any tensor of the computation; the result lives where it lives
+ * @returns     [Y * X, C]
  */
-export function positionTable(
+export function lowResPositions(weights: Weights, config: VisionConfig, [Y, X]: Grid, like: Tensor): Tensor {
+  const table = weights.get('trunk.pos_embed');
+  const [, cells, C] = table.shape;
+  return tidy([like], (like) => {
+    if (cells === Y * X) return cast(table.in(like.scope), 'f32').reshape([cells, C]);
+    const all = arange(output([like], [1, Y * X], 'u32'));
+    return baseRows(table.in(like.scope), config, [Y, X], all).reshape([Y * X, C]);
+  });
+}
+
+/**
+ * What is added to chosen patches of a high-res grid.
+ *
+ * The base table is resampled (bicubic, antialias) to a square of the grid's longer side, of which the grid is the top
+ * left; C-RADIO's large table is not resampled.
+ *
+ * @param scale    index of the high-res scale, from 1
+ * @param indices  u32 [B, k] into Y * X
+ * @returns        [B, k, C]
+ */
+export function positionsAt(
   weights: Weights,
   config: VisionConfig,
   scale: number,
   grid: Grid,
-  like: Tensor,
+  indices: Tensor,
 ): Tensor {
-  const base = weights.get('trunk.pos_embed');
-  const side = Math.round(Math.sqrt(base.shape[1]));
-  return tidy([base.in(like.scope)], (table) => {
-    const longer = Math.max(...grid);
-    const C = table.shape[2];
-    let rows = table.reshape([-1, C]);
-    if (config.posMode === 'cropped') rows = crop(rows, side, grid);
-    else {
-      if (longer !== side) rows = resizeRows(rows, [side, side], [longer, longer], 'bicubic-antialias');
-      rows = crop(rows, longer, grid);
-    }
-    const name = `pos_emb_residual.${scale - 1}`;
-    if (scale === 0 || !config.separatePosEmb) return rows;
-    const residual = weights.get(name).in(rows.scope).reshape([-1, C]);
-    return add(rows, crop(residual, Math.round(Math.sqrt(residual.shape[0])), grid));
+  return tidy([indices], (indices) => {
+    const base = baseRows(weights.get('trunk.pos_embed').in(indices.scope), config, grid, indices);
+    if (!config.separatePosEmb) return base;
+    const residual = weights.get(`pos_emb_residual.${scale - 1}`).in(indices.scope);
+    return add(base, squareRows(residual, grid, indices));
   });
 }
 
-/** The top left Y x X cells of a square table [side * side, C]. */
-function crop(rows: Tensor, side: number, [Y, X]: Grid): Tensor {
-  const C = rows.shape[1];
-  if (Y === side && X === side) return rows;
-  const top = slice(rows.reshape([side, side, C]), 0, 0, Y);
-  return slice(top, 1, 0, X).reshape([Y * X, C]);
+function baseRows(table: Tensor, config: VisionConfig, grid: Grid, indices: Tensor): Tensor {
+  const [, cells, C] = table.shape;
+  const side = Math.sqrt(cells);
+  const longer = Math.max(...grid);
+  if (config.posMode === 'cropped' || longer === side) return squareRows(table, grid, indices);
+  // A resampled row is a sum of table rows: the weights of its own row and column, multiplied.
+  const axis = resamplingWeights(indices, side, longer);
+  const [B, k] = indices.shape;
+  const [row, column] = placeOf(indices, grid[1]);
+  const rows = gatherRows(axis, row).reshape([B, k, side, 1]);
+  const columns = gatherRows(axis, column).reshape([B, k, 1, side]);
+  return matmul(mul(rows, columns).reshape([B, k, cells]), table.reshape([cells, C]));
+}
+
+/** Weights [longer, side] of a table's rows in those of the resampled table, along one axis. */
+function resamplingWeights(like: Tensor, side: number, longer: number): Tensor {
+  return noGrad(() =>
+    tidy([like], (like) => {
+      const cells = arange(output([like], [side], 'u32'));
+      const identity = equal(cells.reshape([side, 1]), cells.reshape([1, side]));
+      return resizeRows(identity, [side, 1], [longer, 1], 'bicubic-antialias');
+    }),
+  );
+}
+
+/** Rows of a square table [1, side * side, C] whose top left is the grid. */
+function squareRows(table: Tensor, [Y, X]: Grid, indices: Tensor): Tensor {
+  const [, cells, C] = table.shape;
+  const side = Math.sqrt(cells);
+  const rows = table.reshape([cells, C]);
+  if (X === side || Y === 1) return gatherRows(rows, indices);
+  const [row, column] = placeOf(indices, X);
+  return gatherRows(rows, add(mul(row, scalar(indices, side)), column));
+}
+
+/** Row and column of raster indices into a grid of X columns. */
+function placeOf(indices: Tensor, X: number): [row: Tensor, column: Tensor] {
+  const width = scalar(indices, X);
+  return [div(indices, width), remainder(indices, width)];
+}
+
+function scalar(like: Tensor, value: number): Tensor {
+  return fill(output([like], [1], 'u32'), value);
 }

@@ -18,7 +18,7 @@ import {
 import { auxEncoder } from './aux_encoder.ts';
 import { total, type VisionConfig } from './config.ts';
 import { type LookAmount, planLooks } from './look_plan.ts';
-import { positionTable } from './positions.ts';
+import { lowResPositions, positionsAt } from './positions.ts';
 import { type Grid, imageSize, scaleGrids, scaleSizes } from './scales.ts';
 import {
   type Choice,
@@ -117,7 +117,7 @@ export class VisionModel {
     const { scalesPx, patchPx, depth } = this.config;
     let x = this.#embed(unfold(image, patchPx, [scalesPx[0], scalesPx[0]]));
     const [grid] = this.grids(image);
-    x = add(x, positionTable(this.weights, this.config, 0, grid, x));
+    x = add(x, lowResPositions(this.weights, this.config, grid, x));
     const hidden: Tensor[] = [];
     const qkv: Tensor[] = [];
     for (let i = 0; i < depth; i++) {
@@ -232,14 +232,13 @@ export class VisionModel {
   encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor {
     const { patchPx, depth } = this.config;
     const sizes = scaleSizes(this.config, ...imageSize(image));
-    return tidy([image, lowRes.hidden[0]], (image, like) => {
+    return tidy([image, lowRes.hidden[0]], (image) => {
       const patches: Tensor[] = [];
       const positions: Tensor[] = [];
       choices.forEach(({ indices }, i) => {
         if (!indices) return;
         patches.push(patchGather(image, indices, { imagePx: sizes[i + 1], patchPx }));
-        const table = positionTable(this.weights, this.config, i + 1, grids[i + 1], like);
-        positions.push(gatherRows(table, indices));
+        positions.push(positionsAt(this.weights, this.config, i + 1, grids[i + 1], indices.in(image.scope)));
       });
       let x = add(this.#embed(concat(patches, 1)), concat(positions, 1));
       for (let i = 0; i < depth; i++) {

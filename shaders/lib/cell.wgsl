@@ -1,9 +1,9 @@
 // One step along a row: a number, or four neighbours at once where the host knows that rows divide by four.
 
-alias Cell = f32;         // vec4f where the row length divides by four
+alias Cell = f32;         // vec4f where the row length divides by four; u32 or vec4u where cells are only moved
 const LANES : u32 = 1u;   // numbers in a Cell
 
-/// Sum of the numbers in a cell. vec4f() repeats a lone number four times, hence the quarter; both are exact.
+/// Sum of the numbers in a cell. vec4() repeats a lone number four times, hence the quarter; both are exact.
 fn cell_sum(value : Cell) -> f32 {
-  return dot(vec4f(value), vec4f(0.25 * f32(LANES)));
+  return dot(vec4f(vec4(value)), vec4f(0.25 * f32(LANES)));
 }

@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import { backward, Engine, gatherRows, scatterRows, type Tensor } from '../../engine/index.ts';
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../engine/io/half.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
@@ -10,6 +11,7 @@ import {
   tensor,
   throws,
   torchCases,
+  withBindingLimit,
 } from '../harness.ts';
 import * as twin from '../reference/gather.ts';
 
@@ -256,6 +258,29 @@ test('gather: rows and gradient match the embedding of PyTorch', async () => {
   }
 });
 
+for (const dtype of ['f16', 'bf16'] as const)
+  test(`gather: rows of a table stored as ${dtype}, in pieces too`, async () => {
+    using scope = engine.scope();
+    for (const [R, C] of [
+      [5, 2],
+      [130, 12],
+      [200, 6],
+    ]) {
+      const halves = (dtype === 'f16' ? f32ToF16 : f32ToBf16)(Float32Array.from(random(R * C, 7)));
+      const wide = (dtype === 'f16' ? f16ToF32 : bf16ToF32)(halves);
+      const list = repeated(30, R, 3);
+      const indices = tensor(list, [5, 6], { scope });
+      const table = tensor(halves, [R, C], { dtype, scope });
+      const want = twin.gatherRows(Float64Array.from(wide), list, { N: R, C });
+      compare('whole', await gatherRows(table, indices).data(), want, TOLERANCE.exact);
+      const split = withBindingLimit(64 * C * 2, () => gatherRows(table, indices));
+      compare('pieces', await split.data(), want, TOLERANCE.exact);
+    }
+    const odd = tensor(new Uint16Array(9), [3, 3], { dtype, scope });
+    const one = tensor(new Uint32Array(1), [1], { scope });
+    throws(() => gatherRows(odd, one), /gather: C must be even in b?f16, got \[3, 3\]. Store it as f32/);
+  });
+
 test('gather: temporaries are freed after backward', async () => {
   const table = tensor(random(40, 1), [10, 4], { requiresGrad: true });
   const indices = tensor(repeated(300, 10, 1), [300]);
@@ -277,7 +302,7 @@ test('gather: says what is wrong with its arguments', () => {
     /gather: table must be \[R, C\], or \[B, N, C\] with indices \[B, k\], got table \[2, 3, 4\] and indices \[3\]/,
   );
   throws(() => gatherRows(table.reshape([6, 4]), table), /gather: indices must be u32 or i32, got f32/);
-  throws(() => gatherRows(indices, indices), /gather: table must be f32, got u32/);
+  throws(() => gatherRows(indices, indices), /gather: table must be f32 or f16 or bf16, got u32/);
   throws(
     () => scatterRows(table, indices, 9),
     /scatter: x must be \[B, k, C\] and indices \[B, k\], got x \[2, 3, 4\] and indices \[3\]/,

@@ -4,6 +4,7 @@ import {
   accumulate,
   adaptiveMaxPool,
   add,
+  arange,
   argMax,
   backward,
   binaryCrossEntropy,
@@ -102,7 +103,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
   cosine: () => train(cosineMap(leaf(2, 5, 6), leaf(2, 6))),
   depthwise_conv: () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), leaf(4), [3, 4])),
   dice: () => train(diceLoss(chances(3, 11), ones(3, 11))),
-  fill: () => fill(leaf(5), 2),
+  fill: () => {
+    fill(leaf(5), 2);
+    arange(engine.empty([5], { dtype: 'u32' }));
+  },
   elements: () => {
     train(gatherElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4])));
     scatterElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4]), leaf(1, 4));

@@ -1,11 +1,14 @@
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
-export { type Checkpoint, loadCheckpoint, saveCheckpoint } from './model/checkpoint.ts';
+export type { WeightDType } from './model/checkpoint.ts';
+export type { CheckpointSource, DownloadOptions } from './model/checkpoint_files.ts';
+export type { SaveOptions } from './model/checkpoint_writer.ts';
 export {
   type AdapterConfig,
   type AttnPoolConfig,
   type AuxEncoderConfig,
   ConfigError,
+  type ImageConfig,
   type ModelConfig,
   selectionBudgets,
   type TextConfig,
@@ -15,7 +18,7 @@ export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/hub_
 export { toHubConfig } from './model/hub_config_writer.ts';
 export type { InitOptions } from './model/init.ts';
 export { type LookAmount, planLooks } from './model/look_plan.ts';
-export { GROUPS, PS3 } from './model/ps3.ts';
+export { GROUPS, type LoadOptions, PS3 } from './model/ps3.ts';
 export { type Grid, scaleGrids, scaleSizes } from './model/scales.ts';
 export type { Choice, SelectionFeatures } from './model/selection.ts';
 export { configFromTensors } from './model/tensor_config.ts';

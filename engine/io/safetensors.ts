@@ -6,6 +6,7 @@ import {
   parseHeader,
   quote,
   type SafetensorsData,
+  type SafetensorsDType,
   SafetensorsError,
   type TensorEntry,
   type TensorInfo,
@@ -53,6 +54,25 @@ async function readFileHeader(source: ByteSource): Promise<SafetensorsFile> {
   return new SafetensorsFile(source, 8 + headerBytes, metadata, entries);
 }
 
+/** Raw bytes, a copy of their own, in their dtype's typed array; F16 and BF16 widened. */
+function decode(dtype: SafetensorsDType, { buffer }: Uint8Array<ArrayBuffer>): SafetensorsData {
+  if (dtype === 'BF16') return bf16ToF32(new Uint16Array(buffer));
+  if (dtype === 'F16') return f16ToF32(new Uint16Array(buffer));
+  return new ARRAYS[dtype](buffer);
+}
+
+/** Raw bytes of any dtype as f32, as `SafetensorsFile.f32` and, piece by piece, for what `chunks` yields. */
+export function decodeF32(
+  dtype: SafetensorsDType,
+  bytes: Uint8Array<ArrayBuffer>,
+): Float32Array<ArrayBuffer> {
+  const values = decode(dtype, bytes);
+  if (values instanceof Float32Array) return values;
+  if (values instanceof BigInt64Array || values instanceof BigUint64Array)
+    return Float32Array.from(values, Number);
+  return new Float32Array(values);
+}
+
 /** An open file. Holds no tensor data: every read fetches just its range. */
 export class SafetensorsFile implements AsyncDisposable {
   /** free text, such as who wrote the file */
@@ -92,20 +112,12 @@ export class SafetensorsFile implements AsyncDisposable {
 
   /** One tensor in its dtype's own typed array; F16 and BF16 are widened to Float32Array. */
   async read(name: string): Promise<SafetensorsData> {
-    const { dtype } = this.#entry(name);
-    const { buffer } = await this.bytes(name);
-    if (dtype === 'BF16') return bf16ToF32(new Uint16Array(buffer));
-    if (dtype === 'F16') return f16ToF32(new Uint16Array(buffer));
-    return new ARRAYS[dtype](buffer);
+    return decode(this.#entry(name).dtype, await this.bytes(name));
   }
 
   /** One tensor of any dtype as f32: integers beyond 2^24 and F64 are rounded, BOOL becomes 0 and 1. */
   async f32(name: string): Promise<Float32Array<ArrayBuffer>> {
-    const values = await this.read(name);
-    if (values instanceof Float32Array) return values;
-    if (values instanceof BigInt64Array || values instanceof BigUint64Array)
-      return Float32Array.from(values, Number);
-    return new Float32Array(values);
+    return decodeF32(this.#entry(name).dtype, await this.bytes(name));
   }
 
   /**

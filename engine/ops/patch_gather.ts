@@ -118,16 +118,21 @@ export function patchGather(image: Tensor, indices: Tensor | undefined, options:
 /**
  * Every patch of an image in raster order, ready for a linear layer: a convolution whose stride is its kernel side.
  *
- * @param image    as for `patchGather`; u8 is normalised with mean and std 0.5
+ * @param image    as for `patchGather`
  * @param patchPx  P, kernel side and stride
- * @param imagePx  size to which the image is resized on the way; its own by default
+ * @param options  imagePx: size to which the image is resized on the way, its own by default; mean and std of u8 images
  * @returns        [B, Y * X, 3 * P * P]
  * @throws as patchGather
  */
-export function unfold(image: Tensor, patchPx: number, imagePx?: readonly [number, number]): Tensor {
+export function unfold(
+  image: Tensor,
+  patchPx: number,
+  options: Partial<Omit<PatchGatherOptions, 'patchPx'>> = {},
+): Tensor {
   const [rowAxis, columnAxis] = image.dtype === 'u8' ? [1, 2] : [2, 3];
   return patchGather(image, undefined, {
-    imagePx: imagePx ?? [image.shape[rowAxis], image.shape[columnAxis]],
+    imagePx: [image.shape[rowAxis], image.shape[columnAxis]],
+    ...options,
     patchPx,
   });
 }

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { cac } from 'cac';
 import { Engine, EngineError } from '../../engine/index.ts';
 import { runDataScenes } from '../data/build.ts';
-import { loadCheckpoint } from '../model/checkpoint.ts';
+import { PS3 } from '../model/ps3.ts';
 import { PRESETS, presetNamed } from '../train/presets.ts';
 import { type RunConfig, RunFolder } from '../train/run.ts';
 import { encodeImages } from './encode.ts';
@@ -104,14 +104,14 @@ async function evaluateCommand(path: string): Promise<number> {
     const run = new RunFolder(path);
     const config = await run.config();
     const bar = new ProgressBar();
-    const checkpoint = await loadCheckpoint(engine, run.checkpointPath);
+    const model = await PS3.load(engine, run.checkpointPath);
     const data = await loadTrainingData({
       preset: { ...presetOf(config), scenes: 0 },
       seed: config.seed,
       data: config.data,
       onProgress: (what, done, all) => bar.update(what, done, all),
     });
-    console.log(formatEvaluation(await evaluateRun(engine, checkpoint, data, config.seed, bar)));
+    console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, bar)));
     return 0;
   });
 }

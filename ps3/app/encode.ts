@@ -12,7 +12,7 @@ import {
 } from '../../engine/index.ts';
 import { decodePicture } from '../data/annotations.ts';
 import { DataError } from '../data/errors.ts';
-import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
+import { PS3 } from '../model/ps3.ts';
 import type { LookOptions } from '../model/vision.ts';
 import { captionIds } from '../train/feed.ts';
 import { encodePng, heatMap, type Picture, resized, type SelectedPatches } from './heat_map.ts';
@@ -75,26 +75,22 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
   if (prompt?.trim() === '')
     throw new EncodeError('encode: the prompt must have a word, got none. Leave it out.');
   const jobs = namedJobs(options.images);
-  const checkpoint = await loadCheckpoint(engine, folder);
-  if (prompt !== undefined && hasUnknownWords(checkpoint, prompt))
+  using model = await PS3.load(engine, folder);
+  if (prompt !== undefined && hasUnknownWords(model, prompt))
     log(`encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little.`);
   let skipped = 0;
-  try {
-    for (const [i, { path, name }] of jobs.entries()) {
-      const started = performance.now();
-      const place = `${i + 1}/${jobs.length} ${path}`;
-      try {
-        const count = await encodeImage(engine, checkpoint, path, join(out, name), { prompt, looks, tokens });
-        const seconds = ((performance.now() - started) / 1000).toFixed(1);
-        log(`${place}: ${count} tokens in ${seconds} s, ${join(out, `${name}.safetensors`)}`);
-      } catch (error) {
-        if (!(error instanceof DataError || error instanceof EncodeError)) throw error;
-        skipped++;
-        log(`${place}: skipped, ${error.message.replace(/^\w+: /, '')}`);
-      }
+  for (const [i, { path, name }] of jobs.entries()) {
+    const started = performance.now();
+    const place = `${i + 1}/${jobs.length} ${path}`;
+    try {
+      const count = await encodeImage(engine, model, path, join(out, name), { prompt, looks, tokens });
+      const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      log(`${place}: ${count} tokens in ${seconds} s, ${join(out, `${name}.safetensors`)}`);
+    } catch (error) {
+      if (!(error instanceof DataError || error instanceof EncodeError)) throw error;
+      skipped++;
+      log(`${place}: skipped, ${error.message.replace(/^\w+: /, '')}`);
     }
-  } finally {
-    checkpoint.model.dispose();
   }
   if (skipped > 0) log(`encode: ${skipped} of ${jobs.length} pictures skipped.`);
   return skipped > 0 ? 2 : 0;
@@ -117,7 +113,7 @@ function checkpointFolder({ run, checkpoint }: EncodeOptions): string {
 }
 
 /** Whether a checkpoint with a vocabulary of words lacks one of the prompt's. */
-function hasUnknownWords({ tokenizer }: Checkpoint, prompt: string): boolean {
+function hasUnknownWords({ tokenizer }: PS3, prompt: string): boolean {
   const { model } = tokenizer.toJSON()['tokenizer.json'] as {
     model?: { type?: string; unk_token?: string; vocab?: Record<string, number> };
   };
@@ -170,16 +166,16 @@ interface Encoding {
 /** Encodes one picture and writes its files; returns its number of tokens. */
 async function encodeImage(
   engine: Engine,
-  checkpoint: Checkpoint,
+  model: PS3,
   path: string,
   target: string,
   options: Pick<EncodeOptions, 'prompt' | 'looks' | 'tokens'>,
 ): Promise<number> {
   if (!existsSync(path)) throw new EncodeError(`encode: the picture must exist, got no file ${path}.`);
-  const { vision } = checkpoint.model.config;
+  const { vision } = model.config;
   const side = vision.scalesPx[vision.scalesPx.length - 1];
   const { rgba, width, height } = await decodePicture(path, side, path);
-  const encoding = await look(engine, checkpoint, rgba, side, options);
+  const encoding = await look(engine, model, rgba, side, options);
   const view = await resized({ rgba, width: side, height: side }, viewSize(width, height));
   await mkdir(dirname(target), { recursive: true });
   await drawMaps(target, view, encoding, vision.scalesPx.slice(1));
@@ -214,7 +210,7 @@ async function encodeImage(
 /** Runs the model on one picture and reads everything back. */
 async function look(
   engine: Engine,
-  { model, tokenizer }: Checkpoint,
+  model: PS3,
   rgba: Uint8Array,
   side: number,
   { prompt: text, ...options }: Pick<LookOptions, 'looks' | 'tokens'> & { prompt?: string },
@@ -224,7 +220,9 @@ async function look(
   const grids = model.vision.grids(image).slice(1);
   const { prompt, output } = noGrad(() => {
     const prompt =
-      text === undefined ? undefined : model.encodeText(captionIds(engine, tokenizer, [text], scope)).prompt;
+      text === undefined
+        ? undefined
+        : model.encodeText(captionIds(engine, model.tokenizer, [text], scope)).prompt;
     return { prompt, output: model.vision.encode(image, { ...options, prompt }) };
   });
   const read = async (tensor: Tensor): Promise<Float32Array> => (await tensor.data()) as Float32Array;

@@ -3,7 +3,6 @@ import { type Engine, noGrad, type Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import type { PS3 } from '../model/ps3.ts';
 import type { Grid } from '../model/scales.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
 import { imageBatch, recallOf } from '../train/evaluate.ts';
 import { captionIds } from '../train/feed.ts';
 import {
@@ -54,7 +53,6 @@ function twoBoxes({ captions }: Sample): [number, number] | undefined {
 export async function examplesOf(
   engine: Engine,
   model: PS3,
-  tokenizer: Tokenizer,
   samples: readonly Sample[],
   count: number,
 ): Promise<Example[]> {
@@ -63,7 +61,7 @@ export async function examplesOf(
     const boxes = twoBoxes(sample);
     if (!boxes) continue;
     if (examples.length === count) break;
-    examples.push(await exampleOf(engine, model, tokenizer, sample, boxes));
+    examples.push(await exampleOf(engine, model, sample, boxes));
   }
   return examples;
 }
@@ -71,7 +69,6 @@ export async function examplesOf(
 async function exampleOf(
   engine: Engine,
   model: PS3,
-  tokenizer: Tokenizer,
   sample: Sample,
   boxes: readonly [number, number],
 ): Promise<Example> {
@@ -83,7 +80,7 @@ async function exampleOf(
   const { maps, chosen } = noGrad(() => {
     const ids = captionIds(
       engine,
-      tokenizer,
+      model.tokenizer,
       boxes.map((box) => sample.captions[box]),
       scope,
     );

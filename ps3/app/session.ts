@@ -2,7 +2,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backward, chromeTrace, type Engine, formatKernelTimes, kernelTimes } from '../../engine/index.ts';
-import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
@@ -74,20 +73,19 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     photos: options.photos,
     onProgress: (what, done, all) => bar.update(what, done, all),
   });
-  const checkpoint = progress
-    ? await loadCheckpoint(engine, new RunFolder(out).checkpointPath)
-    : newCheckpoint(engine, presetOf(config), data, config.seed);
-  await warmup(engine, stageForwards(engine, checkpoint, data, config), bar);
-  if (options.minutes && !resume)
-    config = await fitSteps(engine, checkpoint, data, config, 60 * options.minutes);
+  const model = progress
+    ? await PS3.load(engine, new RunFolder(out).checkpointPath)
+    : newModel(engine, presetOf(config), data, config.seed);
+  await warmup(engine, stageForwards(engine, model, data, config), bar);
+  if (options.minutes && !resume) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   const preset = presetOf(config);
   // Only now is something written: faulty data leaves no trace.
   const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
-  if (options.profile) await profileStages(run, stageForwards(engine, checkpoint, data, config));
+  if (options.profile) await profileStages(run, stageForwards(engine, model, data, config));
   const stage = (name: Metric['stage'], title: string, preset: StagePreset): StageOptions => ({
     engine,
     run,
-    checkpoint,
+    model,
     stage: preset,
     seed: config.seed,
     resume: progress?.stage === name ? progress : undefined,
@@ -96,22 +94,22 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   });
   if (progress?.stage !== 'ps3') {
     await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
-    const share = await cropAccuracy(engine, checkpoint.model, checkpoint.tokenizer, data.heldOutCrops);
+    const share = await cropAccuracy(engine, model, data.heldOutCrops);
     console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
   }
   await trainPS3(stage('ps3', 'stage 2: PS3', preset.ps3), data.train, config.recipe, config.ablations);
   bar.stop();
-  const evaluation = await evaluateRun(engine, checkpoint, data, config.seed, bar);
+  const evaluation = await evaluateRun(engine, model, data, config.seed, bar);
   const seconds = (performance.now() - started) / 1000;
-  const examples = await examplesOf(engine, checkpoint.model, checkpoint.tokenizer, data.heldOut, EXAMPLES);
+  const examples = await examplesOf(engine, model, data.heldOut, EXAMPLES);
   await writeReport(run, { evaluation, examples, data, adapterName: engine.adapterName, seconds });
   return { run, evaluation, seconds };
 }
 
 /** What both stages compute, on batches of their own: looking at them takes nothing from training. */
-function stageForwards(engine: Engine, checkpoint: Checkpoint, data: TrainingData, config: RunConfig) {
+function stageForwards(engine: Engine, model: PS3, data: TrainingData, config: RunConfig) {
   const { towers, ps3 } = presetOf(config);
-  const base = { engine, checkpoint, seed: config.seed };
+  const base = { engine, model, seed: config.seed };
   const first = { ...base, stage: towers };
   const second = { ...base, stage: ps3 };
   const { forward } = ps3Forward(second, data.train, config.recipe, config.ablations);
@@ -124,7 +122,7 @@ async function warmup(
   forwards: ReturnType<typeof stageForwards>,
   bar: ProgressBar,
 ): Promise<void> {
-  const { parameters } = forwards.ps3[0].checkpoint.model;
+  const { parameters } = forwards.ps3[0].model;
   parameters.enableGradients();
   await engine.warmup(
     () => {
@@ -154,13 +152,13 @@ async function profileStages(run: RunFolder, forwards: ReturnType<typeof stageFo
 /** The config with both stages shortened alike where this machine would need more than `seconds` for them. */
 async function fitSteps(
   engine: Engine,
-  checkpoint: Checkpoint,
+  model: PS3,
   data: TrainingData,
   config: RunConfig,
   seconds: number,
 ): Promise<RunConfig> {
   const { towers, ps3 } = presetOf(config);
-  const forwards = stageForwards(engine, checkpoint, data, config);
+  const forwards = stageForwards(engine, model, data, config);
   const towersMs = await measureStep(...forwards.towers);
   const ps3Ms = await measureStep(...forwards.ps3);
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
@@ -176,27 +174,27 @@ async function fitSteps(
   return fitted;
 }
 
-function newCheckpoint(engine: Engine, preset: Preset, data: TrainingData, seed: number): Checkpoint {
+function newModel(engine: Engine, preset: Preset, data: TrainingData, seed: number): PS3 {
   const tokenizer = buildWordTokenizer([...data.captions], { contextLength: preset.contextLength });
-  const model = PS3.create(engine, presetConfig(preset, tokenizer.vocabSize), seed, {
+  return PS3.create(engine, presetConfig(preset, tokenizer.vocabSize), seed, {
+    tokenizer,
     layerScale: 0.1,
     positionResidualStd: 0.02,
     // A caption fits about one picture in as many as there are concepts.
     logitBias: -Math.log(preset.concepts),
   });
-  return { model, tokenizer };
 }
 
 /** Evaluates on the held-out pictures. */
 export async function evaluateRun(
   engine: Engine,
-  { model, tokenizer }: Checkpoint,
+  model: PS3,
   data: TrainingData,
   seed: number,
   bar: ProgressBar = new ProgressBar(),
 ): Promise<Evaluation> {
   const progress = (done: number, all: number): void => bar.update('evaluating held-out pictures', done, all);
-  return evaluate(engine, model, tokenizer, data.heldOut, { seed, progress });
+  return evaluate(engine, model, data.heldOut, { seed, progress });
 }
 
 function details(metric: Metric, samplesPerS: number, preset: StagePreset): string {

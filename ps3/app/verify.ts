@@ -81,7 +81,7 @@ class Replay {
     const shapes = new Map<string, number[]>();
     for (const [name, { shape }] of file.tensors)
       if (name.startsWith('weights.')) shapes.set(name.slice('weights.'.length), [...shape]);
-    const model = PS3.allocate(engine, configFromTensors(file.metadata, shapes), shapes);
+    const model = PS3.allocate(engine, configFromTensors(file.metadata, shapes));
     for (const name of shapes.keys()) model.parameters.get(name).write(await file.f32(`weights.${name}`));
     return new Replay(engine, file, model);
   }

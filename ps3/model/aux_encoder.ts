@@ -2,11 +2,13 @@
 // Liu et al. 2022, arXiv:2201.03545; its place in PS3: arXiv:2503.19903.
 import {
   add,
+  cast,
   depthwiseConv,
   layerNormLayer,
   linear,
   linearLayer,
   mul,
+  type PatchGatherOptions,
   type Tensor,
   tidy,
   unfold,
@@ -17,15 +19,21 @@ import type { AuxEncoderConfig } from './config.ts';
 /**
  * Feature map of the whole picture.
  *
- * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
+ * @param image    [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
+ * @param colours  normalisation of a u8 picture
  * @returns      features [B, Y * X, C], channels last, with Y = X = config.gridSide
  */
-export function auxEncoder(image: Tensor, weights: Weights, config: AuxEncoderConfig): Tensor {
+export function auxEncoder(
+  image: Tensor,
+  weights: Weights,
+  config: AuxEncoderConfig,
+  colours: Pick<PatchGatherOptions, 'mean' | 'std'>,
+): Tensor {
   const { kernelPx, imagePx, gridSide, depth } = config;
   return tidy([image], (image) => {
     const stem = weights.in('stem.0');
     const kernel = stem.get('weight').in(image.scope);
-    const patches = unfold(image, kernelPx, [imagePx, imagePx]);
+    const patches = unfold(image, kernelPx, { imagePx: [imagePx, imagePx], ...colours });
     let x = linear(patches, kernel.reshape([kernel.shape[0], -1]), stem.get('bias'));
     x = layerNormLayer(weights.in('stem.1'), x, 1e-6);
     for (let i = 0; i < depth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [gridSide, gridSide]);
@@ -39,7 +47,7 @@ export function auxEncoder(image: Tensor, weights: Weights, config: AuxEncoderCo
 function convNextBlock(x: Tensor, weights: Weights, grid: readonly [number, number]): Tensor {
   return tidy([x], (x) => {
     const conv = weights.in('conv_dw');
-    const mixed = depthwiseConv(x, conv.get('weight'), conv.get('bias'), grid);
+    const mixed = depthwiseConv(x, cast(conv.get('weight').in(x.scope), 'f32'), conv.get('bias'), grid);
     const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), mixed, 1e-6), {
       gelu: 'erf',
     });

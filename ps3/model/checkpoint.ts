@@ -1,97 +1,230 @@
-// A checkpoint folder in the layout of the published ones: config.json, preprocessor_config.json, the tokenizer and
-// model.safetensors, under the official names.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type Engine, openSafetensors, writeSafetensors } from '../../engine/index.ts';
-import { size } from '../../engine/tensor/shape.ts';
-import { ConfigError } from './config.ts';
+// A checkpoint in the layout of the published ones: config.json, preprocessor_config.json, the tokenizer, and
+// model.safetensors or its shards, under the official names.
+import {
+  openSafetensors,
+  type ParameterStore,
+  type SafetensorsDType,
+  type SafetensorsFile,
+} from '../../engine/index.ts';
+import { fileSystem } from '../../engine/io/byte_source.ts';
+import { f32ToBf16, f32ToF16 } from '../../engine/io/half.ts';
+import { decodeF32 } from '../../engine/io/safetensors.ts';
+import {
+  type CheckpointFiles,
+  type CheckpointSource,
+  checkpointFiles,
+  type DownloadOptions,
+} from './checkpoint_files.ts';
+import { ConfigError, type ModelConfig } from './config.ts';
 import { parseHubConfig } from './hub_config.ts';
-import { toHubConfig } from './hub_config_writer.ts';
 import { planParameters } from './init.ts';
-import { PS3 } from './ps3.ts';
 import { Tokenizer } from './tokenizer.ts';
 
-/** A model with the tokenizer that its text tower was trained with. */
-export interface Checkpoint {
-  /** Both towers with their weights. */
-  readonly model: PS3;
+/** How weights of two or more axes are kept; vectors are f32 in any case. */
+export type WeightDType = 'f32' | 'f16' | 'bf16';
+
+/** The weights in one file, or the file that names the shards they are in. */
+export const WEIGHTS: string = 'model.safetensors';
+export const INDEX: string = `${WEIGHTS}.index.json`;
+
+const STORED: Readonly<Partial<Record<SafetensorsDType, WeightDType>>> = {
+  F64: 'f32',
+  F32: 'f32',
+  F16: 'f16',
+  BF16: 'bf16',
+};
+
+/** Bytes of a file that are in memory at a time; a multiple of what any binding is aligned to. */
+const PIECE_BYTES = 2 ** 24;
+
+/** Uploads that may wait for the GPU. */
+const UPLOAD_BYTES = 2 ** 26;
+
+/** An open checkpoint whose names and shapes are checked; nothing of its weights is read. */
+export class CheckpointReader implements AsyncDisposable {
+  /** What the model is made of. */
+  readonly config: ModelConfig;
   /** The tokenizer of the text tower. */
   readonly tokenizer: Tokenizer;
-}
+  readonly #files: readonly SafetensorsFile[];
+  readonly #fileOf: ReadonlyMap<string, SafetensorsFile>;
 
-/** Writes a file under a temporary name and renames it, so that nobody sees half of it. */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, text);
-  await rename(temporary, path);
-}
-
-/** Writes a checkpoint; each file appears whole or not at all. */
-export async function saveCheckpoint(folder: string, { model, tokenizer }: Checkpoint): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  const { config, parameters } = model;
-  const json = (name: string, value: unknown): Promise<void> =>
-    writeWhole(join(folder, name), `${JSON.stringify(value, undefined, 2)}\n`);
-  const side = config.vision.scalesPx[config.vision.scalesPx.length - 1];
-  await json('config.json', toHubConfig(config));
-  await json('preprocessor_config.json', {
-    image_size: [side, side],
-    mean: [0.5, 0.5, 0.5],
-    std: [0.5, 0.5, 0.5],
-    interpolation: 'bicubic',
-    resize_mode: 'squash',
-  });
-  for (const [name, value] of Object.entries(tokenizer.toJSON())) await json(name, value);
-  await writeSafetensors(
-    join(folder, 'model.safetensors'),
-    parameters.names.map((name) => {
-      const tensor = parameters.get(name);
-      return { name, dtype: 'F32', shape: [...tensor.shape], data: () => tensor.data() };
-    }),
-    { format: 'pt' },
-  );
-}
-
-async function readJson(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new ConfigError(`checkpoint: ${path} must be readable, got ${(cause as Error).message}`);
+  private constructor(
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    files: readonly SafetensorsFile[],
+    fileOf: ReadonlyMap<string, SafetensorsFile>,
+  ) {
+    this.config = config;
+    this.tokenizer = tokenizer;
+    this.#files = files;
+    this.#fileOf = fileOf;
   }
+
+  /**
+   * Reads configuration, tokenizer and the headers of the weights.
+   *
+   * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor
+   * @throws SafetensorsError, TokenizerError
+   */
+  static async open(source: CheckpointSource, options: DownloadOptions = {}): Promise<CheckpointReader> {
+    const files = checkpointFiles(source, options);
+    const config = parseHubConfig(
+      await readJson(files, 'config.json'),
+      await readJsonIfThere(files, 'preprocessor_config.json'),
+    );
+    const tokenizer = await readTokenizer(files, config);
+    const weights = await openWeights(files);
+    try {
+      return new CheckpointReader(config, tokenizer, weights, matchTensors(config, weights, files.place));
+    } catch (error) {
+      await Promise.all(weights.map((file) => file.close()));
+      throw error;
+    }
+  }
+
+  /** How a weight is kept on the GPU: matrices and tables as asked for, vectors in f32. */
+  storageOf(name: string, storage: WeightDType | 'stored'): WeightDType {
+    const { shape, dtype } = this.#fileOf.get(name)!.tensors.get(name)!;
+    if (shape.length < 2) return 'f32';
+    return storage === 'stored' ? STORED[dtype]! : storage;
+  }
+
+  /**
+   * Streams all weights into their places, a piece at a time.
+   *
+   * @param onProgress  bytes of the file read so far, and of all weights
+   */
+  async fill(
+    parameters: ParameterStore,
+    { onProgress, signal }: { onProgress?: (done: number, all: number) => void; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const sizeOf = (name: string): number => this.#fileOf.get(name)!.tensors.get(name)!.sizeBytes;
+    const all = parameters.names.reduce((sum, name) => sum + sizeOf(name), 0);
+    let done = 0;
+    let waiting = 0;
+    // In the order of the file, which is that of the disk or the connection.
+    for (const file of this.#files)
+      for (const [name, { dtype }] of file.tensors) {
+        const tensor = parameters.get(name);
+        let start = 0;
+        for await (const bytes of file.chunks(name, PIECE_BYTES)) {
+          signal?.throwIfAborted();
+          const numbers = converted(bytes, dtype, tensor.dtype as WeightDType);
+          using piece = tensor.view(start, [numbers.length]);
+          piece.write(numbers);
+          start += numbers.length;
+          done += bytes.length;
+          waiting += numbers.byteLength;
+          if (waiting > UPLOAD_BYTES) {
+            await tensor.gpu.idle();
+            waiting = 0;
+          }
+          onProgress?.(done, all);
+        }
+      }
+    await parameters.gpu.idle();
+  }
+
+  /** Closes the files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.close()));
+  }
+}
+
+/** Elements in the form in which they are kept, as an array of one entry per element. */
+export function converted(
+  bytes: Uint8Array<ArrayBuffer>,
+  from: SafetensorsDType,
+  to: WeightDType,
+): Float32Array | Uint16Array {
+  if (STORED[from] === to && to !== 'f32') return new Uint16Array(bytes.buffer);
+  const wide = decodeF32(from, bytes);
+  return to === 'f32' ? wide : to === 'f16' ? f32ToF16(wide) : f32ToBf16(wide);
+}
+
+async function readText(files: CheckpointFiles, name: string): Promise<string | undefined> {
+  const found = await files.open(name);
+  if (found === undefined) return undefined;
+  return typeof found === 'string' ? (await fileSystem()).readFile(found, 'utf8') : found.text();
+}
+
+async function readJsonIfThere(files: CheckpointFiles, name: string): Promise<unknown> {
+  const text = await readText(files, name);
+  if (text === undefined) return undefined;
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new ConfigError(`checkpoint: ${path} must be JSON, got ${(cause as Error).message}`);
+    throw new ConfigError(
+      `checkpoint: ${name} of ${files.place} must be JSON, got ${(cause as Error).message}`,
+    );
   }
 }
 
-/**
- * Loads a checkpoint folder.
- *
- * @throws ConfigError, SafetensorsError: one error that lists every missing, unknown and misshapen tensor
- */
-export async function loadCheckpoint(engine: Engine, folder: string): Promise<Checkpoint> {
-  const config = parseHubConfig(await readJson(join(folder, 'config.json')));
-  const tokenizer = Tokenizer.fromFiles({
-    tokenizerJson: (await readJson(join(folder, 'tokenizer.json'))) as Record<string, unknown>,
-    tokenizerConfig: (await readJson(join(folder, 'tokenizer_config.json'))) as Record<string, unknown>,
+async function readJson(files: CheckpointFiles, name: string): Promise<unknown> {
+  const json = await readJsonIfThere(files, name);
+  if (json === undefined)
+    throw new ConfigError(`checkpoint: ${files.place} must hold ${name}, got no such file.`);
+  return json;
+}
+
+async function readTokenizer(files: CheckpointFiles, config: ModelConfig): Promise<Tokenizer> {
+  return Tokenizer.fromFiles({
+    tokenizerJson: (await readJson(files, 'tokenizer.json')) as Record<string, unknown>,
+    tokenizerConfig: (await readJson(files, 'tokenizer_config.json')) as Record<string, unknown>,
     contextLength: config.text.contextLength,
   });
-  await using file = await openSafetensors(join(folder, 'model.safetensors'));
+}
+
+/** The weights in one file, or in the shards that an index names. */
+async function openWeights(files: CheckpointFiles): Promise<SafetensorsFile[]> {
+  const index = (await readJsonIfThere(files, INDEX)) as
+    | { weight_map?: Readonly<Record<string, string>> }
+    | undefined;
+  const names = index ? [...new Set(Object.values(index.weight_map ?? {}))] : [WEIGHTS];
+  const opened: SafetensorsFile[] = [];
+  try {
+    for (const name of names) {
+      const found = await files.open(name);
+      if (found === undefined)
+        throw new ConfigError(`checkpoint: ${files.place} must hold ${name}, got no such file.`);
+      opened.push(await openSafetensors(found));
+    }
+    return opened;
+  } catch (error) {
+    await Promise.all(opened.map((file) => file.close()));
+    throw error;
+  }
+}
+
+/** Which file holds which tensor, once all are as the configuration says. */
+function matchTensors(
+  config: ModelConfig,
+  files: readonly SafetensorsFile[],
+  place: string,
+): Map<string, SafetensorsFile> {
   const plan = planParameters(config);
-  const faults = [
-    ...[...plan.keys()].filter((name) => !file.tensors.has(name)).map((name) => `missing ${name}`),
-    ...[...file.tensors.keys()].filter((name) => !plan.has(name)).map((name) => `unknown ${name}`),
-    ...[...plan].flatMap(([name, { shape }]) => {
-      const found = file.tensors.get(name)?.shape;
-      const fits = !found || size(found) === size(shape);
-      return fits ? [] : [`${name} is [${found}], not [${shape}]`];
-    }),
-  ];
+  const fileOf = new Map<string, SafetensorsFile>();
+  const faults: string[] = [];
+  for (const file of files)
+    for (const [name, { shape, dtype }] of file.tensors) {
+      const want = plan.get(name)?.shape;
+      if (fileOf.has(name)) faults.push(`${name} twice`);
+      else if (!want) faults.push(`unknown ${name}`);
+      else if (!STORED[dtype]) faults.push(`${name} as ${dtype}, not as floats`);
+      else if (!sameShape(shape, want)) faults.push(`${name} [${shape}], not [${want}]`);
+      fileOf.set(name, file);
+    }
+  for (const name of plan.keys()) if (!fileOf.has(name)) faults.push(`missing ${name}`);
   if (faults.length > 0)
-    throw new ConfigError(`checkpoint: model.safetensors must fit config.json, got ${faults.join('; ')}.`);
-  const model = PS3.allocate(engine, config, new Map([...plan].map(([name, { shape }]) => [name, shape])));
-  for (const name of plan.keys()) model.parameters.get(name).write(await file.f32(name));
-  return { model, tokenizer };
+    throw new ConfigError(
+      `checkpoint: the weights of ${place} must be those of its config.json, got ${faults.join('; ')}.`,
+    );
+  return fileOf;
+}
+
+/** A scalar may be stored as [] or [1]. */
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  const key = (shape: readonly number[]): string => (shape.length === 0 ? '1' : shape.join());
+  return key(a) === key(b);
 }

@@ -140,8 +140,20 @@ export interface TextConfig {
   readonly hub: Readonly<Record<string, unknown>>;
 }
 
-/** Both towers: one `config.json`. */
+/** How pictures become numbers: `preprocessor_config.json`. */
+export interface ImageConfig {
+  /** side of the square that pictures are squashed to, the largest scale */
+  readonly imagePx: number; // image_size
+  /** subtracted from red, green and blue in [0, 1] */
+  readonly mean: readonly [number, number, number]; // mean
+  /** what the difference is divided by */
+  readonly std: readonly [number, number, number]; // std
+}
+
+/** Both towers: one `config.json`, and what `preprocessor_config.json` says of pictures. */
 export interface ModelConfig {
+  /** how pictures become numbers */
+  readonly image: ImageConfig;
   /** the image tower */
   readonly vision: VisionConfig;
   /** the text tower */

@@ -20,6 +20,7 @@ import {
   type TextConfig,
   type VisionConfig,
 } from './config.ts';
+import { parsePreprocessor } from './preprocessor.ts';
 
 // In the schemas a message is the rule: "<path> must be <message>, got <input>".
 const rule = <T>(test: (x: unknown) => boolean, message: string) => v.custom<T>(test, message);
@@ -113,9 +114,10 @@ type HubVision = v.InferOutput<typeof visionSchema>;
 /**
  * Reads a parsed `config.json` of the hub.
  *
+ * @param preprocessor  the parsed `preprocessor_config.json`, where there is one
  * @throws ConfigError naming the path of the first field that is wrong
  */
-export function parseHubConfig(json: unknown): ModelConfig {
+export function parseHubConfig(json: unknown, preprocessor?: unknown): ModelConfig {
   const root = check(v.looseObject({}, 'an object'), json, 'config.json');
   expectConfig(
     root.model_type === undefined || root.model_type === 'ps3',
@@ -136,7 +138,7 @@ export function parseHubConfig(json: unknown): ModelConfig {
     'text_config.output_dim must be the width of the pooled image embedding',
     `${text.outputDim} (${text.outputDim} != ${vision.attnPool.width})`,
   );
-  return { vision, text, hub };
+  return { image: parsePreprocessor(preprocessor, vision), vision, text, hub };
 }
 
 /** Reads `vision_config`, or the whole `config.json` of a checkpoint that holds the vision model alone. */

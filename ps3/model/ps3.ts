@@ -9,8 +9,12 @@ import {
   UseError,
   Weights,
 } from '../../engine/index.ts';
+import { CheckpointReader, type WeightDType } from './checkpoint.ts';
+import type { CheckpointSource, DownloadOptions } from './checkpoint_files.ts';
+import { type SaveOptions, saveCheckpoint } from './checkpoint_writer.ts';
 import type { ModelConfig } from './config.ts';
 import { draw, type InitOptions, planParameters } from './init.ts';
+import { expectMemory, freeBytes, type MemoryNeed, memoryNeed } from './memory.ts';
 import { encodeText, type TextOutput } from './text.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { VisionModel } from './vision.ts';
@@ -32,6 +36,25 @@ function isTower(name: string): boolean {
   return name.startsWith('vision_model.trunk.') || name.startsWith('logit_');
 }
 
+/** How a checkpoint is loaded. */
+export interface LoadOptions extends DownloadOptions {
+  /** How matrices and tables are kept; default f32, which can also be trained. 'stored': as the file has them. */
+  readonly storage?: WeightDType | 'stored';
+  /** Refuse models that need more; default: the free memory of the machine where a software adapter uses that. */
+  readonly memoryLimitBytes?: number;
+  /** After every piece: bytes of the weights read, and how many there are. */
+  readonly onProgress?: (done: number, all: number) => void;
+  /** Ends loading early. */
+  readonly signal?: AbortSignal;
+}
+
+/** What an empty model is made with. */
+interface AllocateOptions {
+  readonly tokenizer?: Tokenizer;
+  /** How a weight is kept; f32 by default. */
+  readonly dtypeOf?: (name: string) => WeightDType;
+}
+
 /** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
 export class PS3 {
   /** What the model is made of. */
@@ -47,32 +70,66 @@ export class PS3 {
     this.config = config;
     this.parameters = parameters;
     this.#tokenizer = tokenizer;
-    this.vision = new VisionModel(config.vision, new Weights(parameters, 'vision_model.'));
+    this.vision = new VisionModel(config.vision, config.image, new Weights(parameters, 'vision_model.'));
   }
 
-  /** Makes a model whose weights are zero, with room for tensors of these official names and shapes. */
-  static allocate(
-    engine: Engine,
-    config: ModelConfig,
-    shapes: ReadonlyMap<string, readonly number[]>,
-    tokenizer?: Tokenizer,
-  ): PS3 {
-    const specs: ParameterSpec[] = [...shapes].map(([name, shape]) => ({
+  /**
+   * Loads a checkpoint. Weights stream to the GPU a piece at a time: the host holds 16 MiB of them.
+   *
+   * ```ts
+   * using ps3 = await PS3.load(engine, 'hf://nvidia/PS3-4K-SigLIP', { storage: 'bf16' });
+   * ```
+   *
+   * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor
+   * @throws MemoryError when weights and one look do not fit; it says what would
+   * @throws SafetensorsError, TokenizerError, and the signal's reason
+   */
+  static async load(engine: Engine, source: CheckpointSource, options: LoadOptions = {}): Promise<PS3> {
+    await using file = await CheckpointReader.open(source, options);
+    const { storage = 'f32', memoryLimitBytes = await freeBytes(engine) } = options;
+    const { config, tokenizer } = file;
+    const make = (as: WeightDType | 'stored'): PS3 =>
+      PS3.allocate(engine, config, { tokenizer, dtypeOf: (name) => file.storageOf(name, as) });
+    const needAs = (as: WeightDType | 'stored'): MemoryNeed => memoryNeed(engine, () => make(as));
+    expectMemory(memoryLimitBytes, storage, needAs);
+    const model = make(storage);
+    try {
+      await file.fill(model.parameters, options);
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+    return model;
+  }
+
+  /** Makes a model whose weights are zero. */
+  static allocate(engine: Engine, config: ModelConfig, { tokenizer, dtypeOf }: AllocateOptions = {}): PS3 {
+    const specs: ParameterSpec[] = [...planParameters(config)].map(([name, { shape }]) => ({
       name,
       shape,
+      dtype: dtypeOf?.(name),
       group: (isTower(name) ? 0 : 2) + (shape.length >= 2 ? 0 : 1),
     }));
     return new PS3(config, new ParameterStore(engine, specs), tokenizer);
   }
 
   /** Makes a model with random weights. Same seed, same bits, in any runtime. */
-  static create(engine: Engine, config: ModelConfig, seed: number, options: InitOptions = {}): PS3 {
-    const plan = planParameters(config, options);
-    const model = PS3.allocate(engine, config, new Map([...plan].map(([name, { shape }]) => [name, shape])));
+  static create(
+    engine: Engine,
+    config: ModelConfig,
+    seed: number,
+    options: InitOptions & { tokenizer?: Tokenizer } = {},
+  ): PS3 {
+    const model = PS3.allocate(engine, config, options);
     let stream = 0;
-    for (const [name, parameter] of plan)
+    for (const [name, parameter] of planParameters(config, options))
       model.parameters.get(name).write(draw(parameter, new Random(seed, ++stream)));
     return model;
+  }
+
+  /** Writes a checkpoint folder that `load`, and the official code, read. Node and Deno only. */
+  save(folder: string, options: SaveOptions = {}): Promise<void> {
+    return saveCheckpoint(folder, this, options);
   }
 
   /** Turns texts into the ids that the text tower reads. @throws UseError when the model came without one */
@@ -108,5 +165,10 @@ export class PS3 {
   /** Frees the weights, their gradients, and nothing else. */
   dispose(): void {
     this.parameters.dispose();
+  }
+
+  /** As `dispose`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }

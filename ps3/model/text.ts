@@ -1,6 +1,7 @@
 // The text tower and the head that turns its output into a selection prompt.
 import {
   add,
+  cast,
   gatherRows,
   l2Normalize,
   layerNormLayer,
@@ -32,7 +33,7 @@ export interface TextOutput {
 export function encodeText(ids: Tensor, weights: Weights, config: TextConfig): TextOutput {
   const [pooled, features, prompt] = tidy([ids], (ids) => {
     const [B, L] = ids.shape;
-    const positions = weights.get('positional_embedding').in(ids.scope);
+    const positions = cast(weights.get('positional_embedding').in(ids.scope), 'f32');
     let x = add(gatherRows(weights.get('token_embedding.weight'), ids), slice(positions, 0, 0, L));
     const { heads, lnEps: eps, gelu } = config;
     for (let i = 0; i < config.layers; i++)

@@ -8,6 +8,7 @@ import {
   gatherRows,
   layerNormLayer,
   linear,
+  type PatchGatherOptions,
   patchGather,
   type Tensor,
   tidy,
@@ -16,7 +17,7 @@ import {
   where,
 } from '../../engine/index.ts';
 import { auxEncoder } from './aux_encoder.ts';
-import { total, type VisionConfig } from './config.ts';
+import { type ImageConfig, total, type VisionConfig } from './config.ts';
 import { type LookAmount, planLooks } from './look_plan.ts';
 import { lowResPositions, positionsAt } from './positions.ts';
 import { type Grid, imageSize, scaleGrids, scaleSizes } from './scales.ts';
@@ -94,12 +95,15 @@ export class VisionModel {
   readonly config: VisionConfig;
   /** The official names below `vision_model.`. */
   readonly weights: Weights;
+  /** How u8 pictures are normalised. */
+  readonly image: ImageConfig;
   /** Keep only block inputs in the high-res pass and run the blocks again in backward. */
   checkpointBlocks = false;
 
   /** @param weights  the official names below `vision_model.` */
-  constructor(config: VisionConfig, weights: Weights) {
+  constructor(config: VisionConfig, image: ImageConfig, weights: Weights) {
     this.config = config;
+    this.image = image;
     this.weights = weights;
   }
 
@@ -115,7 +119,9 @@ export class VisionModel {
    */
   lowRes(image: Tensor): LowRes {
     const { scalesPx, patchPx, depth } = this.config;
-    let x = this.#embed(unfold(image, patchPx, [scalesPx[0], scalesPx[0]]));
+    let x = this.#embed(
+      unfold(image, patchPx, { imagePx: [scalesPx[0], scalesPx[0]], ...this.#colours(image) }),
+    );
     const [grid] = this.grids(image);
     x = add(x, lowResPositions(this.weights, this.config, grid, x));
     const hidden: Tensor[] = [];
@@ -147,7 +153,12 @@ export class VisionModel {
       normedMlp(concat(hidden, 2), this.weights.in('selection_feature_proj'), width),
     );
     const aux = auxConfig
-      ? auxEncoder(image, this.weights.in('highres_selection_feature_module'), auxConfig)
+      ? auxEncoder(
+          image,
+          this.weights.in('highres_selection_feature_module'),
+          auxConfig,
+          this.#colours(image),
+        )
       : undefined;
     return { low, aux };
   }
@@ -232,12 +243,13 @@ export class VisionModel {
   encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor {
     const { patchPx, depth } = this.config;
     const sizes = scaleSizes(this.config, ...imageSize(image));
+    const colours = this.#colours(image);
     return tidy([image, lowRes.hidden[0]], (image) => {
       const patches: Tensor[] = [];
       const positions: Tensor[] = [];
       choices.forEach(({ indices }, i) => {
         if (!indices) return;
-        patches.push(patchGather(image, indices, { imagePx: sizes[i + 1], patchPx }));
+        patches.push(patchGather(image, indices, { imagePx: sizes[i + 1], patchPx, ...colours }));
         positions.push(positionsAt(this.weights, this.config, i + 1, grids[i + 1], indices.in(image.scope)));
       });
       let x = add(this.#embed(concat(patches, 1)), concat(positions, 1));
@@ -284,6 +296,12 @@ export class VisionModel {
     const last = lowRes.hidden[lowRes.hidden.length - 1];
     const pooled = isGlobal ? where(isGlobal, this.pool(last), local) : local;
     return { pooled, maps, selectionMaps: choices.map(({ map }) => map) };
+  }
+
+  /** Normalisation that u8 pictures need and f32 ones have had. */
+  #colours({ dtype }: Tensor): Pick<PatchGatherOptions, 'mean' | 'std'> {
+    const { mean, std } = this.image;
+    return dtype === 'u8' ? { mean, std } : {};
   }
 
   /** Linear embedding of patch rows [B, T, 3 P P]. */

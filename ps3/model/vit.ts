@@ -1,6 +1,7 @@
 // The transformer block that the image and the text tower share, and the parts of the image tower around it.
 // Dosovitskiy et al. 2020, arXiv:2010.11929; attention pooling and sizes: Zhai et al. 2023, arXiv:2303.15343.
 import {
+  cast,
   checkpoint,
   gelu,
   layerNorm,
@@ -101,7 +102,7 @@ export function checkpointedBlock(x: Tensor, block: BlockWeights, options: Block
 export function attentionPool(tokens: Tensor, weights: Weights, heads: number, keyMask?: Tensor): Tensor {
   return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
     const [B, , C] = tokens.shape;
-    const query = linearLayer(weights.in('q'), weights.get('latent').in(tokens.scope));
+    const query = linearLayer(weights.in('q'), cast(weights.get('latent').in(tokens.scope), 'f32'));
     const kv = linearLayer(weights.in('kv'), tokens);
     const y = linearLayer(weights.in('proj'), poolAttention(query, kv, { heads, keyMask }));
     const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, 1e-6), {
@@ -144,7 +145,13 @@ export function normedMlp(x: Tensor, weights: Weights, rows?: number): Tensor {
 export function firstRows(x: Tensor, weights: Weights, rows?: number): Tensor {
   const weight = weights.get('weight');
   if (rows === undefined || rows === weight.shape[0]) return linearLayer(weights, x);
-  return tidy([x], (x) =>
-    linear(x, slice(weight.in(x.scope), 0, 0, rows), slice(weights.get('bias').in(x.scope), 0, 0, rows)),
-  );
+  return tidy([x], (x) => {
+    const [first, bias] = [weight.in(x.scope), weights.get('bias').in(x.scope)];
+    // A view has no gradient, which half precision does not need, and a slice no half precision.
+    const kept =
+      first.dtype === 'f32'
+        ? slice(first, 0, 0, rows)
+        : first.view(0, [rows, weight.shape[1]]).moveTo(x.scope);
+    return linear(x, kept, slice(bias, 0, 0, rows));
+  });
 }

@@ -12,7 +12,6 @@ import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells } from '../data/boxes.ts';
 import { total } from '../model/config.ts';
 import type { PS3 } from '../model/ps3.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
 import { captionIds } from './feed.ts';
 
 /** Averages over all boxes of the samples. */
@@ -47,7 +46,6 @@ const BATCH = 16;
 export async function evaluate(
   engine: Engine,
   model: PS3,
-  tokenizer: Tokenizer,
   samples: readonly Sample[],
   {
     candidates = 32,
@@ -66,14 +64,14 @@ export async function evaluate(
     }),
   );
   using kept = engine.scope();
-  const text = noGrad(() => model.encodeText(captionIds(engine, tokenizer, captions, kept)));
+  const text = noGrad(() => model.encodeText(captionIds(engine, model.tokenizer, captions, kept)));
   const index = new Map(captions.map((caption, i) => [caption, i]));
   const totals = { lowRes: 0, ps3: 0, random: 0, bottomUp: 0, topDown: 0 };
   let budgetShare = 0;
   for (let start = 0; start < questions.length; start += BATCH) {
     using scope = engine.scope();
     const batch = questions.slice(start, start + BATCH);
-    const seen = await look(engine, model, tokenizer, batch, text.features, scope);
+    const seen = await look(engine, model, batch, text.features, scope);
     const drawn = randomMaps(seen.counts, model, batch.length, random);
     batch.forEach(({ captions: asked, box, sample }, b) => {
       const wins = (scores: Float32Array): boolean => {
@@ -115,7 +113,6 @@ interface Seen {
 async function look(
   engine: Engine,
   model: PS3,
-  tokenizer: Tokenizer,
   batch: readonly Question[],
   captionFeatures: Tensor,
   scope: Scope,
@@ -141,7 +138,7 @@ async function look(
     const { prompt } = model.encodeText(
       captionIds(
         engine,
-        tokenizer,
+        model.tokenizer,
         batch.map(({ captions }) => captions[0]),
         scope,
       ),

@@ -10,7 +10,8 @@ import {
   writeSafetensors,
 } from '../../engine/index.ts';
 import type { SamplerState } from '../data/sampler.ts';
-import { type Checkpoint, saveCheckpoint, writeWhole } from '../model/checkpoint.ts';
+import { writeWhole } from '../model/checkpoint_writer.ts';
+import type { PS3 } from '../model/ps3.ts';
 
 /** A run folder is missing, in use or broken. */
 export class RunError extends EngineError {
@@ -120,11 +121,11 @@ export class RunFolder {
   }
 
   /** Replaces the checkpoint. It is written beside the old one and renamed: a kill leaves one of the two. */
-  async save(checkpoint: Checkpoint, optimizer: AdamW, progress: Progress): Promise<void> {
+  async save(model: PS3, optimizer: AdamW, progress: Progress): Promise<void> {
     const next = join(this.path, 'checkpoint.next');
     await rm(next, { recursive: true, force: true });
-    await saveCheckpoint(next, checkpoint);
-    const { parameters } = checkpoint.model;
+    await model.save(next);
+    const { parameters } = model;
     const tensors: TensorToWrite[] = optimizer.moments.flatMap((arenas, order) =>
       parameters.names.map((name) => {
         const view = parameters.viewOf(arenas, name);
@@ -161,7 +162,7 @@ export class RunFolder {
   }
 
   /** Fills an optimizer with the checkpoint's moments. */
-  async restore(optimizer: AdamW, { model }: Checkpoint): Promise<void> {
+  async restore(optimizer: AdamW, model: PS3): Promise<void> {
     await using state = await openSafetensors(join(this.checkpointPath, STATE));
     const { optimizerSteps } = JSON.parse(state.metadata.progress) as Progress;
     optimizer.steps.write(Uint32Array.of(optimizerSteps));

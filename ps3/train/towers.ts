@@ -9,7 +9,6 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
 import { captionIds } from './feed.ts';
 
 /** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
@@ -42,7 +41,6 @@ export function towersLoss(model: PS3, batch: CropBatch): Tensor {
 export async function cropAccuracy(
   engine: Engine,
   model: PS3,
-  tokenizer: Tokenizer,
   crops: CropSource,
   count = 512,
 ): Promise<number> {
@@ -52,7 +50,7 @@ export async function cropAccuracy(
   const names = [...new Set(captions)].sort();
   const cosines = noGrad(() => {
     const image = engine.tensor(rgba, [count, side, side, 4], { scope });
-    const text = model.encodeText(captionIds(engine, tokenizer, names, scope)).features;
+    const text = model.encodeText(captionIds(engine, model.tokenizer, names, scope)).features;
     return matmul(cropFeatures(model, image), text, { transposeB: true });
   });
   const scores = (await cosines.data()) as Float32Array;

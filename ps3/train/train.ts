@@ -9,7 +9,7 @@ import {
   warmupCosine,
 } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
-import type { Checkpoint } from '../model/checkpoint.ts';
+import type { PS3 } from '../model/ps3.ts';
 import { GROUPS } from '../model/ps3.ts';
 import { captionIds, classesOf, Feed } from './feed.ts';
 import { type Ablations, pretrainLoss, type Recipe } from './loss.ts';
@@ -24,7 +24,7 @@ export interface StageOptions {
   /** Where metrics and checkpoints go. */
   readonly run: RunFolder;
   /** The model to train, in place, with its tokenizer. */
-  readonly checkpoint: Checkpoint;
+  readonly model: PS3;
   /** How long and how fast. */
   readonly stage: StagePreset;
   /** Decides the order of the pictures. */
@@ -48,20 +48,19 @@ type Losses = { loss: Tensor } & Record<string, Tensor>;
 type Forward = (step: number, scope: Scope) => Losses;
 
 /** What decides a stage's batches. */
-type StageInput = Pick<StageOptions, 'engine' | 'checkpoint' | 'stage' | 'seed'>;
+type StageInput = Pick<StageOptions, 'engine' | 'model' | 'stage' | 'seed'>;
 
 /** Switches of the second stage; all on by default. */
 export type TrainAblations = Ablations & { readonly globalMix?: boolean };
 
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
-export function towersForward({ engine, checkpoint, stage }: StageInput, crops: CropSource): Forward {
-  const { model, tokenizer } = checkpoint;
+export function towersForward({ engine, model, stage }: StageInput, crops: CropSource): Forward {
   const side = model.config.vision.scalesPx[0];
   return (step, scope) => {
     const { rgba, captions } = crops(step, stage.batch);
     const loss = towersLoss(model, {
       image: engine.tensor(rgba, [stage.batch, side, side, 4], { scope }),
-      ids: captionIds(engine, tokenizer, captions, scope),
+      ids: captionIds(engine, model.tokenizer, captions, scope),
       classes: engine.tensor(classesOf(captions), [stage.batch], { scope }),
     });
     return { loss };
@@ -70,15 +69,14 @@ export function towersForward({ engine, checkpoint, stage }: StageInput, crops: 
 
 /** Stage 2: local and global captions, ground-truth selection, box supervision. */
 export function ps3Forward(
-  { engine, checkpoint, stage, seed }: StageInput,
+  { engine, model, stage, seed }: StageInput,
   samples: readonly Sample[],
   recipe: Recipe,
   ablations: TrainAblations = {},
 ): { forward: Forward; feed: Feed } {
-  const { model, tokenizer } = checkpoint;
   const globalProbability = ablations.globalMix === false ? 0 : 0.25;
   const options = { batch: stage.batch, seed, globalProbability };
-  const feed = new Feed(engine, samples, tokenizer, model.config, options);
+  const feed = new Feed(engine, samples, model.tokenizer, model.config, options);
   const forward: Forward = (_step, scope) => {
     const { losses } = pretrainLoss(model, feed.next(scope), recipe, ablations);
     const { total, contrastive, prior, posterior } = losses;
@@ -105,9 +103,9 @@ export async function trainPS3(
 }
 
 /** Milliseconds that a step takes on this machine, once its kernels are compiled. Nothing is learned. */
-export async function measureStep({ engine, checkpoint }: StageInput, forward: Forward): Promise<number> {
+export async function measureStep({ engine, model }: StageInput, forward: Forward): Promise<number> {
   const times: number[] = [];
-  const { parameters } = checkpoint.model;
+  const { parameters } = model;
   parameters.enableGradients();
   for (let step = 0; step < 6; step++) {
     using scope = engine.scope();
@@ -127,11 +125,8 @@ export async function measureStep({ engine, checkpoint }: StageInput, forward: F
  *
  * @throws UseError unless the engine was made with `profile: true`
  */
-export async function profileStep(
-  { engine, checkpoint }: StageInput,
-  forward: Forward,
-): Promise<DispatchTime[]> {
-  const optimizer = new AdamW(checkpoint.model.parameters, { betas: BETAS });
+export async function profileStep({ engine, model }: StageInput, forward: Forward): Promise<DispatchTime[]> {
+  const optimizer = new AdamW(model.parameters, { betas: BETAS });
   for (let step = 0; step < 3; step++) {
     await engine.dispatchTimes();
     using scope = engine.scope();
@@ -150,14 +145,13 @@ async function optimise(
   forward: Forward,
   samplerState: () => Progress['sampler'] = () => undefined,
 ): Promise<void> {
-  const { engine, run, checkpoint, stage, resume, saveEvery = 200, onStep } = options;
-  const { model } = checkpoint;
+  const { engine, run, model, stage, resume, saveEvery = 200, onStep } = options;
   const optimizer = new AdamW(model.parameters, {
     betas: BETAS,
     weightDecay: GROUPS.map(({ decay }) => (decay ? WEIGHT_DECAY : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
-  if (resume) await run.restore(optimizer, checkpoint);
+  if (resume) await run.restore(optimizer, model);
   const first = resume?.step ?? 0;
   const started = performance.now();
   const report = async (
@@ -198,7 +192,7 @@ async function optimise(
         sampler: samplerState(),
         optimizerSteps: (await optimizer.steps.data())[0],
       };
-      await run.save(checkpoint, optimizer, progress);
+      await run.save(model, optimizer, progress);
     }
   }
   await reading;

@@ -8,7 +8,6 @@ import * as assert from 'uvu/assert';
 import { noGrad, openSafetensors, type Tensor } from '../../engine/index.ts';
 import { type EncodeOptions, encodeImages } from '../../ps3/app/encode.ts';
 import { decodePicture } from '../../ps3/data/annotations.ts';
-import { loadCheckpoint, saveCheckpoint } from '../../ps3/model/checkpoint.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
@@ -53,8 +52,8 @@ async function numbersOf(
 
 test.before(async () => {
   const tokenizer = buildWordTokenizer(['ring', 'snowman', 'key'], { contextLength: 8 });
-  const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5);
-  await saveCheckpoint(checkpoint, { model, tokenizer });
+  const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
+  await model.save(checkpoint);
   model.dispose();
   await mkdir(pictures);
   for (const [name, width, height] of [
@@ -77,11 +76,11 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   assert.is(code, 0);
   assert.is(engine.stats().liveTensors, before, 'every tensor is freed');
   const written = await numbersOf(join(out, 'wide.safetensors'));
-  const { model, tokenizer } = await loadCheckpoint(engine, checkpoint);
+  using model = await PS3.load(engine, checkpoint);
   using scope = engine.scope();
   const { rgba } = await decodePicture(join(pictures, 'wide.png'), 112, 'wide');
   const image = engine.tensor(rgba, [1, 112, 112, 4], { scope });
-  const ids = engine.tensor(tokenizer.encode(['snowman']), [1, 8], { scope });
+  const ids = engine.tensor(model.tokenizer.encode(['snowman']), [1, 8], { scope });
   const { prompt, output } = noGrad(() => {
     const { prompt } = model.encodeText(ids);
     return { prompt, output: model.vision.encode(image, { prompt, looks: 2 }) };

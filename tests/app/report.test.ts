@@ -223,7 +223,7 @@ test('report: writeReport leaves one file of that name in the run folder', async
 
 test('report: examples come from the first pictures with two captions, with maps and shares that agree', async () => {
   const tokenizer = buildWordTokenizer(['ring', 'snowman', 'key'], { contextLength: 8 });
-  const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5);
+  const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
   const samples = [
     sample('one', ['ring']),
     sample('same', ['ring', 'ring']),
@@ -232,7 +232,7 @@ test('report: examples come from the first pictures with two captions, with maps
     sample('four', ['snowman', 'ring']),
   ];
   const before = engine.stats().liveTensors;
-  const examples = await examplesOf(engine, model, tokenizer, samples, 2);
+  const examples = await examplesOf(engine, model, samples, 2);
   assert.is(engine.stats().liveTensors, before, 'every tensor is freed');
   assert.equal(
     examples.map(({ sample: { key }, boxes }) => [key, ...boxes]),

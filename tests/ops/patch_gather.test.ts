@@ -39,7 +39,7 @@ test('patch_gather: all patches equal F.unfold of F.interpolate', async () => {
   for (const [name, vectors] of await torchCases('patch_gather')) {
     const [, H, W, P] = /at (\d+)x(\d+) in patches of (\d+)/.exec(name)!.map(Number);
     const image = vectors.get('image')!;
-    using rows = unfold(tensor(image.data, image.shape), P, [H, W]);
+    using rows = unfold(tensor(image.data, image.shape), P, { imagePx: [H, W] });
     assert.equal(rows.shape, vectors.get('rows')!.shape);
     compare(name, await rows.data(), vectors.get('rows')!.data, TOLERANCE.f32);
   }
@@ -53,7 +53,7 @@ test('patch_gather: all patches equal resize, then unfold', async () => {
   ]) {
     using image = tensor(random(3 * H * W, side), [1, 3, H, W]);
     using resized = resize(image, [side, side], 'bicubic');
-    using direct = unfold(image, 14, [side, side]);
+    using direct = unfold(image, 14, { imagePx: [side, side] });
     using twoSteps = unfold(resized, 14);
     compare(`${H}x${W} at ${side}`, await direct.data(), await twoSteps.data(), { abs: 1e-5, rel: 0 });
   }
@@ -68,7 +68,7 @@ test('patch_gather: at the size of the image its pixels are exact', async () => 
 
 test('patch_gather: a reduction by 5 reads exactly the pixels 5 o + 2', async () => {
   const image = random(3 * 140 * 70, 4);
-  using rows = unfold(tensor(image, [1, 3, 140, 70]), 14, [28, 14]);
+  using rows = unfold(tensor(image, [1, 3, 140, 70]), 14, { imagePx: [28, 14] });
   const sampled = Float64Array.from({ length: 3 * 28 * 14 }, (_, i) => {
     const [c, v, u] = [Math.floor(i / 392), Math.floor(i / 14) % 28, i % 14];
     return image[(c * 140 + 5 * v + 2) * 70 + 5 * u + 2];

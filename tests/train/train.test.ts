@@ -6,7 +6,6 @@ import * as assert from 'uvu/assert';
 import { Random } from '../../engine/index.ts';
 import type { Sample } from '../../ps3/data/annotations.ts';
 import type { Box } from '../../ps3/data/boxes.ts';
-import { type Checkpoint, loadCheckpoint } from '../../ps3/model/checkpoint.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
@@ -63,11 +62,11 @@ const crops: CropSource = (step, count) => {
   return { rgba, captions };
 };
 
-function fresh(): Checkpoint {
+function fresh(): PS3 {
   const captions = SAMPLES.flatMap(({ captions, globalCaption }) => [...captions, globalCaption ?? '']);
   const tokenizer = buildWordTokenizer(captions, { contextLength: 6 });
   const config = presetConfig({ ...PRESET, contextLength: 6 }, tokenizer.vocabSize);
-  return { model: PS3.create(engine, config, 7, { layerScale: 0.1 }), tokenizer };
+  return PS3.create(engine, config, 7, { layerScale: 0.1, tokenizer });
 }
 
 async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
@@ -79,17 +78,17 @@ async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
   }
 }
 
-async function weights({ model }: Checkpoint): Promise<Float32Array> {
+async function weights(model: PS3): Promise<Float32Array> {
   return (await model.parameters.arenas[0].values.data()) as Float32Array;
 }
 
 test('train: killed after a checkpoint and resumed, it computes the same bits as without', async () => {
   await inFolder(async (path) => {
     const stage = { ...PRESET.ps3, steps: 6 };
-    const options = (run: RunFolder, checkpoint: Checkpoint): StageOptions => ({
+    const options = (run: RunFolder, model: PS3): StageOptions => ({
       engine,
       run,
-      checkpoint,
+      model,
       stage,
       seed: 3,
       saveEvery: 2,
@@ -108,7 +107,7 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
     );
     const progress = await run.progress();
     assert.is(progress.step, 4);
-    const resumed = await loadCheckpoint(engine, run.checkpointPath);
+    const resumed = await PS3.load(engine, run.checkpointPath);
     await trainPS3({ ...options(run, resumed), resume: progress }, SAMPLES, 'paper');
 
     compare('weights', await weights(resumed), await weights(whole), TOLERANCE.exact);
@@ -126,12 +125,12 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
 test('train: both stages lower their losses on pictures that four colours explain', async () => {
   await inFolder(async (path) => {
     const run = await RunFolder.create(path, CONFIG);
-    const checkpoint = fresh();
-    const base = { engine, run, checkpoint, seed: 1 };
+    const model = fresh();
+    const base = { engine, run, model, seed: 1 };
     await trainTowers({ ...base, stage: { steps: 40, batch: 16, lr: 3e-3, warmup: 5 } }, crops);
-    const before = await evaluate(engine, checkpoint.model, checkpoint.tokenizer, SAMPLES, { candidates: 4 });
+    const before = await evaluate(engine, model, SAMPLES, { candidates: 4 });
     await trainPS3({ ...base, stage: { steps: 60, batch: 8, lr: 2e-3, warmup: 5 } }, SAMPLES, 'paper');
-    const after = await evaluate(engine, checkpoint.model, checkpoint.tokenizer, SAMPLES, { candidates: 4 });
+    const after = await evaluate(engine, model, SAMPLES, { candidates: 4 });
     const metrics = await run.metrics();
     const mean = (stage: string, key: string, from: number, to: number): number => {
       const values = metrics.filter((metric) => metric.stage === stage).slice(from, to);
@@ -158,7 +157,7 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
     for (const name of ['a', 'b']) {
       const run = await RunFolder.create(join(path, name), CONFIG);
       const stage = { ...PRESET.ps3, steps: 3 };
-      await trainPS3({ engine, run, checkpoint: fresh(), stage, seed: 5 }, SAMPLES, 'released');
+      await trainPS3({ engine, run, model: fresh(), stage, seed: 5 }, SAMPLES, 'released');
       texts.push(await readFile(join(path, name, 'metrics.jsonl'), 'utf8'));
     }
     assert.is(texts[0], texts[1]);
@@ -166,15 +165,15 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
 });
 
 test('train: measuring a step takes time, and changes neither weights nor gradients', async () => {
-  const checkpoint = fresh();
-  const before = await weights(checkpoint);
-  const input = { engine, checkpoint, stage: PRESET.ps3, seed: 1 };
+  const model = fresh();
+  const before = await weights(model);
+  const input = { engine, model, stage: PRESET.ps3, seed: 1 };
   assert.ok((await measureStep(input, ps3Forward(input, SAMPLES, 'paper').forward)) > 0);
   assert.ok((await measureStep(input, towersForward(input, crops))) > 0);
-  compare('weights', await weights(checkpoint), before, TOLERANCE.exact);
-  const gradients = checkpoint.model.parameters.arenas[0].gradients!;
+  compare('weights', await weights(model), before, TOLERANCE.exact);
+  const gradients = model.parameters.arenas[0].gradients!;
   compare('gradients', await gradients.data(), new Float32Array(gradients.size), TOLERANCE.exact);
-  checkpoint.model.dispose();
+  model.dispose();
 });
 
 test('train: a step leaves no tensor behind and creates no buffer after the second', async () => {
@@ -185,7 +184,7 @@ test('train: a step leaves no tensor behind and creates no buffer after the seco
       {
         engine,
         run,
-        checkpoint: fresh(),
+        model: fresh(),
         stage: { ...PRESET.ps3, steps: 12 },
         seed: 5,
         saveEvery: 100,

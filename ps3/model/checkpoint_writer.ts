@@ -1,0 +1,89 @@
+// A checkpoint folder in the layout of the published ones, written.
+import { type Tensor, type TensorToWrite, writeSafetensors } from '../../engine/index.ts';
+import { fileSystem } from '../../engine/io/byte_source.ts';
+import { converted, INDEX, WEIGHTS, type WeightDType } from './checkpoint.ts';
+import { toHubConfig } from './hub_config_writer.ts';
+import { toPreprocessor } from './preprocessor.ts';
+import type { PS3 } from './ps3.ts';
+
+const FILE_DTYPE = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+
+/** How a checkpoint is written. */
+export interface SaveOptions {
+  /** Element type of matrices and tables; default: as the model keeps them. Vectors are f32. */
+  readonly storage?: WeightDType;
+  /** Weights beyond this go into several files; default 5e9. */
+  readonly shardBytes?: number;
+}
+
+/** Writes a checkpoint folder; each file appears whole or not at all, the weights last. */
+export async function saveCheckpoint(
+  folder: string,
+  model: PS3,
+  { storage, shardBytes = 5e9 }: SaveOptions = {},
+): Promise<void> {
+  const fs = await fileSystem();
+  await fs.mkdir(folder, { recursive: true });
+  const { config, parameters, tokenizer } = model;
+  const json = (name: string, value: unknown): Promise<void> =>
+    writeWhole(`${folder}/${name}`, `${JSON.stringify(value, undefined, 2)}\n`);
+  await json('config.json', toHubConfig(config));
+  await json('preprocessor_config.json', toPreprocessor(config.image));
+  for (const [name, value] of Object.entries(tokenizer.toJSON())) await json(name, value);
+  const shards = shardsOf(
+    parameters.names.map((name) => toWrite(name, parameters.get(name), storage)),
+    shardBytes,
+  );
+  if (shards.length === 1) return writeSafetensors(`${folder}/${WEIGHTS}`, shards[0], { format: 'pt' });
+  const weightMap: Record<string, string> = {};
+  for (const [i, shard] of shards.entries()) {
+    const number = (n: number): string => String(n).padStart(5, '0');
+    const file = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
+    await writeSafetensors(`${folder}/${file}`, shard, { format: 'pt' });
+    for (const { name } of shard) weightMap[name] = file;
+  }
+  const total_size = shards.flat().reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  await json(INDEX, { metadata: { total_size }, weight_map: weightMap });
+}
+
+function toWrite(name: string, tensor: Tensor, storage?: WeightDType): TensorToWrite {
+  const { shape } = tensor;
+  const kept = tensor.dtype as WeightDType;
+  const dtype = shape.length < 2 ? 'f32' : (storage ?? kept);
+  const data = async (): Promise<ArrayBufferView> => {
+    const numbers = await tensor.data();
+    if (dtype === kept) return numbers;
+    const { buffer } = numbers;
+    return converted(new Uint8Array(buffer as ArrayBuffer), FILE_DTYPE[kept], dtype);
+  };
+  // The official code has scalars here.
+  return { name, dtype: FILE_DTYPE[dtype], shape: name.startsWith('logit_') ? [] : [...shape], data };
+}
+
+function bytesOf({ dtype, shape }: TensorToWrite): number {
+  return shape.reduce((n, extent) => n * extent, dtype === 'F32' ? 4 : 2);
+}
+
+/** Runs of tensors, in their order, of at most `shardBytes` unless one is larger by itself. */
+function shardsOf(tensors: readonly TensorToWrite[], shardBytes: number): TensorToWrite[][] {
+  const shards: TensorToWrite[][] = [];
+  let room = 0;
+  for (const tensor of tensors) {
+    const size = bytesOf(tensor);
+    if (size > room || shards.length === 0) {
+      shards.push([]);
+      room = Math.max(shardBytes, size);
+    }
+    shards[shards.length - 1].push(tensor);
+    room -= size;
+  }
+  return shards;
+}
+
+/** Writes a file under a temporary name and renames it, so that nobody sees half of it. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const fs = await fileSystem();
+  const temporary = `${path}.${process.pid}.tmp`;
+  await fs.writeFile(temporary, text);
+  await fs.rename(temporary, path);
+}

@@ -1,0 +1,64 @@
+// How much memory a model needs, told before anything is allocated.
+import { type Engine, MemoryError, noGrad } from '../../engine/index.ts';
+import type { WeightDType } from './checkpoint.ts';
+import type { PS3 } from './ps3.ts';
+
+/** Bytes on the GPU. */
+export interface MemoryNeed {
+  /** Of the weights. */
+  readonly weightsBytes: number;
+  /** Highest, weights included, while one picture is encoded with one look. */
+  readonly peakBytes: number;
+}
+
+/** Goes through one look of a model without running it. @param make  makes the model to look with */
+export function memoryNeed(engine: Engine, make: () => PS3): MemoryNeed {
+  const { liveBytes } = engine.stats();
+  let weightsBytes = 0;
+  const { peakBytes } = engine.plan(() => {
+    using model = make();
+    for (const { values } of model.parameters.arenas) weightsBytes += values.sizeBytes;
+    using scope = engine.scope();
+    const { imagePx } = model.config.image;
+    const image = engine.empty([1, imagePx, imagePx, 4], { dtype: 'u8', scope });
+    noGrad(() => model.vision.encode(image));
+  });
+  return { weightsBytes, peakBytes: peakBytes - liveBytes };
+}
+
+/**
+ * Refuses a model that does not fit.
+ *
+ * @param needAs  what the model needs with its matrices kept in another dtype
+ * @throws MemoryError naming the alternatives
+ */
+export function expectMemory(
+  limitBytes: number,
+  storage: WeightDType | 'stored',
+  needAs: (storage: WeightDType | 'stored') => MemoryNeed,
+): void {
+  const need = needAs(storage);
+  if (need.peakBytes <= limitBytes) return;
+  const half = needAs('bf16');
+  const lookBytes = need.peakBytes - need.weightsBytes;
+  const advice =
+    half.peakBytes <= limitBytes && half.peakBytes < need.peakBytes
+      ? `Load it with storage 'bf16': that needs ${inGB(half.peakBytes)}.`
+      : `With storage 'bf16' it would still need ${inGB(half.peakBytes)}: use a smaller model, or another GPU.`;
+  throw new MemoryError(
+    `checkpoint: the model must fit into ${inGB(limitBytes)}, got ${inGB(need.weightsBytes)} of weights as ${storage} and ${inGB(lookBytes)} for a look. ${advice}`,
+  );
+}
+
+const inGB = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} GB`;
+
+// A name in a variable keeps bundlers for browsers from resolving it.
+const nodeSystem = 'node:os';
+
+/** Memory that a model can have: of the machine where the adapter is software; unknown, hence no limit, on GPUs. */
+export async function freeBytes({ gpu }: Engine): Promise<number> {
+  if (!gpu.isSoftware || typeof process === 'undefined' || !process.versions?.node)
+    return Number.POSITIVE_INFINITY;
+  const { freemem } = (await import(/* @vite-ignore */ nodeSystem)) as typeof import('node:os');
+  return freemem();
+}

@@ -80,15 +80,15 @@ export interface MapOptions {
 export interface LookOptions extends MapOptions, LookAmount {
   /** Maps of 0 and 1 per high-res scale [B, Y * X] with their number of ones: selected as they are, in one look. */
   readonly selection?: readonly SelectionMap[];
-  /** Outputs of how many of the last blocks to return in `hiddenStates`; default none. */
-  readonly hiddenLayers?: number;
+  /** Outputs of which blocks to return: true = all, n = the last n; default none. */
+  readonly hiddenStates?: boolean | number;
 }
 
 /** What `VisionModel.encode` returns. */
 export interface VisionOutput {
   /** [B, N + K, C], low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
   readonly lastHiddenState: Tensor;
-  /** Outputs of the last `hiddenLayers` blocks in the same order of tokens; the last is `lastHiddenState`. */
+  /** Outputs of the last blocks, as many as were asked for, in the same order; the last is `lastHiddenState`. */
   readonly hiddenStates: Tensor[];
   /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; zeros after zero looks. */
   readonly selectionMaps: Tensor[];
@@ -202,7 +202,7 @@ export class VisionModel {
    */
   encode(image: Tensor, options: LookOptions = {}): VisionOutput {
     const grids = this.grids(image);
-    const layers = this.#layers(options);
+    const layers = this.#layerCount(options.hiddenStates);
     const lowRes = this.lowRes(image, layers);
     const maps = this.maps(this.selectionFeatures(image, lowRes), grids, options);
     const looks: Look[] = [];
@@ -222,7 +222,7 @@ export class VisionModel {
     );
     return {
       lastHiddenState: states[states.length - 1],
-      hiddenStates: options.hiddenLayers ? states : [],
+      hiddenStates: options.hiddenStates ? states : [],
       selectionMaps: taken ?? maps.probs.map((prob) => affine(prob.detach(), 0, 0)),
       selectionCounts,
       maps,
@@ -337,16 +337,17 @@ export class VisionModel {
     return linear(patches, kernel.reshape([kernel.shape[0], -1]), embed.get('bias'));
   }
 
-  /** Blocks whose outputs to keep: those asked for, and the last in any case. */
-  #layers({ hiddenLayers = 0 }: LookOptions): number {
+  /** How many of the last blocks' outputs to keep: those asked for, and one in any case. */
+  #layerCount(asked: boolean | number = 0): number {
     const { depth } = this.config;
+    const layers = asked === true ? depth : Number(asked);
     expect(
-      Number.isInteger(hiddenLayers) && hiddenLayers >= 0 && hiddenLayers <= depth,
+      Number.isInteger(layers) && layers >= 0 && layers <= depth,
       'encode',
-      `hiddenLayers must be an integer of 0 to ${depth}`,
-      `${hiddenLayers}`,
+      `hiddenStates must be true, false or an integer of 0 to ${depth}`,
+      `${asked}`,
     );
-    return Math.max(hiddenLayers, 1);
+    return Math.max(layers, 1);
   }
 
   #block(i: number): ReturnType<typeof visionBlock> {

@@ -6,7 +6,7 @@ import type { VisionOutput } from './vision.ts';
 
 /** Tokens and maps of a batch of pictures. Lives where the pictures live; `dispose()` or `using` frees it earlier. */
 export class Encoding {
-  /** [B, N + K, C]: N low-res tokens, then the K selected, scale after scale in raster order; not normalised. */
+  /** [B, N + K, C], N low-res tokens, then the K selected, scale after scale in raster order; not normalised. */
   readonly lastHiddenState: Tensor;
   /** Outputs of the last blocks, as many as were asked for, in the same order; the last is `lastHiddenState`. */
   readonly hiddenStates: readonly Tensor[];

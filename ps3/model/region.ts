@@ -16,7 +16,7 @@ const ROUNDING = 1e-6;
 /**
  * How near each cell of a grid is to a region.
  *
- *   nearness = 1                          in every cell that the box covers, if only in part
+ *   nearness = 1                          in every cell that the box covers, if only in part; in the point's own cell
  *            = 1 - |c - r| / |(X, Y)|     elsewhere; c the cell's centre, r the point of the region nearest to it, in cells
  *
  * @returns  [Y * X], in (0, 1]
@@ -44,11 +44,13 @@ export function nearness(region: Region, [Y, X]: Grid): Float32Array {
   });
 }
 
-/** How far the centre of a cell is from [from, to], and whether they overlap. */
+/** How far the centre of a cell is from [from, to], and whether the cell covers part of it. */
 function alongAxis(cell: number, from: number, to: number): [distance: number, covers: boolean] {
   const centre = cell + 0.5;
   const overlap = Math.min(to, cell + 1) - Math.max(from, cell);
-  return [Math.max(from - centre, centre - to, 0), overlap > ROUNDING];
+  // A point on an edge belongs to the lower cell: ties go to the lower index.
+  const covers = from === to ? cell === Math.max(Math.ceil(from) - 1, 0) : overlap > ROUNDING;
+  return [Math.max(from - centre, centre - to, 0), covers];
 }
 
 /** One region for every picture: a single one is meant for all. @throws ShapeError when there are not B */

@@ -32,7 +32,7 @@ export interface PoolOptions {
   readonly tokens?: 'low' | 'high';
   /**
    * Pools only tokens of cells that the region covers, one region for all pictures or one per picture; where there is
-   * no such token, pools all. A point covers no cell: pass a box.
+   * no such token, pools all. A point stands for the cell that it lies in.
    */
   readonly region?: Region | readonly Region[];
 }

@@ -20,10 +20,12 @@ test('region: nearness is 1 in a box and falls with the distance from it, in cel
   const step = 0.5 / Math.hypot(2, 2);
   compare('point', point, [
     1 - Math.hypot(3, 1) * step,
-    1 - Math.SQRT2 * step,
+    1,
     1 - Math.hypot(3, 3) * step,
     1 - Math.hypot(1, 3) * step,
   ]);
+  // On an edge: the lower of two cells that are equally near.
+  compare('edge', nearness({ point: [0.5, 0.5] }, [1, 2]), [1, 1 - 0.5 / Math.hypot(1, 2)]);
 });
 
 test('region: a box that ends at the edge of a cell does not cover the next one, whatever the fraction', () => {

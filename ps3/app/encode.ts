@@ -227,14 +227,14 @@ async function look(
   });
   const read = async (tensor: Tensor): Promise<Float32Array> => (await tensor.data()) as Float32Array;
   const readAll = (tensors: readonly Tensor[]): Promise<Float32Array[]> => Promise.all(tensors.map(read));
-  const taken = output.selectionMaps ? await readAll(output.selectionMaps) : [];
+  const taken = await readAll(output.selectionMaps);
   return {
     tokens: await read(output.lastHiddenState),
     shape: output.lastHiddenState.shape.slice(1),
     prompt: prompt ? await read(prompt) : undefined,
     probs: await readAll(output.maps.probs),
     bottomUp: await readAll(output.maps.bottomUp),
-    selected: grids.map((grid, i) => ({ map: taken[i] ?? new Float32Array(grid[0] * grid[1]), grid })),
+    selected: grids.map((grid, i) => ({ map: taken[i], grid })),
   };
 }
 

@@ -94,7 +94,7 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   await same('last_hidden_state', output.lastHiddenState, [count, 32]);
   await same('prompt', prompt, [32]);
   for (const [i, side] of [4, 8].entries()) {
-    await same(`selection_maps.${i}`, output.selectionMaps![i], [side, side]);
+    await same(`selection_maps.${i}`, output.selectionMaps[i], [side, side]);
     await same(`selection_probs.${i}`, output.maps.topDown![i], [side, side]);
     await same(`bottom_up.${i}`, output.maps.bottomUp[i], [side, side]);
   }

@@ -10,9 +10,8 @@ import {
   type Tensor,
   writeSafetensors,
 } from '../../engine/index.ts';
-import { decodePicture } from '../data/annotations.ts';
-import { DataError } from '../data/errors.ts';
 import { type Checkpoint, loadCheckpoint } from '../model/checkpoint.ts';
+import { type DecodedImage, decodeImage, ImageError, squash } from '../model/image.ts';
 import type { LookOptions } from '../model/vision.ts';
 import { captionIds } from '../train/feed.ts';
 import { encodePng, heatMap, type Picture, resized, type SelectedPatches } from './heat_map.ts';
@@ -88,7 +87,7 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
         const seconds = ((performance.now() - started) / 1000).toFixed(1);
         log(`${place}: ${count} tokens in ${seconds} s, ${join(out, `${name}.safetensors`)}`);
       } catch (error) {
-        if (!(error instanceof DataError || error instanceof EncodeError)) throw error;
+        if (!(error instanceof ImageError || error instanceof EncodeError)) throw error;
         skipped++;
         log(`${place}: skipped, ${error.message.replace(/^\w+: /, '')}`);
       }
@@ -178,9 +177,10 @@ async function encodeImage(
   if (!existsSync(path)) throw new EncodeError(`encode: the picture must exist, got no file ${path}.`);
   const { vision } = checkpoint.model.config;
   const side = vision.scalesPx[vision.scalesPx.length - 1];
-  const { rgba, width, height } = await decodePicture(path, side, path);
-  const encoding = await look(engine, checkpoint, rgba, side, options);
-  const view = await resized({ rgba, width: side, height: side }, viewSize(width, height));
+  const picture = await decodeImage(path);
+  const { width, height } = picture;
+  const encoding = await look(engine, checkpoint, picture, side, options);
+  const view = await resized(picture, viewSize(width, height));
   await mkdir(dirname(target), { recursive: true });
   await drawMaps(target, view, encoding, vision.scalesPx.slice(1));
   const map = (name: string, numbers: Float32Array, scale: number) => ({
@@ -215,12 +215,12 @@ async function encodeImage(
 async function look(
   engine: Engine,
   { model, tokenizer }: Checkpoint,
-  rgba: Uint8Array,
+  picture: DecodedImage,
   side: number,
   { prompt: text, ...options }: Pick<LookOptions, 'looks' | 'tokens'> & { prompt?: string },
 ): Promise<Encoding> {
   using scope: Scope = engine.scope();
-  const image = engine.tensor(rgba, [1, side, side, 4], { scope });
+  const image = squash(engine, picture, side, scope);
   const grids = model.vision.grids(image).slice(1);
   const { prompt, output } = noGrad(() => {
     const prompt =

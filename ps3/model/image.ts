@@ -22,7 +22,7 @@ export interface DecodedImage {
 
 /** How a picture is decoded. */
 export interface DecodeOptions {
-  /** Turns the picture as its EXIF orientation says. Default false: the reference ignores it. */
+  /** Turns the picture as its EXIF orientation says (Chromium: not a WebP). Default false: the reference ignores it. */
   readonly orient?: boolean;
   /** What messages call the picture; default: its path, address or file name. */
   readonly name?: string;
@@ -140,10 +140,10 @@ function rgbOfCmyk(cmyk: Uint8Array): Uint8Array {
 
 /** Through WebGL, which hands out colours beneath alpha as they are stored; a canvas would have multiplied them. */
 async function decodeByBrowser(encoded: Uint8Array, orient: boolean): Promise<DecodedImage> {
-  const bitmap = await createImageBitmap(new Blob([new Uint8Array(encoded)]), {
+  const copy = new Uint8Array(encoded);
+  const bitmap = await createImageBitmap(new Blob(orient ? [copy] : withoutExif(copy)), {
     colorSpaceConversion: 'none',
     premultiplyAlpha: 'none',
-    imageOrientation: orient ? 'from-image' : 'none',
   });
   const { width, height } = bitmap;
   if (width * height > MAX_PIXELS) throw new Error(`more than ${MAX_PIXELS} pixels`);
@@ -169,4 +169,28 @@ async function decodeByBrowser(encoded: Uint8Array, orient: boolean): Promise<De
   bitmap.close();
   for (let at = 3; at < rgba.length; at += 4) rgba[at] = 255;
   return { rgba, width, height };
+}
+
+const [JPEG, EXIF_SEGMENT, FIRST_SCAN] = [0xffd8, 0xffe1, 0xffda];
+const [PNG, EXIF_CHUNK] = [0x89504e47, 0x65584966]; // the first four bytes, and "eXIf"
+
+/** The pieces of a file around the EXIF of a JPEG or PNG: browsers obey its orientation, asked or not. */
+function withoutExif(encoded: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
+  const view = new DataView(encoded.buffer);
+  if (encoded.length < 8) return [encoded];
+  const isJpeg = view.getUint16(0) === JPEG;
+  if (!isJpeg && view.getUint32(0) !== PNG) return [encoded];
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let kept = 0;
+  for (let at = isJpeg ? 2 : 8; at + 8 <= encoded.length; ) {
+    const kind = isJpeg ? view.getUint16(at) : view.getUint32(at + 4);
+    if (kind === FIRST_SCAN) break; // beyond it, JPEG has no segments that tell their length
+    const end = isJpeg ? at + 2 + view.getUint16(at + 2) : at + 12 + view.getUint32(at);
+    if (kind === EXIF_SEGMENT || kind === EXIF_CHUNK) {
+      pieces.push(encoded.subarray(kept, at));
+      kept = end;
+    }
+    at = end;
+  }
+  return [...pieces, encoded.subarray(kept)];
 }

@@ -107,8 +107,8 @@ export function checkBoxes(boxes: readonly Box[], width: number, height: number,
 /**
  * Decodes a picture and squashes it to a square for training.
  *
- * By sharp's cubic in its threads, beside the GPU's work: 8 bits, and some levels off Pillow's, as which `ps3 encode` squashes.
- * Scenes are stored at the side that training asks for, and keep their pixels.
+ * By sharp's cubic, in its threads beside the GPU's work; it is some levels off Pillow's, by which `ps3 encode` squashes.
+ * A picture that has the side already keeps its pixels.
  *
  * @param input  path or encoded bytes
  * @param where  name for the message

@@ -26,6 +26,7 @@ import { cases as layerNorm } from './ops/layer_norm.bench.ts';
 import { cases as matmul } from './ops/matmul.bench.ts';
 import { cases as matmulTiled } from './ops/matmul_tiled.bench.ts';
 import { cases as patchGather } from './ops/patch_gather.bench.ts';
+import { cases as pillowResize } from './ops/pillow_resize.bench.ts';
 import { cases as pointwise } from './ops/pointwise.bench.ts';
 import { cases as random } from './ops/random.bench.ts';
 import { cases as reduce } from './ops/reduce.bench.ts';
@@ -59,6 +60,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   matmul,
   matmulTiled,
   patchGather,
+  pillowResize,
   pointwise,
   random,
   reduce,

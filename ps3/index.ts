@@ -17,6 +17,7 @@ export {
 export { Encoding } from './model/encoding.ts';
 export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/hub_config.ts';
 export { toHubConfig } from './model/hub_config_writer.ts';
+export { type DecodedImage, type DecodeOptions, decodeImage, ImageError, squash } from './model/image.ts';
 export type { InitOptions } from './model/init.ts';
 export { type LookAmount, planLooks } from './model/look_plan.ts';
 export type { LooksOptions, View } from './model/looks.ts';

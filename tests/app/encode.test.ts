@@ -7,11 +7,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { noGrad, openSafetensors, type Tensor } from '../../engine/index.ts';
 import { type EncodeOptions, encodeImages } from '../../ps3/app/encode.ts';
-import { decodePicture } from '../../ps3/data/annotations.ts';
+import { decodeImage } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE } from '../harness.ts';
+import { pillowResize } from '../reference/pillow_resize.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ps3-encode-'));
 const checkpoint = join(folder, 'run', 'checkpoint');
@@ -78,8 +79,9 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   const written = await numbersOf(join(out, 'wide.safetensors'));
   using model = await PS3.load(engine, checkpoint);
   using scope = engine.scope();
-  const { rgba } = await decodePicture(join(pictures, 'wide.png'), 112, 'wide');
-  const image = engine.tensor(rgba, [1, 112, 112, 4], { scope });
+  const { rgba, width, height } = await decodeImage(join(pictures, 'wide.png'));
+  const squashed = pillowResize(rgba, 1, [height, width], [112, 112]);
+  const image = engine.tensor(squashed, [1, 112, 112, 4], { scope });
   const ids = engine.tensor(model.tokenizer.encode(['snowman']), [1, 8], { scope });
   const { prompt, output } = noGrad(() => {
     const { prompt } = model.encodeText(ids);

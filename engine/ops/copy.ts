@@ -3,6 +3,7 @@ import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
+import { isBindable } from '../tensor/part.ts';
 import { axisOf, type Shape, show, size } from '../tensor/shape.ts';
 import { collapse, contiguousStrides } from '../tensor/strided.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -99,6 +100,25 @@ export function stridedPlace(
 }
 
 /**
+ * Copies runs of neighbours from buffer to buffer: what remains where a tensor is larger than a binding. In elements of
+ * 32 bits; runs follow each other unless a step is given.
+ */
+function copyRuns(
+  x: Tensor,
+  y: Tensor,
+  runs: number,
+  length: number,
+  { from = 0, fromStep = length, to = 0, toStep = length },
+): void {
+  const at = ({ range }: Tensor, element: number) => ({
+    buffer: range.buffer,
+    offset: range.offset + 4 * element,
+    sizeBytes: 4 * length,
+  });
+  for (let i = 0; i < runs; i++) x.gpu.copy(at(x, from + i * fromStep), at(y, to + i * toStep));
+}
+
+/**
  * Reorders the axes: axis d of the result is axis `axes[d]` of x.
  *
  * @param x     f32, i32 or u32, any shape
@@ -150,7 +170,14 @@ export function slice(x: Tensor, axis: number, start: number, length: number, st
   const own = contiguousStrides(x.shape);
   const strides = own.with(d, own[d] * step);
   const first = length === 0 ? 0 : start * own[d];
-  const y = stridedCopy('slice', x, x.shape.with(d, length), strides, first);
+  const kept = x.shape.with(d, length);
+  let y: Tensor;
+  if (isBindable(x) || step !== 1) y = stridedCopy('slice', x, kept, strides, first);
+  else {
+    y = output([x], kept, x.dtype);
+    const whole = { from: first, fromStep: x.shape[d] * own[d] };
+    copyRuns(x, y, size(x.shape.slice(0, d)), length * own[d], whole);
+  }
   const { shape } = x;
   return record('slice', {
     inputs: [x],
@@ -222,7 +249,13 @@ export function concat(xs: readonly Tensor[], axis: number): Tensor {
   let at = 0;
   for (const x of xs) {
     starts.push(at);
-    stridedPlace('concat', x, y, x.shape, strides, { start: at * strides[d] });
+    const start = at * strides[d];
+    if (isBindable(y)) stridedPlace('concat', x, y, x.shape, strides, { start });
+    else
+      copyRuns(x, y, size(x.shape.slice(0, d)), x.shape[d] * strides[d], {
+        to: start,
+        toStep: total * strides[d],
+      });
     at += x.shape[d];
   }
   const lengths = xs.map((x) => x.shape[d]);

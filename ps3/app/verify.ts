@@ -11,8 +11,9 @@ import {
   slice,
   type Tensor,
 } from '../../engine/index.ts';
+import { fillParameters } from '../model/checkpoint.ts';
 import { GROUPS, PS3 } from '../model/ps3.ts';
-import { scaleSizes } from '../model/scales.ts';
+import { imageSize, scaleSizes } from '../model/scales.ts';
 import { configFromTensors } from '../model/tensor_config.ts';
 import { featureMaps } from '../model/token_maps.ts';
 import type { LookOptions, VisionOutput } from '../model/vision.ts';
@@ -36,12 +37,12 @@ export interface Comparison {
 }
 
 /** How far a tensor may be off, by what it is. */
-function allowed(name: string, largest: number): number {
+function allowed(name: string, largest: number, relative: number): number {
   if (name.includes('selection_maps')) return 0;
   if (name.includes('selection_probs')) return 1e-5;
   if (name.startsWith('grad.')) return 1e-3 * largest;
   if (name.startsWith('after3.')) return 1e-4;
-  return 1e-4 * largest;
+  return relative * largest;
 }
 
 /** Below this a step-0 gradient is rounding, and AdamW moves the weight in a direction that rounding decides. */
@@ -50,12 +51,19 @@ const ROUNDING_GRADIENT = 1e-6;
 /**
  * Replays a file in the format of tests/fixtures/README.md.
  *
+ * @param checkpoint  folder of the weights, for files without
+ * @param relative    how far a tensor may be off, as a part of its largest magnitude, unless it is a map or a gradient
  * @returns one comparison per reference tensor in the file
  * @throws SafetensorsError, and an error that names what the file lacks
  */
-export async function verify(engine: Engine, path: string): Promise<Comparison[]> {
+export async function verify(
+  engine: Engine,
+  path: string,
+  { checkpoint, relative = 1e-4 }: { checkpoint?: string; relative?: number } = {},
+): Promise<Comparison[]> {
   await using file = await openSafetensors(path);
-  const replay = await Replay.open(engine, file);
+  const model = checkpoint ? await PS3.load(engine, checkpoint) : await modelOf(engine, file);
+  const replay = new Replay(engine, file, model, relative);
   try {
     if (file.tensors.has('step0.loss')) await replay.training();
     else await replay.inference();
@@ -65,25 +73,29 @@ export async function verify(engine: Engine, path: string): Promise<Comparison[]
   }
 }
 
+/** The model whose weights stand in the file. */
+async function modelOf(engine: Engine, file: SafetensorsFile): Promise<PS3> {
+  const prefix = 'weights.';
+  const shapes = new Map<string, readonly number[]>();
+  for (const [name, { shape }] of file.tensors)
+    if (name.startsWith(prefix)) shapes.set(name.slice(prefix.length), shape);
+  const model = PS3.allocate(engine, configFromTensors(file.metadata, shapes));
+  await fillParameters(model.parameters, [file], { prefix });
+  return model;
+}
+
 class Replay {
   readonly comparisons: Comparison[] = [];
   readonly #engine: Engine;
   readonly #file: SafetensorsFile;
   readonly #model: PS3;
+  readonly #relative: number;
 
-  private constructor(engine: Engine, file: SafetensorsFile, model: PS3) {
+  constructor(engine: Engine, file: SafetensorsFile, model: PS3, relative: number) {
     this.#engine = engine;
     this.#file = file;
     this.#model = model;
-  }
-
-  static async open(engine: Engine, file: SafetensorsFile): Promise<Replay> {
-    const shapes = new Map<string, number[]>();
-    for (const [name, { shape }] of file.tensors)
-      if (name.startsWith('weights.')) shapes.set(name.slice('weights.'.length), [...shape]);
-    const model = PS3.allocate(engine, configFromTensors(file.metadata, shapes));
-    for (const name of shapes.keys()) model.parameters.get(name).write(await file.f32(`weights.${name}`));
-    return new Replay(engine, file, model);
+    this.#relative = relative;
   }
 
   dispose(): void {
@@ -93,12 +105,15 @@ class Replay {
   async inference(): Promise<void> {
     const { vision } = this.#model;
     using scope = this.#engine.scope();
-    const image = await this.#input('in.pixel_values', scope);
+    const image = await this.#input(
+      this.#file.tensors.has('in.image') ? 'in.image' : 'in.pixel_values',
+      scope,
+    );
     const text = this.#model.encodeText(await this.#input('in.text', scope));
     await this.#check('text.pooled_output', text.pooled);
     await this.#check('text.prompt', text.prompt);
     const grids = vision.grids(image);
-    const sizes = scaleSizes(this.#model.config.vision, image.shape[2], image.shape[3]);
+    const sizes = scaleSizes(this.#model.config.vision, ...imageSize(image));
     for (let i = 0; i < sizes.length; i++)
       if (this.#file.tensors.has(`resize.${i}`))
         await this.#check(`resize.${i}`, resize(image, sizes[i], 'bicubic'));
@@ -109,7 +124,9 @@ class Replay {
     const { aux } = vision.selectionFeatures(image, lowRes);
     if (aux) await this.#check('aux.features', permute(aux, [0, 2, 1]));
 
-    const groundTruth = await this.#input('in.gt_selection_maps', scope);
+    const groundTruth = this.#file.tensors.has('in.gt_selection_maps')
+      ? await this.#input('in.gt_selection_maps', scope)
+      : undefined;
     const calls: Record<string, LookOptions> = {
       look0: { looks: 0 },
       look1: { looks: 1 },
@@ -117,6 +134,7 @@ class Replay {
       all: { looks: 'all' },
       tokens: { tokens: Number(this.#file.metadata.num_token_look_close ?? 0) },
       topdown: { looks: 2, prompt: text.prompt },
+      topdown1: { looks: 1, prompt: text.prompt },
       gt: { looks: 1, prompt: text.prompt, groundTruth },
       smooth: { looks: 1, smooth: true },
       first1: { looks: 1, onlyFirstScales: 1 },
@@ -131,6 +149,7 @@ class Replay {
       for (let i = 0; i < maps.length; i++)
         await this.#check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
     }
+    if (!groundTruth) return;
     const { pooled } = vision.pretrain(image, { prompt: text.prompt, groundTruth });
     await this.#check('pretrain.pooled_output', pooled);
   }
@@ -194,6 +213,8 @@ class Replay {
       throw new VerifyError(
         `verify: the file must hold ${name}, got ${this.#file.tensors.size} other tensors.`,
       );
+    if (entry.dtype === 'U8' && name === 'in.image')
+      return this.#engine.tensor(await this.#file.bytes(name), entry.shape, { scope });
     const numbers = await this.#file.f32(name);
     // Maps may be stored as integers or booleans; token ids are what must be integers.
     const data = name === 'in.text' ? Int32Array.from(numbers) : numbers;
@@ -215,7 +236,7 @@ class Replay {
       const error = Math.abs(got[i] - want[i]);
       maxAbs = error <= maxAbs ? maxAbs : Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
     }
-    const passed = maxAbs <= allowed(name, largest);
+    const passed = maxAbs <= allowed(name, largest, this.#relative);
     this.comparisons.push({ name, maxAbs, maxRel: maxAbs === 0 ? 0 : maxAbs / largest, passed });
   }
 

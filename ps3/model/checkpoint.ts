@@ -90,46 +90,61 @@ export class CheckpointReader implements AsyncDisposable {
     return storage === 'stored' ? STORED[dtype]! : storage;
   }
 
-  /**
-   * Streams all weights into their places, a piece at a time.
-   *
-   * @param onProgress  bytes of the file read so far, and of all weights
-   */
-  async fill(
-    parameters: ParameterStore,
-    { onProgress, signal }: { onProgress?: (done: number, all: number) => void; signal?: AbortSignal } = {},
-  ): Promise<void> {
-    const sizeOf = (name: string): number => this.#fileOf.get(name)!.tensors.get(name)!.sizeBytes;
-    const all = parameters.names.reduce((sum, name) => sum + sizeOf(name), 0);
-    let done = 0;
-    let waiting = 0;
-    // In the order of the file, which is that of the disk or the connection.
-    for (const file of this.#files)
-      for (const [name, { dtype }] of file.tensors) {
-        const tensor = parameters.get(name);
-        let start = 0;
-        for await (const bytes of file.chunks(name, PIECE_BYTES)) {
-          signal?.throwIfAborted();
-          const numbers = converted(bytes, dtype, tensor.dtype as WeightDType);
-          using piece = tensor.view(start, [numbers.length]);
-          piece.write(numbers);
-          start += numbers.length;
-          done += bytes.length;
-          waiting += numbers.byteLength;
-          if (waiting > UPLOAD_BYTES) {
-            await tensor.gpu.idle();
-            waiting = 0;
-          }
-          onProgress?.(done, all);
-        }
-      }
-    await parameters.gpu.idle();
+  /** Streams all weights into their places. */
+  fill(parameters: ParameterStore, options: FillOptions = {}): Promise<void> {
+    return fillParameters(parameters, this.#files, options);
   }
 
   /** Closes the files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#files.map((file) => file.close()));
   }
+}
+
+/** How weights are read. */
+export interface FillOptions {
+  /** What stands before a weight's name in the file; other tensors of the file are left alone. */
+  readonly prefix?: string;
+  /** After every piece: bytes of the weights read, and how many there are. */
+  readonly onProgress?: (done: number, all: number) => void;
+  /** Ends reading early. */
+  readonly signal?: AbortSignal;
+}
+
+/** Streams weights from their files into their places, a piece at a time. @throws UseError for an unknown name */
+export async function fillParameters(
+  parameters: ParameterStore,
+  files: readonly SafetensorsFile[],
+  { prefix = '', onProgress, signal }: FillOptions = {},
+): Promise<void> {
+  // In the order of the file, which is that of the disk or the connection.
+  const weights = files.flatMap((file) =>
+    [...file.tensors]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, { dtype, sizeBytes }]) => ({ file, name, dtype, sizeBytes })),
+  );
+  const all = weights.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let done = 0;
+  let waiting = 0;
+  for (const { file, name, dtype } of weights) {
+    const tensor = parameters.get(name.slice(prefix.length));
+    let start = 0;
+    for await (const bytes of file.chunks(name, PIECE_BYTES)) {
+      signal?.throwIfAborted();
+      const numbers = converted(bytes, dtype, tensor.dtype as WeightDType);
+      using piece = tensor.view(start, [numbers.length]);
+      piece.write(numbers);
+      start += numbers.length;
+      done += bytes.length;
+      waiting += numbers.byteLength;
+      if (waiting > UPLOAD_BYTES) {
+        await parameters.gpu.idle();
+        waiting = 0;
+      }
+      onProgress?.(done, all);
+    }
+  }
+  await parameters.gpu.idle();
 }
 
 /** Elements in the form in which they are kept, as an array of one entry per element. */

@@ -65,9 +65,13 @@ function onHub(designation: string, options: DownloadOptions): CheckpointFiles {
   return {
     place: `hf://${designation}`,
     open: async (path) => {
-      const { downloadFile } = await import('@huggingface/hub');
-      const blob = await downloadFile({ repo, path, revision, ...options });
-      return blob ?? undefined;
+      const { downloadFile, HubApiError } = await import('@huggingface/hub');
+      try {
+        return (await downloadFile({ repo, path, revision, ...options })) ?? undefined;
+      } catch (error) {
+        if (error instanceof HubApiError && error.statusCode === 404) return undefined;
+        throw error;
+      }
     },
   };
 }

@@ -10,6 +10,7 @@ import {
   tensor,
   throws,
   torchCases,
+  withBindingLimit,
 } from '../harness.ts';
 import * as twin from '../reference/copy.ts';
 
@@ -166,6 +167,23 @@ test('copy: more workgroups than a grid dimension holds', async () => {
     [64, R - 1],
   ])
     compare(`row ${c}, column ${r}`, [y[c * R + r]], [r * 65 + c], TOLERANCE.exact);
+});
+
+test('slice, concat: operands beyond the binding limit, from buffer to buffer', async () => {
+  using scope = engine.scope();
+  const [a, b] = [
+    tensor(random(2 * 30 * 4, 1), [2, 30, 4], { scope }),
+    tensor(random(40, 2), [2, 5, 4], { scope }),
+  ];
+  const whole = [concat([a, b, a], 1), slice(a, 1, 7, 20), slice(a, 2, 1, 2), slice(a, 0, 1, 1)];
+  const split = withBindingLimit(256, () => [
+    concat([a, b, a], 1),
+    slice(a, 1, 7, 20),
+    slice(a, 2, 1, 2),
+    slice(a, 0, 1, 1),
+  ]);
+  for (const [i, want] of whole.entries())
+    compare(`case ${i}`, await split[i].data(), await want.data(), TOLERANCE.exact);
 });
 
 test('copy: says what does not fit', () => {

@@ -3,6 +3,7 @@
 
 import { cases as dispatch } from './dispatch.bench.ts';
 import type { BenchCase } from './harness.ts';
+import { cases as looks } from './looks.bench.ts';
 import { cases as model } from './model.bench.ts';
 import { cases as adamw } from './ops/adamw.bench.ts';
 import { cases as adaptiveMaxPool } from './ops/adaptive_max_pool.bench.ts';
@@ -71,5 +72,6 @@ export const ALL_CASES: readonly BenchCase[] = [
   unary,
   dispatch,
   model,
+  looks,
   vit,
 ].flat();

@@ -21,6 +21,10 @@ export interface Row {
   readonly gbPerS: number | null;
   /** The rate nearer to its peak, in percent of it. Operands that fit into a cache may exceed 100 of the copy's. */
   readonly percentOfPeak: number | null;
+  /** Bytes read and written by a run, each counted once, where the case counts them. */
+  readonly bytes?: number;
+  /** Highest bytes of live tensors in a run, inputs and weights included; unknown of other libraries. */
+  readonly peakBytes?: number;
   readonly maxError: number;
 }
 
@@ -51,6 +55,7 @@ export async function measure(
   seconds: number,
 ): Promise<Row | Failure> {
   const { op, shape, clock = 'device' } = benchCase;
+  const { liveBytes } = engine.stats();
   using scope = engine.scope();
   const made: Tensor[] = [];
   const prepared = benchCase.prepare(collecting(engine, scope, made));
@@ -65,7 +70,9 @@ export async function measure(
     if (!inputs.has(out)) out.dispose();
     const wrong = mistake(benchCase, LIBRARY, maxError);
     if (wrong) return wrong;
+    engine.resetPeak();
     const leaked = leakOf(engine, once);
+    const peakBytes = engine.stats().peakBytes - liveBytes;
     if (leaked > 0) return { op, shape, library: LIBRARY, reason: `a run leaves ${leaked} tensors behind` };
     const kind = clock === 'device' && !engine.gpu.timesKernels ? 'wall' : clock;
     const { ms, runs } = await sample(engine, CLOCKS[kind], once, seconds, SAMPLE_MS[kind]);
@@ -81,6 +88,8 @@ export async function measure(
       spreadMs: medianDeviation(samples),
       runs,
       ...rates(benchCase, medianMs, peaks),
+      bytes: benchCase.bytes,
+      peakBytes,
       maxError,
     };
   } finally {

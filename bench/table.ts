@@ -21,7 +21,7 @@ export function rateOf(
   return computes ? `${digits(gflops ?? 0)} GFLOP/s` : `${digits(gbPerS ?? 0)} GB/s`;
 }
 
-const HEADS = ['op', 'shape', 'ms', '±', 'rate', '% of peak', 'max error'];
+const HEADS = ['op', 'shape', 'ms', '±', 'rate', '% of peak', 'peak MB', 'max error'];
 
 export class Table {
   readonly #widths: number[];
@@ -43,7 +43,7 @@ export class Table {
       longest(cases.map(({ op }) => op)),
       longest(cases.map(({ shape }) => shape)),
       ...(this.#compares ? [longest(libraries)] : []),
-      ...[8, 7, 13, 9, 9],
+      ...[8, 7, 13, 9, 8, 9],
     ];
     this.#peaks = peaks;
   }
@@ -55,13 +55,14 @@ export class Table {
   row(row: Row | Failure): string {
     const names = [row.op, row.shape, ...(this.#compares ? [row.library] : [])];
     if ('reason' in row) return `${this.#line(names)}  ${row.skipped ? 'skipped' : 'FAILED'}: ${row.reason}`;
-    const { medianMs, spreadMs, percentOfPeak, maxError } = row;
+    const { medianMs, spreadMs, percentOfPeak, peakBytes, maxError } = row;
     return this.#line([
       ...names,
       digits(medianMs),
       digits(spreadMs),
       rateOf(row, this.#peaks),
       percentOfPeak === null ? '–' : `${percentOfPeak.toFixed(1)} %`,
+      peakBytes === undefined ? '–' : digits(peakBytes / 1e6),
       maxError.toExponential(1),
     ]);
   }

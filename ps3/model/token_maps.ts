@@ -22,6 +22,13 @@ export interface Look {
   readonly counts: number[];
   /** [B, sum of counts, C], scale after scale. */
   readonly tokens: Tensor;
+  /** Outputs of the last blocks, as many as were asked for; the last is `tokens`. */
+  readonly hidden: readonly Tensor[];
+}
+
+/** Per scale, the patches taken before a look and by it, [B, Y * X] of 0 and 1. */
+export function takenAfter({ choices }: Pick<Look, 'choices'>, before?: readonly Tensor[]): Tensor[] {
+  return choices.map(({ map }, i) => (before ? add(before[i], map) : map));
 }
 
 /**
@@ -31,7 +38,11 @@ export interface Look {
  * @param grids  of the high-res scales
  * @returns      [B, N + K, C], K = patches of all looks
  */
-export function mergeLooks(low: Tensor, looks: readonly Look[], grids: readonly Grid[]): Tensor {
+export function mergeLooks(
+  low: Tensor,
+  looks: readonly Omit<Look, 'hidden'>[],
+  grids: readonly Grid[],
+): Tensor {
   if (looks.length === 0) return low;
   if (looks.length === 1) return concat([low, looks[0].tokens], 1);
   return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {

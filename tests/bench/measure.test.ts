@@ -70,6 +70,8 @@ test('measure: a right case gives time, rate and percentage that belong together
   assert.ok(Math.abs(row.gbPerS! - 8000 / row.medianMs / 1e6) < 1e-9);
   assert.ok(Math.abs(row.percentOfPeak! - (100 * row.gbPerS!) / PEAKS.gbPerS) < 1e-9);
   assert.is(row.gflops, null);
+  assert.is(row.bytes, 8000);
+  assert.is(row.peakBytes, 8000, '1000 numbers and their doubles');
 });
 
 test('measure: device timestamps and the wall clock both time a case', async () => {

@@ -32,11 +32,9 @@ export async function servePage(folder: string, port = 0): Promise<PageServer> {
     if (policy) response.setHeader('content-security-policy', policy);
     response.setHeader('x-content-type-options', 'nosniff');
     response.setHeader('cache-control', 'no-cache');
-    try {
-      await send(folder, request, response);
-    } catch (error) {
-      response.writeHead(500).end(String(error));
-    }
+    await send(folder, request, response).catch((error: Error) => {
+      response.writeHead(error instanceof URIError ? 400 : 500).end(error.message);
+    });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -54,7 +52,7 @@ export async function servePage(folder: string, port = 0): Promise<PageServer> {
 /** A file, or the range of it that was asked for. */
 async function send(folder: string, { url = '/', headers }: IncomingMessage, response: ServerResponse) {
   // URL resolves every `..`, encoded or not, so that no path leads out of the folder.
-  const { pathname } = new URL(url, 'http://localhost');
+  const { pathname } = new URL(`http://localhost${url}`);
   const path = join(folder, decodeURIComponent(pathname === '/' ? '/index.html' : pathname));
   const found = path.startsWith(join(folder, '/')) ? await stat(path).catch(() => undefined) : undefined;
   if (!found?.isFile()) {

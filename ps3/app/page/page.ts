@@ -236,6 +236,7 @@ function showProgress(): void {
 function showBusy(isBusy: boolean): void {
   const canLook = model !== undefined && picture !== undefined;
   goButton.disabled = !canLook;
+  byId('main', HTMLElement).classList.toggle('ready', canLook);
   goButton.hidden = isBusy && canLook;
   stopButton.hidden = !(isBusy && canLook);
   byId('frame', HTMLElement).classList.toggle('busy', isBusy && canLook);

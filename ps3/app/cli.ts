@@ -219,6 +219,7 @@ export async function main(argv: string[]): Promise<number> {
     .option('--all', 'Cover every patch')
     .option('--box <l,t,r,b>', 'Where to look instead of a prompt, in fractions of the picture')
     .option('--point <x,y>', 'The same for a point')
+    .option('--orient', 'Turn pictures as their EXIF orientation says')
     .option('--hidden-states <n>', 'Also write the outputs of the last n blocks')
     .option('--format <name>', 'safetensors or npy; default safetensors')
     .option('--out <dir>', 'Folder to write; default .')
@@ -230,6 +231,7 @@ export async function main(argv: string[]): Promise<number> {
           checkpoint: textFlag(flags, 'checkpoint'),
           prompt: textFlag(flags, 'prompt'),
           storage: nameFlag(flags, 'storage', ['f32', 'f16', 'bf16', 'stored']),
+          orient: flags.orient === true,
           region: regionFlags(flags),
           format: nameFlag(flags, 'format', ['safetensors', 'npy']),
           hiddenStates: flags.hiddenStates === undefined ? undefined : numberFlag(flags, 'hiddenStates', 1),

@@ -222,7 +222,10 @@ test('encode: a box decides where to look instead of a prompt', async () => {
   const selected = (scale: number): number[] =>
     [...tensors.get(`selection_maps.${scale}`)!.data.entries()].filter(([, on]) => on === 1).map(([i]) => i);
   assert.equal(selected(0), [0]);
-  assert.ok([0, 1, 2, 3, 8, 9, 10, 11].every((i) => selected(1).includes(i)), selected(1).join());
+  assert.ok(
+    [0, 1, 2, 3, 8, 9, 10, 11].every((i) => selected(1).includes(i)),
+    selected(1).join(),
+  );
   assert.is(selected(1).length, 9);
   assert.not(files.includes('square.top_down.png'));
 });

@@ -21,7 +21,7 @@ export { type DecodedImage, type DecodeOptions, decodeImage, ImageError, squash 
 export type { InitOptions } from './model/init.ts';
 export { type LookAmount, planLooks } from './model/look_plan.ts';
 export type { LooksOptions, View } from './model/looks.ts';
-export { GROUPS, type LoadOptions, PS3 } from './model/ps3.ts';
+export { type AllocateOptions, GROUPS, type LoadOptions, PS3 } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
 export { nearness, type Region } from './model/region.ts';
 export { type Grid, scaleGrids, scaleSizes } from './model/scales.ts';

@@ -2,9 +2,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { type Engine, EngineError, type Scope, type Tensor } from '../../engine/index.ts';
-import { decodePicture } from '../data/annotations.ts';
-import { DataError } from '../data/errors.ts';
 import type { WeightDType } from '../model/checkpoint.ts';
+import { decodeImage, ImageError, squash } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
 import { drawOverlays, type Numbers, writeNumbers } from './encode_files.ts';
@@ -28,6 +27,8 @@ export interface EncodeOptions {
   readonly storage?: WeightDType | 'stored';
   /** What to look for; without one, selection is bottom-up. */
   readonly prompt?: string;
+  /** Turns pictures as their EXIF orientation says; default false, as the reference. */
+  readonly orient?: boolean;
   /** Where to look, instead of a prompt. */
   readonly region?: Region;
   /** Looks of a full budget each, or as many as cover everything; default 1. */
@@ -89,7 +90,7 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       log(`${place}: ${count} tokens in ${seconds} s, ${written}`);
     } catch (error) {
-      if (!(error instanceof DataError || error instanceof EncodeError)) throw error;
+      if (!(error instanceof ImageError || error instanceof EncodeError)) throw error;
       skipped++;
       log(`${place}: skipped, ${error.message.replace(/^\w+: /, '')}`);
     }
@@ -159,10 +160,10 @@ async function encodeImage(
 ): Promise<[tokens: number, written: string]> {
   if (!existsSync(path)) throw new EncodeError(`encode: the picture must exist, got no file ${path}.`);
   const { prompt, region, looks, tokens, hiddenStates, format } = options;
-  const side = model.config.image.imagePx;
-  const { rgba, width, height } = await decodePicture(path, side, path);
+  const picture = await decodeImage(path, { orient: options.orient });
+  const { width, height } = picture;
   using scope: Scope = engine.scope();
-  const image = engine.tensor(rgba, [1, side, side, 4], { scope });
+  const image = squash(engine, picture, model.config.image.imagePx, scope);
   const vector = prompt === undefined ? undefined : model.encodeText(prompt, { scope }).prompt;
   const out = await model.encode(image, { prompt: vector, region, looks, tokens, hiddenStates });
   const numbersOf = async (name: string, tensor: Tensor): Promise<Numbers> => ({
@@ -177,12 +178,13 @@ async function encodeImage(
   const bottomUp = await perScale('bottom_up', out.bottomUp);
   const features = await numbersOf('last_hidden_state', out.lastHiddenState);
   const { scalesPx } = model.config.vision;
-  await drawOverlays(
-    target,
-    { rgba, width: side, height: side },
-    { width, height },
-    { kind: prompt === undefined ? 'bottom_up' : 'top_down', probs, bottomUp, selected, scalesPx },
-  );
+  await drawOverlays(target, picture, {
+    kind: prompt === undefined ? 'bottom_up' : 'top_down',
+    probs,
+    bottomUp,
+    selected,
+    scalesPx,
+  });
   const written = await writeNumbers(
     target,
     [

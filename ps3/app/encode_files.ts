@@ -58,18 +58,14 @@ export interface Overlays {
 const [SMALLEST_VIEW_PX, LARGEST_VIEW_PX] = [448, 1024];
 
 /**
- * Draws heat maps, combined and per scale, over the picture in its own shape.
- *
- * @param square  the picture as the model saw it
- * @param size    the stored picture's, pixels
+ * Draws heat maps, combined and per scale, over the picture.
  */
 export async function drawOverlays(
   target: string,
-  square: Picture,
-  size: { readonly width: number; readonly height: number },
+  picture: Picture,
   { kind, probs, bottomUp, selected, scalesPx }: Overlays,
 ): Promise<void> {
-  const view = await resized(square, viewSize(size));
+  const view = await resized(picture, viewSize(picture));
   await mkdir(dirname(target), { recursive: true });
   const patches: SelectedPatches[] = selected.map(({ data, shape: [Y, X] }) => ({ map: data, grid: [Y, X] }));
   const finest = probs.length - 1;

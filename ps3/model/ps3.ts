@@ -56,7 +56,7 @@ export interface LoadOptions extends DownloadOptions {
 }
 
 /** What an empty model is made with. */
-interface AllocateOptions {
+export interface AllocateOptions {
   readonly tokenizer?: Tokenizer;
   /** How a weight is kept; f32 by default. */
   readonly dtypeOf?: (name: string) => WeightDType;

@@ -7,6 +7,7 @@ import {
   gatherRows,
   scatterRows,
   slice,
+  sortKeys,
   type Tensor,
   tidy,
 } from '../../engine/index.ts';
@@ -48,17 +49,18 @@ export function mergeLooks(
   return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {
     const merged = [low];
     grids.forEach(([Y, X], scale) => {
-      const parts = looks.flatMap(({ choices, counts }, i) => {
+      const parts: Tensor[] = [];
+      const places: Tensor[] = [];
+      looks.forEach(({ choices, counts }, i) => {
         const { indices } = choices[scale];
-        if (!indices) return [];
-        const part = slice(tokens[i], 1, total(counts.slice(0, scale)), counts[scale]);
-        return [scatterRows(part, indices, Y * X)];
+        if (!indices) return;
+        parts.push(slice(tokens[i], 1, total(counts.slice(0, scale)), counts[scale]));
+        places.push(indices.in(low.scope));
       });
       if (parts.length === 0) return;
-      const grid = parts.reduce((a, b) => add(a, b));
-      const taken = looks.map(({ choices }) => choices[scale].map).reduce((a, b) => add(a, b));
-      const count = total(looks.map(({ counts }) => counts[scale]));
-      merged.push(gatherRows(grid, compactMap(taken, count), { unique: true }));
+      // Sorted by place: nothing is as large as the grid.
+      const { order } = sortKeys(concat(places, 1), 32 - Math.clz32(Y * X));
+      merged.push(gatherRows(concat(parts, 1), order, { unique: true }));
     });
     return concat(merged, 1);
   });

@@ -19,5 +19,6 @@ export function commandBuild(outfile: string): BuildOptions {
  * @param stored   results of other runs, to compare with
  */
 export function pageBuild(version: string, stored: readonly BenchResult[], outdir: string): BuildOptions {
-  return pageBundle('bench/page', { VERSION: version, STORED_RESULTS: stored }, outdir);
+  const page = pageBundle('bench/page', { VERSION: version, STORED_RESULTS: stored }, outdir);
+  return { ...page, format: 'iife', splitting: false }; // nothing is loaded later
 }

@@ -41,7 +41,7 @@ let run = emptyRun();
 let worker = newWorker();
 
 function newWorker(): Worker {
-  const made = new Worker('worker.js', { type: 'module' });
+  const made = new Worker('worker.js');
   made.onmessage = ({ data }: MessageEvent<WorkerMessage>) => receive(data);
   made.onerror = ({ message }) => end(endedBy('internal', message || 'worker.js did not load'));
   return made;

@@ -26,7 +26,8 @@ export function notice(during: Request['kind'], code: string, message: string): 
     case 'device-lost':
       return 'The GPU device was lost, and the model with it. Close what else uses the GPU and load the checkpoint again.';
     case 'memory':
-      return `The GPU has not enough memory. ${said} Lower the budget, choose bf16 for the weights, or close what else uses the GPU.`;
+      // The rest of the message is advice for programs.
+      return `The GPU has not enough memory. ${said.split(/\. (?=[A-Z])/)[0].replace(/\.$/, '')}. Lower the budget, choose bf16 for the weights, or close what else uses the GPU.`;
     case 'image':
       return `${said} Choose a JPEG, PNG, WebP, AVIF or GIF file.`;
     case 'config':

@@ -4,7 +4,7 @@ import { BufferPool, type BufferRange } from './buffer.ts';
 import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
-import type { AdapterClass, Tuning } from './planner.ts';
+import type { AdapterClass, MatrixShape, Tuning } from './planner.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
 import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
 
@@ -48,10 +48,12 @@ const RATES = { software: { gflops: 5, gbPerS: 2 }, gpu: { gflops: 3000, gbPerS:
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapterName: string;
-  readonly tier: Tier;
+  tier: Tier;
   readonly isSoftware: boolean;
   /** Invocations of every subgroup; 1 where there are none or their size varies. */
-  readonly subgroupSize: number;
+  subgroupSize: number;
+  /** What the matrix units multiply at once, on tier 3. */
+  matrixUnit: MatrixShape | undefined;
   /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
   readonly rowWorkgroup: number;
   /** Where buffers come from: during a capture or a dry run, a pool of its own. */
@@ -83,6 +85,7 @@ export class Gpu {
     this.tier = opened.tier;
     this.isSoftware = opened.isSoftware;
     this.subgroupSize = opened.subgroupSize;
+    this.matrixUnit = opened.matrixUnit;
     this.rowWorkgroup = opened.isSoftware ? 8 : 64;
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
@@ -119,6 +122,12 @@ export class Gpu {
       );
     gpu.tuning = tuning;
     return gpu;
+  }
+
+  /** The same device with buffers, kernels and failures of its own. */
+  sibling(): Gpu {
+    const { subgroupSize, matrixUnit } = this;
+    return new Gpu({ ...this.#opened, subgroupSize, matrixUnit });
   }
 
   static adopt(device: GPUDevice): Gpu {

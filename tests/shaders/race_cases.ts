@@ -48,6 +48,7 @@ import {
 } from '../../engine/index.ts';
 import { markNonFinite } from '../../engine/ops/finite.ts';
 import { engine, random, tensor } from '../harness.ts';
+import { withMatrixUnit } from './subgroup_matrix.ts';
 
 const count = (shape: readonly number[]): number => shape.reduce((n, extent) => n * extent, 1);
 
@@ -130,6 +131,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
     matmul(leaf(3, 17), leaf(17, 4), { force: { variant: 'tiled' } });
     matmul(leaf(3, 17), leaf(17, 3), { force: { variant: 'tiled' } });
   },
+  matmul_subgroup_matrix: () =>
+    withMatrixUnit(engine, { M: 16, N: 16, K: 16 }, () =>
+      matmul(leaf(3, 17), leaf(17, 3), { force: { variant: 'subgroup_matrix' } }),
+    ),
   patch_gather: () =>
     patchGather(leaf(1, 3, 5, 4), integers([3, 0], [1, 2]), { imagePx: [4, 4], patchPx: 2 }),
   pointwise: () => {

@@ -66,24 +66,38 @@ async function faultOf(gpu: Gpu, { variant }: FastPath): Promise<string | undefi
   return undefined;
 }
 
-/**
- * Tries the fast paths of a device, leaves those that fail, and says so.
- *
- * @returns  a sentence for each that failed
- */
-export async function selfTest(gpu: Gpu): Promise<string[]> {
-  const warnings: string[] = [];
+/** What is wrong with the fast paths of a device. */
+async function faultsOf(gpu: Gpu): Promise<ReadonlyMap<FastPath, string>> {
+  const faults = new Map<FastPath, string>();
   for (const path of fastPaths(gpu)) {
     // With failures of its own: a kernel that does not compile must not stop the device's other work.
     const trial = gpu.sibling();
     const fault = await faultOf(trial, path);
     trial.destroy(false);
-    if (fault === undefined) continue;
-    path.leave(gpu);
-    warnings.push(
-      `engine: ${path.feature} must compute what plain kernels do, got ${fault}, on ${gpu.adapterName}. They are not used; update the driver.`,
-    );
-    if (path === SUBGROUPS) break;
+    if (fault !== undefined) faults.set(path, fault);
   }
-  return warnings;
+  return faults;
+}
+
+/** By adapter and tier: what a process has found out. */
+const known = new Map<string, Promise<ReadonlyMap<FastPath, string>>>();
+
+/**
+ * Tries the fast paths of a device, leaves those that fail, and says so.
+ *
+ * @param again  also where this process has tried the adapter before
+ * @returns      a sentence for each that failed
+ */
+export async function selfTest(
+  gpu: Gpu,
+  { again = false }: { readonly again?: boolean } = {},
+): Promise<string[]> {
+  const { adapterName } = gpu;
+  const key = `${gpu.tier} ${adapterName}`;
+  const testing = (again ? undefined : known.get(key)) ?? faultsOf(gpu);
+  if (!again) known.set(key, testing);
+  return [...(await testing)].map(([{ feature, leave }, fault]) => {
+    leave(gpu);
+    return `engine: ${feature} must compute what plain kernels do, got ${fault}, on ${adapterName}. They are not used; update the driver.`;
+  });
 }

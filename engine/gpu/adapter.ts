@@ -45,7 +45,7 @@ export interface OpenedDevice {
   hasImmediates: boolean;
   /** The compiler leaves loops over constants as they are; see unroll.ts. */
   needsUnrolling: boolean;
-  /** Node's Dawn polls in a busy loop while a promise is pending; see `doze` in gpu.ts. */
+  /** Node's Dawn polls in a busy loop while a promise is pending; see doze.ts. */
   spinsWhileWaiting: boolean;
 }
 

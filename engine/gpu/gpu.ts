@@ -1,6 +1,7 @@
 // One device with its buffers, pipelines and command list: what tensors stand on.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
+import { doze } from './doze.ts';
 import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
@@ -380,23 +381,6 @@ export class Gpu {
       this.#dummies.set(key, range);
     }
     return range;
-  }
-}
-
-/**
- * Waits for a promise of Dawn for Node, which polls for it once per turn of the event loop and would keep a core busy
- * that a software adapter needs for its kernels: sleeps a millisecond per turn.
- */
-async function doze(waiting: Promise<unknown>): Promise<void> {
-  let settled = false;
-  const settle = (): void => {
-    settled = true;
-  };
-  waiting.then(settle, settle);
-  const cell = new Int32Array(new SharedArrayBuffer(4));
-  while (!settled) {
-    Atomics.wait(cell, 0, 0, 1);
-    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 

@@ -22,7 +22,7 @@ function* specialisations() {
     for (const B_TYPE of ['F32', 'F16', 'BF16'])
       for (const TRANSPOSE_A of booleans)
         for (const TRANSPOSE_B of booleans)
-          for (const THREADS of [32, 128, 256])
+          for (const THREADS of [128, 256])
             yield { ...epilogue, MATRIX_M, MATRIX_N, MATRIX_K, B_TYPE, TRANSPOSE_A, TRANSPOSE_B, THREADS };
   for (const HAS_BIAS of booleans)
     for (const HAS_RESIDUAL of booleans)
@@ -35,7 +35,7 @@ test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, wit
   const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
   const adapter = await gpu.requestAdapter();
   const feature = 'chromium-experimental-subgroup-matrix';
-  assert.ok(adapter?.features.has(feature));
+  if (!adapter?.features.has(feature)) return assert.unreachable(`Dawn without a GPU must have ${feature}`);
   const device = await adapter.requestDevice({
     requiredFeatures: [feature as 'subgroups', 'shader-f16', 'subgroups'],
   });
@@ -54,7 +54,7 @@ test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, wit
     assert.equal(await pipelineOf(kernel.specialise(define, false)), [], JSON.stringify(define));
     made++;
   }
-  assert.is(made, 204);
+  assert.is(made, 144);
   // It does look: the types of a unit must fit each other.
   device.addEventListener('uncapturederror', (event) => event.preventDefault());
   const wrong = kernel

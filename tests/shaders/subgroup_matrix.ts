@@ -1,6 +1,6 @@
 // Runs a shader that multiplies by subgroup matrices on a device that has none: the same text, with f16 an f32 that was rounded,
 // an operand the place of its numbers in workgroup memory, and a sum spread over the 32 invocations that stand for a subgroup.
-import { Kernel } from '../../engine/gpu/kernel.ts';
+import { type Define, Kernel } from '../../engine/gpu/kernel.ts';
 import type { MatrixShape } from '../../engine/gpu/planner.ts';
 import type { Engine } from '../../engine/index.ts';
 
@@ -60,15 +60,15 @@ export function emulated(text: string): string {
 
 const kernels = new Map<Kernel, Kernel>();
 
-/** Runs `fn` on an engine as if its device had matrix units of this shape. */
-export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T): T {
+/** Runs `fn` on an engine as if its device had matrix units of this shape; `define` may make the tiles smaller. */
+export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T, define: Define = {}): T {
   const { run, matrixUnit } = gpu;
   gpu.matrixUnit = unit;
   gpu.run = (kernel, call) => {
     if (kernel.entry !== 'matmul_subgroup_matrix') return run.call(gpu, kernel, call);
     const known = kernels.get(kernel) ?? new Kernel(emulated(kernel.source), kernel.entry);
     kernels.set(kernel, known);
-    run.call(gpu, known, { ...call, define: { ...call.define, THREADS: SUBGROUPS * SUBGROUP } });
+    run.call(gpu, known, { ...call, define: { ...call.define, ...define, THREADS: SUBGROUPS * SUBGROUP } });
   };
   try {
     return fn();

@@ -19,13 +19,12 @@ test('page: carries the model and nothing of Node, and loads what reaches the hu
   const inputs = Object.keys(metafile.inputs);
   assert.ok(inputs.includes('ps3/model/vision.ts') && inputs.includes('shaders/attention.wgsl'));
   const foreign = inputs.filter((path) =>
-    /sharp|canvas|valibot|cac|@huggingface\/hub\/dist\/index|ps3\/(data|train)/.test(path),
+    /sharp|canvas|cac|@huggingface\/hub\/dist\/index|ps3\/(data|train)/.test(path),
   );
   assert.equal(foreign, []);
   const outputs = Object.entries(metafile.outputs);
   const left = outputs.flatMap(([, { imports }]) => imports.filter(({ external }) => external));
   assert.equal([...new Set(left.map(({ path }) => path))], ['webgpu']); // reached in Node only
-  // At most what is stated in tests: a page of 30 KB and a worker of 700 KB, minified.
   const partsOf = (name: string): string[] => {
     const parts = new Set<string>();
     const visit = (path: string): void => {

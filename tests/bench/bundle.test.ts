@@ -1,3 +1,4 @@
+import { isBuiltin } from 'node:module';
 import { build, type Metafile } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -23,7 +24,7 @@ test('bench bundle: needs nothing but Node and webgpu', async () => {
   const { imports } = partsOf(metafile);
   assert.ok(imports.includes('webgpu'));
   assert.equal(
-    imports.filter((path) => path !== 'webgpu' && !path.startsWith('node:')),
+    imports.filter((path) => path !== 'webgpu' && !isBuiltin(path)),
     [],
   );
 });

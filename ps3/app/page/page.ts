@@ -1,6 +1,7 @@
 // The page: asks the worker to load a checkpoint and to look at a picture, and draws what it answers.
 import { planLooks } from '../../model/look_plan.ts';
 import { ModelWorker } from './asking.ts';
+import { CaptionsCard } from './captions_card.ts';
 import { CheckpointCard } from './checkpoint_card.ts';
 import { counted, showLook, showLowRes, showTotals } from './counters.ts';
 import { droppedFiles, pastedPicture, sortedOut } from './dropped.ts';
@@ -21,7 +22,6 @@ const prompt = byId('prompt', HTMLInputElement);
 const budget = byId('budget', HTMLInputElement);
 const goButton = byId('go', HTMLButtonElement);
 const stopButton = byId('stop', HTMLButtonElement);
-const compareForm = byId('compare', HTMLFormElement);
 const view = byId('view', HTMLCanvasElement);
 
 let model: ModelFacts | undefined;
@@ -36,6 +36,9 @@ const seen: Seen = new Seen(() => viewer.redraw());
 const viewer: Viewer = new Viewer(view, {
   overlay: (context, place) => seen.draw(context, place),
   onRegion: lookAtRegion,
+});
+const captionsCard = new CaptionsCard((captions) => {
+  if (isRead) worker.ask({ kind: 'compare', captions });
 });
 const checkpoint = new CheckpointCard({
   offered: OFFERS.model ?? undefined,
@@ -64,7 +67,7 @@ function receive(answer: Answer): void {
     seen.showLook(answer);
     showLook(answer);
     showProgress();
-  } else if (answer.kind === 'compared') showSimilarities(answer.probabilities);
+  } else if (answer.kind === 'compared') captionsCard.answer(answer.probabilities);
   else if (answer.kind === 'error') showError(answer);
   else showBusy(false);
 }
@@ -99,7 +102,7 @@ function forgetModel(): void {
   seen.clear(undefined);
   budget.disabled = true;
   byId('counters', HTMLElement).hidden = true;
-  compareForm.hidden = true;
+  captionsCard.show(false);
 }
 
 function showModel(facts: ModelFacts): void {
@@ -174,7 +177,7 @@ function suggest(captions: readonly string[]): void {
   });
   byId('suggestions', HTMLElement).replaceChildren(...chips);
   byId('suggestions', HTMLElement).hidden = chips.length === 0;
-  byId('captions', HTMLTextAreaElement).value = captions.join('\n');
+  captionsCard.propose(captions);
 }
 
 function offerSamples(samples: readonly SamplePicture[]): void {
@@ -220,7 +223,7 @@ function showMaps(answer: Answer & { kind: 'maps' }): void {
   seen.showMaps(answer);
   showLowRes(model, answer);
   showProgress();
-  compareForm.hidden = false;
+  captionsCard.show(true);
   const unknown = answer.unknown.map((word) => `“${word}”`).join(', ');
   if (unknown)
     byId('prompt-note', HTMLElement).textContent =
@@ -260,22 +263,6 @@ function showRegion(): void {
     `Instead of the prompt: ${'box' in region ? 'box' : 'point'} ${percents}`;
 }
 
-function showSimilarities(probabilities: readonly number[]): void {
-  const rows = captions().map((caption, i) => {
-    const meter = Object.assign(element('meter', ''), { min: 0, max: 1, value: probabilities[i] });
-    meter.ariaLabel = caption;
-    const percent = element('span', 'number', `${(100 * probabilities[i]).toPrecision(3)} %`);
-    return element('li', '', element('span', 'caption', caption), meter, percent);
-  });
-  byId('similarities', HTMLElement).replaceChildren(...rows);
-}
-
-const captions = (): string[] =>
-  byId('captions', HTMLTextAreaElement)
-    .value.split('\n')
-    .map((line) => line.trim())
-    .filter(Boolean);
-
 // Controls
 
 byId('look', HTMLFormElement).onsubmit = (event) => {
@@ -286,10 +273,6 @@ stopButton.onclick = () => worker.ask({ kind: 'stop' });
 byId('clear-region', HTMLElement).onclick = () => lookAtRegion(undefined);
 budget.oninput = showBudget;
 budget.onchange = startLook;
-compareForm.onsubmit = (event) => {
-  event.preventDefault();
-  if (isRead && captions().length > 0) worker.ask({ kind: 'compare', captions: captions() });
-};
 byId('picture-file', HTMLInputElement).onchange = ({ currentTarget }) => {
   const input = currentTarget as HTMLInputElement;
   const [file] = input.files ?? [];

@@ -1,0 +1,190 @@
+// What tests of the page share: a small checkpoint and a picture, the page built and served, a real Chromium on its software
+// adapter, and what the page and its worker said to each other. Needs /usr/bin/chromium, or another by CHROMIUM=PATH.
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import sharp from 'sharp';
+import type { Test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type PageServer, servePage } from '../../engine/page_server.ts';
+import { buildPage } from '../../ps3/app/page/build.ts';
+import type { Answer, Request } from '../../ps3/app/page/messages.ts';
+import type { LooksOptions } from '../../ps3/index.ts';
+import { decodeImage, squash } from '../../ps3/model/image.ts';
+import { PS3 } from '../../ps3/model/ps3.ts';
+import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
+import { engine, random } from '../harness.ts';
+
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const args = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--disable-background-networking',
+  '--disable-component-update',
+];
+const webgpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+export const WAIT_MS = 120_000;
+
+export const folder: string = mkdtempSync(join(tmpdir(), 'ps3-page-'));
+const run = join(folder, 'smoke-2026-01-02-030405');
+export const checkpoint: string = join(run, 'checkpoint');
+export const picturePath: string = join(folder, 'picture.png');
+/** Patches of a look, 3 of the coarse scale and 13 of the fine one, and all there are. */
+export const LOOK = 16;
+export const ALL = 80;
+
+let server: PageServer;
+let browser: Browser;
+
+/** What the page and its worker said to each other, with the rows of looks that were shown when it was said. */
+type Said = { request?: Request; answer?: Answer; rows: number };
+
+/** Violations of the policy in the page and in its worker. */
+export const violations: string[] = [];
+
+/** Builds and serves the page before the tests of a suite, which are left out where there is no Chromium. */
+export function withPage(test: Test): void {
+  if (!existsSync(executablePath)) {
+    console.log(`skipped: needs ${executablePath}`);
+    process.exit(0);
+  }
+  test.before(async () => {
+    const tokenizer = buildWordTokenizer(['ring', 'snowman', 'key'], { contextLength: 8 });
+    const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
+    await model.save(checkpoint);
+    model.dispose();
+    // With pictures of its own, a run brings no samples, which would have to be composed.
+    await writeFile(join(run, 'config.json'), JSON.stringify({ preset: 'smoke', data: 'pictures', seed: 1 }));
+    const rgb = Buffer.from(random(3 * 96 * 96, 7).map((value) => 127 + 127 * value));
+    await sharp(rgb, { raw: { width: 96, height: 96, channels: 3 } }).toFile(picturePath);
+    await mkdir(join(folder, 'site'));
+    await buildPage(join(folder, 'site'), run);
+    server = await servePage(join(folder, 'site'));
+    browser = await launch();
+  });
+
+  test.after(async () => {
+    await browser.close();
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+}
+
+/** Address of the page. */
+export const pageUrl = (): string => server.url;
+
+/** A browser, by default the one of all tests, with other arguments. */
+export const launch = (more: readonly string[] = webgpu): Promise<Browser> =>
+  chromium.launch({ executablePath, args: [...args, ...more] });
+
+/** Ends the process that holds the GPU of all pages. */
+export async function crashGpu(): Promise<void> {
+  const session = await browser.newBrowserCDPSession();
+  await session.send('Browser.crashGpuProcess').catch(() => {});
+}
+
+/** Keeps what is said, in `said`. */
+const RECORD = `const Plain = Worker;
+  globalThis.said = [];
+  const rows = () => document.querySelectorAll('#looks tr').length;
+  globalThis.Worker = class extends Plain {
+    constructor(...values) {
+      super(...values);
+      this.addEventListener('message', ({ data }) => said.push({ answer: data.answer, rows: rows() }));
+    }
+    postMessage(data) {
+      said.push({ request: data.request, rows: rows() });
+      super.postMessage(data);
+    }
+  };`;
+
+/** A fresh page, which fails the test when it asks for anything of another origin. */
+export async function openPage(prepare: (page: Page) => Promise<unknown> = async () => {}): Promise<Page> {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(WAIT_MS);
+  page.on('console', (message) => {
+    if (/Content.Security.Policy/i.test(message.text())) violations.push(message.text());
+  });
+  await page.route(
+    (asked) => asked.hostname !== 'localhost',
+    (route) => assert.unreachable(`asked for ${route.request().url()}`),
+  );
+  await page.addInitScript(RECORD);
+  await prepare(page);
+  await page.goto(server.url);
+  return page;
+}
+
+/** Paths of all its files. */
+export const checkpointFiles = (): string[] => readdirSync(checkpoint).map((name) => join(checkpoint, name));
+
+export async function loadFiles(page: Page): Promise<void> {
+  await page.setInputFiles('#model-files', checkpointFiles());
+  await page.waitForSelector('#model:visible');
+}
+
+/** Waits until the looks that were asked for have ended. */
+export const ended = (page: Page): Promise<unknown> =>
+  page.waitForFunction(`{
+    const asked = said.map(({ request }) => request?.kind).lastIndexOf('look');
+    asked >= 0 && said.slice(asked).some(({ answer }) => answer && /^(looked|stopped|error)$/.test(answer.kind));
+  }`);
+
+export async function openPicture(page: Page): Promise<void> {
+  await page.setInputFiles('#picture-file', picturePath);
+  await ended(page);
+}
+
+export async function lookFor(page: Page, prompt: string): Promise<void> {
+  await page.fill('#prompt', prompt);
+  await page.press('#prompt', 'Enter');
+  await ended(page);
+}
+
+/** What was said from the last request of a kind on. */
+export async function saidSince(page: Page, kind: Request['kind']): Promise<Said[]> {
+  const all: Said[] = await page.evaluate('said');
+  return all.slice(all.map(({ request }) => request?.kind).lastIndexOf(kind));
+}
+
+/** Indices of the patches that each look took, per scale, as the page was told. */
+export async function takenOnPage(page: Page): Promise<number[][][]> {
+  const said = await saidSince(page, 'look');
+  return said.flatMap(({ answer }) =>
+    answer?.kind === 'look' ? [answer.taken.map((indices) => Object.values(indices))] : [],
+  );
+}
+
+/** The same, and the map that decided, by the model in this process. */
+export async function takenHere(options: LooksOptions): Promise<{ taken: number[][][]; map: number[] }> {
+  using model = await PS3.load(engine, checkpoint);
+  using scope = engine.scope();
+  const image = squash(engine, await decodeImage(picturePath), 112, scope);
+  const taken: number[][][] = [];
+  let map: number[] = [];
+  for await (const { index, choices, selectionProbs } of model.looks(image, options))
+    if (index === 0) map = [...(await selectionProbs[0].data())];
+    else
+      taken.push(
+        await Promise.all(choices.map(async ({ indices }) => (indices ? [...(await indices.data())] : []))),
+      );
+  return { taken, map };
+}
+
+export const totals = async (page: Page): Promise<Record<string, string>> => {
+  const texts = await page.locator('#totals dt, #totals dd').allTextContents();
+  return Object.fromEntries(texts.flatMap((text, i) => (i % 2 === 0 ? [[text, texts[i + 1]]] : [])));
+};
+
+/** Sets the budget as a drag of the slider does. */
+export async function setBudget(page: Page, tokens: number): Promise<void> {
+  await page.fill('#budget', String(tokens));
+  await ended(page);
+}
+
+/** Waits until what was changed is drawn. */
+export const nextFrame = (page: Page): Promise<unknown> =>
+  page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));

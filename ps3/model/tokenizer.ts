@@ -1,12 +1,6 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
-import { EngineError } from '../../engine/gpu/errors.ts';
-
-/** A tokenizer's files are broken, or a text cannot be encoded with them. */
-export class TokenizerError extends EngineError {
-  constructor(message: string) {
-    super('tokenizer', message);
-  }
-}
+import { canonicalize } from './canonicalize.ts';
+import { expectTokenizer as expect } from './tokenizer_error.ts';
 
 /** `tokenizer.json` or `tokenizer_config.json`, as text or parsed. */
 export type JsonFile = string | Record<string, unknown>;
@@ -112,10 +106,6 @@ export class Tokenizer {
   }
 }
 
-function expect(condition: boolean, rule: string, got: unknown, todo = ''): asserts condition {
-  if (!condition) throw new TokenizerError(`tokenizer: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
-}
-
 function parse(name: string, file: JsonFile): Record<string, unknown> {
   let value: unknown = file;
   try {
@@ -142,50 +132,6 @@ function openHubTokenizer(json: Record<string, unknown>, config: Record<string, 
   } catch (cause) {
     expect(false, 'tokenizer.json must be loadable', cause);
   }
-}
-
-/**
- * Brings a caption into the form SigLIP was trained on: HTML references resolved, `_` to space, ASCII punctuation
- * deleted, lower case, runs of white space to one space, none at the ends.
- *
- * The reference first repairs text with ftfy (wrong encodings, full-width letters, ligatures). Of that only NFC
- * normalisation and straight quotes are done here: pass text that is sound. Of the named HTML references the
- * punctuation and `&nbsp;` are known, and every numeric one.
- * Source: big_vision `prompt_engineering.py`, canonicalize_text.
- */
-export function canonicalize(text: string): string {
-  const straight = text.normalize('NFC').replace(/[\u02bc\u2018-\u201f]/g, "'");
-  return unescapeHtml(unescapeHtml(straight))
-    .replaceAll('_', ' ')
-    .replace(/[!-/:-@[-`{-~]/g, '')
-    .toLowerCase()
-    .replace(WHITE_SPACE, ' ')
-    .replace(/^ | $/g, '');
-}
-
-// Python's idea of white space: the separators 0x1c to 0x1f and next line too, the byte order mark not.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are meant
-const WHITE_SPACE = /(?:[\x1c-\x1f\x85]|(?!\ufeff)\s)+/g;
-
-const REFERENCES: Readonly<Record<string, string>> = {
-  amp: '&',
-  lt: '<',
-  gt: '>',
-  quot: '"',
-  nbsp: '\u00a0',
-  'apos;': "'",
-};
-
-function unescapeHtml(text: string): string {
-  return text.replace(
-    /&(?:#[xX]([\da-fA-F]+);?|#(\d+);?|(amp|lt|gt|quot|nbsp);?|(apos;))/g,
-    (_, hex?: string, decimal?: string, name?: string, apos?: string) => {
-      if (name ?? apos) return REFERENCES[(name ?? apos)!];
-      const code = hex ? Number.parseInt(hex, 16) : Number(decimal);
-      const isCharacter = code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
-      return isCharacter ? String.fromCodePoint(code) : '\ufffd';
-    },
-  );
 }
 
 /**

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildWordTokenizer, canonicalize, Tokenizer, TokenizerError } from '../../ps3/model/tokenizer.ts';
+import { canonicalize } from '../../ps3/model/canonicalize.ts';
+import { buildWordTokenizer, Tokenizer } from '../../ps3/model/tokenizer.ts';
+import { TokenizerError } from '../../ps3/model/tokenizer_error.ts';
 
 const special = (id: number, content: string) => ({ id, content, special: true, normalized: false });
 

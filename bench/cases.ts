@@ -3,6 +3,7 @@
 
 import { cases as dispatch } from './dispatch.bench.ts';
 import type { BenchCase } from './harness.ts';
+import { cases as looks } from './looks.bench.ts';
 import { cases as model } from './model.bench.ts';
 import { cases as adamw } from './ops/adamw.bench.ts';
 import { cases as adaptiveMaxPool } from './ops/adaptive_max_pool.bench.ts';
@@ -26,6 +27,7 @@ import { cases as layerNorm } from './ops/layer_norm.bench.ts';
 import { cases as matmul } from './ops/matmul.bench.ts';
 import { cases as matmulTiled } from './ops/matmul_tiled.bench.ts';
 import { cases as patchGather } from './ops/patch_gather.bench.ts';
+import { cases as pillowResize } from './ops/pillow_resize.bench.ts';
 import { cases as pointwise } from './ops/pointwise.bench.ts';
 import { cases as random } from './ops/random.bench.ts';
 import { cases as reduce } from './ops/reduce.bench.ts';
@@ -59,6 +61,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   matmul,
   matmulTiled,
   patchGather,
+  pillowResize,
   pointwise,
   random,
   reduce,
@@ -69,5 +72,6 @@ export const ALL_CASES: readonly BenchCase[] = [
   unary,
   dispatch,
   model,
+  looks,
   vit,
 ].flat();

@@ -63,6 +63,7 @@ export { type AttentionOptions, attention } from './ops/masked_attention.ts';
 export { type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts';
 export { type PadOptions, pad } from './ops/pad.ts';
 export { type PatchGatherOptions, patchGather, unfold } from './ops/patch_gather.ts';
+export { pillowResize } from './ops/pillow_resize.ts';
 export {
   accumulate,
   add,

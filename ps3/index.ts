@@ -15,16 +15,22 @@ export {
   type TextConfig,
   type VisionConfig,
 } from './model/config.ts';
+export { Encoding } from './model/encoding.ts';
 export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/hub_config.ts';
 export { toHubConfig } from './model/hub_config_writer.ts';
+export { type DecodedImage, type DecodeOptions, decodeImage, ImageError, squash } from './model/image.ts';
 export type { InitOptions } from './model/init.ts';
 export { type LookAmount, planLooks } from './model/look_plan.ts';
-export { GROUPS, type LoadOptions, PS3 } from './model/ps3.ts';
+export type { LooksOptions, View } from './model/looks.ts';
+export { type AllocateOptions, GROUPS, type LoadOptions, PS3 } from './model/ps3.ts';
+export type { EncodeOptions } from './model/query.ts';
+export { nearness, type Region } from './model/region.ts';
 export { type Grid, scaleGrids, scaleSizes } from './model/scales.ts';
-export type { Choice, SelectionFeatures } from './model/selection.ts';
+export type { Choice, SelectionFeatures, SelectionMap } from './model/selection.ts';
+export type { PoolOptions, Similarity } from './model/similarity.ts';
 export { configFromTensors } from './model/tensor_config.ts';
 export { encodeText, type TextOutput } from './model/text.ts';
-export { featureMaps, type Look } from './model/token_maps.ts';
+export { featureMaps, type Look, mergeLooks } from './model/token_maps.ts';
 export {
   buildWordTokenizer,
   type JsonFile,

@@ -213,9 +213,15 @@ export interface Vector {
   readonly data: Float32Array;
 }
 
-/** PyTorch's vectors of tests/fixtures/torch/STEM.safetensors: case -> name -> tensor (numbers as f32). */
-export async function torchCases(stem: string): Promise<Map<string, Map<string, Vector>>> {
-  const url = new URL(`fixtures/torch/${stem}.safetensors`, import.meta.url);
+/** PyTorch's vectors of tests/fixtures/torch/STEM.safetensors. */
+export const torchCases = (stem: string): ReturnType<typeof fixtureCases> => fixtureCases(`torch/${stem}`);
+
+/** Where a file of tests/fixtures is. */
+export const fixtureUrl = (path: string): URL => new URL(`fixtures/${path}`, import.meta.url);
+
+/** Vectors of tests/fixtures/PATH.safetensors: case -> name -> tensor (numbers as f32). */
+export async function fixtureCases(path: string): Promise<Map<string, Map<string, Vector>>> {
+  const url = fixtureUrl(`${path}.safetensors`);
   const file = await openSafetensors(url.protocol === 'file:' ? url : await (await fetch(url)).blob());
   const cases = new Map<string, Map<string, Vector>>();
   for (const [key, { shape }] of file.tensors) {

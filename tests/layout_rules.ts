@@ -22,7 +22,7 @@ const layers: [layer: string, prefix: RegExp, mayImport: string][] = [
   ['io', /^engine\/io\//, 'gpu tensor ops'],
   ['engine', /^engine\//, 'shaders gpu tensor ops nn io'],
   ['model', /^ps3\/(model\/|config\.ts)/, 'gpu tensor ops nn io engine'],
-  ['data', /^ps3\/data\//, 'gpu tensor ops nn io engine'],
+  ['data', /^ps3\/data\//, 'gpu tensor ops nn io engine model'],
   ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine model data'],
   ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine model data train'],
   ['ps3', /^ps3\//, 'gpu tensor ops nn io engine model data train app'],

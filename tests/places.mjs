@@ -54,8 +54,8 @@ export function missing(name) {
   return `${name}: ${needs.file} must exist, got no such file. Run ${needs.install}`;
 }
 
-/** Files that run everywhere: tests of kernels, tensors, devices and layers, which read nothing but fixtures. */
-export const isPortable = (path) => /^tests\/(ops|tensor|gpu|nn)\//.test(path);
+/** Files that run everywhere: tests of kernels, tensors, devices, layers and pictures, which read nothing but fixtures. */
+export const isPortable = (path) => /^tests\/((ops|tensor|gpu|nn)\/|ps3\/image\.)/.test(path);
 
 /** Why the others do not: they are tests of files, processes and command lines, or compare what no adapter changes. */
 export const notPortable =

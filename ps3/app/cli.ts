@@ -5,6 +5,7 @@ import { cac } from 'cac';
 import { Engine, EngineError } from '../../engine/index.ts';
 import { runDataScenes } from '../data/build.ts';
 import { PS3 } from '../model/ps3.ts';
+import type { Region } from '../model/region.ts';
 import { PRESETS, presetNamed } from '../train/presets.ts';
 import { type RunConfig, RunFolder } from '../train/run.ts';
 import { encodeImages } from './encode.ts';
@@ -40,6 +41,28 @@ function textFlag(flags: Flags, name: string): string | undefined {
   if (Array.isArray(value) || value === '' || typeof value === 'boolean')
     throw new UsageError(`--${dashed(name)} must be given one value, got ${String(value)}.`);
   return String(value);
+}
+
+/** One of a few names. */
+function nameFlag<Name extends string>(flags: Flags, name: string, names: readonly Name[]): Name | undefined {
+  const text = textFlag(flags, name);
+  if (text !== undefined && !names.includes(text as Name))
+    throw new UsageError(`--${dashed(name)} must be one of ${names.join(', ')}, got ${text}.`);
+  return text as Name | undefined;
+}
+
+function regionFlags(flags: Flags): Region | undefined {
+  const numbers = (name: string, count: number): number[] | undefined => {
+    const text = textFlag(flags, name);
+    const list = text?.split(',').map(Number);
+    if (list && (list.length !== count || list.some(Number.isNaN)))
+      throw new UsageError(`--${name} must be ${count} numbers with commas between, got ${text}.`);
+    return list;
+  };
+  const [box, point] = [numbers('box', 4), numbers('point', 2)];
+  if (box && point) throw new UsageError('--box and --point exclude each other, got both.');
+  if (box) return { box: [box[0], box[1], box[2], box[3]] };
+  return point && { point: [point[0], point[1]] };
 }
 
 function dashed(name: string): string {
@@ -188,11 +211,17 @@ export async function main(argv: string[]): Promise<number> {
   cli
     .command('encode [...images]', 'Features, selection maps and heat maps of pictures')
     .option('--run <dir>', 'Run folder whose checkpoint to use')
-    .option('--checkpoint <dir>', 'Checkpoint folder')
+    .option('--checkpoint <place>', 'Checkpoint: a folder, an http(s) address or hf://owner/name')
+    .option('--storage <dtype>', 'How matrices are kept: f32, f16, bf16 or stored; default f32')
     .option('--prompt <text>', 'What to look for; without it, what stands out')
     .option('--looks <n>', 'Looks of a full budget each; default 1')
     .option('--tokens <n>', 'Patches in total, instead of --looks')
     .option('--all', 'Cover every patch')
+    .option('--box <l,t,r,b>', 'Where to look instead of a prompt, in fractions of the picture')
+    .option('--point <x,y>', 'The same for a point')
+    .option('--orient', 'Turn pictures as their EXIF orientation says')
+    .option('--hidden-states <n>', 'Also write the outputs of the last n blocks')
+    .option('--format <name>', 'safetensors or npy; default safetensors')
     .option('--out <dir>', 'Folder to write; default .')
     .action((images: string[], flags: Flags) =>
       withEngine((engine) =>
@@ -201,6 +230,11 @@ export async function main(argv: string[]): Promise<number> {
           run: textFlag(flags, 'run'),
           checkpoint: textFlag(flags, 'checkpoint'),
           prompt: textFlag(flags, 'prompt'),
+          storage: nameFlag(flags, 'storage', ['f32', 'f16', 'bf16', 'stored']),
+          orient: flags.orient === true,
+          region: regionFlags(flags),
+          format: nameFlag(flags, 'format', ['safetensors', 'npy']),
+          hiddenStates: flags.hiddenStates === undefined ? undefined : numberFlag(flags, 'hiddenStates', 1),
           looks: flags.all ? 'all' : flags.looks === undefined ? undefined : numberFlag(flags, 'looks', 1, 0),
           tokens: flags.tokens === undefined ? undefined : numberFlag(flags, 'tokens', 1),
           out: textFlag(flags, 'out') ?? '.',

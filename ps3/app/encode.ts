@@ -1,21 +1,13 @@
 // Features, selection maps and heat maps of pictures: what `ps3 encode` does.
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
-import {
-  type Engine,
-  EngineError,
-  noGrad,
-  type Scope,
-  type Tensor,
-  writeSafetensors,
-} from '../../engine/index.ts';
-import { decodePicture } from '../data/annotations.ts';
-import { DataError } from '../data/errors.ts';
+import { basename, extname, join } from 'node:path';
+import { type Engine, EngineError, type Scope, type Tensor } from '../../engine/index.ts';
+import type { WeightDType } from '../model/checkpoint.ts';
+import { decodeImage, ImageError, squash } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
-import type { LookOptions } from '../model/vision.ts';
-import { captionIds } from '../train/feed.ts';
-import { encodePng, heatMap, type Picture, resized, type SelectedPatches } from './heat_map.ts';
+import type { Region } from '../model/region.ts';
+import { drawOverlays, type Numbers, writeNumbers } from './encode_files.ts';
+import { ProgressBar } from './progress.ts';
 
 /** What was asked for cannot be encoded. */
 export class EncodeError extends EngineError {
@@ -29,14 +21,24 @@ export interface EncodeOptions {
   readonly images: readonly string[];
   /** A run folder whose checkpoint to use; or `checkpoint`. */
   readonly run?: string;
-  /** A checkpoint folder; or `run`. */
+  /** A checkpoint's folder, its http(s) address, or hf://owner/name; or `run`. */
   readonly checkpoint?: string;
+  /** How matrices are kept; default f32. */
+  readonly storage?: WeightDType | 'stored';
   /** What to look for; without one, selection is bottom-up. */
   readonly prompt?: string;
+  /** Turns pictures as their EXIF orientation says; default false, as the reference. */
+  readonly orient?: boolean;
+  /** Where to look, instead of a prompt. */
+  readonly region?: Region;
   /** Looks of a full budget each, or as many as cover everything; default 1. */
   readonly looks?: number | 'all';
   /** Patches in total, instead of `looks`. */
   readonly tokens?: number;
+  /** Outputs of so many of the last blocks are written too; default none. */
+  readonly hiddenStates?: number;
+  /** One safetensors file for each picture (default), or an npy file for each tensor. */
+  readonly format?: 'safetensors' | 'npy';
   /** Folder to write; it is made where it is missing. */
   readonly out: string;
   /** Takes a line per picture; default: standard error. */
@@ -48,34 +50,35 @@ const PICTURE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.t
 /** What an earlier call wrote into the folder is not taken for a picture. */
 const OWN_PICTURE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
 
-/** Long side of a heat map, pixels. */
-const [SMALLEST_VIEW_PX, LARGEST_VIEW_PX] = [448, 1024];
-
 /**
  * Encodes pictures one after another, so that memory does not grow with their number. Into `out`, for each picture:
  *
  *   NAME.bottom_up.png, NAME.top_down.png   saliency; selection is outlined on the one that decided it
  *   NAME.scale_112px.png ...                the same with the patches of one scale
- *   NAME.safetensors                        last_hidden_state [N + K, C]; per high-res scale i selection_maps.i,
- *                                           selection_probs.i and bottom_up.i [Y, X]; prompt [C] if any
+ *   NAME.safetensors                        last_hidden_state [N + K, C]; hidden_states.i, if asked for, the last one
+ *                                           being that; per high-res scale i selection_maps.i, selection_probs.i and
+ *                                           bottom_up.i [Y, X]; prompt [C] if any
+ *   NAME.last_hidden_state.npy ...          instead, in the format npy
  *
  * Tokens are the N low-res ones, then the K selected, scale after scale in raster order. A file appears whole or not
- * at all, the safetensors file last. A picture that cannot be read is skipped with a sentence.
+ * at all, the numbers last. A picture that cannot be read is skipped with a sentence.
  *
  * @returns  the exit code: 0, or 2 when a picture was skipped
  * @throws EncodeError, ConfigError, SafetensorsError before anything is written
  */
 export async function encodeImages(engine: Engine, options: EncodeOptions): Promise<number> {
-  const { out, prompt, looks, tokens, log = console.error } = options;
-  const folder = checkpointFolder(options);
+  const { out, prompt, looks, tokens, region, storage, log = console.error } = options;
+  const source = checkpointSource(options);
   if (looks !== undefined && tokens !== undefined)
     throw new EncodeError(
       `encode: looks and tokens exclude each other, got ${looks} and ${tokens}. Pass one.`,
     );
+  if (prompt !== undefined && region !== undefined)
+    throw new EncodeError('encode: a prompt and a region exclude each other, got both. Pass one.');
   if (prompt?.trim() === '')
     throw new EncodeError('encode: the prompt must have a word, got none. Leave it out.');
   const jobs = namedJobs(options.images);
-  using model = await PS3.load(engine, folder);
+  using model = await loadModel(engine, source, storage);
   if (prompt !== undefined && hasUnknownWords(model, prompt))
     log(`encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little.`);
   let skipped = 0;
@@ -83,11 +86,11 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
     const started = performance.now();
     const place = `${i + 1}/${jobs.length} ${path}`;
     try {
-      const count = await encodeImage(engine, model, path, join(out, name), { prompt, looks, tokens });
+      const [count, written] = await encodeImage(engine, model, path, join(out, name), options);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
-      log(`${place}: ${count} tokens in ${seconds} s, ${join(out, `${name}.safetensors`)}`);
+      log(`${place}: ${count} tokens in ${seconds} s, ${written}`);
     } catch (error) {
-      if (!(error instanceof DataError || error instanceof EncodeError)) throw error;
+      if (!(error instanceof ImageError || error instanceof EncodeError)) throw error;
       skipped++;
       log(`${place}: skipped, ${error.message.replace(/^\w+: /, '')}`);
     }
@@ -96,20 +99,24 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
   return skipped > 0 ? 2 : 0;
 }
 
-function checkpointFolder({ run, checkpoint }: EncodeOptions): string {
+/** Loads with a bar, which small checkpoints are too quick for. */
+async function loadModel(engine: Engine, source: string, storage?: WeightDType | 'stored'): Promise<PS3> {
+  const bar = new ProgressBar();
+  const inMB = (bytes: number): number => Math.ceil(bytes / 1e6);
+  return PS3.load(engine, source, {
+    storage,
+    onProgress: (done, all) => {
+      if (all > 1e8) bar.update('loading, MB', inMB(done), inMB(all));
+    },
+  });
+}
+
+function checkpointSource({ run, checkpoint }: EncodeOptions): string {
   if ((run === undefined) === (checkpoint === undefined))
     throw new EncodeError(
       `encode: one of --run and --checkpoint must be given, got ${run === undefined ? 'neither' : 'both'}.`,
     );
-  const folder = checkpoint ?? join(run!, 'checkpoint');
-  const missing = ['config.json', 'tokenizer.json', 'model.safetensors'].find(
-    (file) => !existsSync(join(folder, file)),
-  );
-  if (missing !== undefined)
-    throw new EncodeError(
-      `encode: a checkpoint must be a folder with ${missing}, got ${folder} without it. Pass --run RUN or --checkpoint DIR.`,
-    );
-  return folder;
+  return checkpoint ?? join(run!, 'checkpoint');
 }
 
 /** Whether a checkpoint with a vocabulary of words lacks one of the prompt's. */
@@ -152,127 +159,60 @@ function namedJobs(images: readonly string[]): Job[] {
   });
 }
 
-/** What is read back from the GPU. */
-interface Encoding {
-  readonly tokens: Float32Array;
-  /** [N + K, C]. */
-  readonly shape: readonly number[];
-  readonly prompt: Float32Array | undefined;
-  readonly probs: readonly Float32Array[];
-  readonly bottomUp: readonly Float32Array[];
-  readonly selected: readonly SelectedPatches[];
-}
-
-/** Encodes one picture and writes its files; returns its number of tokens. */
+/** Encodes one picture and writes its files; returns its number of tokens and the last path written. */
 async function encodeImage(
   engine: Engine,
   model: PS3,
   path: string,
   target: string,
-  options: Pick<EncodeOptions, 'prompt' | 'looks' | 'tokens'>,
-): Promise<number> {
+  options: EncodeOptions,
+): Promise<[tokens: number, written: string]> {
   if (!existsSync(path)) throw new EncodeError(`encode: the picture must exist, got no file ${path}.`);
-  const { vision } = model.config;
-  const side = vision.scalesPx[vision.scalesPx.length - 1];
-  const { rgba, width, height } = await decodePicture(path, side, path);
-  const encoding = await look(engine, model, rgba, side, options);
-  const view = await resized({ rgba, width: side, height: side }, viewSize(width, height));
-  await mkdir(dirname(target), { recursive: true });
-  await drawMaps(target, view, encoding, vision.scalesPx.slice(1));
-  const map = (name: string, numbers: Float32Array, scale: number) => ({
-    name: `${name}.${scale}`,
-    dtype: 'F32' as const,
-    shape: [...encoding.selected[scale].grid],
-    data: numbers,
+  const { prompt, region, looks, tokens, hiddenStates, format } = options;
+  const picture = await decodeImage(path, { orient: options.orient });
+  const { width, height } = picture;
+  using scope: Scope = engine.scope();
+  const image = squash(engine, picture, model.config.image.imagePx, scope);
+  const vector = prompt === undefined ? undefined : model.encodeText(prompt, { scope }).prompt;
+  const out = await model.encode(image, { prompt: vector, region, looks, tokens, hiddenStates });
+  const numbersOf = async (name: string, tensor: Tensor): Promise<Numbers> => ({
+    name,
+    shape: tensor.shape.slice(1), // of a batch of one
+    data: (await tensor.data()) as Float32Array,
   });
-  await writeSafetensors(
-    `${target}.safetensors`,
+  const perScale = (name: string, maps: readonly Tensor[]): Promise<Numbers[]> =>
+    Promise.all(maps.map((map, i) => numbersOf(`${name}.${i}`, map)));
+  const selected = await perScale('selection_maps', out.selectionMaps);
+  const probs = await perScale('selection_probs', out.selectionProbs);
+  const bottomUp = await perScale('bottom_up', out.bottomUp);
+  const features = await numbersOf('last_hidden_state', out.lastHiddenState);
+  const { scalesPx } = model.config.vision;
+  await drawOverlays(target, picture, {
+    kind: prompt === undefined ? 'bottom_up' : 'top_down',
+    probs,
+    bottomUp,
+    selected,
+    scalesPx,
+  });
+  const written = await writeNumbers(
+    target,
     [
-      { name: 'last_hidden_state', dtype: 'F32', shape: [...encoding.shape], data: encoding.tokens },
-      ...encoding.selected.map(({ map: taken }, i) => map('selection_maps', Float32Array.from(taken), i)),
-      ...encoding.probs.map((numbers, i) => map('selection_probs', numbers, i)),
-      ...encoding.bottomUp.map((numbers, i) => map('bottom_up', numbers, i)),
-      ...(encoding.prompt
-        ? [{ name: 'prompt', dtype: 'F32' as const, shape: [encoding.prompt.length], data: encoding.prompt }]
-        : []),
+      features,
+      ...(await perScale('hidden_states', out.hiddenStates)),
+      ...selected,
+      ...probs,
+      ...bottomUp,
+      ...(vector ? [await numbersOf('prompt', vector)] : []),
     ],
     {
       format: 'pt',
       image: basename(path),
       image_size: `${width}x${height}`,
-      scales_px: vision.scalesPx.join(','),
-      ...(options.prompt === undefined ? {} : { prompt: options.prompt }),
+      scales_px: scalesPx.join(','),
+      ...(prompt === undefined ? {} : { prompt }),
+      ...(region === undefined ? {} : { region: JSON.stringify(region) }),
     },
+    format,
   );
-  return encoding.shape[0];
-}
-
-/** Runs the model on one picture and reads everything back. */
-async function look(
-  engine: Engine,
-  model: PS3,
-  rgba: Uint8Array,
-  side: number,
-  { prompt: text, ...options }: Pick<LookOptions, 'looks' | 'tokens'> & { prompt?: string },
-): Promise<Encoding> {
-  using scope: Scope = engine.scope();
-  const image = engine.tensor(rgba, [1, side, side, 4], { scope });
-  const grids = model.vision.grids(image).slice(1);
-  const { prompt, output } = noGrad(() => {
-    const prompt =
-      text === undefined
-        ? undefined
-        : model.encodeText(captionIds(engine, model.tokenizer, [text], scope)).prompt;
-    return { prompt, output: model.vision.encode(image, { ...options, prompt }) };
-  });
-  const read = async (tensor: Tensor): Promise<Float32Array> => (await tensor.data()) as Float32Array;
-  const readAll = (tensors: readonly Tensor[]): Promise<Float32Array[]> => Promise.all(tensors.map(read));
-  const taken = output.selectionMaps ? await readAll(output.selectionMaps) : [];
-  return {
-    tokens: await read(output.lastHiddenState),
-    shape: output.lastHiddenState.shape.slice(1),
-    prompt: prompt ? await read(prompt) : undefined,
-    probs: await readAll(output.maps.probs),
-    bottomUp: await readAll(output.maps.bottomUp),
-    selected: grids.map((grid, i) => ({ map: taken[i] ?? new Float32Array(grid[0] * grid[1]), grid })),
-  };
-}
-
-/** The size at which maps of a picture are drawn: its own shape, within bounds. */
-function viewSize(width: number, height: number): { width: number; height: number } {
-  const longer = Math.max(width, height);
-  const zoom = Math.min(LARGEST_VIEW_PX, Math.max(SMALLEST_VIEW_PX, longer)) / longer;
-  return { width: Math.max(1, Math.round(width * zoom)), height: Math.max(1, Math.round(height * zoom)) };
-}
-
-async function drawMaps(
-  target: string,
-  view: Picture,
-  { prompt, probs, bottomUp, selected }: Encoding,
-  scalesPx: readonly number[],
-): Promise<void> {
-  const finest = probs.length - 1;
-  const { grid } = selected[finest];
-  const kind = prompt ? 'top_down' : 'bottom_up';
-  if (prompt) await writePng(`${target}.bottom_up.png`, heatMap(view, bottomUp[finest], grid));
-  await writePng(`${target}.${kind}.png`, heatMap(view, probs[finest], grid, { selected }));
-  for (const [i, patches] of selected.entries()) {
-    // The lines of the other scales stay away, and its own keep their colour and width.
-    const alone = selected.map((other, j) =>
-      j === i ? patches : { ...other, map: new Uint8Array(other.map.length) },
-    );
-    const drawn = heatMap(view, probs[i], patches.grid, { selected: alone });
-    await writePng(`${target}.scale_${scalesPx[i]}px.png`, drawn);
-  }
-}
-
-/** Writes under a temporary name in the same folder and renames. */
-async function writePng(path: string, picture: Picture): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  try {
-    await writeFile(temporary, await encodePng(picture));
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  return [features.shape[0], written];
 }

@@ -117,7 +117,7 @@ class Replay {
     for (let i = 0; i < sizes.length; i++)
       if (this.#file.tensors.has(`resize.${i}`))
         await this.#check(`resize.${i}`, resize(image, sizes[i], 'bicubic'));
-    const lowRes = vision.lowRes(image);
+    const lowRes = vision.lowRes(image, this.#model.config.vision.depth);
     for (let i = 0; i < lowRes.hidden.length; i++) await this.#check(`low.hidden.${i}`, lowRes.hidden[i]);
     await this.#checkCache(lowRes.qkv);
     await this.#check('low.pooled', vision.pool(lowRes.hidden[lowRes.hidden.length - 1]));
@@ -145,7 +145,7 @@ class Replay {
       await this.#checkOutput(name, output);
       if (!this.#file.tensors.has(`${name}.feature_maps.0`)) continue;
       const counts = output.selectionCounts;
-      const maps = featureMaps(output.lastHiddenState, output.selectionMaps ?? [], counts, grids[0]);
+      const maps = featureMaps(output.lastHiddenState, output.selectionMaps, counts, grids[0]);
       for (let i = 0; i < maps.length; i++)
         await this.#check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
     }
@@ -256,7 +256,7 @@ class Replay {
     await this.#check(`${name}.last_hidden_state`, output.lastHiddenState);
     for (let i = 0; i < output.maps.probs.length; i++) {
       await this.#check(`${name}.selection_probs.${i}`, output.maps.probs[i]);
-      if (output.selectionMaps) await this.#check(`${name}.selection_maps.${i}`, output.selectionMaps[i]);
+      await this.#check(`${name}.selection_maps.${i}`, output.selectionMaps[i]);
     }
   }
 

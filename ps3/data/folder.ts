@@ -97,7 +97,7 @@ export async function openFolder(folder: string): Promise<FolderPicture[]> {
 /**
  * Decodes a picture of the folder, squashed to a square, boxes scaled along.
  *
- * @throws DataError naming the file when it is corrupt
+ * @throws ImageError naming the file when it is corrupt
  */
 export async function loadPicture(picture: FolderPicture, side: number): Promise<Sample> {
   const { rgba, width, height } = await decodePicture(picture.path, side, picture.path);

@@ -9,7 +9,7 @@ export interface LookAmount {
   /** Looks of a full budget each, or as many as cover everything. Default 1. */
   readonly looks?: number | 'all';
   /** Patches in total, instead of `looks`; the last look takes what remains. */
-  readonly tokens?: number;
+  readonly tokens?: number | 'all';
   /** Take patches from the first so many high-res scales only. */
   readonly onlyFirstScales?: number;
 }
@@ -37,7 +37,15 @@ export function planLooks(
   const available = grids.map(([Y, X]) => Y * X);
   const full = total(budgets);
   const everything = total(available.slice(0, first));
-  const { looks = 1, tokens } = amount;
+  expect(
+    amount.looks === undefined || amount.tokens === undefined,
+    'encode',
+    'looks and tokens exclude each other',
+    `${amount.looks} and ${amount.tokens}`,
+    'Pass one.',
+  );
+  const looks = amount.tokens === 'all' ? 'all' : (amount.looks ?? 1);
+  const tokens = amount.tokens === 'all' ? undefined : amount.tokens;
   const asked = tokens ?? (looks === 'all' ? everything : looks);
   expect(
     Number.isInteger(asked) && asked >= 0,

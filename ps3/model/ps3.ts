@@ -2,10 +2,12 @@
 import {
   clamp,
   type Engine,
+  noGrad,
   type ParameterSpec,
   ParameterStore,
   Random,
-  type Tensor,
+  type Scope,
+  Tensor,
   UseError,
   Weights,
 } from '../../engine/index.ts';
@@ -13,8 +15,13 @@ import { CheckpointReader, type WeightDType } from './checkpoint.ts';
 import type { CheckpointSource, DownloadOptions } from './checkpoint_files.ts';
 import { type SaveOptions, saveCheckpoint } from './checkpoint_writer.ts';
 import type { ModelConfig } from './config.ts';
+import { encode, encodeList } from './encode.ts';
+import type { Encoding } from './encoding.ts';
 import { draw, type InitOptions, planParameters } from './init.ts';
+import { type LooksOptions, looks, type View } from './looks.ts';
 import { expectMemory, freeBytes, type MemoryNeed, memoryNeed } from './memory.ts';
+import { type EncodeOptions, textIds } from './query.ts';
+import { imageFeatures, type PoolOptions, type Similarity, similarity } from './similarity.ts';
 import { encodeText, type TextOutput } from './text.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { VisionModel } from './vision.ts';
@@ -49,7 +56,7 @@ export interface LoadOptions extends DownloadOptions {
 }
 
 /** What an empty model is made with. */
-interface AllocateOptions {
+export interface AllocateOptions {
   readonly tokenizer?: Tokenizer;
   /** How a weight is kept; f32 by default. */
   readonly dtypeOf?: (name: string) => WeightDType;
@@ -149,9 +156,91 @@ export class PS3 {
     return this.parameters.get('logit_bias');
   }
 
-  /** The text tower. @param ids  [B, L] u32 or i32, L <= contextLength */
-  encodeText(ids: Tensor): TextOutput {
-    return encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text);
+  /**
+   * Encodes pictures for use, without gradients; `vision` has the same for training.
+   *
+   * ```ts
+   * using out = await ps3.encode(image, { prompt: 'red apple', looks: 2 });
+   * const tokens = await out.lastHiddenState.data(); // [B, N + K, C]
+   * ```
+   *
+   * @param image  [B, H, W, 4] u8 of side max(scalesPx) (other sizes are resampled), or [B, 3, H, W] f32 normalised
+   * @throws ShapeError for impossible looks, tokens, maps or regions; UseError when prompt, region and selectionMaps
+   *   are not one at most, or a text comes without a tokenizer
+   * Source: Shi et al. 2025, arXiv:2503.19903.
+   */
+  encode(image: Tensor, options?: EncodeOptions): Promise<Encoding>;
+  /**
+   * Encodes a list of pictures of any sizes, those of equal size together.
+   *
+   * @param images   [1, H, W, 4] u8 or [1, 3, H, W] f32 each
+   * @param options  of the whole list: one prompt, region or map for all, or one per picture
+   * @returns        one encoding per picture, in their order, each living where its picture lives
+   */
+  encode(images: readonly Tensor[], options?: EncodeOptions): Promise<Encoding[]>;
+  encode(images: Tensor | readonly Tensor[], options: EncodeOptions = {}): Promise<Encoding | Encoding[]> {
+    return images instanceof Tensor ? encode(this, images, options) : encodeList(this, images, options);
+  }
+
+  /**
+   * Encodes look by look, so that a page sharpens while its user watches: first the low-res tokens with the maps of
+   * where to look, then what each look saw. A view comes when the GPU has finished it, and lives where the picture
+   * lives; what the looks share is freed when the loop ends, however it ends.
+   *
+   * ```ts
+   * for await (const view of ps3.looks(image, { prompt: 'red apple', looks: 3 })) await draw(view);
+   * ```
+   *
+   * @throws as `encode`, and the signal's reason
+   */
+  looks(image: Tensor, options: LooksOptions = {}): AsyncGenerator<View, void, undefined> {
+    return looks(this, image, options);
+  }
+
+  /**
+   * The text tower.
+   *
+   * @param texts  one or several, read without gradients; the caller disposes the results unless there is a scope.
+   *   Or token ids [B, L] u32 or i32, L <= contextLength, with gradients; results live where these live
+   * @throws UseError for texts when the model came without a tokenizer
+   */
+  encodeText(
+    texts: string | readonly string[] | Tensor,
+    { scope }: { readonly scope?: Scope } = {},
+  ): TextOutput {
+    const encode = (ids: Tensor): TextOutput =>
+      encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text);
+    if (texts instanceof Tensor) return encode(texts);
+    using ids = textIds(this, typeof texts === 'string' ? [texts] : texts, scope);
+    return noGrad(() => encode(ids));
+  }
+
+  /**
+   * Pooled feature of pictures, to compare with the `features` of texts: final norm, then attention pooling.
+   *
+   * @returns  [B, E], normalised
+   * @throws ShapeError for high-res tokens of an encoding that looked at none
+   */
+  imageFeatures(encoding: Encoding, options: PoolOptions = {}): Tensor {
+    return imageFeatures(this, encoding, options);
+  }
+
+  /**
+   * How well texts describe pictures.
+   *
+   *   logit[b, t] = exp(logit scale) cos(image b, text t) + logit bias,   probability = sigmoid(logit)
+   *
+   * @param image  an encoding, or a picture to look at once (not at all for low-res tokens)
+   * @param texts  T texts, or token ids [T, L]
+   * @throws as `encode` and `imageFeatures`
+   * Source: Zhai et al. 2023, arXiv:2303.15343.
+   */
+  similarity(
+    image: Tensor | Encoding,
+    texts: string | readonly string[] | Tensor,
+    options: PoolOptions = {},
+  ): Promise<Similarity> {
+    return similarity(this, image, texts, options);
   }
 
   /** Keeps the logit scale within [0, ln 100], as after every optimizer step of SigLIP. */

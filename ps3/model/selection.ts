@@ -5,6 +5,7 @@ import {
   adaptiveMaxPool,
   add,
   affine,
+  cast,
   cosineMap,
   greater,
   mul,
@@ -66,12 +67,19 @@ export function upsample(map: Tensor, from: Grid, to: Grid): Tensor {
   return resize(map.reshape([B, 1, ...from]), to, 'nearest').reshape([B, to[0] * to[1]]);
 }
 
-/** 1 in every cell of `grid` that the ground truth [B, h, w] touches, else 0: [B, Y * X]. */
+/**
+ * 1 in every cell of `grid` that the ground truth touches, else 0: [B, Y * X].
+ *
+ * @param groundTruth  [B, h, w], nonzero = wanted; whatever its dtype, a partly covered cell counts
+ */
 export function touchedCells(groundTruth: Tensor, grid: Grid): Tensor {
   return noGrad(() =>
     tidy([groundTruth], (map) => {
       const [B, h, w] = map.shape;
-      const area = resize(map.reshape([B, 1, h, w]), grid, 'area').reshape([B, grid[0] * grid[1]]);
+      const area = resize(cast(map, 'f32').reshape([B, 1, h, w]), grid, 'area').reshape([
+        B,
+        grid[0] * grid[1],
+      ]);
       return greater(area, affine(area, 0, 0));
     }),
   );
@@ -105,6 +113,14 @@ export function smooth(probs: readonly Tensor[], grids: readonly Grid[]): Tensor
       return resize(blocks, grids[i], 'nearest').reshape(prob.shape);
     }),
   );
+}
+
+/** Patches chosen by the caller. */
+export interface SelectionMap {
+  /** [B, Y * X] f32, nonzero = selected. */
+  readonly map: Tensor;
+  /** Number of nonzero entries, the same for every picture. */
+  readonly count: number;
 }
 
 /** The patches of one look, per scale. */

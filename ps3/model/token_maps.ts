@@ -7,6 +7,7 @@ import {
   gatherRows,
   scatterRows,
   slice,
+  sortKeys,
   type Tensor,
   tidy,
 } from '../../engine/index.ts';
@@ -22,6 +23,13 @@ export interface Look {
   readonly counts: number[];
   /** [B, sum of counts, C], scale after scale. */
   readonly tokens: Tensor;
+  /** Outputs of the last blocks, as many as were asked for; the last is `tokens`. */
+  readonly hidden: readonly Tensor[];
+}
+
+/** Per scale, the patches taken before a look and by it, [B, Y * X] of 0 and 1. */
+export function takenAfter({ choices }: Pick<Look, 'choices'>, before?: readonly Tensor[]): Tensor[] {
+  return choices.map(({ map }, i) => (before ? add(before[i], map) : map));
 }
 
 /**
@@ -31,23 +39,28 @@ export interface Look {
  * @param grids  of the high-res scales
  * @returns      [B, N + K, C], K = patches of all looks
  */
-export function mergeLooks(low: Tensor, looks: readonly Look[], grids: readonly Grid[]): Tensor {
+export function mergeLooks(
+  low: Tensor,
+  looks: readonly Omit<Look, 'hidden'>[],
+  grids: readonly Grid[],
+): Tensor {
   if (looks.length === 0) return low;
   if (looks.length === 1) return concat([low, looks[0].tokens], 1);
   return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {
     const merged = [low];
     grids.forEach(([Y, X], scale) => {
-      const parts = looks.flatMap(({ choices, counts }, i) => {
+      const parts: Tensor[] = [];
+      const places: Tensor[] = [];
+      looks.forEach(({ choices, counts }, i) => {
         const { indices } = choices[scale];
-        if (!indices) return [];
-        const part = slice(tokens[i], 1, total(counts.slice(0, scale)), counts[scale]);
-        return [scatterRows(part, indices, Y * X)];
+        if (!indices) return;
+        parts.push(slice(tokens[i], 1, total(counts.slice(0, scale)), counts[scale]));
+        places.push(indices.in(low.scope));
       });
       if (parts.length === 0) return;
-      const grid = parts.reduce((a, b) => add(a, b));
-      const taken = looks.map(({ choices }) => choices[scale].map).reduce((a, b) => add(a, b));
-      const count = total(looks.map(({ counts }) => counts[scale]));
-      merged.push(gatherRows(grid, compactMap(taken, count), { unique: true }));
+      // Sorted by place: nothing is as large as the grid.
+      const { order } = sortKeys(concat(places, 1), 32 - Math.clz32(Y * X));
+      merged.push(gatherRows(concat(parts, 1), order, { unique: true }));
     });
     return concat(merged, 1);
   });

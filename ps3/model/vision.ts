@@ -1,8 +1,10 @@
 // The image side of PS3: a low-res pass, maps of where to look, and looks at selected high-res patches that attend to
 // the low-res keys and values. Shi et al. 2025, arXiv:2503.19903.
 
+import { expect } from '../../engine/gpu/errors.ts';
 import {
   add,
+  affine,
   compactMap,
   concat,
   gatherRows,
@@ -26,12 +28,13 @@ import {
   choose,
   overrideByGroundTruth,
   type SelectionFeatures,
+  type SelectionMap,
   saliency,
   smooth,
   touchedCells,
   upsample,
 } from './selection.ts';
-import { type Look, mergeLooks } from './token_maps.ts';
+import { type Look, mergeLooks, takenAfter } from './token_maps.ts';
 import {
   attentionPool,
   checkpointedBlock,
@@ -43,8 +46,10 @@ import {
 
 /** Result of the low-res pass. */
 export interface LowRes {
-  /** Output of every block, [B, N, C]; the last is not normalised. */
+  /** Outputs of the last blocks, as many as were asked for, [B, N, C]; the last is not normalised. */
   readonly hidden: Tensor[];
+  /** Outputs of `config.selectionLayers`. */
+  readonly tapped: Tensor[];
   /** Packed queries, keys and values of every block, [B, N, 3C]: the cache that high-res tokens attend to. */
   readonly qkv: Tensor[];
 }
@@ -63,7 +68,9 @@ export interface Maps {
 export interface MapOptions {
   /** [B, C], the text model's prompt. Without one, selection is bottom-up. */
   readonly prompt?: Tensor;
-  /** [B, h, w], nonzero = select these cells first. */
+  /** Maps [B, Y * X] per high-res scale, in [0, 1], to use in place of the model's own. */
+  readonly probs?: readonly Tensor[];
+  /** [B, h, w] of any dtype, nonzero = select these cells first. */
   readonly groundTruth?: Tensor;
   /** Blurs the maps before selection; default false. */
   readonly smooth?: boolean;
@@ -72,15 +79,19 @@ export interface MapOptions {
 /** Where to look and how much. */
 export interface LookOptions extends MapOptions, LookAmount {
   /** Maps of 0 and 1 per high-res scale [B, Y * X] with their number of ones: selected as they are, in one look. */
-  readonly selection?: readonly { readonly map: Tensor; readonly count: number }[];
+  readonly selection?: readonly SelectionMap[];
+  /** Outputs of which blocks to return: true = all, n = the last n; default none. */
+  readonly hiddenStates?: boolean | number;
 }
 
 /** What `VisionModel.encode` returns. */
 export interface VisionOutput {
   /** [B, N + K, C], low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
   readonly lastHiddenState: Tensor;
-  /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; undefined after zero looks. */
-  readonly selectionMaps: Tensor[] | undefined;
+  /** Outputs of the last blocks, as many as were asked for, in the same order; the last is `lastHiddenState`. */
+  readonly hiddenStates: Tensor[];
+  /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; zeros after zero looks. */
+  readonly selectionMaps: Tensor[];
   /** Number of patches taken per high-res scale. */
   readonly selectionCounts: number[];
   /** Saliency by which patches were selected. */
@@ -115,24 +126,28 @@ export class VisionModel {
   /**
    * Stage 1: the whole picture at the lowest scale.
    *
-   * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
+   * @param image   [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
+   * @param layers  outputs of so many of the last blocks are kept
    */
-  lowRes(image: Tensor): LowRes {
-    const { scalesPx, patchPx, depth } = this.config;
+  lowRes(image: Tensor, layers = 1): LowRes {
+    const { scalesPx, patchPx, depth, selectionLayers } = this.config;
     let x = this.#embed(
       unfold(image, patchPx, { imagePx: [scalesPx[0], scalesPx[0]], ...this.#colours(image) }),
     );
     const [grid] = this.grids(image);
     x = add(x, lowResPositions(this.weights, this.config, grid, x));
-    const hidden: Tensor[] = [];
+    const kept = new Map<number, Tensor>();
     const qkv: Tensor[] = [];
     for (let i = 0; i < depth; i++) {
       const [next, packed] = transformerBlock(x, this.#block(i), this.#blockOptions());
-      hidden.push(next);
+      if (!kept.has(i - 1)) x.dispose();
+      if (i >= depth - layers || selectionLayers.includes(i)) kept.set(i, next);
       qkv.push(packed);
       x = next;
     }
-    return { hidden, qkv };
+    const outputs = (blocks: readonly number[]): Tensor[] => blocks.map((i) => kept.get(i)!);
+    const last = Array.from({ length: layers }, (_, i) => depth - layers + i);
+    return { hidden: outputs(last), tapped: outputs(selectionLayers), qkv };
   }
 
   /** The pooled low-res feature [B, E], not normalised: what global captions are compared with. */
@@ -147,9 +162,8 @@ export class VisionModel {
 
   /** What queries are compared with: the selection head over tapped hidden states, and the auxiliary encoder. */
   selectionFeatures(image: Tensor, lowRes: LowRes): SelectionFeatures {
-    const { selectionLayers, width, auxEncoder: auxConfig } = this.config;
-    const tapped = selectionLayers.map((layer) => lowRes.hidden[layer]);
-    const low = tidy(tapped, (...hidden) =>
+    const { width, auxEncoder: auxConfig } = this.config;
+    const low = tidy(lowRes.tapped, (...hidden) =>
       normedMlp(concat(hidden, 2), this.weights.in('selection_feature_proj'), width),
     );
     const aux = auxConfig
@@ -174,7 +188,7 @@ export class VisionModel {
     const B = features.low.shape[0];
     const bottomUp = spread(prior.reshape([1, -1])).map((map) => map.reshape([B, -1]));
     const topDown = options.prompt ? spread(options.prompt) : undefined;
-    let probs = topDown ?? bottomUp;
+    let probs = options.probs ? [...options.probs] : (topDown ?? bottomUp);
     if (options.groundTruth) probs = overrideByGroundTruth(probs, options.groundTruth, highRes);
     if (options.smooth) probs = smooth(probs, highRes);
     return { probs, bottomUp, topDown };
@@ -188,19 +202,28 @@ export class VisionModel {
    */
   encode(image: Tensor, options: LookOptions = {}): VisionOutput {
     const grids = this.grids(image);
-    const lowRes = this.lowRes(image);
+    const layers = this.#layerCount(options.hiddenStates);
+    const lowRes = this.lowRes(image, layers);
     const maps = this.maps(this.selectionFeatures(image, lowRes), grids, options);
     const looks: Look[] = [];
     let taken: Tensor[] | undefined;
     for (const counts of this.plan(grids, options)) {
-      const look = this.look(image, lowRes, maps, grids, counts, taken, options.selection);
+      const look = this.look(image, lowRes, maps, grids, counts, taken, options);
       looks.push(look);
-      taken = look.choices.map(({ map }, i) => (taken ? add(taken[i], map) : map));
+      taken = takenAfter(look, taken);
     }
     const selectionCounts = maps.probs.map((_, i) => total(looks.map(({ counts }) => counts[i])));
+    const states = lowRes.hidden.map((low, layer) =>
+      mergeLooks(
+        low,
+        looks.map((look) => ({ ...look, tokens: look.hidden[layer] })),
+        grids.slice(1),
+      ),
+    );
     return {
-      lastHiddenState: mergeLooks(lowRes.hidden[lowRes.hidden.length - 1], looks, grids.slice(1)),
-      selectionMaps: taken,
+      lastHiddenState: states[states.length - 1],
+      hiddenStates: options.hiddenStates ? states : [],
+      selectionMaps: taken ?? maps.probs.map((prob) => affine(prob.detach(), 0, 0)),
       selectionCounts,
       maps,
       lowRes,
@@ -213,7 +236,7 @@ export class VisionModel {
     return planLooks(this.config.budgets, grids.slice(1), options);
   }
 
-  /** Stage 3: one look at the best patches not taken yet. */
+  /** Stage 3: one look at the best patches not taken yet, or at `selection`; keeps the layers that `lowRes` kept. */
   look(
     image: Tensor,
     lowRes: LowRes,
@@ -221,13 +244,13 @@ export class VisionModel {
     grids: readonly Grid[],
     counts: number[],
     taken?: readonly Tensor[],
-    selection?: LookOptions['selection'],
+    { selection }: Pick<LookOptions, 'selection'> = {},
   ): Look {
     const choices = selection
       ? selection.map(({ map, count }) => ({ map, indices: count > 0 ? compactMap(map, count) : undefined }))
       : this.choose(maps, counts, taken);
-    const tokens = this.encodePatches(image, lowRes, choices, grids);
-    return { choices, counts, tokens };
+    const hidden = this.encodePatches(image, lowRes, choices, grids);
+    return { choices, counts, hidden, tokens: hidden[hidden.length - 1] };
   }
 
   /** The best patches of every scale that were not taken before. */
@@ -238,9 +261,10 @@ export class VisionModel {
   /**
    * The same blocks over selected patches of all scales together, each attending to [low-res ; high-res].
    *
-   * @returns  [B, K, C], scale after scale, raster order; not normalised
+   * @returns  outputs of the last blocks, as many as `lowRes.hidden` has, [B, K, C]: scale after scale, raster order;
+   *   not normalised
    */
-  encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor {
+  encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor[] {
     const { patchPx, depth } = this.config;
     const sizes = scaleSizes(this.config, ...imageSize(image));
     const colours = this.#colours(image);
@@ -253,13 +277,15 @@ export class VisionModel {
         positions.push(positionsAt(this.weights, this.config, i + 1, grids[i + 1], indices.in(image.scope)));
       });
       let x = add(this.#embed(concat(patches, 1)), concat(positions, 1));
+      const hidden: Tensor[] = [];
       for (let i = 0; i < depth; i++) {
         const options = this.#blockOptions(lowRes.qkv[i]);
         x = this.checkpointBlocks
           ? checkpointedBlock(x, this.#block(i), options)
           : transformerBlock(x, this.#block(i), options)[0];
+        if (i >= depth - lowRes.hidden.length) hidden.push(x);
       }
-      return x;
+      return hidden;
     });
   }
 
@@ -309,6 +335,19 @@ export class VisionModel {
     const embed = this.weights.in('trunk.patch_embed.proj');
     const kernel = embed.get('weight').in(patches.scope);
     return linear(patches, kernel.reshape([kernel.shape[0], -1]), embed.get('bias'));
+  }
+
+  /** How many of the last blocks' outputs to keep: those asked for, and one in any case. */
+  #layerCount(asked: boolean | number = 0): number {
+    const { depth } = this.config;
+    const layers = asked === true ? depth : Number(asked);
+    expect(
+      Number.isInteger(layers) && layers >= 0 && layers <= depth,
+      'encode',
+      `hiddenStates must be true, false or an integer of 0 to ${depth}`,
+      `${asked}`,
+    );
+    return Math.max(layers, 1);
   }
 
   #block(i: number): ReturnType<typeof visionBlock> {

@@ -1,5 +1,5 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -7,11 +7,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { noGrad, openSafetensors, type Tensor } from '../../engine/index.ts';
 import { type EncodeOptions, encodeImages } from '../../ps3/app/encode.ts';
-import { decodePicture } from '../../ps3/data/annotations.ts';
+import { decodeImage } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE } from '../harness.ts';
+import { pillowResize } from '../reference/pillow_resize.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ps3-encode-'));
 const checkpoint = join(folder, 'run', 'checkpoint');
@@ -78,8 +79,9 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   const written = await numbersOf(join(out, 'wide.safetensors'));
   using model = await PS3.load(engine, checkpoint);
   using scope = engine.scope();
-  const { rgba } = await decodePicture(join(pictures, 'wide.png'), 112, 'wide');
-  const image = engine.tensor(rgba, [1, 112, 112, 4], { scope });
+  const { rgba, width, height } = await decodeImage(join(pictures, 'wide.png'));
+  const squashed = pillowResize(rgba, 1, [height, width], [112, 112]);
+  const image = engine.tensor(squashed, [1, 112, 112, 4], { scope });
   const ids = engine.tensor(model.tokenizer.encode(['snowman']), [1, 8], { scope });
   const { prompt, output } = noGrad(() => {
     const { prompt } = model.encodeText(ids);
@@ -94,7 +96,7 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   await same('last_hidden_state', output.lastHiddenState, [count, 32]);
   await same('prompt', prompt, [32]);
   for (const [i, side] of [4, 8].entries()) {
-    await same(`selection_maps.${i}`, output.selectionMaps![i], [side, side]);
+    await same(`selection_maps.${i}`, output.selectionMaps[i], [side, side]);
     await same(`selection_probs.${i}`, output.maps.topDown![i], [side, side]);
     await same(`bottom_up.${i}`, output.maps.bottomUp[i], [side, side]);
   }
@@ -189,6 +191,45 @@ test('encode: a prompt with words outside the vocabulary is pointed out', async 
   assert.match(lines[0], '“violet zebra” has a word that the checkpoint was not trained with');
 });
 
+test('encode: npy files hold what the safetensors file holds, hidden states included', async () => {
+  const images = [join(pictures, 'wide.png')];
+  const one = await encode({ images, hiddenStates: 2, looks: 2 });
+  const many = await encode({ images, hiddenStates: 2, looks: 2, format: 'npy' });
+  const tensors = await numbersOf(join(one.out, 'wide.safetensors'));
+  assert.ok(tensors.has('hidden_states.1'));
+  assert.equal(tensors.get('hidden_states.1')!.data, tensors.get('last_hidden_state')!.data);
+  assert.not.equal(tensors.get('hidden_states.0')!.data, tensors.get('last_hidden_state')!.data);
+  const names = many.files.filter((file) => file.endsWith('.npy'));
+  assert.is(names.length, tensors.size);
+  for (const [name, { shape, data }] of tensors) {
+    const bytes = await readFile(join(many.out, `wide.${name}.npy`));
+    // NumPy's format, read by hand: magic, version, length of a header that is a Python dictionary, numbers.
+    assert.is(bytes.subarray(0, 6).toString('latin1'), '\x93NUMPY', name);
+    const headerEnd = 10 + bytes.readUInt16LE(8);
+    const header = bytes.subarray(10, headerEnd).toString('latin1').replaceAll(' ', '');
+    assert.match(header, "'descr':'<f4'");
+    assert.match(header, `'shape':(${shape.join(',')}`);
+    assert.equal(new Float32Array(new Uint8Array(bytes.subarray(headerEnd)).buffer), data, name);
+  }
+  assert.match(many.lines[0], /wide\.last_hidden_state\.npy$/);
+});
+
+test('encode: a box decides where to look instead of a prompt', async () => {
+  const images = [join(pictures, 'square.jpg')];
+  const { out, files } = await encode({ images, region: { box: [0, 0, 0.5, 0.25] }, tokens: 10 });
+  const tensors = await numbersOf(join(out, 'square.safetensors'));
+  // 10 patches are 1 of 56 px and 9 of 112 px; the box covers 2 and 8.
+  const selected = (scale: number): number[] =>
+    [...tensors.get(`selection_maps.${scale}`)!.data.entries()].filter(([, on]) => on === 1).map(([i]) => i);
+  assert.equal(selected(0), [0]);
+  assert.ok(
+    [0, 1, 2, 3, 8, 9, 10, 11].every((i) => selected(1).includes(i)),
+    selected(1).join(),
+  );
+  assert.is(selected(1).length, 9);
+  assert.not(files.includes('square.top_down.png'));
+});
+
 test('encode: a run folder stands for its checkpoint', async () => {
   const { code } = await encode({
     images: [join(pictures, 'square.jpg')],
@@ -203,10 +244,10 @@ test('encode: impossible options are refused in one sentence before anything is 
   const empty = join(folder, 'empty');
   await mkdir(empty);
   const cases: [Partial<EncodeOptions>, string][] = [
-    [{ checkpoint: nowhere }, `a checkpoint must be a folder with config.json, got ${nowhere} without it.`],
     [{ checkpoint: undefined }, 'one of --run and --checkpoint must be given, got neither.'],
     [{ run: nowhere }, 'one of --run and --checkpoint must be given, got both.'],
     [{ looks: 1, tokens: 3 }, 'looks and tokens exclude each other, got 1 and 3.'],
+    [{ prompt: 'ring', region: { point: [0, 0] } }, 'a prompt and a region exclude each other, got both.'],
     [{ prompt: ' ' }, 'the prompt must have a word, got none.'],
     [{ images: [] }, 'at least one picture or folder must be given, got none.'],
     [{ images: [empty] }, `a folder must hold pictures, got ${empty} without any`],
@@ -216,6 +257,8 @@ test('encode: impossible options are refused in one sentence before anything is 
     assert.ok(message.startsWith(`encode: ${sentence}`), `got ${message}, want ${sentence}`);
     assert.not.match(message, /\n/);
   }
+  const message = await errorOf(encode({ checkpoint: nowhere }));
+  assert.is(message, `checkpoint: ${nowhere} must hold config.json, got no such file.`);
 });
 
 test.run();

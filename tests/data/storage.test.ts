@@ -18,11 +18,11 @@ async function png(width: number, height: number): Promise<Buffer> {
     .toBuffer();
 }
 
-async function message(work: () => Promise<unknown>): Promise<string> {
+async function message(work: () => Promise<unknown>, thrown = 'DataError'): Promise<string> {
   try {
     await work();
   } catch (error) {
-    assert.is((error as Error).name, 'DataError');
+    assert.is((error as Error).name, thrown);
     return (error as Error).message;
   }
   return assert.unreachable('nothing was thrown') as never;
@@ -111,7 +111,7 @@ test('folder: a corrupt picture is named when it is opened or decoded', async ()
   writeFileSync(join(path, 'a.png'), encoded.subarray(0, encoded.length >> 1));
   const [picture] = await openFolder(path);
   assert.match(
-    await message(() => loadPicture(picture, 64)),
+    await message(() => loadPicture(picture, 64), 'ImageError'),
     /a\.png must decode as a picture, got: .*Replace or remove/,
   );
 });

@@ -142,7 +142,11 @@ for (const [name, model] of Object.entries(MODELS))
         console.log(formatComparisons(comparisons).join('\n'));
         const failed = comparisons.filter(({ passed }) => !passed);
         assert.is(failed.length, 0, `\n${formatComparisons(failed).join('\n')}`);
-        assert.is(comparisons.length, 9 + 2 * (model.vision.ps3_scales.length - 1), 'every tensor is compared');
+        assert.is(
+          comparisons.length,
+          9 + 2 * (model.vision.ps3_scales.length - 1),
+          'every tensor is compared',
+        );
       } finally {
         await rm(root, { recursive: true });
       }

@@ -30,6 +30,7 @@ import {
   ParameterStore,
   patchGather,
   permute,
+  pillowResize,
   poolAttention,
   prod,
   randomUniform,
@@ -136,6 +137,13 @@ export const CASES: Readonly<Record<string, () => void>> = {
   },
   patch_gather: () =>
     patchGather(leaf(1, 3, 5, 4), integers([3, 0], [1, 2]), { imagePx: [4, 4], patchPx: 2 }),
+  pillow_resize: () => {
+    const image = tensor(
+      Uint8Array.from(random(60, 4), (x) => 127.5 + 127 * x),
+      [1, 3, 5, 4],
+    );
+    pillowResize(image, [5, 4]);
+  },
   pointwise: () => {
     train(add(leaf(3, 5), leaf(5)));
     train(where(tensor([1, 0, 1], [3]), leaf(3), leaf(3)));

@@ -16,6 +16,7 @@ const UNLIKE_GPU: Readonly<Record<string, string>> = {
   adaptive_max_pool: 'divides vectors of integers as floats',
   adaptive_max_pool_dx: 'divides vectors of integers as floats',
   cast_words: 'takes u32 from 2^31 on for negative numbers',
+  pillow_resize: 'keeps vectors of integers as floats',
   random: 'takes u32 from 2^31 on for negative numbers',
   top_k_histogram: 'takes u32 from 2^31 on for negative numbers',
   top_k_count: 'takes u32 from 2^31 on for negative numbers',

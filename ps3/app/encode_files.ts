@@ -1,0 +1,103 @@
+// What `ps3 encode` writes for a picture: its numbers, and maps over it.
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { dump } from 'npyjs';
+import { writeSafetensors } from '../../engine/index.ts';
+import { encodePng, heatMap, type Picture, resized, type SelectedPatches } from './heat_map.ts';
+
+/** A tensor that was read back. */
+export interface Numbers {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/**
+ * Writes tensors as `TARGET.safetensors`, or each as `TARGET.NAME.npy`.
+ *
+ * @param metadata  for the safetensors file; npy has no place for it
+ * @returns         the last path written
+ */
+export async function writeNumbers(
+  target: string,
+  tensors: readonly Numbers[],
+  metadata: Readonly<Record<string, string>>,
+  format: 'safetensors' | 'npy' = 'safetensors',
+): Promise<string> {
+  await mkdir(dirname(target), { recursive: true });
+  if (format === 'safetensors') {
+    const path = `${target}.safetensors`;
+    await writeSafetensors(
+      path,
+      tensors.map((tensor) => ({ ...tensor, dtype: 'F32' })),
+      metadata,
+    );
+    return path;
+  }
+  let path = target;
+  // The features last, so that they stand for the whole.
+  for (const { name, shape, data } of tensors.toReversed()) {
+    path = `${target}.${name}.npy`;
+    await writeBytes(path, new Uint8Array(dump(data, [...shape])));
+  }
+  return path;
+}
+
+/** What is drawn over a picture, per high-res scale. */
+export interface Overlays {
+  /** What decided the selection. */
+  readonly kind: 'bottom_up' | 'top_down';
+  readonly probs: readonly Numbers[];
+  readonly bottomUp: readonly Numbers[];
+  readonly selected: readonly Numbers[];
+  /** Of all scales, the low-res one first. */
+  readonly scalesPx: readonly number[];
+}
+
+/** Long side of a heat map, pixels. */
+const [SMALLEST_VIEW_PX, LARGEST_VIEW_PX] = [448, 1024];
+
+/**
+ * Draws heat maps, combined and per scale, over the picture.
+ */
+export async function drawOverlays(
+  target: string,
+  picture: Picture,
+  { kind, probs, bottomUp, selected, scalesPx }: Overlays,
+): Promise<void> {
+  const view = await resized(picture, viewSize(picture));
+  await mkdir(dirname(target), { recursive: true });
+  const patches: SelectedPatches[] = selected.map(({ data, shape: [Y, X] }) => ({ map: data, grid: [Y, X] }));
+  const finest = probs.length - 1;
+  const { grid } = patches[finest];
+  const png = async (name: string, picture: Picture): Promise<void> =>
+    writeBytes(`${target}.${name}.png`, await encodePng(picture));
+  if (kind === 'top_down') await png('bottom_up', heatMap(view, bottomUp[finest].data, grid));
+  await png(kind, heatMap(view, probs[finest].data, grid, { selected: patches }));
+  for (const [i, own] of patches.entries()) {
+    // The lines of the other scales stay away, and its own keep their colour and width.
+    const alone = patches.map((other, j) =>
+      j === i ? own : { ...other, map: new Uint8Array(other.map.length) },
+    );
+    const drawn = heatMap(view, probs[i].data, own.grid, { selected: alone });
+    await png(`scale_${scalesPx[i + 1]}px`, drawn);
+  }
+}
+
+/** The size at which maps of a picture are drawn: its own shape, within bounds. */
+function viewSize({ width, height }: { width: number; height: number }): { width: number; height: number } {
+  const longer = Math.max(width, height);
+  const zoom = Math.min(LARGEST_VIEW_PX, Math.max(SMALLEST_VIEW_PX, longer)) / longer;
+  return { width: Math.max(1, Math.round(width * zoom)), height: Math.max(1, Math.round(height * zoom)) };
+}
+
+/** Writes under a temporary name in the same folder and renames. */
+async function writeBytes(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
+  try {
+    await writeFile(temporary, bytes);
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}

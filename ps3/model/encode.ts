@@ -1,0 +1,81 @@
+// Pictures to tokens, for use: without gradients, and with nothing left over but the result.
+import { expect } from '../../engine/gpu/errors.ts';
+import { noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts';
+import { Encoding } from './encoding.ts';
+import type { PS3 } from './ps3.ts';
+import { type EncodeOptions, optionsOf, visionOptions } from './query.ts';
+import type { VisionOutput } from './vision.ts';
+
+/** Encodes a batch. */
+export async function encode(model: PS3, image: Tensor, options: EncodeOptions): Promise<Encoding> {
+  using inner = new Scope();
+  const inside = image.in(inner);
+  const query = await visionOptions(model, inside, options);
+  return noGrad(
+    () => new Encoding(model.vision.encode(inside, query), model.vision.grids(image), image.scope),
+  );
+}
+
+/** Encodes pictures of any sizes, those of equal size together. */
+export async function encodeList(
+  model: PS3,
+  images: readonly Tensor[],
+  options: EncodeOptions,
+): Promise<Encoding[]> {
+  const bySize = new Map<string, number[]>();
+  for (const [i, { shape, dtype }] of images.entries()) {
+    const isPicture = shape.length === 4 && shape[0] === 1;
+    expect(isPicture, 'encode', `images[${i}] must be [1, H, W, 4] or [1, 3, H, W]`, `[${shape.join(', ')}]`);
+    const size = `${dtype} ${shape.join(' ')}`;
+    bySize.set(size, [...(bySize.get(size) ?? []), i]);
+  }
+  const encodings = new Map<number, Encoding>();
+  try {
+    for (const group of bySize.values()) {
+      using inner = new Scope();
+      const batch = stack(
+        group.map((i) => images[i]),
+        inner,
+      );
+      const query = await visionOptions(model, batch, optionsOf(options, group, images.length, inner));
+      noGrad(() => {
+        const together = model.vision.encode(batch, query);
+        for (const [b, i] of group.entries())
+          encodings.set(i, new Encoding(sample(together, b), model.vision.grids(batch), images[i].scope));
+      });
+    }
+  } catch (error) {
+    for (const encoding of encodings.values()) encoding.dispose();
+    throw error;
+  }
+  return images.map((_, i) => encodings.get(i)!);
+}
+
+/** Pictures of one size and dtype as a batch. */
+function stack(images: readonly Tensor[], scope: Scope): Tensor {
+  const [first] = images;
+  const batch = output(images, [images.length, ...first.shape.slice(1)], first.dtype).moveTo(scope);
+  const { sizeBytes } = first;
+  const { buffer, offset } = batch.range;
+  for (const [b, image] of images.entries())
+    batch.gpu.copy(image.range, { buffer, offset: offset + b * sizeBytes, sizeBytes });
+  return batch;
+}
+
+/** One picture's part of a batch's output. */
+function sample(batch: VisionOutput, b: number): VisionOutput {
+  const one = (tensor: Tensor): Tensor => slice(tensor, 0, b, 1);
+  const { maps } = batch;
+  const hiddenStates = batch.hiddenStates.map(one);
+  return {
+    ...batch,
+    lastHiddenState: hiddenStates[hiddenStates.length - 1] ?? one(batch.lastHiddenState),
+    hiddenStates,
+    selectionMaps: batch.selectionMaps.map(one),
+    maps: {
+      probs: maps.probs.map(one),
+      bottomUp: maps.bottomUp.map(one),
+      topDown: maps.topDown?.map(one),
+    },
+  };
+}

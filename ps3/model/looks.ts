@@ -1,0 +1,108 @@
+// Looks one after another, each handed out as soon as the GPU has finished it.
+import { affine, noGrad, Scope, type Tensor } from '../../engine/index.ts';
+import { mapsOnGrids } from './encoding.ts';
+import type { PS3 } from './ps3.ts';
+import { type EncodeOptions, visionOptions } from './query.ts';
+import type { Grid } from './scales.ts';
+import type { Choice } from './selection.ts';
+import { takenAfter } from './token_maps.ts';
+
+/** What to look for and how much, look by look. */
+export interface LooksOptions extends Omit<EncodeOptions, 'hiddenStates'> {
+  /** Ends the looks early: the loop throws the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What one look saw. `mergeLooks(first.tokens, others, grids of the high-res scales)` gives the tokens of `encode`. */
+export interface View extends Disposable {
+  /** 0 is the low-res pass, then the looks from 1. */
+  readonly index: number;
+  /** [B, N, C] low-res tokens, or [B, K, C] of the patches taken, scale after scale in raster order; not normalised. */
+  readonly tokens: Tensor;
+  /** Patches that this look took per high-res scale; zeros in the low-res pass. */
+  readonly counts: number[];
+  /** Which ones, per high-res scale. */
+  readonly choices: Choice[];
+  /** Per high-res scale [B, Y, X]: 1 where a patch was taken by now, else 0. */
+  readonly selectionMaps: readonly Tensor[];
+  /** Per high-res scale [B, Y, X]: by what patches are selected, the same in all looks. */
+  readonly selectionProbs: readonly Tensor[];
+  /** Per high-res scale [B, Y, X]: saliency by what stands out, the same in all looks. */
+  readonly bottomUp: readonly Tensor[];
+  /** Patches of each scale, low-res first. */
+  readonly grids: readonly Grid[];
+  /** Wall-clock time since the loop began. */
+  readonly elapsedMs: number;
+  /** Frees the tensors. */
+  dispose(): void;
+}
+
+/** Encodes look by look. */
+export async function* looks(
+  model: PS3,
+  image: Tensor,
+  { signal, ...options }: LooksOptions,
+): AsyncGenerator<View, void, undefined> {
+  const startMs = performance.now();
+  const { vision } = model;
+  const { scope } = image;
+  signal?.throwIfAborted();
+  using shared = new Scope();
+  const inside = image.in(shared);
+  const query = await visionOptions(model, inside, options);
+  const grids = vision.grids(image);
+  const plan = vision.plan(grids, query);
+  const { lowRes, maps } = noGrad(() => {
+    const lowRes = vision.lowRes(inside);
+    return { lowRes, maps: vision.maps(vision.selectionFeatures(inside, lowRes), grids, query) };
+  });
+  const finished = async (
+    index: number,
+    tokens: Tensor,
+    counts: number[],
+    choices: readonly Choice[],
+    taken: readonly Tensor[],
+  ): Promise<View> => {
+    const view = noGrad(() => ({
+      index,
+      tokens: tokens.in(scope),
+      counts,
+      choices: choices.map(({ indices, map }) => ({ indices: indices?.in(scope), map: map.in(scope) })),
+      selectionMaps: mapsOnGrids(taken, grids, scope),
+      selectionProbs: mapsOnGrids(maps.probs, grids, scope),
+      bottomUp: mapsOnGrids(maps.bottomUp, grids, scope),
+    }));
+    const dispose = (): void => {
+      const { choices, selectionMaps, selectionProbs, bottomUp } = view;
+      for (const tensor of [view.tokens, ...selectionMaps, ...selectionProbs, ...bottomUp]) tensor.dispose();
+      for (const tensor of choices.flatMap(({ indices, map }) => [indices, map])) tensor?.dispose();
+    };
+    try {
+      await image.gpu.idle();
+      signal?.throwIfAborted();
+    } catch (error) {
+      dispose();
+      throw error;
+    }
+    const elapsedMs = performance.now() - startMs;
+    return { ...view, grids, elapsedMs, dispose, [Symbol.dispose]: dispose };
+  };
+  const nothing = maps.probs.map((prob) => noGrad(() => affine(prob, 0, 0)));
+  const low = lowRes.hidden[0];
+  yield await finished(
+    0,
+    low,
+    maps.probs.map(() => 0),
+    [],
+    nothing,
+  );
+  let taken: Tensor[] | undefined;
+  for (const [i, counts] of plan.entries()) {
+    signal?.throwIfAborted();
+    const look = noGrad(() => vision.look(inside, lowRes, maps, grids, counts, taken, query));
+    taken = noGrad(() => takenAfter(look, taken));
+    const view = await finished(i + 1, look.tokens, counts, look.choices, taken);
+    look.tokens.dispose();
+    yield view;
+  }
+}

@@ -1,0 +1,181 @@
+// What users ask for, brought into the tensors that the image side takes.
+import { expect, expectDType } from '../../engine/gpu/errors.ts';
+import {
+  cast,
+  concat,
+  noGrad,
+  output,
+  type Scope,
+  slice,
+  type Tensor,
+  tidy,
+  UseError,
+} from '../../engine/index.ts';
+import type { LookAmount } from './look_plan.ts';
+import type { PS3 } from './ps3.ts';
+import { nearness, type Region, regionsOf } from './region.ts';
+import type { Grid } from './scales.ts';
+import type { SelectionMap } from './selection.ts';
+import type { LookOptions } from './vision.ts';
+
+/** Where to look, how much, and what to return. */
+export interface EncodeOptions extends LookAmount {
+  /** What to look for: a text, one per picture, or a vector [B, C] such as a language model's head gives. */
+  readonly prompt?: string | readonly string[] | Tensor;
+  /** Where to look, instead of a prompt; one for all pictures, or one per picture. */
+  readonly region?: Region | readonly Region[];
+  /** [B, h, w] of any dtype, nonzero = select what it touches first. */
+  readonly groundTruth?: Tensor;
+  /** Per high-res scale [B, Y, X], nonzero = select: exactly these patches, in one look. */
+  readonly selectionMaps?: readonly Tensor[];
+  /** Blurs the maps before selection; default false. */
+  readonly smooth?: boolean;
+  /** Outputs of which blocks to return: true = all, n = the last n; default none. */
+  readonly hiddenStates?: boolean | number;
+}
+
+/** The options of a tensor-level encoding; what it makes lives in the scope of `image`. @throws UseError, ShapeError */
+export async function visionOptions(model: PS3, image: Tensor, options: EncodeOptions): Promise<LookOptions> {
+  const { region, selectionMaps, groundTruth, prompt, ...rest } = options;
+  const asked = [region, selectionMaps, prompt].filter((query) => query !== undefined).length;
+  if (asked > 1)
+    throw new UseError(`encode: one of prompt, region and selectionMaps can decide, got ${asked}. Pass one.`);
+  const grids = model.vision.grids(image);
+  return {
+    ...rest,
+    prompt: prompt === undefined ? undefined : promptOf(model, image, prompt),
+    probs: region && regionMaps(image, region, grids),
+    groundTruth: groundTruth?.in(image.scope),
+    selection: selectionMaps && (await countedMaps(image, selectionMaps, grids)),
+  };
+}
+
+/** [B or 1, C]. */
+function promptOf(model: PS3, image: Tensor, prompt: string | readonly string[] | Tensor): Tensor {
+  if (typeof prompt === 'string' || Array.isArray(prompt)) {
+    const texts = typeof prompt === 'string' ? [prompt] : (prompt as readonly string[]);
+    expectOnePerPicture('prompt', texts.length, image);
+    return model.encodeText(texts, { scope: image.scope }).prompt;
+  }
+  const tensor = prompt as Tensor;
+  expectOnePerPicture('prompt', tensor.shape[0], image);
+  return tensor.in(image.scope);
+}
+
+function expectOnePerPicture(name: string, count: number, image: Tensor): void {
+  const B = image.shape[0];
+  expect(
+    count === B || count === 1,
+    'encode',
+    `there must be one ${name}, or one for each of ${B} pictures`,
+    `${count}`,
+  );
+}
+
+/** Token ids [n, L] of texts. */
+export function textIds(model: PS3, texts: readonly string[], scope: Scope | undefined): Tensor {
+  expect(texts.length > 0, 'ps3', 'there must be a text', 'none');
+  const ids = model.tokenizer.encode(texts);
+  const tensor = output([model.logitScale], [texts.length, ids.length / texts.length], 'i32');
+  tensor.moveTo(scope).write(ids);
+  return tensor;
+}
+
+function upload(like: Tensor, numbers: Float32Array, shape: readonly number[]): Tensor {
+  const tensor = output([like], shape);
+  tensor.write(numbers);
+  return tensor;
+}
+
+function regionMaps(image: Tensor, region: Region | readonly Region[], grids: readonly Grid[]): Tensor[] {
+  return grids.slice(1).map((grid) => regionMap(image, region, grid));
+}
+
+/** Nearness to one region per picture on a grid, [B, Y * X]. */
+export function regionMap(image: Tensor, region: Region | readonly Region[], grid: Grid): Tensor {
+  const B = image.shape[0];
+  const cells = grid[0] * grid[1];
+  const numbers = new Float32Array(B * cells);
+  for (const [b, one] of regionsOf(region, B).entries()) numbers.set(nearness(one, grid), b * cells);
+  return upload(image, numbers, [B, cells]);
+}
+
+/** Explicit maps as 0 and 1 with their counts, which size the tokens. */
+async function countedMaps(
+  image: Tensor,
+  maps: readonly Tensor[],
+  grids: readonly Grid[],
+): Promise<SelectionMap[]> {
+  const [B] = image.shape;
+  const highRes = grids.slice(1);
+  expect(
+    maps.length === highRes.length,
+    'encode',
+    `selectionMaps must be one map for each of ${highRes.length} high-res scales`,
+    `${maps.length}`,
+  );
+  return Promise.all(
+    maps.map(async (map, i) => {
+      const [Y, X] = highRes[i];
+      expectDType('encode', `selectionMaps[${i}]`, map, 'f32', 'i32', 'u32', 'u8');
+      expect(
+        map.size === B * Y * X && map.shape[0] === B,
+        'encode',
+        `selectionMaps[${i}] must be [${B}, ${Y}, ${X}]`,
+        `[${map.shape.join(', ')}]`,
+      );
+      const ones = Float32Array.from(await map.data(), (value) => (value === 0 ? 0 : 1));
+      const counts = Array.from({ length: B }, (_, b) =>
+        ones.subarray(b * Y * X, (b + 1) * Y * X).reduce((sum, one) => sum + one, 0),
+      );
+      expect(
+        counts.every((count) => count === counts[0]),
+        'encode',
+        `selectionMaps[${i}] must select equally many patches in every picture of a batch`,
+        counts.join(', '),
+        'Encode pictures with different numbers one by one.',
+      );
+      return { map: upload(image, ones, [B, Y * X]), count: counts[0] };
+    }),
+  );
+}
+
+/** The options for some pictures out of B; tensors in `scope`. */
+export function optionsOf(
+  options: EncodeOptions,
+  indices: readonly number[],
+  B: number,
+  scope: Scope,
+): EncodeOptions {
+  const { prompt, region, groundTruth, selectionMaps } = options;
+  const some = <T>(values: readonly T[]): readonly T[] =>
+    values.length === B ? indices.map((index) => values[index]) : values;
+  const rows = (tensor: Tensor): Tensor =>
+    tensor.shape[0] === B ? rowsOf(tensor.in(scope), indices) : tensor;
+  const isList = (value: unknown): value is readonly unknown[] => Array.isArray(value);
+  return {
+    ...options,
+    prompt:
+      prompt === undefined || typeof prompt === 'string'
+        ? prompt
+        : isList(prompt)
+          ? some(prompt)
+          : rows(prompt),
+    region: region && (isList(region) ? some(region) : region),
+    groundTruth: groundTruth && rows(groundTruth),
+    selectionMaps: selectionMaps?.map(rows),
+  };
+}
+
+/** Some rows of a tensor of any dtype, as f32. */
+function rowsOf(tensor: Tensor, indices: readonly number[]): Tensor {
+  return noGrad(() =>
+    tidy([tensor], (tensor) => {
+      const numbers = cast(tensor, 'f32');
+      return concat(
+        indices.map((index) => slice(numbers, 0, index, 1)),
+        0,
+      );
+    }),
+  );
+}

@@ -1,0 +1,116 @@
+// Zero-shot comparison of pictures, or parts of them, with texts. Zhai et al. 2023, arXiv:2303.15343.
+import { expect } from '../../engine/gpu/errors.ts';
+import {
+  add,
+  affine,
+  compactMap,
+  concat,
+  equal,
+  exp,
+  gatherRows,
+  l2Normalize,
+  matmul,
+  mul,
+  noGrad,
+  sigmoid,
+  slice,
+  Tensor,
+  tidy,
+} from '../../engine/index.ts';
+import { total } from './config.ts';
+import type { Encoding } from './encoding.ts';
+import type { PS3 } from './ps3.ts';
+import { regionMap } from './query.ts';
+import type { Region } from './region.ts';
+
+/** What of a picture is compared. */
+export interface PoolOptions {
+  /**
+   * 'low' pools the low-res tokens, as for captions of whole pictures; 'high' the selected patches, as for captions of
+   * boxes. Default 'low'.
+   */
+  readonly tokens?: 'low' | 'high';
+  /**
+   * Pools only tokens of cells that the region covers, one region for all pictures or one per picture; where there is
+   * no such token, pools all. A point stands for the cell that it lies in.
+   */
+  readonly region?: Region | readonly Region[];
+}
+
+/** What `PS3.similarity` returns. Lives where the pictures live; `dispose()` or `using` frees it earlier. */
+export interface Similarity extends Disposable {
+  /** [B, T], any number. */
+  readonly logits: Tensor;
+  /** [B, T], of each pair by itself: rows need not sum to 1. */
+  readonly probabilities: Tensor;
+  /** Frees the tensors. */
+  dispose(): void;
+}
+
+/** Pooled and normalised, [B, E]. */
+export function imageFeatures(model: PS3, encoding: Encoding, options: PoolOptions): Tensor {
+  const { tokens: kind = 'low', region } = options;
+  const { grids, counts } = encoding;
+  const [Y, X] = grids[0];
+  const K = total(counts);
+  expect(
+    kind === 'low' || K > 0,
+    'similarity',
+    'high-res tokens need an encoding that looked',
+    `${K} patches`,
+    "Encode with looks, or pass tokens: 'low'.",
+  );
+  return noGrad(() =>
+    tidy([encoding.lastHiddenState], (all) => {
+      const tokens = kind === 'low' ? slice(all, 1, 0, Y * X) : slice(all, 1, Y * X, K);
+      if (!region) return l2Normalize(model.vision.pool(tokens));
+      const covered = grids.map((grid) => {
+        const near = regionMap(all, region, grid);
+        return equal(near, affine(near, 0, 1));
+      });
+      const keyMask = kind === 'low' ? covered[0] : ofSelected(covered.slice(1), encoding);
+      return l2Normalize(model.vision.pool(tokens, keyMask));
+    }),
+  );
+}
+
+/** Values of maps [B, Y * X] per high-res scale at the selected patches, [B, K]. */
+function ofSelected(maps: readonly Tensor[], { selectionMaps, counts }: Encoding): Tensor {
+  const parts = maps.flatMap((map, i) => {
+    if (counts[i] === 0) return [];
+    const [B, cells] = map.shape;
+    const indices = compactMap(selectionMaps[i].in(map.scope).reshape([B, cells]), counts[i]);
+    return [gatherRows(map.reshape([B, cells, 1]), indices, { unique: true }).reshape([B, counts[i]])];
+  });
+  return concat(parts, 1);
+}
+
+/** Compares pictures with texts. */
+export async function similarity(
+  model: PS3,
+  image: Tensor | Encoding,
+  texts: string | readonly string[] | Tensor,
+  options: PoolOptions,
+): Promise<Similarity> {
+  const { tokens: kind = 'low', region } = options;
+  if (image instanceof Tensor) {
+    using encoding = await model.encode(image, kind === 'low' ? { looks: 0 } : { looks: 1, region });
+    return similarity(model, encoding, texts, options);
+  }
+  using picture = imageFeatures(model, image, options);
+  const { scope } = picture;
+  const text = noGrad(() => model.encodeText(texts, { scope }));
+  const [logits, probabilities] = noGrad(() =>
+    tidy([picture, text.features], (picture, features) => {
+      const cosines = matmul(picture, features, { transposeB: true });
+      const logits = add(mul(cosines, exp(model.logitScale.in(picture.scope))), model.logitBias);
+      return [logits, sigmoid(logits)];
+    }),
+  );
+  for (const tensor of [text.pooled, text.features, text.prompt]) tensor.dispose();
+  const dispose = (): void => {
+    logits.dispose();
+    probabilities.dispose();
+  };
+  return { logits, probabilities, dispose, [Symbol.dispose]: dispose };
+}

@@ -1,0 +1,141 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { fileSystem } from '../../engine/io/byte_source.ts';
+import { type DecodeOptions, decodeImage, ImageError, squash } from '../../ps3/model/image.ts';
+import { compare, engine, fixtureCases, fixtureUrl, TOLERANCE, throws } from '../harness.ts';
+import { pillowResize } from '../reference/pillow_resize.ts';
+
+const inBrowser = globalThis.process?.versions?.node === undefined;
+const wanted = await fixtureCases('pillow/decode');
+const pictureUrl = (name: string): URL => fixtureUrl(`pillow/images/${name}`);
+
+/** Decodes a fixture and compares it with what Pillow made of it. */
+async function check(name: string, vector = 'rgb', options: DecodeOptions = {}, abs = 0): Promise<void> {
+  const { rgba, width, height } = await decodeImage(pictureUrl(name), options);
+  const { data, shape } = wanted.get(name)!.get(vector)!;
+  assert.equal([height, width, 3], shape, name);
+  compare(
+    name,
+    rgba.filter((_, i) => i % 4 !== 3),
+    data,
+    { abs, rel: 0 },
+  );
+  assert.ok(
+    rgba.every((byte, i) => i % 4 !== 3 || byte === 255),
+    `${name} is opaque`,
+  );
+}
+
+for (const [what, names] of Object.entries({
+  'JPEG 4:4:4 and 4:2:0, progressive and grey': ['rgb_444.jpg', 'rgb_420.jpg', 'progressive.jpg', 'grey.jpg'],
+  'PNG in RGB, grey, palette and one bit': ['rgb.png', 'grey.png', 'palette.png', 'bilevel.png'],
+  'alpha, which is dropped and not composited': [
+    'rgba.png',
+    'rgba.webp',
+    'grey_alpha.png',
+    'palette_transparent.png',
+  ],
+  'lossy WebP': ['lossy.webp'],
+  'GIF, and the first frame of an animation': ['palette.gif', 'animated.gif'],
+  'one pixel': ['one_pixel.png', 'one_pixel.jpg'],
+  'a colour profile, which is ignored': ['profile.jpg'],
+}))
+  test(`image: Pillow's pixels of ${what}`, async () => {
+    for (const name of names) await check(name);
+  });
+
+test('image: 16-bit samples are cut to their upper 8 bits', async () => {
+  await check('grey_16.png');
+  await check('rgb_16.png');
+});
+
+test('image: CMYK is converted by (1 - C)(1 - K) as in Pillow, in a browser with one rounding less', async () => {
+  await check('cmyk.jpg', 'rgb', {}, inBrowser ? 1 : 0);
+});
+
+test('image: EXIF orientation is ignored unless asked for', async () => {
+  for (const name of ['turned.jpg', 'turned.png', 'turned.webp']) {
+    await check(name);
+    // Chromium turns no WebP.
+    if (!(inBrowser && name.endsWith('.webp'))) await check(name, 'oriented', { orient: true });
+  }
+});
+
+test('image: a strip of 12000 pixels, wider than a texture, keeps every pixel', async () => {
+  const { rgba, width, height } = await decodeImage(pictureUrl('strip.png'));
+  assert.equal([width, height], [12000, 3]);
+  for (let at = 0; at < rgba.length; at += 4)
+    assert.equal(
+      [...rgba.subarray(at, at + 4)],
+      [0, Math.floor(at / 48000) * 10, Math.floor(at / 48000) * 5, 255],
+    );
+});
+
+test('image: an address, a Blob and bytes give the same', async () => {
+  const url = pictureUrl('rgb_420.jpg');
+  const { rgba } = await decodeImage(url);
+  const path = url.protocol === 'file:' ? decodeURIComponent(url.pathname) : url.href;
+  compare('text', (await decodeImage(path)).rgba, rgba, TOLERANCE.exact);
+  compare('file or http address as text', (await decodeImage(url.href)).rgba, rgba, TOLERANCE.exact);
+  const source = await encoded('rgb_420.jpg');
+  compare('Blob', (await decodeImage(new Blob([source]))).rgba, rgba, TOLERANCE.exact);
+  compare('bytes', (await decodeImage(source)).rgba, rgba, TOLERANCE.exact);
+  const data = `data:image/jpeg;base64,${btoa(String.fromCharCode(...source))}`;
+  compare('data: address', (await decodeImage(data)).rgba, rgba, TOLERANCE.exact);
+});
+
+/** The bytes of a fixture. */
+async function encoded(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  const url = pictureUrl(name);
+  if (url.protocol !== 'file:') return new Uint8Array(await (await fetch(url)).arrayBuffer());
+  const { readFile } = await fileSystem();
+  return new Uint8Array(await readFile(url));
+}
+
+/** The message of the ImageError that decoding throws. */
+async function refusal(source: Parameters<typeof decodeImage>[0], options?: DecodeOptions): Promise<string> {
+  try {
+    await decodeImage(source, options);
+  } catch (error) {
+    assert.instance(error, ImageError);
+    return (error as ImageError).message;
+  }
+  throw new Error(`${String(source)} must be refused, got decoded`);
+}
+
+test('image: what is cut off, empty, no picture or missing is refused in one sentence with its name', async () => {
+  const names = ['truncated.png', 'text.jpg', 'empty.png'];
+  // Chromium shows a JPEG as far as it goes.
+  if (!inBrowser) names.push('truncated.jpg');
+  for (const name of names) {
+    const message = await refusal(pictureUrl(name));
+    assert.match(message, `${name} must decode as a picture, got: `, name);
+    assert.match(message, /[^.]\. Replace or remove it\.$/);
+    assert.not.match(message, '\n');
+  }
+  assert.match(
+    await refusal(pictureUrl('missing.png')),
+    /^image: .*missing\.png must be readable, got: .*\.$/,
+  );
+  const broken = new Uint8Array([1, 2, 3]);
+  assert.match(await refusal(broken), /^image: bytes in memory must decode as a picture/);
+  assert.match(await refusal(new Blob([broken])), /^image: Blob must decode as a picture/);
+  assert.match(await refusal(new File([broken], 'cat.jpg')), /^image: cat\.jpg must decode as a picture/);
+  assert.match(await refusal(broken, { name: 'shard 3' }), /^image: shard 3 must decode as a picture/);
+});
+
+test('image: squash gives the bytes of Pillow in the scope asked for', async () => {
+  using scope = engine.scope();
+  const before = engine.stats().liveTensors;
+  const image = await decodeImage(pictureUrl('rgba.png'));
+  const squashed = squash(engine, image, 56, scope);
+  assert.equal([squashed.shape, squashed.dtype, squashed.scope], [[1, 56, 56, 4], 'u8', scope]);
+  assert.is(engine.stats().liveTensors, before + 1);
+  const want = pillowResize(image.rgba, 1, [image.height, image.width], [56, 56]);
+  compare('squash', await squashed.data(), want, TOLERANCE.exact);
+  using own = squash(engine, image, 7);
+  assert.is(own.scope, undefined);
+  throws(() => squash(engine, image, 0), /pillow_resize: outPx must be positive integers, got \[0, 0\]\.$/);
+});
+
+test.run();

@@ -1,6 +1,7 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { canonicalize } from './canonicalize.ts';
 import { openCharsmap } from './charsmap.ts';
+import type { TextConfig } from './config.ts';
 import { convertSentencePiece } from './sentencepiece.ts';
 import { expectTokenizer as expect, TokenizerError } from './tokenizer_error.ts';
 
@@ -171,6 +172,26 @@ function useCharsmaps(normalizer: HubNormalizer | null): void {
   if (!normalizer.charsmap) return;
   const table = atob(normalizer.charsmap);
   normalizer.normalize = openCharsmap(Uint8Array.from(table, (byte) => byte.charCodeAt(0)));
+}
+
+/**
+ * The repository of the hub that holds a checkpoint's vocabulary, as in `timm/ViT-B-16-SigLIP`: the one that
+ * `tokenizer_config.json` names, else the one of `text_config`; undefined when it is in the checkpoint's own folder.
+ *
+ * @throws TokenizerError for a name that is none
+ */
+export function vocabularyRepo(
+  tokenizerConfig: JsonFile,
+  { tokenizerName }: Pick<TextConfig, 'tokenizerName'>,
+): string | undefined {
+  const name = parse('tokenizer_config.json', tokenizerConfig).tokenizer_name ?? tokenizerName ?? '.';
+  if (name === '.') return undefined;
+  expect(
+    typeof name === 'string' && /^\w[\w.-]*\/\w[\w.-]*$/.test(name),
+    'tokenizer_name must be "." or owner/name',
+    JSON.stringify(name),
+  );
+  return name;
 }
 
 /**

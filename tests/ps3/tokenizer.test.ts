@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { canonicalize } from '../../ps3/model/canonicalize.ts';
-import { buildWordTokenizer, Tokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer, Tokenizer, vocabularyRepo } from '../../ps3/model/tokenizer.ts';
 import { TokenizerError } from '../../ps3/model/tokenizer_error.ts';
 import { fixtureBytes } from '../harness.ts';
 
@@ -157,6 +157,26 @@ test('tokenizer: stored files give the same ids again, with or without the confi
   }
   assert.is(files['tokenizer_config.json'].context_length, 6);
   assert.is(files['tokenizer_config.json'].clean, 'canonicalize');
+});
+
+test('tokenizer: the vocabulary is where the tokenizer’s configuration says, else where the model’s does', () => {
+  const siglip = 'timm/ViT-B-16-SigLIP';
+  const siglip2 = 'timm/ViT-SO400M-14-SigLIP2-378';
+  const published = { tokenizer_name: siglip2, context_length: 64, clean: 'canonicalize' };
+  assert.is(vocabularyRepo(published, { tokenizerName: siglip }), siglip2);
+  assert.is(vocabularyRepo(JSON.stringify(published), { tokenizerName: null }), siglip2);
+  assert.is(vocabularyRepo({}, { tokenizerName: siglip }), siglip);
+  assert.is(vocabularyRepo({ tokenizer_name: null }, { tokenizerName: siglip }), siglip);
+  assert.is(vocabularyRepo({}, { tokenizerName: null }), undefined);
+  const own = buildWordTokenizer(['a boat'], { contextLength: 6 }).toJSON()['tokenizer_config.json'];
+  assert.is(vocabularyRepo(own, { tokenizerName: siglip }), undefined);
+  for (const tokenizer_name of ['', 'SigLIP', '../secrets', 'a/b/c', 'https://a/b', '../..', 3])
+    assert.throws(
+      () => vocabularyRepo({ tokenizer_name }, { tokenizerName: null }),
+      (error: Error) =>
+        error instanceof TokenizerError &&
+        /tokenizer_name must be "." or owner\/name, got /.test(error.message),
+    );
 });
 
 test('tokenizer: broken files say what is missing', () => {

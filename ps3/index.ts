@@ -36,6 +36,7 @@ export {
   type JsonFile,
   Tokenizer,
   type TokenizerFiles,
+  vocabularyRepo,
 } from './model/tokenizer.ts';
 export { TokenizerError } from './model/tokenizer_error.ts';
 export {

@@ -90,7 +90,11 @@ export class Tokenizer {
   /** Words of a text that a vocabulary of words lacks; none where it has pieces of words. */
   unknownWords(text: string): string[] {
     const known = this.words && new Set(this.words);
-    return known ? canonicalize(text).split(' ').filter((word) => word && !known.has(word)) : [];
+    return known
+      ? canonicalize(text)
+          .split(' ')
+          .filter((word) => word && !known.has(word))
+      : [];
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { DType, Engine, Tensor } from '../engine/index.ts';
+import type { DType, Engine, Tensor, Tier } from '../engine/index.ts';
 import type { PeerOp } from './peers/peer.ts';
 
 /** One op at one shape. */
@@ -6,6 +6,8 @@ export interface BenchCase {
   readonly op: string;
   /** As printed: '729x1152'. */
   readonly shape: string;
+  /** Lowest tier of an engine that has the kernel; default 0. */
+  readonly tier?: Tier;
   /** Of the operands; f32 by default. */
   readonly dtype?: DType;
   /** Of one run. */

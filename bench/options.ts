@@ -1,5 +1,5 @@
 // The command line of the benchmark.
-import { EngineError } from '../engine/index.ts';
+import { EngineError, type Tier } from '../engine/index.ts';
 
 /** A flag is unknown or has a value that it cannot have. */
 export class UsageError extends EngineError {
@@ -13,6 +13,8 @@ export interface SuiteOptions {
   readonly quick: boolean;
   /** Part of an op's name. */
   readonly filter: string | undefined;
+  /** Highest tier to use; default: what the adapter offers, 2 at most. */
+  readonly tier?: Tier;
   /** Time to spend on each case. */
   readonly seconds: number;
 }
@@ -28,10 +30,13 @@ export interface BenchOptions extends SuiteOptions {
   readonly report: boolean;
 }
 
+const TIERS: readonly Tier[] = [0, 1, 2, 3];
+
 /** With and without a value. */
-const VALUED = ['--filter', '--json', '--seconds', '--merge'];
+const VALUED = ['--filter', '--tier', '--json', '--seconds', '--merge'];
 const BARE = ['--quick', '--peers', '--report'];
-const FLAGS = '--quick, --filter TEXT, --json FILE, --seconds NUMBER, --peers, --merge FILE and --report';
+const FLAGS =
+  '--quick, --filter TEXT, --tier NUMBER, --json FILE, --seconds NUMBER, --peers, --merge FILE and --report';
 
 /** @throws UsageError */
 export function parseOptions(words: readonly string[]): BenchOptions {
@@ -51,9 +56,13 @@ export function parseOptions(words: readonly string[]): BenchOptions {
   const seconds = Number(given.get('--seconds') ?? (quick ? 0.5 : 2));
   if (!(seconds > 0 && Number.isFinite(seconds)))
     throw new UsageError(`bench: --seconds must be a number above 0, got ${given.get('--seconds')}.`);
+  const tier = TIERS.find((one) => String(one) === given.get('--tier'));
+  if (given.has('--tier') && tier === undefined)
+    throw new UsageError(`bench: --tier must be of ${TIERS.join(', ')}, got ${given.get('--tier')}.`);
   return {
     quick,
     seconds,
+    tier,
     filter: given.get('--filter'),
     json: given.get('--json'),
     peers: given.has('--peers'),

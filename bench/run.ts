@@ -1,4 +1,4 @@
-// npm run bench [-- --quick --filter TEXT --json FILE --seconds NUMBER]: this adapter's peaks, then every case beside them.
+// npm run bench [-- --quick --filter TEXT --tier NUMBER --json FILE --seconds NUMBER]: this adapter's peaks, then every case beside them.
 // npm run bench -- --peers: the cases that other libraries can do, in ours and in those, on this adapter.
 // npm run bench -- --merge FILE: rows of peers/torch_cuda.py beneath ours.
 // npm run bench -- --report: the README's table from bench/results/.

@@ -89,7 +89,7 @@ export async function runSuite(
   others: Others = {},
 ): Promise<SuiteResult> {
   const asked = chosen(options, others);
-  let engine = await Engine.create(ENGINE_OPTIONS);
+  let engine = await Engine.create({ ...ENGINE_OPTIONS, tier: options.tier });
   const { adapterName: adapter, tier } = engine;
   const { timesKernels, isSoftware } = engine.gpu;
   watch({ kind: 'adapter', adapter, tier, timesKernels });
@@ -98,7 +98,9 @@ export async function runSuite(
   const peaks = await measurePeaks(engine, timesKernels ? deviceClock : wallClock, options.seconds);
   const isLong = ({ flops = 0 }: BenchCase): boolean =>
     others.peers !== undefined && isSoftware && flops > SOFTWARE_PEER_FLOPS;
-  const cases = asked.filter((one) => !isLong(one) && !isSlow(one, options, peaks));
+  const cases = asked.filter(
+    (one) => (one.tier ?? 0) <= tier && !isLong(one) && !isSlow(one, options, peaks),
+  );
   const libraries = [LIBRARY, ...[...peers, ...foreign].map(({ library }) => library)];
   watch({
     kind: 'peaks',
@@ -119,7 +121,7 @@ export async function runSuite(
       // After a fault of the device every later command fails, so the rest gets a new one.
       if (engine.gpu.recorder.failure) {
         engine.destroy();
-        engine = await Engine.create(ENGINE_OPTIONS);
+        engine = await Engine.create({ ...ENGINE_OPTIONS, tier: options.tier });
       }
       return measure(engine, one, peaks, options.seconds);
     });

@@ -8,6 +8,7 @@ import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.
 import type { Shader } from './gpu/shader.ts';
 import { fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
+import { selfTest } from './self_test.ts';
 import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
 import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
@@ -68,24 +69,29 @@ export interface EngineStats {
 export class Engine {
   /** The device with its buffers, kernels and recorded work. Its `device` is WebGPU's own. */
   readonly gpu: Gpu;
+  /** A sentence for each feature of the adapter that gave wrong numbers at the start, and is not used. */
+  readonly warnings: readonly string[];
   readonly #owned: boolean;
   #nonFinite: { flag: Tensor; kernels: string[] } | undefined;
 
-  private constructor(gpu: Gpu, owned: boolean) {
+  private constructor(gpu: Gpu, owned: boolean, warnings: readonly string[] = []) {
     this.gpu = gpu;
+    this.warnings = warnings;
     this.#owned = owned;
   }
 
   /**
-   * Opens the best adapter: `navigator.gpu` in browsers and Deno, the `webgpu` package in Node.
+   * Opens the best adapter: `navigator.gpu` in browsers and Deno, the `webgpu` package in Node. Features that drivers get wrong are
+   * tried first; see `warnings`.
    *
    * @throws AdapterError
    */
   static async create(options: AdapterOptions = {}): Promise<Engine> {
-    return new Engine(await Gpu.open(options), true);
+    const gpu = await Gpu.open(options);
+    return new Engine(gpu, true, await selfTest(gpu));
   }
 
-  /** Works on a device that somebody else opened, and never destroys it. */
+  /** Works on a device that somebody else opened, and never destroys it. Nothing is tried first. */
   static fromDevice(device: DeviceHandle): Engine {
     return new Engine(Gpu.adopt(device), false);
   }
@@ -95,7 +101,7 @@ export class Engine {
     return this.gpu.adapterName;
   }
 
-  /** What kernels may use: 0 the default limits, 1 also shader-f16, 2 also subgroups. */
+  /** What kernels may use: 0 the default limits, 1 also shader-f16, 2 also subgroups, 3 also subgroup matrices. */
   get tier(): Tier {
     return this.gpu.tier;
   }

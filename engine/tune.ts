@@ -54,7 +54,7 @@ export async function tune(
   const all = shapes.map((shape): { facts: MatmulFacts; choices: MatmulForce[] } => {
     const facts: MatmulFacts = {
       ...{ transposeA: false, transposeB: false, ...shape },
-      ...{ adapterClass, subgroupSize: gpu.subgroupSize },
+      ...{ adapterClass, subgroupSize: gpu.subgroupSize, matrixUnit: gpu.matrixUnit },
     };
     return { facts, choices: matmulCandidates(facts) };
   });
@@ -99,7 +99,9 @@ class Product {
     this.#facts = facts;
     const { M, N, K, transposeA, transposeB, batch = 1 } = facts;
     const random = new Random(M * N + K);
-    const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, () => random.range(-1, 1));
+    // Multiples of 1/1024: matrix units round operands to f16, which then changes nothing.
+    const numbers = (n: number): Float32Array =>
+      Float32Array.from({ length: n }, () => Math.round(random.range(-1024, 1024)) / 1024);
     const a = numbers(batch * M * K);
     const b = numbers(batch * K * N);
     const lead = batch > 1 ? [batch] : [];

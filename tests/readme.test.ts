@@ -1,12 +1,17 @@
 // The code in the README and in the guides runs, and what it says it prints is what it prints.
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { PS3 } from '../ps3/model/ps3.ts';
+import { buildWordTokenizer } from '../ps3/model/tokenizer.ts';
+import { PRESETS, presetConfig } from '../ps3/train/presets.ts';
+import { engine } from './harness.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -23,12 +28,14 @@ async function printed(name: string, code: string): Promise<string> {
   }
 }
 
-/** The blocks of TypeScript in a page, as one program. */
-const snippets = (page: string): string =>
-  [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code).join('\n');
+/** The blocks of TypeScript in a page. */
+const snippets = (page: string): string[] =>
+  [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code);
+
+const [trains, looks] = snippets(await readFile(join(root, 'README.md'), 'utf8'));
 
 test('README: the fifteen lines train a linear layer', async () => {
-  const stdout = await printed('readme', snippets(await readFile(join(root, 'README.md'), 'utf8')));
+  const stdout = await printed('readme', trains);
   const numbers = [...stdout.matchAll(/Float32Array\(\d\) \[([^\]]*)\]/g)].map(([, list]) =>
     list.split(',').map(Number),
   );
@@ -37,9 +44,28 @@ test('README: the fifteen lines train a linear layer', async () => {
   assert.ok(Math.abs(numbers[1][0] - 1) < 0.1, stdout);
 });
 
+test('README: a checkpoint is loaded, looks three times and compares a box with two texts', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ps3-readme-'));
+  try {
+    const tokenizer = buildWordTokenizer(['a red apple', 'a green pear'], { contextLength: 8 });
+    using model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
+    await model.save(folder);
+    const code = looks
+      .replace('hf://nvidia/PS3-4K-SigLIP', folder)
+      .replace('photo.jpg', 'tests/fixtures/pillow/images/rgb_444.jpg');
+    const lines = (await printed('readme_looks', code)).trimEnd().split('\n');
+    assert.is(lines.length, 5, lines.join('\n'));
+    assert.match(lines[0], /^0 \+ 0 patches after \d+ ms$/);
+    assert.match(lines[3], /^[1-9]\d* \+ [1-9]\d* patches after \d+ ms$/);
+    assert.match(lines[4], /^\[ 1, 16, 32 \] Float32Array\(2\) \[ [\d.e-]+, [\d.e-]+ \]$/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 for (const name of readdirSync(join(root, 'engine/guides')))
   test(`guides: ${name} prints what its comments say`, async () => {
-    const code = snippets(await readFile(join(root, 'engine/guides', name), 'utf8'));
+    const code = snippets(await readFile(join(root, 'engine/guides', name), 'utf8')).join('\n');
     const said = [...code.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, comment]) => comment);
     assert.ok(said.length > 2, `${name} says what it prints`);
     assert.equal((await printed(`guide_${name.replace('.md', '')}`, code)).trimEnd().split('\n'), said);

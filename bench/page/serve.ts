@@ -1,7 +1,8 @@
-// npm run bench:page                   serves the page, built anew for each request
+// npm run bench:page                   serves the page
 // npm run bench:page -- --build DIR    writes it as static files, for any server that has https
 import { parseArgs } from 'node:util';
-import { build, context } from 'esbuild';
+import { build } from 'esbuild';
+import { servePage } from '../../engine/page_server.ts';
 import { pageBuild } from '../bundle.ts';
 import { rootPath, storedResults, versions } from '../host.ts';
 
@@ -14,17 +15,10 @@ function folderToBuild(): string | undefined {
   }
 }
 
-const folder = folderToBuild();
+const asked = folderToBuild();
+const folder = asked ?? rootPath('bench/dist/page');
 const stored = await storedResults(rootPath('bench/results'));
-const options = pageBuild(
-  (await versions(false))['ps3-webgpu'],
-  stored,
-  folder ?? rootPath('bench/dist/page'),
+await build(pageBuild((await versions(false))['ps3-webgpu'], stored, folder));
+console.log(
+  asked ? `bench:page: wrote ${folder}. Serve it by https, or on localhost.` : (await servePage(folder)).url,
 );
-if (folder) {
-  await build(options);
-  console.log(`bench:page: wrote ${folder}. Serve it by https, or on localhost.`);
-} else {
-  const { port } = await (await context(options)).serve({ host: '127.0.0.1' });
-  console.log(`http://localhost:${port}`);
-}

@@ -6,16 +6,19 @@
 // Limits: sizes are raised to what the adapter has, because kernels are written for the defaults and only
 // operands need room. Features: taken when present, never needed (tier 0 runs everywhere, and on default limits).
 import { AdapterError } from './errors.ts';
-import type { Tuning } from './planner.ts';
+import { type MatrixConfig, type MatrixShape, planMatrixUnit, type Tuning } from './planner.ts';
 
-/** 0: default limits, f32. 1: + shader-f16. 2: + subgroups. */
-export type Tier = 0 | 1 | 2;
+/**
+ * 0: default limits, f32. 1: + shader-f16. 2: + subgroups. 3: + subgroup matrices, an experiment of Dawn and of Chromium with
+ * --enable-unsafe-webgpu: forward products round their operands to f16. Never taken unless asked for.
+ */
+export type Tier = 0 | 1 | 2 | 3;
 
 /** How `Engine.create` opens a device. */
 export interface AdapterOptions {
   /** Which GPU to take on machines with two. Default: high-performance. */
   powerPreference?: 'low-power' | 'high-performance';
-  /** Highest tier to use; default: what the adapter offers. 0 also keeps every limit at WebGPU's default, without immediates. */
+  /** Highest tier to use; default: what the adapter offers, 2 at most. 0 also keeps every limit at WebGPU's default, without immediates. */
   tier?: Tier;
   /** Node only: switches for Dawn, such as 'backend=vulkan'. */
   dawnOptions?: string[];
@@ -36,19 +39,25 @@ export interface OpenedDevice {
   isSoftware: boolean;
   /** Invocations of every subgroup; 1 where the device has no subgroups or their size varies. */
   subgroupSize: number;
+  /** Of the matrix units; undefined below tier 3. */
+  matrixUnit: MatrixShape | undefined;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
   /** The compiler leaves loops over constants as they are; see unroll.ts. */
   needsUnrolling: boolean;
-  /** Node's Dawn polls in a busy loop while a promise is pending; see `doze` in gpu.ts. */
+  /** Node's Dawn polls in a busy loop while a promise is pending; see doze.ts. */
   spinsWhileWaiting: boolean;
 }
 
-let nodeGpu: Promise<GPU> | undefined;
+/** By their switches; kept for the life of the process, since collecting one early crashes Dawn. */
+const nodeGpus = new Map<string, Promise<GPU>>();
 
-/** Dawn for Node. The GPU object is kept for the life of the process: collecting it early crashes Dawn. */
+/** Dawn for Node. */
 function dawn(options: string[]): Promise<GPU> {
-  nodeGpu ??= (async () => {
+  const key = options.join();
+  const known = nodeGpus.get(key);
+  if (known) return known;
+  const opening = (async () => {
     try {
       const { create, globals } = await import('webgpu');
       Object.assign(globalThis, globals);
@@ -59,11 +68,17 @@ function dawn(options: string[]): Promise<GPU> {
       );
     }
   })();
-  return nodeGpu;
+  nodeGpus.set(key, opening);
+  return opening;
 }
 
-/** Otherwise Dawn rounds to 65.5 µs. Counts for the first engine of a process. */
+/** Otherwise Dawn rounds to 65.5 µs. */
 const EXACT_TIMESTAMPS = ['disable-dawn-features=timestamp_quantization'];
+
+/** Otherwise Dawn hides what is experimental. */
+const EXPERIMENTS = ['enable-dawn-features=allow_unsafe_apis'];
+
+const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
 
 const LIMITS_TO_RAISE = [
   'maxBufferSize',
@@ -81,7 +96,11 @@ const LIMITS_TO_RAISE = [
  */
 export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDevice> {
   const inNode = typeof process !== 'undefined' && !!process.versions?.node && !('Deno' in globalThis);
-  const switches = [...(options.dawnOptions ?? []), ...(options.profile ? EXACT_TIMESTAMPS : [])];
+  const switches = [
+    ...(options.dawnOptions ?? []),
+    ...(options.profile ? EXACT_TIMESTAMPS : []),
+    ...(options.tier === 3 ? EXPERIMENTS : []),
+  ];
   const gpu = inNode ? await dawn(switches) : globalThis.navigator?.gpu;
   if (!gpu)
     throw new AdapterError(
@@ -99,13 +118,15 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
   const immediates =
     options.tier !== 0 && (gpu.wgslLanguageFeatures?.has('immediate_address_space') ?? false);
   if (immediates) limits.maxImmediateSize = 64;
+  const matrixUnit = options.tier === 3 ? matrixUnitOf(adapter) : undefined;
   const tier = Math.min(
     options.tier ?? 2,
-    adapter.features.has('subgroups') ? 2 : adapter.features.has('shader-f16') ? 1 : 0,
+    matrixUnit ? 3 : adapter.features.has('subgroups') ? 2 : adapter.features.has('shader-f16') ? 1 : 0,
   ) as Tier;
   const wanted: GPUFeatureName[] = [];
   if (tier >= 1) wanted.push('shader-f16');
   if (tier >= 2) wanted.push('subgroups');
+  if (tier >= 3) wanted.push(SUBGROUP_MATRIX);
   if (options.profile) wanted.push('timestamp-query');
   const device = await adapter.requestDevice({
     requiredLimits: limits,
@@ -114,6 +135,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
   return {
     ...describe(device, adapter.info, tier),
     tier,
+    matrixUnit,
     hasImmediates: immediates,
     spinsWhileWaiting: inNode,
   };
@@ -125,6 +147,7 @@ export function adoptDevice(device: GPUDevice): OpenedDevice {
   return {
     ...describe(device, device.adapterInfo, tier),
     tier,
+    matrixUnit: undefined,
     hasImmediates: false,
     spinsWhileWaiting: false,
   };
@@ -135,7 +158,6 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, tier: Tie
     [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') ||
     'unknown adapter';
   const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
-  const { subgroupMinSize: least = 1, subgroupMaxSize: most = 1 } = info ?? {};
   return {
     ...{
       device,
@@ -143,6 +165,21 @@ function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, tier: Tie
       isSoftware,
       needsUnrolling: /swiftshader/i.test(adapterName) || 'Deno' in globalThis,
     },
-    subgroupSize: tier >= 2 && least === most ? least : 1,
+    subgroupSize: tier >= 2 ? subgroupSizeOf(info) : 1,
   };
+}
+
+function subgroupSizeOf(info: GPUAdapterInfo | undefined): number {
+  const { subgroupMinSize: least = 1, subgroupMaxSize: most = 1 } = info ?? {};
+  return least === most ? least : 1;
+}
+
+/** What tier 3 needs: units for f16 summed in f32, and four subgroups of a known size in a workgroup. */
+function matrixUnitOf({ features, limits, info }: GPUAdapter): MatrixShape | undefined {
+  const needed: GPUFeatureName[] = ['shader-f16', 'subgroups', SUBGROUP_MATRIX];
+  const threads = 4 * subgroupSizeOf(info);
+  if (!needed.every((feature) => features.has(feature))) return undefined;
+  if (threads === 4 || threads > limits.maxComputeInvocationsPerWorkgroup) return undefined;
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: readonly MatrixConfig[] };
+  return planMatrixUnit(subgroupMatrixConfigs);
 }

@@ -1,10 +1,11 @@
 // One device with its buffers, pipelines and command list: what tensors stand on.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
+import { doze } from './doze.ts';
 import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
-import type { AdapterClass, Tuning } from './planner.ts';
+import type { AdapterClass, MatrixShape, Tuning } from './planner.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
 import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
 
@@ -48,10 +49,12 @@ const RATES = { software: { gflops: 5, gbPerS: 2 }, gpu: { gflops: 3000, gbPerS:
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapterName: string;
-  readonly tier: Tier;
+  tier: Tier;
   readonly isSoftware: boolean;
   /** Invocations of every subgroup; 1 where there are none or their size varies. */
-  readonly subgroupSize: number;
+  subgroupSize: number;
+  /** What the matrix units multiply at once, on tier 3. */
+  matrixUnit: MatrixShape | undefined;
   /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
   readonly rowWorkgroup: number;
   /** Where buffers come from: during a capture or a dry run, a pool of its own. */
@@ -83,6 +86,7 @@ export class Gpu {
     this.tier = opened.tier;
     this.isSoftware = opened.isSoftware;
     this.subgroupSize = opened.subgroupSize;
+    this.matrixUnit = opened.matrixUnit;
     this.rowWorkgroup = opened.isSoftware ? 8 : 64;
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
@@ -119,6 +123,12 @@ export class Gpu {
       );
     gpu.tuning = tuning;
     return gpu;
+  }
+
+  /** The same device with buffers, kernels and failures of its own. */
+  sibling(): Gpu {
+    const { subgroupSize, matrixUnit } = this;
+    return new Gpu({ ...this.#opened, subgroupSize, matrixUnit });
   }
 
   static adopt(device: GPUDevice): Gpu {
@@ -371,23 +381,6 @@ export class Gpu {
       this.#dummies.set(key, range);
     }
     return range;
-  }
-}
-
-/**
- * Waits for a promise of Dawn for Node, which polls for it once per turn of the event loop and would keep a core busy
- * that a software adapter needs for its kernels: sleeps a millisecond per turn.
- */
-async function doze(waiting: Promise<unknown>): Promise<void> {
-  let settled = false;
-  const settle = (): void => {
-    settled = true;
-  };
-  waiting.then(settle, settle);
-  const cell = new Int32Array(new SharedArrayBuffer(4));
-  while (!settled) {
-    Atomics.wait(cell, 0, 0, 1);
-    await new Promise((resolve) => setImmediate(resolve));
   }
 }
 

@@ -1,12 +1,41 @@
 // Which kernel and which tile for which shape: pure functions of the adapter class and the sizes.
+//
+// Their constants were measured on lavapipe; on a GPU they are an estimate. No table of measured choices ships with the package:
+// `engine.tune()` makes one for the adapter at hand, and Engine.create takes it.
 
 /** Software adapters run on the CPU: a barrier costs them much, a register block little. */
 export type AdapterClass = 'software' | 'gpu';
+
+/** What a matrix unit multiplies at once: [M, K] by [K, N]. */
+export interface MatrixShape {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** A kind of product that the matrix units of an adapter have, as WebGPU lists them. */
+export interface MatrixConfig extends MatrixShape {
+  readonly componentType: string;
+  readonly resultType: string;
+}
+
+/** The largest product of f16 summed in f32 that `matmul_subgroup_matrix` can be made of. */
+export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | undefined {
+  const sizeOf = ({ M, N, K }: MatrixShape): number => M * N * K;
+  const fitting = configs.filter(
+    ({ componentType, resultType, M, N, K }) =>
+      componentType === 'f16' && resultType === 'f32' && 16 % M === 0 && 32 % N === 0 && 32 % K === 0,
+  );
+  const [best] = fitting.sort((a, b) => sizeOf(b) - sizeOf(a));
+  return best && { M: best.M, N: best.N, K: best.K };
+}
 
 export interface MatmulFacts {
   readonly adapterClass: AdapterClass;
   /** Invocations of every subgroup. Default 1: unknown. */
   readonly subgroupSize?: number;
+  /** Of the matrix units, where they may be used. */
+  readonly matrixUnit?: MatrixShape;
   readonly M: number;
   readonly N: number;
   readonly K: number;
@@ -20,7 +49,7 @@ export interface MatmulFacts {
 
 /** Its block is for `registers`. */
 export interface MatmulPlan extends Block {
-  readonly variant: 'registers' | 'tiled';
+  readonly variant: 'registers' | 'tiled' | 'subgroup_matrix';
   /** f32 per lane of c (and of b for `registers`). */
   readonly lane: 1 | 4;
   /** Turn a transposed b into [K, N] first (`registers`). */
@@ -32,7 +61,7 @@ export interface MatmulPlan extends Block {
 /** Choices that tests and tuning impose. */
 export type MatmulForce = Partial<Pick<MatmulPlan, 'variant' | 'slices' | 'transposeFirst'>>;
 
-/** Edge of the square of c that a workgroup of `matmul_tiled` computes. */
+/** Edge of the square of c that a workgroup computes, unless it does so in registers. */
 const TILE = 64;
 
 /** Rows of a from which turning b costs less than it saves: measured on lavapipe, 20 % at 2304 rows. */
@@ -103,7 +132,7 @@ export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: Matmul
 export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
   const candidates = new Map<string, MatmulForce>();
   const slicesMax = facts.epilogue ? 1 : Math.max(1, Math.min(64, Math.floor(facts.K / SLICE_TERMS)));
-  for (const variant of ['registers', 'tiled'] as const)
+  for (const variant of ['registers', 'tiled', 'subgroup_matrix'] as const)
     for (const transposeFirst of variant === 'registers' && facts.transposeB ? [true, false] : [false])
       for (let slices = 1; slices <= slicesMax; slices *= 2) {
         const force = { variant, transposeFirst, slices };
@@ -122,21 +151,23 @@ export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
 export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?: Tuning): MatmulPlan {
   const tuned = tuning?.matmul[matmulKey(facts)];
   if (tuned) return planMatmul(facts, { ...tuned, ...force });
-  const { adapterClass, M, N, K, transposeB, batch = 1, epilogue = false } = facts;
+  const { adapterClass, matrixUnit, M, N, K, transposeB, batch = 1, epilogue = false } = facts;
   const software = adapterClass === 'software';
-  const variant = force.variant ?? (software || M <= 8 ? 'registers' : 'tiled');
+  const square = matrixUnit ? 'subgroup_matrix' : 'tiled';
+  const wanted = force.variant ?? (software || M <= 8 ? 'registers' : square);
+  const variant = wanted === 'registers' || wanted === 'tiled' ? wanted : square;
   const transposeFirst =
     variant === 'registers' && transposeB && (force.transposeFirst ?? (M >= TRANSPOSE_ROWS && N > 1));
-  const lane = N % 4 === 0 && (variant === 'tiled' || !transposeB || transposeFirst) ? 4 : 1;
+  const lane = N % 4 === 0 && (variant !== 'registers' || !transposeB || transposeFirst) ? 4 : 1;
   const block = planBlock(facts, M, N / lane, lane);
   const groups =
-    variant === 'tiled'
+    variant !== 'registers'
       ? batch * Math.ceil(M / TILE) * Math.ceil(N / TILE)
       : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
-  const wanted = software ? 16 : 256;
+  const groupsWanted = software ? 16 : 256;
   const split = epilogue
     ? 1
-    : Math.min(Math.ceil(wanted / Math.max(1, groups)), Math.floor(K / SLICE_TERMS), 64);
+    : Math.min(Math.ceil(groupsWanted / Math.max(1, groups)), Math.floor(K / SLICE_TERMS), 64);
   const slices = epilogue ? 1 : (force.slices ?? Math.max(1, split));
   return { variant, lane, ...block, transposeFirst, slices };
 }

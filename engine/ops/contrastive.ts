@@ -66,11 +66,11 @@ function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
   let dtexts: Tensor | undefined;
   for (const { rows, first, strip } of strips(operands)) {
     runPairs(operands, strip, first, partial, dloss);
-    using share = multiply(strip, texts);
+    using share = multiply(strip, texts, { exact: true });
     using part = dimages.view(first * D, share.shape);
     dloss.gpu.copy(share.range, part.range);
     const before = dtexts;
-    dtexts = multiply(strip, rows, { transposeA: true, residual: before });
+    dtexts = multiply(strip, rows, { transposeA: true, residual: before, exact: true });
     before?.dispose();
     strip.dispose();
     rows.dispose();
@@ -91,7 +91,7 @@ function* strips({ images, texts }: Operands): Generator<{ rows: Tensor; first: 
   const [B, D] = images.shape;
   for (let first = 0; first < B; first += STRIP) {
     const rows = images.view(first * D, [Math.min(STRIP, B - first), D]);
-    yield { rows, first, strip: multiply(rows, texts, { transposeB: true }) };
+    yield { rows, first, strip: multiply(rows, texts, { transposeB: true, exact: true }) };
   }
 }
 

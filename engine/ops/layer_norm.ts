@@ -5,6 +5,7 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { cellsOf } from './cell.ts';
 
 const forward = kernel(source, 'layer_norm');
 const backwardX = kernel(source, 'layer_norm_dx');
@@ -36,9 +37,11 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
   const y = output([x, gamma, beta], x.shape);
   using mean = output([x], [R]);
   using rstd = output([x], [R]);
+  const { perRow, define } = cellsOf(C);
   run(forward, {
     bind: { x, gamma, beta, y, mean, rstd },
-    params: { R, C, eps, blocks: 0 },
+    params: { R, C: perRow, eps, blocks: 0 },
+    define,
     groups: R,
     flops: 8 * R * C,
   });
@@ -63,10 +66,12 @@ interface Saved {
 function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): Tensor {
   const R = mean.size;
   const C = gamma.size;
+  const { perRow, define } = cellsOf(C);
   const dx = output([dy], x.shape);
   run(backwardX, {
     bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
-    params: { R, C, eps, blocks: 0 },
+    params: { R, C: perRow, eps, blocks: 0 },
+    define,
     groups: R,
     flops: 14 * R * C,
   });
@@ -78,17 +83,19 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const C = gamma.size;
   // Enough blocks to fill a GPU, few enough that summing them costs nothing.
   const blocks = Math.max(1, Math.min(64, Math.ceil(R / 32)));
-  const params = { R, C, eps, blocks };
-  const partial = output([dy], [blocks, C, 2]);
-  const columnGroups = Math.ceil(C / COLUMNS);
+  const { perRow, define } = cellsOf(C);
+  const params = { R, C: perRow, eps, blocks };
+  const partial = output([dy], [blocks, 2, C]);
+  const columnGroups = Math.ceil(perRow / COLUMNS);
   run(backwardParams, {
     bind: { x, dy, row_means: mean, row_rstds: rstd, partial },
     params,
+    define,
     groups: [columnGroups, blocks, 1],
     flops: 5 * R * C,
   });
   const dgamma = output([dy], [C]);
   const dbeta = output([dy], [C]);
-  run(sumPartials, { bind: { partials: partial, dgamma, dbeta }, params, groups: columnGroups });
+  run(sumPartials, { bind: { partials: partial, dgamma, dbeta }, params, define, groups: columnGroups });
   return [dgamma, dbeta];
 }

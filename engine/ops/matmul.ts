@@ -9,6 +9,9 @@ import { type Gelu, geluGradient, multiply, type ProductOptions } from './produc
 
 const FLOATS = ['f32', 'f16', 'bf16'] as const;
 
+/** For the products of the backward pass. */
+const exact = true;
+
 /** How `matmul` reads its operands. */
 export interface MatmulOptions {
   /** a is [..., K, M]. */
@@ -78,8 +81,8 @@ function matmulDa(
   { transposeA, transposeB, scale, force }: ProductOptions,
 ): Tensor {
   const da = transposeA
-    ? multiply(b, dc, { transposeA: transposeB, transposeB: true, scale, force })
-    : multiply(dc, b, { transposeB: !transposeB, scale, force });
+    ? multiply(b, dc, { transposeA: transposeB, transposeB: true, scale, force, exact })
+    : multiply(dc, b, { transposeB: !transposeB, scale, force, exact });
   return a.shape.length < da.shape.length ? columnSum(da, a.shape) : da;
 }
 
@@ -95,12 +98,12 @@ function matmulDb(
     const left = asRows(a, dc);
     const right = asRows(dc, dc);
     return transposeB
-      ? multiply(right, left, { transposeA: true, scale, force })
-      : multiply(left, right, { transposeA: true, scale, force });
+      ? multiply(right, left, { transposeA: true, scale, force, exact })
+      : multiply(left, right, { transposeA: true, scale, force, exact });
   }
   const db = transposeB
-    ? multiply(dc, a, { transposeA: true, transposeB: transposeA, scale, force })
-    : multiply(a, dc, { transposeA: !transposeA, scale, force });
+    ? multiply(dc, a, { transposeA: true, transposeB: transposeA, scale, force, exact })
+    : multiply(a, dc, { transposeA: !transposeA, scale, force, exact });
   return b.shape.length < db.shape.length ? columnSum(db, b.shape) : db;
 }
 
@@ -157,8 +160,10 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
     backward: (dy, saved, needs) => {
       const dpre = gelu && saved.pre ? geluGradient(dy, saved.pre, gelu) : dy;
       return [
-        needs[0] ? multiply(dpre, saved.weight, { force }) : undefined,
-        needs[1] ? multiply(asRows(dpre, dy), asRows(saved.x, dy), { transposeA: true, force }) : undefined,
+        needs[0] ? multiply(dpre, saved.weight, { force, exact }) : undefined,
+        needs[1]
+          ? multiply(asRows(dpre, dy), asRows(saved.x, dy), { transposeA: true, force, exact })
+          : undefined,
         needs[2] ? columnSum(dpre) : undefined,
         needs[3] ? dy : undefined,
       ];

@@ -8,6 +8,7 @@ import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
 import { columnSum } from './column_sum.ts';
+import { multiplySubgroupMatrix } from './matmul_subgroup_matrix.ts';
 import { multiplyTiled, type ProductCall } from './matmul_tiled.ts';
 
 const registers = kernel(source, 'matmul');
@@ -41,13 +42,15 @@ export interface ProductOptions {
   readonly gelu?: Gelu;
   /** Receives what enters gelu. */
   readonly pre?: Tensor;
+  /** Keeps f32 operands f32 on every tier: for losses, and for gradients, which may be too small for f16. */
+  readonly exact?: boolean;
   readonly force?: MatmulForce;
 }
 
 /**
  * c[z] = epilogue(scale op(a[z]) op(b[z])).
  *
- * Half precision is widened: b inside of the tiled kernel, anything else before.
+ * Half precision is widened: b inside of the kernels with tiles, anything else before.
  *
  * @param a  [..., M, K], or [..., K, M] with transposeA
  * @param b  [..., K, N], or [..., N, K] with transposeB; leading extents equal to a's, or none for one of the two
@@ -58,7 +61,17 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
     using wide = noGrad(() => cast(a, 'f32'));
     return multiply(wide, b, options);
   }
-  const { transposeA = false, transposeB = false, scale = 1, bias, residual, gelu, pre, force } = options;
+  const {
+    transposeA = false,
+    transposeB = false,
+    scale = 1,
+    bias,
+    residual,
+    gelu,
+    pre,
+    exact,
+    force,
+  } = options;
   const lead = (a.shape.length > 2 ? a : b).shape.slice(0, -2);
   const [a0, a1] = a.shape.slice(-2);
   const [b0, b1] = b.shape.slice(-2);
@@ -74,12 +87,13 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   const epilogue = !!(bias || residual || gelu || pre);
   // Written out: spreading objects of this size costs more than the rest of the function.
   const { adapterClass, subgroupSize } = a.gpu;
+  const matrixUnit = exact ? undefined : a.gpu.matrixUnit;
   const plan = planMatmul(
-    { adapterClass, subgroupSize, M: rows, N, K, transposeA, transposeB, batch, epilogue },
+    { adapterClass, subgroupSize, matrixUnit, M: rows, N, K, transposeA, transposeB, batch, epilogue },
     force,
     a.gpu.tuning,
   );
-  if (b.dtype !== 'f32' && plan.variant !== 'tiled') {
+  if (b.dtype !== 'f32' && plan.variant === 'registers') {
     c.dispose();
     using wide = noGrad(() => cast(b, 'f32'));
     return multiply(a, wide, options);
@@ -115,6 +129,7 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
 
 function launch(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
   if (plan.variant === 'tiled') multiplyTiled(call);
+  else if (plan.variant === 'subgroup_matrix') multiplySubgroupMatrix(call, call.a.gpu.matrixUnit!);
   else if (plan.transposeFirst) {
     using turned = transposed(call.b);
     multiplyInRegisters({ ...call, b: turned, transposeB: false }, plan);

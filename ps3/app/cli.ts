@@ -139,13 +139,14 @@ async function evaluateCommand(path: string): Promise<number> {
   });
 }
 
-async function verifyCommand(paths: readonly string[]): Promise<number> {
+async function verifyCommand(paths: readonly string[], flags: Flags): Promise<number> {
   if (paths.length === 0) throw new UsageError('verify: give at least one safetensors file.');
+  const checkpoint = textFlag(flags, 'checkpoint');
   return withEngine(async (engine) => {
     let passed = 0;
     let failed = 0;
     for (const path of paths) {
-      const comparisons = await verify(engine, path);
+      const comparisons = await verify(engine, path, { checkpoint });
       console.log(basename(path));
       for (const line of formatComparisons(comparisons)) console.log(`  ${line}`);
       const bad = comparisons.filter((comparison) => !comparison.passed).length;
@@ -241,7 +242,10 @@ export async function main(argv: string[]): Promise<number> {
         }),
       ),
     );
-  cli.command('verify [...files]', 'Replay reference tensors and compare').action(verifyCommand);
+  cli
+    .command('verify [...files]', 'Replay reference tensors and compare')
+    .option('--checkpoint <place>', 'Checkpoint of the weights, for files without')
+    .action(verifyCommand);
   cli
     .command('data <what>', 'Build sample data: ps3 data scenes --out DIR')
     .option('--out <dir>', 'Folder to write')

@@ -79,7 +79,7 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
     throw new EncodeError('encode: the prompt must have a word, got none. Leave it out.');
   const jobs = namedJobs(options.images);
   using model = await loadModel(engine, source, storage);
-  if (prompt !== undefined && hasUnknownWords(model, prompt))
+  if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0)
     log(`encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little.`);
   let skipped = 0;
   for (const [i, { path, name }] of jobs.entries()) {
@@ -117,15 +117,6 @@ function checkpointSource({ run, checkpoint }: EncodeOptions): string {
       `encode: one of --run and --checkpoint must be given, got ${run === undefined ? 'neither' : 'both'}.`,
     );
   return checkpoint ?? join(run!, 'checkpoint');
-}
-
-/** Whether a checkpoint with a vocabulary of words lacks one of the prompt's. */
-function hasUnknownWords({ tokenizer }: PS3, prompt: string): boolean {
-  const { model } = tokenizer.toJSON()['tokenizer.json'] as {
-    model?: { type?: string; unk_token?: string; vocab?: Record<string, number> };
-  };
-  if (model?.type !== 'WordLevel') return false;
-  return tokenizer.encode([prompt]).includes(model.vocab?.[model.unk_token ?? ''] ?? -1);
 }
 
 interface Job {

@@ -5,8 +5,8 @@ import type { PS3 } from '../model/ps3.ts';
 import type { Grid } from '../model/scales.ts';
 import { imageBatch, recallOf } from '../train/evaluate.ts';
 import { captionIds } from '../train/feed.ts';
+import { BOX_COLOURS } from './colours.ts';
 import {
-  BOX_COLOURS,
   encodeJpeg,
   extent,
   heatMap,

@@ -75,6 +75,28 @@ export class Tokenizer {
     return this.#hub.model?.vocab.length ?? 0;
   }
 
+  /** The words of the vocabulary in the order of their ids; undefined where it has pieces of words. */
+  get words(): string[] | undefined {
+    const { model, added_tokens } = this.#json as {
+      model?: { type?: string; vocab?: Readonly<Record<string, number>> };
+      added_tokens?: readonly { readonly content: string }[];
+    };
+    if (model?.type !== 'WordLevel' || !model.vocab) return undefined;
+    const special = new Set(added_tokens?.map(({ content }) => content));
+    const words = Object.entries(model.vocab).filter(([word]) => !special.has(word));
+    return words.sort(([, a], [, b]) => a - b).map(([word]) => word);
+  }
+
+  /** Words of a text that a vocabulary of words lacks; none where it has pieces of words. */
+  unknownWords(text: string): string[] {
+    const known = this.words && new Set(this.words);
+    return known
+      ? canonicalize(text)
+          .split(' ')
+          .filter((word) => word && !known.has(word))
+      : [];
+  }
+
   /**
    * Encodes n texts.
    *

@@ -1,15 +1,8 @@
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  BOX_COLOURS,
-  colourOf,
-  encodePng,
-  extent,
-  heatMap,
-  outlined,
-  type Picture,
-} from '../../ps3/app/heat_map.ts';
+import { BOX_COLOURS, colourOf } from '../../ps3/app/colours.ts';
+import { encodePng, extent, heatMap, outlined, type Picture } from '../../ps3/app/heat_map.ts';
 
 function grey(width: number, height: number): Picture {
   return { rgba: new Uint8Array(4 * width * height).fill(128), width, height };

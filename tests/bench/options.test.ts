@@ -7,6 +7,7 @@ import { parseOptions, UsageError } from '../../bench/options.ts';
 const DEFAULTS = {
   quick: false,
   filter: undefined,
+  tier: undefined,
   json: undefined,
   seconds: 2,
   peers: false,
@@ -21,6 +22,8 @@ test('bench flags: none, all, and values attached by =', () => {
       '--quick',
       '--filter',
       'layer_norm',
+      '--tier',
+      '3',
       '--json',
       'out.json',
       '--seconds',
@@ -31,7 +34,7 @@ test('bench flags: none, all, and values attached by =', () => {
       '--report',
     ]),
     {
-      ...{ quick: true, filter: 'layer_norm', json: 'out.json', seconds: 0.25 },
+      ...{ quick: true, filter: 'layer_norm', tier: 3, json: 'out.json', seconds: 0.25 },
       ...{ peers: true, merge: 'torch.json', report: true },
     },
   );
@@ -50,6 +53,7 @@ test('bench flags: every mistake is one sentence', () => {
     [['--merge'], /^bench: --merge must be given a value, got none\.$/],
     [['--peers=tfjs'], /^bench: --peers takes no value, got tfjs\.$/],
     [['--json='], /^bench: --json must be given a value, got none\.$/],
+    [['--tier', '4'], /^bench: --tier must be of 0, 1, 2, 3, got 4\.$/],
     [['--seconds', '0'], /^bench: --seconds must be a number above 0, got 0\.$/],
     [['--seconds', 'long'], /^bench: --seconds must be a number above 0, got long\.$/],
     [['--quick=yes'], /^bench: --quick takes no value, got yes\.$/],

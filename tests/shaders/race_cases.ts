@@ -50,6 +50,7 @@ import {
 } from '../../engine/index.ts';
 import { markNonFinite } from '../../engine/ops/finite.ts';
 import { engine, random, tensor } from '../harness.ts';
+import { withMatrixUnit } from './subgroup_matrix.ts';
 
 const count = (shape: readonly number[]): number => shape.reduce((n, extent) => n * extent, 1);
 
@@ -135,6 +136,13 @@ export const CASES: Readonly<Record<string, () => void>> = {
     matmul(leaf(3, 17), leaf(17, 4), { force: { variant: 'tiled' } });
     matmul(leaf(3, 17), leaf(17, 3), { force: { variant: 'tiled' } });
   },
+  matmul_subgroup_matrix: () =>
+    withMatrixUnit(
+      engine,
+      { M: 8, N: 8, K: 8 },
+      () => matmul(leaf(3, 17), leaf(17, 3), { force: { variant: 'subgroup_matrix' } }),
+      { TILE: 16, PART: 8, K_TILE: 8 }, // the interpreter would take minutes for the real ones
+    ),
   patch_gather: () =>
     patchGather(leaf(1, 3, 5, 4), integers([3, 0], [1, 2]), { imagePx: [4, 4], patchPx: 2 }),
   pillow_resize: () => {

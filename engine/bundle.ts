@@ -1,0 +1,34 @@
+// How sources become scripts that need no packages: imported .wgsl text and wgsl_reflect are inlined.
+import { fileURLToPath } from 'node:url';
+import type { BuildOptions } from 'esbuild';
+
+/** What all bundles share. Paths are relative to the repository's root. */
+export const BUNDLE: BuildOptions = {
+  absWorkingDir: fileURLToPath(new URL('..', import.meta.url)),
+  bundle: true,
+  minify: true,
+  keepNames: true, // of errors, which are printed
+  external: ['webgpu'], // a binary; in browsers the import is never reached
+  legalComments: 'eof',
+  logLevel: 'warning',
+};
+
+/**
+ * A page: the index.html, page.css, page.ts and worker.ts of a folder as static files. Both scripts are modules, and
+ * what is imported when it is needed is a file of its own.
+ *
+ * @param folder  of the sources
+ * @param define  constants that the build puts in, by name
+ */
+export function pageBundle(folder: string, define: Record<string, unknown>, outdir: string): BuildOptions {
+  const texts = Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)]);
+  return {
+    ...BUNDLE,
+    entryPoints: ['index.html', 'page.css', 'page.ts', 'worker.ts'].map((name) => `${folder}/${name}`),
+    loader: { '.html': 'copy' },
+    define: Object.fromEntries(texts),
+    // The package's `exports` hide its build for browsers from bundlers that put them first.
+    alias: { '@huggingface/hub': './node_modules/@huggingface/hub/dist/browser/index.mjs' },
+    ...{ platform: 'browser', format: 'esm', splitting: true, target: 'es2022', outdir },
+  };
+}

@@ -1,0 +1,101 @@
+// The page as static files, with a trained checkpoint and pictures to try it on where there are some.
+import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { build } from 'esbuild';
+import { pageBundle } from '../../../engine/bundle.ts';
+import { EngineError } from '../../../engine/index.ts';
+import { openScenes, sceneSeed } from '../../data/build.ts';
+import { buildScene } from '../../data/scenes.ts';
+import { presetNamed } from '../../train/presets.ts';
+import { RunFolder } from '../../train/run.ts';
+import { encodeJpeg } from '../heat_map.ts';
+import type { Offers, SamplePicture } from './offers.ts';
+
+/** The page cannot be built as asked. */
+export class PageError extends EngineError {
+  constructor(message: string) {
+    super('page', message);
+  }
+}
+
+const SAMPLES = 4;
+/** Samples are composed this many times larger than those of training: the same objects, sharper on a screen. */
+const SHARPNESS = 4;
+
+/** The newest run below a folder that has a checkpoint. */
+export async function newestRun(runs: string): Promise<string | undefined> {
+  const names = await readdir(runs).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  // Names end with the time at which a run began.
+  const byTime = (name: string): string => name.slice(-'2026-11-24-221756'.length);
+  for (const name of names.sort((a, b) => (byTime(a) < byTime(b) ? 1 : -1))) {
+    const files = await checkpointFiles(join(runs, name));
+    if (files.includes('model.safetensors')) return join(runs, name);
+  }
+  return undefined;
+}
+
+async function checkpointFiles(run: string): Promise<string[]> {
+  const names = await readdir(new RunFolder(run).checkpointPath).catch(() => []);
+  return names.filter((name) => /\.(json|safetensors)$/.test(name) && !name.startsWith('training_state'));
+}
+
+/**
+ * Writes index.html, page.css, page.js and worker.js; with a run also its checkpoint and, if it was trained on Scenes,
+ * held-out scenes.
+ *
+ * @param run  folder of a run
+ * @throws PageError when the run holds no checkpoint
+ */
+export async function buildPage(folder: string, run?: string): Promise<void> {
+  // Names of parts change with their contents: what an earlier build left would stay.
+  for (const name of ['model', 'samples']) await rm(join(folder, name), { recursive: true, force: true });
+  const offers: Offers = {
+    model: run === undefined ? null : basename(run),
+    samples: run === undefined ? [] : await copyRun(run, folder),
+  };
+  await build(pageBundle('ps3/app/page', { OFFERS: offers }, folder));
+}
+
+async function copyRun(run: string, folder: string): Promise<SamplePicture[]> {
+  const files = await checkpointFiles(run);
+  if (!files.includes('config.json') || !files.some((name) => name.endsWith('.safetensors')))
+    throw new PageError(`page: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`);
+  await mkdir(join(folder, 'model'), { recursive: true });
+  const { checkpointPath } = new RunFolder(run);
+  for (const name of files) await copyFile(join(checkpointPath, name), join(folder, 'model', name));
+  return writeSamples(run, join(folder, 'samples'));
+}
+
+/** Held-out scenes as JPEG files, with the credits of what they are made of. */
+async function writeSamples(run: string, folder: string): Promise<SamplePicture[]> {
+  const config = await new RunFolder(run).config();
+  if (config.data !== undefined) return [];
+  const { scalesPx, objects, objectPx, distractors, concepts, styles } = presetNamed(config.preset);
+  const larger = ([low, high]: readonly [number, number]): [number, number] => [
+    SHARPNESS * low,
+    SHARPNESS * high,
+  ];
+  const { seed } = config;
+  const opened = await openScenes({
+    side: SHARPNESS * scalesPx[scalesPx.length - 1],
+    ...{ concepts, seed, styles },
+    spec: { objects, objectPx: larger(objectPx), distractors },
+  });
+  const kit = await opened.kit(opened.splits.heldOutPictures);
+  await mkdir(folder, { recursive: true });
+  const samples: SamplePicture[] = [];
+  for (let i = 0; i < SAMPLES; i++) {
+    const { rgba, side, captions } = buildScene(kit, sceneSeed(seed, 'held out', i));
+    const name = `scene-${i + 1}.jpg`;
+    await writeFile(join(folder, name), await encodeJpeg({ rgba, width: side, height: side }));
+    samples.push({ file: `samples/${name}`, captions: [...new Set(captions)] });
+  }
+  const credits = opened.sources.credits.map(
+    ({ source, version, licence, manager }) => `${source} ${version} (${manager}): ${licence}`,
+  );
+  await writeFile(join(folder, 'CREDITS.txt'), `${credits.join('\n')}\n`);
+  return samples;
+}

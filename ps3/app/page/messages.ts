@@ -1,0 +1,74 @@
+// What the page and its worker say to each other.
+import type { Grid } from '../../model/scales.ts';
+
+/** How weights are kept on the GPU. */
+export type Storage = 'stored' | 'f32' | 'bf16';
+
+/** A part of the picture to look at, in fractions of its width and height. */
+export type Region =
+  | { readonly box: readonly [left: number, top: number, right: number, bottom: number] }
+  | { readonly point: readonly [x: number, y: number] };
+
+/** What the page asks for. */
+export type Request =
+  | { readonly kind: 'load'; readonly source: string | readonly File[]; readonly storage: Storage }
+  | { readonly kind: 'picture'; readonly file: Blob }
+  | { readonly kind: 'look'; readonly prompt?: string; readonly region?: Region; readonly tokens: number }
+  | { readonly kind: 'compare'; readonly captions: readonly string[] }
+  | { readonly kind: 'stop' };
+
+/** What the page shows of a model. */
+export interface ModelFacts {
+  readonly adapter: string;
+  readonly isSoftware: boolean;
+  readonly parameterCount: number;
+  readonly weightsBytes: number;
+  /** Sides of the scales, low-res first. */
+  readonly scalesPx: readonly number[];
+  /** Patch grids of the scales, low-res first. */
+  readonly grids: readonly Grid[];
+  /** Patches of one full look per high-res scale. */
+  readonly budgets: readonly number[];
+  /** Words of the vocabulary, frequent ones first, where it consists of words. */
+  readonly words: readonly string[] | undefined;
+}
+
+/** Saliency on one grid, row by row. */
+export interface SaliencyMap {
+  readonly grid: Grid;
+  readonly values: Float32Array;
+}
+
+/** What the worker answers. A request's last answer is `loaded`, `read`, `looked`, `compared`, `stopped` or `error`. */
+export type Answer =
+  | { readonly kind: 'progress'; readonly doneBytes: number; readonly allBytes: number }
+  | { readonly kind: 'loaded'; readonly facts: ModelFacts }
+  | { readonly kind: 'read' }
+  | {
+      readonly kind: 'maps';
+      readonly bottomUp: SaliencyMap;
+      readonly topDown: SaliencyMap | undefined;
+      /** Looks that follow. */
+      readonly looks: number;
+      /** Words of the prompt that the checkpoint does not know. */
+      readonly unknown: readonly string[];
+      /** Of the low-res pass. */
+      readonly ms: number;
+    }
+  | {
+      readonly kind: 'look';
+      /** From 1 on. */
+      readonly index: number;
+      /** What this look takes, per high-res scale: indices into Y * X. */
+      readonly taken: readonly Uint32Array[];
+      readonly ms: number;
+    }
+  | { readonly kind: 'looked'; readonly ms: number }
+  | { readonly kind: 'compared'; readonly probabilities: readonly number[] }
+  | { readonly kind: 'stopped' }
+  | {
+      readonly kind: 'error';
+      readonly during: Request['kind'];
+      readonly code: string;
+      readonly message: string;
+    };

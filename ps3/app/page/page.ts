@@ -1,0 +1,324 @@
+// The page: asks the worker to load a checkpoint and to look at a picture, and draws what it answers.
+import { planLooks } from '../../model/look_plan.ts';
+import { ModelWorker } from './asking.ts';
+import { CheckpointCard } from './checkpoint_card.ts';
+import { counted, showLook, showLowRes, showTotals } from './counters.ts';
+import { droppedFiles, pastedPicture, sortedOut } from './dropped.ts';
+import { byId, element } from './elements.ts';
+import type { Answer, ModelFacts, Region } from './messages.ts';
+import { notice, obstacle } from './notices.ts';
+import type { Offers, SamplePicture } from './offers.ts';
+import { Seen } from './seen.ts';
+import { Viewer } from './viewer.ts';
+
+// The build puts it in; see build.ts.
+declare const OFFERS: Offers;
+
+/** Pictures with a longer side are shown smaller than they are; the model reads them as they are. */
+const LARGEST_SHOWN_PX = 8192;
+
+const prompt = byId('prompt', HTMLInputElement);
+const budget = byId('budget', HTMLInputElement);
+const goButton = byId('go', HTMLButtonElement);
+const stopButton = byId('stop', HTMLButtonElement);
+const compareForm = byId('compare', HTMLFormElement);
+const view = byId('view', HTMLCanvasElement);
+
+let model: ModelFacts | undefined;
+let picture: { readonly file: Blob; readonly name: string } | undefined;
+/** Whether the worker holds the picture, ready to be looked at. */
+let isRead = false;
+let looksDone = 0;
+let elapsedMs = 0;
+
+const worker = new ModelWorker(receive);
+const seen: Seen = new Seen(() => viewer.redraw());
+const viewer: Viewer = new Viewer(view, {
+  overlay: (context, place) => seen.draw(context, place),
+  onRegion: lookAtRegion,
+});
+const checkpoint = new CheckpointCard({
+  offered: OFFERS.model ?? undefined,
+  onLoad: (request) => {
+    forgetModel();
+    say('load');
+    worker.ask(request);
+  },
+  onCancel: () => {
+    worker.ask({ kind: 'stop' });
+    checkpoint.choose();
+  },
+  onFault: (sentence) => say('load', sentence),
+});
+
+function receive(answer: Answer): void {
+  if (answer.kind === 'progress') checkpoint.progress(answer.doneBytes, answer.allBytes);
+  else if (answer.kind === 'loaded') showModel(answer.facts);
+  else if (answer.kind === 'read') {
+    isRead = true;
+    startLook();
+  } else if (answer.kind === 'maps') showMaps(answer);
+  else if (answer.kind === 'look') {
+    looksDone = answer.index;
+    elapsedMs += answer.ms;
+    seen.showLook(answer);
+    showLook(answer);
+    showProgress();
+  } else if (answer.kind === 'compared') showSimilarities(answer.probabilities);
+  else if (answer.kind === 'error') showError(answer);
+  else showBusy(false);
+}
+
+// What is wrong, a sentence for each part of the page
+
+const wrong = new Map<'page' | 'load' | 'picture' | 'look', string>();
+
+function say(part: 'page' | 'load' | 'picture' | 'look', sentence?: string): void {
+  if (sentence) wrong.set(part, sentence);
+  else wrong.delete(part);
+  byId('notices', HTMLElement).replaceChildren(...[...wrong.values()].map((one) => element('p', '', one)));
+  if (sentence) byId('notices', HTMLElement).scrollIntoView({ block: 'nearest' });
+}
+
+function showError({ during, code, message }: Answer & { kind: 'error' }): void {
+  const part =
+    during === 'load' || code === 'device-lost' ? 'load' : during === 'picture' ? 'picture' : 'look';
+  say(part, notice(during, code, message));
+  showBusy(false);
+  if (part !== 'load') return;
+  forgetModel();
+  checkpoint.choose();
+}
+
+// The checkpoint
+
+function forgetModel(): void {
+  model = undefined;
+  isRead = false;
+  showBusy(false);
+  seen.clear(undefined);
+  budget.disabled = true;
+  byId('counters', HTMLElement).hidden = true;
+  compareForm.hidden = true;
+}
+
+function showModel(facts: ModelFacts): void {
+  model = facts;
+  checkpoint.loaded(facts);
+  seen.clear(facts);
+  budget.max = String(facts.grids.slice(1).reduce((sum, [Y, X]) => sum + Y * X, 0));
+  budget.value = String(facts.budgets.reduce((sum, count) => sum + count, 0));
+  budget.disabled = false;
+  showBudget();
+  const options = (facts.words ?? []).map((word) => Object.assign(element('option', ''), { value: word }));
+  byId('words', HTMLDataListElement).replaceChildren(...options);
+  readPicture();
+}
+
+// The picture
+
+async function open(file: Blob, name: string, captions: readonly string[] = []): Promise<void> {
+  let bitmap: ImageBitmap;
+  try {
+    bitmap = await shownBitmap(file);
+  } catch {
+    say(
+      'picture',
+      `${name} must be a picture that this browser can show, got something else. Choose a JPEG, PNG, WebP, AVIF or GIF file.`,
+    );
+    return;
+  }
+  say('picture');
+  picture = { file, name };
+  isRead = false;
+  seen.region = undefined;
+  showRegion();
+  seen.clear(model);
+  byId('counters', HTMLElement).hidden = true;
+  byId('hint', HTMLElement).hidden = true;
+  byId('picture-name', HTMLElement).textContent = `${name}, ${bitmap.width} × ${bitmap.height} px`;
+  view.setAttribute('aria-label', `Picture ${name}`);
+  suggest(captions);
+  viewer.show(bitmap);
+  readPicture();
+}
+
+async function shownBitmap(file: Blob): Promise<ImageBitmap> {
+  const bitmap = await createImageBitmap(file);
+  const shrink = LARGEST_SHOWN_PX / Math.max(bitmap.width, bitmap.height);
+  if (shrink >= 1) return bitmap;
+  const [resizeWidth, resizeHeight] = [bitmap.width, bitmap.height].map((px) =>
+    Math.max(1, Math.round(px * shrink)),
+  );
+  const smaller = await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: 'high' });
+  bitmap.close();
+  return smaller;
+}
+
+/** Hands the picture to the worker, once there are a picture and a model. */
+function readPicture(): void {
+  if (!model || !picture) return;
+  showBusy(true);
+  worker.ask({ kind: 'picture', file: picture.file });
+}
+
+/** Prompts that fit the picture, to click on. */
+function suggest(captions: readonly string[]): void {
+  const chips = captions.map((caption) => {
+    const chip = Object.assign(element('button', 'chip', caption), { type: 'button' });
+    chip.onclick = () => {
+      prompt.value = caption;
+      lookAtRegion(undefined);
+    };
+    return chip;
+  });
+  byId('suggestions', HTMLElement).replaceChildren(...chips);
+  byId('suggestions', HTMLElement).hidden = chips.length === 0;
+  byId('captions', HTMLTextAreaElement).value = captions.join('\n');
+}
+
+function offerSamples(samples: readonly SamplePicture[]): void {
+  const buttons = samples.map(({ file, captions }, i) => {
+    const image = Object.assign(element('img', ''), {
+      src: file,
+      alt: `Sample ${i + 1}: ${captions.join(', ')}`,
+    });
+    const button = Object.assign(element('button', 'sample', image), { type: 'button' });
+    button.onclick = async () => open(await (await fetch(file)).blob(), `Sample ${i + 1}`, captions);
+    return button;
+  });
+  byId('samples', HTMLElement).replaceChildren(...buttons);
+  byId('samples', HTMLElement).hidden = buttons.length === 0;
+}
+
+// Looking
+
+function startLook(): void {
+  if (!model || !isRead) return;
+  say('look');
+  const text = prompt.value.trim();
+  const { region } = seen;
+  seen.clear(model);
+  looksDone = 0;
+  elapsedMs = 0;
+  byId('prompt-note', HTMLElement).textContent = '';
+  showBusy(true);
+  const query = region ? { region } : { prompt: text || undefined };
+  worker.ask({ kind: 'look', ...query, tokens: budget.valueAsNumber });
+}
+
+function lookAtRegion(region: Region | undefined): void {
+  seen.region = region;
+  showRegion();
+  viewer.redraw();
+  startLook();
+}
+
+function showMaps(answer: Answer & { kind: 'maps' }): void {
+  if (!model) return;
+  elapsedMs = answer.ms;
+  seen.showMaps(answer);
+  showLowRes(model, answer);
+  showProgress();
+  compareForm.hidden = false;
+  const unknown = answer.unknown.map((word) => `“${word}”`).join(', ');
+  if (unknown)
+    byId('prompt-note', HTMLElement).textContent =
+      `This checkpoint was not trained with ${unknown}, so the map means little. It knows ${model.words?.length ?? 0} words; the field offers them.`;
+}
+
+function showProgress(): void {
+  if (!model) return;
+  showTotals(model, seen.patches, looksDone, elapsedMs);
+  byId('status', HTMLElement).textContent = looksDone === 0 ? 'Low-res pass done' : `Look ${looksDone} done`;
+}
+
+function showBusy(isBusy: boolean): void {
+  const canLook = model !== undefined && picture !== undefined;
+  goButton.disabled = !canLook;
+  byId('main', HTMLElement).classList.toggle('ready', canLook);
+  goButton.hidden = isBusy && canLook;
+  stopButton.hidden = !(isBusy && canLook);
+  byId('frame', HTMLElement).classList.toggle('busy', isBusy && canLook);
+}
+
+function showBudget(): void {
+  if (!model) return;
+  const tokens = budget.valueAsNumber;
+  const looks = planLooks(model.budgets, model.grids.slice(1), { tokens }).length;
+  byId('budget-text', HTMLOutputElement).textContent =
+    `${counted(tokens)} of ${counted(Number(budget.max))} patches, ${looks} ${looks === 1 ? 'look' : 'looks'}`;
+}
+
+function showRegion(): void {
+  const { region } = seen;
+  byId('region', HTMLElement).hidden = !region;
+  if (!region) return;
+  const numbers = 'box' in region ? region.box : region.point;
+  const percents = numbers.map((fraction) => `${Math.round(100 * fraction)} %`).join(', ');
+  byId('region-text', HTMLElement).textContent =
+    `Instead of the prompt: ${'box' in region ? 'box' : 'point'} ${percents}`;
+}
+
+function showSimilarities(probabilities: readonly number[]): void {
+  const rows = captions().map((caption, i) => {
+    const meter = Object.assign(element('meter', ''), { min: 0, max: 1, value: probabilities[i] });
+    meter.ariaLabel = caption;
+    const percent = element('span', 'number', `${(100 * probabilities[i]).toPrecision(3)} %`);
+    return element('li', '', element('span', 'caption', caption), meter, percent);
+  });
+  byId('similarities', HTMLElement).replaceChildren(...rows);
+}
+
+const captions = (): string[] =>
+  byId('captions', HTMLTextAreaElement)
+    .value.split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
+
+// Controls
+
+byId('look', HTMLFormElement).onsubmit = (event) => {
+  event.preventDefault();
+  lookAtRegion(undefined);
+};
+stopButton.onclick = () => worker.ask({ kind: 'stop' });
+byId('clear-region', HTMLElement).onclick = () => lookAtRegion(undefined);
+budget.oninput = showBudget;
+budget.onchange = startLook;
+compareForm.onsubmit = (event) => {
+  event.preventDefault();
+  if (isRead && captions().length > 0) worker.ask({ kind: 'compare', captions: captions() });
+};
+byId('picture-file', HTMLInputElement).onchange = ({ currentTarget }) => {
+  const input = currentTarget as HTMLInputElement;
+  const [file] = input.files ?? [];
+  if (file) open(file, file.name);
+  input.value = '';
+};
+byId('zoom-in', HTMLElement).onclick = () => viewer.zoomBy(1.5);
+byId('zoom-out', HTMLElement).onclick = () => viewer.zoomBy(1 / 1.5);
+byId('zoom-fit', HTMLElement).onclick = () => viewer.fit();
+byId('tools', HTMLElement).onchange = ({ target }) => {
+  viewer.tool = (target as HTMLInputElement).value === 'mark' ? 'mark' : 'move';
+  viewer.toolChanged();
+};
+document.onpaste = (event) => {
+  const pasted = pastedPicture(event);
+  if (pasted) open(pasted, 'Pasted picture');
+};
+document.ondragover = (event) => event.preventDefault();
+document.ondrop = async (event) => {
+  event.preventDefault();
+  const dropped = event.dataTransfer && sortedOut(await droppedFiles(event.dataTransfer));
+  if (dropped && 'checkpoint' in dropped) checkpoint.load(dropped.checkpoint);
+  else if (dropped) open(dropped.picture, dropped.picture.name);
+};
+
+offerSamples(OFFERS.samples);
+const why = obstacle();
+if (why) {
+  say('page', why);
+  for (const control of byId('checkpoint', HTMLFormElement).elements)
+    (control as HTMLButtonElement).disabled = true;
+}

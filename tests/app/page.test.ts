@@ -1,0 +1,73 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { pageBundle } from '../../engine/bundle.ts';
+import { buildPage, newestRun } from '../../ps3/app/page/build.ts';
+
+const runs = mkdtempSync(join(tmpdir(), 'ps3-runs-'));
+
+test.after(() => {
+  rmSync(runs, { recursive: true });
+});
+
+test('page: carries the model and nothing of Node, and loads what reaches the hub when it is needed', async () => {
+  const options = pageBundle('ps3/app/page', { OFFERS: { model: null, samples: [] } }, 'unused');
+  const { metafile } = await build({ ...options, write: false, metafile: true });
+  const inputs = Object.keys(metafile.inputs);
+  assert.ok(inputs.includes('ps3/model/vision.ts') && inputs.includes('shaders/attention.wgsl'));
+  const foreign = inputs.filter((path) =>
+    /sharp|canvas|valibot|cac|@huggingface\/hub\/dist\/index|ps3\/(data|train)/.test(path),
+  );
+  assert.equal(foreign, []);
+  const outputs = Object.entries(metafile.outputs);
+  const left = outputs.flatMap(([, { imports }]) => imports.filter(({ external }) => external));
+  assert.equal([...new Set(left.map(({ path }) => path))], ['webgpu']); // reached in Node only
+  // At most what is stated in tests: a page of 30 KB and a worker of 700 KB, minified.
+  const partsOf = (name: string): string[] => {
+    const parts = new Set<string>();
+    const visit = (path: string): void => {
+      if (parts.has(path)) return;
+      parts.add(path);
+      for (const { path: next, kind } of metafile.outputs[path].imports)
+        if (kind === 'import-statement') visit(next);
+    };
+    visit(`unused/${name}`);
+    return [...parts];
+  };
+  const sizeOf = (name: string): number =>
+    partsOf(name).reduce((sum, path) => sum + metafile.outputs[path].bytes, 0);
+  assert.ok(sizeOf('page.js') < 40e3, `page.js and its parts have ${sizeOf('page.js')} bytes`);
+  assert.ok(sizeOf('worker.js') < 750e3, `worker.js and its parts have ${sizeOf('worker.js')} bytes`);
+  const atOnce = partsOf('worker.js').flatMap((path) => Object.keys(metafile.outputs[path].inputs));
+  assert.equal(
+    atOnce.filter((path) => path.includes('@huggingface/hub')),
+    [],
+  );
+});
+
+test('page: the newest run with a checkpoint is offered', async () => {
+  assert.is(await newestRun(join(runs, 'nowhere')), undefined);
+  for (const [name, file] of [
+    ['small-2026-01-02-030405', 'model.safetensors'],
+    ['medium-2026-01-01-000000', 'model.safetensors'],
+    ['smoke-2026-03-01-000000', 'training_state.safetensors'],
+  ]) {
+    mkdirSync(join(runs, name, 'checkpoint'), { recursive: true });
+    writeFileSync(join(runs, name, 'checkpoint', file), '');
+  }
+  assert.is(await newestRun(runs), join(runs, 'small-2026-01-02-030405'));
+});
+
+test('page: a run without a checkpoint is refused in one sentence', async () => {
+  const run = join(runs, 'smoke-2026-03-01-000000');
+  await buildPage(join(runs, 'site'), run).then(
+    () => assert.unreachable(),
+    ({ message }: Error) =>
+      assert.is(message, `page: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`),
+  );
+});
+
+test.run();

@@ -1,0 +1,127 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { planMatmul, planMatrixUnit } from '../../engine/gpu/planner.ts';
+import { backward, cast, linear, matmul, type Tensor } from '../../engine/index.ts';
+import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
+import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
+import { linear as linearTwin, matmul as productTwin } from '../reference/matmul.ts';
+import { matmulSubgroupMatrix as twin } from '../reference/matmul_subgroup_matrix.ts';
+import { withMatrixUnit } from '../shaders/subgroup_matrix.ts';
+
+const force = { variant: 'subgroup_matrix' } as const;
+const half = (value: number): number => fromHalf(toHalf(value));
+
+/** [R, C] to [C, R]. */
+const turned = (x: Float64Array, R: number, C: number): Float64Array =>
+  x.map((_, i) => x[(i % R) * C + Math.floor(i / R)]);
+
+/** What Apple's, Intel's and NVIDIA's units multiply. */
+const UNITS = {
+  square: { M: 16, N: 16, K: 16 },
+  small: { M: 8, N: 8, K: 8 },
+  wide: { M: 8, N: 16, K: 16 },
+  narrow: { M: 16, N: 8, K: 16 },
+} as const;
+
+const DTYPES = {
+  f32: (value: number): number => value,
+  f16: half,
+  bf16: (value: number): number => fromBfloat(toBfloat(value)),
+} as const;
+
+// Every specialisation takes a CPU seconds to compile: each layout has another unit and another way to store b.
+for (const [name, unit, dtype, transposeA, transposeB] of [
+  ['NN', 'square', 'f32', false, false],
+  ['NT', 'small', 'f16', false, true],
+  ['TN', 'wide', 'bf16', true, false],
+  ['TT', 'narrow', 'f32', true, true],
+] as const) {
+  const multiplied = (a: Tensor, b: Tensor, scale: number, slices: number): Tensor =>
+    withMatrixUnit(engine, UNITS[unit], () =>
+      matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, slices } }),
+    );
+
+  // One below, at and above the tile of 64 x 64 and the depth of 32.
+  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, emulated ${unit} units: c matches the twin at every shape`, async () => {
+    using scope = engine.scope();
+    for (const [M, N, K] of [
+      [63, 64, 31],
+      [64, 65, 32],
+      [65, 63, 33],
+      [1, 1, 1],
+      [9, 130, 70],
+    ]) {
+      const [left, right] = [random(M * K, 1), random(K * N, 2)];
+      const a = tensor(transposeA ? turned(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
+      const b = tensor(transposeB ? turned(right, K, N) : right, transposeB ? [N, K] : [K, N], { scope });
+      const want = twin(left, right.map(DTYPES[dtype]), { M, N, K }, half);
+      compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, 1).data(), want);
+    }
+  });
+
+  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, emulated ${unit} units: a batch, in slices, matches the twin`, async () => {
+    using scope = engine.scope();
+    const [batch, M, N, K] = [2, 33, 18, 600];
+    const [left, right] = [random(batch * M * K, 1), random(batch * K * N, 2)];
+    const a = tensor(left, [batch, ...(transposeA ? [K, M] : [M, K])], { scope });
+    const b = tensor(right, [batch, ...(transposeB ? [N, K] : [K, N])], { scope });
+    const product = { batch, M, N, K, transposeA, transposeB, scale: 0.7 };
+    const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), product);
+    for (const slices of [1, 2, 7])
+      compare(`c in ${slices} slices`, await multiplied(a, b, 0.7, slices).data(), want);
+  });
+}
+
+for (const gelu of ['erf', 'tanh'] as const)
+  test(`matmul_subgroup_matrix: linear with bias, ${gelu} gelu, residual and kept pre-activation; its gradients keep f32`, async () => {
+    using scope = engine.scope();
+    const [M, N, K] = [35, 70, 40];
+    const data = {
+      x: random(M * K, 1),
+      weight: random(N * K, 2),
+      bias: random(N, 3),
+      residual: random(M * N, 4),
+    };
+    const x = tensor(data.x, [M, K], { scope, requiresGrad: true });
+    const weight = tensor(data.weight, [N, K], { scope });
+    const [bias, residual] = [tensor(data.bias, [N], { scope }), tensor(data.residual, [M, N], { scope })];
+    const [y, tiny] = withMatrixUnit(engine, UNITS.square, () => [
+      linear(x, weight, bias, { gelu, residual, force }),
+      linear(x, weight, bias, { force }),
+    ]);
+    const { x: left, weight: right, ...epilogue } = data;
+    compare('y', await y.data(), linearTwin(left.map(half), right.map(half), K, { ...epilogue, gelu }));
+    // A gradient of 1e-9 would be zero in f16.
+    const dy = random(M * N, 5).map((value) => Math.fround(value * 1e-9));
+    withMatrixUnit(engine, UNITS.square, () => backward(tiny, tensor(dy, [M, N], { scope })));
+    const dx = productTwin(dy, right, { M, N: K, K: N });
+    compare('dx', await x.grad!.data(), dx, { ...TOLERANCE.grad, abs: 0 });
+  });
+
+test('matmul_subgroup_matrix: the planner takes it where there are units, and the largest unit that fits', () => {
+  const facts = {
+    adapterClass: 'gpu',
+    M: 729,
+    N: 1152,
+    K: 1152,
+    transposeA: false,
+    transposeB: true,
+  } as const;
+  const matrixUnit = UNITS.square;
+  assert.is(planMatmul({ ...facts, matrixUnit }).variant, 'subgroup_matrix');
+  assert.is(planMatmul({ ...facts, matrixUnit, M: 1 }).variant, 'registers');
+  assert.is(planMatmul({ ...facts, matrixUnit }, { variant: 'tiled' }).variant, 'tiled');
+  assert.is(planMatmul(facts, force).variant, 'tiled');
+  const f16 = { componentType: 'f16', resultType: 'f32' };
+  const configs = [
+    { ...f16, M: 16, N: 8, K: 8 },
+    { ...f16, M: 16, N: 16, K: 16 },
+    { ...f16, M: 32, N: 32, K: 16 },
+    { componentType: 'f16', resultType: 'f16', M: 16, N: 16, K: 32 },
+    { componentType: 'i8', resultType: 'i32', M: 16, N: 16, K: 32 },
+  ];
+  assert.equal(planMatrixUnit(configs), { M: 16, N: 16, K: 16 });
+  assert.is(planMatrixUnit(configs.slice(2)), undefined);
+});
+
+test.run();

@@ -1,0 +1,81 @@
+// Dawn accepts the kernel of tier 3 in every specialisation. Its backend without a GPU has the feature, which no software adapter has.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { create, globals } from 'webgpu';
+import { Kernel } from '../../engine/gpu/kernel.ts';
+import { Engine } from '../../engine/index.ts';
+import source from '../../shaders/matmul_subgroup_matrix.wgsl' with { type: 'text' };
+
+const booleans = [false, true];
+
+const UNITS = [
+  [8, 8, 8],
+  [8, 16, 16],
+  [16, 8, 16],
+  [16, 8, 8],
+  [16, 16, 16],
+];
+
+function* specialisations() {
+  const epilogue = { HAS_BIAS: true, HAS_RESIDUAL: true, HAS_PRE: true, GELU: 1 };
+  for (const [MATRIX_M, MATRIX_N, MATRIX_K] of UNITS)
+    for (const B_TYPE of ['F32', 'F16', 'BF16'])
+      for (const TRANSPOSE_A of booleans)
+        for (const TRANSPOSE_B of booleans)
+          for (const THREADS of [128, 256])
+            yield { ...epilogue, MATRIX_M, MATRIX_N, MATRIX_K, B_TYPE, TRANSPOSE_A, TRANSPOSE_B, THREADS };
+  for (const HAS_BIAS of booleans)
+    for (const HAS_RESIDUAL of booleans)
+      for (const HAS_PRE of booleans)
+        for (const GELU of [0, 1, 2]) yield { HAS_BIAS, HAS_RESIDUAL, HAS_PRE, GELU };
+}
+
+test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, without a message', async () => {
+  Object.assign(globalThis, globals);
+  const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
+  const adapter = await gpu.requestAdapter();
+  const feature = 'chromium-experimental-subgroup-matrix';
+  if (!adapter?.features.has(feature)) return assert.unreachable(`Dawn without a GPU must have ${feature}`);
+  const device = await adapter.requestDevice({
+    requiredFeatures: [feature as 'subgroups', 'shader-f16', 'subgroups'],
+  });
+  const kernel = new Kernel(source, 'matmul_subgroup_matrix');
+  const pipelineOf = async (code: string): Promise<string[]> => {
+    const module = device.createShaderModule({ code });
+    const { messages } = await module.getCompilationInfo();
+    await device.createComputePipelineAsync({
+      layout: 'auto',
+      compute: { module, entryPoint: kernel.entry },
+    });
+    return messages.map(({ message }) => message);
+  };
+  let made = 0;
+  for (const define of specialisations()) {
+    assert.equal(await pipelineOf(kernel.specialise(define, false)), [], JSON.stringify(define));
+    made++;
+  }
+  assert.is(made, 144);
+  // It does look: the types of a unit must fit each other.
+  device.addEventListener('uncapturederror', (event) => event.preventDefault());
+  const wrong = kernel
+    .specialise({ MATRIX_M: 8 }, false)
+    .replace(
+      'subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>',
+      'subgroup_matrix_left<f16, MATRIX_M, MATRIX_K>',
+    );
+  assert.ok(
+    await pipelineOf(wrong).then(
+      () => false,
+      () => true,
+    ),
+  );
+  device.destroy();
+});
+
+test('engine: where no unit fits, tier 3 is tier 2', async () => {
+  const engine = await Engine.create({ tier: 3 });
+  assert.is(engine.gpu.matrixUnit === undefined, engine.tier < 3);
+  engine.destroy();
+});
+
+test.run();

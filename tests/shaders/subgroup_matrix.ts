@@ -1,0 +1,78 @@
+// Runs a shader that multiplies by subgroup matrices on a device that has none: the same text, with f16 an f32 that was rounded,
+// an operand the place of its numbers in workgroup memory, and a sum spread over the 32 invocations that stand for a subgroup.
+import { type Define, Kernel } from '../../engine/gpu/kernel.ts';
+import type { MatrixShape } from '../../engine/gpu/planner.ts';
+import type { Engine } from '../../engine/index.ts';
+
+const SUBGROUP = 32;
+const SUBGROUPS = 4;
+
+// An operand is (where it begins, from row to row, from column to column).
+const BUILTINS = `
+fn half(value : f32) -> f32 {
+  if (abs(value) < 0x1p-14) { return round(value * 0x1p24) * 0x1p-24; }
+  let bits = bitcast<u32>(value);
+  return bitcast<f32>((bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u);
+}
+fn rolled(n : u32) -> u32 { return min(n, 4096u * params.groups_m); }
+fn multiply(lane : u32, rows : vec3u, columns : vec3u, before : Sum) -> Sum {
+  var sum = before;
+  for (var e = 0u; e < MATRIX_M * MATRIX_N / ${SUBGROUP}u; e++) {
+    let m = (e * ${SUBGROUP}u + lane) / MATRIX_N;
+    let n = (e * ${SUBGROUP}u + lane) % MATRIX_N;
+    for (var k = 0u; k < MATRIX_K; k++) {
+      sum[e] += a_tile[rows.x + m * rows.y + k * rows.z] * b_tile[columns.x + k * columns.y + n * columns.z];
+    }
+  }
+  return sum;
+}
+fn store(lane : u32, corner : u32, sum : Sum, stride : u32) {
+  for (var e = 0u; e < MATRIX_M * MATRIX_N / ${SUBGROUP}u; e++) {
+    let at = e * ${SUBGROUP}u + lane;
+    c_tile[corner + at / MATRIX_N * stride + at % MATRIX_N] = sum[e];
+  }
+}
+`;
+
+/** The WGSL of matmul_subgroup_matrix without what lavapipe, SwiftShader and the interpreter lack. */
+export function emulated(text: string): string {
+  const plain = text
+    .replace(/^enable .*;\n/gm, '')
+    .replace(/subgroup_matrix_result<f32, (\w+), (\w+)>/, `array<f32, $1 * $2 / ${SUBGROUP}u>`)
+    .replace(/subgroup_matrix_\w+<.*>/g, 'vec3u')
+    .replace(
+      /subgroupMatrixLoad<(?:Left, row_major>\(&a|Right, row_major>\(&b)_tile, (.*), (\w+)\)/g,
+      'vec3u($1, $2, 1u)',
+    )
+    .replace(
+      /subgroupMatrixLoad<(?:Left, col_major>\(&a|Right, col_major>\(&b)_tile, (.*), (\w+)\)/g,
+      'vec3u($1, 1u, $2)',
+    )
+    .replace(/subgroupMatrixMultiplyAccumulate\(/g, `multiply(i % ${SUBGROUP}u, `)
+    .replace(/subgroupMatrixStore<row_major>\(&c_tile, /g, `store(i % ${SUBGROUP}u, `)
+    .replace(/, @builtin\(subgroup_id\) subgroup : u32/, '')
+    .replace(/\bsubgroup\b/g, `(i / ${SUBGROUP}u)`)
+    .replace(/\bf16\(/g, 'half(')
+    .replace(/\bf16\b/g, 'f32');
+  // Bounds that no compiler knows: it would take a minute to write out all loops.
+  return (plain + BUILTINS).replace(/(for \(var \w+ = [^;]+; \w+ < )([A-Z_\du*/ ]+);/g, '$1rolled($2);');
+}
+
+const kernels = new Map<Kernel, Kernel>();
+
+/** Runs `fn` on an engine as if its device had matrix units of this shape; `define` may make the tiles smaller. */
+export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T, define: Define = {}): T {
+  const { run, matrixUnit } = gpu;
+  gpu.matrixUnit = unit;
+  gpu.run = (kernel, call) => {
+    if (kernel.entry !== 'matmul_subgroup_matrix') return run.call(gpu, kernel, call);
+    const known = kernels.get(kernel) ?? new Kernel(emulated(kernel.source), kernel.entry);
+    kernels.set(kernel, known);
+    run.call(gpu, known, { ...call, define: { ...call.define, ...define, THREADS: SUBGROUPS * SUBGROUP } });
+  };
+  try {
+    return fn();
+  } finally {
+    Object.assign(gpu, { run, matrixUnit });
+  }
+}

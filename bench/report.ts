@@ -89,13 +89,18 @@ export const HEADLINES: readonly string[] = [
 function formatResult(result: BenchResult): string {
   const { adapter, runtime, versions, date, peaks } = result;
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  const [heads, rows] = othersOf(result).length > 0 ? comparison(result) : headlines(result);
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const tables = [othersOf(result).length > 0 ? comparison(result) : headlines(result), looks(result)];
   return [
     `**${adapter}**, ${runtime}, ${named.join(', ')}, ${date.slice(0, 10)}. Peaks measured in the same run: ` +
       `${digits(peaks.gflops)} GFLOP/s, ${digits(peaks.gbPerS)} GB/s, ${digits(peaks.dispatchUs)} µs per dispatch.`,
-    '',
+    ...tables.filter(([, rows]) => rows.length > 0).map(formatTable),
+  ].join('\n\n');
+}
+
+function formatTable([heads, rows]: Cells): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [
     line(heads),
     `|${heads.map((head) => (['op', 'shape', 'type'].includes(head) ? '---' : '--:')).join('|')}|`,
     ...rows.map(line),
@@ -119,6 +124,15 @@ function headlines({ rows, peaks }: BenchResult): Cells {
     ...[rateOf(row, peaks), percentOf(row), row.maxError.toExponential(0)],
   ]);
   return [['op', 'shape', 'type', 'ms', 'rate', 'of peak', 'max error'], cells];
+}
+
+/** What looks cost as pictures grow and as they follow each other. */
+function looks({ rows }: BenchResult): Cells {
+  const inMB = (bytes: number | undefined): string => (bytes === undefined ? '–' : digits(bytes / 1e6));
+  const cells = rows
+    .filter(({ op }) => op === 'look' || op === 'looks')
+    .map((row) => [row.op, row.shape, timeOf(row), inMB(row.bytes), inMB(row.peakBytes)]);
+  return [['op', 'shape', 'ms', 'MB read', 'peak MB'], cells];
 }
 
 /** Our time, then each library's and how many times as long that is. */

@@ -1,6 +1,7 @@
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
-export type { WeightDType } from './model/checkpoint.ts';
+export { canonicalize } from './model/canonicalize.ts';
+export type { OpenOptions, WeightDType } from './model/checkpoint.ts';
 export type { CheckpointSource, DownloadOptions } from './model/checkpoint_files.ts';
 export type { SaveOptions } from './model/checkpoint_writer.ts';
 export {
@@ -32,12 +33,12 @@ export { encodeText, type TextOutput } from './model/text.ts';
 export { featureMaps, type Look, mergeLooks } from './model/token_maps.ts';
 export {
   buildWordTokenizer,
-  canonicalize,
   type JsonFile,
   Tokenizer,
-  TokenizerError,
   type TokenizerFiles,
+  vocabularyRepo,
 } from './model/tokenizer.ts';
+export { TokenizerError } from './model/tokenizer_error.ts';
 export {
   type LookOptions,
   type LowRes,

@@ -1,6 +1,7 @@
 // What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
 // and PyTorch's vectors.
 import { backward, Engine, type Tensor, type TensorOptions } from '../engine/index.ts';
+import { fileSystem } from '../engine/io/byte_source.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
 import { size } from '../engine/tensor/shape.ts';
 
@@ -218,6 +219,13 @@ export const torchCases = (stem: string): ReturnType<typeof fixtureCases> => fix
 
 /** Where a file of tests/fixtures is. */
 export const fixtureUrl = (path: string): URL => new URL(`fixtures/${path}`, import.meta.url);
+
+/** The bytes of a file of tests/fixtures. */
+export async function fixtureBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const url = fixtureUrl(path);
+  if (url.protocol !== 'file:') return new Uint8Array(await (await fetch(url)).arrayBuffer());
+  return new Uint8Array(await (await fileSystem()).readFile(url));
+}
 
 /** Vectors of tests/fixtures/PATH.safetensors: case -> name -> tensor (numbers as f32). */
 export async function fixtureCases(path: string): Promise<Map<string, Map<string, Vector>>> {

@@ -54,8 +54,9 @@ export function missing(name) {
   return `${name}: ${needs.file} must exist, got no such file. Run ${needs.install}`;
 }
 
-/** Files that run everywhere: tests of kernels, tensors, devices, layers and pictures, which read nothing but fixtures. */
-export const isPortable = (path) => /^tests\/((ops|tensor|gpu|nn)\/|ps3\/image\.)/.test(path);
+/** Files that run everywhere: tests of kernels, tensors, devices, layers, pictures and tokenizers, which read nothing but fixtures. */
+export const isPortable = (path) =>
+  /^tests\/((ops|tensor|gpu|nn)\/|ps3\/(image|tokenizer|sentencepiece)\.)/.test(path);
 
 /** Why the others do not: they are tests of files, processes and command lines, or compare what no adapter changes. */
 export const notPortable =

@@ -1,25 +1,9 @@
 // What the page shows, as elements. Text goes in as text, never as markup.
+import { element, facts } from '../../ps3/app/page/elements.ts';
 import type { Failure, Row } from '../measure.ts';
 import type { Peaks } from '../peaks.ts';
 import type { BenchResult } from '../report.ts';
 import { digits, rateOf } from '../table.ts';
-
-/** An element with a class and its contents. */
-export function element<Tag extends keyof HTMLElementTagNameMap>(
-  tag: Tag,
-  className: string,
-  ...contents: (string | Node)[]
-): HTMLElementTagNameMap[Tag] {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.append(...contents);
-  return made;
-}
-
-/** Terms and what they are. */
-export function facts(pairs: readonly (readonly [term: string, fact: string])[]): HTMLElement[] {
-  return pairs.map(([term, fact]) => element('div', '', element('dt', '', term), element('dd', '', fact)));
-}
 
 export function peakFacts({ gflops, gbPerS, dispatchUs }: Peaks): HTMLElement[] {
   return facts([

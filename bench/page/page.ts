@@ -1,22 +1,17 @@
 // The page: starts the suite in a worker and draws what it posts.
+import { byId, element, facts } from '../../ps3/app/page/elements.ts';
 import type { Failure, Row } from '../measure.ts';
 import type { SuiteOptions } from '../options.ts';
 import type { Peaks } from '../peaks.ts';
 import type { BenchResult } from '../report.ts';
 import type { SuiteEvent } from '../suite.ts';
-import { comparison, element, facts, peakFacts, tableRow } from './draw.ts';
+import { comparison, peakFacts, tableRow } from './draw.ts';
 import { endedBy, notices, obstacle } from './notices.ts';
 import type { WorkerMessage } from './worker.ts';
 
 // The build puts them in; see bench/bundle.ts.
 declare const VERSION: string;
 declare const STORED_RESULTS: readonly BenchResult[];
-
-function byId<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`internal: index.html must have a ${kind.name} #${id}.`);
-  return found;
-}
 
 const controls = byId('controls', HTMLFormElement);
 const filter = byId('filter', HTMLInputElement);

@@ -18,7 +18,7 @@ import {
 import { ConfigError, type ModelConfig } from './config.ts';
 import { parseHubConfig } from './hub_config.ts';
 import { planParameters } from './init.ts';
-import { Tokenizer } from './tokenizer.ts';
+import { Tokenizer, vocabularyRepo } from './tokenizer.ts';
 
 /** How weights of two or more axes are kept; vectors are f32 in any case. */
 export type WeightDType = 'f32' | 'f16' | 'bf16';
@@ -39,6 +39,12 @@ const PIECE_BYTES = 2 ** 24;
 
 /** Uploads that may wait for the GPU. */
 const UPLOAD_BYTES = 2 ** 26;
+
+/** How a checkpoint is opened. */
+export interface OpenOptions extends DownloadOptions {
+  /** Where the vocabulary is, for checkpoints that only name it: a place as the checkpoint's own. */
+  readonly tokenizer?: CheckpointSource;
+}
 
 /** An open checkpoint whose names and shapes are checked; nothing of its weights is read. */
 export class CheckpointReader implements AsyncDisposable {
@@ -67,13 +73,13 @@ export class CheckpointReader implements AsyncDisposable {
    * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor
    * @throws SafetensorsError, TokenizerError
    */
-  static async open(source: CheckpointSource, options: DownloadOptions = {}): Promise<CheckpointReader> {
+  static async open(source: CheckpointSource, options: OpenOptions = {}): Promise<CheckpointReader> {
     const files = checkpointFiles(source, options);
     const config = parseHubConfig(
       await readJson(files, 'config.json'),
       await readJsonIfThere(files, 'preprocessor_config.json'),
     );
-    const tokenizer = await readTokenizer(files, config);
+    const tokenizer = await readTokenizer(files, config, options);
     const weights = await openWeights(files);
     try {
       return new CheckpointReader(config, tokenizer, weights, matchTensors(config, weights, files.place));
@@ -183,12 +189,47 @@ async function readJson(files: CheckpointFiles, name: string): Promise<unknown> 
   return json;
 }
 
-async function readTokenizer(files: CheckpointFiles, config: ModelConfig): Promise<Tokenizer> {
-  return Tokenizer.fromFiles({
-    tokenizerJson: (await readJson(files, 'tokenizer.json')) as Record<string, unknown>,
-    tokenizerConfig: (await readJson(files, 'tokenizer_config.json')) as Record<string, unknown>,
-    contextLength: config.text.contextLength,
-  });
+/** Names under which a vocabulary in SentencePiece's format is found. */
+const SENTENCEPIECE = ['tokenizer.model', 'spiece.model'];
+
+/**
+ * The tokenizer of a checkpoint. Published ones name the repository of their vocabulary instead of holding it: it is fetched
+ * where the checkpoint itself comes from the hub.
+ */
+async function readTokenizer(
+  files: CheckpointFiles,
+  config: ModelConfig,
+  options: OpenOptions,
+): Promise<Tokenizer> {
+  const tokenizerConfig = ((await readJsonIfThere(files, 'tokenizer_config.json')) ?? {}) as JsonObject;
+  const { contextLength } = config.text;
+  const repo = vocabularyRepo(tokenizerConfig, config.text);
+  const place = options.tokenizer ?? (files.isHub && repo ? `hf://${repo}` : undefined);
+  const found =
+    (await readVocabulary(files)) ?? (place && (await readVocabulary(checkpointFiles(place, options))));
+  if (!found)
+    throw new ConfigError(
+      `checkpoint: ${files.place} must hold tokenizer.json or ${SENTENCEPIECE.join(' or ')}, got none. ${
+        repo ? `Its vocabulary is that of hf://${repo}: put it there, or pass that as \`tokenizer\`.` : ''
+      }`.trimEnd(),
+    );
+  return Tokenizer.fromFiles({ ...found, tokenizerConfig, contextLength });
+}
+
+type JsonObject = Record<string, unknown>;
+
+async function readVocabulary(
+  files: CheckpointFiles,
+): Promise<{ tokenizerJson: JsonObject } | { sentencepieceModel: Uint8Array } | undefined> {
+  const tokenizerJson = await readJsonIfThere(files, 'tokenizer.json');
+  if (tokenizerJson !== undefined) return { tokenizerJson: tokenizerJson as JsonObject };
+  for (const name of SENTENCEPIECE) {
+    const model = await files.open(name);
+    if (model === undefined) continue;
+    const bytes = typeof model === 'string' ? (await fileSystem()).readFile(model) : model.arrayBuffer();
+    return { sentencepieceModel: new Uint8Array(await bytes) };
+  }
+  return undefined;
 }
 
 /** The weights in one file, or in the shards that an index names. */

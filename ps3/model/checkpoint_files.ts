@@ -23,6 +23,8 @@ export interface DownloadOptions {
 export interface CheckpointFiles {
   /** The place in words, for messages. */
   readonly place: string;
+  /** Whether other repositories can be reached in the same way. */
+  readonly isHub?: boolean;
   /** A path, or bytes that are fetched by range as they are read; undefined where there is no such file. */
   open(name: string): Promise<string | Blob | undefined>;
 }
@@ -64,6 +66,7 @@ function onHub(designation: string, options: DownloadOptions): CheckpointFiles {
     throw new ConfigError(`checkpoint: a hub address must be hf://owner/name, got hf://${designation}.`);
   return {
     place: `hf://${designation}`,
+    isHub: true,
     open: async (path) => {
       const { downloadFile, HubApiError } = await import('@huggingface/hub');
       try {

@@ -11,8 +11,8 @@ import {
   UseError,
   Weights,
 } from '../../engine/index.ts';
-import { CheckpointReader, type WeightDType } from './checkpoint.ts';
-import type { CheckpointSource, DownloadOptions } from './checkpoint_files.ts';
+import { CheckpointReader, type OpenOptions, type WeightDType } from './checkpoint.ts';
+import type { CheckpointSource } from './checkpoint_files.ts';
 import { type SaveOptions, saveCheckpoint } from './checkpoint_writer.ts';
 import type { ModelConfig } from './config.ts';
 import { encode, encodeList } from './encode.ts';
@@ -44,7 +44,7 @@ function isTower(name: string): boolean {
 }
 
 /** How a checkpoint is loaded. */
-export interface LoadOptions extends DownloadOptions {
+export interface LoadOptions extends OpenOptions {
   /** How matrices and tables are kept; default f32, which can also be trained. 'stored': as the file has them. */
   readonly storage?: WeightDType | 'stored';
   /** Refuse models that need more; default: the free memory of the machine where a software adapter uses that. */

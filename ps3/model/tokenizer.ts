@@ -1,21 +1,20 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
-import { EngineError } from '../../engine/gpu/errors.ts';
-
-/** A tokenizer's files are broken, or a text cannot be encoded with them. */
-export class TokenizerError extends EngineError {
-  constructor(message: string) {
-    super('tokenizer', message);
-  }
-}
+import { canonicalize } from './canonicalize.ts';
+import { openCharsmap } from './charsmap.ts';
+import type { TextConfig } from './config.ts';
+import { convertSentencePiece } from './sentencepiece.ts';
+import { expectTokenizer as expect, TokenizerError } from './tokenizer_error.ts';
 
 /** `tokenizer.json` or `tokenizer_config.json`, as text or parsed. */
 export type JsonFile = string | Record<string, unknown>;
 
-/** What a tokenizer is made from. */
+/** What a tokenizer is made from: one of `tokenizerJson` and `sentencepieceModel`, and the length of texts. */
 export interface TokenizerFiles {
   /** vocabulary and segmentation, in the format of Hugging Face's `tokenizers` */
-  tokenizerJson: JsonFile;
-  /** names the special tokens; the vocabulary's `</s>` or `<eos>` is taken without it */
+  tokenizerJson?: JsonFile;
+  /** the same in SentencePiece's format: `spiece.model` or `tokenizer.model`, unigram or BPE */
+  sentencepieceModel?: Uint8Array;
+  /** names the special tokens; the vocabulary's `<eos>` or `</s>` is taken without it */
   tokenizerConfig?: JsonFile;
   /** L, tokens per text */
   contextLength: number;
@@ -46,23 +45,26 @@ export class Tokenizer {
     return new Tokenizer(files);
   }
 
-  private constructor({ tokenizerJson, tokenizerConfig = {}, contextLength, padId, eosId }: TokenizerFiles) {
+  private constructor(files: TokenizerFiles) {
+    const { contextLength, padId, eosId } = files;
     expect(
       Number.isInteger(contextLength) && contextLength > 0,
       'contextLength must be a positive integer',
       contextLength,
     );
     this.contextLength = contextLength;
-    this.#json = parse('tokenizer.json', tokenizerJson);
-    this.#config = parse('tokenizer_config.json', tokenizerConfig);
+    const { tokenizerJson, tokenizerConfig } = readFiles(files);
+    this.#json = tokenizerJson;
+    this.#config = tokenizerConfig;
     this.#hub = openHubTokenizer(this.#json, this.#config);
     const idOf = (token: unknown) => {
       const content =
         typeof token === 'object' && token !== null && 'content' in token ? token.content : token;
       return typeof content === 'string' ? this.#hub.token_to_id(content) : undefined;
     };
-    const eos = eosId ?? idOf(this.#config.eos_token) ?? idOf('</s>') ?? idOf('<eos>');
-    expect(eos !== undefined, 'the vocabulary must hold </s> or <eos>', 'neither', 'Pass eosId.');
+    // Gemma has both: its </s> ends struck-out text.
+    const eos = eosId ?? idOf(this.#config.eos_token) ?? idOf('<eos>') ?? idOf('</s>');
+    expect(eos !== undefined, 'the vocabulary must hold <eos> or </s>', 'neither', 'Pass eosId.');
     this.eosId = eos;
     const gemmaPad = eos === idOf('<eos>') ? idOf('<pad>') : undefined;
     this.padId = padId ?? idOf(this.#config.pad_token) ?? gemmaPad ?? eos;
@@ -134,11 +136,7 @@ export class Tokenizer {
   }
 }
 
-function expect(condition: boolean, rule: string, got: unknown, todo = ''): asserts condition {
-  if (!condition) throw new TokenizerError(`tokenizer: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
-}
-
-function parse(name: string, file: JsonFile): Record<string, unknown> {
+function parse(name: string, file: unknown): Record<string, unknown> {
   let value: unknown = file;
   try {
     if (typeof file === 'string') value = JSON.parse(file);
@@ -153,6 +151,19 @@ function parse(name: string, file: JsonFile): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
+function readFiles({ tokenizerJson, sentencepieceModel, tokenizerConfig = {} }: TokenizerFiles) {
+  const config = parse('tokenizer_config.json', tokenizerConfig);
+  expect(
+    (tokenizerJson === undefined) !== (sentencepieceModel === undefined),
+    'files must hold one of tokenizerJson and sentencepieceModel',
+    tokenizerJson === undefined ? 'neither' : 'both',
+  );
+  if (!sentencepieceModel)
+    return { tokenizerJson: parse('tokenizer.json', tokenizerJson), tokenizerConfig: config };
+  const converted = convertSentencePiece(sentencepieceModel);
+  return { ...converted, tokenizerConfig: { ...converted.tokenizerConfig, ...config } };
+}
+
 function openHubTokenizer(json: Record<string, unknown>, config: Record<string, unknown>): HubTokenizer {
   const model = json.model;
   expect(typeof model === 'object' && model !== null, 'tokenizer.json must have a model', model);
@@ -160,54 +171,49 @@ function openHubTokenizer(json: Record<string, unknown>, config: Record<string, 
   const unknown =
     'unk_token' in model && typeof model.unk_token === 'string' ? { unk_token: model.unk_token } : {};
   try {
-    return new HubTokenizer({ added_tokens: [], ...json }, { ...unknown, ...config });
+    const hub = new HubTokenizer({ added_tokens: [], ...json }, { ...unknown, ...config });
+    useCharsmaps(hub.normalizer);
+    return hub;
   } catch (cause) {
+    if (cause instanceof TokenizerError) throw cause;
     expect(false, 'tokenizer.json must be loadable', cause);
   }
 }
 
-/**
- * Brings a caption into the form SigLIP was trained on: HTML references resolved, `_` to space, ASCII punctuation
- * deleted, lower case, runs of white space to one space, none at the ends.
- *
- * The reference first repairs text with ftfy (wrong encodings, full-width letters, ligatures). Of that only NFC
- * normalisation and straight quotes are done here: pass text that is sound. Of the named HTML references the
- * punctuation and `&nbsp;` are known, and every numeric one.
- * Source: big_vision `prompt_engineering.py`, canonicalize_text.
- */
-export function canonicalize(text: string): string {
-  const straight = text.normalize('NFC').replace(/[\u02bc\u2018-\u201f]/g, "'");
-  return unescapeHtml(unescapeHtml(straight))
-    .replaceAll('_', ' ')
-    .replace(/[!-/:-@[-`{-~]/g, '')
-    .toLowerCase()
-    .replace(WHITE_SPACE, ' ')
-    .replace(/^ | $/g, '');
+/** What the library makes of `normalizer`: a sequence has parts, a table of characters its bytes in base64. */
+interface HubNormalizer {
+  normalizers?: (HubNormalizer | null)[];
+  charsmap?: string | null;
+  normalize(text: string): string;
 }
 
-// Python's idea of white space: the separators 0x1c to 0x1f and next line too, the byte order mark not.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are meant
-const WHITE_SPACE = /(?:[\x1c-\x1f\x85]|(?!\ufeff)\s)+/g;
+/** The library puts NFKC in the place of every table of characters; here the tables themselves come back. */
+function useCharsmaps(normalizer: HubNormalizer | null): void {
+  if (!normalizer) return;
+  normalizer.normalizers?.forEach(useCharsmaps);
+  if (!normalizer.charsmap) return;
+  const table = atob(normalizer.charsmap);
+  normalizer.normalize = openCharsmap(Uint8Array.from(table, (byte) => byte.charCodeAt(0)));
+}
 
-const REFERENCES: Readonly<Record<string, string>> = {
-  amp: '&',
-  lt: '<',
-  gt: '>',
-  quot: '"',
-  nbsp: '\u00a0',
-  'apos;': "'",
-};
-
-function unescapeHtml(text: string): string {
-  return text.replace(
-    /&(?:#[xX]([\da-fA-F]+);?|#(\d+);?|(amp|lt|gt|quot|nbsp);?|(apos;))/g,
-    (_, hex?: string, decimal?: string, name?: string, apos?: string) => {
-      if (name ?? apos) return REFERENCES[(name ?? apos)!];
-      const code = hex ? Number.parseInt(hex, 16) : Number(decimal);
-      const isCharacter = code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
-      return isCharacter ? String.fromCodePoint(code) : '\ufffd';
-    },
+/**
+ * The repository of the hub that holds a checkpoint's vocabulary, as in `timm/ViT-B-16-SigLIP`: the one that
+ * `tokenizer_config.json` names, else the one of `text_config`; undefined when it is in the checkpoint's own folder.
+ *
+ * @throws TokenizerError for a name that is none
+ */
+export function vocabularyRepo(
+  tokenizerConfig: JsonFile,
+  { tokenizerName }: Pick<TextConfig, 'tokenizerName'>,
+): string | undefined {
+  const name = parse('tokenizer_config.json', tokenizerConfig).tokenizer_name ?? tokenizerName ?? '.';
+  if (name === '.') return undefined;
+  expect(
+    typeof name === 'string' && /^\w[\w.-]*\/\w[\w.-]*$/.test(name),
+    'tokenizer_name must be "." or owner/name',
+    JSON.stringify(name),
   );
+  return name;
 }
 
 /**

@@ -63,6 +63,18 @@ test('report: headlines give time, the rate nearer to its peak, and the error, a
   );
 });
 
+test('report: looks have a table of their own, with what they read and hold', () => {
+  const [row] = RESULT.rows;
+  const look = { ...row, op: 'look', shape: 'small, 2560', bytes: 12_345_678, peakBytes: 2e9 };
+  const lines = rewriteReport(README, [{ ...RESULT, rows: [...RESULT.rows, look] }]).split('\n');
+  const from = lines.indexOf('| op | shape | ms | MB read | peak MB |');
+  assert.equal(lines.slice(from + 1, from + 4), [
+    '|---|---|--:|--:|--:|',
+    '| look | small, 2560 | 0.537 ± 0.012 | 12.3 | 2000 |',
+    '',
+  ]);
+});
+
 test('report: with other libraries, only what they were compared on, with how many times as long they take', () => {
   const [ours, , softmax] = RESULT.rows;
   const rows = [...RESULT.rows, { ...ours, library: 'another', medianMs: 3 * ours.medianMs, spreadMs: 0.25 }];

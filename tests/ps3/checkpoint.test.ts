@@ -1,5 +1,5 @@
 // Checkpoints from everywhere, whole and broken. The oracle of a loaded weight is the number that was written.
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import {
 } from '../../engine/index.ts';
 import { bf16ToF32, f32ToBf16 } from '../../engine/io/half.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer, Tokenizer } from '../../ps3/model/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE } from '../harness.ts';
 
@@ -228,6 +228,41 @@ test('checkpoint: a repository of a hub at another address, by range', async () 
   } finally {
     server.close();
   }
+});
+
+test('checkpoint: a published checkpoint names the repository of its vocabulary, which the hub gives', async () => {
+  const model = await readFile(new URL('../fixtures/ps3/unigram.model', import.meta.url));
+  const published = join(root, 'published');
+  await cp(folder, published, { recursive: true });
+  await rm(join(published, 'tokenizer.json'));
+  await writeFile(join(published, 'tokenizer_config.json'), '{"tokenizer_name": "words/small"}');
+  const files = new Map<string, Uint8Array>([['/words/small/resolve/main/tokenizer.model', model]]);
+  for (const name of await readdir(published))
+    files.set(`/a/b/resolve/main/${name}`, await readFile(join(published, name)));
+  const fetchFrom = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const bytes = files.get(new URL(input instanceof Request ? input.url : input).pathname);
+    if (!bytes) return new Response(null, { status: 404 });
+    const [, from, to] = /bytes=(\d+)-(\d+)/.exec(new Headers(init?.headers).get('range') ?? '') ?? [];
+    const part = from ? bytes.subarray(Number(from), Number(to) + 1) : bytes;
+    const headers = {
+      etag: '"1"',
+      ...(from && { 'content-range': `bytes ${from}-${Number(from) + part.length - 1}/${bytes.length}` }),
+    };
+    return new Response(new Uint8Array(part), { status: from ? 206 : 200, headers });
+  };
+  using loaded = await PS3.load(engine, 'hf://a/b', { hubUrl: 'http://hub', fetch: fetchFrom });
+  const want = Tokenizer.fromFiles({ sentencepieceModel: new Uint8Array(model), contextLength: 8 });
+  assert.equal(loaded.tokenizer.encode(['a small word']), want.encode(['a small word']));
+  const lost = await messageOf(PS3.load(engine, published));
+  assert.match(
+    lost,
+    /must hold tokenizer.json or tokenizer.model or spiece.model, got none. .*hf:\/\/words\/small/,
+  );
+  const beside = join(root, 'beside');
+  await mkdir(beside);
+  await writeFile(join(beside, 'spiece.model'), model);
+  using given = await PS3.load(engine, published, { tokenizer: beside });
+  assert.equal(given.tokenizer.encode(['a small word']), want.encode(['a small word']));
 });
 
 test('checkpoint: files in the hand, as a page has them; progress in bytes; a signal ends it', async () => {

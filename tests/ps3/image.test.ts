@@ -1,13 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fileSystem } from '../../engine/io/byte_source.ts';
 import { type DecodeOptions, decodeImage, ImageError, squash } from '../../ps3/model/image.ts';
-import { compare, engine, fixtureCases, fixtureUrl, TOLERANCE, throws } from '../harness.ts';
+import { compare, engine, fixtureBytes, fixtureCases, fixtureUrl, TOLERANCE, throws } from '../harness.ts';
 import { pillowResize } from '../reference/pillow_resize.ts';
 
 const inBrowser = globalThis.process?.versions?.node === undefined;
 const wanted = await fixtureCases('pillow/decode');
 const pictureUrl = (name: string): URL => fixtureUrl(`pillow/images/${name}`);
+const encoded = (name: string): ReturnType<typeof fixtureBytes> => fixtureBytes(`pillow/images/${name}`);
 
 /** Decodes a fixture and compares it with what Pillow made of it. */
 async function check(name: string, vector = 'rgb', options: DecodeOptions = {}, abs = 0): Promise<void> {
@@ -83,14 +83,6 @@ test('image: an address, a Blob and bytes give the same', async () => {
   const data = `data:image/jpeg;base64,${btoa(String.fromCharCode(...source))}`;
   compare('data: address', (await decodeImage(data)).rgba, rgba, TOLERANCE.exact);
 });
-
-/** The bytes of a fixture. */
-async function encoded(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  const url = pictureUrl(name);
-  if (url.protocol !== 'file:') return new Uint8Array(await (await fetch(url)).arrayBuffer());
-  const { readFile } = await fileSystem();
-  return new Uint8Array(await readFile(url));
-}
 
 /** The message of the ImageError that decoding throws. */
 async function refusal(source: Parameters<typeof decodeImage>[0], options?: DecodeOptions): Promise<string> {

@@ -1,7 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildWordTokenizer, canonicalize, Tokenizer, TokenizerError } from '../../ps3/model/tokenizer.ts';
+import { canonicalize } from '../../ps3/model/canonicalize.ts';
+import { buildWordTokenizer, Tokenizer, vocabularyRepo } from '../../ps3/model/tokenizer.ts';
+import { TokenizerError } from '../../ps3/model/tokenizer_error.ts';
+import { fixtureBytes } from '../harness.ts';
 
 const special = (id: number, content: string) => ({ id, content, special: true, normalized: false });
 
@@ -68,8 +70,8 @@ const bpe = {
 };
 
 test('canonicalize: agrees with Python’s html, string and unicodedata', async () => {
-  const file = new URL('../fixtures/ps3/canonicalize.json', import.meta.url);
-  const cases: [string, string][] = JSON.parse(await readFile(file, 'utf8'));
+  const file = new TextDecoder().decode(await fixtureBytes('ps3/canonicalize.json'));
+  const cases: [string, string][] = JSON.parse(file);
   for (const [text, want] of cases) assert.is(canonicalize(text), want, JSON.stringify(text));
 });
 
@@ -100,6 +102,12 @@ test('tokenizer: SigLIP 2’s vocabulary gets <eos>, is padded with <pad> and ha
   assert.equal([tokenizer.padId, tokenizer.eosId], [0, 1]);
   assert.equal([...tokenizer.encode(['CAT cat'])], [9, 10, 1, 0, 0, 0]);
   assert.equal([...tokenizer.encode(['cat dog'])].slice(0, 2), [9, 7]);
+});
+
+test('tokenizer: <eos> ends texts even where </s> is a piece, as Gemma’s for struck-out text', () => {
+  const model = { ...bpe.model, vocab: { ...bpe.model.vocab, '</s>': 11 } };
+  const tokenizer = Tokenizer.fromFiles({ tokenizerJson: { ...bpe, model }, contextLength: 3 });
+  assert.equal([tokenizer.padId, tokenizer.eosId], [0, 1]);
 });
 
 test('tokenizer: the configuration’s special tokens count, explicit ids more', () => {
@@ -151,6 +159,26 @@ test('tokenizer: stored files give the same ids again, with or without the confi
   assert.is(files['tokenizer_config.json'].clean, 'canonicalize');
 });
 
+test('tokenizer: the vocabulary is where the tokenizer’s configuration says, else where the model’s does', () => {
+  const siglip = 'timm/ViT-B-16-SigLIP';
+  const siglip2 = 'timm/ViT-SO400M-14-SigLIP2-378';
+  const published = { tokenizer_name: siglip2, context_length: 64, clean: 'canonicalize' };
+  assert.is(vocabularyRepo(published, { tokenizerName: siglip }), siglip2);
+  assert.is(vocabularyRepo(JSON.stringify(published), { tokenizerName: null }), siglip2);
+  assert.is(vocabularyRepo({}, { tokenizerName: siglip }), siglip);
+  assert.is(vocabularyRepo({ tokenizer_name: null }, { tokenizerName: siglip }), siglip);
+  assert.is(vocabularyRepo({}, { tokenizerName: null }), undefined);
+  const own = buildWordTokenizer(['a boat'], { contextLength: 6 }).toJSON()['tokenizer_config.json'];
+  assert.is(vocabularyRepo(own, { tokenizerName: siglip }), undefined);
+  for (const tokenizer_name of ['', 'SigLIP', '../secrets', 'a/b/c', 'https://a/b', '../..', 3])
+    assert.throws(
+      () => vocabularyRepo({ tokenizer_name }, { tokenizerName: null }),
+      (error: Error) =>
+        error instanceof TokenizerError &&
+        /tokenizer_name must be "." or owner\/name, got /.test(error.message),
+    );
+});
+
 test('tokenizer: broken files say what is missing', () => {
   const open = (tokenizerJson: string | Record<string, unknown>, contextLength = 4) => {
     Tokenizer.fromFiles({ tokenizerJson, contextLength });
@@ -161,9 +189,15 @@ test('tokenizer: broken files say what is missing', () => {
   fails(() => open('3'), /tokenizer.json must be an object, got 3/);
   fails(() => open({}), /tokenizer.json must have a model, got undefined/);
   fails(() => open({ model: { type: 'BPE' } }), /tokenizer.json must be loadable, got /);
+  const bytes = new Uint8Array([1]);
+  fails(() => Tokenizer.fromFiles({ contextLength: 4 }), /files must hold one of .*, got neither/);
+  fails(
+    () => Tokenizer.fromFiles({ contextLength: 4, tokenizerJson: unigram, sentencepieceModel: bytes }),
+    /files must hold one of tokenizerJson and sentencepieceModel, got both/,
+  );
   fails(() => open(unigram, 0), /contextLength must be a positive integer, got 0/);
   const nothing = { ...unigram, added_tokens: [], model: { ...bpe.model, vocab: { a: 0 }, merges: [] } };
-  fails(() => open(nothing), /the vocabulary must hold <\/s> or <eos>, got neither. Pass eosId/);
+  fails(() => open(nothing), /the vocabulary must hold <eos> or <\/s>, got neither. Pass eosId/);
 });
 
 test('tokenizer: a token without an id is an error, not id 0', () => {

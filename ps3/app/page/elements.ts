@@ -1,4 +1,4 @@
-// Elements of the page. Text goes in as text, never as markup.
+// Elements of pages, this one and that of the benchmark. Text goes in as text, never as markup.
 
 /** The element of index.html with this id. */
 export function byId<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {

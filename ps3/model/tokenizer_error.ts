@@ -1,0 +1,18 @@
+import { EngineError } from '../../engine/gpu/errors.ts';
+
+/** A tokenizer's files are broken, or a text cannot be encoded with them. */
+export class TokenizerError extends EngineError {
+  constructor(message: string) {
+    super('tokenizer', message);
+  }
+}
+
+/** @throws TokenizerError unless the condition holds */
+export function expectTokenizer(
+  condition: boolean,
+  rule: string,
+  got: unknown,
+  todo = '',
+): asserts condition {
+  if (!condition) throw new TokenizerError(`tokenizer: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
+}

@@ -128,10 +128,10 @@ export async function loadFiles(page: Page): Promise<void> {
 
 /** Waits until the looks that were asked for have ended. */
 export const ended = (page: Page): Promise<unknown> =>
-  page.waitForFunction(`{
+  page.waitForFunction(`(() => {
     const asked = said.map(({ request }) => request?.kind).lastIndexOf('look');
-    asked >= 0 && said.slice(asked).some(({ answer }) => answer && /^(looked|stopped|error)$/.test(answer.kind));
-  }`);
+    return asked >= 0 && said.slice(asked).some(({ answer }) => answer && /^(looked|stopped|error)$/.test(answer.kind));
+  })()`);
 
 export async function openPicture(page: Page): Promise<void> {
   await page.setInputFiles('#picture-file', picturePath);

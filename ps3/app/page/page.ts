@@ -10,13 +10,10 @@ import type { Answer, ModelFacts, Region } from './messages.ts';
 import { notice, obstacle } from './notices.ts';
 import type { Offers, SamplePicture } from './offers.ts';
 import { Seen } from './seen.ts';
-import { Viewer } from './viewer.ts';
+import { shownBitmap, Viewer } from './viewer.ts';
 
 // The build puts it in; see build.ts.
 declare const OFFERS: Offers;
-
-/** Pictures with a longer side are shown smaller than they are; the model reads them as they are. */
-const LARGEST_SHOWN_PX = 8192;
 
 const prompt = byId('prompt', HTMLInputElement);
 const budget = byId('budget', HTMLInputElement);
@@ -144,18 +141,6 @@ async function open(file: Blob, name: string, captions: readonly string[] = []):
   suggest(captions);
   viewer.show(bitmap);
   readPicture();
-}
-
-async function shownBitmap(file: Blob): Promise<ImageBitmap> {
-  const bitmap = await createImageBitmap(file);
-  const shrink = LARGEST_SHOWN_PX / Math.max(bitmap.width, bitmap.height);
-  if (shrink >= 1) return bitmap;
-  const [resizeWidth, resizeHeight] = [bitmap.width, bitmap.height].map((px) =>
-    Math.max(1, Math.round(px * shrink)),
-  );
-  const smaller = await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: 'high' });
-  bitmap.close();
-  return smaller;
 }
 
 /** Hands the picture to the worker, once there are a picture and a model. */

@@ -23,6 +23,8 @@ const LARGEST_ZOOM = 32;
 const CLICK_PX = 5;
 const KEY_STEP_PX = 48;
 
+/** Pictures with a longer side are shown smaller than they are; the model reads them as they are. */
+const LARGEST_SHOWN_PX = 8192;
 /** The picture and what part of it is seen. */
 export class Viewer {
   /** What dragging with one pointer does. */
@@ -260,4 +262,17 @@ export class Viewer {
     } else return;
     event.preventDefault();
   }
+}
+
+/** A picture as it is shown. @throws when the browser cannot decode it */
+export async function shownBitmap(file: Blob): Promise<ImageBitmap> {
+  const bitmap = await createImageBitmap(file);
+  const shrink = LARGEST_SHOWN_PX / Math.max(bitmap.width, bitmap.height);
+  if (shrink >= 1) return bitmap;
+  const [resizeWidth, resizeHeight] = [bitmap.width, bitmap.height].map((px) =>
+    Math.max(1, Math.round(px * shrink)),
+  );
+  const smaller = await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: 'high' });
+  bitmap.close();
+  return smaller;
 }

@@ -63,12 +63,17 @@ const kernels = new Map<Kernel, Kernel>();
 /** Runs `fn` on an engine as if its device had matrix units of this shape; `define` may make the tiles smaller. */
 export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T, define: Define = {}): T {
   const { run, matrixUnit } = gpu;
+  // Of f32 where the shader has f16, tiles of 32 terms take 24 KiB of workgroup memory; default limits allow 16.
+  const shallow: Define = gpu.device.limits.maxComputeWorkgroupStorageSize < 24 * 1024 ? { K_TILE: 16 } : {};
   gpu.matrixUnit = unit;
   gpu.run = (kernel, call) => {
     if (kernel.entry !== 'matmul_subgroup_matrix') return run.call(gpu, kernel, call);
     const known = kernels.get(kernel) ?? new Kernel(emulated(kernel.source), kernel.entry);
     kernels.set(kernel, known);
-    run.call(gpu, known, { ...call, define: { ...call.define, ...define, THREADS: SUBGROUPS * SUBGROUP } });
+    run.call(gpu, known, {
+      ...call,
+      define: { ...call.define, ...shallow, ...define, THREADS: SUBGROUPS * SUBGROUP },
+    });
   };
   try {
     return fn();

@@ -9,6 +9,7 @@ import { Scope, Tensor } from './tensor/tensor.ts';
 interface FastPath {
   readonly feature: string;
   readonly variant: NonNullable<MatmulForce['variant']>;
+  readonly shape: { readonly M: number; readonly N: number; readonly K: number };
   /** Stops its use. */
   readonly leave: (gpu: Gpu) => void;
 }
@@ -16,23 +17,25 @@ interface FastPath {
 const SUBGROUPS: FastPath = {
   feature: 'subgroups',
   variant: 'registers',
+  shape: { M: 8, N: 5, K: 33 }, // of the smallest block that hands numbers round: larger ones take longer to compile
   leave: (gpu) => Object.assign(gpu, { tier: Math.min(gpu.tier, 1), subgroupSize: 1, matrixUnit: undefined }),
 };
 
 const SUBGROUP_MATRICES: FastPath = {
   feature: 'subgroup matrices',
   variant: 'subgroup_matrix',
+  shape: { M: 17, N: 65, K: 33 }, // beyond a tile on two sides
   leave: (gpu) => Object.assign(gpu, { tier: Math.min(gpu.tier, 2), matrixUnit: undefined }),
 };
 
-// One below and one above the tiles; sums of whole numbers, which every kernel has to compute exactly.
-const [M, N, K] = [17, 65, 33];
+// Whole numbers, whose sums every kernel has to compute exactly.
 const left = (m: number, k: number): number => ((5 * m + 3 * k) % 11) - 5;
 const right = (k: number, n: number): number => ((7 * k + 2 * n) % 13) - 6;
 
 /** The fast paths that products of this device take. */
 function fastPaths({ adapterClass, subgroupSize, matrixUnit }: Gpu): FastPath[] {
-  const facts = { adapterClass, subgroupSize, matrixUnit, M, N, K, transposeA: false, transposeB: false };
+  const plain = { transposeA: false, transposeB: false };
+  const facts = { adapterClass, subgroupSize, matrixUnit, ...SUBGROUPS.shape, ...plain };
   return [
     ...(planMatmul(facts, { variant: 'registers' }).handed > 1 ? [SUBGROUPS] : []),
     ...(matrixUnit ? [SUBGROUP_MATRICES] : []),
@@ -40,7 +43,8 @@ function fastPaths({ adapterClass, subgroupSize, matrixUnit }: Gpu): FastPath[] 
 }
 
 /** What is wrong with a product by that path; undefined if nothing is. */
-async function faultOf(gpu: Gpu, { variant }: FastPath): Promise<string | undefined> {
+async function faultOf(gpu: Gpu, { variant, shape }: FastPath): Promise<string | undefined> {
+  const { M, N, K } = shape;
   using scope = new Scope();
   const upload = (rows: number, columns: number, at: (r: number, c: number) => number): Tensor => {
     const tensor = Tensor.empty(gpu, [rows, columns], 'f32', scope);

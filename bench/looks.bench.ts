@@ -90,7 +90,6 @@ function lookCase(size: Size, imagePx: number): BenchCase {
     shape: `${size}, ${PATCHES} patches of ${imagePx}px`,
     flops: lookFlops(config),
     bytes: lookBytes(config),
-    quick: size === 'small',
     clock: 'wall',
     prepare: (engine) => {
       const { model, image, floats } = setUp(engine, config);
@@ -123,7 +122,6 @@ function looksCase(size: Size, looks: number): BenchCase {
     shape: `${size}, ${looks} of 3780px`,
     flops: looks * lookFlops(config),
     bytes: looks * lookBytes(config),
-    quick: looks === 1,
     clock: 'wall',
     prepare: (engine) => {
       const { model, image, floats } = setUp(engine, config);

@@ -57,6 +57,7 @@ export interface LoadOptions extends OpenOptions {
 
 /** What an empty model is made with. */
 export interface AllocateOptions {
+  /** The one that the text tower was or will be trained with. */
   readonly tokenizer?: Tokenizer;
   /** How a weight is kept; f32 by default. */
   readonly dtypeOf?: (name: string) => WeightDType;

@@ -9,7 +9,7 @@
 // Mapping   an invocation copies RUN values of a workgroup's WORKGROUP RUN, one in WORKGROUP.
 // Traffic   reads and writes each value once. Reads of a transpose are strided.
 
-#import index  // linear_group(group, groups), quotient(n, d)
+#import index  // linear_group(group, groups), divmod(n, d)
 
 alias Value = u32;     // or vec4u; to add floats, f32 or vec4f
 const ADD : bool = false;  // place: adds to y; no two elements may meet
@@ -36,8 +36,8 @@ struct Digits {
 }
 
 fn split(digits : Digits, extent : u32, stride : u32) -> Digits {
-  let rest = quotient(digits.rest, extent);
-  return Digits(rest, digits.offset + (digits.rest - rest * extent) * stride);
+  let parts = divmod(digits.rest, extent);
+  return Digits(parts[0], digits.offset + parts[1] * stride);
 }
 
 fn strided(at : u32) -> u32 {

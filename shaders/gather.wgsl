@@ -12,8 +12,8 @@
 //
 // Layout    table [tables * N, C], indices [M], rows [M, C]. C counts cells. With several tables (one per batch
 //           element) index m belongs to table m / per_table; keys hold table * N + index.
-// Mapping   rows: an invocation moves RUN cells of a workgroup's GROUP RUN, one in GROUP, and divides only for the first: a division
-//           costs a CPU as much as moving three cells. Otherwise one invocation per cell.
+// Mapping   gather and scatter: a workgroup moves ROWS rows, SPAN invocations a row, one cell in SPAN each, so that nothing is divided;
+//           with one row, its index is read once for all. Otherwise one invocation per cell.
 // Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable once.
 // Numerics  the order of additions depends on the indices alone: bitwise repeatable.
 
@@ -45,7 +45,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dtable : array<Cell>;  // [end - first, C]
 
 const GROUP : u32 = 64u;
-const RUN : u32 = 8u;
+const ROWS : u32 = 1u;           // of a workgroup, a power of two: as many as leave no invocation idle
+const SPAN : u32 = GROUP / ROWS; // invocations of a row
 
 /// The row of all tables that the dispatch's m-th index means; params.rows where it lies outside its table.
 fn row_of(m : u32) -> u32 {
@@ -55,29 +56,26 @@ fn row_of(m : u32) -> u32 {
   return select(params.rows, before + index, index < params.N);
 }
 
+/// Which row an invocation moves. With one row it is the same for the whole workgroup, which compilers see from the constant alone.
+fn row_at(g : u32, i : u32) -> u32 {
+  return g * ROWS + select(i / SPAN, 0u, ROWS == 1u);
+}
+
 @compute @workgroup_size(GROUP)
 fn gather_rows(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * GROUP * RUN + i;
-  var m = at / params.C;
-  var c = at - m * params.C;
-  let skip = GROUP / params.C;  // GROUP cells further are `skip` rows and some cells
-  for (var cell = at; cell < min(at + GROUP * RUN, params.M * params.C); cell += GROUP) {
-    let row = row_of(m);
-    if (row >= params.first && row < params.end) {
-      y[cell] = table[(row - params.first) * params.C + c];
-    } else if (row == params.rows && params.first == 0u) {
-      y[cell] = Cell();
-    }
-    m += skip;
-    c += GROUP - skip * params.C;
-    if (c >= params.C) {
-      c -= params.C;
-      m++;
-    }
+  let m = row_at(linear_group(group, groups), i);
+  if (m >= params.M) {
+    return;
+  }
+  let row = row_of(m);
+  if (row >= params.first && row < params.end) {
+    for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = table[(row - params.first) * params.C + c]; }
+  } else if (row == params.rows && params.first == 0u) {
+    for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = Cell(); }
   }
 }
 
@@ -87,19 +85,13 @@ fn scatter_rows(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * GROUP * RUN + i;
-  var m = at / params.C;
-  var c = at - m * params.C;
-  let skip = GROUP / params.C;  // GROUP cells further are `skip` rows and some cells
-  for (var cell = at; cell < min(at + GROUP * RUN, params.M * params.C); cell += GROUP) {
-    let row = row_of(m);
-    if (row >= params.first && row < params.end) { y[(row - params.first) * params.C + c] = x[cell]; }
-    m += skip;
-    c += GROUP - skip * params.C;
-    if (c >= params.C) {
-      c -= params.C;
-      m++;
-    }
+  let m = row_at(linear_group(group, groups), i);
+  if (m >= params.M) {
+    return;
+  }
+  let row = row_of(m);
+  if (row >= params.first && row < params.end) {
+    for (var c = i % SPAN; c < params.C; c += SPAN) { y[(row - params.first) * params.C + c] = x[m * params.C + c]; }
   }
 }
 

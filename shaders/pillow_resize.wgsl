@@ -9,7 +9,7 @@
 // Traffic   reads 4 max(n / m, 1) pixels per pixel, mostly cached, writes one.
 // Numerics  positive weights of an output sum to less than 1.5 2^22, and 1.5 2^22 255 < 2^31: no sum overflows i32.
 
-#import index  // linear_group, quotient
+#import index  // linear_group, divmod
 
 struct Params {
   n : u32,         // input pixels of the axis
@@ -36,12 +36,11 @@ fn pillow_resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
   if (at >= params.end) {
     return;
   }
-  let line = quotient(at, params.inner);
-  let c = at - line * params.inner;
-  let plane = quotient(line, params.m);
-  let o = line - plane * params.m;
+  let place = divmod(at, params.inner);        // line, pixel of it
+  let line = divmod(place[0], params.m);       // plane, output of it
+  let o = line[1];
   let window = windows[o];
-  let start = (plane * params.n + window[0]) * params.inner + c - params.in_base;
+  let start = (line[0] * params.n + window[0]) * params.inner + place[1] - params.in_base;
 
   var sum = vec4i(1 << 21u);
   for (var j = 0u; j < window[1]; j++) {

@@ -12,7 +12,7 @@
 // Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. The quotient of a
 //           division may be off by 2.5 ulp, so a remainder may come out as the divisor: then it is 0.
 
-#import index  // linear_group(group, groups), quotient(n, d)
+#import index  // linear_group(group, groups), divmod(n, d)
 
 const ADD = 0u;
 const SUB = 1u;
@@ -61,19 +61,19 @@ struct Params {
 fn index_of(at : u32) -> vec4u {
   var index = vec4u(at, 0u, 0u, 0u);
   if (AXES > 1u) {
-    let rest = quotient(index.x, params.extents.z);
-    index.w = index.x - rest * params.extents.z;
-    index.x = rest;
+    let parts = divmod(index.x, params.extents.z);
+    index.x = parts[0];
+    index.w = parts[1];
   }
   if (AXES > 2u) {
-    let rest = quotient(index.x, params.extents.y);
-    index.z = index.x - rest * params.extents.y;
-    index.x = rest;
+    let parts = divmod(index.x, params.extents.y);
+    index.x = parts[0];
+    index.z = parts[1];
   }
   if (AXES > 3u) {
-    let rest = quotient(index.x, params.extents.x);
-    index.y = index.x - rest * params.extents.x;
-    index.x = rest;
+    let parts = divmod(index.x, params.extents.x);
+    index.x = parts[0];
+    index.y = parts[1];
   }
   return index;
 }

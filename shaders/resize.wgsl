@@ -8,11 +8,11 @@
 //
 // Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y first.
 // Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if Element
-//           is vec4f). resize does both axes at once; resize_axis one, for many taps; resize_axis_dx is its transpose:
+//           is vec4f). resize does both axes at once, of a few planes; resize_axis one, for many taps; resize_axis_dx is its transpose:
 //           an input element finds, by bisection, the outputs that read it, so it needs no atomics.
 // Numerics  positions are ratios of integers, divided exactly (n m < 2^29): in f32 the floor may be off by one.
 
-#import index  // linear_group
+#import index  // linear_group, divmod
 #import cubic  // keys, cubic_position
 
 struct Params {
@@ -46,6 +46,10 @@ const BICUBIC : u32 = 2u;
 const ANTIALIAS : u32 = 3u;
 const MODE : u32 = 2u;
 
+// Both axes at once: taps of either, as in params, for loops that compilers write out.
+const TAPS_Y : u32 = 4u;
+const TAPS_X : u32 = 4u;
+const PLANES : u32 = 1u;  // of an image, whose pixels an invocation makes together; they share their weights
 const LANES : u32 = 64u;  // invocations of a workgroup; they share nothing
 
 // Weight of input j for output o before normalisation; the argument is (j + 0.5 - c) / max(n / m, 1).
@@ -112,26 +116,32 @@ fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   if (at >= params.end) {
     return;
   }
-  let c = at % params.inner;
-  let pixel = at / params.inner;
-  let ox = pixel % params.m[1];
-  let oy = pixel / params.m[1] % params.m[0];
-  let image = pixel / (params.m[0] * params.m[1]);
-  let wx_at = params.m[0] * params.taps[0] + ox * params.taps[1];
-  let x_first = first[params.m[0] + ox];
-  let y_first = first[oy];
+  let place = divmod(at, params.inner);         // pixel, element
+  let column = divmod(place[0], params.m[1]);   // row of all planes, column
+  let row = divmod(column[0], params.m[0]);     // planes, row
+  let x_first = first[params.m[0] + column[1]];
+  let y_first = first[row[1]];
 
-  var sum = Element();
-  for (var ty = 0u; ty < params.taps[0]; ty++) {
+  var weights_x : array<f32, TAPS_X>;
+  for (var tx = 0u; tx < TAPS_X; tx++) { weights_x[tx] = weights[params.m[0] * TAPS_Y + column[1] * TAPS_X + tx]; }
+  var sums : array<Element, PLANES>;
+  for (var ty = 0u; ty < TAPS_Y; ty++) {
     let iy = min(y_first + ty, params.n[0] - 1u);  // padding of the table has weight 0
-    var across = Element();
-    for (var tx = 0u; tx < params.taps[1]; tx++) {
-      let ix = min(x_first + tx, params.n[1] - 1u);
-      across += weights[wx_at + tx] * x[((image * params.n[0] + iy) * params.n[1] + ix) * params.inner + c - params.in_base];
+    let weight_y = weights[row[1] * TAPS_Y + ty];
+    for (var p = 0u; p < PLANES; p++) {
+      let start = ((row[0] * PLANES + p) * params.n[0] + iy) * params.n[1];
+      var across = Element();
+      for (var tx = 0u; tx < TAPS_X; tx++) {
+        let ix = min(x_first + tx, params.n[1] - 1u);
+        across += weights_x[tx] * x[(start + ix) * params.inner + place[1] - params.in_base];
+      }
+      sums[p] += weight_y * across;
     }
-    sum += weights[oy * params.taps[0] + ty] * across;
   }
-  y[at - params.out_base] = sum;
+  for (var p = 0u; p < PLANES; p++) {
+    let line = (row[0] * PLANES + p) * params.m[0] + row[1];
+    y[(line * params.m[1] + column[1]) * params.inner + place[1] - params.out_base] = sums[p];
+  }
 }
 
 struct Axis {
@@ -157,9 +167,11 @@ fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   if (at >= params.end) {
     return;
   }
-  let c = at % params.inner;
-  let o = at / params.inner % axis.m;
-  let plane = at / (params.inner * axis.m) * axis.n;
+  let place = divmod(at, params.inner);
+  let c = place[1];
+  let line = divmod(place[0], axis.m);
+  let o = line[1];
+  let plane = line[0] * axis.n;
   let start = first[axis.row + o];
 
   var sum = Element();
@@ -178,9 +190,11 @@ fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   if (at >= params.end) {
     return;
   }
-  let c = at % params.inner;
-  let j = at / params.inner % axis.n;
-  let plane = at / (params.inner * axis.n) * axis.m;
+  let place = divmod(at, params.inner);
+  let c = place[1];
+  let line = divmod(place[0], axis.n);
+  let j = line[1];
+  let plane = line[0] * axis.m;
 
   // first is ascending: the outputs that read j are those from the first whose window ends after j ...
   var o = 0u;

@@ -183,6 +183,8 @@ function move(
   { columns, define, params }: Layout,
   operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
 ): void {
+  // A workgroup takes as many rows as its invocations can begin at once.
+  const ROWS = 2 ** Math.max(0, Math.floor(Math.log2(GROUP / Math.max(1, params.C))));
   const [tableName, table] = operands.rows;
   const [listName, list] = operands.list;
   for (const [offset, listEnd] of pieces(list, params.M)) {
@@ -194,8 +196,8 @@ function move(
       run(kernel, {
         bind: { indices, [tableName]: rows, [listName]: part },
         params: { ...params, M, offset, first, end },
-        define,
-        groups: groupsFor(Math.ceil((M * params.C) / kernel.run)),
+        define: { ...define, ROWS },
+        groups: Math.ceil(M / ROWS),
         bytes: indices.sizeBytes + 2 * part.sizeBytes,
       });
     }

@@ -42,6 +42,9 @@ interface Geometry {
 /** Up to this many taps per output one kernel does both axes; beyond, an intermediate image costs less. */
 const MAX_DIRECT_TAPS = 16;
 
+/** Planes that an invocation makes together where they divide by it. */
+const PLANES = [4, 3, 2, 1];
+
 /** Positions are computed as u32 products of both sizes of an axis. */
 const MAX_SIZE_PRODUCT = 2 ** 29;
 
@@ -238,6 +241,8 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
   const got = `${x.sizeBytes / outer} bytes`;
   expect(outer === 0 || planes.x <= fits, 'resize', 'an image plane must fit into a binding', got);
   const together = Math.max(1, Math.floor(fits / Math.max(planes.x, planes.y)));
+  const planesAtOnce =
+    step === bothAxes && together >= outer ? PLANES.find((count) => outer % count === 0)! : 1;
   for (let plane = 0; plane < outer; plane += together) {
     const planesEnd = Math.min(plane + together, outer);
     for (let begin = plane * planes.y; begin < planesEnd * planes.y; begin += fits) {
@@ -253,12 +258,15 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
           inner: inner / lanes,
           axis,
           begin: begin / lanes,
-          end: end / lanes,
+          end: end / lanes / planesAtOnce,
           in_base: operand.base / lanes,
           out_base: result.base / lanes,
         },
-        define: lanes === 4 ? { Element: 'vec4f' } : {},
-        groups: Math.ceil((end - begin) / lanes / step.workgroupSize),
+        define: {
+          Element: lanes === 4 ? 'vec4f' : 'f32',
+          ...(step === bothAxes ? { TAPS_Y: plan.taps[0], TAPS_X: plan.taps[1], PLANES: planesAtOnce } : {}),
+        },
+        groups: Math.ceil((end - begin) / lanes / planesAtOnce / step.workgroupSize),
         flops: (pass.flops * (end - begin)) / y.size,
       });
       operand.view.dispose();

@@ -9,10 +9,10 @@ struct Params { n : u32 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> dividends : array<u32>;    // [n]
 @group(0) @binding(2) var<storage, read> divisors : array<u32>;     // [n]
-@group(0) @binding(3) var<storage, read_write> result : array<u32>; // [n]
+@group(0) @binding(3) var<storage, read_write> result : array<vec2u>; // [n]
 @compute @workgroup_size(64)
 fn divide(@builtin(global_invocation_id) id : vec3u) {
-  if (id.x < params.n) { result[id.x] = quotient(dividends[id.x], divisors[id.x]); }
+  if (id.x < params.n) { result[id.x] = divmod(dividends[id.x], divisors[id.x]); }
 }`;
 
 /** Edges of powers of two, of multiples, and numbers of all lengths. */
@@ -35,7 +35,7 @@ function pairs(): [number, number][] {
   return found;
 }
 
-test('quotient: equals integer division for dividends up to 2^32 - 1 and divisors below 2^31', async () => {
+test('divmod: equals integer division with remainder for dividends up to 2^32 - 1 and divisors below 2^31', async () => {
   using scope = engine.scope();
   const all = pairs();
   const n = all.length;
@@ -45,16 +45,16 @@ test('quotient: equals integer division for dividends up to 2^32 - 1 and divisor
       [n],
       { scope },
     );
-  const result = engine.empty([n], { dtype: 'u32', scope });
+  const result = engine.empty([n, 2], { dtype: 'u32', scope });
   run(kernel(DIVIDE, 'divide'), {
     bind: { dividends: column(0), divisors: column(1), result },
     params: { n },
     groups: Math.ceil(n / 64),
   });
   compare(
-    'quotient',
+    'divmod',
     Float64Array.from((await result.data()) as Uint32Array),
-    Float64Array.from(all, ([n, d]) => Math.floor(n / d)),
+    Float64Array.from(all.flatMap(([n, d]) => [Math.floor(n / d), n % d])),
     TOLERANCE.exact,
   );
 });

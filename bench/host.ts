@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -43,7 +43,11 @@ export async function versions(withPeers: boolean): Promise<Record<string, strin
   const found: Record<string, string> = { 'ps3-webgpu': (await read('package.json')).version };
   if (runsNode()) found.webgpu = (await read('node_modules/webgpu/package.json')).version;
   if (withPeers) Object.assign(found, (await read('bench/peers/package.json')).dependencies);
-  return { ...found, platform: `${process.platform} ${process.arch}` };
+  found.platform = `${process.platform} ${process.arch}`;
+  // A software adapter is as fast as the processor that it runs on.
+  const processors = cpus();
+  if (processors.length > 0) found.cpu = `${processors.length} x ${processors[0].model.trim()}`;
+  return found;
 }
 
 /**

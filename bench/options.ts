@@ -11,7 +11,7 @@ export class UsageError extends EngineError {
 export interface SuiteOptions {
   /** Only cases that the adapter manages within seconds. */
   readonly quick: boolean;
-  /** Part of an op's name, or of that and its shape. */
+  /** Part of an op's name, or of that and its shape; or several such, separated by |. */
   readonly filter: string | undefined;
   /** Highest tier to use; default: what the adapter offers, 2 at most. */
   readonly tier?: Tier;

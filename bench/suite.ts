@@ -61,7 +61,8 @@ export function opNames(cases: readonly BenchCase[] = ALL_CASES): string[] {
 /** @throws UsageError when the filter leaves none */
 function chosen({ quick, filter }: SuiteOptions, { peers }: Others): BenchCase[] {
   const asked = ALL_CASES.filter((one) => (!quick || one.quick) && (!peers || one.peer));
-  const cases = asked.filter(({ op, shape }) => !filter || `${op} ${shape}`.includes(filter));
+  const parts = (filter ?? '').split('|');
+  const cases = asked.filter(({ op, shape }) => parts.some((part) => `${op} ${shape}`.includes(part)));
   if (cases.length === 0)
     throw new UsageError(
       `bench: --filter must be part of an op's name, got ${filter}. Ops: ${opNames(asked).join(', ')}.`,

@@ -1,7 +1,7 @@
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
 export { canonicalize } from './model/canonicalize.ts';
-export type { OpenOptions, WeightDType } from './model/checkpoint.ts';
+export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint.ts';
 export type { CheckpointSource, DownloadOptions } from './model/checkpoint_files.ts';
 export type { SaveOptions } from './model/checkpoint_writer.ts';
 export {

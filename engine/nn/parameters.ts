@@ -60,7 +60,8 @@ export class ParameterStore {
     this.gpu = gpu;
     this.names = specs.map(({ name }) => name);
     const limitBytes = gpu.device.limits.maxStorageBufferBindingSize;
-    const rank = ({ dtype = 'f32', group = 0 }: ParameterSpec): number => (dtype === 'f32' ? 0 : 1e6) + group;
+    const order = ['f32', 'f16', 'bf16'];
+    const rank = ({ dtype = 'f32', group = 0 }: ParameterSpec): number => 1e6 * order.indexOf(dtype) + group;
     const layouts: { dtype: DType; elements: number; sizeBytes: number; groupEnds: number[] }[] = [];
     for (const spec of specs.toSorted((a, b) => rank(a) - rank(b))) {
       const { name, shape, dtype = 'f32', group = 0 } = spec;

@@ -11,7 +11,7 @@ import {
   UseError,
   Weights,
 } from '../../engine/index.ts';
-import { CheckpointReader, type OpenOptions, type WeightDType } from './checkpoint.ts';
+import { CheckpointReader, type FillOptions, type OpenOptions, type WeightDType } from './checkpoint.ts';
 import type { CheckpointSource } from './checkpoint_files.ts';
 import { type SaveOptions, saveCheckpoint } from './checkpoint_writer.ts';
 import type { ModelConfig } from './config.ts';
@@ -44,15 +44,11 @@ function isTower(name: string): boolean {
 }
 
 /** How a checkpoint is loaded. */
-export interface LoadOptions extends OpenOptions {
+export interface LoadOptions extends OpenOptions, Omit<FillOptions, 'prefix'> {
   /** How matrices and tables are kept; default f32, which can also be trained. 'stored': as the file has them. */
   readonly storage?: WeightDType | 'stored';
   /** Refuse models that need more; default: the free memory of the machine where a software adapter uses that. */
   readonly memoryLimitBytes?: number;
-  /** After every piece: bytes of the weights read, and how many there are. */
-  readonly onProgress?: (done: number, all: number) => void;
-  /** Ends loading early. */
-  readonly signal?: AbortSignal;
 }
 
 /** What an empty model is made with. */

@@ -10,12 +10,13 @@ test('parameters: matrices in half precision lie beside vectors in f32, and only
     { name: 'weight', shape: [3, 4], dtype: 'bf16', group: 1 },
     { name: 'bias', shape: [3] },
     { name: 'table', shape: [5, 2], dtype: 'f16' },
+    { name: 'small table', shape: [2, 2], dtype: 'f16', group: 2 },
   ]);
   assert.equal(
     store.arenas.map(({ values }) => values.dtype),
     ['f32', 'f16', 'bf16'],
   );
-  assert.is(store.elementCount, 25);
+  assert.is(store.elementCount, 29);
   store.get('weight').write(f32ToBf16(Float32Array.from({ length: 12 }, (_, i) => i)));
   store.get('bias').write(Float32Array.of(1, 2, 3));
   using x = tensor([1, 1, 1, 1], [1, 4]);

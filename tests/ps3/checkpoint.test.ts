@@ -4,16 +4,21 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   noGrad,
   openSafetensors,
+  ParameterStore,
+  type SafetensorsFile,
   type Tensor,
   type TensorToWrite,
   writeSafetensors,
 } from '../../engine/index.ts';
 import { bf16ToF32, f32ToBf16 } from '../../engine/io/half.ts';
+import { fillParameters } from '../../ps3/model/checkpoint.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer, Tokenizer } from '../../ps3/model/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
@@ -158,6 +163,40 @@ test('checkpoint: a vocabulary beyond the binding limit is loaded and read, and 
   } finally {
     Object.defineProperty(device, 'limits', { value: limits, configurable: true });
   }
+});
+
+test('checkpoint: the host never holds as much as one large weight while it loads', async () => {
+  const weights = ['first', 'second'].map((name) => ({ name, shape: [2 ** 24] })); // 64 MiB each
+  const path = join(root, 'heavy.safetensors');
+  const data = async (): Promise<Float32Array> => new Float32Array(2 ** 24).fill(0.5);
+  await writeSafetensors(
+    path,
+    weights.map((weight) => ({ ...weight, dtype: 'F32', data })),
+  );
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  const parameters = new ParameterStore(engine, weights);
+  await using file = await openSafetensors(path);
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  let peakBytes = 0;
+  // Sampled while the newest piece is certainly alive.
+  const watched: SafetensorsFile = Object.create(file, {
+    chunks: {
+      value: async function* (...asked: Parameters<SafetensorsFile['chunks']>) {
+        for await (const bytes of file.chunks(...asked)) {
+          collect();
+          peakBytes = Math.max(peakBytes, process.memoryUsage().arrayBuffers - before);
+          yield bytes;
+        }
+      },
+    },
+    tensors: { value: file.tensors },
+  });
+  await fillParameters(parameters, [watched]);
+  assert.ok(peakBytes > 2 ** 20 && peakBytes < 2 ** 26, `${peakBytes} bytes at the peak`);
+  assert.is((await parameters.get('second').data()).at(-1), 0.5);
+  parameters.dispose();
 });
 
 /** Serves the checkpoint's folder; counts requests and bytes. */

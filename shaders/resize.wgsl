@@ -123,18 +123,19 @@ fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   let y_first = first[row[1]];
 
   var weights_x : array<f32, TAPS_X>;
-  for (var tx = 0u; tx < TAPS_X; tx++) { weights_x[tx] = weights[params.m[0] * TAPS_Y + column[1] * TAPS_X + tx]; }
+  var inputs_x : array<u32, TAPS_X>;  // Elements from the start of a row
+  for (var tx = 0u; tx < TAPS_X; tx++) {
+    weights_x[tx] = weights[params.m[0] * TAPS_Y + column[1] * TAPS_X + tx];
+    inputs_x[tx] = min(x_first + tx, params.n[1] - 1u) * params.inner + place[1];  // padding of the table has weight 0
+  }
   var sums : array<Element, PLANES>;
   for (var ty = 0u; ty < TAPS_Y; ty++) {
-    let iy = min(y_first + ty, params.n[0] - 1u);  // padding of the table has weight 0
+    let iy = min(y_first + ty, params.n[0] - 1u);
     let weight_y = weights[row[1] * TAPS_Y + ty];
     for (var p = 0u; p < PLANES; p++) {
-      let start = ((row[0] * PLANES + p) * params.n[0] + iy) * params.n[1];
+      let start = ((row[0] * PLANES + p) * params.n[0] + iy) * params.n[1] * params.inner - params.in_base;
       var across = Element();
-      for (var tx = 0u; tx < TAPS_X; tx++) {
-        let ix = min(x_first + tx, params.n[1] - 1u);
-        across += weights_x[tx] * x[(start + ix) * params.inner + place[1] - params.in_base];
-      }
+      for (var tx = 0u; tx < TAPS_X; tx++) { across += weights_x[tx] * x[start + inputs_x[tx]]; }
       sums[p] += weight_y * across;
     }
   }

@@ -7,13 +7,14 @@
 //
 // Layout    x, y, dy, dx [R, C] row-major f32.
 // Mapping   one workgroup per row; invocation i owns columns i, i + WG, i + 2 WG, ...
-// Traffic   reads x three times (cached after the first), writes y once.
+// Traffic   reads x twice (cached after the first time), writes y once.
 // Numerics  the maximum is subtracted first, so no exponential exceeds 1 and the sum is at least 1.
 
 #import index
 #import reduce
 
 const LOG : bool = false;
+const FINITE_MIN = -3.4028234e38;  // the lowest number there is: a row of nothing else is uniform
 
 struct Params {
   R : u32,  // rows
@@ -43,16 +44,23 @@ fn softmax(
   let end = start + params.C;
   // Four columns per step, as far as they go: the steps of a loop cost a CPU more than what is in them.
   let even = start + params.C / (4u * WG) * (4u * WG);
-  var highest4 = vec4f(x[start]);
-  for (var e = start + i; e < even; e += 4u * WG) { highest4 = max(highest4, four(e)); }
-  var highest = max(max(highest4.x, highest4.y), max(highest4.z, highest4.w));
-  for (var e = even + i; e < end; e += WG) { highest = max(highest, x[e]); }
-  highest = workgroup_max(highest, i);
+  // An invocation's own maximum grows as it goes, and its sum shrinks with it. Finite from the start: -inf - -inf is NaN.
+  var own = max(x[start], FINITE_MIN);
   var total4 = vec4f();
-  for (var e = start + i; e < even; e += 4u * WG) { total4 += exp(four(e) - highest); }
+  for (var e = start + i; e < even; e += 4u * WG) {
+    let numbers = four(e);
+    let next = max(own, max(max(numbers.x, numbers.y), max(numbers.z, numbers.w)));
+    total4 = total4 * exp(own - next) + exp(numbers - next);
+    own = next;
+  }
   var total = (total4.x + total4.y) + (total4.z + total4.w);
-  for (var e = even + i; e < end; e += WG) { total += exp(x[e] - highest); }
-  total = workgroup_sum(total, i);
+  for (var e = even + i; e < end; e += WG) {
+    let next = max(own, x[e]);
+    total = total * exp(own - next) + exp(x[e] - next);
+    own = next;
+  }
+  let highest = workgroup_max(own, i);
+  total = workgroup_sum(total * exp(own - highest), i);
   for (var e = start + i; e < even; e += 4u * WG) {
     let value = finish(four(e) - highest, total);
     y[e] = value.x;

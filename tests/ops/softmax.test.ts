@@ -61,6 +61,15 @@ test('softmax: logits up to 1e30 and masks of -3e38 give exact ones and zeros', 
   compare('y', await softmax(x).data(), want);
 });
 
+test('softmax: a row of the lowest finite number is uniform; a row whose maximum keeps growing is not lost', async () => {
+  using scope = engine.scope();
+  const C = 1031;
+  const lowest = new Float32Array(C).fill(-3.4028234663852886e38);
+  compare('uniform', await softmax(tensor(lowest, [1, C], { scope })).data(), new Array(C).fill(1 / C));
+  const rising = Float32Array.from({ length: C }, (_, c) => c / 8 - 1000);
+  compare('rising', await softmax(tensor(rising, [1, C], { scope })).data(), twin(rising, C));
+});
+
 test('softmax: more rows than a grid dimension holds, and none', async () => {
   using scope = engine.scope();
   const R = 65_537;

@@ -76,4 +76,11 @@ function trainingCase(B: number, D: number): BenchCase {
   };
 }
 
-export const cases: BenchCase[] = [lossCase(48, 64, true), lossCase(256, 1152), trainingCase(256, 1152)];
+export const cases: BenchCase[] = [
+  lossCase(48, 64, true),
+  lossCase(256, 1152),
+  trainingCase(256, 1152),
+  // A batch whose logits alone would take 256 MiB: the peak shows that they are never kept.
+  lossCase(8192, 64),
+  trainingCase(8192, 64),
+];

@@ -102,11 +102,11 @@ test('attention_strips: the planner takes them on CPUs, and hands rows round whe
   assert.equal(planBlock(facts, 196, 48, 4), { rows: 16, cols: 2, width: 8, handed: 8 });
   assert.equal(planBlock({ ...facts, subgroupSize: 1 }, 196, 48, 4), {
     rows: 8,
-    cols: 3,
+    cols: 2,
     width: 8,
     handed: 1,
   });
-  assert.equal(planBlock(facts, 3, 48, 4), { rows: 4, cols: 3, width: 8, handed: 1 });
+  assert.equal(planBlock(facts, 3, 48, 4), { rows: 4, cols: 2, width: 8, handed: 1 });
 });
 
 test.run();

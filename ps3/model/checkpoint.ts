@@ -38,7 +38,7 @@ const STORED: Readonly<Partial<Record<SafetensorsDType, WeightDType>>> = {
 const PIECE_BYTES = 2 ** 24;
 
 /** Uploads that may wait for the GPU. */
-const UPLOAD_BYTES = 2 ** 26;
+const UPLOAD_BYTES = 2 ** 24;
 
 /** How a checkpoint is opened. */
 export interface OpenOptions extends DownloadOptions {
@@ -143,7 +143,7 @@ export async function fillParameters(
       start += numbers.length;
       done += bytes.length;
       waiting += numbers.byteLength;
-      if (waiting > UPLOAD_BYTES) {
+      if (waiting >= UPLOAD_BYTES) {
         await parameters.gpu.idle();
         waiting = 0;
       }

@@ -67,7 +67,11 @@ test('softmax: a row of the lowest finite number is uniform; a row whose maximum
   const lowest = new Float32Array(C).fill(-3.4028234663852886e38);
   compare('uniform', await softmax(tensor(lowest, [1, C], { scope })).data(), new Array(C).fill(1 / C));
   const rising = Float32Array.from({ length: C }, (_, c) => c / 8 - 1000);
-  compare('rising', await softmax(tensor(rising, [1, C], { scope })).data(), twin(Float64Array.from(rising), C));
+  compare(
+    'rising',
+    await softmax(tensor(rising, [1, C], { scope })).data(),
+    twin(Float64Array.from(rising), C),
+  );
 });
 
 test('softmax: more rows than a grid dimension holds, and none', async () => {

@@ -21,7 +21,7 @@ struct Params {
   taps : vec2u,   // table columns of either axis
   inner : u32,    // Elements per pixel, or per row when rows are resized alone
   axis : u32,     // 0 rows, 1 columns; for the one-axis entry points
-  begin : u32,    // Elements [begin, end) of the result are made: all, unless it exceeds a binding
+  begin : u32,    // Elements [begin, end) of the result are made: all, unless it exceeds a binding; one of them stands for PLANES
   end : u32,
   in_base : u32,  // first Element of the operand that is bound
   out_base : u32, // first Element of the result that is bound

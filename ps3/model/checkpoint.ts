@@ -37,7 +37,7 @@ const STORED: Readonly<Partial<Record<SafetensorsDType, WeightDType>>> = {
 /** Bytes of a file that are in memory at a time; a multiple of what any binding is aligned to. */
 const PIECE_BYTES = 2 ** 24;
 
-/** Uploads that may wait for the GPU. */
+/** Uploads that may wait for the GPU, which the host holds until then. */
 const UPLOAD_BYTES = 2 ** 24;
 
 /** How a checkpoint is opened. */

@@ -6,7 +6,7 @@ fn linear_group(group : vec3u, groups : vec3u) -> u32 {
   return group.x + groups.x * (group.y + groups.y * group.z);
 }
 
-// [floor(n / d), n mod d] for any n and 0 < d < 2^31, exactly. CPUs have no SIMD division of integers: eight of them cost 200
+// [floor(n / d), n mod d] for any n and 0 < d < 2^31, exactly. CPUs have no SIMD division of integers: eight of them cost up to 200
 // cycles, while the division of floats and its two corrections below cost 20.
 fn divmod(n : u32, d : u32) -> vec2u {
   let share = 1.0 / f32(d);

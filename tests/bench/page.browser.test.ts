@@ -91,10 +91,11 @@ test('bench page: runs the ops asked for, draws and gives them as JSON, and neve
   const loadTasks: number[] = await page.evaluate('blockedMs.splice(0)');
   let blockedMs: number[] = [];
   // A task is timed by the clock, and a busy machine may take the processor away within it: the calmest of three runs counts.
-  for (let attempt = 0; attempt < 3 && (attempt === 0 || blockedMs.length > 0); attempt++) {
+  for (let attempt = 0; attempt < 3; attempt++) {
     await start(page, FILTER);
     await ended(page);
     blockedMs = await page.evaluate('blockedMs.splice(0)');
+    if (blockedMs.length === 0) break;
   }
   assert.is(await page.textContent('#notices'), '');
   assert.is(await page.textContent('#status'), `${CHOSEN.length} of ${CHOSEN.length} cases measured`);

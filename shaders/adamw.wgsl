@@ -7,18 +7,16 @@
 //
 // Layout    p, g, m, v [n] f32, read as vec4f where n divides by 4: then groups end at multiples of 4 too. Elements are sorted
 //           by group; lr is scaled and decay chosen by group.
-// Mapping   one invocation per value (four elements or one).
+// Mapping   shaders/lib/each.wgsl; a value is four elements or one.
 // Traffic   28 B per parameter: four reads, three writes.
 // Numerics  what changes per step lies in a buffer and is counted on by adamw_begin, so that a recorded step can be replayed.
 //           1 - beta^t as -expm1(t ln beta): a few ulp at any t, where a running product would drift. When the gradient norm
 //           is NaN or infinite, by its bits, nothing is changed.
 
-#import index
+#import each  // share_of(group, groups, i, n)
 
 alias Value = f32;    // or vec4f
 const LANES = 1u;     // elements per value
-
-const WORKGROUP = 64u;
 
 struct Params {
   n : u32,            // values
@@ -87,19 +85,29 @@ fn adamw(
   @builtin(num_workgroups) group_counts : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group_id, group_counts) * WORKGROUP + i;
-  if (at >= params.n || (scalars[GRAD_NORM_SQUARED] & 0x7f800000u) == 0x7f800000u) { return; }
+  let share = share_of(group_id, group_counts, i, params.n);
+  if (share.first >= share.end || (scalars[GRAD_NORM_SQUARED] & 0x7f800000u) == 0x7f800000u) { return; }
   var scale = 1.0;
   if (scalar(MAX_NORM) > 0.0) { scale = min(1.0, scalar(MAX_NORM) / (sqrt(scalar(GRAD_NORM_SQUARED)) + 1e-6)); }
-  let options = groups[group_of(at * LANES)];
-  let lr = scalar(LR) * bitcast<f32>(options.y);
-  let decay = bitcast<f32>(options.z);
+  let base_lr = scalar(LR);
+  let rest1 = 1.0 - scalar(BETA1);
+  let rest2 = 1.0 - scalar(BETA2);
+  let correction1 = scalar(CORRECTION1);
+  let correction2 = scalar(CORRECTION2);
+  let eps = scalar(EPS);
+  var owner = group_of(share.first * LANES);
+  for (var at = share.first; at < share.end; at += WORKGROUP) {
+    while (at * LANES >= groups[owner].x) { owner++; }
+    let options = groups[owner];
+    let lr = base_lr * bitcast<f32>(options.y);
+    let decay = bitcast<f32>(options.z);
 
-  let g = gradients[at] * scale;
-  let m = moment1[at] + (1.0 - scalar(BETA1)) * (g - moment1[at]);
-  let v = moment2[at] + (1.0 - scalar(BETA2)) * (g * g - moment2[at]);
-  moment1[at] = m;
-  moment2[at] = v;
-  let step = (m / scalar(CORRECTION1)) / (sqrt(v / scalar(CORRECTION2)) + scalar(EPS));
-  parameters[at] = parameters[at] * (1.0 - lr * decay) - lr * step;
+    let g = gradients[at] * scale;
+    let m = moment1[at] + rest1 * (g - moment1[at]);
+    let v = moment2[at] + rest2 * (g * g - moment2[at]);
+    moment1[at] = m;
+    moment2[at] = v;
+    let step = (m / correction1) / (sqrt(v / correction2) + eps);
+    parameters[at] = parameters[at] * (1.0 - lr * decay) - lr * step;
+  }
 }

@@ -7,11 +7,11 @@
 //
 // Layout    32-bit types one per word; f16 and bf16 two per word, u8 four, the first element in the low bits. What is left of
 //           the last word is 0.
-// Mapping   one invocation per word of y.
+// Mapping   shaders/lib/each.wgsl; a value is a word of y.
 // Numerics  bit arithmetic throughout: pack2x16float may round either way and may flush subnormals, so its results would
 //           differ between adapters, and a float operation need not keep a NaN.
 
-#import index
+#import each  // share_of(group, groups, i, n)
 
 const F32 = 0u;
 const F16 = 1u;
@@ -23,14 +23,13 @@ const SOURCE : u32 = F32;
 const RESULT : u32 = F16;
 const PER_WORD : u32 = 2u;  // elements of the result in a word
 
-const WORKGROUP = 64u;
-
 struct Params {
-  n : u32,  // elements
+  n : u32,         // words of y
+  elements : u32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<u32>;          // [n] elements, packed
-@group(0) @binding(2) var<storage, read_write> y : array<u32>;    // [n] elements, packed
+@group(0) @binding(1) var<storage, read> x : array<u32>;          // [elements], packed
+@group(0) @binding(2) var<storage, read_write> y : array<u32>;    // [elements], packed
 
 // The element's own bits, in the low end.
 fn load(e : u32) -> u32 {
@@ -113,12 +112,13 @@ fn cast_words(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let word = linear_group(group, groups) * WORKGROUP + i;
-  let first = word * PER_WORD;
-  if (first >= params.n) { return; }
-  var packed = 0u;
-  for (var k = 0u; k < PER_WORD; k++) {
-    if (first + k < params.n) { packed |= convert(load(first + k)) << (k * (32u / PER_WORD)); }
+  let share = share_of(group, groups, i, params.n);
+  for (var word = share.first; word < share.end; word += WORKGROUP) {
+    let first = word * PER_WORD;
+    var packed = 0u;
+    for (var k = 0u; k < PER_WORD; k++) {
+      if (first + k < params.elements) { packed |= convert(load(first + k)) << (k * (32u / PER_WORD)); }
+    }
+    y[word] = packed;
   }
-  y[word] = packed;
 }

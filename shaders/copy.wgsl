@@ -6,16 +6,15 @@
 // Layout    32-bit elements of any type, moved as bits, four at once where every extent, stride and offset divides by 4. A stride
 //           may be negative: arithmetic is modulo 2^32. The host merges axes that are contiguous with each other, so most
 //           calls have two or three digits of the six.
-// Mapping   an invocation copies RUN values of a workgroup's WORKGROUP RUN, one in WORKGROUP.
+// Mapping   shaders/lib/each.wgsl.
 // Traffic   reads and writes each value once. Reads of a transpose are strided.
 
-#import index  // linear_group(group, groups), divmod(n, d)
+#import each   // share_of(group, groups, i, n)
+#import index  // divmod(n, d)
 
 alias Value = u32;     // or vec4u; to add floats, f32 or vec4f
 const ADD : bool = false;  // place: adds to y; no two elements may meet
 const DIGITS = 6u;     // digits in use, the last ones of the six
-const WORKGROUP = 64u;
-const RUN = 4u;        // values per invocation, one in WORKGROUP
 
 struct Params {
   extents : vec4u,       // of digits 1..4; digit 0 has whatever is left
@@ -57,8 +56,8 @@ fn gather(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) { y[at] = x[strided(at)]; }
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) { y[at] = x[strided(at)]; }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -67,8 +66,8 @@ fn place(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) {
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) {
     let to = strided(at);
     if (ADD) { y[to] += x[params.begin + at]; } else { y[to] = x[params.begin + at]; }
   }

@@ -1,9 +1,9 @@
 // Sets every element to one value, or to its own index.
 //
 // Layout    x [n], 32-bit elements of any type, written as bits, four at once where the elements divide by 4; index [n] u32.
-// Mapping   an invocation writes RUN values of a workgroup's GROUP RUN, one in GROUP.
+// Mapping   shaders/lib/each.wgsl.
 
-#import index  // linear_group(group, groups)
+#import each  // share_of(group, groups, i, n)
 
 alias Value = u32;  // or vec4u
 
@@ -15,27 +15,22 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> x : array<Value>;    // [n]
 @group(0) @binding(2) var<storage, read_write> index : array<u32>;  // [n]
 
-const GROUP : u32 = 64u;
-const RUN : u32 = 8u;
-
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WORKGROUP)
 fn fill(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * GROUP * RUN + i;
-  let end = min(first + GROUP * RUN, params.n);
-  for (var at = first; at < end; at += GROUP) { x[at] = Value(params.bits); }
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) { x[at] = Value(params.bits); }
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WORKGROUP)
 fn arange(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * GROUP * RUN + i;
-  let end = min(first + GROUP * RUN, params.n);
-  for (var at = first; at < end; at += GROUP) { index[at] = at; }
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) { index[at] = at; }
 }

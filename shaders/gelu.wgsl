@@ -3,10 +3,10 @@
 //   y = x Phi(x), Phi exactly or by tanh: shaders/lib/gelu.wgsl          dx = dy (x Phi(x))'
 //
 // Layout    x, y, dy, dx [n] cells.
-// Mapping   an invocation computes RUN cells of a workgroup's GROUP RUN, one in GROUP.
+// Mapping   shaders/lib/each.wgsl.
 
-#import index  // linear_group(group, groups)
-#import gelu   // gelu_erf(lane), gelu_tanh(lane) and their slopes
+#import each  // share_of(group, groups, i, n)
+#import gelu  // gelu_erf(lane), gelu_tanh(lane) and their slopes
 
 struct Params {
   n : u32,  // cells
@@ -19,29 +19,27 @@ struct Params {
 
 alias Lane = f32;  // vec4f where four divides the number of elements
 const TANH : bool = false;
-const GROUP : u32 = 64u;
-const RUN : u32 = 4u;
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WORKGROUP)
 fn gelu(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * GROUP * RUN + i;
-  for (var at = first; at < min(first + GROUP * RUN, params.n); at += GROUP) {
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) {
     if (TANH) { y[at] = gelu_tanh(x[at]); } else { y[at] = gelu_erf(x[at]); }
   }
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WORKGROUP)
 fn gelu_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * GROUP * RUN + i;
-  for (var at = first; at < min(first + GROUP * RUN, params.n); at += GROUP) {
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) {
     if (TANH) { dx[at] = dy[at] * gelu_tanh_slope(x[at]); } else { dx[at] = dy[at] * gelu_erf_slope(x[at]); }
   }
 }

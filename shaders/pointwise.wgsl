@@ -7,12 +7,13 @@
 // Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an operand is dense (same order as y) or has a stride per axis, 0
 //           where it repeats. y is read four at a time where the last axis divides by 4; an operand that repeats along the
 //           last axis is then read one at a time. Strides count values of the operand's own type.
-// Mapping   an invocation computes RUN values of a workgroup's WORKGROUP RUN, one in WORKGROUP.
+// Mapping   shaders/lib/each.wgsl.
 // Traffic   each operand once; a repeated one comes from the cache.
 // Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. The quotient of a
 //           division may be off by 2.5 ulp, so a remainder may come out as the divisor: then it is 0.
 
-#import index  // linear_group(group, groups), divmod(n, d)
+#import each   // share_of(group, groups, i, n)
+#import index  // divmod(n, d)
 
 const ADD = 0u;
 const SUB = 1u;
@@ -40,9 +41,6 @@ const A_DENSE : bool = true;
 const B_DENSE : bool = true;
 const CONDITION_DENSE : bool = true;
 const AXES = 4u;           // axes in use, the last ones of the four
-
-const WORKGROUP = 64u;
-const RUN = 4u;            // values per invocation, one in WORKGROUP
 
 struct Params {
   extents : vec3u,         // of axes 1..3, in values; axis 0 has whatever is left
@@ -134,8 +132,8 @@ fn binary(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) {
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) {
     var at_a = at;
     var at_b = at;
     if (!A_DENSE || !B_DENSE) {
@@ -153,8 +151,8 @@ fn choose(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) {
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) {
     let index = index_of(at);
     let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
     let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
@@ -171,6 +169,6 @@ fn accumulate(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) { y[at] += Result(x[at]); }
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) { y[at] += Result(x[at]); }
 }

@@ -8,29 +8,29 @@
 //             u = (w[2b] + 1/2) 2^-32, a = 2 pi (w[2b+1] 2^-32 - 1/2)
 //
 // Layout    y [n], u32 for bits, f32 otherwise, written as bits.
-// Mapping   one invocation per block b, that is two elements.
+// Mapping   shaders/lib/each.wgsl; a value is a block b, that is two elements.
 // Numerics  bits and uniform (with scale 1, shift 0) are the same on every adapter; normal differs by what WGSL allows log,
 //           cos and sin. |normal| stays below 6.8.
 
-#import index
+#import each  // share_of(group, groups, i, n)
 
 const BITS = 0u;
 const UNIFORM = 1u;
 const NORMAL = 2u;
 const KIND : u32 = BITS;
 
-const WORKGROUP = 64u;
 const TWO_PI = 6.2831853;
 
 struct Params {
-  n : u32,        // elements
+  n : u32,        // blocks
+  elements : u32,
   seed : u32,
   stream : u32,
   scale : f32,
   shift : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read_write> y : array<u32>;    // [n]
+@group(0) @binding(1) var<storage, read_write> y : array<u32>;    // [elements]
 
 fn turn(state : vec2u, rotation : u32) -> vec2u {
   let sum = state.x + state.y;
@@ -73,10 +73,10 @@ fn random(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let b = linear_group(group, groups) * WORKGROUP + i;
-  let first = 2u * b;
-  if (first >= params.n) { return; }
-  let pair = shape_words(threefry(vec2u(b, 0u), vec2u(params.seed, params.stream)));
-  y[first] = pair.x;
-  if (first + 1u < params.n) { y[first + 1u] = pair.y; }
+  let share = share_of(group, groups, i, params.n);
+  for (var b = share.first; b < share.end; b += WORKGROUP) {
+    let pair = shape_words(threefry(vec2u(b, 0u), vec2u(params.seed, params.stream)));
+    y[2u * b] = pair.x;
+    if (2u * b + 1u < params.elements) { y[2u * b + 1u] = pair.y; }
+  }
 }

@@ -4,12 +4,12 @@
 //   dx[i] = dy[i] f'(x[i]), with f' written in terms of y where that is cheaper (exp: f' = y)
 //
 // Layout    x, y, dy, dx [n] f32, read as vec4f where n divides by 4.
-// Mapping   an invocation computes RUN values (four elements or one) of a workgroup's WORKGROUP RUN, one in WORKGROUP.
+// Mapping   shaders/lib/each.wgsl; a value is four elements or one.
 // Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may return NaN for
 //           |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already lost e's digits.
 
-#import erf    // erf(f32)
-#import index
+#import each  // share_of(group, groups, i, n)
+#import erf   // erf(f32)
 
 const NEG = 0u;
 const ABS = 1u;
@@ -35,9 +35,6 @@ const SIGN = 20u;
 
 const OP : u32 = NEG;
 alias Value = f32;  // or vec4f
-
-const WORKGROUP = 64u;
-const RUN = 4u;  // values per invocation, one in WORKGROUP
 
 struct Params {
   n : u32,      // values
@@ -128,8 +125,8 @@ fn unary(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) { y[at] = apply(x[at]); }
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) { y[at] = apply(x[at]); }
 }
 
 @group(0) @binding(1) var<storage, read> x1 : array<f32>;           // [n]
@@ -141,8 +138,8 @@ fn unary_erf(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) { y1[at] = erf(x1[at]); }
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) { y1[at] = erf(x1[at]); }
 }
 
 @group(0) @binding(1) var<storage, read> z : array<Value>;          // [n], x or y
@@ -155,6 +152,6 @@ fn unary_dx(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let first = linear_group(group, groups) * WORKGROUP * RUN + i;
-  for (var at = first; at < min(first + WORKGROUP * RUN, params.n); at += WORKGROUP) { dx[at] = dy[at] * derivative(z[at]); }
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += WORKGROUP) { dx[at] = dy[at] * derivative(z[at]); }
 }

@@ -19,7 +19,7 @@ export class Kernel {
   readonly entry: string;
   readonly #given: string | Shader;
   #reflection: Reflection | undefined;
-  #hasRowWorkgroup: boolean | undefined;
+  readonly #declares = new Map<string, boolean>();
   #run: number | undefined;
 
   constructor(source: string | Shader, entry: string) {
@@ -59,8 +59,21 @@ export class Kernel {
 
   /** True when the shader is specialised by workgroup size (it imports `reduce` or declares WG). */
   get hasRowWorkgroup(): boolean {
-    this.#hasRowWorkgroup ??= /^const WG\b/m.test(this.source);
-    return this.#hasRowWorkgroup;
+    return this.#has('WG');
+  }
+
+  /** Of the device's choices, those for which the shader declares a const. */
+  chosen(choices: Define): Define {
+    return Object.fromEntries(Object.entries(choices).filter(([name]) => this.#has(name)));
+  }
+
+  #has(name: string): boolean {
+    let declares = this.#declares.get(name);
+    if (declares === undefined) {
+      declares = new RegExp(`^const ${name}\\b`, 'm').test(this.source);
+      this.#declares.set(name, declares);
+    }
+    return declares;
   }
 
   /** The text to compile: `define` applied, constant loops written out, broadcasts enabled or left out, params moved to immediates if asked for. */

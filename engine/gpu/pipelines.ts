@@ -29,7 +29,7 @@ export class Pipelines {
   readonly #recorder: Recorder;
   readonly #hasImmediates: boolean;
   readonly #needsUnrolling: boolean;
-  readonly #rowWorkgroup: number;
+  readonly #choices: Define;
   /** Both caches by a hash: a look-up makes no object and no string. */
   readonly #variants = new Map<number, Variant[]>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
@@ -37,17 +37,13 @@ export class Pipelines {
   /** Hashes of the bind groups of a buffer, by its id. */
   readonly #hashesOf = new Map<number, Set<number>>();
 
-  /** @param rowWorkgroup  what shaders that declare `const WG` are specialised to */
-  constructor(
-    { device, hasImmediates, needsUnrolling }: OpenedDevice,
-    recorder: Recorder,
-    rowWorkgroup: number,
-  ) {
+  /** @param choices  what shaders that declare a const of these names are specialised to */
+  constructor({ device, hasImmediates, needsUnrolling }: OpenedDevice, recorder: Recorder, choices: Define) {
     this.#device = device;
     this.#hasImmediates = hasImmediates;
     this.#needsUnrolling = needsUnrolling;
     this.#recorder = recorder;
-    this.#rowWorkgroup = rowWorkgroup;
+    this.#choices = choices;
   }
 
   /** The pipeline of a kernel; its compilation begins with the first call and is waited for at a flush. */
@@ -76,8 +72,11 @@ export class Pipelines {
   #compile(kernel: Kernel, define: Define): PipelineEntry {
     const { usesParams, paramsBytes } = kernel.reflection;
     const immediates = this.#hasImmediates && usesParams && paramsBytes <= IMMEDIATE_BYTES;
-    const full: Define = kernel.hasRowWorkgroup ? { WG: this.#rowWorkgroup, ...define } : define;
-    const code = kernel.specialise(full, immediates, this.#needsUnrolling);
+    const code = kernel.specialise(
+      { ...kernel.chosen(this.#choices), ...define },
+      immediates,
+      this.#needsUnrolling,
+    );
     const layout = this.#layout(kernel, immediates);
     const immediateSize = immediates ? Math.ceil(paramsBytes / 4) * 4 : 0;
     const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = {

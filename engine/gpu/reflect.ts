@@ -2,6 +2,7 @@
 import { ResourceType, type TypeInfo, WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 import cell from '../../shaders/lib/cell.wgsl' with { type: 'text' };
 import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
+import each from '../../shaders/lib/each.wgsl' with { type: 'text' };
 import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
 import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
@@ -12,7 +13,18 @@ import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import { internal, ShaderError } from './errors.ts';
 import { type Reflection, type Shader, setParser } from './shader.ts';
 
-const FRAGMENTS: Record<string, string> = { cell, cubic, erf, gelu, index, lanes, numerics, reduce, scan };
+const FRAGMENTS: Record<string, string> = {
+  cell,
+  cubic,
+  each,
+  erf,
+  gelu,
+  index,
+  lanes,
+  numerics,
+  reduce,
+  scan,
+};
 
 /** `@name(value)` as the reflection gives it. */
 interface Attribute {

@@ -1,7 +1,7 @@
 import source from '../../shaders/adamw.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { run } from '../tensor/dispatch.ts';
+import { run, runEach } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -69,11 +69,10 @@ export function adamwUpdate(arenas: AdamwArenas): void {
   expect(scalars.size === 8, 'adamw', 'scalars must be [8]', show(scalars.shape));
   const LANES = parameters.size % 4 === 0 ? 4 : 1;
   const n = parameters.size / LANES;
-  run(update, {
+  runEach(update, {
     bind: { ...arenas },
     define: { Value: LANES === 4 ? 'vec4f' : 'f32', LANES: `${LANES}u` },
     params: { n, group_count: groups.shape[0] },
-    groups: Math.ceil(n / update.workgroupSize),
     flops: 16 * parameters.size,
   });
 }

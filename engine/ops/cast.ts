@@ -1,7 +1,7 @@
 import source from '../../shaders/cast.wgsl' with { type: 'text' };
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
 import { BYTES_PER_ELEMENT, type DType, type Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'cast_words');
@@ -19,11 +19,10 @@ export function cast(x: Tensor, dtype: DType): Tensor {
   if (x.dtype === dtype) return x.reshape(x.shape);
   const y = output([x], x.shape, dtype);
   const perWord = 4 / BYTES_PER_ELEMENT[dtype];
-  run(forward, {
+  runEach(forward, {
     bind: { x, y },
     define: { SOURCE: x.dtype.toUpperCase(), RESULT: dtype.toUpperCase(), PER_WORD: perWord },
-    params: { n: x.size },
-    groups: Math.ceil(x.size / perWord / forward.workgroupSize),
+    params: { n: Math.ceil(x.size / perWord), elements: x.size },
   });
   if (!isFloat(x.dtype) || !isFloat(dtype)) return y;
   return record('cast', { inputs: [x], output: y, saved: {}, backward: (dy) => [dy] });

@@ -2,7 +2,7 @@ import source from '../../shaders/copy.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
 import { isBindable } from '../tensor/part.ts';
 import { axisOf, type Shape, show, size } from '../tensor/shape.ts';
 import { collapse, contiguousStrides } from '../tensor/strided.ts';
@@ -58,7 +58,6 @@ function walk(op: string, shape: Shape, strides: readonly number[], start: numbe
       start: start / lanes,
       begin: begin / lanes,
     },
-    groups: Math.ceil(n / gather.workgroupSize / gather.run),
   };
 }
 
@@ -78,7 +77,7 @@ export function stridedCopy(
 ): Tensor {
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   const y = output([x], shape, x.dtype);
-  run(gather, { bind: { x, y }, ...walk(op, shape, strides, start) });
+  runEach(gather, { bind: { x, y }, ...walk(op, shape, strides, start) });
   return y;
 }
 
@@ -96,7 +95,7 @@ export function stridedPlace(
   strides: readonly number[],
   { start = 0, begin = 0, add = false }: { start?: number; begin?: number; add?: boolean } = {},
 ): void {
-  run(place, { bind: { x, y }, ...walk(op, shape, strides, start, begin, add) });
+  runEach(place, { bind: { x, y }, ...walk(op, shape, strides, start, begin, add) });
 }
 
 /**

@@ -1,7 +1,7 @@
 import source from '../../shaders/fill.wgsl' with { type: 'text' };
 import { expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { run } from '../tensor/dispatch.ts';
+import { runEach } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'fill');
@@ -21,11 +21,10 @@ export function fill(x: Tensor, value: number): Tensor {
     );
     const lanes = x.size % 4 === 0 ? 4 : 1;
     const n = x.size / lanes;
-    run(forward, {
+    runEach(forward, {
       bind: { x },
       params: { n, bits },
       define: { Value: lanes === 4 ? 'vec4u' : 'u32' },
-      groups: Math.ceil(n / forward.workgroupSize / forward.run),
     });
   }
   return x;
@@ -38,10 +37,9 @@ export function fill(x: Tensor, value: number): Tensor {
  */
 export function arange(x: Tensor): Tensor {
   expectDType('arange', 'x', x, 'u32');
-  run(count, {
+  runEach(count, {
     bind: { index: x },
     params: { n: x.size, bits: 0 },
-    groups: Math.ceil(x.size / count.workgroupSize / count.run),
   });
   return x;
 }

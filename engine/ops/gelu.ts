@@ -2,7 +2,7 @@ import source from '../../shaders/gelu.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'gelu');
@@ -24,17 +24,16 @@ export function gelu(x: Tensor, form: 'erf' | 'tanh' = 'erf'): Tensor {
   const call = {
     define: { Lane: lane === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
     params: { n },
-    groups: Math.ceil(n / forward.workgroupSize / forward.run),
   };
   const y = output([x], x.shape);
-  run(forward, { bind: { x, y }, ...call, flops: 20 * x.size });
+  runEach(forward, { bind: { x, y }, ...call, flops: 20 * x.size });
   return record('gelu', {
     inputs: [x],
     output: y,
     saved: { x },
     backward: (dy, { x }) => {
       const dx = output([dy], x.shape);
-      run(backwardX, { bind: { x, dy, dx }, ...call, flops: 30 * x.size });
+      runEach(backwardX, { bind: { x, dy, dx }, ...call, flops: 30 * x.size });
       return [dx];
     },
   });

@@ -2,7 +2,7 @@ import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
 import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides, collapse } from '../tensor/strided.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
@@ -59,7 +59,6 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
     sides,
     define: { ...types(operands[operands.length - 1].dtype, lanes, result), AXES: `${axes}u` },
     params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
-    groups: Math.ceil(n / binaryKernel.workgroupSize / binaryKernel.run),
   };
 }
 
@@ -78,7 +77,7 @@ function apply(op: string, a: Tensor, b: Tensor): Tensor {
   }
   const y = output([a, b], shape, result);
   const [left, right] = steps.sides;
-  run(binaryKernel, {
+  runEach(binaryKernel, {
     bind: { a, b, y },
     define: {
       ...steps.define,
@@ -89,7 +88,6 @@ function apply(op: string, a: Tensor, b: Tensor): Tensor {
       B_DENSE: right.dense,
     },
     params: { ...steps.params, a_strides: left.strides, b_strides: right.strides, cond_strides: UNUSED },
-    groups: steps.groups,
     flops: y.size,
   });
   return y;
@@ -279,7 +277,7 @@ function choose(cond: Tensor, a: Tensor, b: Tensor): Tensor {
   }
   const y = output([cond, a, b], shape, a.dtype);
   const [condition, left, right] = steps.sides;
-  run(chooseKernel, {
+  runEach(chooseKernel, {
     bind: { a, b, cond, y },
     define: {
       ...steps.define,
@@ -296,7 +294,6 @@ function choose(cond: Tensor, a: Tensor, b: Tensor): Tensor {
       a_strides: left.strides,
       b_strides: right.strides,
     },
-    groups: steps.groups,
   });
   return y;
 }
@@ -309,11 +306,10 @@ function choose(cond: Tensor, a: Tensor, b: Tensor): Tensor {
 export function accumulate(total: Tensor, x: Tensor): void {
   expectSame('accumulate', total, x);
   const lanes = x.size % 4 === 0 ? 4 : 1;
-  run(accumulateKernel, {
+  runEach(accumulateKernel, {
     bind: { x, y: total },
     define: types('f32', lanes),
     params: { ...DENSE, n: x.size / lanes },
-    groups: Math.ceil(x.size / lanes / binaryKernel.workgroupSize / binaryKernel.run),
     flops: x.size,
   });
 }
@@ -328,11 +324,10 @@ export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
   expectSame('addInto', y, b);
   const lanes = y.size % 4 === 0 ? 4 : 1;
   const type = lanes === 4 ? 'vec4f' : 'f32';
-  run(binaryKernel, {
+  runEach(binaryKernel, {
     bind: { a, b, y },
     define: { ...types('f32', lanes), OP: 'ADD', A: type, B: type },
     params: { ...DENSE, n: y.size / lanes },
-    groups: Math.ceil(y.size / lanes / binaryKernel.workgroupSize / binaryKernel.run),
     flops: y.size,
   });
 }

@@ -2,7 +2,7 @@ import source from '../../shaders/random.wgsl' with { type: 'text' };
 import { UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
 import { expectU32 } from '../tensor/random.ts';
 import type { Shape } from '../tensor/shape.ts';
 import { type DType, Tensor } from '../tensor/tensor.ts';
@@ -34,11 +34,10 @@ function drawn(
       `random: a captured step would draw the numbers of seed ${seed}, stream ${stream} at every replay. Draw before the replay and write() them into an input.`,
     );
   const y = like instanceof Tensor ? output([like], shape, dtype) : Tensor.empty(like, shape, dtype);
-  run(draw, {
+  runEach(draw, {
     bind: { y },
     define: { KIND },
-    params: { n: y.size, seed, stream, scale, shift },
-    groups: Math.ceil(y.size / 2 / draw.workgroupSize),
+    params: { n: Math.ceil(y.size / 2), elements: y.size, seed, stream, scale, shift },
   });
   return y;
 }

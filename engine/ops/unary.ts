@@ -2,7 +2,7 @@ import source from '../../shaders/unary.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'unary');
@@ -17,7 +17,6 @@ function walk(op: string, n: number, low: number, high: number, lanes = n % 4 ==
   return {
     define: { OP: op.toUpperCase(), Value: lanes === 4 ? 'vec4f' : 'f32' },
     params: { n: n / lanes, low, high },
-    groups: Math.ceil(n / lanes / forward.workgroupSize / forward.run),
     flops: n,
   };
 }
@@ -26,8 +25,8 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
   expectDType(op, 'x', x, 'f32');
   const y = output([x], x.shape);
   const steps = walk(op, x.size, low, high);
-  if (op === 'erf') run(forwardErf, { bind: { x1: x, y1: y }, ...walk(op, x.size, low, high, 1) });
-  else run(forward, { bind: { x, y }, ...steps });
+  if (op === 'erf') runEach(forwardErf, { bind: { x1: x, y1: y }, ...walk(op, x.size, low, high, 1) });
+  else runEach(forward, { bind: { x, y }, ...steps });
   const { shape } = x;
   return record(op, {
     inputs: [x],
@@ -35,7 +34,7 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
     saved: { z: keep === 'nothing' ? undefined : keep === 'x' ? x : y },
     backward: (dy, { z }) => {
       const dx = output([dy], shape);
-      run(backwardX, { bind: { z: z ?? dy, dy, dx }, ...steps });
+      runEach(backwardX, { bind: { z: z ?? dy, dy, dx }, ...steps });
       return [dx];
     },
   });

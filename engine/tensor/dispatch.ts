@@ -48,12 +48,16 @@ export function watchRuns(gpu: Gpu, watcher: Watcher | undefined): void {
   else watchers.delete(gpu);
 }
 
+/** The device of all operands. */
+function deviceOf(bind: OpCall['bind']): Gpu | undefined {
+  let gpu: Gpu | undefined;
+  for (const name in bind) gpu = sameDevice(gpu, bind[name]);
+  return gpu;
+}
+
 /** Records one run of a kernel on tensors. @throws UseError when they live on different devices */
 export function run(kernel: Kernel, call: OpCall): void {
-  let gpu: Gpu | undefined;
-  for (const name in call.bind) {
-    gpu = sameDevice(gpu, call.bind[name]);
-  }
+  const gpu = deviceOf(call.bind);
   if (!gpu) return;
   gpu.run(kernel, call);
   const watcher = watchers.get(gpu);
@@ -63,6 +67,15 @@ export function run(kernel: Kernel, call: OpCall): void {
     kernel,
     bindings.flatMap(({ name, writable }) => (writable && call.bind[name] ? [call.bind[name]] : [])),
   );
+}
+
+/** Records one run of an element-wise kernel, which imports `each`, over n values. @throws UseError as `run` does */
+export function runEach(
+  kernel: Kernel,
+  call: Omit<OpCall, 'groups'> & { readonly params: { readonly n: number } },
+): void {
+  const gpu = deviceOf(call.bind);
+  if (gpu) run(kernel, { ...call, groups: Math.ceil(call.params.n / kernel.workgroupSize / gpu.valuesEach) });
 }
 
 /**

@@ -79,8 +79,8 @@ async function record(fn: () => void): Promise<Recorded[]> {
     const after = snapshot();
     const params = new ArrayBuffer(Math.max(16, Math.ceil(paramsBytes / 4) * 4));
     if (usesParams) kernel.pack(call.params ?? {}, new Float32Array(params), new Uint32Array(params), 0);
-    const define = kernel.hasRowWorkgroup ? { WG, ...call.define } : call.define;
-    const code = kernel.specialise(define ?? {}, false);
+    const choices = { WG, EACH: gpu.valuesEach };
+    const code = kernel.specialise({ ...kernel.chosen(choices), ...call.define }, false);
     const groups = typeof call.groups === 'number' ? [call.groups, 1, 1] : call.groups;
     runs.push(
       (async () => ({

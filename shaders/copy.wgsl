@@ -29,25 +29,48 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<Value>;         // strided, or [begin + n] for place
 @group(0) @binding(2) var<storage, read_write> y : array<Value>;   // [n], or strided for place
 
+// The digits of a number, the outermost first: `outer` has the digits 0..3, `inner` 4 and 5.
 struct Digits {
-  rest : u32,    // what the higher digits are made of
-  offset : u32,  // into the strided side, from the lower digits
+  outer : vec4u,
+  inner : vec2u,
 }
 
-fn split(digits : Digits, extent : u32, stride : u32) -> Digits {
-  let parts = divmod(digits.rest, extent);
-  return Digits(parts[0], digits.offset + parts[1] * stride);
+// [carry, digit] of a sum below twice the extent.
+fn carried(sum : u32, extent : u32) -> vec2u {
+  let over = sum >= extent;
+  return vec2u(u32(over), select(sum, sum - extent, over));
 }
 
-fn strided(at : u32) -> u32 {
-  var digits = Digits(at, params.start);
+fn digits_of(at : u32) -> Digits {
+  var digits = Digits(vec4u(at, 0u, 0u, 0u), vec2u());
+  var parts = vec2u(at, 0u);
   // The outermost axis is always digit 0, which needs no division.
-  if (DIGITS > 1u) { digits = split(digits, params.last_extent, params.last_strides.y); }
-  if (DIGITS > 2u) { digits = split(digits, params.extents.w, params.last_strides.x); }
-  if (DIGITS > 3u) { digits = split(digits, params.extents.z, params.strides.w); }
-  if (DIGITS > 4u) { digits = split(digits, params.extents.y, params.strides.z); }
-  if (DIGITS > 5u) { digits = split(digits, params.extents.x, params.strides.y); }
-  return digits.offset + digits.rest * params.strides.x;
+  if (DIGITS > 1u) { parts = divmod(parts[0], params.last_extent); digits.inner.y = parts[1]; }
+  if (DIGITS > 2u) { parts = divmod(parts[0], params.extents.w); digits.inner.x = parts[1]; }
+  if (DIGITS > 3u) { parts = divmod(parts[0], params.extents.z); digits.outer.w = parts[1]; }
+  if (DIGITS > 4u) { parts = divmod(parts[0], params.extents.y); digits.outer.z = parts[1]; }
+  if (DIGITS > 5u) { parts = divmod(parts[0], params.extents.x); digits.outer.y = parts[1]; }
+  digits.outer.x = parts[0];
+  return digits;
+}
+
+// The digits of the sum of two numbers: what the next value of an invocation costs, instead of divisions.
+fn plus(a : Digits, b : Digits) -> Digits {
+  var digits = Digits(a.outer + b.outer, a.inner + b.inner);
+  var parts = vec2u();
+  if (DIGITS > 1u) { parts = carried(digits.inner.y, params.last_extent); digits.inner.y = parts[1]; }
+  if (DIGITS > 2u) { parts = carried(digits.inner.x + parts[0], params.extents.w); digits.inner.x = parts[1]; }
+  if (DIGITS > 3u) { parts = carried(digits.outer.w + parts[0], params.extents.z); digits.outer.w = parts[1]; }
+  if (DIGITS > 4u) { parts = carried(digits.outer.z + parts[0], params.extents.y); digits.outer.z = parts[1]; }
+  if (DIGITS > 5u) { parts = carried(digits.outer.y + parts[0], params.extents.x); digits.outer.y = parts[1]; }
+  digits.outer.x += parts[0];
+  return digits;
+}
+
+fn strided(digits : Digits) -> u32 {
+  let outer = digits.outer * params.strides;
+  let inner = digits.inner * params.last_strides;
+  return params.start + (outer.x + outer.y) + (outer.z + outer.w) + (inner.x + inner.y);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -57,7 +80,12 @@ fn gather(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) { y[at] = x[strided(at)]; }
+  let step = digits_of(WORKGROUP);
+  var digits = digits_of(share.first);
+  for (var at = share.first; at < share.end; at += WORKGROUP) {
+    y[at] = x[strided(digits)];
+    digits = plus(digits, step);
+  }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -67,8 +95,11 @@ fn place(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
+  let step = digits_of(WORKGROUP);
+  var digits = digits_of(share.first);
   for (var at = share.first; at < share.end; at += WORKGROUP) {
-    let to = strided(at);
+    let to = strided(digits);
     if (ADD) { y[to] += x[params.begin + at]; } else { y[to] = x[params.begin + at]; }
+    digits = plus(digits, step);
   }
 }

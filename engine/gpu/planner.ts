@@ -54,6 +54,8 @@ export interface MatmulPlan extends Block {
   readonly lane: 1 | 4;
   /** Turn a transposed b into [K, N] first (`registers`). */
   readonly transposeFirst: boolean;
+  /** Read four rows of a at once, out of [K, M]; an a that does not lie so is turned first (`registers`). */
+  readonly quads: boolean;
   /** Parts of K that are summed apart and added in a second pass. */
   readonly slices: number;
 }
@@ -66,6 +68,9 @@ const TILE = 64;
 
 /** Rows of a from which turning b costs less than it saves: measured on lavapipe, 20 % at 2304 rows. */
 const TRANSPOSE_ROWS = 64;
+
+/** Columns of c from which turning a costs less than it saves. */
+const QUADS_COLUMNS = 96;
 
 /** Terms a slice has at least; fewer would cost more in the second pass than they bring. */
 const SLICE_TERMS = 256;
@@ -152,7 +157,7 @@ export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
 export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?: Tuning): MatmulPlan {
   const tuned = tuning?.matmul[matmulKey(facts)];
   if (tuned) return planMatmul(facts, { ...tuned, ...force });
-  const { adapterClass, matrixUnit, M, N, K, transposeB, batch = 1, epilogue = false } = facts;
+  const { adapterClass, matrixUnit, M, N, K, transposeA, transposeB, batch = 1, epilogue = false } = facts;
   const software = adapterClass === 'software';
   const square = matrixUnit ? 'subgroup_matrix' : 'tiled';
   const wanted = force.variant ?? (software || M <= 8 ? 'registers' : square);
@@ -161,6 +166,12 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
     variant === 'registers' && transposeB && (force.transposeFirst ?? (M >= TRANSPOSE_ROWS && N > 1));
   const lane = N % 4 === 0 && (variant !== 'registers' || !transposeB || transposeFirst) ? 4 : 1;
   const block = planBlock(facts, M, N / lane, lane);
+  const quads =
+    variant === 'registers' &&
+    software &&
+    block.handed === 1 &&
+    M >= 8 &&
+    (transposeA ? M % 4 === 0 : N >= QUADS_COLUMNS);
   const groups =
     variant !== 'registers'
       ? batch * Math.ceil(M / TILE) * Math.ceil(N / TILE)
@@ -170,7 +181,7 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
     ? 1
     : Math.min(Math.ceil(groupsWanted / Math.max(1, groups)), Math.floor(K / SLICE_TERMS), 64);
   const slices = epilogue ? 1 : (force.slices ?? Math.max(1, split));
-  return { variant, lane, ...block, transposeFirst, slices };
+  return { variant, lane, ...block, transposeFirst, quads, slices };
 }
 
 /** `strips` keeps the scores of some queries at a time, `fused` none. */

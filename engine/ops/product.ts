@@ -13,6 +13,7 @@ import { multiplyTiled, type ProductCall } from './matmul_tiled.ts';
 
 const registers = kernel(source, 'matmul');
 const transposeKernel = kernel(source, 'matmul_transpose');
+const transposeQuads = kernel(source, 'matmul_transpose_quads');
 const dpreKernel = kernel(source, 'linear_dpre');
 
 export type Gelu = 'erf' | 'tanh';
@@ -24,6 +25,7 @@ const UNUSED = {
   N: 0,
   K: 0,
   k_slice: 0,
+  a_step: 0,
   a_batch: 0,
   b_batch: 0,
   batch: 1,
@@ -131,14 +133,25 @@ function launch(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
   if (plan.variant === 'tiled') multiplyTiled(call);
   else if (plan.variant === 'subgroup_matrix') multiplySubgroupMatrix(call, call.a.gpu.matrixUnit!);
   else if (plan.transposeFirst) {
-    using turned = transposed(call.b);
+    using turned = transposed(call.b, call.bBatch ? call.batch : 1, call.N, call.K);
     multiplyInRegisters({ ...call, b: turned, transposeB: false }, plan);
   } else multiplyInRegisters(call, plan);
 }
 
 function multiplyInRegisters(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
+  const { M, K, aBatch } = call;
+  if (plan.quads && !call.transposeA) {
+    const pitch = 4 * Math.ceil(M / 4);
+    using turned = transposed(call.a, aBatch ? call.batch : 1, M, K, pitch);
+    runInRegisters({ ...call, a: turned, transposeA: true, aBatch: aBatch && pitch * K }, plan, pitch);
+  } else runInRegisters(call, plan, M);
+}
+
+/** @param pitch  from one row of a transposed a to the next */
+function runInRegisters(call: ProductCall, plan: ReturnType<typeof planMatmul>, pitch: number): void {
   const { a, b, c, bias, residual, pre, M, N, K, batch, slices } = call;
-  const { lane, rows, cols, width, handed } = plan;
+  const { lane, rows, cols, width, handed, quads } = plan;
+  const part = quads ? 4 : 1;
   const groupsM = Math.ceil(M / rows);
   const groupsN = Math.ceil(N / lane / cols / width);
   run(registers, {
@@ -148,7 +161,8 @@ function multiplyInRegisters(call: ProductCall, plan: ReturnType<typeof planMatm
       N: N / lane,
       K,
       k_slice: Math.ceil(K / slices),
-      a_batch: call.aBatch,
+      a_step: call.transposeA ? pitch / part : 1,
+      a_batch: call.aBatch / part,
       b_batch: call.bBatch / lane,
       batch,
       groups_m: groupsM,
@@ -158,6 +172,8 @@ function multiplyInRegisters(call: ProductCall, plan: ReturnType<typeof planMatm
     },
     define: {
       Lane: lane === 4 ? 'vec4f' : 'f32',
+      Part: quads ? 'vec4f' : 'f32',
+      QUAD: part,
       ROWS: rows,
       COLS: cols,
       WIDTH: width,
@@ -174,15 +190,16 @@ function multiplyInRegisters(call: ProductCall, plan: ReturnType<typeof planMatm
   });
 }
 
-/** [..., R, C] to [..., C, R]; the caller disposes the result. */
-function transposed(x: Tensor): Tensor {
-  const lead = x.shape.slice(0, -2);
-  const [R, C] = x.shape.slice(-2);
-  const y = output([x], [...lead, C, R]);
-  run(transposeKernel, {
-    bind: { rows: x, turned: y },
-    params: { ...UNUSED, M: R, N: C, batch: size(lead) },
-    groups: Math.ceil((R * Math.ceil(C / transposeKernel.run) * size(lead)) / transposeKernel.workgroupSize),
+/** [batch, R, C] to [batch, C, pitch], undefined from R on; the caller disposes the result. */
+function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): Tensor {
+  const y = output([x], [batch, C, pitch]);
+  const block = C % 4 === 0 && pitch % 4 === 0 ? 4 : 1;
+  const step = block === 4 ? transposeQuads : transposeKernel;
+  const [down, across] = [Math.ceil(R / block), C / block];
+  run(step, {
+    bind: block === 4 ? { rows4: x, turned4: y } : { rows: x, turned: y },
+    params: { ...UNUSED, M: R, N: across, a_step: pitch / block, batch },
+    groups: Math.ceil((down * Math.ceil(across / step.run) * batch) / step.workgroupSize),
   });
   return y;
 }

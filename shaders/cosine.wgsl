@@ -7,12 +7,11 @@
 // The cosine and the length are known when going back, so the backward pass needs no sums along C.
 //
 // Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts cells.
-// Mapping   forward: one workgroup per token. Backward: one invocation per cell of C walks a slab of tokens; the
+// Mapping   forward: WG invocations per token. Backward: one invocation per cell of C walks a slab of tokens; the
 //           slabs' shares of du are then added in order.
 // Traffic   forward reads features once; backward reads them once and writes dfeatures once.
 
-#import index   // linear_group(group, groups)
-#import reduce  // WG, workgroup_sum(value, i)
+#import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
 #import cell    // Cell, cell_sum(value)
 
 struct Params {
@@ -43,27 +42,25 @@ fn query_of(b : u32) -> u32 {
   return min(b, params.queries - 1u);
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn cosine(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let token = linear_group(group, groups);
-  if (token >= params.B * params.N) {
-    return;
-  }
+  let own = own_row(group, groups, i, params.B * params.N);
+  let token = own.r;
   let query = query_of(token / params.N) * params.C;
   var squares = Cell();
   var products = Cell();
-  for (var c = i; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += WG) {
     let value = features[token * params.C + c];
     squares += value * value;
     products += value * unit[query + c];
   }
   let length = sqrt(workgroup_sum(cell_sum(squares), i));
   let inner = workgroup_sum(cell_sum(products), i);
-  if (i == 0u) {
+  if (own.index < params.B * params.N && own.lane == 0u) {
     lengths[token] = length;
     cosines[token] = inner / max(length, params.eps);
   }

@@ -5,11 +5,10 @@
 //   dx        = (dy - y <y, dy>) / length   where length > eps, else dy / eps
 //
 // Layout    x, y [R, C] row-major; length [R], kept for the backward pass. C counts cells.
-// Mapping   one workgroup per row; invocation i owns cells i, i + WG, i + 2 WG, ...
+// Mapping   WG invocations per row; the first owns cells 0, WG, 2 WG, ...
 // Traffic   forward reads x twice (cached after the first); backward reads y and dy twice.
 
-#import index   // linear_group(group, groups)
-#import reduce  // WG, workgroup_sum(value, i)
+#import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
 #import cell    // Cell, cell_sum(value)
 
 struct Params {
@@ -26,50 +25,48 @@ struct Params {
 @group(0) @binding(3) var<storage, read> row_lengths : array<f32>;      // [R]
 @group(0) @binding(4) var<storage, read_write> dx : array<Cell>;        // [R, C]
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn l2_normalize(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let row = linear_group(group, groups);
-  if (row >= params.R) {
-    return;
-  }
+  let own = own_row(group, groups, i, params.R);
+  let row = own.r;
   var sum = Cell();
-  for (var c = i; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += WG) {
     let value = x[row * params.C + c];
     sum += value * value;
   }
   let length = sqrt(workgroup_sum(cell_sum(sum), i));
   let scale = 1.0 / max(length, params.eps);
-  for (var c = i; c < params.C; c += WG) {
+  if (own.index >= params.R) { return; }
+  for (var c = own.lane; c < params.C; c += WG) {
     y[row * params.C + c] = x[row * params.C + c] * scale;
   }
-  if (i == 0u) {
+  if (own.lane == 0u) {
     lengths[row] = length;
   }
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn l2_normalize_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let row = linear_group(group, groups);
-  if (row >= params.R) {
-    return;
-  }
+  let own = own_row(group, groups, i, params.R);
+  let row = own.r;
   var sum = Cell();
-  for (var c = i; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += WG) {
     sum += unit[row * params.C + c] * dy[row * params.C + c];
   }
   let along = workgroup_sum(cell_sum(sum), i);
   let length = row_lengths[row];
   let radial = select(0.0, along, length > params.eps);
   let scale = 1.0 / max(length, params.eps);
-  for (var c = i; c < params.C; c += WG) {
+  if (own.index >= params.R) { return; }
+  for (var c = own.lane; c < params.C; c += WG) {
     let n = row * params.C + c;
     dx[n] = (dy[n] - unit[n] * radial) * scale;
   }

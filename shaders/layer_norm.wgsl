@@ -9,14 +9,13 @@
 //   dgamma[c] = sum_r dy[r,c] * h[r,c],   dbeta[c] = sum_r dy[r,c]
 //
 // Layout    x, y [R, C] row-major, C counts cells; mean, rstd [R] f32, kept for the backward pass.
-// Mapping   one workgroup per row; invocation i owns cells i, i + WG, i + 2 WG, ...
+// Mapping   WG invocations per row; the first owns cells 0, WG, 2 WG, ...
 //           dgamma, dbeta: one invocation per cell of a row and chunk of rows, then one per cell over the chunks.
 // Traffic   reads x three times (cached after the first), writes y once.
 // Numerics  two passes, not E[x^2] - E[x]^2: that form cancels when |mean| >> std.
 
-#import index
-#import reduce
-#import cell  // Cell, LANES, cell_sum(value)
+#import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
+#import cell    // Cell, LANES, cell_sum(value)
 
 struct Params {
   R : u32,       // rows
@@ -34,27 +33,28 @@ struct Params {
 
 fn row_sum(value : Cell, i : u32) -> f32 { return workgroup_sum(cell_sum(value), i); }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn layer_norm(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let r = linear_group(group, groups);
-  if (r >= params.R) { return; }
+  let own = own_row(group, groups, i, params.R);
+  let r = own.r;
   let start = r * params.C;
   let count = f32(params.C * LANES);
   var total = Cell();
-  for (var c = i; c < params.C; c += WG) { total += x[start + c]; }
+  for (var c = own.lane; c < params.C; c += WG) { total += x[start + c]; }
   let row_mean = row_sum(total, i) / count;
   total = Cell();
-  for (var c = i; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += WG) {
     let d = x[start + c] - row_mean;
     total += d * d;
   }
   let row_rstd = inverseSqrt(row_sum(total, i) / count + params.eps);
-  for (var c = i; c < params.C; c += WG) { y[start + c] = (x[start + c] - row_mean) * row_rstd * gamma[c] + beta[c]; }
-  if (i == 0u) {
+  if (own.index >= params.R) { return; }
+  for (var c = own.lane; c < params.C; c += WG) { y[start + c] = (x[start + c] - row_mean) * row_rstd * gamma[c] + beta[c]; }
+  if (own.lane == 0u) {
     mean[r] = row_mean;
     rstd[r] = row_rstd;
   }
@@ -65,28 +65,29 @@ fn layer_norm(
 @group(0) @binding(5) var<storage, read> row_rstds : array<f32>;       // [R]
 @group(0) @binding(6) var<storage, read_write> dx : array<Cell>;       // [R, C]
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn layer_norm_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let r = linear_group(group, groups);
-  if (r >= params.R) { return; }
+  let own = own_row(group, groups, i, params.R);
+  let r = own.r;
   let start = r * params.C;
   let count = f32(params.C * LANES);
   let row_mean = row_means[r];
   let row_rstd = row_rstds[r];
   var sum_g = Cell();
   var sum_gh = Cell();
-  for (var c = i; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += WG) {
     let g = dy[start + c] * gamma[c];
     sum_g += g;
     sum_gh += g * (x[start + c] - row_mean) * row_rstd;
   }
   let mean_g = row_sum(sum_g, i) / count;
   let mean_gh = row_sum(sum_gh, i) / count;
-  for (var c = i; c < params.C; c += WG) {
+  if (own.index >= params.R) { return; }
+  for (var c = own.lane; c < params.C; c += WG) {
     let h = (x[start + c] - row_mean) * row_rstd;
     dx[start + c] = row_rstd * (dy[start + c] * gamma[c] - mean_g - h * mean_gh);
   }

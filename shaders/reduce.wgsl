@@ -5,13 +5,13 @@
 //   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
 // Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
-// Mapping   rows: one workgroup per part, invocation i folds values i, i + WG, ..., then the workgroup's tree.
+// Mapping   rows: WG invocations per part, the first folds values 0, WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
 // Numerics  the order depends on the shape and WG alone, so equal runs give equal bits.
 
-#import index
-#import reduce
+#import index   // linear_group(group, groups)
+#import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i), workgroup_max(value, i)
 
 const SUM = 0u;
 const SQUARES = 1u;  // sum of x^2
@@ -24,7 +24,7 @@ alias Count = u32;   // u32 or vec4u, as wide as Value
 const LAST : bool = false;  // arg_max: the last one of several
 
 struct Params {
-  groups : u32,   // rows: workgroups at work; columns: values in y
+  groups : u32,   // rows: parts of all rows; columns: values in y
   K : u32,        // values along the reduced axis (rows_vec4: of four elements)
   I : u32,        // values behind it
   parts : u32,    // of the axis
@@ -40,50 +40,50 @@ fn fold_workgroup(value : f32, i : u32) -> f32 {
   return workgroup_sum(value, i);
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn rows(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let g = linear_group(group, groups);
-  if (g >= params.groups) { return; }
+  let own = own_row(group, groups, i, params.groups);
+  let g = own.r;
   let row = g / params.parts;
   let begin = (g - row * params.parts) * params.chunk;
   let end = row * params.K + min(params.K, begin + params.chunk);
   let first = row * params.K + begin;
   var acc = select(0.0, x[first], OP == MAX);
-  for (var k = first + i; k < end; k += WG) {
+  for (var k = first + own.lane; k < end; k += WG) {
     let v = x[k];
     if (OP == MAX) { acc = max(acc, v); } else { acc += select(v, v * v, OP == SQUARES); }
   }
   let total = fold_workgroup(acc, i);
-  if (i == 0u) { y[params.start + g] = total; }
+  if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
 }
 
 @group(0) @binding(1) var<storage, read> x4 : array<vec4f>;        // [O, K], four elements each
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn rows_vec4(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let g = linear_group(group, groups);
-  if (g >= params.groups) { return; }
+  let own = own_row(group, groups, i, params.groups);
+  let g = own.r;
   let row = g / params.parts;
   let begin = (g - row * params.parts) * params.chunk;
   let end = row * params.K + min(params.K, begin + params.chunk);
   let first = row * params.K + begin;
   var acc = select(vec4f(), x4[first], OP == MAX);
-  for (var k = first + i; k < end; k += WG) {
+  for (var k = first + own.lane; k < end; k += WG) {
     let v = x4[k];
     if (OP == MAX) { acc = max(acc, v); } else { acc += select(v, v * v, OP == SQUARES); }
   }
   let sum = (acc.x + acc.y) + (acc.z + acc.w);
   let highest = max(max(acc.x, acc.y), max(acc.z, acc.w));
   let total = fold_workgroup(select(sum, highest, OP == MAX), i);
-  if (i == 0u) { y[params.start + g] = total; }
+  if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
 }
 
 const COLUMNS = 64u;

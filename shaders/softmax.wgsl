@@ -6,12 +6,11 @@
 //                 dx[r,c] = dy[r,c] - e^y[r,c] sum_c dy[r,c]
 //
 // Layout    x, y, dy, dx [R, C] row-major f32.
-// Mapping   one workgroup per row; invocation i owns columns i, i + WG, i + 2 WG, ...
+// Mapping   WG invocations per row; the first owns columns 0, WG, 2 WG, ...
 // Traffic   reads x twice (cached after the first time), writes y once.
 // Numerics  the maximum is subtracted first, so no exponential exceeds 1 and the sum is at least 1.
 
-#import index
-#import reduce
+#import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i), workgroup_max(value, i)
 
 const LOG : bool = false;
 const FINITE_MIN = -3.4028234e38;  // the lowest number there is: a row of nothing else is uniform
@@ -32,63 +31,63 @@ fn finish(below_highest : vec4f, total : f32) -> vec4f {
   return exp(below_highest) / total;
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn softmax(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let r = linear_group(group, groups);
-  if (r >= params.R) { return; }
-  let start = r * params.C;
+  let row = own_row(group, groups, i, params.R);
+  let start = row.r * params.C;
   let end = start + params.C;
   // Four columns per step, as far as they go: the steps of a loop cost a CPU more than what is in them.
   let even = start + params.C / (4u * WG) * (4u * WG);
   // An invocation's own maximum grows as it goes, and its sum shrinks with it. Finite from the start: -inf - -inf is NaN.
   var own = max(x[start], FINITE_MIN);
   var total4 = vec4f();
-  for (var e = start + i; e < even; e += 4u * WG) {
+  for (var e = start + row.lane; e < even; e += 4u * WG) {
     let numbers = four(e);
     let next = max(own, max(max(numbers.x, numbers.y), max(numbers.z, numbers.w)));
     total4 = total4 * exp(own - next) + exp(numbers - next);
     own = next;
   }
   var total = (total4.x + total4.y) + (total4.z + total4.w);
-  for (var e = even + i; e < end; e += WG) {
+  for (var e = even + row.lane; e < end; e += WG) {
     let next = max(own, x[e]);
     total = total * exp(own - next) + exp(x[e] - next);
     own = next;
   }
   let highest = workgroup_max(own, i);
   total = workgroup_sum(total * exp(own - highest), i);
-  for (var e = start + i; e < even; e += 4u * WG) {
+  if (row.index >= params.R) { return; }
+  for (var e = start + row.lane; e < even; e += 4u * WG) {
     let value = finish(four(e) - highest, total);
     y[e] = value.x;
     y[e + WG] = value.y;
     y[e + 2u * WG] = value.z;
     y[e + 3u * WG] = value.w;
   }
-  for (var e = even + i; e < end; e += WG) { y[e] = finish(vec4f(x[e] - highest), total).x; }
+  for (var e = even + row.lane; e < end; e += WG) { y[e] = finish(vec4f(x[e] - highest), total).x; }
 }
 
 @group(0) @binding(1) var<storage, read> result : array<f32>;     // [R, C], y of the forward pass
 @group(0) @binding(2) var<storage, read> dy : array<f32>;         // [R, C]
 @group(0) @binding(3) var<storage, read_write> dx : array<f32>;   // [R, C]
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(WG_SIZE)
 fn softmax_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let r = linear_group(group, groups);
-  if (r >= params.R) { return; }
-  let start = r * params.C;
+  let row = own_row(group, groups, i, params.R);
+  let start = row.r * params.C;
   let end = start + params.C;
   var total = 0.0;
-  for (var e = start + i; e < end; e += WG) { total += select(dy[e] * result[e], dy[e], LOG); }
+  for (var e = start + row.lane; e < end; e += WG) { total += select(dy[e] * result[e], dy[e], LOG); }
   total = workgroup_sum(total, i);
-  for (var e = start + i; e < end; e += WG) {
+  if (row.index >= params.R) { return; }
+  for (var e = start + row.lane; e < end; e += WG) {
     if (LOG) { dx[e] = dy[e] - exp(result[e]) * total; } else { dx[e] = result[e] * (dy[e] - total); }
   }
 }

@@ -109,11 +109,14 @@ function withoutMatrices(text: string): string {
 
 function workgroupSizeOf(source: string, attributes: readonly Attribute[] | null): number {
   const value = attributes?.find(({ name }) => name === 'workgroup_size')?.value ?? [];
-  const sides = (Array.isArray(value) ? value : [value]).map((side) => {
-    const declared = new RegExp(`^const ${side}\\b[^=]*=\\s*(\\d+)`, 'm').exec(source);
-    return Number(declared ? declared[1] : String(side).replace(/u$/, ''));
-  });
-  return sides.reduce((product, side) => product * side, 1);
+  /** Of a number, a const or a product of them. */
+  const numberOf = (expression: string): number =>
+    expression.split('*').reduce((product, factor) => {
+      const name = factor.trim();
+      const declared = new RegExp(`^const ${name}\\b[^=]*=([^;]*);`, 'm').exec(source);
+      return product * (declared ? numberOf(declared[1]) : Number(name.replace(/u$/, '')));
+    }, 1);
+  return numberOf([value].flat().join('*'));
 }
 
 /** f32 of f32, vec4f, vec4<f32>, array<f32> and atomic<f32>; the name of a struct. */

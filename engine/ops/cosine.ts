@@ -2,7 +2,7 @@ import source from '../../shaders/cosine.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cellsOf } from './cell.ts';
@@ -50,8 +50,7 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
   run(forward, {
     bind: { features: features_BNC, unit, cosines, lengths },
     params,
-    define,
-    groups: B * N,
+    ...overRows(features_BNC.gpu, B * N, define),
     flops: 4 * features_BNC.size,
   });
   const map = record('cosine', {

@@ -2,7 +2,7 @@ import source from '../../shaders/l2_normalize.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cellsOf } from './cell.ts';
@@ -25,7 +25,7 @@ export function l2Normalize(x: Tensor, eps = 1e-12): Tensor {
   const columns = x.shape[x.shape.length - 1];
   const R = x.size / columns || 0;
   const { perRow, define } = cellsOf(columns);
-  const call = { params: { R, C: perRow, eps }, define, groups: R };
+  const call = { params: { R, C: perRow, eps }, ...overRows(x.gpu, R, define) };
   const y = output([x], x.shape);
   using lengths = output([x], [R]);
   run(forward, { ...call, bind: { x, y, lengths }, flops: 3 * x.size });

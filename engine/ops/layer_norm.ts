@@ -2,7 +2,7 @@ import source from '../../shaders/layer_norm.wgsl' with { type: 'text' };
 import { expect } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cellsOf } from './cell.ts';
@@ -41,8 +41,7 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
   run(forward, {
     bind: { x, gamma, beta, y, mean, rstd },
     params: { R, C: perRow, eps, blocks: 0 },
-    define,
-    groups: R,
+    ...overRows(x.gpu, R, define),
     flops: 8 * R * C,
   });
   return record('layer_norm', {
@@ -71,8 +70,7 @@ function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): 
   run(backwardX, {
     bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
     params: { R, C: perRow, eps, blocks: 0 },
-    define,
-    groups: R,
+    ...overRows(x.gpu, R, define),
     flops: 14 * R * C,
   });
   return dx;

@@ -2,7 +2,7 @@ import source from '../../shaders/reduce.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, overRows, run } from '../tensor/dispatch.ts';
 import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides } from '../tensor/strided.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -40,12 +40,11 @@ export interface ReduceOptions {
 function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y: Tensor, start = 0): void {
   const lanes = K % 4 === 0 ? 4 : 1;
   const values = K / lanes;
-  const groups = O * parts;
+  const R = O * parts;
   run(lanes === 4 ? rowsVec4 : rows, {
     bind: { [lanes === 4 ? 'x4' : 'x']: x, y },
-    define: { OP: fold },
-    params: { groups, K: values, I: 1, parts, chunk: Math.ceil(values / parts), start },
-    groups,
+    params: { groups: R, K: values, I: 1, parts, chunk: Math.ceil(values / parts), start },
+    ...overRows(x.gpu, R, { OP: fold }),
     flops: O * K,
   });
 }

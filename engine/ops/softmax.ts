@@ -2,7 +2,7 @@ import source from '../../shaders/softmax.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -37,20 +37,15 @@ function rows(op: string, x: Tensor, LOG: boolean): Tensor {
   const C = x.shape[x.shape.length - 1];
   const R = x.size / C || 0;
   const y = output([x], x.shape);
-  run(forward, { bind: { x, y }, define: { LOG }, params: { R, C }, groups: R, flops: 5 * R * C });
+  const call = { params: { R, C }, ...overRows(x.gpu, R, { LOG }) };
+  run(forward, { ...call, bind: { x, y }, flops: 5 * R * C });
   return record(op, {
     inputs: [x],
     output: y,
     saved: { y },
     backward: (dy, { y }) => {
       const dx = output([dy], y.shape);
-      run(backwardX, {
-        bind: { result: y, dy, dx },
-        define: { LOG },
-        params: { R, C },
-        groups: R,
-        flops: 4 * R * C,
-      });
+      run(backwardX, { ...call, bind: { result: y, dy, dx }, flops: 4 * R * C });
       return [dx];
     },
   });

@@ -1,4 +1,6 @@
-// Sum and maximum over the WG values that the invocations of a workgroup hold, in a fixed order.
+// Sum and maximum over the WG values that the invocations of a row hold, in a fixed order.
+//
+// A row has a workgroup to itself. On a CPU many rows have an invocation each, without a barrier: WG is 1 then, and a workgroup has WG_ROWS.
 //
 //   level 1   invocation f < FAN folds the cells f, f + FAN, f + 2 FAN, ...
 //   level 2   every invocation folds those FAN results, so all of them return the same bits
@@ -7,12 +9,29 @@
 // Cost      three barriers for WG > FAN, two otherwise. A binary tree has log2(WG) + 2, and barriers are what is
 //           expensive on software adapters. Workgroup memory: 4 WG bytes.
 
-const WG : u32 = 64u;         // invocations per workgroup, a power of two of at most 256; the host chooses it by adapter
+#import index  // linear_group(group, groups)
+
+const WG : u32 = 64u;         // invocations per row, a power of two of at most 256; the host chooses it by adapter
+const WG_ROWS : u32 = 1u;     // rows per workgroup; more only where WG is 1
+const WG_SIZE : u32 = WG * WG_ROWS;
 const REDUCE_FAN : u32 = 8u;  // partial results between the levels; about sqrt(WG), so that both levels are short
 
 var<workgroup> reduce_cells : array<f32, WG>;
 
+struct Row {
+  index : u32,  // R or more for surplus invocations, which must reach the barriers too and store nothing
+  r : u32,      // the same, or the last row in their place
+  lane : u32,   // which of the row's invocations this is
+}
+
+fn own_row(group : vec3u, groups : vec3u, i : u32, R : u32) -> Row {
+  // Of one row per workgroup, compilers see that all invocations have the same.
+  let index = linear_group(group, groups) * WG_ROWS + select(i / WG, 0u, WG_ROWS == 1u);
+  return Row(index, min(index, R - 1u), i % WG);
+}
+
 fn workgroup_sum(value : f32, i : u32) -> f32 {
+  if (WG == 1u) { return value; }
   reduce_cells[i] = value;
   workgroupBarrier();
   if (WG > REDUCE_FAN) {
@@ -30,6 +49,7 @@ fn workgroup_sum(value : f32, i : u32) -> f32 {
 }
 
 fn workgroup_max(value : f32, i : u32) -> f32 {
+  if (WG == 1u) { return value; }
   reduce_cells[i] = value;
   workgroupBarrier();
   if (WG > REDUCE_FAN) {

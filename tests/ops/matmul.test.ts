@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { planMatmul } from '../../engine/gpu/planner.ts';
-import { backward, cast, linear, matmul, type Tensor } from '../../engine/index.ts';
+import { backward, cast, Engine, linear, matmul, type Tensor } from '../../engine/index.ts';
 import {
   checkGradients,
   compare,
@@ -106,6 +106,32 @@ test('matmul: a transposed b that is turned first gives what it gives in place',
   }
 });
 
+test('matmul: without subgroups, four rows of a at once, in any layout, batch and part of a sum', async () => {
+  const plain = await Engine.create({ tier: 1 });
+  using scope = plain.scope();
+  for (const [batch, M, N, K, transposeA, transposeB, slices] of [
+    [1, 37, 100, 24, false, false, 1],
+    [3, 37, 100, 23, false, false, 1], // K and M leave something over
+    [3, 38, 97, 12, false, true, 1],
+    [2, 36, 20, 23, true, false, 1],
+    [2, 41, 20, 23, true, false, 1], // M does not divide: one row at a time
+    [1, 9, 100, 600, false, false, 3],
+  ] as const) {
+    const facts = { M, N, K, transposeA, transposeB, subgroupSize: 1 };
+    assert.is(planMatmul({ ...facts, adapterClass: 'software' }).quads, M !== 41);
+    const [a, b] = [random(batch * M * K, 1), random(batch * K * N, 2)];
+    const left = plain.tensor(a, transposeA ? [batch, K, M] : [batch, M, K], { scope });
+    const right = plain.tensor(b, transposeB ? [batch, N, K] : [batch, K, N], { scope });
+    const c = matmul(left, right, { transposeA, transposeB, force: { variant: 'registers', slices } });
+    compare(
+      `${batch}x${M}x${N}x${K}`,
+      await numbers(c),
+      twin(a, b, { batch, M, N, K, transposeA, transposeB }),
+    );
+  }
+  plain.destroy();
+});
+
 test('matmul: more workgroups than a grid dimension holds', async () => {
   using scope = engine.scope();
   const M = 8 * 65_539;
@@ -198,6 +224,12 @@ test('matmul: the planner gives software adapters registers, GPUs tiles, and spl
   const facts = { M: 2304, N: 96, K: 96, transposeA: false, transposeB: true };
   assert.ok(planMatmul({ ...facts, adapterClass: 'software' }).transposeFirst);
   assert.is(planMatmul({ ...facts, adapterClass: 'gpu' }).variant, 'tiled');
+  for (const [subgroupSize, quads] of [
+    [1, true],
+    [4, false],
+    [8, false],
+  ] as const)
+    assert.is(planMatmul({ ...facts, adapterClass: 'software', subgroupSize }).quads, quads);
   const gradient = { M: 96, N: 384, K: 4608, transposeA: true, transposeB: false };
   assert.is(planMatmul({ ...gradient, adapterClass: 'gpu' }).slices, 18);
   assert.is(planMatmul({ ...gradient, adapterClass: 'gpu', epilogue: true }).slices, 1);

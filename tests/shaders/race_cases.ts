@@ -130,6 +130,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
       transposeB: true,
       force: { variant: 'registers', transposeFirst: true },
     });
+    matmul(leaf(3, 8), leaf(4, 8), {
+      transposeB: true,
+      force: { variant: 'registers', transposeFirst: true },
+    });
     train(linear(leaf(3, 5), leaf(4, 5), leaf(4), { gelu: 'erf' }));
   },
   matmul_tiled: () => {

@@ -14,10 +14,9 @@
 // matmul_transpose         turned[z,n,m] = rows[z,m,n]: a large product on a CPU first turns a transposed b, to read it contiguously, and,
 //                          where nothing can be handed round, an a that is not transposed, to read four rows at once
 // matmul_transpose_quads   the same in blocks of 4 x 4
-// linear_dpre              dpre = dy gelu'(pre)
 
 #import index  // linear_group(group, groups)
-#import gelu   // gelu_erf(lane), gelu_tanh(lane) and their slopes
+#import gelu   // gelu_erf(lane), gelu_tanh(lane)
 #import lanes  // LANES, lane_of(mine, lane)
 
 struct Params {
@@ -46,9 +45,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> turned : array<f32>;  // matmul_transpose: [batch, N, a_step], a_step at least M
 @group(0) @binding(1) var<storage, read> rows4 : array<vec4f>;       // matmul_transpose_quads: [batch, M, N]
 @group(0) @binding(2) var<storage, read_write> turned4 : array<vec4f>;  // matmul_transpose_quads: [batch, 4 N, a_step], 4 a_step at least M
-@group(0) @binding(1) var<storage, read> dy : array<Lane>;           // linear_dpre: [M, N]
-@group(0) @binding(2) var<storage, read> kept : array<Lane>;         // linear_dpre: [M, N], pre of the forward
-@group(0) @binding(3) var<storage, read_write> dpre : array<Lane>;   // linear_dpre: [M, N]
 
 // Specialisation.
 alias Lane = vec4f;                // or f32
@@ -157,17 +153,5 @@ fn matmul_transpose_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
     for (var q = 0u; q < 4u; q++) { square[q] = rows4[(z * params.M + min(4u * m + q, params.M - 1u)) * params.N + n]; }
     square = transpose(square);
     for (var q = 0u; q < 4u; q++) { turned4[(4u * (z * params.N + n) + q) * params.a_step + m] = square[q]; }
-  }
-}
-
-@compute @workgroup_size(64)
-fn linear_dpre(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
-               @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 64u + i;
-  if (index >= params.M * params.N) { return; }
-  if (GELU == 2u) {
-    dpre[index] = dy[index] * gelu_tanh_slope(kept[index]);
-  } else {
-    dpre[index] = dy[index] * gelu_erf_slope(kept[index]);
   }
 }

@@ -8,33 +8,42 @@ import type { Tensor } from '../tensor/tensor.ts';
 const forward = kernel(source, 'gelu');
 const backwardX = kernel(source, 'gelu_dx');
 
+/** 'erf' is exact; 'tanh' is PyTorch's approximate='tanh', "gelu_pytorch_tanh". */
+export type Gelu = 'erf' | 'tanh';
+
+/** How a kernel walks over the elements: four at a time where their number allows it. */
+function walk({ size }: Tensor, form: Gelu) {
+  const lanes = size % 4 === 0 ? 4 : 1;
+  return {
+    define: { Lane: lanes === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
+    params: { n: size / lanes },
+  };
+}
+
 /**
  * Gaussian error linear unit: y = x/2 (1 + erf(x / sqrt 2)), or its approximation by tanh.
  *
  * @param x     f32, any shape
- * @param form  'erf' (PyTorch's default) or 'tanh' (PyTorch's approximate='tanh', "gelu_pytorch_tanh")
+ * @param form  'erf', PyTorch's default, or 'tanh'
  * @throws ShapeError for another form
  * Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
  */
-export function gelu(x: Tensor, form: 'erf' | 'tanh' = 'erf'): Tensor {
+export function gelu(x: Tensor, form: Gelu = 'erf'): Tensor {
   expectDType('gelu', 'x', x, 'f32');
   expect(form === 'erf' || form === 'tanh', 'gelu', "the form must be 'erf' or 'tanh'", `'${form}'`);
-  const lane = x.size % 4 === 0 ? 4 : 1;
-  const n = x.size / lane;
-  const call = {
-    define: { Lane: lane === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
-    params: { n },
-  };
   const y = output([x], x.shape);
-  runEach(forward, { bind: { x, y }, ...call, flops: 20 * x.size });
+  runEach(forward, { bind: { x, y }, ...walk(x, form), flops: 20 * x.size });
   return record('gelu', {
     inputs: [x],
     output: y,
     saved: { x },
-    backward: (dy, { x }) => {
-      const dx = output([dy], x.shape);
-      runEach(backwardX, { bind: { x, dy, dx }, ...call, flops: 30 * x.size });
-      return [dx];
-    },
+    backward: (dy, { x }) => [geluGradient(dy, x, form)],
   });
+}
+
+/** dy gelu'(x). Not recorded. */
+export function geluGradient(dy: Tensor, x: Tensor, form: Gelu): Tensor {
+  const dx = output([dy], dy.shape);
+  runEach(backwardX, { bind: { x, dy, dx }, ...walk(x, form), flops: 30 * x.size });
+  return dx;
 }

@@ -5,7 +5,8 @@ import { output } from '../tensor/dispatch.ts';
 import { sameShape, show, size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { columnSum } from './column_sum.ts';
-import { type Gelu, geluGradient, multiply, type ProductOptions } from './product.ts';
+import { type Gelu, geluGradient } from './gelu.ts';
+import { multiply, type ProductOptions } from './product.ts';
 
 const FLOATS = ['f32', 'f16', 'bf16'] as const;
 

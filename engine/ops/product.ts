@@ -8,15 +8,14 @@ import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
 import { columnSum } from './column_sum.ts';
+import type { Gelu } from './gelu.ts';
 import { multiplySubgroupMatrix } from './matmul_subgroup_matrix.ts';
 import { multiplyTiled, type ProductCall } from './matmul_tiled.ts';
 
 const registers = kernel(source, 'matmul');
 const transposeKernel = kernel(source, 'matmul_transpose');
 const transposeQuads = kernel(source, 'matmul_transpose_quads');
-const dpreKernel = kernel(source, 'linear_dpre');
 
-export type Gelu = 'erf' | 'tanh';
 const GELU: Readonly<Record<Gelu, number>> = { erf: 1, tanh: 2 };
 
 /** The params of kernels in matmul.wgsl that read only some of them. */
@@ -202,18 +201,4 @@ function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): 
     groups: Math.ceil((down * Math.ceil(across / step.run) * batch) / step.workgroupSize),
   });
   return y;
-}
-
-/** dy gelu'(pre), elementwise. */
-export function geluGradient(dy: Tensor, pre: Tensor, gelu: Gelu): Tensor {
-  const dpre = output([dy], dy.shape);
-  const lane = dy.size % 4 === 0 ? 4 : 1;
-  run(dpreKernel, {
-    bind: { dy, kept: pre, dpre },
-    params: { ...UNUSED, M: 1, N: dy.size / lane },
-    define: { Lane: lane === 4 ? 'vec4f' : 'f32', GELU: GELU[gelu] },
-    groups: Math.ceil(dy.size / lane / 64),
-    flops: 20 * dy.size,
-  });
-  return dpre;
 }

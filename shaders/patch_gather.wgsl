@@ -6,7 +6,8 @@
 //
 // Layout    image [B, 3, H, W] f32, or [B, H, W, 4] u8 with one u32 per pixel (red lowest), which counts as value / 255;
 //           rows [B, k, 3 P P]: channel, row, column, as a convolution weight [D, 3, P, P] is laid out.
-// Mapping   one invocation per pixel of a patch, all three channels, so that an RGBA pixel is loaded once.
+// Mapping   an invocation takes SPAN neighbouring pixels of a patch's row, all three channels, so that an RGBA pixel is loaded once: one
+//           pixel on a GPU, the whole row on a CPU, where finding the place costs as much as a pixel.
 // Traffic   reads up to 16 source pixels per pixel, mostly cached; one where the position falls on a pixel centre
 //           (the image's own size, odd integer reductions), which then is copied exactly.
 
@@ -31,6 +32,7 @@ alias Scalar = f32;                  // u32 if RGBA
 const RGBA : bool = false;
 const SPLIT : bool = false;          // the image exceeds a binding: one image at a time, each plane bound by itself
 const HAS_INDICES : bool = true;
+const SPAN : u32 = 1u;               // divides P
 const LANES : u32 = 64u;             // invocations of a workgroup; they share nothing
 
 @group(0) @binding(1) var<storage, read> image : array<Scalar>;     // [B, 3, H, W], or [B, H, W] of packed RGBA
@@ -86,31 +88,34 @@ fn patch_gather(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
                 @builtin(local_invocation_index) i : u32) {
   let at = linear_group(group, groups) * LANES + i;
   let area = params.P * params.P;
-  if (at >= params.count * params.k * area) {
+  if (at >= params.count * params.k * area / SPAN) {
     return;
   }
-  let slot = params.b * params.k + at / area;  // of B * k
-  let pixel = at % area;
+  let slot = params.b * params.k + at / (area / SPAN);  // of B * k
+  let pixel = at % (area / SPAN) * SPAN;
   let b = slot / params.k;
   var cell = slot % params.k;
   if (HAS_INDICES) {
     cell = min(indices[slot], params.cells - 1u);
   }
   let taps_y = taps_of(cell / params.X * params.P + pixel / params.P, params.image[0], params.scale[0]);
-  let taps_x = taps_of(cell % params.X * params.P + pixel % params.P, params.image[1], params.scale[1]);
+  let left = cell % params.X * params.P + pixel % params.P;
 
-  var sum = vec3f();
-  for (var ty = taps_y.begin; ty < taps_y.end; ty++) {
-    let y = clamped(taps_y, ty, params.image[0]);
-    var across = vec3f();
-    for (var tx = taps_x.begin; tx < taps_x.end; tx++) {
-      across += taps_x.weights[tx] * source_pixel(b, y, clamped(taps_x, tx, params.image[1]));
+  for (var q = 0u; q < SPAN; q++) {
+    let taps_x = taps_of(left + q, params.image[1], params.scale[1]);
+    var sum = vec3f();
+    for (var ty = taps_y.begin; ty < taps_y.end; ty++) {
+      let y = clamped(taps_y, ty, params.image[0]);
+      var across = vec3f();
+      for (var tx = taps_x.begin; tx < taps_x.end; tx++) {
+        across += taps_x.weights[tx] * source_pixel(b, y, clamped(taps_x, tx, params.image[1]));
+      }
+      sum += taps_y.weights[ty] * across;
     }
-    sum += taps_y.weights[ty] * across;
+    let normalised = sum * params.gain + params.offset;
+    let row = slot * 3u * area + pixel + q;
+    rows[row] = normalised.x;
+    rows[row + area] = normalised.y;
+    rows[row + 2u * area] = normalised.z;
   }
-  let normalised = sum * params.gain + params.offset;
-  let row = slot * 3u * area + pixel;
-  rows[row] = normalised.x;
-  rows[row + area] = normalised.y;
-  rows[row + 2u * area] = normalised.z;
 }

@@ -86,6 +86,7 @@ export function patchGather(image: Tensor, indices: Tensor | undefined, options:
   );
   const isSplit = !isBindable(image);
   const together = isSplit ? 1 : B;
+  const SPAN = image.gpu.isSoftware ? P : 1;
   for (let b = 0; b < B; b += together) {
     const planes = isSplit ? planesOf(image, b, isRgba, H * W) : { image: image.alias() };
     run(gather, {
@@ -106,8 +107,9 @@ export function patchGather(image: Tensor, indices: Tensor | undefined, options:
         RGBA: isRgba,
         SPLIT: isSplit,
         HAS_INDICES: indices !== undefined,
+        SPAN,
       },
-      groups: Math.ceil((together * k * P * P) / gather.workgroupSize),
+      groups: Math.ceil((together * k * P * P) / SPAN / gather.workgroupSize),
       flops: (40 * rows.size * together) / B,
     });
     for (const plane of Object.values(planes)) plane.dispose();

@@ -17,12 +17,13 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<Lane>;         // [R, C]
 @group(0) @binding(2) var<storage, read_write> y : array<Lane>;   // [blocks, C]
 
-alias Lane = vec4f;  // specialisation: or f32
+alias Lane = vec4f;   // specialisation: or f32
+const WG : u32 = 64u;  // the host's choice
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(WG)
 fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
               @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 32u + i;
+  let index = linear_group(group, groups) * WG + i;
   let c = index % params.C;
   let r0 = index / params.C * params.block_rows;
   if (r0 >= params.R) { return; }

@@ -122,7 +122,7 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   }
 }
 
-const RUN : u32 = 8u;  // values of one row that an invocation transposes: it reads side by side, its neighbours write side by side
+const RUN : u32 = 8u;  // numbers of one row that an invocation transposes: it reads side by side, its neighbours write side by side
 
 @compute @workgroup_size(64)
 fn matmul_transpose(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -144,11 +144,11 @@ fn matmul_transpose_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   let index = linear_group(group, groups) * 64u + i;
   let across = (params.M + 3u) / 4u;
   let m = index % across;
-  let runs = (params.N + RUN - 1u) / RUN;
-  let n0 = index / across % runs * RUN;
+  let runs = (params.N + RUN / 4u - 1u) / (RUN / 4u);
+  let n0 = index / across % runs * (RUN / 4u);
   let z = index / across / runs;
   if (z >= params.batch) { return; }
-  for (var n = n0; n < min(n0 + RUN, params.N); n++) {
+  for (var n = n0; n < min(n0 + RUN / 4u, params.N); n++) {
     var square : mat4x4f;
     for (var q = 0u; q < 4u; q++) { square[q] = rows4[(z * params.M + min(4u * m + q, params.M - 1u)) * params.N + n]; }
     square = transpose(square);

@@ -9,6 +9,8 @@ const forward = kernel(source, 'column_sum');
 
 /** Rows that one invocation adds: the square root of a few thousand, so that both stages are short. */
 const BLOCK_ROWS = 64;
+/** Up to so many rows one stage does: on a CPU a second dispatch costs as much as some hundred rows. */
+const ROWS_AT_ONCE = { gpu: BLOCK_ROWS, software: 512 } as const;
 
 /**
  * Sum over all axes but the last `keep`: y[c] = scale sum_r x[r,c]. Used by gradients, itself not differentiable.
@@ -33,7 +35,7 @@ export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1
     y.gpu.clear(y.range);
     return y;
   }
-  const blocks = Math.ceil(R / BLOCK_ROWS);
+  const blocks = R <= ROWS_AT_ONCE[x.gpu.adapterClass] ? 1 : Math.ceil(R / BLOCK_ROWS);
   if (blocks === 1) sumBlocks(x, y, R, C, R, scale);
   else {
     using partial = output([x], [blocks, C]);
@@ -49,7 +51,7 @@ function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, blockRows: number
     bind: { x, y },
     params: { R, C: C / width, block_rows: blockRows, scale },
     define: { Lane: width === 4 ? 'vec4f' : 'f32' },
-    groups: Math.ceil(((C / width) * Math.ceil(R / blockRows)) / 32),
+    groups: Math.ceil(((C / width) * Math.ceil(R / blockRows)) / x.gpu.rowWorkgroup),
     flops: R * C,
   });
 }

@@ -194,11 +194,12 @@ function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): 
   const y = output([x], [batch, C, pitch]);
   const block = C % 4 === 0 && pitch % 4 === 0 ? 4 : 1;
   const step = block === 4 ? transposeQuads : transposeKernel;
-  const [down, across] = [Math.ceil(R / block), C / block];
+  const down = Math.ceil(R / block);
+  const runs = Math.ceil(C / step.run);
   run(step, {
     bind: block === 4 ? { rows4: x, turned4: y } : { rows: x, turned: y },
-    params: { ...UNUSED, M: R, N: across, a_step: pitch / block, batch },
-    groups: Math.ceil((down * Math.ceil(across / step.run) * batch) / step.workgroupSize),
+    params: { ...UNUSED, M: R, N: C / block, a_step: pitch / block, batch },
+    groups: Math.ceil((down * runs * batch) / step.workgroupSize),
   });
   return y;
 }

@@ -8,8 +8,9 @@
 //
 // Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y first.
 // Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if Element
-//           is vec4f). resize does both axes at once, of a few planes; resize_axis one, for many taps; resize_axis_dx is its transpose:
-//           an input element finds, by bisection, the outputs that read it, so it needs no atomics.
+//           is vec4f). resize and resize_quads do both axes at once, of a few planes; resize_axis one, for many taps;
+//           resize_axis_dx is its transpose: an input element finds, by bisection, the outputs that read it, so it
+//           needs no atomics.
 // Numerics  positions are ratios of integers, divided exactly (n m < 2^29): in f32 the floor may be off by one.
 
 #import index  // linear_group, divmod
@@ -37,6 +38,9 @@ alias Element = f32;
 @group(0) @binding(2) var<storage, read> weights : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]]
 @group(0) @binding(3) var<storage, read> x : array<Element>;    // [outer, n[0], n[1], inner], or one axis still or already m
 @group(0) @binding(4) var<storage, read_write> y : array<Element>;  // [outer, m[0], m[1], inner], or as above
+@group(0) @binding(2) var<storage, read> weight_quads : array<vec4f>;   // [m[0] + m[1]], four taps along either axis
+@group(0) @binding(3) var<storage, read> x_quads : array<vec4f>;        // [outer, n[0], n[1] / 4]
+@group(0) @binding(4) var<storage, read_write> y_pixels : array<f32>;   // [outer, m[0], m[1]]
 @group(0) @binding(3) var<storage, read> dy : array<Element>;       // [outer, m[0], m[1], inner], or as y
 @group(0) @binding(4) var<storage, read_write> dx : array<Element>; // [outer, n[0], n[1], inner], or as x
 
@@ -107,6 +111,35 @@ fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
     }
   }
   first_out[row] = start;
+}
+
+// As resize with four taps by four, where an output's inputs in a row are an aligned quad.
+@compute @workgroup_size(LANES)
+fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                @builtin(local_invocation_index) i : u32) {
+  let at = params.begin + linear_group(group, groups) * LANES + i;
+  if (at >= params.end) {
+    return;
+  }
+  let column = divmod(at, params.m[1]);      // row of all planes, column
+  let row = divmod(column[0], params.m[0]);  // planes, row
+  let y_first = first[row[1]];
+  let x_quad = first[params.m[0] + column[1]] / 4u;
+  let weights_y = weight_quads[row[1]];
+  let weights_x = weight_quads[params.m[0] + column[1]];
+
+  var sums : array<f32, PLANES>;
+  for (var ty = 0u; ty < 4u; ty++) {
+    let iy = min(y_first + ty, params.n[0] - 1u);
+    for (var p = 0u; p < PLANES; p++) {
+      let start = ((row[0] * PLANES + p) * params.n[0] + iy) * (params.n[1] / 4u) - params.in_base;
+      sums[p] += weights_y[ty] * dot(weights_x, x_quads[start + x_quad]);
+    }
+  }
+  for (var p = 0u; p < PLANES; p++) {
+    let line = (row[0] * PLANES + p) * params.m[0] + row[1];
+    y_pixels[line * params.m[1] + column[1] - params.out_base] = sums[p];
+  }
 }
 
 @compute @workgroup_size(LANES)

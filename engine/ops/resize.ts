@@ -13,6 +13,7 @@ export type { ResizeOptions };
 
 const tapsKernel = kernel(source, 'resize_taps');
 const bothAxes = kernel(source, 'resize');
+const bothAxesQuads = kernel(source, 'resize_quads');
 const oneAxis = kernel(source, 'resize_axis');
 const oneAxisDx = kernel(source, 'resize_axis_dx');
 
@@ -191,7 +192,12 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
 function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly number[]): Tensor {
   const y = output([x], shape);
   const flops = 2 * y.size * plan.taps[0] * (plan.taps[1] + 1);
-  launch(bothAxes, x, y, table, plan, { outer: plan.outer, inner: plan.inner, axis: 0, flops });
+  launch(readsQuads(plan) ? bothAxesQuads : bothAxes, x, y, table, plan, {
+    outer: plan.outer,
+    inner: plan.inner,
+    axis: 0,
+    flops,
+  });
   return y;
 }
 
@@ -224,6 +230,16 @@ function alongAxes(
   return current;
 }
 
+/** Whether an output's four inputs in a row begin at a multiple of four: n / m = 4, 12, 20, ... */
+const readsQuads = ({ n, m, inner, mode }: Geometry): boolean =>
+  mode === 'bicubic' && inner === 1 && (n[1] / m[1]) % 8 === 4;
+
+/** By the names that a kernel has for them. */
+function bindings(step: Kernel, weights: Tensor, from: Tensor, to: Tensor): Record<string, Tensor> {
+  if (step === bothAxesQuads) return { weight_quads: weights, x_quads: from, y_pixels: to };
+  return step === oneAxisDx ? { weights, dy: from, dx: to } : { weights, x: from, y: to };
+}
+
 interface Pass {
   /** The operand and the result consist of this many planes; one plane of the operand makes one of the result. */
   readonly outer: number;
@@ -241,30 +257,30 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
   const got = `${x.sizeBytes / outer} bytes`;
   expect(outer === 0 || planes.x <= fits, 'resize', 'an image plane must fit into a binding', got);
   const together = Math.max(1, Math.floor(fits / Math.max(planes.x, planes.y)));
-  const planesAtOnce =
-    step === bothAxes && together >= outer ? PLANES.find((count) => outer % count === 0)! : 1;
+  const isDirect = step === bothAxes || step === bothAxesQuads;
+  const planesAtOnce = isDirect && together >= outer ? PLANES.find((count) => outer % count === 0)! : 1;
+  const word = step === bothAxesQuads ? 4 : lanes; // of the operand
   for (let plane = 0; plane < outer; plane += together) {
     const planesEnd = Math.min(plane + together, outer);
     for (let begin = plane * planes.y; begin < planesEnd * planes.y; begin += fits) {
       const end = Math.min(begin + fits, planesEnd * planes.y);
       const operand = part(x, plane * planes.x, planesEnd * planes.x);
       const result = part(y, begin, end);
-      const names =
-        step === oneAxisDx ? { dy: operand.view, dx: result.view } : { x: operand.view, y: result.view };
       run(step, {
-        bind: { first: table.first, weights: table.weights, ...names },
+        bind: { first: table.first, ...bindings(step, table.weights, operand.view, result.view) },
         params: {
           ...sizesOf(plan),
           inner: inner / lanes,
           axis,
           begin: begin / lanes,
           end: end / lanes / planesAtOnce,
-          in_base: operand.base / lanes,
+          in_base: operand.base / word,
           out_base: result.base / lanes,
         },
         define: {
-          Element: lanes === 4 ? 'vec4f' : 'f32',
-          ...(step === bothAxes ? { TAPS_Y: plan.taps[0], TAPS_X: plan.taps[1], PLANES: planesAtOnce } : {}),
+          ...(step === bothAxesQuads ? {} : { Element: lanes === 4 ? 'vec4f' : 'f32' }),
+          ...(step === bothAxes ? { TAPS_Y: plan.taps[0], TAPS_X: plan.taps[1] } : {}),
+          ...(isDirect ? { PLANES: planesAtOnce } : {}),
         },
         groups: Math.ceil((end - begin) / lanes / planesAtOnce / step.workgroupSize),
         flops: (pass.flops * (end - begin)) / y.size,

@@ -22,6 +22,8 @@ const SIZES: readonly (readonly [number, number, number, number])[] = [
   [13, 31, 5, 3],
   [3, 4, 17, 10],
   [6, 8, 6, 8],
+  [9, 16, 5, 4],
+  [2, 24, 7, 2],
   [64, 65, 63, 66],
 ];
 
@@ -176,6 +178,13 @@ test('resize: images beyond the binding limit are resized in parts, and so are t
     twin(table, 1, [2, 3], [19, 17], 8, 'bicubic-antialias'),
     TOLERANCE.f32,
   );
+});
+
+test('resize: rows whose taps are quads are resized in parts beyond the binding limit', async () => {
+  const x = random(3 * 28 * 32, 12);
+  const image = tensor(x, [1, 3, 28, 32]);
+  using y = withBindingLimit(4096, () => resize(image, [141, 8], 'bicubic'));
+  compare('28x32 to 141x8', await y.data(), twin(x, 3, [28, 32], [141, 8], 1, 'bicubic'), TOLERANCE.f32);
 });
 
 test('resize: an empty batch gives an empty result', async () => {

@@ -173,6 +173,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
   },
   resize: () => {
     train(resize(leaf(1, 1, 3, 5), [5, 4], 'bicubic'));
+    train(resize(leaf(1, 1, 3, 8), [5, 2], 'bicubic'));
     train(resize(leaf(1, 1, 7, 5), [3, 4], 'bicubic-antialias'));
   },
   softmax: () => train(softmax(leaf(3, 11))),

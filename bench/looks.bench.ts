@@ -101,10 +101,10 @@ function lookCase(size: Size, imagePx: number): BenchCase {
       const [counts] = vision.plan(grids, { looks: 1 });
       const look = (image: Tensor): Tensor =>
         noGrad(() =>
-          tidy([image], (image) => {
-            const scoped = { ...maps, probs: maps.probs.map((prob) => prob.in(image.scope)) };
-            return vision.look(image, lowRes, scoped, grids, counts).tokens;
-          }),
+          tidy(
+            [image, ...maps.probs],
+            (image, ...probs) => vision.look(image, lowRes, { ...maps, probs }, grids, counts).tokens,
+          ),
         );
       return {
         run: () => look(image),
@@ -133,10 +133,10 @@ function looksCase(size: Size, looks: number): BenchCase {
       );
       const encode = (image: Tensor): Tensor =>
         noGrad(() =>
-          tidy([image], (image) => {
-            const scoped = probs.map((prob) => prob.in(image.scope));
-            return vision.encode(image, { looks, probs: scoped }).lastHiddenState;
-          }),
+          tidy(
+            [image, ...probs],
+            (image, ...probs) => vision.encode(image, { looks, probs }).lastHiddenState,
+          ),
         );
       return {
         run: () => encode(image),

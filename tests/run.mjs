@@ -105,6 +105,7 @@ async function runFile({ path, place }) {
       cause = `ran longer than ${limitMin} minutes`;
       end(child);
     }, limitMin * 60_000);
+    child.on('exit', () => end(child)); // what a crashed file has left would hold its output open
     child.on('close', (code, signal) => {
       clearTimeout(timer);
       running.delete(child);

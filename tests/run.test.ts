@@ -16,6 +16,7 @@ const files = {
   'skip.test.ts': `${uvu}test('a', () => {});\ntest('b', () => console.log('skipped: needs shader-f16'));\ntest.run();`,
   'crash.test.ts': "throw new Error('boom');",
   'late.test.ts': `${uvu}test('a', () => {});\ntest.run();\nprocess.on('exit', () => process.kill(process.pid, 'SIGKILL'));`,
+  'orphan.test.ts': "import { spawn } from 'node:child_process';\nspawn('sleep', ['300'], { stdio: 'inherit' });\nprocess.exit(1);",
   'silent.test.ts': "console.log('nothing to run');",
   'gpu/engine.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
   'page.browser.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
@@ -78,6 +79,12 @@ test('run: counts a crash before the tests, one after them, and a file without t
   assert.is(lastLine(run('crash').lines), '0 passed, 1 failed');
   assert.is(lastLine(run('late').lines), '1 passed, 1 failed');
   assert.is(lastLine(run('silent').lines), '0 passed, 1 failed');
+});
+
+test('run: does not wait for what a crashed file has left running', () => {
+  const started = performance.now();
+  assert.is(lastLine(run('orphan').lines), '0 passed, 1 failed');
+  assert.ok(performance.now() - started < 60_000);
 });
 
 test('run: takes long files only with --full', () => {

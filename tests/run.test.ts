@@ -16,7 +16,8 @@ const files = {
   'skip.test.ts': `${uvu}test('a', () => {});\ntest('b', () => console.log('skipped: needs shader-f16'));\ntest.run();`,
   'crash.test.ts': "throw new Error('boom');",
   'late.test.ts': `${uvu}test('a', () => {});\ntest.run();\nprocess.on('exit', () => process.kill(process.pid, 'SIGKILL'));`,
-  'orphan.test.ts': "import { spawn } from 'node:child_process';\nspawn('sleep', ['300'], { stdio: 'inherit' });\nprocess.exit(1);",
+  'orphan.test.ts':
+    "import { spawn } from 'node:child_process';\nspawn('sleep', ['300'], { stdio: 'inherit' });\nprocess.exit(1);",
   'silent.test.ts': "console.log('nothing to run');",
   'gpu/engine.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
   'page.browser.test.ts': `${uvu}test('a', () => {});\ntest.run();`,

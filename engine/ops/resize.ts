@@ -192,12 +192,8 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
 function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly number[]): Tensor {
   const y = output([x], shape);
   const flops = 2 * y.size * plan.taps[0] * (plan.taps[1] + 1);
-  launch(readsQuads(plan) ? bothAxesQuads : bothAxes, x, y, table, plan, {
-    outer: plan.outer,
-    inner: plan.inner,
-    axis: 0,
-    flops,
-  });
+  const step = readsQuads(plan) ? bothAxesQuads : bothAxes;
+  launch(step, x, y, table, plan, { outer: plan.outer, inner: plan.inner, axis: 0, flops });
   return y;
 }
 
@@ -278,9 +274,8 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
           out_base: result.base / lanes,
         },
         define: {
-          ...(step === bothAxesQuads ? {} : { Element: lanes === 4 ? 'vec4f' : 'f32' }),
-          ...(step === bothAxes ? { TAPS_Y: plan.taps[0], TAPS_X: plan.taps[1] } : {}),
-          ...(isDirect ? { PLANES: planesAtOnce } : {}),
+          Element: lanes === 4 ? 'vec4f' : 'f32',
+          ...(isDirect ? { TAPS_Y: plan.taps[0], TAPS_X: plan.taps[1], PLANES: planesAtOnce } : {}),
         },
         groups: Math.ceil((end - begin) / lanes / planesAtOnce / step.workgroupSize),
         flops: (pass.flops * (end - begin)) / y.size,

@@ -28,6 +28,9 @@ const COPY_RUNS = [1, 4, 256];
 const DISPATCHES = 1000;
 const MIB = 2 ** 20;
 
+/** More than the caches of such an adapter hold. */
+export const beyondCaches = ({ gpu }: Engine): number => (gpu.isSoftware ? 64 : 256) * MIB;
+
 /** @throws Error when a peak's kernel computes something else than it should */
 export async function measurePeaks(engine: Engine, clock: Clock, seconds: number): Promise<Peaks> {
   return {
@@ -57,10 +60,8 @@ async function fmaPeak(engine: Engine, clock: Clock, seconds: number): Promise<n
 }
 
 async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<number> {
-  // Beyond the caches: 256 MiB, or what the device binds at once.
   const { maxStorageBufferBindingSize, maxBufferSize } = engine.gpu.device.limits;
-  const wanted = (engine.gpu.isSoftware ? 64 : 256) * MIB;
-  const sizeBytes = Math.min(wanted, maxStorageBufferBindingSize, maxBufferSize);
+  const sizeBytes = Math.min(beyondCaches(engine), maxStorageBufferBindingSize, maxBufferSize);
   const n = Math.floor(sizeBytes / 16);
   using x = engine.full([4 * n], 3);
   using y = engine.empty([4 * n]);

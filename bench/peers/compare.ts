@@ -11,7 +11,7 @@ import type { Operand, Peer, PeerRun } from './peer.ts';
 /**
  * One peer on one case; what it throws is a failure of this peer on this case alone.
  *
- * @param ours  our row, by the wall clock: tells the runs in a sample
+ * @param ours  our row, by the wall clock: tells the runs in a sample and the copies of the operands
  * @returns     undefined where the library lacks the op
  */
 export async function measurePeer(
@@ -30,19 +30,19 @@ export async function measurePeer(
   const patiently = <T>(waiting: Promise<T>): Promise<T> => engine.gpu.patiently(waiting);
   let run: PeerRun | undefined;
   try {
-    const preparing = peer.prepare(benchCase.peer, operands);
+    const { runs, copies = 1 } = ours;
+    const preparing = peer.prepare(benchCase.peer, operands, copies);
     if (!preparing) return undefined;
     run = await patiently(preparing);
     const error = await maxError(run, patiently);
     const wrong = mistake(benchCase, library, error);
     if (wrong) return wrong;
-    const { runs } = ours;
     const timed = async (): Promise<number> => {
       const start = performance.now();
       await patiently(run!.run(runs));
       return (performance.now() - start) / runs;
     };
-    await timed();
+    await patiently(run.run(Math.max(runs, copies)));
     const ms = await takeSamples(seconds, timed);
     const medianMs = median(ms);
     return {
@@ -55,6 +55,7 @@ export async function measurePeer(
         medianMs,
         spreadMs: medianDeviation(ms),
         runs,
+        copies,
       },
       ...rates(benchCase, medianMs, peaks),
       maxError: error,

@@ -75,10 +75,11 @@ export async function openJax(url: string): Promise<Peer> {
   jax.defaultDevice('webgpu');
   return {
     library: 'jax-js',
-    prepare: (op, operands) => {
+    prepare: (op, operands, copies) => {
       if (op.name === 'vitStep') return prepareVit(jax);
       const run = operation(jax, op);
-      return run && prepare(jax, run, op.name === 'attention' ? separated(operands, op.heads) : operands);
+      const given = op.name === 'attention' ? separated(operands, op.heads) : operands;
+      return run && prepare(jax, run, given, copies);
     },
   };
 }
@@ -113,11 +114,15 @@ async function prepare(
   jax: Jax,
   run: (...args: JaxArray[]) => JaxArray[],
   operands: readonly Operand[],
+  copies: number,
 ): Promise<PeerRun> {
-  const inputs = operands.map(({ data, shape }) =>
-    jax.numpy.array(data instanceof Uint32Array ? Int32Array.from(data) : data, { shape }),
+  const sets = Array.from({ length: copies }, () =>
+    operands.map(({ data, shape }) =>
+      jax.numpy.array(data instanceof Uint32Array ? Int32Array.from(data) : data, { shape }),
+    ),
   );
-  await jax.blockUntilReady(inputs);
+  await jax.blockUntilReady(sets.flat());
+  let turn = 0;
   const compiled = jax.jit(run);
   let latest: JaxArray[] = [];
   const drop = (): void => {
@@ -128,13 +133,14 @@ async function prepare(
     // Work is lazy: a result that is dropped before it is waited for is never computed, so all are kept until the end.
     run: async (count) => {
       drop();
-      for (let i = 0; i < count; i++) latest.push(...compiled(...inputs.map(({ ref }) => ref)));
+      for (let i = 0; i < count; i++)
+        latest.push(...compiled(...sets[turn++ % copies].map(({ ref }) => ref)));
       await jax.blockUntilReady(latest);
     },
     read: () => latest[latest.length - 1].ref.data(),
     dispose: async () => {
       drop();
-      for (const input of inputs) input.dispose();
+      for (const input of sets.flat()) input.dispose();
     },
   };
 }

@@ -36,8 +36,12 @@ export interface Operand {
 /** A library on its own device. */
 export interface Peer {
   readonly library: string;
-  /** Uploads operands and makes ready to run; undefined where neither the op nor a usual composition of others exists. */
-  prepare(op: PeerOp, operands: readonly Operand[]): Promise<PeerRun> | undefined;
+  /**
+   * Uploads operands and makes ready to run; undefined where neither the op nor a usual composition of others exists.
+   *
+   * @param copies  how often the operands are uploaded: runs take these in turn
+   */
+  prepare(op: PeerOp, operands: readonly Operand[], copies: number): Promise<PeerRun> | undefined;
 }
 
 export interface PeerRun {

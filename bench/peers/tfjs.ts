@@ -64,10 +64,11 @@ export async function openTfjs(url: string): Promise<Peer> {
   await tf.ready();
   return {
     library: 'tfjs',
-    prepare: (op, operands) => {
+    prepare: (op, operands, copies) => {
       if (op.name === 'vitStep') return prepareVit(tf);
       const run = operation(tf, op);
-      return run && prepare(tf, run, op.name === 'attention' ? separated(operands, op.heads) : operands);
+      const given = op.name === 'attention' ? separated(operands, op.heads) : operands;
+      return run && prepare(tf, run, given, copies);
     },
   };
 }
@@ -138,14 +139,18 @@ async function prepare(
   tf: Tfjs,
   run: (operands: readonly Tensor[]) => TfTensor[],
   operands: readonly Operand[],
+  copies: number,
 ): Promise<PeerRun> {
-  const inputs = operands.map(({ data, shape }) => ({
-    shape,
-    tensor:
-      data instanceof Uint32Array
-        ? tf.tensor(Int32Array.from(data), shape, 'int32')
-        : tf.tensor(data, shape, 'float32'),
-  }));
+  const sets = Array.from({ length: copies }, () =>
+    operands.map(({ data, shape }) => ({
+      shape,
+      tensor:
+        data instanceof Uint32Array
+          ? tf.tensor(Int32Array.from(data), shape, 'int32')
+          : tf.tensor(data, shape, 'float32'),
+    })),
+  );
+  let turn = 0;
   let latest: readonly TfTensor[] = [];
   const drop = (): void => {
     for (const tensor of latest) tensor.dispose();
@@ -155,14 +160,14 @@ async function prepare(
     run: async (count) => {
       for (let i = 0; i < count; i++) {
         drop();
-        latest = tf.tidy(() => run(inputs));
+        latest = tf.tidy(() => run(sets[turn++ % copies]));
       }
       await finish(tf);
     },
     read: () => latest[latest.length - 1].data(),
     dispose: async () => {
       drop();
-      for (const { tensor } of inputs) tensor.dispose();
+      for (const { tensor } of sets.flat()) tensor.dispose();
     },
   };
 }

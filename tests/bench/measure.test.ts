@@ -74,6 +74,42 @@ test('measure: a right case gives time, rate and percentage that belong together
   assert.is(row.peakBytes, 8000, '1000 numbers and their doubles');
 });
 
+test('measure: runs take turns on sets of inputs that together exceed the caches', async () => {
+  const turns = async (bytes: number | undefined, length: number): Promise<number[]> => {
+    const order: number[] = [];
+    let sets = 0;
+    const result = await measure(
+      engine,
+      {
+        ...doubling().benchCase,
+        bytes,
+        prepare: (engine) => {
+          const set = sets++;
+          const x = engine.full([length], 1);
+          const run = (): Tensor => {
+            order.push(set);
+            return affine(x, 2, 0);
+          };
+          return { run, maxError: async () => 0 };
+        },
+      },
+      PEAKS,
+      SECONDS,
+    );
+    assert.is(rowOf(result).copies, sets);
+    const first = order.indexOf(1);
+    return first < 0 ? order.slice(0, 20) : order.slice(first - 1, first + 19);
+  };
+  // 2 x 10 MB a set: four of them exceed 64 MiB.
+  const four = await turns(20e6, 2.5e6);
+  if (engine.gpu.isSoftware) assert.equal(four.slice(0, 8), [0, 1, 2, 3, 0, 1, 2, 3]);
+  assert.equal((await turns(8000, 1000)).slice(0, 18), [...Array(16).keys(), 0, 1], 'at most 16 sets');
+  assert.ok(
+    (await turns(undefined, 1000)).every((set) => set === 0),
+    'a case that counts no bytes',
+  );
+});
+
 test('measure: device timestamps and the wall clock both time a case', async () => {
   const profiled = await Engine.create({ profile: true });
   if (!profiled.gpu.timesKernels) console.log('skipped: needs timestamp-query');

@@ -33,7 +33,7 @@ const CASE: BenchCase = {
 interface Seen {
   readonly peer: Peer;
   readonly counts: number[];
-  readonly asked: { op: PeerOp; operands: readonly Operand[] }[];
+  readonly asked: { op: PeerOp; operands: readonly Operand[]; copies: number }[];
   disposed: number;
 }
 
@@ -55,8 +55,8 @@ function adder(error: number, run: () => void = () => undefined): Seen {
       },
     };
   }
-  function prepare(op: PeerOp, operands: readonly Operand[]) {
-    seen.asked.push({ op, operands });
+  function prepare(op: PeerOp, operands: readonly Operand[], copies: number) {
+    seen.asked.push({ op, operands, copies });
     return add(operands);
   }
   return seen;
@@ -83,13 +83,15 @@ test('peers: a library with a wrong result is run once for the check, not timed,
   }
 });
 
-test('peers: a right library gets a row of its own, by as many runs in a sample as ours', async () => {
-  const row = { ...(await ours()), runs: 7 };
+test('peers: a right library gets a row of its own, by as many runs in a sample as ours, over as many copies', async () => {
+  const row = { ...(await ours()), runs: 7, copies: 5 };
   const seen = adder(0);
   const result = await compare(seen.peer, row);
   assert.ok(result && 'medianMs' in result);
   assert.is(result.library, 'adder');
   assert.is(result.runs, 7);
+  assert.is(result.copies, 5);
+  assert.is(seen.asked[0].copies, 5);
   assert.is(result.maxError, 0);
   assert.ok(Math.abs(result.gbPerS! - 12_000 / result.medianMs / 1e6) < 1e-9);
   const [check, ...others] = seen.counts;

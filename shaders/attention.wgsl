@@ -61,6 +61,7 @@ const CLEARS_Q : bool = false;     // dkv also zeroes the q columns of its rows
 const MASKED : f32 = -1e30;        // finite: WGSL may assume that there are no infinities
 const SIDE : u32 = 8u;             // invocations that share ROWS rows: one SIMD register on a CPU
 const ROWS : u32 = 8u;             // rows per invocation; SIDE of them, so that each invocation finishes one row's softmax
+const PITCH : u32 = KEYS + 1u;     // of a row of weights: odd, so that rows start in different banks of workgroup memory
 const COLS : u32 = KEYS / SIDE;    // columns per invocation: x, x + SIDE, ...
 const OWN : u32 = (LANES + SIDE - 1u) / SIDE;  // lanes of a head per invocation: x, x + SIDE, ...
 const THREADS : u32 = SIDE * GROUPS;
@@ -70,7 +71,7 @@ alias Sums = array<array<Lane, OWN>, ROWS>;
 alias Offsets = array<u32, ROWS>;  // lanes before each row
 
 var<workgroup> tile : array<Lane, KEYS * LANES>;                // [KEYS, LANES] columns of the product
-var<workgroup> weights : array<f32, GROUPS * ROWS * KEYS>;      // [rows, KEYS]
+var<workgroup> weights : array<f32, GROUPS * ROWS * PITCH>;     // [rows, PITCH]
 var<workgroup> row_factors : array<f32, GROUPS * ROWS>;         // [rows]
 
 // Where a workgroup stands: batch entry, head and the first of its rows.
@@ -178,7 +179,7 @@ fn rows_of_own(at : Offsets, x : u32) -> Scores {
 
 fn store_weights(s : Scores, y : u32, x : u32) {
   for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLS; c++) { weights[(y * ROWS + r) * KEYS + c * SIDE + x] = s[r][c]; }
+    for (var c = 0u; c < COLS; c++) { weights[(y * ROWS + r) * PITCH + c * SIDE + x] = s[r][c]; }
   }
 }
 
@@ -189,7 +190,7 @@ fn mix(before : Sums, y : u32, x : u32) -> Sums {
     var right : array<Lane, OWN>;
     for (var n = 0u; n < OWN; n++) { right[n] = tile[j * LANES + min(n * SIDE + x, LANES - 1u)]; }
     for (var r = 0u; r < ROWS; r++) {
-      let left = Lane(weights[(y * ROWS + r) * KEYS + j]);
+      let left = Lane(weights[(y * ROWS + r) * PITCH + j]);
       for (var n = 0u; n < OWN; n++) { sum[r][n] = fma(left, right[n], sum[r][n]); }
     }
   }
@@ -229,13 +230,13 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
     workgroupBarrier();
     load_keys(keys, here.z, col + params.v_col, i);
     var highest = top;
-    for (var j = 0u; j < params.keys; j++) { highest = max(highest, weights[i * KEYS + j]); }
+    for (var j = 0u; j < params.keys; j++) { highest = max(highest, weights[i * PITCH + j]); }
     let keep = exp(top - highest);
     norm *= keep;
     for (var j = 0u; j < params.keys; j++) {
-      let p = select(0.0, exp(weights[i * KEYS + j] - highest), keys.start + j < keys.rows);
+      let p = select(0.0, exp(weights[i * PITCH + j] - highest), keys.start + j < keys.rows);
       norm += p;
-      weights[i * KEYS + j] = p;
+      weights[i * PITCH + j] = p;
     }
     top = highest;
     row_factors[i] = keep;

@@ -1,6 +1,7 @@
 import { adamwUpdate } from '../../engine/ops/adamw.ts';
 import { adamw as twin } from '../../tests/reference/adamw.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 /** Elements compared with the twin. */
 const CHECKED = 1024;
@@ -14,7 +15,7 @@ export const cases: BenchCase[] = [4096, 3 * 4304 * 1152].map((n) => ({
   bytes: 28 * n,
   quick: n < 10_000,
   prepare: (engine) => {
-    const values = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+    const values = wave(n);
     const table = new Float32Array([0, 1, 0.1, 0]);
     new Uint32Array(table.buffer)[0] = n;
     const arenas = {

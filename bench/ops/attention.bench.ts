@@ -1,7 +1,6 @@
 import { backward, poolAttention, selfAttention, type TensorData } from '../../engine/index.ts';
 import type { BenchCase, Result } from '../harness.ts';
-
-const wave = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 0.7));
+import { wave } from '../wave.ts';
 
 interface Extents {
   readonly T: number;

@@ -1,6 +1,7 @@
 import { cast } from '../../engine/ops/cast.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../../tests/reference/cast.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 const FORMATS = { f16: { to: toHalf, back: fromHalf }, bf16: { to: toBfloat, back: fromBfloat } };
 /** Elements compared with the twin. */
@@ -13,7 +14,7 @@ function castCase(dtype: 'f16' | 'bf16', R: number, C: number, quick = false): B
     bytes: 6 * R * C,
     quick,
     prepare: (engine) => {
-      const values = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
+      const values = wave(R * C);
       const x = engine.tensor(values, [R, C]);
       const { to, back } = FORMATS[dtype];
       return {

@@ -1,6 +1,7 @@
 import { columnSum } from '../../engine/index.ts';
 import { columnSum as twin } from '../../tests/reference/column_sum.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 function columnSumCase(R: number, C: number, quick = false): BenchCase {
   return {
@@ -12,7 +13,7 @@ function columnSumCase(R: number, C: number, quick = false): BenchCase {
     // Along a column whose stride is near a multiple of 2 pi, sums of sines reach hundreds.
     tolerance: 1e-3,
     prepare: (engine) => {
-      const numbers = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
+      const numbers = wave(R * C);
       const x = engine.tensor(numbers, [R, C]);
       return {
         run: () => columnSum(x),

@@ -1,6 +1,7 @@
 import { cosineMap } from '../../engine/index.ts';
 import { cosineMap as twin } from '../../tests/reference/cosine.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 function cosineCase(B: number, N: number, C: number, quick = false): BenchCase {
   return {
@@ -10,8 +11,8 @@ function cosineCase(B: number, N: number, C: number, quick = false): BenchCase {
     bytes: 4 * B * N * (C + 1),
     quick,
     prepare: (engine) => {
-      const numbers = Float32Array.from({ length: B * N * C }, (_, i) => Math.sin(i));
-      const queries = Float32Array.from({ length: B * C }, (_, i) => Math.cos(3 * i));
+      const numbers = wave(B * N * C);
+      const queries = wave(B * C, 3);
       const features = engine.tensor(numbers, [B, N, C]);
       const query = engine.tensor(queries, [B, C]);
       return {

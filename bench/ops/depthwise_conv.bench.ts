@@ -2,6 +2,7 @@ import { backward, type Engine, type Tensor } from '../../engine/index.ts';
 import { depthwiseConv } from '../../engine/ops/depthwise_conv.ts';
 import { depthwiseConv as twin } from '../../tests/reference/depthwise_conv.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 const SIDE = 7;
 
@@ -13,7 +14,6 @@ interface Shape {
 }
 
 function operands(engine: Engine, { B, Y, X, C }: Shape) {
-  const wave = (length: number): Float32Array => Float32Array.from({ length }, (_, i) => Math.sin(i));
   const [xs, weights, biases] = [wave(B * Y * X * C), wave(C * SIDE * SIDE), wave(C)];
   const x = engine.tensor(xs, [B, Y * X, C]);
   const weight = engine.tensor(weights, [C, 1, SIDE, SIDE]);

@@ -1,6 +1,7 @@
 import { diceLoss, type Tensor } from '../../engine/index.ts';
 import { diceLoss as diceTwin } from '../../tests/reference/dice.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 interface MapLoss {
   readonly op: string;
@@ -18,7 +19,7 @@ function mapLossCase({ op, loss, twin, flops }: MapLoss, B: number, N: number, q
     bytes: 8 * B * N,
     quick,
     prepare: (engine) => {
-      const probabilities = Float32Array.from({ length: B * N }, (_, i) => 0.5 + 0.49 * Math.sin(i));
+      const probabilities = wave(B * N).map((value) => 0.5 + 0.49 * value);
       const labels = Float32Array.from({ length: B * N }, (_, i) => (i % 5 === 0 ? 1 : 0));
       const p = engine.tensor(probabilities, [B, N]);
       const y = engine.tensor(labels, [B, N]);

@@ -1,8 +1,7 @@
 import { gather, scatterElements } from '../../engine/index.ts';
 import { gather as gatherTwin, scatterElements as scatterTwin } from '../../tests/reference/elements.ts';
 import type { BenchCase, Result } from '../harness.ts';
-
-const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+import { wave } from '../wave.ts';
 
 async function worst(out: Result, want: Float64Array): Promise<number> {
   const got = await out.data();
@@ -17,7 +16,7 @@ function gatherCase(R: number, N: number, k: number, quick = false): BenchCase {
     bytes: 8 * R * k,
     quick,
     prepare: (engine) => {
-      const data = numbers(R * N);
+      const data = wave(R * N);
       const list = Int32Array.from({ length: k }, (_, i) => (i * 7) % N);
       const x = engine.tensor(data, [R, N]);
       const indices = engine.tensor(list, [k]);
@@ -38,7 +37,7 @@ function scatterCase(N: number, k: number, C: number, quick = false): BenchCase 
     clock: 'wall', // half of it is a copy
     quick,
     prepare: (engine) => {
-      const data = numbers(N * C);
+      const data = wave(N * C);
       const list = Int32Array.from({ length: k * C }, (_, i) => (i * 13) % N);
       const [x, updates] = [engine.tensor(data, [N, C]), engine.tensor(data.subarray(0, k * C), [k, C])];
       const indices = engine.tensor(list, [k, C]);

@@ -1,6 +1,7 @@
 import { markNonFinite, NOTHING_FOUND } from '../../engine/ops/finite.ts';
 import { firstNonFinite } from '../../tests/reference/finite.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 export const cases: BenchCase[] = [4087, 3289 * 1152].map((n) => ({
   op: 'finite',
@@ -8,7 +9,7 @@ export const cases: BenchCase[] = [4087, 3289 * 1152].map((n) => ({
   bytes: 4 * n,
   quick: n < 10_000,
   prepare: (engine) => {
-    const values = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+    const values = wave(n);
     const x = engine.tensor(values, [n]);
     const flag = engine.tensor(new Uint32Array([NOTHING_FOUND]), [1]);
     return {

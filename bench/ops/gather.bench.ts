@@ -1,8 +1,7 @@
 import { backward, gatherRows, scatterRows } from '../../engine/index.ts';
 import { gatherRows as gatherTwin, scatterRows as scatterTwin } from '../../tests/reference/gather.ts';
 import type { BenchCase, Result } from '../harness.ts';
-
-const numbers = (n: number): Float32Array => Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+import { wave } from '../wave.ts';
 
 async function worst(out: Result, want: Float64Array): Promise<number> {
   const got = await out.data();
@@ -21,7 +20,7 @@ function gatherCase(N: number, k: number, C: number, quick = false): BenchCase {
     quick,
     peer: N === 15_309 ? { name: 'gather' } : undefined,
     prepare: (engine) => {
-      const data = numbers(N * C);
+      const data = wave(N * C);
       const list = spread(k, N);
       const table = engine.tensor(data, [N, C]);
       const indices = engine.tensor(list, [k]);
@@ -40,7 +39,7 @@ function scatterCase(N: number, k: number, C: number): BenchCase {
     bytes: 4 * (k + N) * C,
     clock: 'wall', // half of it is a clear
     prepare: (engine) => {
-      const data = numbers(k * C);
+      const data = wave(k * C);
       const list = spread(k, N);
       const x = engine.tensor(data, [1, k, C]);
       const indices = engine.tensor(list, [1, k]);
@@ -63,7 +62,7 @@ function embeddingCase(N: number, n: number, C: number): BenchCase {
         { length: n },
         (_, i) => (i % 4 === 0 ? Math.imul(i, 2654435761) >>> 8 : 1) % N,
       );
-      const data = numbers(n * C);
+      const data = wave(n * C);
       const table = engine.zeros([N, C], { requiresGrad: true });
       const indices = engine.tensor(list, [n]);
       const seed = engine.tensor(data, [n, C]);

@@ -1,6 +1,7 @@
 import { gelu } from '../../engine/ops/gelu.ts';
 import { gelu as twin } from '../../tests/reference/gelu.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 /** Elements compared with the twin. */
 const CHECKED = 4096;
@@ -20,7 +21,7 @@ export const cases: BenchCase[] = [
   peer: form === 'erf' && R === 729 ? { name: 'gelu' } : undefined,
   prepare: (engine) => {
     const kind = form === 'erf' ? 'erf' : 'tanh';
-    const values = Float32Array.from({ length: R * C }, (_, i) => 4 * Math.sin(i));
+    const values = wave(R * C).map((value) => 4 * value);
     const x = engine.tensor(values, [R, C]);
     return {
       run: () => gelu(x, kind),

@@ -1,6 +1,7 @@
 import { l2Normalize } from '../../engine/index.ts';
 import { l2Normalize as twin } from '../../tests/reference/l2_normalize.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 function normalizeCase(R: number, C: number, quick = false): BenchCase {
   return {
@@ -10,7 +11,7 @@ function normalizeCase(R: number, C: number, quick = false): BenchCase {
     bytes: 8 * R * C,
     quick,
     prepare: (engine) => {
-      const numbers = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
+      const numbers = wave(R * C);
       const x = engine.tensor(numbers, [R, C]);
       return {
         run: () => l2Normalize(x),

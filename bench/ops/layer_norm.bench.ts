@@ -1,6 +1,7 @@
 import { layerNorm } from '../../engine/index.ts';
 import { layerNorm as twin } from '../../tests/reference/layer_norm.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 function layerNormCase(R: number, C: number, quick = false): BenchCase {
   return {
@@ -11,7 +12,7 @@ function layerNormCase(R: number, C: number, quick = false): BenchCase {
     quick,
     peer: quick ? undefined : { name: 'layerNorm', eps: 1e-6 },
     prepare: (engine) => {
-      const numbers = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
+      const numbers = wave(R * C);
       const x = engine.tensor(numbers, [R, C]);
       const gains = Float32Array.from({ length: C }, (_, c) => 1.5 + Math.sin(c));
       const shifts = Float32Array.from({ length: C }, (_, c) => Math.cos(c));

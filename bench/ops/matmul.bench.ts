@@ -1,10 +1,11 @@
 import { linear, type MatmulOptions, matmul } from '../../engine/index.ts';
 import { gelu } from '../../tests/reference/matmul.ts';
 import type { BenchCase, Result } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 /** Multiples of 1/1024, since matrix units round operands to f16, which then changes nothing. */
-const wave = (n: number, step: number): Float32Array =>
-  Float32Array.from({ length: n }, (_, i) => Math.round(1024 * Math.sin(i * step)) / 1024);
+const coarse = (n: number, step: number): Float32Array =>
+  wave(n, step).map((value) => Math.round(1024 * value) / 1024);
 
 /** Where the strides of both waves agree, a sum grows with its number of terms. */
 const TOLERANCE_PER_TERM = 1e-6;
@@ -42,7 +43,7 @@ export function matmulCase(
     tolerance: TOLERANCE_PER_TERM * K,
     peer: transposeA || transposeB || options.force ? undefined : { name: 'matmul' },
     prepare: (engine) => {
-      const [left, right] = [wave(M * K, 0.7), wave(K * N, 1.3)];
+      const [left, right] = [coarse(M * K, 0.7), coarse(K * N, 1.3)];
       const a = engine.tensor(left, transposeA ? [K, M] : [M, K]);
       const b = engine.tensor(right, transposeB ? [N, K] : [K, N]);
       return {
@@ -68,7 +69,7 @@ function batchedCase(B: number, M: number, N: number, K: number): BenchCase {
     tolerance: TOLERANCE_PER_TERM * K,
     peer: { name: 'matmul' },
     prepare: (engine) => {
-      const [left, right] = [wave(B * M * K, 0.7), wave(B * K * N, 1.3)];
+      const [left, right] = [coarse(B * M * K, 0.7), coarse(B * K * N, 1.3)];
       const a = engine.tensor(left, [B, M, K]);
       const b = engine.tensor(right, [B, K, N]);
       return {
@@ -94,7 +95,7 @@ function linearCase(M: number, N: number, K: number, quick = false): BenchCase {
     quick,
     tolerance: TOLERANCE_PER_TERM * K,
     prepare: (engine) => {
-      const [left, right] = [wave(M * K, 0.7), wave(K * N, 1.3)];
+      const [left, right] = [coarse(M * K, 0.7), coarse(K * N, 1.3)];
       const x = engine.tensor(left, [M, K]);
       const weight = engine.tensor(right, [N, K]);
       const bias = engine.full([N], 0.5);
@@ -117,6 +118,8 @@ const TN = { transposeA: true };
 export const cases: BenchCase[] = [
   matmulCase(512, 512, 512, {}, true),
   matmulCase(1024, 1024, 1024, {}),
+  matmulCase(2048, 2048, 2048, {}),
+  matmulCase(4096, 4096, 4096, {}),
   matmulCase(256, 4304, 1152, {}),
   batchedCase(16, 729, 729, 72),
   matmulCase(512, 512, 512, NT),
@@ -125,6 +128,8 @@ export const cases: BenchCase[] = [
   matmulCase(2304, 384, 96, NT),
   matmulCase(2304, 96, 384, NT),
   matmulCase(96, 384, 2304, TN, true),
+  matmulCase(85, 1152, 1152, NT),
+  matmulCase(729, 1152, 588, NT),
   matmulCase(729, 3456, 1152, NT),
   matmulCase(2560, 4304, 1152, NT),
   matmulCase(3289, 1152, 4304, {}),

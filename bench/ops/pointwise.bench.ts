@@ -1,6 +1,7 @@
 import { add, mul } from '../../engine/ops/pointwise.ts';
 import { BINARY } from '../../tests/reference/pointwise.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 const OPS = { add, mul };
 /** Elements compared with the twin. */
@@ -19,8 +20,8 @@ export const cases: BenchCase[] = [
   quick,
   peer: op === 'add' && R * C === 3289 * 1152 ? { name: 'add' } : undefined,
   prepare: (engine) => {
-    const left = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
-    const right = Float32Array.from({ length: row ? C : R * C }, (_, i) => Math.cos(i));
+    const left = wave(R * C);
+    const right = wave(row ? C : R * C, 3);
     const a = engine.tensor(left, [R, C]);
     const b = engine.tensor(right, row ? [C] : [R, C]);
     return {

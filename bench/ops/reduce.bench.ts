@@ -2,6 +2,7 @@ import { max, sum } from '../../engine/ops/reduce.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import { max as maxTwin, sum as sumTwin } from '../../tests/reference/reduce.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 const OPS = { sum, max };
 const TWINS = { sum: sumTwin, max: maxTwin };
@@ -24,7 +25,7 @@ export const cases: BenchCase[] = [
     // Along an axis whose stride is near a multiple of 2 pi, sums of sines reach hundreds.
     tolerance: 1e-3,
     prepare: (engine) => {
-      const values = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+      const values = wave(n);
       const x = engine.tensor(values, shape);
       return {
         run: () => OPS[op as keyof typeof OPS](x, axes),

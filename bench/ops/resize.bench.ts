@@ -1,6 +1,7 @@
 import { type ResizeMode, resize, resizeRows } from '../../engine/ops/resize.ts';
 import { resize as twin } from '../../tests/reference/resize.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 type Pair = readonly [number, number];
 
@@ -19,7 +20,7 @@ function resizeCase(mode: ResizeMode, n: Pair, m: Pair, C?: number, quick = fals
     quick,
     peer: mode === 'bicubic' && n[0] === 1512 ? { name: 'bicubic', size: m } : undefined,
     prepare: (engine) => {
-      const numbers = Float32Array.from({ length: inputs }, (_, i) => Math.sin(i));
+      const numbers = wave(inputs);
       const x = engine.tensor(numbers, C ? [n[0] * n[1], C] : [1, 3, ...n]);
       return {
         run: () => (C ? resizeRows(x, n, m, mode) : resize(x, m, mode)),

@@ -1,6 +1,7 @@
 import { softmax } from '../../engine/ops/softmax.ts';
 import { softmax as twin } from '../../tests/reference/softmax.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 export const cases: BenchCase[] = [
   [61, 67],
@@ -14,7 +15,7 @@ export const cases: BenchCase[] = [
   quick: R < 100,
   peer: R === 16 * 729 ? { name: 'softmax' } : undefined,
   prepare: (engine) => {
-    const values = Float32Array.from({ length: R * C }, (_, i) => 4 * Math.sin(i));
+    const values = wave(R * C).map((value) => 4 * value);
     const x = engine.tensor(values, [R, C]);
     return {
       run: () => softmax(x),

@@ -3,7 +3,7 @@ import { selectTopK as selectionTwin, topK as twin } from '../../tests/reference
 import type { BenchCase } from '../harness.ts';
 
 const numbers = (n: number): Float32Array =>
-  Float32Array.from({ length: n }, (_, i) => Math.sin(12.9898 * i));
+  Float32Array.from({ length: n }, (_, i) => Math.imul(i, 0x9e3779b1) / 2 ** 31);
 
 function selectionCase(n: number, k: number, quick = false): BenchCase {
   return {

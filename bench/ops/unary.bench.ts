@@ -1,6 +1,7 @@
 import { exp, sigmoid } from '../../engine/ops/unary.ts';
 import { UNARY } from '../../tests/reference/unary.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../wave.ts';
 
 const OPS = { exp, sigmoid };
 
@@ -18,7 +19,7 @@ export const cases: BenchCase[] = [
   bytes: 8 * R * C,
   quick,
   prepare: (engine) => {
-    const values = Float32Array.from({ length: R * C }, (_, i) => Math.sin(i));
+    const values = wave(R * C);
     const x = engine.tensor(values, [R, C]);
     return {
       run: () => OPS[op as keyof typeof OPS](x),

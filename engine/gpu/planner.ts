@@ -16,15 +16,15 @@ export interface MatrixShape {
 /** A kind of product that the matrix units of an adapter have, as WebGPU lists them. */
 export interface MatrixConfig extends MatrixShape {
   readonly componentType: string;
-  readonly resultType: string;
+  readonly resultComponentType: string;
 }
 
 /** The largest product of f16 summed in f32 that `matmul_subgroup_matrix` can be made of. */
 export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | undefined {
   const sizeOf = ({ M, N, K }: MatrixShape): number => M * N * K;
   const fitting = configs.filter(
-    ({ componentType, resultType, M, N, K }) =>
-      componentType === 'f16' && resultType === 'f32' && 16 % M === 0 && 32 % N === 0 && 32 % K === 0,
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f16' && resultComponentType === 'f32' && 16 % M === 0 && 32 % N === 0 && 32 % K === 0,
   );
   const [best] = fitting.sort((a, b) => sizeOf(b) - sizeOf(a));
   return best && { M: best.M, N: best.N, K: best.K };

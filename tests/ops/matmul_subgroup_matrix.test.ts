@@ -112,13 +112,13 @@ test('matmul_subgroup_matrix: the planner takes it where there are units, and th
   assert.is(planMatmul({ ...facts, matrixUnit, M: 1 }).variant, 'registers');
   assert.is(planMatmul({ ...facts, matrixUnit }, { variant: 'tiled' }).variant, 'tiled');
   assert.is(planMatmul(facts, force).variant, 'tiled');
-  const f16 = { componentType: 'f16', resultType: 'f32' };
+  const f16 = { componentType: 'f16', resultComponentType: 'f32' };
   const configs = [
     { ...f16, M: 16, N: 8, K: 8 },
     { ...f16, M: 16, N: 16, K: 16 },
     { ...f16, M: 32, N: 32, K: 16 },
-    { componentType: 'f16', resultType: 'f16', M: 16, N: 16, K: 32 },
-    { componentType: 'i8', resultType: 'i32', M: 16, N: 16, K: 32 },
+    { componentType: 'f16', resultComponentType: 'f16', M: 16, N: 16, K: 32 },
+    { componentType: 'i8', resultComponentType: 'i32', M: 16, N: 16, K: 32 },
   ];
   assert.equal(planMatrixUnit(configs), { M: 16, N: 16, K: 16 });
   assert.is(planMatrixUnit(configs.slice(2)), undefined);

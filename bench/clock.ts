@@ -48,6 +48,8 @@ async function unprofiled(engine: Engine, measure: () => Promise<number>): Promi
 }
 
 const MAX_RUNS = 256;
+/** A GPU that had nothing to do takes this long to reach the clock that it works at. */
+const WARM_UP_MS = 200;
 /** Taken in any case, however slow. */
 const MIN_SAMPLES = 3;
 /** Worth going beyond the time for. */
@@ -76,6 +78,8 @@ export async function sample(
     const onceMs = await wallClock(engine, run, runs);
     runs = Math.min(MAX_RUNS, Math.max(1, Math.ceil(sampleMs / onceMs)));
   }
+  const start = performance.now();
+  while (!engine.gpu.isSoftware && performance.now() - start < WARM_UP_MS) await wallClock(engine, run, runs);
   return { ms: await takeSamples(seconds, () => clock(engine, run, runs)), runs };
 }
 

@@ -55,6 +55,7 @@ export async function tune(
     const facts: MatmulFacts = {
       ...{ transposeA: false, transposeB: false, ...shape },
       ...{ adapterClass, subgroupSize: gpu.subgroupSize, matrixUnit: gpu.matrixUnit },
+      workgroupBytes: gpu.workgroupBytes,
     };
     return { facts, choices: matmulCandidates(facts) };
   });

@@ -3,10 +3,10 @@
 //   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]        each step is optional
 //
 // Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
-// Mapping   a workgroup of 64 computes a 64 x 64 tile of c, an invocation 8 x 8 of it: rows 4 ty + {0..3} and 32 more, columns
-//           4 tx + {0..3} and 32 more, so that a subgroup reads neighbouring vec4 of the tile (no bank conflicts).
-// Tiles     16 terms of k at a time: an invocation loads one 4 x 4 block of a and one of b, turns it k-major in registers and stores
-//           four vec4. The next blocks are on their way while the current tile is multiplied.
+// Mapping   a workgroup of WIDTH x WIDTH invocations computes a TILE x TILE tile of c, an invocation PARTS x PARTS squares of 4 x 4 that lie
+//           4 WIDTH apart; 32 invocations that run together are 8 x 4 neighbours, which read neighbouring vec4 (no bank conflicts).
+// Tiles     16 terms of k at a time: an invocation loads squares of 4 x 4 of a and b, four of which share a line of memory, turns
+//           them k-major in registers and stores four vec4 each. The next ones are on their way while the tile is multiplied.
 // Split     slice s sums k in [s k_slice, (s + 1) k_slice) and writes c[s, z]; `column_sum` adds the slices in order.
 // Edges     terms past the slice are zero; rows and columns past the end are computed from whatever is read and not stored.
 // Numerics  f32, one fma per term, k ascending.
@@ -56,16 +56,19 @@ const HAS_BIAS : bool = false;
 const HAS_RESIDUAL : bool = false;
 const HAS_PRE : bool = false;
 const GELU : u32 = 0u;             // 0 none, 1 erf, 2 tanh
+const WIDTH : u32 = 8u;            // invocations along N and along M: 8 or 16
+const PARTS : u32 = 2u;            // squares of an invocation along N and along M: 1 or 2
+const THREADS : u32 = 64u;         // WIDTH WIDTH
 
 alias Lane = vec4f;
-alias Block = array<array<vec4f, 2>, 8>;  // [row of the invocation][half of its columns]
-const TILE : u32 = 64u;                   // rows and columns of c per workgroup
-const K_TILE : u32 = 16u;                 // 64 * 16 numbers are one 4 x 4 block for each of 64 invocations
-const SIDE : u32 = TILE / 4u;             // vec4 per tile row
-const THREADS : u32 = 64u;
+alias Block = array<array<vec4f, PARTS>, 4u * PARTS>;    // [row of the invocation][square along N]
+const TILE : u32 = 4u * WIDTH * PARTS;                   // rows and columns of c per workgroup
+const K_TILE : u32 = 16u;                                // four squares
+const PITCH : u32 = TILE / 4u + 1u;                      // vec4 from one k to the next: odd, against bank conflicts
+const SQUARES : u32 = (2u * TILE + THREADS - 1u) / THREADS;  // that an invocation loads, of the TILE of a and the TILE of b
 
-var<workgroup> a_tile : array<vec4f, K_TILE * SIDE>;  // [K_TILE, TILE / 4], k-major
-var<workgroup> b_tile : array<vec4f, K_TILE * SIDE>;  // [K_TILE, TILE / 4]
+var<workgroup> a_tile : array<vec4f, K_TILE * PITCH>;  // [K_TILE, TILE / 4], k-major
+var<workgroup> b_tile : array<vec4f, K_TILE * PITCH>;  // [K_TILE, TILE / 4]
 
 struct Place {
   m0 : u32,     // first row and column of the workgroup's tile
@@ -103,62 +106,93 @@ fn b_run(at : u32) -> vec4f {
 }
 
 // op(a)[m .. m + 3, k .. k + 3] with one column of the result per k, zero from k1 on.
-fn a_block(z : u32, m : u32, k : u32, k1 : u32) -> mat4x4f {
+fn a_square(z : u32, m : u32, k : u32, k1 : u32) -> mat4x4f {
   var square : mat4x4f;
   let from_z = z * params.a_batch;
   for (var i = 0u; i < 4u; i++) {
     if (TRANSPOSE_A) {
-      square[i] = select(vec4f(), a_run(from_z + (k + i) * params.M + m), k + i < k1);
+      square[i] = a_run(from_z + (k + i) * params.M + m);
     } else {
-      let run = a_run(from_z + min(m + i, params.M - 1u) * params.K + k);
-      square[i] = select(vec4f(), run, vec4u(k, k + 1u, k + 2u, k + 3u) < vec4u(k1));
+      square[i] = a_run(from_z + min(m + i, params.M - 1u) * params.K + k);
     }
   }
-  if (TRANSPOSE_A) { return square; }
-  return transpose(square);
+  if (!TRANSPOSE_A) { square = transpose(square); }
+  return before(square, k, k1);
 }
 
 // op(b)[k .. k + 3, n .. n + 3] with one column of the result per k, zero from k1 on.
-fn b_block(z : u32, n : u32, k : u32, k1 : u32) -> mat4x4f {
+fn b_square(z : u32, n : u32, k : u32, k1 : u32) -> mat4x4f {
   var square : mat4x4f;
   let from_z = z * params.b_batch;
   for (var i = 0u; i < 4u; i++) {
     if (TRANSPOSE_B) {
-      let run = b_run(from_z + min(n + i, params.N - 1u) * params.K + k);
-      square[i] = select(vec4f(), run, vec4u(k, k + 1u, k + 2u, k + 3u) < vec4u(k1));
+      square[i] = b_run(from_z + min(n + i, params.N - 1u) * params.K + k);
     } else {
-      square[i] = select(vec4f(), b_run(from_z + (k + i) * params.N + n), k + i < k1);
+      square[i] = b_run(from_z + (k + i) * params.N + n);
     }
   }
-  if (TRANSPOSE_B) { return transpose(square); }
-  return square;
+  if (TRANSPOSE_B) { square = transpose(square); }
+  return before(square, k, k1);
 }
 
-fn product(at : Place, i : u32) -> Block {
-  let ty = i / 8u;
-  let tx = i % 8u;
-  let side = i % SIDE;        // this invocation's block along M and N
-  let depth = i / SIDE * 4u;  // and along k
-  var sum : Block;
-  var a_next = a_block(at.z, at.m0 + side * 4u, at.k0 + depth, at.k1);
-  var b_next = b_block(at.z, at.n0 + side * 4u, at.k0 + depth, at.k1);
-  for (var k = at.k0; k < at.k1; k += K_TILE) {
+// The columns k, k + 1, ... of a square, zero from k1 on.
+fn before(square : mat4x4f, k : u32, k1 : u32) -> mat4x4f {
+  if (k + 4u <= k1) { return square; }
+  var some : mat4x4f;
+  for (var i = 0u; i < 4u; i++) { some[i] = select(vec4f(), square[i], k + i < k1); }
+  return some;
+}
+
+// Squares 0 to TILE - 1 are those of a, TILE to 2 TILE - 1 those of b: four along k, then along M or N.
+alias Squares = array<mat4x4f, SQUARES>;
+fn load(at : Place, k : u32, i : u32) -> Squares {
+  var squares : Squares;
+  for (var n = 0u; n < SQUARES; n++) {
+    let e = n * THREADS + i;
+    let depth = k + e % 4u * 4u;
+    if (e < TILE) {
+      squares[n] = a_square(at.z, at.m0 + e / 4u * 4u, depth, at.k1);
+    } else if (e < 2u * TILE) {
+      squares[n] = b_square(at.z, at.n0 + (e - TILE) / 4u * 4u, depth, at.k1);
+    }
+  }
+  return squares;
+}
+fn stage(squares : Squares, i : u32) {
+  for (var n = 0u; n < SQUARES; n++) {
+    let e = n * THREADS + i;
     for (var d = 0u; d < 4u; d++) {
-      a_tile[(depth + d) * SIDE + side] = a_next[d];
-      b_tile[(depth + d) * SIDE + side] = b_next[d];
+      let row = (e % 4u * 4u + d) * PITCH;
+      if (e < TILE) {
+        a_tile[row + e / 4u] = squares[n][d];
+      } else if (e < 2u * TILE) {
+        b_tile[row + (e - TILE) / 4u] = squares[n][d];
+      }
     }
+  }
+}
+
+// Column and row of an invocation among WIDTH x WIDTH.
+fn column_of(i : u32) -> u32 { return i % 8u + i / 32u % (WIDTH / 8u) * 8u; }
+fn row_of(i : u32) -> u32 { return i / 8u % 4u + i / (4u * WIDTH) * 4u; }
+
+fn product(at : Place, i : u32) -> Block {
+  let tx = column_of(i);
+  let ty = row_of(i);
+  var sum : Block;
+  var next = load(at, at.k0, i);
+  for (var k = at.k0; k < at.k1; k += K_TILE) {
+    stage(next, i);
     workgroupBarrier();
-    if (k + K_TILE < at.k1) {
-      a_next = a_block(at.z, at.m0 + side * 4u, k + K_TILE + depth, at.k1);
-      b_next = b_block(at.z, at.n0 + side * 4u, k + K_TILE + depth, at.k1);
-    }
+    if (k + K_TILE < at.k1) { next = load(at, k + K_TILE, i); }
     for (var d = 0u; d < K_TILE; d++) {
-      let right = array<vec4f, 2>(b_tile[d * SIDE + tx], b_tile[d * SIDE + tx + 8u]);
-      let left = array<vec4f, 2>(a_tile[d * SIDE + ty], a_tile[d * SIDE + ty + 8u]);
-      for (var r = 0u; r < 8u; r++) {
-        let value = vec4f(left[r / 4u][r % 4u]);
-        sum[r][0] = fma(value, right[0], sum[r][0]);
-        sum[r][1] = fma(value, right[1], sum[r][1]);
+      var right : array<vec4f, PARTS>;
+      for (var p = 0u; p < PARTS; p++) { right[p] = b_tile[d * PITCH + p * WIDTH + tx]; }
+      for (var q = 0u; q < PARTS; q++) {
+        let left = a_tile[d * PITCH + q * WIDTH + ty];
+        for (var r = 0u; r < 4u; r++) {
+          for (var p = 0u; p < PARTS; p++) { sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]); }
+        }
       }
     }
     workgroupBarrier();
@@ -178,13 +212,13 @@ fn matmul_tiled(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let at = place(linear_group(group, groups));
   if (at.plane >= params.slices * params.batch) { return; }
   var sum = product(at, i);
-  for (var r = 0u; r < 8u; r++) {
-    let m = at.m0 + r / 4u * 32u + i / 8u * 4u + r % 4u;
-    for (var half = 0u; half < 2u; half++) {
-      let n = at.n0 + half * 32u + i % 8u * 4u;
+  for (var r = 0u; r < 4u * PARTS; r++) {
+    let m = at.m0 + (r / 4u * WIDTH + row_of(i)) * 4u + r % 4u;
+    for (var p = 0u; p < PARTS; p++) {
+      let n = at.n0 + (p * WIDTH + column_of(i)) * 4u;
       if (m < params.M && n < params.N) {
         let lane = ((at.plane * params.M + m) * params.N + n) / 4u;
-        var value = params.scale * sum[r][half];
+        var value = params.scale * sum[r][p];
         if (HAS_BIAS) { value += bias[n / 4u]; }
         if (HAS_PRE) { pre[lane] = value; }
         value = activate(value);
@@ -201,10 +235,10 @@ fn matmul_tiled_edge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let at = place(linear_group(group, groups));
   if (at.plane >= params.slices * params.batch) { return; }
   var sum = product(at, i);
-  for (var r = 0u; r < 8u; r++) {
-    let m = at.m0 + r / 4u * 32u + i / 8u * 4u + r % 4u;
-    for (var j = 0u; j < 8u; j++) {
-      let n = at.n0 + j / 4u * 32u + i % 8u * 4u + j % 4u;
+  for (var r = 0u; r < 4u * PARTS; r++) {
+    let m = at.m0 + (r / 4u * WIDTH + row_of(i)) * 4u + r % 4u;
+    for (var j = 0u; j < 4u * PARTS; j++) {
+      let n = at.n0 + (j / 4u * WIDTH + column_of(i)) * 4u + j % 4u;
       if (m < params.M && n < params.N) {
         let index = (at.plane * params.M + m) * params.N + n;
         var value = params.scale * sum[r][j / 4u][j % 4u];

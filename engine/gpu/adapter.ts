@@ -75,8 +75,8 @@ function dawn(options: string[]): Promise<GPU> {
 /** Otherwise Dawn rounds to 65.5 µs. */
 const EXACT_TIMESTAMPS = ['disable-dawn-features=timestamp_quantization'];
 
-/** Otherwise Dawn hides what is experimental. */
-const EXPERIMENTS = ['enable-dawn-features=allow_unsafe_apis'];
+/** Otherwise Dawn hides what is experimental, and f16 on NVIDIA's GPUs. */
+const EXPERIMENTS = ['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia'];
 
 const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
 

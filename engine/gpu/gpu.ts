@@ -55,12 +55,11 @@ export class Gpu {
   subgroupSize: number;
   /** What the matrix units multiply at once, on tier 3. */
   matrixUnit: MatrixShape | undefined;
+  /** Memory that a workgroup may share. */
+  readonly workgroupBytes: number;
   /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
   readonly rowWorkgroup: number;
-  /**
-   * Values that an invocation of an element-wise kernel computes (`const EACH` of shaders/lib/each.wgsl). Lavapipe takes 60 to 270 ns to
-   * begin eight invocations, as much as for computing three values in each.
-   */
+  /** Values that an invocation of an element-wise kernel computes (`const EACH` of shaders/lib/each.wgsl): beginning costs CPUs as much as three. */
   readonly valuesEach: number;
   /** Where buffers come from: during a capture or a dry run, a pool of its own. */
   pool: BufferPool;
@@ -92,6 +91,7 @@ export class Gpu {
     this.isSoftware = opened.isSoftware;
     this.subgroupSize = opened.subgroupSize;
     this.matrixUnit = opened.matrixUnit;
+    this.workgroupBytes = opened.device.limits.maxComputeWorkgroupStorageSize;
     this.rowWorkgroup = opened.isSoftware ? 8 : 64;
     this.valuesEach = opened.isSoftware ? 32 : 4;
     this.pool = new BufferPool(opened.device);

@@ -24,7 +24,11 @@ export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | 
   const sizeOf = ({ M, N, K }: MatrixShape): number => M * N * K;
   const fitting = configs.filter(
     ({ componentType, resultComponentType, M, N, K }) =>
-      componentType === 'f16' && resultComponentType === 'f32' && 16 % M === 0 && 32 % N === 0 && 32 % K === 0,
+      componentType === 'f16' &&
+      resultComponentType === 'f32' &&
+      16 % M === 0 &&
+      32 % N === 0 &&
+      32 % K === 0,
   );
   const [best] = fitting.sort((a, b) => sizeOf(b) - sizeOf(a));
   return best && { M: best.M, N: best.N, K: best.K };
@@ -45,11 +49,15 @@ export interface MatmulFacts {
   readonly batch?: number;
   /** Bias, gelu or residual follow; then K stays whole, since only complete sums may pass through them. */
   readonly epilogue?: boolean;
+  /** Bytes that a workgroup may share. Default: what WebGPU grants everywhere. */
+  readonly workgroupBytes?: number;
 }
 
 /** Its block is for `registers`. */
 export interface MatmulPlan extends Block {
   readonly variant: 'registers' | 'tiled' | 'subgroup_matrix';
+  /** Edge of the square of c that a workgroup of `tiled` computes. */
+  readonly tile: Tile;
   /** f32 per lane of c (and of b for `registers`). */
   readonly lane: 1 | 4;
   /** Turn a transposed b into [K, N] first (`registers`). */
@@ -61,10 +69,24 @@ export interface MatmulPlan extends Block {
 }
 
 /** Choices that tests and tuning impose. */
-export type MatmulForce = Partial<Pick<MatmulPlan, 'variant' | 'slices' | 'transposeFirst'>>;
+export type MatmulForce = Partial<Pick<MatmulPlan, 'variant' | 'slices' | 'transposeFirst' | 'tile'>>;
 
-/** Edge of the square of c that a workgroup computes, unless it does so in registers. */
-const TILE = 64;
+/** Edges of the square of c that a workgroup may compute. */
+const TILES = [128, 64, 32] as const;
+export type Tile = (typeof TILES)[number];
+
+/** What matmul_tiled.wgsl keeps in a workgroup: 16 terms of a and b, with a vec4 to spare. */
+const tileBytes = (tile: Tile): number => 2 * 16 * (4 * tile + 16);
+
+/** Workgroups from which a tile is worth its size: smaller ones would keep more of a large GPU busy. */
+const TILE_GROUPS = 256;
+
+/** The largest tile that still gives enough workgroups, or the one wanted, if it fits. */
+function planTile({ M, N, batch = 1, workgroupBytes = 16_384 }: MatmulFacts, wanted?: Tile): Tile {
+  const groups = (tile: Tile): number => batch * Math.ceil(M / tile) * Math.ceil(N / tile);
+  const fitting = TILES.filter((tile) => tileBytes(tile) <= workgroupBytes);
+  return fitting.find((tile) => (wanted ? tile === wanted : groups(tile) >= TILE_GROUPS)) ?? 32;
+}
 
 /** Rows of a from which turning b costs less than it saves: measured on lavapipe, 20 % at 2304 rows. */
 const TRANSPOSE_ROWS = 64;
@@ -138,13 +160,16 @@ export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: Matmul
 export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
   const candidates = new Map<string, MatmulForce>();
   const slicesMax = facts.epilogue ? 1 : Math.max(1, Math.min(64, Math.floor(facts.K / SLICE_TERMS)));
-  for (const variant of ['registers', 'tiled', 'subgroup_matrix'] as const)
-    for (const transposeFirst of variant === 'registers' && facts.transposeB ? [true, false] : [false])
-      for (let slices = 1; slices <= slicesMax; slices *= 2) {
-        const force = { variant, transposeFirst, slices };
-        const plan = JSON.stringify(planMatmul(facts, force));
-        if (!candidates.has(plan)) candidates.set(plan, force);
-      }
+  const offer = (force: MatmulForce): void => {
+    for (let slices = 1; slices <= slicesMax; slices *= 2) {
+      const plan = JSON.stringify(planMatmul(facts, { ...force, slices }));
+      if (!candidates.has(plan)) candidates.set(plan, { ...force, slices });
+    }
+  };
+  for (const transposeFirst of facts.transposeB ? [true, false] : [false])
+    offer({ variant: 'registers', transposeFirst });
+  for (const tile of TILES) offer({ variant: 'tiled', tile });
+  offer({ variant: 'subgroup_matrix' });
   return [...candidates.values()];
 }
 
@@ -172,16 +197,17 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
     block.handed === 1 &&
     M >= 8 &&
     (transposeA ? M % 4 === 0 : N >= QUADS_COLUMNS);
+  const tile = variant === 'tiled' ? planTile(facts, force.tile) : 64;
   const groups =
     variant !== 'registers'
-      ? batch * Math.ceil(M / TILE) * Math.ceil(N / TILE)
+      ? batch * Math.ceil(M / tile) * Math.ceil(N / tile)
       : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
   const groupsWanted = software ? 16 : 256;
   const split = epilogue
     ? 1
     : Math.min(Math.ceil(groupsWanted / Math.max(1, groups)), Math.floor(K / SLICE_TERMS), 64);
   const slices = epilogue ? 1 : (force.slices ?? Math.max(1, split));
-  return { variant, lane, ...block, transposeFirst, quads, slices };
+  return { variant, tile, lane, ...block, transposeFirst, quads, slices };
 }
 
 /** `strips` keeps the scores of some queries at a time, `fused` none. */

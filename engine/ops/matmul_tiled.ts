@@ -6,7 +6,6 @@ import type { Tensor } from '../tensor/tensor.ts';
 const forward = kernel(source, 'matmul_tiled');
 const forwardEdge = kernel(source, 'matmul_tiled_edge');
 
-const TILE = 64;
 const K_TILE = 16;
 
 /** One (batched) product as the kernels see it. */
@@ -32,15 +31,17 @@ export interface ProductCall {
   /** 0 none, 1 erf, 2 tanh. */
   readonly gelu: number;
   readonly slices: number;
+  /** Edge of the square of c that a workgroup computes. */
+  readonly tile: number;
 }
 
 /**
- * What products in tiles of 64 x 64 have in common: one workgroup per tile, batch entry and slice.
+ * What products in tiles have in common: one workgroup per tile, batch entry and slice.
  *
  * @param kTile  terms of a step, of which a slice has whole ones
  */
 export function tiledRun(
-  { b, M, N, K, batch, slices, ...call }: ProductCall,
+  { b, M, N, K, batch, slices, tile, ...call }: ProductCall,
   kTile: number,
 ): {
   operandB: Record<string, Tensor>;
@@ -49,8 +50,8 @@ export function tiledRun(
   groups: number;
   flops: number;
 } {
-  const groupsM = Math.ceil(M / TILE);
-  const groupsN = Math.ceil(N / TILE);
+  const groupsM = Math.ceil(M / tile);
+  const groupsN = Math.ceil(N / tile);
   return {
     operandB: b.dtype === 'f32' ? { b } : { b_packed: b },
     params: {
@@ -82,11 +83,12 @@ export function tiledRun(
 
 /** Records a product through workgroup memory. */
 export function multiplyTiled(call: ProductCall): void {
-  const { a, c, bias, residual, pre, M, N, K, transposeA, transposeB } = call;
+  const { a, c, bias, residual, pre, M, N, K, transposeA, transposeB, tile } = call;
   const edge = N % 4 !== 0;
   const aWidth = (transposeA ? M : K) % 4 === 0 ? 4 : 1;
   const bWidth = (transposeB ? K : N) % 4 === 0 ? 4 : 1;
   const { operandB, define, ...common } = tiledRun(call, K_TILE);
+  const width = tile === 128 ? 16 : 8;
   run(edge ? forwardEdge : forward, {
     ...common,
     bind: edge
@@ -95,6 +97,9 @@ export function multiplyTiled(call: ProductCall): void {
     define: {
       LaneA: aWidth === 4 ? 'vec4f' : 'f32',
       LaneB: bWidth === 4 ? 'vec4f' : 'f32',
+      WIDTH: width,
+      PARTS: tile / width / 4,
+      THREADS: width * width,
       A_WIDTH: aWidth,
       B_WIDTH: bWidth,
       ...define,

@@ -87,10 +87,22 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   if (c.size === 0) return c;
   const epilogue = !!(bias || residual || gelu || pre);
   // Written out: spreading objects of this size costs more than the rest of the function.
-  const { adapterClass, subgroupSize } = a.gpu;
+  const { adapterClass, subgroupSize, workgroupBytes } = a.gpu;
   const matrixUnit = exact ? undefined : a.gpu.matrixUnit;
   const plan = planMatmul(
-    { adapterClass, subgroupSize, matrixUnit, M: rows, N, K, transposeA, transposeB, batch, epilogue },
+    {
+      adapterClass,
+      subgroupSize,
+      workgroupBytes,
+      matrixUnit,
+      M: rows,
+      N,
+      K,
+      transposeA,
+      transposeB,
+      batch,
+      epilogue,
+    },
     force,
     a.gpu.tuning,
   );
@@ -117,6 +129,7 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
     scale,
     gelu: gelu ? GELU[gelu] : 0,
     slices: plan.slices,
+    tile: plan.tile,
   };
   if (plan.slices === 1) {
     launch(call, plan);

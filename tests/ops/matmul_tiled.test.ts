@@ -3,22 +3,27 @@ import { matmul } from '../../engine/index.ts';
 import { compare, engine, random, tensor } from '../harness.ts';
 import { matmulTiled as twin } from '../reference/matmul_tiled.ts';
 
-// One below, at and above the tile of 64 x 64 and the depth of 16, with and without widths that vec4 loads fit.
-for (const [M, N, K] of [
-  [63, 63, 15],
-  [64, 64, 16],
-  [65, 65, 17],
-  [128, 68, 32],
-  [1, 4, 48],
-  [130, 62, 36],
-  [6, 130, 33],
-])
-  test(`matmul_tiled: ${M}x${N}x${K} matches the twin`, async () => {
+// One below, at and above a tile and the depth of 16, with and without widths that vec4 loads fit.
+for (const [tile, M, N, K] of [
+  [32, 31, 33, 15],
+  [32, 64, 36, 40],
+  [128, 127, 129, 17],
+  [128, 128, 128, 32],
+  [128, 1, 260, 36],
+  [64, 63, 63, 15],
+  [64, 64, 64, 16],
+  [64, 65, 65, 17],
+  [64, 128, 68, 32],
+  [64, 1, 4, 48],
+  [64, 130, 62, 36],
+  [64, 6, 130, 33],
+] as const)
+  test(`matmul_tiled: ${M}x${N}x${K} in tiles of ${tile} matches the twin`, async () => {
     using scope = engine.scope();
     const a = random(M * K, 1);
     const b = random(K * N, 2);
     const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
-      force: { variant: 'tiled' },
+      force: { variant: 'tiled', tile },
     });
     compare('c', (await c.data()) as Float32Array, twin(a, b, M, N, K));
   });
@@ -28,9 +33,15 @@ test('matmul_tiled: slices that end inside a tile match the twin', async () => {
   const [M, N, K] = [70, 66, 100];
   const a = random(M * K, 1);
   const b = random(K * N, 2);
-  for (const slices of [2, 3, 7]) {
+  for (const [tile, slices] of [
+    [32, 3],
+    [64, 2],
+    [64, 3],
+    [64, 7],
+    [128, 2],
+  ] as const) {
     const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
-      force: { variant: 'tiled', slices },
+      force: { variant: 'tiled', tile, slices },
     });
     compare(`c in ${slices} slices`, (await c.data()) as Float32Array, twin(a, b, M, N, K));
   }

@@ -1,9 +1,10 @@
 // What a look costs as pictures grow, and as looks follow each other: the patches looked at decide, not the picture.
-import { type Engine, noGrad, Random, type Tensor, tidy } from '../engine/index.ts';
+import { type Engine, noGrad, type Tensor, tidy } from '../engine/index.ts';
 import type { ModelConfig } from '../ps3/model/config.ts';
 import { parseHubConfig } from '../ps3/model/hub_config.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
 import type { BenchCase, Result } from './harness.ts';
+import { bytes } from './operands.ts';
 
 /** Patches of a look, as in the published models. */
 const PATCHES = 2560;
@@ -59,8 +60,7 @@ function lookBytes({ vision }: ModelConfig): number {
 /** A model and a random picture, as bytes and as the floats that it stands for. */
 function setUp(engine: Engine, config: ModelConfig): { model: PS3; image: Tensor; floats: () => Tensor } {
   const { imagePx } = config.image;
-  const random = new Random(1, 1);
-  const rgba = Uint8Array.from({ length: imagePx * imagePx * 4 }, () => random.integer(256));
+  const rgba = bytes(imagePx * imagePx * 4);
   return {
     model: PS3.create(engine, config, 1, { layerScale: 0.1, positionResidualStd: 0.02 }),
     image: engine.tensor(rgba, [1, imagePx, imagePx, 4]),

@@ -1,7 +1,7 @@
 import { adamwUpdate } from '../../engine/ops/adamw.ts';
 import { adamw as twin } from '../../tests/reference/adamw.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 /** Elements compared with the twin. */
 const CHECKED = 1024;

@@ -1,6 +1,6 @@
 import { backward, poolAttention, selfAttention, type TensorData } from '../../engine/index.ts';
 import type { BenchCase, Result } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 interface Extents {
   readonly T: number;

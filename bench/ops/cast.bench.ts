@@ -1,7 +1,7 @@
 import { cast } from '../../engine/ops/cast.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../../tests/reference/cast.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 const FORMATS = { f16: { to: toHalf, back: fromHalf }, bf16: { to: toBfloat, back: fromBfloat } };
 /** Elements compared with the twin. */

@@ -1,7 +1,7 @@
 import { columnSum } from '../../engine/index.ts';
 import { columnSum as twin } from '../../tests/reference/column_sum.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 function columnSumCase(R: number, C: number, quick = false): BenchCase {
   return {

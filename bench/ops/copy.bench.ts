@@ -1,6 +1,7 @@
 import { permute, slice } from '../../engine/ops/copy.ts';
 import * as twin from '../../tests/reference/copy.ts';
 import type { BenchCase } from '../harness.ts';
+import { wave } from '../operands.ts';
 
 /** Splitting heads: [T, 16, 72] to [16, T, 72]. */
 function permuteCase(T: number, quick = false): BenchCase {
@@ -13,7 +14,7 @@ function permuteCase(T: number, quick = false): BenchCase {
     quick,
     peer: T === 729 ? { name: 'permute', order: [1, 0, 2] } : undefined,
     prepare: (engine) => {
-      const values = Float32Array.from({ length: n }, (_, i) => i % 4099);
+      const values = wave(n);
       const x = engine.tensor(values, shape);
       return {
         run: () => permute(x, [1, 0, 2]),
@@ -33,7 +34,7 @@ const sliceCase: BenchCase = {
   shape: '2560x3456, 1152 columns',
   bytes: 8 * 2560 * 1152,
   prepare: (engine) => {
-    const values = Float32Array.from({ length: 2560 * 3456 }, (_, i) => i % 4099);
+    const values = wave(2560 * 3456);
     const x = engine.tensor(values, [2560, 3456]);
     return {
       run: () => slice(x, 1, 1152, 1152),

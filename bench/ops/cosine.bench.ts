@@ -1,7 +1,7 @@
 import { cosineMap } from '../../engine/index.ts';
 import { cosineMap as twin } from '../../tests/reference/cosine.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 function cosineCase(B: number, N: number, C: number, quick = false): BenchCase {
   return {

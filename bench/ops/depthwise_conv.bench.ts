@@ -2,7 +2,7 @@ import { backward, type Engine, type Tensor } from '../../engine/index.ts';
 import { depthwiseConv } from '../../engine/ops/depthwise_conv.ts';
 import { depthwiseConv as twin } from '../../tests/reference/depthwise_conv.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 const SIDE = 7;
 

@@ -1,7 +1,7 @@
 import { diceLoss, type Tensor } from '../../engine/index.ts';
 import { diceLoss as diceTwin } from '../../tests/reference/dice.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 interface MapLoss {
   readonly op: string;

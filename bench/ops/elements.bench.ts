@@ -1,7 +1,7 @@
 import { gather, scatterElements } from '../../engine/index.ts';
 import { gather as gatherTwin, scatterElements as scatterTwin } from '../../tests/reference/elements.ts';
 import type { BenchCase, Result } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 async function worst(out: Result, want: Float64Array): Promise<number> {
   const got = await out.data();

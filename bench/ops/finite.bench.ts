@@ -1,7 +1,7 @@
 import { markNonFinite, NOTHING_FOUND } from '../../engine/ops/finite.ts';
 import { firstNonFinite } from '../../tests/reference/finite.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 export const cases: BenchCase[] = [4087, 3289 * 1152].map((n) => ({
   op: 'finite',

@@ -1,7 +1,7 @@
 import { backward, gatherRows, scatterRows } from '../../engine/index.ts';
 import { gatherRows as gatherTwin, scatterRows as scatterTwin } from '../../tests/reference/gather.ts';
 import type { BenchCase, Result } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 async function worst(out: Result, want: Float64Array): Promise<number> {
   const got = await out.data();

@@ -1,7 +1,7 @@
 import { gelu } from '../../engine/ops/gelu.ts';
 import { gelu as twin } from '../../tests/reference/gelu.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 /** Elements compared with the twin. */
 const CHECKED = 4096;

@@ -1,7 +1,7 @@
 import { l2Normalize } from '../../engine/index.ts';
 import { l2Normalize as twin } from '../../tests/reference/l2_normalize.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 function normalizeCase(R: number, C: number, quick = false): BenchCase {
   return {

@@ -1,7 +1,7 @@
 import { layerNorm } from '../../engine/index.ts';
 import { layerNorm as twin } from '../../tests/reference/layer_norm.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 function layerNormCase(R: number, C: number, quick = false): BenchCase {
   return {

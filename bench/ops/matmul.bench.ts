@@ -1,7 +1,7 @@
 import { linear, type MatmulOptions, matmul } from '../../engine/index.ts';
 import { gelu } from '../../tests/reference/matmul.ts';
 import type { BenchCase, Result } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 /** Multiples of 1/1024, since matrix units round operands to f16, which then changes nothing. */
 const coarse = (n: number, step: number): Float32Array =>

@@ -1,6 +1,7 @@
 import { patchGather } from '../../engine/ops/patch_gather.ts';
 import { nonzero, resizeWeights } from '../../tests/reference/resize.ts';
 import type { BenchCase } from '../harness.ts';
+import { bytes } from '../operands.ts';
 
 /** k patches spread over one u8 image, cut from it at another size. */
 function patchGatherCase(sourcePx: number, imagePx: number, P: number, k: number, quick = false): BenchCase {
@@ -13,7 +14,7 @@ function patchGatherCase(sourcePx: number, imagePx: number, P: number, k: number
     bytes: k * P * P * (4 * Math.min(16, (sourcePx / imagePx) ** 2) + 12),
     quick,
     prepare: (engine) => {
-      const rgba = Uint8Array.from({ length: sourcePx * sourcePx * 4 }, (_, i) => (i * 2654435761) >>> 24);
+      const rgba = bytes(sourcePx * sourcePx * 4);
       const image = engine.tensor(rgba, [1, sourcePx, sourcePx, 4], { dtype: 'u8' });
       const indices = engine.tensor(cells, [1, k], { dtype: 'u32' });
       return {

@@ -1,6 +1,7 @@
 import { pillowResize } from '../../engine/ops/pillow_resize.ts';
 import { pillowResize as twin } from '../../tests/reference/pillow_resize.ts';
 import type { BenchCase } from '../harness.ts';
+import { bytes } from '../operands.ts';
 
 type Pair = readonly [number, number];
 
@@ -13,7 +14,7 @@ function pillowResizeCase([H, W]: Pair, [h, w]: Pair, quick = false): BenchCase 
     quick,
     tolerance: 0,
     prepare: (engine) => {
-      const rgba = Uint8Array.from({ length: H * W * 4 }, (_, i) => Math.imul(i, 2654435761) >>> 24);
+      const rgba = bytes(H * W * 4);
       const image = engine.tensor(rgba, [1, H, W, 4]);
       return {
         run: () => pillowResize(image, [h, w]),

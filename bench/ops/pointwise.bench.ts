@@ -1,7 +1,7 @@
 import { add, mul } from '../../engine/ops/pointwise.ts';
 import { BINARY } from '../../tests/reference/pointwise.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 const OPS = { add, mul };
 /** Elements compared with the twin. */

@@ -2,7 +2,7 @@ import { max, sum } from '../../engine/ops/reduce.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import { max as maxTwin, sum as sumTwin } from '../../tests/reference/reduce.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 const OPS = { sum, max };
 const TWINS = { sum: sumTwin, max: maxTwin };

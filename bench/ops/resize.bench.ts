@@ -1,7 +1,7 @@
 import { type ResizeMode, resize, resizeRows } from '../../engine/ops/resize.ts';
 import { resize as twin } from '../../tests/reference/resize.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 type Pair = readonly [number, number];
 

@@ -1,7 +1,7 @@
 import { softmax } from '../../engine/ops/softmax.ts';
 import { softmax as twin } from '../../tests/reference/softmax.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 export const cases: BenchCase[] = [
   [61, 67],

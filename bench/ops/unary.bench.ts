@@ -1,7 +1,7 @@
 import { exp, sigmoid } from '../../engine/ops/unary.ts';
 import { UNARY } from '../../tests/reference/unary.ts';
 import type { BenchCase } from '../harness.ts';
-import { wave } from '../wave.ts';
+import { wave } from '../operands.ts';
 
 const OPS = { exp, sigmoid };
 

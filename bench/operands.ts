@@ -10,3 +10,10 @@ export function wave(n: number, step = 1): Float32Array {
   for (let filled = PERIOD; filled < n; filled *= 2) values.copyWithin(filled, 0, filled);
   return values;
 }
+
+/** Bytes that scatter evenly; Knuth's multiplicative hash. */
+export function bytes(n: number): Uint8Array {
+  const values = new Uint8Array(n);
+  for (let i = 0; i < n; i++) values[i] = Math.imul(i, 2654435761) >>> 24;
+  return values;
+}

@@ -7,10 +7,10 @@
 // Forward: Milakov & Gimelshein 2018, arXiv:1805.02867 (online softmax). Backward: Dao et al. 2022, arXiv:2205.14135.
 //
 // Layout    rows of q, cached and own are strided; a head's k and v stand side by side at k_col and v_col. Heads are contiguous.
-// Mapping   a product of matrices per tile: a workgroup of SIDE x GROUPS invocations owns ROWS GROUPS rows (queries; keys in dkv) and
-//           walks over tiles of KEYS columns (keys; queries in dkv). For scores an invocation holds ROWS rows x KEYS / SIDE columns,
-//           for sums over the tile ROWS rows x LANES / SIDE lanes. The tile and the weights are in workgroup memory: at
-//           most 8 KiB and 4 KiB. GROUPS is 1 on CPUs: a workgroup is then one SIMD register and a barrier costs little.
+// Mapping   a product of matrices per tile: a workgroup of SIDE x GROUPS invocations owns as many rows (queries; keys in dkv), which
+//           it keeps in workgroup memory, and walks over tiles of KEYS columns (keys; queries in dkv). For scores an invocation holds
+//           ROWS rows, GROUPS apart, x KEYS / SIDE columns; for sums over the tile MIXED rows x LANES / MIXED lanes. The host fits
+//           GROUPS and KEYS into workgroup memory. GROUPS is 1 on CPUs: a workgroup is then one SIMD register, a barrier cheap.
 // Numerics  f32; the running maximum keeps every exponent at or below zero. Nothing of size T x M is stored: dq and dkv
 //           compute p again from lse. Sums run over ascending columns: the same bits on every run.
 
@@ -29,8 +29,8 @@ struct Params {
   k_col : u32,        // lanes before the keys and values in a row
   v_col : u32,
   scale : f32,
-  lanes : u32,        // LANES and KEYS again, for loops that compilers must not unroll: a CPU driver takes minutes over
-  keys : u32,         // straight-line code of this size
+  lanes : u32,        // LANES and KEYS again, for loops that compilers must not unroll, see UNROLLS
+  keys : u32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> q_rows : array<Lane>;          // [batch or 1, T, q_row]
@@ -51,28 +51,33 @@ struct Params {
 
 // Specialisation.
 alias Lane = vec4f;                // or f32: where the head size is not divisible by 4, and on CPUs, for the sake of shorter code
+const WIDE : bool = true;          // Lane is vec4f
 const LANES : u32 = 8u;            // lanes per head
-const SHARE : f32 = 1.0;           // 1/4 where Lane is f32, see total
-const GROUPS : u32 = 1u;           // blocks of ROWS rows per workgroup
-const KEYS : u32 = 32u;            // columns per tile: KEYS LANES lanes must fit into 8 KiB
+const GROUPS : u32 = 1u;           // a workgroup owns ROWS GROUPS rows
+const KEYS : u32 = 16u;            // columns per tile
+const MIXED : u32 = 8u;            // rows whose sums an invocation holds together with MIXED - 1 others
+const UNROLLS : bool = true;       // not on CPUs, whose driver takes minutes over straight-line code of this size
 const HAS_MASK : bool = false;
 const CLEARS_Q : bool = false;     // dkv also zeroes the q columns of its rows
 
 const MASKED : f32 = -1e30;        // finite: WGSL may assume that there are no infinities
 const SIDE : u32 = 8u;             // invocations that share ROWS rows: one SIMD register on a CPU
 const ROWS : u32 = 8u;             // rows per invocation; SIDE of them, so that each invocation finishes one row's softmax
-const PITCH : u32 = KEYS + 1u;     // of a row of weights: odd, so that rows start in different banks of workgroup memory
 const COLS : u32 = KEYS / SIDE;    // columns per invocation: x, x + SIDE, ...
-const OWN : u32 = (LANES + SIDE - 1u) / SIDE;  // lanes of a head per invocation: x, x + SIDE, ...
-const THREADS : u32 = SIDE * GROUPS;
+const OWN : u32 = (LANES + MIXED - 1u) / MIXED;  // lanes of a head per invocation, MIXED apart
+const THREADS : u32 = SIDE * GROUPS;             // as many as rows
+const PITCH : u32 = LANES | 1u;    // of rows in workgroup memory: odd, so that they start in different banks
+const WEIGHTS : u32 = KEYS + 1u;   // the same for rows of weights
 
 alias Scores = array<array<f32, COLS>, ROWS>;
-alias Sums = array<array<Lane, OWN>, ROWS>;
+alias Sums = array<array<Lane, OWN>, MIXED>;
 alias Offsets = array<u32, ROWS>;  // lanes before each row
 
-var<workgroup> tile : array<Lane, KEYS * LANES>;                // [KEYS, LANES] columns of the product
-var<workgroup> weights : array<f32, GROUPS * ROWS * PITCH>;     // [rows, PITCH]
-var<workgroup> row_factors : array<f32, GROUPS * ROWS>;         // [rows]
+var<workgroup> near : array<Lane, THREADS * PITCH>;       // [rows, PITCH] q; k in dkv
+var<workgroup> near_too : array<Lane, THREADS * PITCH>;   // [rows, PITCH] dq: dout; dkv: v
+var<workgroup> tile : array<Lane, KEYS * PITCH>;          // [KEYS, PITCH] columns of the product
+var<workgroup> weights : array<f32, THREADS * WEIGHTS>;   // [rows, WEIGHTS]
+var<workgroup> row_factors : array<f32, THREADS>;         // [rows]
 
 // Where a workgroup stands: batch entry, head and the first of its rows.
 struct Place {
@@ -82,16 +87,38 @@ struct Place {
   inside : bool,  // false for a surplus workgroup
 }
 fn place(group : u32, rows : u32) -> Place {
-  let blocks = (rows + ROWS * GROUPS - 1u) / (ROWS * GROUPS);
+  let blocks = (rows + THREADS - 1u) / THREADS;
   let plane = group / blocks;
-  return Place(plane / params.heads, plane % params.heads, group % blocks * ROWS * GROUPS, plane < params.batch * params.heads);
+  return Place(plane / params.heads, plane % params.heads, group % blocks * THREADS, plane < params.batch * params.heads);
 }
 
-// Lanes before the ROWS rows of group y; rows past the end repeat the last one and are not stored.
-fn offsets(first_row : u32, rows : u32, before : u32, stride : u32) -> Offsets {
+fn lanes() -> u32 {
+  if (UNROLLS) { return LANES; }
+  return params.lanes;
+}
+fn keys() -> u32 {
+  if (UNROLLS) { return KEYS; }
+  return params.keys;
+}
+
+// Row r of an invocation's scores.
+fn row_of(r : u32, y : u32) -> u32 { return r * GROUPS + y; }
+
+// Numbers before those rows, one per row; rows past the end repeat the last one and are not stored.
+fn offsets(here : Place, y : u32, rows : u32, before : u32) -> Offsets {
   var at : Offsets;
-  for (var r = 0u; r < ROWS; r++) { at[r] = before + min(first_row + r, rows - 1u) * stride; }
+  for (var r = 0u; r < ROWS; r++) { at[r] = before + min(here.row0 + row_of(r, y), rows - 1u); }
   return at;
+}
+
+fn q_index(here : Place, t : u32, lane : u32) -> u32 {
+  return here.z * params.q_batch + min(t, params.T - 1u) * params.q_row + here.head * LANES + lane;
+}
+fn dout_index(here : Place, t : u32, lane : u32) -> u32 {
+  return ((here.z * params.T + min(t, params.T - 1u)) * params.heads + here.head) * LANES + lane;
+}
+fn own_index(here : Place, key : u32, lane : u32) -> u32 {
+  return (here.z * params.own_keys + min(key, params.own_keys - 1u)) * params.kv_row + here.head * LANES + lane;
 }
 
 // Tiles of the cached keys come first, then those of the own keys: tile n covers `count` keys from `start` on.
@@ -107,91 +134,81 @@ fn key_tile(n : u32) -> KeyTile {
   return KeyTile(false, (n - before) * KEYS, params.own_keys);
 }
 fn load_keys(at : KeyTile, z : u32, col : u32, i : u32) {
-  for (var e = i; e < params.keys * params.lanes; e += THREADS) {
-    let index = (z * at.rows + min(at.start + e / LANES, at.rows - 1u)) * params.kv_row + col + e % LANES;
+  for (var e = i; e < keys() * lanes(); e += THREADS) {
+    let key = e / LANES;
+    let index = (z * at.rows + min(at.start + key, at.rows - 1u)) * params.kv_row + col + e % LANES;
     if (at.in_cached) {
-      tile[e] = cached[index];
+      tile[key * PITCH + e % LANES] = cached[index];
     } else {
-      tile[e] = own[index];
+      tile[key * PITCH + e % LANES] = own[index];
     }
   }
 }
 fn load_queries(t0 : u32, here : Place, i : u32) {
-  for (var e = i; e < params.keys * params.lanes; e += THREADS) {
-    let t = min(t0 + e / LANES, params.T - 1u);
-    tile[e] = q_rows[here.z * params.q_batch + t * params.q_row + here.head * LANES + e % LANES];
+  for (var e = i; e < keys() * lanes(); e += THREADS) {
+    tile[e / LANES * PITCH + e % LANES] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
   }
 }
 fn load_dout(t0 : u32, here : Place, i : u32) {
-  for (var e = i; e < params.keys * params.lanes; e += THREADS) {
-    let t = min(t0 + e / LANES, params.T - 1u);
-    tile[e] = dout[((here.z * params.T + t) * params.heads + here.head) * LANES + e % LANES];
+  for (var e = i; e < keys() * lanes(); e += THREADS) {
+    tile[e / LANES * PITCH + e % LANES] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
   }
 }
 
-// Sum over the numbers of a lane; an f32 becomes four of its kind, each weighted a quarter, which is exact.
-fn total(lane : Lane) -> f32 { return dot(vec4f(lane), vec4f(SHARE)); }
-fn totals(s : array<array<Lane, COLS>, ROWS>) -> Scores {
-  var sums : Scores;
-  for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLS; c++) { sums[r][c] = total(s[r][c]); }
-  }
-  return sums;
+// Scores: rows in workgroup memory times the columns of the tile.
+fn fused(left : Lane, right : Lane, sum : f32) -> f32 {
+  let l = vec4f(left);
+  let r = vec4f(right);
+  if (!WIDE) { return fma(l.x, r.x, sum); }
+  return fma(l.w, r.w, fma(l.z, r.z, fma(l.y, r.y, fma(l.x, r.x, sum))));
 }
-
-// Scores: rows of a buffer times the columns of the tile. WGSL has no parameters for buffers, hence one function each.
-fn rows_of_q(at : Offsets, x : u32) -> Scores {
-  var s : array<array<Lane, COLS>, ROWS>;
-  for (var d = 0u; d < params.lanes; d++) {
-    var right : array<Lane, COLS>;
-    for (var c = 0u; c < COLS; c++) { right[c] = tile[(c * SIDE + x) * LANES + d]; }
+fn columns(x : u32, d : u32) -> array<Lane, COLS> {
+  var right : array<Lane, COLS>;
+  for (var c = 0u; c < COLS; c++) { right[c] = tile[(c * SIDE + x) * PITCH + d]; }
+  return right;
+}
+fn rows_of_near(y : u32, x : u32) -> Scores {
+  var s : Scores;
+  for (var d = 0u; d < lanes(); d++) {
+    let right = columns(x, d);
     for (var r = 0u; r < ROWS; r++) {
-      let left = q_rows[at[r] + d];
-      for (var c = 0u; c < COLS; c++) { s[r][c] = fma(left, right[c], s[r][c]); }
+      let left = near[row_of(r, y) * PITCH + d];
+      for (var c = 0u; c < COLS; c++) { s[r][c] = fused(left, right[c], s[r][c]); }
     }
   }
-  return totals(s);
+  return s;
 }
-fn rows_of_dout(at : Offsets, x : u32) -> Scores {
-  var s : array<array<Lane, COLS>, ROWS>;
-  for (var d = 0u; d < params.lanes; d++) {
-    var right : array<Lane, COLS>;
-    for (var c = 0u; c < COLS; c++) { right[c] = tile[(c * SIDE + x) * LANES + d]; }
+fn rows_of_near_too(y : u32, x : u32) -> Scores {
+  var s : Scores;
+  for (var d = 0u; d < lanes(); d++) {
+    let right = columns(x, d);
     for (var r = 0u; r < ROWS; r++) {
-      let left = dout[at[r] + d];
-      for (var c = 0u; c < COLS; c++) { s[r][c] = fma(left, right[c], s[r][c]); }
+      let left = near_too[row_of(r, y) * PITCH + d];
+      for (var c = 0u; c < COLS; c++) { s[r][c] = fused(left, right[c], s[r][c]); }
     }
   }
-  return totals(s);
-}
-fn rows_of_own(at : Offsets, x : u32) -> Scores {
-  var s : array<array<Lane, COLS>, ROWS>;
-  for (var d = 0u; d < params.lanes; d++) {
-    var right : array<Lane, COLS>;
-    for (var c = 0u; c < COLS; c++) { right[c] = tile[(c * SIDE + x) * LANES + d]; }
-    for (var r = 0u; r < ROWS; r++) {
-      let left = own[at[r] + d];
-      for (var c = 0u; c < COLS; c++) { s[r][c] = fma(left, right[c], s[r][c]); }
-    }
-  }
-  return totals(s);
+  return s;
 }
 
 fn store_weights(s : Scores, y : u32, x : u32) {
   for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLS; c++) { weights[(y * ROWS + r) * PITCH + c * SIDE + x] = s[r][c]; }
+    for (var c = 0u; c < COLS; c++) { weights[row_of(r, y) * WEIGHTS + c * SIDE + x] = s[r][c]; }
   }
 }
 
+// Row r and lane m of an invocation's sums.
+fn mixed_row(r : u32, i : u32) -> u32 { return i / MIXED * MIXED + r; }
+fn mixed_lane(m : u32, i : u32) -> u32 { return m * MIXED + i % MIXED; }
+
 // sum[r] + sum_j weights[r,j] tile[j]
-fn mix(before : Sums, y : u32, x : u32) -> Sums {
+fn mix(before : Sums, i : u32) -> Sums {
   var sum = before;
-  for (var j = 0u; j < params.keys; j++) {
+  for (var j = 0u; j < keys(); j++) {
     var right : array<Lane, OWN>;
-    for (var n = 0u; n < OWN; n++) { right[n] = tile[j * LANES + min(n * SIDE + x, LANES - 1u)]; }
-    for (var r = 0u; r < ROWS; r++) {
-      let left = Lane(weights[(y * ROWS + r) * PITCH + j]);
-      for (var n = 0u; n < OWN; n++) { sum[r][n] = fma(left, right[n], sum[r][n]); }
+    for (var m = 0u; m < OWN; m++) { right[m] = tile[j * PITCH + min(mixed_lane(m, i), LANES - 1u)]; }
+    for (var r = 0u; r < MIXED; r++) {
+      let left = Lane(weights[mixed_row(r, i) * WEIGHTS + j]);
+      for (var m = 0u; m < OWN; m++) { sum[r][m] = fma(left, right[m], sum[r][m]); }
     }
   }
   return sum;
@@ -210,54 +227,54 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
   let x = local.x;
   let y = local.y;
   let col = here.head * LANES;
-  let q_at = offsets(here.row0 + y * ROWS, params.T, here.z * params.q_batch + col, params.q_row);
+  for (var e = i; e < THREADS * lanes(); e += THREADS) {
+    near[e / LANES * PITCH + e % LANES] = q_rows[q_index(here, here.row0 + e / LANES, e % LANES)];
+  }
   var sum : Sums;
   var top = MASKED;   // of row i: largest score so far
   var norm = 0.0;     // of row i: sum of exp(s - top)
   let tiles = tiles_of(params.cached_keys) + tiles_of(params.own_keys);
   for (var n = 0u; n < tiles; n++) {
-    let keys = key_tile(n);
-    load_keys(keys, here.z, col + params.k_col, i);
+    let at = key_tile(n);
+    load_keys(at, here.z, col + params.k_col, i);
     workgroupBarrier();
-    var s = rows_of_q(q_at, x);
+    var s = rows_of_near(y, x);
     for (var c = 0u; c < COLS; c++) {
-      let j = keys.start + c * SIDE + x;
+      let j = at.start + c * SIDE + x;
       var bias = 0.0;
       if (HAS_MASK) { bias = bias_of(here.z * params.own_keys + min(j, params.own_keys - 1u)); }
-      for (var r = 0u; r < ROWS; r++) { s[r][c] = select(MASKED, params.scale * s[r][c] + bias, j < keys.rows); }
+      for (var r = 0u; r < ROWS; r++) { s[r][c] = select(MASKED, params.scale * s[r][c] + bias, j < at.rows); }
     }
     store_weights(s, y, x);
     workgroupBarrier();
-    load_keys(keys, here.z, col + params.v_col, i);
+    load_keys(at, here.z, col + params.v_col, i);
     var highest = top;
-    for (var j = 0u; j < params.keys; j++) { highest = max(highest, weights[i * PITCH + j]); }
+    for (var j = 0u; j < keys(); j++) { highest = max(highest, weights[i * WEIGHTS + j]); }
     let keep = exp(top - highest);
     norm *= keep;
-    for (var j = 0u; j < params.keys; j++) {
-      let p = select(0.0, exp(weights[i * PITCH + j] - highest), keys.start + j < keys.rows);
+    for (var j = 0u; j < keys(); j++) {
+      let p = select(0.0, exp(weights[i * WEIGHTS + j] - highest), at.start + j < at.rows);
       norm += p;
-      weights[i * PITCH + j] = p;
+      weights[i * WEIGHTS + j] = p;
     }
     top = highest;
     row_factors[i] = keep;
     workgroupBarrier();
-    for (var r = 0u; r < ROWS; r++) {
-      for (var m = 0u; m < OWN; m++) { sum[r][m] *= row_factors[y * ROWS + r]; }
+    for (var r = 0u; r < MIXED; r++) {
+      for (var m = 0u; m < OWN; m++) { sum[r][m] *= row_factors[mixed_row(r, i)]; }
     }
-    sum = mix(sum, y, x);
+    sum = mix(sum, i);
     workgroupBarrier();
   }
   norm = max(norm, 1e-30);
   row_factors[i] = 1.0 / norm;
   workgroupBarrier();
   if (here.row0 + i < params.T) { lse[(here.z * params.heads + here.head) * params.T + here.row0 + i] = top + log(norm); }
-  for (var r = 0u; r < ROWS; r++) {
-    let t = here.row0 + y * ROWS + r;
+  for (var r = 0u; r < MIXED; r++) {
+    let t = here.row0 + mixed_row(r, i);
     for (var m = 0u; m < OWN; m++) {
-      let lane = m * SIDE + x;
-      if (t < params.T && lane < LANES) {
-        out[((here.z * params.T + t) * params.heads + here.head) * LANES + lane] = row_factors[y * ROWS + r] * sum[r][m];
-      }
+      let lane = mixed_lane(m, i);
+      if (t < params.T && lane < LANES) { out[dout_index(here, t, lane)] = row_factors[mixed_row(r, i)] * sum[r][m]; }
     }
   }
 }
@@ -267,10 +284,10 @@ fn attention_delta(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
                    @builtin(local_invocation_index) i : u32) {
   let index = linear_group(group, groups) * 64u + i;  // (z T + t) heads + head
   if (index >= params.batch * params.T * params.heads) { return; }
-  var sum = Lane();
-  for (var d = 0u; d < params.lanes; d++) { sum = fma(made[index * LANES + d], dout[index * LANES + d], sum); }
+  var sum = 0.0;
+  for (var d = 0u; d < params.lanes; d++) { sum = fused(made[index * LANES + d], dout[index * LANES + d], sum); }
   let row = index / params.heads;
-  delta[(row / params.T * params.heads + index % params.heads) * params.T + row % params.T] = total(sum);
+  delta[(row / params.T * params.heads + index % params.heads) * params.T + row % params.T] = sum;
 }
 
 @compute @workgroup_size(SIDE, GROUPS)
@@ -281,39 +298,42 @@ fn attention_dq(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let x = local.x;
   let y = local.y;
   let col = here.head * LANES;
-  let row = here.row0 + y * ROWS;
-  let q_at = offsets(row, params.T, here.z * params.q_batch + col, params.q_row);
-  let dout_at = offsets(row, params.T, here.z * params.T * params.heads * LANES + col, params.heads * LANES);
-  let scalar_at = offsets(row, params.T, (here.z * params.heads + here.head) * params.T, 1u);
+  for (var e = i; e < THREADS * lanes(); e += THREADS) {
+    let row = here.row0 + e / LANES;
+    near[e / LANES * PITCH + e % LANES] = q_rows[q_index(here, row, e % LANES)];
+    near_too[e / LANES * PITCH + e % LANES] = dout[dout_index(here, row, e % LANES)];
+  }
+  let scalar_at = offsets(here, y, params.T, (here.z * params.heads + here.head) * params.T);
   var sum : Sums;
   let tiles = tiles_of(params.cached_keys) + tiles_of(params.own_keys);
   for (var n = 0u; n < tiles; n++) {
-    let keys = key_tile(n);
-    load_keys(keys, here.z, col + params.v_col, i);
+    let at = key_tile(n);
+    load_keys(at, here.z, col + params.v_col, i);
     workgroupBarrier();
-    var ds = rows_of_dout(dout_at, x);
+    var ds = rows_of_near_too(y, x);
     workgroupBarrier();
-    load_keys(keys, here.z, col + params.k_col, i);
+    load_keys(at, here.z, col + params.k_col, i);
     workgroupBarrier();
-    let s = rows_of_q(q_at, x);
+    let s = rows_of_near(y, x);
     for (var c = 0u; c < COLS; c++) {
-      let j = keys.start + c * SIDE + x;
+      let j = at.start + c * SIDE + x;
       var bias = 0.0;
       if (HAS_MASK) { bias = bias_of(here.z * params.own_keys + min(j, params.own_keys - 1u)); }
       for (var r = 0u; r < ROWS; r++) {
         let p = exp(params.scale * s[r][c] + bias - row_lse[scalar_at[r]]);
-        ds[r][c] = select(0.0, params.scale * p * (ds[r][c] - row_delta[scalar_at[r]]), j < keys.rows);
+        ds[r][c] = select(0.0, params.scale * p * (ds[r][c] - row_delta[scalar_at[r]]), j < at.rows);
       }
     }
     store_weights(ds, y, x);
     workgroupBarrier();
-    sum = mix(sum, y, x);
+    sum = mix(sum, i);
     workgroupBarrier();
   }
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < MIXED; r++) {
+    let t = here.row0 + mixed_row(r, i);
     for (var m = 0u; m < OWN; m++) {
-      let lane = m * SIDE + x;
-      if (row + r < params.T && lane < LANES) { dq[(here.z * params.T + row + r) * params.q_row + col + lane] = sum[r][m]; }
+      let lane = mixed_lane(m, i);
+      if (t < params.T && lane < LANES) { dq[(here.z * params.T + t) * params.q_row + col + lane] = sum[r][m]; }
     }
   }
 }
@@ -325,18 +345,19 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
   if (!here.inside) { return; }
   let x = local.x;
   let y = local.y;
-  let row = here.row0 + y * ROWS;
-  let before = here.z * params.own_keys * params.kv_row + here.head * LANES;
-  let k_at = offsets(row, params.own_keys, before + params.k_col, params.kv_row);
-  let v_at = offsets(row, params.own_keys, before + params.v_col, params.kv_row);
-  let bias_at = offsets(row, params.own_keys, here.z * params.own_keys, 1u);
+  for (var e = i; e < THREADS * lanes(); e += THREADS) {
+    let index = own_index(here, here.row0 + e / LANES, e % LANES);
+    near[e / LANES * PITCH + e % LANES] = own[index + params.k_col];
+    near_too[e / LANES * PITCH + e % LANES] = own[index + params.v_col];
+  }
+  let bias_at = offsets(here, y, params.own_keys, here.z * params.own_keys);
   let plane = (here.z * params.heads + here.head) * params.T;
   var dk : Sums;
   var dv : Sums;
   for (var t0 = 0u; t0 < params.T; t0 += KEYS) {
     load_queries(t0, here, i);
     workgroupBarrier();
-    var p = rows_of_own(k_at, x);
+    var p = rows_of_near(y, x);
     for (var c = 0u; c < COLS; c++) {
       let t = t0 + c * SIDE + x;
       let shift = row_lse[plane + min(t, params.T - 1u)];
@@ -348,8 +369,8 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
     workgroupBarrier();
     load_dout(t0, here, i);
     workgroupBarrier();
-    dv = mix(dv, y, x);
-    var ds = rows_of_own(v_at, x);
+    dv = mix(dv, i);
+    var ds = rows_of_near_too(y, x);
     for (var c = 0u; c < COLS; c++) {
       let row_dot = row_delta[plane + min(t0 + c * SIDE + x, params.T - 1u)];
       for (var r = 0u; r < ROWS; r++) { ds[r][c] = params.scale * p[r][c] * (ds[r][c] - row_dot); }
@@ -358,16 +379,18 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
     store_weights(ds, y, x);
     load_queries(t0, here, i);
     workgroupBarrier();
-    dk = mix(dk, y, x);
+    dk = mix(dk, i);
     workgroupBarrier();
   }
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < MIXED; r++) {
+    let row = here.row0 + mixed_row(r, i);
     for (var m = 0u; m < OWN; m++) {
-      let lane = m * SIDE + x;
-      if (row + r < params.own_keys && lane < LANES) {
-        dkv[k_at[r] + lane] = dk[r][m];
-        dkv[v_at[r] + lane] = dv[r][m];
-        if (CLEARS_Q) { dkv[k_at[r] - params.k_col + lane] = Lane(); }
+      let lane = mixed_lane(m, i);
+      if (row < params.own_keys && lane < LANES) {
+        let index = own_index(here, row, lane);
+        dkv[index + params.k_col] = dk[r][m];
+        dkv[index + params.v_col] = dv[r][m];
+        if (CLEARS_Q) { dkv[index] = Lane(); }
       }
     }
   }

@@ -220,3 +220,36 @@ const STRIP_QUERIES = 16;
 export function planAttention(adapterClass: AdapterClass, T: number): AttentionVariant {
   return adapterClass === 'software' && T >= STRIP_QUERIES ? 'strips' : 'fused';
 }
+
+/** What one workgroup of the fused kernels of attention does. */
+export interface AttentionTile {
+  /** It owns eight times as many rows. */
+  readonly groups: number;
+  /** Columns that it takes at a time. */
+  readonly keys: number;
+  /** Rows whose sums an invocation holds together with as many others. */
+  readonly mixed: number;
+}
+
+/** As many rows of K numbers, then as many columns, as fit into a workgroup's memory. */
+export function planAttentionTile(
+  { adapterClass, workgroupBytes }: { adapterClass: AdapterClass; workgroupBytes: number },
+  K: number,
+  backward: boolean,
+): AttentionTile {
+  const lane = attentionLane(adapterClass, K);
+  const rowBytes = 4 * lane * ((K / lane) | 1);
+  const fits = (groups: number, keys: number): boolean =>
+    8 * groups * ((backward ? 2 : 1) * rowBytes + 4 * (keys + 1) + 4) + keys * rowBytes <= workgroupBytes;
+  // Rows that divide the lanes without a rest, if possible.
+  const mixed = adapterClass === 'software' ? 8 : (K / lane) % 4 === 0 ? 4 : 2;
+  if (adapterClass === 'gpu')
+    for (const groups of [8, 4, 2])
+      for (const keys of [32, 16]) if (fits(groups, keys)) return { groups, keys, mixed };
+  return { groups: 1, keys: fits(1, 16) ? 16 : 8, mixed };
+}
+
+/** Numbers of a head that are read at once. */
+export function attentionLane(adapterClass: AdapterClass, K: number): 1 | 4 {
+  return K % 4 === 0 && adapterClass === 'gpu' ? 4 : 1;
+}

@@ -1,7 +1,7 @@
 import source from '../../shaders/attention.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { type AttentionVariant, planAttention } from '../gpu/planner.ts';
+import { type AttentionVariant, attentionLane, planAttention, planAttentionTile } from '../gpu/planner.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
@@ -168,11 +168,10 @@ function headSize(op: string, C: number, heads: number): number {
 }
 
 /** The params and specialisation that all kernels share. */
-function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean) {
+function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean, backward = false) {
   const { B, T, heads, K, ownKeys, cachedKeys } = layout;
-  const lane = K % 4 === 0 && !gpu.isSoftware ? 4 : 1;
-  const groups = gpu.isSoftware ? 1 : 8;
-  const keys = 16;
+  const lane = attentionLane(gpu.adapterClass, K);
+  const { groups, keys, mixed } = planAttentionTile(gpu, K, backward);
   return {
     rows: 8 * groups,
     params: {
@@ -192,10 +191,12 @@ function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean) 
     },
     define: {
       Lane: lane === 4 ? 'vec4f' : 'f32',
+      WIDE: lane === 4,
       LANES: K / lane,
-      SHARE: lane === 4 ? 1 : 0.25,
       GROUPS: groups,
       KEYS: keys,
+      MIXED: mixed,
+      UNROLLS: !gpu.isSoftware,
       HAS_MASK: hasMask,
     },
   };
@@ -267,7 +268,7 @@ function queryGradient(
 ): void {
   const { B, T, heads, K, ownKeys, cachedKeys } = layout;
   const { q, own, cached, bias } = operands;
-  const { params, define, rows } = setting(layout, dq.gpu, !!bias);
+  const { params, define, rows } = setting(layout, dq.gpu, !!bias, true);
   run(dqKernel, {
     bind: { q_rows: q, cached, own, mask_bias: bias, dout, row_lse: lse, row_delta: delta, dq },
     params,
@@ -287,7 +288,7 @@ function segmentGradient(
   clearsQ: boolean,
 ): void {
   const { B, T, heads, K, ownKeys } = layout;
-  const { params, define, rows } = setting(layout, dkv.gpu, !!bias);
+  const { params, define, rows } = setting(layout, dkv.gpu, !!bias, true);
   run(dkvKernel, {
     bind: { q_rows: q, own: segment, mask_bias: bias, dout, row_lse: lse, row_delta: delta, dkv },
     params,

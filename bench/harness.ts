@@ -19,7 +19,7 @@ export interface BenchCase {
   /** Largest `maxError` that counts as right; default 1e-4, for sums of moderate length of numbers of size 1. */
   readonly tolerance?: number;
   /**
-   * `device` (default) adds up the kernels' own times. `wall` is for runs of which clears, copies or the host's work are
+   * `device` (default) is the device's own time of many runs in one pass. `wall` is for runs of which clears, copies or the host's work are
    * a part: those have no timestamps. `host` is the time until everything is submitted.
    */
   readonly clock?: 'device' | 'wall' | 'host';

@@ -73,11 +73,12 @@ alias Scores = array<array<f32, COLS>, ROWS>;
 alias Sums = array<array<Lane, OWN>, MIXED>;
 alias Offsets = array<u32, ROWS>;  // lanes before each row
 
-var<workgroup> near : array<Lane, THREADS * PITCH>;       // [rows, PITCH] q; k in dkv
-var<workgroup> near_too : array<Lane, THREADS * PITCH>;   // [rows, PITCH] dq: dout; dkv: v
-var<workgroup> tile : array<Lane, KEYS * PITCH>;          // [KEYS, PITCH] columns of the product
-var<workgroup> weights : array<f32, THREADS * WEIGHTS>;   // [rows, WEIGHTS]
-var<workgroup> row_factors : array<f32, THREADS>;         // [rows]
+// Indexed twice, so that the bound of each index is checked where it is made, not at every access.
+var<workgroup> near : array<array<Lane, PITCH>, THREADS>;      // rows of q; k in dkv
+var<workgroup> near_too : array<array<Lane, PITCH>, THREADS>;  // dq: rows of dout; dkv: v
+var<workgroup> tile : array<array<Lane, PITCH>, KEYS>;         // columns of the product
+var<workgroup> weights : array<array<f32, WEIGHTS>, THREADS>;
+var<workgroup> row_factors : array<f32, THREADS>;
 
 // Where a workgroup stands: batch entry, head and the first of its rows.
 struct Place {
@@ -134,24 +135,25 @@ fn key_tile(n : u32) -> KeyTile {
   return KeyTile(false, (n - before) * KEYS, params.own_keys);
 }
 fn load_keys(at : KeyTile, z : u32, col : u32, i : u32) {
-  for (var e = i; e < keys() * lanes(); e += THREADS) {
-    let key = e / LANES;
-    let index = (z * at.rows + min(at.start + key, at.rows - 1u)) * params.kv_row + col + e % LANES;
-    if (at.in_cached) {
-      tile[key * PITCH + e % LANES] = cached[index];
-    } else {
-      tile[key * PITCH + e % LANES] = own[index];
+  let before = z * at.rows * params.kv_row + col;
+  if (at.in_cached) {  // outside of the loop: its loads are then on their way together
+    for (var e = i; e < keys() * lanes(); e += THREADS) {
+      tile[e / LANES][e % LANES] = cached[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
+    }
+  } else {
+    for (var e = i; e < keys() * lanes(); e += THREADS) {
+      tile[e / LANES][e % LANES] = own[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
     }
   }
 }
 fn load_queries(t0 : u32, here : Place, i : u32) {
   for (var e = i; e < keys() * lanes(); e += THREADS) {
-    tile[e / LANES * PITCH + e % LANES] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
+    tile[e / LANES][e % LANES] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
   }
 }
 fn load_dout(t0 : u32, here : Place, i : u32) {
   for (var e = i; e < keys() * lanes(); e += THREADS) {
-    tile[e / LANES * PITCH + e % LANES] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
+    tile[e / LANES][e % LANES] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
   }
 }
 
@@ -164,7 +166,7 @@ fn fused(left : Lane, right : Lane, sum : f32) -> f32 {
 }
 fn columns(x : u32, d : u32) -> array<Lane, COLS> {
   var right : array<Lane, COLS>;
-  for (var c = 0u; c < COLS; c++) { right[c] = tile[(c * SIDE + x) * PITCH + d]; }
+  for (var c = 0u; c < COLS; c++) { right[c] = tile[c * SIDE + x][d]; }
   return right;
 }
 fn rows_of_near(y : u32, x : u32) -> Scores {
@@ -172,7 +174,7 @@ fn rows_of_near(y : u32, x : u32) -> Scores {
   for (var d = 0u; d < lanes(); d++) {
     let right = columns(x, d);
     for (var r = 0u; r < ROWS; r++) {
-      let left = near[row_of(r, y) * PITCH + d];
+      let left = near[row_of(r, y)][d];
       for (var c = 0u; c < COLS; c++) { s[r][c] = fused(left, right[c], s[r][c]); }
     }
   }
@@ -183,7 +185,7 @@ fn rows_of_near_too(y : u32, x : u32) -> Scores {
   for (var d = 0u; d < lanes(); d++) {
     let right = columns(x, d);
     for (var r = 0u; r < ROWS; r++) {
-      let left = near_too[row_of(r, y) * PITCH + d];
+      let left = near_too[row_of(r, y)][d];
       for (var c = 0u; c < COLS; c++) { s[r][c] = fused(left, right[c], s[r][c]); }
     }
   }
@@ -192,7 +194,7 @@ fn rows_of_near_too(y : u32, x : u32) -> Scores {
 
 fn store_weights(s : Scores, y : u32, x : u32) {
   for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLS; c++) { weights[row_of(r, y) * WEIGHTS + c * SIDE + x] = s[r][c]; }
+    for (var c = 0u; c < COLS; c++) { weights[row_of(r, y)][c * SIDE + x] = s[r][c]; }
   }
 }
 
@@ -205,9 +207,9 @@ fn mix(before : Sums, i : u32) -> Sums {
   var sum = before;
   for (var j = 0u; j < keys(); j++) {
     var right : array<Lane, OWN>;
-    for (var m = 0u; m < OWN; m++) { right[m] = tile[j * PITCH + min(mixed_lane(m, i), LANES - 1u)]; }
+    for (var m = 0u; m < OWN; m++) { right[m] = tile[j][min(mixed_lane(m, i), LANES - 1u)]; }
     for (var r = 0u; r < MIXED; r++) {
-      let left = Lane(weights[mixed_row(r, i) * WEIGHTS + j]);
+      let left = Lane(weights[mixed_row(r, i)][j]);
       for (var m = 0u; m < OWN; m++) { sum[r][m] = fma(left, right[m], sum[r][m]); }
     }
   }
@@ -228,7 +230,7 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
   let y = local.y;
   let col = here.head * LANES;
   for (var e = i; e < THREADS * lanes(); e += THREADS) {
-    near[e / LANES * PITCH + e % LANES] = q_rows[q_index(here, here.row0 + e / LANES, e % LANES)];
+    near[e / LANES][e % LANES] = q_rows[q_index(here, here.row0 + e / LANES, e % LANES)];
   }
   var sum : Sums;
   var top = MASKED;   // of row i: largest score so far
@@ -249,13 +251,13 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
     workgroupBarrier();
     load_keys(at, here.z, col + params.v_col, i);
     var highest = top;
-    for (var j = 0u; j < keys(); j++) { highest = max(highest, weights[i * WEIGHTS + j]); }
+    for (var j = 0u; j < keys(); j++) { highest = max(highest, weights[i][j]); }
     let keep = exp(top - highest);
     norm *= keep;
     for (var j = 0u; j < keys(); j++) {
-      let p = select(0.0, exp(weights[i * WEIGHTS + j] - highest), at.start + j < at.rows);
+      let p = select(0.0, exp(weights[i][j] - highest), at.start + j < at.rows);
       norm += p;
-      weights[i * WEIGHTS + j] = p;
+      weights[i][j] = p;
     }
     top = highest;
     row_factors[i] = keep;
@@ -300,8 +302,8 @@ fn attention_dq(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let col = here.head * LANES;
   for (var e = i; e < THREADS * lanes(); e += THREADS) {
     let row = here.row0 + e / LANES;
-    near[e / LANES * PITCH + e % LANES] = q_rows[q_index(here, row, e % LANES)];
-    near_too[e / LANES * PITCH + e % LANES] = dout[dout_index(here, row, e % LANES)];
+    near[e / LANES][e % LANES] = q_rows[q_index(here, row, e % LANES)];
+    near_too[e / LANES][e % LANES] = dout[dout_index(here, row, e % LANES)];
   }
   let scalar_at = offsets(here, y, params.T, (here.z * params.heads + here.head) * params.T);
   var sum : Sums;
@@ -347,8 +349,8 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
   let y = local.y;
   for (var e = i; e < THREADS * lanes(); e += THREADS) {
     let index = own_index(here, here.row0 + e / LANES, e % LANES);
-    near[e / LANES * PITCH + e % LANES] = own[index + params.k_col];
-    near_too[e / LANES * PITCH + e % LANES] = own[index + params.v_col];
+    near[e / LANES][e % LANES] = own[index + params.k_col];
+    near_too[e / LANES][e % LANES] = own[index + params.v_col];
   }
   let bias_at = offsets(here, y, params.own_keys, here.z * params.own_keys);
   let plane = (here.z * params.heads + here.head) * params.T;

@@ -67,8 +67,9 @@ const K_TILE : u32 = 16u;                                // four squares
 const PITCH : u32 = TILE / 4u + 1u;                      // vec4 from one k to the next: odd, against bank conflicts
 const SQUARES : u32 = (2u * TILE + THREADS - 1u) / THREADS;  // that an invocation loads, of the TILE of a and the TILE of b
 
-var<workgroup> a_tile : array<vec4f, K_TILE * PITCH>;  // [K_TILE, TILE / 4], k-major
-var<workgroup> b_tile : array<vec4f, K_TILE * PITCH>;  // [K_TILE, TILE / 4]
+// Indexed twice, so that the bound of each index is checked where it is made, not at every access.
+var<workgroup> a_tile : array<array<vec4f, PITCH>, K_TILE>;  // [K_TILE, TILE / 4], k-major
+var<workgroup> b_tile : array<array<vec4f, PITCH>, K_TILE>;  // [K_TILE, TILE / 4]
 
 struct Place {
   m0 : u32,     // first row and column of the workgroup's tile
@@ -162,11 +163,11 @@ fn stage(squares : Squares, i : u32) {
   for (var n = 0u; n < SQUARES; n++) {
     let e = n * THREADS + i;
     for (var d = 0u; d < 4u; d++) {
-      let row = (e % 4u * 4u + d) * PITCH;
+      let row = e % 4u * 4u + d;
       if (e < TILE) {
-        a_tile[row + e / 4u] = squares[n][d];
+        a_tile[row][e / 4u] = squares[n][d];
       } else if (e < 2u * TILE) {
-        b_tile[row + (e - TILE) / 4u] = squares[n][d];
+        b_tile[row][(e - TILE) / 4u] = squares[n][d];
       }
     }
   }
@@ -187,9 +188,9 @@ fn product(at : Place, i : u32) -> Block {
     if (k + K_TILE < at.k1) { next = load(at, k + K_TILE, i); }
     for (var d = 0u; d < K_TILE; d++) {
       var right : array<vec4f, PARTS>;
-      for (var p = 0u; p < PARTS; p++) { right[p] = b_tile[d * PITCH + p * WIDTH + tx]; }
+      for (var p = 0u; p < PARTS; p++) { right[p] = b_tile[d][p * WIDTH + tx]; }
       for (var q = 0u; q < PARTS; q++) {
-        let left = a_tile[d * PITCH + q * WIDTH + ty];
+        let left = a_tile[d][q * WIDTH + ty];
         for (var r = 0u; r < 4u; r++) {
           for (var p = 0u; p < PARTS; p++) { sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]); }
         }

@@ -1,4 +1,4 @@
-// Times every dispatch by a timestamp at each end of a pass of its own.
+// Times every dispatch by a timestamp at each end of a pass of its own, or passes of many.
 import type { Dispatch } from './recorder.ts';
 
 /** One dispatch as it was timed. */
@@ -34,6 +34,8 @@ export interface KernelTime {
 const CAPACITY = 2048;
 
 export class Profiler {
+  /** Passes go on as they do without a profiler, and count as their first dispatch: without what beginning one costs each time. */
+  wholePasses = false;
   readonly #device: GPUDevice;
   readonly #queries: GPUQuerySet;
   #used: Dispatch[] = [];
@@ -50,7 +52,7 @@ export class Profiler {
     return this.#used.length === CAPACITY;
   }
 
-  /** The timestamp writes of a pass that holds just this dispatch. */
+  /** The timestamp writes of a pass that begins with this dispatch. */
   next(dispatch: Dispatch): GPUComputePassTimestampWrites {
     const at = 2 * this.#used.length;
     this.#used.push(dispatch);

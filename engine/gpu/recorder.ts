@@ -262,7 +262,7 @@ export class Recorder {
           );
         continue;
       }
-      if (this.profiler) {
+      if (this.profiler && !(pass && this.profiler.wholePasses)) {
         pass?.end();
         if (this.profiler.isFull) submit();
         encoder ??= device.createCommandEncoder();

@@ -1,9 +1,10 @@
 // Sums over rows: y[p,c] = scale sum_{r in block p} x[r,c].
 //
 // Layout    x [R, C] row-major f32, y [blocks, C]. A lane is four columns, or one where C is not divisible by 4.
-// Mapping   one lane of one block of rows per invocation; neighbours hold neighbouring columns.
+// Mapping   column_sum: one lane of one block of rows per invocation; neighbours hold neighbouring columns. column_sum_strips: the
+//           rows of a block are dealt out to STRIPS invocations, whose sums one of them adds.
 // Traffic   reads x once; a second launch reads the block sums.
-// Numerics  rows in ascending order inside a block, then blocks in ascending order: a fixed tree, the same bits on every run.
+// Numerics  rows in ascending order inside a block or strip, then strips, then blocks: a fixed tree, the same bits on every run.
 
 #import index  // linear_group(group, groups)
 
@@ -29,5 +30,35 @@ fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gro
   if (r0 >= params.R) { return; }
   var sum = Lane();
   for (var r = r0; r < min(r0 + params.block_rows, params.R); r++) { sum += x[r * params.C + c]; }
+  y[index] = params.scale * sum;
+}
+
+const STRIP_GROUP = 256u;    // invocations
+const STRIPS : u32 = 32u;    // of them share a lane; the others have neighbouring lanes. A power of two
+const STRIP_LANES = STRIP_GROUP / STRIPS;
+
+var<workgroup> strip_sums : array<Lane, STRIP_GROUP>;
+
+@compute @workgroup_size(STRIP_GROUP)
+fn column_sum_strips(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                     @builtin(local_invocation_index) i : u32) {
+  let index = linear_group(group, groups) * STRIP_LANES + i % STRIP_LANES;
+  let c = index % params.C;
+  let r0 = index / params.C * params.block_rows;
+  let end = min(r0 + params.block_rows, params.R);
+  var sum = Lane();
+  var r = r0 + i / STRIP_LANES;
+  for (; r + 3u * STRIPS < end; r += 4u * STRIPS) {  // four loads are on their way at once
+    let first = x[r * params.C + c];
+    let second = x[(r + STRIPS) * params.C + c];
+    let third = x[(r + 2u * STRIPS) * params.C + c];
+    let fourth = x[(r + 3u * STRIPS) * params.C + c];
+    sum = (((sum + first) + second) + third) + fourth;
+  }
+  for (; r < end; r += STRIPS) { sum += x[r * params.C + c]; }
+  strip_sums[i] = sum;
+  workgroupBarrier();
+  if (i >= STRIP_LANES || r0 >= params.R) { return; }
+  for (var strip = 1u; strip < STRIPS; strip++) { sum += strip_sums[strip * STRIP_LANES + i]; }
   y[index] = params.scale * sum;
 }

@@ -1,12 +1,20 @@
 // What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
 // and PyTorch's vectors.
+
+import { openDevice } from '../engine/gpu/adapter.ts';
+import { Gpu } from '../engine/gpu/gpu.ts';
 import { backward, Engine, type Tensor, type TensorOptions } from '../engine/index.ts';
 import { fileSystem } from '../engine/io/byte_source.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
 import { size } from '../engine/tensor/shape.ts';
 
 /** What tests/places.mjs asks for; nothing in a browser. */
-const { TEST_TIER, TEST_ADAPTER } = globalThis.process?.env ?? {};
+const { TEST_TIER, TEST_ADAPTER, TEST_PLANS } = globalThis.process?.env ?? {};
+
+// What ops do on a GPU and not on a CPU runs here all the same.
+if (TEST_PLANS === 'gpu')
+  Gpu.open = async (options = {}) =>
+    new Gpu({ ...(await openDevice(options)), isSoftware: false }, options.profile);
 
 export const engine: Engine = await Engine.create(TEST_TIER === '0' ? { tier: 0 } : {});
 
@@ -107,6 +115,18 @@ export function withBindingLimit<T>(bytes: number, fn: () => T): T {
     return fn();
   } finally {
     Object.defineProperty(device, 'limits', { value: real, configurable: true });
+  }
+}
+
+/** Runs `fn` with the plans that ops have for a GPU, but for the size of row workgroups. */
+export function withGpuPlans<T>(fn: () => T): T {
+  const { gpu } = engine;
+  const { isSoftware } = gpu;
+  Object.defineProperty(gpu, 'isSoftware', { value: false, configurable: true, writable: true });
+  try {
+    return fn();
+  } finally {
+    Object.defineProperty(gpu, 'isSoftware', { value: isSoftware, configurable: true, writable: true });
   }
 }
 

@@ -29,6 +29,11 @@ const chromium = (path) => [process.execPath, join(root, 'tests/in_chromium.mjs'
 export const places = {
   dawn: { is: 'Dawn in Node, default driver', command: node },
   'dawn-tier0': { is: 'Dawn in Node, default limits, f32', command: node, env: { TEST_TIER: '0' } },
+  'gpu-plans': {
+    is: 'Dawn in Node, default driver, planned as for a GPU',
+    command: node,
+    env: { TEST_PLANS: 'gpu' },
+  },
   swiftshader: {
     is: 'Dawn in Node, SwiftShader',
     command: node,

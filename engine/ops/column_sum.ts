@@ -7,10 +7,17 @@ import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'column_sum');
 
-/** Rows that one invocation adds: the square root of a few thousand, so that both stages are short. */
+const strips = kernel(source, 'column_sum_strips');
+
+/** On a CPU: rows that one invocation adds, the square root of a few thousand, so that both stages are short. */
 const BLOCK_ROWS = 64;
-/** Up to so many rows one stage does: on a CPU a second dispatch costs as much as some hundred rows. */
-const ROWS_AT_ONCE = { gpu: BLOCK_ROWS, software: 512 } as const;
+/** Up to so many rows one stage does: a second dispatch costs a CPU as much as some hundred rows, a GPU as some steps along its strips. */
+const ROWS_AT_ONCE = 512;
+/** On a GPU: at least so many rows to a block, four for each of its strips. */
+const STRIP_BLOCK_ROWS = 128;
+/** Workgroups with which a large GPU reads at full speed. */
+const ENOUGH_GROUPS = 256;
+const MOST_STRIPS = 32;
 
 /**
  * Sum over all axes but the last `keep`: y[c] = scale sum_r x[r,c]. Used by gradients, itself not differentiable.
@@ -35,23 +42,53 @@ export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1
     y.gpu.clear(y.range);
     return y;
   }
-  const blocks = R <= ROWS_AT_ONCE[x.gpu.adapterClass] ? 1 : Math.ceil(R / BLOCK_ROWS);
-  if (blocks === 1) sumBlocks(x, y, R, C, R, scale);
+  const plan = x.gpu.isSoftware ? softwarePlan(R) : gpuPlan(R, C);
+  if (plan.blockRows >= R) sumBlocks(x, y, R, C, scale, plan);
   else {
-    using partial = output([x], [blocks, C]);
-    sumBlocks(x, partial, R, C, BLOCK_ROWS, 1);
-    sumBlocks(partial, y, blocks, C, blocks, scale);
+    using partial = output([x], [Math.ceil(R / plan.blockRows), C]);
+    sumBlocks(x, partial, R, C, 1, plan);
+    const blocks = partial.size / C;
+    const rest = x.gpu.isSoftware ? plan : gpuPlan(blocks, C);
+    sumBlocks(partial, y, blocks, C, scale, { ...rest, blockRows: blocks });
   }
   return y;
 }
 
-function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, blockRows: number, scale: number): void {
-  const width = C % 4 === 0 ? 4 : 1;
-  run(forward, {
+/** How rows are shared out: to blocks, and within a block to invocations; 0 strips for the kernel without workgroup memory. */
+interface Plan {
+  readonly blockRows: number;
+  readonly strips: number;
+}
+
+const lanesOf = (C: number): number => (C % 4 === 0 ? 4 : 1);
+
+const softwarePlan = (R: number): Plan => ({ blockRows: R <= ROWS_AT_ONCE ? R : BLOCK_ROWS, strips: 0 });
+
+/** Strips until the invocations fill the GPU, as long as each has four rows to add; then blocks. */
+function gpuPlan(R: number, C: number): Plan {
+  const columns = C / lanesOf(C);
+  const perGroup = strips.reflection.workgroupSize;
+  const useful = Math.min(MOST_STRIPS, R / 4, (ENOUGH_GROUPS * perGroup) / columns);
+  const count = 2 ** Math.max(0, Math.floor(Math.log2(useful)));
+  if (R <= ROWS_AT_ONCE) return { blockRows: R, strips: count };
+  const groups = Math.ceil((columns * count) / perGroup);
+  const blocks = Math.min(Math.ceil(R / STRIP_BLOCK_ROWS), Math.floor(ENOUGH_GROUPS / groups));
+  return { blockRows: Math.ceil(R / Math.max(1, blocks)), strips: count };
+}
+
+function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, scale: number, plan: Plan): void {
+  const lanes = lanesOf(C);
+  const { blockRows } = plan;
+  const define = { Lane: lanes === 4 ? 'vec4f' : 'f32' };
+  const sums = (C / lanes) * Math.ceil(R / blockRows);
+  const call = {
     bind: { x, y },
-    params: { R, C: C / width, block_rows: blockRows, scale },
-    define: { Lane: width === 4 ? 'vec4f' : 'f32' },
-    groups: Math.ceil(((C / width) * Math.ceil(R / blockRows)) / x.gpu.rowWorkgroup),
+    params: { R, C: C / lanes, block_rows: blockRows, scale },
     flops: R * C,
-  });
+  };
+  if (plan.strips === 0) run(forward, { ...call, define, groups: Math.ceil(sums / x.gpu.rowWorkgroup) });
+  else {
+    const groups = Math.ceil((sums * plan.strips) / strips.reflection.workgroupSize);
+    run(strips, { ...call, define: { ...define, STRIPS: plan.strips }, groups });
+  }
 }

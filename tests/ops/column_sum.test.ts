@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { columnSum } from '../../engine/index.ts';
-import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws, withGpuPlans } from '../harness.ts';
 import { columnSum as twin } from '../reference/column_sum.ts';
 
 for (const [R, C] of [
@@ -11,6 +11,9 @@ for (const [R, C] of [
   [64, 33],
   [65, 128],
   [4099, 12],
+  [600, 1028],
+  [20, 4099],
+  [8, 270_004],
 ])
   test(`column_sum: ${R}x${C} matches the twin, twice with the same bits`, async () => {
     using scope = engine.scope();
@@ -19,6 +22,8 @@ for (const [R, C] of [
     const first = (await columnSum(input, [C], 0.5).data()) as Float32Array;
     compare('y', first, twin(x, C, 0.5));
     compare('y again', (await columnSum(input, [C], 0.5).data()) as Float32Array, first, TOLERANCE.exact);
+    const strips = withGpuPlans(() => columnSum(input, [C], 0.5));
+    compare('y by strips', (await strips.data()) as Float32Array, twin(x, C, 0.5));
   });
 
 test('column_sum: keeps the last extents that are asked for', async () => {

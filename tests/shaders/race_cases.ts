@@ -49,7 +49,7 @@ import {
   where,
 } from '../../engine/index.ts';
 import { markNonFinite } from '../../engine/ops/finite.ts';
-import { engine, random, tensor } from '../harness.ts';
+import { engine, random, tensor, withGpuPlans } from '../harness.ts';
 import { withMatrixUnit } from './subgroup_matrix.ts';
 
 const count = (shape: readonly number[]): number => shape.reduce((n, extent) => n * extent, 1);
@@ -94,7 +94,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
     cast(cast(leaf(13), 'bf16'), 'f32');
     cast(cast(leaf(13), 'f16'), 'f32');
   },
-  column_sum: () => columnSum(leaf(5, 7)),
+  column_sum: () => {
+    columnSum(leaf(5, 7));
+    withGpuPlans(() => columnSum(leaf(19, 7)));
+  },
   contrastive: () =>
     train(sigmoidContrastive(l2Normalize(leaf(5, 4)), l2Normalize(leaf(5, 4)), leaf(1), leaf(1))),
   copy: () => {

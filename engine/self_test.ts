@@ -1,73 +1,111 @@
-// What rests on features that drivers get wrong is tried once per adapter, on products whose sums are known, and not used if it fails.
+// What rests on features that drivers get wrong is tried once per adapter, on numbers whose results are known, and not used if it fails.
 import { EngineError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';
 import { type MatmulForce, planMatmul } from './gpu/planner.ts';
+import { l2Normalize } from './ops/l2_normalize.ts';
 import { matmul } from './ops/matmul.ts';
+import type { Shape } from './tensor/shape.ts';
 import { Scope, Tensor } from './tensor/tensor.ts';
 
-/** A way to compute faster that the planner takes where a device has the feature. */
+/** What a fast path computed, and what it should have. */
+interface Attempt {
+  readonly result: Tensor;
+  readonly want: readonly number[];
+  /** What the result is. */
+  readonly what: string;
+  /** Largest error that is none. */
+  readonly allowed: number;
+}
+
+/** A way to compute faster that is taken where a device has the feature. */
 interface FastPath {
   readonly feature: string;
-  readonly variant: NonNullable<MatmulForce['variant']>;
-  readonly shape: { readonly M: number; readonly N: number; readonly K: number };
+  readonly attempt: (gpu: Gpu, scope: Scope) => Attempt;
   /** Stops its use. */
   readonly leave: (gpu: Gpu) => void;
 }
 
+function leaveSubgroups(gpu: Gpu): void {
+  Object.assign(gpu, { tier: Math.min(gpu.tier, 1), subgroupSize: 1, matrixUnit: undefined });
+}
+
+/** Of the smallest block that hands numbers round: larger ones take longer to compile. */
+const HANDED = { M: 8, N: 5, K: 33 };
+
 const SUBGROUPS: FastPath = {
   feature: 'subgroups',
-  variant: 'registers',
-  shape: { M: 8, N: 5, K: 33 }, // of the smallest block that hands numbers round: larger ones take longer to compile
-  leave: (gpu) => Object.assign(gpu, { tier: Math.min(gpu.tier, 1), subgroupSize: 1, matrixUnit: undefined }),
+  attempt: (gpu, scope) => product(gpu, scope, 'registers', HANDED),
+  leave: leaveSubgroups,
 };
+
+const SUBGROUP_ROWS: FastPath = { feature: 'sums of subgroups', attempt: unitRow, leave: leaveSubgroups };
 
 const SUBGROUP_MATRICES: FastPath = {
   feature: 'subgroup matrices',
-  variant: 'subgroup_matrix',
-  shape: { M: 17, N: 65, K: 33 }, // beyond a tile on two sides
+  attempt: (gpu, scope) => product(gpu, scope, 'subgroup_matrix', { M: 17, N: 65, K: 33 }), // beyond a tile on two sides
   leave: (gpu) => Object.assign(gpu, { tier: Math.min(gpu.tier, 2), matrixUnit: undefined }),
 };
 
-// Whole numbers, whose sums every kernel has to compute exactly.
-const left = (m: number, k: number): number => ((5 * m + 3 * k) % 11) - 5;
-const right = (k: number, n: number): number => ((7 * k + 2 * n) % 13) - 6;
-
-/** The fast paths that products of this device take. */
+/** The fast paths that this device takes. */
 function fastPaths({ adapterClass, subgroupSize, matrixUnit }: Gpu): FastPath[] {
   const plain = { transposeA: false, transposeB: false };
-  const facts = { adapterClass, subgroupSize, matrixUnit, ...SUBGROUPS.shape, ...plain };
+  const facts = { adapterClass, subgroupSize, matrixUnit, ...HANDED, ...plain };
   return [
     ...(planMatmul(facts, { variant: 'registers' }).handed > 1 ? [SUBGROUPS] : []),
+    ...(adapterClass === 'gpu' && subgroupSize > 1 ? [SUBGROUP_ROWS] : []),
     ...(matrixUnit ? [SUBGROUP_MATRICES] : []),
   ];
 }
 
-/** What is wrong with a product by that path; undefined if nothing is. */
-async function faultOf(gpu: Gpu, { variant, shape }: FastPath): Promise<string | undefined> {
-  const { M, N, K } = shape;
+function upload(gpu: Gpu, scope: Scope, shape: Shape, numbers: readonly number[]): Tensor {
+  const tensor = Tensor.empty(gpu, shape, 'f32', scope);
+  tensor.write(Float32Array.from(numbers));
+  return tensor;
+}
+
+/** A product of whole numbers, whose sums every kernel has to compute exactly. */
+function product(
+  gpu: Gpu,
+  scope: Scope,
+  variant: MatmulForce['variant'],
+  { M, N, K }: { readonly M: number; readonly N: number; readonly K: number },
+): Attempt {
+  const a = Array.from({ length: M * K }, (_, i) => ((5 * Math.floor(i / K) + 3 * (i % K)) % 11) - 5);
+  const b = Array.from({ length: K * N }, (_, i) => ((7 * Math.floor(i / N) + 2 * (i % N)) % 13) - 6);
+  const want = Array.from({ length: M * N }, (_, i) => {
+    const [m, n] = [Math.floor(i / N), i % N];
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += a[m * K + k] * b[k * N + n];
+    return sum;
+  });
+  const force = { variant, slices: 1 };
+  const result = matmul(upload(gpu, scope, [M, K], a), upload(gpu, scope, [K, N], b), { force });
+  return { result, want, what: 'a product', allowed: 0 };
+}
+
+/** A row that has two numbers for nearly every invocation of a subgroup, all of different weight in its length. */
+function unitRow(gpu: Gpu, scope: Scope): Attempt {
+  const C = 2 * gpu.subgroupSize - 1;
+  const row = Array.from({ length: C }, (_, c) => c + 1);
+  const length = Math.hypot(...row);
+  const want = row.map((value) => value / length);
+  const result = l2Normalize(upload(gpu, scope, [1, C], row));
+  return { result, want, what: 'a row of unit length', allowed: 1e-5 };
+}
+
+/** What is wrong with the numbers of a fast path; undefined if nothing is. */
+async function faultOf(gpu: Gpu, { attempt }: FastPath): Promise<string | undefined> {
   using scope = new Scope();
-  const upload = (rows: number, columns: number, at: (r: number, c: number) => number): Tensor => {
-    const tensor = Tensor.empty(gpu, [rows, columns], 'f32', scope);
-    tensor.write(
-      Float32Array.from({ length: rows * columns }, (_, i) => at(Math.floor(i / columns), i % columns)),
-    );
-    return tensor;
-  };
-  const c = matmul(upload(M, K, left), upload(K, N, right), { force: { variant, slices: 1 } });
+  const { result, want, what, allowed } = attempt(gpu, scope);
   let got: ArrayLike<number>;
   try {
-    got = await c.data();
+    got = await result.data();
   } catch (cause) {
     if (!(cause instanceof EngineError)) throw cause;
     return cause.message;
   }
-  for (let m = 0; m < M; m++)
-    for (let n = 0; n < N; n++) {
-      let want = 0;
-      for (let k = 0; k < K; k++) want += left(m, k) * right(k, n);
-      if (got[m * N + n] !== want) return `${got[m * N + n]} instead of ${want} at [${m}, ${n}] of a product`;
-    }
-  return undefined;
+  const at = want.findIndex((value, i) => !(Math.abs(got[i] - value) <= allowed));
+  return at < 0 ? undefined : `${got[at]} instead of ${want[at]} as number ${at} of ${what}`;
 }
 
 /** What is wrong with the fast paths of a device. */

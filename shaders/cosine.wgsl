@@ -13,6 +13,7 @@
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
 #import cell    // Cell, cell_sum(value)
+#import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
   B : u32,
@@ -61,6 +62,34 @@ fn cosine(
   let length = sqrt(workgroup_sum(cell_sum(squares), i));
   let inner = workgroup_sum(cell_sum(products), i);
   if (own.index < params.B * params.N && own.lane == 0u) {
+    lengths[token] = length;
+    cosines[token] = inner / max(length, params.eps);
+  }
+}
+
+@compute @workgroup_size(WG)
+fn cosine_held(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let token = linear_group(group, groups);
+  if (token >= params.B * params.N) { return; }
+  let query = query_of(token / params.N) * params.C;
+  var values : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    values[k] = select(Cell(), features[token * params.C + min(c, params.C - 1u)], c < params.C);
+  }
+  var squares = Cell();
+  var products = Cell();
+  for (var k = 0u; k < HELD; k++) {
+    squares += values[k] * values[k];
+    products += values[k] * unit[query + min(held_at(k, i), params.C - 1u)];
+  }
+  let length = sqrt(workgroup_sum(cell_sum(squares), i));
+  let inner = workgroup_sum(cell_sum(products), i);
+  if (i == 0u) {
     lengths[token] = length;
     cosines[token] = inner / max(length, params.eps);
   }

@@ -6,10 +6,12 @@
 //
 // Layout    x, y [R, C] row-major; length [R], kept for the backward pass. C counts cells.
 // Mapping   WG invocations per row; the first owns cells 0, WG, 2 WG, ...
-// Traffic   forward reads x twice (cached after the first); backward reads y and dy twice.
+// Traffic   forward reads x twice (cached after the first); backward reads y and dy twice. Held rows
+//           are read once.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
 #import cell    // Cell, cell_sum(value)
+#import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
   R : u32,
@@ -69,5 +71,59 @@ fn l2_normalize_dx(
   for (var c = own.lane; c < params.C; c += WG) {
     let n = row * params.C + c;
     dx[n] = (dy[n] - unit[n] * radial) * scale;
+  }
+}
+
+@compute @workgroup_size(WG)
+fn l2_normalize_held(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let row = linear_group(group, groups);
+  if (row >= params.R) { return; }
+  let start = row * params.C;
+  var values : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    values[k] = select(Cell(), x[start + min(c, params.C - 1u)], c < params.C);
+  }
+  var sum = Cell();
+  for (var k = 0u; k < HELD; k++) { sum += values[k] * values[k]; }
+  let length = sqrt(workgroup_sum(cell_sum(sum), i));
+  let scale = 1.0 / max(length, params.eps);
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    if (c < params.C) { y[start + c] = values[k] * scale; }
+  }
+  if (i == 0u) { lengths[row] = length; }
+}
+
+@compute @workgroup_size(WG)
+fn l2_normalize_dx_held(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let row = linear_group(group, groups);
+  if (row >= params.R) { return; }
+  let start = row * params.C;
+  var units : HeldRow;
+  var slopes : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    let nearest = min(c, params.C - 1u);
+    units[k] = unit[start + nearest];
+    slopes[k] = dy[start + nearest];
+  }
+  var sum = Cell();
+  for (var k = 0u; k < HELD; k++) { sum += select(Cell(), units[k] * slopes[k], held_at(k, i) < params.C); }
+  let along = workgroup_sum(cell_sum(sum), i);
+  let length = row_lengths[row];
+  let radial = select(0.0, along, length > params.eps);
+  let scale = 1.0 / max(length, params.eps);
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    if (c < params.C) { dx[start + c] = (slopes[k] - units[k] * radial) * scale; }
   }
 }

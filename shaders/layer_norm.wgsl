@@ -10,12 +10,14 @@
 //
 // Layout    x, y [R, C] row-major, C counts cells; mean, rstd [R] f32, kept for the backward pass.
 // Mapping   WG invocations per row; the first owns cells 0, WG, 2 WG, ...
-//           dgamma, dbeta: one invocation per cell of a row and chunk of rows, then one per cell over the chunks.
-// Traffic   reads x three times (cached after the first), writes y once.
+//           dgamma, dbeta: one invocation per cell of a row and chunk of rows, then one per cell over the chunks, or 32 that each take
+//           every 32nd chunk.
+// Traffic   reads x three times (cached after the first), or once where the row is held; writes y once.
 // Numerics  two passes, not E[x^2] - E[x]^2: that form cancels when |mean| >> std.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
 #import cell    // Cell, LANES, cell_sum(value)
+#import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
   R : u32,       // rows
@@ -60,6 +62,40 @@ fn layer_norm(
   }
 }
 
+@compute @workgroup_size(WG)
+fn layer_norm_held(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let r = linear_group(group, groups);
+  if (r >= params.R) { return; }
+  let start = r * params.C;
+  let count = f32(params.C * LANES);
+  var row : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    row[k] = select(Cell(), x[start + min(c, params.C - 1u)], c < params.C);
+  }
+  var total = Cell();
+  for (var k = 0u; k < HELD; k++) { total += row[k]; }
+  let row_mean = row_sum(total, i) / count;
+  total = Cell();
+  for (var k = 0u; k < HELD; k++) {
+    let d = select(Cell(), row[k] - row_mean, held_at(k, i) < params.C);
+    total += d * d;
+  }
+  let row_rstd = inverseSqrt(row_sum(total, i) / count + params.eps);
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    if (c < params.C) { y[start + c] = (row[k] - row_mean) * row_rstd * gamma[c] + beta[c]; }
+  }
+  if (i == 0u) {
+    mean[r] = row_mean;
+    rstd[r] = row_rstd;
+  }
+}
+
 @group(0) @binding(3) var<storage, read> dy : array<Cell>;             // [R, C]
 @group(0) @binding(4) var<storage, read> row_means : array<f32>;       // [R]
 @group(0) @binding(5) var<storage, read> row_rstds : array<f32>;       // [R]
@@ -90,6 +126,40 @@ fn layer_norm_dx(
   for (var c = own.lane; c < params.C; c += WG) {
     let h = (x[start + c] - row_mean) * row_rstd;
     dx[start + c] = row_rstd * (dy[start + c] * gamma[c] - mean_g - h * mean_gh);
+  }
+}
+
+@compute @workgroup_size(WG)
+fn layer_norm_dx_held(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let r = linear_group(group, groups);
+  if (r >= params.R) { return; }
+  let start = r * params.C;
+  let count = f32(params.C * LANES);
+  let row_mean = row_means[r];
+  let row_rstd = row_rstds[r];
+  var g : HeldRow;
+  var h : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    let nearest = min(c, params.C - 1u);
+    g[k] = select(Cell(), dy[start + nearest] * gamma[nearest], c < params.C);
+    h[k] = (x[start + nearest] - row_mean) * row_rstd;
+  }
+  var sum_g = Cell();
+  var sum_gh = Cell();
+  for (var k = 0u; k < HELD; k++) {
+    sum_g += g[k];
+    sum_gh += g[k] * h[k];
+  }
+  let mean_g = row_sum(sum_g, i) / count;
+  let mean_gh = row_sum(sum_gh, i) / count;
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    if (c < params.C) { dx[start + c] = row_rstd * (g[k] - mean_g - h[k] * mean_gh); }
   }
 }
 
@@ -131,6 +201,38 @@ fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
   for (var chunk = 0u; chunk < params.blocks; chunk++) {
     sum_gh += partials[chunk * 2u * params.C + c];
     sum_g += partials[(chunk * 2u + 1u) * params.C + c];
+  }
+  dgamma[c] = sum_gh;
+  dbeta[c] = sum_g;
+}
+
+const STRIP_GROUP = 256u;  // invocations that add the chunks where there are many
+const STRIP_CELLS = 8u;    // neighbouring cells; 32 invocations share each
+const STRIPS = STRIP_GROUP / STRIP_CELLS;
+
+var<workgroup> strips_gh : array<Cell, STRIP_GROUP>;
+var<workgroup> strips_g : array<Cell, STRIP_GROUP>;
+
+@compute @workgroup_size(STRIP_GROUP)
+fn layer_norm_dparams_strips(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let c = group.x * STRIP_CELLS + i % STRIP_CELLS;
+  let column = min(c, params.C - 1u);
+  var sum_gh = Cell();
+  var sum_g = Cell();
+  for (var chunk = i / STRIP_CELLS; chunk < params.blocks; chunk += STRIPS) {
+    sum_gh += partials[chunk * 2u * params.C + column];
+    sum_g += partials[(chunk * 2u + 1u) * params.C + column];
+  }
+  strips_gh[i] = sum_gh;
+  strips_g[i] = sum_g;
+  workgroupBarrier();
+  if (i >= STRIP_CELLS || c >= params.C) { return; }
+  for (var strip = 1u; strip < STRIPS; strip++) {
+    sum_gh += strips_gh[strip * STRIP_CELLS + i];
+    sum_g += strips_g[strip * STRIP_CELLS + i];
   }
   dgamma[c] = sum_gh;
   dbeta[c] = sum_g;

@@ -5,12 +5,14 @@
 //   log-softmax   y[r,c]  = x[r,c] - max_c x[r,:] - log sum_c e^(x[r,c] - max_c x[r,:])
 //                 dx[r,c] = dy[r,c] - e^y[r,c] sum_c dy[r,c]
 //
-// Layout    x, y, dy, dx [R, C] row-major f32.
+// Layout    x, y, dy, dx [R, C] row-major f32; C counts cells where rows are held.
 // Mapping   WG invocations per row; the first owns columns 0, WG, 2 WG, ...
-// Traffic   reads x twice (cached after the first time), writes y once.
+// Traffic   reads x twice (cached after the first time), or once where the row is held; writes y once.
 // Numerics  the maximum is subtracted first, so no exponential exceeds 1 and the sum is at least 1.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i), workgroup_max(value, i)
+#import cell    // Cell, cell_sum(value), cell_max(value)
+#import held    // HELD, HeldRow, held_at(k, i)
 
 const LOG : bool = false;
 const FINITE_MIN = -3.4028234e38;  // the lowest number there is: a row of nothing else is uniform
@@ -89,5 +91,74 @@ fn softmax_dx(
   if (row.index >= params.R) { return; }
   for (var e = start + row.lane; e < end; e += WG) {
     if (LOG) { dx[e] = dy[e] - exp(result[e]) * total; } else { dx[e] = result[e] * (dy[e] - total); }
+  }
+}
+
+@group(0) @binding(1) var<storage, read> x_cells : array<Cell>;          // [R, C]
+@group(0) @binding(2) var<storage, read_write> y_cells : array<Cell>;    // [R, C]
+
+@compute @workgroup_size(WG)
+fn softmax_held(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let r = linear_group(group, groups);
+  if (r >= params.R) { return; }
+  let start = r * params.C;
+  var row : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    row[k] = select(Cell(FINITE_MIN), x_cells[start + min(c, params.C - 1u)], c < params.C);
+  }
+  var own = FINITE_MIN;
+  for (var k = 0u; k < HELD; k++) { own = max(own, cell_max(row[k])); }
+  let highest = workgroup_max(own, i);
+  var sum = Cell();
+  for (var k = 0u; k < HELD; k++) {
+    row[k] -= highest;
+    let power = exp(row[k]);
+    sum += select(Cell(), power, held_at(k, i) < params.C);
+    if (!LOG) { row[k] = power; }
+  }
+  let total = workgroup_sum(cell_sum(sum), i);
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    if (c < params.C) {
+      if (LOG) { y_cells[start + c] = row[k] - log(total); } else { y_cells[start + c] = row[k] / total; }
+    }
+  }
+}
+
+@group(0) @binding(1) var<storage, read> result_cells : array<Cell>;     // [R, C], y of the forward pass
+@group(0) @binding(2) var<storage, read> dy_cells : array<Cell>;         // [R, C]
+@group(0) @binding(3) var<storage, read_write> dx_cells : array<Cell>;   // [R, C]
+
+@compute @workgroup_size(WG)
+fn softmax_dx_held(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let r = linear_group(group, groups);
+  if (r >= params.R) { return; }
+  let start = r * params.C;
+  var results : HeldRow;
+  var slopes : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let nearest = min(held_at(k, i), params.C - 1u);
+    results[k] = result_cells[start + nearest];
+    slopes[k] = dy_cells[start + nearest];
+  }
+  var sum = Cell();
+  for (var k = 0u; k < HELD; k++) {
+    sum += select(Cell(), select(slopes[k] * results[k], slopes[k], LOG), held_at(k, i) < params.C);
+  }
+  let total = workgroup_sum(cell_sum(sum), i);
+  for (var k = 0u; k < HELD; k++) {
+    let c = held_at(k, i);
+    if (c < params.C) {
+      if (LOG) { dx_cells[start + c] = slopes[k] - exp(results[k]) * total; } else { dx_cells[start + c] = results[k] * (slopes[k] - total); }
+    }
   }
 }

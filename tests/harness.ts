@@ -118,16 +118,19 @@ export function withBindingLimit<T>(bytes: number, fn: () => T): T {
   }
 }
 
-/** Runs `fn` with the plans that ops have for a GPU, but for the size of row workgroups. */
+/** Runs `fn`, to the end if it is asynchronous, with the plans that ops have for a GPU; row workgroups keep their size. */
 export function withGpuPlans<T>(fn: () => T): T {
   const { gpu } = engine;
   const { isSoftware } = gpu;
-  Object.defineProperty(gpu, 'isSoftware', { value: false, configurable: true, writable: true });
+  const restore = (): unknown => Object.assign(gpu, { isSoftware });
+  Object.assign(gpu, { isSoftware: false });
+  let result: T | undefined;
   try {
-    return fn();
+    result = fn();
   } finally {
-    Object.defineProperty(gpu, 'isSoftware', { value: isSoftware, configurable: true, writable: true });
+    if (!(result instanceof Promise)) restore();
   }
+  return (result instanceof Promise ? result.finally(restore) : result) as T;
 }
 
 /** Uploads numbers; the caller or a scope disposes the tensor. */

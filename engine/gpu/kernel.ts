@@ -76,7 +76,7 @@ export class Kernel {
     return declares;
   }
 
-  /** The text to compile: `define` applied, constant loops written out, broadcasts enabled or left out, params moved to immediates if asked for. */
+  /** The text to compile: `define` applied, constant loops written out, what subgroups do enabled or left out, params moved to immediates if asked for. */
   specialise(define: Define, immediates: boolean, unrolls = false): string {
     let text = this.source;
     for (const [name, value] of Object.entries(define)) {
@@ -90,6 +90,10 @@ export class Kernel {
       if (unrolls) text = unroll(text);
       if (Number(define.LANES ?? 1) > 1) text = `enable subgroups; ${text}`;
       else text = text.replace(/(?:subgroupBroadcast|lane_of)\((\w+), \w+\)/g, '$1');
+    }
+    if (text.includes('subgroupAdd(')) {
+      if (define.ONE_SUBGROUP) text = `enable subgroups; ${text}`;
+      else text = text.replace(/subgroup(?:Add|Max)\((\w+)\)/g, '$1');
     }
     if (!immediates) return text;
     const moved = text.replace(/@group\(0\)\s*@binding\(0\)\s*var<uniform>/, 'var<immediate>');

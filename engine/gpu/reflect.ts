@@ -5,6 +5,7 @@ import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import each from '../../shaders/lib/each.wgsl' with { type: 'text' };
 import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
 import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
+import held from '../../shaders/lib/held.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
 import lanes from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
@@ -19,6 +20,7 @@ const FRAGMENTS: Record<string, string> = {
   each,
   erf,
   gelu,
+  held,
   index,
   lanes,
   numerics,

@@ -1,4 +1,6 @@
-// Rows whose length divides by four are read four numbers at a time: the host's side of shaders/lib/cell.wgsl.
+// Rows whose length divides by four are read four numbers at a time, and GPUs hold short ones in registers: the host's side of
+// shaders/lib/cell.wgsl and held.wgsl.
+import type { Gpu, KernelCall } from '../gpu/gpu.ts';
 import type { Define } from '../gpu/kernel.ts';
 
 export interface Cells {
@@ -12,4 +14,25 @@ export interface Cells {
 export function cellsOf(columns: number): Cells {
   const lanes = columns % 4 === 0 ? 4 : 1;
   return { perRow: columns / lanes, lanes, define: lanes === 4 ? { Cell: 'vec4f', LANES: 4 } : {} };
+}
+
+/** Numbers of a row that an invocation can hold beside what else it needs: a GPU has 255 registers for each at most. */
+const MOST_HELD = 48;
+
+/**
+ * How a kernel that keeps rows in registers (`shaders/lib/held.wgsl`) shares them out on a GPU: a subgroup each where its size is known
+ * and enough, otherwise a workgroup. Undefined on a CPU, whose rows are in its caches, and where rows are too long.
+ */
+export function heldRows(
+  gpu: Gpu,
+  R: number,
+  { perRow, lanes, define }: Cells,
+): Pick<KernelCall, 'define' | 'groups'> | undefined {
+  if (gpu.isSoftware) return undefined;
+  const most = Math.floor(MOST_HELD / lanes);
+  const ONE_SUBGROUP = gpu.subgroupSize > 1 && perRow <= most * gpu.subgroupSize;
+  const WG = ONE_SUBGROUP ? gpu.subgroupSize : gpu.rowWorkgroup;
+  const HELD = Math.ceil(perRow / WG);
+  if (HELD > most) return undefined;
+  return { define: { ...define, WG, ONE_SUBGROUP, HELD: Math.max(1, HELD) }, groups: R };
 }

@@ -5,10 +5,11 @@ import { record } from '../tensor/autograd.ts';
 import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf } from './cell.ts';
+import { cellsOf, heldRows } from './cell.ts';
 import { l2Normalize } from './l2_normalize.ts';
 
 const forward = kernel(source, 'cosine');
+const forwardHeld = kernel(source, 'cosine_held');
 const backward = kernel(source, 'cosine_backward');
 const sumShares = kernel(source, 'cosine_dunit');
 
@@ -40,17 +41,19 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
     'features must be [B, N, C] and query [B, C] or [1, C]',
     `features ${show(features_BNC.shape)} and query ${show(query_BC.shape)}`,
   );
-  const { perRow, define } = cellsOf(columns);
+  const cells = cellsOf(columns);
+  const { perRow, define } = cells;
   const slabs = Math.max(1, Math.ceil(N / SLAB));
   const params = { B, N, C: perRow, queries, slab: SLAB, slabs, eps };
   // One row beside N tokens: normalising the query in its own op costs nothing and brings its gradient along.
   const unit = l2Normalize(query_BC, eps);
   const cosines = output([features_BNC, query_BC], [B, N]);
   using lengths = output([features_BNC], [B, N]);
-  run(forward, {
+  const held = heldRows(features_BNC.gpu, B * N, cells);
+  run(held ? forwardHeld : forward, {
     bind: { features: features_BNC, unit, cosines, lengths },
     params,
-    ...overRows(features_BNC.gpu, B * N, define),
+    ...(held ?? overRows(features_BNC.gpu, B * N, define)),
     flops: 4 * features_BNC.size,
   });
   const map = record('cosine', {

@@ -5,10 +5,12 @@ import { record } from '../tensor/autograd.ts';
 import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf } from './cell.ts';
+import { cellsOf, heldRows } from './cell.ts';
 
 const forward = kernel(source, 'l2_normalize');
 const backwardX = kernel(source, 'l2_normalize_dx');
+const forwardHeld = kernel(source, 'l2_normalize_held');
+const backwardXHeld = kernel(source, 'l2_normalize_dx_held');
 
 /**
  * Scales the rows of the last axis to unit length: y = x / max(|x|, eps).
@@ -24,11 +26,12 @@ export function l2Normalize(x: Tensor, eps = 1e-12): Tensor {
   expect(x.shape.length > 0, 'l2_normalize', 'x must have at least one axis', show(x.shape), 'Reshape it.');
   const columns = x.shape[x.shape.length - 1];
   const R = x.size / columns || 0;
-  const { perRow, define } = cellsOf(columns);
-  const call = { params: { R, C: perRow, eps }, ...overRows(x.gpu, R, define) };
+  const cells = cellsOf(columns);
+  const held = heldRows(x.gpu, R, cells);
+  const call = { params: { R, C: cells.perRow, eps }, ...(held ?? overRows(x.gpu, R, cells.define)) };
   const y = output([x], x.shape);
   using lengths = output([x], [R]);
-  run(forward, { ...call, bind: { x, y, lengths }, flops: 3 * x.size });
+  run(held ? forwardHeld : forward, { ...call, bind: { x, y, lengths }, flops: 3 * x.size });
   return record('l2_normalize', {
     inputs: [x],
     output: y,
@@ -36,7 +39,7 @@ export function l2Normalize(x: Tensor, eps = 1e-12): Tensor {
     backward: (dy, saved) => {
       const dx = output([dy], x.shape);
       const bind = { unit: saved.y, dy, row_lengths: saved.lengths, dx };
-      run(backwardX, { ...call, bind, flops: 5 * x.size });
+      run(held ? backwardXHeld : backwardX, { ...call, bind, flops: 5 * x.size });
       return [dx];
     },
   });

@@ -5,14 +5,22 @@ import { record } from '../tensor/autograd.ts';
 import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf } from './cell.ts';
+import { cellsOf, heldRows } from './cell.ts';
 
 const forward = kernel(source, 'layer_norm');
 const backwardX = kernel(source, 'layer_norm_dx');
+const forwardHeld = kernel(source, 'layer_norm_held');
+const backwardXHeld = kernel(source, 'layer_norm_dx_held');
 const backwardParams = kernel(source, 'layer_norm_dparams');
 const sumPartials = kernel(source, 'layer_norm_dparams_sum');
 
+const sumStrips = kernel(source, 'layer_norm_dparams_strips');
+
+/** Cells of a workgroup of the parameter gradients, and of one that adds many chunks: `COLUMNS` and `STRIP_CELLS` of the shader. */
 const COLUMNS = 64;
+const STRIP_CELLS = 8;
+/** Chunks of rows for the parameter gradients: enough to fill a GPU, few enough that adding them costs nothing; the fewest rows of one. */
+const CHUNKS = { gpu: { most: 256, rows: 8 }, software: { most: 64, rows: 32 } } as const;
 
 /**
  * Layer normalisation over the last axis: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
@@ -37,11 +45,12 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
   const y = output([x, gamma, beta], x.shape);
   using mean = output([x], [R]);
   using rstd = output([x], [R]);
-  const { perRow, define } = cellsOf(C);
-  run(forward, {
+  const cells = cellsOf(C);
+  const held = heldRows(x.gpu, R, cells);
+  run(held ? forwardHeld : forward, {
     bind: { x, gamma, beta, y, mean, rstd },
-    params: { R, C: perRow, eps, blocks: 0 },
-    ...overRows(x.gpu, R, define),
+    params: { R, C: cells.perRow, eps, blocks: 0 },
+    ...(held ?? overRows(x.gpu, R, cells.define)),
     flops: 8 * R * C,
   });
   return record('layer_norm', {
@@ -65,12 +74,13 @@ interface Saved {
 function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): Tensor {
   const R = mean.size;
   const C = gamma.size;
-  const { perRow, define } = cellsOf(C);
+  const cells = cellsOf(C);
   const dx = output([dy], x.shape);
-  run(backwardX, {
+  const held = heldRows(x.gpu, R, cells);
+  run(held ? backwardXHeld : backwardX, {
     bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
-    params: { R, C: perRow, eps, blocks: 0 },
-    ...overRows(x.gpu, R, define),
+    params: { R, C: cells.perRow, eps, blocks: 0 },
+    ...(held ?? overRows(x.gpu, R, cells.define)),
     flops: 14 * R * C,
   });
   return dx;
@@ -79,8 +89,8 @@ function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): 
 function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): [Tensor, Tensor] {
   const R = mean.size;
   const C = gamma.size;
-  // Enough blocks to fill a GPU, few enough that summing them costs nothing.
-  const blocks = Math.max(1, Math.min(64, Math.ceil(R / 32)));
+  const { most, rows } = CHUNKS[x.gpu.adapterClass];
+  const blocks = Math.max(1, Math.min(most, Math.ceil(R / rows)));
   const { perRow, define } = cellsOf(C);
   const params = { R, C: perRow, eps, blocks };
   const partial = output([dy], [blocks, 2, C]);
@@ -94,6 +104,8 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   });
   const dgamma = output([dy], [C]);
   const dbeta = output([dy], [C]);
-  run(sumPartials, { bind: { partials: partial, dgamma, dbeta }, params, define, groups: columnGroups });
+  const bind = { partials: partial, dgamma, dbeta };
+  if (x.gpu.isSoftware) run(sumPartials, { bind, params, define, groups: columnGroups });
+  else run(sumStrips, { bind, params, define, groups: [Math.ceil(perRow / STRIP_CELLS), 1, 1] });
   return [dgamma, dbeta];
 }

@@ -5,9 +5,12 @@ import { record } from '../tensor/autograd.ts';
 import { output, overRows, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { cellsOf, heldRows } from './cell.ts';
 
 const forward = kernel(source, 'softmax');
 const backwardX = kernel(source, 'softmax_dx');
+const forwardHeld = kernel(source, 'softmax_held');
+const backwardXHeld = kernel(source, 'softmax_dx_held');
 
 /**
  * Softmax over the last axis: y[c] = e^x[c] / sum_c e^x[c], without overflow for any finite x.
@@ -37,15 +40,33 @@ function rows(op: string, x: Tensor, LOG: boolean): Tensor {
   const C = x.shape[x.shape.length - 1];
   const R = x.size / C || 0;
   const y = output([x], x.shape);
-  const call = { params: { R, C }, ...overRows(x.gpu, R, { LOG }) };
-  run(forward, { ...call, bind: { x, y }, flops: 5 * R * C });
+  const cells = cellsOf(C);
+  const held = heldRows(x.gpu, R, { ...cells, define: { ...cells.define, LOG } });
+  if (held)
+    run(forwardHeld, {
+      params: { R, C: cells.perRow },
+      ...held,
+      bind: { x_cells: x, y_cells: y },
+      flops: 5 * R * C,
+    });
+  else run(forward, { params: { R, C }, ...overRows(x.gpu, R, { LOG }), bind: { x, y }, flops: 5 * R * C });
   return record(op, {
     inputs: [x],
     output: y,
     saved: { y },
     backward: (dy, { y }) => {
       const dx = output([dy], y.shape);
-      run(backwardX, { ...call, bind: { result: y, dy, dx }, flops: 4 * R * C });
+      const flops = 4 * R * C;
+      if (held) {
+        const bind = { result_cells: y, dy_cells: dy, dx_cells: dx };
+        run(backwardXHeld, { params: { R, C: cells.perRow }, ...held, bind, flops });
+      } else
+        run(backwardX, {
+          params: { R, C },
+          ...overRows(x.gpu, R, { LOG }),
+          bind: { result: y, dy, dx },
+          flops,
+        });
       return [dx];
     },
   });

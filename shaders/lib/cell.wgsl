@@ -7,3 +7,9 @@ const LANES : u32 = 1u;   // numbers in a Cell
 fn cell_sum(value : Cell) -> f32 {
   return dot(vec4f(vec4(value)), vec4f(0.25 * f32(LANES)));
 }
+
+/// The largest of the numbers in a cell.
+fn cell_max(value : Cell) -> f32 {
+  let all = vec4f(vec4(value));
+  return max(max(all.x, all.y), max(all.z, all.w));
+}

@@ -1,12 +1,13 @@
 // Sum and maximum over the WG values that the invocations of a row hold, in a fixed order.
 //
 // A row has a workgroup to itself. On a CPU many rows have an invocation each, without a barrier: WG is 1 then, and a workgroup has WG_ROWS.
+// On a GPU whose subgroups have a known size, a short row has one subgroup, which needs no barrier either.
 //
 //   level 1   invocation f < FAN folds the cells f, f + FAN, f + 2 FAN, ...
 //   level 2   every invocation folds those FAN results, so all of them return the same bits
 //
 // Mapping   call from uniform control flow, with i = local_invocation_index; safe to call repeatedly.
-// Cost      three barriers for WG > FAN, two otherwise. A binary tree has log2(WG) + 2, and barriers are what is
+// Cost      none to speak of within one subgroup; else three barriers for WG > FAN, two otherwise. A binary tree has log2(WG) + 2, and barriers are what is
 //           expensive on software adapters. Workgroup memory: 4 WG bytes.
 
 #import index  // linear_group(group, groups)
@@ -14,6 +15,7 @@
 const WG : u32 = 64u;         // invocations per row, a power of two of at most 256; the host chooses it by adapter
 const WG_ROWS : u32 = 1u;     // rows per workgroup; more only where WG is 1
 const WG_SIZE : u32 = WG * WG_ROWS;
+const ONE_SUBGROUP : bool = false;  // WG is the size of every subgroup; otherwise the host puts the value in the place of its fold
 const REDUCE_FAN : u32 = 8u;  // partial results between the levels; about sqrt(WG), so that both levels are short
 
 var<workgroup> reduce_cells : array<f32, WG>;
@@ -32,12 +34,13 @@ fn own_row(group : vec3u, groups : vec3u, i : u32, R : u32) -> Row {
 
 fn workgroup_sum(value : f32, i : u32) -> f32 {
   if (WG == 1u) { return value; }
+  if (ONE_SUBGROUP) { return subgroupAdd(value); }
   reduce_cells[i] = value;
   workgroupBarrier();
   if (WG > REDUCE_FAN) {
     if (i < REDUCE_FAN) {
       var part = value;
-      for (var k = i + REDUCE_FAN; k < WG; k += REDUCE_FAN) { part += reduce_cells[k]; }
+      for (var k = REDUCE_FAN; k < WG; k += REDUCE_FAN) { part += reduce_cells[i + k]; }
       reduce_cells[i] = part;  // no other invocation reads a cell of this one's in level 1
     }
     workgroupBarrier();
@@ -50,12 +53,13 @@ fn workgroup_sum(value : f32, i : u32) -> f32 {
 
 fn workgroup_max(value : f32, i : u32) -> f32 {
   if (WG == 1u) { return value; }
+  if (ONE_SUBGROUP) { return subgroupMax(value); }
   reduce_cells[i] = value;
   workgroupBarrier();
   if (WG > REDUCE_FAN) {
     if (i < REDUCE_FAN) {
       var part = value;
-      for (var k = i + REDUCE_FAN; k < WG; k += REDUCE_FAN) { part = max(part, reduce_cells[k]); }
+      for (var k = REDUCE_FAN; k < WG; k += REDUCE_FAN) { part = max(part, reduce_cells[i + k]); }
       reduce_cells[i] = part;
     }
     workgroupBarrier();

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Gpu } from '../../engine/gpu/gpu.ts';
+import type { Gpu, KernelCall } from '../../engine/gpu/gpu.ts';
+import type { Kernel } from '../../engine/gpu/kernel.ts';
 import { Engine, matmul } from '../../engine/index.ts';
 import { selfTest } from '../../engine/self_test.ts';
 import { compare, engine, random } from '../harness.ts';
@@ -43,6 +44,32 @@ test('self-test: subgroups that hand round wrong numbers are found, named and no
   const [a, b] = [random(16 * 9, 1), random(9 * 8, 2)];
   const c = matmul(other.tensor(Float32Array.from(a), [16, 9]), other.tensor(Float32Array.from(b), [9, 8]));
   compare('c', await c.data(), twin(a, b, { M: 16, N: 8, K: 9 }));
+  other.destroy();
+});
+
+test('self-test: subgroups that add up wrong numbers are found where a GPU would use them', async () => {
+  if (!usesSubgroups) return console.log('skipped: needs subgroups of 4 or 8');
+  const other = await Engine.create();
+  const { sibling } = other.gpu;
+  const { run } = Object.getPrototypeOf(other.gpu) as Gpu;
+  const asGpu = { isSoftware: false };
+  other.gpu.sibling = () =>
+    Object.assign(sibling.call(other.gpu), asGpu, {
+      run(this: Gpu, kernel: Kernel, call: KernelCall) {
+        const define = call.define?.ONE_SUBGROUP
+          ? { ...call.define, ONE_SUBGROUP: false, WG: 1 }
+          : call.define;
+        run.call(this, kernel, { ...call, define });
+      },
+    });
+  Object.assign(other.gpu, asGpu);
+  const warnings = await selfTest(other.gpu, { again: true });
+  assert.is(warnings.length, 1);
+  assert.match(
+    warnings[0],
+    /^engine: sums of subgroups must compute .* instead of .* of a row of unit length/,
+  );
+  assert.is(other.gpu.subgroupSize, 1);
   other.destroy();
 });
 

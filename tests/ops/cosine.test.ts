@@ -9,6 +9,7 @@ import {
   tensor,
   throws,
   torchCases,
+  withGpuPlans,
 } from '../harness.ts';
 import { cosineMap as twin } from '../reference/cosine.ts';
 
@@ -19,17 +20,21 @@ for (const [B, N, C, queries] of [
   [2, 65, 63, 2],
   [1, 97, 260, 1],
   [2, 729, 12, 1],
+  [2, 3, 389, 2],
 ])
   test(`cosine: the map and both gradients match the twin for ${B}x${N}x${C} and ${queries} queries`, async () => {
-    await checkGradients({
-      inputs: {
-        features: { data: random(B * N * C, 1), shape: [B, N, C] },
-        query: { data: random(queries * C, 2), shape: [queries, C] },
-      },
-      op: ({ features, query }) => cosineMap(features, query),
-      twin: ({ features, query }) => twin(features, query, { B, N, C }),
-      samples: 12,
-    });
+    const check = () =>
+      checkGradients({
+        inputs: {
+          features: { data: random(B * N * C, 1), shape: [B, N, C] },
+          query: { data: random(queries * C, 2), shape: [queries, C] },
+        },
+        op: ({ features, query }) => cosineMap(features, query),
+        twin: ({ features, query }) => twin(features, query, { B, N, C }),
+        samples: 12,
+      });
+    await check();
+    await withGpuPlans(check);
   });
 
 test('cosine: features and queries shorter than eps are divided by eps', async () => {

@@ -10,17 +10,21 @@ import {
   tensor,
   throws,
   torchCases,
+  withGpuPlans,
 } from '../harness.ts';
 import { l2Normalize as twin } from '../reference/l2_normalize.ts';
 
-for (const shape of [[1, 1], [3, 7], [5, 63], [2, 65], [2, 3, 64], [7, 1152], [4]])
+for (const shape of [[1, 1], [3, 7], [5, 63], [2, 65], [2, 3, 64], [2, 389], [7, 1152], [4]])
   test(`l2_normalize: y and dx match the twin for [${shape}]`, async () => {
     const n = size(shape);
-    await checkGradients({
-      inputs: { x: { data: random(n, 1), shape } },
-      op: ({ x }) => l2Normalize(x),
-      twin: ({ x }) => twin(x, shape[shape.length - 1]),
-    });
+    const check = () =>
+      checkGradients({
+        inputs: { x: { data: random(n, 1), shape } },
+        op: ({ x }) => l2Normalize(x),
+        twin: ({ x }) => twin(x, shape[shape.length - 1]),
+      });
+    await check();
+    await withGpuPlans(check);
   });
 
 test('l2_normalize: rows shorter than eps are divided by eps, and so is their gradient', async () => {

@@ -10,6 +10,7 @@ import {
   tensor,
   throws,
   torchCases,
+  withGpuPlans,
 } from '../harness.ts';
 import { logSoftmax as logTwin, softmax as twin } from '../reference/softmax.ts';
 
@@ -23,11 +24,16 @@ for (const [R, C] of [
   [4, 65],
   [131, 7],
   [3, 1031],
+  [2, 388],
 ])
   test(`softmax: softmax and logSoftmax of ${R}x${C}, and their gradients, match the twins`, async () => {
     const inputs = { x: { data: random(R * C, C).map((v) => Math.fround(4 * v)), shape: [R, C] } };
-    await checkGradients({ inputs, op: ({ x }) => softmax(x), twin: ({ x }) => twin(x, C) });
-    await checkGradients({ inputs, op: ({ x }) => logSoftmax(x), twin: ({ x }) => logTwin(x, C) });
+    const check = async () => {
+      await checkGradients({ inputs, op: ({ x }) => softmax(x), twin: ({ x }) => twin(x, C) });
+      await checkGradients({ inputs, op: ({ x }) => logSoftmax(x), twin: ({ x }) => logTwin(x, C) });
+    };
+    await check();
+    await withGpuPlans(check);
   });
 
 test('softmax: rows sum to 1, and adding a constant to a row changes nothing', async () => {

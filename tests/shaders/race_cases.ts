@@ -105,7 +105,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(slice(leaf(4, 3), 0, 1, 2));
     train(concat([leaf(2, 3), leaf(1, 3)], 0));
   },
-  cosine: () => train(cosineMap(leaf(2, 5, 6), leaf(2, 6))),
+  cosine: () => {
+    train(cosineMap(leaf(2, 5, 6), leaf(2, 6)));
+    withGpuPlans(() => train(cosineMap(leaf(2, 5, 6), leaf(2, 6))));
+  },
   depthwise_conv: () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), leaf(4), [3, 4])),
   dice: () => train(diceLoss(chances(3, 11), ones(3, 11))),
   fill: () => {
@@ -125,8 +128,14 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(gelu(leaf(12)));
     train(gelu(leaf(13)));
   },
-  l2_normalize: () => train(l2Normalize(leaf(3, 11))),
-  layer_norm: () => train(layerNorm(leaf(3, 11), leaf(11), leaf(11))),
+  l2_normalize: () => {
+    train(l2Normalize(leaf(3, 11)));
+    withGpuPlans(() => train(l2Normalize(leaf(3, 11))));
+  },
+  layer_norm: () => {
+    train(layerNorm(leaf(3, 11), leaf(11), leaf(11)));
+    withGpuPlans(() => train(layerNorm(leaf(3, 11), leaf(11), leaf(11))));
+  },
   matmul: () => {
     train(matmul(leaf(3, 5), leaf(5, 4), { force: { variant: 'registers' } }));
     matmul(leaf(3, 5), leaf(4, 5), {
@@ -179,7 +188,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(resize(leaf(1, 1, 3, 8), [5, 2], 'bicubic'));
     train(resize(leaf(1, 1, 7, 5), [3, 4], 'bicubic-antialias'));
   },
-  softmax: () => train(softmax(leaf(3, 11))),
+  softmax: () => {
+    train(softmax(leaf(3, 11)));
+    withGpuPlans(() => train(softmax(leaf(3, 11))));
+  },
   sort: () => sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), 8),
   top_k: () => {
     topK(leaf(1, 7), 3);

@@ -6,7 +6,8 @@
 // Layout    x [O, N, I], 32-bit elements of any type, moved as bits; scatter's y [O, N, I] and updates f32, i32 or u32. The index
 //           is read with strides, so one list of J may serve all o and i.
 // Mapping   gather: one invocation per element of y. scatter: one per o and i, which takes its J updates in order, so that
-//           repeated indices need no atomics and equal runs give equal bits.
+//           repeated indices need no atomics and equal runs give equal bits; or several, each of which takes those that meet its
+//           part of the axis.
 // Traffic   gather writes y once; its reads run along i. scatter moves every update and what it meets.
 
 #import index
@@ -27,6 +28,7 @@ struct Params {
   N : u32,
   I : u32,
   strides : vec3u,   // of the index along o, j, i
+  strips : u32,      // scatter_elements_strips: parts of the axis
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> indices : array<i32>;           // [O, J, I], or with strides of 0 fewer
@@ -55,6 +57,18 @@ fn gather_elements(
   y[at] = select(0u, x[(o * params.N + min(n, params.N - 1u)) * params.I + i], n < params.N);
 }
 
+fn update_at(o : u32, j : u32, i : u32) -> Value { return updates[(o * params.J + j) * params.I + i]; }
+
+fn combine(to : u32, update : Value) {
+  switch OP {
+    case ADD: { result[to] += update; }
+    case MUL: { result[to] *= update; }
+    case MIN: { result[to] = min(result[to], update); }
+    case MAX: { result[to] = max(result[to], update); }
+    default: { result[to] = update; }
+  }
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn scatter_elements(
   @builtin(workgroup_id) group : vec3u,
@@ -68,14 +82,33 @@ fn scatter_elements(
   for (var j = 0u; j < params.J; j++) {
     let n = index_at(o, j, i);
     if (n >= params.N) { continue; }
+    combine((o * params.N + n) * params.I + i, update_at(o, j, i));
+  }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn scatter_elements_strips(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) lane : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + lane;
+  if (at >= params.groups) { return; }
+  let i = at % params.I;
+  let o = at / params.I / params.strips;
+  let length = (params.N + params.strips - 1u) / params.strips;
+  let first = at / params.I % params.strips * length;
+  let end = min(first + length, params.N);
+  for (var j = 0u; j < params.J; j += 4u) {  // four loads are on their way at once
+    let last = params.J - 1u;
+    let steps = min(j + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+    let n = vec4u(index_at(o, j, i), index_at(o, steps.y, i), index_at(o, steps.z, i), index_at(o, steps.w, i));
+    let all = array<Value, 4>(update_at(o, j, i), update_at(o, steps.y, i), update_at(o, steps.z, i), update_at(o, steps.w, i));
     let to = (o * params.N + n) * params.I + i;
-    let update = updates[(o * params.J + j) * params.I + i];
-    switch OP {
-      case ADD: { result[to] += update; }
-      case MUL: { result[to] *= update; }
-      case MIN: { result[to] = min(result[to], update); }
-      case MAX: { result[to] = max(result[to], update); }
-      default: { result[to] = update; }
-    }
+    let meets = (n >= vec4u(first)) & (n < vec4u(end));
+    if (meets.x) { combine(to.x, all[0]); }
+    if (meets.y && j < last) { combine(to.y, all[1]); }
+    if (meets.z && j + 1u < last) { combine(to.z, all[2]); }
+    if (meets.w && j + 2u < last) { combine(to.w, all[3]); }
   }
 }

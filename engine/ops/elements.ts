@@ -11,6 +11,11 @@ import { fill } from './fill.ts';
 
 const take = kernel(source, 'gather_elements');
 const put = kernel(source, 'scatter_elements');
+const putStrips = kernel(source, 'scatter_elements_strips');
+
+/** Invocations that fill a large GPU: the axis of a scatter is cut into parts up to this number, and this many. */
+const ENOUGH_INVOCATIONS = 65_536;
+const MOST_STRIPS = 32;
 
 /** What becomes of an element that meets an update. */
 export type ScatterReduction = 'none' | 'add' | 'mul' | 'min' | 'max';
@@ -24,15 +29,32 @@ interface Axis {
   readonly strides: readonly [number, number, number];
 }
 
-function launch(step: Kernel, axis: Axis, groups: number, op: string, bind: Record<string, Tensor>): void {
+function launch(
+  step: Kernel,
+  axis: Axis,
+  groups: number,
+  op: string,
+  bind: Record<string, Tensor>,
+  strips = 1,
+): void {
   const { N, J, I, strides } = axis;
   const { updates } = bind;
   run(step, {
     bind,
     define: updates ? { OP: op, Value: updates.dtype } : {},
-    params: { groups, N, J, I, strides },
+    params: { groups, N, J, I, strides, strips },
     groups: Math.ceil(groups / step.workgroupSize),
   });
+}
+
+/** Combines updates with the result, whose axis several invocations share on a GPU. */
+function scatter(axis: Axis, op: string, bind: Record<'indices' | 'updates' | 'result', Tensor>): void {
+  const { O, I, N } = axis;
+  if (bind.result.gpu.isSoftware) launch(put, axis, O * I, op, bind);
+  else {
+    const strips = Math.max(1, Math.min(MOST_STRIPS, N, Math.ceil(ENOUGH_INVOCATIONS / (O * I))));
+    launch(putStrips, axis, O * I * strips, op, bind, strips);
+  }
 }
 
 function gatherAlong(op: string, x: Tensor, indices: Tensor, axis: Axis, shape: Shape): Tensor {
@@ -48,7 +70,7 @@ function gatherAlong(op: string, x: Tensor, indices: Tensor, axis: Axis, shape: 
     saved: { indices },
     backward: (dy, { indices }) => {
       const dx = fill(output([dy], from), 0);
-      launch(put, axis, axis.O * axis.I, 'ADD', { indices, updates: dy, result: dx });
+      scatter(axis, 'ADD', { indices, updates: dy, result: dx });
       return [dx];
     },
   });
@@ -131,8 +153,7 @@ export function scatterElements(
   }
   const along = layout(indices.shape, d, x.shape[d]);
   const y = stridedCopy(op, x, x.shape, contiguousStrides(x.shape));
-  const bind = { indices, updates, result: y };
-  launch(put, along, along.O * along.I, reduction.toUpperCase(), bind);
+  scatter(along, reduction.toUpperCase(), { indices, updates, result: y });
   return record(op, {
     inputs: [x, updates],
     output: y,

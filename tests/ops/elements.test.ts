@@ -11,6 +11,7 @@ import {
   tensor,
   throws,
   torchCases,
+  withGpuPlans,
 } from '../harness.ts';
 import * as twin from '../reference/elements.ts';
 
@@ -59,12 +60,15 @@ for (const [shape, indexShape, axis] of TABLE)
     const indices = indicesFor(size(indexShape), shape[d], 4);
     const list = tensor(indices, indexShape, { scope });
     const x = { data: random(size(shape), 1), shape };
-    await checkGradients({
-      inputs: { x },
-      op: ({ x }) => gatherElements(x, list, axis),
-      twin: ({ x }) => twin.gatherElements(x, shape, indices, indexShape, d),
-    });
     const updates = { data: random(size(indexShape), 2), shape: indexShape };
+    const checkGather = () =>
+      checkGradients({
+        inputs: { x },
+        op: ({ x }) => gatherElements(x, list, axis),
+        twin: ({ x }) => twin.gatherElements(x, shape, indices, indexShape, d),
+      });
+    await checkGather();
+    await withGpuPlans(checkGather);
     await checkGradients({
       inputs: { x, updates },
       op: ({ x, updates }) => scatterElements(x, list, updates, axis, 'add'),
@@ -73,7 +77,9 @@ for (const [shape, indexShape, axis] of TABLE)
     const put = [tensor(x.data, shape, { scope }), tensor(updates.data, indexShape, { scope })];
     for (const reduction of ['none', 'mul', 'min', 'max'] as ScatterReduction[]) {
       const want = twin.scatterElements(x.data, shape, indices, indexShape, updates.data, d, reduction);
-      compare(reduction, await scatterElements(put[0], list, put[1], axis, reduction).data(), want);
+      const scatter = () => scatterElements(put[0], list, put[1], axis, reduction);
+      compare(reduction, await scatter().data(), want);
+      compare(`${reduction} by strips`, await withGpuPlans(scatter).data(), want);
     }
   });
 

@@ -45,6 +45,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dtable : array<Cell>;  // [end - first, C]
 
 const GROUP : u32 = 64u;
+const FOUR_AT_ONCE : bool = false;  // rows of a segment are loaded by fours: on a GPU each load is waited for, on a CPU none
 const ROWS : u32 = 1u;           // of a workgroup, a power of two: as many as leave no invocation idle
 const SPAN : u32 = GROUP / ROWS; // invocations of a row
 
@@ -133,7 +134,17 @@ fn gather_starts(
 /// Sum of dy over the sorted entries start..end, for one column.
 fn segment_sum(start : u32, end : u32, c : u32) -> Cell {
   var sum = Cell();
-  for (var m = start; m < end; m++) {
+  var m = start;
+  if (FOUR_AT_ONCE) {
+    for (; m + 3u < end; m += 4u) {
+      let rows = vec4u(order[m], order[m + 1u], order[m + 2u], order[m + 3u]) * params.C + c;
+      let second = dy[rows.y];
+      let third = dy[rows.z];
+      let fourth = dy[rows.w];
+      sum = (((sum + dy[rows.x]) + second) + third) + fourth;
+    }
+  }
+  for (; m < end; m++) {
     sum += dy[order[m] * params.C + c];
   }
   return sum;

@@ -18,7 +18,7 @@ const sumHeads = kernel(source, 'gather_heads');
 const sumRows = kernel(source, 'gather_dtable');
 
 /** Entries of the sorted list that are summed together: about the root of the longest segment worth planning for. */
-const BLOCK = 128;
+const BLOCK = { gpu: 64, software: 128 } as const;
 /** Invocations per workgroup: `GROUP` of the shader. */
 const GROUP = 64;
 
@@ -96,7 +96,8 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
 /** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
   const { M, C, rows } = layout.params;
-  const { define } = layout;
+  const { block } = layout.params;
+  const define = { ...layout.define, FOUR_AT_ONCE: !dy.gpu.isSoftware };
   const params = { ...layout.params, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
@@ -105,7 +106,7 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
   const sorted = sortKeys(keys, Math.floor(Math.log2(Math.max(1, rows))) + 1);
   using starts = output([dy], [rows + 1], 'u32');
   run(findStarts, { bind: { sorted: sorted.keys, starts }, params, define, groups: groupsFor(rows + 1) });
-  const blocks = Math.ceil(M / BLOCK);
+  const blocks = Math.ceil(M / block);
   using heads = output([dy], [blocks, layout.columns]);
   const bind = { sorted: sorted.keys, starts, order: sorted.order, dy, heads };
   if (blocks > 1) run(sumHeads, { bind, params, define, groups: groupsFor(blocks * C) });
@@ -171,7 +172,14 @@ function layoutOf(tables: number, N: number, columns: number, indices: Tensor): 
   return {
     columns,
     define,
-    params: { M, N, C: perRow, per_table: Math.max(1, M / tables), rows: tables * N, block: BLOCK },
+    params: {
+      M,
+      N,
+      C: perRow,
+      per_table: Math.max(1, M / tables),
+      rows: tables * N,
+      block: BLOCK[indices.gpu.adapterClass],
+    },
   };
 }
 

@@ -12,6 +12,7 @@ import {
   throws,
   torchCases,
   withBindingLimit,
+  withGpuPlans,
 } from '../harness.ts';
 import * as twin from '../reference/gather.ts';
 
@@ -48,11 +49,14 @@ for (const [R, C, shape] of [
     const n = size(shape);
     const list = repeated(n, R, 3);
     using indices = tensor(list, shape);
-    await checkGradients({
-      inputs: { table: { data: random(R * C, 1), shape: [R, C] } },
-      op: ({ table }) => gatherRows(table, indices),
-      twin: ({ table }) => twin.gatherRows(table, list, { N: R, C }),
-    });
+    const check = () =>
+      checkGradients({
+        inputs: { table: { data: random(R * C, 1), shape: [R, C] } },
+        op: ({ table }) => gatherRows(table, indices),
+        twin: ({ table }) => twin.gatherRows(table, list, { N: R, C }),
+      });
+    await check();
+    await withGpuPlans(check);
   });
 
 test('gather: dtable is a sum in list order, also for rows used thousands of times', async () => {

@@ -4,6 +4,7 @@ import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { columnSum } from './column_sum.ts';
 
 const pack = kernel(source, 'depthwise_conv_pack');
 const convolve = kernel(source, 'depthwise_conv');
@@ -11,8 +12,8 @@ const partialSums = kernel(source, 'depthwise_conv_dweight');
 const addPartials = kernel(source, 'depthwise_conv_dweight_sum');
 
 /** Enough for the weight gradient to fill a large GPU; a few cores gain nothing from more partial sums. */
-const DWEIGHT_INVOCATIONS = { gpu: 16384, software: 2048 } as const;
-/** Each invocation of the second stage adds up this many partial sums at most. */
+const DWEIGHT_INVOCATIONS = { gpu: 131_072, software: 2048 } as const;
+/** The second stage adds up this many partial sums at most. */
 const MAX_CHUNKS = 256;
 /** Members of `struct Window` in the shader: pixels of a strip, taps of a kernel row. */
 const WINDOW = 8;
@@ -132,11 +133,13 @@ function weightGradients(
     groups: Math.ceil((chunks * perChunk) / partialSums.workgroupSize),
     flops: 2 * x.size * taps,
   });
+  // One invocation for each sum is enough for a CPU. A GPU would wait for every load: strips of partial sums are added first.
+  using sums = x.gpu.isSoftware ? undefined : columnSum(partials, [taps + 1, C]);
   const dweight = output([x, dy], weightShape);
   const dbias = output([x, dy], [C]);
   run(addPartials, {
-    bind: { parts: partials, dweight, dbias },
-    params: { B, Y, X, C, chunks, turned: 0 },
+    bind: { parts: sums ?? partials, dweight, dbias },
+    params: { B, Y, X, C, chunks: sums ? 1 : chunks, turned: 0 },
     define: { SIDE: side },
     groups: Math.ceil(((taps + 1) * C) / addPartials.workgroupSize),
     flops: partials.size,

@@ -2,7 +2,16 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backward } from '../../engine/ops/backward.ts';
 import { depthwiseConv } from '../../engine/ops/depthwise_conv.ts';
-import { checkGradients, compare, random, TOLERANCE, tensor, throws, torchCases } from '../harness.ts';
+import {
+  checkGradients,
+  compare,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+  withGpuPlans,
+} from '../harness.ts';
 import { depthwiseConv as twin } from '../reference/depthwise_conv.ts';
 
 /** B, Y, X, C, kernel side: strips of 8 pixels with and without rest, vec4 and scalar channels, kernels over the image. */
@@ -41,11 +50,14 @@ test('depthwise_conv: matches float64 with and without bias, for pixels beside w
 test('depthwise_conv: dx, dweight and dbias match central differences', async () => {
   for (const shape of CASES) {
     const [B, Y, X, C, side] = shape;
-    await checkGradients({
-      inputs: operands(shape),
-      op: ({ x, weight, bias }) => depthwiseConv(x, weight, bias, [Y, X]),
-      twin: ({ x, weight, bias }) => twin(x, weight, bias, B, [Y, X], C, side),
-    });
+    const check = () =>
+      checkGradients({
+        inputs: operands(shape),
+        op: ({ x, weight, bias }) => depthwiseConv(x, weight, bias, [Y, X]),
+        twin: ({ x, weight, bias }) => twin(x, weight, bias, B, [Y, X], C, side),
+      });
+    await check();
+    await withGpuPlans(check);
   }
 });
 

@@ -3,7 +3,7 @@
 //   flag = min(flag, op_number)   if some x[i] has all exponent bits set
 //
 // Layout    x [n] f32, read as bits; flag [1] u32, 0xffffffff as long as nothing was found.
-// Mapping   one invocation per element. The minimum does not depend on the order, so the atomic keeps runs equal.
+// Mapping   one invocation per element, or per four on a GPU where n divides by four. The minimum does not depend on the order, so the atomic keeps runs equal.
 // Numerics  WGSL may assume that no float is NaN or infinite, so nothing here is a float.
 
 #import index
@@ -12,7 +12,7 @@ const EXPONENT = 0x7f800000u;
 const WORKGROUP = 64u;
 
 struct Params {
-  n : u32,          // elements
+  n : u32,          // elements (mark_non_finite_vec4: of four numbers)
   op_number : u32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
@@ -28,4 +28,17 @@ fn mark_non_finite(
   let at = linear_group(group, groups) * WORKGROUP + i;
   if (at >= params.n) { return; }
   if ((x[at] & EXPONENT) == EXPONENT) { atomicMin(&flag[0], params.op_number); }
+}
+
+@group(0) @binding(1) var<storage, read> x4 : array<vec4u>;                 // [n]
+
+@compute @workgroup_size(WORKGROUP)
+fn mark_non_finite_vec4(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let at = linear_group(group, groups) * WORKGROUP + i;
+  if (at >= params.n) { return; }
+  if (any((x4[at] & vec4u(EXPONENT)) == vec4u(EXPONENT))) { atomicMin(&flag[0], params.op_number); }
 }

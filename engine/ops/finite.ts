@@ -6,6 +6,7 @@ import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const mark = kernel(source, 'mark_non_finite');
+const markVec4 = kernel(source, 'mark_non_finite_vec4');
 
 /** What a flag holds as long as nothing was found. */
 export const NOTHING_FOUND = 0xffffffff;
@@ -29,9 +30,11 @@ export function markNonFinite(x: Tensor, flag: Tensor, opNumber: number): void {
     'opNumber must be an integer in [0, 2^32 - 1)',
     `${opNumber}`,
   );
-  run(mark, {
-    bind: { x, flag },
-    params: { n: x.size, op_number: opNumber },
-    groups: Math.ceil(x.size / mark.workgroupSize),
+  const byFours = !x.gpu.isSoftware && x.size % 4 === 0;
+  const n = byFours ? x.size / 4 : x.size;
+  run(byFours ? markVec4 : mark, {
+    bind: { [byFours ? 'x4' : 'x']: x, flag },
+    params: { n, op_number: opNumber },
+    groups: Math.ceil(n / mark.workgroupSize),
   });
 }

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import { markNonFinite, NOTHING_FOUND } from '../../engine/ops/finite.ts';
-import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws, withGpuPlans } from '../harness.ts';
 import { firstNonFinite } from '../reference/finite.ts';
 
 async function found(arrays: ReadonlyMap<number, Float32Array>): Promise<ArrayLike<number>> {
@@ -30,7 +30,9 @@ for (const bits of [0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001])
       for (const at of new Set([0, n >> 1, n - 1])) {
         const x = Float32Array.from(random(n, n));
         new Uint32Array(x.buffer)[at] = bits;
-        compare(`${at} of ${n}`, await found(new Map([[5, x]])), [5], TOLERANCE.exact);
+        const find = () => found(new Map([[5, x]]));
+        compare(`${at} of ${n}`, await find(), [5], TOLERANCE.exact);
+        compare(`${at} of ${n}, by fours`, await withGpuPlans(find), [5], TOLERANCE.exact);
       }
   });
 

@@ -117,9 +117,14 @@ export const CASES: Readonly<Record<string, () => void>> = {
   },
   elements: () => {
     train(gatherElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4])));
-    scatterElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4]), leaf(1, 4));
+    const scatter = () => scatterElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4]), leaf(1, 4));
+    scatter();
+    withGpuPlans(scatter);
   },
-  finite: () => markNonFinite(leaf(5), integers([7], [1]), 1),
+  finite: () => {
+    markNonFinite(leaf(5), integers([7], [1]), 1);
+    withGpuPlans(() => markNonFinite(leaf(8), integers([7], [1]), 1));
+  },
   'gather, scatter': () => {
     train(gatherRows(leaf(1, 3, 4), integers([0, 2, 1, 0, 2, 1, 0], [1, 7])));
     train(scatterRows(leaf(1, 3, 4), integers([4, 0, 2], [1, 3]), 5));

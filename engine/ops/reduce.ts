@@ -1,6 +1,7 @@
 import source from '../../shaders/reduce.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { AdapterClass } from '../gpu/planner.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, overRows, run } from '../tensor/dispatch.ts';
 import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
@@ -20,13 +21,14 @@ const productDx = kernel(source, 'product_dx');
 const COLUMNS = 64;
 /** Rows up to this length are folded by one invocation each. */
 const SHORT_ROW = 32;
-/** A part of a row keeps a workgroup busy for some dozens of loads per invocation. */
-const ROW_PART = 8192;
+/** A part of a row keeps a workgroup busy for some dozens of loads per invocation, each of which a GPU has to wait for. */
+const ROW_PART = { gpu: 4096, software: 8192 } as const;
 /** A part of a column is long enough to pay for its partial result. */
 const COLUMN_PART = 32;
 /** Invocations that fill a large GPU: parts are made up to this number. */
 const ENOUGH_INVOCATIONS = 65_536;
-const ENOUGH_GROUPS = 1024;
+/** Workgroups that do, and not too many results for the second run, a workgroup for each row. */
+const ENOUGH_GROUPS = { gpu: 2048, software: 1024 } as const;
 
 type Fold = 'SUM' | 'SQUARES' | 'MAX' | 'MIN' | 'PRODUCT';
 
@@ -50,9 +52,12 @@ function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y:
 }
 
 /** How many parts a row is cut into; every part holds at least one value. */
-function rowParts(O: number, K: number): number {
+function rowParts(adapter: AdapterClass, O: number, K: number): number {
   const values = K % 4 === 0 ? K / 4 : K;
-  const wanted = Math.max(1, Math.min(Math.ceil(K / ROW_PART), Math.ceil(ENOUGH_GROUPS / O)));
+  const wanted = Math.max(
+    1,
+    Math.min(Math.ceil(K / ROW_PART[adapter]), Math.ceil(ENOUGH_GROUPS[adapter] / O)),
+  );
   return Math.ceil(values / Math.ceil(values / wanted));
 }
 
@@ -67,7 +72,7 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
   const again = fold === 'SQUARES' ? 'SUM' : fold;
   const hasTree = x.dtype === 'f32' && fold !== 'MIN' && fold !== 'PRODUCT';
   if (I === 1 && K > SHORT_ROW && hasTree) {
-    const parts = rowParts(O, K);
+    const parts = rowParts(x.gpu.adapterClass, O, K);
     if (parts === 1) foldRows(x, O, K, fold, 1, y);
     else {
       const partial = output([x], [O, parts]);
@@ -365,7 +370,7 @@ export function squaredNorm(xs: readonly Tensor[]): Tensor {
   for (const x of xs) expectDType('squaredNorm', 'x', x, 'f32');
   const filled = xs.filter((x) => x.size > 0);
   if (filled.length === 0) return fill(output(xs, [1]), 0);
-  const parts = filled.map((x) => rowParts(1, x.size));
+  const parts = filled.map((x) => rowParts(x.gpu.adapterClass, 1, x.size));
   using partial = output(xs, [parts.reduce((total, count) => total + count, 0)]);
   let start = 0;
   filled.forEach((x, k) => {

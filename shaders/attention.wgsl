@@ -29,8 +29,8 @@ struct Params {
   k_col : u32,        // lanes before the keys and values in a row
   v_col : u32,
   scale : f32,
-  lanes : u32,        // LANES and KEYS again, for loops that compilers must not unroll, see UNROLLS
-  keys : u32,
+  lanes : u32,        // LANES and KEYS again, for loops that compilers must not unroll: a CPU driver takes minutes over
+  keys : u32,         // straight-line code of this size
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> q_rows : array<Lane>;          // [batch or 1, T, q_row]
@@ -56,7 +56,8 @@ const LANES : u32 = 8u;            // lanes per head
 const GROUPS : u32 = 1u;           // a workgroup owns ROWS GROUPS rows
 const KEYS : u32 = 16u;            // columns per tile
 const MIXED : u32 = 8u;            // rows whose sums an invocation holds together with MIXED - 1 others
-const UNROLLS : bool = true;       // not on CPUs, whose driver takes minutes over straight-line code of this size
+const OWN : u32 = 1u;              // lanes of these that are its own, MIXED apart: LANES / MIXED, rounded up
+const UNROLLED : bool = false;     // the host has written out the loops over constants
 const HAS_MASK : bool = false;
 const CLEARS_Q : bool = false;     // dkv also zeroes the q columns of its rows
 
@@ -64,8 +65,7 @@ const MASKED : f32 = -1e30;        // finite: WGSL may assume that there are no 
 const SIDE : u32 = 8u;             // invocations that share ROWS rows: one SIMD register on a CPU
 const ROWS : u32 = 8u;             // rows per invocation; SIDE of them, so that each invocation finishes one row's softmax
 const COLS : u32 = KEYS / SIDE;    // columns per invocation: x, x + SIDE, ...
-const OWN : u32 = (LANES + MIXED - 1u) / MIXED;  // lanes of a head per invocation, MIXED apart
-const THREADS : u32 = SIDE * GROUPS;             // as many as rows
+const THREADS : u32 = SIDE * GROUPS;  // as many as rows
 const PITCH : u32 = LANES | 1u;    // of rows in workgroup memory: odd, so that they start in different banks
 const WEIGHTS : u32 = KEYS + 1u;   // the same for rows of weights
 
@@ -91,15 +91,6 @@ fn place(group : u32, rows : u32) -> Place {
   let blocks = (rows + THREADS - 1u) / THREADS;
   let plane = group / blocks;
   return Place(plane / params.heads, plane % params.heads, group % blocks * THREADS, plane < params.batch * params.heads);
-}
-
-fn lanes() -> u32 {
-  if (UNROLLS) { return LANES; }
-  return params.lanes;
-}
-fn keys() -> u32 {
-  if (UNROLLS) { return KEYS; }
-  return params.keys;
 }
 
 // Row r of an invocation's scores.
@@ -137,22 +128,22 @@ fn key_tile(n : u32) -> KeyTile {
 fn load_keys(at : KeyTile, z : u32, col : u32, i : u32) {
   let before = z * at.rows * params.kv_row + col;
   if (at.in_cached) {  // outside of the loop: its loads are then on their way together
-    for (var e = i; e < keys() * lanes(); e += THREADS) {
+    for (var e = i; e < params.keys * params.lanes; e += THREADS) {
       tile[e / LANES][e % LANES] = cached[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
     }
   } else {
-    for (var e = i; e < keys() * lanes(); e += THREADS) {
+    for (var e = i; e < params.keys * params.lanes; e += THREADS) {
       tile[e / LANES][e % LANES] = own[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
     }
   }
 }
 fn load_queries(t0 : u32, here : Place, i : u32) {
-  for (var e = i; e < keys() * lanes(); e += THREADS) {
+  for (var e = i; e < params.keys * params.lanes; e += THREADS) {
     tile[e / LANES][e % LANES] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
   }
 }
 fn load_dout(t0 : u32, here : Place, i : u32) {
-  for (var e = i; e < keys() * lanes(); e += THREADS) {
+  for (var e = i; e < params.keys * params.lanes; e += THREADS) {
     tile[e / LANES][e % LANES] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
   }
 }
@@ -171,7 +162,7 @@ fn columns(x : u32, d : u32) -> array<Lane, COLS> {
 }
 fn rows_of_near(y : u32, x : u32) -> Scores {
   var s : Scores;
-  for (var d = 0u; d < lanes(); d++) {
+  for (var d = 0u; d < params.lanes; d++) {
     let right = columns(x, d);
     for (var r = 0u; r < ROWS; r++) {
       let left = near[row_of(r, y)][d];
@@ -182,7 +173,7 @@ fn rows_of_near(y : u32, x : u32) -> Scores {
 }
 fn rows_of_near_too(y : u32, x : u32) -> Scores {
   var s : Scores;
-  for (var d = 0u; d < lanes(); d++) {
+  for (var d = 0u; d < params.lanes; d++) {
     let right = columns(x, d);
     for (var r = 0u; r < ROWS; r++) {
       let left = near_too[row_of(r, y)][d];
@@ -205,7 +196,7 @@ fn mixed_lane(m : u32, i : u32) -> u32 { return m * MIXED + i % MIXED; }
 // sum[r] + sum_j weights[r,j] tile[j]
 fn mix(before : Sums, i : u32) -> Sums {
   var sum = before;
-  for (var j = 0u; j < keys(); j++) {
+  for (var j = 0u; j < params.keys; j++) {
     var right : array<Lane, OWN>;
     for (var m = 0u; m < OWN; m++) { right[m] = tile[j][min(mixed_lane(m, i), LANES - 1u)]; }
     for (var r = 0u; r < MIXED; r++) {
@@ -229,7 +220,7 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
   let x = local.x;
   let y = local.y;
   let col = here.head * LANES;
-  for (var e = i; e < THREADS * lanes(); e += THREADS) {
+  for (var e = i; e < THREADS * params.lanes; e += THREADS) {
     near[e / LANES][e % LANES] = q_rows[q_index(here, here.row0 + e / LANES, e % LANES)];
   }
   var sum : Sums;
@@ -251,10 +242,10 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
     workgroupBarrier();
     load_keys(at, here.z, col + params.v_col, i);
     var highest = top;
-    for (var j = 0u; j < keys(); j++) { highest = max(highest, weights[i][j]); }
+    for (var j = 0u; j < params.keys; j++) { highest = max(highest, weights[i][j]); }
     let keep = exp(top - highest);
     norm *= keep;
-    for (var j = 0u; j < keys(); j++) {
+    for (var j = 0u; j < params.keys; j++) {
       let p = select(0.0, exp(weights[i][j] - highest), at.start + j < at.rows);
       norm += p;
       weights[i][j] = p;
@@ -300,7 +291,7 @@ fn attention_dq(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let x = local.x;
   let y = local.y;
   let col = here.head * LANES;
-  for (var e = i; e < THREADS * lanes(); e += THREADS) {
+  for (var e = i; e < THREADS * params.lanes; e += THREADS) {
     let row = here.row0 + e / LANES;
     near[e / LANES][e % LANES] = q_rows[q_index(here, row, e % LANES)];
     near_too[e / LANES][e % LANES] = dout[dout_index(here, row, e % LANES)];
@@ -347,7 +338,7 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
   if (!here.inside) { return; }
   let x = local.x;
   let y = local.y;
-  for (var e = i; e < THREADS * lanes(); e += THREADS) {
+  for (var e = i; e < THREADS * params.lanes; e += THREADS) {
     let index = own_index(here, here.row0 + e / LANES, e % LANES);
     near[e / LANES][e % LANES] = own[index + params.k_col];
     near_too[e / LANES][e % LANES] = own[index + params.v_col];

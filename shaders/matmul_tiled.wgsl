@@ -59,13 +59,17 @@ const GELU : u32 = 0u;             // 0 none, 1 erf, 2 tanh
 const WIDTH : u32 = 8u;            // invocations along N and along M: 8 or 16
 const PARTS : u32 = 2u;            // squares of an invocation along N and along M: 1 or 2
 const THREADS : u32 = 64u;         // WIDTH WIDTH
+const AHEAD : bool = true;
+
+const UNROLLED : bool = false;     // the host has written out the loops over constants
 
 alias Lane = vec4f;
+const SQUARE : u32 = 4u;
 alias Block = array<array<vec4f, PARTS>, 4u * PARTS>;    // [row of the invocation][square along N]
 const TILE : u32 = 4u * WIDTH * PARTS;                   // rows and columns of c per workgroup
 const K_TILE : u32 = 16u;                                // four squares
 const PITCH : u32 = TILE / 4u + 1u;                      // vec4 from one k to the next: odd, against bank conflicts
-const SQUARES : u32 = (2u * TILE + THREADS - 1u) / THREADS;  // that an invocation loads, of the TILE of a and the TILE of b
+const SQUARES : u32 = 8u * PARTS / WIDTH;                 // that an invocation loads, of the TILE of a and the TILE of b
 
 // Indexed twice, so that the bound of each index is checked where it is made, not at every access.
 var<workgroup> a_tile : array<array<vec4f, PITCH>, K_TILE>;  // [K_TILE, TILE / 4], k-major
@@ -110,7 +114,7 @@ fn b_run(at : u32) -> vec4f {
 fn a_square(z : u32, m : u32, k : u32, k1 : u32) -> mat4x4f {
   var square : mat4x4f;
   let from_z = z * params.a_batch;
-  for (var i = 0u; i < 4u; i++) {
+  for (var i = 0u; i < SQUARE; i++) {
     if (TRANSPOSE_A) {
       square[i] = a_run(from_z + (k + i) * params.M + m);
     } else {
@@ -125,7 +129,7 @@ fn a_square(z : u32, m : u32, k : u32, k1 : u32) -> mat4x4f {
 fn b_square(z : u32, n : u32, k : u32, k1 : u32) -> mat4x4f {
   var square : mat4x4f;
   let from_z = z * params.b_batch;
-  for (var i = 0u; i < 4u; i++) {
+  for (var i = 0u; i < SQUARE; i++) {
     if (TRANSPOSE_B) {
       square[i] = b_run(from_z + min(n + i, params.N - 1u) * params.K + k);
     } else {
@@ -140,7 +144,7 @@ fn b_square(z : u32, n : u32, k : u32, k1 : u32) -> mat4x4f {
 fn before(square : mat4x4f, k : u32, k1 : u32) -> mat4x4f {
   if (k + 4u <= k1) { return square; }
   var some : mat4x4f;
-  for (var i = 0u; i < 4u; i++) { some[i] = select(vec4f(), square[i], k + i < k1); }
+  for (var i = 0u; i < SQUARE; i++) { some[i] = select(vec4f(), square[i], k + i < k1); }
   return some;
 }
 
@@ -162,7 +166,7 @@ fn load(at : Place, k : u32, i : u32) -> Squares {
 fn stage(squares : Squares, i : u32) {
   for (var n = 0u; n < SQUARES; n++) {
     let e = n * THREADS + i;
-    for (var d = 0u; d < 4u; d++) {
+    for (var d = 0u; d < SQUARE; d++) {
       let row = e % 4u * 4u + d;
       if (e < TILE) {
         a_tile[row][e / 4u] = squares[n][d];
@@ -181,17 +185,19 @@ fn product(at : Place, i : u32) -> Block {
   let tx = column_of(i);
   let ty = row_of(i);
   var sum : Block;
-  var next = load(at, at.k0, i);
+  var next : Squares;
+  if (AHEAD) { next = load(at, at.k0, i); }
   for (var k = at.k0; k < at.k1; k += K_TILE) {
+    if (!AHEAD) { next = load(at, k, i); }
     stage(next, i);
     workgroupBarrier();
-    if (k + K_TILE < at.k1) { next = load(at, k + K_TILE, i); }
+    if (AHEAD && k + K_TILE < at.k1) { next = load(at, k + K_TILE, i); }
     for (var d = 0u; d < K_TILE; d++) {
       var right : array<vec4f, PARTS>;
       for (var p = 0u; p < PARTS; p++) { right[p] = b_tile[d][p * WIDTH + tx]; }
       for (var q = 0u; q < PARTS; q++) {
         let left = a_tile[d][q * WIDTH + ty];
-        for (var r = 0u; r < 4u; r++) {
+        for (var r = 0u; r < SQUARE; r++) {
           for (var p = 0u; p < PARTS; p++) { sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]); }
         }
       }
@@ -213,7 +219,7 @@ fn matmul_tiled(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let at = place(linear_group(group, groups));
   if (at.plane >= params.slices * params.batch) { return; }
   var sum = product(at, i);
-  for (var r = 0u; r < 4u * PARTS; r++) {
+  for (var r = 0u; r < SQUARE * PARTS; r++) {
     let m = at.m0 + (r / 4u * WIDTH + row_of(i)) * 4u + r % 4u;
     for (var p = 0u; p < PARTS; p++) {
       let n = at.n0 + (p * WIDTH + column_of(i)) * 4u;
@@ -236,9 +242,9 @@ fn matmul_tiled_edge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let at = place(linear_group(group, groups));
   if (at.plane >= params.slices * params.batch) { return; }
   var sum = product(at, i);
-  for (var r = 0u; r < 4u * PARTS; r++) {
+  for (var r = 0u; r < SQUARE * PARTS; r++) {
     let m = at.m0 + (r / 4u * WIDTH + row_of(i)) * 4u + r % 4u;
-    for (var j = 0u; j < 4u * PARTS; j++) {
+    for (var j = 0u; j < SQUARE * PARTS; j++) {
       let n = at.n0 + (j / 4u * WIDTH + column_of(i)) * 4u + j % 4u;
       if (m < params.M && n < params.N) {
         let index = (at.plane * params.M + m) * params.N + n;

@@ -91,6 +91,7 @@ export class Kernel {
       if (Number(define.LANES ?? 1) > 1) text = `enable subgroups; ${text}`;
       else text = text.replace(/(?:subgroupBroadcast|lane_of)\((\w+), \w+\)/g, '$1');
     }
+    if (define.UNROLLED) text = unroll(text);
     if (text.includes('subgroupAdd(')) {
       if (define.ONE_SUBGROUP) text = `enable subgroups; ${text}`;
       else text = text.replace(/subgroup(?:Add|Max)\((\w+)\)/g, '$1');

@@ -100,6 +100,7 @@ export function multiplyTiled(call: ProductCall): void {
       WIDTH: width,
       PARTS: tile / width / 4,
       THREADS: width * width,
+      UNROLLED: !a.gpu.isSoftware,
       A_WIDTH: aWidth,
       B_WIDTH: bWidth,
       ...define,

@@ -23,8 +23,14 @@ const emptyKernel = kernel(emptySource, 'empty');
 
 /** Chains per invocation of fma_chain.wgsl. */
 const CHAINS = 16;
-/** vec4f per invocation; the best counts. */
-const COPY_RUNS = [1, 4, 256];
+/** vec4f per invocation, and how many are on their way at once; the best counts. */
+const COPY_RUNS = [
+  { RUN: 1, HELD: 1 },
+  { RUN: 4, HELD: 1 },
+  { RUN: 256, HELD: 1 },
+  { RUN: 4, HELD: 4 },
+  { RUN: 8, HELD: 8 },
+];
 const DISPATCHES = 1000;
 const MIB = 2 ** 20;
 
@@ -66,9 +72,11 @@ async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<
   using x = engine.full([4 * n], 3);
   using y = engine.empty([4 * n]);
   const rates: number[] = [];
-  for (const RUN of COPY_RUNS) {
-    const groups = Math.ceil(n / (engine.gpu.rowWorkgroup * RUN));
-    const copy = (): void => run(copyKernel, { bind: { x, y }, params: { n }, define: { RUN }, groups });
+  for (const { RUN, HELD } of COPY_RUNS) {
+    const WG = engine.gpu.rowWorkgroup;
+    const groups = Math.ceil(n / (WG * RUN));
+    const define = { RUN, HELD, STEP: HELD > 1 ? WG : 1 };
+    const copy = (): void => run(copyKernel, { bind: { x, y }, params: { n }, define, groups });
     fill(y, 0);
     copy();
     await check('vec4_copy', y, 3);

@@ -57,6 +57,7 @@ const GROUPS : u32 = 1u;           // a workgroup owns ROWS GROUPS rows
 const KEYS : u32 = 16u;            // columns per tile
 const MIXED : u32 = 8u;            // rows whose sums an invocation holds together with MIXED - 1 others
 const OWN : u32 = 1u;              // lanes of these that are its own, MIXED apart: LANES / MIXED, rounded up
+const LOADS : u32 = 1u;             // of a tile, by an invocation at once
 const UNROLLED : bool = false;     // the host has written out the loops over constants
 const HAS_MASK : bool = false;
 const CLEARS_Q : bool = false;     // dkv also zeroes the q columns of its rows
@@ -125,27 +126,47 @@ fn key_tile(n : u32) -> KeyTile {
   if (n < before) { return KeyTile(true, n * KEYS, params.cached_keys); }
   return KeyTile(false, (n - before) * KEYS, params.own_keys);
 }
+// A tile's loads: LOADS of an invocation at once, all on their way before the first is stored; on CPUs one.
 fn load_keys(at : KeyTile, z : u32, col : u32, i : u32) {
   let before = z * at.rows * params.kv_row + col;
-  if (at.in_cached) {  // outside of the loop: its loads are then on their way together
-    for (var e = i; e < params.keys * params.lanes; e += THREADS) {
-      tile[e / LANES][e % LANES] = cached[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
+  for (var e0 = i; e0 < params.keys * params.lanes; e0 += THREADS * LOADS) {
+    var held : array<Lane, LOADS>;
+    if (at.in_cached) {
+      for (var n = 0u; n < LOADS; n++) {
+        let e = e0 + n * THREADS;
+        held[n] = cached[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
+      }
+    } else {
+      for (var n = 0u; n < LOADS; n++) {
+        let e = e0 + n * THREADS;
+        held[n] = own[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
+      }
     }
-  } else {
-    for (var e = i; e < params.keys * params.lanes; e += THREADS) {
-      tile[e / LANES][e % LANES] = own[before + min(at.start + e / LANES, at.rows - 1u) * params.kv_row + e % LANES];
-    }
+    for (var n = 0u; n < LOADS; n++) { store_column(e0 + n * THREADS, held[n]); }
   }
 }
 fn load_queries(t0 : u32, here : Place, i : u32) {
-  for (var e = i; e < params.keys * params.lanes; e += THREADS) {
-    tile[e / LANES][e % LANES] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
+  for (var e0 = i; e0 < params.keys * params.lanes; e0 += THREADS * LOADS) {
+    var held : array<Lane, LOADS>;
+    for (var n = 0u; n < LOADS; n++) {
+      let e = e0 + n * THREADS;
+      held[n] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
+    }
+    for (var n = 0u; n < LOADS; n++) { store_column(e0 + n * THREADS, held[n]); }
   }
 }
 fn load_dout(t0 : u32, here : Place, i : u32) {
-  for (var e = i; e < params.keys * params.lanes; e += THREADS) {
-    tile[e / LANES][e % LANES] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
+  for (var e0 = i; e0 < params.keys * params.lanes; e0 += THREADS * LOADS) {
+    var held : array<Lane, LOADS>;
+    for (var n = 0u; n < LOADS; n++) {
+      let e = e0 + n * THREADS;
+      held[n] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
+    }
+    for (var n = 0u; n < LOADS; n++) { store_column(e0 + n * THREADS, held[n]); }
   }
+}
+fn store_column(e : u32, lane : Lane) {
+  if (e < KEYS * LANES) { tile[e / LANES][e % LANES] = lane; }
 }
 
 // Scores: rows in workgroup memory times the columns of the tile.
@@ -155,37 +176,36 @@ fn fused(left : Lane, right : Lane, sum : f32) -> f32 {
   if (!WIDE) { return fma(l.x, r.x, sum); }
   return fma(l.w, r.w, fma(l.z, r.z, fma(l.y, r.y, fma(l.x, r.x, sum))));
 }
-fn columns(x : u32, d : u32) -> array<Lane, COLS> {
-  var right : array<Lane, COLS>;
-  for (var c = 0u; c < COLS; c++) { right[c] = tile[c * SIDE + x][d]; }
-  return right;
-}
-fn rows_of_near(y : u32, x : u32) -> Scores {
-  var s : Scores;
+fn rows_of_near(scores : ptr<function, Scores>, y : u32, x : u32) {
+  for (var r = 0u; r < ROWS; r++) {
+    for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = 0.0; }
+  }
   for (var d = 0u; d < params.lanes; d++) {
-    let right = columns(x, d);
+    var right : array<Lane, COLS>;
+    for (var c = 0u; c < COLS; c++) { right[c] = tile[c * SIDE + x][d]; }
     for (var r = 0u; r < ROWS; r++) {
       let left = near[row_of(r, y)][d];
-      for (var c = 0u; c < COLS; c++) { s[r][c] = fused(left, right[c], s[r][c]); }
+      for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = fused(left, right[c], (*scores)[r][c]); }
     }
   }
-  return s;
 }
-fn rows_of_near_too(y : u32, x : u32) -> Scores {
-  var s : Scores;
+fn rows_of_near_too(scores : ptr<function, Scores>, y : u32, x : u32) {
+  for (var r = 0u; r < ROWS; r++) {
+    for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = 0.0; }
+  }
   for (var d = 0u; d < params.lanes; d++) {
-    let right = columns(x, d);
+    var right : array<Lane, COLS>;
+    for (var c = 0u; c < COLS; c++) { right[c] = tile[c * SIDE + x][d]; }
     for (var r = 0u; r < ROWS; r++) {
       let left = near_too[row_of(r, y)][d];
-      for (var c = 0u; c < COLS; c++) { s[r][c] = fused(left, right[c], s[r][c]); }
+      for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = fused(left, right[c], (*scores)[r][c]); }
     }
   }
-  return s;
 }
 
-fn store_weights(s : Scores, y : u32, x : u32) {
+fn store_weights(scores : ptr<function, Scores>, y : u32, x : u32) {
   for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLS; c++) { weights[row_of(r, y)][c * SIDE + x] = s[r][c]; }
+    for (var c = 0u; c < COLS; c++) { weights[row_of(r, y)][c * SIDE + x] = (*scores)[r][c]; }
   }
 }
 
@@ -193,18 +213,16 @@ fn store_weights(s : Scores, y : u32, x : u32) {
 fn mixed_row(r : u32, i : u32) -> u32 { return i / MIXED * MIXED + r; }
 fn mixed_lane(m : u32, i : u32) -> u32 { return m * MIXED + i % MIXED; }
 
-// sum[r] + sum_j weights[r,j] tile[j]
-fn mix(before : Sums, i : u32) -> Sums {
-  var sum = before;
+// sum[r] += sum_j weights[r,j] tile[j]
+fn mix(sum : ptr<function, Sums>, i : u32) {
   for (var j = 0u; j < params.keys; j++) {
     var right : array<Lane, OWN>;
     for (var m = 0u; m < OWN; m++) { right[m] = tile[j][min(mixed_lane(m, i), LANES - 1u)]; }
     for (var r = 0u; r < MIXED; r++) {
       let left = Lane(weights[mixed_row(r, i)][j]);
-      for (var m = 0u; m < OWN; m++) { sum[r][m] = fma(left, right[m], sum[r][m]); }
+      for (var m = 0u; m < OWN; m++) { (*sum)[r][m] = fma(left, right[m], (*sum)[r][m]); }
     }
   }
-  return sum;
 }
 
 fn bias_of(key : u32) -> f32 {
@@ -223,6 +241,7 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
   for (var e = i; e < THREADS * params.lanes; e += THREADS) {
     near[e / LANES][e % LANES] = q_rows[q_index(here, here.row0 + e / LANES, e % LANES)];
   }
+  var s : Scores;
   var sum : Sums;
   var top = MASKED;   // of row i: largest score so far
   var norm = 0.0;     // of row i: sum of exp(s - top)
@@ -231,14 +250,14 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
     let at = key_tile(n);
     load_keys(at, here.z, col + params.k_col, i);
     workgroupBarrier();
-    var s = rows_of_near(y, x);
+    rows_of_near(&s, y, x);
     for (var c = 0u; c < COLS; c++) {
       let j = at.start + c * SIDE + x;
       var bias = 0.0;
       if (HAS_MASK) { bias = bias_of(here.z * params.own_keys + min(j, params.own_keys - 1u)); }
       for (var r = 0u; r < ROWS; r++) { s[r][c] = select(MASKED, params.scale * s[r][c] + bias, j < at.rows); }
     }
-    store_weights(s, y, x);
+    store_weights(&s, y, x);
     workgroupBarrier();
     load_keys(at, here.z, col + params.v_col, i);
     var highest = top;
@@ -256,7 +275,7 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
     for (var r = 0u; r < MIXED; r++) {
       for (var m = 0u; m < OWN; m++) { sum[r][m] *= row_factors[mixed_row(r, i)]; }
     }
-    sum = mix(sum, i);
+    mix(&sum, i);
     workgroupBarrier();
   }
   norm = max(norm, 1e-30);
@@ -297,17 +316,19 @@ fn attention_dq(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
     near_too[e / LANES][e % LANES] = dout[dout_index(here, row, e % LANES)];
   }
   let scalar_at = offsets(here, y, params.T, (here.z * params.heads + here.head) * params.T);
+  var s : Scores;
+  var ds : Scores;
   var sum : Sums;
   let tiles = tiles_of(params.cached_keys) + tiles_of(params.own_keys);
   for (var n = 0u; n < tiles; n++) {
     let at = key_tile(n);
     load_keys(at, here.z, col + params.v_col, i);
     workgroupBarrier();
-    var ds = rows_of_near_too(y, x);
+    rows_of_near_too(&ds, y, x);
     workgroupBarrier();
     load_keys(at, here.z, col + params.k_col, i);
     workgroupBarrier();
-    let s = rows_of_near(y, x);
+    rows_of_near(&s, y, x);
     for (var c = 0u; c < COLS; c++) {
       let j = at.start + c * SIDE + x;
       var bias = 0.0;
@@ -317,9 +338,9 @@ fn attention_dq(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
         ds[r][c] = select(0.0, params.scale * p * (ds[r][c] - row_delta[scalar_at[r]]), j < at.rows);
       }
     }
-    store_weights(ds, y, x);
+    store_weights(&ds, y, x);
     workgroupBarrier();
-    sum = mix(sum, i);
+    mix(&sum, i);
     workgroupBarrier();
   }
   for (var r = 0u; r < MIXED; r++) {
@@ -345,12 +366,14 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
   }
   let bias_at = offsets(here, y, params.own_keys, here.z * params.own_keys);
   let plane = (here.z * params.heads + here.head) * params.T;
+  var p : Scores;
+  var ds : Scores;
   var dk : Sums;
   var dv : Sums;
   for (var t0 = 0u; t0 < params.T; t0 += KEYS) {
     load_queries(t0, here, i);
     workgroupBarrier();
-    var p = rows_of_near(y, x);
+    rows_of_near(&p, y, x);
     for (var c = 0u; c < COLS; c++) {
       let t = t0 + c * SIDE + x;
       let shift = row_lse[plane + min(t, params.T - 1u)];
@@ -358,21 +381,21 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
         p[r][c] = select(0.0, exp(params.scale * p[r][c] + bias_of(bias_at[r]) - shift), t < params.T);
       }
     }
-    store_weights(p, y, x);
+    store_weights(&p, y, x);
     workgroupBarrier();
     load_dout(t0, here, i);
     workgroupBarrier();
-    dv = mix(dv, i);
-    var ds = rows_of_near_too(y, x);
+    mix(&dv, i);
+    rows_of_near_too(&ds, y, x);
     for (var c = 0u; c < COLS; c++) {
       let row_dot = row_delta[plane + min(t0 + c * SIDE + x, params.T - 1u)];
       for (var r = 0u; r < ROWS; r++) { ds[r][c] = params.scale * p[r][c] * (ds[r][c] - row_dot); }
     }
     workgroupBarrier();
-    store_weights(ds, y, x);
+    store_weights(&ds, y, x);
     load_queries(t0, here, i);
     workgroupBarrier();
-    dk = mix(dk, i);
+    mix(&dk, i);
     workgroupBarrier();
   }
   for (var r = 0u; r < MIXED; r++) {

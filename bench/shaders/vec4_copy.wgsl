@@ -1,14 +1,16 @@
 // How many bytes per second the adapter moves: y = x.
 //
 // Layout    x, y [n] vec4f.
-// Mapping   invocation i copies the vec4f i RUN to (i + 1) RUN: neighbours lie together on GPUs with RUN = 1, while an adapter
-//           that runs invocations in a loop on a CPU wants long runs. The host tries both.
+// Mapping   an invocation copies RUN vec4f: neighbours, which an adapter that runs invocations in a loop on a CPU wants, or STEP = WG
+//           apart, so that neighbouring invocations read neighbours. HELD loads are on their way at once. The host tries both.
 // Traffic   reads x once, writes y once.
 
 #import index
 
 const WG : u32 = 64u;   // the host's choice
 const RUN : u32 = 1u;   // vec4f per invocation
+const STEP : u32 = 1u;  // from one to the next: 1 or WG
+const HELD : u32 = 1u;  // divides RUN
 
 struct Params {
   n : u32,  // vec4f
@@ -23,7 +25,12 @@ fn vec4_copy(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let start = (linear_group(group, groups) * WG + i) * RUN;
-  let end = min(start + RUN, params.n);
-  for (var element = start; element < end; element++) { y[element] = x[element]; }
+  let start = linear_group(group, groups) * WG * RUN + select(i, i * RUN, STEP == 1u);
+  for (var r = 0u; r < RUN; r += HELD) {
+    var held : array<vec4f, HELD>;
+    for (var h = 0u; h < HELD; h++) { held[h] = x[start + (r + h) * STEP]; }
+    for (var h = 0u; h < HELD; h++) {
+      if (start + (r + h) * STEP < params.n) { y[start + (r + h) * STEP] = held[h]; }
+    }
+  }
 }

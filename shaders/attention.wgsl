@@ -58,6 +58,7 @@ const KEYS : u32 = 16u;            // columns per tile
 const MIXED : u32 = 8u;            // rows whose sums an invocation holds together with MIXED - 1 others
 const OWN : u32 = 1u;              // lanes of these that are its own, MIXED apart: LANES / MIXED, rounded up
 const LOADS : u32 = 1u;             // of a tile, by an invocation at once
+const NEAR : u32 = 2u;              // kinds of rows that a workgroup keeps: 1 in attention, 2 in dq and dkv
 const UNROLLED : bool = false;     // the host has written out the loops over constants
 const HAS_MASK : bool = false;
 const CLEARS_Q : bool = false;     // dkv also zeroes the q columns of its rows
@@ -67,17 +68,16 @@ const SIDE : u32 = 8u;             // invocations that share ROWS rows: one SIMD
 const ROWS : u32 = 8u;             // rows per invocation; SIDE of them, so that each invocation finishes one row's softmax
 const COLS : u32 = KEYS / SIDE;    // columns per invocation: x, x + SIDE, ...
 const THREADS : u32 = SIDE * GROUPS;  // as many as rows
+const SECOND : u32 = NEAR - 1u;
 const PITCH : u32 = LANES | 1u;    // of rows in workgroup memory: odd, so that they start in different banks
 const WEIGHTS : u32 = KEYS + 1u;   // the same for rows of weights
 
 alias Scores = array<array<f32, COLS>, ROWS>;
 alias Sums = array<array<Lane, OWN>, MIXED>;
-alias Offsets = array<u32, ROWS>;  // lanes before each row
 
 // Indexed twice, so that the bound of each index is checked where it is made, not at every access.
-var<workgroup> near : array<array<Lane, PITCH>, THREADS>;      // rows of q; k in dkv
-var<workgroup> near_too : array<array<Lane, PITCH>, THREADS>;  // dq: rows of dout; dkv: v
-var<workgroup> tile : array<array<Lane, PITCH>, KEYS>;         // columns of the product
+var<workgroup> near : array<array<array<Lane, PITCH>, THREADS>, NEAR>;  // rows of q, in dq of dout too; in dkv rows of k and v
+var<workgroup> tile : array<array<Lane, PITCH>, KEYS>;                  // columns of the product
 var<workgroup> weights : array<array<f32, WEIGHTS>, THREADS>;
 var<workgroup> row_factors : array<f32, THREADS>;
 
@@ -94,15 +94,9 @@ fn place(group : u32, rows : u32) -> Place {
   return Place(plane / params.heads, plane % params.heads, group % blocks * THREADS, plane < params.batch * params.heads);
 }
 
-// Row r of an invocation's scores.
+// Row r of an invocation's scores, in the workgroup and among all; rows past the end repeat the last one and are not stored.
 fn row_of(r : u32, y : u32) -> u32 { return r * GROUPS + y; }
-
-// Numbers before those rows, one per row; rows past the end repeat the last one and are not stored.
-fn offsets(here : Place, y : u32, rows : u32, before : u32) -> Offsets {
-  var at : Offsets;
-  for (var r = 0u; r < ROWS; r++) { at[r] = before + min(here.row0 + row_of(r, y), rows - 1u); }
-  return at;
-}
+fn row_at(here : Place, r : u32, y : u32, rows : u32) -> u32 { return min(here.row0 + row_of(r, y), rows - 1u); }
 
 fn q_index(here : Place, t : u32, lane : u32) -> u32 {
   return here.z * params.q_batch + min(t, params.T - 1u) * params.q_row + here.head * LANES + lane;
@@ -145,22 +139,16 @@ fn load_keys(at : KeyTile, z : u32, col : u32, i : u32) {
     for (var n = 0u; n < LOADS; n++) { store_column(e0 + n * THREADS, held[n]); }
   }
 }
-fn load_queries(t0 : u32, here : Place, i : u32) {
+fn load_rows(t0 : u32, of_dout : bool, here : Place, i : u32) {
   for (var e0 = i; e0 < params.keys * params.lanes; e0 += THREADS * LOADS) {
     var held : array<Lane, LOADS>;
     for (var n = 0u; n < LOADS; n++) {
       let e = e0 + n * THREADS;
-      held[n] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
-    }
-    for (var n = 0u; n < LOADS; n++) { store_column(e0 + n * THREADS, held[n]); }
-  }
-}
-fn load_dout(t0 : u32, here : Place, i : u32) {
-  for (var e0 = i; e0 < params.keys * params.lanes; e0 += THREADS * LOADS) {
-    var held : array<Lane, LOADS>;
-    for (var n = 0u; n < LOADS; n++) {
-      let e = e0 + n * THREADS;
-      held[n] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
+      if (of_dout) {
+        held[n] = dout[dout_index(here, t0 + e / LANES, e % LANES)];
+      } else {
+        held[n] = q_rows[q_index(here, t0 + e / LANES, e % LANES)];
+      }
     }
     for (var n = 0u; n < LOADS; n++) { store_column(e0 + n * THREADS, held[n]); }
   }
@@ -176,7 +164,7 @@ fn fused(left : Lane, right : Lane, sum : f32) -> f32 {
   if (!WIDE) { return fma(l.x, r.x, sum); }
   return fma(l.w, r.w, fma(l.z, r.z, fma(l.y, r.y, fma(l.x, r.x, sum))));
 }
-fn rows_of_near(scores : ptr<function, Scores>, y : u32, x : u32) {
+fn rows_of_near(which : u32, scores : ptr<function, Scores>, y : u32, x : u32) {
   for (var r = 0u; r < ROWS; r++) {
     for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = 0.0; }
   }
@@ -184,25 +172,11 @@ fn rows_of_near(scores : ptr<function, Scores>, y : u32, x : u32) {
     var right : array<Lane, COLS>;
     for (var c = 0u; c < COLS; c++) { right[c] = tile[c * SIDE + x][d]; }
     for (var r = 0u; r < ROWS; r++) {
-      let left = near[row_of(r, y)][d];
+      let left = near[which][row_of(r, y)][d];
       for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = fused(left, right[c], (*scores)[r][c]); }
     }
   }
 }
-fn rows_of_near_too(scores : ptr<function, Scores>, y : u32, x : u32) {
-  for (var r = 0u; r < ROWS; r++) {
-    for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = 0.0; }
-  }
-  for (var d = 0u; d < params.lanes; d++) {
-    var right : array<Lane, COLS>;
-    for (var c = 0u; c < COLS; c++) { right[c] = tile[c * SIDE + x][d]; }
-    for (var r = 0u; r < ROWS; r++) {
-      let left = near_too[row_of(r, y)][d];
-      for (var c = 0u; c < COLS; c++) { (*scores)[r][c] = fused(left, right[c], (*scores)[r][c]); }
-    }
-  }
-}
-
 fn store_weights(scores : ptr<function, Scores>, y : u32, x : u32) {
   for (var r = 0u; r < ROWS; r++) {
     for (var c = 0u; c < COLS; c++) { weights[row_of(r, y)][c * SIDE + x] = (*scores)[r][c]; }
@@ -239,7 +213,7 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
   let y = local.y;
   let col = here.head * LANES;
   for (var e = i; e < THREADS * params.lanes; e += THREADS) {
-    near[e / LANES][e % LANES] = q_rows[q_index(here, here.row0 + e / LANES, e % LANES)];
+    near[0][e / LANES][e % LANES] = q_rows[q_index(here, here.row0 + e / LANES, e % LANES)];
   }
   var s : Scores;
   var sum : Sums;
@@ -250,7 +224,7 @@ fn attention(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) grou
     let at = key_tile(n);
     load_keys(at, here.z, col + params.k_col, i);
     workgroupBarrier();
-    rows_of_near(&s, y, x);
+    rows_of_near(0u, &s, y, x);
     for (var c = 0u; c < COLS; c++) {
       let j = at.start + c * SIDE + x;
       var bias = 0.0;
@@ -312,10 +286,10 @@ fn attention_dq(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let col = here.head * LANES;
   for (var e = i; e < THREADS * params.lanes; e += THREADS) {
     let row = here.row0 + e / LANES;
-    near[e / LANES][e % LANES] = q_rows[q_index(here, row, e % LANES)];
-    near_too[e / LANES][e % LANES] = dout[dout_index(here, row, e % LANES)];
+    near[0][e / LANES][e % LANES] = q_rows[q_index(here, row, e % LANES)];
+    near[SECOND][e / LANES][e % LANES] = dout[dout_index(here, row, e % LANES)];
   }
-  let scalar_at = offsets(here, y, params.T, (here.z * params.heads + here.head) * params.T);
+  let plane = (here.z * params.heads + here.head) * params.T;
   var s : Scores;
   var ds : Scores;
   var sum : Sums;
@@ -324,18 +298,19 @@ fn attention_dq(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
     let at = key_tile(n);
     load_keys(at, here.z, col + params.v_col, i);
     workgroupBarrier();
-    rows_of_near_too(&ds, y, x);
+    rows_of_near(SECOND, &ds, y, x);
     workgroupBarrier();
     load_keys(at, here.z, col + params.k_col, i);
     workgroupBarrier();
-    rows_of_near(&s, y, x);
+    rows_of_near(0u, &s, y, x);
     for (var c = 0u; c < COLS; c++) {
       let j = at.start + c * SIDE + x;
       var bias = 0.0;
       if (HAS_MASK) { bias = bias_of(here.z * params.own_keys + min(j, params.own_keys - 1u)); }
       for (var r = 0u; r < ROWS; r++) {
-        let p = exp(params.scale * s[r][c] + bias - row_lse[scalar_at[r]]);
-        ds[r][c] = select(0.0, params.scale * p * (ds[r][c] - row_delta[scalar_at[r]]), j < at.rows);
+        let t = plane + row_at(here, r, y, params.T);
+        let p = exp(params.scale * s[r][c] + bias - row_lse[t]);
+        ds[r][c] = select(0.0, params.scale * p * (ds[r][c] - row_delta[t]), j < at.rows);
       }
     }
     store_weights(&ds, y, x);
@@ -361,39 +336,39 @@ fn attention_dkv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) 
   let y = local.y;
   for (var e = i; e < THREADS * params.lanes; e += THREADS) {
     let index = own_index(here, here.row0 + e / LANES, e % LANES);
-    near[e / LANES][e % LANES] = own[index + params.k_col];
-    near_too[e / LANES][e % LANES] = own[index + params.v_col];
+    near[0][e / LANES][e % LANES] = own[index + params.k_col];
+    near[SECOND][e / LANES][e % LANES] = own[index + params.v_col];
   }
-  let bias_at = offsets(here, y, params.own_keys, here.z * params.own_keys);
   let plane = (here.z * params.heads + here.head) * params.T;
   var p : Scores;
   var ds : Scores;
   var dk : Sums;
   var dv : Sums;
   for (var t0 = 0u; t0 < params.T; t0 += KEYS) {
-    load_queries(t0, here, i);
+    load_rows(t0, false, here, i);
     workgroupBarrier();
-    rows_of_near(&p, y, x);
+    rows_of_near(0u, &p, y, x);
     for (var c = 0u; c < COLS; c++) {
       let t = t0 + c * SIDE + x;
       let shift = row_lse[plane + min(t, params.T - 1u)];
       for (var r = 0u; r < ROWS; r++) {
-        p[r][c] = select(0.0, exp(params.scale * p[r][c] + bias_of(bias_at[r]) - shift), t < params.T);
+        let bias = bias_of(here.z * params.own_keys + row_at(here, r, y, params.own_keys));
+        p[r][c] = select(0.0, exp(params.scale * p[r][c] + bias - shift), t < params.T);
       }
     }
     store_weights(&p, y, x);
     workgroupBarrier();
-    load_dout(t0, here, i);
+    load_rows(t0, true, here, i);
     workgroupBarrier();
     mix(&dv, i);
-    rows_of_near_too(&ds, y, x);
+    rows_of_near(SECOND, &ds, y, x);
     for (var c = 0u; c < COLS; c++) {
       let row_dot = row_delta[plane + min(t0 + c * SIDE + x, params.T - 1u)];
       for (var r = 0u; r < ROWS; r++) { ds[r][c] = params.scale * p[r][c] * (ds[r][c] - row_dot); }
     }
     workgroupBarrier();
     store_weights(&ds, y, x);
-    load_queries(t0, here, i);
+    load_rows(t0, false, here, i);
     workgroupBarrier();
     mix(&dk, i);
     workgroupBarrier();

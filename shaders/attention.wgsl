@@ -97,7 +97,6 @@ fn place(group : u32, rows : u32) -> Place {
 // Row r of an invocation's scores, in the workgroup and among all; rows past the end repeat the last one and are not stored.
 fn row_of(r : u32, y : u32) -> u32 { return r * GROUPS + y; }
 fn row_at(here : Place, r : u32, y : u32, rows : u32) -> u32 { return min(here.row0 + row_of(r, y), rows - 1u); }
-
 fn q_index(here : Place, t : u32, lane : u32) -> u32 {
   return here.z * params.q_batch + min(t, params.T - 1u) * params.q_row + here.head * LANES + lane;
 }
@@ -182,11 +181,9 @@ fn store_weights(scores : ptr<function, Scores>, y : u32, x : u32) {
     for (var c = 0u; c < COLS; c++) { weights[row_of(r, y)][c * SIDE + x] = (*scores)[r][c]; }
   }
 }
-
 // Row r and lane m of an invocation's sums.
 fn mixed_row(r : u32, i : u32) -> u32 { return i / MIXED * MIXED + r; }
 fn mixed_lane(m : u32, i : u32) -> u32 { return m * MIXED + i % MIXED; }
-
 // sum[r] += sum_j weights[r,j] tile[j]
 fn mix(sum : ptr<function, Sums>, i : u32) {
   for (var j = 0u; j < params.keys; j++) {

@@ -231,7 +231,19 @@ test('matmul: the planner gives software adapters registers, GPUs tiles, and spl
   ] as const)
     assert.is(planMatmul({ ...facts, adapterClass: 'software', subgroupSize }).quads, quads);
   const gradient = { M: 96, N: 384, K: 4608, transposeA: true, transposeB: false };
-  assert.is(planMatmul({ ...gradient, adapterClass: 'gpu' }).slices, 8);
+  assert.is(planMatmul({ ...gradient, adapterClass: 'gpu' }).slices, 18);
+  const gpu = { adapterClass: 'gpu', workgroupBytes: 49_152, transposeA: false, transposeB: true } as const;
+  for (const [M, N, K, epilogue, tile, slices] of [
+    [2560, 4304, 1152, true, 128, 1],
+    [729, 3456, 1152, true, 64, 1],
+    [729, 1152, 1152, true, 32, 1],
+    [729, 1152, 1152, false, 128, 4],
+    [85, 1152, 1152, true, 32, 1],
+  ] as const) {
+    const plan = planMatmul({ ...gpu, M, N, K, epilogue });
+    assert.equal([plan.tile, plan.slices], [tile, slices], `${M}x${N}x${K}`);
+  }
+  assert.is(planMatmul({ ...gpu, workgroupBytes: 16_384, M: 4096, N: 4096, K: 96 }).tile, 64);
   assert.is(planMatmul({ ...gradient, adapterClass: 'gpu', epilogue: true }).slices, 1);
   assert.is(planMatmul({ ...gradient, adapterClass: 'software' }).slices, 1);
 });

@@ -1,3 +1,11 @@
 declare module 'wgsl_reflect/wgsl_reflect.module.js' {
-  export { detectRaces, ResourceType, TypeInfo, WgslReflect, WorkgroupScheduler } from 'wgsl_reflect';
+  export {
+    ArrayInfo,
+    detectRaces,
+    ResourceType,
+    TypedData,
+    TypeInfo,
+    WgslReflect,
+    WorkgroupScheduler,
+  } from 'wgsl_reflect';
 }

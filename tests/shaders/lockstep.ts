@@ -1,7 +1,7 @@
 // Runs one recorded kernel in wgsl_reflect's interpreter, where the invocations of a workgroup wait for each other at barriers, and
 // reports which of them touch the same memory between two barriers without an order.
 
-import { detectRaces, WorkgroupScheduler } from 'wgsl_reflect/wgsl_reflect.module.js';
+import { ArrayInfo, detectRaces, TypedData, WorkgroupScheduler } from 'wgsl_reflect/wgsl_reflect.module.js';
 
 /** What the scheduler keeps of an invocation; state 0 runs, 1 waits at a barrier, 2 is done. */
 interface Invocation {
@@ -49,6 +49,22 @@ Object.assign(WorkgroupScheduler.prototype, {
   },
 });
 
+// The library assigns an array only where both sides share one type object, and then all of the buffer that it lies in. So it is
+// copied out first and given the type object of the place where it goes.
+const { setDataValue } = TypedData.prototype;
+Object.assign(TypedData.prototype, {
+  setDataValue(this: TypedData, ...[exec, value, place, context]: Parameters<typeof setDataValue>): void {
+    let given = value;
+    if (value instanceof TypedData && value.typeInfo instanceof ArrayInfo) {
+      given = value.clone();
+      given.typeInfo = this.typeInfo;
+      for (let index = place; index && given.typeInfo instanceof ArrayInfo; index = index.postfix)
+        given.typeInfo = given.typeInfo.format;
+    }
+    setDataValue.call(this, exec, given, place, context);
+  },
+});
+
 /**
  * The same program without what the interpreter gets wrong: bool members of structs, aliases, while, and barriers that begin a
  * block, which it would step over.
@@ -61,7 +77,7 @@ function plain(code: string): string {
     .replace(/\b(workgroup|storage)Barrier\(\)/g, (call) => `let barrier_${barriers++} = 0u; ${call}`);
   for (const [line, name, type] of [...code.matchAll(/^alias (\w+) = ([^;]+);/gm)].reverse())
     text = text.replace(line, '').replace(new RegExp(`\\b${name}\\b`, 'g'), type);
-  return text;
+  return text.replace(/(: ptr<function, .*>)>>/g, '$1> >').replace(/(ptr<function, .*)>>( ?,)/g, '$1> >$2');
 }
 
 /** GPUs allow reads behind the end of a buffer, the interpreter throws: so much is appended to each. */

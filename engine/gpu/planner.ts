@@ -93,6 +93,9 @@ function planTile(
   return fitting.find((tile) => (wanted ? tile === wanted : suits(tile))) ?? 32;
 }
 
+/** Workgroups that keep a large GPU busy. */
+const GROUPS_WANTED = 512;
+
 /** Rows of a from which turning b costs less than it saves: measured on lavapipe, 20 % at 2304 rows. */
 const TRANSPOSE_ROWS = 64;
 
@@ -207,7 +210,7 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
     variant !== 'registers'
       ? batch * Math.ceil(M / tile) * Math.ceil(N / tile)
       : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
-  const groupsWanted = software ? 16 : 512;
+  const groupsWanted = software ? 16 : GROUPS_WANTED;
   const split = epilogue
     ? 1
     : Math.min(Math.ceil(groupsWanted / Math.max(1, groups)), Math.floor(K / SLICE_TERMS), 64);
@@ -218,12 +221,50 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
 /** `strips` keeps the scores of some queries at a time, `fused` none. */
 export type AttentionVariant = 'strips' | 'fused';
 
-/** Fewer queries would leave most of a SIMD register idle. */
+/** On a CPU fewer queries would leave most of a SIMD register idle. */
 const STRIP_QUERIES = 16;
 
-/** Chooses the kernels for attention of T queries. */
-export function planAttention(adapterClass: AdapterClass, T: number): AttentionVariant {
-  return adapterClass === 'software' && T >= STRIP_QUERIES ? 'strips' : 'fused';
+/** On a GPU fewer keys than this, for few queries, are done before more kernels than one have started. */
+const STRIP_KEYS = 256;
+
+/** Chooses the kernels for attention of T queries of K numbers. In strips on a GPU K has to divide by four. */
+export function planAttention(
+  adapterClass: AdapterClass,
+  { T, K, ownKeys, cachedKeys }: { T: number; K: number; ownKeys: number; cachedKeys: number },
+  force?: AttentionVariant,
+): AttentionVariant {
+  if (adapterClass === 'software') return force ?? (T >= STRIP_QUERIES ? 'strips' : 'fused');
+  if (K % 4 !== 0) return 'fused';
+  return force ?? (T >= STRIP_QUERIES || ownKeys + cachedKeys >= STRIP_KEYS ? 'strips' : 'fused');
+}
+
+/** What a workgroup of attention in strips computes on a GPU, and in how many parts K is summed. */
+export interface StripTile {
+  readonly tileM: number;
+  readonly tileN: number;
+  readonly slices: number;
+}
+
+/** Numbers in a line of c up to which one workgroup takes it whole. */
+const NARROW = 128;
+
+/**
+ * Tiles for `planes` products.
+ *
+ * @param whole  K must not be sliced
+ */
+export function planStripTile(
+  { M, N, K, planes, whole }: { M: number; N: number; K: number; planes: number; whole: boolean },
+  workgroupBytes: number,
+): StripTile {
+  const slicesMost = whole ? 1 : Math.max(1, Math.min(64, Math.floor(K / SLICE_TERMS)));
+  const widthOf = (tile: Tile): number => (N <= NARROW ? 8 * Math.ceil(N / 8) : tile);
+  const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
+  const fits = (tile: Tile): boolean => 64 * (tile + widthOf(tile) + 8) <= workgroupBytes;
+  const tileM =
+    TILES.find((tile) => fits(tile) && groups(tile) * slicesMost >= TILE_GROUPS[tile]) ?? TILES[2];
+  const slices = Math.min(slicesMost, Math.ceil(GROUPS_WANTED / groups(tileM)));
+  return { tileM, tileN: widthOf(tileM), slices };
 }
 
 /** What one workgroup of the fused kernels of attention does. */

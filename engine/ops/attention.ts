@@ -7,12 +7,12 @@ import { output, run } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import {
-  type AttentionLayout,
   type AttentionOperands,
   type AttentionRows,
   attendInStrips,
   differentiateStrips,
 } from './attention_strips.ts';
+import type { AttentionLayout } from './attention_views.ts';
 import { columnSum } from './column_sum.ts';
 import { fill } from './fill.ts';
 
@@ -60,7 +60,7 @@ export function selfAttention(qkv: Tensor, { heads, cached, force }: SelfAttenti
     ...{ B, T, heads, K, ownKeys: T, cachedKeys: cached?.shape[1] ?? 0 },
     ...{ qRow: packed, qBatch: T * packed, kvRow: packed, kCol: C, vCol: 2 * C },
   };
-  const variant = force ?? planAttention(qkv.gpu.adapterClass, T);
+  const variant = planAttention(qkv.gpu.adapterClass, layout, force);
   const { out, lse } = attend({ q: qkv, own: qkv, cached, bias: undefined }, layout, variant);
   record(op, {
     inputs: [qkv, cached],
@@ -130,7 +130,7 @@ export function poolAttention(
     ...{ qRow: C, qBatch: qB === 1 ? 0 : T * C, kvRow: packed, kCol: 0, vCol: C },
   };
   using bias = keyMask && maskBias(keyMask, layout);
-  const variant = force ?? planAttention(q.gpu.adapterClass, T);
+  const variant = planAttention(q.gpu.adapterClass, layout, force);
   const { out, lse } = attend({ q, own: kv, cached: undefined, bias }, layout, variant);
   record(op, {
     inputs: [q, kv],

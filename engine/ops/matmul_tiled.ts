@@ -2,11 +2,10 @@ import source from '../../shaders/matmul_tiled.wgsl' with { type: 'text' };
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { K_TILE, tileDefine } from './tile.ts';
 
 const forward = kernel(source, 'matmul_tiled');
 const forwardEdge = kernel(source, 'matmul_tiled_edge');
-
-const K_TILE = 16;
 
 /** One (batched) product as the kernels see it. */
 export interface ProductCall {
@@ -88,7 +87,6 @@ export function multiplyTiled(call: ProductCall): void {
   const aWidth = (transposeA ? M : K) % 4 === 0 ? 4 : 1;
   const bWidth = (transposeB ? K : N) % 4 === 0 ? 4 : 1;
   const { operandB, define, ...common } = tiledRun(call, K_TILE);
-  const width = tile === 128 ? 16 : 8;
   run(edge ? forwardEdge : forward, {
     ...common,
     bind: edge
@@ -97,10 +95,7 @@ export function multiplyTiled(call: ProductCall): void {
     define: {
       LaneA: aWidth === 4 ? 'vec4f' : 'f32',
       LaneB: bWidth === 4 ? 'vec4f' : 'f32',
-      WIDTH: width,
-      PARTS: tile / width / 4,
-      THREADS: width * width,
-      UNROLLED: !a.gpu.isSoftware,
+      ...tileDefine(a.gpu, tile, tile),
       A_WIDTH: aWidth,
       B_WIDTH: bWidth,
       ...define,

@@ -85,6 +85,11 @@ export const CASES: Readonly<Record<string, () => void>> = {
   },
   attention_strips: () =>
     train(selfAttention(leaf(1, 9, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'strips' })),
+  attention_tiled: () =>
+    withGpuPlans(() => {
+      train(selfAttention(leaf(1, 9, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'strips' }));
+      poolAttention(leaf(1, 1, 4), leaf(1, 513, 8), { heads: 1, force: 'strips' }); // two slices of keys
+    }),
   'attention with a mask': () => {
     const keyMask = tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 0], [2, 5]);
     train(poolAttention(leaf(1, 1, 4), leaf(2, 5, 8), { heads: 1, keyMask }));

@@ -1,0 +1,133 @@
+// A tile of a matrix product, sum_k op(a)[m,k] op(b)[k,n], through workgroup memory. The importing file declares how four neighbours of an
+// operand are read, from a multiple of four on: fn a_run(at : u32) -> vec4f and fn b_run(at : u32) -> vec4f, indices in numbers.
+//
+// Mapping   a workgroup of WIDTH_M x WIDTH_N invocations computes TILE_M x TILE_N of c, an invocation PARTS_M x PARTS_N squares of 4 x 4 that
+//           lie 4 WIDTH_M and 4 WIDTH_N apart; invocations that run together are NEAR_M x NEAR_N neighbours, which read neighbouring vec4
+//           (no bank conflicts).
+// Tiles     16 terms of k at a time: an invocation loads squares of 4 x 4 of a and b, four of which share a line of memory, turns
+//           them k-major in registers and stores four vec4 each. Other workgroups multiply meanwhile: to load ahead takes registers that
+//           they need (H200, 4096 x 4096 x 4096: 38 instead of 40 TFLOP/s).
+// Edges     terms from k1 on are zero; rows and columns past the end are computed from whatever is read, and the caller does not store them.
+// Numerics  f32, one fma per term, k ascending.
+
+// Specialisation.
+const TRANSPOSE_A : bool = false;  // a's lines run along m, not along k
+const TRANSPOSE_B : bool = false;  // b's lines run along k, not along n
+const WIDTH_M : u32 = 8u;          // invocations along M and along N
+const WIDTH_N : u32 = 8u;
+const NEAR_M : u32 = 4u;           // of these, neighbours that run together
+const NEAR_N : u32 = 8u;
+const PARTS_M : u32 = 2u;          // squares of an invocation along M and along N: 1 or 2
+const PARTS_N : u32 = 2u;
+const THREADS : u32 = 64u;         // WIDTH_M WIDTH_N
+const SQUARES : u32 = 2u;          // that an invocation loads of the TILE_M of a and the TILE_N of b, rounded up
+const UNROLLED : bool = false;     // the host has written out the loops over constants
+
+const SQUARE : u32 = 4u;
+const ROWS : u32 = SQUARE * PARTS_M;                     // of c, per invocation
+const TILE_M : u32 = WIDTH_M * ROWS;                     // rows and columns of c per workgroup
+const TILE_N : u32 = SQUARE * WIDTH_N * PARTS_N;
+const K_TILE : u32 = 16u;                                // four squares
+const PITCH_M : u32 = (TILE_M / 4u) | 1u;                // vec4 from one k to the next: odd, against bank conflicts
+const PITCH_N : u32 = (TILE_N / 4u) | 1u;
+
+alias TileSums = array<array<vec4f, PARTS_N>, ROWS>;     // [row of the invocation][square along N]
+
+// Indexed twice, so that the bound of each index is checked where it is made, not at every access.
+var<workgroup> a_tile : array<array<vec4f, PITCH_M>, K_TILE>;  // [K_TILE, TILE_M / 4], k-major
+var<workgroup> b_tile : array<array<vec4f, PITCH_N>, K_TILE>;  // [K_TILE, TILE_N / 4]
+
+// What a workgroup multiplies.
+struct Region {
+  m0 : u32,      // its first row and column of c
+  n0 : u32,
+  M : u32,       // rows and columns of c
+  N : u32,
+  k0 : u32,      // its terms
+  k1 : u32,
+  a0 : u32,      // where the matrix a starts, and from one of its lines to the next
+  a_line : u32,
+  b0 : u32,
+  b_line : u32,
+}
+
+// op(a)[m .. m + 3, k .. k + 3] with one column of the result per k, zero from k1 on.
+fn a_square(at : Region, m : u32, k : u32) -> mat4x4f {
+  var square : mat4x4f;
+  for (var i = 0u; i < SQUARE; i++) {
+    if (TRANSPOSE_A) {
+      square[i] = a_run(at.a0 + (k + i) * at.a_line + m);
+    } else {
+      square[i] = a_run(at.a0 + min(m + i, at.M - 1u) * at.a_line + k);
+    }
+  }
+  if (!TRANSPOSE_A) { square = transpose(square); }
+  return before(square, k, at.k1);
+}
+
+// op(b)[k .. k + 3, n .. n + 3] with one column of the result per k, zero from k1 on.
+fn b_square(at : Region, n : u32, k : u32) -> mat4x4f {
+  var square : mat4x4f;
+  for (var i = 0u; i < SQUARE; i++) {
+    if (TRANSPOSE_B) {
+      square[i] = b_run(at.b0 + min(n + i, at.N - 1u) * at.b_line + k);
+    } else {
+      square[i] = b_run(at.b0 + (k + i) * at.b_line + n);
+    }
+  }
+  if (TRANSPOSE_B) { square = transpose(square); }
+  return before(square, k, at.k1);
+}
+
+// The columns k, k + 1, ... of a square, zero from k1 on.
+fn before(square : mat4x4f, k : u32, k1 : u32) -> mat4x4f {
+  if (k + 4u <= k1) { return square; }
+  var some : mat4x4f;
+  for (var i = 0u; i < SQUARE; i++) { some[i] = select(vec4f(), square[i], k + i < k1); }
+  return some;
+}
+
+// Squares 0 to TILE_M - 1 are those of a, the next TILE_N those of b: four along k, then along M or N.
+fn stage(at : Region, k : u32, i : u32) {
+  for (var n = 0u; n < SQUARES; n++) {
+    let e = n * THREADS + i;
+    let depth = e % 4u * 4u;
+    if (e < TILE_M) {
+      let square = a_square(at, at.m0 + e / 4u * 4u, k + depth);
+      for (var d = 0u; d < SQUARE; d++) { a_tile[depth + d][e / 4u] = square[d]; }
+    } else if (e < TILE_M + TILE_N) {
+      let square = b_square(at, at.n0 + (e - TILE_M) / 4u * 4u, k + depth);
+      for (var d = 0u; d < SQUARE; d++) { b_tile[depth + d][(e - TILE_M) / 4u] = square[d]; }
+    }
+  }
+}
+
+// Where an invocation stands among WIDTH_M x WIDTH_N.
+fn column_of(i : u32) -> u32 { return i % NEAR_N + i / (NEAR_M * NEAR_N) % (WIDTH_N / NEAR_N) * NEAR_N; }
+fn row_of(i : u32) -> u32 { return i / NEAR_N % NEAR_M + i / (NEAR_M * WIDTH_N) * NEAR_M; }
+/// Row of c of an invocation's row r, and first column of its square p.
+fn tile_row(at : Region, r : u32, i : u32) -> u32 { return at.m0 + (r / 4u * WIDTH_M + row_of(i)) * 4u + r % 4u; }
+fn tile_column(at : Region, p : u32, i : u32) -> u32 { return at.n0 + (p * WIDTH_N + column_of(i)) * 4u; }
+
+/// The sums of invocation i; call from uniform control flow.
+fn product(at : Region, i : u32) -> TileSums {
+  let tx = column_of(i);
+  let ty = row_of(i);
+  var sum : TileSums;
+  for (var k = at.k0; k < at.k1; k += K_TILE) {
+    stage(at, k, i);
+    workgroupBarrier();
+    for (var d = 0u; d < K_TILE; d++) {
+      var right : array<vec4f, PARTS_N>;
+      for (var p = 0u; p < PARTS_N; p++) { right[p] = b_tile[d][p * WIDTH_N + tx]; }
+      for (var q = 0u; q < PARTS_M; q++) {
+        let left = a_tile[d][q * WIDTH_M + ty];
+        for (var r = 0u; r < SQUARE; r++) {
+          for (var p = 0u; p < PARTS_N; p++) { sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]); }
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+  return sum;
+}

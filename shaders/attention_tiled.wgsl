@@ -140,7 +140,10 @@ const LOWEST = -3.4028234e38;
 // The scores of a row's cells c, c + WG, ...; what is no key becomes the lowest number.
 fn cells_of(row : u32, cell : u32) -> array<vec4f, LOADS> {
   var scores : array<vec4f, LOADS>;
-  for (var k = 0u; k < LOADS; k++) { scores[k] = weights[row + min(cell + k * WG, params.c_line / 4u - 1u)]; }
+  for (var k = 0u; k < LOADS; k++) {
+    // Past the end its own first cell again: no other invocation writes that one.
+    scores[k] = weights[row + select(cell, cell + k * WG, cell + k * WG < params.c_line / 4u)];
+  }
   for (var k = 0u; k < LOADS; k++) {
     let j = 4u * (cell + k * WG) + vec4u(0u, 1u, 2u, 3u);
     let inside = (j < vec4u(params.cached_keys)) | ((j >= vec4u(params.own_from)) & (j < vec4u(params.N)));

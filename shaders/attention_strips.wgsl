@@ -11,6 +11,7 @@
 
 #import index  // linear_group(group, groups)
 #import lanes  // LANES, lane_of(mine, lane)
+#import strip  // KIND, ADDS, HAS_MASK
 
 struct Params {
   M : u32,
@@ -57,15 +58,6 @@ const SPAN : u32 = 4u;             // numbers in a lane
 const ROWS : u32 = 8u;             // rows of c per invocation, a multiple of LANES
 const COLS : u32 = 2u;             // lanes of c per invocation
 const WIDTH : u32 = 8u;            // invocations per workgroup, LANES unless that is 1
-const KIND : u32 = 0u;             // what becomes of the sums
-const ADDS : bool = false;         // SUMS: c += instead of c =
-const HAS_MASK : bool = false;
-
-const SUMS : u32 = 0u;             // scale sum
-const NORMALISED : u32 = 1u;       // scale sum per_query[n]
-const SCORES : u32 = 2u;           // scale sum + mask_bias[m]
-const WEIGHTS : u32 = 3u;          // exp(scale sum + mask_bias[m] - per_query[n])
-const GRADIENTS : u32 = 4u;        // scale c (sum - per_query[n]), c being the weights
 
 @compute @workgroup_size(WIDTH)
 fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,

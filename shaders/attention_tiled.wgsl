@@ -11,6 +11,7 @@
 
 #import index   // linear_group(group, groups)
 #import reduce  // WG, workgroup_max(value, i), workgroup_sum(value, i)
+#import strip   // KIND, ADDS, HAS_MASK
 #import tile    // Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), ROWS, PARTS_N
 
 struct Params {
@@ -53,17 +54,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> weights : array<vec4f>; // attention_row_weights: c as above, [planes, M queries, N keys]
 @group(0) @binding(2) var<storage, read_write> lse : array<f32>;       // attention_row_weights: [batch, heads, T]
 @group(0) @binding(3) var<storage, read_write> inverse : array<f32>;   // attention_row_weights: [batch, heads, T], 1 / sum w
-
-// Specialisation.
-const KIND : u32 = 0u;             // what becomes of the sums
-const ADDS : bool = false;         // SUMS, NORMALISED: c += instead of c =
-const HAS_MASK : bool = false;
-
-const SUMS : u32 = 0u;             // scale sum
-const NORMALISED : u32 = 1u;       // scale sum per_query[m]
-const SCORES : u32 = 2u;           // scale sum + mask_bias[n]
-const WEIGHTS : u32 = 3u;          // exp(scale sum + mask_bias[n] - per_query[m])
-const GRADIENTS : u32 = 4u;        // scale c (sum - per_query[m]), c being the weights
 
 fn a_run(at : u32) -> vec4f { return a[at / 4u]; }
 fn b_run(at : u32) -> vec4f { return b[at / 4u]; }

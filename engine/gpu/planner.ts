@@ -75,8 +75,8 @@ export type MatmulForce = Partial<Pick<MatmulPlan, 'variant' | 'slices' | 'trans
 const TILES = [128, 64, 32] as const;
 export type Tile = (typeof TILES)[number];
 
-/** What matmul_tiled.wgsl keeps in a workgroup: 16 terms of a and b, with a vec4 to spare. */
-const tileBytes = (tile: Tile): number => 2 * 16 * (4 * tile + 16);
+/** What shaders/lib/tile.wgsl keeps in a workgroup: 16 terms of M rows of a and N columns of b, with a vec4 to spare each. */
+const tileBytes = (M: number, N: number): number => 16 * (4 * M + 16 + 4 * N + 16);
 
 /** Workgroups from which a tile is worth its size, measured on an NVIDIA H200: smaller ones keep more of a large GPU busy. */
 const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 64: 600, 32: 0 };
@@ -89,7 +89,7 @@ function planTile(
   const groups = (tile: Tile): number => batch * Math.ceil(M / tile) * Math.ceil(N / tile);
   const suits = (tile: Tile): boolean =>
     groups(tile) >= TILE_GROUPS[tile] || (!epilogue && K >= 2 * SLICE_TERMS && Math.min(M, N) > 0.75 * tile);
-  const fitting = TILES.filter((tile) => tileBytes(tile) <= workgroupBytes);
+  const fitting = TILES.filter((tile) => tileBytes(tile, tile) <= workgroupBytes);
   return fitting.find((tile) => (wanted ? tile === wanted : suits(tile))) ?? 32;
 }
 
@@ -104,6 +104,9 @@ const QUADS_COLUMNS = 96;
 
 /** Terms a slice has at least; fewer would cost more in the second pass than they bring. */
 const SLICE_TERMS = 256;
+
+/** Parts that a sum over K may have. */
+const mostSlices = (K: number): number => Math.max(1, Math.min(64, Math.floor(K / SLICE_TERMS)));
 
 /** What one invocation and one workgroup of a product in registers compute. */
 export interface Block {
@@ -167,7 +170,7 @@ export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: Matmul
 /** Every choice that is legal for a product, one for each different plan. */
 export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
   const candidates = new Map<string, MatmulForce>();
-  const slicesMax = facts.epilogue ? 1 : Math.max(1, Math.min(64, Math.floor(facts.K / SLICE_TERMS)));
+  const slicesMax = facts.epilogue ? 1 : mostSlices(facts.K);
   const offer = (force: MatmulForce): void => {
     for (let slices = 1; slices <= slicesMax; slices *= 2) {
       const plan = JSON.stringify(planMatmul(facts, { ...force, slices }));
@@ -211,10 +214,8 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
       ? batch * Math.ceil(M / tile) * Math.ceil(N / tile)
       : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
   const groupsWanted = software ? 16 : GROUPS_WANTED;
-  const split = epilogue
-    ? 1
-    : Math.min(Math.ceil(groupsWanted / Math.max(1, groups)), Math.floor(K / SLICE_TERMS), 64);
-  const slices = epilogue ? 1 : (force.slices ?? Math.max(1, split));
+  const split = Math.min(Math.ceil(groupsWanted / Math.max(1, groups)), mostSlices(K));
+  const slices = epilogue ? 1 : (force.slices ?? split);
   return { variant, tile, lane, ...block, transposeFirst, quads, slices };
 }
 
@@ -257,13 +258,12 @@ export function planStripTile(
   { M, N, K, planes, whole }: { M: number; N: number; K: number; planes: number; whole: boolean },
   workgroupBytes: number,
 ): StripTile {
-  const slicesMost = whole ? 1 : Math.max(1, Math.min(64, Math.floor(K / SLICE_TERMS)));
+  const most = whole ? 1 : mostSlices(K);
   const widthOf = (tile: Tile): number => (N <= NARROW ? 8 * Math.ceil(N / 8) : tile);
   const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
-  const fits = (tile: Tile): boolean => 64 * (tile + widthOf(tile) + 8) <= workgroupBytes;
-  const tileM =
-    TILES.find((tile) => fits(tile) && groups(tile) * slicesMost >= TILE_GROUPS[tile]) ?? TILES[2];
-  const slices = Math.min(slicesMost, Math.ceil(GROUPS_WANTED / groups(tileM)));
+  const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile)) <= workgroupBytes;
+  const tileM = TILES.find((tile) => fits(tile) && groups(tile) * most >= TILE_GROUPS[tile]) ?? TILES[2];
+  const slices = Math.min(most, Math.ceil(GROUPS_WANTED / groups(tileM)));
   return { tileM, tileN: widthOf(tileM), slices };
 }
 

@@ -11,6 +11,7 @@ import lanes from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
+import strip from '../../shaders/lib/strip.wgsl' with { type: 'text' };
 import tile from '../../shaders/lib/tile.wgsl' with { type: 'text' };
 import { internal, ShaderError } from './errors.ts';
 import { type Reflection, type Shader, setParser } from './shader.ts';
@@ -27,6 +28,7 @@ const FRAGMENTS: Record<string, string> = {
   numerics,
   reduce,
   scan,
+  strip,
   tile,
 };
 

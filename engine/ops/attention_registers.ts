@@ -13,7 +13,7 @@ const weightsKernel = kernel(source, 'attention_weights');
 /** Params of attention_strips.wgsl that only products read. */
 const UNUSED = {
   ...{ N: 0, groups_m: 0, groups_n: 0, b_start: 0, b_batch: 0, b_head: 0, b_step: 0 },
-  ...{ c_start: 0, c_batch: 0, c_head: 0, c_row: 0, c_col: 0, T: 0, first_query: 0, scale: 1 },
+  ...{ c_start: 0, c_batch: 0, c_head: 0, c_row: 0, c_col: 0, scale: 1 },
 };
 
 function placeOfA({ start, batch, head, row, step }: View): Record<string, number> {
@@ -21,19 +21,25 @@ function placeOfA({ start, batch, head, row, step }: View): Record<string, numbe
 }
 
 export class RegisterWorkspace extends Workspace {
-  scores(like: Tensor, keys: number): View {
-    return this.scratch(like, keys, this.strip.queries);
+  /** 4 MB, which a CPU's cache holds. */
+  static readonly mostScores: number = 2 ** 20;
+
+  get ownFrom(): number {
+    return this.layout.cachedKeys;
+  }
+
+  scores(like: Tensor): View {
+    return this.scratch(like, this.ownFrom + this.layout.ownKeys, this.strip.queries);
   }
 
   turned(rows: View): View {
-    const { K, heads } = this.layout;
-    const { plane, planes, queries } = this.strip;
+    const { K } = this.layout;
+    const { planes, queries } = this.strip;
     const to = this.scratch(rows.tensor, K, queries);
     run(turnKernel, {
       bind: { source: rows.tensor, turned: to.tensor },
       params: {
-        ...UNUSED,
-        ...{ M: queries, K, first_plane: plane, planes, heads },
+        ...{ ...UNUSED, ...this.where, M: queries, K },
         ...placeOfA(rows),
         ...{ c_start: to.start, c_batch: to.batch, c_head: to.head, c_row: 1, c_col: to.row },
       },
@@ -47,24 +53,21 @@ export class RegisterWorkspace extends Workspace {
     { M, N, K }: ProductSizes,
     { a, b, c, perQuery, bias, scale = 1, adds = false }: ProductOperands,
   ): void {
-    const { heads, T } = this.layout;
-    const { plane, planes, query } = this.strip;
-    const { gpu } = c.tensor;
+    const { planes } = this.strip;
     const starts = [b.start, b.batch, b.head, b.row];
     const span = starts.every((stride) => stride % 4 === 0) ? 4 : 1;
     const lanes = Math.ceil(N / span);
-    const { rows, cols, width, handed } = planBlock(gpu, M, lanes, span);
+    const { rows, cols, width, handed } = planBlock(c.tensor.gpu, M, lanes, span);
     const [b_start, b_batch, b_head, b_step] = starts.map((stride) => stride / span);
     const groupsM = Math.ceil(M / rows);
     const groupsN = Math.ceil(lanes / cols / width);
     run(productKernel, {
       bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias },
       params: {
-        ...{ M, N, K, first_plane: plane, planes, heads, groups_m: groupsM, groups_n: groupsN },
+        ...{ ...this.where, M, N, K, groups_m: groupsM, groups_n: groupsN, scale },
         ...placeOfA(a),
         ...{ b_start, b_batch, b_head, b_step },
         ...{ c_start: c.start, c_batch: c.batch, c_head: c.head, c_row: c.row, c_col: c.step },
-        ...{ T, first_query: query, scale },
       },
       define: {
         ...{ Lane: span === 4 ? 'vec4f' : 'f32', SPAN: span },
@@ -76,16 +79,12 @@ export class RegisterWorkspace extends Workspace {
     });
   }
 
-  weigh(scores: View, _ownFrom: number, lse: Tensor, inverse: Tensor): void {
-    const { T, heads, ownKeys, cachedKeys } = this.layout;
-    const { plane, planes, query, queries } = this.strip;
-    const keys = ownKeys + cachedKeys;
+  weigh(scores: View, lse: Tensor, inverse: Tensor): void {
+    const { planes, queries } = this.strip;
+    const keys = this.ownFrom + this.layout.ownKeys;
     run(weightsKernel, {
       bind: { weights: scores.tensor, lse, inverse },
-      params: {
-        ...{ ...UNUSED, M: keys, N: queries, K: 0, first_plane: plane, planes, heads },
-        ...{ ...placeOfA(scores), T, first_query: query },
-      },
+      params: { ...UNUSED, ...this.where, ...placeOfA(scores), M: keys, N: queries, K: 0 },
       groups: Math.ceil((planes * queries) / weightsKernel.workgroupSize),
       flops: 10 * planes * queries * keys,
     });

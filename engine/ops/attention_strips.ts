@@ -3,7 +3,7 @@ import { output } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { RegisterWorkspace } from './attention_registers.ts';
 import { TiledWorkspace } from './attention_tiled.ts';
-import { type AttentionLayout, flipped, fromRow, type Strip, type Workspace } from './attention_views.ts';
+import { type AttentionLayout, flipped, fromRow, type Workspace } from './attention_views.ts';
 
 /** What the kernels bind; q and own may be one tensor. */
 export interface AttentionOperands {
@@ -21,9 +21,6 @@ export interface AttentionRows {
   readonly delta: Tensor;
 }
 
-/** Scores that are stored at a time: 4 MB, which a CPU's cache holds; 37 MB on a GPU, for which fewer are too little work at once. */
-const STRIP_SCORES = { software: 2 ** 20, gpu: 9 * 2 ** 20 } as const;
-
 /** The keys of one segment; their scores stand from row `before` on. */
 interface Segment {
   readonly tensor: Tensor;
@@ -32,41 +29,29 @@ interface Segment {
   readonly bias: Tensor | undefined;
 }
 
-function segmentsOf(
-  { own, cached, bias }: AttentionOperands,
-  { ownKeys, cachedKeys }: AttentionLayout,
-): Segment[] {
+function segmentsOf({ own, cached, bias }: AttentionOperands, { layout, ownFrom }: Workspace): Segment[] {
+  const { ownKeys, cachedKeys } = layout;
   const segments: Segment[] = [];
-  // Where lines of scores run along keys, own keys start at a whole vec4.
-  const ownFrom = own.gpu.isSoftware ? cachedKeys : 4 * Math.ceil(cachedKeys / 4);
   if (cached && cachedKeys > 0)
     segments.push({ tensor: cached, keys: cachedKeys, before: 0, bias: undefined });
   segments.push({ tensor: own, keys: ownKeys, before: ownFrom, bias });
   return segments;
 }
 
-function* stripsOf({ gpu }: Tensor, { B, T, heads, ownKeys, cachedKeys }: AttentionLayout): Generator<Strip> {
-  const most = STRIP_SCORES[gpu.adapterClass];
+/** The strips of an attention, one after the other, with their memory, which the caller disposes. */
+function* stripsOf({ gpu }: Tensor, layout: AttentionLayout): Generator<Workspace> {
+  const Kind = gpu.isSoftware ? RegisterWorkspace : TiledWorkspace;
+  const { B, T, heads, ownKeys, cachedKeys } = layout;
   const keys = ownKeys + cachedKeys;
-  const planes = Math.max(1, Math.floor(most / keys / T));
-  const queries = planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(most / keys / 64) * 64));
+  const planes = Math.max(1, Math.floor(Kind.mostScores / keys / T));
+  const queries = planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(Kind.mostScores / keys / 64) * 64));
   for (let plane = 0; plane < B * heads; plane += planes)
     for (let query = 0; query < T; query += queries)
-      yield {
+      yield new Kind(layout, {
         ...{ plane, planes: Math.min(planes, B * heads - plane) },
         ...{ query, queries: Math.min(queries, T - query) },
-      };
+      });
 }
-
-function workspaceOf({ gpu }: Tensor, layout: AttentionLayout, strip: Strip): Workspace {
-  return gpu.isSoftware ? new RegisterWorkspace(layout, strip) : new TiledWorkspace(layout, strip);
-}
-
-/** Rows of scores in a strip: all keys, and what lies between the segments. */
-const rowsOf = (segments: readonly Segment[]): number => {
-  const { before, keys } = segments[segments.length - 1];
-  return before + keys;
-};
 
 /** out [B, T, heads K] and lse [B, heads, T]. */
 export function attendInStrips(
@@ -77,19 +62,18 @@ export function attendInStrips(
 ): void {
   const { q } = operands;
   const { K, kCol, vCol } = layout;
-  const segments = segmentsOf(operands, layout);
   using inverse = output([out], lse.shape);
-  for (const strip of stripsOf(out, layout)) {
-    const N = strip.queries;
-    using work = workspaceOf(out, layout, strip);
+  for (using work of stripsOf(out, layout)) {
+    const N = work.strip.queries;
+    const segments = segmentsOf(operands, work);
     const turned = work.turned(work.queries(q));
-    const weights = work.scores(out, rowsOf(segments));
+    const weights = work.scores(out);
     for (const { tensor, keys: M, before, bias } of segments) {
       const c = fromRow(weights, before);
       const k = work.keys(tensor, M, kCol);
       work.product('scores', { M, N, K }, { a: k, b: turned, c, bias, scale: K ** -0.5 });
     }
-    work.weigh(weights, rowsOf(segments) - layout.ownKeys, lse, inverse);
+    work.weigh(weights, lse, inverse);
     const c = flipped(work.results(out));
     for (const { tensor, keys: M, before } of segments) {
       const v = flipped(work.keys(tensor, M, vCol));
@@ -114,18 +98,14 @@ export function differentiateStrips(
 ): void {
   const { q } = operands;
   const { K, kCol, vCol } = layout;
-  const segments = segmentsOf(operands, layout).map((segment) => ({
-    ...segment,
-    gradient: segment.tensor === operands.cached ? dcached : dkv,
-  }));
   const scale = K ** -0.5;
-  for (const strip of stripsOf(dout, layout)) {
-    const { query, queries: N } = strip;
-    using work = workspaceOf(dout, layout, strip);
+  for (using work of stripsOf(dout, layout)) {
+    const { query, queries: N } = work.strip;
     const turnedQ = work.turned(work.queries(q));
     const turnedDout = work.turned(work.results(dout));
-    const weights = work.scores(dout, rowsOf(segments));
-    for (const { tensor, keys: M, before, bias, gradient } of segments) {
+    const weights = work.scores(dout);
+    for (const { tensor, keys: M, before, bias } of segmentsOf(operands, work)) {
+      const gradient = tensor === operands.cached ? dcached : dkv;
       const w = fromRow(weights, before);
       const sizes = { M, N, K };
       const k = work.keys(tensor, M, kCol);

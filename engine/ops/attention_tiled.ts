@@ -42,9 +42,17 @@ function place(name: string, { start, batch, head, row, step, turned }: View): R
 }
 
 export class TiledWorkspace extends Workspace {
+  /** 36 MiB: fewer are too little work at once. */
+  static readonly mostScores: number = 9 * 2 ** 20;
+
+  /** At a whole vec4. */
+  get ownFrom(): number {
+    return 4 * Math.ceil(this.layout.cachedKeys / 4);
+  }
+
   /** Lines of keys, so that a workgroup finds a query's scores side by side. */
-  scores(like: Tensor, keys: number): View {
-    return flipped(this.scratch(like, this.strip.queries, keys));
+  scores(like: Tensor): View {
+    return flipped(this.scratch(like, this.strip.queries, this.ownFrom + this.layout.ownKeys));
   }
 
   turned(rows: View): View {
@@ -68,8 +76,8 @@ export class TiledWorkspace extends Workspace {
     { M, N, K }: ProductSizes,
     { a, b, c, perQuery, bias, scale = 1, adds = false }: ProductOperands,
   ): void {
-    const { heads, T } = this.layout;
-    const { plane, planes, query } = this.strip;
+    const { heads } = this.layout;
+    const { plane, planes } = this.strip;
     const { gpu } = c.tensor;
     const sums = kind === 'sums' || kind === 'normalised';
     const { tileM, tileN, slices } = planStripTile({ M, N, K, planes, whole: !sums }, gpu.workgroupBytes);
@@ -77,7 +85,7 @@ export class TiledWorkspace extends Workspace {
     const parts = slices > 1 ? output([c.tensor], [slices, planes, M, N]) : undefined;
     const finish = { per_query: perQuery, mask_bias: bias };
     const define = { KIND: KIND[kind], ADDS: adds, HAS_MASK: !!bias };
-    const shared = { ...UNUSED, M, N, K, first_plane: plane, planes, heads, T, first_query: query, slices };
+    const shared = { ...UNUSED, ...this.where, M, N, K, slices };
     run(tileKernel, {
       bind: parts
         ? { a: a.tensor, b: b.tensor, c: parts }
@@ -110,17 +118,17 @@ export class TiledWorkspace extends Workspace {
     parts.dispose();
   }
 
-  weigh(scores: View, ownFrom: number, lse: Tensor, inverse: Tensor): void {
-    const { T, heads, ownKeys, cachedKeys } = this.layout;
-    const { plane, planes, query, queries } = this.strip;
-    const cells = scores.step / 4;
+  weigh(scores: View, lse: Tensor, inverse: Tensor): void {
+    const { ownKeys, cachedKeys } = this.layout;
+    const { planes, queries } = this.strip;
+    const { ownFrom } = this;
     run(weightsKernel, {
       bind: { weights: scores.tensor, lse, inverse },
       params: {
-        ...{ ...UNUSED, M: queries, N: ownFrom + ownKeys, first_plane: plane, planes, heads },
-        ...{ ...place('c', scores), T, first_query: query, cached_keys: cachedKeys, own_from: ownFrom },
+        ...{ ...UNUSED, ...this.where, ...place('c', scores) },
+        ...{ M: queries, N: ownFrom + ownKeys, cached_keys: cachedKeys, own_from: ownFrom },
       },
-      define: cells >= LONG_ROW ? { WG: 256 } : undefined,
+      define: scores.step / 4 >= LONG_ROW ? { WG: 256 } : undefined,
       groups: planes * queries,
       flops: 10 * planes * queries * (ownKeys + cachedKeys),
     });

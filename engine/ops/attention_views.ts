@@ -75,15 +75,22 @@ export interface ProductSizes {
 export abstract class Workspace {
   readonly layout: AttentionLayout;
   readonly strip: Strip;
+  /** The params of both shaders that say which planes and queries a kernel works on. */
+  protected readonly where: Readonly<Record<string, number>>;
   readonly #made: Tensor[] = [];
 
   constructor(layout: AttentionLayout, strip: Strip) {
     this.layout = layout;
     this.strip = strip;
+    const { plane: first_plane, planes, query: first_query } = strip;
+    this.where = { first_plane, planes, heads: layout.heads, T: layout.T, first_query };
   }
 
-  /** Memory for scores [planes of the strip, keys, queries]. */
-  abstract scores(like: Tensor, keys: number): View;
+  /** The row of the scores where the own keys start; the cached ones start at row 0. */
+  abstract get ownFrom(): number;
+
+  /** Memory for scores [planes of the strip, ownFrom + ownKeys, queries]. */
+  abstract scores(like: Tensor): View;
 
   /** [planes, K, queries] of the rows of queries, in scratch memory where that helps. */
   abstract turned(rows: View): View;
@@ -92,7 +99,7 @@ export abstract class Workspace {
   abstract product(kind: keyof typeof KIND, sizes: ProductSizes, operands: ProductOperands): void;
 
   /** Scores become exp(score - largest of the query); lse and inverse [B, heads, T] receive its logarithm and reciprocal. */
-  abstract weigh(scores: View, ownFrom: number, lse: Tensor, inverse: Tensor): void;
+  abstract weigh(scores: View, lse: Tensor, inverse: Tensor): void;
 
   /** Rows of q, or of what has its layout, from the strip's first query on. */
   queries(tensor: Tensor): View {

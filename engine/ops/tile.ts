@@ -5,7 +5,7 @@ import type { Define } from '../gpu/kernel.ts';
 /** Terms that a workgroup takes at a time; slices of a product have whole ones. */
 export const K_TILE = 16;
 
-/** Who computes which part of tiles of M rows and N columns: multiples of 8, or 32. */
+/** Who computes which part of tiles of M rows, 128, 64 or 32, and N columns: as many, or another multiple of 8. */
 export function tileDefine(gpu: Gpu, M: number, N: number): Define {
   const width = (edge: number): number => (edge === 32 ? 8 : edge / 8);
   const [across, down] = [width(N), width(M)];
@@ -13,7 +13,6 @@ export function tileDefine(gpu: Gpu, M: number, N: number): Define {
   return {
     WIDTH_M: down,
     WIDTH_N: across,
-    NEAR_M: down % 4 === 0 ? 4 : 1,
     NEAR_N: across % 8 === 0 ? 8 : across,
     PARTS_M: M / down / 4,
     PARTS_N: N / across / 4,

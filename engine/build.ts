@@ -1,7 +1,7 @@
 // Writes the package that is published: npm run build [-- FOLDER]          (default: dist)
 //
 //   *.js, *.d.ts        the sources, compiled file by file, so that bundlers take only what is used
-//   shaders/*.wgsl.js   parsed shaders without their comments
+//   shaders/*.wgsl.js   parsed shaders without their comments; shaders/lib: the fragments that they share
 //   engine/wgsl.js      loads the parser, the package wgsl_reflect, for users' own WGSL; nothing else does
 //   package.json        entry points, and what they need: the engine needs nothing but, in Node, the package webgpu
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 import ts from 'typescript';
-import { reflect, type Shader } from './wgsl.ts';
+import { packShader } from './gpu/shader.ts';
+import { reflect } from './wgsl.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const ENTRIES = { '.': 'ps3/index', './engine': 'engine/index', './engine/wgsl': 'engine/wgsl' };
@@ -64,19 +65,31 @@ const strip = (text: string): string =>
     .replace(/\n{2,}/g, '\n')
     .trim();
 
-function parsed(source: string): Shader {
-  const { text, entries } = reflect(source);
-  return { text: strip(text), entries };
+const IMPORT = /^#import (\w+)/gm;
+
+/** The module of a parsed shader: its own text; the fragments that it imports are modules that shaders share. */
+function shaderModule(source: string, fragments: ReadonlyMap<string, string>): string {
+  const names = new Set([...source.matchAll(IMPORT)].map(([, name]) => name));
+  for (const name of names) // grows as it is walked
+    for (const [, nested] of fragments.get(name)!.matchAll(IMPORT)) names.add(nested);
+  return [
+    "import { unpackShader } from '../engine/gpu/shader.js';",
+    ...[...names].map((name) => `import ${name} from './lib/${name}.wgsl.js';`),
+    `const packed = ${JSON.stringify(packShader(strip(source), reflect(source)))};`,
+    `export default /* @__PURE__ */ unpackShader(packed, { ${[...names].join(', ')} });\n`,
+  ].join('\n');
 }
 
 function writeShaders(out: string): void {
-  for (const path of readdirSync(join(root, 'shaders'), { recursive: true, encoding: 'utf8' })) {
-    if (!path.endsWith('.wgsl')) continue;
-    const source = readFileSync(join(root, 'shaders', path), 'utf8');
-    const isFragment = path.startsWith('lib');
-    const shader = isFragment ? strip(source) : parsed(source);
-    write(join(out, 'shaders', `${path}.js`), `export default ${JSON.stringify(shader)};\n`);
-  }
+  const sourcesOf = (folder: string): [name: string, source: string][] =>
+    readdirSync(join(root, folder))
+      .filter((file) => file.endsWith('.wgsl'))
+      .map((file) => [file.slice(0, -5), readFileSync(join(root, folder, file), 'utf8')]);
+  const fragments = new Map(sourcesOf('shaders/lib'));
+  for (const [name, source] of fragments)
+    write(join(out, `shaders/lib/${name}.wgsl.js`), `export default ${JSON.stringify(strip(source))};\n`);
+  for (const [name, source] of sourcesOf('shaders'))
+    write(join(out, `shaders/${name}.wgsl.js`), shaderModule(source, fragments));
 }
 
 /** Packages that modules import, statically from an entry point or anywhere in the package. */

@@ -13,8 +13,8 @@ import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import strip from '../../shaders/lib/strip.wgsl' with { type: 'text' };
 import tile from '../../shaders/lib/tile.wgsl' with { type: 'text' };
-import { internal, ShaderError } from './errors.ts';
-import { type Reflection, type Shader, setParser } from './shader.ts';
+import { ShaderError } from './errors.ts';
+import { type Reflection, resolveImports, type Shader, setParser } from './shader.ts';
 
 const FRAGMENTS: Record<string, string> = {
   cell,
@@ -38,16 +38,6 @@ interface Attribute {
   readonly value: string | string[] | null;
 }
 
-/** Replaces every `#import name` line by the fragment, once, imports of imports included. */
-function resolveImports(text: string, seen: Set<string> = new Set()): string {
-  return text.replace(/^#import (\w+).*$/gm, (_line, name: string) => {
-    internal(name in FRAGMENTS, `shaders/lib has no ${name}.wgsl`);
-    if (seen.has(name)) return '';
-    seen.add(name);
-    return resolveImports(FRAGMENTS[name], seen);
-  });
-}
-
 /**
  * Parses a shader: bindings, params, workgroup size of every compute entry point.
  *
@@ -58,7 +48,7 @@ function resolveImports(text: string, seen: Set<string> = new Set()): string {
  * @throws ShaderError when the text cannot be parsed, has no compute entry point or binds anything else
  */
 export function reflect(source: string): Shader {
-  const text = resolveImports(source);
+  const text = resolveImports(source, FRAGMENTS);
   const parsed = parsedText(text);
   const struct = parsed.structs.find(({ name }) => name === 'Params');
   const params = (struct?.members ?? []).map(({ name, offset, size, type }) => ({

@@ -2,7 +2,7 @@
 //
 // In the repository and for a user's own WGSL the parser of reflect.ts reads the text when it is first needed. In the
 // published package shaders come as `Shader` objects made by the build, and nothing loads the parser.
-import { UseError } from './errors.ts';
+import { internal, UseError } from './errors.ts';
 
 /** A storage binding of an entry point. */
 export interface ShaderBinding {
@@ -76,4 +76,68 @@ export function shaderOf(source: string | Shader): Shader {
     parsed.set(source, shader);
   }
   return shader;
+}
+
+/** Replaces every `#import name` line by the fragment of that name, once, imports of imports included. */
+export function resolveImports(
+  text: string,
+  fragments: Readonly<Record<string, string>>,
+  seen: Set<string> = new Set(),
+): string {
+  return text.replace(/^#import (\w+).*$/gm, (_line, name: string) => {
+    internal(name in fragments, `shaders/lib has no ${name}.wgsl`);
+    if (seen.has(name)) return '';
+    seen.add(name);
+    return resolveImports(fragments[name], fragments, seen);
+  });
+}
+
+/** A `Shader` as the published package holds it: without the words that all have in common, and params once. */
+export interface PackedShader {
+  /** With `#import` lines. */
+  readonly text: string;
+  /** name, offset, length, isFloat */
+  readonly params: readonly (readonly [string, number, number, boolean])[];
+  readonly paramsBytes: number;
+  /** workgroupSize, usesParams, and of each binding: name, index, writable, scalar */
+  readonly entries: Readonly<
+    Record<string, readonly [number, boolean, readonly (readonly [string, number, boolean, string])[]]>
+  >;
+}
+
+/** Packs a parsed shader of which `source` is the text. */
+export function packShader(source: string, { entries }: Shader): PackedShader {
+  const all = Object.entries(entries);
+  const { params, paramsBytes } = (all.find(([, { usesParams }]) => usesParams) ?? all[0])[1];
+  return {
+    text: source,
+    params: params.map(({ name, offset, length, isFloat }) => [name, offset, length, isFloat]),
+    paramsBytes,
+    entries: Object.fromEntries(
+      all.map(([name, { workgroupSize, usesParams, bindings }]) => [
+        name,
+        [workgroupSize, usesParams, bindings.map((b) => [b.name, b.index, b.writable, b.scalar])],
+      ]),
+    ),
+  };
+}
+
+/** What `packShader` packed. */
+export function unpackShader(packed: PackedShader, fragments: Readonly<Record<string, string>>): Shader {
+  const params = packed.params.map(([name, offset, length, isFloat]) => ({ name, offset, length, isFloat }));
+  return {
+    text: resolveImports(packed.text, fragments),
+    entries: Object.fromEntries(
+      Object.entries(packed.entries).map(([entry, [workgroupSize, usesParams, bindings]]) => [
+        entry,
+        {
+          bindings: bindings.map(([name, index, writable, scalar]) => ({ name, index, writable, scalar })),
+          params: usesParams ? params : [],
+          paramsBytes: usesParams ? packed.paramsBytes : 0,
+          workgroupSize,
+          usesParams,
+        },
+      ]),
+    ),
+  };
 }

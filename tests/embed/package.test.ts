@@ -1,10 +1,11 @@
 // The package that `npm run build` writes: its size, its entry points, and that it works installed, in Node and Deno.
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { reflect, type Shader } from '../../engine/wgsl.ts';
 import { execute, expectExamples, installProject, newFolder, packPackage, root } from './install.ts';
 
 const embed = suite<{ folder: string; dist: string }>('embed');
@@ -52,8 +53,13 @@ embed(
 
 embed('a bundle takes the shaders of the ops that are used and no others', async ({ dist }) => {
   const shadersOf = async (names: string): Promise<string[]> =>
-    (await bundle(dist, names)).files.flatMap((path) => /\w+\.wgsl\.js$/.exec(path) ?? []);
-  assert.equal(await shadersOf('gelu'), ['gelu.wgsl.js']);
+    (await bundle(dist, names)).files.flatMap((path) => /(?:lib\/)?\w+\.wgsl\.js$/.exec(path) ?? []);
+  assert.equal((await shadersOf('gelu')).sort(), [
+    'gelu.wgsl.js',
+    'lib/each.wgsl.js',
+    'lib/gelu.wgsl.js',
+    'lib/index.wgsl.js',
+  ]);
   assert.equal(await shadersOf('Random'), []);
 });
 
@@ -70,18 +76,20 @@ embed('publint and attw find nothing', async ({ dist }) => {
   await execute(process.execPath, [attw, '--pack', dist, '--profile', 'esm-only'], root);
 });
 
-embed('the shaders are the sources without comments', async ({ dist }) => {
-  const source = await readFile(join(root, 'shaders/softmax.wgsl'), 'utf8');
-  const { default: shader } = (await import(join(dist, 'shaders/softmax.wgsl.js'))) as {
-    default: { text: string; entries: object };
-  };
-  assert.equal(
-    Object.keys(shader.entries).sort(),
-    [...source.matchAll(/^fn (softmax\w*)\(/gm)].map(([, name]) => name).sort(),
-  );
-  assert.not.match(shader.text, /\/\/|#import/);
-  assert.match(shader.text, /fn workgroup_sum/);
-});
+embed(
+  'the shaders are the sources without comments, with what the parser reads from them',
+  async ({ dist }) => {
+    for (const file of await readdir(join(root, 'shaders'))) {
+      if (!file.endsWith('.wgsl')) continue;
+      const source = reflect(await readFile(join(root, 'shaders', file), 'utf8'));
+      const { default: shader } = (await import(join(dist, `shaders/${file}.js`))) as { default: Shader };
+      assert.equal(shader.entries, source.entries, file);
+      const words = (text: string): string[] => text.replace(/\/\/.*/g, '').match(/\S+/g) ?? [];
+      assert.equal(words(shader.text), words(source.text), file);
+      assert.not.match(shader.text, /\/\/|#import/);
+    }
+  },
+);
 
 embed(
   "installed in Node: the engine trains, a kernel of one's own runs, the command ps3 answers",

@@ -8,7 +8,7 @@
 //
 // Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y first.
 // Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if Element
-//           is vec4f). resize and resize_quads do both axes at once, of a few planes; resize_axis one, for many taps;
+//           is vec4f). resize does both axes at once, of a few planes, resize_quads a row of it; resize_axis one, for many taps;
 //           resize_axis_dx is its transpose: an input element finds, by bisection, the outputs that read it, so it
 //           needs no atomics.
 // Numerics  positions are ratios of integers, divided exactly (n m < 2^29): in f32 the floor may be off by one.
@@ -113,32 +113,30 @@ fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   first_out[row] = start;
 }
 
-// As resize with four taps by four, where an output's inputs in a row are an aligned quad.
+// As resize with four taps by four, where an output's inputs in a row are an aligned quad (n / m = 4, 12, 20, ...): then all
+// outputs of a row weigh them alike. A workgroup makes a row.
 @compute @workgroup_size(LANES)
 fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                 @builtin(local_invocation_index) i : u32) {
-  let at = params.begin + linear_group(group, groups) * LANES + i;
-  if (at >= params.end) {
+  let line = linear_group(group, groups);  // row of all planes
+  if (line >= params.end) {
     return;
   }
-  let column = divmod(at, params.m[1]);      // row of all planes, column
-  let row = divmod(column[0], params.m[0]);  // planes, row
-  let y_first = first[row[1]];
-  let x_quad = first[params.m[0] + column[1]] / 4u;
-  let weights_y = weight_quads[row[1]];
-  let weights_x = weight_quads[params.m[0] + column[1]];
+  let row = line % params.m[0];
+  let plane = line / params.m[0] * params.n[0];
+  let quads = params.n[1] / 4u;            // in a row
+  let step = quads / params.m[1];          // from one output to the next
+  let weights_y = weight_quads[row];
+  let weights_x = weight_quads[params.m[0]];
+  let y_first = first[row];
+  let x_first = first[params.m[0]] / 4u;
 
-  var sums : array<f32, PLANES>;
-  for (var ty = 0u; ty < 4u; ty++) {
-    let iy = min(y_first + ty, params.n[0] - 1u);
-    for (var p = 0u; p < PLANES; p++) {
-      let start = ((row[0] * PLANES + p) * params.n[0] + iy) * (params.n[1] / 4u) - params.in_base;
-      sums[p] += weights_y[ty] * dot(weights_x, x_quads[start + x_quad]);
-    }
-  }
-  for (var p = 0u; p < PLANES; p++) {
-    let line = (row[0] * PLANES + p) * params.m[0] + row[1];
-    y_pixels[line * params.m[1] + column[1] - params.out_base] = sums[p];
+  var starts : array<u32, 4>;
+  for (var ty = 0u; ty < 4u; ty++) { starts[ty] = (plane + min(y_first + ty, params.n[0] - 1u)) * quads + x_first; }
+  for (var column = i; column < params.m[1]; column += LANES) {
+    var down = vec4f();
+    for (var ty = 0u; ty < 4u; ty++) { down += weights_y[ty] * x_quads[starts[ty] + column * step]; }
+    y_pixels[line * params.m[1] + column] = dot(weights_x, down);
   }
 }
 

@@ -3,7 +3,7 @@ import { expect, expectDType } from '../gpu/errors.ts';
 import { type Kernel, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
-import { part, partWords } from '../tensor/part.ts';
+import { isBindable, part, partWords } from '../tensor/part.ts';
 import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add } from './pointwise.ts';
@@ -22,6 +22,9 @@ const MODES = { nearest: 0, area: 1, bicubic: 2, 'bicubic-antialias': 3 } as con
 
 /** How an output pixel is made from input pixels; the shader has the formulas. */
 export type ResizeMode = keyof typeof MODES;
+
+/** Params of kernels that make their whole result. */
+const UNUSED = { inner: 0, axis: 0, begin: 0, in_base: 0, out_base: 0 };
 
 type Axes = readonly [AxisTaps, AxisTaps];
 
@@ -178,7 +181,7 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
   } else
     run(tapsKernel, {
       bind: { first_out: first, weights_out: weights },
-      params: { ...sizesOf(plan), inner: 0, axis: 0, begin: 0, end: 0, in_base: 0, out_base: 0 },
+      params: { ...sizesOf(plan), ...UNUSED, end: 0 },
       define: { MODE: MODES[plan.mode as ResizeMode] },
       groups: Math.ceil(rows / tapsKernel.workgroupSize),
     });
@@ -192,8 +195,15 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
 function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly number[]): Tensor {
   const y = output([x], shape);
   const flops = 2 * y.size * plan.taps[0] * (plan.taps[1] + 1);
-  const step = readsQuads(plan) ? bothAxesQuads : bothAxes;
-  launch(step, x, y, table, plan, { outer: plan.outer, inner: plan.inner, axis: 0, flops });
+  if (readsQuads(plan) && isBindable(x) && isBindable(y)) {
+    const rows = plan.outer * plan.m[0];
+    run(bothAxesQuads, {
+      bind: { first: table.first, weight_quads: table.weights, x_quads: x, y_pixels: y },
+      params: { ...sizesOf(plan), ...UNUSED, end: rows },
+      groups: rows,
+      flops,
+    });
+  } else launch(bothAxes, x, y, table, plan, { outer: plan.outer, inner: plan.inner, axis: 0, flops });
   return y;
 }
 
@@ -230,12 +240,6 @@ function alongAxes(
 const readsQuads = ({ n, m, inner, mode }: Geometry): boolean =>
   mode === 'bicubic' && inner === 1 && (n[1] / m[1]) % 8 === 4;
 
-/** By the names that a kernel has for them. */
-function bindings(step: Kernel, weights: Tensor, from: Tensor, to: Tensor): Record<string, Tensor> {
-  if (step === bothAxesQuads) return { weight_quads: weights, x_quads: from, y_pixels: to };
-  return step === oneAxisDx ? { weights, dy: from, dx: to } : { weights, x: from, y: to };
-}
-
 interface Pass {
   /** The operand and the result consist of this many planes; one plane of the operand makes one of the result. */
   readonly outer: number;
@@ -253,9 +257,8 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
   const got = `${x.sizeBytes / outer} bytes`;
   expect(outer === 0 || planes.x <= fits, 'resize', 'an image plane must fit into a binding', got);
   const together = Math.max(1, Math.floor(fits / Math.max(planes.x, planes.y)));
-  const isDirect = step === bothAxes || step === bothAxesQuads;
+  const isDirect = step === bothAxes;
   const planesAtOnce = isDirect && together >= outer ? PLANES.find((count) => outer % count === 0)! : 1;
-  const word = step === bothAxesQuads ? 4 : lanes; // of the operand
   for (let plane = 0; plane < outer; plane += together) {
     const planesEnd = Math.min(plane + together, outer);
     for (let begin = plane * planes.y; begin < planesEnd * planes.y; begin += fits) {
@@ -263,14 +266,19 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
       const operand = part(x, plane * planes.x, planesEnd * planes.x);
       const result = part(y, begin, end);
       run(step, {
-        bind: { first: table.first, ...bindings(step, table.weights, operand.view, result.view) },
+        bind: {
+          ...{ first: table.first, weights: table.weights },
+          ...(step === oneAxisDx
+            ? { dy: operand.view, dx: result.view }
+            : { x: operand.view, y: result.view }),
+        },
         params: {
           ...sizesOf(plan),
           inner: inner / lanes,
           axis,
           begin: begin / lanes,
           end: end / lanes / planesAtOnce,
-          in_base: operand.base / word,
+          in_base: operand.base / lanes,
           out_base: result.base / lanes,
         },
         define: {

@@ -131,11 +131,10 @@ fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let y_first = first[row];
   let x_first = first[params.m[0]] / 4u;
 
-  var starts : array<u32, 4>;
-  for (var ty = 0u; ty < 4u; ty++) { starts[ty] = (plane + min(y_first + ty, params.n[0] - 1u)) * quads + x_first; }
+  let starts = (plane + min(y_first + vec4u(0u, 1u, 2u, 3u), vec4u(params.n[0] - 1u))) * quads + x_first;
   for (var column = i; column < params.m[1]; column += LANES) {
-    var down = vec4f();
-    for (var ty = 0u; ty < 4u; ty++) { down += weights_y[ty] * x_quads[starts[ty] + column * step]; }
+    let at = starts + column * step;
+    let down = weights_y.x * x_quads[at.x] + weights_y.y * x_quads[at.y] + weights_y.z * x_quads[at.z] + weights_y.w * x_quads[at.w];
     y_pixels[line * params.m[1] + column] = dot(weights_x, down);
   }
 }

@@ -88,12 +88,17 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
       right[j] = b[col[j]];
       col[j] += params.b_step;
     }
-    for (var i = 0u; i < ROWS; i += LANES) {
-      let mine = a[row[i / LANES]];
-      row[i / LANES] += params.a_step;
+    // All loads before the first sum, as in matmul.wgsl.
+    var mine : array<f32, ROWS / LANES>;
+    for (var i = 0u; i < ROWS / LANES; i++) {
+      mine[i] = a[row[i]];
+      row[i] += params.a_step;
+    }
+    for (var i = 0u; i < ROWS / LANES; i++) {
+      let part = mine[i];
       for (var lane = 0u; lane < LANES; lane++) {
-        let left = Lane(lane_of(mine, lane));
-        for (var j = 0u; j < COLS; j++) { sum[i + lane][j] = fma(left, right[j], sum[i + lane][j]); }
+        let left = Lane(lane_of(part, lane));
+        for (var j = 0u; j < COLS; j++) { sum[i * LANES + lane][j] = fma(left, right[j], sum[i * LANES + lane][j]); }
       }
     }
   }

@@ -95,12 +95,17 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
       right[j] = b[col[j]];
       col[j] += b_step;
     }
-    for (var i = 0u; i < ROWS; i += AT_ONCE) {
-      let mine = a[row[i / AT_ONCE]];
-      row[i / AT_ONCE] += params.a_step;
+    // All loads before the first sum: on a CPU each is a branch per invocation, and sums between them would be spilled again and again.
+    var mine : array<Part, ROWS / AT_ONCE>;
+    for (var i = 0u; i < ROWS / AT_ONCE; i++) {
+      mine[i] = a[row[i]];
+      row[i] += params.a_step;
+    }
+    for (var i = 0u; i < ROWS / AT_ONCE; i++) {
+      let part = mine[i];
       for (var r = 0u; r < AT_ONCE; r++) {
-        let left = Lane(vec4f(lane_of(mine, r))[r % QUAD]);  // of a part of one row, vec4f makes four equal ones
-        for (var j = 0u; j < COLS; j++) { sum[i + r][j] = fma(left, right[j], sum[i + r][j]); }
+        let left = Lane(vec4f(lane_of(part, r))[r % QUAD]);  // of a part of one row, vec4f makes four equal ones
+        for (var j = 0u; j < COLS; j++) { sum[i * AT_ONCE + r][j] = fma(left, right[j], sum[i * AT_ONCE + r][j]); }
       }
     }
   }

@@ -1,18 +1,18 @@
 // Attention of a strip of queries as products in tiles of workgroup memory, the form for GPUs. Formulas as in attention.wgsl; the scores
 // of a strip are stored: w[plane, r, j] for query r of the strip and key j, cached keys first, then own ones from `own_from` on.
 //
-//   forward    s = scale q k'               w = exp(s - max)          out = w v / sum w
+//   forward    s = scale q k'               out = exp(s - max) v / sum exp(s - max)
 //   backward   w = exp(scale q k' - lse)    dv = w' dout              ds = scale w (dout v' - delta)      dq = ds k       dk = ds' q
 //
 // Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32 and divide by four.
 // Mapping   attention_tile: a workgroup per tile of c, plane and slice of K, within it as lib/tile.wgsl says; where K is sliced,
-//           attention_slices adds the slices up. attention_row_weights: a workgroup per query.
+//           attention_slices adds the slices up. Tiles of s leave the largest score of each of their rows, those of out take the
+//           exponentials of what they load and sum them up: no pass over s but these two.
 // Numerics  f32, k ascending; slices and strips are added in ascending order: the same bits on every run.
 
 #import index   // linear_group(group, groups)
-#import reduce  // WG, workgroup_max(value, i), workgroup_sum(value, i)
 #import strip   // KIND, ADDS, HAS_MASK
-#import tile    // Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), ROWS, PARTS_N
+#import tile    // Region, product(at, i), before(square, k, k1), tile_row(at, r, i), tile_column(at, p, i), row_of(i), column_of(i), ROWS, PARTS_N
 
 struct Params {
   M : u32,
@@ -41,22 +41,45 @@ struct Params {
   T : u32,            // rows of per_query in a plane
   first_query : u32,
   scale : f32,
-  cached_keys : u32,  // attention_row_weights: keys before the gap
-  own_from : u32,     // where the own keys start
+  tiles : u32,        // of scores, side by side
+  first_tile : u32,   // the first that this dispatch computes
+  pitch : u32,        // rows of a tile in `tops`, a multiple of four
+  first_slice : u32,  // OUTPUT: the first that this dispatch computes
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> a : array<vec4f>;             // [planes, M, K] by its strides
 @group(0) @binding(2) var<storage, read> b : array<vec4f>;             // [planes, K, N] by its strides
 @group(0) @binding(3) var<storage, read_write> c : array<vec4f>;       // [slices, planes, M, N] by its strides
-@group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T]: 1 / sum w, lse or delta
+@group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T]: lse or delta
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, N], 0 or a large negative number
+@group(0) @binding(6) var<storage, read_write> tops : array<vec4f>;    // [planes, tiles, pitch / 4]: largest score of each row of a tile
+@group(0) @binding(7) var<storage, read_write> totals : array<vec2f>;  // OUTPUT in slices: [slices, planes, M], largest score and sum of exponentials
+@group(0) @binding(8) var<storage, read_write> lse : array<f32>;       // OUTPUT: [batch, heads, T]
 @group(0) @binding(1) var<storage, read> parts : array<vec4f>;         // attention_slices: [slices, planes, M, N]
-@group(0) @binding(1) var<storage, read_write> weights : array<vec4f>; // attention_row_weights: c as above, [planes, M queries, N keys]
-@group(0) @binding(2) var<storage, read_write> lse : array<f32>;       // attention_row_weights: [batch, heads, T]
-@group(0) @binding(3) var<storage, read_write> inverse : array<f32>;   // attention_row_weights: [batch, heads, T], 1 / sum w
+
+const OUTPUT : u32 = 5u;           // beside the kinds of lib/strip.wgsl: sum exp(a - top) b, over the sum of exponentials where not SLICED
+const SLICED : bool = false;
+const LOWEST = -3.4028234e38;
+
+// OUTPUT: of each row of a, four in a vec4, the largest score and four sums of exponentials.
+const QUADS : u32 = TILE_M / 4u;
+var<workgroup> row_tops : array<vec4f, QUADS>;
+var<workgroup> row_sums : array<array<vec4f, QUADS>, 4>;
 
 fn a_run(at : u32) -> vec4f { return a[at / 4u]; }
 fn b_run(at : u32) -> vec4f { return b[at / 4u]; }
+fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) -> mat4x4f {
+  if (KIND != OUTPUT) { return before(square, k, k1); }
+  let top = row_tops[e / 4u];
+  var sums = row_sums[e % 4u][e / 4u];
+  var weights : mat4x4f;
+  for (var i = 0u; i < SQUARE; i++) {
+    weights[i] = select(vec4f(), exp(square[i] - top), k + i < k1);
+    sums += weights[i];
+  }
+  row_sums[e % 4u][e / 4u] = sums;
+  return weights;
+}
 
 // Four neighbours of mask_bias; those past the end of N repeat the last one.
 fn bias_run(z : u32, n : u32) -> vec4f {
@@ -66,21 +89,60 @@ fn bias_run(z : u32, n : u32) -> vec4f {
                mask_bias[row + min(n + 2u, end)], mask_bias[row + min(n + 3u, end)]);
 }
 
-// Makes the sums of row m and columns n .. n + 3 what KIND says and stores them at a multiple of four.
-fn store(plane : u32, at : u32, m : u32, n : u32, sum : vec4f) {
+// What KIND makes of the sums of row m and columns n .. n + 3, which belong at a multiple of four.
+fn finished(plane : u32, at : u32, m : u32, n : u32, sum : vec4f) -> vec4f {
   var value = params.scale * sum;
   if (HAS_MASK && (KIND == SCORES || KIND == WEIGHTS)) { value += bias_run(plane / params.heads, n); }
-  if (KIND == NORMALISED || KIND == WEIGHTS || KIND == GRADIENTS) {
+  if (KIND == WEIGHTS || KIND == GRADIENTS) {
     let query = per_query[plane * params.T + params.first_query + m];
-    if (KIND == NORMALISED) { value *= query; }
     if (KIND == WEIGHTS) { value = exp(value - query); }
     if (KIND == GRADIENTS) { value = c[at / 4u] * (value - params.scale * query); }
   }
   if (ADDS) { value += c[at / 4u]; }
-  c[at / 4u] = value;
+  return value;
 }
 fn c_plane(plane : u32) -> u32 {
   return params.c_start + plane / params.heads * params.c_batch + plane % params.heads * params.c_head;
+}
+
+// Where rows m .. m + 3 of a tile stand in `tops`.
+fn top_at(plane : u32, tile : u32, m : u32) -> u32 {
+  return ((plane - params.first_plane) * params.tiles + tile) * (params.pitch / 4u) + m / 4u;
+}
+
+const AHEAD : u32 = 4u;            // loads on their way at once
+
+// The largest scores of a tile's rows; no sums yet.
+fn find_tops(plane : u32, m0 : u32, i : u32) {
+  if (i < QUADS) {
+    let m = min(m0 + 4u * i, params.pitch - 4u);
+    var top = vec4f(LOWEST);
+    for (var tile = 0u; tile < params.tiles; tile += AHEAD) {
+      var some : array<vec4f, AHEAD>;
+      for (var k = 0u; k < AHEAD; k++) { some[k] = tops[top_at(plane, min(tile + k, params.tiles - 1u), m)]; }
+      for (var k = 0u; k < AHEAD; k++) { top = max(top, some[k]); }
+    }
+    row_tops[i] = top;
+    for (var d = 0u; d < 4u; d++) { row_sums[d][i] = vec4f(); }
+  }
+  workgroupBarrier();
+}
+
+// The largest score of each row of a tile: an invocation's own ones meet in workgroup memory.
+fn keep_tops(plane : u32, at : Region, own : array<vec4f, PARTS_M>, i : u32) {
+  for (var q = 0u; q < PARTS_M; q++) { a_tile[column_of(i)][q * WIDTH_M + row_of(i)] = own[q]; }
+  workgroupBarrier();
+  if (i < QUADS && at.m0 + 4u * i < params.pitch) {
+    var top = a_tile[0][i];
+    for (var x = 1u; x < WIDTH_N; x++) { top = max(top, a_tile[x][i]); }
+    tops[top_at(plane, params.first_tile + at.n0 / TILE_N, at.m0 + 4u * i)] = top;
+  }
+}
+
+// The logarithm of a row's sum, or what slices need for it.
+fn keep_total(plane : u32, slice : u32, m : u32, top : f32, total : f32) {
+  if (SLICED) { totals[((params.first_slice + slice) * params.planes + plane - params.first_plane) * params.M + m] = vec2f(top, total); }
+  else { lse[plane * params.T + params.first_query + m] = top + log(total); }
 }
 
 @compute @workgroup_size(THREADS)
@@ -98,15 +160,34 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
                   k0, min(k0 + params.k_slice, params.K),
                   params.a_start + z * params.a_batch + head * params.a_head, params.a_line,
                   params.b_start + z * params.b_batch + head * params.b_head, params.b_line);
+  if (KIND == OUTPUT) { find_tops(plane, at.m0, i); }
   var sum = product(at, i);
   let c0 = c_plane(plane) + slice * params.c_slice;
+  var peaks : array<vec4f, PARTS_M>;
   for (var r = 0u; r < ROWS; r++) {
     let m = tile_row(at, r, i);
+    var factor = 1.0;
+    if (KIND == OUTPUT) {
+      let quad = r / 4u * WIDTH_M + row_of(i);
+      let total = ((row_sums[0][quad] + row_sums[1][quad]) + (row_sums[2][quad] + row_sums[3][quad]))[r % 4u];
+      if (!SLICED) { factor = 1.0 / total; }
+      if (column_of(i) == 0u && at.n0 == 0u && m < params.M) { keep_total(plane, slice, m, row_tops[quad][r % 4u], total); }
+    }
+    var most = vec4f(LOWEST);
     for (var p = 0u; p < PARTS_N; p++) {
       let n = tile_column(at, p, i);
-      if (m < params.M && n < params.N) { store(plane, c0 + m * params.c_line + n, m, n, sum[r][p]); }
+      let to = c0 + m * params.c_line + n;
+      // Past the end the last row and column once more: no harm to the largest score.
+      if (KIND == SCORES || (m < params.M && n < params.N)) {
+        let value = finished(plane, to, m, n, factor * sum[r][p]);
+        most = max(most, value);
+        if (m < params.M && n < params.N) { c[to / 4u] = value; }
+      }
     }
+    let top = vec4f(max(max(most.x, most.y), max(most.z, most.w)));
+    peaks[r / 4u] = select(peaks[r / 4u], top, vec4u(0u, 1u, 2u, 3u) == vec4u(r % 4u));
   }
+  if (KIND == SCORES) { keep_tops(plane, at, peaks, i); }
 }
 
 @compute @workgroup_size(64)
@@ -121,59 +202,14 @@ fn attention_slices(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroup
   let n = index % lanes * 4u;
   let m = index / lanes % params.M;
   let plane = params.first_plane + index / lanes / params.M;
-  store(plane, c_plane(plane) + m * params.c_line + n, m, n, sum);
-}
-
-const LOADS : u32 = 4u;            // of a row, by an invocation at once
-const LOWEST = -3.4028234e38;
-
-// The scores of a row's cells c, c + WG, ...; what is no key becomes the lowest number.
-fn cells_of(row : u32, cell : u32) -> array<vec4f, LOADS> {
-  var scores : array<vec4f, LOADS>;
-  for (var k = 0u; k < LOADS; k++) {
-    // Past the end its own first cell again: no other invocation writes that one.
-    scores[k] = weights[row + select(cell, cell + k * WG, cell + k * WG < params.c_line / 4u)];
+  if (KIND == OUTPUT) {
+    let row = index / lanes;
+    var total = 0.0;
+    for (var s = 0u; s < params.slices; s++) { total += totals[s * params.planes * params.M + row].y; }
+    if (n == 0u) { lse[plane * params.T + params.first_query + m] = totals[row].x + log(total); }
+    sum *= 1.0 / total;
   }
-  for (var k = 0u; k < LOADS; k++) {
-    let j = 4u * (cell + k * WG) + vec4u(0u, 1u, 2u, 3u);
-    let inside = (j < vec4u(params.cached_keys)) | ((j >= vec4u(params.own_from)) & (j < vec4u(params.N)));
-    scores[k] = select(vec4f(LOWEST), scores[k], inside);
-  }
-  return scores;
-}
-
-// Scores become exp(score - largest score of the query); their sum goes into lse and inverse.
-@compute @workgroup_size(WG)
-fn attention_row_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
-                         @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups);
-  if (index >= params.planes * params.M) { return; }
-  let plane = params.first_plane + index / params.M;
-  let row = (c_plane(plane) + index % params.M * params.c_line) / 4u;
-  let cells = params.c_line / 4u;
-  var own = LOWEST;
-  var total4 = vec4f();
-  for (var cell = i; cell < cells; cell += LOADS * WG) {
-    let scores = cells_of(row, cell);
-    var next = vec4f(own);
-    for (var k = 0u; k < LOADS; k++) { next = max(next, scores[k]); }
-    let top = max(max(next.x, next.y), max(next.z, next.w));
-    total4 *= exp(own - top);
-    // LOWEST - LOWEST is 0: an invocation without any key must not count.
-    for (var k = 0u; k < LOADS; k++) { total4 += select(vec4f(), exp(scores[k] - top), scores[k] > vec4f(LOWEST)); }
-    own = top;
-  }
-  let highest = workgroup_max(own, i);
-  let total = workgroup_sum(((total4.x + total4.y) + (total4.z + total4.w)) * exp(own - highest), i);
-  for (var cell = i; cell < cells; cell += LOADS * WG) {
-    let scores = cells_of(row, cell);
-    for (var k = 0u; k < LOADS; k++) {
-      if (cell + k * WG < cells) { weights[row + cell + k * WG] = exp(scores[k] - highest); }
-    }
-  }
-  if (i == 0u) {
-    let query = plane * params.T + params.first_query + index % params.M;
-    lse[query] = highest + log(total);
-    inverse[query] = 1.0 / total;
-  }
+  let at = c_plane(plane) + m * params.c_line + n;
+  let value = finished(plane, at, m, n, sum);
+  c[at / 4u] = value;
 }

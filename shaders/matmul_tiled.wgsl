@@ -75,6 +75,7 @@ fn a_run(at : u32) -> vec4f {
   if (A_WIDTH == 4u) { return vec4f(a[at / 4u]); }
   return vec4f(vec4f(a[at]).x, vec4f(a[at + 1u]).x, vec4f(a[at + 2u]).x, vec4f(a[at + 3u]).x);
 }
+fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) -> mat4x4f { return before(square, k, k1); }
 fn b_pair(word : u32) -> vec2f {
   if (B_TYPE == BF16) { return bitcast<vec2f>(vec2u(word << 16u, word & 0xffff0000u)); }
   return unpack2x16float(word);

@@ -2,9 +2,18 @@
 import source from '../../shaders/attention_strips.wgsl' with { type: 'text' };
 import { kernel } from '../gpu/kernel.ts';
 import { planBlock } from '../gpu/planner.ts';
-import { run } from '../tensor/dispatch.ts';
+import { output, run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { KIND, type ProductOperands, type ProductSizes, type View, Workspace } from './attention_views.ts';
+import {
+  flipped,
+  fromRow,
+  KIND,
+  type ProductOperands,
+  type ProductSizes,
+  type Segment,
+  type View,
+  Workspace,
+} from './attention_views.ts';
 
 const productKernel = kernel(source, 'attention_product');
 const turnKernel = kernel(source, 'attention_turn');
@@ -22,7 +31,9 @@ function placeOfA({ start, batch, head, row, step }: View): Record<string, numbe
 
 export class RegisterWorkspace extends Workspace {
   /** 4 MB, which a CPU's cache holds. */
-  static readonly mostScores: number = 2 ** 20;
+  static mostScores(): number {
+    return 2 ** 20;
+  }
 
   get ownFrom(): number {
     return this.layout.cachedKeys;
@@ -79,14 +90,31 @@ export class RegisterWorkspace extends Workspace {
     });
   }
 
-  weigh(scores: View, lse: Tensor, inverse: Tensor): void {
+  attend(q: Tensor, segments: readonly Segment[], out: Tensor, lse: Tensor): void {
+    const { K, kCol, vCol } = this.layout;
     const { planes, queries } = this.strip;
-    const keys = this.ownFrom + this.layout.ownKeys;
+    using inverse = output([out], lse.shape);
+    const turned = this.turned(this.queries(q));
+    const weights = this.scores(out);
+    for (const { tensor, keys, before, bias } of segments) {
+      const operands = { a: this.keys(tensor, keys, kCol), b: turned, c: fromRow(weights, before), bias };
+      this.product('scores', { M: keys, N: queries, K }, { ...operands, scale: K ** -0.5 });
+    }
+    const allKeys = this.ownFrom + this.layout.ownKeys;
     run(weightsKernel, {
-      bind: { weights: scores.tensor, lse, inverse },
-      params: { ...UNUSED, ...this.where, ...placeOfA(scores), M: keys, N: queries, K: 0 },
+      bind: { weights: weights.tensor, lse, inverse },
+      params: { ...UNUSED, ...this.where, ...placeOfA(weights), M: allKeys, N: queries, K: 0 },
       groups: Math.ceil((planes * queries) / weightsKernel.workgroupSize),
-      flops: 10 * planes * queries * keys,
+      flops: 10 * planes * queries * allKeys,
     });
+    const c = flipped(this.results(out));
+    for (const { tensor, keys, before } of segments) {
+      const operands = { a: flipped(this.keys(tensor, keys, vCol)), b: fromRow(weights, before), c };
+      this.product(
+        'normalised',
+        { M: K, N: queries, K: keys },
+        { ...operands, perQuery: inverse, adds: before > 0 },
+      );
+    }
   }
 }

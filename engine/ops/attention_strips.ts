@@ -1,9 +1,8 @@
 // Attention over strips of queries, whose scores are stored and used again: products in registers on CPUs, in tiles on GPUs.
-import { output } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { RegisterWorkspace } from './attention_registers.ts';
 import { TiledWorkspace } from './attention_tiled.ts';
-import { type AttentionLayout, flipped, fromRow, type Workspace } from './attention_views.ts';
+import { type AttentionLayout, flipped, fromRow, type Segment, type Workspace } from './attention_views.ts';
 
 /** What the kernels bind; q and own may be one tensor. */
 export interface AttentionOperands {
@@ -21,14 +20,6 @@ export interface AttentionRows {
   readonly delta: Tensor;
 }
 
-/** The keys of one segment; their scores stand from row `before` on. */
-interface Segment {
-  readonly tensor: Tensor;
-  readonly keys: number;
-  readonly before: number;
-  readonly bias: Tensor | undefined;
-}
-
 function segmentsOf({ own, cached, bias }: AttentionOperands, { layout, ownFrom }: Workspace): Segment[] {
   const { ownKeys, cachedKeys } = layout;
   const segments: Segment[] = [];
@@ -39,12 +30,13 @@ function segmentsOf({ own, cached, bias }: AttentionOperands, { layout, ownFrom 
 }
 
 /** The strips of an attention, one after the other, with their memory, which the caller disposes. */
-function* stripsOf({ gpu }: Tensor, layout: AttentionLayout): Generator<Workspace> {
+function* stripsOf({ gpu }: Tensor, layout: AttentionLayout, backward: boolean): Generator<Workspace> {
   const Kind = gpu.isSoftware ? RegisterWorkspace : TiledWorkspace;
   const { B, T, heads, ownKeys, cachedKeys } = layout;
   const keys = ownKeys + cachedKeys;
-  const planes = Math.max(1, Math.floor(Kind.mostScores / keys / T));
-  const queries = planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(Kind.mostScores / keys / 64) * 64));
+  const mostRows = Kind.mostScores(layout, backward) / keys;
+  const planes = Math.max(1, Math.floor(mostRows / T));
+  const queries = planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(mostRows / 64) * 64));
   for (let plane = 0; plane < B * heads; plane += planes)
     for (let query = 0; query < T; query += queries)
       yield new Kind(layout, {
@@ -60,27 +52,8 @@ export function attendInStrips(
   out: Tensor,
   lse: Tensor,
 ): void {
-  const { q } = operands;
-  const { K, kCol, vCol } = layout;
-  using inverse = output([out], lse.shape);
-  for (using work of stripsOf(out, layout)) {
-    const N = work.strip.queries;
-    const segments = segmentsOf(operands, work);
-    const turned = work.turned(work.queries(q));
-    const weights = work.scores(out);
-    for (const { tensor, keys: M, before, bias } of segments) {
-      const c = fromRow(weights, before);
-      const k = work.keys(tensor, M, kCol);
-      work.product('scores', { M, N, K }, { a: k, b: turned, c, bias, scale: K ** -0.5 });
-    }
-    work.weigh(weights, lse, inverse);
-    const c = flipped(work.results(out));
-    for (const { tensor, keys: M, before } of segments) {
-      const v = flipped(work.keys(tensor, M, vCol));
-      const b = fromRow(weights, before);
-      work.product('normalised', { M: K, N, K: M }, { a: v, b, c, perQuery: inverse, adds: before > 0 });
-    }
-  }
+  for (using work of stripsOf(out, layout, false))
+    work.attend(operands.q, segmentsOf(operands, work), out, lse);
 }
 
 /**
@@ -99,7 +72,7 @@ export function differentiateStrips(
   const { q } = operands;
   const { K, kCol, vCol } = layout;
   const scale = K ** -0.5;
-  for (using work of stripsOf(dout, layout)) {
+  for (using work of stripsOf(dout, layout, true)) {
     const { query, queries: N } = work.strip;
     const turnedQ = work.turned(work.queries(q));
     const turnedDout = work.turned(work.results(dout));

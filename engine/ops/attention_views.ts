@@ -51,7 +51,16 @@ export interface Strip {
 }
 
 /** What becomes of the sums of a product, by its number in the shaders. */
-export const KIND = { sums: 0, normalised: 1, scores: 2, weights: 3, gradients: 4 } as const;
+export const KIND = { sums: 0, normalised: 1, scores: 2, weights: 3, gradients: 4, output: 5 } as const;
+
+/** The keys of one segment; their scores stand from row `before` on. */
+export interface Segment {
+  readonly tensor: Tensor;
+  readonly keys: number;
+  readonly before: number;
+  /** [B, keys], 0 or a large negative number. */
+  readonly bias: Tensor | undefined;
+}
 
 export interface ProductOperands {
   readonly a: View;
@@ -98,8 +107,8 @@ export abstract class Workspace {
   /** c[m,n] from sum_k a[m,k] b[k,n]; c has queries in its columns, or rows of keys or values. */
   abstract product(kind: keyof typeof KIND, sizes: ProductSizes, operands: ProductOperands): void;
 
-  /** Scores become exp(score - largest of the query); lse and inverse [B, heads, T] receive its logarithm and reciprocal. */
-  abstract weigh(scores: View, lse: Tensor, inverse: Tensor): void;
+  /** The strip's rows of out [B, T, heads K] and lse [B, heads, T]. */
+  abstract attend(q: Tensor, segments: readonly Segment[], out: Tensor, lse: Tensor): void;
 
   /** Rows of q, or of what has its layout, from the strip's first query on. */
   queries(tensor: Tensor): View {

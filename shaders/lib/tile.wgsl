@@ -1,5 +1,7 @@
 // A tile of a matrix product, sum_k op(a)[m,k] op(b)[k,n], through workgroup memory. The importing file declares how four neighbours of an
-// operand are read, from a multiple of four on: fn a_run(at : u32) -> vec4f and fn b_run(at : u32) -> vec4f, indices in numbers.
+// operand are read, from a multiple of four on: fn a_run(at : u32) -> vec4f and fn b_run(at : u32) -> vec4f, indices in numbers; and what
+// becomes of the columns k to k + 3 of a in rows 4 (e / 4) to 4 (e / 4) + 3 of the tile, fn a_ready(square : mat4x4f, e : u32, k : u32,
+// k1 : u32) -> mat4x4f: `before`, or more.
 //
 // Mapping   a workgroup of WIDTH_M x WIDTH_N invocations computes TILE_M x TILE_N of c, an invocation PARTS_M x PARTS_N squares of 4 x 4 that
 //           lie 4 WIDTH_M and 4 WIDTH_N apart; invocations that run together are NEAR_M x NEAR_N neighbours, which read neighbouring vec4
@@ -51,7 +53,7 @@ struct Region {
   b_line : u32,
 }
 
-// op(a)[m .. m + 3, k .. k + 3] with one column of the result per k, zero from k1 on.
+// op(a)[m .. m + 3, k .. k + 3] with one column of the result per k.
 fn a_square(at : Region, m : u32, k : u32) -> mat4x4f {
   var square : mat4x4f;
   for (var i = 0u; i < SQUARE; i++) {
@@ -62,7 +64,7 @@ fn a_square(at : Region, m : u32, k : u32) -> mat4x4f {
     }
   }
   if (!TRANSPOSE_A) { square = transpose(square); }
-  return before(square, k, at.k1);
+  return square;
 }
 
 // op(b)[k .. k + 3, n .. n + 3] with one column of the result per k, zero from k1 on.
@@ -93,7 +95,7 @@ fn stage(at : Region, k : u32, i : u32) {
     let e = n * THREADS + i;
     let depth = e % 4u * 4u;
     if (e < TILE_M) {
-      let square = a_square(at, at.m0 + e / 4u * 4u, k + depth);
+      let square = a_ready(a_square(at, at.m0 + e / 4u * 4u, k + depth), e, k + depth, at.k1);
       for (var d = 0u; d < SQUARE; d++) { a_tile[depth + d][e / 4u] = square[d]; }
     } else if (e < TILE_M + TILE_N) {
       let square = b_square(at, at.n0 + (e - TILE_M) / 4u * 4u, k + depth);

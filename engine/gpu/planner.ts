@@ -56,7 +56,7 @@ export interface MatmulFacts {
 /** Its block is for `registers`. */
 export interface MatmulPlan extends Block {
   readonly variant: 'registers' | 'tiled' | 'subgroup_matrix';
-  /** Edge of the square of c that a workgroup of `tiled` computes. */
+  /** Rows of c that a workgroup of `tiled` computes. */
   readonly tile: Tile;
   /** f32 per lane of c (and of b for `registers`). */
   readonly lane: 1 | 4;
@@ -71,26 +71,48 @@ export interface MatmulPlan extends Block {
 /** Choices that tests and tuning impose. */
 export type MatmulForce = Partial<Pick<MatmulPlan, 'variant' | 'slices' | 'transposeFirst' | 'tile'>>;
 
-/** Edges of the square of c that a workgroup may compute. */
-const TILES = [128, 64, 32] as const;
+/** Rows of c that a workgroup of `tiled` may compute. */
+const TILES = [128, 96, 64, 32] as const;
 export type Tile = (typeof TILES)[number];
 
-/** What shaders/lib/tile.wgsl keeps in a workgroup: 16 terms of M rows of a and N columns of b, with a vec4 to spare each. */
-const tileBytes = (M: number, N: number): number => 16 * (4 * M + 16 + 4 * N + 16);
+/** Its columns. */
+export const tileColumns = (tile: Tile): number => (tile === 96 ? 128 : tile);
+
+/** What shaders/lib/tile.wgsl keeps in a workgroup: 16 terms of M rows of a and N columns of b, with three vec4 to spare each. */
+const tileBytes = (M: number, N: number): number => 16 * (4 * M + 48 + 4 * N + 48);
 
 /** Workgroups from which a tile is worth its size, measured on an NVIDIA H200: smaller ones keep more of a large GPU busy. */
-const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 64: 600, 32: 0 };
+const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 64: 600, 32: 0 };
+
+/** Of that GPU, since WebGPU tells of none: its units, and how many workgroups of the larger tiles one of them works on at once. */
+const UNITS = 132;
+const HELD = { 128: 2, 96: 3 } as const;
+/** A workgroup that has its unit for itself takes this many times its share of the time of two. */
+const ALONE = 1.6;
+
+/** Time that a unit takes for its part of so many workgroups, in rows of 128 columns. */
+function tileTime(tile: keyof typeof HELD, groups: number): number {
+  const round = UNITS * HELD[tile];
+  const rest = Math.ceil((groups % round) / UNITS);
+  return tile * (Math.floor(groups / round) * HELD[tile] + (rest === 1 ? ALONE : rest));
+}
 
 /** The tile wanted, if it fits; else the largest that gives enough workgroups or, where K may be split, that is not mostly edge. */
 function planTile(
   { M, N, K, batch = 1, epilogue = false, workgroupBytes = 16_384 }: MatmulFacts,
   wanted?: Tile,
 ): Tile {
-  const groups = (tile: Tile): number => batch * Math.ceil(M / tile) * Math.ceil(N / tile);
+  const groups = (tile: Tile): number => batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile));
   const suits = (tile: Tile): boolean =>
     groups(tile) >= TILE_GROUPS[tile] || (!epilogue && K >= 2 * SLICE_TERMS && Math.min(M, N) > 0.75 * tile);
-  const fitting = TILES.filter((tile) => tileBytes(tile, tile) <= workgroupBytes);
-  return fitting.find((tile) => (wanted ? tile === wanted : suits(tile))) ?? 32;
+  const fitting = TILES.filter((tile) => tileBytes(tile, tileColumns(tile)) <= workgroupBytes);
+  const tile = fitting.find((tile) => (wanted ? tile === wanted : suits(tile))) ?? 32;
+  if (tile !== 128 || wanted) return tile;
+  const time = (tile: keyof typeof HELD): number => {
+    const slices = epilogue ? 1 : planSlices(GROUPS_WANTED, groups(tile), K);
+    return tileTime(tile, groups(tile) * slices) / slices;
+  };
+  return time(96) < time(128) ? 96 : 128;
 }
 
 /** Workgroups that keep a large GPU busy. */
@@ -107,6 +129,10 @@ const SLICE_TERMS = 256;
 
 /** Parts that a sum over K may have. */
 const mostSlices = (K: number): number => Math.max(1, Math.min(64, Math.floor(K / SLICE_TERMS)));
+
+/** Parts of a sum over K that make enough of some workgroups. */
+const planSlices = (wanted: number, groups: number, K: number): number =>
+  Math.min(Math.ceil(wanted / Math.max(1, groups)), mostSlices(K));
 
 /** What one invocation and one workgroup of a product in registers compute. */
 export interface Block {
@@ -211,10 +237,9 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
   const tile = variant === 'tiled' ? planTile(facts, force.tile) : 64;
   const groups =
     variant !== 'registers'
-      ? batch * Math.ceil(M / tile) * Math.ceil(N / tile)
+      ? batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile))
       : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
-  const groupsWanted = software ? 16 : GROUPS_WANTED;
-  const split = Math.min(Math.ceil(groupsWanted / Math.max(1, groups)), mostSlices(K));
+  const split = planSlices(software ? 16 : GROUPS_WANTED, groups, K);
   const slices = epilogue ? 1 : (force.slices ?? split);
   return { variant, tile, lane, ...block, transposeFirst, quads, slices };
 }
@@ -246,6 +271,8 @@ export interface StripTile {
   readonly slices: number;
 }
 
+const STRIP_TILES = [128, 64, 32] as const;
+
 /** Numbers in a line of c up to which one workgroup takes it whole. */
 const NARROW = 128;
 
@@ -262,7 +289,7 @@ export function planStripTile(
   const widthOf = (tile: Tile): number => (N <= NARROW ? 8 * Math.ceil(N / 8) : tile);
   const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
   const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile)) <= workgroupBytes;
-  const tileM = TILES.find((tile) => fits(tile) && groups(tile) * most >= TILE_GROUPS[tile]) ?? TILES[2];
+  const tileM = STRIP_TILES.find((tile) => fits(tile) && groups(tile) * most >= TILE_GROUPS[tile]) ?? 32;
   const slices = Math.min(most, Math.ceil(GROUPS_WANTED / groups(tileM)));
   return { tileM, tileN: widthOf(tileM), slices };
 }

@@ -1,5 +1,6 @@
 import source from '../../shaders/matmul_tiled.wgsl' with { type: 'text' };
 import { type Define, kernel } from '../gpu/kernel.ts';
+import { type Tile, tileColumns } from '../gpu/planner.ts';
 import { run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { K_TILE, tileDefine } from './tile.ts';
@@ -30,8 +31,8 @@ export interface ProductCall {
   /** 0 none, 1 erf, 2 tanh. */
   readonly gelu: number;
   readonly slices: number;
-  /** Edge of the square of c that a workgroup computes. */
-  readonly tile: number;
+  /** Rows of c that a workgroup computes. */
+  readonly tile: Tile;
 }
 
 /**
@@ -50,7 +51,7 @@ export function tiledRun(
   flops: number;
 } {
   const groupsM = Math.ceil(M / tile);
-  const groupsN = Math.ceil(N / tile);
+  const groupsN = Math.ceil(N / tileColumns(tile));
   return {
     operandB: b.dtype === 'f32' ? { b } : { b_packed: b },
     params: {
@@ -95,7 +96,7 @@ export function multiplyTiled(call: ProductCall): void {
     define: {
       LaneA: aWidth === 4 ? 'vec4f' : 'f32',
       LaneB: bWidth === 4 ? 'vec4f' : 'f32',
-      ...tileDefine(a.gpu, tile, tile),
+      ...tileDefine(a.gpu, tile, tileColumns(tile)),
       A_WIDTH: aWidth,
       B_WIDTH: bWidth,
       ...define,

@@ -234,8 +234,10 @@ test('matmul: the planner gives software adapters registers, GPUs tiles, and spl
   assert.is(planMatmul({ ...gradient, adapterClass: 'gpu' }).slices, 18);
   const gpu = { adapterClass: 'gpu', workgroupBytes: 49_152, transposeA: false, transposeB: true } as const;
   for (const [M, N, K, epilogue, tile, slices] of [
-    [2560, 4304, 1152, true, 128, 1],
-    [729, 3456, 1152, true, 64, 1],
+    [4096, 4096, 4096, true, 128, 1],
+    [3289, 1152, 4304, true, 128, 1],
+    [2560, 3456, 1152, true, 96, 1],
+    [729, 3456, 1152, true, 96, 1],
     [729, 1152, 1152, true, 32, 1],
     [729, 1152, 1152, false, 128, 4],
     [85, 1152, 1152, true, 32, 1],
@@ -243,7 +245,7 @@ test('matmul: the planner gives software adapters registers, GPUs tiles, and spl
     const plan = planMatmul({ ...gpu, M, N, K, epilogue });
     assert.equal([plan.tile, plan.slices], [tile, slices], `${M}x${N}x${K}`);
   }
-  assert.is(planMatmul({ ...gpu, workgroupBytes: 16_384, M: 4096, N: 4096, K: 96 }).tile, 64);
+  assert.is(planMatmul({ ...gpu, workgroupBytes: 16_384, M: 4096, N: 4096, K: 96 }).tile, 96);
   assert.is(planMatmul({ ...gradient, adapterClass: 'gpu', epilogue: true }).slices, 1);
   assert.is(planMatmul({ ...gradient, adapterClass: 'software' }).slices, 1);
 });

@@ -10,6 +10,8 @@ for (const [tile, M, N, K] of [
   [128, 127, 129, 17],
   [128, 128, 128, 32],
   [128, 1, 260, 36],
+  [96, 95, 129, 17],
+  [96, 97, 128, 36],
   [64, 63, 63, 15],
   [64, 64, 64, 16],
   [64, 65, 65, 17],
@@ -38,6 +40,7 @@ test('matmul_tiled: slices that end inside a tile match the twin', async () => {
     [64, 2],
     [64, 3],
     [64, 7],
+    [96, 2],
     [128, 2],
   ] as const) {
     const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {

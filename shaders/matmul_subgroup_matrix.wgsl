@@ -1,14 +1,14 @@
 // Matrix product by the matrix units of a GPU: the same product and epilogue as matmul.wgsl, with operands rounded to f16 and sums in
-// f32. Opt-in (tier 3). Tests run it by emulation (tests/shaders/subgroup_matrix.ts); an NVIDIA H200 computes the same, at 12 TFLOP/s.
+// f32. Opt-in (tier 3). Tests run it by emulation (tests/shaders/subgroup_matrix.ts).
 //
 //   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]        each step is optional
 //
-// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
-// Mapping   a workgroup of four subgroups computes a 64 x 64 tile of c, a subgroup 32 x 32 of it in matrices of MATRIX_M x MATRIX_N.
-// Tiles     32 terms of k at a time, in workgroup memory as they are stored: a load may turn them, so both reads run along memory.
+// Packing   matmul_pack rounds an operand to f16 and lays it out in squares of 16 rows (m or n) by 16 terms, 512 bytes each, those of
+//           16 rows one after the other along k; rows past the end fill a whole tile, and they and terms past the end are zero.
+// Mapping   a workgroup computes a TILE_M x TILE_N tile of c, each of its subgroups PART_M x PART_N of it in matrices of MATRIX_M x
+//           MATRIX_N, whose operands the units load from storage: no staging and no bounds, neighbours meet in the cache.
 // Epilogue  the units keep their sums to themselves: one row of matrices after the other passes through workgroup memory.
 // Split     slice s sums k in [s k_slice, (s + 1) k_slice) and writes c[s, z]; `column_sum` adds the slices in order.
-// Edges     what lies past the end of the slice, the rows or the columns is zero, and not stored.
 // Numerics  products of f16 are exact in f32, their sums as good as the unit. A number above 65504 becomes infinite, one below 6e-8
 //           zero: no kernel for gradients.
 
@@ -20,114 +20,118 @@ enable chromium_experimental_subgroup_matrix;
 #import gelu   // gelu_erf(lane), gelu_tanh(lane)
 
 struct Params {
-  M : u32,
+  M : u32,         // matmul_pack: rows of the operand
   N : u32,         // columns of c
-  K : u32,
-  k_slice : u32,   // terms per slice, a multiple of 32; at least K if there is one slice
+  K : u32,         // of packed operands, a multiple of AHEAD MATRIX_K; matmul_pack: terms of the operand
+  k_slice : u32,   // terms per slice, such a multiple as well; at least K if there is one slice
   a_batch : u32,   // from one batch entry of a to the next; 0 if all share one a
   b_batch : u32,   // the same for b
   batch : u32,
-  groups_m : u32,  // workgroups along M
-  groups_n : u32,  // workgroups along N
+  groups_m : u32,  // workgroups along M; matmul_pack: squares along its rows
+  groups_n : u32,  // workgroups along N; matmul_pack: squares along k
   slices : u32,
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<f32>;           // [batch or 1, M, K] or [batch or 1, K, M]
-@group(0) @binding(2) var<storage, read> b : array<f32>;           // [batch or 1, K, N] or [batch or 1, N, K]
-@group(0) @binding(7) var<storage, read> b_packed : array<u32>;    // [batch or 1, K, N] or [batch or 1, N, K] where B_TYPE is not F32: two in a word
+@group(0) @binding(1) var<storage, read> a_half : array<f16>;      // [batch or 1, M / 16, K / 16, 16, 16], M rounded up to tiles
+@group(0) @binding(2) var<storage, read> b_half : array<f16>;      // [batch or 1, N / 16, K / 16, 16, 16], N rounded up to tiles
 @group(0) @binding(3) var<storage, read_write> c : array<f32>;     // [slices, batch, M, N]
 @group(0) @binding(4) var<storage, read> bias : array<f32>;        // [N]
 @group(0) @binding(5) var<storage, read> residual : array<f32>;    // [batch, M, N]
 @group(0) @binding(6) var<storage, read_write> pre : array<f32>;   // [batch, M, N]
+@group(0) @binding(1) var<storage, read> source : array<Source>;          // matmul_pack: [batch, M, K] or, with TURNED, [batch, K, M]
+@group(0) @binding(2) var<storage, read> source_packed : array<u32>;      // the same where SOURCE is not F32: two in a word
+@group(0) @binding(3) var<storage, read_write> squares : array<vec4u>;    // f16 [batch, groups_m, groups_n, 16, 16]
 
-// Specialisation.
-const THREADS : u32 = 128u;        // four subgroups
-const MATRIX_M : u32 = 16u;        // what the unit multiplies: [MATRIX_M, MATRIX_K] by [MATRIX_K, MATRIX_N]; each divides 32, and
-const MATRIX_N : u32 = 16u;        // MATRIX_M is 16 at most, so that the three tiles fit into 16 KiB
-const MATRIX_K : u32 = 16u;
+// Specialisation of matmul_pack.
+alias Source = vec4f;              // or f32 where lines do not run along k or K is not divisible by 4
+const WIDTH : u32 = 4u;            // f32 per Source
+const TURNED : bool = false;       // lines run along the rows
 const F32 : u32 = 0u;
 const F16 : u32 = 1u;
 const BF16 : u32 = 2u;
-const B_TYPE : u32 = F32;          // how b is stored
-const TRANSPOSE_A : bool = false;
-const TRANSPOSE_B : bool = false;
+const SOURCE : u32 = F32;          // how the operand is stored
+
+// Specialisation of the product.
+const THREADS : u32 = 128u;        // all subgroups
+const MATRIX_M : u32 = 16u;        // what the unit multiplies: [MATRIX_M, MATRIX_K] by [MATRIX_K, MATRIX_N]; each divides 16
+const MATRIX_N : u32 = 16u;
+const MATRIX_K : u32 = 16u;
+const PART_M : u32 = 64u;          // rows and columns of c per subgroup, multiples of MATRIX_M and MATRIX_N
+const PART_N : u32 = 64u;
+const PARTS_M : u32 = 2u;          // subgroups of a workgroup along M and along N
+const PARTS_N : u32 = 2u;
+const AHEAD : u32 = 2u;            // matrices along k that are loaded before the first is multiplied
 const HAS_BIAS : bool = false;
 const HAS_RESIDUAL : bool = false;
 const HAS_PRE : bool = false;
 const GELU : u32 = 0u;             // 0 none, 1 erf, 2 tanh
+const UNROLLED : bool = false;     // the host has written out the loops over constants
 
 alias Lane = f32;                      // of the imported functions
-const TILE : u32 = 64u;                // rows and columns of c per workgroup
-const PART : u32 = 32u;                // rows and columns of c per subgroup
-const K_TILE : u32 = 32u;
-const DOWN : u32 = PART / MATRIX_M;    // matrices of a subgroup
-const ACROSS : u32 = PART / MATRIX_N;
+const SIDE : u32 = 16u;                // of a packed square
+const AREA : u32 = 256u;
+const TILE_M : u32 = PART_M * PARTS_M;
+const TILE_N : u32 = PART_N * PARTS_N;
+const DOWN : u32 = PART_M / MATRIX_M;  // matrices of a subgroup
+const ACROSS : u32 = PART_N / MATRIX_N;
+const ROW : u32 = MATRIX_M * PART_N;   // numbers in a row of matrices
 
 // WGSL names the columns of a matrix before its rows.
 alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;
 alias Right = subgroup_matrix_right<f16, MATRIX_N, MATRIX_K>;
 alias Sum = subgroup_matrix_result<f32, MATRIX_N, MATRIX_M>;
 
-var<workgroup> a_tile : array<f16, TILE * K_TILE>;         // [TILE, K_TILE] or, with TRANSPOSE_A, [K_TILE, TILE]
-var<workgroup> b_tile : array<f16, K_TILE * TILE>;         // [K_TILE, TILE] or, with TRANSPOSE_B, [TILE, K_TILE]
-var<workgroup> c_tile : array<f32, 2u * MATRIX_M * TILE>;  // [2, MATRIX_M, TILE]: one row of matrices of every subgroup
+var<workgroup> c_tile : array<f32, PARTS_M * PARTS_N * ROW>;  // [subgroup, MATRIX_M, PART_N]: one row of matrices of every subgroup
 
-struct Place {
-  m0 : u32,     // first row and column of the workgroup's tile
-  n0 : u32,
-  z : u32,      // batch entry
-  plane : u32,  // slice * batch + z
-  k0 : u32,     // the slice's terms
-  k1 : u32,
+fn word(low : f32, high : f32) -> u32 { return bitcast<u32>(vec2<f16>(f16(low), f16(high))); }
+
+fn value_at(at : u32) -> f32 {
+  if (SOURCE == F32) { return vec4f(source[at]).x; }
+  let bits = source_packed[at / 2u] >> (at % 2u * 16u);
+  if (SOURCE == BF16) { return bitcast<f32>(bits << 16u); }
+  return unpack2x16float(bits).x;
 }
 
-fn place(tile : u32) -> Place {
-  let plane = tile / (params.groups_n * params.groups_m);
-  let k0 = plane / params.batch * params.k_slice;
-  return Place(tile / params.groups_n % params.groups_m * TILE, tile % params.groups_n * TILE, plane % params.batch, plane,
-               k0, min(k0 + params.k_slice, params.K));
-}
-
-fn a_at(z : u32, m : u32, k : u32, k1 : u32) -> f16 {
-  if (m >= params.M || k >= k1) { return f16(0.0); }
-  return f16(a[z * params.a_batch + select(m * params.K + k, k * params.M + m, TRANSPOSE_A)]);
-}
-
-fn b_at(z : u32, k : u32, n : u32, k1 : u32) -> f16 {
-  if (n >= params.N || k >= k1) { return f16(0.0); }
-  let at = z * params.b_batch + select(k * params.N + n, n * params.K + k, TRANSPOSE_B);
-  if (B_TYPE == F32) { return f16(b[at]); }
-  let bits = b_packed[at / 2u] >> (at % 2u * 16u);
-  if (B_TYPE == BF16) { return f16(bitcast<f32>(bits << 16u)); }
-  return f16(unpack2x16float(bits).x);
-}
-
-// The next K_TILE terms of the workgroup's rows and columns; neighbouring invocations read neighbouring numbers.
-fn stage(at : Place, k : u32, i : u32) {
-  for (var e = i; e < TILE * K_TILE; e += THREADS) {
-    if (TRANSPOSE_A) {
-      a_tile[e] = a_at(at.z, at.m0 + e % TILE, k + e / TILE, at.k1);
-    } else {
-      a_tile[e] = a_at(at.z, at.m0 + e / K_TILE, k + e % K_TILE, at.k1);
-    }
-    if (TRANSPOSE_B) {
-      b_tile[e] = b_at(at.z, k + e % K_TILE, at.n0 + e / K_TILE, at.k1);
-    } else {
-      b_tile[e] = b_at(at.z, k + e / TILE, at.n0 + e % TILE, at.k1);
-    }
+// Terms k to k + 3 of a row, zero past the end.
+fn terms(start : u32, row : u32, k : u32) -> vec4f {
+  if (WIDTH == 4u) {
+    if (k >= params.K) { return vec4f(); }
+    return vec4f(source[(start + row * params.K + k) / 4u]);
   }
+  var four : vec4f;
+  for (var i = 0u; i < 4u; i++) {
+    if (k + i < params.K) { four[i] = value_at(start + select(row * params.K + k + i, (k + i) * params.M + row, TURNED)); }
+  }
+  return four;
 }
 
-fn left(m : u32, k : u32) -> Left {
-  if (TRANSPOSE_A) { return subgroupMatrixLoad<Left, col_major>(&a_tile, k * TILE + m, TILE); }
-  return subgroupMatrixLoad<Left, row_major>(&a_tile, m * K_TILE + k, K_TILE);
+// An invocation per eight terms of a row: 32 write one square, 512 bytes side by side.
+@compute @workgroup_size(64)
+fn matmul_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+               @builtin(local_invocation_index) i : u32) {
+  let index = linear_group(group, groups) * 64u + i;
+  let square = index / 32u;
+  if (square >= params.batch * params.groups_m * params.groups_n) { return; }
+  let row = square / params.groups_n % params.groups_m * SIDE + index % 32u / 2u;
+  let k = square % params.groups_n * SIDE + index % 2u * 8u;
+  let start = square / params.groups_n / params.groups_m * params.M * params.K;
+  var low : vec4f;
+  var high : vec4f;
+  if (row < params.M) {
+    low = terms(start, row, k);
+    high = terms(start, row, k + 4u);
+  }
+  squares[index] = vec4u(word(low.x, low.y), word(low.z, low.w), word(high.x, high.y), word(high.z, high.w));
 }
 
-fn right(k : u32, n : u32) -> Right {
-  if (TRANSPOSE_B) { return subgroupMatrixLoad<Right, col_major>(&b_tile, n * K_TILE + k, K_TILE); }
-  return subgroupMatrixLoad<Right, row_major>(&b_tile, k * TILE + n, TILE);
+// Where row or column r and term k of a packed operand stand, which lies from `start` on.
+fn packed_at(start : u32, r : u32, k : u32) -> u32 {
+  return start + (r / SIDE * (params.K / SIDE) + k / SIDE) * AREA + r % SIDE * SIDE + k % SIDE;
 }
+
+fn left(start : u32, m : u32, k : u32) -> Left { return subgroupMatrixLoad<Left, row_major>(&a_half, packed_at(start, m, k), SIDE); }
+fn right(start : u32, n : u32, k : u32) -> Right { return subgroupMatrixLoad<Right, col_major>(&b_half, packed_at(start, n, k), SIDE); }
 
 fn finish(value : f32, at : u32, n : u32) -> f32 {
   var y = params.scale * value;
@@ -142,37 +146,40 @@ fn finish(value : f32, at : u32, n : u32) -> f32 {
 @compute @workgroup_size(THREADS)
 fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                           @builtin(local_invocation_index) i : u32, @builtin(subgroup_id) subgroup : u32) {
-  let at = place(linear_group(group, groups));
-  if (at.plane >= params.slices * params.batch) { return; }
-  let m_part = subgroup / 2u * PART;
-  let n_part = subgroup % 2u * PART;
+  let tile = linear_group(group, groups);
+  let plane = tile / (params.groups_n * params.groups_m);  // slice * batch + batch entry
+  if (plane >= params.slices * params.batch) { return; }
+  let z = plane % params.batch;
+  let k0 = plane / params.batch * params.k_slice;
+  let k1 = min(k0 + params.k_slice, params.K);
+  let m0 = tile / params.groups_n % params.groups_m * TILE_M + subgroup / PARTS_N * PART_M;
+  let n0 = tile % params.groups_n * TILE_N + subgroup % PARTS_N * PART_N;
+  let a0 = z * params.a_batch;
+  let b0 = z * params.b_batch;
   var sum : array<array<Sum, ACROSS>, DOWN>;
-  for (var k = at.k0; k < at.k1; k += K_TILE) {
-    stage(at, k, i);
-    workgroupBarrier();
-    for (var d = 0u; d < K_TILE; d += MATRIX_K) {
-      var columns : array<Right, ACROSS>;
-      for (var j = 0u; j < ACROSS; j++) { columns[j] = right(d, n_part + j * MATRIX_N); }
+  for (var k = k0; k < k1; k += AHEAD * MATRIX_K) {
+    var rows : array<array<Left, DOWN>, AHEAD>;
+    var columns : array<array<Right, ACROSS>, AHEAD>;
+    for (var d = 0u; d < AHEAD; d++) {
+      for (var j = 0u; j < ACROSS; j++) { columns[d][j] = right(b0, n0 + j * MATRIX_N, k + d * MATRIX_K); }
+      for (var r = 0u; r < DOWN; r++) { rows[d][r] = left(a0, m0 + r * MATRIX_M, k + d * MATRIX_K); }
+    }
+    for (var d = 0u; d < AHEAD; d++) {
       for (var r = 0u; r < DOWN; r++) {
-        let rows = left(m_part + r * MATRIX_M, d);
-        for (var j = 0u; j < ACROSS; j++) { sum[r][j] = subgroupMatrixMultiplyAccumulate(rows, columns[j], sum[r][j]); }
+        for (var j = 0u; j < ACROSS; j++) { sum[r][j] = subgroupMatrixMultiplyAccumulate(rows[d][r], columns[d][j], sum[r][j]); }
       }
     }
-    workgroupBarrier();
   }
+  let lanes = THREADS / (PARTS_M * PARTS_N);
   for (var r = 0u; r < DOWN; r++) {
-    for (var j = 0u; j < ACROSS; j++) {
-      let corner = subgroup / 2u * MATRIX_M * TILE + n_part + j * MATRIX_N;
-      subgroupMatrixStore<row_major>(&c_tile, corner, sum[r][j], TILE);
-    }
+    for (var j = 0u; j < ACROSS; j++) { subgroupMatrixStore<row_major>(&c_tile, subgroup * ROW + j * MATRIX_N, sum[r][j], PART_N); }
     workgroupBarrier();
-    for (var e = i; e < 2u * MATRIX_M * TILE; e += THREADS) {
-      let row = e / TILE;
-      let m = at.m0 + row / MATRIX_M * PART + r * MATRIX_M + row % MATRIX_M;
-      let n = at.n0 + e % TILE;
+    for (var e = i % lanes; e < ROW; e += lanes) {
+      let m = m0 + r * MATRIX_M + e / PART_N;
+      let n = n0 + e % PART_N;
       if (m < params.M && n < params.N) {
-        let index = (at.plane * params.M + m) * params.N + n;
-        c[index] = finish(c_tile[e], index, n);
+        let at = (plane * params.M + m) * params.N + n;
+        c[at] = finish(c_tile[subgroup * ROW + e], at, n);
       }
     }
     workgroupBarrier();

@@ -38,6 +38,8 @@ struct Params {
 const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
 const BINS : u32 = 2048u;
 const RUN : u32 = 4u;           // neighbours per invocation and step; top_k_rank holds them in a vec4u
+const LOADS : u32 = 1u;         // numbers on their way to an invocation at once
+const SHARED : bool = false;    // top_k_rank: a workgroup per RUN numbers, whose invocations share the others
 const ZERO_KEY : u32 = 0x80000000u;
 
 var<workgroup> bins : array<atomic<u32>, BINS>;
@@ -80,6 +82,15 @@ fn resolve(row : u32, digit : u32, i : u32) -> vec2u {
   return resolved;
 }
 
+/// The numbers first, first + SCAN_WG and so on of a row; past the end the last one again.
+fn values_from(row : u32, first : u32, end : u32) -> array<u32, LOADS> {
+  var some : array<u32, LOADS>;
+  for (var load = 0u; load < LOADS; load++) {
+    some[load] = values[row * params.N + min(first + load * SCAN_WG, end - 1u)];
+  }
+  return some;
+}
+
 /// x: the number is above the threshold, y: equal to it.
 fn compare(bits : u32, threshold : u32) -> vec2u {
   let key = key_of(bits);
@@ -117,10 +128,14 @@ fn top_k_histogram(
   let shift = digit_shift(params.digit);
   let known_shift = digit_shift(max(params.digit, 1u) - 1u);
   let mask = select(2047u, 1023u, params.digit == 2u);
-  for (var n = start + i; n < end; n += SCAN_WG) {
-    let key = key_of(values[row * params.N + n]);
-    if (params.digit == 0u || (key >> known_shift) == known.x) {
-      atomicAdd(&bins[(key >> shift) & mask], 1u);
+  for (var first = start + i; first < end; first += LOADS * SCAN_WG) {
+    let some = values_from(row, first, end);
+    for (var load = 0u; load < LOADS; load++) {
+      let key = key_of(some[load]);
+      let inside = first + load * SCAN_WG < end;
+      if (inside && (params.digit == 0u || (key >> known_shift) == known.x)) {
+        atomicAdd(&bins[(key >> shift) & mask], 1u);
+      }
     }
   }
   workgroupBarrier();
@@ -155,8 +170,11 @@ fn top_k_count(
     threshold = known.x;
   }
   var own = vec2u();
-  for (var n = start + i; n < end; n += SCAN_WG) {
-    own += compare(values[row * params.N + n], threshold);
+  for (var first = start + i; first < end; first += LOADS * SCAN_WG) {
+    let some = values_from(row, first, end);
+    for (var load = 0u; load < LOADS; load++) {
+      own += select(vec2u(), compare(some[load], threshold), first + load * SCAN_WG < end);
+    }
   }
   let before = exclusive_scan(own, i);
   if (i == SCAN_WG - 1u) {
@@ -223,21 +241,30 @@ fn top_k_rank(
   @builtin(local_invocation_index) i : u32,
 ) {
   let blocks = (params.k + RUN - 1u) / RUN;
-  let job = linear_group(group, groups) * SCAN_WG + i;
-  if (job >= params.B * blocks) {
-    return;
-  }
+  let group_index = linear_group(group, groups);
+  let job = select(group_index * SCAN_WG + i, group_index, SHARED);
   let start = job / blocks * params.k;
   let first = job % blocks * RUN;
-  var own : vec4u;
-  for (var e = 0u; e < RUN; e++) {
-    own[e] = selected_keys[start + min(first + e, params.k - 1u)];
-  }
-  let places = first + vec4u(0u, 1u, 2u, 3u);
   var rank = vec4u();
-  for (var j = 0u; j < params.k; j++) {
-    let other = vec4u(selected_keys[start + j]);
-    rank += select(vec4u(), vec4u(1u), (other > own) | ((other == own) & (vec4u(j) < places)));
+  if (job < params.B * blocks) {
+    var own : vec4u;
+    for (var e = 0u; e < RUN; e++) {
+      own[e] = selected_keys[start + min(first + e, params.k - 1u)];
+    }
+    let places = first + vec4u(0u, 1u, 2u, 3u);
+    for (var j = select(0u, i, SHARED); j < params.k; j += select(1u, SCAN_WG, SHARED)) {
+      let other = vec4u(selected_keys[start + j]);
+      rank += select(vec4u(), vec4u(1u), (other > own) | ((other == own) & (vec4u(j) < places)));
+    }
+  }
+  if (SHARED) {
+    let halves = vec2u(rank.x | (rank.y << 16u), rank.z | (rank.w << 16u));  // k is 4096 at most
+    exclusive_scan(halves, i);
+    let all = scan_total();
+    rank = vec4u(all.x & 0xffffu, all.x >> 16u, all.y & 0xffffu, all.y >> 16u);
+  }
+  if (job >= params.B * blocks || (SHARED && i > 0u)) {
+    return;
   }
   for (var e = 0u; e < min(RUN, params.k - first); e++) {
     let index = indices[start + first + e];

@@ -26,9 +26,7 @@ export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | 
     ({ componentType, resultComponentType, M, N, K }) =>
       componentType === 'f16' &&
       resultComponentType === 'f32' &&
-      16 % M === 0 &&
-      32 % N === 0 &&
-      32 % K === 0,
+      [M, N, K].every((extent) => 16 % extent === 0),
   );
   const [best] = fitting.sort((a, b) => sizeOf(b) - sizeOf(a));
   return best && { M: best.M, N: best.N, K: best.K };
@@ -113,6 +111,11 @@ function planTile(
     return tileTime(tile, groups(tile) * slices) / slices;
   };
   return time(96) < time(128) ? 96 : 128;
+}
+
+/** Four subgroups take 128 x 128, or 64 x 64 where that would leave units without work. */
+function planMatrixTile({ M, N, batch = 1 }: MatmulFacts, wanted?: Tile): Tile {
+  return (wanted ?? (batch * Math.ceil(M / 128) * Math.ceil(N / 128) >= UNITS ? 128 : 64)) > 64 ? 128 : 64;
 }
 
 /** Workgroups that keep a large GPU busy. */
@@ -234,7 +237,7 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
     block.handed === 1 &&
     M >= 8 &&
     (transposeA ? M % 4 === 0 : N >= QUADS_COLUMNS);
-  const tile = variant === 'tiled' ? planTile(facts, force.tile) : 64;
+  const tile = variant === 'tiled' ? planTile(facts, force.tile) : planMatrixTile(facts, force.tile);
   const groups =
     variant !== 'registers'
       ? batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile))

@@ -10,8 +10,10 @@ import { multiply } from './product.ts';
 const pairs = kernel(source, 'contrastive_pairs');
 const sum = kernel(source, 'contrastive_sum');
 
-/** Image rows whose products with all texts are held at a time: 4 * STRIP bytes per text, and enough for a full GPU. */
+/** Image rows whose products with all texts are held at a time: on CPUs they stay in the cache; on GPUs fewer are too little work. */
 const STRIP = 256;
+/** Products held on GPUs, 32 MiB, where STRIP rows are fewer. */
+const STRIP_PRODUCTS = 2 ** 23;
 
 /**
  * Sigmoid contrastive loss: -1/B sum_ij log sigmoid(z_ij (e^logitScale <u_i, v_j> + logitBias)), z = +1 for positive
@@ -24,7 +26,8 @@ const STRIP = 256;
  * @param positives   u32 [B] class ids: pairs of equal class are positive too (default: the diagonal only)
  * @returns           [1]
  * @throws ShapeError when the features differ in shape or a scalar is not [1]
- * Source: Zhai et al. 2023, arXiv:2303.15343. Memory beside the operands: 1 KiB per text, whatever the batch.
+ * Source: Zhai et al. 2023, arXiv:2303.15343. Memory beside the operands: 1 KiB per text or, on GPUs, 32 MiB if
+ * that is more, whatever the batch.
  */
 export function sigmoidContrastive(
   images_BD: Tensor,
@@ -89,8 +92,9 @@ function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
 /** Strips of image rows with their inner products with all texts; the caller disposes both. */
 function* strips({ images, texts }: Operands): Generator<{ rows: Tensor; first: number; strip: Tensor }> {
   const [B, D] = images.shape;
-  for (let first = 0; first < B; first += STRIP) {
-    const rows = images.view(first * D, [Math.min(STRIP, B - first), D]);
+  const most = images.gpu.isSoftware ? STRIP : Math.max(STRIP, Math.floor(STRIP_PRODUCTS / B));
+  for (let first = 0; first < B; first += most) {
+    const rows = images.view(first * D, [Math.min(most, B - first), D]);
     yield { rows, first, strip: multiply(rows, texts, { transposeB: true, exact: true }) };
   }
 }

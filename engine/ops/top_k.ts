@@ -20,9 +20,11 @@ const DIGITS = 3;
 /** `BINS` and `SCAN_WG` of the shader. */
 const BINS = 2048;
 const GROUP = 256;
-/** Elements per workgroup: not fewer than the bins it must clear, and at most 512 workgroups per row. */
+/** Elements per workgroup: not fewer than the bins it must clear, and at most so many workgroups per row. */
 const MIN_CHUNK = 2048;
-const MAX_CHUNKS = 512;
+const MAX_CHUNKS = { cpu: 512, gpu: 2048 };
+/** Numbers that an invocation of a GPU has on their way at once. */
+const LOADS = 4;
 /** Up to here counting what precedes each number (k^2 comparisons) beats the twelve dispatches of a sort. */
 const RANK_LIMIT = 4096;
 
@@ -56,7 +58,8 @@ function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const indices = output([values_BN], [B, k], 'u32');
   const map = output([values_BN], [B, N]);
   if (k === 0) return { indices, map: fill(map, 0), keys };
-  const { chunk, chunks } = chunking(N);
+  const { chunk, chunks } = chunking(values_BN, N);
+  const define = { LOADS: values_BN.gpu.isSoftware ? 1 : LOADS };
   using totals = fill(output([values_BN], [B, DIGITS, BINS], 'u32'), 0);
   using progress = output([values_BN], [B, DIGITS, 2], 'u32');
   using counts = output([values_BN], [B, chunks, 2], 'u32');
@@ -66,9 +69,9 @@ function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   };
   const params = { B, N, k, chunk, chunks, digit: 0 };
   for (let digit = 0; digit < DIGITS; digit++)
-    run(histogram, { bind, params: { ...params, digit }, groups: B * chunks });
-  run(count, { bind, params, groups: B * chunks });
-  run(emit, { bind, params, groups: B * chunks });
+    run(histogram, { bind, params: { ...params, digit }, define, groups: B * chunks });
+  run(count, { bind, params, define, groups: B * chunks });
+  run(emit, { bind, params, define, groups: B * chunks });
   return { indices, map, keys };
 }
 
@@ -89,8 +92,15 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
   const indices = output([values_BN], [B, k], 'u32');
   const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
   if (k <= RANK_LIMIT) {
-    const groups = Math.ceil((B * Math.ceil(k / rank.run)) / GROUP);
-    run(rank, { bind: { ...bind, selected_keys: keys }, params, groups });
+    const blocks = B * Math.ceil(k / rank.run);
+    // A GPU has room for a workgroup per block.
+    const shared = !values_BN.gpu.isSoftware;
+    run(rank, {
+      bind: { ...bind, selected_keys: keys },
+      params,
+      define: { SHARED: shared },
+      groups: shared ? blocks : Math.ceil(blocks / GROUP),
+    });
   } else {
     const groups = Math.ceil((B * k) / GROUP);
     using descending = output([values_BN], [B, k], 'u32');
@@ -125,12 +135,12 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
  */
 export function compactMap(map_BN: Tensor, k: number): Tensor {
   const [B, N] = checked('map', map_BN, k);
-  const { chunk, chunks } = chunking(N);
+  const { chunk, chunks } = chunking(map_BN, N);
   const indices = fill(output([map_BN], [B, k], 'u32'), 0);
   using counts = output([map_BN], [B, chunks, 2], 'u32');
   const bind = { values: map_BN, counts, indices };
   const params = { B, N, k, chunk, chunks, digit: 0 };
-  const define = { FROM_MAP: true };
+  const define = { FROM_MAP: true, LOADS: map_BN.gpu.isSoftware ? 1 : LOADS };
   run(count, { bind, params, define, groups: B * chunks });
   run(emit, { bind, params, define, groups: B * chunks });
   return indices;
@@ -144,7 +154,7 @@ function checked(name: string, rows: Tensor, k: number): [number, number] {
   return [B, N];
 }
 
-function chunking(N: number): { chunk: number; chunks: number } {
-  const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS));
+function chunking({ gpu }: Tensor, N: number): { chunk: number; chunks: number } {
+  const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS[gpu.isSoftware ? 'cpu' : 'gpu']));
   return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)) };
 }

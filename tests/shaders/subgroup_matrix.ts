@@ -1,5 +1,5 @@
 // Runs a shader that multiplies by subgroup matrices on a device that has none: the same text, with f16 an f32 that was rounded,
-// an operand the place of its numbers in workgroup memory, and a sum spread over the 32 invocations that stand for a subgroup.
+// an operand the place of its packed numbers, and a sum spread over the 32 invocations that stand for a subgroup.
 import { type Define, Kernel } from '../../engine/gpu/kernel.ts';
 import type { MatrixShape } from '../../engine/gpu/planner.ts';
 import type { Engine } from '../../engine/index.ts';
@@ -14,6 +14,9 @@ fn half(value : f32) -> f32 {
   let bits = bitcast<u32>(value);
   return bitcast<f32>((bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u);
 }
+fn half_bits(value : f32) -> u32 { return pack2x16float(vec2f(half(value), 0.0)) & 0xffffu; }
+fn a_value(at : u32) -> f32 { return unpack2x16float(a_half[at / 2u] >> (at % 2u * 16u)).x; }
+fn b_value(at : u32) -> f32 { return unpack2x16float(b_half[at / 2u] >> (at % 2u * 16u)).x; }
 fn rolled(n : u32) -> u32 { return min(n, 4096u * params.groups_m); }
 fn multiply(lane : u32, rows : vec3u, columns : vec3u, before : Sum) -> Sum {
   var sum = before;
@@ -21,7 +24,7 @@ fn multiply(lane : u32, rows : vec3u, columns : vec3u, before : Sum) -> Sum {
     let m = (e * ${SUBGROUP}u + lane) / MATRIX_N;
     let n = (e * ${SUBGROUP}u + lane) % MATRIX_N;
     for (var k = 0u; k < MATRIX_K; k++) {
-      sum[e] += a_tile[rows.x + m * rows.y + k * rows.z] * b_tile[columns.x + k * columns.y + n * columns.z];
+      sum[e] += a_value(rows.x + m * rows.y + k * rows.z) * b_value(columns.x + k * columns.y + n * columns.z);
     }
   }
   return sum;
@@ -40,20 +43,14 @@ export function emulated(text: string): string {
     .replace(/^enable .*;\n/gm, '')
     .replace(/subgroup_matrix_result<f32, (\w+), (\w+)>/, `array<f32, $1 * $2 / ${SUBGROUP}u>`)
     .replace(/subgroup_matrix_\w+<.*>/g, 'vec3u')
-    .replace(
-      /subgroupMatrixLoad<(?:Left, row_major>\(&a|Right, row_major>\(&b)_tile, (.*), (\w+)\)/g,
-      'vec3u($1, $2, 1u)',
-    )
-    .replace(
-      /subgroupMatrixLoad<(?:Left, col_major>\(&a|Right, col_major>\(&b)_tile, (.*), (\w+)\)/g,
-      'vec3u($1, 1u, $2)',
-    )
+    .replace(/subgroupMatrixLoad<Left, row_major>\(&a_half, (.*), (\w+)\); }/, 'vec3u($1, $2, 1u); }')
+    .replace(/subgroupMatrixLoad<Right, col_major>\(&b_half, (.*), (\w+)\); }/, 'vec3u($1, 1u, $2); }')
+    .replace('bitcast<u32>(vec2<f16>(f16(low), f16(high)))', 'half_bits(low) | (half_bits(high) << 16u)')
+    .replaceAll('array<f16>', 'array<u32>')
     .replace(/subgroupMatrixMultiplyAccumulate\(/g, `multiply(i % ${SUBGROUP}u, `)
     .replace(/subgroupMatrixStore<row_major>\(&c_tile, /g, `store(i % ${SUBGROUP}u, `)
     .replace(/, @builtin\(subgroup_id\) subgroup : u32/, '')
-    .replace(/\bsubgroup\b/g, `(i / ${SUBGROUP}u)`)
-    .replace(/\bf16\(/g, 'half(')
-    .replace(/\bf16\b/g, 'f32');
+    .replace(/\bsubgroup\b/g, `(i / ${SUBGROUP}u)`);
   // Bounds that no compiler knows: it would take a minute to write out all loops.
   return (plain + BUILTINS).replace(/(for \(var \w+ = [^;]+; \w+ < )([A-Z_\du*/ ]+);/g, '$1rolled($2);');
 }
@@ -63,16 +60,15 @@ const kernels = new Map<Kernel, Kernel>();
 /** Runs `fn` on an engine as if its device had matrix units of this shape; `define` may make the tiles smaller. */
 export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T, define: Define = {}): T {
   const { run, matrixUnit } = gpu;
-  // Of f32 where the shader has f16, tiles of 32 terms take 24 KiB of workgroup memory; default limits allow 16.
-  const shallow: Define = gpu.device.limits.maxComputeWorkgroupStorageSize < 24 * 1024 ? { K_TILE: 16 } : {};
   gpu.matrixUnit = unit;
   gpu.run = (kernel, call) => {
-    if (kernel.entry !== 'matmul_subgroup_matrix') return run.call(gpu, kernel, call);
+    const isProduct = kernel.entry === 'matmul_subgroup_matrix';
+    if (!isProduct && kernel.entry !== 'matmul_pack') return run.call(gpu, kernel, call);
     const known = kernels.get(kernel) ?? new Kernel(emulated(kernel.source), kernel.entry);
     kernels.set(kernel, known);
     run.call(gpu, known, {
       ...call,
-      define: { ...call.define, ...shallow, ...define, THREADS: SUBGROUPS * SUBGROUP },
+      define: isProduct ? { ...call.define, ...define, THREADS: SUBGROUPS * SUBGROUP } : call.define,
     });
   };
   try {

@@ -132,14 +132,15 @@ export function mistake(
 
 /** GFLOP/s, GB/s, and how much of the time both peaks would take at least. */
 export function rates(
-  { flops, bytes }: Pick<BenchCase, 'flops' | 'bytes'>,
+  { flops, bytes, tier }: Pick<BenchCase, 'flops' | 'bytes' | 'tier'>,
   ms: number,
   peaks: Peaks,
 ): Pick<Row, 'gflops' | 'gbPerS' | 'percentOfPeak'> {
   const gflops = flops === undefined ? null : flops / ms / 1e6;
   const gbPerS = bytes === undefined ? null : bytes / ms / 1e6;
   if (gflops === null && gbPerS === null) return { gflops, gbPerS, percentOfPeak: null };
-  const share = Math.max((gflops ?? 0) / peaks.gflops, (gbPerS ?? 0) / peaks.gbPerS);
+  const peakGflops = (tier === 3 && peaks.matrixGflops) || peaks.gflops;
+  const share = Math.max((gflops ?? 0) / peakGflops, (gbPerS ?? 0) / peaks.gbPerS);
   return { gflops, gbPerS, percentOfPeak: 100 * share };
 }
 

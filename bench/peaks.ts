@@ -1,16 +1,20 @@
 // What this adapter reaches at best, measured: the denominators of every percentage.
 import { kernel } from '../engine/gpu/kernel.ts';
-import { type Engine, fill, type Tensor } from '../engine/index.ts';
+import type { MatrixShape } from '../engine/gpu/planner.ts';
+import { cast, type Engine, fill, type Tensor } from '../engine/index.ts';
 import { run } from '../engine/tensor/dispatch.ts';
 import { type Clock, sample, wallClock } from './clock.ts';
 import emptySource from './shaders/empty.wgsl' with { type: 'text' };
 import fmaSource from './shaders/fma_chain.wgsl' with { type: 'text' };
+import matrixSource from './shaders/matrix_chain.wgsl' with { type: 'text' };
 import copySource from './shaders/vec4_copy.wgsl' with { type: 'text' };
 import { median } from './statistics.ts';
 
 export interface Peaks {
   /** f32 multiply-adds in registers, each counted as two operations. */
   readonly gflops: number;
+  /** Products of f16 by matrix units, summed in f32; only on tier 3. */
+  readonly matrixGflops?: number;
   /** Copy by vec4f, bytes read plus bytes written. */
   readonly gbPerS: number;
   /** One dispatch of an empty kernel among many, host and device. */
@@ -19,6 +23,7 @@ export interface Peaks {
 
 const fmaKernel = kernel(fmaSource, 'fma_chain');
 const copyKernel = kernel(copySource, 'vec4_copy');
+const matrixKernel = kernel(matrixSource, 'matrix_chain');
 const emptyKernel = kernel(emptySource, 'empty');
 
 /** Chains per invocation of fma_chain.wgsl. */
@@ -41,6 +46,9 @@ export const beyondCaches = ({ gpu }: Engine): number => (gpu.isSoftware ? 64 : 
 export async function measurePeaks(engine: Engine, clock: Clock, seconds: number): Promise<Peaks> {
   return {
     gflops: await fmaPeak(engine, clock, seconds),
+    ...(engine.gpu.matrixUnit && {
+      matrixGflops: await matrixPeak(engine, engine.gpu.matrixUnit, clock, seconds),
+    }),
     gbPerS: await copyPeak(engine, clock, seconds),
     dispatchUs: await dispatchCost(engine, seconds),
   };
@@ -62,6 +70,38 @@ async function fmaPeak(engine: Engine, clock: Clock, seconds: number): Promise<n
     });
   chain();
   await check('fma_chain', y, (CHAINS * b) / (1 - a));
+  return flops / median((await sample(engine, clock, chain, seconds, 20)).ms) / 1e6;
+}
+
+/** Independent sums per subgroup of matrix_chain.wgsl; twelve no longer fit into an NVIDIA H200's registers. */
+const MATRIX_CHAINS = 8;
+const MATRIX_SUBGROUPS = 8;
+const MATRIX_GROUPS = 1024;
+
+async function matrixPeak(
+  engine: Engine,
+  { M, N, K }: MatrixShape,
+  clock: Clock,
+  seconds: number,
+): Promise<number> {
+  const steps = 2 ** 12;
+  using quarter = engine.full([M * K + K * N], 0.25);
+  using quarters = cast(quarter, 'f16');
+  using y = engine.empty([MATRIX_GROUPS * M * N]);
+  const flops = 2 * M * N * K * MATRIX_CHAINS * MATRIX_SUBGROUPS * MATRIX_GROUPS * steps;
+  const chain = (): void =>
+    run(matrixKernel, {
+      bind: { quarters, y },
+      params: { steps },
+      define: {
+        ...{ THREADS: MATRIX_SUBGROUPS * engine.gpu.subgroupSize, CHAINS: MATRIX_CHAINS },
+        ...{ MATRIX_M: M, MATRIX_N: N, MATRIX_K: K },
+      },
+      groups: MATRIX_GROUPS,
+      flops,
+    });
+  chain();
+  await check('matrix_chain', y, (steps * K) / 16);
   return flops / median((await sample(engine, clock, chain, seconds, 20)).ms) / 1e6;
 }
 

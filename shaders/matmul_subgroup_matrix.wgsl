@@ -22,7 +22,7 @@ enable chromium_experimental_subgroup_matrix;
 struct Params {
   M : u32,         // matmul_pack: rows of the operand
   N : u32,         // columns of c
-  K : u32,         // of packed operands, a multiple of AHEAD MATRIX_K; matmul_pack: terms of the operand
+  K : u32,         // of packed operands, a multiple of STEPS MATRIX_K; matmul_pack: terms of the operand
   k_slice : u32,   // terms per slice, such a multiple as well; at least K if there is one slice
   a_batch : u32,   // from one batch entry of a to the next; 0 if all share one a
   b_batch : u32,   // the same for b
@@ -40,7 +40,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> residual : array<f32>;    // [batch, M, N]
 @group(0) @binding(6) var<storage, read_write> pre : array<f32>;   // [batch, M, N]
 @group(0) @binding(1) var<storage, read> source : array<Source>;          // matmul_pack: [batch, M, K] or, with TURNED, [batch, K, M]
-@group(0) @binding(2) var<storage, read> source_packed : array<u32>;      // the same where SOURCE is not F32: two in a word
+@group(0) @binding(2) var<storage, read> source_packed : array<u32>;      // [batch, M, K] or [batch, K, M] where SOURCE is not F32: two in a word
 @group(0) @binding(3) var<storage, read_write> squares : array<vec4u>;    // f16 [batch, groups_m, groups_n, 16, 16]
 
 // Specialisation of matmul_pack.
@@ -61,7 +61,6 @@ const PART_M : u32 = 64u;          // rows and columns of c per subgroup, multip
 const PART_N : u32 = 64u;
 const PARTS_M : u32 = 2u;          // subgroups of a workgroup along M and along N
 const PARTS_N : u32 = 2u;
-const AHEAD : u32 = 2u;            // matrices along k that are loaded before the first is multiplied
 const HAS_BIAS : bool = false;
 const HAS_RESIDUAL : bool = false;
 const HAS_PRE : bool = false;
@@ -76,6 +75,7 @@ const TILE_N : u32 = PART_N * PARTS_N;
 const DOWN : u32 = PART_M / MATRIX_M;  // matrices of a subgroup
 const ACROSS : u32 = PART_N / MATRIX_N;
 const ROW : u32 = MATRIX_M * PART_N;   // numbers in a row of matrices
+const STEPS : u32 = 2u;                // along k, in turn
 
 // WGSL names the columns of a matrix before its rows.
 alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;
@@ -157,16 +157,18 @@ fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   let a0 = z * params.a_batch;
   let b0 = z * params.b_batch;
   var sum : array<array<Sum, ACROSS>, DOWN>;
-  for (var k = k0; k < k1; k += AHEAD * MATRIX_K) {
-    var rows : array<array<Left, DOWN>, AHEAD>;
-    var columns : array<array<Right, ACROSS>, AHEAD>;
-    for (var d = 0u; d < AHEAD; d++) {
-      for (var j = 0u; j < ACROSS; j++) { columns[d][j] = right(b0, n0 + j * MATRIX_N, k + d * MATRIX_K); }
-      for (var r = 0u; r < DOWN; r++) { rows[d][r] = left(a0, m0 + r * MATRIX_M, k + d * MATRIX_K); }
-    }
-    for (var d = 0u; d < AHEAD; d++) {
+  // While the operands of one step are multiplied, those of the next are on their way.
+  var rows : array<array<Left, DOWN>, STEPS>;
+  var columns : array<array<Right, ACROSS>, STEPS>;
+  for (var j = 0u; j < ACROSS; j++) { columns[0][j] = right(b0, n0 + j * MATRIX_N, k0); }
+  for (var r = 0u; r < DOWN; r++) { rows[0][r] = left(a0, m0 + r * MATRIX_M, k0); }
+  for (var k = k0; k < k1; k += STEPS * MATRIX_K) {
+    for (var now = 0u; now < STEPS; now++) {
+      let next = min(k + (now + 1u) * MATRIX_K, k1 - MATRIX_K);
+      for (var j = 0u; j < ACROSS; j++) { columns[1u - now][j] = right(b0, n0 + j * MATRIX_N, next); }
       for (var r = 0u; r < DOWN; r++) {
-        for (var j = 0u; j < ACROSS; j++) { sum[r][j] = subgroupMatrixMultiplyAccumulate(rows[d][r], columns[d][j], sum[r][j]); }
+        rows[1u - now][r] = left(a0, m0 + r * MATRIX_M, next);
+        for (var j = 0u; j < ACROSS; j++) { sum[r][j] = subgroupMatrixMultiplyAccumulate(rows[now][r], columns[now][j], sum[r][j]); }
       }
     }
   }

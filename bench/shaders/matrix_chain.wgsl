@@ -1,6 +1,6 @@
 // Products of matrix units on operands that stay in registers: the peak for matmul_subgroup_matrix.
 //
-// Mapping   a workgroup of SUBGROUPS subgroups, each with CHAINS sums that do not wait for each other: sum += left right, `steps` times.
+// Mapping   subgroups with CHAINS sums each that do not wait for each other: sum += left right, `steps` times.
 // Result    y gets the first sum of each workgroup: every number is steps MATRIX_K / 16, since left and right hold quarters.
 
 enable f16;
@@ -11,7 +11,7 @@ struct Params {
   steps : u32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> quarters : array<f16>;       // [256], each 0.25
+@group(0) @binding(1) var<storage, read> quarters : array<f16>;       // [MATRIX_K, 16]: all 0.25
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;        // [groups, MATRIX_M, MATRIX_N]
 
 const THREADS : u32 = 128u;

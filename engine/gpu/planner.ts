@@ -54,7 +54,7 @@ export interface MatmulFacts {
 /** Its block is for `registers`. */
 export interface MatmulPlan extends Block {
   readonly variant: 'registers' | 'tiled' | 'subgroup_matrix';
-  /** Rows of c that a workgroup of `tiled` computes. */
+  /** Rows of c that a workgroup of `tiled` computes; of `subgroup_matrix`, see MATRIX_TILES. */
   readonly tile: Tile;
   /** f32 per lane of c (and of b for `registers`). */
   readonly lane: 1 | 4;
@@ -88,11 +88,11 @@ const HELD = { 128: 2, 96: 3 } as const;
 /** A workgroup that has its unit for itself takes this many times its share of the time of two. */
 const ALONE = 1.6;
 
-/** Time that a unit takes for its part of so many workgroups, in rows of 128 columns. */
-function tileTime(tile: keyof typeof HELD, groups: number): number {
-  const round = UNITS * HELD[tile];
+/** Time that a unit which holds so many workgroups at once takes for its part of all, in workgroups. */
+function unitTime(held: number, groups: number): number {
+  const round = UNITS * held;
   const rest = Math.ceil((groups % round) / UNITS);
-  return tile * (Math.floor(groups / round) * HELD[tile] + (rest === 1 ? ALONE : rest));
+  return Math.floor(groups / round) * held + (rest === 1 ? ALONE : rest);
 }
 
 /** The tile wanted, if it fits; else the largest that gives enough workgroups or, where K may be split, that is not mostly edge. */
@@ -108,14 +108,32 @@ function planTile(
   if (tile !== 128 || wanted) return tile;
   const time = (tile: keyof typeof HELD): number => {
     const slices = epilogue ? 1 : planSlices(GROUPS_WANTED, groups(tile), K);
-    return tileTime(tile, groups(tile) * slices) / slices;
+    return (tile * unitTime(HELD[tile], groups(tile) * slices)) / slices;
   };
   return time(96) < time(128) ? 96 : 128;
 }
 
-/** Four subgroups take 128 x 128, or 64 x 64 where that would leave units without work. */
+/** Rows and columns of c that the four subgroups of a workgroup of `subgroup_matrix` compute, by the tile of its plan. */
+export const MATRIX_TILES: Readonly<Record<Tile, readonly [number, number]>> = {
+  128: [128, 128],
+  96: [128, 128],
+  64: [128, 64],
+  32: [64, 64],
+};
+/** TFLOP/s of the larger two on an NVIDIA H200 that is full, and how many a unit works on at once. */
+const MATRIX_RATE = { 128: 200, 64: 168 } as const;
+const MATRIX_HELD = { 128: 2, 64: 3 } as const;
+
 function planMatrixTile({ M, N, batch = 1 }: MatmulFacts, wanted?: Tile): Tile {
-  return (wanted ?? (batch * Math.ceil(M / 128) * Math.ceil(N / 128) >= UNITS ? 128 : 64)) > 64 ? 128 : 64;
+  const groups = (tile: Tile): number => {
+    const [rows, columns] = MATRIX_TILES[tile];
+    return batch * Math.ceil(M / rows) * Math.ceil(N / columns);
+  };
+  const time = (tile: keyof typeof MATRIX_HELD): number =>
+    (tile * unitTime(MATRIX_HELD[tile], groups(tile))) / MATRIX_RATE[tile];
+  if (wanted) return wanted;
+  if (groups(64) < UNITS) return 32;
+  return time(64) < time(128) ? 64 : 128;
 }
 
 /** Workgroups that keep a large GPU busy. */
@@ -238,9 +256,10 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
     M >= 8 &&
     (transposeA ? M % 4 === 0 : N >= QUADS_COLUMNS);
   const tile = variant === 'tiled' ? planTile(facts, force.tile) : planMatrixTile(facts, force.tile);
+  const [tileM, tileN] = variant === 'subgroup_matrix' ? MATRIX_TILES[tile] : [tile, tileColumns(tile)];
   const groups =
     variant !== 'registers'
-      ? batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile))
+      ? batch * Math.ceil(M / tileM) * Math.ceil(N / tileN)
       : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
   const split = planSlices(software ? 16 : GROUPS_WANTED, groups, K);
   const slices = epilogue ? 1 : (force.slices ?? split);
@@ -253,18 +272,17 @@ export type AttentionVariant = 'strips' | 'fused';
 /** On a CPU fewer queries would leave most of a SIMD register idle. */
 const STRIP_QUERIES = 16;
 
-/** On a GPU fewer keys than this, for few queries, are done before more kernels than one have started. */
-const STRIP_KEYS = 256;
-
-/** Chooses the kernels for attention of T queries of K numbers. In strips on a GPU K has to divide by four. */
+/**
+ * Chooses the kernels for attention of T queries of K numbers; its gradients are made in strips in any case. On a GPU strips win, but
+ * K has to divide by four.
+ */
 export function planAttention(
   adapterClass: AdapterClass,
-  { T, K, ownKeys, cachedKeys }: { T: number; K: number; ownKeys: number; cachedKeys: number },
+  { T, K }: { T: number; K: number },
   force?: AttentionVariant,
 ): AttentionVariant {
-  if (adapterClass === 'software') return force ?? (T >= STRIP_QUERIES ? 'strips' : 'fused');
-  if (K % 4 !== 0) return 'fused';
-  return force ?? (T >= STRIP_QUERIES || ownKeys + cachedKeys >= STRIP_KEYS ? 'strips' : 'fused');
+  if (adapterClass === 'gpu' && K % 4 !== 0) return 'fused';
+  return force ?? (adapterClass === 'gpu' || T >= STRIP_QUERIES ? 'strips' : 'fused');
 }
 
 /** What a workgroup of attention in strips computes on a GPU, and in how many parts K is summed. */
@@ -274,7 +292,8 @@ export interface StripTile {
   readonly slices: number;
 }
 
-const STRIP_TILES = [128, 64, 32] as const;
+/** Terms of a slice at least. */
+const STRIP_TERMS = 96;
 
 /** Numbers in a line of c up to which one workgroup takes it whole. */
 const NARROW = 128;
@@ -288,41 +307,26 @@ export function planStripTile(
   { M, N, K, planes, whole }: { M: number; N: number; K: number; planes: number; whole: boolean },
   workgroupBytes: number,
 ): StripTile {
-  const most = whole ? 1 : mostSlices(K);
   const widthOf = (tile: Tile): number => (N <= NARROW ? 8 * Math.ceil(N / 8) : tile);
   const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
-  const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile)) <= workgroupBytes;
-  const tileM = STRIP_TILES.find((tile) => fits(tile) && groups(tile) * most >= TILE_GROUPS[tile]) ?? 32;
-  const slices = Math.min(most, Math.ceil(GROUPS_WANTED / groups(tileM)));
-  return { tileM, tileN: widthOf(tileM), slices };
+  // And five numbers per row.
+  const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile)) + 20 * tile <= workgroupBytes;
+  // Where K may be sliced no tile leaves units without work.
+  const suits = (tile: Tile): boolean => (whole ? groups(tile) >= TILE_GROUPS[tile] : M > tile / 2);
+  const tileM = ([128, 64] as const).find((tile) => fits(tile) && suits(tile)) ?? 32;
+  const slices = Math.min(Math.floor((2 * UNITS) / groups(tileM)), Math.floor(K / STRIP_TERMS));
+  return { tileM, tileN: widthOf(tileM), slices: whole ? 1 : Math.max(1, slices) };
 }
 
-/** What one workgroup of the fused kernels of attention does. */
-export interface AttentionTile {
-  /** It owns eight times as many rows. */
-  readonly groups: number;
-  /** Columns that it takes at a time. */
-  readonly keys: number;
-  /** Rows whose sums an invocation holds together with as many others. */
-  readonly mixed: number;
-}
-
-/** As many rows of K numbers, then as many columns, as fit into a workgroup's memory. */
-export function planAttentionTile(
+/** Columns that a workgroup of the fused kernels of attention takes at a time: they and its eight rows of K numbers fit its memory. */
+export function planAttentionKeys(
   { adapterClass, workgroupBytes }: { adapterClass: AdapterClass; workgroupBytes: number },
   K: number,
-  backward: boolean,
-): AttentionTile {
+): number {
   const lane = attentionLane(adapterClass, K);
   const rowBytes = 4 * lane * ((K / lane) | 1);
-  const fits = (groups: number, keys: number): boolean =>
-    8 * groups * ((backward ? 2 : 1) * rowBytes + 4 * (keys + 1) + 4) + keys * rowBytes <= workgroupBytes;
-  // Rows that divide the lanes without a rest, if possible.
-  const mixed = adapterClass === 'software' ? 8 : (K / lane) % 4 === 0 ? 4 : 2;
-  if (adapterClass === 'gpu')
-    for (const groups of [8, 4, 2])
-      for (const keys of [32, 16]) if (fits(groups, keys)) return { groups, keys, mixed };
-  return { groups: 1, keys: fits(1, 16) ? 16 : 8, mixed };
+  const bytes = (keys: number): number => 8 * (rowBytes + 4 * (keys + 1) + 4) + keys * rowBytes;
+  return bytes(16) <= workgroupBytes ? 16 : 8;
 }
 
 /** Numbers of a head that are read at once. */

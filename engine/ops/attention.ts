@@ -1,28 +1,23 @@
 import source from '../../shaders/attention.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { type AttentionVariant, attentionLane, planAttention, planAttentionTile } from '../gpu/planner.ts';
+import { type AttentionVariant, attentionLane, planAttention, planAttentionKeys } from '../gpu/planner.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import {
-  type AttentionOperands,
-  type AttentionRows,
-  attendInStrips,
-  differentiateStrips,
-} from './attention_strips.ts';
+import { type AttentionOperands, attendInStrips, differentiateStrips } from './attention_strips.ts';
 import type { AttentionLayout } from './attention_views.ts';
 import { columnSum } from './column_sum.ts';
 import { fill } from './fill.ts';
 
 const forward = kernel(source, 'attention');
 const deltaKernel = kernel(source, 'attention_delta');
-const dqKernel = kernel(source, 'attention_dq');
-const dkvKernel = kernel(source, 'attention_dkv');
 const maskKernel = kernel(source, 'attention_mask');
 
 const MAX_HEAD = 128;
+/** Rows of a workgroup of the fused kernels. */
+const SIDE = 8;
 
 /** How `selfAttention` attends. */
 export interface SelfAttentionOptions {
@@ -78,7 +73,8 @@ export function selfAttention(qkv: Tensor, { heads, cached, force }: SelfAttenti
       const dqkv = needs[0] ? output([dout], saved.qkv.shape) : undefined;
       const dcached = needs[1] && saved.cached ? output([dout], saved.cached.shape) : undefined;
       const gradients = { dq: dqkv, dkv: dqkv, dcached };
-      differentiate(operands, { dout, lse: saved.lse, delta }, gradients, layout, variant);
+      if (dcached) fill(dcached, 0); // its query columns stay so
+      differentiateStrips(operands, { dout, lse: saved.lse, delta }, gradients, layout);
       return [dqkv, dcached];
     },
   });
@@ -141,7 +137,7 @@ export function poolAttention(
       using delta = rowDelta(saved.out, dout, layout);
       const dq = needs[0] ? output([dout], [B, T, C]) : undefined;
       const dkv = needs[1] ? output([dout], saved.kv.shape) : undefined;
-      differentiate(operands, { dout, lse: saved.lse, delta }, { dq, dkv }, layout, variant);
+      differentiateStrips(operands, { dout, lse: saved.lse, delta }, { dq, dkv }, layout);
       return [dq && qB !== B ? columnSum(dq, [T, C]).reshape([1, T, C]) : dq, dkv];
     },
   });
@@ -168,12 +164,12 @@ function headSize(op: string, C: number, heads: number): number {
 }
 
 /** The params and specialisation that all kernels share. */
-function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean, backward = false) {
+function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean) {
   const { B, T, heads, K, ownKeys, cachedKeys } = layout;
   const lane = attentionLane(gpu.adapterClass, K);
-  const { groups, keys, mixed } = planAttentionTile(gpu, K, backward);
+  const keys = planAttentionKeys(gpu, K);
   return {
-    rows: 8 * groups,
+    rows: SIDE,
     params: {
       T,
       own_keys: ownKeys,
@@ -193,13 +189,8 @@ function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean, 
       Lane: lane === 4 ? 'vec4f' : 'f32',
       WIDE: lane === 4,
       LANES: K / lane,
-      GROUPS: groups,
       KEYS: keys,
-      MIXED: mixed,
-      OWN: Math.ceil(K / lane / mixed),
-      NEAR: backward ? 2 : 1,
-      LOADS: gpu.isSoftware ? 1 : Math.min(9, Math.ceil((keys * K) / lane / (8 * groups))),
-      UNROLLED: !gpu.isSoftware,
+      OWN: Math.ceil(K / lane / SIDE),
       HAS_MASK: hasMask,
     },
   };
@@ -241,64 +232,6 @@ function rowDelta(out: Tensor, dout: Tensor, layout: AttentionLayout): Tensor {
     flops: 2 * B * T * heads * K,
   });
   return delta;
-}
-
-/** Writes the gradients that are wanted; the query columns of dcached become zero. */
-function differentiate(
-  operands: AttentionOperands,
-  rows: AttentionRows,
-  { dq, dkv, dcached }: { dq?: Tensor; dkv?: Tensor; dcached?: Tensor },
-  layout: AttentionLayout,
-  variant: AttentionVariant,
-): void {
-  if (variant === 'strips') {
-    if (dcached) fill(dcached, 0);
-    differentiateStrips(operands, rows, { dq, dkv, dcached }, layout);
-    return;
-  }
-  const { own, cached } = operands;
-  if (dq) queryGradient(operands, rows, dq, layout);
-  if (dkv) segmentGradient(operands, own, rows, dkv, layout, false);
-  if (dcached && cached)
-    segmentGradient(operands, cached, rows, dcached, { ...layout, ownKeys: layout.cachedKeys }, true);
-}
-
-function queryGradient(
-  operands: AttentionOperands,
-  { dout, lse, delta }: AttentionRows,
-  dq: Tensor,
-  layout: AttentionLayout,
-): void {
-  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
-  const { q, own, cached, bias } = operands;
-  const { params, define, rows } = setting(layout, dq.gpu, !!bias, true);
-  run(dqKernel, {
-    bind: { q_rows: q, cached, own, mask_bias: bias, dout, row_lse: lse, row_delta: delta, dq },
-    params,
-    define,
-    groups: B * heads * Math.ceil(T / rows),
-    flops: 6 * B * heads * T * (ownKeys + cachedKeys) * K,
-  });
-}
-
-/** Gradients of one segment's k and v columns; `layout.ownKeys` counts that segment's keys. */
-function segmentGradient(
-  { q, bias }: AttentionOperands,
-  segment: Tensor,
-  { dout, lse, delta }: AttentionRows,
-  dkv: Tensor,
-  layout: AttentionLayout,
-  clearsQ: boolean,
-): void {
-  const { B, T, heads, K, ownKeys } = layout;
-  const { params, define, rows } = setting(layout, dkv.gpu, !!bias, true);
-  run(dkvKernel, {
-    bind: { q_rows: q, own: segment, mask_bias: bias, dout, row_lse: lse, row_delta: delta, dkv },
-    params,
-    define: { ...define, CLEARS_Q: clearsQ },
-    groups: B * heads * Math.ceil(ownKeys / rows),
-    flops: 8 * B * heads * T * ownKeys * K,
-  });
 }
 
 function maskBias(keyMask: Tensor, layout: AttentionLayout): Tensor {

@@ -1,4 +1,4 @@
-// Attention over strips of queries, whose scores are stored and used again: products in registers on CPUs, in tiles on GPUs.
+// Attention over strips of queries, whose scores are stored and used again: products in registers on CPUs, in tiles on GPUs. Gradients are always made so.
 import type { Tensor } from '../tensor/tensor.ts';
 import { RegisterWorkspace } from './attention_registers.ts';
 import { TiledWorkspace } from './attention_tiled.ts';
@@ -31,8 +31,9 @@ function segmentsOf({ own, cached, bias }: AttentionOperands, { layout, ownFrom 
 
 /** The strips of an attention, one after the other, with their memory, which the caller disposes. */
 function* stripsOf({ gpu }: Tensor, layout: AttentionLayout, backward: boolean): Generator<Workspace> {
-  const Kind = gpu.isSoftware ? RegisterWorkspace : TiledWorkspace;
-  const { B, T, heads, ownKeys, cachedKeys } = layout;
+  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
+  // Tiles read four numbers at once.
+  const Kind = gpu.isSoftware || K % 4 !== 0 ? RegisterWorkspace : TiledWorkspace;
   const keys = ownKeys + cachedKeys;
   const mostRows = Kind.mostScores(layout, backward) / keys;
   const planes = Math.max(1, Math.floor(mostRows / T));

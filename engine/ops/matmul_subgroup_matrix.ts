@@ -1,6 +1,6 @@
 import source from '../../shaders/matmul_subgroup_matrix.wgsl' with { type: 'text' };
 import { kernel } from '../gpu/kernel.ts';
-import type { MatrixShape } from '../gpu/planner.ts';
+import { MATRIX_TILES, type MatrixShape } from '../gpu/planner.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ProductCall } from './matmul_tiled.ts';
@@ -10,7 +10,7 @@ const packKernel = kernel(source, 'matmul_pack');
 
 /** Of a packed square. */
 const SIDE = 16;
-/** Terms that a subgroup loads at once. */
+/** Two matrices along k, of 16 terms at most. */
 const K_STEP = 32;
 /** Eight numbers per invocation. */
 const PACKED_EACH = 8;
@@ -54,9 +54,10 @@ function packed({ tensor, rows, K, batch, turned }: Operand, tile: number): Tens
 export function multiplySubgroupMatrix(call: ProductCall, unit: MatrixShape): void {
   const { a, b, c, bias, residual, pre, M, N, K, batch, transposeA, transposeB, slices, tile } = call;
   const [aCount, bCount] = [call.aBatch ? batch : 1, call.bBatch ? batch : 1];
-  using aHalf = packed({ tensor: a, rows: M, K, batch: aCount, turned: transposeA }, tile);
-  using bHalf = packed({ tensor: b, rows: N, K, batch: bCount, turned: !transposeB }, tile);
-  const [groupsM, groupsN] = [Math.ceil(M / tile), Math.ceil(N / tile)];
+  const [tileM, tileN] = MATRIX_TILES[tile];
+  using aHalf = packed({ tensor: a, rows: M, K, batch: aCount, turned: transposeA }, tileM);
+  using bHalf = packed({ tensor: b, rows: N, K, batch: bCount, turned: !transposeB }, tileN);
+  const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
   const terms = K_STEP * Math.ceil(K / K_STEP);
   run(forward, {
     bind: { a_half: aHalf, b_half: bHalf, c, bias, residual, pre },
@@ -69,8 +70,7 @@ export function multiplySubgroupMatrix(call: ProductCall, unit: MatrixShape): vo
     define: {
       THREADS: SUBGROUPS * a.gpu.subgroupSize,
       ...{ MATRIX_M: unit.M, MATRIX_N: unit.N, MATRIX_K: unit.K },
-      AHEAD: K_STEP / unit.K,
-      ...{ PART_M: tile / 2, PART_N: tile / 2 },
+      ...{ PART_M: tileM / 2, PART_N: tileN / 2 },
       ...{ HAS_BIAS: !!bias, HAS_RESIDUAL: !!residual, HAS_PRE: !!pre, GELU: call.gelu },
       UNROLLED: !a.gpu.isSoftware,
     },

@@ -94,16 +94,15 @@ function gradientCase(B: number, T: number, heads: number, K: number, quick = fa
     bytes: 4 * B * C * 16 * T,
     quick,
     prepare: (engine) => {
-      const packed = wave(B * T * 3 * C);
+      const qkv = engine.tensor(wave(B * T * 3 * C), [B, T, 3 * C], { requiresGrad: true });
       const dout = engine.full([B, T, C], 1);
       return {
         run: () => {
-          const qkv = engine.tensor(packed, [B, T, 3 * C], { requiresGrad: true });
           const out = selfAttention(qkv, { heads });
           backward(out, dout);
           out.dispose();
           const gradient = qkv.grad!;
-          qkv.dispose();
+          qkv.variable.grad = undefined;
           return gradient;
         },
         maxError: async (gradient) => {

@@ -51,6 +51,8 @@ export class Gpu {
   readonly adapterName: string;
   tier: Tier;
   readonly isSoftware: boolean;
+  /** Whether products in tiles write out their loops over constants; a CPU's driver would compile them for a minute. */
+  readonly unrolls: boolean;
   /** Invocations of every subgroup; 1 where there are none or their size varies. */
   subgroupSize: number;
   /** What the matrix units multiply at once, on tier 3. */
@@ -89,6 +91,7 @@ export class Gpu {
     this.adapterName = opened.adapterName;
     this.tier = opened.tier;
     this.isSoftware = opened.isSoftware;
+    this.unrolls = !opened.isSoftware;
     this.subgroupSize = opened.subgroupSize;
     this.matrixUnit = opened.matrixUnit;
     this.workgroupBytes = opened.device.limits.maxComputeWorkgroupStorageSize;

@@ -72,7 +72,7 @@ export function multiplySubgroupMatrix(call: ProductCall, unit: MatrixShape): vo
       ...{ MATRIX_M: unit.M, MATRIX_N: unit.N, MATRIX_K: unit.K },
       ...{ PART_M: tileM / 2, PART_N: tileN / 2 },
       ...{ HAS_BIAS: !!bias, HAS_RESIDUAL: !!residual, HAS_PRE: !!pre, GELU: call.gelu },
-      UNROLLED: !a.gpu.isSoftware,
+      UNROLLED: a.gpu.unrolls,
     },
     groups: groupsM * groupsN * batch * slices,
     flops: 2 * batch * M * N * K,

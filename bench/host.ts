@@ -20,6 +20,8 @@ import {
 process.env.XDG_RUNTIME_DIR ??= tmpdir(); // or the Vulkan loader complains
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+/** Beside the command, in an archive too. */
+const peersFolder = fileURLToPath(new URL('peers', import.meta.url));
 
 /** Words of the command line after the script. */
 export function commandLine(): string[] {
@@ -39,10 +41,10 @@ export function runsNode(): boolean {
 
 /** What the numbers depend on, besides adapter and runtime. */
 export async function versions(withPeers: boolean): Promise<Record<string, string>> {
-  const read = async (path: string) => JSON.parse(await readFile(join(root, path), 'utf8'));
+  const read = async (path: string, folder = root) => JSON.parse(await readFile(join(folder, path), 'utf8'));
   const found: Record<string, string> = { 'ps3-webgpu': (await read('package.json')).version };
   if (runsNode()) found.webgpu = (await read('node_modules/webgpu/package.json')).version;
-  if (withPeers) Object.assign(found, (await read('bench/peers/package.json')).dependencies);
+  if (withPeers) Object.assign(found, (await read('package.json', peersFolder)).dependencies);
   found.platform = `${process.platform} ${process.arch}`;
   // A software adapter is as fast as the processor that it runs on.
   const processors = cpus();
@@ -53,16 +55,16 @@ export async function versions(withPeers: boolean): Promise<Record<string, strin
 /**
  * Installs the libraries to compare with in bench/peers, unless they are there in the versions of its lock file.
  *
- * @throws EngineError when npm cannot, or outside of a checkout
+ * @throws EngineError when npm cannot, or where there are no peers
  */
 export function installPeers(): PeerUrls {
-  const folder = join(root, 'bench/peers');
+  const folder = peersFolder;
   const modules = join(folder, 'node_modules');
   const [lock, installed] = [join(folder, 'package-lock.json'), join(modules, '.cache/package-lock.json')];
   if (!existsSync(lock))
     throw new EngineError(
       'peers',
-      `bench: --peers must find ${lock}, got no such file. Run it in a checkout of the repository.`,
+      `bench: --peers must find ${lock}, got no such file. Run it in a checkout of the repository or in an archive made by npm run bench:bundle -- --peers.`,
     );
   if (!existsSync(installed) || readFileSync(lock, 'utf8') !== readFileSync(installed, 'utf8')) {
     for (const command of ['ci --ignore-scripts --no-audit --no-fund', 'run bundle']) {

@@ -1,13 +1,13 @@
-// npm run bench:bundle: the benchmark as one archive, for Linux machines without Node, npm and internet. Inside, the
-// command lies as deep in its folder as bench/run.ts does here, so that it finds package.json and node_modules alike.
+// npm run bench:bundle [-- --peers]: the benchmark as one archive, with the libraries to compare with if asked for, for Linux machines without
+// Node, npm and internet. Inside, the command lies as deep in its folder as bench/run.ts does here, so that it finds other files alike.
 import { spawnSync } from 'node:child_process';
-import { chmod, copyFile, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { EngineError } from '../engine/index.ts';
 import { commandBuild } from './bundle.ts';
-import { rootPath } from './host.ts';
+import { installPeers, rootPath } from './host.ts';
 
 const LIMIT_BYTES = 60e6;
 const NAME = `ps3-webgpu-bench-${process.platform}-${process.arch}`;
@@ -28,14 +28,34 @@ esac
 exec "$here/node" "$here/command/run.mjs" "$@"
 `;
 
-const README = `ps3-webgpu bench
+/** What the command reads of bench/peers, once installed. */
+const PEERS = [
+  'package.json',
+  'package-lock.json',
+  ...[
+    '.cache/package-lock.json',
+    '.cache/tfjs.cjs',
+    '@jax-js/jax',
+    'onnxruntime-web/package.json',
+    'onnxruntime-web/README.md',
+    'onnxruntime-web/dist/ort.webgpu.bundle.min.mjs',
+    'onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.mjs',
+    'onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm',
+  ].map((it) => `node_modules/${it}`),
+];
+
+const readme = (withPeers: boolean): string => `ps3-webgpu bench
 ================
 
 Measures this machine's GPU: its peaks, then every WebGPU kernel of ps3-webgpu beside them.
 
     ./bench --quick                  a minute or two
     ./bench --json out.json          everything; the results as JSON too
-    ./bench --filter matmul          the ops with matmul in their name
+    ./bench --filter matmul          the ops with matmul in their name${
+      withPeers
+        ? '\n    ./bench --peers                  what jax-js, tfjs and onnxruntime-web can do, beside them'
+        : ''
+    }
 
 Needs Linux on ${process.arch} with glibc 2.34 and GLIBCXX_3.4.30 (Debian 12, Ubuntu 22.04, or newer), a Vulkan driver and the Vulkan
 loader libvulkan.so.1. It has its own Node ${process.versions.node} and Dawn, writes nothing but the file after --json, and uses no network.
@@ -64,10 +84,10 @@ PyTorch on the same card, for comparison, by a Python that has it:
     python3 torch_cuda.py --json torch.json
     ./bench --merge torch.json       its rows beneath ours
 
---peers needs npm and the repository.
-
-Licences: ps3-webgpu Apache-2.0 (LICENSE); Dawn for Node in node_modules/webgpu/LICENSE.md; Node
-https://github.com/nodejs/node/blob/v${process.versions.node}/LICENSE; what is bundled, at the end of command/run.mjs.
+${withPeers ? '' : '--peers needs an archive made by npm run bench:bundle -- --peers.\n\n'}Licences: ps3-webgpu Apache-2.0 (LICENSE); Dawn for Node in node_modules/webgpu/LICENSE.md; Node
+https://github.com/nodejs/node/blob/v${process.versions.node}/LICENSE; what is bundled, at the end of command/run.mjs${
+  withPeers ? '; jax-js MIT, tfjs Apache-2.0, ONNX Runtime MIT' : ''
+}.
 `;
 
 /** Runs a program of the system to its end. */
@@ -87,7 +107,7 @@ async function copyIn(folder: string, path: string): Promise<void> {
 }
 
 /** Makes the archive and returns its path. */
-async function pack(): Promise<string> {
+async function pack(withPeers: boolean): Promise<string> {
   if (process.platform !== 'linux')
     throw new PackError(`bench:bundle: the platform must be linux, got ${process.platform}.`);
   const configured: Readonly<Record<string, unknown>> = process.config.variables;
@@ -98,6 +118,7 @@ async function pack(): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), 'ps3-webgpu-bench-'));
   try {
     const folder = join(parent, NAME);
+    if (withPeers) installPeers();
     await build(commandBuild(join(folder, 'command/run.mjs')));
     const dawn = [
       'package.json',
@@ -112,10 +133,12 @@ async function pack(): Promise<string> {
       ...dawn.map((it) => `node_modules/webgpu/${it}`),
     ])
       await copyIn(folder, path);
+    for (const path of withPeers ? PEERS : [])
+      await cp(rootPath(`bench/peers/${path}`), join(folder, 'command/peers', path), { recursive: true });
     await copyFile(rootPath('bench/peers/torch_cuda.py'), join(folder, 'torch_cuda.py'));
     await copyFile(process.execPath, join(folder, 'node'));
     await writeFile(join(folder, 'bench'), LAUNCHER);
-    await writeFile(join(folder, 'README.txt'), README);
+    await writeFile(join(folder, 'README.txt'), readme(withPeers));
     for (const name of ['node', 'bench']) await chmod(join(folder, name), 0o755);
 
     const archive = rootPath(`bench/dist/${NAME}.tar.xz`);
@@ -147,7 +170,7 @@ async function pack(): Promise<string> {
 }
 
 try {
-  console.log(`bench:bundle: ${await pack()}`);
+  console.log(`bench:bundle: ${await pack(process.argv.includes('--peers'))}`);
 } catch (error) {
   if (!(error instanceof EngineError)) throw error;
   console.error(error.message);

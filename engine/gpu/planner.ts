@@ -266,7 +266,7 @@ export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?:
   return { variant, tile, lane, ...block, transposeFirst, quads, slices };
 }
 
-/** `strips` keeps the scores of some queries at a time, `fused` none. */
+/** How the result is made: `strips` keeps the scores of some queries at a time, `fused` none. */
 export type AttentionVariant = 'strips' | 'fused';
 
 /** On a CPU fewer queries would leave most of a SIMD register idle. */

@@ -30,7 +30,8 @@ export interface SelfAttentionOptions {
 }
 
 /**
- * Multi-head self-attention: softmax(q k^T / sqrt(K)) v per head, in memory linear in T.
+ * Multi-head self-attention: softmax(q k^T / sqrt(K)) v per head, in memory linear in T: scores of at most
+ * 128 MiB are held at a time.
  *
  * @param qkv   [B, T, 3C] f32, columns q, k, v; heads contiguous within each
  * @returns     [B, T, C]

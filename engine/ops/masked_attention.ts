@@ -1,5 +1,5 @@
-// Attention that writes its scores out: for masks of any form, soft caps and grouped heads. Memory grows with Tq Tk; the fused
-// kernels of attention.ts need none of it.
+// Attention that writes its scores out: for masks of any form, soft caps and grouped heads. Memory grows with Tq Tk; that of
+// attention.ts does not.
 import { expect } from '../gpu/errors.ts';
 import { output, tidy } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';

@@ -99,7 +99,7 @@ fn terms(start : u32, row : u32, k : u32) -> vec4f {
     if (k >= params.K) { return vec4f(); }
     return vec4f(source[(start + row * params.K + k) / 4u]);
   }
-  var four : vec4f;
+  var four = vec4f();
   for (var i = 0u; i < 4u; i++) {
     if (k + i < params.K) { four[i] = value_at(start + select(row * params.K + k + i, (k + i) * params.M + row, TURNED)); }
   }
@@ -116,8 +116,8 @@ fn matmul_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   let row = square / params.groups_n % params.groups_m * SIDE + index % 32u / 2u;
   let k = square % params.groups_n * SIDE + index % 2u * 8u;
   let start = square / params.groups_n / params.groups_m * params.M * params.K;
-  var low : vec4f;
-  var high : vec4f;
+  var low = vec4f();
+  var high = vec4f();
   if (row < params.M) {
     low = terms(start, row, k);
     high = terms(start, row, k + 4u);

@@ -51,7 +51,6 @@ export class Gpu {
   readonly adapterName: string;
   tier: Tier;
   readonly isSoftware: boolean;
-  /** Whether products in tiles write out their loops over constants; a CPU's driver would compile them for a minute. */
   readonly unrolls: boolean;
   /** Invocations of every subgroup; 1 where there are none or their size varies. */
   subgroupSize: number;
@@ -99,8 +98,7 @@ export class Gpu {
     this.valuesEach = opened.isSoftware ? 32 : 4;
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
-    const choices = { WG: this.rowWorkgroup, EACH: this.valuesEach };
-    this.#pipelines = new Pipelines(opened, this.recorder, choices);
+    this.#pipelines = new Pipelines(opened, this.recorder, { WG: this.rowWorkgroup, EACH: this.valuesEach });
     this.pool.onDestroy = (buffer) => this.#pipelines.forget(buffer);
     this.pool.onFailure = (error) => this.recorder.fail(error);
     if (profile && opened.device.features.has('timestamp-query'))

@@ -227,7 +227,8 @@ export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
   for (const transposeFirst of facts.transposeB ? [true, false] : [false])
     offer({ variant: 'registers', transposeFirst });
   for (const tile of TILES) offer({ variant: 'tiled', tile });
-  offer({ variant: 'subgroup_matrix' });
+  // Where there are no matrix units this plans the same again.
+  for (const tile of [128, 64, 32] as const) offer({ variant: 'subgroup_matrix', tile });
   return [...candidates.values()];
 }
 

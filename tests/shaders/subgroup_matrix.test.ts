@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { create, globals } from 'webgpu';
 import { Kernel } from '../../engine/gpu/kernel.ts';
+import { MATRIX_TILES } from '../../engine/gpu/planner.ts';
 import { Engine } from '../../engine/index.ts';
 import source from '../../shaders/matmul_subgroup_matrix.wgsl' with { type: 'text' };
 
@@ -16,18 +17,25 @@ const UNITS = [
   [16, 16, 16],
 ];
 
-function* specialisations() {
+function* products() {
   const epilogue = { HAS_BIAS: true, HAS_RESIDUAL: true, HAS_PRE: true, GELU: 1 };
   for (const [MATRIX_M, MATRIX_N, MATRIX_K] of UNITS)
-    for (const B_TYPE of ['F32', 'F16', 'BF16'])
-      for (const TRANSPOSE_A of booleans)
-        for (const TRANSPOSE_B of booleans)
-          for (const THREADS of [128, 256])
-            yield { ...epilogue, MATRIX_M, MATRIX_N, MATRIX_K, B_TYPE, TRANSPOSE_A, TRANSPOSE_B, THREADS };
+    for (const [rows, columns] of Object.values(MATRIX_TILES))
+      for (const THREADS of [128, 256])
+        for (const UNROLLED of booleans) {
+          const parts = { PART_M: rows / 2, PART_N: columns / 2 };
+          yield { ...epilogue, ...parts, MATRIX_M, MATRIX_N, MATRIX_K, THREADS, UNROLLED };
+        }
   for (const HAS_BIAS of booleans)
     for (const HAS_RESIDUAL of booleans)
       for (const HAS_PRE of booleans)
         for (const GELU of [0, 1, 2]) yield { HAS_BIAS, HAS_RESIDUAL, HAS_PRE, GELU };
+}
+
+function* packings() {
+  yield { Source: 'vec4f', WIDTH: 4, TURNED: false, SOURCE: 'F32' };
+  for (const SOURCE of ['F32', 'F16', 'BF16'])
+    for (const TURNED of booleans) yield { Source: 'f32', WIDTH: 1, TURNED, SOURCE };
 }
 
 test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, without a message', async () => {
@@ -40,21 +48,26 @@ test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, wit
     requiredFeatures: [feature as 'subgroups', 'shader-f16', 'subgroups'],
   });
   const kernel = new Kernel(source, 'matmul_subgroup_matrix');
-  const pipelineOf = async (code: string): Promise<string[]> => {
+  const pipelineOf = async (code: string, entryPoint = kernel.entry): Promise<string[]> => {
     const module = device.createShaderModule({ code });
     const { messages } = await module.getCompilationInfo();
     await device.createComputePipelineAsync({
       layout: 'auto',
-      compute: { module, entryPoint: kernel.entry },
+      compute: { module, entryPoint },
     });
     return messages.map(({ message }) => message);
   };
   let made = 0;
-  for (const define of specialisations()) {
+  for (const define of products()) {
     assert.equal(await pipelineOf(kernel.specialise(define, false)), [], JSON.stringify(define));
     made++;
   }
-  assert.is(made, 144);
+  for (const define of packings()) {
+    const code = kernel.specialise(define, false);
+    assert.equal(await pipelineOf(code, 'matmul_pack'), [], JSON.stringify(define));
+    made++;
+  }
+  assert.is(made, 5 * 4 * 2 * 2 + 24 + 7);
   // It does look: the types of a unit must fit each other.
   device.addEventListener('uncapturederror', (event) => event.preventDefault());
   const wrong = kernel

@@ -93,17 +93,15 @@ fn value_at(at : u32) -> f32 {
   return unpack2x16float(bits).x;
 }
 
-// Terms k to k + 3 of a row, zero past the end.
+// Terms of a row, zero past the end: one, and four from k on.
+fn term(start : u32, row : u32, k : u32) -> f32 {
+  if (k >= params.K) { return 0.0; }
+  return value_at(start + select(row * params.K + k, k * params.M + row, TURNED));
+}
 fn terms(start : u32, row : u32, k : u32) -> vec4f {
-  if (WIDTH == 4u) {
-    if (k >= params.K) { return vec4f(); }
-    return vec4f(source[(start + row * params.K + k) / 4u]);
-  }
-  var four = vec4f();
-  for (var i = 0u; i < 4u; i++) {
-    if (k + i < params.K) { four[i] = value_at(start + select(row * params.K + k + i, (k + i) * params.M + row, TURNED)); }
-  }
-  return four;
+  if (WIDTH == 1u) { return vec4f(term(start, row, k), term(start, row, k + 1u), term(start, row, k + 2u), term(start, row, k + 3u)); }
+  if (k >= params.K) { return vec4f(); }
+  return vec4f(source[(start + row * params.K + k) / 4u]);
 }
 
 // An invocation per eight terms of a row: 32 write one square, 512 bytes side by side.

@@ -31,6 +31,7 @@ const WG = 16;
 const NOT_RUN: Readonly<Record<string, string>> = {
   gather_heads:
     'reads the element before the first where && has already decided, which the interpreter does not survive',
+  matmul_pack: 'returns vectors from functions within functions, which the interpreter takes for numbers',
   top_k_descending_keys: 'takes more than 4,096 chosen numbers',
   top_k_place: 'takes more than 4,096 chosen numbers',
 };
@@ -128,6 +129,7 @@ for (const [name, fn] of Object.entries(CASES))
   test(`races: none in the kernels of ${name}`, async () => {
     for (const run of await record(fn)) {
       const { entry } = run.kernel;
+      if (entry in NOT_RUN) continue;
       const { faults, buffers } = runInLockstep(run.code, entry, run.groups, run.params, run.before);
       assert.equal(faults.slice(0, 3), [], `${entry}: ${faults.length} faults`);
       const differs = difference(run, buffers);

@@ -57,12 +57,13 @@ function compile(out: string): void {
     );
 }
 
-/** Without comments, indentation and empty lines. WGSL has no strings, so `//` always begins a comment. */
+/** Without comments, indentation, empty lines and most spaces. WGSL has no strings, so `//` always begins a comment. */
 const strip = (text: string): string =>
   text
     .replace(/\/\/.*$/gm, '')
     .replace(/^[ \t]+|[ \t]+$/gm, '')
     .replace(/\n{2,}/g, '\n')
+    .replace(/(?<!>) ?([:;,={}+*]) ?/g, '$1') // `>=` would be one token
     .trim();
 
 const IMPORT = /^#import (\w+)/gm;

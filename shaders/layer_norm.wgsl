@@ -77,6 +77,13 @@ fn layer_norm_held(
     let c = held_at(k, i);
     row[k] = select(Cell(), x[start + min(c, params.C - 1u)], c < params.C);
   }
+  var gains : HeldRow;
+  var shifts : HeldRow;
+  for (var k = 0u; k < HELD; k++) {
+    let c = min(held_at(k, i), params.C - 1u);
+    gains[k] = gamma[c];
+    shifts[k] = beta[c];
+  }
   var total = Cell();
   for (var k = 0u; k < HELD; k++) { total += row[k]; }
   let row_mean = row_sum(total, i) / count;
@@ -88,7 +95,7 @@ fn layer_norm_held(
   let row_rstd = inverseSqrt(row_sum(total, i) / count + params.eps);
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
-    if (c < params.C) { y[start + c] = (row[k] - row_mean) * row_rstd * gamma[c] + beta[c]; }
+    if (c < params.C) { y[start + c] = (row[k] - row_mean) * row_rstd * gains[k] + shifts[k]; }
   }
   if (i == 0u) {
     mean[r] = row_mean;

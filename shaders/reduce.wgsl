@@ -11,6 +11,7 @@
 // Numerics  the order depends on the shape and WG alone, so equal runs give equal bits.
 
 #import index   // linear_group(group, groups)
+#import cell    // Cell, cell_sum(value), cell_max(value)
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i), workgroup_max(value, i)
 
 const SUM = 0u;
@@ -25,19 +26,24 @@ const LAST : bool = false;  // arg_max: the last one of several
 
 struct Params {
   groups : u32,   // rows: parts of all rows; columns: values in y
-  K : u32,        // values along the reduced axis (rows_vec4: of four elements)
+  K : u32,        // values along the reduced axis (rows: cells)
   I : u32,        // values behind it
   parts : u32,    // of the axis
   chunk : u32,    // values of a part
   start : u32,    // rows: where y begins
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<f32>;           // [O, K]
+@group(0) @binding(1) var<storage, read> x : array<Cell>;          // [O, K]
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;     // [start + O * parts]
 
-fn fold_workgroup(value : f32, i : u32) -> f32 {
-  if (OP == MAX) { return workgroup_max(value, i); }
-  return workgroup_sum(value, i);
+fn fold_workgroup(value : Cell, i : u32) -> f32 {
+  if (OP == MAX) { return workgroup_max(cell_max(value), i); }
+  return workgroup_sum(cell_sum(value), i);
+}
+
+fn joined(acc : Cell, v : Cell) -> Cell {
+  if (OP == MAX) { return max(acc, v); }
+  return acc + select(v, v * v, OP == SQUARES);
 }
 
 @compute @workgroup_size(WG_SIZE)
@@ -52,44 +58,34 @@ fn rows(
   let begin = (g - row * params.parts) * params.chunk;
   let end = row * params.K + min(params.K, begin + params.chunk);
   let first = row * params.K + begin;
-  var acc = select(0.0, x[first], OP == MAX);
-  for (var k = first + own.lane; k < end; k += WG) {
-    let v = x[k];
-    if (OP == MAX) { acc = max(acc, v); } else { acc += select(v, v * v, OP == SQUARES); }
+  var acc = select(Cell(), x[first], OP == MAX);
+  var k = first + own.lane;
+  for (; k + 3u * WG < end; k += 4u * WG) { // four loads on their way at once
+    let v0 = x[k];
+    let v1 = x[k + WG];
+    let v2 = x[k + 2u * WG];
+    let v3 = x[k + 3u * WG];
+    acc = joined(joined(joined(joined(acc, v0), v1), v2), v3);
   }
+  for (; k < end; k += WG) { acc = joined(acc, x[k]); }
   let total = fold_workgroup(acc, i);
   if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
 }
 
-@group(0) @binding(1) var<storage, read> x4 : array<vec4f>;        // [O, K], four elements each
-
-@compute @workgroup_size(WG_SIZE)
-fn rows_vec4(
-  @builtin(workgroup_id) group : vec3u,
-  @builtin(num_workgroups) groups : vec3u,
-  @builtin(local_invocation_index) i : u32,
-) {
-  let own = own_row(group, groups, i, params.groups);
-  let g = own.r;
-  let row = g / params.parts;
-  let begin = (g - row * params.parts) * params.chunk;
-  let end = row * params.K + min(params.K, begin + params.chunk);
-  let first = row * params.K + begin;
-  var acc = select(vec4f(), x4[first], OP == MAX);
-  for (var k = first + own.lane; k < end; k += WG) {
-    let v = x4[k];
-    if (OP == MAX) { acc = max(acc, v); } else { acc += select(v, v * v, OP == SQUARES); }
-  }
-  let sum = (acc.x + acc.y) + (acc.z + acc.w);
-  let highest = max(max(acc.x, acc.y), max(acc.z, acc.w));
-  let total = fold_workgroup(select(sum, highest, OP == MAX), i);
-  if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
-}
-
 const COLUMNS = 64u;
+const AT_ONCE : u32 = 1u;  // loads on their way at once: 8 for a GPU, which waits long for each; a CPU is slower with more than one
 
 @group(0) @binding(1) var<storage, read> x_values : array<Value>;         // [O, K, I]
 @group(0) @binding(2) var<storage, read_write> y_values : array<Value>;   // [O, parts, I]
+
+fn folded(acc : Value, v : Value) -> Value {
+  switch OP {
+    case MAX: { return max(acc, v); }
+    case MIN: { return min(acc, v); }
+    case PRODUCT: { return acc * v; }
+    default: { return acc + select(v, v * v, OP == SQUARES); }
+  }
+}
 
 @compute @workgroup_size(COLUMNS)
 fn columns(
@@ -107,15 +103,13 @@ fn columns(
   let base = outer * params.K * params.I + column;
   var acc = x_values[base + begin * params.I];
   if (OP == SQUARES) { acc *= acc; }
-  for (var k = begin + 1u; k < end; k++) {
-    let v = x_values[base + k * params.I];
-    switch OP {
-      case MAX: { acc = max(acc, v); }
-      case MIN: { acc = min(acc, v); }
-      case PRODUCT: { acc *= v; }
-      default: { acc += select(v, v * v, OP == SQUARES); }
-    }
+  var k = begin + 1u;
+  for (; k + AT_ONCE <= end; k += AT_ONCE) {
+    var some : array<Value, AT_ONCE>;
+    for (var j = 0u; j < AT_ONCE; j++) { some[j] = x_values[base + (k + j) * params.I]; }
+    for (var j = 0u; j < AT_ONCE; j++) { acc = folded(acc, some[j]); }
   }
+  for (; k < end; k++) { acc = folded(acc, x_values[base + k * params.I]); }
   y_values[at] = acc;
 }
 

@@ -89,7 +89,7 @@ export class Kernel {
     if (text.includes('subgroupBroadcast(')) {
       if (unrolls) text = unroll(text);
       if (Number(define.LANES ?? 1) > 1) text = `enable subgroups; ${text}`;
-      else text = text.replace(/(?:subgroupBroadcast|lane_of)\((\w+), \w+\)/g, '$1');
+      else text = text.replace(/(?:subgroupBroadcast|lane_of)\((\w+), ?\w+\)/g, '$1');
     }
     if (define.UNROLLED) text = unroll(text);
     if (text.includes('subgroupAdd(')) {

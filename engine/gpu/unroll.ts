@@ -2,7 +2,7 @@
 // with SwiftShader an array that is indexed by a loop variable stays in memory, which makes a product ten times as slow; wgpu (Deno)
 // checks the index every time (lavapipe, 512 x 512 x 512: 7.6 to 21.9 GFLOP/s).
 
-const LOOP = /\bfor \(var (\w+) = 0u; \1 < ([A-Z][\w */]*?); \1(?:\+\+| \+= ([A-Z]\w*))\) \{/;
+const LOOP = /\bfor \(var (\w+) ?= ?0u; ?\1 < ([A-Z][\w */]*?); ?\1(?:\+\+| ?\+= ?([A-Z]\w*))\) ?\{/;
 /** Longer loops keep their form. */
 const MAX_TURNS = 32;
 

@@ -122,6 +122,7 @@ export class TiledWorkspace extends Workspace {
       define: {
         ...{ KIND: KIND[kind], ADDS: adds, HAS_MASK: !!bias, ...more.define },
         ...{ TRANSPOSE_A: a.turned, TRANSPOSE_B: b.turned, ...tileDefine(gpu, tileM, tileN) },
+        HALVES: slices === 1 && (K - 1) % K_TILE < K_TILE / 2,
       },
       groups: groupsM * groupsN * planes * slices,
       flops: 2 * planes * M * N * K,

@@ -19,6 +19,9 @@ export function cellsOf(columns: number): Cells {
 /** Numbers of a row that an invocation can hold beside what else it needs: a GPU has 255 registers for each at most. */
 const MOST_HELD = 48;
 
+/** What WebGPU allows in a workgroup everywhere. */
+const MOST_INVOCATIONS = 256;
+
 /**
  * How a kernel that keeps rows in registers (`shaders/lib/held.wgsl`) shares them out on a GPU: a subgroup each where its size is known
  * and enough, otherwise a workgroup. Undefined on a CPU, whose rows are in its caches, and where rows are too long.
@@ -31,7 +34,8 @@ export function heldRows(
   if (gpu.isSoftware) return undefined;
   const most = Math.floor(MOST_HELD / lanes);
   const ONE_SUBGROUP = gpu.subgroupSize > 1 && perRow <= most * gpu.subgroupSize;
-  const WG = ONE_SUBGROUP ? gpu.subgroupSize : gpu.rowWorkgroup;
+  const wanted = 2 ** Math.ceil(Math.log2(Math.max(gpu.rowWorkgroup, perRow / most)));
+  const WG = ONE_SUBGROUP ? gpu.subgroupSize : Math.min(MOST_INVOCATIONS, wanted);
   const HELD = Math.ceil(perRow / WG);
   if (HELD > most) return undefined;
   return { define: { ...define, WG, ONE_SUBGROUP, HELD: Math.max(1, HELD) }, groups: R };

@@ -7,12 +7,12 @@ import { output, overRows, run } from '../tensor/dispatch.ts';
 import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides } from '../tensor/strided.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { cellsOf } from './cell.ts';
 import { permute, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 import { affine } from './unary.ts';
 
 const rows = kernel(source, 'rows');
-const rowsVec4 = kernel(source, 'rows_vec4');
 const columns = kernel(source, 'columns');
 const argMaxKernel = kernel(source, 'arg_max');
 const extremumDx = kernel(source, 'extremum_dx');
@@ -25,6 +25,8 @@ const SHORT_ROW = 32;
 const ROW_PART = { gpu: 4096, software: 8192 } as const;
 /** A part of a column is long enough to pay for its partial result. */
 const COLUMN_PART = 32;
+/** Columns that a GPU folds sooner than it starts a second dispatch. */
+const ONE_PASS = 128;
 /** Invocations that fill a large GPU: parts are made up to this number. */
 const ENOUGH_INVOCATIONS = 65_536;
 /** Workgroups that do, and not too many results for the second run, a workgroup for each row. */
@@ -40,20 +42,19 @@ export interface ReduceOptions {
 
 /** Folds the rows of x [O, K] into y from element `start` on; returns the number of results, O times the parts. */
 function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y: Tensor, start = 0): void {
-  const lanes = K % 4 === 0 ? 4 : 1;
-  const values = K / lanes;
+  const { perRow, define } = cellsOf(K);
   const R = O * parts;
-  run(lanes === 4 ? rowsVec4 : rows, {
-    bind: { [lanes === 4 ? 'x4' : 'x']: x, y },
-    params: { groups: R, K: values, I: 1, parts, chunk: Math.ceil(values / parts), start },
-    ...overRows(x.gpu, R, { OP: fold }),
+  run(rows, {
+    bind: { x, y },
+    params: { groups: R, K: perRow, I: 1, parts, chunk: Math.ceil(perRow / parts), start },
+    ...overRows(x.gpu, R, { OP: fold, ...define }),
     flops: O * K,
   });
 }
 
 /** How many parts a row is cut into; every part holds at least one value. */
 function rowParts(adapter: AdapterClass, O: number, K: number): number {
-  const values = K % 4 === 0 ? K / 4 : K;
+  const { perRow: values } = cellsOf(K);
   const wanted = Math.max(
     1,
     Math.min(Math.ceil(K / ROW_PART[adapter]), Math.ceil(ENOUGH_GROUPS[adapter] / O)),
@@ -83,14 +84,15 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
     return y;
   }
   const lanes = I % 4 === 0 ? 4 : 1;
-  const wanted = Math.min(Math.ceil(K / COLUMN_PART), Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I)));
+  const enough = K <= ONE_PASS && !x.gpu.isSoftware ? 1 : Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I));
+  const wanted = Math.min(Math.ceil(K / COLUMN_PART), enough);
   const chunk = Math.ceil(K / wanted);
   const parts = Math.ceil(K / chunk);
   const partial = parts === 1 ? y : output([x], [O, parts, I], x.dtype);
   const groups = partial.size / lanes;
   run(columns, {
     bind: { x_values: x, y_values: partial },
-    define: { OP: fold, ...types(x, lanes) },
+    define: { OP: fold, AT_ONCE: x.gpu.isSoftware ? 1 : 8, ...types(x, lanes) },
     params: { groups, K, I: I / lanes, parts, chunk, start: 0 },
     groups: Math.ceil(groups / COLUMNS),
     flops: x.size,

@@ -24,6 +24,7 @@ const PARTS_N : u32 = 2u;
 const THREADS : u32 = 64u;         // WIDTH_M WIDTH_N
 const SQUARES : u32 = 2u;          // that an invocation loads of the TILE_M of a and the TILE_N of b, rounded up
 const UNROLLED : bool = false;     // the host has written out the loops over constants
+const HALVES : bool = false;       // the last K_TILE terms may be no more than HALF
 
 const SQUARE : u32 = 4u;
 const ROWS : u32 = SQUARE * PARTS_M;                     // of c, per invocation
@@ -121,13 +122,17 @@ fn product(at : Region, i : u32) -> TileSums {
   for (var k = at.k0; k < at.k1; k += K_TILE) {
     stage(at, k, i);
     workgroupBarrier();
-    for (var d = 0u; d < K_TILE; d++) {
-      var right : array<vec4f, PARTS_N>;
-      for (var p = 0u; p < PARTS_N; p++) { right[p] = b_tile[d][p * WIDTH_N + tx + d / HALF * 2u]; }
-      for (var q = 0u; q < PARTS_M; q++) {
-        let left = a_tile[d][q * WIDTH_M + ty + d / HALF * 2u];
-        for (var r = 0u; r < SQUARE; r++) {
-          for (var p = 0u; p < PARTS_N; p++) { sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]); }
+    for (var h = 0u; h < K_TILE / HALF; h++) {
+      if (!HALVES || k + h * HALF < at.k1) {
+        for (var d = 0u; d < HALF; d++) {
+          var right : array<vec4f, PARTS_N>;
+          for (var p = 0u; p < PARTS_N; p++) { right[p] = b_tile[h * HALF + d][p * WIDTH_N + tx + h * 2u]; }
+          for (var q = 0u; q < PARTS_M; q++) {
+            let left = a_tile[h * HALF + d][q * WIDTH_M + ty + h * 2u];
+            for (var r = 0u; r < SQUARE; r++) {
+              for (var p = 0u; p < PARTS_N; p++) { sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]); }
+            }
+          }
         }
       }
     }

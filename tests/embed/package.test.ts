@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { unroll } from '../../engine/gpu/unroll.ts';
 import { reflect, type Shader } from '../../engine/wgsl.ts';
 import { execute, expectExamples, installProject, newFolder, packPackage, root } from './install.ts';
 
@@ -84,9 +85,10 @@ embed(
       const source = reflect(await readFile(join(root, 'shaders', file), 'utf8'));
       const { default: shader } = (await import(join(dist, `shaders/${file}.js`))) as { default: Shader };
       assert.equal(shader.entries, source.entries, file);
-      const words = (text: string): string[] => text.replace(/\/\/.*/g, '').match(/\S+/g) ?? [];
-      assert.equal(words(shader.text), words(source.text), file);
+      const marks = (text: string): string[] => text.replace(/\/\/.*/g, '').match(/\w+|[^\w\s]/g) ?? [];
+      assert.equal(marks(shader.text), marks(source.text), file);
       assert.not.match(shader.text, /\/\/|#import/);
+      assert.equal(marks(unroll(shader.text)), marks(unroll(source.text)), file);
     }
   },
 );

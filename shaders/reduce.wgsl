@@ -4,7 +4,7 @@
 //   columns  y[o, p, i] = fold_k x[o, k, i]    k in part p of the axis   any axis
 //   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
-// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
+// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in cells where K, or for those two I, divides by 4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
 // Mapping   rows: WG invocations per part, the first folds values 0, WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
@@ -20,20 +20,19 @@ const MAX = 2u;
 const MIN = 3u;      // columns alone, like the next one
 const PRODUCT = 4u;
 const OP : u32 = SUM;
-alias Value = f32;   // columns, arg_max: f32, i32 or u32, four at a time where I divides by 4
-alias Count = u32;   // u32 or vec4u, as wide as Value
+alias Count = u32;   // arg_max: u32 or vec4u, as wide as Cell
 const LAST : bool = false;  // arg_max: the last one of several
 
 struct Params {
   groups : u32,   // rows: parts of all rows; columns: values in y
-  K : u32,        // values along the reduced axis (rows: cells)
-  I : u32,        // values behind it
+  K : u32,        // cells along the reduced axis
+  I : u32,        // cells behind it
   parts : u32,    // of the axis
   chunk : u32,    // values of a part
   start : u32,    // rows: where y begins
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Cell>;          // [O, K]
+@group(0) @binding(1) var<storage, read> x : array<Cell>;          // [O, K, I]
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;     // [start + O * parts]
 
 fn fold_workgroup(value : Cell, i : u32) -> f32 {
@@ -41,9 +40,13 @@ fn fold_workgroup(value : Cell, i : u32) -> f32 {
   return workgroup_sum(cell_sum(value), i);
 }
 
-fn joined(acc : Cell, v : Cell) -> Cell {
-  if (OP == MAX) { return max(acc, v); }
-  return acc + select(v, v * v, OP == SQUARES);
+fn folded(acc : Cell, v : Cell) -> Cell {
+  switch OP {
+    case MAX: { return max(acc, v); }
+    case MIN: { return min(acc, v); }
+    case PRODUCT: { return acc * v; }
+    default: { return acc + select(v, v * v, OP == SQUARES); }
+  }
 }
 
 @compute @workgroup_size(WG_SIZE)
@@ -65,9 +68,9 @@ fn rows(
     let v1 = x[k + WG];
     let v2 = x[k + 2u * WG];
     let v3 = x[k + 3u * WG];
-    acc = joined(joined(joined(joined(acc, v0), v1), v2), v3);
+    acc = folded(folded(folded(folded(acc, v0), v1), v2), v3);
   }
-  for (; k < end; k += WG) { acc = joined(acc, x[k]); }
+  for (; k < end; k += WG) { acc = folded(acc, x[k]); }
   let total = fold_workgroup(acc, i);
   if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
 }
@@ -75,17 +78,7 @@ fn rows(
 const COLUMNS = 64u;
 const AT_ONCE : u32 = 1u;  // loads on their way at once: 8 for a GPU, which waits long for each; a CPU is slower with more than one
 
-@group(0) @binding(1) var<storage, read> x_values : array<Value>;         // [O, K, I]
-@group(0) @binding(2) var<storage, read_write> y_values : array<Value>;   // [O, parts, I]
-
-fn folded(acc : Value, v : Value) -> Value {
-  switch OP {
-    case MAX: { return max(acc, v); }
-    case MIN: { return min(acc, v); }
-    case PRODUCT: { return acc * v; }
-    default: { return acc + select(v, v * v, OP == SQUARES); }
-  }
-}
+@group(0) @binding(2) var<storage, read_write> y_values : array<Cell>;    // [O, parts, I]
 
 @compute @workgroup_size(COLUMNS)
 fn columns(
@@ -101,15 +94,15 @@ fn columns(
   let begin = (row - outer * params.parts) * params.chunk;
   let end = min(params.K, begin + params.chunk);
   let base = outer * params.K * params.I + column;
-  var acc = x_values[base + begin * params.I];
+  var acc = x[base + begin * params.I];
   if (OP == SQUARES) { acc *= acc; }
   var k = begin + 1u;
   for (; k + AT_ONCE <= end; k += AT_ONCE) {
-    var some : array<Value, AT_ONCE>;
-    for (var j = 0u; j < AT_ONCE; j++) { some[j] = x_values[base + (k + j) * params.I]; }
+    var some : array<Cell, AT_ONCE>;
+    for (var j = 0u; j < AT_ONCE; j++) { some[j] = x[base + (k + j) * params.I]; }
     for (var j = 0u; j < AT_ONCE; j++) { acc = folded(acc, some[j]); }
   }
-  for (; k < end; k++) { acc = folded(acc, x_values[base + k * params.I]); }
+  for (; k < end; k++) { acc = folded(acc, x[base + k * params.I]); }
   y_values[at] = acc;
 }
 
@@ -130,10 +123,10 @@ fn arg_max(
   let at = linear_group(group, groups) * COLUMNS + i;
   if (at >= params.groups) { return; }
   let base = first_of(at);
-  var best = x_values[base];
+  var best = x[base];
   var winner = Count();
   for (var k = 1u; k < params.K; k++) {
-    let v = x_values[base + k * params.I];
+    let v = x[base + k * params.I];
     let wins = select(v > best, v >= best, LAST);
     best = select(best, v, wins);
     winner = select(winner, Count(k), wins);

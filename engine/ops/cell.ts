@@ -24,7 +24,7 @@ const MOST_INVOCATIONS = 256;
 
 /**
  * How a kernel that keeps rows in registers (`shaders/lib/held.wgsl`) shares them out on a GPU: a subgroup each where its size is known
- * and enough, otherwise a workgroup. Undefined on a CPU, whose rows are in its caches, and where rows are too long.
+ * and enough, otherwise a workgroup that is wide enough to hold it. Undefined on a CPU, whose rows are in its caches, and where rows are too long.
  */
 export function heldRows(
   gpu: Gpu,

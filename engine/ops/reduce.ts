@@ -1,6 +1,6 @@
 import source from '../../shaders/reduce.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
-import { kernel } from '../gpu/kernel.ts';
+import { type Define, kernel } from '../gpu/kernel.ts';
 import type { AdapterClass } from '../gpu/planner.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, overRows, run } from '../tensor/dispatch.ts';
@@ -42,12 +42,12 @@ export interface ReduceOptions {
 
 /** Folds the rows of x [O, K] into y from element `start` on; returns the number of results, O times the parts. */
 function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y: Tensor, start = 0): void {
-  const { perRow, define } = cellsOf(K);
+  const { perRow, lanes } = cellsOf(K);
   const R = O * parts;
   run(rows, {
     bind: { x, y },
     params: { groups: R, K: perRow, I: 1, parts, chunk: Math.ceil(perRow / parts), start },
-    ...overRows(x.gpu, R, { OP: fold, ...define }),
+    ...overRows(x.gpu, R, { OP: fold, ...types(x, lanes) }),
     flops: O * K,
   });
 }
@@ -62,8 +62,9 @@ function rowParts(adapter: AdapterClass, O: number, K: number): number {
   return Math.ceil(values / Math.ceil(values / wanted));
 }
 
-function types(x: Tensor, lanes: number): Record<string, string> {
-  return lanes === 4 ? { Value: `vec4${x.dtype[0]}`, Count: 'vec4u' } : { Value: x.dtype, Count: 'u32' };
+/** Cells of x, and of indices of the same width. */
+function types(x: Tensor, lanes: number): Define {
+  return lanes === 4 ? { Cell: `vec4${x.dtype[0]}`, LANES: 4, Count: 'vec4u' } : { Cell: x.dtype };
 }
 
 /** Folds the middle axis of x, seen as [O, K, I], K > 0, into a new tensor of the given shape. */
@@ -83,7 +84,7 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
     }
     return y;
   }
-  const lanes = I % 4 === 0 ? 4 : 1;
+  const { perRow, lanes } = cellsOf(I);
   const enough = K <= ONE_PASS && !x.gpu.isSoftware ? 1 : Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I));
   const wanted = Math.min(Math.ceil(K / COLUMN_PART), enough);
   const chunk = Math.ceil(K / wanted);
@@ -91,9 +92,9 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
   const partial = parts === 1 ? y : output([x], [O, parts, I], x.dtype);
   const groups = partial.size / lanes;
   run(columns, {
-    bind: { x_values: x, y_values: partial },
+    bind: { x, y_values: partial },
     define: { OP: fold, AT_ONCE: x.gpu.isSoftware ? 1 : 8, ...types(x, lanes) },
-    params: { groups, K, I: I / lanes, parts, chunk, start: 0 },
+    params: { groups, K, I: perRow, parts, chunk, start: 0 },
     groups: Math.ceil(groups / COLUMNS),
     flops: x.size,
   });
@@ -304,12 +305,12 @@ export function argMax(
   expect(K > 0, 'argMax', 'there must be an element to compare', `x ${show(x.shape)}`);
   const winners = output([x], result, 'u32');
   const I = size(x.shape.slice(axes[0] + 1));
-  const lanes = I % 4 === 0 ? 4 : 1;
+  const { perRow, lanes } = cellsOf(I);
   const groups = winners.size / lanes;
   run(argMaxKernel, {
-    bind: { x_values: x, winners },
+    bind: { x, winners },
     define: { ...types(x, lanes), LAST: last },
-    params: { groups, K, I: I / lanes, parts: 1, chunk: K, start: 0 },
+    params: { groups, K, I: perRow, parts: 1, chunk: K, start: 0 },
     groups: Math.ceil(groups / COLUMNS),
   });
   return winners;

@@ -85,6 +85,7 @@ embed(
       const source = reflect(await readFile(join(root, 'shaders', file), 'utf8'));
       const { default: shader } = (await import(join(dist, `shaders/${file}.js`))) as { default: Shader };
       assert.equal(shader.entries, source.entries, file);
+      assert.equal(reflect(shader.text).entries, source.entries, file);
       const marks = (text: string): string[] => text.replace(/\/\/.*/g, '').match(/\w+|[^\w\s]/g) ?? [];
       assert.equal(marks(shader.text), marks(source.text), file);
       assert.not.match(shader.text, /\/\/|#import/);

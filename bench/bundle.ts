@@ -17,8 +17,31 @@ export function commandBuild(outfile: string): BuildOptions {
  *
  * @param version  of this package
  * @param stored   results of other runs, to compare with
+ * @param peers    versions of the libraries that `peersBuild` puts beside the page
  */
-export function pageBuild(version: string, stored: readonly BenchResult[], outdir: string): BuildOptions {
-  const page = pageBundle('bench/page', { VERSION: version, STORED_RESULTS: stored }, outdir);
-  return { ...page, format: 'iife', splitting: false }; // nothing is loaded later
+export function pageBuild(
+  version: string,
+  stored: readonly BenchResult[],
+  outdir: string,
+  peers: Readonly<Record<string, string>> = {},
+): BuildOptions {
+  const page = pageBundle('bench/page', { VERSION: version, STORED_RESULTS: stored, PEERS: peers }, outdir);
+  return { ...page, format: 'iife', splitting: false }; // but for the libraries, nothing is loaded later
+}
+
+/** The libraries of bench/peers, once installed, as the modules beside a page that `peersBeside` names. */
+export function peersBuild(outdir: string): BuildOptions {
+  const ort = 'bench/peers/node_modules/onnxruntime-web/dist';
+  const wasm = 'ort-wasm-simd-threaded.asyncify'; // ort.js looks for it beside itself
+  return {
+    ...BUNDLE,
+    entryPoints: {
+      jax: 'bench/peers/node_modules/@jax-js/jax/dist/index.js',
+      tfjs: 'bench/peers/tfjs_entry.mjs',
+      ort: `${ort}/ort.webgpu.bundle.min.mjs`,
+      [wasm]: `${ort}/${wasm}.wasm`,
+    },
+    loader: { '.wasm': 'copy' },
+    ...{ platform: 'browser', format: 'esm', target: 'es2022', outdir: `${outdir}/peers` },
+  };
 }

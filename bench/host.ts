@@ -39,12 +39,18 @@ export function runsNode(): boolean {
   return !process.versions.deno;
 }
 
+const readJson = async (...path: string[]) => JSON.parse(await readFile(join(...path), 'utf8'));
+
+/** Of the libraries in bench/peers. */
+export async function peerVersions(): Promise<Record<string, string>> {
+  return (await readJson(peersFolder, 'package.json')).dependencies;
+}
+
 /** What the numbers depend on, besides adapter and runtime. */
 export async function versions(withPeers: boolean): Promise<Record<string, string>> {
-  const read = async (path: string, folder = root) => JSON.parse(await readFile(join(folder, path), 'utf8'));
-  const found: Record<string, string> = { 'ps3-webgpu': (await read('package.json')).version };
-  if (runsNode()) found.webgpu = (await read('node_modules/webgpu/package.json')).version;
-  if (withPeers) Object.assign(found, (await read('package.json', peersFolder)).dependencies);
+  const found: Record<string, string> = { 'ps3-webgpu': (await readJson(root, 'package.json')).version };
+  if (runsNode()) found.webgpu = (await readJson(root, 'node_modules/webgpu/package.json')).version;
+  if (withPeers) Object.assign(found, await peerVersions());
   found.platform = `${process.platform} ${process.arch}`;
   // A software adapter is as fast as the processor that it runs on.
   const processors = cpus();

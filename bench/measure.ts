@@ -4,6 +4,7 @@ import { deviceClock, hostClock, sample, wallClock } from './clock.ts';
 import { type BenchCase, DEFAULT_TOLERANCE, type Prepared } from './harness.ts';
 import { beyondCaches, type Peaks } from './peaks.ts';
 import { median, medianDeviation } from './statistics.ts';
+import { LIBRARY } from './table.ts';
 
 /** What is known of a case after it ran. Rates are null where the case does not count operations or bytes. */
 export interface Row {
@@ -44,7 +45,6 @@ export interface Failure {
   readonly skipped?: boolean;
 }
 
-export const LIBRARY = 'ps3-webgpu';
 /** Shorter runs are repeated within a sample; longer by the wall clock, since a wait alone may take 11 ms (Deno). */
 const SAMPLE_MS = { device: 20, wall: 100, host: 20 };
 /** Those of a few kilobytes are bound by the dispatch, wherever they lie. */

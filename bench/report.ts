@@ -1,8 +1,8 @@
 // Rewrites the table of results in the README from the files of bench/results/: nobody types a number.
 import { EngineError } from '../engine/index.ts';
-import { type Failure, LIBRARY, type Row } from './measure.ts';
+import type { Failure, Row } from './measure.ts';
 import type { Peaks } from './peaks.ts';
-import { digits, rateOf } from './table.ts';
+import { digits, isOurs, LIBRARY, rateOf } from './table.ts';
 
 /** What `--json` writes. */
 export interface BenchResult {
@@ -139,19 +139,17 @@ function looks({ rows }: BenchResult): Cells {
 function comparison(result: BenchResult): Cells {
   const { rows, failures = [] } = result;
   const others = othersOf(result);
-  const cells = rows
-    .filter(({ library }) => library === LIBRARY)
-    .flatMap((ours) => {
-      const isSame = ({ op, shape }: Row | Failure): boolean => op === ours.op && shape === ours.shape;
-      const theirs = others.map((other) => {
-        const row = rows.find((one) => isSame(one) && one.library === other);
-        if (row) return `${timeOf(row)} (${(row.medianMs / ours.medianMs).toFixed(2)}×)`;
-        const failure = failures.find((one) => isSame(one) && one.library === other);
-        return failure ? (failure.wrong ? 'wrong' : 'failed') : '–';
-      });
-      if (theirs.every((cell) => cell === '–')) return [];
-      return [[ours.op, ours.shape, timeOf(ours), percentOf(ours), ...theirs]];
+  const cells = rows.filter(isOurs).flatMap((ours) => {
+    const isSame = ({ op, shape }: Row | Failure): boolean => op === ours.op && shape === ours.shape;
+    const theirs = others.map((other) => {
+      const row = rows.find((one) => isSame(one) && one.library === other);
+      if (row) return `${timeOf(row)} (${(row.medianMs / ours.medianMs).toFixed(2)}×)`;
+      const failure = failures.find((one) => isSame(one) && one.library === other);
+      return failure ? (failure.wrong ? 'wrong' : 'failed') : '–';
     });
+    if (theirs.every((cell) => cell === '–')) return [];
+    return [[ours.op, ours.shape, timeOf(ours), percentOf(ours), ...theirs]];
+  });
   return [['op', 'shape', `${LIBRARY}, ms`, 'of peak', ...others.map((other) => `${other}, ms`)], cells];
 }
 

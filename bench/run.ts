@@ -15,13 +15,12 @@ import {
   writeReport,
   writeText,
 } from './host.ts';
-import { LIBRARY } from './measure.ts';
 import { type BenchOptions, parseOptions, UsageError } from './options.ts';
 import { measurePeer } from './peers/compare.ts';
 import { openPeers } from './peers/open.ts';
 import type { BenchResult } from './report.ts';
 import { runSuite } from './suite.ts';
-import { digits, Table } from './table.ts';
+import { digits, isOurs, Table } from './table.ts';
 
 /** Rewrites the README's table. */
 async function report(): Promise<number> {
@@ -38,7 +37,7 @@ async function bench(options: BenchOptions): Promise<number> {
     (event) => {
       if (event.kind === 'adapter') {
         console.log(`${event.adapter}, ${runtimeName()}, tier ${event.tier}`);
-        console.log(`times by ${timing(event.timesKernels, options)}`);
+        console.log(`times by ${event.timesBy}`);
       } else if (event.kind === 'peaks') {
         const { gflops, gbPerS, dispatchUs } = event.peaks;
         console.log(
@@ -53,7 +52,6 @@ async function bench(options: BenchOptions): Promise<number> {
   const named = { ...(await versions(options.peers)), ...merged?.versions };
   const inWords = Object.entries(named).map(([name, version]) => `${name} ${version}`);
   console.log(`\n${adapter}, ${runtimeName()}, ${inWords.join(', ')}`);
-  const isOurs = ({ library }: { library: string }): boolean => library === LIBRARY;
   const ours = failures.filter(isOurs);
   const failed = ours.filter(({ skipped }) => !skipped).length;
   if (failed > 0) console.log(`${failed} of ${rows.filter(isOurs).length + ours.length} cases failed`);
@@ -66,11 +64,6 @@ async function bench(options: BenchOptions): Promise<number> {
     await writeText(options.json, `${JSON.stringify(result, undefined, 1)}\n`);
   }
   return failed > 0 ? 1 : 0;
-}
-
-function timing(timesKernels: boolean, { peers }: BenchOptions): string {
-  if (peers) return 'the wall clock, in all libraries';
-  return timesKernels ? 'device timestamps' : 'the wall clock: the adapter has no timestamps';
 }
 
 async function main(): Promise<number> {

@@ -4,12 +4,13 @@ import { type AdapterOptions, Engine, EngineError, MemoryError, type Tier } from
 import { ALL_CASES } from './cases.ts';
 import { deviceClock, wallClock } from './clock.ts';
 import type { BenchCase } from './harness.ts';
-import { type Failure, LIBRARY, measure, type Row } from './measure.ts';
+import { type Failure, measure, type Row } from './measure.ts';
 import { type SuiteOptions, UsageError } from './options.ts';
 import { measurePeaks, type Peaks } from './peaks.ts';
 import type { measurePeer } from './peers/compare.ts';
 import type { Peer } from './peers/peer.ts';
 import type { BenchResult } from './report.ts';
+import { LIBRARY } from './table.ts';
 
 /**
  * What happens, in this order: `adapter`, `peaks`, then for each case our `result` and what stands beneath it. Plain data, so
@@ -20,8 +21,8 @@ export type SuiteEvent =
       readonly kind: 'adapter';
       readonly adapter: string;
       readonly tier: Tier;
-      /** Whether the adapter has timestamps; without them the wall clock tells the times. */
-      readonly timesKernels: boolean;
+      /** 'device timestamps', or why it is the wall clock. */
+      readonly timesBy: string;
     }
   | {
       readonly kind: 'peaks';
@@ -34,7 +35,7 @@ export type SuiteEvent =
   /** A library lacks the op. */
   | { readonly kind: 'lack'; readonly op: string; readonly shape: string; readonly library: string };
 
-/** What stands beneath our rows. Only the command line has such: a page must not carry other libraries. */
+/** What stands beneath our rows. */
 export interface Others {
   /** Libraries to measure. With them come only the cases that they can do, and all times are by the wall clock. */
   readonly peers?: { open(): Promise<readonly Peer[]>; readonly measure: typeof measurePeer };
@@ -56,6 +57,11 @@ const QUICK_PEAK_SECONDS = 0.5;
 /** Names of the ops of some cases, in the order of the table. */
 export function opNames(cases: readonly BenchCase[] = ALL_CASES): string[] {
   return [...new Set(cases.map(({ op }) => op))];
+}
+
+function timing(timesKernels: boolean, { peers }: Others): string {
+  if (peers) return 'the wall clock, in all libraries';
+  return timesKernels ? 'device timestamps' : 'the wall clock: the adapter has no timestamps';
 }
 
 /** @throws UsageError when the filter leaves none */
@@ -93,7 +99,7 @@ export async function runSuite(
   let engine = await Engine.create({ ...ENGINE_OPTIONS, tier: options.tier });
   const { adapterName: adapter, tier } = engine;
   const { timesKernels, isSoftware } = engine.gpu;
-  watch({ kind: 'adapter', adapter, tier, timesKernels });
+  watch({ kind: 'adapter', adapter, tier, timesBy: timing(timesKernels, others) });
   const peers = (await others.peers?.open()) ?? [];
   const foreign = others.rows ?? [];
   const peaks = await measurePeaks(engine, timesKernels ? deviceClock : wallClock, options.seconds);

@@ -3,7 +3,7 @@ import { element, facts } from '../../ps3/app/page/elements.ts';
 import type { Failure, Row } from '../measure.ts';
 import type { Peaks } from '../peaks.ts';
 import type { BenchResult } from '../report.ts';
-import { digits, rateOf } from '../table.ts';
+import { digits, isOurs, LIBRARY, rateOf } from '../table.ts';
 
 export function peakFacts({ gflops, gbPerS, dispatchUs }: Peaks): HTMLElement[] {
   return facts([
@@ -48,39 +48,36 @@ export function tableRow(result: Row | Failure, peaks: Peaks): HTMLElement {
   );
 }
 
-/** One who measured a case: a library on an adapter. */
-interface Contender {
-  readonly label: string;
-  readonly here: boolean;
-  readonly ms: number;
-}
+type Measured = Pick<BenchResult, 'rows' | 'failures'>;
 
 /**
- * Bars for each case that a stored result has from another library too: lengths are speeds, the fastest is full.
+ * Bars for each of our cases that other libraries were asked for too: lengths are speeds, the fastest is full. Beneath them,
+ * why a library has none.
  *
- * @param rows  of this run
+ * @param run     this one
+ * @param stored  another, whose libraries to show in place of this run's
  */
-export function comparison(rows: readonly Row[], stored: BenchResult): HTMLElement[] {
-  return rows.flatMap((row) => {
-    const others = stored.rows.filter(({ op, shape }) => op === row.op && shape === row.shape);
-    if (!others.some(({ library }) => library !== row.library)) return [];
-    const contenders: Contender[] = [
-      { label: `${row.library}, this run`, here: true, ms: row.medianMs },
-      ...others.map(({ library, medianMs }) => ({ label: library, here: false, ms: medianMs })),
-    ];
-    const fastestMs = Math.min(...contenders.map(({ ms }) => ms));
-    const lines = contenders
-      .sort((a, b) => a.ms - b.ms)
-      .map(({ label, here, ms }) =>
-        element(
-          'li',
-          here ? 'here' : '',
-          element('span', 'label', label),
-          bar(fastestMs / ms),
-          element('span', 'number', `${digits(ms)} ms`),
-        ),
+export function comparison(run: Measured, stored?: Measured): HTMLElement[] {
+  const { rows, failures = [] } = stored ?? run;
+  return run.rows.filter(isOurs).flatMap((row) => {
+    const isThis = ({ op, shape }: Row | Failure): boolean => op === row.op && shape === row.shape;
+    const others = rows.filter((one) => isThis(one) && one !== row);
+    const without = failures.filter((one) => isThis(one) && !isOurs(one));
+    if (others.every(isOurs) && without.length === 0) return [];
+    const fastestMs = Math.min(row.medianMs, ...others.map(({ medianMs }) => medianMs));
+    const line = (one: Row): HTMLElement =>
+      element(
+        'li',
+        one === row ? 'here' : '',
+        element('span', 'label', stored && one === row ? `${LIBRARY}, this run` : one.library),
+        bar(fastestMs / one.medianMs),
+        element('span', 'number', `${digits(one.medianMs)} ms`),
       );
+    const lines = [row, ...others].sort((a, b) => a.medianMs - b.medianMs).map(line);
+    const reasons = without.map(({ library, reason }) =>
+      element('li', '', element('span', 'label', library), element('span', 'reason', reason)),
+    );
     const heading = element('h3', '', row.op, ' ', element('span', 'shape', row.shape));
-    return [element('div', 'group', heading, element('ul', '', ...lines))];
+    return [element('div', 'group', heading, element('ul', '', ...lines, ...reasons))];
   });
 }

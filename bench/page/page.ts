@@ -1,39 +1,50 @@
 // The page: starts the suite in a worker and draws what it posts.
 import { byId, element, facts } from '../../ps3/app/page/elements.ts';
 import type { Failure, Row } from '../measure.ts';
-import type { SuiteOptions } from '../options.ts';
 import type { Peaks } from '../peaks.ts';
 import type { BenchResult } from '../report.ts';
 import type { SuiteEvent } from '../suite.ts';
+import { isOurs } from '../table.ts';
 import { comparison, peakFacts, tableRow } from './draw.ts';
 import { endedBy, notices, obstacle } from './notices.ts';
-import type { WorkerMessage } from './worker.ts';
+import type { PageOptions, WorkerMessage } from './worker.ts';
 
 // The build puts them in; see bench/bundle.ts.
 declare const VERSION: string;
 declare const STORED_RESULTS: readonly BenchResult[];
+/** Versions of the libraries that lie beside the page; none in most builds. */
+declare const PEERS: Readonly<Record<string, string>>;
 
 const controls = byId('controls', HTMLFormElement);
 const filter = byId('filter', HTMLInputElement);
 const seconds = byId('seconds', HTMLInputElement);
+const peers = byId('with-peers', HTMLInputElement);
 const runButton = byId('run', HTMLButtonElement);
 const stopButton = byId('stop', HTMLButtonElement);
 const progressBar = byId('bar', HTMLProgressElement);
 const status = byId('status', HTMLElement);
 const stored = byId('stored', HTMLSelectElement);
 
-/** What a run has given so far. */
+/** What a run has given so far, of all libraries. */
 interface Run {
+  readonly withPeers: boolean;
   adapter: string;
   peaks: Peaks | undefined;
   cases: readonly { readonly op: string; readonly shape: string }[];
+  libraries: readonly string[];
+  /** Pairs of case and library that are over, measured or not. */
+  steps: number;
   readonly rows: Row[];
   readonly failures: Failure[];
 }
 
-const emptyRun = (): Run => ({ adapter: '', peaks: undefined, cases: [], rows: [], failures: [] });
-let run = emptyRun();
+const emptyRun = (withPeers: boolean): Run => ({
+  ...{ withPeers, adapter: '', peaks: undefined, cases: [], libraries: [], steps: 0, rows: [], failures: [] },
+});
+let run = emptyRun(false);
 let worker = newWorker();
+/** Where the libraries of a comparison were measured, other than an index into the stored results. */
+const THIS_RUN = 'this run';
 
 function newWorker(): Worker {
   const made = new Worker('worker.js');
@@ -59,39 +70,49 @@ function draw(event: SuiteEvent): void {
     byId('facts', HTMLElement).replaceChildren(
       ...facts([
         ['tier', String(event.tier)],
-        ['times by', event.timesKernels ? 'device timestamps' : 'the wall clock'],
+        ['times by', event.timesBy],
       ]),
     );
     byId('adapter', HTMLElement).hidden = false;
     const same = [...stored.options].find(
-      ({ value }) => STORED_RESULTS[Number(value)].adapter === event.adapter,
+      ({ value }) => STORED_RESULTS[Number(value)]?.adapter === event.adapter,
     );
-    if (same) same.selected = true;
+    if (same && !run.withPeers) same.selected = true;
     status.textContent = 'Measuring the peaks of this adapter';
   } else if (event.kind === 'peaks') {
     run.peaks = event.peaks;
     run.cases = event.cases;
+    run.libraries = event.libraries;
     byId('facts', HTMLElement).prepend(...peakFacts(event.peaks));
     byId('results', HTMLElement).hidden = false;
-    progressBar.max = event.cases.length;
+    progressBar.max = event.cases.length * event.libraries.length;
     drawProgress();
-  } else if (event.kind === 'result' && run.peaks) {
+  } else if (event.kind === 'lack') {
+    run.steps++;
+    drawProgress();
+  } else if (run.peaks) {
     const { result } = event;
-    byId('rows', HTMLElement).append(tableRow(result, run.peaks));
-    if ('reason' in result) {
-      run.failures.push(result);
-      drawNotices(notices(run.failures));
-    } else run.rows.push(result);
+    // The other libraries are not asked for a case that we cannot do.
+    run.steps += isOurs(result) && 'reason' in result ? run.libraries.length : 1;
+    if ('reason' in result) run.failures.push(result);
+    else run.rows.push(result);
+    if (isOurs(result)) {
+      byId('rows', HTMLElement).append(tableRow(result, run.peaks));
+      drawNotices(notices(run.failures.filter(isOurs)));
+    }
     drawProgress();
     drawComparison();
   }
 }
 
+const measured = (): number => run.rows.filter(isOurs).length;
+
 function drawProgress(): void {
-  const count = run.rows.length + run.failures.length;
-  progressBar.value = count;
+  progressBar.value = run.steps;
+  const count = Math.floor(run.steps / run.libraries.length);
   const next = run.cases[count];
-  if (next) status.textContent = `${count + 1} of ${run.cases.length}: ${next.op} ${next.shape}`;
+  const library = run.withPeers ? ` in ${run.libraries[run.steps % run.libraries.length]}` : '';
+  if (next) status.textContent = `${count + 1} of ${run.cases.length}: ${next.op} ${next.shape}${library}`;
 }
 
 function drawNotices(sentences: readonly string[]): void {
@@ -99,14 +120,15 @@ function drawNotices(sentences: readonly string[]): void {
 }
 
 function drawComparison(): void {
-  const chosen = STORED_RESULTS[Number(stored.value)];
-  const groups = chosen ? comparison(run.rows, chosen) : [];
+  const chosen = stored.value === THIS_RUN ? undefined : STORED_RESULTS[Number(stored.value)];
+  const groups = chosen || run.withPeers ? comparison(run, chosen) : [];
   byId('peers', HTMLElement).replaceChildren(...groups);
   byId('comparison', HTMLElement).hidden = groups.length === 0;
 }
 
-function begin(options: SuiteOptions): void {
-  run = emptyRun();
+function begin(options: PageOptions): void {
+  run = emptyRun(options.peers);
+  offerStored();
   for (const id of ['adapter', 'results', 'comparison']) byId(id, HTMLElement).hidden = true;
   byId('rows', HTMLElement).replaceChildren();
   drawNotices([]);
@@ -127,9 +149,8 @@ function showRunning(running: boolean): void {
 /** Ends a run, early when there is a reason; what it measured stays. */
 function end(reason?: string): void {
   showRunning(false);
-  const measured = `${run.rows.length} of ${run.cases.length} cases measured`;
-  status.textContent = run.cases.length === 0 ? '' : measured;
-  drawNotices([...(reason ? [reason] : []), ...notices(run.failures)]);
+  status.textContent = run.cases.length === 0 ? '' : `${measured()} of ${run.cases.length} cases measured`;
+  drawNotices([...(reason ? [reason] : []), ...notices(run.failures.filter(isOurs))]);
   worker.terminate();
   worker = newWorker();
 }
@@ -156,7 +177,7 @@ async function resultText(): Promise<string> {
   const result: BenchResult = {
     adapter: run.adapter,
     runtime: await runtimeName(),
-    versions: { 'ps3-webgpu': VERSION },
+    versions: { 'ps3-webgpu': VERSION, ...(run.withPeers ? PEERS : {}) },
     date: new Date().toISOString(),
     ...{ peaks: run.peaks, rows: run.rows, failures: run.failures },
   };
@@ -177,19 +198,27 @@ async function downloadResult(): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-/** The stored results that have other libraries. */
+/** The results that have other libraries: this run's, if it asked for them, and stored ones. */
 function offerStored(): void {
-  STORED_RESULTS.forEach(({ adapter, runtime, date, rows }, index) => {
-    if (new Set(rows.map(({ library }) => library)).size < 2) return;
-    const label = `${adapter}, ${runtime}, ${date.slice(0, 10)}`;
-    stored.append(Object.assign(element('option', '', label), { value: String(index) }));
-  });
+  const option = (label: string, value: string): HTMLElement =>
+    Object.assign(element('option', '', label), { value });
+  stored.replaceChildren(
+    ...(run.withPeers ? [option('this adapter, in this run', THIS_RUN)] : []),
+    ...STORED_RESULTS.flatMap(({ adapter, runtime, date, rows }, index) =>
+      rows.every(isOurs) ? [] : option(`${adapter}, ${runtime}, ${date.slice(0, 10)}`, String(index)),
+    ),
+  );
 }
 
 controls.onsubmit = (event) => {
   event.preventDefault();
   const quick = new FormData(controls).get('suite') === 'quick';
-  begin({ quick, filter: filter.value.trim() || undefined, seconds: seconds.valueAsNumber });
+  begin({
+    quick,
+    filter: filter.value.trim() || undefined,
+    seconds: seconds.valueAsNumber,
+    peers: peers.checked,
+  });
 };
 controls.onchange = ({ target }) => {
   if (target instanceof HTMLInputElement && target.name === 'suite')
@@ -200,6 +229,7 @@ stored.onchange = drawComparison;
 byId('copy', HTMLElement).onclick = copyResult;
 byId('download', HTMLElement).onclick = downloadResult;
 offerStored();
+byId('peers-choice', HTMLElement).hidden = Object.keys(PEERS).length === 0;
 const why = obstacle();
 if (why) {
   runButton.disabled = true;

@@ -12,6 +12,12 @@ export interface PeerUrls {
   readonly ort: string;
 }
 
+/** Where `npm run bench:page -- --peers` puts them. */
+export function peersBeside(page: string): PeerUrls {
+  const url = (name: string): string => new URL(`peers/${name}.js`, page).href;
+  return { jax: url('jax'), tfjs: url('tfjs'), ort: url('ort') };
+}
+
 /** In the order of the table. */
 export async function openPeers({ jax, tfjs, ort }: PeerUrls, inNode: boolean): Promise<Peer[]> {
   if (inNode) (await import('./dawn.ts')).provideNavigator();

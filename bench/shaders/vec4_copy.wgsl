@@ -27,6 +27,11 @@ fn vec4_copy(
 ) {
   let start = linear_group(group, groups) * WG * RUN + select(i, i * RUN, STEP == 1u);
   for (var r = 0u; r < RUN; r += HELD) {
+    if (HELD == 1u) { // an array, even of one, is memory on some CPU drivers
+      let at = start + r * STEP;
+      if (at < params.n) { y[at] = x[at]; }
+      continue;
+    }
     var held : array<vec4f, HELD>;
     for (var h = 0u; h < HELD; h++) { held[h] = x[start + (r + h) * STEP]; }
     for (var h = 0u; h < HELD; h++) {

@@ -9,22 +9,12 @@ import { parseResult } from '../../bench/report.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-test('bench: the suite runs in Deno, with its own WebGPU', async () => {
+test('bench: deno task bench runs the suite in Deno, with its own WebGPU', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ps3-bench-'));
   try {
     const path = join(folder, 'result.json');
-    const words = [
-      'run',
-      '-A',
-      'bench/run.ts',
-      '--quick',
-      '--filter',
-      'cast',
-      '--seconds',
-      '0.01',
-      '--json',
-      path,
-    ];
+    const flags = ['--quick', '--filter', 'cast', '--seconds', '0.01', '--json', path];
+    const words = ['task', 'bench', ...flags];
     const { status, stderr } = spawnSync(join(root, 'node_modules/.bin/deno'), words, {
       cwd: root,
       encoding: 'utf8',

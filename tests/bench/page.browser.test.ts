@@ -1,6 +1,8 @@
 // The page in a real Chromium on its software adapter. Needs /usr/bin/chromium, or another by CHROMIUM=PATH.
-import { existsSync, readFileSync } from 'node:fs';
-import { context as esbuild } from 'esbuild';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -8,6 +10,7 @@ import { pageBuild } from '../../bench/bundle.ts';
 import { ALL_CASES } from '../../bench/cases.ts';
 import { DEFAULT_TOLERANCE } from '../../bench/harness.ts';
 import { type BenchResult, parseResult } from '../../bench/report.ts';
+import { type PageServer, servePage } from '../../engine/page_server.ts';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const args = [
@@ -38,35 +41,63 @@ const STORED: BenchResult = {
   })),
 };
 
+/** In place of the libraries: one adds on the CPU, one does that wrong, one throws. */
+const PEERS: Readonly<Record<string, string>> = {
+  jax: `const array = (data) => ({
+      data: async () => data,
+      dispose() {},
+      get ref() { return this; },
+      add: (other) => array(data.map((value, i) => value + other.values[i])),
+      values: data,
+    });
+    export const init = async () => ['webgpu'], defaultDevice = () => {}, numpy = { array };
+    export const jit = (run) => run, blockUntilReady = async () => {}, nn = {}, lax = {};`,
+  tfjs: `export const setBackend = async () => true, ready = async () => {}, tidy = (run) => run();
+    export const tensor = (values) => ({ values, data: async () => values, dispose() {} });
+    export const add = ({ values }) => tensor(values.map((value) => value + 1));
+    export const backend = () => ({ queue: { onSubmittedWorkDone: async () => {} } });`,
+  ort: `export const env = { wasm: {}, webgpu: {} };
+    export const InferenceSession = { create: async () => { throw new Error('no such provider'); } };`,
+};
+
 const test = suite('the page');
+const folder = mkdtempSync(join(tmpdir(), 'ps3-bench-page-'));
+const peersFolder = join(folder, 'with-peers');
 let url: string;
 let browser: Browser;
-let stopServing: () => Promise<void>;
+let servers: PageServer[];
 
 test.before(async () => {
-  const server = await esbuild(pageBuild('1.2.3', [STORED], 'bench/dist/page'));
-  const { port } = await server.serve({ host: '127.0.0.1' });
-  url = `http://localhost:${port}/`;
-  stopServing = () => server.dispose();
+  await build(pageBuild('1.2.3', [STORED], folder));
+  await build(pageBuild('1.2.3', [STORED], peersFolder, { 'a-library': '4.5.6' }));
+  mkdirSync(join(peersFolder, 'peers'));
+  for (const [name, text] of Object.entries(PEERS))
+    writeFileSync(join(peersFolder, `peers/${name}.js`), text);
+  servers = [await servePage(folder), await servePage(peersFolder)];
+  ({ url } = servers[0]);
   browser = await chromium.launch({ executablePath, args: [...args, ...webgpu] });
 });
 
 test.after(async () => {
   await browser.close();
-  await stopServing();
+  for (const server of servers) server.close();
+  rmSync(folder, { recursive: true });
 });
 
 /** A fresh page, which fails the test when it asks for anything of another origin. */
-async function openPage(prepare: (page: Page) => Promise<unknown> = async () => {}): Promise<Page> {
+async function openPage(
+  prepare: (page: Page) => Promise<unknown> = async () => {},
+  address = url,
+): Promise<Page> {
   const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
   page.setDefaultTimeout(RUN_MS);
   await page.route(
-    (asked) => asked.origin !== new URL(url).origin,
+    (asked) => asked.origin !== new URL(address).origin,
     (route) => assert.unreachable(`asked for ${route.request().url()}`),
   );
   await prepare(page);
-  await page.goto(url);
+  await page.goto(address);
   return page;
 }
 
@@ -133,6 +164,40 @@ test('bench page: shows other libraries where a stored result has them, the fast
   assert.is(labels[0], 'swift-library');
   assert.is(labels[3], 'slow-library');
   assert.ok(labels.includes('ps3-webgpu, this run') && labels.includes('ps3-webgpu'), labels.join());
+});
+
+test('bench page: measures the libraries beside it when asked to, and says why one has no time', async () => {
+  const page = await openPage(undefined, servers[1].url);
+  await page.check('input[value=full]');
+  await page.check('#with-peers');
+  await start(page, 'add 3289x1152');
+  await ended(page);
+  assert.is(await page.textContent('#status'), '1 of 1 cases measured');
+  assert.is(await page.textContent('#notices'), '');
+  assert.match((await page.textContent('#facts'))!, /the wall clock, in all libraries/);
+  assert.is(await page.locator('#rows tr').count(), 1, 'the table has our cases');
+  const lines = await page.locator('#peers li').allTextContents();
+  const [ours] = lines.filter((line) => /^ps3-webgpu[\d.]+ ms$/.test(line));
+  const [right] = lines.filter((line) => /^jax-js[\d.]+ ms$/.test(line));
+  assert.ok(ours && right, lines.join());
+  assert.match(lines[2], /^tfjserror .* is above 0\.0001$/);
+  assert.is(lines[3], 'onnxruntime-webno such provider');
+  assert.is(lines.length, 4);
+  await page.selectOption('#stored', { label: 'an adapter, node 20.20.2, 2026-01-02' });
+  assert.is(await page.locator('#peers li').count(), 0, 'the stored result lacks the case');
+
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+  const { rows, failures, versions } = parseResult('bench.json', readFileSync(await download.path(), 'utf8'));
+  assert.equal(
+    [...rows, ...(failures ?? [])].map(({ library }) => library),
+    ['ps3-webgpu', 'jax-js', 'tfjs', 'onnxruntime-web'],
+  );
+  assert.equal(versions, { 'ps3-webgpu': '1.2.3', 'a-library': '4.5.6' });
+});
+
+test('bench page: offers no libraries where none lie beside it', async () => {
+  const page = await openPage();
+  assert.not.ok(await page.isVisible('#with-peers'));
 });
 
 test('bench page: fits a phone of 360 pixels', async () => {

@@ -29,7 +29,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> counts : array<vec2u>;         // [B, chunks] numbers above T, equal to T
 @group(0) @binding(5) var<storage, read_write> indices : array<u32>;          // [B, k] ascending
 @group(0) @binding(6) var<storage, read_write> selection : array<f32>;        // [B, N] 1 where selected, else 0
-@group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;    // [B, k] in the order of `indices`
+@group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;    // [B, 4 ceil(k / 4)] in the order of `indices`, then zeros
+@group(0) @binding(7) var<storage, read> key_blocks : array<vec4u>;           // the same by fours, [B, ceil(k / 4)]
 @group(0) @binding(7) var<storage, read> order : array<u32>;                  // [B, k] places in `indices`, by descending number
 @group(0) @binding(6) var<storage, read_write> keys : array<u32>;             // [B, k]
 @group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;   // [B, k]
@@ -37,9 +38,9 @@ struct Params {
 
 const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
 const BINS : u32 = 2048u;
-const RUN : u32 = 4u;           // neighbours per invocation and step; top_k_rank holds them in a vec4u
+const RUN : u32 = 4u;           // neighbours per invocation and step, and keys of a block
 const LOADS : u32 = 1u;         // numbers on their way to an invocation at once
-const SHARED : bool = false;    // top_k_rank: a workgroup per RUN numbers, whose invocations share the others
+const SHARED : bool = false;    // top_k_rank: a workgroup per block, whose invocations share the others
 const ZERO_KEY : u32 = 0x80000000u;
 
 var<workgroup> bins : array<atomic<u32>, BINS>;
@@ -207,6 +208,10 @@ fn top_k_emit(
   exclusive_scan(earlier, i);
   var seen = scan_total();
 
+  let blocks = (params.k + RUN - 1u) / RUN;
+  if (!FROM_MAP && start == 0u && params.k + i < blocks * RUN) {
+    selected_keys[row * blocks * RUN + params.k + i] = 0u;  // nothing is below
+  }
   for (var tile = start; tile < end; tile += SCAN_WG * RUN) {
     let first = tile + i * RUN;
     var own = vec2u();
@@ -222,7 +227,7 @@ fn top_k_emit(
       if (chosen && position < params.k) {
         indices[row * params.k + position] = n;
         if (!FROM_MAP) {
-          selected_keys[row * params.k + position] = key_of(values[row * params.N + n]);
+          selected_keys[row * blocks * RUN + position] = key_of(values[row * params.N + n]);
         }
       }
       if (!FROM_MAP) {
@@ -231,6 +236,18 @@ fn top_k_emit(
       before += kind;
     }
   }
+}
+
+/// How many of `others` are above each of `own`.
+fn above(others : vec4u, own : vec4u) -> vec4u {
+  return select(vec4u(), vec4u(1u), others.xxxx > own) + select(vec4u(), vec4u(1u), others.yyyy > own)
+    + select(vec4u(), vec4u(1u), others.zzzz > own) + select(vec4u(), vec4u(1u), others.wwww > own);
+}
+
+/// How many of `others` are above each of `own` or equal to it.
+fn at_least(others : vec4u, own : vec4u) -> vec4u {
+  return select(vec4u(), vec4u(1u), others.xxxx >= own) + select(vec4u(), vec4u(1u), others.yyyy >= own)
+    + select(vec4u(), vec4u(1u), others.zzzz >= own) + select(vec4u(), vec4u(1u), others.wwww >= own);
 }
 
 /// Puts every selected number at its rank: how many precede it, larger ones, and equal ones before it.
@@ -244,17 +261,25 @@ fn top_k_rank(
   let group_index = linear_group(group, groups);
   let job = select(group_index * SCAN_WG + i, group_index, SHARED);
   let start = job / blocks * params.k;
-  let first = job % blocks * RUN;
+  let home = job % blocks;
+  let first = home * RUN;
   var rank = vec4u();
   if (job < params.B * blocks) {
-    var own : vec4u;
-    for (var e = 0u; e < RUN; e++) {
-      own[e] = selected_keys[start + min(first + e, params.k - 1u)];
+    let own = key_blocks[job];
+    let step = select(1u, SCAN_WG, SHARED);
+    var other = select(0u, i, SHARED);
+    while (other < home) {
+      rank += at_least(key_blocks[job - home + other], own);
+      other += step;
     }
-    let places = first + vec4u(0u, 1u, 2u, 3u);
-    for (var j = select(0u, i, SHARED); j < params.k; j += select(1u, SCAN_WG, SHARED)) {
-      let other = vec4u(selected_keys[start + j]);
-      rank += select(vec4u(), vec4u(1u), (other > own) | ((other == own) & (vec4u(j) < places)));
+    while (other < blocks) {
+      rank += above(key_blocks[job - home + other], own);
+      other += step;
+    }
+    if (!SHARED || i == 0u) {  // equal ones of the same block
+      rank.y += select(0u, 1u, own.x == own.y);
+      rank.z += select(0u, 1u, own.x == own.z) + select(0u, 1u, own.y == own.z);
+      rank.w += select(0u, 1u, own.x == own.w) + select(0u, 1u, own.y == own.w) + select(0u, 1u, own.z == own.w);
     }
   }
   if (SHARED) {

@@ -17,14 +17,19 @@ const descendingKeys = kernel(source, 'top_k_descending_keys');
 const place = kernel(source, 'top_k_place');
 
 const DIGITS = 3;
-/** `BINS` and `SCAN_WG` of the shader. */
+/** `BINS` of the shader. */
 const BINS = 2048;
-const GROUP = 256;
-/** Elements per workgroup: not fewer than the bins it must clear, and at most so many workgroups per row. */
-const MIN_CHUNK = 2048;
-const MAX_CHUNKS = { cpu: 512, gpu: 2048 };
-/** Numbers that an invocation of a GPU has on their way at once. */
-const LOADS = 4;
+/** Keys that top_k_rank compares at once: its `RUN`. */
+const BLOCK = 4;
+/**
+ * Invocations of a workgroup, a square; numbers that each has on their way at once; elements per workgroup, not fewer than
+ * the bins it must clear; and workgroups per row at most. A driver for CPUs gives invocations that wait at a barrier stacks
+ * of their own: SwiftShader takes 20 to 40 µs for each four.
+ */
+const PLANS = {
+  software: { side: 4, loads: 1, minChunk: 8192, maxChunks: 512 },
+  gpu: { side: 16, loads: 4, minChunk: 2048, maxChunks: 2048 },
+};
 /** Up to here counting what precedes each number (k^2 comparisons) beats the twelve dispatches of a sort. */
 const RANK_LIMIT = 4096;
 
@@ -51,15 +56,14 @@ export function selectTopK(values_BN: Tensor, k: number): Selection {
   return selection;
 }
 
-/** The selection with the keys that order the numbers, [B, k] in the order of the indices. */
+/** The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to whole blocks. */
 function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const [B, N] = checked('values', values_BN, k);
-  const keys = output([values_BN], [B, k], 'u32');
+  const keys = output([values_BN], [B, BLOCK * Math.ceil(k / BLOCK)], 'u32');
   const indices = output([values_BN], [B, k], 'u32');
   const map = output([values_BN], [B, N]);
   if (k === 0) return { indices, map: fill(map, 0), keys };
-  const { chunk, chunks } = chunking(values_BN, N);
-  const define = { LOADS: values_BN.gpu.isSoftware ? 1 : LOADS };
+  const { chunk, chunks, define } = planned(values_BN, N);
   using totals = fill(output([values_BN], [B, DIGITS, BINS], 'u32'), 0);
   using progress = output([values_BN], [B, DIGITS, 2], 'u32');
   using counts = output([values_BN], [B, chunks, 2], 'u32');
@@ -91,22 +95,23 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
   const values = output([values_BN], [B, k]);
   const indices = output([values_BN], [B, k], 'u32');
   const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
+  const { SCAN_WG, SCAN_SIDE } = planned(values_BN, N).define;
   if (k <= RANK_LIMIT) {
-    const blocks = B * Math.ceil(k / rank.run);
+    const blocks = B * Math.ceil(k / BLOCK);
     // A GPU has room for a workgroup per block.
-    const shared = !values_BN.gpu.isSoftware;
+    const SHARED = !values_BN.gpu.isSoftware;
     run(rank, {
-      bind: { ...bind, selected_keys: keys },
+      bind: { ...bind, key_blocks: keys },
       params,
-      define: { SHARED: shared },
-      groups: shared ? blocks : Math.ceil(blocks / GROUP),
+      define: { SHARED, SCAN_WG, SCAN_SIDE },
+      groups: SHARED ? blocks : Math.ceil(blocks / SCAN_WG),
     });
   } else {
-    const groups = Math.ceil((B * k) / GROUP);
+    const call = { params, define: { SCAN_WG, SCAN_SIDE }, groups: Math.ceil((B * k) / SCAN_WG) };
     using descending = output([values_BN], [B, k], 'u32');
-    run(descendingKeys, { bind: { values: values_BN, indices: unsorted, keys: descending }, params, groups });
+    run(descendingKeys, { ...call, bind: { values: values_BN, indices: unsorted, keys: descending } });
     const { keys: sorted, order } = sortKeys(descending);
-    run(place, { bind: { ...bind, order }, params, groups });
+    run(place, { ...call, bind: { ...bind, order } });
     sorted.dispose();
     order.dispose();
   }
@@ -135,14 +140,14 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
  */
 export function compactMap(map_BN: Tensor, k: number): Tensor {
   const [B, N] = checked('map', map_BN, k);
-  const { chunk, chunks } = chunking(map_BN, N);
+  const { chunk, chunks, define } = planned(map_BN, N);
   const indices = fill(output([map_BN], [B, k], 'u32'), 0);
   using counts = output([map_BN], [B, chunks, 2], 'u32');
   const bind = { values: map_BN, counts, indices };
   const params = { B, N, k, chunk, chunks, digit: 0 };
-  const define = { FROM_MAP: true, LOADS: map_BN.gpu.isSoftware ? 1 : LOADS };
-  run(count, { bind, params, define, groups: B * chunks });
-  run(emit, { bind, params, define, groups: B * chunks });
+  const call = { bind, params, define: { ...define, FROM_MAP: true }, groups: B * chunks };
+  run(count, call);
+  run(emit, call);
   return indices;
 }
 
@@ -154,7 +159,9 @@ function checked(name: string, rows: Tensor, k: number): [number, number] {
   return [B, N];
 }
 
-function chunking({ gpu }: Tensor, N: number): { chunk: number; chunks: number } {
-  const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS[gpu.isSoftware ? 'cpu' : 'gpu']));
-  return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)) };
+function planned({ gpu }: Tensor, N: number) {
+  const { side, loads, minChunk, maxChunks } = PLANS[gpu.adapterClass];
+  const chunk = Math.max(minChunk, Math.ceil(N / maxChunks));
+  const define = { SCAN_WG: side * side, SCAN_SIDE: side, LOADS: loads };
+  return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)), define };
 }

@@ -204,7 +204,8 @@ export const CASES: Readonly<Record<string, () => void>> = {
   },
   sort: () => sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), 8),
   top_k: () => {
-    topK(leaf(1, 7), 3);
+    topK(leaf(1, 9), 6);
+    withGpuPlans(() => topK(leaf(1, 9), 6));
     selectTopK(leaf(1, 7), 3);
     compactMap(tensor([1, 0, 1, 0, 1], [1, 5]), 3);
   },

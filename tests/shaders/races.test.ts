@@ -21,7 +21,6 @@ const UNLIKE_GPU: Readonly<Record<string, string>> = {
   top_k_histogram: 'takes u32 from 2^31 on for negative numbers',
   top_k_count: 'takes u32 from 2^31 on for negative numbers',
   top_k_emit: 'takes u32 from 2^31 on for negative numbers',
-  top_k_rank: 'takes u32 from 2^31 on for negative numbers',
 };
 
 /** Row kernels run with so many invocations, so that both levels of lib/reduce.wgsl have work; results depend on it by rounding only. */

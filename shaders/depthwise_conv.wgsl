@@ -11,7 +11,10 @@
 //           under them. dweight: an invocation owns 8 taps of a kernel row and a chunk of image rows, along which the
 //           same window slides; a second kernel adds the chunks in order. No barriers and no atomics: the sums do not
 //           depend on timing.
+//           _columns, for CPUs, where loads are dear and registers spill cheaply: an invocation owns 4 columns of a
+//           chunk of rows and walks down; every row that it loads meets all the SIDE rows of the kernel at once.
 // Traffic   two loads per 8 multiply-adds and 8 more per kernel row; one multiply-add at a time needs two.
+//           _columns: 4 + SIDE - 1 loads per 4 SIDE^2 multiply-adds.
 
 #import index  // linear_group
 
@@ -20,7 +23,7 @@ struct Params {
   Y : u32,
   X : u32,
   C : u32,       // Elements per pixel
-  chunks : u32,  // of image rows, for dweight
+  chunks : u32,  // of rows: of all images for dweight, of each for _columns
   turned : u32,  // 1: depthwise_conv_pack turns the kernel by 180 degrees
 }
 @group(0) @binding(0) var<uniform> params : Params;
@@ -31,7 +34,11 @@ const HAS_BIAS : bool = true;
 const LANES : u32 = 64u;       // invocations of a workgroup; they share nothing
 const PAD : u32 = SIDE / 2u;
 const TAPS : u32 = SIDE * SIDE;
+const HALO : u32 = 2u * PAD;
 const WINDOW : u32 = 8u;       // members of struct Window
+const WIDTH : u32 = 4u;         // columns of an invocation of _columns
+const WIDE : u32 = WIDTH + HALO;
+const UNROLLED : bool = false; // the host has written out the loops over constants
 
 @group(0) @binding(1) var<storage, read> weight : array<f32>;              // [C, 1, SIDE, SIDE]
 @group(0) @binding(2) var<storage, read_write> packed_out : array<f32>;    // [SIDE * SIDE, C]
@@ -203,6 +210,60 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   // The middle kernel row meets every image row, so its sum of dy is complete.
   if (tap_row == PAD && first_tap == 0u) {
     partials[(chunk * (TAPS + 1u) + TAPS) * params.C + c] = sum_dy;
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                          @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * LANES + i;
+  let strips = (params.X + WIDTH - 1u) / WIDTH;
+  let c = at % params.C;
+  let left = at / params.C % strips * WIDTH;
+  let chunk = at / (params.C * strips) % params.chunks;
+  let image = at / (params.C * strips * params.chunks);
+  if (image >= params.B) {
+    return;
+  }
+  let first = chunk * params.Y / params.chunks;
+  let last = (chunk + 1u) * params.Y / params.chunks;
+  var taps : array<Element, TAPS>;
+  for (var r = 0u; r < SIDE; r++) {
+    for (var j = 0u; j < SIDE; j++) {
+      taps[r * SIDE + j] = packed_weight[(r * SIDE + j) * params.C + c];
+    }
+  }
+  var none = Element();
+  if (HAS_BIAS) {
+    none = bias[c];
+  }
+  // Of the SIDE output rows that the current input row v meets, from v - PAD on.
+  var sums : array<Element, SIDE * WIDTH>;
+  for (var r = 0u; r < SIDE; r++) {
+    for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] = none; }
+  }
+  for (var step = 0u; step < last - first + HALO; step++) {
+    let v = first + step - PAD;
+    if (v < params.Y) {  // above the image it wraps
+      let line = (image * params.Y + v) * params.X;
+      var w : array<Element, WIDE>;
+      for (var p = 0u; p < HALO; p++) { w[p] = pixel(line, left + p - PAD, c); }
+      for (var p = 0u; p < WIDTH; p++) { w[HALO + p] = pixel(line, left + HALO + p - PAD, c); }
+      for (var r = 0u; r < SIDE; r++) {
+        for (var j = 0u; j < SIDE; j++) {
+          let tap = taps[(HALO - r) * SIDE + j];
+          for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] += tap * w[j + p]; }
+        }
+      }
+    }
+    if (step >= HALO) {
+      let row = image * params.Y + v - PAD;
+      for (var p = 0u; p < WIDTH; p++) { store(row, left + p, c, sums[p]); }
+    }
+    for (var r = 0u; r < HALO; r++) {
+      for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] = sums[(r + 1u) * WIDTH + p]; }
+    }
+    for (var p = 0u; p < WIDTH; p++) { sums[HALO * WIDTH + p] = none; }
   }
 }
 

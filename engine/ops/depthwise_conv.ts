@@ -8,6 +8,7 @@ import { columnSum } from './column_sum.ts';
 
 const pack = kernel(source, 'depthwise_conv_pack');
 const convolve = kernel(source, 'depthwise_conv');
+const convolveColumns = kernel(source, 'depthwise_conv_columns');
 const partialSums = kernel(source, 'depthwise_conv_dweight');
 const addPartials = kernel(source, 'depthwise_conv_dweight_sum');
 
@@ -15,6 +16,11 @@ const addPartials = kernel(source, 'depthwise_conv_dweight_sum');
 const DWEIGHT_INVOCATIONS = { gpu: 131_072, software: 2048 } as const;
 /** The second stage adds up this many partial sums at most. */
 const MAX_CHUNKS = 256;
+/** On CPUs: enough for the cores; and images are cut into chunks of no fewer rows, since each reads the rows beside it too. */
+const COLUMNS_INVOCATIONS = 2048;
+const COLUMNS_ROWS = 8;
+/** `WIDTH` of the shader: columns of an invocation. */
+const WIDTH = 4;
 /** Members of `struct Window` in the shader: pixels of a strip, taps of a kernel row. */
 const WINDOW = 8;
 
@@ -101,14 +107,26 @@ function convolution(
     groups: Math.ceil((taps * C) / pack.workgroupSize),
   });
   const y = output([x, weight, bias], x.shape);
+  const call = { bind: { x, packed_weight: packedWeight, bias, y }, flops: 2 * y.size * taps };
+  const HAS_BIAS = bias !== undefined;
+  if (x.gpu.isSoftware) {
+    const strips = B * Math.ceil(X / WIDTH);
+    const wanted = Math.ceil(COLUMNS_INVOCATIONS / (strips * C));
+    const chunks = Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted));
+    run(convolveColumns, {
+      ...call,
+      params: { B, Y, X, C, chunks, turned: 0 },
+      define: { ...specialisation(plan, 1), HAS_BIAS, UNROLLED: true },
+      groups: Math.ceil((strips * chunks * C) / convolveColumns.workgroupSize),
+    });
+    return y;
+  }
   const lanes = C % 4 === 0 ? 4 : 1;
-  const invocations = (B * Y * Math.ceil(X / WINDOW) * C) / lanes;
   run(convolve, {
-    bind: { x, packed_weight: packedWeight, bias, y },
+    ...call,
     params: { B, Y, X, C: C / lanes, chunks: 0, turned: 0 },
-    define: { ...specialisation(plan, lanes), HAS_BIAS: bias !== undefined },
-    groups: Math.ceil(invocations / convolve.workgroupSize),
-    flops: 2 * y.size * taps,
+    define: { ...specialisation(plan, lanes), HAS_BIAS },
+    groups: Math.ceil((B * Y * Math.ceil(X / WINDOW) * C) / lanes / convolve.workgroupSize),
   });
   return y;
 }

@@ -14,11 +14,11 @@ import {
 } from '../harness.ts';
 import { depthwiseConv as twin } from '../reference/depthwise_conv.ts';
 
-/** B, Y, X, C, kernel side: strips of 8 pixels with and without rest, vec4 and scalar channels, kernels over the image. */
+/** B, Y, X, C, kernel side: strips of 8 pixels with and without rest, vec4 and scalar channels, kernels over the image, two chunks of rows. */
 const CASES: readonly (readonly [number, number, number, number, number])[] = [
   [1, 1, 1, 1, 7],
   [2, 9, 16, 8, 7],
-  [1, 11, 17, 3, 7],
+  [1, 19, 17, 3, 7],
   [2, 5, 7, 4, 3],
   [1, 3, 2, 12, 5],
   [3, 2, 13, 5, 1],

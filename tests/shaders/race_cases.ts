@@ -114,7 +114,11 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(cosineMap(leaf(2, 5, 6), leaf(2, 6)));
     withGpuPlans(() => train(cosineMap(leaf(2, 5, 6), leaf(2, 6))));
   },
-  depthwise_conv: () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), leaf(4), [3, 4])),
+  depthwise_conv: () => {
+    const once = () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), leaf(4), [3, 4]));
+    once();
+    withGpuPlans(once);
+  },
   dice: () => train(diceLoss(chances(3, 11), ones(3, 11))),
   fill: () => {
     fill(leaf(5), 2);

@@ -10,6 +10,7 @@
 //           pixel on a GPU, the whole row on a CPU, where finding the place costs as much as a pixel.
 // Traffic   reads up to 16 source pixels per pixel, mostly cached; one where the position falls on a pixel centre
 //           (the image's own size, odd integer reductions), which then is copied exactly.
+//           At the image's own size positions are not even computed.
 
 #import index  // linear_group
 #import cubic  // keys, cubic_position
@@ -31,6 +32,7 @@ struct Params {
 alias Scalar = f32;                  // u32 if RGBA
 const RGBA : bool = false;
 const SPLIT : bool = false;          // the image exceeds a binding: one image at a time, each plane bound by itself
+const OWN_SIZE : bool = false;       // the virtual image has the source's size
 const HAS_INDICES : bool = true;
 const SPAN : u32 = 1u;               // divides P
 const LANES : u32 = 64u;             // invocations of a workgroup; they share nothing
@@ -98,19 +100,27 @@ fn patch_gather(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   if (HAS_INDICES) {
     cell = min(indices[slot], params.cells - 1u);
   }
-  let taps_y = taps_of(cell / params.X * params.P + pixel / params.P, params.image[0], params.scale[0]);
+  let top = cell / params.X * params.P + pixel / params.P;
   let left = cell % params.X * params.P + pixel % params.P;
 
+  var taps_y : Taps;
+  if (!OWN_SIZE) {
+    taps_y = taps_of(top, params.image[0], params.scale[0]);
+  }
   for (var q = 0u; q < SPAN; q++) {
-    let taps_x = taps_of(left + q, params.image[1], params.scale[1]);
     var sum = vec3f();
-    for (var ty = taps_y.begin; ty < taps_y.end; ty++) {
-      let y = clamped(taps_y, ty, params.image[0]);
-      var across = vec3f();
-      for (var tx = taps_x.begin; tx < taps_x.end; tx++) {
-        across += taps_x.weights[tx] * source_pixel(b, y, clamped(taps_x, tx, params.image[1]));
+    if (OWN_SIZE) {
+      sum = source_pixel(b, top, left + q);
+    } else {
+      let taps_x = taps_of(left + q, params.image[1], params.scale[1]);
+      for (var ty = taps_y.begin; ty < taps_y.end; ty++) {
+        let y = clamped(taps_y, ty, params.image[0]);
+        var across = vec3f();
+        for (var tx = taps_x.begin; tx < taps_x.end; tx++) {
+          across += taps_x.weights[tx] * source_pixel(b, y, clamped(taps_x, tx, params.image[1]));
+        }
+        sum += taps_y.weights[ty] * across;
       }
-      sum += taps_y.weights[ty] * across;
     }
     let normalised = sum * params.gain + params.offset;
     let row = slot * 3u * area + pixel + q;

@@ -106,6 +106,7 @@ export function patchGather(image: Tensor, indices: Tensor | undefined, options:
         Scalar: isRgba ? 'u32' : 'f32',
         RGBA: isRgba,
         SPLIT: isSplit,
+        OWN_SIZE: H === imagePx[0] && W === imagePx[1],
         HAS_INDICES: indices !== undefined,
         SPAN,
       },

@@ -62,7 +62,7 @@ export function selfAttentionCase(
   N: number,
   heads: number,
   K: number,
-  { force, quick }: { force?: 'strips' | 'fused'; quick?: boolean } = {},
+  { force, quick }: { force?: 'strips' | 'chunks'; quick?: boolean } = {},
 ): BenchCase {
   const C = heads * K;
   return {
@@ -138,7 +138,7 @@ function poolCase(B: number, M: number, heads: number, K: number, quick = false)
 
 export const cases: BenchCase[] = [
   selfAttentionCase(8, 64, 16, 3, 32, { quick: true }),
-  selfAttentionCase(8, 64, 16, 3, 32, { force: 'fused', quick: true }),
+  selfAttentionCase(8, 64, 16, 3, 32, { force: 'chunks', quick: true }),
   selfAttentionCase(8, 144, 16, 3, 32),
   selfAttentionCase(1, 729, 0, 16, 72),
   selfAttentionCase(1, 256, 729, 16, 72),

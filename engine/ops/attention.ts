@@ -1,7 +1,7 @@
 import source from '../../shaders/attention.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { type AttentionVariant, attentionLane, planAttention, planAttentionKeys } from '../gpu/planner.ts';
+import { type AttentionVariant, planAttention, planChunk } from '../gpu/planner.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
@@ -11,13 +11,14 @@ import type { AttentionLayout } from './attention_views.ts';
 import { columnSum } from './column_sum.ts';
 import { fill } from './fill.ts';
 
-const forward = kernel(source, 'attention');
+const chunkKernel = kernel(source, 'attention_chunk');
+const mergeKernel = kernel(source, 'attention_merge');
 const deltaKernel = kernel(source, 'attention_delta');
 const maskKernel = kernel(source, 'attention_mask');
 
 const MAX_HEAD = 128;
-/** Rows of a workgroup of the fused kernels. */
-const SIDE = 8;
+/** `SPAN` of the shader: invocations of a workgroup. */
+const SPAN = 64;
 
 /** How `selfAttention` attends. */
 export interface SelfAttentionOptions {
@@ -165,35 +166,17 @@ function headSize(op: string, C: number, heads: number): number {
 }
 
 /** The params and specialisation that all kernels share. */
-function setting(layout: AttentionLayout, gpu: Tensor['gpu'], hasMask: boolean) {
-  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
-  const lane = attentionLane(gpu.adapterClass, K);
-  const keys = planAttentionKeys(gpu, K);
+function setting({ B, T, heads, K, ...layout }: AttentionLayout, gpu: Tensor['gpu']) {
+  const lane = K % 4 === 0 ? 4 : 1;
+  const LANES = K / lane;
   return {
-    rows: SIDE,
     params: {
-      T,
-      own_keys: ownKeys,
-      cached_keys: cachedKeys,
-      heads,
-      batch: B,
-      q_row: layout.qRow / lane,
-      q_batch: layout.qBatch / lane,
-      kv_row: layout.kvRow / lane,
-      k_col: layout.kCol / lane,
-      v_col: layout.vCol / lane,
-      scale: K ** -0.5,
-      lanes: K / lane,
-      keys,
+      ...{ T, heads, batch: B, keys: layout.ownKeys, scale: K ** -0.5 },
+      ...{ q_row: layout.qRow / lane, q_batch: layout.qBatch / lane, kv_row: layout.kvRow / lane },
+      ...{ k_col: layout.kCol / lane, v_col: layout.vCol / lane },
+      ...{ chunk: 0, chunks: 0, first_chunk: 0, all_chunks: 0 },
     },
-    define: {
-      Lane: lane === 4 ? 'vec4f' : 'f32',
-      WIDE: lane === 4,
-      LANES: K / lane,
-      KEYS: keys,
-      OWN: Math.ceil(K / lane / SIDE),
-      HAS_MASK: hasMask,
-    },
+    define: { Lane: lane === 4 ? 'vec4f' : 'f32', WIDE: lane === 4, LANES, UNROLLED: gpu.isSoftware },
   };
 }
 
@@ -202,34 +185,61 @@ function attend(
   layout: AttentionLayout,
   variant: AttentionVariant,
 ): { out: Tensor; lse: Tensor } {
-  const { q, own, cached, bias } = operands;
-  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
+  const { q, own, cached } = operands;
+  const { B, T, heads, K } = layout;
   const out = output([q, own, cached], [B, T, heads * K]);
   const lse = output([q, own, cached], [B, heads, T]);
-  if (variant === 'strips') {
-    attendInStrips(operands, layout, out, lse);
-    return { out, lse };
-  }
-  const { params, define, rows } = setting(layout, q.gpu, !!bias);
-  run(forward, {
-    bind: { q_rows: q, cached, own, mask_bias: bias, out, lse },
-    params,
-    define,
-    groups: B * heads * Math.ceil(T / rows),
-    flops: 4 * B * heads * T * (ownKeys + cachedKeys) * K,
-  });
+  if (variant === 'strips') attendInStrips(operands, layout, out, lse);
+  else attendInChunks(operands, layout, out, lse);
   return { out, lse };
+}
+
+function attendInChunks(
+  { q, own, cached, bias }: AttentionOperands,
+  layout: AttentionLayout,
+  out: Tensor,
+  lse: Tensor,
+): void {
+  const { B, T, heads, K } = layout;
+  const { params, define } = setting(layout, q.gpu);
+  const segments = [
+    { kv: cached, keys: layout.cachedKeys, mask: undefined },
+    { kv: own, keys: layout.ownKeys, mask: bias },
+  ].map((segment) => {
+    const chunk = planChunk(q.gpu.adapterClass, layout, segment.keys);
+    return { ...segment, chunk, chunks: Math.ceil(segment.keys / chunk) };
+  });
+  const all_chunks = segments[0].chunks + segments[1].chunks;
+  using tops = output([out], [B, all_chunks, T, heads, 2]);
+  using sums = output([out], [B, all_chunks, T, heads, K]);
+  let first_chunk = 0;
+  for (const { kv, keys, mask, chunk, chunks } of segments) {
+    if (kv && chunks > 0)
+      run(chunkKernel, {
+        bind: { q_rows: q, kv_rows: kv, mask_bias: mask, tops, sums },
+        params: { ...params, keys, chunk, chunks, first_chunk, all_chunks },
+        define: { ...define, HAS_MASK: mask !== undefined },
+        groups: Math.ceil((B * chunks * T * heads) / SPAN),
+        flops: 4 * B * heads * T * keys * K,
+      });
+    first_chunk += chunks;
+  }
+  run(mergeKernel, {
+    bind: { chunk_tops: tops, chunk_sums: sums, out, lse },
+    params: { ...params, all_chunks },
+    define,
+    groups: Math.ceil((B * T * heads * define.LANES) / SPAN),
+    flops: 2 * sums.size,
+  });
 }
 
 function rowDelta(out: Tensor, dout: Tensor, layout: AttentionLayout): Tensor {
   const { B, T, heads, K } = layout;
   const delta = output([dout], [B, heads, T]);
-  const { params, define } = setting(layout, dout.gpu, false);
   run(deltaKernel, {
+    ...setting(layout, dout.gpu),
     bind: { made: out, dout, delta },
-    params,
-    define,
-    groups: Math.ceil((B * T * heads) / 64),
+    groups: Math.ceil((B * T * heads) / SPAN),
     flops: 2 * B * T * heads * K,
   });
   return delta;
@@ -237,7 +247,10 @@ function rowDelta(out: Tensor, dout: Tensor, layout: AttentionLayout): Tensor {
 
 function maskBias(keyMask: Tensor, layout: AttentionLayout): Tensor {
   const bias = output([keyMask], keyMask.shape);
-  const { params, define } = setting(layout, keyMask.gpu, false);
-  run(maskKernel, { bind: { key_mask: keyMask, key_bias: bias }, params, define, groups: layout.B });
+  run(maskKernel, {
+    ...setting(layout, keyMask.gpu),
+    bind: { key_mask: keyMask, key_bias: bias },
+    groups: layout.B,
+  });
   return bias;
 }

@@ -36,14 +36,14 @@ for (const [B, T, N, heads, K] of [
     if (N === 0)
       await checkGradients({
         inputs: { qkv },
-        op: ({ qkv }) => selfAttention(qkv, { heads, force: 'fused' }),
+        op: ({ qkv }) => selfAttention(qkv, { heads, force: 'chunks' }),
         twin: ({ qkv }) => selfTwin(qkv, new Float64Array(0), dims),
         samples,
       });
     else
       await checkGradients({
         inputs: { qkv, cached: { data: random(B * N * 3 * C, 2), shape: [B, N, 3 * C] } },
-        op: ({ qkv, cached }) => selfAttention(qkv, { heads, cached, force: 'fused' }),
+        op: ({ qkv, cached }) => selfAttention(qkv, { heads, cached, force: 'chunks' }),
         twin: ({ qkv, cached }) => selfTwin(qkv, cached, dims),
         samples,
       });
@@ -108,16 +108,17 @@ test('self_attention: forward keeps no matrix of queries by keys, backward strip
   };
   // The result and its gradients, and their copies for the leaves; a matrix would be 4 * 512 * 640 * 4 B = 5.2 MB alone.
   const operands = 4 * C * (T + 2 * (T + N) + T);
-  const forward = await extraOf(() => noGrad(() => selfAttention(qkv, { heads, cached, force: 'fused' })));
+  const forward = await extraOf(() => noGrad(() => selfAttention(qkv, { heads, cached, force: 'chunks' })));
   assert.ok(forward < operands, `forward: got ${forward} B over ${operands} B of operands`);
   const strips = (engine.gpu.isSoftware ? 4 : 36) * 2 ** 20;
-  const both = await extraOf(() => backward(selfAttention(qkv, { heads, cached, force: 'fused' }), seed));
+  const both = await extraOf(() => backward(selfAttention(qkv, { heads, cached, force: 'chunks' }), seed));
   assert.ok(both < strips + 3 * operands + 65_536, `got ${both} B over ${operands} B of operands`);
 });
 
 for (const [B, T, M, heads, K, shared, masked] of [
   [1, 1, 1, 1, 4, true, false],
   [3, 1, 7, 2, 16, true, true],
+  [2, 1, 100, 2, 8, true, true],
   [2, 2, 65, 1, 24, true, true],
   [2, 9, 16, 3, 8, false, true],
   [2, 3, 13, 1, 7, false, false],

@@ -63,12 +63,12 @@ for (const [B, T, N, heads, K] of [
       }
   });
 
-test('attention_strips: masked and shared queries give what the fused kernel gives', async () => {
+test('attention_strips: masked and shared queries give what chunks of keys give', async () => {
   const [B, T, M, heads, K] = [3, 18, 41, 2, 8];
   const C = heads * K;
   const mask = Float64Array.from(random(B * M, 9), (value, i) => (i < (B - 1) * M && value > 0 ? 1 : 0));
   const results: Float32Array[][] = [];
-  for (const force of ['fused', 'strips'] as const) {
+  for (const force of ['chunks', 'strips'] as const) {
     using scope = engine.scope();
     const q = tensor(random(T * C, 1), [1, T, C], { scope, requiresGrad: true });
     const kv = tensor(random(B * M * 2 * C, 2), [B, M, 2 * C], { scope, requiresGrad: true });
@@ -98,11 +98,11 @@ test('attention_strips: beyond the operands, memory stays at a strip of scores',
 test('attention_strips: the planner takes them, and on CPUs hands rows round where a subgroup is a SIMD register', () => {
   const layout = (T: number, keys: number, K = 72) => ({ T, K, ownKeys: keys, cachedKeys: 0 });
   assert.is(planAttention('software', layout(196, 196)), 'strips');
-  assert.is(planAttention('software', layout(1, 3289)), 'fused');
+  assert.is(planAttention('software', layout(1, 3289)), 'chunks');
   assert.is(planAttention('gpu', layout(196, 196)), 'strips');
   assert.is(planAttention('gpu', layout(1, 3289)), 'strips');
   assert.is(planAttention('gpu', layout(1, 85)), 'strips');
-  assert.is(planAttention('gpu', layout(196, 196, 5), 'strips'), 'fused', 'lines of 5 numbers hold no vec4');
+  assert.is(planAttention('gpu', layout(196, 196, 5), 'strips'), 'chunks', 'lines of 5 numbers hold no vec4');
   const facts = { adapterClass: 'software', subgroupSize: 8 } as const;
   assert.equal(planBlock(facts, 196, 48, 4), { rows: 16, cols: 2, width: 8, handed: 8 });
   assert.equal(planBlock({ ...facts, subgroupSize: 1 }, 196, 48, 4), {

@@ -80,8 +80,8 @@ export const CASES: Readonly<Record<string, () => void>> = {
   },
   adaptive_max_pool: () => train(adaptiveMaxPool(leaf(2, 35), [5, 7], [2, 3])),
   attention: () => {
-    train(selfAttention(leaf(1, 9, 12), { heads: 2, force: 'fused' }));
-    train(selfAttention(leaf(1, 3, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'fused' }));
+    train(selfAttention(leaf(1, 9, 12), { heads: 2, force: 'chunks' }));
+    train(selfAttention(leaf(1, 3, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'chunks' }));
   },
   attention_strips: () =>
     train(selfAttention(leaf(1, 9, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'strips' })),

@@ -1,6 +1,10 @@
 import type { DType, Engine, Tensor, Tier } from '../engine/index.ts';
 import type { PeerOp } from './peers/peer.ts';
 
+/** This engine, among the libraries that are measured. */
+export const LIBRARY = 'ps3-webgpu';
+export const isOurs = ({ library }: { readonly library: string }): boolean => library === LIBRARY;
+
 /** One op at one shape. */
 export interface BenchCase {
   readonly op: string;

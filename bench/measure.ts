@@ -1,10 +1,9 @@
 // One case: inputs, the check against its reference, then the time. Nothing is timed that is not right.
 import type { DType, Engine, Scope, Tensor, Tier } from '../engine/index.ts';
 import { deviceClock, hostClock, sample, wallClock } from './clock.ts';
-import { type BenchCase, DEFAULT_TOLERANCE, type Prepared } from './harness.ts';
+import { type BenchCase, DEFAULT_TOLERANCE, LIBRARY, type Prepared } from './harness.ts';
 import { beyondCaches, type Peaks } from './peaks.ts';
 import { median, medianDeviation } from './statistics.ts';
-import { LIBRARY } from './table.ts';
 
 /** What is known of a case after it ran. Rates are null where the case does not count operations or bytes. */
 export interface Row {

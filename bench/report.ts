@@ -1,8 +1,9 @@
 // Rewrites the table of results in the README from the files of bench/results/: nobody types a number.
 import { EngineError } from '../engine/index.ts';
+import { isOurs, LIBRARY } from './harness.ts';
 import type { Failure, Row } from './measure.ts';
 import type { Peaks } from './peaks.ts';
-import { digits, isOurs, LIBRARY, rateOf } from './table.ts';
+import { digits, rateOf } from './table.ts';
 
 /** What `--json` writes. */
 export interface BenchResult {

@@ -3,6 +3,7 @@
 // npm run bench -- --merge FILE: rows of peers/torch_cuda.py beneath ours.
 // npm run bench -- --report: the README's table from bench/results/.
 import { EngineError } from '../engine/index.ts';
+import { isOurs } from './harness.ts';
 import {
   commandLine,
   exit,
@@ -20,7 +21,7 @@ import { measurePeer } from './peers/compare.ts';
 import { openPeers } from './peers/open.ts';
 import type { BenchResult } from './report.ts';
 import { runSuite } from './suite.ts';
-import { digits, isOurs, Table } from './table.ts';
+import { digits, Table } from './table.ts';
 
 /** Rewrites the README's table. */
 async function report(): Promise<number> {

@@ -3,14 +3,13 @@
 import { type AdapterOptions, Engine, EngineError, MemoryError, type Tier } from '../engine/index.ts';
 import { ALL_CASES } from './cases.ts';
 import { deviceClock, wallClock } from './clock.ts';
-import type { BenchCase } from './harness.ts';
+import { type BenchCase, LIBRARY } from './harness.ts';
 import { type Failure, measure, type Row } from './measure.ts';
 import { type SuiteOptions, UsageError } from './options.ts';
 import { measurePeaks, type Peaks } from './peaks.ts';
 import type { measurePeer } from './peers/compare.ts';
 import type { Peer } from './peers/peer.ts';
 import type { BenchResult } from './report.ts';
-import { LIBRARY } from './table.ts';
 
 /**
  * What happens, in this order: `adapter`, `peaks`, then for each case our `result` and what stands beneath it. Plain data, so

@@ -2,10 +2,6 @@
 import type { BenchCase } from './harness.ts';
 import type { Failure, Row } from './measure.ts';
 
-/** This engine, among the libraries of a table. */
-export const LIBRARY = 'ps3-webgpu';
-export const isOurs = ({ library }: Row | Failure): boolean => library === LIBRARY;
-
 /** Three significant digits without an exponent. */
 export function digits(value: number): string {
   if (!Number.isFinite(value)) return String(value);

@@ -1,10 +1,10 @@
 // The page: starts the suite in a worker and draws what it posts.
 import { byId, element, facts } from '../../ps3/app/page/elements.ts';
+import { isOurs } from '../harness.ts';
 import type { Failure, Row } from '../measure.ts';
 import type { Peaks } from '../peaks.ts';
 import type { BenchResult } from '../report.ts';
 import type { SuiteEvent } from '../suite.ts';
-import { isOurs } from '../table.ts';
 import { comparison, peakFacts, tableRow } from './draw.ts';
 import { endedBy, notices, obstacle } from './notices.ts';
 import type { PageOptions, WorkerMessage } from './worker.ts';

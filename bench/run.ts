@@ -19,6 +19,7 @@ import {
 import { type BenchOptions, parseOptions, UsageError } from './options.ts';
 import { measurePeer } from './peers/compare.ts';
 import { openPeers } from './peers/open.ts';
+import type { Peer } from './peers/peer.ts';
 import type { BenchResult } from './report.ts';
 import { runSuite } from './suite.ts';
 import { digits, Table } from './table.ts';
@@ -31,7 +32,12 @@ async function report(): Promise<number> {
 
 async function bench(options: BenchOptions): Promise<number> {
   const merged = options.merge ? await readForeign(options.merge) : undefined;
-  const peers = { open: () => openPeers(installPeers(), runsNode()), measure: measurePeer };
+  const open = async (): Promise<Peer[]> => {
+    const urls = installPeers();
+    if (runsNode()) (await import('./peers/dawn.ts')).provideNavigator();
+    return openPeers(urls);
+  };
+  const peers = { open, measure: measurePeer };
   let table: Table;
   const { adapter, peaks, rows, failures } = await runSuite(
     options,

@@ -17,7 +17,7 @@ export type WorkerMessage =
 
 const post = (message: WorkerMessage): void => postMessage(message);
 
-const peers = { open: () => openPeers(peersBeside(location.href), false), measure: measurePeer };
+const peers = { open: () => openPeers(peersBeside(location.href)), measure: measurePeer };
 
 addEventListener('message', async ({ data }: MessageEvent<PageOptions>) => {
   try {

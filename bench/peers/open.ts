@@ -18,8 +18,7 @@ export function peersBeside(page: string): PeerUrls {
   return { jax: url('jax'), tfjs: url('tfjs'), ort: url('ort') };
 }
 
-/** In the order of the table. */
-export async function openPeers({ jax, tfjs, ort }: PeerUrls, inNode: boolean): Promise<Peer[]> {
-  if (inNode) (await import('./dawn.ts')).provideNavigator();
+/** In the order of the table. They look for `navigator.gpu`; for Node see dawn.ts. */
+export async function openPeers({ jax, tfjs, ort }: PeerUrls): Promise<Peer[]> {
   return [await openJax(jax), await openTfjs(tfjs), await openOrt(ort)];
 }

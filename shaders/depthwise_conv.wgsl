@@ -36,7 +36,7 @@ const PAD : u32 = SIDE / 2u;
 const TAPS : u32 = SIDE * SIDE;
 const HALO : u32 = 2u * PAD;
 const WINDOW : u32 = 8u;       // members of struct Window
-const WIDTH : u32 = 4u;         // columns of an invocation of _columns
+const WIDTH : u32 = 4u;        // columns of an invocation of _columns
 const WIDE : u32 = WIDTH + HALO;
 const UNROLLED : bool = false; // the host has written out the loops over constants
 

@@ -116,19 +116,25 @@ function gradientCase(B: number, T: number, heads: number, K: number, quick = fa
   };
 }
 
-function poolCase(B: number, M: number, heads: number, K: number, quick = false): BenchCase {
+function poolCase(
+  B: number,
+  M: number,
+  heads: number,
+  K: number,
+  { T = 1, force, quick }: { T?: number; force?: 'strips' | 'chunks'; quick?: boolean } = {},
+): BenchCase {
   const C = heads * K;
   return {
-    op: 'pool_attention',
-    shape: `${B}x1x${M}x${heads}x${K}`,
-    flops: 4 * B * M * C,
+    op: force ? `pool_attention, ${force}` : 'pool_attention',
+    shape: `${B}x${T}x${M}x${heads}x${K}`,
+    flops: 4 * B * T * M * C,
     bytes: 8 * B * M * C,
     quick,
     prepare: (engine) => {
-      const q = engine.tensor(wave(C), [1, 1, C]);
+      const q = engine.tensor(wave(T * C), [1, T, C]);
       const kv = engine.full([B, M, 2 * C], 0.25);
       return {
-        run: () => poolAttention(q, kv, { heads }),
+        run: () => poolAttention(q, kv, { heads, force }),
         // Equal keys: the mean of equal values.
         maxError: async (out) => Math.max(...Array.from(await out.data(), (value) => Math.abs(value - 0.25))),
       };
@@ -145,6 +151,10 @@ export const cases: BenchCase[] = [
   selfAttentionCase(1, 2560, 729, 16, 72),
   gradientCase(8, 144, 3, 32, true),
   gradientCase(1, 729, 16, 72),
-  poolCase(32, 145, 3, 32, true),
+  poolCase(32, 145, 3, 32, { quick: true }),
   poolCase(1, 3289, 16, 72),
+  // Where the planner changes from one to the other on CPUs.
+  ...[1, 2, 4].flatMap((T) =>
+    (['chunks', 'strips'] as const).map((force) => poolCase(1, 729, 16, 72, { T, force })),
+  ),
 ];

@@ -19,8 +19,6 @@ const place = kernel(source, 'top_k_place');
 const DIGITS = 3;
 /** `BINS` of the shader. */
 const BINS = 2048;
-/** Keys that top_k_rank compares at once: its `RUN`. */
-const BLOCK = 4;
 /**
  * Invocations of a workgroup, a square; numbers that each has on their way at once; elements per workgroup, not fewer than
  * the bins it must clear; and workgroups per row at most. A driver for CPUs gives invocations that wait at a barrier stacks
@@ -59,7 +57,7 @@ export function selectTopK(values_BN: Tensor, k: number): Selection {
 /** The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to whole blocks. */
 function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const [B, N] = checked('values', values_BN, k);
-  const keys = output([values_BN], [B, BLOCK * Math.ceil(k / BLOCK)], 'u32');
+  const keys = output([values_BN], [B, rank.run * Math.ceil(k / rank.run)], 'u32');
   const indices = output([values_BN], [B, k], 'u32');
   const map = output([values_BN], [B, N]);
   if (k === 0) return { indices, map: fill(map, 0), keys };
@@ -97,7 +95,7 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
   const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
   const { SCAN_WG, SCAN_SIDE } = planned(values_BN, N).define;
   if (k <= RANK_LIMIT) {
-    const blocks = B * Math.ceil(k / BLOCK);
+    const blocks = B * Math.ceil(k / rank.run);
     // A GPU has room for a workgroup per block.
     const SHARED = !values_BN.gpu.isSoftware;
     run(rank, {

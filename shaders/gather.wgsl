@@ -12,8 +12,9 @@
 //
 // Layout    table [tables * N, C], indices [M], rows [M, C]. C counts cells. With several tables (one per batch
 //           element) index m belongs to table m / per_table; keys hold table * N + index.
-// Mapping   gather and scatter: a workgroup moves ROWS rows, SPAN invocations a row, one cell in SPAN each, so that nothing is divided;
-//           with one row, its index is read once for all. Otherwise one invocation per cell.
+// Mapping   a workgroup has ROWS rows, SPAN invocations a row, one cell in SPAN each, so that nothing is divided; with one row, its index
+//           is read once for all. On a CPU few invocations go through each row, since one cell in 64 each is twice as slow.
+//           keys and starts: one invocation per entry.
 // Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable once.
 // Numerics  the order of additions depends on the indices alone: bitwise repeatable.
 
@@ -46,7 +47,7 @@ struct Params {
 
 const GROUP : u32 = 64u;
 const FOUR_AT_ONCE : bool = false;  // rows of a segment are loaded by fours: on a GPU each load is waited for, on a CPU none
-const ROWS : u32 = 1u;           // of a workgroup, a power of two: as many as leave no invocation idle
+const ROWS : u32 = 1u;           // of a workgroup, a power of two
 const SPAN : u32 = GROUP / ROWS; // invocations of a row
 
 /// The row of all tables that the dispatch's m-th index means; params.rows where it lies outside its table.
@@ -156,8 +157,8 @@ fn gather_heads(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let cell = linear_group(group, groups) * GROUP + i;
-  let start = cell / params.C * params.block;
+  let head = row_at(linear_group(group, groups), i);
+  let start = head * params.block;
   if (start >= params.M) {
     return;
   }
@@ -165,7 +166,7 @@ fn gather_heads(
   if (start > 0u && sorted[start] == sorted[start - 1u] && sorted[start] < params.rows) {
     end = min(starts[sorted[start] + 1u], start + params.block);
   }
-  heads[cell] = segment_sum(start, end, cell % params.C);
+  for (var c = i % SPAN; c < params.C; c += SPAN) { heads[head * params.C + c] = segment_sum(start, end, c); }
 }
 
 @compute @workgroup_size(GROUP)
@@ -174,18 +175,18 @@ fn gather_dtable(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let cell = linear_group(group, groups) * GROUP + i;
-  let row = params.first + cell / params.C;
-  let c = cell % params.C;
+  let row = params.first + row_at(linear_group(group, groups), i);
   if (row >= params.end) {
     return;
   }
   let start = starts[row];
   let end = starts[row + 1u];
   let own_block_end = (start / params.block + 1u) * params.block;
-  var sum = segment_sum(start, min(end, own_block_end), c);
-  for (var m = own_block_end; m < end; m += params.block) {
-    sum += heads[m / params.block * params.C + c];
+  for (var c = i % SPAN; c < params.C; c += SPAN) {
+    var sum = segment_sum(start, min(end, own_block_end), c);
+    for (var m = own_block_end; m < end; m += params.block) {
+      sum += heads[m / params.block * params.C + c];
+    }
+    dtable[(row - params.first) * params.C + c] = sum;
   }
-  dtable[cell] = sum;
 }

@@ -21,7 +21,7 @@ import { readErrors, writeErrors } from './error_table.mjs';
 import { isPortable, isSmoke, missing, notPortable, places } from './places.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const limitMin = 10; // per file
+const limitMin = 20; // per file: attention with the plans for GPUs is compiled for some ten minutes on a CPU
 
 /** The command line, or an exit with one sentence. */
 function readArguments() {

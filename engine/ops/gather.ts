@@ -97,7 +97,8 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
   const { M, C, rows } = layout.params;
   const { block } = layout.params;
-  const define = { ...layout.define, FOUR_AT_ONCE: !dy.gpu.isSoftware };
+  const ROWS = rowsPerGroup(dy.gpu.isSoftware, C);
+  const define = { ...layout.define, FOUR_AT_ONCE: !dy.gpu.isSoftware, ROWS };
   const params = { ...layout.params, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
@@ -109,14 +110,14 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
   const blocks = Math.ceil(M / block);
   using heads = output([dy], [blocks, layout.columns]);
   const bind = { sorted: sorted.keys, starts, order: sorted.order, dy, heads };
-  if (blocks > 1) run(sumHeads, { bind, params, define, groups: groupsFor(blocks * C) });
+  if (blocks > 1) run(sumHeads, { bind, params, define, groups: Math.ceil(blocks / ROWS) });
   for (const [first, end] of pieces(dtable, rows)) {
     using part = viewRows(dtable, first, end, layout.columns);
     run(sumRows, {
       bind: { ...bind, dtable: part },
       params: { ...params, first, end },
       define,
-      groups: groupsFor((end - first) * C),
+      groups: Math.ceil((end - first) / ROWS),
       bytes: dy.sizeBytes + part.sizeBytes,
     });
   }
@@ -183,6 +184,10 @@ function layoutOf(tables: number, N: number, columns: number, indices: Tensor): 
   };
 }
 
+/** As many rows as leave no invocation idle; on a CPU more, whose invocations read fastest along a row. */
+const rowsPerGroup = (isSoftware: boolean, C: number): number =>
+  2 ** Math.max(isSoftware ? 4 : 0, Math.floor(Math.log2(GROUP / Math.max(1, C))));
+
 const groupsFor = (invocations: number): number => Math.ceil(invocations / GROUP);
 
 /** Gather or scatter between a table's rows and a list of rows, both in pieces that fit into one binding. */
@@ -191,8 +196,7 @@ function move(
   { columns, define, params }: Layout,
   operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
 ): void {
-  // A workgroup takes as many rows as its invocations can begin at once.
-  const ROWS = 2 ** Math.max(0, Math.floor(Math.log2(GROUP / Math.max(1, params.C))));
+  const ROWS = rowsPerGroup(operands.indices.gpu.isSoftware, params.C);
   const [tableName, table] = operands.rows;
   const [listName, list] = operands.list;
   for (const [offset, listEnd] of pieces(list, params.M)) {

@@ -84,10 +84,16 @@ export class Engine {
    * Opens the best adapter: `navigator.gpu` in browsers and Deno, the `webgpu` package in Node. Features that drivers get wrong are
    * tried first; see `warnings`.
    *
-   * @throws AdapterError
+   * @throws AdapterError; UseError when options.tuning is that of another adapter
    */
   static async create(options: AdapterOptions = {}): Promise<Engine> {
     const gpu = await Gpu.open(options);
+    const { tuning } = options;
+    if (tuning && tuning.adapter !== gpu.adapterName)
+      throw new UseError(
+        `engine: the tuning must be that of this adapter, ${gpu.adapterName}, got one of ${tuning.adapter}. Call engine.tune() on this one.`,
+      );
+    gpu.tuning = tuning;
     return new Engine(gpu, true, await selfTest(gpu));
   }
 

@@ -123,14 +123,7 @@ export class Gpu {
     );
 
   static async open(options: AdapterOptions = {}): Promise<Gpu> {
-    const gpu = new Gpu(await openDevice(options), options.profile);
-    const { tuning } = options;
-    if (tuning && tuning.adapter !== gpu.adapterName)
-      throw new UseError(
-        `engine: the tuning must be that of this adapter, ${gpu.adapterName}, got one of ${tuning.adapter}. Call engine.tune() on this one.`,
-      );
-    gpu.tuning = tuning;
-    return gpu;
+    return new Gpu(await openDevice(options), options.profile);
   }
 
   /** The same device with buffers, kernels and failures of its own. */

@@ -264,6 +264,7 @@ export class Recorder {
       }
       if (this.profiler && !(pass && this.profiler.wholePasses)) {
         pass?.end();
+        pass = undefined;
         if (this.profiler.isFull) submit();
         encoder ??= device.createCommandEncoder();
         pass = encoder.beginComputePass({ timestampWrites: this.profiler.next(command) });

@@ -60,6 +60,19 @@ test('profiler: every dispatch is timed in order, and the trace is what chrome:/
   assert.equal(await engine.dispatchTimes(), [], 'nothing is told twice');
 });
 
+test('profiler: more runs are submitted at once than one set of timestamps holds', async () => {
+  if (!engine.gpu.timesKernels) {
+    console.log('skipped: needs timestamp-query');
+    return;
+  }
+  using x = engine.tensor([1], [1]);
+  await engine.dispatchTimes();
+  const { submits } = engine.stats();
+  for (let i = 0; i < 2500; i++) add(x, x).dispose();
+  assert.is((await engine.dispatchTimes()).length, 2500);
+  assert.is(engine.stats().submits - submits, 2);
+});
+
 test('profiler: replays are timed too', async () => {
   if (!engine.gpu.timesKernels) {
     console.log('skipped: needs timestamp-query');

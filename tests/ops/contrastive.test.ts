@@ -121,7 +121,7 @@ test('contrastive: shuffling the pairs together keeps the loss', async () => {
 
 test('contrastive: the B x B logits are never stored', () => {
   using scope = engine.scope();
-  const [B, D] = [2048, 4];
+  const [B, D] = [4096, 4];
   const leaf = (data: Float64Array, shape: number[]) => tensor(data, shape, { scope, requiresGrad: true });
   const operands = [leaf(unit(B, D, 1), [B, D]), leaf(unit(B, D, 2), [B, D])];
   const scalars = [leaf(Float64Array.of(1), [1]), leaf(Float64Array.of(-2), [1])];
@@ -129,7 +129,8 @@ test('contrastive: the B x B logits are never stored', () => {
   const before = engine.stats().liveBytes;
   backward(sigmoidContrastive(operands[0], operands[1], scalars[0], scalars[1]));
   const extraBytes = engine.stats().peakBytes - before;
-  if (extraBytes > B * B) throw new Error(`extra memory: got ${extraBytes} bytes, want at most ${B * B}`);
+  const most = (engine.gpu.isSoftware ? 0.5 : 2.5) * B * B; // of 4 B B; strips are larger on a GPU
+  if (extraBytes > most) throw new Error(`extra memory: got ${extraBytes} bytes, want at most ${most}`);
   for (const { grad } of [...operands, ...scalars]) grad!.dispose();
 });
 

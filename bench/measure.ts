@@ -45,7 +45,7 @@ export interface Failure {
 }
 
 /** Shorter runs are repeated within a sample; longer by the wall clock, since a wait alone may take 11 ms (Deno). */
-const SAMPLE_MS = { device: 20, wall: 100, host: 20 };
+export const SAMPLE_MS = { device: 20, wall: 100, host: 20 };
 /** Those of a few kilobytes are bound by the dispatch, wherever they lie. */
 const MAX_COPIES = 16;
 const CLOCKS = { device: deviceClock, wall: wallClock, host: hostClock };

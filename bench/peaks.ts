@@ -28,13 +28,13 @@ const emptyKernel = kernel(emptySource, 'empty');
 
 /** Chains per invocation of fma_chain.wgsl. */
 const CHAINS = 16;
-/** vec4f per invocation, and how many are on their way at once; the best counts. */
+/** Invocations of a workgroup, vec4f of one, how far these lie apart, and how many are on their way at once; the best counts. */
 const COPY_RUNS = [
-  { RUN: 1, HELD: 1 },
-  { RUN: 4, HELD: 1 },
-  { RUN: 256, HELD: 1 },
-  { RUN: 4, HELD: 4 },
-  { RUN: 8, HELD: 8 },
+  { WG: 8, RUN: 256, STEP: 1, HELD: 1 },
+  { WG: 64, RUN: 64, STEP: 8, HELD: 1 },
+  { WG: 64, RUN: 1, STEP: 1, HELD: 1 },
+  { WG: 64, RUN: 4, STEP: 64, HELD: 4 },
+  { WG: 64, RUN: 8, STEP: 64, HELD: 8 },
 ];
 const DISPATCHES = 1000;
 const MIB = 2 ** 20;
@@ -112,10 +112,8 @@ async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<
   using x = engine.full([4 * n], 3);
   using y = engine.empty([4 * n]);
   const rates: number[] = [];
-  for (const { RUN, HELD } of COPY_RUNS) {
-    const WG = engine.gpu.rowWorkgroup;
-    const groups = Math.ceil(n / (WG * RUN));
-    const define = { RUN, HELD, STEP: HELD > 1 ? WG : 1 };
+  for (const define of COPY_RUNS) {
+    const groups = Math.ceil(n / (define.WG * define.RUN));
     const copy = (): void => run(copyKernel, { bind: { x, y }, params: { n }, define, groups });
     fill(y, 0);
     copy();

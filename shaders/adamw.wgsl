@@ -96,7 +96,7 @@ fn adamw(
   let correction2 = scalar(CORRECTION2);
   let eps = scalar(EPS);
   var owner = group_of(share.first * LANES);
-  for (var at = share.first; at < share.end; at += WORKGROUP) {
+  for (var at = share.first; at < share.end; at += STEP) {
     while (at * LANES >= groups[owner].x) { owner++; }
     let options = groups[owner];
     let lr = base_lr * bitcast<f32>(options.y);

@@ -113,7 +113,7 @@ fn cast_words(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var word = share.first; word < share.end; word += WORKGROUP) {
+  for (var word = share.first; word < share.end; word += STEP) {
     let first = word * PER_WORD;
     var packed = 0u;
     for (var k = 0u; k < PER_WORD; k++) {

@@ -80,9 +80,9 @@ fn gather(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  let step = digits_of(WORKGROUP);
+  let step = digits_of(STEP);
   var digits = digits_of(share.first);
-  for (var at = share.first; at < share.end; at += WORKGROUP) {
+  for (var at = share.first; at < share.end; at += STEP) {
     y[at] = x[strided(digits)];
     digits = plus(digits, step);
   }
@@ -95,9 +95,9 @@ fn place(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  let step = digits_of(WORKGROUP);
+  let step = digits_of(STEP);
   var digits = digits_of(share.first);
-  for (var at = share.first; at < share.end; at += WORKGROUP) {
+  for (var at = share.first; at < share.end; at += STEP) {
     let to = strided(digits);
     if (ADD) { y[to] += x[params.begin + at]; } else { y[to] = x[params.begin + at]; }
     digits = plus(digits, step);

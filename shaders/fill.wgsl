@@ -22,7 +22,7 @@ fn fill(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) { x[at] = Value(params.bits); }
+  for (var at = share.first; at < share.end; at += STEP) { x[at] = Value(params.bits); }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -32,5 +32,5 @@ fn arange(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) { index[at] = at; }
+  for (var at = share.first; at < share.end; at += STEP) { index[at] = at; }
 }

@@ -27,7 +27,7 @@ fn gelu(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) {
+  for (var at = share.first; at < share.end; at += STEP) {
     if (TANH) { y[at] = gelu_tanh(x[at]); } else { y[at] = gelu_erf(x[at]); }
   }
 }
@@ -39,7 +39,7 @@ fn gelu_dx(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) {
+  for (var at = share.first; at < share.end; at += STEP) {
     if (TANH) { dx[at] = dy[at] * gelu_tanh_slope(x[at]); } else { dx[at] = dy[at] * gelu_erf_slope(x[at]); }
   }
 }

@@ -133,7 +133,7 @@ fn binary(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) {
+  for (var at = share.first; at < share.end; at += STEP) {
     var at_a = at;
     var at_b = at;
     if (!A_DENSE || !B_DENSE) {
@@ -152,7 +152,7 @@ fn choose(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) {
+  for (var at = share.first; at < share.end; at += STEP) {
     let index = index_of(at);
     let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
     let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
@@ -170,5 +170,5 @@ fn accumulate(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) { y[at] += Result(x[at]); }
+  for (var at = share.first; at < share.end; at += STEP) { y[at] += Result(x[at]); }
 }

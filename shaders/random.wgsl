@@ -74,7 +74,7 @@ fn random(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var b = share.first; b < share.end; b += WORKGROUP) {
+  for (var b = share.first; b < share.end; b += STEP) {
     let pair = shape_words(threefry(vec2u(b, 0u), vec2u(params.seed, params.stream)));
     y[2u * b] = pair.x;
     if (2u * b + 1u < params.elements) { y[2u * b + 1u] = pair.y; }

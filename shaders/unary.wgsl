@@ -126,7 +126,7 @@ fn unary(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) { y[at] = apply(x[at]); }
+  for (var at = share.first; at < share.end; at += STEP) { y[at] = apply(x[at]); }
 }
 
 @group(0) @binding(1) var<storage, read> x1 : array<f32>;           // [n]
@@ -139,7 +139,7 @@ fn unary_erf(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) { y1[at] = erf(x1[at]); }
+  for (var at = share.first; at < share.end; at += STEP) { y1[at] = erf(x1[at]); }
 }
 
 @group(0) @binding(1) var<storage, read> z : array<Value>;          // [n], x or y
@@ -153,5 +153,5 @@ fn unary_dx(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += WORKGROUP) { dx[at] = dy[at] * derivative(z[at]); }
+  for (var at = share.first; at < share.end; at += STEP) { dx[at] = dy[at] * derivative(z[at]); }
 }

@@ -1,9 +1,10 @@
 // One case in other libraries. Each is checked by the same reference as ours, then timed in the same way: by the wall clock
-// from the first call to the end of the device's work, with as many runs in a sample, after two warm-ups and more.
+// from the first call to the end of the device's work, with as many runs in a sample or, where the library is slower, in samples
+// that last as long, after two warm-ups and more.
 import type { Engine, TensorData } from '../../engine/index.ts';
 import { takeSamples } from '../clock.ts';
 import type { BenchCase, Result } from '../harness.ts';
-import { type Failure, mistake, type Row, rates } from '../measure.ts';
+import { type Failure, mistake, type Row, rates, SAMPLE_MS } from '../measure.ts';
 import type { Peaks } from '../peaks.ts';
 import { median, medianDeviation } from '../statistics.ts';
 import type { Operand, Peer, PeerRun } from './peer.ts';
@@ -11,7 +12,7 @@ import type { Operand, Peer, PeerRun } from './peer.ts';
 /**
  * One peer on one case; what it throws is a failure of this peer on this case alone.
  *
- * @param ours  our row, by the wall clock: tells the runs in a sample and the copies of the operands
+ * @param ours  our row, by the wall clock: tells the most runs in a sample, and the copies of the operands
  * @returns     undefined where the library lacks the op
  */
 export async function measurePeer(
@@ -30,20 +31,23 @@ export async function measurePeer(
   const patiently = <T>(waiting: Promise<T>): Promise<T> => engine.gpu.patiently(waiting);
   let run: PeerRun | undefined;
   try {
-    const { runs, copies = 1 } = ours;
+    const { copies = 1 } = ours;
     const preparing = peer.prepare(benchCase.peer, operands, copies);
     if (!preparing) return undefined;
     run = await patiently(preparing);
     const error = await maxError(run, patiently);
     const wrong = mistake(benchCase, library, error);
     if (wrong) return wrong;
-    const timed = async (): Promise<number> => {
+    const timed = async (runs: number): Promise<number> => {
       const start = performance.now();
       await patiently(run!.run(runs));
       return (performance.now() - start) / runs;
     };
-    await patiently(run.run(Math.max(runs, copies)));
-    const ms = await takeSamples(seconds, timed);
+    const onceMs = await timed(1);
+    const runs = Math.min(ours.runs, Math.ceil(SAMPLE_MS.wall / onceMs));
+    // Every copy is touched before, unless that takes longer than all samples may.
+    await patiently(run.run(Math.max(runs, Math.min(copies, Math.ceil((1000 * seconds) / onceMs)))));
+    const ms = await takeSamples(seconds, () => timed(runs));
     const medianMs = median(ms);
     return {
       ...{

@@ -1,15 +1,15 @@
 // How many bytes per second the adapter moves: y = x.
 //
 // Layout    x, y [n] vec4f.
-// Mapping   an invocation copies RUN vec4f: neighbours, which an adapter that runs invocations in a loop on a CPU wants, or STEP = WG
-//           apart, so that neighbouring invocations read neighbours. HELD loads are on their way at once. The host tries both.
+// Mapping   an invocation copies RUN vec4f, STEP apart: with 1 they are neighbours; otherwise STEP invocations read neighbours, all of a
+//           workgroup as GPUs want, or those that a CPU runs at once. HELD loads are on their way at once. The host tries some of each.
 // Traffic   reads x once, writes y once.
 
 #import index
 
 const WG : u32 = 64u;   // the host's choice
 const RUN : u32 = 1u;   // vec4f per invocation
-const STEP : u32 = 1u;  // from one to the next: 1 or WG
+const STEP : u32 = 1u;  // from one to the next; divides WG
 const HELD : u32 = 1u;  // divides RUN
 
 struct Params {
@@ -25,7 +25,7 @@ fn vec4_copy(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let start = linear_group(group, groups) * WG * RUN + select(i, i * RUN, STEP == 1u);
+  let start = linear_group(group, groups) * WG * RUN + i / STEP * (STEP * RUN) + i % STEP;
   for (var r = 0u; r < RUN; r += HELD) {
     if (HELD == 1u) { // an array, even of one, is memory on some CPU drivers
       let at = start + r * STEP;

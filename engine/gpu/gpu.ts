@@ -62,6 +62,8 @@ export class Gpu {
   readonly rowWorkgroup: number;
   /** Values that an invocation of an element-wise kernel computes (`const EACH` of shaders/lib/each.wgsl): beginning costs CPUs as much as three. */
   readonly valuesEach: number;
+  /** Its values are one in so many (`const STEP`), so that what runs at once reads neighbours: on CPUs eight invocations, on GPUs a workgroup. */
+  readonly valuesStep: number;
   /** Where buffers come from: during a capture or a dry run, a pool of its own. */
   pool: BufferPool;
   readonly recorder: Recorder;
@@ -96,9 +98,12 @@ export class Gpu {
     this.workgroupBytes = opened.device.limits.maxComputeWorkgroupStorageSize;
     this.rowWorkgroup = opened.isSoftware ? 8 : 64;
     this.valuesEach = opened.isSoftware ? 32 : 4;
+    this.valuesStep = opened.isSoftware ? 8 : 64;
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
-    this.#pipelines = new Pipelines(opened, this.recorder, { WG: this.rowWorkgroup, EACH: this.valuesEach });
+    this.#pipelines = new Pipelines(opened, this.recorder, {
+      ...{ WG: this.rowWorkgroup, EACH: this.valuesEach, STEP: this.valuesStep },
+    });
     this.pool.onDestroy = (buffer) => this.#pipelines.forget(buffer);
     this.pool.onFailure = (error) => this.recorder.fail(error);
     if (profile && opened.device.features.has('timestamp-query'))

@@ -38,7 +38,7 @@ interface Seen {
 }
 
 /** A library that adds on the CPU, off by `error`; notes what it is asked for. */
-function adder(error: number, run: () => void = () => undefined): Seen {
+function adder(error: number, run: (count: number) => void = () => undefined): Seen {
   const seen: Seen = { peer: { library: 'adder', prepare }, counts: [], asked: [], disposed: 0 };
   async function add(operands: readonly Operand[]) {
     const [a, b] = operands;
@@ -46,7 +46,7 @@ function adder(error: number, run: () => void = () => undefined): Seen {
     return {
       run: async (count: number) => {
         seen.counts.push(count);
-        run();
+        run(count);
         sum = Float32Array.from(a.data, (value, i) => value + b.data[i] + error);
       },
       read: async () => sum,
@@ -94,11 +94,25 @@ test('peers: a right library gets a row of its own, by as many runs in a sample 
   assert.is(seen.asked[0].copies, 5);
   assert.is(result.maxError, 0);
   assert.ok(Math.abs(result.gbPerS! - 12_000 / result.medianMs / 1e6) < 1e-9);
-  const [check, ...others] = seen.counts;
-  assert.is(check, 1);
+  const [check, once, ...others] = seen.counts;
+  assert.equal([check, once], [1, 1]);
   assert.ok(others.length >= 1 + 3, 'a warm-up and three samples');
   assert.ok(others.every((count) => count === 7));
   assert.is(seen.disposed, 1);
+});
+
+test('peers: a slow library runs less often, in samples of a tenth of a second', async () => {
+  const row = { ...(await ours()), runs: 1000, copies: 16 };
+  const seen = adder(0, (count) => {
+    const start = performance.now();
+    while (performance.now() - start < 26 * count);
+  });
+  const result = await compare(seen.peer, row);
+  assert.ok(result && 'medianMs' in result);
+  assert.ok(result.runs >= 1 && result.runs <= 4, `${result.runs} runs`);
+  const [, , warmUp, ...samples] = seen.counts;
+  assert.ok(warmUp <= 16);
+  assert.ok(samples.every((count) => count === result.runs));
 });
 
 test('peers: a library is given what the case uploads, in that order', async () => {

@@ -1,6 +1,6 @@
 // What this adapter reaches at best, measured: the denominators of every percentage.
 import { kernel } from '../engine/gpu/kernel.ts';
-import type { MatrixShape } from '../engine/gpu/planner.ts';
+import type { MatrixShape } from '../engine/gpu/target.ts';
 import { cast, type Engine, fill, type Tensor } from '../engine/index.ts';
 import { run } from '../engine/tensor/dispatch.ts';
 import { type Clock, sample, wallClock } from './clock.ts';
@@ -46,8 +46,8 @@ export const beyondCaches = ({ gpu }: Engine): number => (gpu.isSoftware ? 64 : 
 export async function measurePeaks(engine: Engine, clock: Clock, seconds: number): Promise<Peaks> {
   return {
     gflops: await fmaPeak(engine, clock, seconds),
-    ...(engine.gpu.matrixUnit && {
-      matrixGflops: await matrixPeak(engine, engine.gpu.matrixUnit, clock, seconds),
+    ...(engine.gpu.target.matrixUnit && {
+      matrixGflops: await matrixPeak(engine, engine.gpu.target.matrixUnit, clock, seconds),
     }),
     gbPerS: await copyPeak(engine, clock, seconds),
     dispatchUs: await dispatchCost(engine, seconds),
@@ -94,7 +94,7 @@ async function matrixPeak(
       bind: { quarters, y },
       params: { steps },
       define: {
-        ...{ THREADS: MATRIX_SUBGROUPS * engine.gpu.subgroupSize, CHAINS: MATRIX_CHAINS },
+        ...{ THREADS: MATRIX_SUBGROUPS * engine.gpu.target.subgroupSize, CHAINS: MATRIX_CHAINS },
         ...{ MATRIX_M: M, MATRIX_N: N, MATRIX_K: K },
       },
       groups: MATRIX_GROUPS,

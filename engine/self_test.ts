@@ -1,4 +1,5 @@
 // What rests on features that drivers get wrong is tried once per adapter, on numbers whose results are known, and not used if it fails.
+import type { Tier } from './gpu/adapter.ts';
 import { EngineError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';
 import { type MatmulForce, planMatmul } from './gpu/planner.ts';
@@ -26,7 +27,8 @@ interface FastPath {
 }
 
 function leaveSubgroups(gpu: Gpu): void {
-  Object.assign(gpu, { tier: Math.min(gpu.tier, 1), subgroupSize: 1, matrixUnit: undefined });
+  gpu.tier = Math.min(gpu.tier, 1) as Tier;
+  gpu.target = { ...gpu.target, subgroupSize: 1, matrixUnit: undefined };
 }
 
 /** Of the smallest block that hands numbers round: larger ones take longer to compile. */
@@ -43,11 +45,14 @@ const SUBGROUP_ROWS: FastPath = { feature: 'sums of subgroups', attempt: unitRow
 const SUBGROUP_MATRICES: FastPath = {
   feature: 'subgroup matrices',
   attempt: (gpu, scope) => product(gpu, scope, 'subgroup_matrix', { M: 17, N: 65, K: 33 }), // beyond a tile on two sides
-  leave: (gpu) => Object.assign(gpu, { tier: Math.min(gpu.tier, 2), matrixUnit: undefined }),
+  leave: (gpu) => {
+    gpu.tier = Math.min(gpu.tier, 2) as Tier;
+    gpu.target = { ...gpu.target, matrixUnit: undefined };
+  },
 };
 
 /** The fast paths that this device takes. */
-function fastPaths({ adapterClass, subgroupSize, matrixUnit }: Gpu): FastPath[] {
+function fastPaths({ adapterClass, target: { subgroupSize, matrixUnit } }: Gpu): FastPath[] {
   const plain = { transposeA: false, transposeB: false };
   const facts = { adapterClass, subgroupSize, matrixUnit, ...HANDED, ...plain };
   return [
@@ -85,7 +90,7 @@ function product(
 
 /** A row that has two numbers for nearly every invocation of a subgroup, all of different weight in its length. */
 function unitRow(gpu: Gpu, scope: Scope): Attempt {
-  const C = 2 * gpu.subgroupSize - 1;
+  const C = 2 * gpu.target.subgroupSize - 1;
   const row = Array.from({ length: C }, (_, c) => c + 1);
   const length = Math.hypot(...row);
   const want = row.map((value) => value / length);

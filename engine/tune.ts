@@ -54,8 +54,8 @@ export async function tune(
   const all = shapes.map((shape): { facts: MatmulFacts; choices: MatmulForce[] } => {
     const facts: MatmulFacts = {
       ...{ transposeA: false, transposeB: false, ...shape },
-      ...{ adapterClass, subgroupSize: gpu.subgroupSize, matrixUnit: gpu.matrixUnit },
-      workgroupBytes: gpu.workgroupBytes,
+      ...{ adapterClass, subgroupSize: gpu.target.subgroupSize, matrixUnit: gpu.target.matrixUnit },
+      workgroupBytes: gpu.target.workgroupBytes,
     };
     return { facts, choices: matmulCandidates(facts) };
   });

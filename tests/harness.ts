@@ -1,8 +1,7 @@
 // What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
 // and PyTorch's vectors.
 
-import { openDevice } from '../engine/gpu/adapter.ts';
-import { Gpu } from '../engine/gpu/gpu.ts';
+import { GPU_ON_CPU } from '../engine/gpu/target.ts';
 import { backward, Engine, type Tensor, type TensorOptions } from '../engine/index.ts';
 import { fileSystem } from '../engine/io/byte_source.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
@@ -11,14 +10,10 @@ import { size } from '../engine/tensor/shape.ts';
 /** What tests/places.mjs asks for; nothing in a browser. */
 const { TEST_TIER, TEST_ADAPTER, TEST_PLANS } = globalThis.process?.env ?? {};
 
-// What ops do on a GPU and not on a CPU runs here all the same. Loops stay loops: a CPU's driver compiles a written-out tile for a minute.
-if (TEST_PLANS === 'gpu')
-  Gpu.open = async (options = {}) => {
-    const gpu = new Gpu({ ...(await openDevice(options)), isSoftware: false }, options.profile);
-    return Object.assign(gpu, { unrolls: false });
-  };
-
-export const engine: Engine = await Engine.create(TEST_TIER === '0' ? { tier: 0 } : {});
+export const engine: Engine = await Engine.create({
+  tier: TEST_TIER === '0' ? 0 : undefined,
+  target: TEST_PLANS === 'gpu' ? GPU_ON_CPU : undefined,
+});
 
 if (TEST_ADAPTER && !engine.adapterName.toLowerCase().includes(TEST_ADAPTER))
   throw new Error(`the adapter must be ${TEST_ADAPTER}, got ${engine.adapterName}`);
@@ -123,9 +118,11 @@ export function withBindingLimit<T>(bytes: number, fn: () => T): T {
 /** Runs `fn`, to the end if it is asynchronous, with the plans that ops have for a GPU; row workgroups keep their size. */
 export function withGpuPlans<T>(fn: () => T): T {
   const { gpu } = engine;
-  const { isSoftware } = gpu;
-  const restore = (): unknown => Object.assign(gpu, { isSoftware });
-  Object.assign(gpu, { isSoftware: false });
+  const { target } = gpu;
+  const restore = (): void => {
+    gpu.target = target;
+  };
+  gpu.target = { ...target, kind: 'gpu' };
   let result: T | undefined;
   try {
     result = fn();

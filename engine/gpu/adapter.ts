@@ -6,7 +6,8 @@
 // Limits: sizes are raised to what the adapter has, because kernels are written for the defaults and only
 // operands need room. Features: taken when present, never needed (tier 0 runs everywhere, and on default limits).
 import { AdapterError } from './errors.ts';
-import { type MatrixConfig, type MatrixShape, planMatrixUnit, type Tuning } from './planner.ts';
+import { type MatrixConfig, planMatrixUnit, type Tuning } from './planner.ts';
+import { H200, LAVAPIPE, type MatrixShape, type Target } from './target.ts';
 
 /**
  * 0: default limits, f32. 1: + shader-f16. 2: + subgroups. 3: + subgroup matrices, an experiment of Dawn and of Chromium with
@@ -26,6 +27,8 @@ export interface AdapterOptions {
   profile?: boolean;
   /** What `engine.tune()` returned for this adapter. */
   tuning?: Tuning;
+  /** Plan as for another adapter: for tests and experiments. Default: what this one is. */
+  target?: Partial<Target>;
 }
 
 /** A device that somebody else opened. */
@@ -35,12 +38,10 @@ export interface OpenedDevice {
   device: GPUDevice;
   adapterName: string;
   tier: Tier;
-  /** Runs on the CPU: lavapipe, SwiftShader, WARP. The planner treats these as a class of their own. */
+  /** Runs on the CPU: lavapipe, SwiftShader, WARP. */
   isSoftware: boolean;
-  /** Invocations of every subgroup; 1 where the device has no subgroups or their size varies. */
-  subgroupSize: number;
-  /** Of the matrix units; undefined below tier 3. */
-  matrixUnit: MatrixShape | undefined;
+  /** What plans are made for. */
+  target: Target;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
   /** The compiler leaves loops over constants as they are; see unroll.ts. */
@@ -132,10 +133,11 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
     requiredLimits: limits,
     requiredFeatures: wanted.filter((feature) => adapter.features.has(feature)),
   });
+  const described = describe(device, adapter.info, tier, matrixUnit);
   return {
-    ...describe(device, adapter.info, tier),
+    ...described,
+    target: { ...described.target, ...options.target },
     tier,
-    matrixUnit,
     hasImmediates: immediates,
     spinsWhileWaiting: inNode,
   };
@@ -147,25 +149,32 @@ export function adoptDevice(device: GPUDevice): OpenedDevice {
   return {
     ...describe(device, device.adapterInfo, tier),
     tier,
-    matrixUnit: undefined,
     hasImmediates: false,
     spinsWhileWaiting: false,
   };
 }
 
-function describe(device: GPUDevice, info: GPUAdapterInfo | undefined, tier: Tier) {
+function describe(
+  device: GPUDevice,
+  info: GPUAdapterInfo | undefined,
+  tier: Tier,
+  matrixUnit?: MatrixShape,
+): Pick<OpenedDevice, 'device' | 'adapterName' | 'isSoftware' | 'needsUnrolling' | 'target'> {
   const adapterName =
     [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') ||
     'unknown adapter';
   const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
   return {
-    ...{
-      device,
-      adapterName,
-      isSoftware,
-      needsUnrolling: /swiftshader/i.test(adapterName) || 'Deno' in globalThis,
+    device,
+    adapterName,
+    isSoftware,
+    needsUnrolling: /swiftshader/i.test(adapterName) || 'Deno' in globalThis,
+    target: {
+      ...(isSoftware ? LAVAPIPE : H200),
+      subgroupSize: tier >= 2 ? subgroupSizeOf(info) : 1,
+      matrixUnit,
+      workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
     },
-    subgroupSize: tier >= 2 ? subgroupSizeOf(info) : 1,
   };
 }
 

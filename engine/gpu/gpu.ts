@@ -5,9 +5,10 @@ import { doze } from './doze.ts';
 import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
-import type { AdapterClass, MatrixShape, Tuning } from './planner.ts';
+import type { AdapterClass, Tuning } from './planner.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
 import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
+import type { Target } from './target.ts';
 
 /** Something whose bytes a kernel can bind. */
 export interface Bindable {
@@ -43,27 +44,13 @@ export interface Isolated<T> {
   readonly pipelines: ReadonlySet<PipelineEntry>;
 }
 
-/** Rough rates for deciding when enough work is waiting to be submitted. */
-const RATES = { software: { gflops: 5, gbPerS: 2 }, gpu: { gflops: 3000, gbPerS: 200 } } as const;
-
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapterName: string;
   tier: Tier;
   readonly isSoftware: boolean;
-  readonly unrolls: boolean;
-  /** Invocations of every subgroup; 1 where there are none or their size varies. */
-  subgroupSize: number;
-  /** What the matrix units multiply at once, on tier 3. */
-  matrixUnit: MatrixShape | undefined;
-  /** Memory that a workgroup may share. */
-  readonly workgroupBytes: number;
-  /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
-  readonly rowWorkgroup: number;
-  /** Values that an invocation of an element-wise kernel computes (`const EACH` of shaders/lib/each.wgsl): beginning costs CPUs as much as three. */
-  readonly valuesEach: number;
-  /** Its values are one in so many (`const STEP`), so that what runs at once reads neighbours: on CPUs eight invocations, on GPUs a workgroup. */
-  readonly valuesStep: number;
+  /** What plans are made for. The start-up self-test takes from it what gives wrong numbers. */
+  target: Target;
   /** Where buffers come from: during a capture or a dry run, a pool of its own. */
   pool: BufferPool;
   readonly recorder: Recorder;
@@ -92,17 +79,11 @@ export class Gpu {
     this.adapterName = opened.adapterName;
     this.tier = opened.tier;
     this.isSoftware = opened.isSoftware;
-    this.unrolls = !opened.isSoftware;
-    this.subgroupSize = opened.subgroupSize;
-    this.matrixUnit = opened.matrixUnit;
-    this.workgroupBytes = opened.device.limits.maxComputeWorkgroupStorageSize;
-    this.rowWorkgroup = opened.isSoftware ? 8 : 64;
-    this.valuesEach = opened.isSoftware ? 32 : 4;
-    this.valuesStep = opened.isSoftware ? 8 : 64;
+    this.target = opened.target;
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
     this.#pipelines = new Pipelines(opened, this.recorder, {
-      ...{ WG: this.rowWorkgroup, EACH: this.valuesEach, STEP: this.valuesStep },
+      ...{ WG: this.target.rowWorkgroup, EACH: this.target.elements, STEP: this.target.interleave },
     });
     this.pool.onDestroy = (buffer) => this.#pipelines.forget(buffer);
     this.pool.onFailure = (error) => this.recorder.fail(error);
@@ -133,8 +114,7 @@ export class Gpu {
 
   /** The same device with buffers, kernels and failures of its own. */
   sibling(): Gpu {
-    const { subgroupSize, matrixUnit } = this;
-    return new Gpu({ ...this.#opened, subgroupSize, matrixUnit });
+    return new Gpu({ ...this.#opened, target: this.target });
   }
 
   static adopt(device: GPUDevice): Gpu {
@@ -143,7 +123,7 @@ export class Gpu {
 
   /** What the planner tells apart. */
   get adapterClass(): AdapterClass {
-    return this.isSoftware ? 'software' : 'gpu';
+    return this.target.kind === 'cpu' ? 'software' : 'gpu';
   }
 
   /** Pipelines and bind groups made so far. */
@@ -188,7 +168,7 @@ export class Gpu {
     bytes = call.bytes ?? bytes;
     const bindGroup = this.#pipelines.bindGroup(entry, kernel, ranges);
     this.recorder.record({ kind: 'dispatch', entry, bindGroup, paramsOffset, groups, flops, bytes });
-    const rates = this.isSoftware ? RATES.software : RATES.gpu;
+    const rates = this.target;
     this.#unsubmittedMs += flops / rates.gflops / 1e6 + bytes / rates.gbPerS / 1e6;
     if (this.#unsubmittedMs > this.submitBudgetMs) this.submit();
   }

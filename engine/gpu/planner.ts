@@ -3,15 +3,10 @@
 // Their constants were measured on lavapipe and on an NVIDIA H200; on other GPUs they are an estimate. No table of measured
 // choices ships with the package: `engine.tune()` makes one for the adapter at hand, and Engine.create takes it.
 
+import type { MatrixShape } from './target.ts';
+
 /** Software adapters run on the CPU: a barrier costs them much, a register block little. */
 export type AdapterClass = 'software' | 'gpu';
-
-/** What a matrix unit multiplies at once: [M, K] by [K, N]. */
-export interface MatrixShape {
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-}
 
 /** A kind of product that the matrix units of an adapter have, as WebGPU lists them. */
 export interface MatrixConfig extends MatrixShape {

@@ -176,7 +176,12 @@ function setting({ B, T, heads, K, ...layout }: AttentionLayout, gpu: Tensor['gp
       ...{ k_col: layout.kCol / lane, v_col: layout.vCol / lane },
       ...{ chunk: 0, chunks: 0, first_chunk: 0, all_chunks: 0 },
     },
-    define: { Lane: lane === 4 ? 'vec4f' : 'f32', WIDE: lane === 4, LANES, UNROLLED: gpu.isSoftware },
+    define: {
+      Lane: lane === 4 ? 'vec4f' : 'f32',
+      WIDE: lane === 4,
+      LANES,
+      UNROLLED: gpu.target.kind === 'cpu',
+    },
   };
 }
 

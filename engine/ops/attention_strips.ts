@@ -33,7 +33,7 @@ function segmentsOf({ own, cached, bias }: AttentionOperands, { layout, ownFrom 
 function* stripsOf({ gpu }: Tensor, layout: AttentionLayout, backward: boolean): Generator<Workspace> {
   const { B, T, heads, K, ownKeys, cachedKeys } = layout;
   // Tiles read four numbers at once.
-  const Kind = gpu.isSoftware || K % 4 !== 0 ? RegisterWorkspace : TiledWorkspace;
+  const Kind = gpu.target.kind === 'cpu' || K % 4 !== 0 ? RegisterWorkspace : TiledWorkspace;
   const keys = ownKeys + cachedKeys;
   const mostRows = Kind.mostScores(layout, backward) / keys;
   const planes = Math.max(1, Math.floor(mostRows / T));

@@ -72,7 +72,7 @@ export class TiledWorkspace extends Workspace {
   }
 
   #plan({ M, N, K }: ProductSizes, like: Tensor, whole: boolean): StripTile {
-    return planStripTile({ M, N, K, planes: this.strip.planes, whole }, like.gpu.workgroupBytes);
+    return planStripTile({ M, N, K, planes: this.strip.planes, whole }, like.gpu.target.workgroupBytes);
   }
 
   #multiply(kind: keyof typeof KIND, sizes: ProductSizes, operands: ProductOperands): void {

@@ -40,7 +40,7 @@ export function binaryCrossEntropy(p: Tensor, y: Tensor, { rowWeight }: { rowWei
     saved: { p, y, row_weight: rowWeight, cell_share: share },
     backward: (dloss, saved) => {
       const dp = output([dloss], [B, N]);
-      const groups = Math.ceil((B * N) / p.gpu.rowWorkgroup);
+      const groups = Math.ceil((B * N) / p.gpu.target.rowWorkgroup);
       run(backward, { bind: { ...saved, dloss, dp }, params, define, groups, flops: 6 * p.size });
       return [dp];
     },

@@ -31,11 +31,11 @@ export function heldRows(
   R: number,
   { perRow, lanes, define }: Cells,
 ): Pick<KernelCall, 'define' | 'groups'> | undefined {
-  if (gpu.isSoftware) return undefined;
+  if (gpu.target.kind === 'cpu') return undefined;
   const most = Math.floor(MOST_HELD / lanes);
-  const ONE_SUBGROUP = gpu.subgroupSize > 1 && perRow <= most * gpu.subgroupSize;
-  const wanted = 2 ** Math.ceil(Math.log2(Math.max(gpu.rowWorkgroup, perRow / most)));
-  const WG = ONE_SUBGROUP ? gpu.subgroupSize : Math.min(MOST_INVOCATIONS, wanted);
+  const ONE_SUBGROUP = gpu.target.subgroupSize > 1 && perRow <= most * gpu.target.subgroupSize;
+  const wanted = 2 ** Math.ceil(Math.log2(Math.max(gpu.target.rowWorkgroup, perRow / most)));
+  const WG = ONE_SUBGROUP ? gpu.target.subgroupSize : Math.min(MOST_INVOCATIONS, wanted);
   const HELD = Math.ceil(perRow / WG);
   if (HELD > most) return undefined;
   return { define: { ...define, WG, ONE_SUBGROUP, HELD: Math.max(1, HELD) }, groups: R };

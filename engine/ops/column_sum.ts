@@ -42,13 +42,13 @@ export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1
     y.gpu.clear(y.range);
     return y;
   }
-  const plan = x.gpu.isSoftware ? softwarePlan(R) : gpuPlan(R, C);
+  const plan = x.gpu.target.kind === 'cpu' ? softwarePlan(R) : gpuPlan(R, C);
   if (plan.blockRows >= R) sumBlocks(x, y, R, C, scale, plan);
   else {
     using partial = output([x], [Math.ceil(R / plan.blockRows), C]);
     sumBlocks(x, partial, R, C, 1, plan);
     const blocks = partial.size / C;
-    const rest = x.gpu.isSoftware ? plan : gpuPlan(blocks, C);
+    const rest = x.gpu.target.kind === 'cpu' ? plan : gpuPlan(blocks, C);
     sumBlocks(partial, y, blocks, C, scale, { ...rest, blockRows: blocks });
   }
   return y;
@@ -86,7 +86,8 @@ function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, scale: number, pl
     params: { R, C: C / lanes, block_rows: blockRows, scale },
     flops: R * C,
   };
-  if (plan.strips === 0) run(forward, { ...call, define, groups: Math.ceil(sums / x.gpu.rowWorkgroup) });
+  if (plan.strips === 0)
+    run(forward, { ...call, define, groups: Math.ceil(sums / x.gpu.target.rowWorkgroup) });
   else {
     const groups = Math.ceil((sums * plan.strips) / strips.reflection.workgroupSize);
     run(strips, { ...call, define: { ...define, STRIPS: plan.strips }, groups });

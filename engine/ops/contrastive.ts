@@ -92,7 +92,7 @@ function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
 /** Strips of image rows with their inner products with all texts; the caller disposes both. */
 function* strips({ images, texts }: Operands): Generator<{ rows: Tensor; first: number; strip: Tensor }> {
   const [B, D] = images.shape;
-  const most = images.gpu.isSoftware ? STRIP : Math.max(STRIP, Math.floor(STRIP_PRODUCTS / B));
+  const most = images.gpu.target.kind === 'cpu' ? STRIP : Math.max(STRIP, Math.floor(STRIP_PRODUCTS / B));
   for (let first = 0; first < B; first += most) {
     const rows = images.view(first * D, [Math.min(most, B - first), D]);
     yield { rows, first, strip: multiply(rows, texts, { transposeB: true, exact: true }) };

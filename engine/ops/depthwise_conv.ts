@@ -109,7 +109,7 @@ function convolution(
   const y = output([x, weight, bias], x.shape);
   const call = { bind: { x, packed_weight: packedWeight, bias, y }, flops: 2 * y.size * taps };
   const HAS_BIAS = bias !== undefined;
-  if (x.gpu.isSoftware) {
+  if (x.gpu.target.kind === 'cpu') {
     const strips = B * Math.ceil(X / WIDTH);
     const wanted = Math.ceil(COLUMNS_INVOCATIONS / (strips * C));
     const chunks = Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted));
@@ -152,7 +152,7 @@ function weightGradients(
     flops: 2 * x.size * taps,
   });
   // One invocation for each sum is enough for a CPU. A GPU would wait for every load: strips of partial sums are added first.
-  using sums = x.gpu.isSoftware ? undefined : columnSum(partials, [taps + 1, C]);
+  using sums = x.gpu.target.kind === 'cpu' ? undefined : columnSum(partials, [taps + 1, C]);
   const dweight = output([x, dy], weightShape);
   const dbias = output([x, dy], [C]);
   run(addPartials, {

@@ -48,7 +48,7 @@ export function diceLoss(
     saved: { y, row_weight: rowWeight, row_sums: rows, row_share: share },
     backward: (dloss, saved) => {
       const dp = output([dloss], [B, N]);
-      const groups = Math.ceil((B * N) / p.gpu.rowWorkgroup);
+      const groups = Math.ceil((B * N) / p.gpu.target.rowWorkgroup);
       run(backward, { bind: { ...saved, dloss, dp }, params, define, groups, flops: 4 * p.size });
       return [dp];
     },

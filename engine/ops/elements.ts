@@ -50,7 +50,7 @@ function launch(
 /** Combines updates with the result, whose axis several invocations share on a GPU. */
 function scatter(axis: Axis, op: string, bind: Record<'indices' | 'updates' | 'result', Tensor>): void {
   const { O, I, N } = axis;
-  if (bind.result.gpu.isSoftware) launch(put, axis, O * I, op, bind);
+  if (bind.result.gpu.target.kind === 'cpu') launch(put, axis, O * I, op, bind);
   else {
     const strips = Math.max(1, Math.min(MOST_STRIPS, N, Math.ceil(ENOUGH_INVOCATIONS / (O * I))));
     launch(putStrips, axis, O * I * strips, op, bind, strips);

@@ -30,7 +30,7 @@ export function markNonFinite(x: Tensor, flag: Tensor, opNumber: number): void {
     'opNumber must be an integer in [0, 2^32 - 1)',
     `${opNumber}`,
   );
-  const byFours = !x.gpu.isSoftware && x.size % 4 === 0;
+  const byFours = x.gpu.target.kind === 'gpu' && x.size % 4 === 0;
   const n = byFours ? x.size / 4 : x.size;
   run(byFours ? markVec4 : mark, {
     bind: { [byFours ? 'x4' : 'x']: x, flag },

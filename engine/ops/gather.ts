@@ -97,8 +97,8 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
   const { M, C, rows } = layout.params;
   const { block } = layout.params;
-  const ROWS = rowsPerGroup(dy.gpu.isSoftware, C);
-  const define = { ...layout.define, FOUR_AT_ONCE: !dy.gpu.isSoftware, ROWS };
+  const ROWS = rowsPerGroup(dy.gpu.target.kind === 'cpu', C);
+  const define = { ...layout.define, FOUR_AT_ONCE: dy.gpu.target.kind === 'gpu', ROWS };
   const params = { ...layout.params, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
@@ -196,7 +196,7 @@ function move(
   { columns, define, params }: Layout,
   operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
 ): void {
-  const ROWS = rowsPerGroup(operands.indices.gpu.isSoftware, params.C);
+  const ROWS = rowsPerGroup(operands.indices.gpu.target.kind === 'cpu', params.C);
   const [tableName, table] = operands.rows;
   const [listName, list] = operands.list;
   for (const [offset, listEnd] of pieces(list, params.M)) {

@@ -105,7 +105,7 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const dgamma = output([dy], [C]);
   const dbeta = output([dy], [C]);
   const bind = { partials: partial, dgamma, dbeta };
-  if (x.gpu.isSoftware) run(sumPartials, { bind, params, define, groups: columnGroups });
+  if (x.gpu.target.kind === 'cpu') run(sumPartials, { bind, params, define, groups: columnGroups });
   else run(sumStrips, { bind, params, define, groups: [Math.ceil(perRow / STRIP_CELLS), 1, 1] });
   return [dgamma, dbeta];
 }

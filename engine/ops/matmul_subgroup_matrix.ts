@@ -1,6 +1,7 @@
 import source from '../../shaders/matmul_subgroup_matrix.wgsl' with { type: 'text' };
 import { kernel } from '../gpu/kernel.ts';
-import { MATRIX_TILES, type MatrixShape } from '../gpu/planner.ts';
+import { MATRIX_TILES } from '../gpu/planner.ts';
+import type { MatrixShape } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ProductCall } from './matmul_tiled.ts';
@@ -68,11 +69,11 @@ export function multiplySubgroupMatrix(call: ProductCall, unit: MatrixShape): vo
       b_batch: bCount > 1 ? bHalf.size / batch : 0,
     },
     define: {
-      THREADS: SUBGROUPS * a.gpu.subgroupSize,
+      THREADS: SUBGROUPS * a.gpu.target.subgroupSize,
       ...{ MATRIX_M: unit.M, MATRIX_N: unit.N, MATRIX_K: unit.K },
       ...{ PART_M: tileM / 2, PART_N: tileN / 2 },
       ...{ HAS_BIAS: !!bias, HAS_RESIDUAL: !!residual, HAS_PRE: !!pre, GELU: call.gelu },
-      UNROLLED: a.gpu.unrolls,
+      UNROLLED: a.gpu.target.unrolled,
     },
     groups: groupsM * groupsN * batch * slices,
     flops: 2 * batch * M * N * K,

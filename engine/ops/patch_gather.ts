@@ -86,7 +86,7 @@ export function patchGather(image: Tensor, indices: Tensor | undefined, options:
   );
   const isSplit = !isBindable(image);
   const together = isSplit ? 1 : B;
-  const SPAN = image.gpu.isSoftware ? P : 1;
+  const SPAN = image.gpu.target.kind === 'cpu' ? P : 1;
   for (let b = 0; b < B; b += together) {
     const planes = isSplit ? planesOf(image, b, isRgba, H * W) : { image: image.alias() };
     run(gather, {

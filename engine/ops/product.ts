@@ -87,8 +87,9 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   if (c.size === 0) return c;
   const epilogue = !!(bias || residual || gelu || pre);
   // Written out: spreading objects of this size costs more than the rest of the function.
-  const { adapterClass, subgroupSize, workgroupBytes } = a.gpu;
-  const matrixUnit = exact ? undefined : a.gpu.matrixUnit;
+  const { adapterClass } = a.gpu;
+  const { subgroupSize, workgroupBytes } = a.gpu.target;
+  const matrixUnit = exact ? undefined : a.gpu.target.matrixUnit;
   const plan = planMatmul(
     {
       adapterClass,
@@ -143,7 +144,7 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
 
 function launch(call: ProductCall, plan: ReturnType<typeof planMatmul>): void {
   if (plan.variant === 'tiled') multiplyTiled(call);
-  else if (plan.variant === 'subgroup_matrix') multiplySubgroupMatrix(call, call.a.gpu.matrixUnit!);
+  else if (plan.variant === 'subgroup_matrix') multiplySubgroupMatrix(call, call.a.gpu.target.matrixUnit!);
   else if (plan.transposeFirst) {
     using turned = transposed(call.b, call.bBatch ? call.batch : 1, call.N, call.K);
     multiplyInRegisters({ ...call, b: turned, transposeB: false }, plan);

@@ -85,7 +85,8 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
     return y;
   }
   const { perRow, lanes } = cellsOf(I);
-  const enough = K <= ONE_PASS && !x.gpu.isSoftware ? 1 : Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I));
+  const enough =
+    K <= ONE_PASS && x.gpu.target.kind === 'gpu' ? 1 : Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I));
   const wanted = Math.min(Math.ceil(K / COLUMN_PART), enough);
   const chunk = Math.ceil(K / wanted);
   const parts = Math.ceil(K / chunk);
@@ -93,7 +94,7 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
   const groups = partial.size / lanes;
   run(columns, {
     bind: { x, y_values: partial },
-    define: { OP: fold, AT_ONCE: x.gpu.isSoftware ? 1 : 8, ...types(x, lanes) },
+    define: { OP: fold, AT_ONCE: x.gpu.target.kind === 'cpu' ? 1 : 8, ...types(x, lanes) },
     params: { groups, K, I: perRow, parts, chunk, start: 0 },
     groups: Math.ceil(groups / COLUMNS),
     flops: x.size,

@@ -23,6 +23,6 @@ export function tileDefine(gpu: Gpu, M: number, N: number): Define {
     PARTS_N: N / across / 4,
     THREADS: threads,
     SQUARES: Math.ceil((M + N) / threads),
-    UNROLLED: gpu.unrolls, // a CPU's driver would compile such code for a minute
+    UNROLLED: gpu.target.unrolled, // a CPU's driver would compile such code for a minute
   };
 }

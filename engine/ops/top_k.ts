@@ -97,7 +97,7 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
   if (k <= RANK_LIMIT) {
     const blocks = B * Math.ceil(k / rank.run);
     // A GPU has room for a workgroup per block.
-    const SHARED = !values_BN.gpu.isSoftware;
+    const SHARED = values_BN.gpu.target.kind === 'gpu';
     run(rank, {
       bind: { ...bind, key_blocks: keys },
       params,

@@ -75,7 +75,8 @@ export function runEach(
   call: Omit<OpCall, 'groups'> & { readonly params: { readonly n: number } },
 ): void {
   const gpu = deviceOf(call.bind);
-  if (gpu) run(kernel, { ...call, groups: Math.ceil(call.params.n / kernel.workgroupSize / gpu.valuesEach) });
+  if (gpu)
+    run(kernel, { ...call, groups: Math.ceil(call.params.n / kernel.workgroupSize / gpu.target.elements) });
 }
 
 /** From here on the rows fill a CPU with an invocation each. */
@@ -83,8 +84,8 @@ const ROWS_EACH = 64;
 
 /** How a kernel of `shaders/lib/reduce.wgsl` that knows WG_ROWS shares R rows out: a workgroup each, or on a CPU an invocation. */
 export function overRows(gpu: Gpu, R: number, define?: Define): Pick<KernelCall, 'define' | 'groups'> {
-  if (!gpu.isSoftware || R < ROWS_EACH) return { define, groups: R };
-  const { rowWorkgroup } = gpu;
+  if (gpu.target.kind === 'gpu' || R < ROWS_EACH) return { define, groups: R };
+  const { rowWorkgroup } = gpu.target;
   return { define: { ...define, WG: 1, WG_ROWS: rowWorkgroup }, groups: Math.ceil(R / rowWorkgroup) };
 }
 

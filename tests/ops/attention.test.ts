@@ -110,7 +110,7 @@ test('self_attention: forward keeps no matrix of queries by keys, backward strip
   const operands = 4 * C * (T + 2 * (T + N) + T);
   const forward = await extraOf(() => noGrad(() => selfAttention(qkv, { heads, cached, force: 'chunks' })));
   assert.ok(forward < operands, `forward: got ${forward} B over ${operands} B of operands`);
-  const strips = (engine.gpu.isSoftware ? 4 : 36) * 2 ** 20;
+  const strips = (engine.gpu.target.kind === 'cpu' ? 4 : 36) * 2 ** 20;
   const both = await extraOf(() => backward(selfAttention(qkv, { heads, cached, force: 'chunks' }), seed));
   assert.ok(both < strips + 3 * operands + 65_536, `got ${both} B over ${operands} B of operands`);
 });

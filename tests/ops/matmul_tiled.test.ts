@@ -53,15 +53,15 @@ test('matmul_tiled: slices that end inside a tile match the twin', async () => {
 test('matmul_tiled: with its loops written out, as on GPUs, it matches the twin', async () => {
   using scope = engine.scope();
   const { gpu } = engine;
-  const { unrolls } = gpu;
+  const { target } = gpu;
   const [M, N, K] = [31, 33, 18];
   const a = random(M * K, 1);
   const b = random(K * N, 2);
-  Object.assign(gpu, { unrolls: true });
+  gpu.target = { ...target, unrolled: true };
   const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
     force: { variant: 'tiled', tile: 32 },
   });
-  Object.assign(gpu, { unrolls });
+  gpu.target = target;
   compare('c', (await c.data()) as Float32Array, twin(a, b, M, N, K));
 });
 

@@ -35,7 +35,7 @@ const NOT_RUN: Readonly<Record<string, string>> = {
   top_k_place: 'takes more than 4,096 chosen numbers',
 };
 
-Object.assign(engine.gpu, { subgroupSize: 1 }); // the interpreter knows no subgroups
+engine.gpu.target = { ...engine.gpu.target, subgroupSize: 1 }; // the interpreter knows no subgroups
 
 /** One run of a kernel: everything that it read, and what the GPU wrote. */
 interface Recorded {
@@ -79,7 +79,7 @@ async function record(fn: () => void): Promise<Recorded[]> {
     const after = snapshot();
     const params = new ArrayBuffer(Math.max(16, Math.ceil(paramsBytes / 4) * 4));
     if (usesParams) kernel.pack(call.params ?? {}, new Float32Array(params), new Uint32Array(params), 0);
-    const choices = { WG, EACH: gpu.valuesEach, STEP: gpu.valuesStep };
+    const choices = { WG, EACH: gpu.target.elements, STEP: gpu.target.interleave };
     const code = kernel.specialise({ ...kernel.chosen(choices), ...call.define }, false);
     const groups = typeof call.groups === 'number' ? [call.groups, 1, 1] : call.groups;
     runs.push(

@@ -87,7 +87,7 @@ test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, wit
 
 test('engine: where no unit fits, tier 3 is tier 2', async () => {
   const engine = await Engine.create({ tier: 3 });
-  assert.is(engine.gpu.matrixUnit === undefined, engine.tier < 3);
+  assert.is(engine.gpu.target.matrixUnit === undefined, engine.tier < 3);
   engine.destroy();
 });
 

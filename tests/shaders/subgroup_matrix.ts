@@ -1,7 +1,7 @@
 // Runs a shader that multiplies by subgroup matrices on a device that has none: the same text, with f16 an f32 that was rounded,
 // an operand the place of its packed numbers, and a sum spread over the 32 invocations that stand for a subgroup.
 import { type Define, Kernel } from '../../engine/gpu/kernel.ts';
-import type { MatrixShape } from '../../engine/gpu/planner.ts';
+import type { MatrixShape } from '../../engine/gpu/target.ts';
 import type { Engine } from '../../engine/index.ts';
 
 const SUBGROUP = 32;
@@ -59,8 +59,8 @@ const kernels = new Map<Kernel, Kernel>();
 
 /** Runs `fn` on an engine as if its device had matrix units of this shape; `define` may make the tiles smaller. */
 export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T, define: Define = {}): T {
-  const { run, matrixUnit } = gpu;
-  gpu.matrixUnit = unit;
+  const { run, target } = gpu;
+  gpu.target = { ...target, matrixUnit: unit };
   gpu.run = (kernel, call) => {
     const isProduct = kernel.entry === 'matmul_subgroup_matrix';
     if (!isProduct && kernel.entry !== 'matmul_pack') return run.call(gpu, kernel, call);
@@ -74,6 +74,6 @@ export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => 
   try {
     return fn();
   } finally {
-    Object.assign(gpu, { run, matrixUnit });
+    Object.assign(gpu, { run, target });
   }
 }

@@ -1,7 +1,7 @@
 // What a look costs as pictures grow, and as looks follow each other: the patches looked at decide, not the picture.
 import { type Engine, noGrad, type Tensor, tidy } from '../engine/index.ts';
-import type { ModelConfig } from '../ps3/model/config.ts';
-import { parseHubConfig } from '../ps3/model/hub_config.ts';
+import type { ModelConfig } from '../ps3/model/config/config.ts';
+import { parseHubConfig } from '../ps3/model/config/hub_config.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
 import type { BenchCase, Result } from './harness.ts';
 import { bytes } from './operands.ts';

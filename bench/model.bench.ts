@@ -11,7 +11,7 @@ import {
   type Tensor,
   tidy,
 } from '../engine/index.ts';
-import type { ModelConfig } from '../ps3/model/config.ts';
+import type { ModelConfig } from '../ps3/model/config/config.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
 import { type Batch, pretrainLoss } from '../ps3/train/loss.ts';
 import { PRESETS, presetConfig } from '../ps3/train/presets.ts';

@@ -1,9 +1,9 @@
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
-export { canonicalize } from './model/canonicalize.ts';
-export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint.ts';
-export type { CheckpointSource, DownloadOptions } from './model/checkpoint_files.ts';
-export type { SaveOptions } from './model/checkpoint_writer.ts';
+export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
+export type { CheckpointSource, DownloadOptions } from './model/checkpoint/files.ts';
+export type { InitOptions } from './model/checkpoint/init.ts';
+export type { SaveOptions } from './model/checkpoint/writer.ts';
 export {
   type AdapterConfig,
   type AttnPoolConfig,
@@ -14,31 +14,31 @@ export {
   selectionBudgets,
   type TextConfig,
   type VisionConfig,
-} from './model/config.ts';
+} from './model/config/config.ts';
+export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/config/hub_config.ts';
+export { toHubConfig } from './model/config/hub_config_writer.ts';
+export { configFromTensors } from './model/config/tensor_config.ts';
 export { Encoding } from './model/encoding.ts';
-export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/hub_config.ts';
-export { toHubConfig } from './model/hub_config_writer.ts';
 export { type DecodedImage, type DecodeOptions, decodeImage, ImageError, squash } from './model/image.ts';
-export type { InitOptions } from './model/init.ts';
-export { type LookAmount, planLooks } from './model/look_plan.ts';
 export type { LooksOptions, View } from './model/looks.ts';
 export { type AllocateOptions, GROUPS, type LoadOptions, PS3 } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
 export { nearness, type Region } from './model/region.ts';
-export { type Grid, scaleGrids, scaleSizes } from './model/scales.ts';
-export type { Choice, SelectionFeatures, SelectionMap } from './model/selection.ts';
 export type { PoolOptions, Similarity } from './model/similarity.ts';
-export { configFromTensors } from './model/tensor_config.ts';
-export { encodeText, type TextOutput } from './model/text.ts';
-export { featureMaps, type Look, mergeLooks } from './model/token_maps.ts';
+export { canonicalize } from './model/text/canonicalize.ts';
+export { encodeText, type TextOutput } from './model/text/text.ts';
 export {
   buildWordTokenizer,
   type JsonFile,
   Tokenizer,
   type TokenizerFiles,
   vocabularyRepo,
-} from './model/tokenizer.ts';
-export { TokenizerError } from './model/tokenizer_error.ts';
+} from './model/text/tokenizer.ts';
+export { TokenizerError } from './model/text/tokenizer_error.ts';
+export { type LookAmount, planLooks } from './model/vision/look_plan.ts';
+export { type Grid, scaleGrids, scaleSizes } from './model/vision/scales.ts';
+export type { Choice, SelectionFeatures, SelectionMap } from './model/vision/selection.ts';
+export { featureMaps, type Look, mergeLooks } from './model/vision/token_maps.ts';
 export {
   type LookOptions,
   type LowRes,
@@ -46,7 +46,7 @@ export {
   type Maps,
   VisionModel,
   type VisionOutput,
-} from './model/vision.ts';
+} from './model/vision/vision.ts';
 export { type Evaluation, evaluate, imageBatch } from './train/evaluate.ts';
 export { captionIds, classesOf, Feed, type FeedOptions } from './train/feed.ts';
 export {

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PS3 } from '../ps3/model/ps3.ts';
-import { buildWordTokenizer } from '../ps3/model/tokenizer.ts';
+import { buildWordTokenizer } from '../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../ps3/train/presets.ts';
 import { engine } from './harness.ts';
 

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { type Engine, EngineError, type Scope, type Tensor } from '../../engine/index.ts';
-import type { WeightDType } from '../model/checkpoint.ts';
+import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import { decodeImage, ImageError, squash } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';

@@ -2,7 +2,7 @@
 import { type Engine, noGrad, type Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import type { PS3 } from '../model/ps3.ts';
-import type { Grid } from '../model/scales.ts';
+import type { Grid } from '../model/vision/scales.ts';
 import { imageBatch, recallOf } from '../train/evaluate.ts';
 import { captionIds } from '../train/feed.ts';
 import { BOX_COLOURS } from './colours.ts';

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { EngineError } from '../../engine/index.ts';
 import type { Box } from '../data/boxes.ts';
 import type { FontSource } from '../data/sources.ts';
-import type { Grid } from '../model/scales.ts';
+import type { Grid } from '../model/vision/scales.ts';
 import { BOX_COLOURS, type Colour, colourOf, SCALE_LINES } from './colours.ts';
 
 /** A picture, a map or a font cannot be drawn as asked. */

@@ -1,6 +1,6 @@
 // The report of a run: one HTML file that needs nothing but itself.
 import { join } from 'node:path';
-import { writeWhole } from '../model/checkpoint_writer.ts';
+import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { Evaluation } from '../train/evaluate.ts';
 import type { Metric, RunConfig, RunFolder } from '../train/run.ts';
 import { SCALE_LINES } from './colours.ts';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backward, chromeTrace, type Engine, formatKernelTimes, kernelTimes } from '../../engine/index.ts';
 import { PS3 } from '../model/ps3.ts';
-import { buildWordTokenizer } from '../model/tokenizer.ts';
+import { buildWordTokenizer } from '../model/text/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { type Preset, presetConfig, presetNamed, type StagePreset } from '../train/presets.ts';
 import { type Metric, type RunConfig, RunFolder } from '../train/run.ts';

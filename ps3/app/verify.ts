@@ -11,12 +11,12 @@ import {
   slice,
   type Tensor,
 } from '../../engine/index.ts';
-import { fillParameters } from '../model/checkpoint.ts';
+import { fillParameters } from '../model/checkpoint/checkpoint.ts';
+import { configFromTensors } from '../model/config/tensor_config.ts';
 import { GROUPS, PS3 } from '../model/ps3.ts';
-import { imageSize, scaleSizes } from '../model/scales.ts';
-import { configFromTensors } from '../model/tensor_config.ts';
-import { featureMaps } from '../model/token_maps.ts';
-import type { LookOptions, VisionOutput } from '../model/vision.ts';
+import { imageSize, scaleSizes } from '../model/vision/scales.ts';
+import { featureMaps } from '../model/vision/token_maps.ts';
+import type { LookOptions, VisionOutput } from '../model/vision/vision.ts';
 import { type Batch, pretrainLoss } from '../train/loss.ts';
 
 /** A file that cannot be replayed. */

@@ -4,7 +4,7 @@ import { noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts
 import { Encoding } from './encoding.ts';
 import type { PS3 } from './ps3.ts';
 import { type EncodeOptions, optionsOf, visionOptions } from './query.ts';
-import type { VisionOutput } from './vision.ts';
+import type { VisionOutput } from './vision/vision.ts';
 
 /** Encodes a batch. */
 export async function encode(model: PS3, image: Tensor, options: EncodeOptions): Promise<Encoding> {

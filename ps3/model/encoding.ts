@@ -1,8 +1,8 @@
 // What PS3 saw in pictures, as users get it.
 import { permute, type Scope, type Tensor, tidy } from '../../engine/index.ts';
-import type { Grid } from './scales.ts';
-import { featureMaps } from './token_maps.ts';
-import type { VisionOutput } from './vision.ts';
+import type { Grid } from './vision/scales.ts';
+import { featureMaps } from './vision/token_maps.ts';
+import type { VisionOutput } from './vision/vision.ts';
 
 /** Tokens and maps of a batch of pictures. Lives where the pictures live; `dispose()` or `using` frees it earlier. */
 export class Encoding {

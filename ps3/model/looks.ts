@@ -3,9 +3,9 @@ import { affine, noGrad, Scope, type Tensor } from '../../engine/index.ts';
 import { mapsOnGrids } from './encoding.ts';
 import type { PS3 } from './ps3.ts';
 import { type EncodeOptions, visionOptions } from './query.ts';
-import type { Grid } from './scales.ts';
-import type { Choice } from './selection.ts';
-import { takenAfter } from './token_maps.ts';
+import type { Grid } from './vision/scales.ts';
+import type { Choice } from './vision/selection.ts';
+import { takenAfter } from './vision/token_maps.ts';
 
 /** What to look for and how much, look by look. */
 export interface LooksOptions extends Omit<EncodeOptions, 'hiddenStates'> {

@@ -11,20 +11,25 @@ import {
   UseError,
   Weights,
 } from '../../engine/index.ts';
-import { CheckpointReader, type FillOptions, type OpenOptions, type WeightDType } from './checkpoint.ts';
-import type { CheckpointSource } from './checkpoint_files.ts';
-import { type SaveOptions, saveCheckpoint } from './checkpoint_writer.ts';
-import type { ModelConfig } from './config.ts';
+import {
+  CheckpointReader,
+  type FillOptions,
+  type OpenOptions,
+  type WeightDType,
+} from './checkpoint/checkpoint.ts';
+import type { CheckpointSource } from './checkpoint/files.ts';
+import { draw, type InitOptions, planParameters } from './checkpoint/init.ts';
+import { expectMemory, freeBytes, type MemoryNeed, memoryNeed } from './checkpoint/memory.ts';
+import { type SaveOptions, saveCheckpoint } from './checkpoint/writer.ts';
+import type { ModelConfig } from './config/config.ts';
 import { encode, encodeList } from './encode.ts';
 import type { Encoding } from './encoding.ts';
-import { draw, type InitOptions, planParameters } from './init.ts';
 import { type LooksOptions, looks, type View } from './looks.ts';
-import { expectMemory, freeBytes, type MemoryNeed, memoryNeed } from './memory.ts';
 import { type EncodeOptions, textIds } from './query.ts';
 import { imageFeatures, type PoolOptions, type Similarity, similarity } from './similarity.ts';
-import { encodeText, type TextOutput } from './text.ts';
-import type { Tokenizer } from './tokenizer.ts';
-import { VisionModel } from './vision.ts';
+import { encodeText, type TextOutput } from './text/text.ts';
+import type { Tokenizer } from './text/tokenizer.ts';
+import { VisionModel } from './vision/vision.ts';
 
 /**
  * Optimizer groups. Tensors of fewer than two dimensions are not decayed. What only PS3 has is apart from the two

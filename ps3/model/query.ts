@@ -11,12 +11,12 @@ import {
   tidy,
   UseError,
 } from '../../engine/index.ts';
-import type { LookAmount } from './look_plan.ts';
 import type { PS3 } from './ps3.ts';
 import { nearness, type Region, regionsOf } from './region.ts';
-import type { Grid } from './scales.ts';
-import type { SelectionMap } from './selection.ts';
-import type { LookOptions } from './vision.ts';
+import type { LookAmount } from './vision/look_plan.ts';
+import type { Grid } from './vision/scales.ts';
+import type { SelectionMap } from './vision/selection.ts';
+import type { LookOptions } from './vision/vision.ts';
 
 /** Where to look, how much, and what to return. */
 export interface EncodeOptions extends LookAmount {

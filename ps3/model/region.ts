@@ -1,6 +1,6 @@
 // Where to look when it is known: a box or a point of the picture in place of a prompt.
 import { expect } from '../../engine/gpu/errors.ts';
-import type { Grid } from './scales.ts';
+import type { Grid } from './vision/scales.ts';
 
 /**
  * A part of a picture in fractions of its width and height: (0, 0) is the top left corner, (1, 1) the bottom right.

@@ -17,7 +17,7 @@ import {
   Tensor,
   tidy,
 } from '../../engine/index.ts';
-import { total } from './config.ts';
+import { total } from './config/config.ts';
 import type { Encoding } from './encoding.ts';
 import type { PS3 } from './ps3.ts';
 import { regionMap } from './query.ts';

@@ -10,7 +10,7 @@ import {
 } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells } from '../data/boxes.ts';
-import { total } from '../model/config.ts';
+import { total } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { captionIds } from './feed.ts';
 

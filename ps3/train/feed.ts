@@ -3,8 +3,8 @@ import type { Engine, Scope, Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells, cropPicture } from '../data/boxes.ts';
 import { type Draw, Sampler, type SamplerState } from '../data/sampler.ts';
-import type { ModelConfig } from '../model/config.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
+import type { ModelConfig } from '../model/config/config.ts';
+import type { Tokenizer } from '../model/text/tokenizer.ts';
 import type { Batch } from './loss.ts';
 
 /** How batches are drawn. */

@@ -10,7 +10,7 @@ import {
   tidy,
 } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { touchedCells } from '../model/selection.ts';
+import { touchedCells } from '../model/vision/selection.ts';
 
 /**
  * `paper`: cross-entropy + DICE, bottom-up supervised by all boxes of the picture.

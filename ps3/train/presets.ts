@@ -1,7 +1,7 @@
 // Sizes of what `npm start` trains, by what the adapter can do in ten minutes.
 
-import { ConfigError, type ModelConfig } from '../model/config.ts';
-import { parseHubConfig } from '../model/hub_config.ts';
+import { ConfigError, type ModelConfig } from '../model/config/config.ts';
+import { parseHubConfig } from '../model/config/hub_config.ts';
 
 /** How long and how fast one stage trains. */
 export interface StagePreset {

@@ -10,7 +10,7 @@ import {
   writeSafetensors,
 } from '../../engine/index.ts';
 import type { SamplerState } from '../data/sampler.ts';
-import { writeWhole } from '../model/checkpoint_writer.ts';
+import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
 
 /** A run folder is missing, in use or broken. */

@@ -9,7 +9,7 @@ import { noGrad, openSafetensors, type Tensor } from '../../engine/index.ts';
 import { type EncodeOptions, encodeImages } from '../../ps3/app/encode.ts';
 import { decodeImage } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE } from '../harness.ts';
 import { pillowResize } from '../reference/pillow_resize.ts';

@@ -14,7 +14,7 @@ import type { Answer, Request } from '../../ps3/app/page/messages.ts';
 import type { LooksOptions } from '../../ps3/index.ts';
 import { decodeImage, squash } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { engine, random } from '../harness.ts';
 

@@ -11,7 +11,7 @@ import { halfInterval, type ReportOptions, reportPage, writeReport } from '../..
 import type { Sample } from '../../ps3/data/annotations.ts';
 import { type Box, boxCells } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { type Metric, type RunConfig, RunFolder } from '../../ps3/train/run.ts';
 import { compare, engine, random } from '../harness.ts';

@@ -18,9 +18,9 @@ import {
   writeSafetensors,
 } from '../../engine/index.ts';
 import { bf16ToF32, f32ToBf16 } from '../../engine/io/half.ts';
-import { fillParameters } from '../../ps3/model/checkpoint.ts';
+import { fillParameters } from '../../ps3/model/checkpoint/checkpoint.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { buildWordTokenizer, Tokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer, Tokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE } from '../harness.ts';
 

@@ -1,11 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openSafetensors } from '../../engine/io/safetensors.ts';
-import { resolveBackbone } from '../../ps3/model/backbone.ts';
-import { ConfigError, selectionBudgets } from '../../ps3/model/config.ts';
-import { parseHubConfig, parseTextConfig, parseVisionConfig } from '../../ps3/model/hub_config.ts';
-import { toHubConfig } from '../../ps3/model/hub_config_writer.ts';
-import { configFromTensors } from '../../ps3/model/tensor_config.ts';
+import { resolveBackbone } from '../../ps3/model/config/backbone.ts';
+import { ConfigError, selectionBudgets } from '../../ps3/model/config/config.ts';
+import { parseHubConfig, parseTextConfig, parseVisionConfig } from '../../ps3/model/config/hub_config.ts';
+import { toHubConfig } from '../../ps3/model/config/hub_config_writer.ts';
+import { configFromTensors } from '../../ps3/model/config/tensor_config.ts';
 
 // As the reference's export script writes it for its model_configs/PS3-4K-SigLIP.json.
 const vision4k = {

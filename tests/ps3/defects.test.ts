@@ -2,12 +2,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Tensor } from '../../engine/index.ts';
-import { selectionBudgets } from '../../ps3/model/config.ts';
-import { parseHubConfig } from '../../ps3/model/hub_config.ts';
-import { type LookAmount, planLooks } from '../../ps3/model/look_plan.ts';
+import { selectionBudgets } from '../../ps3/model/config/config.ts';
+import { parseHubConfig } from '../../ps3/model/config/hub_config.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import type { Grid } from '../../ps3/model/scales.ts';
-import { touchedCells } from '../../ps3/model/selection.ts';
+import { type LookAmount, planLooks } from '../../ps3/model/vision/look_plan.ts';
+import type { Grid } from '../../ps3/model/vision/scales.ts';
+import { touchedCells } from '../../ps3/model/vision/selection.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE, throws } from '../harness.ts';
 import { MODEL, openGolden } from './golden.ts';

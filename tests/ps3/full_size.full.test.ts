@@ -9,11 +9,11 @@ import * as assert from 'uvu/assert';
 import { type TensorToWrite, writeSafetensors } from '../../engine/index.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import { formatComparisons, verify } from '../../ps3/app/verify.ts';
-import { parseHubConfig } from '../../ps3/model/hub_config.ts';
-import { toHubConfig } from '../../ps3/model/hub_config_writer.ts';
-import { type ParameterPlan, planParameters } from '../../ps3/model/init.ts';
-import { toPreprocessor } from '../../ps3/model/preprocessor.ts';
-import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { type ParameterPlan, planParameters } from '../../ps3/model/checkpoint/init.ts';
+import { parseHubConfig } from '../../ps3/model/config/hub_config.ts';
+import { toHubConfig } from '../../ps3/model/config/hub_config_writer.ts';
+import { toPreprocessor } from '../../ps3/model/config/preprocessor.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { engine } from '../harness.ts';
 
 const TEXT = {

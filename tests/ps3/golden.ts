@@ -1,7 +1,7 @@
 // A model with the weights of a reference file, its inputs and what the official implementation made of them.
 import { openSafetensors, type Scope, type Tensor } from '../../engine/index.ts';
+import { configFromTensors } from '../../ps3/model/config/tensor_config.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { configFromTensors } from '../../ps3/model/tensor_config.ts';
 import { compare, engine, type Tolerance } from '../harness.ts';
 
 /** As `ps3 verify` allows it: f32 sums in another order, through every block. */

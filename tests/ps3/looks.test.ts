@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { noGrad } from '../../engine/index.ts';
 import type { View } from '../../ps3/model/looks.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { mergeLooks } from '../../ps3/model/token_maps.ts';
+import { mergeLooks } from '../../ps3/model/vision/token_maps.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE } from '../harness.ts';
 

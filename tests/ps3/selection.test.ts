@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { lookBudgets, planLooks } from '../../ps3/model/look_plan.ts';
-import { type Grid, scaleSizes } from '../../ps3/model/scales.ts';
-import { choose, overrideByGroundTruth, smooth, touchedCells } from '../../ps3/model/selection.ts';
+import { lookBudgets, planLooks } from '../../ps3/model/vision/look_plan.ts';
+import { type Grid, scaleSizes } from '../../ps3/model/vision/scales.ts';
+import { choose, overrideByGroundTruth, smooth, touchedCells } from '../../ps3/model/vision/selection.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
 const SIGLIP_4K = [85, 341, 2134];

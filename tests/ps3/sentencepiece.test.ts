@@ -1,9 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openCharsmap } from '../../ps3/model/charsmap.ts';
-import { readSentencePiece } from '../../ps3/model/sentencepiece_file.ts';
-import { Tokenizer } from '../../ps3/model/tokenizer.ts';
-import { TokenizerError } from '../../ps3/model/tokenizer_error.ts';
+import { openCharsmap } from '../../ps3/model/text/charsmap.ts';
+import { readSentencePiece } from '../../ps3/model/text/sentencepiece_file.ts';
+import { Tokenizer } from '../../ps3/model/text/tokenizer.ts';
+import { TokenizerError } from '../../ps3/model/text/tokenizer_error.ts';
 import { fixtureBytes } from '../harness.ts';
 
 type Case = [text: string, ids: number[]];

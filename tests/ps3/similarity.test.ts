@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import type { Region } from '../../ps3/model/region.ts';
-import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, TOLERANCE, throws } from '../harness.ts';
 import { MODEL, openGolden } from './golden.ts';

@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { canonicalize } from '../../ps3/model/canonicalize.ts';
-import { buildWordTokenizer, Tokenizer, vocabularyRepo } from '../../ps3/model/tokenizer.ts';
-import { TokenizerError } from '../../ps3/model/tokenizer_error.ts';
+import { canonicalize } from '../../ps3/model/text/canonicalize.ts';
+import { buildWordTokenizer, Tokenizer, vocabularyRepo } from '../../ps3/model/text/tokenizer.ts';
+import { TokenizerError } from '../../ps3/model/text/tokenizer_error.ts';
 import { fixtureBytes } from '../harness.ts';
 
 const special = (id: number, content: string) => ({ id, content, special: true, normalized: false });

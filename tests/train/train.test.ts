@@ -7,7 +7,7 @@ import { Random } from '../../engine/index.ts';
 import type { Sample } from '../../ps3/data/annotations.ts';
 import type { Box } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { buildWordTokenizer } from '../../ps3/model/tokenizer.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';

@@ -1,5 +1,5 @@
 // What the page and its worker say to each other.
-import type { Grid } from '../../model/scales.ts';
+import type { Grid } from '../../model/vision/scales.ts';
 
 /** How weights are kept on the GPU. */
 export type Storage = 'stored' | 'f32' | 'bf16';

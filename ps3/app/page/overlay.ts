@@ -1,5 +1,5 @@
 // What lies on the picture: a saliency map in colour, outlines of the patches taken, and the region asked for.
-import type { Grid } from '../../model/scales.ts';
+import type { Grid } from '../../model/vision/scales.ts';
 import { type Colour, colourOf, SCALE_LINES } from '../colours.ts';
 import type { Region, SaliencyMap } from './messages.ts';
 import type { Place } from './viewer.ts';

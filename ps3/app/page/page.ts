@@ -1,5 +1,5 @@
 // The page: asks the worker to load a checkpoint and to look at a picture, and draws what it answers.
-import { planLooks } from '../../model/look_plan.ts';
+import { planLooks } from '../../model/vision/look_plan.ts';
 import { ModelWorker } from './asking.ts';
 import { CaptionsCard } from './captions_card.ts';
 import { CheckpointCard } from './checkpoint_card.ts';

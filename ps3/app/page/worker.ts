@@ -2,7 +2,7 @@
 import { Engine, EngineError, type Tensor } from '../../../engine/index.ts';
 import { decodeImage, squash } from '../../model/image.ts';
 import { PS3 } from '../../model/ps3.ts';
-import { scaleGrids } from '../../model/scales.ts';
+import { scaleGrids } from '../../model/vision/scales.ts';
 import type { Answer, ModelFacts, Request, SaliencyMap } from './messages.ts';
 
 type Post = (answer: Answer) => void;

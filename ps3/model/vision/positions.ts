@@ -17,8 +17,8 @@ import {
   type Tensor,
   tidy,
   type Weights,
-} from '../../engine/index.ts';
-import type { VisionConfig } from './config.ts';
+} from '../../../engine/index.ts';
+import type { VisionConfig } from '../config/config.ts';
 import type { Grid } from './scales.ts';
 
 /**

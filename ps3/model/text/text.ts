@@ -10,9 +10,9 @@ import {
   type Tensor,
   tidy,
   type Weights,
-} from '../../engine/index.ts';
-import type { TextConfig } from './config.ts';
-import { normedMlp, textBlock, transformerBlock } from './vit.ts';
+} from '../../../engine/index.ts';
+import type { TextConfig } from '../config/config.ts';
+import { normedMlp, textBlock, transformerBlock } from '../vision/vit.ts';
 
 /** What the text tower says about captions. */
 export interface TextOutput {

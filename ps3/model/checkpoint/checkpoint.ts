@@ -5,20 +5,20 @@ import {
   type ParameterStore,
   type SafetensorsDType,
   type SafetensorsFile,
-} from '../../engine/index.ts';
-import { fileSystem } from '../../engine/io/byte_source.ts';
-import { f32ToBf16, f32ToF16 } from '../../engine/io/half.ts';
-import { decodeF32 } from '../../engine/io/safetensors.ts';
+} from '../../../engine/index.ts';
+import { fileSystem } from '../../../engine/io/byte_source.ts';
+import { f32ToBf16, f32ToF16 } from '../../../engine/io/half.ts';
+import { decodeF32 } from '../../../engine/io/safetensors.ts';
+import { ConfigError, type ModelConfig } from '../config/config.ts';
+import { parseHubConfig } from '../config/hub_config.ts';
+import { Tokenizer, vocabularyRepo } from '../text/tokenizer.ts';
 import {
   type CheckpointFiles,
   type CheckpointSource,
   checkpointFiles,
   type DownloadOptions,
-} from './checkpoint_files.ts';
-import { ConfigError, type ModelConfig } from './config.ts';
-import { parseHubConfig } from './hub_config.ts';
+} from './files.ts';
 import { planParameters } from './init.ts';
-import { Tokenizer, vocabularyRepo } from './tokenizer.ts';
 
 /** How weights of two or more axes are kept; vectors are f32 in any case. */
 export type WeightDType = 'f32' | 'f16' | 'bf16';

@@ -1,6 +1,6 @@
 // Where the files of a checkpoint come from: a folder, an address, a repository of the hub, or files in the hand.
-import { fileSystem } from '../../engine/io/byte_source.ts';
-import { ConfigError } from './config.ts';
+import { fileSystem } from '../../../engine/io/byte_source.ts';
+import { ConfigError } from '../config/config.ts';
 
 /**
  * A checkpoint's place: the path of a folder, an http(s) address that ends where file names may follow,

@@ -14,7 +14,7 @@ import {
   type Tensor,
   tidy,
   type Weights,
-} from '../../engine/index.ts';
+} from '../../../engine/index.ts';
 
 /** Weight and bias of a layer. */
 type Pair = readonly [weight: Tensor, bias: Tensor];

@@ -1,7 +1,7 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
+import type { TextConfig } from '../config/config.ts';
 import { canonicalize } from './canonicalize.ts';
 import { openCharsmap } from './charsmap.ts';
-import type { TextConfig } from './config.ts';
 import { convertSentencePiece } from './sentencepiece.ts';
 import { expectTokenizer as expect, TokenizerError } from './tokenizer_error.ts';
 

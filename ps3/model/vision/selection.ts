@@ -18,8 +18,8 @@ import {
   tidy,
   type Weights,
   where,
-} from '../../engine/index.ts';
-import type { VisionConfig } from './config.ts';
+} from '../../../engine/index.ts';
+import type { VisionConfig } from '../config/config.ts';
 import type { Grid } from './scales.ts';
 import { firstRows } from './vit.ts';
 

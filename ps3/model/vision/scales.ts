@@ -1,7 +1,7 @@
 // The scales at which a picture is seen: their pixels and their grids of patches.
 
-import type { Tensor } from '../../engine/index.ts';
-import type { VisionConfig } from './config.ts';
+import type { Tensor } from '../../../engine/index.ts';
+import type { VisionConfig } from '../config/config.ts';
 
 /** Rows and columns of patches, [Y, X]. */
 export type Grid = readonly [rows: number, columns: number];

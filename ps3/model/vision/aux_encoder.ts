@@ -13,8 +13,8 @@ import {
   tidy,
   unfold,
   type Weights,
-} from '../../engine/index.ts';
-import type { AuxEncoderConfig } from './config.ts';
+} from '../../../engine/index.ts';
+import type { AuxEncoderConfig } from '../config/config.ts';
 
 /**
  * Feature map of the whole picture.

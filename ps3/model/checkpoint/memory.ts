@@ -1,7 +1,7 @@
 // How much memory a model needs, told before anything is allocated.
-import { type Engine, MemoryError, noGrad } from '../../engine/index.ts';
+import { type Engine, MemoryError, noGrad } from '../../../engine/index.ts';
+import type { PS3 } from '../ps3.ts';
 import type { WeightDType } from './checkpoint.ts';
-import type { PS3 } from './ps3.ts';
 
 /** Bytes on the GPU. */
 export interface MemoryNeed {

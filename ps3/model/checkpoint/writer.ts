@@ -1,10 +1,10 @@
 // A checkpoint folder in the layout of the published ones, written.
-import { type Tensor, type TensorToWrite, writeSafetensors } from '../../engine/index.ts';
-import { fileSystem } from '../../engine/io/byte_source.ts';
+import { type Tensor, type TensorToWrite, writeSafetensors } from '../../../engine/index.ts';
+import { fileSystem } from '../../../engine/io/byte_source.ts';
+import { toHubConfig } from '../config/hub_config_writer.ts';
+import { toPreprocessor } from '../config/preprocessor.ts';
+import type { PS3 } from '../ps3.ts';
 import { converted, INDEX, WEIGHTS, type WeightDType } from './checkpoint.ts';
-import { toHubConfig } from './hub_config_writer.ts';
-import { toPreprocessor } from './preprocessor.ts';
-import type { PS3 } from './ps3.ts';
 
 const FILE_DTYPE = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 

@@ -1,7 +1,7 @@
 // The image side of PS3: a low-res pass, maps of where to look, and looks at selected high-res patches that attend to
 // the low-res keys and values. Shi et al. 2025, arXiv:2503.19903.
 
-import { expect } from '../../engine/gpu/errors.ts';
+import { expect } from '../../../engine/gpu/errors.ts';
 import {
   add,
   affine,
@@ -17,9 +17,9 @@ import {
   unfold,
   type Weights,
   where,
-} from '../../engine/index.ts';
+} from '../../../engine/index.ts';
+import { type ImageConfig, total, type VisionConfig } from '../config/config.ts';
 import { auxEncoder } from './aux_encoder.ts';
-import { type ImageConfig, total, type VisionConfig } from './config.ts';
 import { type LookAmount, planLooks } from './look_plan.ts';
 import { lowResPositions, positionsAt } from './positions.ts';
 import { type Grid, imageSize, scaleGrids, scaleSizes } from './scales.ts';

@@ -10,8 +10,8 @@ import {
   sortKeys,
   type Tensor,
   tidy,
-} from '../../engine/index.ts';
-import { total } from './config.ts';
+} from '../../../engine/index.ts';
+import { total } from '../config/config.ts';
 import type { Grid } from './scales.ts';
 import type { Choice } from './selection.ts';
 

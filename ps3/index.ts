@@ -18,10 +18,11 @@ export {
 export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/config/hub_config.ts';
 export { toHubConfig } from './model/config/hub_config_writer.ts';
 export { configFromTensors } from './model/config/tensor_config.ts';
+export { type AllocateOptions, GROUPS, ModelCore } from './model/core.ts';
 export { Encoding } from './model/encoding.ts';
 export { type DecodedImage, type DecodeOptions, decodeImage, ImageError, squash } from './model/image.ts';
 export type { LooksOptions, View } from './model/looks.ts';
-export { type AllocateOptions, GROUPS, type LoadOptions, PS3 } from './model/ps3.ts';
+export { type LoadOptions, PS3 } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
 export { nearness, type Region } from './model/region.ts';
 export type { PoolOptions, Similarity } from './model/similarity.ts';

@@ -91,15 +91,19 @@ rule(
 );
 
 rule(
-  'no imports form a circle, except those of types',
+  'no imports form a circle, those of types included',
   rules.noImportCycles,
   {
     'engine/ops/a.ts': "import { b } from './b.ts';",
-    'engine/ops/b.ts': "import { c } from './c.ts';\nimport type { d } from './d.ts';",
+    'engine/ops/b.ts': "import { c } from './c.ts';",
     'engine/ops/c.ts': "\nimport { a } from './a.ts';",
-    'engine/ops/d.ts': "import { b } from './b.ts';\nimport { type c, type d } from './c.ts';",
+    'ps3/model/ps3.ts': "import { encode } from './encode.ts';",
+    'ps3/model/encode.ts':
+      "import { output } from '../../engine/index.ts';\nimport type { PS3 } from './ps3.ts';",
+    'engine/tensor/tensor.ts': "import { record } from './autograd.ts';",
+    'engine/tensor/autograd.ts': "import type { Tensor } from './tensor.ts';",
   },
-  ['engine/ops/c.ts:2'],
+  ['engine/ops/c.ts:2', 'ps3/model/encode.ts:2'],
 );
 
 rule(

@@ -1,5 +1,12 @@
 // Times every dispatch by a timestamp at each end of a pass of its own, or passes of many.
-import type { Dispatch } from './recorder.ts';
+
+/** What the profiler keeps of a dispatch until its timestamps are read. */
+interface Dispatch {
+  readonly entry: { readonly label: string };
+  readonly groups: readonly [number, number, number];
+  readonly flops: number;
+  readonly bytes: number;
+}
 
 /** One dispatch as it was timed. */
 export interface DispatchTime {

@@ -13,7 +13,8 @@ import {
 } from '../../engine/index.ts';
 import { fillParameters } from '../model/checkpoint/checkpoint.ts';
 import { configFromTensors } from '../model/config/tensor_config.ts';
-import { GROUPS, PS3 } from '../model/ps3.ts';
+import { GROUPS } from '../model/core.ts';
+import { PS3 } from '../model/ps3.ts';
 import { imageSize, scaleSizes } from '../model/vision/scales.ts';
 import { featureMaps } from '../model/vision/token_maps.ts';
 import type { LookOptions, VisionOutput } from '../model/vision/vision.ts';

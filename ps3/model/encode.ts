@@ -1,13 +1,13 @@
 // Pictures to tokens, for use: without gradients, and with nothing left over but the result.
 import { expect } from '../../engine/gpu/errors.ts';
 import { noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts';
+import type { ModelCore } from './core.ts';
 import { Encoding } from './encoding.ts';
-import type { PS3 } from './ps3.ts';
 import { type EncodeOptions, optionsOf, visionOptions } from './query.ts';
 import type { VisionOutput } from './vision/vision.ts';
 
 /** Encodes a batch. */
-export async function encode(model: PS3, image: Tensor, options: EncodeOptions): Promise<Encoding> {
+export async function encode(model: ModelCore, image: Tensor, options: EncodeOptions): Promise<Encoding> {
   using inner = new Scope();
   const inside = image.in(inner);
   const query = await visionOptions(model, inside, options);
@@ -18,7 +18,7 @@ export async function encode(model: PS3, image: Tensor, options: EncodeOptions):
 
 /** Encodes pictures of any sizes, those of equal size together. */
 export async function encodeList(
-  model: PS3,
+  model: ModelCore,
   images: readonly Tensor[],
   options: EncodeOptions,
 ): Promise<Encoding[]> {

@@ -1,7 +1,7 @@
 // Looks one after another, each handed out as soon as the GPU has finished it.
 import { affine, noGrad, Scope, type Tensor } from '../../engine/index.ts';
+import type { ModelCore } from './core.ts';
 import { mapsOnGrids } from './encoding.ts';
-import type { PS3 } from './ps3.ts';
 import { type EncodeOptions, visionOptions } from './query.ts';
 import type { Grid } from './vision/scales.ts';
 import type { Choice } from './vision/selection.ts';
@@ -39,7 +39,7 @@ export interface View extends Disposable {
 
 /** Encodes look by look. */
 export async function* looks(
-  model: PS3,
+  model: ModelCore,
   image: Tensor,
   { signal, ...options }: LooksOptions,
 ): AsyncGenerator<View, void, undefined> {

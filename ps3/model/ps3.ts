@@ -1,16 +1,5 @@
-// Both towers and the logit scalars: what one checkpoint holds.
-import {
-  clamp,
-  type Engine,
-  noGrad,
-  type ParameterSpec,
-  ParameterStore,
-  Random,
-  type Scope,
-  Tensor,
-  UseError,
-  Weights,
-} from '../../engine/index.ts';
+// The class that people import: loads, makes and saves a model, encodes images and compares them with texts.
+import { type Engine, Random, Tensor } from '../../engine/index.ts';
 import {
   CheckpointReader,
   type FillOptions,
@@ -22,31 +11,13 @@ import { draw, type InitOptions, planParameters } from './checkpoint/init.ts';
 import { expectMemory, freeBytes, type MemoryNeed, memoryNeed } from './checkpoint/memory.ts';
 import { type SaveOptions, saveCheckpoint } from './checkpoint/writer.ts';
 import type { ModelConfig } from './config/config.ts';
+import { type AllocateOptions, allocateParameters, ModelCore } from './core.ts';
 import { encode, encodeList } from './encode.ts';
 import type { Encoding } from './encoding.ts';
 import { type LooksOptions, looks, type View } from './looks.ts';
-import { type EncodeOptions, textIds } from './query.ts';
+import type { EncodeOptions } from './query.ts';
 import { imageFeatures, type PoolOptions, type Similarity, similarity } from './similarity.ts';
-import { encodeText, type TextOutput } from './text/text.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
-import { VisionModel } from './vision/vision.ts';
-
-/**
- * Optimizer groups. Tensors of fewer than two dimensions are not decayed. What only PS3 has is apart from the two
- * towers, so that these can be trained alone.
- */
-export const GROUPS: readonly { readonly tower: boolean; readonly decay: boolean }[] = [
-  { tower: true, decay: true },
-  { tower: true, decay: false },
-  { tower: false, decay: true },
-  { tower: false, decay: false },
-];
-
-/** Parameters that a plain image-text model has too. */
-function isTower(name: string): boolean {
-  if (name.startsWith('text_model.')) return !name.startsWith('text_model.prompt_proj.');
-  return name.startsWith('vision_model.trunk.') || name.startsWith('logit_');
-}
 
 /** How a checkpoint is loaded. */
 export interface LoadOptions extends OpenOptions, Omit<FillOptions, 'prefix'> {
@@ -56,32 +27,8 @@ export interface LoadOptions extends OpenOptions, Omit<FillOptions, 'prefix'> {
   readonly memoryLimitBytes?: number;
 }
 
-/** What an empty model is made with. */
-export interface AllocateOptions {
-  /** The one that the text tower was or will be trained with. */
-  readonly tokenizer?: Tokenizer;
-  /** How a weight is kept; f32 by default. */
-  readonly dtypeOf?: (name: string) => WeightDType;
-}
-
 /** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
-export class PS3 {
-  /** What the model is made of. */
-  readonly config: ModelConfig;
-  /** All weights, under the official names. */
-  readonly parameters: ParameterStore;
-  /** The image side. */
-  readonly vision: VisionModel;
-  readonly #tokenizer: Tokenizer | undefined;
-
-  /** @param tokenizer  the one that the text tower was or will be trained with */
-  constructor(config: ModelConfig, parameters: ParameterStore, tokenizer?: Tokenizer) {
-    this.config = config;
-    this.parameters = parameters;
-    this.#tokenizer = tokenizer;
-    this.vision = new VisionModel(config.vision, config.image, new Weights(parameters, 'vision_model.'));
-  }
-
+export class PS3 extends ModelCore {
   /**
    * Loads a checkpoint. Weights stream to the GPU a piece at a time: the host holds 16 MiB of them.
    *
@@ -113,13 +60,7 @@ export class PS3 {
 
   /** Makes a model whose weights are zero. */
   static allocate(engine: Engine, config: ModelConfig, { tokenizer, dtypeOf }: AllocateOptions = {}): PS3 {
-    const specs: ParameterSpec[] = [...planParameters(config)].map(([name, { shape }]) => ({
-      name,
-      shape,
-      dtype: dtypeOf?.(name),
-      group: (isTower(name) ? 0 : 2) + (shape.length >= 2 ? 0 : 1),
-    }));
-    return new PS3(config, new ParameterStore(engine, specs), tokenizer);
+    return new PS3(config, allocateParameters(engine, config, dtypeOf), tokenizer);
   }
 
   /** Makes a model with random weights. Same seed, same bits, in any runtime. */
@@ -139,23 +80,6 @@ export class PS3 {
   /** Writes a checkpoint folder that `load`, and the official code, read. Node and Deno only. */
   save(folder: string, options: SaveOptions = {}): Promise<void> {
     return saveCheckpoint(folder, this, options);
-  }
-
-  /** Turns texts into the ids that the text tower reads. @throws UseError when the model came without one */
-  get tokenizer(): Tokenizer {
-    if (!this.#tokenizer)
-      throw new UseError('ps3: the model must have a tokenizer to read texts, got none. Pass token ids.');
-    return this.#tokenizer;
-  }
-
-  /** Logarithm of the factor on cosines, [1]. */
-  get logitScale(): Tensor {
-    return this.parameters.get('logit_scale');
-  }
-
-  /** Added to the scaled cosines, [1]. */
-  get logitBias(): Tensor {
-    return this.parameters.get('logit_bias');
   }
 
   /**
@@ -200,24 +124,6 @@ export class PS3 {
   }
 
   /**
-   * The text tower.
-   *
-   * @param texts  one or several, read without gradients; the caller disposes the results unless there is a scope.
-   *   Or token ids [B, L] u32 or i32, L <= contextLength, with gradients; results live where these live
-   * @throws UseError for texts when the model came without a tokenizer
-   */
-  encodeText(
-    texts: string | readonly string[] | Tensor,
-    { scope }: { readonly scope?: Scope } = {},
-  ): TextOutput {
-    const encode = (ids: Tensor): TextOutput =>
-      encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text);
-    if (texts instanceof Tensor) return encode(texts);
-    using ids = textIds(this, typeof texts === 'string' ? [texts] : texts, scope);
-    return noGrad(() => encode(ids));
-  }
-
-  /**
    * Pooled feature of pictures, to compare with the `features` of texts: final norm, then attention pooling.
    *
    * @returns  [B, E], normalised
@@ -243,23 +149,5 @@ export class PS3 {
     options: PoolOptions = {},
   ): Promise<Similarity> {
     return similarity(this, image, texts, options);
-  }
-
-  /** Keeps the logit scale within [0, ln 100], as after every optimizer step of SigLIP. */
-  clampLogitScale(): void {
-    const { logitScale } = this;
-    using plain = logitScale.detach();
-    using clamped = clamp(plain, 0, Math.log(100));
-    logitScale.gpu.copy(clamped.range, logitScale.range);
-  }
-
-  /** Frees the weights, their gradients, and nothing else. */
-  dispose(): void {
-    this.parameters.dispose();
-  }
-
-  /** As `dispose`, for `using`. */
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }

@@ -11,7 +11,7 @@ import {
   tidy,
   UseError,
 } from '../../engine/index.ts';
-import type { PS3 } from './ps3.ts';
+import type { ModelCore } from './core.ts';
 import { nearness, type Region, regionsOf } from './region.ts';
 import type { LookAmount } from './vision/look_plan.ts';
 import type { Grid } from './vision/scales.ts';
@@ -35,7 +35,11 @@ export interface EncodeOptions extends LookAmount {
 }
 
 /** The options of a tensor-level encoding; what it makes lives in the scope of `image`. @throws UseError, ShapeError */
-export async function visionOptions(model: PS3, image: Tensor, options: EncodeOptions): Promise<LookOptions> {
+export async function visionOptions(
+  model: ModelCore,
+  image: Tensor,
+  options: EncodeOptions,
+): Promise<LookOptions> {
   const { region, selectionMaps, groundTruth, prompt, ...rest } = options;
   const asked = [region, selectionMaps, prompt].filter((query) => query !== undefined).length;
   if (asked > 1)
@@ -51,7 +55,7 @@ export async function visionOptions(model: PS3, image: Tensor, options: EncodeOp
 }
 
 /** [B or 1, C]. */
-function promptOf(model: PS3, image: Tensor, prompt: string | readonly string[] | Tensor): Tensor {
+function promptOf(model: ModelCore, image: Tensor, prompt: string | readonly string[] | Tensor): Tensor {
   if (typeof prompt === 'string' || Array.isArray(prompt)) {
     const texts = typeof prompt === 'string' ? [prompt] : (prompt as readonly string[]);
     expectOnePerPicture('prompt', texts.length, image);
@@ -70,15 +74,6 @@ function expectOnePerPicture(name: string, count: number, image: Tensor): void {
     `there must be one ${name}, or one for each of ${B} pictures`,
     `${count}`,
   );
-}
-
-/** Token ids [n, L] of texts. */
-export function textIds(model: PS3, texts: readonly string[], scope: Scope | undefined): Tensor {
-  expect(texts.length > 0, 'ps3', 'there must be a text', 'none');
-  const ids = model.tokenizer.encode(texts);
-  const tensor = output([model.logitScale], [texts.length, ids.length / texts.length], 'i32');
-  tensor.moveTo(scope).write(ids);
-  return tensor;
 }
 
 function upload(like: Tensor, numbers: Float32Array, shape: readonly number[]): Tensor {

@@ -18,8 +18,9 @@ import {
   tidy,
 } from '../../engine/index.ts';
 import { total } from './config/config.ts';
+import type { ModelCore } from './core.ts';
+import { encode } from './encode.ts';
 import type { Encoding } from './encoding.ts';
-import type { PS3 } from './ps3.ts';
 import { regionMap } from './query.ts';
 import type { Region } from './region.ts';
 
@@ -48,7 +49,7 @@ export interface Similarity extends Disposable {
 }
 
 /** Pooled and normalised, [B, E]. */
-export function imageFeatures(model: PS3, encoding: Encoding, options: PoolOptions): Tensor {
+export function imageFeatures(model: ModelCore, encoding: Encoding, options: PoolOptions): Tensor {
   const { tokens: kind = 'low', region } = options;
   const { grids, counts } = encoding;
   const [Y, X] = grids[0];
@@ -87,14 +88,14 @@ function ofSelected(maps: readonly Tensor[], { selectionMaps, counts }: Encoding
 
 /** Compares pictures with texts. */
 export async function similarity(
-  model: PS3,
+  model: ModelCore,
   image: Tensor | Encoding,
   texts: string | readonly string[] | Tensor,
   options: PoolOptions,
 ): Promise<Similarity> {
   const { tokens: kind = 'low', region } = options;
   if (image instanceof Tensor) {
-    using encoding = await model.encode(image, kind === 'low' ? { looks: 0 } : { looks: 1, region });
+    using encoding = await encode(model, image, kind === 'low' ? { looks: 0 } : { looks: 1, region });
     return similarity(model, encoding, texts, options);
   }
   using picture = imageFeatures(model, image, options);

@@ -9,8 +9,8 @@ import {
   warmupCosine,
 } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
+import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { GROUPS } from '../model/ps3.ts';
 import { captionIds, classesOf, Feed } from './feed.ts';
 import { type Ablations, pretrainLoss, type Recipe } from './loss.ts';
 import type { StagePreset } from './presets.ts';

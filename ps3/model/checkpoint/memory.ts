@@ -1,6 +1,6 @@
 // How much memory a model needs, told before anything is allocated.
 import { type Engine, MemoryError, noGrad } from '../../../engine/index.ts';
-import type { PS3 } from '../ps3.ts';
+import type { ModelCore } from '../core.ts';
 import type { WeightDType } from './checkpoint.ts';
 
 /** Bytes on the GPU. */
@@ -12,7 +12,7 @@ export interface MemoryNeed {
 }
 
 /** Goes through one look of a model without running it. @param make  makes the model to look with */
-export function memoryNeed(engine: Engine, make: () => PS3): MemoryNeed {
+export function memoryNeed(engine: Engine, make: () => ModelCore): MemoryNeed {
   const { liveBytes } = engine.stats();
   let weightsBytes = 0;
   const { peakBytes } = engine.plan(() => {

@@ -3,7 +3,7 @@ import { type Tensor, type TensorToWrite, writeSafetensors } from '../../../engi
 import { fileSystem } from '../../../engine/io/byte_source.ts';
 import { toHubConfig } from '../config/hub_config_writer.ts';
 import { toPreprocessor } from '../config/preprocessor.ts';
-import type { PS3 } from '../ps3.ts';
+import type { ModelCore } from '../core.ts';
 import { converted, INDEX, WEIGHTS, type WeightDType } from './checkpoint.ts';
 
 const FILE_DTYPE = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
@@ -19,7 +19,7 @@ export interface SaveOptions {
 /** Writes a checkpoint folder; each file appears whole or not at all, the weights last. */
 export async function saveCheckpoint(
   folder: string,
-  model: PS3,
+  model: ModelCore,
   { storage, shardBytes = 5e9 }: SaveOptions = {},
 ): Promise<void> {
   const fs = await fileSystem();

@@ -1,0 +1,142 @@
+// Both towers and the logit scalars over one store of parameters: what encoding, looking and comparing build on.
+
+import { expect } from '../../engine/gpu/errors.ts';
+import {
+  clamp,
+  type Engine,
+  noGrad,
+  output,
+  type ParameterSpec,
+  ParameterStore,
+  type Scope,
+  Tensor,
+  UseError,
+  Weights,
+} from '../../engine/index.ts';
+import type { WeightDType } from './checkpoint/checkpoint.ts';
+import { planParameters } from './checkpoint/init.ts';
+import type { ModelConfig } from './config/config.ts';
+import { encodeText, type TextOutput } from './text/text.ts';
+import type { Tokenizer } from './text/tokenizer.ts';
+import { VisionModel } from './vision/vision.ts';
+
+/**
+ * Optimizer groups. Tensors of fewer than two dimensions are not decayed. What only PS3 has is apart from the two
+ * towers, so that these can be trained alone.
+ */
+export const GROUPS: readonly { readonly tower: boolean; readonly decay: boolean }[] = [
+  { tower: true, decay: true },
+  { tower: true, decay: false },
+  { tower: false, decay: true },
+  { tower: false, decay: false },
+];
+
+/** Parameters that a plain image-text model has too. */
+function isTower(name: string): boolean {
+  if (name.startsWith('text_model.')) return !name.startsWith('text_model.prompt_proj.');
+  return name.startsWith('vision_model.trunk.') || name.startsWith('logit_');
+}
+
+/** What an empty model is made with. */
+export interface AllocateOptions {
+  /** The one that the text tower was or will be trained with. */
+  readonly tokenizer?: Tokenizer;
+  /** How a weight is kept; f32 by default. */
+  readonly dtypeOf?: (name: string) => WeightDType;
+}
+
+/** The parameters of a model, all zero, under the official names. */
+export function allocateParameters(
+  engine: Engine,
+  config: ModelConfig,
+  dtypeOf?: AllocateOptions['dtypeOf'],
+): ParameterStore {
+  const specs: ParameterSpec[] = [...planParameters(config)].map(([name, { shape }]) => ({
+    name,
+    shape,
+    dtype: dtypeOf?.(name),
+    group: (isTower(name) ? 0 : 2) + (shape.length >= 2 ? 0 : 1),
+  }));
+  return new ParameterStore(engine, specs);
+}
+
+/** Both towers over one store of parameters, under the official names. Dispose it when done. */
+export class ModelCore {
+  /** What the model is made of. */
+  readonly config: ModelConfig;
+  /** All weights, under the official names. */
+  readonly parameters: ParameterStore;
+  /** The image side. */
+  readonly vision: VisionModel;
+  readonly #tokenizer: Tokenizer | undefined;
+
+  /** @param tokenizer  the one that the text tower was or will be trained with */
+  constructor(config: ModelConfig, parameters: ParameterStore, tokenizer?: Tokenizer) {
+    this.config = config;
+    this.parameters = parameters;
+    this.#tokenizer = tokenizer;
+    this.vision = new VisionModel(config.vision, config.image, new Weights(parameters, 'vision_model.'));
+  }
+
+  /** Turns texts into the ids that the text tower reads. @throws UseError when the model came without one */
+  get tokenizer(): Tokenizer {
+    if (!this.#tokenizer)
+      throw new UseError('ps3: the model must have a tokenizer to read texts, got none. Pass token ids.');
+    return this.#tokenizer;
+  }
+
+  /** Logarithm of the factor on cosines, [1]. */
+  get logitScale(): Tensor {
+    return this.parameters.get('logit_scale');
+  }
+
+  /** Added to the scaled cosines, [1]. */
+  get logitBias(): Tensor {
+    return this.parameters.get('logit_bias');
+  }
+
+  /**
+   * The text tower.
+   *
+   * @param texts  one or several, read without gradients; the caller disposes the results unless there is a scope.
+   *   Or token ids [B, L] u32 or i32, L <= contextLength, with gradients; results live where these live
+   * @throws UseError for texts when the model came without a tokenizer
+   */
+  encodeText(
+    texts: string | readonly string[] | Tensor,
+    { scope }: { readonly scope?: Scope } = {},
+  ): TextOutput {
+    const encode = (ids: Tensor): TextOutput =>
+      encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text);
+    if (texts instanceof Tensor) return encode(texts);
+    using ids = this.#textIds(typeof texts === 'string' ? [texts] : texts, scope);
+    return noGrad(() => encode(ids));
+  }
+
+  /** Token ids [n, L] of texts. */
+  #textIds(texts: readonly string[], scope: Scope | undefined): Tensor {
+    expect(texts.length > 0, 'ps3', 'there must be a text', 'none');
+    const ids = this.tokenizer.encode(texts);
+    const tensor = output([this.logitScale], [texts.length, ids.length / texts.length], 'i32');
+    tensor.moveTo(scope).write(ids);
+    return tensor;
+  }
+
+  /** Keeps the logit scale within [0, ln 100], as after every optimizer step of SigLIP. */
+  clampLogitScale(): void {
+    const { logitScale } = this;
+    using plain = logitScale.detach();
+    using clamped = clamp(plain, 0, Math.log(100));
+    logitScale.gpu.copy(clamped.range, logitScale.range);
+  }
+
+  /** Frees the weights, their gradients, and nothing else. */
+  dispose(): void {
+    this.parameters.dispose();
+  }
+
+  /** As `dispose`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

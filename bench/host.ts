@@ -11,10 +11,12 @@ import type { PeerUrls } from './peers/open.ts';
 import {
   type BenchResult,
   type ForeignResult,
+  formatResults,
+  formatSummary,
   parseForeign,
   parseResult,
   ReportError,
-  rewriteReport,
+  rewriteBlock,
 } from './report.ts';
 
 process.env.XDG_RUNTIME_DIR ??= tmpdir(); // or the Vulkan loader complains
@@ -130,13 +132,25 @@ export async function storedResults(folder: string): Promise<BenchResult[]> {
  *
  * @throws ReportError when there are none, or a file is not what it should be
  */
-export async function writeReport(readme: string, folder: string): Promise<void> {
+export async function writeReport(root: string, folder: string): Promise<void> {
   const results = await storedResults(folder);
   if (results.length === 0)
     throw new ReportError(
       `report: ${folder} must hold results, got none. Write one with: npm run bench -- --json FILE`,
     );
-  await writeFile(readme, rewriteReport(await readFile(readme, 'utf8'), results));
+  const started = (await readFile(join(folder, 'npm-start.txt'), 'utf8')).trimEnd();
+  await rewrite(join(root, 'bench/README.md'), { bench: formatResults(results) });
+  await rewrite(join(root, 'README.md'), {
+    bench: formatSummary(results),
+    start: `\`\`\`\n${started}\n\`\`\``,
+  });
+}
+
+/** Replaces blocks of a page, by their names. */
+async function rewrite(path: string, blocks: Readonly<Record<string, string>>): Promise<void> {
+  let page = await readFile(path, 'utf8');
+  for (const name in blocks) page = rewriteBlock(page, name, blocks[name]);
+  await writeFile(path, page);
 }
 
 /** A path below the repository's root. */

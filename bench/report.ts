@@ -1,4 +1,7 @@
-// Rewrites the table of results in the README from the files of bench/results/: nobody types a number.
+// Rewrites what is measured in README.md and bench/README.md from the files of bench/results/: nobody types a number.
+//
+//   README.md        a summary of eight cases, and what `npm start` printed
+//   bench/README.md  a table for each device
 import { EngineError } from '../engine/index.ts';
 import { isOurs, LIBRARY } from './harness.ts';
 import type { Failure, Row } from './measure.ts';
@@ -18,15 +21,12 @@ export interface BenchResult {
   readonly failures?: readonly Failure[];
 }
 
-/** A file of results or the README is not what it should be. */
+/** A file of results or a README is not what it should be. */
 export class ReportError extends EngineError {
   constructor(message: string) {
     super('report', message);
   }
 }
-
-const BEGIN = '<!-- bench:begin -->';
-const END = '<!-- bench:end -->';
 
 /** @throws ReportError with the file's name when it is not a result of the benchmark */
 export function parseResult(path: string, text: string): BenchResult {
@@ -62,20 +62,93 @@ function parse(path: string, text: string): Partial<BenchResult> {
 }
 
 /**
- * The README with what stands between its two markers replaced.
+ * A page with what is between the two markers of a block replaced: `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
  *
  * @throws ReportError without exactly one pair of markers
  */
-export function rewriteReport(readme: string, results: readonly BenchResult[]): string {
-  const [begin, end] = [readme.indexOf(BEGIN), readme.indexOf(END)];
-  if (begin < 0 || end < begin || readme.lastIndexOf(BEGIN) !== begin || readme.lastIndexOf(END) !== end)
-    throw new ReportError(`report: the README must hold ${BEGIN} and then ${END}, once each.`);
-  return `${readme.slice(0, begin + BEGIN.length)}\n\n${formatResults(results)}\n\n${readme.slice(end)}`;
+export function rewriteBlock(page: string, name: string, content: string): string {
+  const [opening, closing] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+  const [begin, end] = [page.indexOf(opening), page.indexOf(closing)];
+  if (begin < 0 || end < begin || page.lastIndexOf(opening) !== begin || page.lastIndexOf(closing) !== end)
+    throw new ReportError(`report: the page must hold ${opening} and then ${closing}, once each.`);
+  return `${page.slice(0, begin + opening.length)}\n\n${content}\n\n${page.slice(end)}`;
 }
 
 /** A section per adapter and runtime: the machine, its peaks and a table. */
 export function formatResults(results: readonly BenchResult[]): string {
   return results.map(formatResult).join('\n\n');
+}
+
+/** The cases of the README's table. */
+export const SUMMARY: readonly (readonly [op: string, shape: string])[] = [
+  ['matmul NN', '1024x1024x1024'],
+  ['matmul NN', '256x4304x1152'],
+  ['self_attention', '1x256+729x16x72'],
+  ['layer_norm', '2560x1152'],
+  ['softmax', '11664x729'],
+  ['gelu erf', '729x4304'],
+  ['gather', '2560 of 15309x1152'],
+  ['vit training step', '4x196x192, depth 4'],
+];
+
+/**
+ * Eight cases on a GPU beside PyTorch and in a browser beside the fastest of the other libraries there, and where they were measured.
+ *
+ * @throws ReportError when no results with PyTorch, or none of a browser, are stored
+ */
+export function formatSummary(results: readonly BenchResult[]): string {
+  const onGpu = results.filter(({ rows }) => rows.some(({ library }) => library === TORCH));
+  const inBrowser = results.filter(({ runtime }) => runtime.startsWith('Chrom'));
+  if (onGpu.length === 0 || inBrowser.length === 0)
+    throw new ReportError(
+      `report: the summary needs results beside ${TORCH} and results of Chromium, got ${onGpu.length} and ${inBrowser.length}. Store both in bench/results.`,
+    );
+  const times = (from: readonly BenchResult[], [op, shape]: (typeof SUMMARY)[number]): Row[] =>
+    from
+      .map(({ rows }) => rows.filter((row) => row.op === op && row.shape === shape))
+      .find((rows) => rows.some(isOurs)) ?? [];
+  const fastest = (rows: readonly Row[], which: (row: Row) => boolean): Row | undefined =>
+    rows.filter(which).sort((a, b) => a.medianMs - b.medianMs)[0];
+  const beside = (ours: Row | undefined, other: Row | undefined): string =>
+    ours && other ? `${(other.medianMs / ours.medianMs).toFixed(2)}×` : '–';
+  const cells = SUMMARY.map((named) => {
+    const [gpu, browser] = [times(onGpu, named), times(inBrowser, named)];
+    const [oursGpu, oursBrowser] = [gpu.find(isOurs), browser.find(isOurs)];
+    return [
+      ...named,
+      oursGpu ? timeOf(oursGpu) : '–',
+      oursGpu ? percentOf(oursGpu) : '–',
+      beside(
+        oursGpu,
+        fastest(gpu, ({ library }) => library === TORCH),
+      ),
+      oursBrowser ? timeOf(oursBrowser) : '–',
+      beside(
+        oursBrowser,
+        fastest(browser, (row) => !isOurs(row)),
+      ),
+    ];
+  });
+  const names = (from: readonly BenchResult[]): string =>
+    `${adapterInWords(from[0].adapter)}, ${from[0].runtime}, ${from.map(({ date }) => date.slice(0, 10)).join(' and ')}`;
+  const heads = [
+    ...['op', 'shape', 'GPU, ms', 'of peak', 'PyTorch f32 takes'],
+    ...['browser, ms', 'fastest other library takes'],
+  ];
+  return `${formatTable([heads, cells])}\n\nGPU: ${names(onGpu)}. Browser: ${names(inBrowser)}.`;
+}
+
+const TORCH = 'torch f32';
+
+/** The name that a person knows an adapter by: WebGPU implementations put vendor, architecture, device and driver after each other. */
+export function adapterInWords(adapter: string): string {
+  const nvidia = /nvidia-(\w+) NVIDIA: ([\d.]+)/.exec(adapter);
+  if (nvidia) return `NVIDIA ${nvidia[1].toUpperCase()} (driver ${nvidia[2]})`;
+  const mesa = /Mesa ([\d.]+)/.exec(adapter)?.[1];
+  const llvm = /LLVM ([\d.]+)/.exec(adapter)?.[1];
+  if (/llvmpipe/.test(adapter)) return `Mesa lavapipe${mesa ? ` ${mesa}` : ''} (CPU, LLVM ${llvm})`;
+  if (/swiftshader/i.test(adapter)) return 'SwiftShader (CPU)';
+  return adapter;
 }
 
 /** Ops of a table without other libraries, each at the shape that takes longest. */
@@ -92,7 +165,7 @@ function formatResult(result: BenchResult): string {
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const tables = [othersOf(result).length > 0 ? comparison(result) : headlines(result), looks(result)];
   return [
-    `**${adapter}**, ${runtime}, ${named.join(', ')}, ${date.slice(0, 10)}. Peaks measured in the same run: ` +
+    `**${adapterInWords(adapter)}**, ${runtime}, ${named.join(', ')}, ${date.slice(0, 10)}. Peaks measured in the same run: ` +
       `${digits(peaks.gflops)} GFLOP/s, ${digits(peaks.gbPerS)} GB/s, ${digits(peaks.dispatchUs)} µs per dispatch.`,
     ...tables.filter(([, rows]) => rows.length > 0).map(formatTable),
   ].join('\n\n');

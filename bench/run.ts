@@ -1,7 +1,7 @@
 // npm run bench [-- --quick --filter TEXT --tier NUMBER --json FILE --seconds NUMBER]: this adapter's peaks, then every case beside them.
 // npm run bench -- --peers: the cases that other libraries can do, in ours and in those, on this adapter.
 // npm run bench -- --merge FILE: rows of peers/torch_cuda.py beneath ours.
-// npm run bench -- --report: the README's table from bench/results/.
+// npm run bench -- --report: what is measured in README.md and bench/README.md, from bench/results/.
 import { EngineError } from '../engine/index.ts';
 import { isOurs } from './harness.ts';
 import {
@@ -24,9 +24,9 @@ import type { BenchResult } from './report.ts';
 import { runSuite } from './suite.ts';
 import { digits, Table } from './table.ts';
 
-/** Rewrites the README's table. */
+/** Rewrites what is measured in the two READMEs. */
 async function report(): Promise<number> {
-  await writeReport(rootPath('README.md'), rootPath('bench/results'));
+  await writeReport(rootPath('.'), rootPath('bench/results'));
   return 0;
 }
 

@@ -1,11 +1,22 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ALL_CASES } from '../../bench/cases.ts';
-import { writeReport, writeText } from '../../bench/host.ts';
-import { type BenchResult, HEADLINES, parseForeign, parseResult, rewriteReport } from '../../bench/report.ts';
+import { storedResults, writeReport, writeText } from '../../bench/host.ts';
+import {
+  adapterInWords,
+  type BenchResult,
+  formatResults,
+  formatSummary,
+  HEADLINES,
+  parseForeign,
+  parseResult,
+  rewriteBlock,
+  SUMMARY,
+} from '../../bench/report.ts';
 import { digits, Table } from '../../bench/table.ts';
 import { throws } from '../harness.ts';
 
@@ -40,18 +51,16 @@ const RESULT: BenchResult = {
     },
   ],
 };
-const README = '# Title\n\nBefore.\n\n<!-- bench:begin -->\nold\n<!-- bench:end -->\n\nAfter.\n';
+const PAGE = '# Title\n\nBefore.\n\n<!-- bench:begin -->\nold\n<!-- bench:end -->\n\nAfter.\n';
 
 test('report: only what stands between the markers changes, and a second rewriting changes nothing', () => {
-  const text = rewriteReport(README, [RESULT]);
-  assert.ok(text.startsWith('# Title\n\nBefore.\n\n<!-- bench:begin -->\n\n**Example GPU**, node 20.20.2,'));
-  assert.ok(text.endsWith('|\n\n<!-- bench:end -->\n\nAfter.\n'));
-  assert.not.match(text, /old/);
-  assert.is(rewriteReport(text, [RESULT]), text);
+  const text = rewriteBlock(PAGE, 'bench', 'new');
+  assert.is(text, '# Title\n\nBefore.\n\n<!-- bench:begin -->\n\nnew\n\n<!-- bench:end -->\n\nAfter.\n');
+  assert.is(rewriteBlock(text, 'bench', 'new'), text);
 });
 
 test('report: headlines give time, the rate nearer to its peak, and the error, at the shape that takes longest', () => {
-  const lines = rewriteReport(README, [RESULT]).split('\n');
+  const lines = formatResults([RESULT]).split('\n');
   assert.ok(lines.includes('| matmul NT | 512x512x512 | f32 | 0.537 ± 0.012 | 500 GFLOP/s | 50 % | 3e-6 |'));
   assert.ok(lines.includes('| softmax | 6\\|4 | f32 | 12.3 ± 1.00 | 25.0 GB/s | 25 % | 3e-6 |'));
   assert.is(lines.filter((line) => line.startsWith('| matmul NT ')).length, 1);
@@ -66,7 +75,7 @@ test('report: headlines give time, the rate nearer to its peak, and the error, a
 test('report: looks have a table of their own, with what they read and hold', () => {
   const [row] = RESULT.rows;
   const look = { ...row, op: 'look', shape: 'small, 2560', bytes: 12_345_678, peakBytes: 2e9 };
-  const lines = rewriteReport(README, [{ ...RESULT, rows: [...RESULT.rows, look] }]).split('\n');
+  const lines = `${formatResults([{ ...RESULT, rows: [...RESULT.rows, look] }])}\n`.split('\n');
   const from = lines.indexOf('| op | shape | ms | MB read | peak MB |');
   assert.equal(lines.slice(from + 1, from + 4), [
     '|---|---|--:|--:|--:|',
@@ -82,7 +91,7 @@ test('report: with other libraries, only what they were compared on, with how ma
     { op: ours.op, shape: ours.shape, library: 'third', reason: 'error 1 is above 0', wrong: true },
     { op: softmax.op, shape: softmax.shape, library: 'third', reason: 'out of memory' },
   ];
-  const lines = rewriteReport(README, [{ ...RESULT, rows, failures }]).split('\n');
+  const lines = `${formatResults([{ ...RESULT, rows, failures }])}\n`.split('\n');
   const from = lines.indexOf('| op | shape | ps3-webgpu, ms | of peak | another, ms | third, ms |');
   assert.equal(lines.slice(from + 1, from + 5), [
     '|---|---|--:|--:|--:|--:|',
@@ -127,11 +136,11 @@ test('report: the cases of torch_cuda.py bear the names of ours', async () => {
   );
 });
 
-test('report: a README without its markers, or with two pairs, is refused', () => {
-  for (const text of ['# Title\n', README + README, '<!-- bench:end --> <!-- bench:begin -->'])
+test('report: a page without its markers, or with two pairs, is refused', () => {
+  for (const text of ['# Title\n', PAGE + PAGE, '<!-- bench:end --> <!-- bench:begin -->'])
     throws(
-      () => rewriteReport(text, [RESULT]),
-      /the README must hold <!-- bench:begin --> and then <!-- bench:end -->/,
+      () => rewriteBlock(text, 'bench', 'new'),
+      /the page must hold <!-- bench:begin --> and then <!-- bench:end -->/,
     );
 });
 
@@ -147,20 +156,69 @@ test('report: a file that holds no result is named', () => {
   assert.equal(parseResult('d.json', JSON.stringify(result)), result);
 });
 
-test('report: reads a folder of results and rewrites a README', async () => {
+/** Results on a GPU beside PyTorch, and in a browser beside two other libraries. */
+function summarized(): BenchResult[] {
+  const [row] = RESULT.rows;
+  const rowsOf = (medianMs: number, library: string): BenchResult['rows'] =>
+    SUMMARY.map(([op, shape]) => ({ ...row, op, shape, library, medianMs, spreadMs: 0 }));
+  const gpu = { ...RESULT, rows: [...rowsOf(2, 'ps3-webgpu'), ...rowsOf(3, 'torch f32')] };
+  const rows = [...rowsOf(4, 'ps3-webgpu'), ...rowsOf(10, 'one'), ...rowsOf(8, 'two')];
+  return [gpu, { ...RESULT, adapter: 'google swiftshader', runtime: 'Chromium 156', rows }];
+}
+
+test('report: the summary has eight cases, beside PyTorch on a GPU and beside the fastest other library in a browser', () => {
+  const lines = formatSummary(summarized()).split('\n');
+  assert.is(SUMMARY.length, 8);
+  const [[op, shape]] = SUMMARY;
+  assert.is(lines[2], `| ${op} | ${shape} | 2.00 ± 0.000 | 50 % | 1.50× | 4.00 ± 0.000 | 2.00× |`);
+  assert.is(lines.length, 2 + 8 + 2);
+  assert.match(
+    lines.at(-1)!,
+    /^GPU: Example GPU, node .*2025-03-04\. Browser: SwiftShader \(CPU\), Chromium 156/,
+  );
+  throws(() => formatSummary([RESULT]), /^report: the summary needs .*, got 0 and 0\. /);
+});
+
+test('report: adapters have the names that people know', () => {
+  const names = {
+    'nvidia nvidia-h200 NVIDIA: 580.159.04 580.159.4.0': 'NVIDIA H200 (driver 580.159.04)',
+    '65541 0 llvmpipe (LLVM 15.0.6, 256 bits)': 'Mesa lavapipe (CPU, LLVM 15.0.6)',
+    'mesa software llvmpipe-llvm-15-0-6-256-bits- llvmpipe: Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6) 0.0.1':
+      'Mesa lavapipe 25.0.7 (CPU, LLVM 15.0.6)',
+    'google swiftshader swiftshader-device-subzero- SwiftShader driver 5.0.0': 'SwiftShader (CPU)',
+    'Example GPU': 'Example GPU',
+  };
+  for (const [adapter, name] of Object.entries(names)) assert.is(adapterInWords(adapter), name);
+});
+
+test('report: reads a folder of results and rewrites both pages', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ps3-bench-'));
   try {
-    const readme = join(folder, 'README.md');
-    await writeText(readme, README);
-    await writeText(join(folder, 'results/b.json'), JSON.stringify({ ...RESULT, adapter: 'Second GPU' }));
-    await writeText(join(folder, 'results/a.json'), JSON.stringify(RESULT));
-    await writeReport(readme, join(folder, 'results'));
-    const text = await readFile(readme, 'utf8');
-    assert.ok(text.indexOf('**Example GPU**') < text.indexOf('**Second GPU**'));
-    assert.is(text.match(/^\| matmul NT \|/gm)?.length, 2);
+    const [gpu, browser] = summarized();
+    await writeText(join(folder, 'README.md'), `${PAGE}<!-- start:begin --><!-- start:end -->`);
+    await writeText(join(folder, 'bench/README.md'), PAGE);
+    await writeText(join(folder, 'results/b.json'), JSON.stringify(browser));
+    await writeText(join(folder, 'results/a.json'), JSON.stringify(gpu));
+    await writeText(join(folder, 'results/npm-start.txt'), 'PS3 48.6 %\n');
+    await writeReport(folder, join(folder, 'results'));
+    const text = await readFile(join(folder, 'bench/README.md'), 'utf8');
+    assert.ok(text.indexOf('**Example GPU**') < text.indexOf('**SwiftShader (CPU)**'));
+    const front = await readFile(join(folder, 'README.md'), 'utf8');
+    assert.is(front.match(/^\| layer_norm \|/gm)?.length, 1);
+    assert.ok(front.includes('```\nPS3 48.6 %\n```'));
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('report: the pages of this repository are what the stored results make them', async () => {
+  const results = await storedResults(fileURLToPath(new URL('../../bench/results', import.meta.url)));
+  const page = async (path: string): Promise<string> =>
+    readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const tables = await page('bench/README.md');
+  assert.is(rewriteBlock(tables, 'bench', formatResults(results)), tables);
+  const readme = await page('README.md');
+  assert.is(rewriteBlock(readme, 'bench', formatSummary(results)), readme);
 });
 
 test('table: three digits, columns under each other, failures with their reason', () => {

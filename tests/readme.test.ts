@@ -71,6 +71,33 @@ for (const name of readdirSync(join(root, 'engine/guides')))
     assert.equal((await printed(`guide_${name.replace('.md', '')}`, code)).trimEnd().split('\n'), said);
   });
 
+/** Numbers with a unit that may be typed, and the test that holds each. */
+const HELD: Readonly<Record<string, readonly string[]>> = {
+  'engine/guides/performance.md': ['60 KB'], // tests/embed/package.test.ts
+};
+
+test('pages: no number with a unit is typed into prose; measured ones are in blocks that a script writes', async () => {
+  const guides = readdirSync(join(root, 'engine/guides')).map((name) => `engine/guides/${name}`);
+  for (const path of ['README.md', 'CONTRIBUTING.md', 'bench/README.md', 'tests/README.md', ...guides])
+    assert.equal(measuredNumbers(await readFile(join(root, path), 'utf8')), HELD[path] ?? [], path);
+});
+
+test('pages: a number with a unit in prose is found, one in a block or in code is not', () => {
+  const page =
+    'It takes 3.5 ms.\n<!-- a:begin -->\n7 ms\n<!-- a:end -->\n```sh\n8 ms\n```\n`9 ms`, 40 %, 2.1× and 3 times as fast; 378 px, 1e-4';
+  assert.equal(measuredNumbers(page), ['3.5 ms', '40 %', '2.1×', '3 times as']);
+});
+
+/** Numbers with the unit of a measurement outside of generated blocks and of code. */
+function measuredNumbers(page: string): string[] {
+  const prose = page
+    .replace(/<!-- (\w+):begin -->[\s\S]*?<!-- \1:end -->/g, '')
+    .replace(/```[\s\S]*?```|`[^`]*`|^ {4}.*$/gm, '');
+  const units =
+    /\d[\d.,]* ?(?:[nµm]?s|min(?:utes)?|seconds|%|[KMGT]i?B(?:\/s)?|[MGT]FLOP\/s|×|times as)(?![\w])/g;
+  return [...prose.matchAll(units)].map(([found]) => found);
+}
+
 test('README: every npm script that it names exists', async () => {
   const readme = await readFile(join(root, 'README.md'), 'utf8');
   const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {

@@ -8,8 +8,6 @@ import { cases as model } from './model.bench.ts';
 import { cases as adamw } from './ops/adamw.bench.ts';
 import { cases as adaptiveMaxPool } from './ops/adaptive_max_pool.bench.ts';
 import { cases as attention } from './ops/attention.bench.ts';
-import { cases as attentionStrips } from './ops/attention_strips.bench.ts';
-import { cases as attentionTiled } from './ops/attention_tiled.bench.ts';
 import { cases as binaryCrossEntropy } from './ops/binary_cross_entropy.bench.ts';
 import { cases as cast } from './ops/cast.bench.ts';
 import { cases as columnSum } from './ops/column_sum.bench.ts';
@@ -44,8 +42,6 @@ export const ALL_CASES: readonly BenchCase[] = [
   adamw,
   adaptiveMaxPool,
   attention,
-  attentionStrips,
-  attentionTiled,
   binaryCrossEntropy,
   cast,
   columnSum,

@@ -1,7 +1,7 @@
 // Writes the package that is published: npm run build [-- FOLDER]          (default: dist)
 //
 //   *.js, *.d.ts        the sources, compiled file by file, so that bundlers take only what is used
-//   shaders/*.wgsl.js   parsed shaders without their comments; shaders/lib: the fragments that they share
+//   shaders/**.wgsl.js  parsed shaders without their comments; shaders/lib: the fragments that they share
 //   engine/wgsl.js      loads the parser, the package wgsl_reflect, for users' own WGSL; nothing else does
 //   package.json        entry points, and what they need: the engine needs nothing but, in Node, the package webgpu
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -68,14 +68,18 @@ const strip = (text: string): string =>
 
 const IMPORT = /^#import (\w+)/gm;
 
-/** The module of a parsed shader: its own text; the fragments that it imports are modules that shaders share. */
-function shaderModule(source: string, fragments: ReadonlyMap<string, string>): string {
+/**
+ * The module of a parsed shader: its own text; the fragments that it imports are modules that shaders share.
+ *
+ * @param up  from its folder to shaders/
+ */
+function shaderModule(source: string, fragments: ReadonlyMap<string, string>, up: string): string {
   const names = new Set([...source.matchAll(IMPORT)].map(([, name]) => name));
   for (const name of names) // grows as it is walked
     for (const [, nested] of fragments.get(name)!.matchAll(IMPORT)) names.add(nested);
   return [
-    "import { unpackShader } from '../engine/gpu/shader.js';",
-    ...[...names].map((name) => `import ${name} from './lib/${name}.wgsl.js';`),
+    `import { unpackShader } from '../${up}engine/gpu/shader.js';`,
+    ...[...names].map((name) => `import ${name} from './${up}lib/${name}.wgsl.js';`),
     `const packed = ${JSON.stringify(packShader(strip(source), reflect(source)))};`,
     `export default /* @__PURE__ */ unpackShader(packed, { ${[...names].join(', ')} });\n`,
   ].join('\n');
@@ -89,8 +93,15 @@ function writeShaders(out: string): void {
   const fragments = new Map(sourcesOf('shaders/lib'));
   for (const [name, source] of fragments)
     write(join(out, `shaders/lib/${name}.wgsl.js`), `export default ${JSON.stringify(strip(source))};\n`);
-  for (const [name, source] of sourcesOf('shaders'))
-    write(join(out, `shaders/${name}.wgsl.js`), shaderModule(source, fragments));
+  const folders = readdirSync(join(root, 'shaders'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'lib')
+    .map(({ name }) => `${name}/`);
+  for (const folder of ['', ...folders])
+    for (const [name, source] of sourcesOf(`shaders/${folder}`))
+      write(
+        join(out, `shaders/${folder}${name}.wgsl.js`),
+        shaderModule(source, fragments, folder ? '../' : ''),
+      );
 }
 
 /** Packages that modules import, statically from an entry point or anywhere in the package. */

@@ -42,7 +42,8 @@ export {
   poolAttention,
   type SelfAttentionOptions,
   selfAttention,
-} from './ops/attention.ts';
+} from './ops/attention/attention.ts';
+export { type AttentionOptions, attention } from './ops/attention/composed.ts';
 export { backward, checkpoint } from './ops/backward.ts';
 export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
 export { cast } from './ops/cast.ts';
@@ -59,7 +60,6 @@ export { gatherRows, scatterRows } from './ops/gather.ts';
 export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
-export { type AttentionOptions, attention } from './ops/masked_attention.ts';
 export { type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts';
 export { type PadOptions, pad } from './ops/pad.ts';
 export { type PatchGatherOptions, patchGather, unfold } from './ops/patch_gather.ts';

@@ -117,7 +117,7 @@ rule(
 );
 
 rule(
-  'a kernel has its op, test, benchmark and float64 twin',
+  'a kernel family has its op, test, benchmark and float64 twin',
   rules.fourFilesPerKernel,
   {
     'shaders/lib/reduce.wgsl': '',
@@ -127,8 +127,16 @@ rule(
     'bench/ops/gelu.bench.ts': '',
     'shaders/add.wgsl': '',
     'tests/reference/add.ts': '',
+    'shaders/scan/up.wgsl': '',
+    'shaders/scan/down.wgsl': '',
+    'engine/ops/scan/scan.ts': '',
+    'tests/ops/scan.test.ts': '',
+    'tests/reference/scan.ts': '',
   },
-  ['shaders/gelu.wgsl:1', 'shaders/add.wgsl:1', 'shaders/add.wgsl:1', 'shaders/add.wgsl:1'],
+  [
+    ...['shaders/gelu.wgsl:1', 'shaders/add.wgsl:1', 'shaders/add.wgsl:1', 'shaders/add.wgsl:1'],
+    'shaders/scan/up.wgsl:1',
+  ],
 );
 
 rule(

@@ -37,7 +37,6 @@ const webgpuPlaces =
 
 const isScript = (path: string): boolean => /\.(ts|mjs)$/.test(path);
 const isSource = (path: string): boolean => /\.(ts|mjs|wgsl)$/.test(path);
-const stem = (path: string): string => posix.basename(path).replace(/\..*$/, '');
 
 /** The lines of a file that match, as `path:line`. */
 function placesOf(pattern: RegExp, path: string, text: string): string[] {
@@ -167,20 +166,25 @@ export const webgpuStaysInItsLayer: Rule = syntaxRule((node, breach, path) => {
   breach(`${node.text} belongs in engine/gpu`);
 });
 
-export const fourFilesPerKernel: Rule = (tree) =>
-  [...tree.keys()]
-    .filter((path) => /^shaders\/[^/]+\.wgsl$/.test(path))
-    .flatMap((path) => {
-      const name = stem(path);
-      return [
-        `engine/ops/${name}.ts`,
-        `tests/ops/${name}.test.ts`,
-        `bench/ops/${name}.bench.ts`,
-        `tests/reference/${name}.ts`,
-      ]
-        .filter((companion) => !tree.has(companion))
-        .map((companion) => `${path}:1 has no ${companion}`);
-    });
+/** A shader, or a folder of shaders beside shaders/lib, is a kernel family; its ops are a file, or a folder of the same name. */
+export const fourFilesPerKernel: Rule = (tree) => {
+  const paths = [...tree.keys()];
+  const families = new Map<string, string>();
+  for (const path of paths) {
+    const name = /^shaders\/(?!lib\/)(\w+)(\/\w+)?\.wgsl$/.exec(path)?.[1];
+    if (name && !families.has(name)) families.set(name, path);
+  }
+  return [...families].flatMap(([name, path]) =>
+    [
+      path.split('/').length === 3 ? `engine/ops/${name}/${name}.ts` : `engine/ops/${name}.ts`,
+      `tests/ops/${name}.test.ts`,
+      `bench/ops/${name}.bench.ts`,
+      `tests/reference/${name}.ts`,
+    ]
+      .filter((companion) => !tree.has(companion))
+      .map((companion) => `${path}:1 has no ${companion}`),
+  );
+};
 
 export const lowerSnakeCaseShaders: Rule = (tree) =>
   [...tree.keys()]

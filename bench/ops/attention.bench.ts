@@ -56,7 +56,7 @@ function rowError(
   return worst;
 }
 
-export function selfAttentionCase(
+function selfAttentionCase(
   B: number,
   T: number,
   N: number,
@@ -145,6 +145,10 @@ function poolCase(
 export const cases: BenchCase[] = [
   selfAttentionCase(8, 64, 16, 3, 32, { quick: true }),
   selfAttentionCase(8, 64, 16, 3, 32, { force: 'chunks', quick: true }),
+  selfAttentionCase(8, 64, 16, 3, 32, { force: 'strips', quick: true }),
+  selfAttentionCase(2, 96, 32, 4, 64, { force: 'strips' }),
+  selfAttentionCase(1, 729, 0, 16, 72, { force: 'strips' }),
+  selfAttentionCase(1, 1024, 729, 16, 72, { force: 'strips' }),
   selfAttentionCase(8, 144, 16, 3, 32),
   selfAttentionCase(1, 729, 0, 16, 72),
   selfAttentionCase(1, 256, 729, 16, 72),

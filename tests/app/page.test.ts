@@ -17,7 +17,7 @@ test('page: carries the model and nothing of Node, and loads what reaches the hu
   const options = pageBundle('ps3/app/page', { OFFERS: { model: null, samples: [] } }, 'unused');
   const { metafile } = await build({ ...options, write: false, metafile: true });
   const inputs = Object.keys(metafile.inputs);
-  assert.ok(inputs.includes('ps3/model/vision/vision.ts') && inputs.includes('shaders/attention.wgsl'));
+  assert.ok(inputs.includes('ps3/model/vision/vision.ts') && inputs.includes('shaders/attention/split.wgsl'));
   const foreign = inputs.filter((path) =>
     /sharp|canvas|cac|@huggingface\/hub\/dist\/index|ps3\/(data|train)/.test(path),
   );

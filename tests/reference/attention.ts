@@ -76,3 +76,101 @@ export function poolAttention(
   }
   return out;
 }
+
+/** Queries [T, K] over keys and values [M, K] of one head, with every gradient by its formula; float64. */
+export function headGradients(
+  q: Float64Array,
+  k: Float64Array,
+  v: Float64Array,
+  dout: Float64Array,
+  { T, M, K }: { T: number; M: number; K: number },
+): Record<'out' | 'dq' | 'dk' | 'dv', Float64Array> {
+  const out = new Float64Array(T * K);
+  const dq = new Float64Array(T * K);
+  const dk = new Float64Array(M * K);
+  const dv = new Float64Array(M * K);
+  const scale = 1 / Math.sqrt(K);
+  const w = new Float64Array(M);
+  for (let t = 0; t < T; t++) {
+    let total = 0;
+    let top = Number.NEGATIVE_INFINITY;
+    for (let j = 0; j < M; j++) {
+      w[j] = 0;
+      for (let d = 0; d < K; d++) w[j] += scale * q[t * K + d] * k[j * K + d];
+      top = Math.max(top, w[j]);
+    }
+    for (let j = 0; j < M; j++) {
+      w[j] = Math.exp(w[j] - top);
+      total += w[j];
+    }
+    let delta = 0;
+    for (let d = 0; d < K; d++) {
+      for (let j = 0; j < M; j++) out[t * K + d] += (w[j] / total) * v[j * K + d];
+      delta += out[t * K + d] * dout[t * K + d];
+    }
+    for (let j = 0; j < M; j++) {
+      const p = w[j] / total;
+      let dp = 0;
+      for (let d = 0; d < K; d++) dp += dout[t * K + d] * v[j * K + d];
+      const ds = scale * p * (dp - delta);
+      for (let d = 0; d < K; d++) {
+        dq[t * K + d] += ds * k[j * K + d];
+        dk[j * K + d] += ds * q[t * K + d];
+        dv[j * K + d] += p * dout[t * K + d];
+      }
+    }
+  }
+  return { out, dq, dk, dv };
+}
+
+/** Extents of an attention: H query heads over G heads of keys and values. */
+export interface Heads {
+  readonly B: number;
+  readonly H: number;
+  readonly G: number;
+  readonly Tq: number;
+  readonly Tk: number;
+  readonly K: number;
+  readonly V: number;
+}
+
+export interface Scores {
+  readonly product: Float64Array;
+  readonly capped: Float64Array;
+  readonly masked: Float64Array;
+  readonly weights: Float64Array;
+}
+
+/** softmax(cap(scale q k^T) + mask) v in plain loops; mask [B, H, Tq, Tk] may hold -infinity, but not for all keys of a query. */
+export function composedAttention(
+  q: Float64Array,
+  k: Float64Array,
+  v: Float64Array,
+  mask: Float64Array,
+  { B, H, G, Tq, Tk, K, V }: Heads,
+  scale: number,
+  softcap: number | undefined,
+): { y: Float64Array; scores: Scores } {
+  const size = B * H * Tq * Tk;
+  const [product, capped, masked, weights] = [0, 1, 2, 3].map(() => new Float64Array(size));
+  const y = new Float64Array(B * H * Tq * V);
+  for (let row = 0; row < B * H * Tq; row++) {
+    const b = Math.floor(row / (H * Tq));
+    const h = Math.floor(row / Tq) % H;
+    const keys = (b * G + Math.floor(h / (H / G))) * Tk;
+    let total = 0;
+    for (let j = 0; j < Tk; j++) {
+      const at = row * Tk + j;
+      for (let d = 0; d < K; d++) product[at] += scale * q[row * K + d] * k[(keys + j) * K + d];
+      capped[at] = softcap === undefined ? product[at] : softcap * Math.tanh(product[at] / softcap);
+      masked[at] = capped[at] + mask[at];
+      weights[at] = Math.exp(masked[at]);
+      total += weights[at];
+    }
+    for (let j = 0; j < Tk; j++) {
+      weights[row * Tk + j] /= total;
+      for (let d = 0; d < V; d++) y[row * V + d] += weights[row * Tk + j] * v[(keys + j) * V + d];
+    }
+  }
+  return { y, scores: { product, capped, masked, weights } };
+}

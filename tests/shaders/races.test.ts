@@ -140,7 +140,7 @@ for (const [name, fn] of Object.entries(CASES))
 
 test('races: the cases above run every entry point of shaders/', () => {
   const folder = new URL('../../shaders/', import.meta.url);
-  const texts = readdirSync(folder)
+  const texts = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.wgsl'))
     .map((file) => readFileSync(new URL(file, folder), 'utf8'));
   const entries = texts.flatMap((text) =>

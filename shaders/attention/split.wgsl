@@ -1,5 +1,5 @@
 // Softmax attention of T queries over two key/value segments, `cached` before `own`, each in chunks of keys. For few queries on CPUs, and
-// for heads that strips on GPUs do not serve; gradients are those of attention_strips and attention_tiled.
+// for heads that strips on GPUs do not serve; gradients are those of register.wgsl and tiled.wgsl.
 //
 //   s[t,j] = scale q[t] . k[j] + mask_bias[j]         p[t,j] = exp(s[t,j] - lse[t])         out[t] = sum_j p[t,j] v[j]
 //   delta[t] = dout[t] . out[t]

@@ -1,5 +1,5 @@
 // Attention of a strip of queries as products in registers, the form for adapters that run on a CPU: no barrier, no workgroup memory.
-// Formulas as in attention.wgsl; the scores of a strip are stored, turned: w[plane, j, r] for key j and query r of the strip.
+// Formulas as in split.wgsl; the scores of a strip are stored, turned: w[plane, j, r] for key j and query r of the strip.
 //
 //   forward    s = scale k q'               w = exp(s - max)          out = (w' v) / sum w
 //   backward   w = exp(scale k q' - lse)    dv = w dout               ds = scale w (v dout' - delta)      dq = ds' k      dk = ds q

@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { attention } from '../../engine/ops/masked_attention.ts';
+import { attention } from '../../engine/ops/attention/composed.ts';
 import { checkGradients, compare, engine, random, tensor, throws } from '../harness.ts';
-import { type Heads, type Scores, attention as twin } from '../reference/masked_attention.ts';
+import { type Heads, type Scores, composedAttention as twin } from '../reference/attention.ts';
 import { broadcastTo } from '../reference/reduce.ts';
 
 const CASES: (Heads & { scale?: number; softcap?: number; mask?: number[]; causal?: number })[] = [

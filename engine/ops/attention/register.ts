@@ -1,9 +1,9 @@
 // Strips of attention on software adapters: products in registers, an invocation for some rows and columns.
-import source from '../../shaders/attention_strips.wgsl' with { type: 'text' };
-import { kernel } from '../gpu/kernel.ts';
-import { planBlock } from '../gpu/planner.ts';
-import { output, run } from '../tensor/dispatch.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import source from '../../../shaders/attention/register.wgsl' with { type: 'text' };
+import { kernel } from '../../gpu/kernel.ts';
+import { planBlock } from '../../gpu/planner.ts';
+import { output, run } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import {
   flipped,
   fromRow,
@@ -13,13 +13,13 @@ import {
   type Segment,
   type View,
   Workspace,
-} from './attention_views.ts';
+} from './views.ts';
 
 const productKernel = kernel(source, 'attention_product');
 const turnKernel = kernel(source, 'attention_turn');
 const weightsKernel = kernel(source, 'attention_weights');
 
-/** Params of attention_strips.wgsl that only products read. */
+/** Params of register.wgsl that only products read. */
 const UNUSED = {
   ...{ N: 0, groups_m: 0, groups_n: 0, b_start: 0, b_batch: 0, b_head: 0, b_step: 0 },
   ...{ c_start: 0, c_batch: 0, c_head: 0, c_row: 0, c_col: 0, scale: 1 },

@@ -1,8 +1,8 @@
 // Attention over strips of queries, whose scores are stored and used again: products in registers on CPUs, in tiles on GPUs. Gradients are always made so.
-import type { Tensor } from '../tensor/tensor.ts';
-import { RegisterWorkspace } from './attention_registers.ts';
-import { TiledWorkspace } from './attention_tiled.ts';
-import { type AttentionLayout, flipped, fromRow, type Segment, type Workspace } from './attention_views.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { RegisterWorkspace } from './register.ts';
+import { TiledWorkspace } from './tiled.ts';
+import { type AttentionLayout, flipped, fromRow, type Segment, type Workspace } from './views.ts';
 
 /** What the kernels bind; q and own may be one tensor. */
 export interface AttentionOperands {

@@ -1,14 +1,14 @@
 // Attention that writes its scores out: for masks of any form, soft caps and grouped heads. Memory grows with Tq Tk; that of
 // attention.ts does not.
-import { expect } from '../gpu/errors.ts';
-import { output, tidy } from '../tensor/dispatch.ts';
-import { show } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { fill } from './fill.ts';
-import { matmul } from './matmul.ts';
-import { add, maximum } from './pointwise.ts';
-import { softmax } from './softmax.ts';
-import { affine, tanh } from './unary.ts';
+import { expect } from '../../gpu/errors.ts';
+import { output, tidy } from '../../tensor/dispatch.ts';
+import { show } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { fill } from '../fill.ts';
+import { matmul } from '../matmul.ts';
+import { add, maximum } from '../pointwise.ts';
+import { softmax } from '../softmax.ts';
+import { affine, tanh } from '../unary.ts';
 
 /** What is done to the scores, as in ONNX's Attention. */
 export interface AttentionOptions {

@@ -1,4 +1,4 @@
-// Attention of a strip of queries as products in tiles of workgroup memory, the form for GPUs. Formulas as in attention.wgsl; the scores
+// Attention of a strip of queries as products in tiles of workgroup memory, the form for GPUs. Formulas as in split.wgsl; the scores
 // of a strip are stored: w[plane, r, j] for query r of the strip and key j, cached keys first, then own ones from `own_from` on.
 //
 //   forward    s = scale q k'               out = exp(s - max) v / sum exp(s - max)

@@ -1,6 +1,6 @@
 // Where the operands of attention lie, and what a strip of queries needs of an adapter: memory for scores and products with them.
-import { output } from '../tensor/dispatch.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { output } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 
 /** Sizes and strides of one attention, in f32. */
 export interface AttentionLayout {

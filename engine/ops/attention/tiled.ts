@@ -1,9 +1,10 @@
 // Strips of attention on GPUs: products in tiles of workgroup memory.
-import source from '../../shaders/attention_tiled.wgsl' with { type: 'text' };
-import { kernel } from '../gpu/kernel.ts';
-import { planStripTile, type StripTile } from '../gpu/planner.ts';
-import { type OpCall, output, run } from '../tensor/dispatch.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import source from '../../../shaders/attention/tiled.wgsl' with { type: 'text' };
+import { kernel } from '../../gpu/kernel.ts';
+import { type OpCall, output, run } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { K_TILE, tileDefine } from '../tile.ts';
+import { planStripTile, type StripTile } from './plan.ts';
 import {
   type AttentionLayout,
   flipped,
@@ -13,8 +14,7 @@ import {
   type Segment,
   type View,
   Workspace,
-} from './attention_views.ts';
-import { K_TILE, tileDefine } from './tile.ts';
+} from './views.ts';
 
 const tileKernel = kernel(source, 'attention_tile');
 const slicesKernel = kernel(source, 'attention_slices');

@@ -1,15 +1,15 @@
-import source from '../../shaders/attention.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
-import { kernel } from '../gpu/kernel.ts';
-import { type AttentionVariant, planAttention, planChunk } from '../gpu/planner.ts';
-import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
-import { sameShape, show } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { type AttentionOperands, attendInStrips, differentiateStrips } from './attention_strips.ts';
-import type { AttentionLayout } from './attention_views.ts';
-import { columnSum } from './column_sum.ts';
-import { fill } from './fill.ts';
+import source from '../../../shaders/attention/split.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../../gpu/errors.ts';
+import { kernel } from '../../gpu/kernel.ts';
+import { record } from '../../tensor/autograd.ts';
+import { output, run } from '../../tensor/dispatch.ts';
+import { sameShape, show } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { columnSum } from '../column_sum.ts';
+import { fill } from '../fill.ts';
+import { type AttentionOperands, attendInStrips, differentiateStrips } from './blocks.ts';
+import { type AttentionVariant, planAttention, planChunk } from './plan.ts';
+import type { AttentionLayout } from './views.ts';
 
 const chunkKernel = kernel(source, 'attention_chunk');
 const mergeKernel = kernel(source, 'attention_merge');

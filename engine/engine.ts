@@ -112,6 +112,11 @@ export class Engine {
     return this.gpu.tier;
   }
 
+  /** Whether the adapter runs kernels on the CPU, as lavapipe and SwiftShader do. */
+  get isSoftware(): boolean {
+    return this.gpu.isSoftware;
+  }
+
   /** Resolves, with the reason, when the device is lost. */
   get lost(): Promise<DeviceLostError> {
     return this.gpu.lost;

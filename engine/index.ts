@@ -6,6 +6,8 @@ export {
   DeviceLostError,
   DTypeError,
   EngineError,
+  expect,
+  expectDType,
   MemoryError,
   ShaderError,
   ShapeError,
@@ -20,7 +22,11 @@ export {
   kernelTimes,
 } from './gpu/profiler.ts';
 export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shader.ts';
+/** @internal */
+export { fileSystem } from './io/byte_source.ts';
+export { f32ToBf16, f32ToF16 } from './io/half.ts';
 export {
+  decodeF32,
   encodeSafetensors,
   openSafetensors,
   type SafetensorsData,
@@ -126,6 +132,6 @@ export type { Capture, StepResult } from './tensor/capture.ts';
 export { CustomKernel, type KernelRun } from './tensor/custom_kernel.ts';
 export { output, tidy } from './tensor/dispatch.ts';
 export { Random, type RandomState } from './tensor/random.ts';
-export type { Shape } from './tensor/shape.ts';
+export { type Shape, size } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorData } from './tensor/tensor.ts';
 export type { MatmulShape, Trial } from './tune.ts';

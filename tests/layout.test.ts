@@ -107,6 +107,18 @@ rule(
 );
 
 rule(
+  "ps3 uses the engine's public door",
+  rules.engineByItsDoor,
+  {
+    'ps3/model/ps3.ts':
+      "import { add } from '../../engine/index.ts';\nimport { expect } from '../../engine/gpu/errors.ts';",
+    'ps3/app/page/page.ts': 'navigator.gpu.requestAdapter();\nengine.gpu.submit();',
+    'engine/engine.ts': 'engine.gpu.submit();',
+  },
+  ['ps3/model/ps3.ts:2', 'ps3/app/page/page.ts:2'],
+);
+
+rule(
   'names of WebGPU stay in engine/gpu',
   rules.webgpuStaysInItsLayer,
   {

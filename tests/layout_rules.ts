@@ -161,6 +161,18 @@ export const noImportCycles: Rule = (tree) => {
   return breaches;
 };
 
+/** What goes round the engine's public door: files below it, and the device behind `engine.gpu` or `tensor.gpu`. */
+export const engineByItsDoor: Rule = syntaxRule((node, breach, path) => {
+  if (!path.startsWith('ps3/')) return;
+  const imported = importOf(node);
+  const target = imported && targetOf(path, imported.name);
+  if (target && /^engine\/(gpu|tensor|ops|nn|io)\//.test(target))
+    breach(`imports ${target}: use engine/index.ts or errors.ts`);
+  const isDevice = ts.isPropertyAccessExpression(node) && node.name.text === 'gpu';
+  if (isDevice && !(ts.isIdentifier(node.expression) && node.expression.text === 'navigator'))
+    breach('reaches for the device: use what Engine and Tensor offer');
+});
+
 export const webgpuStaysInItsLayer: Rule = syntaxRule((node, breach, path) => {
   if (webgpuPlaces.test(path) || !ts.isIdentifier(node) || !/^GPU[A-Z]/.test(node.text)) return;
   breach(`${node.text} belongs in engine/gpu`);

@@ -271,6 +271,11 @@ export class Tensor {
     return { buffer: buffer.gpu, offset, sizeBytes };
   }
 
+  /** Resolves when the GPU has computed the value, and everything called before. @throws as `buffer` */
+  async ready(): Promise<void> {
+    if (this.range.sizeBytes > 0) await this.gpu.idle();
+  }
+
   /**
    * Overwrites the numbers, in the order of recorded work.
    *

@@ -103,7 +103,7 @@ function runConfig(flags: Flags, presetName: string): RunConfig {
 async function train(flags: Flags, minutes?: number): Promise<number> {
   return withEngine(async (engine) => {
     const resume = textFlag(flags, 'resume');
-    const presetName = textFlag(flags, 'preset') ?? (engine.gpu.isSoftware ? 'small' : 'medium');
+    const presetName = textFlag(flags, 'preset') ?? (engine.isSoftware ? 'small' : 'medium');
     const config = resume ? await new RunFolder(resume).config() : runConfig(flags, presetName);
     const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
     const options: SessionOptions = {

@@ -1,9 +1,9 @@
 // Both towers and the logit scalars over one store of parameters: what encoding, looking and comparing build on.
 
-import { expect } from '../../engine/gpu/errors.ts';
 import {
   clamp,
   type Engine,
+  expect,
   noGrad,
   output,
   type ParameterSpec,
@@ -127,7 +127,7 @@ export class ModelCore {
     const { logitScale } = this;
     using plain = logitScale.detach();
     using clamped = clamp(plain, 0, Math.log(100));
-    logitScale.gpu.copy(clamped.range, logitScale.range);
+    logitScale.write(clamped);
   }
 
   /** Frees the weights, their gradients, and nothing else. */

@@ -1,6 +1,5 @@
 // Pictures to tokens, for use: without gradients, and with nothing left over but the result.
-import { expect } from '../../engine/gpu/errors.ts';
-import { noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts';
+import { expect, noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts';
 import type { ModelCore } from './core.ts';
 import { Encoding } from './encoding.ts';
 import { type EncodeOptions, optionsOf, visionOptions } from './query.ts';
@@ -55,10 +54,10 @@ export async function encodeList(
 function stack(images: readonly Tensor[], scope: Scope): Tensor {
   const [first] = images;
   const batch = output(images, [images.length, ...first.shape.slice(1)], first.dtype).moveTo(scope);
-  const { sizeBytes } = first;
-  const { buffer, offset } = batch.range;
-  for (const [b, image] of images.entries())
-    batch.gpu.copy(image.range, { buffer, offset: offset + b * sizeBytes, sizeBytes });
+  for (const [b, image] of images.entries()) {
+    using place = batch.view(b * first.size, first.shape);
+    place.write(image);
+  }
   return batch;
 }
 

@@ -1,7 +1,13 @@
 // Pictures as the reference's processor reads them: decoded to RGB at the stored size, then squashed to a square by
 // Pillow's bicubic. Every other resolution is sampled from that square inside kernels.
-import { type Engine, EngineError, pillowResize, type Scope, type Tensor } from '../../engine/index.ts';
-import { fileSystem } from '../../engine/io/byte_source.ts';
+import {
+  type Engine,
+  EngineError,
+  fileSystem,
+  pillowResize,
+  type Scope,
+  type Tensor,
+} from '../../engine/index.ts';
 
 /** A picture that cannot be read. */
 export class ImageError extends EngineError {

@@ -78,7 +78,7 @@ export async function* looks(
       for (const tensor of choices.flatMap(({ indices, map }) => [indices, map])) tensor?.dispose();
     };
     try {
-      await image.gpu.idle();
+      await view.tokens.ready();
       signal?.throwIfAborted();
     } catch (error) {
       dispose();

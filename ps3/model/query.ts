@@ -1,8 +1,9 @@
 // What users ask for, brought into the tensors that the image side takes.
-import { expect, expectDType } from '../../engine/gpu/errors.ts';
 import {
   cast,
   concat,
+  expect,
+  expectDType,
   noGrad,
   output,
   type Scope,

@@ -1,5 +1,5 @@
 // Where to look when it is known: a box or a point of the picture in place of a prompt.
-import { expect } from '../../engine/gpu/errors.ts';
+import { expect } from '../../engine/index.ts';
 import type { Grid } from './vision/scales.ts';
 
 /**

@@ -1,5 +1,4 @@
 // Zero-shot comparison of pictures, or parts of them, with texts. Zhai et al. 2023, arXiv:2303.15343.
-import { expect } from '../../engine/gpu/errors.ts';
 import {
   add,
   affine,
@@ -7,6 +6,7 @@ import {
   concat,
   equal,
   exp,
+  expect,
   gatherRows,
   l2Normalize,
   matmul,

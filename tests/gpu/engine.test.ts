@@ -196,4 +196,15 @@ test('engine: names its adapter and tier', () => {
   assert.ok([0, 1, 2].includes(engine.tier), 'tier 3 is for those who ask');
 });
 
+test('tensor: ready resolves when the value is there, and refuses a disposed tensor', async () => {
+  const sum = add(engine.tensor([1, 2], [2]), engine.tensor([3, 4], [2]));
+  await sum.ready();
+  compare('sum', await sum.data(), [4, 6], TOLERANCE.exact);
+  sum.dispose();
+  await sum.ready().then(
+    () => assert.unreachable('a disposed tensor is refused'),
+    (error: Error) => assert.match(error.message, /must not be used after it was disposed/),
+  );
+});
+
 test.run();

@@ -1,5 +1,5 @@
 // A picture on a canvas that is zoomed and moved by wheel, fingers, mouse and keys, and on which regions are marked.
-import { expect } from '../../../engine/gpu/errors.ts';
+import { expect } from '../../../engine/errors.ts';
 import type { Region } from './messages.ts';
 
 /** Where the picture lies: CSS pixels of its top left corner, and its size. */

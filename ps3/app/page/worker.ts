@@ -114,7 +114,7 @@ async function read({ file }: Request & { kind: 'picture' }, post: Post): Promis
   const { scalesPx } = model.config.vision;
   const decoded = await decodeImage(file, { orient: true, name: 'the picture' });
   picture = squash(engine, decoded, scalesPx[scalesPx.length - 1]);
-  await engine.gpu.idle();
+  await engine.idle();
   post({ kind: 'read' });
 }
 

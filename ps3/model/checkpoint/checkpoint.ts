@@ -1,14 +1,15 @@
 // A checkpoint in the layout of the published ones: config.json, preprocessor_config.json, the tokenizer, and
 // model.safetensors or its shards, under the official names.
 import {
+  decodeF32,
+  f32ToBf16,
+  f32ToF16,
+  fileSystem,
   openSafetensors,
   type ParameterStore,
   type SafetensorsDType,
   type SafetensorsFile,
 } from '../../../engine/index.ts';
-import { fileSystem } from '../../../engine/io/byte_source.ts';
-import { f32ToBf16, f32ToF16 } from '../../../engine/io/half.ts';
-import { decodeF32 } from '../../../engine/io/safetensors.ts';
 import { ConfigError, type ModelConfig } from '../config/config.ts';
 import { parseHubConfig } from '../config/hub_config.ts';
 import { Tokenizer, vocabularyRepo } from '../text/tokenizer.ts';
@@ -144,13 +145,13 @@ export async function fillParameters(
       done += bytes.length;
       waiting += numbers.byteLength;
       if (waiting >= UPLOAD_BYTES) {
-        await parameters.gpu.idle();
+        await tensor.ready();
         waiting = 0;
       }
       onProgress?.(done, all);
     }
   }
-  await parameters.gpu.idle();
+  for (const { values } of parameters.arenas) await values.ready();
 }
 
 /** Elements in the form in which they are kept, as an array of one entry per element. */

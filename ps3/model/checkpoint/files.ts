@@ -1,5 +1,5 @@
 // Where the files of a checkpoint come from: a folder, an address, a repository of the hub, or files in the hand.
-import { fileSystem } from '../../../engine/io/byte_source.ts';
+import { fileSystem } from '../../../engine/index.ts';
 import { ConfigError } from '../config/config.ts';
 
 /**

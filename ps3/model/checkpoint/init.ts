@@ -1,6 +1,5 @@
 // Names, shapes and initial values of a model's parameters, under the official checkpoint names.
-import type { Random } from '../../../engine/index.ts';
-import { size } from '../../../engine/tensor/shape.ts';
+import { type Random, size } from '../../../engine/index.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../config/config.ts';
 
 /** How a parameter starts. */

@@ -57,8 +57,8 @@ const inGB = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} GB`;
 const nodeSystem = 'node:os';
 
 /** Memory that a model can have: of the machine where the adapter is software; unknown, hence no limit, on GPUs. */
-export async function freeBytes({ gpu }: Engine): Promise<number> {
-  if (!gpu.isSoftware || typeof process === 'undefined' || !process.versions?.node)
+export async function freeBytes({ isSoftware }: Engine): Promise<number> {
+  if (!isSoftware || typeof process === 'undefined' || !process.versions?.node)
     return Number.POSITIVE_INFINITY;
   const { freemem } = (await import(/* @vite-ignore */ nodeSystem)) as typeof import('node:os');
   return freemem();

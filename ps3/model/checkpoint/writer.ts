@@ -1,6 +1,5 @@
 // A checkpoint folder in the layout of the published ones, written.
-import { type Tensor, type TensorToWrite, writeSafetensors } from '../../../engine/index.ts';
-import { fileSystem } from '../../../engine/io/byte_source.ts';
+import { fileSystem, type Tensor, type TensorToWrite, writeSafetensors } from '../../../engine/index.ts';
 import { toHubConfig } from '../config/hub_config_writer.ts';
 import { toPreprocessor } from '../config/preprocessor.ts';
 import type { ModelCore } from '../core.ts';

@@ -5,7 +5,7 @@
 //   B batch   T image tokens   L text tokens   M attended keys   D width    H heads   K head size   F mlp hidden
 //   P numbers per patch (3·14·14)   S high-res scales   Y, X grid rows, columns   C channels   E embedding   V vocabulary
 
-import { EngineError } from '../../../engine/gpu/errors.ts';
+import { EngineError } from '../../../engine/errors.ts';
 
 /** A configuration contradicts itself, or asks for what PS3 does not have. The message names the field. */
 export class ConfigError extends EngineError {

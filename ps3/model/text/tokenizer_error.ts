@@ -1,4 +1,4 @@
-import { EngineError } from '../../../engine/gpu/errors.ts';
+import { EngineError } from '../../../engine/index.ts';
 
 /** A tokenizer's files are broken, or a text cannot be encoded with them. */
 export class TokenizerError extends EngineError {

@@ -1,6 +1,6 @@
 // How many patches each look takes from each high-res scale. Shi et al. 2025, arXiv:2503.19903, patch selection.
 
-import { expect } from '../../../engine/gpu/errors.ts';
+import { expect } from '../../../engine/errors.ts';
 import { total } from '../config/config.ts';
 import type { Grid } from './scales.ts';
 

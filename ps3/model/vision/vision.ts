@@ -1,12 +1,12 @@
 // The image side of PS3: a low-res pass, maps of where to look, and looks at selected high-res patches that attend to
 // the low-res keys and values. Shi et al. 2025, arXiv:2503.19903.
 
-import { expect } from '../../../engine/gpu/errors.ts';
 import {
   add,
   affine,
   compactMap,
   concat,
+  expect,
   gatherRows,
   layerNormLayer,
   linear,

@@ -178,7 +178,7 @@ async function dataScenes(flags: Flags): Promise<number> {
     progress: (done, count, what) => bar.update(what, done, count),
     notice: (text) => console.error(text),
   });
-  console.log(`${result.pictures} pictures with ${result.boxes} boxes in ${result.out}`);
+  console.log(`${result.images} images with ${result.boxes} boxes in ${result.out}`);
   return 0;
 }
 
@@ -202,15 +202,15 @@ export async function main(argv: string[]): Promise<number> {
     .option('--recipe <name>', 'paper (cross-entropy + DICE, all boxes) or released; default paper')
     .option('--towers-steps <n>', 'Steps of the first stage')
     .option('--steps <n>', 'Steps of the second stage')
-    .option('--batch <n>', 'Pictures per step of the second stage')
+    .option('--batch <n>', 'Images per step of the second stage')
     .option('--profile', 'Print the GPU time of each kernel in a step, and write a trace')
     .option('--no-teacher-forcing', 'Select by prediction in training, not by ground truth')
     .option('--no-in-box-pooling', 'Pool all selected tokens')
     .option('--no-global-mix', 'Local captions only')
     .action((flags: Flags) => train(flags));
-  cli.command('eval <run>', 'Evaluate a run on its held-out pictures').action(evaluateCommand);
+  cli.command('eval <run>', 'Evaluate a run on its held-out images').action(evaluateCommand);
   cli
-    .command('encode [...images]', 'Features, selection maps and heat maps of pictures')
+    .command('encode [...images]', 'Features, selection maps and heat maps of images')
     .option('--run <dir>', 'Run folder whose checkpoint to use')
     .option('--checkpoint <place>', 'Checkpoint: a folder, an http(s) address or hf://owner/name')
     .option('--storage <dtype>', 'How matrices are kept: f32, f16, bf16 or stored; default f32')
@@ -218,9 +218,9 @@ export async function main(argv: string[]): Promise<number> {
     .option('--looks <n>', 'Looks of a full budget each; default 1')
     .option('--tokens <n>', 'Patches in total, instead of --looks')
     .option('--all', 'Cover every patch')
-    .option('--box <l,t,r,b>', 'Where to look instead of a prompt, in fractions of the picture')
+    .option('--box <l,t,r,b>', 'Where to look instead of a prompt, in fractions of the image')
     .option('--point <x,y>', 'The same for a point')
-    .option('--orient', 'Turn pictures as their EXIF orientation says')
+    .option('--orient', 'Turn images as their EXIF orientation says')
     .option('--hidden-states <n>', 'Also write the outputs of the last n blocks')
     .option('--format <name>', 'safetensors or npy; default safetensors')
     .option('--out <dir>', 'Folder to write; default .')
@@ -249,12 +249,12 @@ export async function main(argv: string[]): Promise<number> {
   cli
     .command('data <what>', 'Build sample data: ps3 data scenes --out DIR')
     .option('--out <dir>', 'Folder to write')
-    .option('--count <n>', 'Pictures; default 100')
-    .option('--side <px>', 'Side of the pictures; default 448')
+    .option('--count <n>', 'Images; default 100')
+    .option('--side <px>', 'Side of the images; default 448')
     .option('--seed <n>', 'Default 1')
     .option('--concepts <n>', "Captioned concepts, or 'all'; default 32")
-    .option('--signs <n>', 'Captioned words per picture, at most; default by the side')
-    .option('--split <name>', 'train, heldOutPictures or heldOutConcepts; default train')
+    .option('--signs <n>', 'Captioned words per image, at most; default by the side')
+    .option('--split <name>', 'train, heldOutImages or heldOutConcepts; default train')
     .option('--format <name>', 'folder or shards; default folder')
     .option('--photos <dir>', 'Your own photographs as backgrounds')
     .option('--stamps', 'Add tuxpaint’s stamps (161 MB)')

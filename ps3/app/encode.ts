@@ -1,4 +1,4 @@
-// Features, selection maps and heat maps of pictures: what `ps3 encode` does.
+// Features, selection maps and heat maps of images: what `ps3 encode` does.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { type Engine, EngineError, type Scope, type Tensor } from '../../engine/index.ts';
@@ -17,7 +17,7 @@ export class EncodeError extends EngineError {
 }
 
 export interface EncodeOptions {
-  /** Files, and folders whose pictures are all taken. */
+  /** Files, and folders whose images are all taken. */
   readonly images: readonly string[];
   /** A run folder whose checkpoint to use; or `checkpoint`. */
   readonly run?: string;
@@ -27,7 +27,7 @@ export interface EncodeOptions {
   readonly storage?: WeightDType | 'stored';
   /** What to look for; without one, selection is bottom-up. */
   readonly prompt?: string;
-  /** Turns pictures as their EXIF orientation says; default false, as the reference. */
+  /** Turns images as their EXIF orientation says; default false, as the reference. */
   readonly orient?: boolean;
   /** Where to look, instead of a prompt. */
   readonly region?: Region;
@@ -37,21 +37,21 @@ export interface EncodeOptions {
   readonly tokens?: number;
   /** Outputs of so many of the last blocks are written too; default none. */
   readonly hiddenStates?: number;
-  /** One safetensors file for each picture (default), or an npy file for each tensor. */
+  /** One safetensors file for each image (default), or an npy file for each tensor. */
   readonly format?: 'safetensors' | 'npy';
   /** Folder to write; it is made where it is missing. */
   readonly out: string;
-  /** Takes a line per picture; default: standard error. */
+  /** Takes a line per image; default: standard error. */
   readonly log?: (line: string) => void;
 }
 
-const PICTURE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.tif', '.tiff'];
+const IMAGE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.tif', '.tiff'];
 
-/** What an earlier call wrote into the folder is not taken for a picture. */
-const OWN_PICTURE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
+/** What an earlier call wrote into the folder is not taken for an image. */
+const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
 
 /**
- * Encodes pictures one after another, so that memory does not grow with their number. Into `out`, for each picture:
+ * Encodes images one after another, so that memory does not grow with their number. Into `out`, for each image:
  *
  *   NAME.bottom_up.png, NAME.top_down.png   saliency; selection is outlined on the one that decided it
  *   NAME.scale_112px.png ...                the same with the patches of one scale
@@ -61,9 +61,9 @@ const OWN_PICTURE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
  *   NAME.last_hidden_state.npy ...          instead, in the format npy
  *
  * Tokens are the N low-res ones, then the K selected, scale after scale in raster order. A file appears whole or not
- * at all, the numbers last. A picture that cannot be read is skipped with a sentence.
+ * at all, the numbers last. An image that cannot be read is skipped with a sentence.
  *
- * @returns  the exit code: 0, or 2 when a picture was skipped
+ * @returns  the exit code: 0, or 2 when an image was skipped
  * @throws EncodeError, ConfigError, SafetensorsError before anything is written
  */
 export async function encodeImages(engine: Engine, options: EncodeOptions): Promise<number> {
@@ -95,7 +95,7 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
       log(`${place}: skipped, ${error.message.replace(/^\w+: /, '')}`);
     }
   }
-  if (skipped > 0) log(`encode: ${skipped} of ${jobs.length} pictures skipped.`);
+  if (skipped > 0) log(`encode: ${skipped} of ${jobs.length} images skipped.`);
   return skipped > 0 ? 2 : 0;
 }
 
@@ -125,21 +125,21 @@ interface Job {
   readonly name: string;
 }
 
-/** Every picture with a name of its own: `cat`, and `cat-2` where another folder has a cat too. */
+/** Every image with a name of its own: `cat`, and `cat-2` where another folder has a cat too. */
 function namedJobs(images: readonly string[]): Job[] {
   const paths = images.flatMap((path) => {
     if (!existsSync(path) || !statSync(path).isDirectory()) return [path];
     const found = readdirSync(path).filter(
-      (file) => PICTURE_SUFFIXES.includes(extname(file).toLowerCase()) && !OWN_PICTURE.test(file),
+      (file) => IMAGE_SUFFIXES.includes(extname(file).toLowerCase()) && !OWN_IMAGE.test(file),
     );
     if (found.length === 0)
       throw new EncodeError(
-        `encode: a folder must hold pictures, got ${path} without any (${PICTURE_SUFFIXES.join(' ')}).`,
+        `encode: a folder must hold images, got ${path} without any (${IMAGE_SUFFIXES.join(' ')}).`,
       );
     return found.sort().map((file) => join(path, file));
   });
   if (paths.length === 0)
-    throw new EncodeError('encode: at least one picture or folder must be given, got none.');
+    throw new EncodeError('encode: at least one image or folder must be given, got none.');
   const taken = new Set<string>();
   return paths.map((path) => {
     const stem = basename(path, extname(path));
@@ -150,7 +150,7 @@ function namedJobs(images: readonly string[]): Job[] {
   });
 }
 
-/** Encodes one picture and writes its files; returns its number of tokens and the last path written. */
+/** Encodes one image and writes its files; returns its number of tokens and the last path written. */
 async function encodeImage(
   engine: Engine,
   model: PS3,
@@ -158,12 +158,12 @@ async function encodeImage(
   target: string,
   options: EncodeOptions,
 ): Promise<[tokens: number, written: string]> {
-  if (!existsSync(path)) throw new EncodeError(`encode: the picture must exist, got no file ${path}.`);
+  if (!existsSync(path)) throw new EncodeError(`encode: the image must exist, got no file ${path}.`);
   const { prompt, region, looks, tokens, hiddenStates, format } = options;
-  const picture = await decodeImage(path, { orient: options.orient });
-  const { width, height } = picture;
+  const decoded = await decodeImage(path, { orient: options.orient });
+  const { width, height } = decoded;
   using scope: Scope = engine.scope();
-  const image = squash(engine, picture, model.config.image.imagePx, scope);
+  const image = squash(engine, decoded, model.config.image.imagePx, scope);
   const vector = prompt === undefined ? undefined : model.encodeText(prompt, { scope }).prompt;
   const out = await model.encode(image, { prompt: vector, region, looks, tokens, hiddenStates });
   const numbersOf = async (name: string, tensor: Tensor): Promise<Numbers> => ({
@@ -178,7 +178,7 @@ async function encodeImage(
   const bottomUp = await perScale('bottom_up', out.bottomUp);
   const features = await numbersOf('last_hidden_state', out.lastHiddenState);
   const { scalesPx } = model.config.vision;
-  await drawOverlays(target, picture, {
+  await drawOverlays(target, decoded, {
     kind: prompt === undefined ? 'bottom_up' : 'top_down',
     probs,
     bottomUp,

@@ -1,9 +1,10 @@
-// What `ps3 encode` writes for a picture: its numbers, and maps over it.
+// What `ps3 encode` writes for an image: its numbers, and maps over it.
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { dump } from 'npyjs';
 import { writeSafetensors } from '../../engine/index.ts';
-import { encodePng, heatMap, type Picture, resized, type SelectedPatches } from './heat_map.ts';
+import type { DecodedImage } from '../model/image.ts';
+import { encodePng, heatMap, resized, type SelectedPatches } from './heat_map.ts';
 
 /** A tensor that was read back. */
 export interface Numbers {
@@ -43,7 +44,7 @@ export async function writeNumbers(
   return path;
 }
 
-/** What is drawn over a picture, per high-res scale. */
+/** What is drawn over an image, per high-res scale. */
 export interface Overlays {
   /** What decided the selection. */
   readonly kind: 'bottom_up' | 'top_down';
@@ -58,20 +59,20 @@ export interface Overlays {
 const [SMALLEST_VIEW_PX, LARGEST_VIEW_PX] = [448, 1024];
 
 /**
- * Draws heat maps, combined and per scale, over the picture.
+ * Draws heat maps, combined and per scale, over the image.
  */
 export async function drawOverlays(
   target: string,
-  picture: Picture,
+  image: DecodedImage,
   { kind, probs, bottomUp, selected, scalesPx }: Overlays,
 ): Promise<void> {
-  const view = await resized(picture, viewSize(picture));
+  const view = await resized(image, viewSize(image));
   await mkdir(dirname(target), { recursive: true });
   const patches: SelectedPatches[] = selected.map(({ data, shape: [Y, X] }) => ({ map: data, grid: [Y, X] }));
   const finest = probs.length - 1;
   const { grid } = patches[finest];
-  const png = async (name: string, picture: Picture): Promise<void> =>
-    writeBytes(`${target}.${name}.png`, await encodePng(picture));
+  const png = async (name: string, image: DecodedImage): Promise<void> =>
+    writeBytes(`${target}.${name}.png`, await encodePng(image));
   if (kind === 'top_down') await png('bottom_up', heatMap(view, bottomUp[finest].data, grid));
   await png(kind, heatMap(view, probs[finest].data, grid, { selected: patches }));
   for (const [i, own] of patches.entries()) {
@@ -84,7 +85,7 @@ export async function drawOverlays(
   }
 }
 
-/** The size at which maps of a picture are drawn: its own shape, within bounds. */
+/** The size at which maps of an image are drawn: its own shape, within bounds. */
 function viewSize({ width, height }: { width: number; height: number }): { width: number; height: number } {
   const longer = Math.max(width, height);
   const zoom = Math.min(LARGEST_VIEW_PX, Math.max(SMALLEST_VIEW_PX, longer)) / longer;

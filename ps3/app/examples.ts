@@ -1,20 +1,13 @@
-// What a model sees in a few pictures: maps, selected patches, and how much of the boxes they cover.
+// What a model sees in a few images: maps, selected patches, and how much of the boxes they cover.
 import { type Engine, noGrad, type Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
+import type { DecodedImage } from '../model/image.ts';
 import type { PS3 } from '../model/ps3.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import { imageBatch, recallOf } from '../train/evaluate.ts';
 import { captionIds } from '../train/feed.ts';
 import { BOX_COLOURS } from './colours.ts';
-import {
-  encodeJpeg,
-  extent,
-  heatMap,
-  outlined,
-  type Picture,
-  resized,
-  type SelectedPatches,
-} from './heat_map.ts';
+import { encodeJpeg, extent, heatMap, outlined, resized, type SelectedPatches } from './heat_map.ts';
 import { type Html, html, markup } from './html.ts';
 
 /** Where one look goes. */
@@ -28,7 +21,7 @@ export interface Attention {
   readonly recall: readonly [first: number, second: number];
 }
 
-/** A picture with two captioned boxes, and where the model looks. */
+/** An image with two captioned boxes, and where the model looks. */
 export interface Example {
   readonly sample: Sample;
   /** Which two boxes of the sample. */
@@ -39,14 +32,14 @@ export interface Example {
   readonly topDown: readonly [first: Attention, second: Attention];
 }
 
-/** The first two boxes of a picture whose captions differ. */
+/** The first two boxes of an image whose captions differ. */
 function twoBoxes({ captions }: Sample): [number, number] | undefined {
   const second = captions.findIndex((caption) => caption !== captions[0]);
   return second > 0 ? [0, second] : undefined;
 }
 
 /**
- * Looks at the first `count` pictures that have two different captions: they are not chosen by outcome.
+ * Looks at the first `count` images that have two different captions: they are not chosen by outcome.
  *
  * @param samples  squares of the model's largest side
  */
@@ -74,7 +67,7 @@ async function exampleOf(
 ): Promise<Example> {
   using scope = engine.scope();
   const { vision } = model;
-  // Two copies of the picture, one for each caption.
+  // Two copies of the image, one for each caption.
   const image = imageBatch(engine, [sample, sample], scope);
   const grids = vision.grids(image);
   const { maps, chosen } = noGrad(() => {
@@ -117,28 +110,28 @@ async function exampleOf(
   return { sample, boxes, bottomUp, topDown: await attention(maps.topDown!, chosen.topDown) };
 }
 
-/** Side at which pictures are shown, pixels. */
+/** Side at which images are shown, pixels. */
 const TILE_PX = 360;
 
-async function dataUrl(picture: Picture): Promise<string> {
-  return `data:image/jpeg;base64,${(await encodeJpeg(picture)).toString('base64')}`;
+async function dataUrl(image: DecodedImage): Promise<string> {
+  return `data:image/jpeg;base64,${(await encodeJpeg(image)).toString('base64')}`;
 }
 
 const percent = (share: number): string => `${Math.round(100 * share)}\u00a0%`;
 
-/** The row of the report: picture, bottom-up map, and a top-down map for each caption. */
+/** The row of the report: image, bottom-up map, and a top-down map for each caption. */
 export async function exampleRow({ sample, boxes, bottomUp, topDown }: Example): Promise<Html> {
   const { side } = sample;
   const tile = { width: TILE_PX, height: TILE_PX };
-  const picture = await resized({ rgba: sample.rgba, width: side, height: side }, tile);
+  const image = await resized({ rgba: sample.rgba, width: side, height: side }, tile);
   const shown = boxes.map(
     (box) => sample.boxes[box].map((edge) => (edge * TILE_PX) / side) as [number, number, number, number],
   );
   const names = boxes.map((box) => sample.captions[box]);
-  const panel = async (drawn: Picture, alt: string, caption: Html): Promise<Html> =>
+  const panel = async (drawn: DecodedImage, alt: string, caption: Html): Promise<Html> =>
     html`<figure><img src="${await dataUrl(drawn)}" width="${TILE_PX}" height="${TILE_PX}" alt="${alt}"><figcaption>${caption}</figcaption></figure>`;
-  const map = ({ probs, grid, selected }: Attention, marked: readonly number[]): Picture =>
-    heatMap(picture, probs, grid, {
+  const map = ({ probs, grid, selected }: Attention, marked: readonly number[]): DecodedImage =>
+    heatMap(image, probs, grid, {
       selected,
       boxes: marked.map((i) => shown[i]),
       boxColours: marked.map((i) => BOX_COLOURS[i]),
@@ -157,9 +150,9 @@ export async function exampleRow({ sample, boxes, bottomUp, topDown }: Example):
     );
   const panels = [
     await panel(
-      outlined(picture, { boxes: shown }),
-      `picture with ${names.join(' and ')}`,
-      html`<b>picture</b> ${swatch(0)}${names[0]} ${swatch(1)}${names[1]}`,
+      outlined(image, { boxes: shown }),
+      `image with ${names.join(' and ')}`,
+      html`<b>image</b> ${swatch(0)}${names[0]} ${swatch(1)}${names[1]}`,
     ),
     await panel(
       map(bottomUp, [0, 1]),

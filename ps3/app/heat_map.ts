@@ -1,25 +1,18 @@
-// Pictures of where the model looks: saliency in colour over a greyed picture, selected patches and boxes in outline.
+// Images of where the model looks: saliency in colour over a greyed image, selected patches and boxes in outline.
 import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { EngineError } from '../../engine/index.ts';
 import type { Box } from '../data/boxes.ts';
 import type { FontSource } from '../data/sources.ts';
+import type { DecodedImage } from '../model/image.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import { BOX_COLOURS, type Colour, colourOf, SCALE_LINES } from './colours.ts';
 
-/** A picture, a map or a font cannot be drawn as asked. */
+/** An image, a map or a font cannot be drawn as asked. */
 export class DrawingError extends EngineError {
   constructor(message: string) {
     super('drawing', message);
   }
-}
-
-/** A picture in memory. */
-export interface Picture {
-  /** [height, width, 4]. */
-  readonly rgba: Uint8Array;
-  readonly width: number;
-  readonly height: number;
 }
 
 /** The patches of one scale that were selected. */
@@ -29,11 +22,11 @@ export interface SelectedPatches {
   readonly grid: Grid;
 }
 
-/** What is drawn on a picture besides the map. */
+/** What is drawn on an image besides the map. */
 export interface Marks {
   /** One entry per scale, coarse to fine: each has its own colour and width of line. */
   readonly selected?: readonly SelectedPatches[];
-  /** Pixels of the picture, right and bottom edges exclusive. */
+  /** Pixels of the image, right and bottom edges exclusive. */
   readonly boxes?: readonly Box[];
   /** One for each box; default: BOX_COLOURS in turn. */
   readonly boxColours?: readonly Colour[];
@@ -42,7 +35,7 @@ export interface Marks {
 export interface HeatMapOptions extends Marks {
   /** Values that get the darkest and the brightest colour; default: the smallest and the largest of the map. */
   readonly range?: readonly [low: number, high: number];
-  /** Share of the colour over the grey picture, 0 to 1; default 0.6. */
+  /** Share of the colour over the grey image, 0 to 1; default 0.6. */
   readonly opacity?: number;
 }
 
@@ -50,24 +43,24 @@ export interface HeatMapOptions extends Marks {
 const SMALLEST_OUTLINED_PX = 7;
 
 /**
- * Draws a map over a picture, every grid cell in one colour.
+ * Draws a map over an image, every grid cell in one colour.
  *
  *   pixel = (1 - opacity) grey + opacity colour((map - low) / (high - low))
  *
  * @param map   [Y * X]
- * @param grid  rows and columns of the map; a cell covers its share of the picture
- * @returns     a new picture of the same size, opaque
- * @throws DrawingError when map and grid or picture and size do not fit
+ * @param grid  rows and columns of the map; a cell covers its share of the image
+ * @returns     a new image of the same size, opaque
+ * @throws DrawingError when map and grid or image and size do not fit
  */
 export function heatMap(
-  picture: Picture,
+  image: DecodedImage,
   map: Float32Array,
   grid: Grid,
   options: HeatMapOptions = {},
-): Picture {
-  const { rgba, width, height } = picture;
+): DecodedImage {
+  const { rgba, width, height } = image;
   const [Y, X] = grid;
-  expectPicture(picture);
+  expectImage(image);
   if (map.length !== Y * X)
     throw new DrawingError(`heat_map: a map of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`);
   const { opacity = 0.6, range = extent(map) } = options;
@@ -86,10 +79,10 @@ export function heatMap(
   return mark({ rgba: drawn, width, height }, options);
 }
 
-/** A copy of a picture with outlines of selected patches and boxes. @throws DrawingError */
-export function outlined(picture: Picture, marks: Marks): Picture {
-  expectPicture(picture);
-  return mark({ ...picture, rgba: picture.rgba.slice() }, marks);
+/** A copy of an image with outlines of selected patches and boxes. @throws DrawingError */
+export function outlined(image: DecodedImage, marks: Marks): DecodedImage {
+  expectImage(image);
+  return mark({ ...image, rgba: image.rgba.slice() }, marks);
 }
 
 /** [smallest, largest] of a map. */
@@ -103,18 +96,21 @@ export function extent(map: ArrayLike<number>): [number, number] {
   return [low, high];
 }
 
-function expectPicture({ rgba, width, height }: Picture): void {
+function expectImage({ rgba, width, height }: DecodedImage): void {
   if (rgba.length !== 4 * width * height)
     throw new DrawingError(
-      `heat_map: a picture of ${width}x${height} must have ${4 * width * height} bytes, got ${rgba.length}.`,
+      `heat_map: an image of ${width}x${height} must have ${4 * width * height} bytes, got ${rgba.length}.`,
     );
 }
 
-function mark(picture: Picture, { selected = [], boxes = [], boxColours = BOX_COLOURS }: Marks): Picture {
+function mark(
+  image: DecodedImage,
+  { selected = [], boxes = [], boxColours = BOX_COLOURS }: Marks,
+): DecodedImage {
   selected.forEach((patches, scale) => {
-    drawSelected(picture, patches, SCALE_LINES[Math.min(scale, SCALE_LINES.length - 1)]);
+    drawSelected(image, patches, SCALE_LINES[Math.min(scale, SCALE_LINES.length - 1)]);
   });
-  const widthPx = Math.max(2, Math.round(Math.max(picture.width, picture.height) / 200));
+  const widthPx = Math.max(2, Math.round(Math.max(image.width, image.height) / 200));
   boxes.forEach(([x1, y1, x2, y2], i) => {
     // The line runs around the box, not over its pixels; a dark rim sets it off from bright colours.
     const around = (px: number): [number, number, number, number] => [
@@ -123,15 +119,15 @@ function mark(picture: Picture, { selected = [], boxes = [], boxColours = BOX_CO
       Math.ceil(x2) + px,
       Math.ceil(y2) + px,
     ];
-    frame(picture, around(widthPx + 2), widthPx + 2, [0, 0, 0]);
-    frame(picture, around(widthPx + 1), widthPx, boxColours[i % boxColours.length]);
+    frame(image, around(widthPx + 2), widthPx + 2, [0, 0, 0]);
+    frame(image, around(widthPx + 1), widthPx, boxColours[i % boxColours.length]);
   });
-  return picture;
+  return image;
 }
 
 /** Outlines each selected patch within its cell, or where patches are small the area of all. */
 function drawSelected(
-  picture: Picture,
+  image: DecodedImage,
   { map, grid: [Y, X] }: SelectedPatches,
   { colour, widthPx }: (typeof SCALE_LINES)[number],
 ): void {
@@ -139,7 +135,7 @@ function drawSelected(
     throw new DrawingError(
       `heat_map: patches of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`,
     );
-  const { width, height } = picture;
+  const { width, height } = image;
   const isSmall = Math.min(width / X, height / Y) < SMALLEST_OUTLINED_PX;
   const isOpen = (row: number, column: number): boolean =>
     !isSmall || row < 0 || column < 0 || row >= Y || column >= X || !map[row * X + column];
@@ -149,24 +145,29 @@ function drawSelected(
       // Pixel p belongs to cell floor(p cells / pixels), as in heatMap.
       const [left, right] = [Math.ceil((column * width) / X), Math.ceil(((column + 1) * width) / X)];
       const [top, bottom] = [Math.ceil((row * height) / Y), Math.ceil(((row + 1) * height) / Y)];
-      if (isOpen(row - 1, column)) fillRect(picture, left, top, right, top + widthPx, colour);
-      if (isOpen(row + 1, column)) fillRect(picture, left, bottom - widthPx, right, bottom, colour);
-      if (isOpen(row, column - 1)) fillRect(picture, left, top, left + widthPx, bottom, colour);
-      if (isOpen(row, column + 1)) fillRect(picture, right - widthPx, top, right, bottom, colour);
+      if (isOpen(row - 1, column)) fillRect(image, left, top, right, top + widthPx, colour);
+      if (isOpen(row + 1, column)) fillRect(image, left, bottom - widthPx, right, bottom, colour);
+      if (isOpen(row, column - 1)) fillRect(image, left, top, left + widthPx, bottom, colour);
+      if (isOpen(row, column + 1)) fillRect(image, right - widthPx, top, right, bottom, colour);
     }
 }
 
 /** A frame whose outer edge is the rectangle. */
-function frame(picture: Picture, [x1, y1, x2, y2]: readonly number[], widthPx: number, colour: Colour): void {
-  fillRect(picture, x1, y1, x2, y1 + widthPx, colour);
-  fillRect(picture, x1, y2 - widthPx, x2, y2, colour);
-  fillRect(picture, x1, y1, x1 + widthPx, y2, colour);
-  fillRect(picture, x2 - widthPx, y1, x2, y2, colour);
+function frame(
+  image: DecodedImage,
+  [x1, y1, x2, y2]: readonly number[],
+  widthPx: number,
+  colour: Colour,
+): void {
+  fillRect(image, x1, y1, x2, y1 + widthPx, colour);
+  fillRect(image, x1, y2 - widthPx, x2, y2, colour);
+  fillRect(image, x1, y1, x1 + widthPx, y2, colour);
+  fillRect(image, x2 - widthPx, y1, x2, y2, colour);
 }
 
-/** Fills a rectangle of whole pixels, clipped to the picture. */
-function fillRect(picture: Picture, x1: number, y1: number, x2: number, y2: number, colour: Colour): void {
-  const { rgba, width, height } = picture;
+/** Fills a rectangle of whole pixels, clipped to the image. */
+function fillRect(image: DecodedImage, x1: number, y1: number, x2: number, y2: number, colour: Colour): void {
+  const { rgba, width, height } = image;
   for (let y = Math.max(0, y1); y < Math.min(height, y2); y++)
     for (let x = Math.max(0, x1); x < Math.min(width, x2); x++) {
       const o = 4 * (y * width + x);
@@ -177,11 +178,11 @@ function fillRect(picture: Picture, x1: number, y1: number, x2: number, y2: numb
     }
 }
 
-/** A picture at another size; the shape may change. */
+/** An image at another size; the shape may change. */
 export async function resized(
-  { rgba, width, height }: Picture,
+  { rgba, width, height }: DecodedImage,
   to: { width: number; height: number },
-): Promise<Picture> {
+): Promise<DecodedImage> {
   if (width === to.width && height === to.height) return { rgba, width, height };
   const pixels = await sharp(rgba, { raw: { width, height, channels: 4 } })
     .resize(to.width, to.height, { fit: 'fill' })
@@ -190,16 +191,16 @@ export async function resized(
   return { rgba: new Uint8Array(pixels), ...to };
 }
 
-/** The picture as a PNG file. */
-export function encodePng({ rgba, width, height }: Picture): Promise<Buffer> {
+/** The image as a PNG file. */
+export function encodePng({ rgba, width, height }: DecodedImage): Promise<Buffer> {
   return sharp(rgba, { raw: { width, height, channels: 4 } })
     .removeAlpha()
     .png({ compressionLevel: 9 })
     .toBuffer();
 }
 
-/** The picture as a JPEG file at quality 85; 4:4:4, since subsampling smears thin coloured lines. */
-export function encodeJpeg({ rgba, width, height }: Picture): Promise<Buffer> {
+/** The image as a JPEG file at quality 85; 4:4:4, since subsampling smears thin coloured lines. */
+export function encodeJpeg({ rgba, width, height }: DecodedImage): Promise<Buffer> {
   return sharp(rgba, { raw: { width, height, channels: 4 } })
     .removeAlpha()
     .jpeg({ quality: 85, chromaSubsampling: '4:4:4' })
@@ -207,23 +208,23 @@ export function encodeJpeg({ rgba, width, height }: Picture): Promise<Buffer> {
 }
 
 /**
- * Pictures beside each other, each with a caption below, for a README.
+ * Images beside each other, each with a caption below, for a README.
  *
  * @param tilePx  height at which they are shown
  * @throws DrawingError when the font does not load
  */
 export async function strip(
-  panels: readonly { readonly picture: Picture; readonly caption: string }[],
+  panels: readonly { readonly image: DecodedImage; readonly caption: string }[],
   tilePx: number,
   font: FontSource,
-): Promise<Picture> {
+): Promise<DecodedImage> {
   if (!GlobalFonts.has(font.name) && GlobalFonts.registerFromPath(font.path, font.name) === null)
     throw new DrawingError(`heat_map: the caption font must load, got ${font.path}.`);
   const gapPx = Math.round(tilePx / 48);
   const fontPx = Math.max(12, Math.round(tilePx / 16));
   const tiles = await Promise.all(
-    panels.map(({ picture }) =>
-      resized(picture, { width: Math.round((picture.width / picture.height) * tilePx), height: tilePx }),
+    panels.map(({ image }) =>
+      resized(image, { width: Math.round((image.width / image.height) * tilePx), height: tilePx }),
     ),
   );
   const width = tiles.reduce((sum, tile) => sum + tile.width + gapPx, gapPx);

@@ -103,10 +103,10 @@ function lossSection(metrics: readonly Metric[]): Html {
 }
 
 function limits({ boxes, candidates }: Evaluation, { recipe, seed }: RunConfig): Html {
-  return html`<p>One run with one seed (${seed}), recipe “${recipe}”. The intervals are binomial over ${boxes} boxes; boxes of one picture are not independent, so the true ones are wider. Another seed would move the numbers too.</p>
-<p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, with the box’s patches selected first and the rest of the look bottom-up. Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out pictures, ${candidates} at a time with the right one among them.</p>
+  return html`<p>One run with one seed (${seed}), recipe “${recipe}”. The intervals are binomial over ${boxes} boxes; boxes of one image are not independent, so the true ones are wider. Another seed would move the numbers too.</p>
+<p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, with the box’s patches selected first and the rest of the look bottom-up. Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out images, ${candidates} at a time with the right one among them.</p>
 <p>Patch recall counts every patch that a box touches, at all high-res scales. Random selection takes the same number of patches per scale, evenly.</p>
-<p>The numbers are those of this model on this data. They say nothing about pictures of other kinds, nor about the published models.</p>`;
+<p>The numbers are those of this model on this data. They say nothing about images of other kinds, nor about the published models.</p>`;
 }
 
 function facts(config: RunConfig, { adapterName, seconds, date = new Date() }: ReportOptions): Html {
@@ -114,7 +114,7 @@ function facts(config: RunConfig, { adapterName, seconds, date = new Date() }: R
     adapterName,
     `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     `${config.towersSteps} + ${config.ps3Steps} steps`,
-    `${config.batch} pictures per step`,
+    `${config.batch} images per step`,
     `seed ${config.seed}`,
     `wall time ${formatSeconds(seconds)}`,
   ];
@@ -131,8 +131,8 @@ function lineNames(examples: readonly Example[]): string {
 }
 
 function chosen(count: number): string {
-  if (count === 0) return 'No held-out picture has two different captions, so none is shown.';
-  const which = count === 1 ? 'The first held-out picture' : `The first ${count} held-out pictures`;
+  if (count === 0) return 'No held-out image has two different captions, so none is shown.';
+  const which = count === 1 ? 'The first held-out image' : `The first ${count} held-out images`;
   return `${which} with two different captions, not chosen by outcome.`;
 }
 
@@ -158,8 +158,8 @@ export async function reportPage(
 <body>
 <h1>${title}</h1>
 ${facts(config, options)}
-<h2>Result on held-out pictures</h2>
-<p>${data.heldOutMeans} Trained on ${data.train.length} pictures, tested on ${data.heldOut.length} with ${boxCount} boxes.</p>
+<h2>Result on held-out images</h2>
+<p>${data.heldOutMeans} Trained on ${data.train.length} images, tested on ${data.heldOut.length} with ${boxCount} boxes.</p>
 ${resultTables(evaluation)}
 <h2>Where it looks</h2>
 <p>${chosen(examples.length)} Dark to bright runs from the lowest to the highest value of each map. Outlines are the patches that one look selects${lineNames(examples)}. Percentages are shares of a box’s patches that the look takes.</p>
@@ -168,8 +168,8 @@ ${rows}
 ${lossSection(metrics)}
 <h2>What this shows, and what not</h2>
 ${limits(evaluation, config)}
-<h2>Pictures and licences</h2>
-<p>Pictures above may be passed on only under the terms of everything that went into them. The sources of this data set:</p>
+<h2>Images and licences</h2>
+<p>Images above may be passed on only under the terms of everything that went into them. The sources of this data set:</p>
 <details open><summary>${data.credits.length} sources</summary><ul>${data.credits.map((credit) => html`<li>${credit}</li>`)}</ul></details>
 </body>
 </html>

@@ -1,4 +1,4 @@
-// One training run from pictures to report: what `npm start` and `ps3 train` do.
+// One training run from images to report: what `npm start` and `ps3 train` do.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { backward, chromeTrace, type Engine, formatKernelTimes, kernelTimes } from '../../engine/index.ts';
@@ -22,13 +22,13 @@ import { formatSeconds, ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
 import { loadTrainingData, type TrainingData } from './training_data.ts';
 
-/** Held-out pictures that the report shows. */
+/** Held-out images that the report shows. */
 const EXAMPLES = 6;
 
 export interface SessionOptions {
   readonly out: string;
   readonly resume?: boolean;
-  /** Folder of the user's own pictures; default: Scenes. */
+  /** Folder of the user's own images; default: Scenes. */
   readonly data?: string;
   readonly photos?: string;
   readonly config: RunConfig;
@@ -180,12 +180,12 @@ function newModel(engine: Engine, preset: Preset, data: TrainingData, seed: numb
     tokenizer,
     layerScale: 0.1,
     positionResidualStd: 0.02,
-    // A caption fits about one picture in as many as there are concepts.
+    // A caption fits about one image in as many as there are concepts.
     logitBias: -Math.log(preset.concepts),
   });
 }
 
-/** Evaluates on the held-out pictures. */
+/** Evaluates on the held-out images. */
 export async function evaluateRun(
   engine: Engine,
   model: PS3,
@@ -193,7 +193,7 @@ export async function evaluateRun(
   seed: number,
   bar: ProgressBar = new ProgressBar(),
 ): Promise<Evaluation> {
-  const progress = (done: number, all: number): void => bar.update('evaluating held-out pictures', done, all);
+  const progress = (done: number, all: number): void => bar.update('evaluating held-out images', done, all);
   return evaluate(engine, model, data.heldOut, { seed, progress });
 }
 
@@ -206,7 +206,7 @@ function details(metric: Metric, samplesPerS: number, preset: StagePreset): stri
 export function formatEvaluation({ boxes, candidates, retrieval, recall, budgetShare }: Evaluation): string {
   const percent = (share: number): string => `${(100 * share).toFixed(1)} %`.padStart(8);
   return [
-    `Held-out pictures, ${boxes} boxes`,
+    `Held-out images, ${boxes} boxes`,
     '',
     `Right caption among ${candidates} for a box (chance ${percent(1 / candidates).trim()})`,
     `  low-res only             ${percent(retrieval.lowRes)}`,

@@ -1,11 +1,11 @@
-// Pictures to train and to test on: Scenes, or the user's own folder.
+// Images to train and to test on: Scenes, or the user's own folder.
 import { basename } from 'node:path';
 import { Random } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
-import { cropPicture } from '../data/boxes.ts';
+import { cropImage } from '../data/boxes.ts';
 import { openScenes, sceneSeed } from '../data/build.ts';
 import { DataError } from '../data/errors.ts';
-import { loadPicture, openFolder } from '../data/folder.ts';
+import { loadImage, openFolder } from '../data/folder.ts';
 import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import type { Preset } from '../train/presets.ts';
 import type { CropSource } from '../train/towers.ts';
@@ -13,14 +13,14 @@ import type { CropSource } from '../train/towers.ts';
 export interface TrainingData {
   readonly train: readonly Sample[];
   readonly heldOut: readonly Sample[];
-  /** What the held-out pictures share with training, and what not; one sentence. */
+  /** What the held-out images share with training, and what not; one sentence. */
   readonly heldOutMeans: string;
   readonly crops: CropSource;
-  /** Crops of the held-out pictures' kind. */
+  /** Crops of the held-out images' kind. */
   readonly heldOutCrops: CropSource;
   /** Every caption that training can show: the vocabulary. */
   readonly captions: readonly string[];
-  /** Where the pictures come from, one line each. */
+  /** Where the images come from, one line each. */
   readonly credits: readonly string[];
 }
 
@@ -52,7 +52,7 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
   });
   const { splits } = opened;
   const trainKit = await opened.kit(splits.train);
-  const testKit = await opened.kit(splits.heldOutPictures);
+  const testKit = await opened.kit(splits.heldOutImages);
   const build = async (kit: SceneKit, name: string, count: number): Promise<Sample[]> => {
     const samples: Sample[] = [];
     for (let i = 0; i < count; i++) {
@@ -75,7 +75,7 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
   return {
     train,
     heldOut,
-    heldOutMeans: `Held-out pictures: other photographs than in training (${splits.heldOutPictures.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
+    heldOutMeans: `Held-out images: other photographs than in training (${splits.heldOutImages.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
     crops: cropsOf(trainKit),
     heldOutCrops: cropsOf(testKit),
     captions: [
@@ -91,17 +91,15 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
 
 async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptions): Promise<TrainingData> {
   const side = preset.scalesPx[preset.scalesPx.length - 1];
-  const pictures = await openFolder(folder);
+  const images = await openFolder(folder);
   const samples: Sample[] = [];
-  for (const picture of pictures) {
-    samples.push(await loadPicture(picture, side));
-    onProgress?.(`reading ${basename(folder)}`, samples.length, pictures.length);
+  for (const image of images) {
+    samples.push(await loadImage(image, side));
+    onProgress?.(`reading ${basename(folder)}`, samples.length, images.length);
   }
   const withBoxes = samples.filter(({ boxes }) => boxes.length > 0);
   if (withBoxes.length < 10)
-    throw new DataError(
-      `train: ${folder} must hold at least 10 pictures with boxes, got ${withBoxes.length}.`,
-    );
+    throw new DataError(`train: ${folder} must hold at least 10 images with boxes, got ${withBoxes.length}.`);
   const order = new Random(seed, 0x5117).shuffle(Uint32Array.from(withBoxes.keys()));
   const heldOutCount = Math.min(preset.heldOutScenes, Math.max(1, Math.floor(withBoxes.length / 10)));
   const pick = (indices: Uint32Array): Sample[] => Array.from(indices, (i) => withBoxes[i]);
@@ -109,38 +107,38 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
   const train = pick(order.subarray(heldOutCount));
   const lowPx = preset.scalesPx[0];
   const cropsOf =
-    (pictures: readonly Sample[]): CropSource =>
+    (images: readonly Sample[]): CropSource =>
     (step, count) => {
       const random = new Random(seed, step);
       const crops = Array.from({ length: count }, () =>
-        boxCrop(pictures[random.integer(pictures.length)], lowPx, random),
+        boxCrop(images[random.integer(images.length)], lowPx, random),
       );
       return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
     };
   return {
     train,
     heldOut,
-    heldOutMeans: `Held-out pictures: ${heldOut.length} of ${withBoxes.length} pictures of ${folder}, drawn at random.`,
+    heldOutMeans: `Held-out images: ${heldOut.length} of ${withBoxes.length} images of ${folder}, drawn at random.`,
     crops: cropsOf(train),
     heldOutCrops: cropsOf(heldOut),
     captions: train.flatMap(({ captions, globalCaption }) =>
       globalCaption ? [...captions, globalCaption] : captions,
     ),
-    credits: [`${folder}: the user's own pictures`],
+    credits: [`${folder}: the user's own images`],
   };
 }
 
-/** A random box of a picture, squashed to a square of `side`. */
+/** A random box of an image, squashed to a square of `side`. */
 function boxCrop(sample: Sample, side: number, random: Random): { rgba: Uint8Array; caption: string } {
   const i = random.integer(sample.boxes.length);
   const [x1, y1, x2, y2] = sample.boxes[i].map(Math.round);
   const width = Math.max(1, Math.min(sample.side, x2) - x1);
   const height = Math.max(1, Math.min(sample.side, y2) - y1);
-  const large = cropPicture(sample.rgba, sample.side, { x: x1, y: y1, width, height });
+  const large = cropImage(sample.rgba, sample.side, { x: x1, y: y1, width, height });
   return { rgba: shrink(large, sample.side, side), caption: sample.captions[i] };
 }
 
-/** Box-filters a square picture down to `side`. */
+/** Box-filters a square image down to `side`. */
 function shrink(rgba: Uint8Array, from: number, side: number): Uint8Array {
   const result = new Uint8Array(4 * side * side);
   const edge = (i: number): number => Math.floor((i * from) / side);

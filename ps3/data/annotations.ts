@@ -1,26 +1,26 @@
-// The annotation of a picture, as both storage layouts hold it:
+// The annotation of an image, as both storage layouts hold it:
 //
 //   {"text": ["fox", "key"], "box": [[x1, y1, x2, y2], [x1, y1, x2, y2]], "global_text": "fox and key"}
 //
-// Boxes are in pixels of the stored picture. Either local captions with boxes, or a global caption, or both.
+// Boxes are in pixels of the stored image. Either local captions with boxes, or a global caption, or both.
 import sharp from 'sharp';
 import { decodeImage } from '../model/image.ts';
 import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
 
-/** What is known about a picture. */
+/** What is known about an image. */
 export interface Annotation {
   /** One for each caption. */
   boxes: Box[];
   /** What each box shows. */
   captions: string[];
-  /** What the whole picture shows. */
+  /** What the whole image shows. */
   globalCaption: string | undefined;
 }
 
-/** A square picture with its annotation, boxes in its pixels. */
+/** A square image with its annotation, boxes in its pixels. */
 export interface Sample extends Annotation {
-  /** Name of the picture in its collection. */
+  /** Name of the image in its collection. */
   key: string;
   /** Side in pixels. */
   side: number;
@@ -83,39 +83,39 @@ export function parseAnnotation(value: unknown, where: string): Annotation {
   }
   const globalCaption = typeof globalText === 'string' && globalText.trim() !== '' ? globalText : undefined;
   if (captions.length === 0 && globalCaption === undefined) {
-    fail('a picture must have a caption', 'none', 'Add `text` with `box`, or `global_text`.');
+    fail('an image must have a caption', 'none', 'Add `text` with `box`, or `global_text`.');
   }
   return { boxes, captions, globalCaption };
 }
 
 /**
- * Checks that boxes have an area and lie inside their picture.
+ * Checks that boxes have an area and lie inside their image.
  *
- * @throws DataError with the box and the picture's size
+ * @throws DataError with the box and the image's size
  */
 export function checkBoxes(boxes: readonly Box[], width: number, height: number, where: string): void {
   for (const box of boxes) {
     const [x1, y1, x2, y2] = box;
     if (x1 < 0 || y1 < 0 || x2 > width || y2 > height || x1 >= x2 || y1 >= y2) {
       throw new DataError(
-        `annotations: ${where}: a box must satisfy 0 <= x1 < x2 <= ${width} and 0 <= y1 < y2 <= ${height}, got ${show(box)}. Boxes are [x1, y1, x2, y2] in pixels of the stored picture.`,
+        `annotations: ${where}: a box must satisfy 0 <= x1 < x2 <= ${width} and 0 <= y1 < y2 <= ${height}, got ${show(box)}. Boxes are [x1, y1, x2, y2] in pixels of the stored image.`,
       );
     }
   }
 }
 
 /**
- * Decodes a picture and squashes it to a square for training.
+ * Decodes an image and squashes it to a square for training.
  *
  * By sharp's cubic, in its threads beside the GPU's work; it is some levels off Pillow's, by which `ps3 encode` squashes.
- * A picture that has the side already keeps its pixels.
+ * An image that has the side already keeps its pixels.
  *
  * @param input  path or encoded bytes
  * @param where  name for the message
- * @returns      [side, side, 4] and the stored picture's size
- * @throws ImageError when the picture is missing, truncated or no picture
+ * @returns      [side, side, 4] and the stored image's size
+ * @throws ImageError when the image is missing, truncated or no image
  */
-export async function decodePicture(
+export async function decodeSquare(
   input: string | Uint8Array,
   side: number,
   where: string,
@@ -130,7 +130,7 @@ export async function decodePicture(
   return { rgba: new Uint8Array(pixels), width, height };
 }
 
-/** The boxes of a picture after it is squashed to a square. */
+/** The boxes of an image after it is squashed to a square. */
 export function squashBoxes(boxes: readonly Box[], width: number, height: number, side: number): Box[] {
   const [sx, sy] = [side / width, side / height];
   return boxes.map(([x1, y1, x2, y2]) => [x1 * sx, y1 * sy, x2 * sx, y2 * sy]);
@@ -145,8 +145,8 @@ export function annotationJson({ boxes, captions, globalCaption }: Annotation): 
   };
 }
 
-/** Encodes a square picture for training: JPEG 4:4:4, since chroma subsampling smears small coloured things. */
-export function encodePicture(rgba: Uint8Array, side: number, quality = 92): Promise<Uint8Array> {
+/** Encodes a square image for training: JPEG 4:4:4, since chroma subsampling smears small coloured things. */
+export function encodeSquare(rgba: Uint8Array, side: number, quality = 92): Promise<Uint8Array> {
   return sharp(rgba, { raw: { width: side, height: side, channels: 4 } })
     .removeAlpha()
     .jpeg({ quality, chromaSubsampling: '4:4:4' })

@@ -114,7 +114,7 @@ function mirrored(i: number, count: number): number {
 }
 
 /**
- * Fills a picture [side, side, 4] with a random crop: a level, a place, a mirror, a brightness and a contrast.
+ * Fills an image [side, side, 4] with a random crop: a level, a place, a mirror, a brightness and a contrast.
  */
 export function cropBackground(background: Background, side: number, rgba: Uint8Array, random: Random): void {
   const level = background.levels[random.integer(background.levels.length)];

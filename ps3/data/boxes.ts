@@ -1,7 +1,7 @@
-// Boxes and what is made of them: the ground-truth map, its cells per scale, and the joint crop of picture and boxes.
+// Boxes and what is made of them: the ground-truth map, its cells per scale, and the joint crop of image and boxes.
 import type { Random } from '../../engine/index.ts';
 
-/** [x1, y1, x2, y2] in pixels of the picture, right and bottom edges exclusive. */
+/** [x1, y1, x2, y2] in pixels of the image, right and bottom edges exclusive. */
 export type Box = [number, number, number, number];
 
 /** A rectangle of whole pixels. */
@@ -12,7 +12,7 @@ export interface Rect {
   height: number;
 }
 
-/** [first row or column, one past the last] that the map's rule gives an interval, clipped to the picture. */
+/** [first row or column, one past the last] that the map's rule gives an interval, clipped to the image. */
 function mapSpan(low: number, high: number, side: number): [number, number] {
   return [Math.min(side, Math.max(0, Math.floor(low))), Math.min(side, Math.max(0, Math.ceil(high) + 1))];
 }
@@ -58,11 +58,11 @@ export function boxCells(boxes: readonly Box[], side: number, gridSide: number):
 }
 
 /**
- * The rectangle of a random resized crop: area share and aspect ratio drawn, ten attempts, else the whole picture.
+ * The rectangle of a random resized crop: area share and aspect ratio drawn, ten attempts, else the whole image.
  *
- * @param area    share of the picture's area, uniform
+ * @param area    share of the image's area, uniform
  * @param aspect  width / height, uniform on a log scale
- * Source: torchvision RandomResizedCrop, which falls back to a central crop; of a square picture that is all of it.
+ * Source: torchvision RandomResizedCrop, which falls back to a central crop; of a square image that is all of it.
  */
 export function randomCrop(
   side: number,
@@ -81,7 +81,7 @@ export function randomCrop(
   return { x: 0, y: 0, width: side, height: side };
 }
 
-/** Boxes of a picture after the crop is squashed to a square of `side`: shifted, clamped and scaled. */
+/** Boxes of an image after the crop is squashed to a square of `side`: shifted, clamped and scaled. */
 export function cropBoxes(boxes: readonly Box[], crop: Rect, side: number): Box[] {
   const along = (edge: number, start: number, length: number): number =>
     (Math.min(length, Math.max(0, edge - start)) * side) / length;
@@ -94,13 +94,13 @@ export function cropBoxes(boxes: readonly Box[], crop: Rect, side: number): Box[
 }
 
 /**
- * A crop of a square picture squashed back to its side by bilinear interpolation at pixel centres; crops cover most of
- * the picture, so no smoothing is needed.
+ * A crop of a square image squashed back to its side by bilinear interpolation at pixel centres; crops cover most of
+ * the image, so no smoothing is needed.
  *
  * @param rgba  [side, side, 4]
  * @returns     [side, side, 4]
  */
-export function cropPicture(rgba: Uint8Array, side: number, crop: Rect): Uint8Array {
+export function cropImage(rgba: Uint8Array, side: number, crop: Rect): Uint8Array {
   if (crop.width === side && crop.height === side) return rgba.slice();
   const result = new Uint8Array(rgba.length);
   for (let y = 0; y < side; y++) {

@@ -2,9 +2,9 @@
 // command `ps3 data scenes`.
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { annotationJson, encodePicture } from './annotations.ts';
+import { annotationJson, encodeSquare } from './annotations.ts';
 import { type Concept, openCatalogue } from './concepts.ts';
-import { type AnnotatedPicture, drawContactSheet } from './contact_sheet.ts';
+import { type AnnotatedImage, drawContactSheet } from './contact_sheet.ts';
 import { DataError } from './errors.ts';
 import { ANNOTATION_FILE } from './folder.ts';
 import { licenceManifest, manifestText } from './manifest.ts';
@@ -26,11 +26,11 @@ export type Progress = (done: number, count: number, what: string) => void;
 
 /** What Scenes are made from. */
 export interface ScenesOptions extends SourceOptions {
-  /** Side of the pictures; 448 when left out. */
+  /** Side of the images; 448 when left out. */
   side?: number;
   /** Captioned training objects; 32 when left out. */
   concepts?: number | 'all';
-  /** Names the splits and the pictures; 1 when left out. */
+  /** Names the splits and the images; 1 when left out. */
   seed?: number;
   /** Only sources that ask for no more than attribution (no share-alike, no GPL). */
   permissive?: boolean;
@@ -86,11 +86,11 @@ export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
     photos,
     splits,
     spec,
-    kit: (split) => material.load(split, spec, (done, count) => progress?.(done, count, 'loading pictures')),
+    kit: (split) => material.load(split, spec, (done, count) => progress?.(done, count, 'loading images')),
   };
 }
 
-/** The seed of scene number `index` of a collection; collections of different names share no pictures. */
+/** The seed of scene number `index` of a collection; collections of different names share no images. */
 export function sceneSeed(seed: number, collection: string, index: number): number {
   return seedFor(seed, `${collection} ${index}`);
 }
@@ -99,29 +99,29 @@ export function sceneSeed(seed: number, collection: string, index: number): numb
 export interface DataScenesOptions extends ScenesOptions {
   /** Folder to write; must not exist or be empty. */
   out: string;
-  /** Pictures to write. */
+  /** Images to write. */
   count: number;
   /** Part of the data; `train` when left out. */
   split?: keyof Splits;
-  /** Largest number of captioned signs in a picture; the preset's when left out. */
+  /** Largest number of captioned signs in an image; the preset's when left out. */
   signs?: number;
-  /** `folder` (pictures and annotations.jsonl) or `shards` (two tar collections); `folder` when left out. */
+  /** `folder` (images and annotations.jsonl) or `shards` (two tar collections); `folder` when left out. */
   format?: 'folder' | 'shards';
 }
 
 /** What the command wrote. */
 export interface DataScenesResult {
   out: string;
-  pictures: number;
+  images: number;
   boxes: number;
-  /** Bytes of the encoded pictures. */
-  pictureBytes: number;
+  /** Bytes of the encoded images. */
+  imageBytes: number;
 }
 
 const SAMPLES_PER_SHARD = 1000;
-const SHEET_PICTURES = 8;
+const SHEET_IMAGES = 8;
 
-const SPLIT_NAMES = ['train', 'heldOutPictures', 'heldOutConcepts'];
+const SPLIT_NAMES = ['train', 'heldOutImages', 'heldOutConcepts'];
 const FORMATS = ['folder', 'shards'];
 
 function checkOptions({
@@ -168,16 +168,16 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
   const kit = await scenes.kit(scenes.splits[split]);
   const out = resolve(options.out);
   const partial = join(dirname(out), `.${basename(out)}.partial-${process.pid}`);
-  const result: DataScenesResult = { out, pictures: count, boxes: 0, pictureBytes: 0 };
-  const sheet: AnnotatedPicture[] = [];
+  const result: DataScenesResult = { out, images: count, boxes: 0, imageBytes: 0 };
+  const sheet: AnnotatedImage[] = [];
   const lines: string[] = [];
 
   async function encode(index: number): Promise<EncodedSample> {
     const scene: Scene = buildScene(kit, sceneSeed(seed, split, index));
-    if (sheet.length < (scene.side > 1024 ? 1 : SHEET_PICTURES)) sheet.push(scene);
-    const picture = await encodePicture(scene.rgba, scene.side);
+    if (sheet.length < (scene.side > 1024 ? 1 : SHEET_IMAGES)) sheet.push(scene);
+    const image = await encodeSquare(scene.rgba, scene.side);
     const { boxes, captions, globalCaption } = scene;
-    return { key: String(index).padStart(8, '0'), suffix: 'jpg', picture, boxes, captions, globalCaption };
+    return { key: String(index).padStart(8, '0'), suffix: 'jpg', image, boxes, captions, globalCaption };
   }
   /** Scenes in order; the next one is composed while the last ones are encoded in sharp's threads. */
   async function* encoded(): AsyncGenerator<EncodedSample> {
@@ -186,7 +186,7 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
       while (ahead.length < 4 && index + ahead.length < count) ahead.push(encode(index + ahead.length));
       const sample = await (ahead.shift() as Promise<EncodedSample>);
       result.boxes += sample.boxes.length;
-      result.pictureBytes += sample.picture.length;
+      result.imageBytes += sample.image.length;
       yield sample;
       progress?.(index + 1, count, 'building scenes');
     }
@@ -199,7 +199,7 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
     } else {
       for await (const sample of encoded()) {
         const image = `${sample.key}.${sample.suffix}`;
-        writeFileSync(join(partial, image), sample.picture);
+        writeFileSync(join(partial, image), sample.image);
         lines.push(JSON.stringify({ image, ...annotationJson(sample) }));
       }
       writeFileSync(join(partial, ANNOTATION_FILE), `${lines.join('\n')}\n`);
@@ -212,7 +212,7 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
     writeFileSync(join(partial, 'licences.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     writeFileSync(join(partial, 'LICENCES.md'), manifestText(manifest));
     const font = scenes.sources.fonts.find(({ name }) => name === 'oswald') ?? scenes.sources.fonts[0];
-    const quality = 66; // a sheet of eight pictures stays below 150 kB
+    const quality = 66; // a sheet of eight images stays below 150 kB
     const layout =
       sheet[0].side > 1024
         ? { columns: 1, tilePx: 1060, font, quality }

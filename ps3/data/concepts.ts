@@ -37,7 +37,7 @@ interface EmojiLabel {
 /** emojibase groups: animals and nature, food and drink, travel and places, activities, objects. */
 const OBJECT_GROUPS = [3, 4, 5, 6, 7];
 
-/** Labels that name no single object: times, phases, pictures of landscapes, marks, cards. */
+/** Labels that name no single object: times, phases, images of landscapes, marks, cards. */
 const NO_OBJECT = new RegExp(
   [
     'o’clock|-thirty|quarter moon|(new|full|crescent|gibbous) moon|moon viewing|map of|globe|suit$|speaker|chart|calendar',

@@ -1,12 +1,12 @@
-// A contact sheet: pictures in a grid with their boxes and captions drawn, to be looked at.
+// A contact sheet: images in a grid with their boxes and captions drawn, to be looked at.
 import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
 import type { FontSource } from './sources.ts';
 
-/** A square picture with its annotations. */
-export interface AnnotatedPicture {
+/** A square image with its annotations. */
+export interface AnnotatedImage {
   side: number;
   rgba: Uint8Array;
   boxes: readonly Box[];
@@ -16,7 +16,7 @@ export interface AnnotatedPicture {
 /** How a contact sheet is laid out. */
 export interface SheetOptions {
   columns: number;
-  /** Side at which each picture is shown. */
+  /** Side at which each image is shown. */
   tilePx: number;
   /** The font of the captions; the program brings its own since a bare system has none. */
   font: FontSource;
@@ -29,22 +29,22 @@ const BOX_COLOURS = ['#ffd60a', '#00e5ff', '#ff5ecb', '#7dff5e', '#ff9f43', '#b2
 /**
  * Draws a contact sheet.
  *
- * @returns an encoded picture: PNG when `path` ends in .png, else JPEG 4:4:4
+ * @returns an encoded image: PNG when `path` ends in .png, else JPEG 4:4:4
  */
 export async function drawContactSheet(
-  pictures: readonly AnnotatedPicture[],
+  images: readonly AnnotatedImage[],
   path: string,
   options: SheetOptions,
 ): Promise<Buffer> {
   const { columns, tilePx, font } = options;
-  if (pictures.length === 0) throw new DataError('contact_sheet: at least one picture is needed, got 0.');
+  if (images.length === 0) throw new DataError('contact_sheet: at least one image is needed, got 0.');
   if (!GlobalFonts.has(font.name) && GlobalFonts.registerFromPath(font.path, font.name) === null) {
     throw new DataError(
       `contact_sheet: the caption font must load, got ${font.path}. Remove its folder from the cache.`,
     );
   }
   const gapPx = 4;
-  const rows = Math.ceil(pictures.length / columns);
+  const rows = Math.ceil(images.length / columns);
   const pitchPx = tilePx + gapPx;
   const canvas = createCanvas(columns * pitchPx + gapPx, rows * pitchPx + gapPx);
   const context = canvas.getContext('2d');
@@ -52,7 +52,7 @@ export async function drawContactSheet(
   context.fillRect(0, 0, canvas.width, canvas.height);
   const fontPx = Math.min(20, Math.max(9, Math.round(tilePx / 26)));
   context.font = `${fontPx}px "${font.name}"`;
-  for (const [place, { side, rgba, boxes, captions }] of pictures.entries()) {
+  for (const [place, { side, rgba, boxes, captions }] of images.entries()) {
     const [left, top] = [gapPx + (place % columns) * pitchPx, gapPx + Math.floor(place / columns) * pitchPx];
     const pixels = await sharp(rgba, { raw: { width: side, height: side, channels: 4 } })
       .resize(tilePx, tilePx)

@@ -1,4 +1,4 @@
-// Draws one sprite with its variation (scale, rotation, mirror, colour, blur, shadow) and lays it on a picture.
+// Draws one sprite with its variation (scale, rotation, mirror, colour, blur, shadow) and lays it on an image.
 
 import type { Random } from '../../engine/index.ts';
 import type { Box } from './boxes.ts';
@@ -18,7 +18,7 @@ export interface Variation {
   shadow: number;
 }
 
-/** A cut-out that is ready to be laid on a picture. */
+/** A cut-out that is ready to be laid on an image. */
 export interface Cutout {
   bitmap: Bitmap;
   /** Tight box of the visible pixels inside the bitmap. */
@@ -183,10 +183,10 @@ export function drawCutout(
 }
 
 /**
- * Lays a cut-out on a picture with its tight box's corner at (x1, y1).
+ * Lays a cut-out on an image with its tight box's corner at (x1, y1).
  *
- * @param rgba  picture [side, side, 4], opaque; changed in place
- * @returns the box in the picture; exact as long as it lies inside
+ * @param rgba  image [side, side, 4], opaque; changed in place
+ * @returns the box in the image; exact as long as it lies inside
  */
 export function layOn(rgba: Uint8Array, side: number, cutout: Cutout, x1: number, y1: number): Box {
   const { bitmap, box, shadow } = cutout;

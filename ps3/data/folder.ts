@@ -1,4 +1,4 @@
-// A plain folder of pictures with `annotations.jsonl`, one line for each picture:
+// A plain folder of images with `annotations.jsonl`, one line for each image:
 //
 //   {"image": "a.jpg", "text": ["fox"], "box": [[x1, y1, x2, y2]], "global_text": "fox"}
 import { existsSync, readFileSync } from 'node:fs';
@@ -7,15 +7,15 @@ import sharp from 'sharp';
 import {
   type Annotation,
   checkBoxes,
-  decodePicture,
+  decodeSquare,
   parseAnnotation,
   type Sample,
   squashBoxes,
 } from './annotations.ts';
 import { DataError } from './errors.ts';
 
-/** One picture of a folder, annotation in pixels of the stored picture. */
-export interface FolderPicture extends Annotation {
+/** One image of a folder, annotation in pixels of the stored image. */
+export interface FolderImage extends Annotation {
   /** `image` of the line. */
   key: string;
   path: string;
@@ -37,7 +37,7 @@ function parseLine(line: string, where: string): Record<string, unknown> {
   }
 }
 
-async function readEntry(folder: string, line: string, where: string): Promise<FolderPicture> {
+async function readEntry(folder: string, line: string, where: string): Promise<FolderImage> {
   const entry = parseLine(line, where);
   const annotation = parseAnnotation(entry, where);
   const { image } = entry;
@@ -49,14 +49,14 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
   const path = join(folder, image);
   if (!existsSync(path)) {
     throw new DataError(
-      `folder: ${where}: the picture must exist, got ${path}. Add the file or remove the line.`,
+      `folder: ${where}: the image must exist, got ${path}. Add the file or remove the line.`,
     );
   }
   const size = await sharp(path)
     .metadata()
     .catch((error: Error) => {
       throw new DataError(
-        `folder: ${where}: ${path} must be a picture, got: ${error.message.split('\n')[0]}. Replace or remove it.`,
+        `folder: ${where}: ${path} must be an image, got: ${error.message.split('\n')[0]}. Replace or remove it.`,
       );
     });
   checkBoxes(annotation.boxes, size.width, size.height, where);
@@ -64,49 +64,49 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
 }
 
 /**
- * Reads and checks every line of a folder's annotations; pictures are opened for their size and not decoded.
+ * Reads and checks every line of a folder's annotations; images are opened for their size and not decoded.
  *
  * @throws DataError naming the file and the line
  */
-export async function openFolder(folder: string): Promise<FolderPicture[]> {
+export async function openFolder(folder: string): Promise<FolderImage[]> {
   const file = join(folder, ANNOTATION_FILE);
   if (!existsSync(file)) {
     throw new DataError(
       `folder: a data folder must hold ${ANNOTATION_FILE}, got ${folder} without it. Write one with \`ps3 data scenes --out DIR\` or by hand.`,
     );
   }
-  const pictures: FolderPicture[] = [];
+  const images: FolderImage[] = [];
   const seen = new Map<string, number>();
   for (const [index, line] of readFileSync(file, 'utf8').split('\n').entries()) {
     if (line.trim() === '') continue;
     const where = `${file} line ${index + 1}`;
-    const picture = await readEntry(folder, line, where);
-    const earlier = seen.get(picture.key);
+    const image = await readEntry(folder, line, where);
+    const earlier = seen.get(image.key);
     if (earlier !== undefined) {
       throw new DataError(
-        `folder: ${where}: a picture must have one line, got ${picture.key} again after line ${earlier}. Join the boxes.`,
+        `folder: ${where}: an image must have one line, got ${image.key} again after line ${earlier}. Join the boxes.`,
       );
     }
-    seen.set(picture.key, index + 1);
-    pictures.push(picture);
+    seen.set(image.key, index + 1);
+    images.push(image);
   }
-  if (pictures.length === 0) throw new DataError(`folder: ${file} must have at least one line, got none.`);
-  return pictures;
+  if (images.length === 0) throw new DataError(`folder: ${file} must have at least one line, got none.`);
+  return images;
 }
 
 /**
- * Decodes a picture of the folder, squashed to a square, boxes scaled along.
+ * Decodes an image of the folder, squashed to a square, boxes scaled along.
  *
  * @throws ImageError naming the file when it is corrupt
  */
-export async function loadPicture(picture: FolderPicture, side: number): Promise<Sample> {
-  const { rgba, width, height } = await decodePicture(picture.path, side, picture.path);
+export async function loadImage(image: FolderImage, side: number): Promise<Sample> {
+  const { rgba, width, height } = await decodeSquare(image.path, side, image.path);
   return {
-    key: picture.key,
+    key: image.key,
     side,
     rgba,
-    boxes: squashBoxes(picture.boxes, width, height, side),
-    captions: picture.captions,
-    globalCaption: picture.globalCaption,
+    boxes: squashBoxes(image.boxes, width, height, side),
+    captions: image.captions,
+    globalCaption: image.globalCaption,
   };
 }

@@ -9,8 +9,8 @@ export interface Manifest {
 }
 
 const NOTE =
-  'A picture here joins works of several authors and may be passed on only under the terms of all of them. ' +
-  'Share-alike (CC-BY-SA, GPL) sources bind the pictures that hold them; build with `--permissive` to leave them out.';
+  'An image here joins works of several authors and may be passed on only under the terms of all of them. ' +
+  'Share-alike (CC-BY-SA, GPL) sources bind the images that hold them; build with `--permissive` to leave them out.';
 const CHANGES = 'cropped, scaled, mirrored, brightness changed, objects pasted on';
 
 /**
@@ -42,7 +42,7 @@ export function licenceManifest(
 
 /** The manifest as a page to read. */
 export function manifestText(manifest: Manifest): string {
-  const lines = ['# Licences of the pictures in this folder', '', manifest.note, '', '## Packages', ''];
+  const lines = ['# Licences of the images in this folder', '', manifest.note, '', '## Packages', ''];
   for (const { source, version, manager, licence, attribution, url } of manifest.packages) {
     lines.push(`- ${source} ${version} (${manager}): ${licence}; ${attribution}; ${url}`);
   }

@@ -1,7 +1,7 @@
-// Which sample of which picture comes next: one pass over shuffled pictures is an epoch, and a picture gives one
-// sample a pass, so no batch holds two of one picture (no intra-image contrast).
+// Which sample of which image comes next: one pass over shuffled images is an epoch, and an image gives one
+// sample a pass, so no batch holds two of one image (no intra-image contrast).
 //
-// Every draw depends on (seed, epoch, picture) alone; two integers resume a run bit for bit.
+// Every draw depends on (seed, epoch, image) alone; two integers resume a run bit for bit.
 
 import { Random } from '../../engine/index.ts';
 import type { Annotation } from './annotations.ts';
@@ -9,7 +9,7 @@ import { type Box, cropBoxes, type Rect, randomCrop } from './boxes.ts';
 import { DataError } from './errors.ts';
 import { seedFor } from './seeds.ts';
 
-/** A picture's annotation with the side that its boxes refer to. */
+/** An image's annotation with the side that its boxes refer to. */
 export interface SquareAnnotation extends Annotation {
   side: number;
 }
@@ -18,32 +18,32 @@ export interface SquareAnnotation extends Annotation {
 export interface SamplerOptions {
   batchSize: number;
   seed: number;
-  /** Chance that a picture with both kinds gives its global caption; 0.25 when left out. */
+  /** Chance that an image with both kinds gives its global caption; 0.25 when left out. */
   globalProbability?: number;
-  /** Random resized crop of picture and boxes; `pretraining` is area 0.9–1 and aspect 3/4–4/3. */
+  /** Random resized crop of image and boxes; `pretraining` is area 0.9–1 and aspect 3/4–4/3. */
   crop?: 'none' | 'pretraining';
 }
 
 /** One sample of a batch. */
 export interface Draw {
-  /** Index of the picture. */
-  picture: number;
+  /** Index of the image. */
+  image: number;
   isGlobal: boolean;
   caption: string;
   /** Index of the local caption, -1 for the global one. */
   captionIndex: number;
-  /** What the caption speaks of: its box, or the whole picture. Pixels after the crop. */
+  /** What the caption speaks of: its box, or the whole image. Pixels after the crop. */
   boxes: Box[];
-  /** Every box of the picture, for the bottom-up target. Pixels after the crop. */
+  /** Every box of the image, for the bottom-up target. Pixels after the crop. */
   allBoxes: Box[];
-  /** The part of the picture that is shown, squashed back to its side; undefined for all of it. */
+  /** The part of the image that is shown, squashed back to its side; undefined for all of it. */
   crop: Rect | undefined;
 }
 
 /** Where a sampler stands. */
 export interface SamplerState {
   epoch: number;
-  /** Pictures of this epoch that were drawn. */
+  /** Images of this epoch that were drawn. */
   cursor: number;
 }
 
@@ -56,7 +56,7 @@ export class Sampler {
   #order: Uint32Array;
 
   /**
-   * @throws DataError when a batch needs more pictures than there are, or a picture has no caption
+   * @throws DataError when a batch needs more images than there are, or an image has no caption
    */
   constructor(annotations: readonly SquareAnnotation[], options: SamplerOptions) {
     this.#annotations = annotations;
@@ -64,7 +64,7 @@ export class Sampler {
     this.#options = { batchSize, seed, globalProbability, crop };
     if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > annotations.length) {
       throw new DataError(
-        `sampler: the batch size must be a whole number within 1 to ${annotations.length} pictures, since a batch holds each picture once, got ${batchSize}. Lower it or add pictures.`,
+        `sampler: the batch size must be a whole number within 1 to ${annotations.length} images, since a batch holds each image once, got ${batchSize}. Lower it or add images.`,
       );
     }
     if (!(globalProbability >= 0 && globalProbability <= 1)) {
@@ -76,7 +76,7 @@ export class Sampler {
       ({ captions, globalCaption }) => captions.length === 0 && globalCaption === undefined,
     );
     if (bare >= 0)
-      throw new DataError(`sampler: every picture must have a caption, got none for picture ${bare}.`);
+      throw new DataError(`sampler: every image must have a caption, got none for image ${bare}.`);
     this.#order = this.#shuffled();
   }
 
@@ -85,9 +85,9 @@ export class Sampler {
     return new Random(seedFor(this.#options.seed, 'order'), this.#epoch).shuffle(order);
   }
 
-  #draw(picture: number): Draw {
-    const { side, boxes, captions, globalCaption } = this.#annotations[picture];
-    const random = new Random(seedFor(this.#options.seed, `draw ${this.#epoch}`), picture);
+  #draw(image: number): Draw {
+    const { side, boxes, captions, globalCaption } = this.#annotations[image];
+    const random = new Random(seedFor(this.#options.seed, `draw ${this.#epoch}`), image);
     const coin = random.uniform();
     const isGlobal =
       captions.length === 0 || (globalCaption !== undefined && coin < this.#options.globalProbability);
@@ -97,7 +97,7 @@ export class Sampler {
     const place = (list: readonly Box[]): Box[] =>
       crop === undefined ? [...list] : cropBoxes(list, crop, side);
     return {
-      picture,
+      image,
       isGlobal,
       caption: isGlobal ? (globalCaption ?? '') : captions[captionIndex],
       captionIndex,
@@ -107,7 +107,7 @@ export class Sampler {
     };
   }
 
-  /** The next batch: `batchSize` different pictures. Pictures that do not fill a batch wait for the next epoch's order. */
+  /** The next batch: `batchSize` different images. Images that do not fill a batch wait for the next epoch's order. */
   next(): Draw[] {
     const { batchSize } = this.#options;
     if (this.#cursor + batchSize > this.#order.length) {
@@ -115,8 +115,8 @@ export class Sampler {
       this.#cursor = 0;
       this.#order = this.#shuffled();
     }
-    const pictures = this.#order.subarray(this.#cursor, this.#cursor + batchSize);
-    const batch = Array.from(pictures, (picture) => this.#draw(picture));
+    const images = this.#order.subarray(this.#cursor, this.#cursor + batchSize);
+    const batch = Array.from(images, (image) => this.#draw(image));
     this.#cursor += batchSize;
     return batch;
   }
@@ -139,7 +139,7 @@ export class Sampler {
     const fits = Number.isInteger(epoch) && epoch >= 0 && cursor % this.#options.batchSize === 0;
     if (!fits || cursor < 0 || cursor > this.#order.length) {
       throw new DataError(
-        `sampler: a state must fit ${this.#order.length} pictures in batches of ${this.#options.batchSize}, got epoch ${epoch}, cursor ${cursor}. Resume with the run's own data and batch size.`,
+        `sampler: a state must fit ${this.#order.length} images in batches of ${this.#options.batchSize}, got epoch ${epoch}, cursor ${cursor}. Resume with the run's own data and batch size.`,
       );
     }
     this.#epoch = epoch;

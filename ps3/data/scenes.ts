@@ -20,15 +20,15 @@ import { rasterise, type Sprite } from './sprites.ts';
 /** A count or a length drawn uniformly, both ends included. */
 export type Range = readonly [low: number, high: number];
 
-/** What a scene is made of. Lengths are pixels of the picture. */
+/** What a scene is made of. Lengths are pixels of the image. */
 export interface SceneSpec {
-  /** Side of the square picture. */
+  /** Side of the square image. */
   side: number;
-  /** Captioned objects per picture, all of different concepts. */
+  /** Captioned objects per image, all of different concepts. */
   objects: Range;
   /** Long side of an object. */
   objectPx: Range;
-  /** Captioned signs per picture. */
+  /** Captioned signs per image. */
   signs: Range;
   /** Width of a sign. */
   signPx: Range;
@@ -37,7 +37,7 @@ export interface SceneSpec {
   variation: Variation;
 }
 
-/** A picture with its truth: one tight box for each caption. */
+/** An image with its truth: one tight box for each caption. */
 export interface Scene extends Omit<Sample, 'key'> {
   globalCaption: string;
   /** Concept of each box: index into the catalogue. */
@@ -65,7 +65,7 @@ const VARIATION: Variation = {
 };
 
 /**
- * A scene specification for a picture side.
+ * A scene specification for an image side.
  *
  * Up to 640 px, two to four objects of 32–80 px at 448: what a small model can learn to name. From 1,500 px, 12 to 24
  * objects of 1–6 % of the width with signs between them, as in high-resolution photographs.
@@ -141,7 +141,7 @@ export class SceneMaterial {
   }
 
   /**
-   * Brings a split's pictures and cut-outs into memory.
+   * Brings a split's images and cut-outs into memory.
    *
    * @param progress  called with pieces done and pieces in all
    * @throws DataError when a file does not decode or the specification asks for what the split lacks
@@ -206,7 +206,7 @@ function checkSpec(spec: SceneSpec, split: Split): void {
   const area = spec.objects[1] * spec.objectPx[1] ** 2 + spec.distractors[1] * spec.objectPx[1] ** 2;
   if (area > 0.5 * spec.side ** 2) {
     throw new DataError(
-      `scenes: objects and distractors may cover at most half of the picture, got up to ${((100 * area) / spec.side ** 2).toFixed(0)} %. Ask for fewer or smaller ones.`,
+      `scenes: objects and distractors may cover at most half of the image, got up to ${((100 * area) / spec.side ** 2).toFixed(0)} %. Ask for fewer or smaller ones.`,
     );
   }
 }
@@ -288,7 +288,7 @@ export function buildScene(kit: SceneKit, seed: number): Scene {
 }
 
 /**
- * Crop number `seed` of one captioned object that fills 55–95 % of a small picture: what the low-res towers start on.
+ * Crop number `seed` of one captioned object that fills 55–95 % of a small image: what the low-res towers start on.
  *
  * @param side  side of the crop in pixels, 32 to 224
  */

@@ -1,4 +1,4 @@
-// Seeds by purpose: scene 17 of seed 1 is the same picture whichever scenes were built before it.
+// Seeds by purpose: scene 17 of seed 1 is the same image whichever scenes were built before it.
 
 /** A seed of its own for each purpose: FNV-1a of the text, started from the seed. */
 export function seedFor(seed: number, purpose: string): number {

@@ -12,23 +12,23 @@ import {
   type Annotation,
   annotationJson,
   checkBoxes,
-  decodePicture,
+  decodeSquare,
   parseAnnotation,
   type Sample,
   squashBoxes,
 } from './annotations.ts';
 import { DataError } from './errors.ts';
 
-/** An encoded picture on its way into a shard. */
+/** An encoded image on its way into a shard. */
 export interface EncodedSample extends Annotation {
   key: string;
-  /** Encoded picture. */
-  picture: Uint8Array;
+  /** Encoded image. */
+  image: Uint8Array;
   /** Its suffix without the dot, e.g. `jpg`. */
   suffix: string;
 }
 
-const PICTURE_NAME = /\.(jpg|jpeg|png|webp|bmp|tiff|tif)$/i;
+const IMAGE_NAME = /\.(jpg|jpeg|png|webp|bmp|tiff|tif)$/i;
 
 interface TarFile {
   key: string;
@@ -65,23 +65,23 @@ export async function writeShards(
   for (const collection of ['images', 'annotations'])
     mkdirSync(join(folder, collection), { recursive: true });
   let shard = 0;
-  let pictures: { name: string; bytes: Uint8Array }[] = [];
+  let images: { name: string; bytes: Uint8Array }[] = [];
   let annotations: { name: string; bytes: Uint8Array }[] = [];
   const flush = async (): Promise<void> => {
     const name = `${String(shard).padStart(5, '0')}.tar`;
-    await writeTar(join(folder, 'images', name), pictures);
+    await writeTar(join(folder, 'images', name), images);
     await writeTar(join(folder, 'annotations', name), annotations);
     shard++;
-    pictures = [];
+    images = [];
     annotations = [];
   };
   for await (const sample of samples) {
-    pictures.push({ name: `${sample.key}.${sample.suffix}`, bytes: sample.picture });
+    images.push({ name: `${sample.key}.${sample.suffix}`, bytes: sample.image });
     const bytes = new TextEncoder().encode(JSON.stringify(annotationJson(sample)));
     annotations.push({ name: `${sample.key}.json`, bytes });
-    if (pictures.length === samplesPerShard) await flush();
+    if (images.length === samplesPerShard) await flush();
   }
-  if (pictures.length > 0) await flush();
+  if (images.length > 0) await flush();
   return shard;
 }
 
@@ -142,29 +142,29 @@ function listShards(folder: string): string[] {
 export async function* readShards(folder: string): AsyncGenerator<EncodedSample> {
   for (const name of listShards(folder)) {
     const annotationPath = join(folder, 'annotations', name);
-    const pictures = readTar(join(folder, 'images', name), PICTURE_NAME);
+    const images = readTar(join(folder, 'images', name), IMAGE_NAME);
     const annotations = readTar(annotationPath, /\.json$/);
     for (;;) {
-      const [picture, annotation] = await Promise.all([pictures.next(), annotations.next()]);
-      if (picture.done === true && annotation.done === true) break;
-      const pictureName = picture.done === true ? 'the end' : picture.value.name;
+      const [image, annotation] = await Promise.all([images.next(), annotations.next()]);
+      if (image.done === true && annotation.done === true) break;
+      const imageName = image.done === true ? 'the end' : image.value.name;
       const annotationName = annotation.done === true ? 'the end' : annotation.value.name;
-      if (picture.done === true || annotation.done === true || picture.value.key !== annotation.value.key) {
+      if (image.done === true || annotation.done === true || image.value.key !== annotation.value.key) {
         throw new DataError(
-          `shards: picture and annotation keys must agree, got ${pictureName} and ${annotationName} in ${folder}, shard ${name}. Write both collections in one order.`,
+          `shards: image and annotation keys must agree, got ${imageName} and ${annotationName} in ${folder}, shard ${name}. Write both collections in one order.`,
         );
       }
       const where = `${annotationPath}: ${annotationName}`;
-      const suffix = pictureName.slice(pictureName.lastIndexOf('.') + 1);
+      const suffix = imageName.slice(imageName.lastIndexOf('.') + 1);
       const truth = parseAnnotation(parseJson(annotation.value, where), where);
-      yield { key: picture.value.key, picture: picture.value.bytes, suffix, ...truth };
+      yield { key: image.value.key, image: image.value.bytes, suffix, ...truth };
     }
   }
 }
 
 /** Decodes a sample of a shard, squashed to a square, boxes checked and scaled along. */
 export async function decodeSample(sample: EncodedSample, side: number): Promise<Sample> {
-  const { rgba, width, height } = await decodePicture(sample.picture, side, `${sample.key}.${sample.suffix}`);
+  const { rgba, width, height } = await decodeSquare(sample.image, side, `${sample.key}.${sample.suffix}`);
   checkBoxes(sample.boxes, width, height, sample.key);
   const boxes = squashBoxes(sample.boxes, width, height, side);
   return {

@@ -15,7 +15,7 @@ import { aptPackage, hasApt, type Notice, npmPackage, type UnpackedPackage } fro
 export interface PhotoSource extends Licence {
   /** Stable name; splits are decided by it. */
   name: string;
-  /** Path of the picture; empty for generated backgrounds. */
+  /** Path of the image; empty for generated backgrounds. */
   path: string;
   /** Name of the package it comes from. */
   source: string;
@@ -117,7 +117,7 @@ const PLASMA_PHOTOS =
   /^(BytheWater|ColdRipple|ColorfulCups|DarkestHour|EveningGlow|FallenLeaf|Grey|Kite|OneStandsOut|Path|summer_1am)$/;
 
 const GENERATED_COUNT = 32;
-const PICTURE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff'];
+const IMAGE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff'];
 
 /** Paths of all files below a folder, sorted, relative to it. */
 function filesBelow(root: string): string[] {
@@ -147,7 +147,7 @@ function plasmaPhotos(unpacked: UnpackedPackage): PhotoSource[] {
     if (!PLASMA_PHOTOS.test(name)) continue;
     const folder = join(root, name);
     const largest = readdirSync(join(folder, 'contents/images'))
-      .filter((file) => PICTURE_SUFFIXES.includes(extname(file)))
+      .filter((file) => IMAGE_SUFFIXES.includes(extname(file)))
       .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10))[0];
     const licence = kdeLicence(folder) ?? { licence: 'GPL-2+', attribution: 'KDE Visual Design Group' };
     photos.push({ name, path: join(folder, 'contents/images', largest), source: unpacked.name, ...licence });
@@ -159,10 +159,10 @@ function ownPhotos(folder: string): PhotoSource[] {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
     throw new DataError(`sources: --photos must name a folder, got ${folder}. Check the path.`);
   }
-  const files = readdirSync(folder).filter((file) => PICTURE_SUFFIXES.includes(extname(file).toLowerCase()));
+  const files = readdirSync(folder).filter((file) => IMAGE_SUFFIXES.includes(extname(file).toLowerCase()));
   if (files.length < 2) {
     throw new DataError(
-      `sources: --photos needs at least 2 pictures (one is held out), got ${files.length} in ${folder}. Add JPEG, PNG, WebP or TIFF files.`,
+      `sources: --photos needs at least 2 images (one is held out), got ${files.length} in ${folder}. Add JPEG, PNG, WebP or TIFF files.`,
     );
   }
   return files.sort().map((file) => ({

@@ -2,7 +2,7 @@
 // depends on names only: a new source adds items and moves few.
 //
 //   train             training concepts, training photographs, training fonts
-//   heldOutPictures   the same concepts on photographs (and in fonts) that training never shows
+//   heldOutImages   the same concepts on photographs (and in fonts) that training never shows
 //   heldOutConcepts   concepts that training never shows, not even as distractors, on held-out photographs
 import { type Concept, PLAIN_CONCEPTS } from './concepts.ts';
 import { DataError } from './errors.ts';
@@ -11,7 +11,7 @@ import type { FontSource, PhotoSource } from './sources.ts';
 
 /** The material of one part of the data, as indices into the catalogue and the photographs. */
 export interface Split {
-  name: 'train' | 'heldOutPictures' | 'heldOutConcepts';
+  name: 'train' | 'heldOutImages' | 'heldOutConcepts';
   /** Captioned objects. */
   objects: number[];
   /** Captioned signs. */
@@ -26,7 +26,7 @@ export interface Split {
 /** The three parts of the data. */
 export interface Splits {
   train: Split;
-  heldOutPictures: Split;
+  heldOutImages: Split;
   heldOutConcepts: Split;
 }
 
@@ -125,7 +125,7 @@ export function makeSplits(
   const unseen = { photos: heldPhotos, fonts: heldFonts.length > 0 ? heldFonts : trainFonts };
   return {
     train: { name: 'train', ...seen, photos: trainPhotos, fonts: trainFonts },
-    heldOutPictures: { name: 'heldOutPictures', ...seen, ...unseen },
+    heldOutImages: { name: 'heldOutImages', ...seen, ...unseen },
     heldOutConcepts: { name: 'heldOutConcepts', objects: heldOut, signs: heldSigns, distractors, ...unseen },
   };
 }

@@ -103,7 +103,7 @@ export function spriteFromRgba(style: string, width: number, height: number, rgb
   const box = visibleBox(whole, VISIBLE_ALPHA);
   if (box === undefined) {
     throw new DataError(
-      `sprites: a cut-out must have visible pixels, got an empty ${width}x${height} picture (${style}).`,
+      `sprites: a cut-out must have visible pixels, got an empty ${width}x${height} image (${style}).`,
     );
   }
   const pyramid = [cropBitmap(whole, box)];

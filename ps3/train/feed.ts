@@ -1,7 +1,7 @@
 // Batches on the GPU from pictures in memory.
 import type { Engine, Scope, Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
-import { type Box, boxCells, cropPicture } from '../data/boxes.ts';
+import { type Box, boxCells, cropImage } from '../data/boxes.ts';
 import { type Draw, Sampler, type SamplerState } from '../data/sampler.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
@@ -95,9 +95,9 @@ export class Feed {
   #images(draws: readonly Draw[], scope: Scope): Tensor {
     const { side } = this.#samples[0];
     const rgba = new Uint8Array(draws.length * side * side * 4);
-    draws.forEach(({ picture, crop }, i) => {
-      const pixels = this.#samples[picture].rgba;
-      rgba.set(crop ? cropPicture(pixels, side, crop) : pixels, i * side * side * 4);
+    draws.forEach(({ image, crop }, i) => {
+      const pixels = this.#samples[image].rgba;
+      rgba.set(crop ? cropImage(pixels, side, crop) : pixels, i * side * side * 4);
     });
     return this.#engine.tensor(rgba, [draws.length, side, side, 4], { scope });
   }
@@ -106,7 +106,7 @@ export class Feed {
     const side = this.#gridSide;
     const map = new Float32Array(boxes.length * side * side);
     boxes.forEach((list, i) => {
-      map.set(boxCells(list, this.#samples[draws[i].picture].side, side), i * side * side);
+      map.set(boxCells(list, this.#samples[draws[i].image].side, side), i * side * side);
     });
     return this.#engine.tensor(map, [boxes.length, side, side], { scope });
   }

@@ -47,7 +47,7 @@ export interface Preset {
   readonly heldOutScenes: number;
   /** Drawing styles of the objects; default: all three. */
   readonly styles?: readonly string[];
-  /** Captioned objects per scene, their long side in pixels, and objects without a caption: lowest and highest. */
+  /** Captioned objects per scene: lowest and highest. */
   readonly objects: readonly [number, number];
   /** Long side of captioned objects in pixels: lowest and highest. */
   readonly objectPx: readonly [number, number];

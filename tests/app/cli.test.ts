@@ -1,4 +1,4 @@
-// The command line as a user meets it: a whole small run on a folder of pictures, and every kind of mistake.
+// The command line as a user meets it: a whole small run on a folder of images, and every kind of mistake.
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,8 +38,8 @@ async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
 
 const COLOURS = { red: '#d01818', green: '#18c030', blue: '#2040e0', yellow: '#e0d818' };
 
-/** Writes `count` pictures with one coloured square each, and their annotations. */
-async function writePictures(folder: string, count: number): Promise<void> {
+/** Writes `count` images with one coloured square each, and their annotations. */
+async function writeImages(folder: string, count: number): Promise<void> {
   const names = Object.keys(COLOURS) as (keyof typeof COLOURS)[];
   const lines: string[] = [];
   for (let i = 0; i < count; i++) {
@@ -57,9 +57,9 @@ async function writePictures(folder: string, count: number): Promise<void> {
   await writeFile(join(folder, 'annotations.jsonl'), `${lines.join('\n')}\n`);
 }
 
-test('ps3 train, eval and encode: a whole run on a folder of pictures', async () => {
+test('ps3 train, eval and encode: a whole run on a folder of images', async () => {
   await inFolder(async (folder) => {
-    await writePictures(folder, 24);
+    await writeImages(folder, 24);
     const run = join(folder, 'run');
     const trained = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', run);
     assert.is(trained.code, 0, trained.err);
@@ -98,7 +98,7 @@ test('ps3 train, eval and encode: a whole run on a folder of pictures', async ()
 
 test('ps3 train: every flag reaches the run', async () => {
   await inFolder(async (folder) => {
-    await writePictures(folder, 24);
+    await writeImages(folder, 24);
     const run = join(folder, 'run');
     const flags =
       '--preset smoke --seed 7 --recipe released --towers-steps 2 --steps 3 --batch 5 --minutes 9';
@@ -123,7 +123,7 @@ test('ps3 train: every flag reaches the run', async () => {
 test('ps3: every mistake is one sentence, exit code 2, and writes nothing', async () => {
   await inFolder(async (folder) => {
     const out = join(folder, 'out');
-    await writeFile(join(folder, 'broken.jpg'), 'not a picture');
+    await writeFile(join(folder, 'broken.jpg'), 'not an image');
     const mistakes: [RegExp, ...string[]][] = [
       [/Unknown option `--lrr`/, 'train', '--lrr', '3', '--out', out],
       [/--preset must be one of small, medium, smoke, got huge/, 'train', '--preset', 'huge', '--out', out],
@@ -144,7 +144,7 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
       [/the file must be readable, got ENOENT/, 'verify', join(folder, 'missing.safetensors')],
       [/give at least one safetensors file/, 'verify'],
       [/--out must name the folder to write/, 'data', 'scenes'],
-      [/the kind of data must be scenes, got pictures/, 'data', 'pictures', '--out', out],
+      [/the kind of data must be scenes, got images/, 'data', 'images', '--out', out],
       [/the command must be one of start, train, .* got fly/, 'fly'],
     ];
     for (const [sentence, ...args] of mistakes) {

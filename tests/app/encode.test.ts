@@ -16,7 +16,7 @@ import { pillowResize } from '../reference/pillow_resize.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ps3-encode-'));
 const checkpoint = join(folder, 'run', 'checkpoint');
-const pictures = join(folder, 'pictures');
+const images = join(folder, 'images');
 
 /** What `work` throws. */
 async function errorOf(work: Promise<unknown>): Promise<string> {
@@ -37,7 +37,7 @@ async function encode(
   const log = (line: string): void => {
     lines.push(line);
   };
-  const code = await encodeImages(engine, { images: [pictures], checkpoint, out, log, ...options });
+  const code = await encodeImages(engine, { images: [images], checkpoint, out, log, ...options });
   const files = statSync(out, { throwIfNoEntry: false }) ? readdirSync(out).sort() : [];
   return { code, lines, out, files };
 }
@@ -56,22 +56,22 @@ test.before(async () => {
   const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
   await model.save(checkpoint);
   model.dispose();
-  await mkdir(pictures);
+  await mkdir(images);
   for (const [name, width, height] of [
     ['wide.png', 97, 40],
     ['square.jpg', 64, 64],
   ] as const) {
     const rgb = Buffer.from(random(3 * width * height, width).map((value) => 127 + 127 * value));
-    await sharp(rgb, { raw: { width, height, channels: 3 } }).toFile(join(pictures, name));
+    await sharp(rgb, { raw: { width, height, channels: 3 } }).toFile(join(images, name));
   }
-  await writeFile(join(pictures, 'notes.txt'), 'no picture');
+  await writeFile(join(images, 'notes.txt'), 'no image');
 });
 
 test.after(() => {
   rmSync(folder, { recursive: true });
 });
 
-test('encode: features and maps of a prompt equal those of the model on the squashed picture', async () => {
+test('encode: features and maps of a prompt equal those of the model on the squashed image', async () => {
   const before = engine.stats().liveTensors;
   const { code, out } = await encode({ prompt: 'snowman', looks: 2 });
   assert.is(code, 0);
@@ -79,7 +79,7 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   const written = await numbersOf(join(out, 'wide.safetensors'));
   using model = await PS3.load(engine, checkpoint);
   using scope = engine.scope();
-  const { rgba, width, height } = await decodeImage(join(pictures, 'wide.png'));
+  const { rgba, width, height } = await decodeImage(join(images, 'wide.png'));
   const squashed = pillowResize(rgba, 1, [height, width], [112, 112]);
   const image = engine.tensor(squashed, [1, 112, 112, 4], { scope });
   const ids = engine.tensor(model.tokenizer.encode(['snowman']), [1, 8], { scope });
@@ -104,7 +104,7 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   model.dispose();
 });
 
-test('encode: a folder gives all its pictures, with heat maps of their own shapes', async () => {
+test('encode: a folder gives all its images, with heat maps of their own shapes', async () => {
   const { code, lines, files, out } = await encode({ prompt: 'ring' });
   assert.is(code, 0);
   const suffixes = ['bottom_up.png', 'safetensors', 'scale_112px.png', 'scale_56px.png', 'top_down.png'];
@@ -120,9 +120,9 @@ test('encode: a folder gives all its pictures, with heat maps of their own shape
   }
 });
 
-test('encode: without a prompt selection is bottom-up, and heat maps from before are not taken for pictures', async () => {
+test('encode: without a prompt selection is bottom-up, and heat maps from before are not taken for images', async () => {
   const own = join(folder, 'own');
-  await cp(pictures, own, { recursive: true });
+  await cp(images, own, { recursive: true });
   const first = await encode({ images: [own], out: own });
   const second = await encode({ images: [own], out: own });
   assert.is(first.code, 0);
@@ -139,7 +139,7 @@ test('encode: no look gives the low-res tokens, all looks every patch, tokens as
     [{ looks: 'all' }, 4 + 16 + 64],
     [{ tokens: 5 }, 9],
   ] as const) {
-    const { out } = await encode({ images: [join(pictures, 'square.jpg')], ...options });
+    const { out } = await encode({ images: [join(images, 'square.jpg')], ...options });
     const written = await numbersOf(join(out, 'square.safetensors'));
     assert.equal(written.get('last_hidden_state')!.shape, [count, 32]);
     const taken = [0, 1].flatMap((i) => [...written.get(`selection_maps.${i}`)!.data]);
@@ -150,31 +150,31 @@ test('encode: no look gives the low-res tokens, all looks every patch, tokens as
   }
 });
 
-test('encode: pictures of one name in two folders get names of their own', async () => {
+test('encode: images of one name in two folders get names of their own', async () => {
   const other = join(folder, 'other');
   await mkdir(other);
-  await cp(join(pictures, 'wide.png'), join(other, 'wide.png'));
-  const { files } = await encode({ images: [join(pictures, 'wide.png'), other] });
+  await cp(join(images, 'wide.png'), join(other, 'wide.png'));
+  const { files } = await encode({ images: [join(images, 'wide.png'), other] });
   assert.equal(
     files.filter((file) => file.endsWith('.safetensors')),
     ['wide-2.safetensors', 'wide.safetensors'],
   );
 });
 
-test('encode: broken and missing pictures are skipped with one sentence each and exit code 2', async () => {
-  const whole = await sharp(join(pictures, 'wide.png')).resize(300, 300).jpeg().toBuffer();
+test('encode: broken and missing images are skipped with one sentence each and exit code 2', async () => {
+  const whole = await sharp(join(images, 'wide.png')).resize(300, 300).jpeg().toBuffer();
   const truncated = join(folder, 'truncated.jpg');
   await writeFile(truncated, whole.subarray(0, whole.length / 2));
-  const text = join(pictures, 'notes.txt');
+  const text = join(images, 'notes.txt');
   const missing = join(folder, 'missing.jpg');
-  const good = join(pictures, 'square.jpg');
+  const good = join(images, 'square.jpg');
   const { code, lines, files } = await encode({ images: [truncated, text, missing, good] });
   assert.is(code, 2);
   assert.is(lines.length, 5);
   assert.match(lines[0], /^1\/4 .*truncated\.jpg: skipped, .* must decode as a picture, got: /);
   assert.match(lines[1], /^2\/4 .*notes\.txt: skipped, .* must decode as a picture, got: /);
-  assert.is(lines[2], `3/4 ${missing}: skipped, the picture must exist, got no file ${missing}.`);
-  assert.is(lines[4], 'encode: 3 of 4 pictures skipped.');
+  assert.is(lines[2], `3/4 ${missing}: skipped, the image must exist, got no file ${missing}.`);
+  assert.is(lines[4], 'encode: 3 of 4 images skipped.');
   for (const line of lines) assert.not.match(line, /\n/);
   assert.is(files.length, 4);
   assert.ok(files.every((file) => file.startsWith('square.')));
@@ -187,14 +187,14 @@ test('encode: when nothing can be read nothing is written, not even the folder',
 });
 
 test('encode: a prompt with words outside the vocabulary is pointed out', async () => {
-  const { lines } = await encode({ images: [join(pictures, 'square.jpg')], prompt: 'violet zebra' });
+  const { lines } = await encode({ images: [join(images, 'square.jpg')], prompt: 'violet zebra' });
   assert.match(lines[0], '“violet zebra” has a word that the checkpoint was not trained with');
 });
 
 test('encode: npy files hold what the safetensors file holds, hidden states included', async () => {
-  const images = [join(pictures, 'wide.png')];
-  const one = await encode({ images, hiddenStates: 2, looks: 2 });
-  const many = await encode({ images, hiddenStates: 2, looks: 2, format: 'npy' });
+  const wide = [join(images, 'wide.png')];
+  const one = await encode({ images: wide, hiddenStates: 2, looks: 2 });
+  const many = await encode({ images: wide, hiddenStates: 2, looks: 2, format: 'npy' });
   const tensors = await numbersOf(join(one.out, 'wide.safetensors'));
   assert.ok(tensors.has('hidden_states.1'));
   assert.equal(tensors.get('hidden_states.1')!.data, tensors.get('last_hidden_state')!.data);
@@ -215,8 +215,8 @@ test('encode: npy files hold what the safetensors file holds, hidden states incl
 });
 
 test('encode: a box decides where to look instead of a prompt', async () => {
-  const images = [join(pictures, 'square.jpg')];
-  const { out, files } = await encode({ images, region: { box: [0, 0, 0.5, 0.25] }, tokens: 10 });
+  const square = [join(images, 'square.jpg')];
+  const { out, files } = await encode({ images: square, region: { box: [0, 0, 0.5, 0.25] }, tokens: 10 });
   const tensors = await numbersOf(join(out, 'square.safetensors'));
   // 10 patches are 1 of 56 px and 9 of 112 px; the box covers 2 and 8.
   const selected = (scale: number): number[] =>
@@ -232,7 +232,7 @@ test('encode: a box decides where to look instead of a prompt', async () => {
 
 test('encode: a run folder stands for its checkpoint', async () => {
   const { code } = await encode({
-    images: [join(pictures, 'square.jpg')],
+    images: [join(images, 'square.jpg')],
     checkpoint: undefined,
     run: join(folder, 'run'),
   });
@@ -249,8 +249,8 @@ test('encode: impossible options are refused in one sentence before anything is 
     [{ looks: 1, tokens: 3 }, 'looks and tokens exclude each other, got 1 and 3.'],
     [{ prompt: 'ring', region: { point: [0, 0] } }, 'a prompt and a region exclude each other, got both.'],
     [{ prompt: ' ' }, 'the prompt must have a word, got none.'],
-    [{ images: [] }, 'at least one picture or folder must be given, got none.'],
-    [{ images: [empty] }, `a folder must hold pictures, got ${empty} without any`],
+    [{ images: [] }, 'at least one image or folder must be given, got none.'],
+    [{ images: [empty] }, `a folder must hold images, got ${empty} without any`],
   ];
   for (const [options, sentence] of cases) {
     const message = await errorOf(encode(options));

@@ -2,13 +2,14 @@ import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BOX_COLOURS, colourOf } from '../../ps3/app/colours.ts';
-import { encodePng, extent, heatMap, outlined, type Picture } from '../../ps3/app/heat_map.ts';
+import { encodePng, extent, heatMap, outlined } from '../../ps3/app/heat_map.ts';
+import type { DecodedImage } from '../../ps3/model/image.ts';
 
-function grey(width: number, height: number): Picture {
+function grey(width: number, height: number): DecodedImage {
   return { rgba: new Uint8Array(4 * width * height).fill(128), width, height };
 }
 
-function pixel({ rgba, width }: Picture, x: number, y: number): number[] {
+function pixel({ rgba, width }: DecodedImage, x: number, y: number): number[] {
   return [...rgba.subarray(4 * (y * width + x), 4 * (y * width + x) + 3)];
 }
 
@@ -54,7 +55,7 @@ test('heat_map: a constant map is dark everywhere, and a given range scales the 
 
 test('heat_map: a selected patch is outlined within its cell, and each scale has its own line', () => {
   const map = [0, 0, 0, 1];
-  const corner = (selected: { map: number[]; grid: [number, number] }[]): Picture =>
+  const corner = (selected: { map: number[]; grid: [number, number] }[]): DecodedImage =>
     outlined(grey(40, 40), { selected });
   const coarse = corner([{ map, grid: [2, 2] }]);
   const fine = corner([
@@ -62,28 +63,28 @@ test('heat_map: a selected patch is outlined within its cell, and each scale has
     { map: [0, 0, 0, 0], grid: [2, 2] },
     { map, grid: [2, 2] },
   ]);
-  const changed = (picture: Picture, x: number, y: number): boolean =>
-    pixel(picture, x, y).some((c) => c !== 128);
-  for (const picture of [coarse, fine]) {
-    assert.ok(changed(picture, 20, 20));
-    assert.ok(changed(picture, 39, 39));
-    assert.not(changed(picture, 19, 20));
-    assert.not(changed(picture, 30, 30));
+  const changed = (image: DecodedImage, x: number, y: number): boolean =>
+    pixel(image, x, y).some((c) => c !== 128);
+  for (const image of [coarse, fine]) {
+    assert.ok(changed(image, 20, 20));
+    assert.ok(changed(image, 39, 39));
+    assert.not(changed(image, 19, 20));
+    assert.not(changed(image, 30, 30));
   }
   assert.ok(changed(coarse, 30, 22), 'the coarse line is 3 px wide');
   assert.not(changed(fine, 30, 21), 'the fine line is 1 px wide');
   assert.is.not(String(pixel(coarse, 20, 20)), String(pixel(fine, 20, 20)));
 });
 
-test('heat_map: small patches are outlined together, so that their picture stays visible', () => {
+test('heat_map: small patches are outlined together, so that their image stays visible', () => {
   const drawn = outlined(grey(40, 40), { selected: [{ map: new Uint8Array(400).fill(1), grid: [20, 20] }] });
   assert.is.not(pixel(drawn, 0, 20)[0], 128);
   assert.equal(pixel(drawn, 20, 20), [128, 128, 128]);
 });
 
 test('heat_map: a box is framed around its pixels and clipped at the edge', () => {
-  const picture = grey(60, 60);
-  const drawn = outlined(picture, {
+  const image = grey(60, 60);
+  const drawn = outlined(image, {
     boxes: [
       [20, 20, 40, 40],
       [50, 50, 80, 80],
@@ -95,10 +96,10 @@ test('heat_map: a box is framed around its pixels and clipped at the edge', () =
   assert.equal(pixel(drawn, 18, 30), BOX_COLOURS[0]);
   assert.equal(pixel(drawn, 41, 30), BOX_COLOURS[0]);
   assert.equal(pixel(drawn, 48, 55), BOX_COLOURS[1]);
-  assert.equal(pixel(picture, 19, 30), [128, 128, 128], 'the picture given stays as it was');
+  assert.equal(pixel(image, 19, 30), [128, 128, 128], 'the image given stays as it was');
 });
 
-test('heat_map: a map or a picture that does not fit is refused with its numbers', () => {
+test('heat_map: a map or an image that does not fit is refused with its numbers', () => {
   assert.throws(() => heatMap(grey(8, 8), new Float32Array(5), [2, 2]), /grid 2x2 must have 4 values, got 5/);
   assert.throws(
     () => heatMap({ ...grey(8, 8), width: 9 }, new Float32Array(4), [2, 2]),

@@ -10,14 +10,14 @@ import {
   ALL,
   checkpoint,
   ended,
+  imagePath,
   LOOK,
   loadFiles,
   lookFor,
   nextFrame,
+  openImage,
   openPage,
-  openPicture,
   pageUrl,
-  picturePath,
   saidSince,
   setBudget,
   takenHere,
@@ -30,15 +30,15 @@ import {
 const test = suite('the page');
 withPage(test);
 
-test('page: files and a picture give the looks of the model, one after another', async () => {
+test('page: files and an image give the looks of the model, one after another', async () => {
   const asked: string[] = [];
   const page = await openPage(async (it) => it.on('request', (one) => asked.push(one.url())));
   assert.ok(await page.isDisabled('#go'));
   await loadFiles(page);
   assert.is(await page.textContent('#model-facts dd >> nth=2'), '28, 56, 112 px');
   assert.match((await page.textContent('#adapter'))!, /swiftshader.*software/i);
-  await openPicture(page);
-  assert.is(await page.textContent('#picture-name'), 'picture.png, 96 × 96 px');
+  await openImage(page);
+  assert.is(await page.textContent('#image-name'), 'image.png, 96 × 96 px');
   assert.equal((await takenOnPage(page)).length, 1);
   await setBudget(page, 40);
 
@@ -73,11 +73,11 @@ test('page: files and a picture give the looks of the model, one after another',
 test('page: budgets from nothing to everything', async () => {
   const page = await openPage();
   await loadFiles(page);
-  await openPicture(page);
+  await openImage(page);
   await setBudget(page, ALL);
   const everything = await totals(page);
   assert.is(everything.Patches, `${ALL} of ${ALL}`);
-  assert.is(everything['Picture seen in detail'], '100.0 %');
+  assert.is(everything['Image seen in detail'], '100.0 %');
   const taken = await takenOnPage(page);
   for (const [scale, count] of [16, 64].entries())
     assert.equal(
@@ -86,14 +86,14 @@ test('page: budgets from nothing to everything', async () => {
     );
   await setBudget(page, 0);
   const nothing = await totals(page);
-  assert.equal([nothing.Tokens, nothing.Looks, nothing['Picture seen in detail']], ['4', '0', '0.0 %']);
+  assert.equal([nothing.Tokens, nothing.Looks, nothing['Image seen in detail']], ['4', '0', '0.0 %']);
   assert.is(await page.locator('#looks tr').count(), 1);
 });
 
 test('page: a prompt gives its map, drawn in the colours of its values', async () => {
   const page = await openPage();
   await loadFiles(page);
-  await openPicture(page);
+  await openImage(page);
   assert.ok(await page.isDisabled('input[value="topDown"]'));
   await lookFor(page, 'snowman');
   assert.ok(await page.isChecked('input[value="topDown"]'));
@@ -132,7 +132,7 @@ test('page: patches that were taken are outlined in the colour of their scale, a
     .toBuffer();
   const page = await openPage();
   await loadFiles(page);
-  await page.setInputFiles('#picture-file', { name: 'grey.png', mimeType: 'image/png', buffer: grey });
+  await page.setInputFiles('#image-file', { name: 'grey.png', mimeType: 'image/png', buffer: grey });
   await ended(page);
   await page.check('input[value="none"]');
   await nextFrame(page);
@@ -168,10 +168,10 @@ test('page: patches that were taken are outlined in the colour of their scale, a
   assert.is(seen.size, 3);
 });
 
-test('page: a box drawn on the picture, and a point by the keyboard, decide instead of the prompt', async () => {
+test('page: a box drawn on the image, and a point by the keyboard, decide instead of the prompt', async () => {
   const page = await openPage();
   await loadFiles(page);
-  await openPicture(page);
+  await openImage(page);
   await page.check('input[value="mark"]');
   const canvas = (await page.locator('#view').boundingBox())!;
   const side = Math.min(canvas.width, canvas.height);
@@ -202,7 +202,7 @@ test('page: a box drawn on the picture, and a point by the keyboard, decide inst
 
 test('page: zooms about the pointer, and shows the whole again', async () => {
   const page = await openPage();
-  await page.setInputFiles('#picture-file', picturePath);
+  await page.setInputFiles('#image-file', imagePath);
   await page.waitForSelector('#hint', { state: 'hidden' });
   const shot = async (): Promise<string> => {
     await nextFrame(page);
@@ -226,7 +226,7 @@ test('page: zooms about the pointer, and shows the whole again', async () => {
 test('page: loads the run beside it by its address, and compares captions', async () => {
   const asked: string[] = [];
   const page = await openPage(async (it) => it.on('request', (one) => asked.push(one.url())));
-  await page.setInputFiles('#picture-file', picturePath);
+  await page.setInputFiles('#image-file', imagePath);
   await page.click('#load-offer');
   await ended(page);
   const names = asked.map((url) => url.replace(pageUrl(), '')).filter((name) => name.startsWith('model/'));
@@ -242,7 +242,7 @@ test('page: loads the run beside it by its address, and compares captions', asyn
   await page.click('#compare button');
   await page.waitForSelector('#similarities li');
   using model = await PS3.load(engine, checkpoint);
-  using image = squash(engine, await decodeImage(picturePath), 112);
+  using image = squash(engine, await decodeImage(imagePath), 112);
   using similarity = await model.similarity(image, ['ring', 'snowman']);
   const want = [...(await similarity.probabilities.data())].map(
     (value) => `${(100 * value).toPrecision(3)} %`,
@@ -253,7 +253,7 @@ test('page: loads the run beside it by its address, and compares captions', asyn
 test('page: stops when asked to, and keeps what it has', async () => {
   const page = await openPage();
   await loadFiles(page);
-  await openPicture(page);
+  await openImage(page);
   // As soon as a look of five has come.
   await page.evaluate(() => {
     const rows = document.querySelector('#looks')!;
@@ -276,7 +276,7 @@ test('page: fits a phone of 390 pixels', async () => {
   const page = await openPage((it) => it.setViewportSize({ width: 390, height: 844 }));
   assert.is(await page.evaluate('document.documentElement.scrollWidth'), 390);
   await loadFiles(page);
-  await openPicture(page);
+  await openImage(page);
   await lookFor(page, 'a-word-that-is-longer-than-a-phone-is-wide-and-that-nobody-knows-at-all');
   assert.is(await page.evaluate('document.documentElement.scrollWidth'), 390);
   assert.match((await page.textContent('#prompt-note'))!, /^This checkpoint was not trained with “awordthat/);

@@ -12,8 +12,8 @@ import {
   LOOK,
   launch,
   loadFiles,
+  openImage,
   openPage,
-  openPicture,
   pageUrl,
   takenHere,
   takenOnPage,
@@ -25,7 +25,7 @@ import {
 const test = suite('the page, faults');
 withPage(test);
 
-test('page: faults of checkpoints, pictures and addresses are sentences, and nothing is asked for', async () => {
+test('page: faults of checkpoints, images and addresses are sentences, and nothing is asked for', async () => {
   const page = await openPage();
   const notices = (): Promise<string | null> => page.textContent('#notices');
   await page.setInputFiles(
@@ -43,15 +43,15 @@ test('page: faults of checkpoints, pictures and addresses are sentences, and not
     (await notices())!,
     /^An address must begin with https:\/\/ or hf:\/\/, got http:\/\/example\.org\/model\./,
   );
-  await page.setInputFiles('#picture-file', {
+  await page.setInputFiles('#image-file', {
     name: 'text.png',
     mimeType: 'image/png',
     buffer: Buffer.from('text'),
   });
   await page.waitForSelector('#notices p >> nth=1');
-  assert.match((await notices())!, /text\.png must be a picture that this browser can show/);
+  assert.match((await notices())!, /text\.png must be an image that this browser can show/);
   await loadFiles(page);
-  await openPicture(page);
+  await openImage(page);
   assert.is(await notices(), '');
 });
 
@@ -81,7 +81,7 @@ test('page: says what to do without an adapter', async () => {
 test('page: says that the device was lost, and loads again on a new one', async () => {
   const page = await openPage();
   await loadFiles(page);
-  await openPicture(page);
+  await openImage(page);
   await crashGpu();
   await page.waitForSelector('#notices p');
   assert.match((await page.textContent('#notices'))!, /^The GPU device was lost, and the model with it\./);

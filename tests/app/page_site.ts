@@ -1,4 +1,4 @@
-// What tests of the page share: a small checkpoint and a picture, the page built and served, a real Chromium on its software
+// What tests of the page share: a small checkpoint and an image, the page built and served, a real Chromium on its software
 // adapter, and what the page and its worker said to each other. Needs /usr/bin/chromium, or another by CHROMIUM=PATH.
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -31,7 +31,7 @@ export const WAIT_MS = 120_000;
 export const folder: string = mkdtempSync(join(tmpdir(), 'ps3-page-'));
 const run = join(folder, 'smoke-2026-01-02-030405');
 export const checkpoint: string = join(run, 'checkpoint');
-export const picturePath: string = join(folder, 'picture.png');
+export const imagePath: string = join(folder, 'image.png');
 /** Patches of a look, 3 of the coarse scale and 13 of the fine one, and all there are. */
 export const LOOK = 16;
 export const ALL = 80;
@@ -56,10 +56,10 @@ export function withPage(test: Test): void {
     const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
     await model.save(checkpoint);
     model.dispose();
-    // With pictures of its own, a run brings no samples, which would have to be composed.
-    await writeFile(join(run, 'config.json'), JSON.stringify({ preset: 'smoke', data: 'pictures', seed: 1 }));
+    // With images of its own, a run brings no samples, which would have to be composed.
+    await writeFile(join(run, 'config.json'), JSON.stringify({ preset: 'smoke', data: 'images', seed: 1 }));
     const rgb = Buffer.from(random(3 * 96 * 96, 7).map((value) => 127 + 127 * value));
-    await sharp(rgb, { raw: { width: 96, height: 96, channels: 3 } }).toFile(picturePath);
+    await sharp(rgb, { raw: { width: 96, height: 96, channels: 3 } }).toFile(imagePath);
     await mkdir(join(folder, 'site'));
     await buildPage(join(folder, 'site'), run);
     server = await servePage(join(folder, 'site'));
@@ -139,8 +139,8 @@ export async function ended(page: Page): Promise<void> {
   }
 }
 
-export async function openPicture(page: Page): Promise<void> {
-  await page.setInputFiles('#picture-file', picturePath);
+export async function openImage(page: Page): Promise<void> {
+  await page.setInputFiles('#image-file', imagePath);
   await ended(page);
 }
 
@@ -168,7 +168,7 @@ export async function takenOnPage(page: Page): Promise<number[][][]> {
 export async function takenHere(options: LooksOptions): Promise<{ taken: number[][][]; map: number[] }> {
   using model = await PS3.load(engine, checkpoint);
   using scope = engine.scope();
-  const image = squash(engine, await decodeImage(picturePath), 112, scope);
+  const image = squash(engine, await decodeImage(imagePath), 112, scope);
   const taken: number[][][] = [];
   let map: number[] = [];
   for await (const { index, choices, selectionProbs } of model.looks(image, options))

@@ -90,7 +90,7 @@ function options(captions = ['ring', 'snowman']): ReportOptions {
     data: {
       train: [sample('a', ['ring'])],
       heldOut: [sample('b', ['ring']), sample('c', ['ring', 'key'])],
-      heldOutMeans: 'Held-out pictures: other photographs.',
+      heldOutMeans: 'Held-out images: other photographs.',
       credits: ['@iconify-json/noto 1.2.9 (npm): Apache-2.0; https://example.org/noto'],
     },
     adapterName: 'llvmpipe',
@@ -117,8 +117,8 @@ test('report: the page holds every number of the evaluation, the facts of the ru
     '67.9 %',
     'among 32 for a box, 393 boxes',
     'a budget of 9.5 %',
-    'Trained on 1 pictures, tested on 2 with 3 boxes',
-    'Held-out pictures: other photographs.',
+    'Trained on 1 images, tested on 2 with 3 boxes',
+    'Held-out images: other photographs.',
     '88 % of its box, 13 % of the other’s',
     'llvmpipe',
     '2025-03-25 10:20 UTC',
@@ -145,7 +145,7 @@ test('report: the page says so when the order of the paper did not come out', as
   const close = { ...evaluation, retrieval: { lowRes: 0.2, ps3: 0.22 } };
   const closeText = textOf(await reportPage(config, [], { ...given, evaluation: close, examples: [] }));
   assert.match(closeText, 'the first holds by less than the intervals and the second holds');
-  assert.match(text, 'No held-out picture has two different captions');
+  assert.match(text, 'No held-out image has two different captions');
   assert.match(text, 'The run logged no losses');
 });
 
@@ -221,7 +221,7 @@ test('report: writeReport leaves one file of that name in the run folder', async
   await rm(folder, { recursive: true });
 });
 
-test('report: examples come from the first pictures with two captions, with maps and shares that agree', async () => {
+test('report: examples come from the first images with two captions, with maps and shares that agree', async () => {
   const tokenizer = buildWordTokenizer(['ring', 'snowman', 'key'], { contextLength: 8 });
   const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
   const samples = [

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Random } from '../../engine/index.ts';
-import { boxCells, cropBoxes, cropPicture, randomCrop, rasteriseBoxes } from '../../ps3/data/boxes.ts';
+import { boxCells, cropBoxes, cropImage, randomCrop, rasteriseBoxes } from '../../ps3/data/boxes.ts';
 
 test('boxes: the map covers floor of the start to one past the ceiling of the end', () => {
   const expected = [
@@ -68,7 +68,7 @@ test('boxes: a cell is one where any pixel of the map under it is', () => {
   }
 });
 
-test('boxes: picture and boxes are cropped alike', () => {
+test('boxes: image and boxes are cropped alike', () => {
   const side = 40;
   const rgba = new Uint8Array(4 * side * side).fill(255);
   for (let y = 0; y < side; y++)
@@ -76,13 +76,13 @@ test('boxes: picture and boxes are cropped alike', () => {
   const crop = { x: 4, y: 2, width: 32, height: 36 };
   const [[x1, y1]] = cropBoxes([[20, 10, 40, 40]], crop, side);
   assert.equal([x1, y1], [20, (8 * 40) / 36]);
-  const cropped = cropPicture(rgba, side, crop);
+  const cropped = cropImage(rgba, side, crop);
   const at = (x: number, y: number): number => cropped[4 * (y * side + x)];
   assert.equal(
     [at(x1 + 1, 30), at(x1 - 2, 30), at(30, Math.ceil(y1) + 1), at(30, Math.floor(y1) - 2)],
     [200, 0, 200, 0],
   );
-  assert.equal(cropPicture(rgba, side, { x: 0, y: 0, width: side, height: side }), rgba);
+  assert.equal(cropImage(rgba, side, { x: 0, y: 0, width: side, height: side }), rgba);
 });
 
 test('boxes: random crops keep to their area and aspect', () => {

@@ -18,10 +18,7 @@ test('data scenes: wrong options are refused before anything is downloaded or wr
     [{ count: 0 }, /--count must be a whole number from 1, got 0/],
     [{ count: 1.5 }, /got 1\.5/],
     [{ out: full }, /--out must be a new or empty folder, got .*full/],
-    [
-      { split: 'test' as 'train' },
-      /--split must be one of train, heldOutPictures, heldOutConcepts, got test/,
-    ],
+    [{ split: 'test' as 'train' }, /--split must be one of train, heldOutImages, heldOutConcepts, got test/],
     [{ format: 'zip' as 'folder' }, /--format must be one of folder, shards, got zip/],
     [{ signs: -1 }, /--signs must be a whole number from 0, got -1/],
     [{ side: 30 }, /side must be a whole number of 64 to 8192 pixels, got 30/],
@@ -36,7 +33,7 @@ test('data scenes: wrong options are refused before anything is downloaded or wr
 test('data scenes: scenes of different collections, seeds and numbers have different seeds', () => {
   const seeds = new Set<number>();
   for (const seed of [1, 2]) {
-    for (const name of ['train', 'heldOutPictures']) {
+    for (const name of ['train', 'heldOutImages']) {
       for (let i = 0; i < 2000; i++) seeds.add(sceneSeed(seed, name, i));
     }
   }
@@ -44,7 +41,7 @@ test('data scenes: scenes of different collections, seeds and numbers have diffe
   assert.ok(seeds.size >= 7999, `${seeds.size} of 8000`);
 });
 
-test('manifest: only what went into the pictures is listed, each with licence and author', () => {
+test('manifest: only what went into the images is listed, each with licence and author', () => {
   const credit = (source: string, provides: string, licence: string): Credit => ({
     source,
     provides,

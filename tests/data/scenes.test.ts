@@ -90,7 +90,7 @@ test('scenes: captioned boxes lie inside, do not overlap and name different conc
   }
 });
 
-test('scenes: distractors appear in the picture but have no box', async () => {
+test('scenes: distractors appear in the image but have no box', async () => {
   const without = await kitFor({ objects: [1, 1], distractors: [0, 0] });
   const many = await kitFor({ objects: [1, 1], distractors: [4, 4] });
   assert.is(buildScene(many, 7).boxes.length, 1);
@@ -123,11 +123,11 @@ test('scenes: a specification that cannot be met is refused with its values', as
     assert.unreachable(`no error for ${JSON.stringify(changes)}`);
   };
   await rejects({ objects: [1, 9] }, /objects must be a range within 0 to 8.*got 1 to 9/);
-  await rejects({ objects: [8, 8], objectPx: [50, 60] }, /at most half of the picture, got up to/);
+  await rejects({ objects: [8, 8], objectPx: [50, 60] }, /at most half of the image, got up to/);
   assert.throws(() => scenePreset(20), /64 to 8192 pixels, got 20/);
 });
 
-test('scenes: a picture larger than the photograph mirrors it and reaches every pixel', async () => {
+test('scenes: an image larger than the photograph mirrors it and reaches every pixel', async () => {
   const photos = await drawnPhotos(folder, 2);
   const { train } = makeSplits(catalogue, photos, [], SPLIT);
   const kit = await new SceneMaterial(catalogue, photos).load(
@@ -143,19 +143,19 @@ test('splits: concepts, photographs and fonts of testing never appear in trainin
   const photos = await drawnPhotos(folder, 9);
   const fonts = Array.from({ length: 5 }, (_, i) => ({ name: `font-${i}`, path: '' }));
   for (let seed = 0; seed < 10; seed++) {
-    const { train, heldOutConcepts, heldOutPictures } = makeSplits(catalogue, photos, fonts, {
+    const { train, heldOutConcepts, heldOutImages } = makeSplits(catalogue, photos, fonts, {
       ...SPLIT,
       seed,
     });
     const seen = new Set([...train.objects, ...train.distractors]);
     assert.is(seen.size, train.objects.length + train.distractors.length);
     assert.not.ok(heldOutConcepts.objects.some((concept) => seen.has(concept)));
-    for (const split of [heldOutConcepts, heldOutPictures]) {
+    for (const split of [heldOutConcepts, heldOutImages]) {
       assert.is(split.photos.length, 2);
       assert.not.ok(split.photos.some((photo) => train.photos.includes(photo)));
       assert.not.ok(split.fonts.some((font) => train.fonts.includes(font)));
     }
-    assert.equal(heldOutPictures.objects, train.objects);
+    assert.equal(heldOutImages.objects, train.objects);
     assert.equal(makeSplits(catalogue, photos, fonts, { ...SPLIT, seed }).train, train);
   }
   assert.throws(

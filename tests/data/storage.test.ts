@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { annotationJson, encodePicture } from '../../ps3/data/annotations.ts';
-import { loadPicture, openFolder } from '../../ps3/data/folder.ts';
+import { annotationJson, encodeSquare } from '../../ps3/data/annotations.ts';
+import { loadImage, openFolder } from '../../ps3/data/folder.ts';
 import { decodeSample, type EncodedSample, readShards, writeShards } from '../../ps3/data/shards.ts';
 import { temporaryFolder } from './fixture.ts';
 
@@ -38,21 +38,21 @@ async function folderWith(name: string, lines: readonly string[]): Promise<strin
 
 const GOOD = '{"image":"a.png","text":["fox"],"box":[[8,4,40,20]],"global_text":"a fox"}';
 
-test('folder: a picture is squashed to a square and its boxes with it', async () => {
-  const [picture] = await openFolder(await folderWith('good', [GOOD, '']));
-  const sample = await loadPicture(picture, 40);
+test('folder: an image is squashed to a square and its boxes with it', async () => {
+  const [image] = await openFolder(await folderWith('good', [GOOD, '']));
+  const sample = await loadImage(image, 40);
   assert.equal(sample.boxes, [[4, 4, 20, 20]]);
   assert.equal([sample.captions, sample.globalCaption, sample.side], [['fox'], 'a fox', 40]);
   assert.is(sample.rgba.length, 4 * 40 * 40);
-  const whole = await loadPicture({ ...picture, width: 80, height: 40 }, 80);
+  const whole = await loadImage({ ...image, width: 80, height: 40 }, 80);
   assert.equal(whole.boxes, [[8, 8, 40, 40]]);
 });
 
-test('folder: a picture of the wanted size keeps its pixels', async () => {
+test('folder: an image of the wanted size keeps its pixels', async () => {
   const path = await folderWith('exact', ['{"image":"b.png","global_text":"a ramp"}']);
   writeFileSync(join(path, 'b.png'), await png(16, 16));
-  const [picture] = await openFolder(path);
-  const { rgba } = await loadPicture(picture, 16);
+  const [image] = await openFolder(path);
+  const { rgba } = await loadImage(image, 16);
   for (let i = 0; i < 256; i++) {
     for (let c = 0; c < 3; c++) assert.is(rgba[4 * i + c], ((3 * i + c) * 7) & 255);
     assert.is(rgba[4 * i + 3], 255);
@@ -63,7 +63,7 @@ test('folder: every fault is one sentence that names file, line and value', asyn
   const cases: [string, string, RegExp][] = [
     ['broken', '{"image": "a.png", ', /annotations\.jsonl line 2: a line must be one JSON object/],
     ['list', '[1, 2]', /line 2: an annotation must be a JSON object, got \[1,2\]/],
-    ['missing', '{"image":"b.png","global_text":"x"}', /line 2: the picture must exist, got .*b\.png/],
+    ['missing', '{"image":"b.png","global_text":"x"}', /line 2: the image must exist, got .*b\.png/],
     ['nameless', '{"global_text":"x"}', /line 2: `image` must name a file in the folder, got nothing/],
     [
       'outside',
@@ -88,8 +88,8 @@ test('folder: every fault is one sentence that names file, line and value', asyn
     ],
     ['null', '{"image":"a.png","text":["a"],"box":[[0,0,1,null]]}', /`box` must be a list of/],
     ['blank', '{"image":"a.png","text":[" "],"box":[[0,0,1,1]]}', /`text` must be a list of captions/],
-    ['bare', '{"image":"a.png"}', /a picture must have a caption/],
-    ['twice', GOOD, /a picture must have one line, got a\.png again after line 1/],
+    ['bare', '{"image":"a.png"}', /an image must have a caption/],
+    ['twice', GOOD, /an image must have one line, got a\.png again after line 1/],
   ];
   for (const [name, line, expected] of cases) {
     const path = await folderWith(name, [GOOD, line]);
@@ -101,17 +101,17 @@ test('folder: every fault is one sentence that names file, line and value', asyn
   );
 });
 
-test('folder: a corrupt picture is named when it is opened or decoded', async () => {
+test('folder: a corrupt image is named when it is opened or decoded', async () => {
   const path = await folderWith('corrupt', [GOOD]);
-  writeFileSync(join(path, 'a.png'), 'no picture');
-  assert.match(await message(() => openFolder(path)), /a\.png must be a picture/);
-  // Only the size is read when a folder is opened; what is cut off shows when the picture is decoded.
+  writeFileSync(join(path, 'a.png'), 'no image');
+  assert.match(await message(() => openFolder(path)), /a\.png must be an image/);
+  // Only the size is read when a folder is opened; what is cut off shows when the image is decoded.
   const noise = Uint8Array.from({ length: 4 * 64 * 64 }, (_, i) => (i * i * 31) & 255);
-  const encoded = await encodePicture(noise, 64);
+  const encoded = await encodeSquare(noise, 64);
   writeFileSync(join(path, 'a.png'), encoded.subarray(0, encoded.length >> 1));
-  const [picture] = await openFolder(path);
+  const [image] = await openFolder(path);
   assert.match(
-    await message(() => loadPicture(picture, 64), 'ImageError'),
+    await message(() => loadImage(image, 64), 'ImageError'),
     /a\.png must decode as a picture, got: .*Replace or remove/,
   );
 });
@@ -119,14 +119,14 @@ test('folder: a corrupt picture is named when it is opened or decoded', async ()
 async function samples(count: number): Promise<EncodedSample[]> {
   const list: EncodedSample[] = [];
   for (let i = 0; i < count; i++) {
-    const picture = await png(32 + i, 32);
+    const image = await png(32 + i, 32);
     list.push({
       key: String(i).padStart(8, '0'),
       suffix: 'png',
-      picture,
+      image,
       boxes: [[1, 2, 10 + i, 12]],
       captions: [`thing ${i}`],
-      globalCaption: i % 2 === 0 ? undefined : `picture ${i}`,
+      globalCaption: i % 2 === 0 ? undefined : `image ${i}`,
     });
   }
   return list;
@@ -145,7 +145,7 @@ test('shards: samples come back in order, byte for byte, over several archives',
   const read = await readAll(path);
   assert.is(read.length, 7);
   for (const [i, sample] of read.entries()) {
-    assert.is(Buffer.compare(sample.picture, written[i].picture), 0);
+    assert.is(Buffer.compare(sample.image, written[i].image), 0);
     assert.equal(annotationJson(sample), annotationJson(written[i]));
     assert.is(sample.key, written[i].key);
   }

@@ -1,4 +1,4 @@
-// The page as static files, with a trained checkpoint and pictures to try it on where there are some.
+// The page as static files, with a trained checkpoint and images to try it on where there are some.
 import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
@@ -9,7 +9,7 @@ import { buildScene } from '../../data/scenes.ts';
 import { presetNamed } from '../../train/presets.ts';
 import { RunFolder } from '../../train/run.ts';
 import { encodeJpeg } from '../heat_map.ts';
-import type { Offers, SamplePicture } from './offers.ts';
+import type { Offers, SampleImage } from './offers.ts';
 
 /** The page cannot be built as asked. */
 export class PageError extends EngineError {
@@ -59,7 +59,7 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
   await build(pageBundle('ps3/app/page', { OFFERS: offers }, folder));
 }
 
-async function copyRun(run: string, folder: string): Promise<SamplePicture[]> {
+async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
   const files = await checkpointFiles(run);
   if (!files.includes('config.json') || !files.some((name) => name.endsWith('.safetensors')))
     throw new PageError(`page: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`);
@@ -70,7 +70,7 @@ async function copyRun(run: string, folder: string): Promise<SamplePicture[]> {
 }
 
 /** Held-out scenes as JPEG files, with the credits of what they are made of. */
-async function writeSamples(run: string, folder: string): Promise<SamplePicture[]> {
+async function writeSamples(run: string, folder: string): Promise<SampleImage[]> {
   const config = await new RunFolder(run).config();
   if (config.data !== undefined) return [];
   const { scalesPx, objects, objectPx, distractors, concepts, styles } = presetNamed(config.preset);
@@ -84,9 +84,9 @@ async function writeSamples(run: string, folder: string): Promise<SamplePicture[
     ...{ concepts, seed, styles },
     spec: { objects, objectPx: larger(objectPx), distractors },
   });
-  const kit = await opened.kit(opened.splits.heldOutPictures);
+  const kit = await opened.kit(opened.splits.heldOutImages);
   await mkdir(folder, { recursive: true });
-  const samples: SamplePicture[] = [];
+  const samples: SampleImage[] = [];
   for (let i = 0; i < SAMPLES; i++) {
     const { rgba, side, captions } = buildScene(kit, sceneSeed(seed, 'held out', i));
     const name = `scene-${i + 1}.jpg`;

@@ -1,4 +1,4 @@
-// The card that compares captions with the whole picture.
+// The card that compares captions with the whole image.
 import { byId, element } from './elements.ts';
 
 /** Wires the card. */
@@ -22,7 +22,7 @@ export class CaptionsCard {
     byId('compare', HTMLElement).hidden = !isShown;
   }
 
-  /** Puts captions into the field, for another picture. */
+  /** Puts captions into the field, for another image. */
   propose(captions: readonly string[]): void {
     this.#field.value = captions.join('\n');
     this.#answers.replaceChildren();

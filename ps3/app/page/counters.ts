@@ -72,7 +72,7 @@ export function showTotals(
       ['Tokens', counted(lowTokens(model) + taken)],
       ['Patches', `${counted(taken)} of ${counted(all)}`],
       ['Looks', counted(looks)],
-      ['Picture seen in detail', `${(100 * coveredShare(patches)).toFixed(1)} %`],
+      ['Image seen in detail', `${(100 * coveredShare(patches)).toFixed(1)} %`],
       ['Time', time(ms)],
     ]),
   );

@@ -1,7 +1,7 @@
 // Files that were dropped or pasted.
 
-/** What a drop holds: a picture, or the files of a checkpoint. */
-export type Dropped = { readonly picture: File } | { readonly checkpoint: readonly File[] };
+/** What a drop holds: an image, or the files of a checkpoint. */
+export type Dropped = { readonly image: File } | { readonly checkpoint: readonly File[] };
 
 /** Every file, those in folders too. */
 export async function droppedFiles(transfer: DataTransfer): Promise<File[]> {
@@ -31,10 +31,10 @@ async function filesOf(entry: FileSystemEntry): Promise<File[]> {
 /** Sorts files out; undefined when there are none. */
 export function sortedOut(files: readonly File[]): Dropped | undefined {
   if (files.some(({ name }) => /\.(json|safetensors)$/.test(name))) return { checkpoint: files };
-  return files.length > 0 ? { picture: files[0] } : undefined;
+  return files.length > 0 ? { image: files[0] } : undefined;
 }
 
-/** The picture on the clipboard, if there is one. */
-export function pastedPicture({ clipboardData }: ClipboardEvent): File | undefined {
+/** The image on the clipboard, if there is one. */
+export function pastedImage({ clipboardData }: ClipboardEvent): File | undefined {
   return [...(clipboardData?.files ?? [])].find(({ type }) => type.startsWith('image/'));
 }

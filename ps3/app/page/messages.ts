@@ -4,7 +4,7 @@ import type { Grid } from '../../model/vision/scales.ts';
 /** How weights are kept on the GPU. */
 export type Storage = 'stored' | 'f32' | 'bf16';
 
-/** A part of the picture to look at, in fractions of its width and height. */
+/** A part of the image to look at, in fractions of its width and height. */
 export type Region =
   | { readonly box: readonly [left: number, top: number, right: number, bottom: number] }
   | { readonly point: readonly [x: number, y: number] };
@@ -12,7 +12,7 @@ export type Region =
 /** What the page asks for. */
 export type Request =
   | { readonly kind: 'load'; readonly source: string | readonly File[]; readonly storage: Storage }
-  | { readonly kind: 'picture'; readonly file: Blob }
+  | { readonly kind: 'image'; readonly file: Blob }
   | { readonly kind: 'look'; readonly prompt?: string; readonly region?: Region; readonly tokens: number }
   | { readonly kind: 'compare'; readonly captions: readonly string[] }
   | { readonly kind: 'stop' };

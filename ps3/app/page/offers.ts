@@ -1,7 +1,7 @@
 // What a build of the page brings along.
 
-/** A picture that goes with the offered checkpoint. */
-export interface SamplePicture {
+/** An image that goes with the offered checkpoint. */
+export interface SampleImage {
   /** Address relative to the page. */
   readonly file: string;
   /** What can be seen, as prompts. */
@@ -11,5 +11,5 @@ export interface SamplePicture {
 export interface Offers {
   /** Name of the run whose checkpoint lies in model/; null without one. */
   readonly model: string | null;
-  readonly samples: readonly SamplePicture[];
+  readonly samples: readonly SampleImage[];
 }

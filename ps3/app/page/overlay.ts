@@ -1,4 +1,4 @@
-// What lies on the picture: a saliency map in colour, outlines of the patches taken, and the region asked for.
+// What lies on the image: a saliency map in colour, outlines of the patches taken, and the region asked for.
 import type { Grid } from '../../model/vision/scales.ts';
 import { type Colour, colourOf, SCALE_LINES } from '../colours.ts';
 import type { Region, SaliencyMap } from './messages.ts';
@@ -23,7 +23,7 @@ export function lineOf(scale: number): (typeof SCALE_LINES)[number] {
 export const cssColour = ([red, green, blue]: Colour): string =>
   `rgb(${Math.round(red)} ${Math.round(green)} ${Math.round(blue)})`;
 
-/** A map as a picture of one pixel per cell, from the darkest colour at its lowest value to the brightest at its highest. */
+/** A map as an image of one pixel per cell, from the darkest colour at its lowest value to the brightest at its highest. */
 export function drawnMap({ grid: [Y, X], values }: SaliencyMap): HTMLCanvasElement {
   const canvas = Object.assign(document.createElement('canvas'), { width: X, height: Y });
   const pixels = new ImageData(X, Y);
@@ -86,7 +86,7 @@ export class TakenPatches {
     );
     const { colour, widthPx } = lineOf(this.#scale);
     context.lineCap = 'square';
-    // A dark rim sets the line off from bright pictures.
+    // A dark rim sets the line off from bright images.
     context.lineWidth = widthPx + 1.5;
     context.strokeStyle = 'rgb(0 0 0 / 55%)';
     context.stroke(path);
@@ -127,7 +127,7 @@ export function drawOverlay(
 ): void {
   const { left, top, width, height } = place;
   if (map) {
-    // The picture turns grey beneath the colours of the map.
+    // The image turns grey beneath the colours of the map.
     context.globalCompositeOperation = 'saturation';
     context.globalAlpha = Math.min(1, 2 * opacity);
     context.fillStyle = '#000000';
@@ -181,7 +181,7 @@ function drawRegion(
   context.setLineDash([]);
 }
 
-/** Share of the picture that patches of any scale cover. */
+/** Share of the image that patches of any scale cover. */
 export function coveredShare(patches: readonly TakenPatches[]): number {
   // On a grid that all grids divide, so that each of its cells is covered or not.
   const [Y, X] = [0, 1].map((axis) => patches.map(({ grid }) => grid[axis]).reduce(leastCommonMultiple, 1));

@@ -1,14 +1,14 @@
-// The page: asks the worker to load a checkpoint and to look at a picture, and draws what it answers.
+// The page: asks the worker to load a checkpoint and to look at an image, and draws what it answers.
 import { planLooks } from '../../model/vision/look_plan.ts';
 import { ModelWorker } from './asking.ts';
 import { CaptionsCard } from './captions_card.ts';
 import { CheckpointCard } from './checkpoint_card.ts';
 import { counted, showLook, showLowRes, showTotals } from './counters.ts';
-import { droppedFiles, pastedPicture, sortedOut } from './dropped.ts';
+import { droppedFiles, pastedImage, sortedOut } from './dropped.ts';
 import { byId, element } from './elements.ts';
 import type { Answer, ModelFacts, Region } from './messages.ts';
 import { notice, obstacle } from './notices.ts';
-import type { Offers, SamplePicture } from './offers.ts';
+import type { Offers, SampleImage } from './offers.ts';
 import { Seen } from './seen.ts';
 import { shownBitmap, Viewer } from './viewer.ts';
 
@@ -22,8 +22,8 @@ const stopButton = byId('stop', HTMLButtonElement);
 const view = byId('view', HTMLCanvasElement);
 
 let model: ModelFacts | undefined;
-let picture: { readonly file: Blob; readonly name: string } | undefined;
-/** Whether the worker holds the picture, ready to be looked at. */
+let image: { readonly file: Blob; readonly name: string } | undefined;
+/** Whether the worker holds the image, ready to be looked at. */
 let isRead = false;
 let looksDone = 0;
 let elapsedMs = 0;
@@ -71,9 +71,9 @@ function receive(answer: Answer): void {
 
 // What is wrong, a sentence for each part of the page
 
-const wrong = new Map<'page' | 'load' | 'picture' | 'look', string>();
+const wrong = new Map<'page' | 'load' | 'image' | 'look', string>();
 
-function say(part: 'page' | 'load' | 'picture' | 'look', sentence?: string): void {
+function say(part: 'page' | 'load' | 'image' | 'look', sentence?: string): void {
   if (sentence) wrong.set(part, sentence);
   else wrong.delete(part);
   byId('notices', HTMLElement).replaceChildren(...[...wrong.values()].map((one) => element('p', '', one)));
@@ -81,8 +81,7 @@ function say(part: 'page' | 'load' | 'picture' | 'look', sentence?: string): voi
 }
 
 function showError({ during, code, message }: Answer & { kind: 'error' }): void {
-  const part =
-    during === 'load' || code === 'device-lost' ? 'load' : during === 'picture' ? 'picture' : 'look';
+  const part = during === 'load' || code === 'device-lost' ? 'load' : during === 'image' ? 'image' : 'look';
   say(part, notice(during, code, message));
   showBusy(false);
   if (part !== 'load') return;
@@ -112,10 +111,10 @@ function showModel(facts: ModelFacts): void {
   showBudget();
   const options = (facts.words ?? []).map((word) => Object.assign(element('option', ''), { value: word }));
   byId('words', HTMLDataListElement).replaceChildren(...options);
-  readPicture();
+  readImage();
 }
 
-// The picture
+// The image
 
 async function open(file: Blob, name: string, captions: readonly string[] = []): Promise<void> {
   let bitmap: ImageBitmap;
@@ -123,34 +122,34 @@ async function open(file: Blob, name: string, captions: readonly string[] = []):
     bitmap = await shownBitmap(file);
   } catch {
     say(
-      'picture',
-      `${name} must be a picture that this browser can show, got something else. Choose a JPEG, PNG, WebP, AVIF or GIF file.`,
+      'image',
+      `${name} must be an image that this browser can show, got something else. Choose a JPEG, PNG, WebP, AVIF or GIF file.`,
     );
     return;
   }
-  say('picture');
-  picture = { file, name };
+  say('image');
+  image = { file, name };
   isRead = false;
   seen.region = undefined;
   showRegion();
   seen.clear(model);
   byId('counters', HTMLElement).hidden = true;
   byId('hint', HTMLElement).hidden = true;
-  byId('picture-name', HTMLElement).textContent = `${name}, ${bitmap.width} × ${bitmap.height} px`;
-  view.setAttribute('aria-label', `Picture ${name}`);
+  byId('image-name', HTMLElement).textContent = `${name}, ${bitmap.width} × ${bitmap.height} px`;
+  view.setAttribute('aria-label', `Image ${name}`);
   suggest(captions);
   viewer.show(bitmap);
-  readPicture();
+  readImage();
 }
 
-/** Hands the picture to the worker, once there are a picture and a model. */
-function readPicture(): void {
-  if (!model || !picture) return;
+/** Hands the image to the worker, once there are an image and a model. */
+function readImage(): void {
+  if (!model || !image) return;
   showBusy(true);
-  worker.ask({ kind: 'picture', file: picture.file });
+  worker.ask({ kind: 'image', file: image.file });
 }
 
-/** Prompts that fit the picture, to click on. */
+/** Prompts that fit the image, to click on. */
 function suggest(captions: readonly string[]): void {
   const chips = captions.map((caption) => {
     const chip = Object.assign(element('button', 'chip', caption), { type: 'button' });
@@ -165,7 +164,7 @@ function suggest(captions: readonly string[]): void {
   captionsCard.propose(captions);
 }
 
-function offerSamples(samples: readonly SamplePicture[]): void {
+function offerSamples(samples: readonly SampleImage[]): void {
   const buttons = samples.map(({ file, captions }, i) => {
     const image = Object.assign(element('img', ''), {
       src: file,
@@ -222,7 +221,7 @@ function showProgress(): void {
 }
 
 function showBusy(isBusy: boolean): void {
-  const canLook = model !== undefined && picture !== undefined;
+  const canLook = model !== undefined && image !== undefined;
   goButton.disabled = !canLook;
   byId('main', HTMLElement).classList.toggle('ready', canLook);
   goButton.hidden = isBusy && canLook;
@@ -258,7 +257,7 @@ stopButton.onclick = () => worker.ask({ kind: 'stop' });
 byId('clear-region', HTMLElement).onclick = () => lookAtRegion(undefined);
 budget.oninput = showBudget;
 budget.onchange = startLook;
-byId('picture-file', HTMLInputElement).onchange = ({ currentTarget }) => {
+byId('image-file', HTMLInputElement).onchange = ({ currentTarget }) => {
   const input = currentTarget as HTMLInputElement;
   const [file] = input.files ?? [];
   if (file) open(file, file.name);
@@ -272,15 +271,15 @@ byId('tools', HTMLElement).onchange = ({ target }) => {
   viewer.toolChanged();
 };
 document.onpaste = (event) => {
-  const pasted = pastedPicture(event);
-  if (pasted) open(pasted, 'Pasted picture');
+  const pasted = pastedImage(event);
+  if (pasted) open(pasted, 'Pasted image');
 };
 document.ondragover = (event) => event.preventDefault();
 document.ondrop = async (event) => {
   event.preventDefault();
   const dropped = event.dataTransfer && sortedOut(await droppedFiles(event.dataTransfer));
   if (dropped && 'checkpoint' in dropped) checkpoint.load(dropped.checkpoint);
-  else if (dropped) open(dropped.picture, dropped.picture.name);
+  else if (dropped) open(dropped.image, dropped.image.name);
 };
 
 offerSamples(OFFERS.samples);

@@ -1,4 +1,4 @@
-// What was seen of the picture so far, and how it is drawn.
+// What was seen of the image so far, and how it is drawn.
 import { colourOf } from '../colours.ts';
 import { scaleName } from './counters.ts';
 import { byId } from './elements.ts';

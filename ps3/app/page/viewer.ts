@@ -1,8 +1,8 @@
-// A picture on a canvas that is zoomed and moved by wheel, fingers, mouse and keys, and on which regions are marked.
+// An image on a canvas that is zoomed and moved by wheel, fingers, mouse and keys, and on which regions are marked.
 import { expect } from '../../../engine/errors.ts';
 import type { Region } from './messages.ts';
 
-/** Where the picture lies: CSS pixels of its top left corner, and its size. */
+/** Where the image lies: CSS pixels of its top left corner, and its size. */
 export interface Place {
   readonly left: number;
   readonly top: number;
@@ -11,29 +11,29 @@ export interface Place {
 }
 
 export interface ViewerOptions {
-  /** Draws what lies on the picture; the context is in CSS pixels. */
+  /** Draws what lies on the image; the context is in CSS pixels. */
   readonly overlay: (context: CanvasRenderingContext2D, place: Place) => void;
   /** A region was marked. */
   readonly onRegion: (region: Region) => void;
 }
 
-/** CSS pixels per pixel of the picture at which zooming in ends, unless the whole picture needs more. */
+/** CSS pixels per pixel of the image at which zooming in ends, unless the whole image needs more. */
 const LARGEST_ZOOM = 32;
 /** A pointer that moves less has clicked. */
 const CLICK_PX = 5;
 const KEY_STEP_PX = 48;
 
-/** Pictures with a longer side are shown smaller than they are; the model reads them as they are. */
+/** Images with a longer side are shown smaller than they are; the model reads them as they are. */
 const LARGEST_SHOWN_PX = 8192;
-/** The picture and what part of it is seen. */
+/** The image and what part of it is seen. */
 export class Viewer {
   /** What dragging with one pointer does. */
   tool: 'move' | 'mark' = 'move';
   readonly #canvas: HTMLCanvasElement;
   readonly #context: CanvasRenderingContext2D;
   readonly #options: ViewerOptions;
-  #picture: ImageBitmap | undefined;
-  /** CSS pixels per pixel of the picture. */
+  #image: ImageBitmap | undefined;
+  /** CSS pixels per pixel of the image. */
   #zoom = 1;
   #left = 0;
   #top = 0;
@@ -62,14 +62,14 @@ export class Viewer {
     canvas.onkeydown = (event) => this.#key(event);
   }
 
-  /** Shows another picture, as a whole. */
-  show(picture: ImageBitmap): void {
-    this.#picture?.close();
-    this.#picture = picture;
+  /** Shows another image, as a whole. */
+  show(image: ImageBitmap): void {
+    this.#image?.close();
+    this.#image = image;
     this.fit();
   }
 
-  /** Shows the whole picture. */
+  /** Shows the whole image. */
   fit(): void {
     this.#isFitted = true;
     this.#zoom = this.#fittingZoom();
@@ -82,7 +82,7 @@ export class Viewer {
     x: number = this.#canvas.clientWidth / 2,
     y: number = this.#canvas.clientHeight / 2,
   ): void {
-    if (!this.#picture) return;
+    if (!this.#image) return;
     const smallest = this.#fittingZoom();
     const zoom = Math.min(Math.max(this.#zoom * factor, smallest), Math.max(LARGEST_ZOOM, smallest));
     this.#left = x - ((x - this.#left) * zoom) / this.#zoom;
@@ -107,11 +107,11 @@ export class Viewer {
     const context = this.#context;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, this.#canvas.clientWidth, this.#canvas.clientHeight);
-    if (!this.#picture) return;
-    const place = this.#place(this.#picture);
+    if (!this.#image) return;
+    const place = this.#place(this.#image);
     context.imageSmoothingEnabled = this.#zoom * ratio < 4; // pixels are to be seen as such
     context.imageSmoothingQuality = 'high';
-    context.drawImage(this.#picture, place.left, place.top, place.width, place.height);
+    context.drawImage(this.#image, place.left, place.top, place.width, place.height);
     this.#options.overlay(context, place);
     const [box] = this.tool === 'mark' && this.#start ? [this.#marked()] : [];
     if (!box) return;
@@ -129,15 +129,15 @@ export class Viewer {
 
   #fittingZoom(): number {
     const { clientWidth, clientHeight } = this.#canvas;
-    if (!this.#picture) return 1;
-    return Math.min(clientWidth / this.#picture.width, clientHeight / this.#picture.height) || 1;
+    if (!this.#image) return 1;
+    return Math.min(clientWidth / this.#image.width, clientHeight / this.#image.height) || 1;
   }
 
-  /** Keeps the picture on the canvas, centred where it is smaller. */
+  /** Keeps the image on the canvas, centred where it is smaller. */
   #settle(): void {
-    if (!this.#picture) return;
+    if (!this.#image) return;
     const { clientWidth, clientHeight } = this.#canvas;
-    const { width, height } = this.#place(this.#picture);
+    const { width, height } = this.#place(this.#image);
     const within = (at: number, size: number, room: number): number =>
       size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, at));
     this.#left = within(this.#left, width, clientWidth);
@@ -169,7 +169,7 @@ export class Viewer {
   }
 
   #down({ pointerId, offsetX, offsetY }: PointerEvent): void {
-    if (!this.#picture) return;
+    if (!this.#image) return;
     this.#canvas.setPointerCapture(pointerId);
     this.#pointers.set(pointerId, { x: offsetX, y: offsetY });
     this.#start = this.#pointers.size === 1 ? { x: offsetX, y: offsetY } : undefined;
@@ -222,7 +222,7 @@ export class Viewer {
   }
 
   #fraction(x: number, y: number): [number, number] {
-    const { left, top, width, height } = this.#place(this.#picture!);
+    const { left, top, width, height } = this.#place(this.#image!);
     const within = (value: number): number => Math.min(1, Math.max(0, value));
     return [within((x - left) / width), within((y - top) / height)];
   }
@@ -234,13 +234,13 @@ export class Viewer {
   }
 
   #pointAt(x: number, y: number): Region | undefined {
-    const { left, top, width, height } = this.#place(this.#picture!);
-    const isOnPicture = x >= left && y >= top && x <= left + width && y <= top + height;
-    return isOnPicture ? { point: this.#fraction(x, y) } : undefined;
+    const { left, top, width, height } = this.#place(this.#image!);
+    const isOnImage = x >= left && y >= top && x <= left + width && y <= top + height;
+    return isOnImage ? { point: this.#fraction(x, y) } : undefined;
   }
 
   #key(event: KeyboardEvent): void {
-    if (!this.#picture || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!this.#image || event.ctrlKey || event.metaKey || event.altKey) return;
     const { clientWidth, clientHeight } = this.#canvas;
     const moves: Readonly<Record<string, readonly [number, number]>> = {
       ArrowLeft: [KEY_STEP_PX, 0],
@@ -264,7 +264,7 @@ export class Viewer {
   }
 }
 
-/** A picture as it is shown. @throws when the browser cannot decode it */
+/** An image as it is shown. @throws when the browser cannot decode it */
 export async function shownBitmap(file: Blob): Promise<ImageBitmap> {
   const bitmap = await createImageBitmap(file);
   const shrink = LARGEST_SHOWN_PX / Math.max(bitmap.width, bitmap.height);

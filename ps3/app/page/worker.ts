@@ -13,16 +13,16 @@ const PROGRESS_MS = 100;
 let engine: Engine | undefined;
 let model: PS3 | undefined;
 /** [1, S, S, 4] u8. */
-let picture: Tensor | undefined;
+let openImage: Tensor | undefined;
 
-/** Requests are answered one after another. A new one ends the one before, but captions wait, and so does a picture for its model. */
+/** Requests are answered one after another. A new one ends the one before, but captions wait, and so does an image for its model. */
 let queue: Promise<void> = Promise.resolve();
 let current: { kind: Request['kind']; ending: AbortController } | undefined;
 
 addEventListener('message', ({ data: { id, request } }: MessageEvent<{ id: number; request: Request }>) => {
   const ending = new AbortController();
   const asked = { kind: request.kind, ending };
-  const waits = request.kind === 'compare' || (request.kind === 'picture' && current?.kind === 'load');
+  const waits = request.kind === 'compare' || (request.kind === 'image' && current?.kind === 'load');
   if (!waits) {
     current?.ending.abort();
     current = asked;
@@ -47,7 +47,7 @@ async function answerTo(request: Request, post: Post, signal: AbortSignal): Prom
   switch (request.kind) {
     case 'load':
       return load(request, post, signal);
-    case 'picture':
+    case 'image':
       return read(request, post);
     case 'look':
       return look(request, post, signal);
@@ -67,7 +67,7 @@ async function openEngine(): Promise<Engine> {
     if (engine !== opened) return;
     engine = undefined;
     model = undefined;
-    picture = undefined;
+    openImage = undefined;
     postMessage({ id: 0, answer: { kind: 'error', during: 'load', code: 'device-lost', message } });
   });
   return opened;
@@ -79,8 +79,8 @@ async function load(
   signal: AbortSignal,
 ): Promise<void> {
   const opened = await openEngine();
-  picture?.dispose();
-  picture = undefined;
+  openImage?.dispose();
+  openImage = undefined;
   model?.dispose();
   model = undefined;
   let toldMs = 0;
@@ -107,13 +107,13 @@ function factsOf({ gpu, adapterName }: Engine, { config, parameters, tokenizer }
   };
 }
 
-async function read({ file }: Request & { kind: 'picture' }, post: Post): Promise<void> {
+async function read({ file }: Request & { kind: 'image' }, post: Post): Promise<void> {
   if (!engine || !model) return post({ kind: 'stopped' });
-  picture?.dispose();
-  picture = undefined;
+  openImage?.dispose();
+  openImage = undefined;
   const { scalesPx } = model.config.vision;
-  const decoded = await decodeImage(file, { orient: true, name: 'the picture' });
-  picture = squash(engine, decoded, scalesPx[scalesPx.length - 1]);
+  const decoded = await decodeImage(file, { orient: true, name: 'the image' });
+  openImage = squash(engine, decoded, scalesPx[scalesPx.length - 1]);
   await engine.idle();
   post({ kind: 'read' });
 }
@@ -123,9 +123,9 @@ async function look(
   post: Post,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!engine || !model || !picture) return post({ kind: 'stopped' });
+  if (!engine || !model || !openImage) return post({ kind: 'stopped' });
   using scope = engine.scope();
-  const image = picture.in(scope);
+  const image = openImage.in(scope);
   const where = region ? { region } : { prompt };
   const looks = model.vision.plan(model.vision.grids(image), { tokens }).length;
   let elapsedMs = 0;
@@ -164,8 +164,8 @@ async function mapOf(map: Tensor): Promise<SaliencyMap> {
 }
 
 async function compare({ captions }: Request & { kind: 'compare' }, post: Post): Promise<void> {
-  if (!model || !picture) return post({ kind: 'stopped' });
-  using similarity = await model.similarity(picture, captions);
+  if (!model || !openImage) return post({ kind: 'stopped' });
+  using similarity = await model.similarity(openImage, captions);
   const probabilities = (await similarity.probabilities.data()) as Float32Array;
   post({ kind: 'compared', probabilities: Array.from(probabilities) });
 }

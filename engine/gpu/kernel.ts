@@ -1,5 +1,6 @@
 // A kernel is an entry point of a .wgsl file. Everything the host must know about it (bindings, access, params
 // layout, workgroup size) is read from the source by reflection, so it is stated once.
+import { constantsOf, evaluate } from './constants.ts';
 import { internal } from './errors.ts';
 import './reflect.ts'; // development only: the build takes this line out and ships parsed shaders
 import { type Reflection, type Shader, shaderOf } from './shader.ts';
@@ -20,7 +21,7 @@ export class Kernel {
   readonly #given: string | Shader;
   #reflection: Reflection | undefined;
   readonly #declares = new Map<string, boolean>();
-  #run: number | undefined;
+  readonly #constants = new Map<string, number>();
 
   constructor(source: string | Shader, entry: string) {
     this.entry = entry;
@@ -47,14 +48,15 @@ export class Kernel {
     return this.reflection.workgroupSize;
   }
 
-  /** What one invocation does of its kind, as the shader states it: `const RUN`. */
-  get run(): number {
-    if (this.#run === undefined) {
-      const declared = /^const RUN\b[^=]*=\s*(\d+)/m.exec(this.source);
-      if (!declared) internal(false, `${this.entry} declares no const RUN`);
-      this.#run = Number(declared[1]);
+  /** A whole number as the shader states it: `const BINS : u32 = 2048u;`. */
+  constant(name: string): number {
+    let value = this.#constants.get(name);
+    if (value === undefined) {
+      value = evaluate(name, constantsOf(this.source));
+      internal(!Number.isNaN(value), `${this.entry} declares no whole number ${name}`);
+      this.#constants.set(name, value);
     }
-    return this.#run;
+    return value;
   }
 
   /** True when the shader is specialised by workgroup size (it imports `reduce` or declares WG). */

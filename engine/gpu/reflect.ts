@@ -13,6 +13,7 @@ import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import strip from '../../shaders/lib/strip.wgsl' with { type: 'text' };
 import tile from '../../shaders/lib/tile.wgsl' with { type: 'text' };
+import { constantsOf, evaluate } from './constants.ts';
 import { ShaderError } from './errors.ts';
 import { type Reflection, resolveImports, type Shader, setParser } from './shader.ts';
 
@@ -103,16 +104,9 @@ function withoutMatrices(text: string): string {
   return text.replace(/\bsubgroup_matrix_\w+<[^>]*>/g, 'f32').replace(/\b(subgroupMatrix\w+)<[^>]*>/g, '$1');
 }
 
-function workgroupSizeOf(source: string, attributes: readonly Attribute[] | null): number {
+function workgroupSizeOf(text: string, attributes: readonly Attribute[] | null): number {
   const value = attributes?.find(({ name }) => name === 'workgroup_size')?.value ?? [];
-  /** Of a number, a const or a product of them. */
-  const numberOf = (expression: string): number =>
-    expression.split('*').reduce((product, factor) => {
-      const name = factor.trim();
-      const declared = new RegExp(`^const ${name}\\b[^=]*=([^;]*);`, 'm').exec(source);
-      return product * (declared ? numberOf(declared[1]) : Number(name.replace(/u$/, '')));
-    }, 1);
-  return numberOf([value].flat().join('*'));
+  return evaluate([value].flat().join('*') || '1', constantsOf(text));
 }
 
 /** f32 of f32, vec4f, vec4<f32>, array<f32> and atomic<f32>; the name of a struct. */

@@ -15,8 +15,6 @@ const sumShares = kernel(source, 'cosine_dunit');
 
 /** Tokens per slab of the backward pass: enough slabs to fill a GPU, few enough that adding them costs nothing. */
 const SLAB = 32;
-/** Cells per workgroup of the backward pass: `COLUMNS` of the shader. */
-const COLUMNS = 64;
 
 /**
  * Cosine of every token's feature with the query: map[b, n] = <f / max(|f|, eps), q / max(|q|, eps)>.
@@ -64,7 +62,7 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
       const dfeatures = output([dcosines], features_BNC.shape);
       const partial = output([dcosines], [B, slabs, columns]);
       const dunit = output([dcosines], [queries, columns]);
-      const columnGroups = Math.ceil(perRow / COLUMNS);
+      const columnGroups = Math.ceil(perRow / backward.constant('COLUMNS'));
       run(backward, {
         bind: {
           features: saved.features,

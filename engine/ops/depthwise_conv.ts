@@ -19,10 +19,6 @@ const MAX_CHUNKS = 256;
 /** On CPUs: enough for the cores; and images are cut into chunks of no fewer rows, since each reads the rows beside it too. */
 const COLUMNS_INVOCATIONS = 2048;
 const COLUMNS_ROWS = 8;
-/** `WIDTH` of the shader: columns of an invocation. */
-const WIDTH = 4;
-/** Members of `struct Window` in the shader: pixels of a strip, taps of a kernel row. */
-const WINDOW = 8;
 
 interface Geometry {
   readonly B: number;
@@ -110,7 +106,7 @@ function convolution(
   const call = { bind: { x, packed_weight: packedWeight, bias, y }, flops: 2 * y.size * taps };
   const HAS_BIAS = bias !== undefined;
   if (x.gpu.target.kind === 'cpu') {
-    const strips = B * Math.ceil(X / WIDTH);
+    const strips = B * Math.ceil(X / convolveColumns.constant('WIDTH'));
     const wanted = Math.ceil(COLUMNS_INVOCATIONS / (strips * C));
     const chunks = Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted));
     run(convolveColumns, {
@@ -126,7 +122,9 @@ function convolution(
     ...call,
     params: { B, Y, X, C: C / lanes, chunks: 0, turned: 0 },
     define: { ...specialisation(plan, lanes), HAS_BIAS },
-    groups: Math.ceil((B * Y * Math.ceil(X / WINDOW) * C) / lanes / convolve.workgroupSize),
+    groups: Math.ceil(
+      (B * Y * Math.ceil(X / convolve.constant('WINDOW')) * C) / lanes / convolve.workgroupSize,
+    ),
   });
   return y;
 }
@@ -140,7 +138,7 @@ function weightGradients(
   const { B, Y, X, C, side } = plan;
   const taps = side * side;
   const lanes = C % 4 === 0 ? 4 : 1;
-  const perChunk = (side * Math.ceil(side / WINDOW) * C) / lanes;
+  const perChunk = (side * Math.ceil(side / partialSums.constant('WINDOW')) * C) / lanes;
   const wanted = Math.ceil(DWEIGHT_INVOCATIONS[x.gpu.adapterClass] / perChunk);
   const chunks = Math.max(1, Math.min(B * Y, MAX_CHUNKS, wanted));
   using partials = output([x, dy], [chunks, taps + 1, C]);

@@ -19,8 +19,6 @@ const sumRows = kernel(source, 'gather_dtable');
 
 /** Entries of the sorted list that are summed together: about the root of the longest segment worth planning for. */
 const BLOCK = { gpu: 64, software: 128 } as const;
-/** Invocations per workgroup: `GROUP` of the shader. */
-const GROUP = 64;
 
 /**
  * Rows of a table by index: y[..., :] = table[indices[...], :].
@@ -97,16 +95,21 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
   const { M, C, rows } = layout.params;
   const { block } = layout.params;
-  const ROWS = rowsPerGroup(dy.gpu.target.kind === 'cpu', C);
+  const ROWS = rowsPerGroup(sumRows, dy.gpu.target.kind === 'cpu', C);
   const define = { ...layout.define, FOUR_AT_ONCE: dy.gpu.target.kind === 'gpu', ROWS };
   const params = { ...layout.params, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
   using keys = output([dy], [1, M], 'u32');
-  run(makeKeys, { bind: { indices, keys }, params, define, groups: groupsFor(M) });
+  run(makeKeys, { bind: { indices, keys }, params, define, groups: Math.ceil(M / makeKeys.workgroupSize) });
   const sorted = sortKeys(keys, Math.floor(Math.log2(Math.max(1, rows))) + 1);
   using starts = output([dy], [rows + 1], 'u32');
-  run(findStarts, { bind: { sorted: sorted.keys, starts }, params, define, groups: groupsFor(rows + 1) });
+  run(findStarts, {
+    bind: { sorted: sorted.keys, starts },
+    params,
+    define,
+    groups: Math.ceil((rows + 1) / findStarts.workgroupSize),
+  });
   const blocks = Math.ceil(M / block);
   using heads = output([dy], [blocks, layout.columns]);
   const bind = { sorted: sorted.keys, starts, order: sorted.order, dy, heads };
@@ -185,10 +188,8 @@ function layoutOf(tables: number, N: number, columns: number, indices: Tensor): 
 }
 
 /** As many rows as leave no invocation idle; on a CPU more, whose invocations read fastest along a row. */
-const rowsPerGroup = (isSoftware: boolean, C: number): number =>
-  2 ** Math.max(isSoftware ? 4 : 0, Math.floor(Math.log2(GROUP / Math.max(1, C))));
-
-const groupsFor = (invocations: number): number => Math.ceil(invocations / GROUP);
+const rowsPerGroup = (kernel: Kernel, isSoftware: boolean, C: number): number =>
+  2 ** Math.max(isSoftware ? 4 : 0, Math.floor(Math.log2(kernel.workgroupSize / Math.max(1, C))));
 
 /** Gather or scatter between a table's rows and a list of rows, both in pieces that fit into one binding. */
 function move(
@@ -196,7 +197,7 @@ function move(
   { columns, define, params }: Layout,
   operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
 ): void {
-  const ROWS = rowsPerGroup(operands.indices.gpu.target.kind === 'cpu', params.C);
+  const ROWS = rowsPerGroup(kernel, operands.indices.gpu.target.kind === 'cpu', params.C);
   const [tableName, table] = operands.rows;
   const [listName, list] = operands.list;
   for (const [offset, listEnd] of pieces(list, params.M)) {

@@ -16,9 +16,6 @@ const sumPartials = kernel(source, 'layer_norm_dparams_sum');
 
 const sumStrips = kernel(source, 'layer_norm_dparams_strips');
 
-/** Cells of a workgroup of the parameter gradients, and of one that adds many chunks: `COLUMNS` and `STRIP_CELLS` of the shader. */
-const COLUMNS = 64;
-const STRIP_CELLS = 8;
 /** Chunks of rows for the parameter gradients: enough to fill a GPU, few enough that adding them costs nothing; the fewest rows of one. */
 const CHUNKS = { gpu: { most: 256, rows: 8 }, software: { most: 64, rows: 32 } } as const;
 
@@ -94,7 +91,7 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const { perRow, define } = cellsOf(C);
   const params = { R, C: perRow, eps, blocks };
   const partial = output([dy], [blocks, 2, C]);
-  const columnGroups = Math.ceil(perRow / COLUMNS);
+  const columnGroups = Math.ceil(perRow / backwardParams.constant('COLUMNS'));
   run(backwardParams, {
     bind: { x, dy, row_means: mean, row_rstds: rstd, partial },
     params,
@@ -106,6 +103,12 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const dbeta = output([dy], [C]);
   const bind = { partials: partial, dgamma, dbeta };
   if (x.gpu.target.kind === 'cpu') run(sumPartials, { bind, params, define, groups: columnGroups });
-  else run(sumStrips, { bind, params, define, groups: [Math.ceil(perRow / STRIP_CELLS), 1, 1] });
+  else
+    run(sumStrips, {
+      bind,
+      params,
+      define,
+      groups: [Math.ceil(perRow / sumStrips.constant('STRIP_CELLS')), 1, 1],
+    });
   return [dgamma, dbeta];
 }

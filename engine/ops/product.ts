@@ -209,7 +209,7 @@ function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): 
   const block = C % 4 === 0 && pitch % 4 === 0 ? 4 : 1;
   const step = block === 4 ? transposeQuads : transposeKernel;
   const down = Math.ceil(R / block);
-  const runs = Math.ceil(C / step.run);
+  const runs = Math.ceil(C / step.constant('RUN'));
   run(step, {
     bind: block === 4 ? { rows4: x, turned4: y } : { rows: x, turned: y },
     params: { ...UNUSED, M: R, N: C / block, a_step: pitch / block, batch },

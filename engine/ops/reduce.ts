@@ -18,7 +18,6 @@ const argMaxKernel = kernel(source, 'arg_max');
 const extremumDx = kernel(source, 'extremum_dx');
 const productDx = kernel(source, 'product_dx');
 
-const COLUMNS = 64;
 /** Rows up to this length are folded by one invocation each. */
 const SHORT_ROW = 32;
 /** A part of a row keeps a workgroup busy for some dozens of loads per invocation, each of which a GPU has to wait for. */
@@ -96,7 +95,7 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
     bind: { x, y_values: partial },
     define: { OP: fold, AT_ONCE: x.gpu.target.kind === 'cpu' ? 1 : 8, ...types(x, lanes) },
     params: { groups, K, I: perRow, parts, chunk, start: 0 },
-    groups: Math.ceil(groups / COLUMNS),
+    groups: Math.ceil(groups / columns.constant('COLUMNS')),
     flops: x.size,
   });
   if (parts === 1) return y;
@@ -279,10 +278,11 @@ function foldOrdered(
     saved: { x, y },
     backward: (dy, { x, y }) => {
       const dx = output([dy], x.shape);
-      run(fold === 'PRODUCT' ? productDx : extremumDx, {
+      const kernel = fold === 'PRODUCT' ? productDx : extremumDx;
+      run(kernel, {
         bind: { operand: x, extremum: y, dy, dx },
         params: { groups: O * I, K, I, parts: 1, chunk: K, start: 0 },
-        groups: Math.ceil((O * I) / COLUMNS),
+        groups: Math.ceil((O * I) / kernel.constant('COLUMNS')),
       });
       return [dx];
     },
@@ -312,7 +312,7 @@ export function argMax(
     bind: { x, winners },
     define: { ...types(x, lanes), LAST: last },
     params: { groups, K, I: perRow, parts: 1, chunk: K, start: 0 },
-    groups: Math.ceil(groups / COLUMNS),
+    groups: Math.ceil(groups / argMaxKernel.constant('COLUMNS')),
   });
   return winners;
 }

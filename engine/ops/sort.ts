@@ -9,7 +9,6 @@ const count = kernel(source, 'sort_count');
 const scan = kernel(source, 'sort_scan');
 const scatter = kernel(source, 'sort_scatter');
 
-const DIGIT_BITS = 8;
 /** Elements per workgroup: at least so many that 256 counters are cheap beside them, and at most 256 workgroups per row. */
 const MIN_CHUNK = 1024;
 const MAX_CHUNKS = 256;
@@ -27,17 +26,19 @@ export function sortKeys(keys_BN: Tensor, bits = 32): { keys: Tensor; order: Ten
   expect(keys_BN.shape.length === 2, 'sort', 'keys must be [B, N]', show(keys_BN.shape));
   expect(bits >= 1 && bits <= 32, 'sort', 'bits must be within 1..32', `${bits}`);
   const [B, N] = keys_BN.shape;
-  const passes = Math.ceil(bits / DIGIT_BITS);
+  const bins = count.constant('BINS');
+  const digitBits = Math.log2(bins);
+  const passes = Math.ceil(bits / digitBits);
   const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS));
   const chunks = Math.max(1, Math.ceil(N / chunk));
-  using counts = output([keys_BN], [B, 1 << DIGIT_BITS, chunks], 'u32');
+  using counts = output([keys_BN], [B, bins, chunks], 'u32');
 
   let sorted = { keys: keys_BN, order: keys_BN };
   for (let pass = 0; pass < passes; pass++) {
     const { keys, order } = sorted;
     const sorted_keys = output([keys_BN], [B, N], 'u32');
     const sorted_order = output([keys_BN], [B, N], 'u32');
-    const params = { B, N, chunk, chunks, shift: pass * DIGIT_BITS };
+    const params = { B, N, chunk, chunks, shift: pass * digitBits };
     run(count, { bind: { keys, counts }, params, groups: B * chunks });
     run(scan, { bind: { counts }, params, groups: B });
     run(scatter, { bind: { keys, order, counts, sorted_keys, sorted_order }, params, groups: B * chunks });

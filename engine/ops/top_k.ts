@@ -17,8 +17,6 @@ const descendingKeys = kernel(source, 'top_k_descending_keys');
 const place = kernel(source, 'top_k_place');
 
 const DIGITS = 3;
-/** `BINS` of the shader. */
-const BINS = 2048;
 /**
  * Invocations of a workgroup, a square; numbers that each has on their way at once; elements per workgroup, not fewer than
  * the bins it must clear; and workgroups per row at most. A driver for CPUs gives invocations that wait at a barrier stacks
@@ -57,12 +55,13 @@ export function selectTopK(values_BN: Tensor, k: number): Selection {
 /** The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to whole blocks. */
 function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const [B, N] = checked('values', values_BN, k);
-  const keys = output([values_BN], [B, rank.run * Math.ceil(k / rank.run)], 'u32');
+  const blockKeys = rank.constant('RUN');
+  const keys = output([values_BN], [B, blockKeys * Math.ceil(k / blockKeys)], 'u32');
   const indices = output([values_BN], [B, k], 'u32');
   const map = output([values_BN], [B, N]);
   if (k === 0) return { indices, map: fill(map, 0), keys };
   const { chunk, chunks, define } = planned(values_BN, N);
-  using totals = fill(output([values_BN], [B, DIGITS, BINS], 'u32'), 0);
+  using totals = fill(output([values_BN], [B, DIGITS, histogram.constant('BINS')], 'u32'), 0);
   using progress = output([values_BN], [B, DIGITS, 2], 'u32');
   using counts = output([values_BN], [B, chunks, 2], 'u32');
   const bind = {
@@ -95,7 +94,7 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
   const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
   const { SCAN_WG, SCAN_SIDE } = planned(values_BN, N).define;
   if (k <= RANK_LIMIT) {
-    const blocks = B * Math.ceil(k / rank.run);
+    const blocks = B * Math.ceil(k / rank.constant('RUN'));
     // A GPU has room for a workgroup per block.
     const SHARED = values_BN.gpu.target.kind === 'gpu';
     run(rank, {

@@ -54,7 +54,9 @@ export class RegisterWorkspace extends Workspace {
         ...placeOfA(rows),
         ...{ c_start: to.start, c_batch: to.batch, c_head: to.head, c_row: 1, c_col: to.row },
       },
-      groups: Math.ceil((planes * queries * Math.ceil(K / turnKernel.run)) / turnKernel.workgroupSize),
+      groups: Math.ceil(
+        (planes * queries * Math.ceil(K / turnKernel.constant('RUN'))) / turnKernel.workgroupSize,
+      ),
     });
     return to;
   }

@@ -24,8 +24,6 @@ import { cases as gelu } from './ops/gelu.bench.ts';
 import { cases as l2Normalize } from './ops/l2_normalize.bench.ts';
 import { cases as layerNorm } from './ops/layer_norm.bench.ts';
 import { cases as matmul } from './ops/matmul.bench.ts';
-import { cases as matmulSubgroupMatrix } from './ops/matmul_subgroup_matrix.bench.ts';
-import { cases as matmulTiled } from './ops/matmul_tiled.bench.ts';
 import { cases as patchGather } from './ops/patch_gather.bench.ts';
 import { cases as pillowResize } from './ops/pillow_resize.bench.ts';
 import { cases as pointwise } from './ops/pointwise.bench.ts';
@@ -58,8 +56,6 @@ export const ALL_CASES: readonly BenchCase[] = [
   l2Normalize,
   layerNorm,
   matmul,
-  matmulSubgroupMatrix,
-  matmulTiled,
   patchGather,
   pillowResize,
   pointwise,

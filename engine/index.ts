@@ -13,7 +13,6 @@ export {
   ShapeError,
   UseError,
 } from './gpu/errors.ts';
-export type { MatmulForce, Tuning } from './gpu/planner.ts';
 export {
   chromeTrace,
   type DispatchTime,
@@ -22,6 +21,7 @@ export {
   kernelTimes,
 } from './gpu/profiler.ts';
 export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shader.ts';
+export type { MatmulForce, Tuning } from './gpu/tuning.ts';
 /** @internal */
 export { fileSystem } from './io/byte_source.ts';
 export { f32ToBf16, f32ToF16 } from './io/half.ts';
@@ -66,7 +66,8 @@ export { gatherRows, scatterRows } from './ops/gather.ts';
 export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
-export { type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts';
+export { type LinearOptions, linear } from './ops/matmul/linear.ts';
+export { type MatmulOptions, matmul } from './ops/matmul/matmul.ts';
 export { type PadOptions, pad } from './ops/pad.ts';
 export { type PatchGatherOptions, patchGather, unfold } from './ops/patch_gather.ts';
 export { pillowResize } from './ops/pillow_resize.ts';

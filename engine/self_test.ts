@@ -2,9 +2,10 @@
 import type { Tier } from './gpu/adapter.ts';
 import { EngineError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';
-import { type MatmulForce, planMatmul } from './gpu/planner.ts';
+import type { MatmulForce } from './gpu/tuning.ts';
 import { l2Normalize } from './ops/l2_normalize.ts';
-import { matmul } from './ops/matmul.ts';
+import { matmul } from './ops/matmul/matmul.ts';
+import { planMatmul } from './ops/matmul/plan.ts';
 import type { Shape } from './tensor/shape.ts';
 import { Scope, Tensor } from './tensor/tensor.ts';
 

@@ -2,14 +2,9 @@
 // table is made once, kept as JSON, and given to Engine.create.
 import { EngineError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';
-import {
-  type MatmulFacts,
-  type MatmulForce,
-  matmulCandidates,
-  matmulKey,
-  type Tuning,
-} from './gpu/planner.ts';
-import { matmul } from './ops/matmul.ts';
+import type { MatmulForce, Tuning } from './gpu/tuning.ts';
+import { matmul } from './ops/matmul/matmul.ts';
+import { type MatmulFacts, matmulCandidates, matmulKey } from './ops/matmul/plan.ts';
 import { Random } from './tensor/random.ts';
 import { Scope, Tensor } from './tensor/tensor.ts';
 

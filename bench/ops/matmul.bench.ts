@@ -11,11 +11,7 @@ const coarse = (n: number, step: number): Float32Array =>
 const TOLERANCE_PER_TERM = 1e-6;
 
 /** Largest error over 64 elements spread over c. */
-export async function sampledError(
-  out: Result,
-  N: number,
-  want: (m: number, n: number) => number,
-): Promise<number> {
+async function sampledError(out: Result, N: number, want: (m: number, n: number) => number): Promise<number> {
   const got = await out.data();
   let worst = 0;
   for (let i = 0; i < 64; i++) {
@@ -25,7 +21,7 @@ export async function sampledError(
   return worst;
 }
 
-export function matmulCase(
+function matmulCase(
   M: number,
   N: number,
   K: number,
@@ -115,6 +111,25 @@ function linearCase(M: number, N: number, K: number, quick = false): BenchCase {
 const NT = { transposeB: true };
 const TN = { transposeA: true };
 
+/** The same products by each kernel that GPUs have for them. */
+const tiled = { force: { variant: 'tiled' } } as const;
+const matrix = { force: { variant: 'subgroup_matrix' } } as const;
+
+const variants: BenchCase[] = [
+  matmulCase(256, 256, 256, tiled, true, 'matmul_tiled'),
+  matmulCase(729, 1152, 1152, { ...tiled, ...NT }, false, 'matmul_tiled'),
+  matmulCase(2560, 3456, 1152, { ...tiled, ...NT }, false, 'matmul_tiled'),
+  matmulCase(2560, 1152, 4304, tiled, false, 'matmul_tiled'),
+  matmulCase(4304, 1152, 3289, { ...tiled, ...TN }, false, 'matmul_tiled'),
+  ...[
+    matmulCase(256, 256, 256, matrix, true, 'matmul_subgroup_matrix'),
+    matmulCase(2048, 2048, 2048, matrix, false, 'matmul_subgroup_matrix'),
+    matmulCase(729, 1152, 1152, { ...matrix, ...NT }, false, 'matmul_subgroup_matrix'),
+    matmulCase(2560, 3456, 1152, { ...matrix, ...NT }, false, 'matmul_subgroup_matrix'),
+    matmulCase(2560, 1152, 4304, matrix, false, 'matmul_subgroup_matrix'),
+  ].map((one) => ({ ...one, tier: 3 as const })),
+];
+
 export const cases: BenchCase[] = [
   matmulCase(512, 512, 512, {}, true),
   matmulCase(1024, 1024, 1024, {}),
@@ -137,4 +152,5 @@ export const cases: BenchCase[] = [
   linearCase(64, 96, 96, true),
   linearCase(729, 4304, 1152),
   linearCase(2560, 4304, 1152),
+  ...variants,
 ];

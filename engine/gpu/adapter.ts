@@ -6,8 +6,15 @@
 // Limits: sizes are raised to what the adapter has, because kernels are written for the defaults and only
 // operands need room. Features: taken when present, never needed (tier 0 runs everywhere, and on default limits).
 import { AdapterError } from './errors.ts';
-import { type MatrixConfig, planMatrixUnit, type Tuning } from './planner.ts';
-import { H200, LAVAPIPE, type MatrixShape, type Target } from './target.ts';
+import {
+  H200,
+  LAVAPIPE,
+  type MatrixConfig,
+  type MatrixShape,
+  planMatrixUnit,
+  type Target,
+} from './target.ts';
+import type { Tuning } from './tuning.ts';
 
 /**
  * 0: default limits, f32. 1: + shader-f16. 2: + subgroups. 3: + subgroup matrices, an experiment of Dawn and of Chromium with

@@ -5,10 +5,10 @@ import { doze } from './doze.ts';
 import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
-import type { AdapterClass, Tuning } from './planner.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
 import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
-import type { Target } from './target.ts';
+import type { AdapterClass, Target } from './target.ts';
+import type { Tuning } from './tuning.ts';
 
 /** Something whose bytes a kernel can bind. */
 export interface Bindable {

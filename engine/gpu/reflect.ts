@@ -11,8 +11,8 @@ import lanes from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
+import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
 import strip from '../../shaders/lib/strip.wgsl' with { type: 'text' };
-import tile from '../../shaders/lib/tile.wgsl' with { type: 'text' };
 import { constantsOf, evaluate } from './constants.ts';
 import { ShaderError } from './errors.ts';
 import { type Reflection, resolveImports, type Shader, setParser } from './shader.ts';
@@ -29,8 +29,8 @@ const FRAGMENTS: Record<string, string> = {
   numerics,
   reduce,
   scan,
+  shared_tile,
   strip,
-  tile,
 };
 
 /** `@name(value)` as the reflection gives it. */

@@ -9,6 +9,28 @@ export interface MatrixShape {
   readonly K: number;
 }
 
+/** A kind of product that the matrix units of an adapter have, as WebGPU lists them. */
+export interface MatrixConfig extends MatrixShape {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+}
+
+/** The largest product of f16 summed in f32 that `matmul_subgroup_matrix` can be made of. */
+export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | undefined {
+  const sizeOf = ({ M, N, K }: MatrixShape): number => M * N * K;
+  const fitting = configs.filter(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f16' &&
+      resultComponentType === 'f32' &&
+      [M, N, K].every((extent) => 16 % extent === 0),
+  );
+  const [best] = fitting.sort((a, b) => sizeOf(b) - sizeOf(a));
+  return best && { M: best.M, N: best.N, K: best.K };
+}
+
+/** Software adapters run on the CPU: a barrier costs them much, a register block little. */
+export type AdapterClass = 'software' | 'gpu';
+
 /** What plans are made for. */
 export interface Target {
   /** A CPU that runs shaders (lavapipe, SwiftShader, WARP), where barriers are expensive and registers cheap; or a GPU. */

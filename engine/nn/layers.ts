@@ -1,6 +1,6 @@
 // Layers as functions over named weights, with PyTorch's names: `norm.weight`, `fc1.bias`.
 import { layerNorm } from '../ops/layer_norm.ts';
-import { type LinearOptions, linear } from '../ops/matmul.ts';
+import { type LinearOptions, linear } from '../ops/matmul/linear.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** Where weights come from: a ParameterStore, or a part of one. */

@@ -5,7 +5,7 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { multiply } from './product.ts';
+import { multiply } from './matmul/product.ts';
 
 const pairs = kernel(source, 'contrastive_pairs');
 const sum = kernel(source, 'contrastive_sum');

@@ -7,7 +7,7 @@ import { contiguousStrides } from '../tensor/strided.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { permute, stridedCopy, stridedPlace } from './copy.ts';
 import { fill } from './fill.ts';
-import { matmul } from './matmul.ts';
+import { matmul } from './matmul/matmul.ts';
 import { pad } from './pad.ts';
 import { add } from './pointwise.ts';
 import { broadcastTo } from './reduce.ts';

@@ -1,7 +1,7 @@
 import source from '../../shaders/reduce.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
-import type { AdapterClass } from '../gpu/planner.ts';
+import type { AdapterClass } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, overRows, run } from '../tensor/dispatch.ts';
 import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';

@@ -88,7 +88,7 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
       right[j] = b[col[j]];
       col[j] += params.b_step;
     }
-    // All loads before the first sum, as in matmul.wgsl.
+    // All loads before the first sum, as in matmul/register.wgsl.
     var mine : array<f32, ROWS / LANES>;
     for (var i = 0u; i < ROWS / LANES; i++) {
       mine[i] = a[row[i]];

@@ -5,14 +5,14 @@
 //   backward   w = exp(scale q k' - lse)    dv = w' dout              ds = scale w (dout v' - delta)      dq = ds k       dk = ds' q
 //
 // Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32 and divide by four.
-// Mapping   attention_tile: a workgroup per tile of c, plane and slice of K, within it as lib/tile.wgsl says; where K is sliced,
+// Mapping   attention_tile: a workgroup per tile of c, plane and slice of K, within it as lib/shared_tile.wgsl says; where K is sliced,
 //           attention_slices adds the slices up. Tiles of s leave the largest score of each of their rows, those of out take the
 //           exponentials of what they load and sum them up: no pass over s but these two.
 // Numerics  f32, k ascending; slices and strips are added in ascending order: the same bits on every run.
 
 #import index   // linear_group(group, groups)
 #import strip   // KIND, ADDS, HAS_MASK
-#import tile    // Region, product(at, i), before(square, k, k1), tile_row(at, r, i), tile_column(at, p, i), row_of(i), column_of(i), ROWS, PARTS_N
+#import shared_tile  // Region, product(at, i), before(square, k, k1), tile_row(at, r, i), tile_column(at, p, i), row_of(i), column_of(i), ROWS, PARTS_N
 
 struct Params {
   M : u32,

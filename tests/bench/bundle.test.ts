@@ -13,7 +13,7 @@ function partsOf({ inputs, outputs }: Metafile): { files: string[]; imports: str
 test('bench page: carries the suite, but neither other libraries nor anything of Node', async () => {
   const { metafile } = await build({ ...pageBuild('1.2.3', [], 'unused'), write: false, metafile: true });
   const { files, imports } = partsOf(metafile);
-  assert.ok(files.includes('bench/suite.ts') && files.includes('shaders/matmul.wgsl'));
+  assert.ok(files.includes('bench/suite.ts') && files.includes('shaders/matmul/register.wgsl'));
   const foreign = /^bench\/(host\.ts|peers\/(node_modules\/|dawn\.ts|tfjs_entry\.mjs))/;
   assert.equal(
     files.filter((path) => foreign.test(path)),

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { matmulCandidates, matmulKey, planMatmul, type Tuning } from '../../engine/gpu/planner.ts';
-import { Engine, matmul, type Trial } from '../../engine/index.ts';
+import { Engine, matmul, type Trial, type Tuning } from '../../engine/index.ts';
+import { matmulCandidates, matmulKey, planMatmul } from '../../engine/ops/matmul/plan.ts';
 import { compare, engine, random, tensor } from '../harness.ts';
 
 const FACTS = {

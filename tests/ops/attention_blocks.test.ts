@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { planBlock } from '../../engine/gpu/planner.ts';
 import { backward, poolAttention, selfAttention, type Tensor } from '../../engine/index.ts';
 import { planAttention, planStripTile } from '../../engine/ops/attention/plan.ts';
+import { planBlock } from '../../engine/ops/register_tile.ts';
 import { compare, engine, random, TOLERANCE, tensor, withGpuPlans } from '../harness.ts';
 import { headGradients } from '../reference/attention.ts';
 

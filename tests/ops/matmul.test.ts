@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { planMatmul } from '../../engine/gpu/planner.ts';
 import { backward, cast, Engine, linear, matmul, type Tensor } from '../../engine/index.ts';
+import { planMatmul } from '../../engine/ops/matmul/plan.ts';
 import {
   checkGradients,
   compare,

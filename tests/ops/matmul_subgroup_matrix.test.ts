@@ -1,11 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { planMatmul, planMatrixUnit } from '../../engine/gpu/planner.ts';
+import { planMatrixUnit } from '../../engine/gpu/target.ts';
 import { backward, cast, linear, matmul, type Tensor } from '../../engine/index.ts';
+import { planMatmul } from '../../engine/ops/matmul/plan.ts';
 import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, matmul as productTwin } from '../reference/matmul.ts';
-import { matmulSubgroupMatrix as twin } from '../reference/matmul_subgroup_matrix.ts';
 import { withMatrixUnit } from '../shaders/subgroup_matrix.ts';
 
 const force = { variant: 'subgroup_matrix' } as const;
@@ -54,7 +54,7 @@ for (const [name, unit, dtype, transposeA, transposeB] of [
       const [left, right] = [random(M * K, 1), random(K * N, 2)];
       const a = tensor(transposeA ? turned(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
       const b = tensor(transposeB ? turned(right, K, N) : right, transposeB ? [N, K] : [K, N], { scope });
-      const want = twin(left, right.map(DTYPES[dtype]), { M, N, K }, half);
+      const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), { M, N, K });
       compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, 1).data(), want);
     }
   });

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import { matmul } from '../../engine/index.ts';
 import { compare, engine, random, tensor } from '../harness.ts';
-import { matmulTiled as twin } from '../reference/matmul_tiled.ts';
+import { matmul as twin } from '../reference/matmul.ts';
 
 // One below, at and above a tile and the depth of 16, with and without widths that vec4 loads fit.
 for (const [tile, M, N, K] of [
@@ -27,7 +27,7 @@ for (const [tile, M, N, K] of [
     const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
       force: { variant: 'tiled', tile },
     });
-    compare('c', (await c.data()) as Float32Array, twin(a, b, M, N, K));
+    compare('c', (await c.data()) as Float32Array, twin(a, b, { M, N, K }));
   });
 
 test('matmul_tiled: slices that end inside a tile match the twin', async () => {
@@ -46,7 +46,7 @@ test('matmul_tiled: slices that end inside a tile match the twin', async () => {
     const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
       force: { variant: 'tiled', tile, slices },
     });
-    compare(`c in ${slices} slices`, (await c.data()) as Float32Array, twin(a, b, M, N, K));
+    compare(`c in ${slices} slices`, (await c.data()) as Float32Array, twin(a, b, { M, N, K }));
   }
 });
 
@@ -62,7 +62,7 @@ test('matmul_tiled: with its loops written out, as on GPUs, it matches the twin'
     force: { variant: 'tiled', tile: 32 },
   });
   gpu.target = target;
-  compare('c', (await c.data()) as Float32Array, twin(a, b, M, N, K));
+  compare('c', (await c.data()) as Float32Array, twin(a, b, { M, N, K }));
 });
 
 test.run();

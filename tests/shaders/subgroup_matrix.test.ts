@@ -3,9 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { create, globals } from 'webgpu';
 import { Kernel } from '../../engine/gpu/kernel.ts';
-import { MATRIX_TILES } from '../../engine/gpu/planner.ts';
 import { Engine } from '../../engine/index.ts';
-import source from '../../shaders/matmul_subgroup_matrix.wgsl' with { type: 'text' };
+import { MATRIX_TILES } from '../../engine/ops/matmul/plan.ts';
+import source from '../../shaders/matmul/subgroup_matrix.wgsl' with { type: 'text' };
 
 const booleans = [false, true];
 

@@ -5,7 +5,7 @@ import { output, tidy } from '../../tensor/dispatch.ts';
 import { show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { fill } from '../fill.ts';
-import { matmul } from '../matmul.ts';
+import { matmul } from '../matmul/matmul.ts';
 import { add, maximum } from '../pointwise.ts';
 import { softmax } from '../softmax.ts';
 import { affine, tanh } from '../unary.ts';

@@ -1,5 +1,6 @@
 // Which kernels and which tiles for which attention: pure functions of the adapter class and the sizes.
-import { type AdapterClass, TILE_GROUPS, type Tile, tileBytes, UNITS } from '../../gpu/planner.ts';
+import type { AdapterClass } from '../../gpu/target.ts';
+import { TILE_GROUPS, type Tile, tileBytes, UNITS } from '../shared_tile.ts';
 
 /** How the result is made: `strips` keeps the scores of some queries at a time, `chunks` none. */
 export type AttentionVariant = 'strips' | 'chunks';

@@ -1,9 +1,9 @@
 // Strips of attention on software adapters: products in registers, an invocation for some rows and columns.
 import source from '../../../shaders/attention/register.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
-import { planBlock } from '../../gpu/planner.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { planBlock } from '../register_tile.ts';
 import {
   flipped,
   fromRow,

@@ -3,7 +3,7 @@ import source from '../../../shaders/attention/tiled.wgsl' with { type: 'text' }
 import { kernel } from '../../gpu/kernel.ts';
 import { type OpCall, output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { K_TILE, tileDefine } from '../tile.ts';
+import { K_TILE, tileDefine } from '../shared_tile.ts';
 import { planStripTile, type StripTile } from './plan.ts';
 import {
   type AttentionLayout,

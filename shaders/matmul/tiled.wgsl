@@ -1,15 +1,15 @@
-// Matrix product through workgroup memory: the same product and epilogue as matmul.wgsl, for adapters whose barriers are cheap.
+// Matrix product through workgroup memory: the same product and epilogue as register.wgsl, for adapters whose barriers are cheap.
 //
 //   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]        each step is optional
 //
 // Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
-// Mapping   a workgroup per tile of c, batch entry and slice; within it as lib/tile.wgsl says.
+// Mapping   a workgroup per tile of c, batch entry and slice; within it as lib/shared_tile.wgsl says.
 // Split     slice s sums k in [s k_slice, (s + 1) k_slice) and writes c[s, z]; `column_sum` adds the slices in order.
 // Numerics  f32, one fma per term, k ascending.
 
 #import index  // linear_group(group, groups)
 #import gelu   // gelu_erf(lane), gelu_tanh(lane)
-#import tile   // Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), ROWS, PARTS_N, TRANSPOSE_A, TRANSPOSE_B
+#import shared_tile  // Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), ROWS, PARTS_N, TRANSPOSE_A, TRANSPOSE_B
 
 struct Params {
   M : u32,

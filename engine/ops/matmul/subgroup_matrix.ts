@@ -1,10 +1,10 @@
-import source from '../../shaders/matmul_subgroup_matrix.wgsl' with { type: 'text' };
-import { kernel } from '../gpu/kernel.ts';
-import { MATRIX_TILES } from '../gpu/planner.ts';
-import type { MatrixShape } from '../gpu/target.ts';
-import { output, run } from '../tensor/dispatch.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import type { ProductCall } from './matmul_tiled.ts';
+import source from '../../../shaders/matmul/subgroup_matrix.wgsl' with { type: 'text' };
+import { kernel } from '../../gpu/kernel.ts';
+import type { MatrixShape } from '../../gpu/target.ts';
+import { output, run } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { MATRIX_TILES } from './plan.ts';
+import type { ProductCall } from './tiled.ts';
 
 const forward = kernel(source, 'matmul_subgroup_matrix');
 const packKernel = kernel(source, 'matmul_pack');

@@ -1,14 +1,10 @@
-import { expect, expectDType } from '../gpu/errors.ts';
-import type { MatmulForce } from '../gpu/planner.ts';
-import { isRecording, record } from '../tensor/autograd.ts';
-import { output } from '../tensor/dispatch.ts';
-import { sameShape, show, size } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { columnSum } from './column_sum.ts';
-import { type Gelu, geluGradient } from './gelu.ts';
-import { multiply, type ProductOptions } from './product.ts';
-
-const FLOATS = ['f32', 'f16', 'bf16'] as const;
+import { expect, expectDType } from '../../gpu/errors.ts';
+import type { MatmulForce } from '../../gpu/tuning.ts';
+import { record } from '../../tensor/autograd.ts';
+import { sameShape, show } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { columnSum } from '../column_sum.ts';
+import { asRows, FLOATS, multiply, type ProductOptions } from './product.ts';
 
 /** For the products of the backward pass. */
 const exact = true;
@@ -106,74 +102,4 @@ function matmulDb(
     ? multiply(dc, a, { transposeA: true, transposeB: transposeA, scale, force, exact })
     : multiply(a, dc, { transposeA: !transposeA, scale, force, exact });
   return b.shape.length < db.shape.length ? columnSum(db, b.shape) : db;
-}
-
-/** What `linear` fuses into its kernel. */
-export interface LinearOptions {
-  /** Gaussian error linear unit after the bias: exact, or its tanh form. */
-  readonly gelu?: Gelu;
-  /** Added last, in the shape of the result. */
-  readonly residual?: Tensor;
-  /** Overrides the planner, for tests and tuning. */
-  readonly force?: MatmulForce;
-}
-
-/**
- * Linear layer in one kernel: y = gelu(x weight^T + bias) + residual, gelu and residual optional.
- *
- * @param x       [..., M, K] f32
- * @param weight  [N, K], as in PyTorch; f32, f16 or bf16
- * @param bias    [N]
- * @returns       [..., M, N]
- * @throws ShapeError when weight, bias or residual do not fit x
- */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: LinearOptions = {}): Tensor {
-  const { gelu, residual, force } = options;
-  const K = x.shape.at(-1) ?? 0;
-  const [N] = weight.shape;
-  const shape = [...x.shape.slice(0, -1), N];
-  expectDType('linear', 'x', x, 'f32');
-  expectDType('linear', 'weight', weight, ...FLOATS);
-  const given = `x ${show(x.shape)} and weight ${show(weight.shape)}`;
-  expect(
-    x.shape.length >= 2 && weight.shape.length === 2 && weight.shape[1] === K,
-    'linear',
-    'weight must be [N, K] with the last extent of x as K',
-    given,
-    'Transpose weight or reshape x.',
-  );
-  if (bias) expect(sameShape(bias.shape, [N]), 'linear', `bias must be [${N}]`, show(bias.shape));
-  if (residual)
-    expect(
-      sameShape(residual.shape, shape),
-      'linear',
-      `residual must be ${show(shape)}`,
-      show(residual.shape),
-    );
-
-  const keeps = gelu && isRecording() && [x, weight, bias].some((operand) => operand?.requiresGrad);
-  using pre = keeps ? output([x], shape).keep() : undefined;
-  const y = multiply(x, weight, { transposeB: true, bias, gelu, residual, pre, force });
-  return record('linear', {
-    inputs: [x, weight, bias, residual],
-    output: y,
-    saved: { x, weight, pre },
-    backward: (dy, saved, needs) => {
-      const dpre = gelu && saved.pre ? geluGradient(dy, saved.pre, gelu) : dy;
-      return [
-        needs[0] ? multiply(dpre, saved.weight, { force, exact }) : undefined,
-        needs[1]
-          ? multiply(asRows(dpre, dy), asRows(saved.x, dy), { transposeA: true, force, exact })
-          : undefined,
-        needs[2] ? columnSum(dpre) : undefined,
-        needs[3] ? dy : undefined,
-      ];
-    },
-  });
-}
-
-/** [..., C] as [R, C], in the scope of `dy`. */
-function asRows(x: Tensor, dy: Tensor): Tensor {
-  const C = x.shape.at(-1)!;
-  return x.alias([size(x.shape.slice(0, -1)), C]).moveTo(dy.scope);
 }

@@ -1,16 +1,17 @@
 // The matrix product below `matmul` and `linear`: shapes already checked, nothing recorded on the tape.
-import source from '../../shaders/matmul.wgsl' with { type: 'text' };
-import { kernel } from '../gpu/kernel.ts';
-import { type MatmulForce, planMatmul } from '../gpu/planner.ts';
-import { noGrad } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
-import { size } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { cast } from './cast.ts';
-import { columnSum } from './column_sum.ts';
-import type { Gelu } from './gelu.ts';
-import { multiplySubgroupMatrix } from './matmul_subgroup_matrix.ts';
-import { multiplyTiled, type ProductCall } from './matmul_tiled.ts';
+import source from '../../../shaders/matmul/register.wgsl' with { type: 'text' };
+import { kernel } from '../../gpu/kernel.ts';
+import type { MatmulForce } from '../../gpu/tuning.ts';
+import { noGrad } from '../../tensor/autograd.ts';
+import { output, run } from '../../tensor/dispatch.ts';
+import { size } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { cast } from '../cast.ts';
+import { columnSum } from '../column_sum.ts';
+import type { Gelu } from '../gelu.ts';
+import { planMatmul } from './plan.ts';
+import { multiplySubgroupMatrix } from './subgroup_matrix.ts';
+import { multiplyTiled, type ProductCall } from './tiled.ts';
 
 const registers = kernel(source, 'matmul');
 const transposeKernel = kernel(source, 'matmul_transpose');
@@ -18,7 +19,10 @@ const transposeQuads = kernel(source, 'matmul_transpose_quads');
 
 const GELU: Readonly<Record<Gelu, number>> = { erf: 1, tanh: 2 };
 
-/** The params of kernels in matmul.wgsl that read only some of them. */
+/** How operands may be stored. */
+export const FLOATS = ['f32', 'f16', 'bf16'] as const;
+
+/** The params of kernels in register.wgsl that read only some of them. */
 const UNUSED = {
   M: 0,
   N: 0,
@@ -216,4 +220,10 @@ function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): 
     groups: Math.ceil((down * runs * batch) / step.workgroupSize),
   });
   return y;
+}
+
+/** [..., C] as [R, C], in the scope of `dy`. */
+export function asRows(x: Tensor, dy: Tensor): Tensor {
+  const C = x.shape.at(-1)!;
+  return x.alias([size(x.shape.slice(0, -1)), C]).moveTo(dy.scope);
 }

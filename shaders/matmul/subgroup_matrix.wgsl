@@ -1,4 +1,4 @@
-// Matrix product by the matrix units of a GPU: the same product and epilogue as matmul.wgsl, with operands rounded to f16 and sums in
+// Matrix product by the matrix units of a GPU: the same product and epilogue as register.wgsl, with operands rounded to f16 and sums in
 // f32. Opt-in (tier 3). Tests run it by emulation (tests/shaders/subgroup_matrix.ts).
 //
 //   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]        each step is optional

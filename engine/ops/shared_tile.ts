@@ -1,6 +1,22 @@
-// Products in tiles through workgroup memory: the host's side of shaders/lib/tile.wgsl.
+// Products in tiles through workgroup memory: the host's side of shaders/lib/shared_tile.wgsl.
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Define } from '../gpu/kernel.ts';
+
+/** Rows of c that a workgroup of `tiled` may compute. */
+export const TILES = [128, 96, 64, 32] as const;
+export type Tile = (typeof TILES)[number];
+
+/** Its columns. */
+export const tileColumns = (tile: Tile): number => (tile === 96 ? 128 : tile);
+
+/** What shaders/lib/shared_tile.wgsl keeps in a workgroup: 16 terms of M rows of a and N columns of b, with three vec4 to spare each. */
+export const tileBytes = (M: number, N: number): number => 16 * (4 * M + 48 + 4 * N + 48);
+
+/** Workgroups from which a tile is worth its size, measured on an NVIDIA H200: smaller ones keep more of a large GPU busy. */
+export const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 64: 600, 32: 0 };
+
+/** Of that GPU, since WebGPU tells of none: its units. */
+export const UNITS = 132;
 
 /** Terms that a workgroup takes at a time; slices of a product have whole ones. */
 export const K_TILE = 16;

@@ -3,29 +3,10 @@
 // Their constants were measured on lavapipe and on an NVIDIA H200; on other GPUs they are an estimate. No table of measured
 // choices ships with the package: `engine.tune()` makes one for the adapter at hand, and Engine.create takes it.
 
-import type { MatrixShape } from './target.ts';
-
-/** Software adapters run on the CPU: a barrier costs them much, a register block little. */
-export type AdapterClass = 'software' | 'gpu';
-
-/** A kind of product that the matrix units of an adapter have, as WebGPU lists them. */
-export interface MatrixConfig extends MatrixShape {
-  readonly componentType: string;
-  readonly resultComponentType: string;
-}
-
-/** The largest product of f16 summed in f32 that `matmul_subgroup_matrix` can be made of. */
-export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | undefined {
-  const sizeOf = ({ M, N, K }: MatrixShape): number => M * N * K;
-  const fitting = configs.filter(
-    ({ componentType, resultComponentType, M, N, K }) =>
-      componentType === 'f16' &&
-      resultComponentType === 'f32' &&
-      [M, N, K].every((extent) => 16 % extent === 0),
-  );
-  const [best] = fitting.sort((a, b) => sizeOf(b) - sizeOf(a));
-  return best && { M: best.M, N: best.N, K: best.K };
-}
+import type { AdapterClass, MatrixShape } from '../../gpu/target.ts';
+import type { MatmulForce, Tuning } from '../../gpu/tuning.ts';
+import { type Block, planBlock } from '../register_tile.ts';
+import { TILE_GROUPS, TILES, type Tile, tileBytes, tileColumns, UNITS } from '../shared_tile.ts';
 
 export interface MatmulFacts {
   readonly adapterClass: AdapterClass;
@@ -61,24 +42,7 @@ export interface MatmulPlan extends Block {
   readonly slices: number;
 }
 
-/** Choices that tests and tuning impose. */
-export type MatmulForce = Partial<Pick<MatmulPlan, 'variant' | 'slices' | 'transposeFirst' | 'tile'>>;
-
-/** Rows of c that a workgroup of `tiled` may compute. */
-const TILES = [128, 96, 64, 32] as const;
-export type Tile = (typeof TILES)[number];
-
-/** Its columns. */
-export const tileColumns = (tile: Tile): number => (tile === 96 ? 128 : tile);
-
-/** What shaders/lib/tile.wgsl keeps in a workgroup: 16 terms of M rows of a and N columns of b, with three vec4 to spare each. */
-export const tileBytes = (M: number, N: number): number => 16 * (4 * M + 48 + 4 * N + 48);
-
-/** Workgroups from which a tile is worth its size, measured on an NVIDIA H200: smaller ones keep more of a large GPU busy. */
-export const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 64: 600, 32: 0 };
-
-/** Of that GPU, since WebGPU tells of none: its units, and how many workgroups of the larger tiles one of them works on at once. */
-export const UNITS = 132;
+/** Workgroups of the larger tiles that a unit of an NVIDIA H200 works on at once. */
 const HELD = { 128: 2, 96: 3 } as const;
 /** A workgroup that has its unit for itself takes this many times its share of the time of two. */
 const ALONE = 1.6;
@@ -149,59 +113,6 @@ const mostSlices = (K: number): number => Math.max(1, Math.min(64, Math.floor(K 
 /** Parts of a sum over K that make enough of some workgroups. */
 const planSlices = (wanted: number, groups: number, K: number): number =>
   Math.min(Math.ceil(wanted / Math.max(1, groups)), mostSlices(K));
-
-/** What one invocation and one workgroup of a product in registers compute. */
-export interface Block {
-  /** Rows and lanes of c per invocation. */
-  readonly rows: number;
-  readonly cols: number;
-  /** Invocations per workgroup. */
-  readonly width: number;
-  /** Rows of a that a workgroup reads at once and hands round: 1, or its width. */
-  readonly handed: number;
-}
-
-/**
- * Throughput of blocks by their lanes, as fractions of the best: lavapipe, 512 x 512 x 512. First with rows handed round (16
- * rows), then without (8 rows). A block as wide as three vec4 matters because widths of 96 and 384 divide by it.
- */
-const SPEED: Readonly<Record<'handed' | 'plain', Readonly<Record<1 | 4, readonly number[]>>>> = {
-  handed: { 4: [0.85, 1, 0.93, 1], 1: [0.4, 0.67, 0.78, 0.87, 0.92, 0.97, 0.98, 1] },
-  plain: { 4: [0.78, 1, 1], 1: [0.3, 0.5, 0.67, 0.8, 0.86, 0.92, 0.96, 1] },
-};
-
-/** The block for M rows of c and `lanes` lanes of `lane` numbers each that wastes least. */
-export function planBlock(
-  { adapterClass, subgroupSize = 1 }: Pick<MatmulFacts, 'adapterClass' | 'subgroupSize'>,
-  M: number,
-  lanes: number,
-  lane: 1 | 4,
-): Block {
-  const software = adapterClass === 'software';
-  const handed = software && M >= 8 && (subgroupSize === 4 || subgroupSize === 8) ? subgroupSize : 1;
-  const width = handed > 1 ? handed : software ? 8 : 32;
-  // Sixteen rows are also faster where a subgroup has four invocations, but take that driver seconds to compile.
-  const rows = handed === 8 && M > 8 ? 16 : 2 ** Math.ceil(Math.log2(Math.min(8, Math.max(1, M))));
-  let cols = 1;
-  let leastTime = Number.POSITIVE_INFINITY;
-  SPEED[handed > 1 ? 'handed' : 'plain'][lane].forEach((speed, i) => {
-    const time = (Math.ceil(lanes / ((i + 1) * width)) * (i + 1)) / speed;
-    // Of equals the narrower: it needs fewer registers.
-    if (time < leastTime) {
-      leastTime = time;
-      cols = i + 1;
-    }
-  });
-  return { rows, cols, width, handed };
-}
-
-/** Measured choices for one adapter, as `engine.tune()` returns them. Survives JSON. */
-export interface Tuning {
-  /** Name of the adapter that was measured; another one refuses it. */
-  readonly adapter: string;
-  /** By `matmulKey`. */
-  readonly matmul: Readonly<Record<string, MatmulForce>>;
-}
 
 /** Names a product in a tuning table: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
 export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: MatmulFacts): string {

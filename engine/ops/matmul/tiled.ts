@@ -1,9 +1,8 @@
-import source from '../../shaders/matmul_tiled.wgsl' with { type: 'text' };
-import { kernel } from '../gpu/kernel.ts';
-import { type Tile, tileColumns } from '../gpu/planner.ts';
-import { run } from '../tensor/dispatch.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { K_TILE, tileDefine } from './tile.ts';
+import source from '../../../shaders/matmul/tiled.wgsl' with { type: 'text' };
+import { kernel } from '../../gpu/kernel.ts';
+import { run } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { K_TILE, type Tile, tileColumns, tileDefine } from '../shared_tile.ts';
 
 const forward = kernel(source, 'matmul_tiled');
 const forwardEdge = kernel(source, 'matmul_tiled_edge');

@@ -1,7 +1,7 @@
 // What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
 // and PyTorch's vectors.
 
-import { GPU_ON_CPU } from '../engine/gpu/target.ts';
+import { GPU_ON_CPU, type Target } from '../engine/gpu/target.ts';
 import { backward, Engine, type Tensor, type TensorOptions } from '../engine/index.ts';
 import { fileSystem } from '../engine/io/byte_source.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
@@ -117,12 +117,17 @@ export function withBindingLimit<T>(bytes: number, fn: () => T): T {
 
 /** Runs `fn`, to the end if it is asynchronous, with the plans that ops have for a GPU; row workgroups keep their size. */
 export function withGpuPlans<T>(fn: () => T): T {
+  return withTarget({ kind: 'gpu' }, fn);
+}
+
+/** Runs `fn`, to the end if it is asynchronous, with plans for a target that differs from the adapter's. */
+export function withTarget<T>(change: Partial<Target>, fn: () => T): T {
   const { gpu } = engine;
   const { target } = gpu;
   const restore = (): void => {
     gpu.target = target;
   };
-  gpu.target = { ...target, kind: 'gpu' };
+  gpu.target = { ...target, ...change };
   let result: T | undefined;
   try {
     result = fn();

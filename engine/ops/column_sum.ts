@@ -1,9 +1,11 @@
 import source from '../../shaders/column_sum.wgsl' with { type: 'text' };
 import { expect } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { vectorOf } from './rows.ts';
 
 const forward = kernel(source, 'column_sum');
 
@@ -42,31 +44,28 @@ export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1
     y.gpu.clear(y.range);
     return y;
   }
-  const plan = x.gpu.target.kind === 'cpu' ? softwarePlan(R) : gpuPlan(R, C);
+  const { target } = x.gpu;
+  const plan = planColumnSum(target, R, C);
   if (plan.blockRows >= R) sumBlocks(x, y, R, C, scale, plan);
   else {
     using partial = output([x], [Math.ceil(R / plan.blockRows), C]);
     sumBlocks(x, partial, R, C, 1, plan);
     const blocks = partial.size / C;
-    const rest = x.gpu.target.kind === 'cpu' ? plan : gpuPlan(blocks, C);
-    sumBlocks(partial, y, blocks, C, scale, { ...rest, blockRows: blocks });
+    sumBlocks(partial, y, blocks, C, scale, { ...planColumnSum(target, blocks, C), blockRows: blocks });
   }
   return y;
 }
 
-/** How rows are shared out: to blocks, and within a block to invocations; 0 strips for the kernel without workgroup memory. */
-interface Plan {
+/** How rows are assigned: to blocks, and within a block to invocations; 0 strips for the kernel without workgroup memory. */
+interface ColumnSumPlan {
   readonly blockRows: number;
   readonly strips: number;
 }
 
-const lanesOf = (C: number): number => (C % 4 === 0 ? 4 : 1);
-
-const softwarePlan = (R: number): Plan => ({ blockRows: R <= ROWS_AT_ONCE ? R : BLOCK_ROWS, strips: 0 });
-
-/** Strips until the invocations fill the GPU, as long as each has four rows to add; then blocks. */
-function gpuPlan(R: number, C: number): Plan {
-  const columns = C / lanesOf(C);
+/** On a GPU strips until the invocations fill it, as long as each has four rows to add; then blocks. Measured on lavapipe and an H200. */
+export function planColumnSum({ kind }: Target, R: number, C: number): ColumnSumPlan {
+  if (kind === 'cpu') return { blockRows: R <= ROWS_AT_ONCE ? R : BLOCK_ROWS, strips: 0 };
+  const columns = C / vectorOf(C);
   const perGroup = strips.reflection.workgroupSize;
   const useful = Math.min(MOST_STRIPS, R / 4, (ENOUGH_GROUPS * perGroup) / columns);
   const count = 2 ** Math.max(0, Math.floor(Math.log2(useful)));
@@ -76,8 +75,8 @@ function gpuPlan(R: number, C: number): Plan {
   return { blockRows: Math.ceil(R / Math.max(1, blocks)), strips: count };
 }
 
-function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, scale: number, plan: Plan): void {
-  const lanes = lanesOf(C);
+function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, scale: number, plan: ColumnSumPlan): void {
+  const lanes = vectorOf(C);
   const { blockRows } = plan;
   const define = { Lane: lanes === 4 ? 'vec4f' : 'f32' };
   const sums = (C / lanes) * Math.ceil(R / blockRows);

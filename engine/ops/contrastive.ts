@@ -1,6 +1,7 @@
 import source from '../../shaders/contrastive.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
@@ -89,10 +90,15 @@ function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
   return [dimages, dtexts!, dlogScale, dlogitBias];
 }
 
+/** Rows of a strip in a batch of B. Measured on lavapipe and an H200. */
+export function planContrastive({ kind }: Target, B: number): number {
+  return kind === 'cpu' ? STRIP : Math.max(STRIP, Math.floor(STRIP_PRODUCTS / B));
+}
+
 /** Strips of image rows with their inner products with all texts; the caller disposes both. */
 function* strips({ images, texts }: Operands): Generator<{ rows: Tensor; first: number; strip: Tensor }> {
   const [B, D] = images.shape;
-  const most = images.gpu.target.kind === 'cpu' ? STRIP : Math.max(STRIP, Math.floor(STRIP_PRODUCTS / B));
+  const most = planContrastive(images.gpu.target, B);
   for (let first = 0; first < B; first += most) {
     const rows = images.view(first * D, [Math.min(most, B - first), D]);
     yield { rows, first, strip: multiply(rows, texts, { transposeB: true, exact: true }) };

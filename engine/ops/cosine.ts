@@ -2,11 +2,11 @@ import source from '../../shaders/cosine.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, overRows, run } from '../tensor/dispatch.ts';
+import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf, heldRows } from './cell.ts';
 import { l2Normalize } from './l2_normalize.ts';
+import { cellsOf, planRows } from './rows.ts';
 
 const forward = kernel(source, 'cosine');
 const forwardHeld = kernel(source, 'cosine_held');
@@ -47,11 +47,12 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
   const unit = l2Normalize(query_BC, eps);
   const cosines = output([features_BNC, query_BC], [B, N]);
   using lengths = output([features_BNC], [B, N]);
-  const held = heldRows(features_BNC.gpu, B * N, cells);
-  run(held ? forwardHeld : forward, {
+  const plan = planRows(features_BNC.gpu.target, B * N, cells);
+  run(plan.held ? forwardHeld : forward, {
     bind: { features: features_BNC, unit, cosines, lengths },
     params,
-    ...(held ?? overRows(features_BNC.gpu, B * N, define)),
+    define: { ...define, ...plan.define },
+    groups: plan.groups,
     flops: 4 * features_BNC.size,
   });
   const map = record('cosine', {

@@ -1,10 +1,12 @@
 import source from '../../shaders/depthwise_conv.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { columnSum } from './column_sum.ts';
+import { vectorOf } from './rows.ts';
 
 const pack = kernel(source, 'depthwise_conv_pack');
 const convolve = kernel(source, 'depthwise_conv');
@@ -13,7 +15,7 @@ const partialSums = kernel(source, 'depthwise_conv_dweight');
 const addPartials = kernel(source, 'depthwise_conv_dweight_sum');
 
 /** Enough for the weight gradient to fill a large GPU; a few cores gain nothing from more partial sums. */
-const DWEIGHT_INVOCATIONS = { gpu: 131_072, software: 2048 } as const;
+const DWEIGHT_INVOCATIONS = { gpu: 131_072, cpu: 2048 } as const;
 /** The second stage adds up this many partial sums at most. */
 const MAX_CHUNKS = 256;
 /** On CPUs: enough for the cores; and images are cut into chunks of no fewer rows, since each reads the rows beside it too. */
@@ -85,6 +87,32 @@ function geometry(
   return { B, Y, X, C, side };
 }
 
+/** How images are cut. */
+interface DepthwisePlan {
+  /** Chunks of rows of an image, where an invocation walks down columns; undefined where each takes a strip of pixels. */
+  readonly columnChunks: number | undefined;
+  /** Chunks of rows whose weight gradients are summed apart. */
+  readonly dweightChunks: number;
+  /** Partial sums are added in strips first: a GPU would wait for every load of one invocation for each sum. */
+  readonly sumsFirst: boolean;
+}
+
+/** Measured on lavapipe and an H200. */
+export function planDepthwiseConv({ kind }: Target, geometry: Geometry): DepthwisePlan {
+  const { B, Y, X, C } = geometry;
+  const wanted = Math.ceil(COLUMNS_INVOCATIONS / (B * Math.ceil(X / convolveColumns.constant('WIDTH')) * C));
+  const partials = Math.ceil(DWEIGHT_INVOCATIONS[kind] / dweightInvocations(geometry));
+  return {
+    columnChunks: kind === 'cpu' ? Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted)) : undefined,
+    dweightChunks: Math.max(1, Math.min(B * Y, MAX_CHUNKS, partials)),
+    sumsFirst: kind === 'gpu',
+  };
+}
+
+/** Invocations that sum the weight gradients of one chunk. */
+const dweightInvocations = ({ side, C }: Geometry): number =>
+  (side * Math.ceil(side / partialSums.constant('WINDOW')) * C) / vectorOf(C);
+
 /** The forward pass, or with the kernel turned by 180 degrees the gradient to x. */
 function convolution(
   x: Tensor,
@@ -105,10 +133,9 @@ function convolution(
   const y = output([x, weight, bias], x.shape);
   const call = { bind: { x, packed_weight: packedWeight, bias, y }, flops: 2 * y.size * taps };
   const HAS_BIAS = bias !== undefined;
-  if (x.gpu.target.kind === 'cpu') {
+  const { columnChunks: chunks } = planDepthwiseConv(x.gpu.target, plan);
+  if (chunks !== undefined) {
     const strips = B * Math.ceil(X / convolveColumns.constant('WIDTH'));
-    const wanted = Math.ceil(COLUMNS_INVOCATIONS / (strips * C));
-    const chunks = Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted));
     run(convolveColumns, {
       ...call,
       params: { B, Y, X, C, chunks, turned: 0 },
@@ -117,7 +144,7 @@ function convolution(
     });
     return y;
   }
-  const lanes = C % 4 === 0 ? 4 : 1;
+  const lanes = vectorOf(C);
   run(convolve, {
     ...call,
     params: { B, Y, X, C: C / lanes, chunks: 0, turned: 0 },
@@ -137,10 +164,9 @@ function weightGradients(
 ): [Tensor, Tensor] {
   const { B, Y, X, C, side } = plan;
   const taps = side * side;
-  const lanes = C % 4 === 0 ? 4 : 1;
-  const perChunk = (side * Math.ceil(side / partialSums.constant('WINDOW')) * C) / lanes;
-  const wanted = Math.ceil(DWEIGHT_INVOCATIONS[x.gpu.adapterClass] / perChunk);
-  const chunks = Math.max(1, Math.min(B * Y, MAX_CHUNKS, wanted));
+  const lanes = vectorOf(C);
+  const perChunk = dweightInvocations(plan);
+  const { dweightChunks: chunks, sumsFirst } = planDepthwiseConv(x.gpu.target, plan);
   using partials = output([x, dy], [chunks, taps + 1, C]);
   run(partialSums, {
     bind: { x, dy, partials },
@@ -149,8 +175,7 @@ function weightGradients(
     groups: Math.ceil((chunks * perChunk) / partialSums.workgroupSize),
     flops: 2 * x.size * taps,
   });
-  // One invocation for each sum is enough for a CPU. A GPU would wait for every load: strips of partial sums are added first.
-  using sums = x.gpu.target.kind === 'cpu' ? undefined : columnSum(partials, [taps + 1, C]);
+  using sums = sumsFirst ? columnSum(partials, [taps + 1, C]) : undefined;
   const dweight = output([x, dy], weightShape);
   const dbias = output([x, dy], [C]);
   run(addPartials, {

@@ -1,6 +1,7 @@
 import source from '../../shaders/finite.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -10,6 +11,11 @@ const markVec4 = kernel(source, 'mark_non_finite_vec4');
 
 /** What a flag holds as long as nothing was found. */
 export const NOTHING_FOUND = 0xffffffff;
+
+/** Whether four elements are read together: which lavapipe gains nothing by. */
+export function planFinite({ kind }: Target, size: number): boolean {
+  return kind === 'gpu' && size % 4 === 0;
+}
 
 /**
  * Lowers the flag to `opNumber` when an element of x is NaN or infinite. Called after every op with ascending numbers, it tells
@@ -30,7 +36,7 @@ export function markNonFinite(x: Tensor, flag: Tensor, opNumber: number): void {
     'opNumber must be an integer in [0, 2^32 - 1)',
     `${opNumber}`,
   );
-  const byFours = x.gpu.target.kind === 'gpu' && x.size % 4 === 0;
+  const byFours = planFinite(x.gpu.target, x.size);
   const n = byFours ? x.size / 4 : x.size;
   run(byFours ? markVec4 : mark, {
     bind: { [byFours ? 'x4' : 'x']: x, flag },

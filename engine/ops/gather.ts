@@ -1,13 +1,14 @@
 import source from '../../shaders/gather.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { type Define, type Kernel, kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { noGrad, record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
-import { cellsOf } from './cell.ts';
 import { fill } from './fill.ts';
+import { cellsOf } from './rows.ts';
 import { sortKeys } from './sort.ts';
 
 const gather = kernel(source, 'gather_rows');
@@ -18,7 +19,7 @@ const sumHeads = kernel(source, 'gather_heads');
 const sumRows = kernel(source, 'gather_dtable');
 
 /** Entries of the sorted list that are summed together: about the root of the longest segment worth planning for. */
-const BLOCK = { gpu: 64, software: 128 } as const;
+const BLOCK = { gpu: 64, cpu: 128 } as const;
 
 /**
  * Rows of a table by index: y[..., :] = table[indices[...], :].
@@ -94,10 +95,9 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
 /** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
   const { M, C, rows } = layout.params;
-  const { block } = layout.params;
-  const ROWS = rowsPerGroup(sumRows, dy.gpu.target.kind === 'cpu', C);
-  const define = { ...layout.define, FOUR_AT_ONCE: dy.gpu.target.kind === 'gpu', ROWS };
-  const params = { ...layout.params, offset: 0, first: 0, end: rows };
+  const { block, rows: ROWS, fourLoads } = planGather(dy.gpu.target, C);
+  const define = { ...layout.define, FOUR_AT_ONCE: fourLoads, ROWS };
+  const params = { ...layout.params, block, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
   using keys = output([dy], [1, M], 'u32');
@@ -167,7 +167,7 @@ interface Layout {
   readonly columns: number;
   readonly define: Define;
   /** C counts cells of four numbers where the columns allow it. */
-  readonly params: { M: number; N: number; C: number; per_table: number; rows: number; block: number };
+  readonly params: { M: number; N: number; C: number; per_table: number; rows: number };
 }
 
 function layoutOf(tables: number, N: number, columns: number, indices: Tensor): Layout {
@@ -182,14 +182,31 @@ function layoutOf(tables: number, N: number, columns: number, indices: Tensor): 
       C: perRow,
       per_table: Math.max(1, M / tables),
       rows: tables * N,
-      block: BLOCK[indices.gpu.adapterClass],
     },
   };
 }
 
-/** As many rows as leave no invocation idle; on a CPU more, whose invocations read fastest along a row. */
-const rowsPerGroup = (kernel: Kernel, isSoftware: boolean, C: number): number =>
-  2 ** Math.max(isSoftware ? 4 : 0, Math.floor(Math.log2(kernel.workgroupSize / Math.max(1, C))));
+/** How rows of C cells are moved and summed. */
+interface GatherPlan {
+  /** Rows of a workgroup. */
+  readonly rows: number;
+  /** Entries of the sorted list that are summed together. */
+  readonly block: number;
+  /** Four loads are in flight together. */
+  readonly fourLoads: boolean;
+}
+
+/**
+ * As many rows to a workgroup as leave no invocation idle; on a CPU more, whose invocations read fastest along a row. Measured on
+ * lavapipe and an H200.
+ */
+export function planGather({ kind }: Target, C: number): GatherPlan {
+  const exponent = Math.max(
+    kind === 'cpu' ? 4 : 0,
+    Math.floor(Math.log2(gather.workgroupSize / Math.max(1, C))),
+  );
+  return { rows: 2 ** exponent, block: BLOCK[kind], fourLoads: kind === 'gpu' };
+}
 
 /** Gather or scatter between a table's rows and a list of rows, both in pieces that fit into one binding. */
 function move(
@@ -197,7 +214,7 @@ function move(
   { columns, define, params }: Layout,
   operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
 ): void {
-  const ROWS = rowsPerGroup(kernel, operands.indices.gpu.target.kind === 'cpu', params.C);
+  const { rows: ROWS, block } = planGather(operands.indices.gpu.target, params.C);
   const [tableName, table] = operands.rows;
   const [listName, list] = operands.list;
   for (const [offset, listEnd] of pieces(list, params.M)) {
@@ -208,7 +225,7 @@ function move(
       using rows = viewRows(table, first, end, columns);
       run(kernel, {
         bind: { indices, [tableName]: rows, [listName]: part },
-        params: { ...params, M, offset, first, end },
+        params: { ...params, block, M, offset, first, end },
         define: { ...define, ROWS },
         groups: Math.ceil(M / ROWS),
         bytes: indices.sizeBytes + 2 * part.sizeBytes,

@@ -2,10 +2,10 @@ import source from '../../shaders/l2_normalize.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, overRows, run } from '../tensor/dispatch.ts';
+import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf, heldRows } from './cell.ts';
+import { cellsOf, planRows } from './rows.ts';
 
 const forward = kernel(source, 'l2_normalize');
 const backwardX = kernel(source, 'l2_normalize_dx');
@@ -27,8 +27,8 @@ export function l2Normalize(x: Tensor, eps = 1e-12): Tensor {
   const columns = x.shape[x.shape.length - 1];
   const R = x.size / columns || 0;
   const cells = cellsOf(columns);
-  const held = heldRows(x.gpu, R, cells);
-  const call = { params: { R, C: cells.perRow, eps }, ...(held ?? overRows(x.gpu, R, cells.define)) };
+  const { held, define, groups } = planRows(x.gpu.target, R, cells);
+  const call = { params: { R, C: cells.perRow, eps }, define: { ...cells.define, ...define }, groups };
   const y = output([x], x.shape);
   using lengths = output([x], [R]);
   run(held ? forwardHeld : forward, { ...call, bind: { x, y, lengths }, flops: 3 * x.size });

@@ -1,11 +1,12 @@
 import source from '../../shaders/layer_norm.wgsl' with { type: 'text' };
 import { expect } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, overRows, run } from '../tensor/dispatch.ts';
+import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf, heldRows } from './cell.ts';
+import { cellsOf, planRows } from './rows.ts';
 
 const forward = kernel(source, 'layer_norm');
 const backwardX = kernel(source, 'layer_norm_dx');
@@ -17,7 +18,13 @@ const sumPartials = kernel(source, 'layer_norm_dparams_sum');
 const sumStrips = kernel(source, 'layer_norm_dparams_strips');
 
 /** Chunks of rows for the parameter gradients: enough to fill a GPU, few enough that adding them costs nothing; the fewest rows of one. */
-const CHUNKS = { gpu: { most: 256, rows: 8 }, software: { most: 64, rows: 32 } } as const;
+const CHUNKS = { gpu: { most: 256, rows: 8 }, cpu: { most: 64, rows: 32 } } as const;
+
+/** Blocks of rows of the parameter gradients, and whether several invocations add those of a column. Measured on lavapipe and an H200. */
+export function planDparams({ kind }: Target, R: number): { blocks: number; strips: boolean } {
+  const { most, rows } = CHUNKS[kind];
+  return { blocks: Math.max(1, Math.min(most, Math.ceil(R / rows))), strips: kind === 'gpu' };
+}
 
 /**
  * Layer normalisation over the last axis: y = (x - mean) / sqrt(variance + eps) * gamma + beta.
@@ -43,11 +50,12 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
   using mean = output([x], [R]);
   using rstd = output([x], [R]);
   const cells = cellsOf(C);
-  const held = heldRows(x.gpu, R, cells);
+  const { held, define, groups } = planRows(x.gpu.target, R, cells);
   run(held ? forwardHeld : forward, {
     bind: { x, gamma, beta, y, mean, rstd },
     params: { R, C: cells.perRow, eps, blocks: 0 },
-    ...(held ?? overRows(x.gpu, R, cells.define)),
+    define: { ...cells.define, ...define },
+    groups,
     flops: 8 * R * C,
   });
   return record('layer_norm', {
@@ -73,11 +81,12 @@ function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): 
   const C = gamma.size;
   const cells = cellsOf(C);
   const dx = output([dy], x.shape);
-  const held = heldRows(x.gpu, R, cells);
+  const { held, define, groups } = planRows(x.gpu.target, R, cells);
   run(held ? backwardXHeld : backwardX, {
     bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
     params: { R, C: cells.perRow, eps, blocks: 0 },
-    ...(held ?? overRows(x.gpu, R, cells.define)),
+    define: { ...cells.define, ...define },
+    groups,
     flops: 14 * R * C,
   });
   return dx;
@@ -86,8 +95,7 @@ function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): 
 function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): [Tensor, Tensor] {
   const R = mean.size;
   const C = gamma.size;
-  const { most, rows } = CHUNKS[x.gpu.adapterClass];
-  const blocks = Math.max(1, Math.min(most, Math.ceil(R / rows)));
+  const { blocks, strips } = planDparams(x.gpu.target, R);
   const { perRow, define } = cellsOf(C);
   const params = { R, C: perRow, eps, blocks };
   const partial = output([dy], [blocks, 2, C]);
@@ -102,13 +110,13 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const dgamma = output([dy], [C]);
   const dbeta = output([dy], [C]);
   const bind = { partials: partial, dgamma, dbeta };
-  if (x.gpu.target.kind === 'cpu') run(sumPartials, { bind, params, define, groups: columnGroups });
-  else
+  if (strips)
     run(sumStrips, {
       bind,
       params,
       define,
       groups: [Math.ceil(perRow / sumStrips.constant('STRIP_CELLS')), 1, 1],
     });
+  else run(sumPartials, { bind, params, define, groups: columnGroups });
   return [dgamma, dbeta];
 }

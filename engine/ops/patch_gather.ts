@@ -1,6 +1,7 @@
 import source from '../../shaders/patch_gather.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { isBindable, part } from '../tensor/part.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -12,6 +13,11 @@ const MAX_SIZE_PRODUCT = 2 ** 29;
 
 /** One number per colour channel. */
 type Rgb = readonly [number, number, number];
+
+/** Pixels of an invocation: on a CPU the whole row of a patch. Measured on lavapipe. */
+export function planPatchGather({ kind }: Target, patchPx: number): number {
+  return kind === 'cpu' ? patchPx : 1;
+}
 
 /** Which grid of patches to take pixels from. */
 export interface PatchGatherOptions {
@@ -86,7 +92,7 @@ export function patchGather(image: Tensor, indices: Tensor | undefined, options:
   );
   const isSplit = !isBindable(image);
   const together = isSplit ? 1 : B;
-  const SPAN = image.gpu.target.kind === 'cpu' ? P : 1;
+  const SPAN = planPatchGather(image.gpu.target, P);
   for (let b = 0; b < B; b += together) {
     const planes = isSplit ? planesOf(image, b, isRgba, H * W) : { image: image.alias() };
     run(gather, {

@@ -1,15 +1,16 @@
 import source from '../../shaders/reduce.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
-import type { AdapterClass } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, overRows, run } from '../tensor/dispatch.ts';
+import { output, run } from '../tensor/dispatch.ts';
 import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides } from '../tensor/strided.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf } from './cell.ts';
+
 import { permute, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
+import { planReduce } from './reduce_plan.ts';
+import { cellsOf, planRows } from './rows.ts';
 import { affine } from './unary.ts';
 
 const rows = kernel(source, 'rows');
@@ -20,16 +21,6 @@ const productDx = kernel(source, 'product_dx');
 
 /** Rows up to this length are folded by one invocation each. */
 const SHORT_ROW = 32;
-/** A part of a row keeps a workgroup busy for some dozens of loads per invocation, each of which a GPU has to wait for. */
-const ROW_PART = { gpu: 4096, software: 8192 } as const;
-/** A part of a column is long enough to pay for its partial result. */
-const COLUMN_PART = 32;
-/** Columns that a GPU folds sooner than it starts a second dispatch. */
-const ONE_PASS = 128;
-/** Invocations that fill a large GPU: parts are made up to this number. */
-const ENOUGH_INVOCATIONS = 65_536;
-/** Workgroups that do, and not too many results for the second run, a workgroup for each row. */
-const ENOUGH_GROUPS = { gpu: 2048, software: 1024 } as const;
 
 type Fold = 'SUM' | 'SQUARES' | 'MAX' | 'MIN' | 'PRODUCT';
 
@@ -43,22 +34,14 @@ export interface ReduceOptions {
 function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y: Tensor, start = 0): void {
   const { perRow, lanes } = cellsOf(K);
   const R = O * parts;
+  const { define, groups } = planRows(x.gpu.target, R);
   run(rows, {
     bind: { x, y },
     params: { groups: R, K: perRow, I: 1, parts, chunk: Math.ceil(perRow / parts), start },
-    ...overRows(x.gpu, R, { OP: fold, ...types(x, lanes) }),
+    define: { OP: fold, ...types(x, lanes), ...define },
+    groups,
     flops: O * K,
   });
-}
-
-/** How many parts a row is cut into; every part holds at least one value. */
-function rowParts(adapter: AdapterClass, O: number, K: number): number {
-  const { perRow: values } = cellsOf(K);
-  const wanted = Math.max(
-    1,
-    Math.min(Math.ceil(K / ROW_PART[adapter]), Math.ceil(ENOUGH_GROUPS[adapter] / O)),
-  );
-  return Math.ceil(values / Math.ceil(values / wanted));
 }
 
 /** Cells of x, and of indices of the same width. */
@@ -73,7 +56,7 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
   const again = fold === 'SQUARES' ? 'SUM' : fold;
   const hasTree = x.dtype === 'f32' && fold !== 'MIN' && fold !== 'PRODUCT';
   if (I === 1 && K > SHORT_ROW && hasTree) {
-    const parts = rowParts(x.gpu.adapterClass, O, K);
+    const { parts } = planReduce(x.gpu.target, { O, K, I, isRow: true });
     if (parts === 1) foldRows(x, O, K, fold, 1, y);
     else {
       const partial = output([x], [O, parts]);
@@ -84,16 +67,12 @@ function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape:
     return y;
   }
   const { perRow, lanes } = cellsOf(I);
-  const enough =
-    K <= ONE_PASS && x.gpu.target.kind === 'gpu' ? 1 : Math.ceil((ENOUGH_INVOCATIONS * lanes) / (O * I));
-  const wanted = Math.min(Math.ceil(K / COLUMN_PART), enough);
-  const chunk = Math.ceil(K / wanted);
-  const parts = Math.ceil(K / chunk);
+  const { parts, chunk, loads } = planReduce(x.gpu.target, { O, K, I, isRow: false });
   const partial = parts === 1 ? y : output([x], [O, parts, I], x.dtype);
   const groups = partial.size / lanes;
   run(columns, {
     bind: { x, y_values: partial },
-    define: { OP: fold, AT_ONCE: x.gpu.target.kind === 'cpu' ? 1 : 8, ...types(x, lanes) },
+    define: { OP: fold, AT_ONCE: loads, ...types(x, lanes) },
     params: { groups, K, I: perRow, parts, chunk, start: 0 },
     groups: Math.ceil(groups / columns.constant('COLUMNS')),
     flops: x.size,
@@ -374,7 +353,7 @@ export function squaredNorm(xs: readonly Tensor[]): Tensor {
   for (const x of xs) expectDType('squaredNorm', 'x', x, 'f32');
   const filled = xs.filter((x) => x.size > 0);
   if (filled.length === 0) return fill(output(xs, [1]), 0);
-  const parts = filled.map((x) => rowParts(x.gpu.adapterClass, 1, x.size));
+  const parts = filled.map((x) => planReduce(x.gpu.target, { O: 1, K: x.size, I: 1, isRow: true }).parts);
   using partial = output(xs, [parts.reduce((total, count) => total + count, 0)]);
   let start = 0;
   filled.forEach((x, k) => {

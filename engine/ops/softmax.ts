@@ -2,10 +2,10 @@ import source from '../../shaders/softmax.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, overRows, run } from '../tensor/dispatch.ts';
+import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf, heldRows } from './cell.ts';
+import { cellsOf, planRows } from './rows.ts';
 
 const forward = kernel(source, 'softmax');
 const backwardX = kernel(source, 'softmax_dx');
@@ -41,32 +41,20 @@ function rows(op: string, x: Tensor, LOG: boolean): Tensor {
   const R = x.size / C || 0;
   const y = output([x], x.shape);
   const cells = cellsOf(C);
-  const held = heldRows(x.gpu, R, { ...cells, define: { ...cells.define, LOG } });
-  if (held)
-    run(forwardHeld, {
-      params: { R, C: cells.perRow },
-      ...held,
-      bind: { x_cells: x, y_cells: y },
-      flops: 5 * R * C,
-    });
-  else run(forward, { params: { R, C }, ...overRows(x.gpu, R, { LOG }), bind: { x, y }, flops: 5 * R * C });
+  const { held, define, groups } = planRows(x.gpu.target, R, cells);
+  const call = held
+    ? { params: { R, C: cells.perRow }, define: { ...cells.define, ...define, LOG }, groups }
+    : { params: { R, C }, define: { ...define, LOG }, groups };
+  const bind = held ? { x_cells: x, y_cells: y } : { x, y };
+  run(held ? forwardHeld : forward, { ...call, bind, flops: 5 * R * C });
   return record(op, {
     inputs: [x],
     output: y,
     saved: { y },
     backward: (dy, { y }) => {
       const dx = output([dy], y.shape);
-      const flops = 4 * R * C;
-      if (held) {
-        const bind = { result_cells: y, dy_cells: dy, dx_cells: dx };
-        run(backwardXHeld, { params: { R, C: cells.perRow }, ...held, bind, flops });
-      } else
-        run(backwardX, {
-          params: { R, C },
-          ...overRows(x.gpu, R, { LOG }),
-          bind: { result: y, dy, dx },
-          flops,
-        });
+      const bind = held ? { result_cells: y, dy_cells: dy, dx_cells: dx } : { result: y, dy, dx };
+      run(held ? backwardXHeld : backwardX, { ...call, bind, flops: 4 * R * C });
       return [dx];
     },
   });

@@ -1,6 +1,7 @@
 import source from '../../shaders/top_k.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
@@ -23,7 +24,7 @@ const DIGITS = 3;
  * of their own: SwiftShader takes 20 to 40 µs for each four.
  */
 const PLANS = {
-  software: { side: 4, loads: 1, minChunk: 8192, maxChunks: 512 },
+  cpu: { side: 4, loads: 1, minChunk: 8192, maxChunks: 512 },
   gpu: { side: 16, loads: 4, minChunk: 2048, maxChunks: 2048 },
 };
 /** Up to here counting what precedes each number (k^2 comparisons) beats the twelve dispatches of a sort. */
@@ -60,7 +61,7 @@ function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const indices = output([values_BN], [B, k], 'u32');
   const map = output([values_BN], [B, N]);
   if (k === 0) return { indices, map: fill(map, 0), keys };
-  const { chunk, chunks, define } = planned(values_BN, N);
+  const { chunk, chunks, define } = planTopK(values_BN.gpu.target, N);
   using totals = fill(output([values_BN], [B, DIGITS, histogram.constant('BINS')], 'u32'), 0);
   using progress = output([values_BN], [B, DIGITS, 2], 'u32');
   using counts = output([values_BN], [B, chunks, 2], 'u32');
@@ -92,16 +93,15 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
   const values = output([values_BN], [B, k]);
   const indices = output([values_BN], [B, k], 'u32');
   const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
-  const { SCAN_WG, SCAN_SIDE } = planned(values_BN, N).define;
+  const { define, rankShared } = planTopK(values_BN.gpu.target, N);
+  const { SCAN_WG, SCAN_SIDE } = define;
   if (k <= RANK_LIMIT) {
     const blocks = B * Math.ceil(k / rank.constant('RUN'));
-    // A GPU has room for a workgroup per block.
-    const SHARED = values_BN.gpu.target.kind === 'gpu';
     run(rank, {
       bind: { ...bind, key_blocks: keys },
       params,
-      define: { SHARED, SCAN_WG, SCAN_SIDE },
-      groups: SHARED ? blocks : Math.ceil(blocks / SCAN_WG),
+      define: { SHARED: rankShared, SCAN_WG, SCAN_SIDE },
+      groups: rankShared ? blocks : Math.ceil(blocks / SCAN_WG),
     });
   } else {
     const call = { params, define: { SCAN_WG, SCAN_SIDE }, groups: Math.ceil((B * k) / SCAN_WG) };
@@ -137,7 +137,7 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
  */
 export function compactMap(map_BN: Tensor, k: number): Tensor {
   const [B, N] = checked('map', map_BN, k);
-  const { chunk, chunks, define } = planned(map_BN, N);
+  const { chunk, chunks, define } = planTopK(map_BN.gpu.target, N);
   const indices = fill(output([map_BN], [B, k], 'u32'), 0);
   using counts = output([map_BN], [B, chunks, 2], 'u32');
   const bind = { values: map_BN, counts, indices };
@@ -156,9 +156,20 @@ function checked(name: string, rows: Tensor, k: number): [number, number] {
   return [B, N];
 }
 
-function planned({ gpu }: Tensor, N: number) {
-  const { side, loads, minChunk, maxChunks } = PLANS[gpu.adapterClass];
+/** How a row of N elements is searched. */
+interface TopKPlan {
+  /** Elements of a workgroup, and workgroups per row. */
+  readonly chunk: number;
+  readonly chunks: number;
+  readonly define: { readonly SCAN_WG: number; readonly SCAN_SIDE: number; readonly LOADS: number };
+  /** A workgroup ranks a block of keys, which a GPU has room for; otherwise an invocation does. */
+  readonly rankShared: boolean;
+}
+
+/** Measured on lavapipe, SwiftShader and an H200. */
+export function planTopK({ kind }: Target, N: number): TopKPlan {
+  const { side, loads, minChunk, maxChunks } = PLANS[kind];
   const chunk = Math.max(minChunk, Math.ceil(N / maxChunks));
   const define = { SCAN_WG: side * side, SCAN_SIDE: side, LOADS: loads };
-  return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)), define };
+  return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)), define, rankShared: kind === 'gpu' };
 }

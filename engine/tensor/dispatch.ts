@@ -1,7 +1,7 @@
 // What an op file needs to allocate its results and to run its kernels.
 import { UseError } from '../gpu/errors.ts';
 import type { Gpu, KernelCall } from '../gpu/gpu.ts';
-import type { Define, Kernel } from '../gpu/kernel.ts';
+import type { Kernel } from '../gpu/kernel.ts';
 import type { Shape } from './shape.ts';
 import { type DType, Scope, Tensor } from './tensor.ts';
 
@@ -77,16 +77,6 @@ export function runEach(
   const gpu = deviceOf(call.bind);
   if (gpu)
     run(kernel, { ...call, groups: Math.ceil(call.params.n / kernel.workgroupSize / gpu.target.elements) });
-}
-
-/** From here on the rows fill a CPU with an invocation each. */
-const ROWS_EACH = 64;
-
-/** How a kernel of `shaders/lib/reduce.wgsl` that knows WG_ROWS shares R rows out: a workgroup each, or on a CPU an invocation. */
-export function overRows(gpu: Gpu, R: number, define?: Define): Pick<KernelCall, 'define' | 'groups'> {
-  if (gpu.target.kind === 'gpu' || R < ROWS_EACH) return { define, groups: R };
-  const { rowWorkgroup } = gpu.target;
-  return { define: { ...define, WG: 1, WG_ROWS: rowWorkgroup }, groups: Math.ceil(R / rowWorkgroup) };
 }
 
 /**

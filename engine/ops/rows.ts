@@ -1,0 +1,63 @@
+// Rows whose length divides by four are read four elements at a time (shaders/lib/cell.wgsl), and an adapter decides who owns a row: a
+// workgroup, one invocation (WG_ROWS of shaders/lib/reduce.wgsl), or a subgroup that holds it in registers (shaders/lib/held.wgsl).
+import type { Define } from '../gpu/kernel.ts';
+import type { Target } from '../gpu/target.ts';
+
+export interface Cells {
+  /** Cells per row. */
+  readonly perRow: number;
+  /** Elements per cell: 4 or 1. */
+  readonly lanes: number;
+  readonly define: Define;
+}
+
+/** Elements that a kernel reads together where so many follow each other: 4, or 1 where four does not divide them. */
+export const vectorOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
+
+export function cellsOf(columns: number): Cells {
+  const lanes = vectorOf(columns);
+  return { perRow: columns / lanes, lanes, define: lanes === 4 ? { Cell: 'vec4f', LANES: 4 } : {} };
+}
+
+/** How a row kernel runs. */
+export interface RowPlan {
+  /** By its entry that holds rows in registers. */
+  readonly held: boolean;
+  /** Beside what the kernel is specialised to otherwise. */
+  readonly define: Define;
+  readonly groups: number;
+}
+
+/** From here on the rows fill a CPU with an invocation each: lavapipe. */
+const ROWS_OF_INVOCATIONS = 64;
+
+/** Elements of a row that an invocation can hold beside what else it needs: a GPU has 255 registers for each at most. */
+const MOST_HELD = 48;
+
+/** What WebGPU allows in a workgroup everywhere. */
+const MOST_INVOCATIONS = 256;
+
+/**
+ * Assigns R rows to invocations. On a CPU, whose rows are in its caches, each goes to one invocation, without barriers. On a GPU a kernel
+ * that has an entry for it holds short rows in registers: a subgroup each where its size is known and enough, otherwise a workgroup
+ * that is wide enough.
+ *
+ * @param holds  the cells of a row, for kernels that can hold it
+ */
+export function planRows(target: Target, R: number, holds?: Cells): RowPlan {
+  const { subgroupSize, rowWorkgroup } = target;
+  if (target.kind === 'cpu') {
+    if (R < ROWS_OF_INVOCATIONS) return { held: false, define: {}, groups: R };
+    const define = { WG: 1, WG_ROWS: rowWorkgroup };
+    return { held: false, define, groups: Math.ceil(R / rowWorkgroup) };
+  }
+  if (holds) {
+    const most = Math.floor(MOST_HELD / holds.lanes);
+    const ONE_SUBGROUP = subgroupSize > 1 && holds.perRow <= most * subgroupSize;
+    const wide = 2 ** Math.ceil(Math.log2(Math.max(rowWorkgroup, holds.perRow / most)));
+    const WG = ONE_SUBGROUP ? subgroupSize : Math.min(MOST_INVOCATIONS, wide);
+    const HELD = Math.max(1, Math.ceil(holds.perRow / WG));
+    if (HELD <= most) return { held: true, define: { WG, ONE_SUBGROUP, HELD }, groups: R };
+  }
+  return { held: false, define: {}, groups: R };
+}

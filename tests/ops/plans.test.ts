@@ -1,0 +1,86 @@
+// What each family plans for the two targets that were measured, as pure functions: no device takes part.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { H200, LAVAPIPE, type Target } from '../../engine/gpu/target.ts';
+import { planColumnSum } from '../../engine/ops/column_sum.ts';
+import { planContrastive } from '../../engine/ops/contrastive.ts';
+import { planDepthwiseConv } from '../../engine/ops/depthwise_conv.ts';
+import { planScatter } from '../../engine/ops/elements.ts';
+import { planFinite } from '../../engine/ops/finite.ts';
+import { planGather } from '../../engine/ops/gather.ts';
+import { planDparams } from '../../engine/ops/layer_norm.ts';
+import { planPatchGather } from '../../engine/ops/patch_gather.ts';
+import { planReduce } from '../../engine/ops/reduce_plan.ts';
+import { cellsOf, planRows } from '../../engine/ops/rows.ts';
+import { planTopK } from '../../engine/ops/top_k.ts';
+
+const cpu: Target = { ...LAVAPIPE, subgroupSize: 8, matrixUnit: undefined, workgroupBytes: 32_768 };
+const gpu: Target = { ...H200, subgroupSize: 32, matrixUnit: undefined, workgroupBytes: 49_152 };
+
+test('plans: rows go to invocations on a CPU once they fill it, and are held by subgroups or workgroups on a GPU', () => {
+  assert.equal(planRows(cpu, 63, cellsOf(1152)), { held: false, define: {}, groups: 63 });
+  assert.equal(planRows(cpu, 729, cellsOf(1152)), { held: false, define: { WG: 1, WG_ROWS: 8 }, groups: 92 });
+  const subgroup = { WG: 32, ONE_SUBGROUP: true, HELD: 9 }; // 288 vec4 for 32 invocations
+  assert.equal(planRows(gpu, 729, cellsOf(1152)), { held: true, define: subgroup, groups: 729 });
+  const workgroup = { WG: 128, ONE_SUBGROUP: false, HELD: 9 }; // 1076 vec4, 12 to each of 128 at most
+  assert.equal(planRows(gpu, 7, cellsOf(4304)), { held: true, define: workgroup, groups: 7 });
+  assert.is(planRows(gpu, 7, cellsOf(4 * 12 * 256)).held, true);
+  assert.is(planRows(gpu, 7, cellsOf(4 * 12 * 256 + 4)).held, false); // longer than 256 invocations can hold
+  assert.is(planRows({ ...gpu, subgroupSize: 1 }, 7, cellsOf(33)).define.ONE_SUBGROUP, false);
+  assert.equal(planRows(gpu, 7), { held: false, define: {}, groups: 7 });
+});
+
+test('plans: parts of a reduced axis cover it, none is empty, and they are as many as keep the cores busy', () => {
+  for (const target of [cpu, gpu])
+    for (const isRow of [true, false])
+      for (const [O, K, I] of [
+        [1, 1_000_003, 1],
+        [3289, 4304, 1],
+        [1, 9, 4],
+        [2, 129, 3],
+        [1, 40_000, 1152],
+      ]) {
+        const { parts, chunk } = planReduce(target, { O, K, I, isRow });
+        assert.ok(parts >= 1 && parts * chunk >= K && (parts - 1) * chunk < K, `${O} ${K} ${I}`);
+      }
+  assert.is(planReduce(cpu, { O: 1, K: 16_777_216, I: 1, isRow: true }).parts, 1024);
+  assert.is(planReduce(gpu, { O: 1, K: 16_777_216, I: 1, isRow: true }).parts, 2048);
+  assert.is(planReduce(gpu, { O: 1, K: 128, I: 4, isRow: false }).parts, 1); // sooner than a second dispatch
+  assert.is(planReduce(cpu, { O: 1, K: 128, I: 4, isRow: false }).parts, 4);
+});
+
+test('plans: sums of columns take strips on a GPU only, and blocks of rows once there are many', () => {
+  assert.equal(planColumnSum(cpu, 512, 64), { blockRows: 512, strips: 0 });
+  assert.equal(planColumnSum(cpu, 513, 64), { blockRows: 64, strips: 0 });
+  assert.equal(planColumnSum(gpu, 512, 64), { blockRows: 512, strips: 32 });
+  const { blockRows, strips } = planColumnSum(gpu, 3289, 1152);
+  assert.ok(strips === 32 && blockRows >= 128 && blockRows < 3289, `${blockRows} rows, ${strips} strips`);
+});
+
+test('plans: row gathers, scatters and top-k take what was measured for each kind', () => {
+  assert.equal(planGather(cpu, 288), { rows: 16, block: 128, fourLoads: false });
+  assert.equal(planGather(gpu, 288), { rows: 1, block: 64, fourLoads: true });
+  assert.is(planGather(gpu, 4).rows, 16);
+  assert.is(planScatter(cpu, { O: 1, N: 100, I: 64 }), undefined);
+  assert.is(planScatter(gpu, { O: 1, N: 100, I: 64 }), 32);
+  assert.is(planScatter(gpu, { O: 1, N: 5, I: 64 }), 5);
+  const four = { SCAN_WG: 16, SCAN_SIDE: 4, LOADS: 1 };
+  assert.equal(planTopK(cpu, 72_900), { chunk: 8192, chunks: 9, define: four, rankShared: false });
+  const many = { SCAN_WG: 256, SCAN_SIDE: 16, LOADS: 4 };
+  assert.equal(planTopK(gpu, 72_900), { chunk: 2048, chunks: 36, define: many, rankShared: true });
+  assert.equal([planFinite(cpu, 8), planFinite(gpu, 8), planFinite(gpu, 7)], [false, true, false]);
+});
+
+test('plans: convolutions, patches, parameter gradients and the loss cut their work finer on a GPU', () => {
+  const geometry = { B: 1, Y: 54, X: 54, C: 512, side: 7 };
+  const onCpu = planDepthwiseConv(cpu, geometry);
+  assert.equal(onCpu, { columnChunks: 1, dweightChunks: 3, sumsFirst: false });
+  const onGpu = planDepthwiseConv(gpu, geometry);
+  assert.equal(onGpu, { columnChunks: undefined, dweightChunks: 54, sumsFirst: true });
+  assert.equal([planPatchGather(cpu, 14), planPatchGather(gpu, 14)], [14, 1]);
+  assert.equal(planDparams(cpu, 729), { blocks: 23, strips: false });
+  assert.equal(planDparams(gpu, 729), { blocks: 92, strips: true });
+  assert.equal([planContrastive(cpu, 8192), planContrastive(gpu, 8192)], [256, 1024]);
+});
+
+test.run();

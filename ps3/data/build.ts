@@ -121,8 +121,10 @@ export interface DataScenesResult {
 const SAMPLES_PER_SHARD = 1000;
 const SHEET_IMAGES = 8;
 
-const SPLIT_NAMES = ['train', 'heldOutImages', 'heldOutConcepts'];
-const FORMATS = ['folder', 'shards'];
+/** What `ps3 data scenes --split` takes. */
+export const SPLIT_NAMES: readonly (keyof Splits)[] = ['train', 'heldOutImages', 'heldOutConcepts'];
+/** What `ps3 data scenes --format` takes. */
+export const FORMATS: readonly ('folder' | 'shards')[] = ['folder', 'shards'];
 
 function checkOptions({
   out,
@@ -135,7 +137,7 @@ function checkOptions({
     ['split', split, SPLIT_NAMES],
     ['format', format, FORMATS],
   ] as const) {
-    if (!allowed.includes(value)) {
+    if (!(allowed as readonly string[]).includes(value)) {
       throw new DataError(`data scenes: --${flag} must be one of ${allowed.join(', ')}, got ${value}.`);
     }
   }

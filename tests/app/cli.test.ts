@@ -125,10 +125,10 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
     const out = join(folder, 'out');
     await writeFile(join(folder, 'broken.jpg'), 'not an image');
     const mistakes: [RegExp, ...string[]][] = [
-      [/Unknown option `--lrr`/, 'train', '--lrr', '3', '--out', out],
+      [/train: an option must be one of --preset, .*, got --lrr/, 'train', '--lrr', '3', '--out', out],
       [/--preset must be one of small, medium, smoke, got huge/, 'train', '--preset', 'huge', '--out', out],
-      [/--seed must be a whole number of at least 0, got x/, 'train', '--seed', 'x', '--out', out],
-      [/--recipe must be paper or released, got new/, 'train', '--recipe', 'new', '--out', out],
+      [/--seed must be a whole number of at least 0, got -1/, 'train', '--seed', '-1', '--out', out],
+      [/--recipe must be one of paper, released, got new/, 'train', '--recipe', 'new', '--out', out],
       [
         /must hold annotations.jsonl, got .*nowhere/,
         'train',
@@ -139,6 +139,40 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
         '--out',
         out,
       ],
+      [
+        /train: with --resume .* got --steps, --no-global-mix/,
+        ...'train --resume x --steps 3 --no-global-mix'.split(' '),
+      ],
+      [
+        /train: --photos and --data exclude each other/,
+        ...'train --photos a --data b'.split(' '),
+        '--out',
+        out,
+      ],
+      [
+        /encode: --all, --looks, --tokens exclude each other, got --all and --looks/,
+        'encode',
+        '--all',
+        '--looks',
+        '2',
+      ],
+      [
+        /encode: --prompt, --box, --point exclude/,
+        ...'encode --prompt fox --box 0,0,1,1'.split(' '),
+        '--out',
+        out,
+      ],
+      [
+        /encode: --box must be 4 numbers .*, got 0.1,,0.3,0.5/,
+        'encode',
+        '--box',
+        '0.1,,0.3,0.5',
+        '--out',
+        out,
+      ],
+      [/--stamps and --permissive exclude/, 'data', 'scenes', '--stamps', '--permissive', '--out', out],
+      [/start: there must be nothing but options, got 007/, 'start', '007', '--out', out],
+      [/eval: there must be one <run>, got none/, 'eval'],
       [/must hold a run's config.json/, 'eval', out],
       [/one of --run and --checkpoint must be given/, 'encode', join(folder, 'broken.jpg'), '--out', out],
       [/the file must be readable, got ENOENT/, 'verify', join(folder, 'missing.safetensors')],

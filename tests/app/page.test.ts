@@ -19,7 +19,7 @@ test('page: carries the model and nothing of Node, and loads what reaches the hu
   const inputs = Object.keys(metafile.inputs);
   assert.ok(inputs.includes('ps3/model/vision/vision.ts') && inputs.includes('shaders/attention/split.wgsl'));
   const foreign = inputs.filter((path) =>
-    /sharp|canvas|cac|@huggingface\/hub\/dist\/index|ps3\/(data|train)/.test(path),
+    /sharp|canvas|@huggingface\/hub\/dist\/index|ps3\/(data|train)/.test(path),
   );
   assert.equal(foreign, []);
   const outputs = Object.entries(metafile.outputs);

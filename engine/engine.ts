@@ -16,10 +16,22 @@ import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
 import { type MatmulShape, type Trial, tune } from './tune.ts';
 
+/** Numbers in JavaScript: a typed array or a list. */
+export type NumberArray = ArrayLike<number> & (ArrayBufferView | readonly number[]);
+
+/** The dtype that an array is uploaded as unless another is asked for. */
+export type DTypeOfArray<A extends NumberArray> = A extends Int32Array
+  ? 'i32'
+  : A extends Uint32Array
+    ? 'u32'
+    : A extends Uint8Array | Uint8ClampedArray
+      ? 'u8'
+      : 'f32';
+
 /** How a tensor is made. */
-export interface TensorOptions {
+export interface TensorOptions<D extends DType = DType> {
   /** Default: told by the array (Float32Array f32, Int32Array i32, Uint32Array u32, Uint8Array u8, plain numbers f32). */
-  dtype?: DType;
+  dtype?: D;
   /** Where the tensor lives; without one, the caller disposes it. */
   scope?: Scope;
   /** Whether `backward` shall leave a gradient in `grad`; default false. */
@@ -134,12 +146,12 @@ export class Engine {
    * @param shape  default: [data.length]
    * @throws UseError when the element counts differ
    */
-  tensor(
-    data: ArrayLike<number> & (ArrayBufferView | readonly number[]),
+  tensor<A extends NumberArray, D extends DType = DTypeOfArray<A>>(
+    data: A,
     shape?: Shape,
-    options: TensorOptions = {},
-  ): Tensor {
-    const dtype = options.dtype ?? dtypeOf(data);
+    options: TensorOptions<D> = {},
+  ): Tensor<D> {
+    const dtype = options.dtype ?? (dtypeOf(data) as D);
     const tensor = this.empty(shape ?? [data.length], { ...options, dtype });
     if (data.length !== tensor.size) {
       tensor.dispose();
@@ -150,18 +162,20 @@ export class Engine {
   }
 
   /** A tensor with undefined contents. */
-  empty(shape: Shape, options: TensorOptions = {}): Tensor {
-    const tensor = Tensor.empty(this.gpu, shape, options.dtype ?? 'f32', options.scope);
-    return tensor.setRequiresGrad(options.requiresGrad ?? false);
+  empty<D extends DType = 'f32'>(
+    shape: Shape,
+    { dtype = 'f32' as D, scope, requiresGrad = false }: TensorOptions<D> = {},
+  ): Tensor<D> {
+    return Tensor.empty(this.gpu, shape, dtype, scope).setRequiresGrad(requiresGrad);
   }
 
   /** A tensor of zeros. */
-  zeros(shape: Shape, options: TensorOptions = {}): Tensor {
+  zeros<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<D> {
     return fill(this.empty(shape, options), 0);
   }
 
   /** A tensor of one value. */
-  full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+  full<D extends DType = 'f32'>(shape: Shape, value: number, options: TensorOptions<D> = {}): Tensor<D> {
     return fill(this.empty(shape, options), value);
   }
 
@@ -172,7 +186,12 @@ export class Engine {
    * @param shape  fills the buffer from its first byte
    * @throws UseError when the buffer is too small or has another usage
    */
-  wrapBuffer(buffer: BufferHandle, shape: Shape, dtype: DType = 'f32', scope?: Scope): Tensor {
+  wrapBuffer<D extends DType = 'f32'>(
+    buffer: BufferHandle,
+    shape: Shape,
+    dtype: D = 'f32' as D,
+    scope?: Scope,
+  ): Tensor<D> {
     expectUsage(buffer);
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
     if (buffer.size < bytes)

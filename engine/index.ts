@@ -1,4 +1,11 @@
-export { Engine, type EngineStats, type StepPlan, type TensorOptions } from './engine.ts';
+export {
+  type DTypeOfArray,
+  Engine,
+  type EngineStats,
+  type NumberArray,
+  type StepPlan,
+  type TensorOptions,
+} from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export type { BufferHandle, BufferSlice } from './gpu/buffer.ts';
 export {
@@ -134,5 +141,5 @@ export { CustomKernel, type KernelRun } from './tensor/custom_kernel.ts';
 export { output, tidy } from './tensor/dispatch.ts';
 export { Random, type RandomState } from './tensor/random.ts';
 export { type Shape, size } from './tensor/shape.ts';
-export { type DType, Scope, Tensor, type TensorData } from './tensor/tensor.ts';
+export { type DType, Scope, Tensor, type TensorArrays, type TensorData } from './tensor/tensor.ts';
 export type { MatmulShape, Trial } from './tune.ts';

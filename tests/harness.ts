@@ -2,7 +2,15 @@
 // and PyTorch's vectors.
 
 import { GPU_ON_CPU, type Target } from '../engine/gpu/target.ts';
-import { backward, Engine, type Tensor, type TensorOptions } from '../engine/index.ts';
+import {
+  backward,
+  type DType,
+  type DTypeOfArray,
+  Engine,
+  type NumberArray,
+  type Tensor,
+  type TensorOptions,
+} from '../engine/index.ts';
 import { fileSystem } from '../engine/io/byte_source.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
 import { size } from '../engine/tensor/shape.ts';
@@ -138,15 +146,12 @@ export function withTarget<T>(change: Partial<Target>, fn: () => T): T {
 }
 
 /** Uploads numbers; the caller or a scope disposes the tensor. */
-export function tensor(
-  data: ArrayLike<number>,
+export function tensor<A extends NumberArray, D extends DType = DTypeOfArray<A>>(
+  data: A,
   shape: readonly number[],
-  options: TensorOptions = {},
-): Tensor {
-  return engine.tensor(ArrayBuffer.isView(data) ? (data as Float32Array) : Array.from(data), shape, {
-    dtype: data instanceof Float64Array ? 'f32' : undefined,
-    ...options,
-  });
+  options: TensorOptions<D> = {},
+): Tensor<D> {
+  return engine.tensor(data, shape, options);
 }
 
 interface Input {
@@ -184,7 +189,7 @@ export async function checkGradients<K extends string>(check: GradientCheck<K>):
   }
   const y = check.op(tensors);
   const want = check.twin(arrays);
-  compare('forward', (await y.data()) as Float32Array, want, check.tolerance ?? TOLERANCE.f32);
+  compare('forward', await y.data(), want, check.tolerance ?? TOLERANCE.f32);
   const w = random(y.size, 4711);
   backward(y, tensor(w, y.shape, { scope }));
   for (const name of wrt) {
@@ -192,7 +197,7 @@ export async function checkGradients<K extends string>(check: GradientCheck<K>):
     if (!gradient) throw new Error(`${name}: got no gradient`);
     if (size(gradient.shape) !== arrays[name].length)
       throw new Error(`${name}: gradient has ${gradient.shape}`);
-    const got = (await gradient.data()) as Float32Array;
+    const got = await gradient.data();
     gradient.dispose();
     const picked = pick(arrays[name].length, check.samples ?? 24);
     const differences = picked.map((i) => difference(check.twin, arrays, name, i, w, check.h ?? 1e-5));

@@ -155,7 +155,7 @@ async function prepare(
     },
     read: async () => {
       const numbers = await latest[model.results[model.results.length - 1].name].getData();
-      return numbers instanceof Float32Array ? numbers : Int32Array.from(numbers, Number);
+      return numbers instanceof Float32Array ? Float32Array.from(numbers) : Int32Array.from(numbers, Number);
     },
     dispose: async () => {
       drop();

@@ -20,15 +20,15 @@ export async function attendTokenByToken(
   const T = tokens.length / C;
   using scope = engine.scope();
   const qkvWeight = engine.tensor(weight, [3 * C, C], { scope });
-  let cached: Tensor | undefined; // [1, t, 3C]
-  const outputs: Tensor[] = [];
+  let cached: Tensor<'f32'> | undefined; // [1, t, 3C]
+  const outputs: Tensor<'f32'>[] = [];
   for (let t = 0; t < T; t++) {
     const token = engine.tensor(tokens.subarray(t * C, (t + 1) * C), [1, 1, C], { scope });
     const qkv = linear(token, qkvWeight);
     outputs.push(selfAttention(qkv, { heads, cached }));
-    const grown: Tensor = cached ? concat([cached, qkv], 1) : qkv;
+    const grown: Tensor<'f32'> = cached ? concat([cached, qkv], 1) : qkv;
     cached?.dispose();
     cached = grown;
   }
-  return (await concat(outputs, 1).data()) as Float32Array;
+  return concat(outputs, 1).data();
 }

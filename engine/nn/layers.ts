@@ -38,11 +38,11 @@ export class Weights implements WeightSource {
 }
 
 /** y = x W^T + b. x [..., K], weight [N, K], bias [N]. */
-export function linearLayer(weights: Weights, x: Tensor, options: LinearOptions = {}): Tensor {
+export function linearLayer(weights: Weights, x: Tensor, options: LinearOptions = {}): Tensor<'f32'> {
   return linear(x, weights.get('weight'), weights.has('bias') ? weights.get('bias') : undefined, options);
 }
 
 /** Layer normalisation over the last axis with `weight` and `bias` [C]. */
-export function layerNormLayer(weights: Weights, x: Tensor, eps: number): Tensor {
+export function layerNormLayer(weights: Weights, x: Tensor, eps: number): Tensor<'f32'> {
   return layerNorm(x, weights.get('weight'), weights.get('bias'), eps);
 }

@@ -25,7 +25,7 @@ export interface Arena {
   /** [elements], the parameters one after the other at multiples of 256 bytes. */
   readonly values: Tensor;
   /** Made by `enableGradients`. */
-  gradients: Tensor | undefined;
+  gradients: Tensor<'f32'> | undefined;
   /** First element after each group, ascending. */
   readonly groupEnds: number[];
 }

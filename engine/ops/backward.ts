@@ -3,7 +3,7 @@ import { UseError } from '../gpu/errors.ts';
 import { isRecording, type Node, noGrad, record, withGrad } from '../tensor/autograd.ts';
 import { scopeOf } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
-import { Scope, Tensor, type Variable } from '../tensor/tensor.ts';
+import { type DType, Scope, Tensor, type Variable } from '../tensor/tensor.ts';
 import { fill } from './fill.ts';
 import { accumulate, add } from './pointwise.ts';
 
@@ -14,7 +14,7 @@ import { accumulate, add } from './pointwise.ts';
  * @param seed  gradient of the loss, in its shape; ones by default
  * @throws UseError when the loss has several elements and no seed, or depends on no leaf that requires a gradient
  */
-export function backward(loss: Tensor, seed?: Tensor): void {
+export function backward(loss: Tensor, seed?: Tensor<'f32'>): void {
   const root = loss.variable.node;
   if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
   if (loss.size !== 1 && !seed)
@@ -35,7 +35,7 @@ export function backward(loss: Tensor, seed?: Tensor): void {
 
 /** A gradient on its way, owned by the walk; `exclusive` when no other handle can see its storage. */
 interface Pending {
-  gradient: Tensor;
+  gradient: Tensor<'f32'>;
   exclusive: boolean;
 }
 
@@ -43,7 +43,7 @@ class Walk {
   readonly #pending = new Map<Variable, Pending>();
 
   /** Takes over `gradient` as (a part of) the gradient of `variable`. */
-  put(variable: Variable, gradient: Tensor): void {
+  put(variable: Variable, gradient: Tensor<'f32'>): void {
     const before = this.#pending.get(variable);
     if (!before) {
       this.#pending.set(variable, { gradient, exclusive: false });
@@ -79,7 +79,7 @@ class Walk {
     }
   }
 
-  #take(variable: Variable): Tensor | undefined {
+  #take(variable: Variable): Tensor<'f32'> | undefined {
     let gradient = this.#pending.get(variable)?.gradient;
     this.#pending.delete(variable);
     if (!gradient) return undefined;
@@ -97,7 +97,7 @@ class Walk {
   }
 }
 
-function addToLeaf(variable: Variable, gradient: Tensor): void {
+function addToLeaf(variable: Variable, gradient: Tensor<'f32'>): void {
   if (variable.grad) accumulate(variable.grad, gradient);
   else {
     // A copy: the storage of `gradient` may be shared with gradients of other tensors.
@@ -125,7 +125,10 @@ function reachable(root: Node): Node[] {
  * @param fn      pure: same inputs, same result. Parameters it closes over get their gradients too
  * @param inputs  tensors that `fn` is called with; at least one must require a gradient for `fn` to be differentiated
  */
-export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+export function checkpoint<D extends DType, R extends DType>(
+  fn: (...inputs: Tensor<D>[]) => Tensor<R>,
+  ...inputs: Tensor<D>[]
+): Tensor<R> {
   const outer = scopeOf(inputs);
   using inner = new Scope();
   const result = noGrad(() => fn(...inputs.map((tensor) => tensor.alias().moveTo(inner))))

@@ -24,7 +24,11 @@ const CHUNK = 2048;
  * @throws ShapeError when p and y are not both [B, N] or rowWeight is not [B]
  * Source: torch.nn.functional.binary_cross_entropy, whose bounds it keeps.
  */
-export function binaryCrossEntropy(p: Tensor, y: Tensor, { rowWeight }: { rowWeight?: Tensor } = {}): Tensor {
+export function binaryCrossEntropy(
+  p: Tensor,
+  y: Tensor,
+  { rowWeight }: { rowWeight?: Tensor } = {},
+): Tensor<'f32'> {
   const [B, N] = checkMaps('binary_cross_entropy', p, y, rowWeight);
   const chunks = Math.max(1, Math.ceil(N / CHUNK));
   const params = { B, N, chunk: CHUNK, chunks };

@@ -15,8 +15,8 @@ const forward = kernel(source, 'cast_words');
  * @param x  any shape and dtype
  * @returns  the shape of x; another handle on x when it has the dtype already
  */
-export function cast(x: Tensor, dtype: DType): Tensor {
-  if (x.dtype === dtype) return x.reshape(x.shape);
+export function cast<D extends DType>(x: Tensor, dtype: D): Tensor<D> {
+  if (has(x, dtype)) return x.reshape(x.shape);
   const y = output([x], x.shape, dtype);
   const perWord = 4 / BYTES_PER_ELEMENT[dtype];
   runEach(forward, {
@@ -26,6 +26,10 @@ export function cast(x: Tensor, dtype: DType): Tensor {
   });
   if (!isFloat(x.dtype) || !isFloat(dtype)) return y;
   return record('cast', { inputs: [x], output: y, saved: {}, backward: (dy) => [dy] });
+}
+
+function has<D extends DType>(x: Tensor, dtype: D): x is Tensor<D> {
+  return x.dtype === dtype;
 }
 
 function isFloat(dtype: DType): boolean {

@@ -29,7 +29,7 @@ const MOST_STRIPS = 32;
  * @returns      `shape`; zeros when there are no rows
  * @throws ShapeError when x does not end with `shape`
  */
-export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1), scale = 1): Tensor {
+export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1), scale = 1): Tensor<'f32'> {
   const tail = x.shape.slice(x.shape.length - shape.length);
   expect(
     show(tail) === show(shape),

@@ -36,7 +36,7 @@ export function sigmoidContrastive(
   logitScale: Tensor,
   logitBias: Tensor,
   { positives }: { positives?: Tensor } = {},
-): Tensor {
+): Tensor<'f32'> {
   checkOperands(images_BD, texts_BD, logitScale, logitBias, positives);
   const inputs = [images_BD, texts_BD, logitScale, logitBias];
   const operands = {

@@ -38,7 +38,7 @@ export interface ConvOptions {
  * @returns       [B, O, outH, outW] with outH = floor((H + pads - (kH - 1) dilation - 1) / stride) + 1
  * @throws ShapeError when the channels do not fit the groups, or the kernel is larger than the padded image
  */
-export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
+export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor<'f32'> {
   const { strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], groups = 1 } = options;
   const op = 'conv2d';
   expectDType(op, 'x', x, 'f32');

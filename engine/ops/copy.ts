@@ -6,7 +6,7 @@ import { output, runEach } from '../tensor/dispatch.ts';
 import { isBindable } from '../tensor/part.ts';
 import { axisOf, type Shape, show, size } from '../tensor/shape.ts';
 import { collapse, contiguousStrides } from '../tensor/strided.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 import { fill } from './fill.ts';
 
 const gather = kernel(source, 'gather');
@@ -68,13 +68,13 @@ function walk(op: string, shape: Shape, strides: readonly number[], start: numbe
  * @param start    first element of x
  * @throws ShapeError when more than six axes remain after merging neighbours
  */
-export function stridedCopy(
+export function stridedCopy<D extends DType>(
   op: string,
-  x: Tensor,
+  x: Tensor<D>,
   shape: Shape,
   strides: readonly number[],
   start = 0,
-): Tensor {
+): Tensor<D> {
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   const y = output([x], shape, x.dtype);
   runEach(gather, { bind: { x, y }, ...walk(op, shape, strides, start) });
@@ -118,7 +118,11 @@ function copyRuns(
 }
 
 /** Where neighbours stay neighbours, reading on end and writing here and there waits less for memory than the reverse. */
-function permuted(x: Tensor, order: readonly number[], inverse: readonly number[]): Tensor {
+function permuted<D extends DType>(
+  x: Tensor<D>,
+  order: readonly number[],
+  inverse: readonly number[],
+): Tensor<D> {
   const shape = order.map((axis) => x.shape[axis]);
   const from = contiguousStrides(x.shape);
   const to = contiguousStrides(shape);
@@ -138,7 +142,7 @@ function permuted(x: Tensor, order: readonly number[], inverse: readonly number[
  * @returns     x's extents in that order
  * @throws ShapeError when an axis is missing or repeated
  */
-export function permute(x: Tensor, axes: readonly number[]): Tensor {
+export function permute<D extends DType>(x: Tensor<D>, axes: readonly number[]): Tensor<D> {
   const rank = x.shape.length;
   const order = axes.map((axis) => axisOf('permute', axis, rank));
   expect(
@@ -161,7 +165,13 @@ export function permute(x: Tensor, axes: readonly number[]): Tensor {
  * @returns     x's shape with extent `length` there
  * @throws ShapeError when they do not lie within the axis
  */
-export function slice(x: Tensor, axis: number, start: number, length: number, step = 1): Tensor {
+export function slice<D extends DType>(
+  x: Tensor<D>,
+  axis: number,
+  start: number,
+  length: number,
+  step = 1,
+): Tensor<D> {
   const d = axisOf('slice', axis, x.shape.length);
   const last = start + (length - 1) * step;
   expect(
@@ -177,7 +187,7 @@ export function slice(x: Tensor, axis: number, start: number, length: number, st
   const strides = own.with(d, own[d] * step);
   const first = length === 0 ? 0 : start * own[d];
   const kept = x.shape.with(d, length);
-  let y: Tensor;
+  let y: Tensor<D>;
   if (isBindable(x) || step !== 1) y = stridedCopy('slice', x, kept, strides, first);
   else {
     y = output([x], kept, x.dtype);
@@ -205,7 +215,12 @@ export function slice(x: Tensor, axis: number, start: number, length: number, st
  * @param at     where x begins, one index per axis
  * @throws ShapeError when x does not lie within the result
  */
-export function embed(x: Tensor, shape: Shape, at: readonly number[], value: number): Tensor {
+export function embed<D extends DType>(
+  x: Tensor<D>,
+  shape: Shape,
+  at: readonly number[],
+  value: number,
+): Tensor<D> {
   expect(
     shape.length === x.shape.length && shape.every((extent, d) => at[d] >= 0 && at[d] + x.shape[d] <= extent),
     'embed',
@@ -233,7 +248,7 @@ export function embed(x: Tensor, shape: Shape, at: readonly number[], value: num
  * @returns     the xs' shape with the sum of their extents there
  * @throws ShapeError when there is none, or another extent differs
  */
-export function concat(xs: readonly Tensor[], axis: number): Tensor {
+export function concat<D extends DType>(xs: readonly Tensor<D>[], axis: number): Tensor<D> {
   expect(xs.length > 0, 'concat', 'there must be a tensor to join', 'none');
   const first = xs[0];
   const d = axisOf('concat', axis, first.shape.length);

@@ -25,7 +25,7 @@ const SLAB = 32;
  * @throws ShapeError when the widths differ or there is neither one query nor one per batch element
  * Source: Shi et al. 2025, arXiv:2503.19903, selection scores.
  */
-export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): Tensor {
+export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): Tensor<'f32'> {
   expectDType('cosine', 'features', features_BNC, 'f32');
   expectDType('cosine', 'query', query_BC, 'f32');
   const [B, N, columns] = features_BNC.shape;

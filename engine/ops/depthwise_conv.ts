@@ -48,7 +48,7 @@ export function depthwiseConv(
   weight: Tensor,
   bias: Tensor | undefined,
   grid: readonly [number, number],
-): Tensor {
+): Tensor<'f32'> {
   const plan = geometry(x, weight, bias, grid);
   const y = convolution(x, weight, bias, plan, false);
   return record('depthwise_conv', {
@@ -120,7 +120,7 @@ function convolution(
   bias: Tensor | undefined,
   plan: Geometry,
   turned: boolean,
-): Tensor {
+): Tensor<'f32'> {
   const { B, Y, X, C, side } = plan;
   const taps = side * side;
   using packedWeight = output([weight], [taps, C]);

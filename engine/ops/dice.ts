@@ -26,7 +26,7 @@ export function diceLoss(
   p: Tensor,
   y: Tensor,
   { rowWeight, eps = 1e-6 }: { rowWeight?: Tensor; eps?: number } = {},
-): Tensor {
+): Tensor<'f32'> {
   const [B, N] = checkMaps('dice', p, y, rowWeight);
   const chunks = Math.max(1, Math.ceil(N / CHUNK));
   const params = { B, N, chunk: CHUNK, chunks, eps };

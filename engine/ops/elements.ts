@@ -6,7 +6,7 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { contiguousStrides } from '../tensor/strided.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 import { embed, slice, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 
@@ -68,7 +68,13 @@ function scatter(axis: Axis, op: string, bind: Record<'indices' | 'updates' | 'r
   else launch(putStrips, axis, O * I * strips, op, bind, strips);
 }
 
-function gatherAlong(op: string, x: Tensor, indices: Tensor, axis: Axis, shape: Shape): Tensor {
+function gatherAlong<D extends DType>(
+  op: string,
+  x: Tensor<D>,
+  indices: Tensor,
+  axis: Axis,
+  shape: Shape,
+): Tensor<D> {
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   expectDType(op, 'indices', indices, 'i32', 'u32');
   const y = output([x, indices], shape, x.dtype);
@@ -98,7 +104,7 @@ function gatherAlong(op: string, x: Tensor, indices: Tensor, axis: Axis, shape: 
  * @returns        x's shape with the shape of the indices in place of the axis
  * @throws ShapeError when x does not have the axis
  */
-export function gather(x: Tensor, indices: Tensor, axis = 0): Tensor {
+export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
   const d = axisOf('gather', axis, x.shape.length);
   const [before, after] = [x.shape.slice(0, d), x.shape.slice(d + 1)];
   const along: Axis = { O: size(before), N: x.shape[d], J: indices.size, I: size(after), strides: [0, 1, 0] };
@@ -113,7 +119,7 @@ export function gather(x: Tensor, indices: Tensor, axis = 0): Tensor {
  * @returns        the shape of the indices
  * @throws ShapeError when an extent of the indices exceeds x's on another axis
  */
-export function gatherElements(x: Tensor, indices: Tensor, axis = 0): Tensor {
+export function gatherElements<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
   const d = fits('gatherElements', x, indices, axis);
   const part = indices.shape.reduce((y, extent, k) => {
     if (k === d || y.shape[k] === extent) return y;
@@ -137,13 +143,13 @@ export function gatherElements(x: Tensor, indices: Tensor, axis = 0): Tensor {
  * @param updates  x's dtype, the shape of the indices
  * @throws ShapeError when the shapes do not fit
  */
-export function scatterElements(
-  x: Tensor,
+export function scatterElements<D extends DType>(
+  x: Tensor<D>,
   indices: Tensor,
-  updates: Tensor,
+  updates: Tensor<D>,
   axis = 0,
   reduction: ScatterReduction = 'none',
-): Tensor {
+): Tensor<D> {
   const op = 'scatterElements';
   const d = fits(op, x, indices, axis);
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');

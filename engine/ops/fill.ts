@@ -2,7 +2,7 @@ import source from '../../shaders/fill.wgsl' with { type: 'text' };
 import { expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { runEach } from '../tensor/dispatch.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'fill');
 const count = kernel(source, 'arange');
@@ -12,7 +12,7 @@ const count = kernel(source, 'arange');
  *
  * @param x  any shape; f32, i32 or u32 for a value other than 0, which may be infinite
  */
-export function fill(x: Tensor, value: number): Tensor {
+export function fill<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
   if (value === 0) x.gpu.clear(x.range);
   else {
     expectDType('fill', 'x', x, 'f32', 'i32', 'u32');
@@ -35,7 +35,7 @@ export function fill(x: Tensor, value: number): Tensor {
  *
  * @param x  u32, any shape
  */
-export function arange(x: Tensor): Tensor {
+export function arange<D extends DType>(x: Tensor<D>): Tensor<D> {
   expectDType('arange', 'x', x, 'u32');
   runEach(count, {
     bind: { index: x },

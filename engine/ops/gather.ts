@@ -5,7 +5,7 @@ import type { Target } from '../gpu/target.ts';
 import { noGrad, record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
 import { fill } from './fill.ts';
 import { cellsOf } from './rows.ts';
@@ -38,7 +38,7 @@ export function gatherRows(
   table: Tensor,
   indices: Tensor,
   { unique = false }: { unique?: boolean } = {},
-): Tensor {
+): Tensor<'f32'> {
   expectDType('gather', 'table', table, 'f32', 'f16', 'bf16');
   expectDType('gather', 'indices', indices, 'u32', 'i32');
   const rank = table.shape.length;
@@ -51,7 +51,7 @@ export function gatherRows(
   );
   const C = table.shape[rank - 1];
   const shape = layoutOf(batched ? table.shape[0] : 1, table.shape[rank - 2], C, indices);
-  const y = table.dtype === 'f32' ? takeRows(table, indices, shape) : takePacked(table, indices, shape);
+  const y = isF32(table) ? takeRows(table, indices, shape) : takePacked(table, indices, shape);
   return record('gather', {
     inputs: [table],
     output: y,
@@ -69,7 +69,11 @@ export function gatherRows(
   });
 }
 
-function takeRows(table: Tensor, indices: Tensor, layout: Layout): Tensor {
+function isF32(table: Tensor): table is Tensor<'f32'> {
+  return table.dtype === 'f32';
+}
+
+function takeRows<D extends DType>(table: Tensor<D>, indices: Tensor, layout: Layout): Tensor<D> {
   const y = output([table, indices], [...indices.shape, layout.columns], table.dtype);
   if (layout.params.rows === 0) fill(y, 0);
   move(gather, layout, { indices, rows: ['table', table], list: ['y', y] });
@@ -77,7 +81,7 @@ function takeRows(table: Tensor, indices: Tensor, layout: Layout): Tensor {
 }
 
 /** Rows of halves are moved as words of two, and widened where they arrive. */
-function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
+function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32'> {
   const { columns, params } = layout;
   expect(
     columns % 2 === 0,
@@ -93,7 +97,7 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor {
 }
 
 /** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */
-function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor {
+function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor<'f32'> {
   const { M, C, rows } = layout.params;
   const { block, rows: ROWS, fourLoads } = planGather(dy.gpu.target, C);
   const define = { ...layout.define, FOUR_AT_ONCE: fourLoads, ROWS };
@@ -138,7 +142,7 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
  * @returns           [B, N, C]
  * @throws ShapeError when x is not [B, k, C] or indices is not [B, k]
  */
-export function scatterRows(x_BkC: Tensor, indices_Bk: Tensor, N: number): Tensor {
+export function scatterRows(x_BkC: Tensor, indices_Bk: Tensor, N: number): Tensor<'f32'> {
   expectDType('scatter', 'x', x_BkC, 'f32');
   expectDType('scatter', 'indices', indices_Bk, 'u32', 'i32');
   const [B, k, C] = x_BkC.shape;

@@ -28,7 +28,7 @@ function walk({ size }: Tensor, form: Gelu) {
  * @throws ShapeError for another form
  * Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
  */
-export function gelu(x: Tensor, form: Gelu = 'erf'): Tensor {
+export function gelu(x: Tensor, form: Gelu = 'erf'): Tensor<'f32'> {
   expectDType('gelu', 'x', x, 'f32');
   expect(form === 'erf' || form === 'tanh', 'gelu', "the form must be 'erf' or 'tanh'", `'${form}'`);
   const y = output([x], x.shape);
@@ -42,7 +42,7 @@ export function gelu(x: Tensor, form: Gelu = 'erf'): Tensor {
 }
 
 /** dy gelu'(x). Not recorded. */
-export function geluGradient(dy: Tensor, x: Tensor, form: Gelu): Tensor {
+export function geluGradient(dy: Tensor, x: Tensor, form: Gelu): Tensor<'f32'> {
   const dx = output([dy], dy.shape);
   runEach(backwardX, { bind: { x, dy, dx }, ...walk(x, form), flops: 30 * x.size });
   return dx;

@@ -21,7 +21,7 @@ const backwardXHeld = kernel(source, 'l2_normalize_dx_held');
  * @throws ShapeError when x has no axis
  * Source: torch.nn.functional.normalize.
  */
-export function l2Normalize(x: Tensor, eps = 1e-12): Tensor {
+export function l2Normalize(x: Tensor, eps = 1e-12): Tensor<'f32'> {
   expectDType('l2_normalize', 'x', x, 'f32');
   expect(x.shape.length > 0, 'l2_normalize', 'x must have at least one axis', show(x.shape), 'Reshape it.');
   const columns = x.shape[x.shape.length - 1];

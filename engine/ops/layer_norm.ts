@@ -36,7 +36,7 @@ export function planDparams({ kind }: Target, R: number): { blocks: number; stri
  * @throws ShapeError when gamma or beta do not have x's last extent
  * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
  */
-export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): Tensor {
+export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): Tensor<'f32'> {
   const C = x.shape[x.shape.length - 1];
   for (const [name, parameter] of Object.entries({ gamma, beta }))
     expect(
@@ -76,7 +76,7 @@ interface Saved {
   readonly rstd: Tensor;
 }
 
-function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): Tensor {
+function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): Tensor<'f32'> {
   const R = mean.size;
   const C = gamma.size;
   const cells = cellsOf(C);

@@ -1,7 +1,7 @@
 import { expect } from '../gpu/errors.ts';
 import { output } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 import { embed, slice } from './copy.ts';
 import { gather } from './elements.ts';
 
@@ -20,17 +20,17 @@ export interface PadOptions {
  * @param pads  elements before and after, one pair per axis
  * @throws ShapeError when there is not one pair per axis, more is removed than there is, or nothing is there to repeat
  */
-export function pad(
-  x: Tensor,
+export function pad<D extends DType>(
+  x: Tensor<D>,
   pads: readonly (readonly [number, number])[],
   options: PadOptions = {},
-): Tensor {
+): Tensor<D> {
   const { mode = 'constant', value = 0 } = options;
   const counts = pads.map(([before, after]) => `${before} and ${after}`).join(', ');
   const got = `${counts} for x ${show(x.shape)}`;
   expect(pads.length === x.shape.length, 'pad', 'there must be a pair of counts for every axis', got);
-  let y = x;
-  const follow = (next: Tensor): void => {
+  let y: Tensor<D> = x;
+  const follow = (next: Tensor<D>): void => {
     if (y !== x) y.dispose();
     y = next;
   };

@@ -45,7 +45,11 @@ export interface PatchGatherOptions {
  * @throws DTypeError when image is neither f32 nor u8, or indices are not u32
  * Source: Shi et al. 2025, arXiv:2503.19903, high-resolution patches.
  */
-export function patchGather(image: Tensor, indices: Tensor | undefined, options: PatchGatherOptions): Tensor {
+export function patchGather(
+  image: Tensor,
+  indices: Tensor | undefined,
+  options: PatchGatherOptions,
+): Tensor<'f32'> {
   const op = 'patch_gather';
   const { imagePx, patchPx: P } = options;
   expectDType(op, 'image', image, 'f32', 'u8');
@@ -137,7 +141,7 @@ export function unfold(
   image: Tensor,
   patchPx: number,
   options: Partial<Omit<PatchGatherOptions, 'patchPx'>> = {},
-): Tensor {
+): Tensor<'f32'> {
   const [rowAxis, columnAxis] = image.dtype === 'u8' ? [1, 2] : [2, 3];
   return patchGather(image, undefined, {
     imagePx: [image.shape[rowAxis], image.shape[columnAxis]],

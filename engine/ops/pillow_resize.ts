@@ -24,7 +24,7 @@ const UNIT = 2 ** 22;
  * @throws DTypeError when image is not u8
  * Source: Pillow, src/libImaging/Resample.c.
  */
-export function pillowResize(image: Tensor, outPx: readonly [number, number]): Tensor {
+export function pillowResize(image: Tensor, outPx: readonly [number, number]): Tensor<'u8'> {
   const op = 'pillow_resize';
   expectDType(op, 'image', image, 'u8');
   const { shape } = image;
@@ -53,7 +53,7 @@ function resizeAxis(
   [outer, n, inner]: readonly [number, number, number],
   m: number,
   shape: readonly number[],
-): Tensor {
+): Tensor<'u8'> {
   const { windows, weights, taps } = pillowTaps(n, m);
   const y = output([x], shape, 'u8');
   using windowTable = output([x], [m, 2], 'u32');

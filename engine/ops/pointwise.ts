@@ -14,7 +14,6 @@ import { affine, log, neg } from './unary.ts';
 const binaryKernel = kernel(source, 'binary');
 const chooseKernel = kernel(source, 'choose');
 const accumulateKernel = kernel(source, 'accumulate');
-const COMPARISONS = new Set(['greater', 'less', 'equal', 'greaterEqual', 'lessEqual']);
 const MAX_AXES = 4;
 const UNUSED = [0, 0, 0, 0];
 const DENSE = { a_strides: UNUSED, b_strides: UNUSED, cond_strides: UNUSED, extents: [1, 1, 1] };
@@ -63,17 +62,25 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
 }
 
 /** f(a, b) without recording. */
-function apply(op: string, a: Tensor, b: Tensor): Tensor {
+function apply<D extends DType>(op: string, a: Tensor<D>, b: Tensor): Tensor<D> {
+  return binary(op, a, b, a.dtype);
+}
+
+/** 1 where a comparison holds, 0 elsewhere. */
+function compare(op: string, a: Tensor, b: Tensor): Tensor<'f32'> {
+  return binary(op, a, b, 'f32');
+}
+
+function binary<D extends DType>(op: string, a: Tensor, b: Tensor, result: D): Tensor<D> {
   expectDType(op, 'a', a, 'f32', 'i32', 'u32');
   expectDType(op, 'b', b, a.dtype);
   const shape = broadcast(op, a.shape, b.shape);
-  const result = COMPARISONS.has(op) ? 'f32' : a.dtype;
   const steps = walk(shape, [a, b], result);
   if (!steps) {
     // Axes that alternate between the operands more than four times: write both out.
     using left = stridedCopy(op, a, shape, broadcastStrides(a.shape, shape));
     using right = stridedCopy(op, b, shape, broadcastStrides(b.shape, shape));
-    return apply(op, left, right);
+    return binary(op, left, right, result);
   }
   const y = output([a, b], shape, result);
   const [left, right] = steps.sides;
@@ -94,7 +101,7 @@ function apply(op: string, a: Tensor, b: Tensor): Tensor {
 }
 
 /** a + b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
-export function add(a: Tensor, b: Tensor): Tensor {
+export function add<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   return record('add', {
     inputs: [a, b],
     output: apply('add', a, b),
@@ -107,7 +114,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
 }
 
 /** a - b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
-export function sub(a: Tensor, b: Tensor): Tensor {
+export function sub<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   return record('sub', {
     inputs: [a, b],
     output: apply('sub', a, b),
@@ -120,21 +127,21 @@ export function sub(a: Tensor, b: Tensor): Tensor {
 }
 
 /** a b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
-export function mul(a: Tensor, b: Tensor): Tensor {
+export function mul<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   return record('mul', {
     inputs: [a, b],
     output: apply('mul', a, b),
     // A factor is kept only where the other one needs a gradient.
     saved: { left: b.requiresGrad ? a : undefined, right: a.requiresGrad ? b : undefined },
     backward: (dy, { left, right }) => [
-      right && sumTo(mul(dy, right), a.shape),
-      left && sumTo(mul(dy, left), b.shape),
+      right && sumTo(apply('mul', dy, right), a.shape),
+      left && sumTo(apply('mul', dy, left), b.shape),
     ],
   });
 }
 
 /** a / b, with NumPy's broadcasting, for b != 0. @throws ShapeError when the shapes do not broadcast */
-export function div(a: Tensor, b: Tensor): Tensor {
+export function div<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   const y = apply('div', a, b);
   return record('div', {
     inputs: [a, b],
@@ -142,26 +149,26 @@ export function div(a: Tensor, b: Tensor): Tensor {
     saved: { divisor: b, quotient: b.requiresGrad ? y : undefined },
     backward: (dy, { divisor, quotient }, needs) => {
       // d(a/b) = da / b - (a/b) db / b
-      const scaled = div(dy, divisor);
+      const scaled = apply('div', dy, divisor);
       return [
         needs[0] ? sumTo(scaled, a.shape) : undefined,
-        quotient && neg(sumTo(mul(scaled, quotient), b.shape)),
+        quotient && neg(sumTo(apply('mul', scaled, quotient), b.shape)),
       ];
     },
   });
 }
 
 /** The larger of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. @throws ShapeError */
-export function maximum(a: Tensor, b: Tensor): Tensor {
+export function maximum<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   return extremum('maximum', 'greater', a, b);
 }
 
 /** The smaller of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. @throws ShapeError */
-export function minimum(a: Tensor, b: Tensor): Tensor {
+export function minimum<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   return extremum('minimum', 'less', a, b);
 }
 
-function extremum(op: string, wins: 'greater' | 'less', a: Tensor, b: Tensor): Tensor {
+function extremum<D extends DType>(op: string, wins: 'greater' | 'less', a: Tensor<D>, b: Tensor): Tensor<D> {
   return record(op, {
     inputs: [a, b],
     output: apply(op, a, b),
@@ -169,8 +176,8 @@ function extremum(op: string, wins: 'greater' | 'less', a: Tensor, b: Tensor): T
     backward: (dy, { a, b }, needs) => {
       // 1 where the operand wins, 1/2 where both are equal, 0 elsewhere.
       const half = fill(output([dy], [1]), 0.5);
-      const tie = mul(apply('equal', a, b), half);
-      const share = (u: Tensor, v: Tensor) => sumTo(mul(dy, add(apply(wins, u, v), tie)), u.shape);
+      const tie = mul(compare('equal', a, b), half);
+      const share = (u: Tensor, v: Tensor) => sumTo(mul(dy, add(compare(wins, u, v), tie)), u.shape);
       return [needs[0] ? share(a, b) : undefined, needs[1] ? share(b, a) : undefined];
     },
   });
@@ -181,7 +188,7 @@ function extremum(op: string, wins: 'greater' | 'less', a: Tensor, b: Tensor): T
  *
  * @throws ShapeError when the shapes do not broadcast
  */
-export function pow(a: Tensor, b: Tensor): Tensor {
+export function pow<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   const y = apply('pow', a, b);
   return record('pow', {
     inputs: [a, b],
@@ -191,8 +198,10 @@ export function pow(a: Tensor, b: Tensor): Tensor {
       const one = fill(output([dy], [1]), 1);
       // d(a^b) = b a^(b-1) da + a^b log(a) db
       return [
-        needs[0] ? sumTo(mul(dy, mul(b, apply('pow', a, affine(b, 1, -1)))), a.shape) : undefined,
-        y && sumTo(mul(mul(dy, y), log(choose(greater(a, affine(one, 0, 0)), a, one))), b.shape),
+        needs[0]
+          ? sumTo(apply('mul', dy, apply('mul', b, apply('pow', a, affine(b, 1, -1)))), a.shape)
+          : undefined,
+        y && sumTo(mul(apply('mul', dy, y), log(choose(greater(a, affine(one, 0, 0)), a, one))), b.shape),
       ];
     },
   });
@@ -203,7 +212,7 @@ export function pow(a: Tensor, b: Tensor): Tensor {
  *
  * @throws ShapeError when the shapes do not broadcast
  */
-export function remainder(a: Tensor, b: Tensor): Tensor {
+export function remainder<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   const y = apply('remainder', a, b);
   return record('remainder', {
     inputs: [a, b],
@@ -212,34 +221,34 @@ export function remainder(a: Tensor, b: Tensor): Tensor {
     backward: (dy, { a, b, y }, needs) => [
       needs[0] ? sumTo(dy, a.shape) : undefined,
       // The whole quotient: (a - y) / b.
-      needs[1] ? sumTo(mul(dy, div(sub(y, a), b)), b.shape) : undefined,
+      needs[1] ? sumTo(apply('mul', dy, apply('div', apply('sub', y, a), b)), b.shape) : undefined,
     ],
   });
 }
 
 /** 1 where a > b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function greater(a: Tensor, b: Tensor): Tensor {
-  return apply('greater', a, b);
+export function greater(a: Tensor, b: Tensor): Tensor<'f32'> {
+  return compare('greater', a, b);
 }
 
 /** 1 where a < b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function less(a: Tensor, b: Tensor): Tensor {
-  return apply('less', a, b);
+export function less(a: Tensor, b: Tensor): Tensor<'f32'> {
+  return compare('less', a, b);
 }
 
 /** 1 where a = b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function equal(a: Tensor, b: Tensor): Tensor {
-  return apply('equal', a, b);
+export function equal(a: Tensor, b: Tensor): Tensor<'f32'> {
+  return compare('equal', a, b);
 }
 
 /** 1 where a >= b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function greaterEqual(a: Tensor, b: Tensor): Tensor {
-  return apply('greaterEqual', a, b);
+export function greaterEqual(a: Tensor, b: Tensor): Tensor<'f32'> {
+  return compare('greaterEqual', a, b);
 }
 
 /** 1 where a <= b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function lessEqual(a: Tensor, b: Tensor): Tensor {
-  return apply('lessEqual', a, b);
+export function lessEqual(a: Tensor, b: Tensor): Tensor<'f32'> {
+  return compare('lessEqual', a, b);
 }
 
 /**
@@ -248,7 +257,7 @@ export function lessEqual(a: Tensor, b: Tensor): Tensor {
  * @param cond  f32; gets no gradient
  * @throws ShapeError when the shapes do not broadcast
  */
-export function where(cond: Tensor, a: Tensor, b: Tensor): Tensor {
+export function where<D extends DType>(cond: Tensor, a: Tensor<D>, b: Tensor): Tensor<D> {
   return record('where', {
     inputs: [a, b],
     output: choose(cond, a, b),
@@ -263,7 +272,7 @@ export function where(cond: Tensor, a: Tensor, b: Tensor): Tensor {
   });
 }
 
-function choose(cond: Tensor, a: Tensor, b: Tensor): Tensor {
+function choose<D extends DType>(cond: Tensor, a: Tensor<D>, b: Tensor): Tensor<D> {
   expectDType('where', 'cond', cond, 'f32');
   expectDType('where', 'a', a, 'f32', 'i32', 'u32');
   expectDType('where', 'b', b, a.dtype);

@@ -17,15 +17,15 @@ export interface RandomKey {
   readonly stream?: number;
 }
 
-function drawn(
+function drawn<D extends DType>(
   like: Tensor | Gpu,
   shape: Shape,
   { seed, stream = 0 }: RandomKey,
   KIND: string,
   scale: number,
   shift: number,
-  dtype: DType = 'f32',
-): Tensor {
+  dtype: D,
+): Tensor<D> {
   expectU32('seed', seed);
   expectU32('stream', stream);
   const gpu = like instanceof Tensor ? like.gpu : like;
@@ -49,7 +49,7 @@ function drawn(
  * @returns     u32
  * @throws UseError when seed or stream is not an integer in [0, 2^32)
  */
-export function randomBits(like: Tensor | Gpu, shape: Shape, key: RandomKey): Tensor {
+export function randomBits(like: Tensor | Gpu, shape: Shape, key: RandomKey): Tensor<'u32'> {
   return drawn(like, shape, key, 'BITS', 1, 0, 'u32');
 }
 
@@ -63,8 +63,8 @@ export function randomUniform(
   like: Tensor | Gpu,
   shape: Shape,
   { low = 0, high = 1, ...key }: RandomKey & { readonly low?: number; readonly high?: number },
-): Tensor {
-  return drawn(like, shape, key, 'UNIFORM', high - low, low);
+): Tensor<'f32'> {
+  return drawn(like, shape, key, 'UNIFORM', high - low, low, 'f32');
 }
 
 /**
@@ -78,6 +78,6 @@ export function randomNormal(
   like: Tensor | Gpu,
   shape: Shape,
   { mean = 0, std = 1, ...key }: RandomKey & { readonly mean?: number; readonly std?: number },
-): Tensor {
-  return drawn(like, shape, key, 'NORMAL', std, mean);
+): Tensor<'f32'> {
+  return drawn(like, shape, key, 'NORMAL', std, mean, 'f32');
 }

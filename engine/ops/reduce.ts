@@ -5,8 +5,8 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides } from '../tensor/strided.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-
+import type { DType, Tensor } from '../tensor/tensor.ts';
+import { cast } from './cast.ts';
 import { permute, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 import { planReduce } from './reduce_plan.ts';
@@ -50,7 +50,14 @@ function types(x: Tensor, lanes: number): Define {
 }
 
 /** Folds the middle axis of x, seen as [O, K, I], K > 0, into a new tensor of the given shape. */
-function foldAxis(x: Tensor, O: number, K: number, I: number, fold: Fold, shape: Shape): Tensor {
+function foldAxis<D extends DType>(
+  x: Tensor<D>,
+  O: number,
+  K: number,
+  I: number,
+  fold: Fold,
+  shape: Shape,
+): Tensor<D> {
   const y = output([x], shape, x.dtype);
   if (y.size === 0) return y;
   const again = fold === 'SQUARES' ? 'SUM' : fold;
@@ -120,7 +127,12 @@ function spans(shape: Shape, axes: readonly number[]): { from: number; to: numbe
 }
 
 /** Folds axes without recording; the last ones first, so that most of the data is read contiguously and once. */
-function foldAxes(x: Tensor, axes: readonly number[], fold: Fold, shape: Shape): Tensor {
+function foldAxes<D extends DType>(
+  x: Tensor<D>,
+  axes: readonly number[],
+  fold: Fold,
+  shape: Shape,
+): Tensor<D> {
   const current = [...x.shape];
   let y = x;
   const todo = spans(x.shape, axes).reverse();
@@ -137,7 +149,7 @@ function foldAxes(x: Tensor, axes: readonly number[], fold: Fold, shape: Shape):
 }
 
 /** dy of a reduction, repeated along the reduced axes. */
-function spread(op: string, dy: Tensor, kept: Shape, shape: Shape): Tensor {
+function spread<D extends DType>(op: string, dy: Tensor<D>, kept: Shape, shape: Shape): Tensor<D> {
   return stridedCopy(op, dy, shape, broadcastStrides(kept, shape));
 }
 
@@ -149,7 +161,11 @@ function spread(op: string, dy: Tensor, kept: Shape, shape: Shape): Tensor {
  * @returns     x's shape without the axes, or with extent 1 there (`keepDims`); the sum of no element is 0
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
+export function sum<D extends DType>(
+  x: Tensor<D>,
+  axes?: readonly number[],
+  { keepDims = false }: ReduceOptions = {},
+): Tensor<D> {
   const { axes: reduced, kept, result, count } = plan('sum', x, axes, keepDims);
   if (reduced.length === 0) return x.reshape(x.shape);
   const y = count === 0 ? fill(output([x], result, x.dtype), 0) : foldAxes(x, reduced, 'SUM', result);
@@ -170,11 +186,15 @@ export function sum(x: Tensor, axes?: readonly number[], { keepDims = false }: R
  * @returns     as of `sum`
  * @throws ShapeError when there is nothing to average, or an axis does not exist or is named twice
  */
-export function mean(x: Tensor, axes?: readonly number[], { keepDims = false }: ReduceOptions = {}): Tensor {
+export function mean(
+  x: Tensor,
+  axes?: readonly number[],
+  { keepDims = false }: ReduceOptions = {},
+): Tensor<'f32'> {
   const { axes: reduced, kept, result, count } = plan('mean', x, axes, keepDims);
   expectDType('mean', 'x', x, 'f32');
   expect(count > 0, 'mean', 'there must be an element to average', `x ${show(x.shape)}`);
-  if (reduced.length === 0) return x.reshape(x.shape);
+  if (reduced.length === 0) return cast(x, 'f32');
   const total = foldAxes(x, reduced, 'SUM', result);
   const y = affine(total, 1 / count, 0);
   total.dispose();
@@ -195,7 +215,11 @@ export function mean(x: Tensor, axes?: readonly number[], { keepDims = false }: 
  * @returns     as of `sum`; the maximum of no element is -infinity, or the smallest integer
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function max(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+export function max<D extends DType>(
+  x: Tensor<D>,
+  axes?: readonly number[],
+  options: ReduceOptions = {},
+): Tensor<D> {
   return foldOrdered('max', 'MAX', { f32: -Infinity, i32: -(2 ** 31), u32: 0 }, x, axes, options);
 }
 
@@ -207,7 +231,11 @@ export function max(x: Tensor, axes?: readonly number[], options: ReduceOptions 
  * @returns     as of `sum`; the minimum of no element is infinity, or the largest integer
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function min(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+export function min<D extends DType>(
+  x: Tensor<D>,
+  axes?: readonly number[],
+  options: ReduceOptions = {},
+): Tensor<D> {
   return foldOrdered('min', 'MIN', { f32: Infinity, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1 }, x, axes, options);
 }
 
@@ -219,19 +247,23 @@ export function min(x: Tensor, axes?: readonly number[], options: ReduceOptions 
  * @returns     as of `sum`; the product of no element is 1
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function prod(x: Tensor, axes?: readonly number[], options: ReduceOptions = {}): Tensor {
+export function prod<D extends DType>(
+  x: Tensor<D>,
+  axes?: readonly number[],
+  options: ReduceOptions = {},
+): Tensor<D> {
   return foldOrdered('prod', 'PRODUCT', { f32: 1, i32: 1, u32: 1 }, x, axes, options);
 }
 
 /** A fold whose gradient depends on where along the axis an element stands. */
-function foldOrdered(
+function foldOrdered<D extends DType>(
   op: string,
   fold: 'MAX' | 'MIN' | 'PRODUCT',
   ofNothing: Readonly<Record<string, number>>,
-  x: Tensor,
+  x: Tensor<D>,
   axes: readonly number[] | undefined,
   { keepDims = false }: ReduceOptions,
-): Tensor {
+): Tensor<D> {
   const { axes: reduced, result, count } = plan(op, x, axes, keepDims);
   if (reduced.length === 0) return x.reshape(x.shape);
   if (count === 0) return fill(output([x], result, x.dtype), ofNothing[x.dtype]);
@@ -280,7 +312,7 @@ export function argMax(
   x: Tensor,
   axis: number,
   { keepDims = false, last = false }: ReduceOptions & { last?: boolean } = {},
-): Tensor {
+): Tensor<'u32'> {
   const { axes, result, count: K } = plan('argMax', x, [axis], keepDims);
   expect(K > 0, 'argMax', 'there must be an element to compare', `x ${show(x.shape)}`);
   const winners = output([x], result, 'u32');
@@ -303,7 +335,7 @@ export function argMax(
  * @returns  [...shape]
  * @throws ShapeError when `shape` does not broadcast to x's shape
  */
-export function sumTo(x: Tensor, shape: Shape): Tensor {
+export function sumTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
   const missing = x.shape.length - shape.length;
   expect(
     missing >= 0 && shape.every((extent, d) => extent === 1 || extent === x.shape[d + missing]),
@@ -329,7 +361,7 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
  * @returns  [...shape]
  * @throws ShapeError when x's shape does not broadcast to `shape`
  */
-export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
   const missing = shape.length - x.shape.length;
   expect(
     missing >= 0 && x.shape.every((extent, d) => extent === 1 || extent === shape[d + missing]),
@@ -348,7 +380,7 @@ export function broadcastTo(x: Tensor, shape: Shape): Tensor {
  * @param xs  f32, at least one
  * @returns   [1]; not differentiable
  */
-export function squaredNorm(xs: readonly Tensor[]): Tensor {
+export function squaredNorm(xs: readonly Tensor[]): Tensor<'f32'> {
   expect(xs.length > 0, 'squaredNorm', 'there must be a tensor', 'none');
   for (const x of xs) expectDType('squaredNorm', 'x', x, 'f32');
   const filled = xs.filter((x) => x.size > 0);

@@ -65,7 +65,7 @@ const MAX_SIZE_PRODUCT = 2 ** 29;
  * @returns      [B, C, outH, outW]
  * @throws ShapeError when x has other than 4 axes, a size is not a positive integer, or an axis' sizes multiply to 2^29
  */
-export function resize(x: Tensor, outPx: Pair, mode: ResizeMode | ResizeOptions): Tensor {
+export function resize(x: Tensor, outPx: Pair, mode: ResizeMode | ResizeOptions): Tensor<'f32'> {
   expect(x.shape.length === 4, 'resize', 'x must be [B, C, H, W]', `x [${x.shape.join(', ')}]`);
   const [B, C, H, W] = x.shape;
   const plan = geometry('resize', B * C, [H, W], outPx, 1, mode);
@@ -93,7 +93,7 @@ export function resize(x: Tensor, outPx: Pair, mode: ResizeMode | ResizeOptions)
  * @returns        [outH * outW, C] or [B, outH * outW, C]
  * @throws ShapeError when x does not have h * w rows, and as `resize`
  */
-export function resizeRows(x_RC: Tensor, grid: Pair, outGrid: Pair, mode: ResizeMode): Tensor {
+export function resizeRows(x_RC: Tensor, grid: Pair, outGrid: Pair, mode: ResizeMode): Tensor<'f32'> {
   const rank = x_RC.shape.length;
   const got = `x [${x_RC.shape.join(', ')}] and grid [${grid.join(', ')}]`;
   expect(rank === 2 || rank === 3, 'resizeRows', 'x must be [h * w, C] or [B, h * w, C]', got);
@@ -143,7 +143,7 @@ function tapCount(mode: ResizeMode, n: number, m: number): number {
   return n > m ? Math.ceil((4 * n) / m) : 4;
 }
 
-function apply(op: string, x: Tensor, plan: Geometry, shape: readonly number[]): Tensor {
+function apply(op: string, x: Tensor, plan: Geometry, shape: readonly number[]): Tensor<'f32'> {
   expectDType(op, 'x', x, 'f32');
   const table = tapTable(x, plan);
   const direct = plan.taps[0] * plan.taps[1] <= MAX_DIRECT_TAPS;
@@ -192,7 +192,7 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
   return { first, weights, dispose, [Symbol.dispose]: dispose };
 }
 
-function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly number[]): Tensor {
+function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly number[]): Tensor<'f32'> {
   const y = output([x], shape);
   const flops = 2 * y.size * plan.taps[0] * (plan.taps[1] + 1);
   if (readsQuads(plan) && isBindable(x) && isBindable(y)) {
@@ -216,24 +216,25 @@ function alongAxes(
   before: Pair,
   after: Pair,
   shape: readonly number[],
-): Tensor {
+): Tensor<'f32'> {
   const columnsFirst = before[0] * after[1] <= after[0] * before[1];
   const axes = (columnsFirst ? [1, 0] : [0, 1]).filter((axis) => plan.table || before[axis] !== after[axis]);
   if (axes.length === 0) axes.push(1); // the result is a tensor of its own even when nothing changes
   const sizes: [number, number] = [...before];
-  let current = x;
+  let current: Tensor<'f32'> | undefined;
   for (const axis of axes) {
     const outer = axis === 0 ? plan.outer : plan.outer * sizes[0];
     const inner = axis === 0 ? sizes[1] * plan.inner : plan.inner;
     sizes[axis] = after[axis];
     const isLast = axis === axes[axes.length - 1];
     const next = output([x], isLast ? shape : [plan.outer, ...sizes, plan.inner]);
-    const flops = 2 * Math.max(next.size, current.size) * plan.taps[axis];
-    launch(step, current, next, table, plan, { outer, inner, axis, flops });
-    if (current !== x) current.dispose();
+    const operand: Tensor = current ?? x;
+    const flops = 2 * Math.max(next.size, operand.size) * plan.taps[axis];
+    launch(step, operand, next, table, plan, { outer, inner, axis, flops });
+    current?.dispose();
     current = next;
   }
-  return current;
+  return current!;
 }
 
 /** Whether an output's four inputs in a row begin at a multiple of four: n / m = 4, 12, 20, ... */

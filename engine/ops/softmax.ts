@@ -19,7 +19,7 @@ const backwardXHeld = kernel(source, 'softmax_dx_held');
  * @returns  the shape of x; rows sum to 1
  * @throws ShapeError when x has no axis
  */
-export function softmax(x: Tensor): Tensor {
+export function softmax(x: Tensor): Tensor<'f32'> {
   return rows('softmax', x, false);
 }
 
@@ -30,11 +30,11 @@ export function softmax(x: Tensor): Tensor {
  * @returns  the shape of x
  * @throws ShapeError when x has no axis
  */
-export function logSoftmax(x: Tensor): Tensor {
+export function logSoftmax(x: Tensor): Tensor<'f32'> {
   return rows('logSoftmax', x, true);
 }
 
-function rows(op: string, x: Tensor, LOG: boolean): Tensor {
+function rows(op: string, x: Tensor, LOG: boolean): Tensor<'f32'> {
   expectDType(op, 'x', x, 'f32');
   expect(x.shape.length > 0, op, 'x must have an axis', `x ${show(x.shape)}`);
   const C = x.shape[x.shape.length - 1];

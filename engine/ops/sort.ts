@@ -21,7 +21,13 @@ const MAX_CHUNKS = 256;
  * @returns        keys [B, N] ascending, and order [B, N]: the position in the row that each came out of
  * @throws ShapeError when keys is not [B, N] or bits is outside 1..32
  */
-export function sortKeys(keys_BN: Tensor, bits = 32): { keys: Tensor; order: Tensor } {
+export function sortKeys(
+  keys_BN: Tensor,
+  bits = 32,
+): {
+  keys: Tensor<'u32'>;
+  order: Tensor<'u32'>;
+} {
   expectDType('sort', 'keys', keys_BN, 'u32');
   expect(keys_BN.shape.length === 2, 'sort', 'keys must be [B, N]', show(keys_BN.shape));
   expect(bits >= 1 && bits <= 32, 'sort', 'bits must be within 1..32', `${bits}`);
@@ -33,20 +39,18 @@ export function sortKeys(keys_BN: Tensor, bits = 32): { keys: Tensor; order: Ten
   const chunks = Math.max(1, Math.ceil(N / chunk));
   using counts = output([keys_BN], [B, bins, chunks], 'u32');
 
-  let sorted = { keys: keys_BN, order: keys_BN };
+  let sorted: { keys: Tensor<'u32'>; order: Tensor<'u32'> } | undefined;
   for (let pass = 0; pass < passes; pass++) {
-    const { keys, order } = sorted;
+    const { keys, order } = sorted ?? { keys: keys_BN, order: keys_BN };
     const sorted_keys = output([keys_BN], [B, N], 'u32');
     const sorted_order = output([keys_BN], [B, N], 'u32');
     const params = { B, N, chunk, chunks, shift: pass * digitBits };
     run(count, { bind: { keys, counts }, params, groups: B * chunks });
     run(scan, { bind: { counts }, params, groups: B });
     run(scatter, { bind: { keys, order, counts, sorted_keys, sorted_order }, params, groups: B * chunks });
-    if (pass > 0) {
-      keys.dispose();
-      order.dispose();
-    }
+    sorted?.keys.dispose();
+    sorted?.order.dispose();
     sorted = { keys: sorted_keys, order: sorted_order };
   }
-  return sorted;
+  return sorted!;
 }

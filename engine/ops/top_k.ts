@@ -33,9 +33,9 @@ const RANK_LIMIT = 4096;
 /** The patches, tokens or cells that were chosen in each row. */
 export interface Selection {
   /** u32 [B, k], ascending. */
-  readonly indices: Tensor;
+  readonly indices: Tensor<'u32'>;
   /** f32 [B, N], exactly k ones per row, else 0. */
-  readonly map: Tensor;
+  readonly map: Tensor<'f32'>;
 }
 
 /**
@@ -85,7 +85,13 @@ function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
  * @returns          values f32 [B, k], differentiable in values_BN, and indices u32 [B, k]; six dispatches up to k = 4096
  * @throws ShapeError when values is not [B, N] or k exceeds N
  */
-export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: Tensor } {
+export function topK(
+  values_BN: Tensor,
+  k: number,
+): {
+  values: Tensor<'f32'>;
+  indices: Tensor<'u32'>;
+} {
   const { indices: unsorted, map, keys } = selected(values_BN, k);
   map.dispose();
   const [B, N] = values_BN.shape;
@@ -135,7 +141,7 @@ export function topK(values_BN: Tensor, k: number): { values: Tensor; indices: T
  * @returns       u32 [B, k]
  * @throws ShapeError when map is not [B, N] or k exceeds N
  */
-export function compactMap(map_BN: Tensor, k: number): Tensor {
+export function compactMap(map_BN: Tensor, k: number): Tensor<'u32'> {
   const [B, N] = checked('map', map_BN, k);
   const { chunk, chunks, define } = planTopK(map_BN.gpu.target, N);
   const indices = fill(output([map_BN], [B, k], 'u32'), 0);

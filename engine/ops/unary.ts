@@ -21,7 +21,7 @@ function walk(op: string, n: number, low: number, high: number, lanes = n % 4 ==
   };
 }
 
-function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
+function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor<'f32'> {
   expectDType(op, 'x', x, 'f32');
   const y = output([x], x.shape);
   const steps = walk(op, x.size, low, high);
@@ -41,102 +41,102 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor {
 }
 
 /** -x. */
-export function neg(x: Tensor): Tensor {
+export function neg(x: Tensor): Tensor<'f32'> {
   return unary('neg', x, 'nothing');
 }
 
 /** |x|; its gradient at 0 is 0. */
-export function abs(x: Tensor): Tensor {
+export function abs(x: Tensor): Tensor<'f32'> {
   return unary('abs', x, 'x');
 }
 
 /** e^x. */
-export function exp(x: Tensor): Tensor {
+export function exp(x: Tensor): Tensor<'f32'> {
   return unary('exp', x, 'y');
 }
 
 /** The natural logarithm, for x > 0. */
-export function log(x: Tensor): Tensor {
+export function log(x: Tensor): Tensor<'f32'> {
   return unary('log', x, 'x');
 }
 
 /** The square root, for x >= 0. */
-export function sqrt(x: Tensor): Tensor {
+export function sqrt(x: Tensor): Tensor<'f32'> {
   return unary('sqrt', x, 'y');
 }
 
 /** 1 / sqrt(x), for x > 0. */
-export function rsqrt(x: Tensor): Tensor {
+export function rsqrt(x: Tensor): Tensor<'f32'> {
   return unary('rsqrt', x, 'y');
 }
 
 /** x^2. */
-export function square(x: Tensor): Tensor {
+export function square(x: Tensor): Tensor<'f32'> {
   return unary('square', x, 'x');
 }
 
 /** 1 / x, for x != 0. */
-export function reciprocal(x: Tensor): Tensor {
+export function reciprocal(x: Tensor): Tensor<'f32'> {
   return unary('reciprocal', x, 'y');
 }
 
 /** 1 / (1 + e^-x), without overflow for any x. */
-export function sigmoid(x: Tensor): Tensor {
+export function sigmoid(x: Tensor): Tensor<'f32'> {
   return unary('sigmoid', x, 'y');
 }
 
 /** The hyperbolic tangent. */
-export function tanh(x: Tensor): Tensor {
+export function tanh(x: Tensor): Tensor<'f32'> {
   return unary('tanh', x, 'y');
 }
 
 /** max(x, 0); its gradient at 0 is 0. */
-export function relu(x: Tensor): Tensor {
+export function relu(x: Tensor): Tensor<'f32'> {
   return unary('relu', x, 'y');
 }
 
 /** log(1 + e^x), without overflow for any x; -log(sigmoid(x)) is softplus(-x). */
-export function softplus(x: Tensor): Tensor {
+export function softplus(x: Tensor): Tensor<'f32'> {
   return unary('softplus', x, 'x');
 }
 
 /** The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x. */
-export function erf(x: Tensor): Tensor {
+export function erf(x: Tensor): Tensor<'f32'> {
   return unary('erf', x, 'x');
 }
 
 /** The sine of x in radians. */
-export function sin(x: Tensor): Tensor {
+export function sin(x: Tensor): Tensor<'f32'> {
   return unary('sin', x, 'x');
 }
 
 /** The cosine of x in radians. */
-export function cos(x: Tensor): Tensor {
+export function cos(x: Tensor): Tensor<'f32'> {
   return unary('cos', x, 'x');
 }
 
 /** The largest whole number that is not above x; its gradient is 0. */
-export function floor(x: Tensor): Tensor {
+export function floor(x: Tensor): Tensor<'f32'> {
   return unary('floor', x, 'nothing');
 }
 
 /** The smallest whole number that is not below x; its gradient is 0. */
-export function ceil(x: Tensor): Tensor {
+export function ceil(x: Tensor): Tensor<'f32'> {
   return unary('ceil', x, 'nothing');
 }
 
 /** The nearest whole number, halves to the even one; its gradient is 0. */
-export function round(x: Tensor): Tensor {
+export function round(x: Tensor): Tensor<'f32'> {
   return unary('round', x, 'nothing');
 }
 
 /** -1, 0 or 1; its gradient is 0. */
-export function sign(x: Tensor): Tensor {
+export function sign(x: Tensor): Tensor<'f32'> {
   return unary('sign', x, 'nothing');
 }
 
 /** mul x + add, with two numbers. */
-export function affine(x: Tensor, mul: number, add: number): Tensor {
+export function affine(x: Tensor, mul: number, add: number): Tensor<'f32'> {
   return unary('affine', x, 'nothing', mul, add);
 }
 
@@ -145,7 +145,7 @@ export function affine(x: Tensor, mul: number, add: number): Tensor {
  *
  * @throws ShapeError when low > high
  */
-export function clamp(x: Tensor, low: number, high: number): Tensor {
+export function clamp(x: Tensor, low: number, high: number): Tensor<'f32'> {
   expect(low <= high, 'clamp', 'low must not exceed high', `${low} and ${high}`);
   return unary('clamp', x, 'x', low, high);
 }

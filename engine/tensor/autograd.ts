@@ -3,7 +3,7 @@ import { UseError } from '../gpu/errors.ts';
 import type { Scope, Tensor, Variable } from './tensor.ts';
 
 /** Gradients in the order of the tensors that they belong to; undefined where there is none. */
-export type Gradients = readonly (Tensor | undefined)[];
+export type Gradients = readonly (Tensor<'f32'> | undefined)[];
 
 /** One op on the tape. */
 export interface Node {
@@ -22,21 +22,29 @@ export interface Node {
 export type Saved = Readonly<Record<string, Tensor | undefined>>;
 
 /** What the tape keeps of a differentiable op. */
-export interface OpRecord<S extends Saved> {
+export interface OpRecord<S extends Saved, T extends Tensor = Tensor> {
   /** Tensors that may need a gradient. */
   readonly inputs: readonly (Tensor | undefined)[];
   /** What the op made; for several, `outputs`. */
-  readonly output?: Tensor;
+  readonly output?: T;
   /** What the op made, where that is several tensors. */
-  readonly outputs?: readonly Tensor[];
+  readonly outputs?: readonly T[];
   /** Retained until backward has run or nobody can reach the output; handed back as detached handles. */
   readonly saved: S;
   /**
    * Gradients of the inputs, in their order, each in its input's shape; undefined where `needs` is false.
    * `dy` is the gradient of the first output that has one; `all` has one entry per output.
    */
-  readonly backward: (dy: Tensor, saved: S, needs: readonly boolean[], all: Gradients) => Gradients;
+  readonly backward: (
+    dy: Tensor<'f32'>,
+    saved: S,
+    needs: readonly boolean[],
+    all: Gradients,
+  ) => readonly (Tensor | undefined)[];
 }
+
+const isGradient = (x: Tensor | undefined): x is Tensor<'f32'> | undefined =>
+  x === undefined || x.dtype === 'f32';
 
 let enabled = true;
 let nodeCount = 0;
@@ -98,7 +106,7 @@ export function dropVariable(variable: Variable): void {
  * @returns     the (first) output
  * @throws UseError during backward, when its gradients are not as many or as large as the inputs
  */
-export function record<S extends Saved>(name: string, op: OpRecord<S>): Tensor {
+export function record<S extends Saved, T extends Tensor>(name: string, op: OpRecord<S, T>): T {
   const outputs = op.outputs ?? [op.output!];
   if (!enabled || !op.inputs.some((tensor) => tensor?.requiresGrad)) return outputs[0];
   const saved: Record<string, Tensor | undefined> = {};
@@ -123,6 +131,10 @@ export function record<S extends Saved>(name: string, op: OpRecord<S>): Tensor {
       if (got.length !== sizes.length || got.some((count, i) => count !== undefined && count !== sizes[i]))
         throw new UseError(
           `${name}: backward must return the gradient of each input in its shape, got [${got}] elements for inputs of [${sizes}].`,
+        );
+      if (!results.every(isGradient))
+        throw new UseError(
+          `${name}: backward must return gradients in f32, got ${results.map((x) => x?.dtype)}.`,
         );
       return results;
     },

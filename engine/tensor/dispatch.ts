@@ -24,6 +24,13 @@ export function scopeOf(tensors: readonly (Tensor | undefined)[]): Scope | undef
  *
  * @throws UseError when the inputs live on different devices
  */
+export function output(inputs: readonly (Tensor | undefined)[], shape: Shape): Tensor<'f32'>;
+/** As above, of another dtype. */
+export function output<D extends DType>(
+  inputs: readonly (Tensor | undefined)[],
+  shape: Shape,
+  dtype: D,
+): Tensor<D>;
 export function output(inputs: readonly (Tensor | undefined)[], shape: Shape, dtype: DType = 'f32'): Tensor {
   let gpu: Gpu | undefined;
   for (const tensor of inputs) gpu = sameDevice(gpu, tensor);
@@ -84,9 +91,9 @@ export function runEach(
  *
  * @param inputs  tensors to work on; the results live where these live
  */
-export function tidy<T extends Tensor | readonly Tensor[]>(
-  inputs: readonly Tensor[],
-  fn: (...inputs: Tensor[]) => T,
+export function tidy<D extends DType, T extends Tensor | readonly Tensor[] | []>(
+  inputs: readonly Tensor<D>[],
+  fn: (...inputs: Tensor<D>[]) => T,
 ): T {
   const outer = scopeOf(inputs);
   using inner = new Scope();

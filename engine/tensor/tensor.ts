@@ -23,8 +23,33 @@ export const BYTES_PER_ELEMENT: Readonly<Record<DType, number>> = {
   bf16: 2,
 };
 
-/** What `Tensor.data` returns: the array of the dtype; 16-bit patterns for f16 and bf16. */
-export type TensorData = Float32Array | Int32Array | Uint32Array | Uint8Array | Uint16Array;
+/** What `Tensor.data` returns, by dtype; f16 and bf16 as 16-bit patterns. */
+export interface TensorArrays {
+  /** Floating-point numbers. */
+  f32: Float32Array<ArrayBuffer>;
+  /** Signed integers. */
+  i32: Int32Array<ArrayBuffer>;
+  /** Unsigned integers. */
+  u32: Uint32Array<ArrayBuffer>;
+  /** Bytes. */
+  u8: Uint8Array<ArrayBuffer>;
+  /** Bit patterns of halves. */
+  f16: Uint16Array<ArrayBuffer>;
+  /** The upper halves of the bit patterns of f32. */
+  bf16: Uint16Array<ArrayBuffer>;
+}
+
+/** What `Tensor.data` returns. */
+export type TensorData<D extends DType = DType> = TensorArrays[D];
+
+const ARRAYS: { readonly [D in DType]: new (bytes: ArrayBuffer) => TensorArrays[D] } = {
+  f32: Float32Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  u8: Uint8Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+};
 
 /** Reference-counted buffer. Arenas and wrapped buffers are held, never pooled. */
 export class Storage {
@@ -55,8 +80,8 @@ export interface Variable {
   /** Handles and nodes that refer to it. */
   references: number;
   /** Leaves only: the accumulated gradient. */
-  grad: Tensor | undefined;
-  hooks: ((gradient: Tensor) => Tensor | undefined)[];
+  grad: Tensor<'f32'> | undefined;
+  hooks: ((gradient: Tensor<'f32'>) => Tensor<'f32'> | undefined)[];
 }
 
 let scopeCount = 0;
@@ -91,14 +116,17 @@ export class Scope {
   }
 }
 
-/** A handle on numbers on the GPU: contiguous, row-major. Made by `engine.tensor` and by ops; see the guide "Tensors and memory". */
-export class Tensor {
+/**
+ * A handle on numbers on the GPU: contiguous, row-major. Made by `engine.tensor` and by ops; see the guide "Tensors and
+ * memory". `Tensor` alone is one of any dtype.
+ */
+export class Tensor<D extends DType = DType> {
   /** The device that it lives on. */
   readonly gpu: Gpu;
   /** Extents, outermost first. */
   readonly shape: Shape;
   /** Element type. */
-  readonly dtype: DType;
+  readonly dtype: D;
   /** Number of elements. */
   readonly size: number;
   /** What autograd knows of the value; shared by handles from `in` and `reshape`. */
@@ -113,7 +141,7 @@ export class Tensor {
     storage: Storage,
     offsetBytes: number,
     shape: Shape,
-    dtype: DType,
+    dtype: D,
     scope: Scope | undefined,
     variable?: Variable,
   ) {
@@ -130,7 +158,7 @@ export class Tensor {
   }
 
   /** A new tensor, contents undefined. */
-  static empty(gpu: Gpu, shape: Shape, dtype: DType, scope?: Scope): Tensor {
+  static empty<D extends DType>(gpu: Gpu, shape: Shape, dtype: D, scope?: Scope): Tensor<D> {
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
     return new Tensor(new Storage(gpu, gpu.pool.acquire(bytes, shape)), 0, shape, dtype, scope);
   }
@@ -156,7 +184,7 @@ export class Tensor {
   }
 
   /** The accumulated gradient of a leaf. */
-  get grad(): Tensor | undefined {
+  get grad(): Tensor<'f32'> | undefined {
     return this.variable.grad;
   }
 
@@ -170,17 +198,17 @@ export class Tensor {
   }
 
   /** Another handle on the same value, in `scope` (or owned by the caller). Gradients flow through it. */
-  in(scope: Scope | undefined): Tensor {
+  in(scope: Scope | undefined): Tensor<D> {
     return this.#handle(this.shape, scope, this.variable);
   }
 
   /** Another handle on the same numbers, cut off from autograd, in the same scope. */
-  detach(): Tensor {
+  detach(): Tensor<D> {
     return this.#handle(this.shape, this.#scope);
   }
 
   /** A handle for saving: detached and owned by the caller. */
-  alias(shape: Shape = this.shape): Tensor {
+  alias(shape: Shape = this.shape): Tensor<D> {
     return this.#handle(shape, undefined);
   }
 
@@ -204,7 +232,7 @@ export class Tensor {
    *
    * @throws ShapeError when the element counts differ
    */
-  reshape(shape: Shape): Tensor {
+  reshape(shape: Shape): Tensor<D> {
     const view = this.#handle(resolveReshape(this.shape, shape), this.#scope);
     const from = this.shape;
     return record('reshape', {
@@ -220,7 +248,7 @@ export class Tensor {
    *
    * @param start  first element; its byte offset must be a multiple of 256
    */
-  view(start: number, shape: Shape): Tensor {
+  view(start: number, shape: Shape): Tensor<D> {
     const offset = this.range.offset + start * BYTES_PER_ELEMENT[this.dtype];
     return new Tensor(this.#storage.retain(), offset, shape, this.dtype, undefined);
   }
@@ -232,7 +260,7 @@ export class Tensor {
   }
 
   /** Calls `hook` with the gradient of this value during backward; what it returns replaces the gradient. */
-  onGrad(hook: (gradient: Tensor) => Tensor | undefined): void {
+  onGrad(hook: (gradient: Tensor<'f32'>) => Tensor<'f32'> | undefined): void {
     this.variable.hooks.push(hook);
   }
 
@@ -241,20 +269,8 @@ export class Tensor {
    *
    * @throws DeviceLostError
    */
-  async data(): Promise<TensorData> {
-    const bytes = await this.gpu.read(this.range);
-    switch (this.dtype) {
-      case 'f32':
-        return new Float32Array(bytes);
-      case 'i32':
-        return new Int32Array(bytes);
-      case 'u32':
-        return new Uint32Array(bytes);
-      case 'u8':
-        return new Uint8Array(bytes);
-      default:
-        return new Uint16Array(bytes);
-    }
+  async data(): Promise<TensorData<D>> {
+    return new ARRAYS[this.dtype](await this.gpu.read(this.range));
   }
 
   /**
@@ -308,7 +324,7 @@ export class Tensor {
     this.dispose();
   }
 
-  #handle(shape: Shape, scope: Scope | undefined, variable?: Variable): Tensor {
+  #handle(shape: Shape, scope: Scope | undefined, variable?: Variable): Tensor<D> {
     const { offset } = this.range;
     return new Tensor(this.#storage.retain(), offset, shape, this.dtype, scope, variable);
   }

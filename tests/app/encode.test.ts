@@ -90,7 +90,7 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   const same = async (name: string, tensor: Tensor, shape: number[]): Promise<void> => {
     const got = written.get(name);
     assert.equal(got?.shape, shape, name);
-    compare(name, got!.data, (await tensor.data()) as Float32Array, TOLERANCE.exact);
+    compare(name, got!.data, await tensor.data(), TOLERANCE.exact);
   };
   const count = 4 + output.selectionCounts.reduce((total, k) => total + k, 0);
   await same('last_hidden_state', output.lastHiddenState, [count, 32]);

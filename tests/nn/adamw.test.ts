@@ -69,7 +69,7 @@ test('adamw: groups decay apart, steps follow the float64 twin, gradients are ze
       0.01,
       group === 0 ? 0.05 : 0,
     );
-    compare(name, (await store.get(name).data()) as Float32Array, want, { abs: 1e-6, rel: 1e-6 });
+    compare(name, await store.get(name).data(), want, { abs: 1e-6, rel: 1e-6 });
     compare(`${name} gradient`, await store.get(name).grad!.data(), new Float32Array(n), TOLERANCE.exact);
   }
   optimizer.dispose();

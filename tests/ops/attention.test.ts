@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { backward, noGrad, poolAttention, selfAttention } from '../../engine/index.ts';
+import { backward, noGrad, poolAttention, selfAttention, type Tensor } from '../../engine/index.ts';
 import {
   checkGradients,
   compare,
@@ -13,8 +13,7 @@ import {
 } from '../harness.ts';
 import { poolAttention as poolTwin, selfAttention as selfTwin } from '../reference/attention.ts';
 
-const numbers = async (x: { data(): Promise<unknown> }): Promise<Float32Array> =>
-  (await x.data()) as Float32Array;
+const numbers = (x: Tensor<'f32'>): Promise<Float32Array> => x.data();
 
 // Queries and keys around the workgroup of 8 rows and the step of 4 keys; heads that vec4 loads fit, and one that they do not.
 for (const [B, T, N, heads, K] of [

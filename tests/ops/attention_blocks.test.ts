@@ -6,7 +6,7 @@ import { planBlock } from '../../engine/ops/register_tile.ts';
 import { compare, engine, random, TOLERANCE, tensor, withGpuPlans } from '../harness.ts';
 import { headGradients } from '../reference/attention.ts';
 
-const numbers = async (x: Tensor): Promise<Float32Array> => (await x.data()) as Float32Array;
+const numbers = (x: Tensor<'f32'>): Promise<Float32Array> => x.data();
 
 /** Rows of one head's columns, from packed [rows, width]. */
 function columns(
@@ -145,9 +145,9 @@ for (const [T, M, K] of [
       const out = poolAttention(queries, keys, { heads: 1, force: 'strips' });
       backward(out, tensor(dout, [1, T, K], { scope }));
       const want = headGradients(q, part(kv, 0), part(kv, K), dout, { T, M, K });
-      const dkv = (await keys.grad!.data()) as Float32Array;
-      compare('out', (await out.data()) as Float32Array, want.out);
-      compare('dq', (await queries.grad!.data()) as Float32Array, want.dq, TOLERANCE.grad);
+      const dkv = await keys.grad!.data();
+      compare('out', await out.data(), want.out);
+      compare('dq', await queries.grad!.data(), want.dq, TOLERANCE.grad);
       compare('dk', part(dkv, 0), want.dk, TOLERANCE.grad);
       compare('dv', part(dkv, K), want.dv, TOLERANCE.grad);
     }));
@@ -166,7 +166,7 @@ for (const [B, T, M, K] of [
         heads: 1,
         force: 'strips',
       });
-      compare('out', (await out.data()) as Float32Array, new Float32Array(B * T * K).fill(1));
+      compare('out', await out.data(), new Float32Array(B * T * K).fill(1));
     }));
 
 test.run();

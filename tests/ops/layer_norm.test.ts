@@ -51,7 +51,7 @@ test('layer_norm: a mean a thousand times the deviation does not cancel', async 
     tensor(zeros, [C], { scope }),
   );
   // The mean itself rounds at 1000 * 2^-24, that is 6e-5 of the deviation.
-  compare('y', (await y.data()) as Float32Array, twin(x, ones, zeros), { abs: 2e-4, rel: 0 });
+  compare('y', await y.data(), twin(x, ones, zeros), { abs: 2e-4, rel: 0 });
 });
 
 test('layer_norm: more rows than a grid dimension holds', async () => {
@@ -66,7 +66,7 @@ test('layer_norm: more rows than a grid dimension holds', async () => {
     tensor(beta, [2], { scope }),
     1e-3,
   );
-  compare('y', (await y.data()) as Float32Array, twin(x, gamma, beta, 1e-3), { abs: 1e-4, rel: 0 });
+  compare('y', await y.data(), twin(x, gamma, beta, 1e-3), { abs: 1e-4, rel: 0 });
 });
 
 test('layer_norm: zero rows give zero rows', async () => {
@@ -76,7 +76,7 @@ test('layer_norm: zero rows give zero rows', async () => {
     tensor(random(8, 1), [8], { scope }),
     tensor(random(8, 2), [8], { scope }),
   );
-  compare('y', (await y.data()) as Float32Array, []);
+  compare('y', await y.data(), []);
 });
 
 test('layer_norm: output and gradients match PyTorch', async () => {
@@ -90,15 +90,10 @@ test('layer_norm: output and gradients match PyTorch', async () => {
     const gamma = get('gamma', true);
     const beta = get('beta', true);
     const y = layerNorm(x, gamma, beta, vectors.get('eps')!.data[0]);
-    compare(`${name} y`, (await y.data()) as Float32Array, vectors.get('y')!.data);
+    compare(`${name} y`, await y.data(), vectors.get('y')!.data);
     backward(y, get('dy'));
     for (const [key, leaf] of Object.entries({ dx: x, dgamma: gamma, dbeta: beta })) {
-      compare(
-        `${name} ${key}`,
-        (await leaf.grad!.data()) as Float32Array,
-        vectors.get(key)!.data,
-        TOLERANCE.grad,
-      );
+      compare(`${name} ${key}`, await leaf.grad!.data(), vectors.get(key)!.data, TOLERANCE.grad);
       leaf.grad!.dispose();
     }
   }

@@ -15,7 +15,7 @@ import {
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, type Product, matmul as twin } from '../reference/matmul.ts';
 
-const numbers = async (x: Tensor): Promise<Float32Array> => (await x.data()) as Float32Array;
+const numbers = (x: Tensor<'f32'>): Promise<Float32Array> => x.data();
 
 const VARIANTS = ['registers', 'tiled'] as const;
 const LAYOUTS = [
@@ -102,7 +102,7 @@ test('matmul: a transposed b that is turned first gives what it gives in place',
   const want = twin(a, b, { batch, M, N, K, transposeB: true });
   for (const transposeFirst of [false, true]) {
     const c = matmul(left, right, { transposeB: true, force: { variant: 'registers', transposeFirst } });
-    compare('c', (await c.data()) as Float32Array, want);
+    compare('c', await c.data(), want);
   }
 });
 
@@ -141,7 +141,7 @@ test('matmul: more workgroups than a grid dimension holds', async () => {
   });
   compare(
     'c',
-    (await c.data()) as Float32Array,
+    await c.data(),
     a.map((value) => 3 * value),
   );
 });
@@ -156,7 +156,7 @@ test('matmul: zero rows give zero rows, and no terms give zeros', async () => {
     const zeros = matmul(tensor([], [3, 0], { scope }), tensor([], [0, 2], { scope }), {
       force: { variant },
     });
-    compare('c', (await zeros.data()) as Float32Array, new Float32Array(6));
+    compare('c', await zeros.data(), new Float32Array(6));
   }
 });
 
@@ -190,9 +190,9 @@ test('linear: gelu keeps its tails where the inputs are large', async () => {
     const weight = tensor([1], [1, 1], { scope });
     const y = linear(input, weight, undefined, { gelu });
     const want = linearTwin(x, new Float64Array([1]), 1, { gelu });
-    compare('y', (await y.data()) as Float32Array, want, { abs: 1e-6, rel: 1e-7 });
+    compare('y', await y.data(), want, { abs: 1e-6, rel: 1e-7 });
     backward(y, engine.full([200, 1], 1));
-    const dx = (await input.grad!.data()) as Float32Array;
+    const dx = await input.grad!.data();
     compare('dx', [dx[0], dx[80], dx[120], dx[199]], [0, 0, 1, 1], { abs: 1e-6, rel: 0 });
   }
 });
@@ -207,16 +207,11 @@ test('linear: output and gradients match PyTorch', async () => {
     const [x, weight, bias, residual] = ['x', 'weight', 'bias', 'residual'].map(get);
     const gelu = name.startsWith('erf') ? 'erf' : name.startsWith('tanh') ? 'tanh' : undefined;
     const y = linear(x!, weight!, bias, { gelu, residual });
-    compare(`${name}/y`, (await y.data()) as Float32Array, vectors.get('y')!.data);
+    compare(`${name}/y`, await y.data(), vectors.get('y')!.data);
     backward(y, get('dy')!);
     for (const [key, leaf] of Object.entries({ x, weight, bias, residual }))
       if (leaf)
-        compare(
-          `${name}/d${key}`,
-          (await leaf.grad!.data()) as Float32Array,
-          vectors.get(`d${key}`)!.data,
-          TOLERANCE.grad,
-        );
+        compare(`${name}/d${key}`, await leaf.grad!.data(), vectors.get(`d${key}`)!.data, TOLERANCE.grad);
   }
 });
 

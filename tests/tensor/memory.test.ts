@@ -47,7 +47,7 @@ test('scope: two flows that await in turns do not catch each other’s tensors',
       await x.data();
       await new Promise((resolve) => setTimeout(resolve, (seed * 7) % 5));
     }
-    return (await x.data()) as Float32Array;
+    return await x.data();
   };
   const results = await Promise.all([1, 2, 3, 4].map(flow));
   for (const [i, got] of results.entries()) {

@@ -39,7 +39,7 @@ export interface SelfAttentionOptions {
  * @throws ShapeError when C is not a multiple of heads, a head is larger than 128, or cached does not fit
  * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments as in Shi et al. 2025, arXiv:2503.19903, low-res K/V cache.
  */
-export function selfAttention(qkv: Tensor, { heads, cached, force }: SelfAttentionOptions): Tensor {
+export function selfAttention(qkv: Tensor, { heads, cached, force }: SelfAttentionOptions): Tensor<'f32'> {
   const op = 'self_attention';
   expectDType(op, 'qkv', qkv, 'f32');
   const [B, T, packed] = qkv.shape;
@@ -106,7 +106,7 @@ export function poolAttention(
   q: Tensor,
   kv: Tensor,
   { heads, keyMask, force }: PoolAttentionOptions,
-): Tensor {
+): Tensor<'f32'> {
   const op = 'pool_attention';
   expectDType(op, 'q', q, 'f32');
   expectDType(op, 'kv', kv, 'f32');
@@ -189,7 +189,7 @@ function attend(
   operands: AttentionOperands,
   layout: AttentionLayout,
   variant: AttentionVariant,
-): { out: Tensor; lse: Tensor } {
+): { out: Tensor<'f32'>; lse: Tensor<'f32'> } {
   const { q, own, cached } = operands;
   const { B, T, heads, K } = layout;
   const out = output([q, own, cached], [B, T, heads * K]);

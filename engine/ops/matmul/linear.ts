@@ -30,7 +30,7 @@ export interface LinearOptions {
  * @returns       [..., M, N]
  * @throws ShapeError when weight, bias or residual do not fit x
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: LinearOptions = {}): Tensor {
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: LinearOptions = {}): Tensor<'f32'> {
   const { gelu, residual, force } = options;
   const K = x.shape.at(-1) ?? 0;
   const [N] = weight.shape;

@@ -29,7 +29,7 @@ export interface MatmulOptions {
  * @returns  [..., M, N]
  * @throws ShapeError when inner dimensions or leading extents disagree
  */
-export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor<'f32'> {
   const { transposeA = false, transposeB = false, scale = 1, force } = options;
   for (const [name, operand] of Object.entries({ a, b })) {
     expectDType('matmul', name, operand, ...FLOATS);

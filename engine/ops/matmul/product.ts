@@ -61,7 +61,7 @@ export interface ProductOptions {
  * @param b  [..., K, N], or [..., N, K] with transposeB; leading extents equal to a's, or none for one of the two
  * @returns  [..., M, N]
  */
-export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor {
+export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor<'f32'> {
   if (a.dtype !== 'f32') {
     using wide = noGrad(() => cast(a, 'f32'));
     return multiply(wide, b, options);

@@ -34,7 +34,7 @@ export function auxEncoder(
     const stem = weights.in('stem.0');
     const kernel = stem.get('weight').in(image.scope);
     const patches = unfold(image, kernelPx, { imagePx: [imagePx, imagePx], ...colours });
-    let x = linear(patches, kernel.reshape([kernel.shape[0], -1]), stem.get('bias'));
+    let x: Tensor = linear(patches, kernel.reshape([kernel.shape[0], -1]), stem.get('bias'));
     x = layerNormLayer(weights.in('stem.1'), x, 1e-6);
     for (let i = 0; i < depth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [gridSide, gridSide]);
     const out = weights.in('out_proj');

@@ -118,7 +118,7 @@ export function attentionPool(tokens: Tensor, weights: Weights, heads: number, k
  */
 export function radioAdapter(tokens: Tensor, weights: Weights): Tensor {
   return tidy([tokens], (tokens) => {
-    let x = linearLayer(weights.in('fc1'), tokens);
+    let x: Tensor = linearLayer(weights.in('fc1'), tokens);
     for (let i = 0; weights.has(`blocks.${i}.0.weight`); i++)
       x = adapterStep(x, weights.in(`blocks.${i}`), x);
     return adapterStep(x, weights.in('final'));

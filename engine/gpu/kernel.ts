@@ -103,16 +103,19 @@ export class Kernel {
     return `requires immediate_address_space; ${moved}`; // no line of its own: messages count lines as the source does
   }
 
-  /** Writes named params as the shader's struct lays them out, from byte `offset` (a multiple of 4) on. */
+  /** Writes named params, those that the entry point reads and others at will, as the shader's struct lays them out, from byte `offset` (a multiple of 4) on. */
   pack(
     params: Readonly<Record<string, number | readonly number[]>>,
     f32: Float32Array,
     u32: Uint32Array,
     offset: number,
   ): void {
-    for (const { name, offset: start, length, isFloat } of this.reflection.params) {
+    for (const { name, offset: start, length, isFloat, isRead } of this.reflection.params) {
       const value = params[name];
-      if (value === undefined) internal(false, `${this.entry} needs the param ${name}`);
+      if (value === undefined) {
+        if (isRead) internal(false, `${this.entry} needs the param ${name}`);
+        continue;
+      }
       const target = isFloat ? f32 : u32;
       const at = (offset + start) / 4;
       if (typeof value === 'number') target[at] = value;

@@ -61,6 +61,7 @@ export function reflect(source: string): Shader {
   const entries: Record<string, Reflection> = {};
   for (const { name, resources, attributes } of parsed.entry.compute) {
     const uniform = resources.find((resource) => resource.resourceType === ResourceType.Uniform);
+    const read = paramsRead(parsed, name);
     const storage = resources.filter((resource) => resource !== uniform);
     for (const { name: bound, group, binding, resourceType } of resources)
       if (
@@ -80,13 +81,31 @@ export function reflect(source: string): Shader {
           scalar: scalarOf(resource.type),
         }))
         .sort((a, b) => a.index - b.index),
-      params: uniform ? params : [],
+      params: uniform ? params.map((param) => ({ ...param, isRead: !read || read.has(param.name) })) : [],
       paramsBytes: uniform ? (struct?.size ?? 0) : 0,
       workgroupSize: workgroupSizeOf(text, attributes),
       usesParams: uniform !== undefined,
     };
   }
   return { text, entries };
+}
+
+/** The members of `params` that a function reads, or those that it calls; undefined: all, since one takes it as a whole. */
+function paramsRead({ _functions: functions }: WgslReflect, entry: string): Set<string> | undefined {
+  const members = new Set<string>();
+  const reached = new Set([entry]);
+  let asWhole = false;
+  for (const name of reached) // grows as it is walked
+    functions.get(name)?.node.search((node) => {
+      if (!('name' in node && typeof node.name === 'string')) return;
+      const isCall = node.astNodeType === 'callExpr' || node.astNodeType === 'call';
+      if (isCall && functions.has(node.name)) reached.add(node.name);
+      if (node.astNodeType !== 'varExpr' || node.name !== 'params') return;
+      const member = 'postfix' in node ? (node.postfix as { value?: unknown } | null)?.value : undefined;
+      if (typeof member === 'string') members.add(member);
+      else asWhole = true;
+    });
+  return asWhole ? undefined : members;
 }
 
 function parsedText(text: string): WgslReflect {

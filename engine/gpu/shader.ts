@@ -26,6 +26,8 @@ export interface ShaderParam {
   readonly length: number;
   /** f32; otherwise u32 or i32, which differ in nothing when they are written. */
   readonly isFloat: boolean;
+  /** Whether the entry point or a function that it calls reads it; a run need not give the others. */
+  readonly isRead: boolean;
 }
 
 /** The interface of one entry point. */
@@ -99,9 +101,12 @@ export interface PackedShader {
   /** name, offset, length, isFloat */
   readonly params: readonly (readonly [string, number, number, boolean])[];
   readonly paramsBytes: number;
-  /** workgroupSize, usesParams, and of each binding: name, index, writable, scalar */
+  /** workgroupSize, the numbers of the params that it reads, and of each binding: name, index, writable, scalar */
   readonly entries: Readonly<
-    Record<string, readonly [number, boolean, readonly (readonly [string, number, boolean, string])[]]>
+    Record<
+      string,
+      readonly [number, readonly number[], readonly (readonly [string, number, boolean, string])[]]
+    >
   >;
 }
 
@@ -114,9 +119,13 @@ export function packShader(source: string, { entries }: Shader): PackedShader {
     params: params.map(({ name, offset, length, isFloat }) => [name, offset, length, isFloat]),
     paramsBytes,
     entries: Object.fromEntries(
-      all.map(([name, { workgroupSize, usesParams, bindings }]) => [
+      all.map(([name, { workgroupSize, params: own, bindings }]) => [
         name,
-        [workgroupSize, usesParams, bindings.map((b) => [b.name, b.index, b.writable, b.scalar])],
+        [
+          workgroupSize,
+          own.flatMap(({ isRead }, i) => (isRead ? [i] : [])),
+          bindings.map((b) => [b.name, b.index, b.writable, b.scalar]),
+        ],
       ]),
     ),
   };
@@ -124,20 +133,26 @@ export function packShader(source: string, { entries }: Shader): PackedShader {
 
 /** What `packShader` packed. */
 export function unpackShader(packed: PackedShader, fragments: Readonly<Record<string, string>>): Shader {
-  const params = packed.params.map(([name, offset, length, isFloat]) => ({ name, offset, length, isFloat }));
   return {
     text: resolveImports(packed.text, fragments),
     entries: Object.fromEntries(
-      Object.entries(packed.entries).map(([entry, [workgroupSize, usesParams, bindings]]) => [
-        entry,
-        {
-          bindings: bindings.map(([name, index, writable, scalar]) => ({ name, index, writable, scalar })),
-          params: usesParams ? params : [],
-          paramsBytes: usesParams ? packed.paramsBytes : 0,
-          workgroupSize,
-          usesParams,
-        },
-      ]),
+      Object.entries(packed.entries).map(([entry, [workgroupSize, read, bindings]]) => {
+        const usesParams = read.length > 0;
+        const params = packed.params.map(([name, offset, length, isFloat], i) => ({
+          ...{ name, offset, length, isFloat },
+          isRead: read.includes(i),
+        }));
+        return [
+          entry,
+          {
+            bindings: bindings.map(([name, index, writable, scalar]) => ({ name, index, writable, scalar })),
+            params: usesParams ? params : [],
+            paramsBytes: usesParams ? packed.paramsBytes : 0,
+            workgroupSize,
+            usesParams,
+          },
+        ];
+      }),
     ),
   };
 }

@@ -54,7 +54,7 @@ export function sigmoidContrastive(
     rows.dispose();
   }
   const loss = output(inputs, [1]);
-  run(sum, { bind: { partials: partial, sums: loss }, params: { B, first: 0, rows: 0 }, groups: 1 });
+  run(sum, { bind: { partials: partial, sums: loss }, params: { B }, groups: 1 });
   return record('contrastive', { inputs, output: loss, saved: operands, backward: contrastiveBackward });
 }
 
@@ -83,7 +83,7 @@ function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
   const dlogitBias = output([dloss], [1]);
   run(sum, {
     bind: { partials: partial, sums: dlogScale, more_sums: dlogitBias },
-    params: { B, first: 0, rows: 0 },
+    params: { B },
     define: { GRADIENT: true },
     groups: 1,
   });

@@ -126,7 +126,7 @@ function convolution(
   using packedWeight = output([weight], [taps, C]);
   run(pack, {
     bind: { weight, packed_out: packedWeight },
-    params: { B, Y, X, C, chunks: 0, turned: turned ? 1 : 0 },
+    params: { C, turned: turned ? 1 : 0 },
     define: { SIDE: side },
     groups: Math.ceil((taps * C) / pack.workgroupSize),
   });
@@ -138,7 +138,7 @@ function convolution(
     const strips = B * Math.ceil(X / convolveColumns.constant('WIDTH'));
     run(convolveColumns, {
       ...call,
-      params: { B, Y, X, C, chunks, turned: 0 },
+      params: { B, Y, X, C, chunks },
       define: { ...specialisation(plan, 1), HAS_BIAS, UNROLLED: true },
       groups: Math.ceil((strips * chunks * C) / convolveColumns.workgroupSize),
     });
@@ -147,7 +147,7 @@ function convolution(
   const lanes = vectorOf(C);
   run(convolve, {
     ...call,
-    params: { B, Y, X, C: C / lanes, chunks: 0, turned: 0 },
+    params: { B, Y, X, C: C / lanes },
     define: { ...specialisation(plan, lanes), HAS_BIAS },
     groups: Math.ceil(
       (B * Y * Math.ceil(X / convolve.constant('WINDOW')) * C) / lanes / convolve.workgroupSize,
@@ -170,7 +170,7 @@ function weightGradients(
   using partials = output([x, dy], [chunks, taps + 1, C]);
   run(partialSums, {
     bind: { x, dy, partials },
-    params: { B, Y, X, C: C / lanes, chunks, turned: 0 },
+    params: { B, Y, X, C: C / lanes, chunks },
     define: specialisation(plan, lanes),
     groups: Math.ceil((chunks * perChunk) / partialSums.workgroupSize),
     flops: 2 * x.size * taps,
@@ -180,7 +180,7 @@ function weightGradients(
   const dbias = output([x, dy], [C]);
   run(addPartials, {
     bind: { parts: sums ?? partials, dweight, dbias },
-    params: { B, Y, X, C, chunks: sums ? 1 : chunks, turned: 0 },
+    params: { C, chunks: sums ? 1 : chunks },
     define: { SIDE: side },
     groups: Math.ceil(((taps + 1) * C) / addPartials.workgroupSize),
     flops: partials.size,

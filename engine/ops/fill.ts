@@ -39,7 +39,7 @@ export function arange<D extends DType>(x: Tensor<D>): Tensor<D> {
   expectDType('arange', 'x', x, 'u32');
   runEach(count, {
     bind: { index: x },
-    params: { n: x.size, bits: 0 },
+    params: { n: x.size },
   });
   return x;
 }

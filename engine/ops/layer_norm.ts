@@ -53,7 +53,7 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
   const { held, define, groups } = planRows(x.gpu.target, R, cells);
   run(held ? forwardHeld : forward, {
     bind: { x, gamma, beta, y, mean, rstd },
-    params: { R, C: cells.perRow, eps, blocks: 0 },
+    params: { R, C: cells.perRow, eps },
     define: { ...cells.define, ...define },
     groups,
     flops: 8 * R * C,
@@ -84,7 +84,7 @@ function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): 
   const { held, define, groups } = planRows(x.gpu.target, R, cells);
   run(held ? backwardXHeld : backwardX, {
     bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
-    params: { R, C: cells.perRow, eps, blocks: 0 },
+    params: { R, C: cells.perRow, eps },
     define: { ...cells.define, ...define },
     groups,
     flops: 14 * R * C,

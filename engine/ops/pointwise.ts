@@ -15,8 +15,6 @@ const binaryKernel = kernel(source, 'binary');
 const chooseKernel = kernel(source, 'choose');
 const accumulateKernel = kernel(source, 'accumulate');
 const MAX_AXES = 4;
-const UNUSED = [0, 0, 0, 0];
-const DENSE = { a_strides: UNUSED, b_strides: UNUSED, cond_strides: UNUSED, extents: [1, 1, 1] };
 
 /** The WGSL type of one element, or of four neighbours. */
 function typeOf(dtype: DType, lanes: number): string {
@@ -94,7 +92,7 @@ function binary<D extends DType>(op: string, a: Tensor, b: Tensor, result: D): T
       A_DENSE: left.dense,
       B_DENSE: right.dense,
     },
-    params: { ...steps.params, a_strides: left.strides, b_strides: right.strides, cond_strides: UNUSED },
+    params: { ...steps.params, a_strides: left.strides, b_strides: right.strides },
     flops: y.size,
   });
   return y;
@@ -318,7 +316,7 @@ export function accumulate(total: Tensor, x: Tensor): void {
   runEach(accumulateKernel, {
     bind: { x, y: total },
     define: types('f32', lanes),
-    params: { ...DENSE, n: x.size / lanes },
+    params: { n: x.size / lanes },
     flops: x.size,
   });
 }
@@ -336,7 +334,7 @@ export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
   runEach(binaryKernel, {
     bind: { a, b, y },
     define: { ...types('f32', lanes), OP: 'ADD', A: type, B: type },
-    params: { ...DENSE, n: y.size / lanes },
+    params: { n: y.size / lanes, extents: [1, 1, 1], a_strides: [0, 0, 0, 0], b_strides: [0, 0, 0, 0] },
     flops: y.size,
   });
 }

@@ -37,7 +37,7 @@ function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y:
   const { define, groups } = planRows(x.gpu.target, R);
   run(rows, {
     bind: { x, y },
-    params: { groups: R, K: perRow, I: 1, parts, chunk: Math.ceil(perRow / parts), start },
+    params: { groups: R, K: perRow, parts, chunk: Math.ceil(perRow / parts), start },
     define: { OP: fold, ...types(x, lanes), ...define },
     groups,
     flops: O * K,
@@ -80,7 +80,7 @@ function foldAxis<D extends DType>(
   run(columns, {
     bind: { x, y_values: partial },
     define: { OP: fold, AT_ONCE: loads, ...types(x, lanes) },
-    params: { groups, K, I: perRow, parts, chunk, start: 0 },
+    params: { groups, K, I: perRow, parts, chunk },
     groups: Math.ceil(groups / columns.constant('COLUMNS')),
     flops: x.size,
   });
@@ -292,7 +292,7 @@ function foldOrdered<D extends DType>(
       const kernel = fold === 'PRODUCT' ? productDx : extremumDx;
       run(kernel, {
         bind: { operand: x, extremum: y, dy, dx },
-        params: { groups: O * I, K, I, parts: 1, chunk: K, start: 0 },
+        params: { groups: O * I, K, I },
         groups: Math.ceil((O * I) / kernel.constant('COLUMNS')),
       });
       return [dx];
@@ -322,7 +322,7 @@ export function argMax(
   run(argMaxKernel, {
     bind: { x, winners },
     define: { ...types(x, lanes), LAST: last },
-    params: { groups, K, I: perRow, parts: 1, chunk: K, start: 0 },
+    params: { groups, K, I: perRow },
     groups: Math.ceil(groups / argMaxKernel.constant('COLUMNS')),
   });
   return winners;

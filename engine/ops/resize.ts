@@ -23,9 +23,6 @@ const MODES = { nearest: 0, area: 1, bicubic: 2, 'bicubic-antialias': 3 } as con
 /** How an output pixel is made from input pixels; the shader has the formulas. */
 export type ResizeMode = keyof typeof MODES;
 
-/** Params of kernels that make their whole result. */
-const UNUSED = { inner: 0, axis: 0, begin: 0, in_base: 0, out_base: 0 };
-
 type Axes = readonly [AxisTaps, AxisTaps];
 
 /** Rows and columns, in pixels or cells. */
@@ -181,7 +178,7 @@ function tapTable(like: Tensor, plan: Geometry): TapTable {
   } else
     run(tapsKernel, {
       bind: { first_out: first, weights_out: weights },
-      params: { ...sizesOf(plan), ...UNUSED, end: 0 },
+      params: sizesOf(plan),
       define: { MODE: MODES[plan.mode as ResizeMode] },
       groups: Math.ceil(rows / tapsKernel.workgroupSize),
     });
@@ -199,7 +196,7 @@ function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly 
     const rows = plan.outer * plan.m[0];
     run(bothAxesQuads, {
       bind: { first: table.first, weight_quads: table.weights, x_quads: x, y_pixels: y },
-      params: { ...sizesOf(plan), ...UNUSED, end: rows },
+      params: { ...sizesOf(plan), end: rows },
       groups: rows,
       flops,
     });

@@ -69,7 +69,7 @@ function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
     ...{ values: values_BN, totals, progress, counts, indices },
     ...{ selection: map, selected_keys: keys },
   };
-  const params = { B, N, k, chunk, chunks, digit: 0 };
+  const params = { B, N, k, chunk, chunks };
   for (let digit = 0; digit < DIGITS; digit++)
     run(histogram, { bind, params: { ...params, digit }, define, groups: B * chunks });
   run(count, { bind, params, define, groups: B * chunks });
@@ -95,7 +95,7 @@ export function topK(
   const { indices: unsorted, map, keys } = selected(values_BN, k);
   map.dispose();
   const [B, N] = values_BN.shape;
-  const params = { B, N, k, chunk: 0, chunks: 0, digit: 0 };
+  const params = { B, N, k };
   const values = output([values_BN], [B, k]);
   const indices = output([values_BN], [B, k], 'u32');
   const bind = { values: values_BN, indices: unsorted, sorted_indices: indices, sorted_values: values };
@@ -147,7 +147,7 @@ export function compactMap(map_BN: Tensor, k: number): Tensor<'u32'> {
   const indices = fill(output([map_BN], [B, k], 'u32'), 0);
   using counts = output([map_BN], [B, chunks, 2], 'u32');
   const bind = { values: map_BN, counts, indices };
-  const params = { B, N, k, chunk, chunks, digit: 0 };
+  const params = { B, N, k, chunk, chunks };
   const call = { bind, params, define: { ...define, FROM_MAP: true }, groups: B * chunks };
   run(count, call);
   run(emit, call);

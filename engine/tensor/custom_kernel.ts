@@ -11,7 +11,7 @@ import type { DType, Tensor } from './tensor.ts';
 export interface KernelRun {
   /** A tensor for each storage binding, by its name in the WGSL. */
   readonly bind: Readonly<Record<string, Tensor>>;
-  /** A number, or the components of a vector, for each member of `struct Params`. */
+  /** A number, or the components of a vector, for each member of `struct Params` that the entry point reads. */
   readonly params?: Readonly<Record<string, number | readonly number[]>>;
   /** Workgroups: up to 65,535 as a number (more are folded into x and y), or in x, y and z. */
   readonly groups: number | readonly [number, number, number];
@@ -89,6 +89,7 @@ export class CustomKernel {
     }
     for (const { name, length } of members) {
       const value = params[name];
+      if (value === undefined) continue; // not read
       const count = typeof value === 'number' ? 1 : value.length;
       if (count !== length)
         throw new UseError(`${this.entry}: the param ${name} takes ${length} numbers, got ${count}.`);
@@ -96,10 +97,18 @@ export class CustomKernel {
     run(this.#kernel, { bind, params, groups, flops });
   }
 
-  #checkNames(what: string, declared: readonly { readonly name: string }[], given: object): void {
+  /** Every name must be declared, and be given unless it is not read. */
+  #checkNames(
+    what: string,
+    declared: readonly { readonly name: string; readonly isRead?: boolean }[],
+    given: object,
+  ): void {
     const names = declared.map(({ name }) => name);
     const got = Object.keys(given);
-    if (names.some((name) => !got.includes(name)) || got.some((name) => !names.includes(name)))
+    if (
+      declared.some(({ name, isRead = true }) => isRead && !got.includes(name)) ||
+      got.some((name) => !names.includes(name))
+    )
       throw new UseError(
         `${this.entry}: the ${what} must be ${names.join(', ') || 'none'}, got ${got.join(', ') || 'none'}.`,
       );

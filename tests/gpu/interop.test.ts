@@ -67,7 +67,7 @@ test('own kernel: swish and its gradient agree with float64', async () => {
 });
 
 const EVERY = `
-struct Params { n : u32, shift : i32, scale : f32, corner : vec2f }
+struct Params { n : u32, shift : i32, scale : f32, corner : vec2f, first : u32 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> x : array<vec2f>;              // [n, 2]
 @group(0) @binding(2) var<storage, read> order : array<u32>;            // [n]
@@ -79,7 +79,8 @@ struct Params { n : u32, shift : i32, scale : f32, corner : vec2f }
   y[i] = x[order[i]] * params.scale + params.corner + f32(params.shift);
   atomicAdd(&seen[0], 1u);
 }
-@compute @workgroup_size(1) fn idle() { atomicAdd(&seen[0], 1u); }`;
+@compute @workgroup_size(1) fn idle() { atomicAdd(&seen[0], 1u); }
+@compute @workgroup_size(1) fn counted() { atomicAdd(&seen[0], params.first); }`;
 
 test('engine.kernel: params and bindings of every kind reach the WGSL by name', async () => {
   using scope = engine.scope();
@@ -96,7 +97,9 @@ test('engine.kernel: params and bindings of every kind reach the WGSL by name', 
   });
   engine.kernel(EVERY, 'idle').run({ bind: { seen }, groups: [2, 1, 2] });
   compare('y', await y.data(), [109, 211, 101, 203, 105, 207], TOLERANCE.exact);
-  compare('seen', await seen.data(), [3 + 4], TOLERANCE.exact);
+  engine.kernel(EVERY, 'counted').run({ bind: { seen }, params: { first: 5 }, groups: 1 });
+  engine.kernel(EVERY, 'counted').run({ bind: { seen }, params: { n: 3, first: 6 }, groups: 1 });
+  compare('seen', await seen.data(), [3 + 4 + 5 + 6], TOLERANCE.exact);
 });
 
 test('engine.kernel: each mistake has a sentence', async () => {
@@ -116,14 +119,14 @@ test('engine.kernel: each mistake has a sentence', async () => {
   const { seen: _seen, ...three } = bind;
   throws(run({ bind: three }), /every: the bindings must be x, order, y, seen, got x, order, y\./);
   throws(run({ bind: { ...bind, z: bind.x } }), /got x, order, y, seen, z/);
-  throws(run({ params: { n: 3 } }), /the params must be n, shift, scale, corner, got n\./);
+  throws(run({ params: { n: 3 } }), /the params must be n, shift, scale, corner, first, got n\./);
   throws(run({ params: { ...params, corner: [1, 2, 3] } }), /the param corner takes 2 numbers, got 3/);
   throws(
     run({ bind: { ...bind, order: bind.x } }),
     /order must hold u32 as the WGSL says, got a tensor of f32/,
   );
   throws(run({ bind: { ...bind, y: bind.x } }), /y is written and must share no memory, got x on the same/);
-  throws(() => engine.kernel(EVERY), /the entry point must be one of every, idle, got none/);
+  throws(() => engine.kernel(EVERY), /the entry point must be one of every, idle, counted, got none/);
   throws(() => engine.kernel('fn f() {'), /the WGSL must parse/);
   throws(() => engine.kernel('fn f() {}'), /must have a @compute entry point/);
   throws(

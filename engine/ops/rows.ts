@@ -61,3 +61,15 @@ export function planRows(target: Target, R: number, holds?: Cells): RowPlan {
   }
   return { held: false, define: {}, groups: R };
 }
+
+/** Scratch memory of rows that are handled together. */
+const BLOCK_BYTES = 2 ** 24;
+
+/**
+ * Blocks of rows for kernels that need scratch memory for every row: with at most 16 MiB of it each, but not fewer than 64
+ * rows, and beginning at multiples of 64 rows, hence of 256 bytes, so that each can be bound.
+ */
+export function* rowBlocks(R: number, scratchBytes: number): Generator<{ first: number; rows: number }> {
+  const most = Math.max(64, Math.floor(BLOCK_BYTES / scratchBytes / 64) * 64);
+  for (let first = 0; first < R; first += most) yield { first, rows: Math.min(most, R - first) };
+}

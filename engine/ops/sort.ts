@@ -3,7 +3,8 @@ import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { Scope, type Tensor } from '../tensor/tensor.ts';
+import { rowBlocks } from './rows.ts';
 
 const count = kernel(source, 'sort_count');
 const scan = kernel(source, 'sort_scan');
@@ -37,17 +38,27 @@ export function sortKeys(
   const passes = Math.ceil(bits / digitBits);
   const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS));
   const chunks = Math.max(1, Math.ceil(N / chunk));
-  using counts = output([keys_BN], [B, bins, chunks], 'u32');
+  const blocks = [...rowBlocks(B, 4 * bins * chunks)];
+  using counts = output([keys_BN], [Math.max(0, ...blocks.map(({ rows }) => rows)), bins, chunks], 'u32');
 
   let sorted: { keys: Tensor<'u32'>; order: Tensor<'u32'> } | undefined;
   for (let pass = 0; pass < passes; pass++) {
     const { keys, order } = sorted ?? { keys: keys_BN, order: keys_BN };
     const sorted_keys = output([keys_BN], [B, N], 'u32');
     const sorted_order = output([keys_BN], [B, N], 'u32');
-    const params = { B, N, chunk, chunks, shift: pass * digitBits };
-    run(count, { bind: { keys, counts }, params, groups: B * chunks });
-    run(scan, { bind: { counts }, params, groups: B });
-    run(scatter, { bind: { keys, order, counts, sorted_keys, sorted_order }, params, groups: B * chunks });
+    for (const { first, rows } of blocks) {
+      using views = new Scope();
+      const block = (x: Tensor): Tensor => x.view(first * N, [rows, N]).moveTo(views);
+      const moved = { keys: block(keys), order: block(order) };
+      const params = { B: rows, N, chunk, chunks, shift: pass * digitBits };
+      run(count, { bind: { keys: moved.keys, counts }, params, groups: rows * chunks });
+      run(scan, { bind: { counts }, params, groups: rows });
+      run(scatter, {
+        bind: { ...moved, counts, sorted_keys: block(sorted_keys), sorted_order: block(sorted_order) },
+        params,
+        groups: rows * chunks,
+      });
+    }
     sorted?.keys.dispose();
     sorted?.order.dispose();
     sorted = { keys: sorted_keys, order: sorted_order };

@@ -5,9 +5,10 @@ import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { Scope, type Tensor } from '../tensor/tensor.ts';
 import { fill } from './fill.ts';
 import { scatterRows } from './gather.ts';
+import { rowBlocks } from './rows.ts';
 import { sortKeys } from './sort.ts';
 
 const histogram = kernel(source, 'top_k_histogram');
@@ -45,7 +46,7 @@ export interface Selection {
  * @param k          0..N
  * @returns          indices u32 [B, k] ascending (raster order), map f32 [B, N] of 0 and 1
  * @throws ShapeError when values is not [B, N] or k exceeds N
- * Source: Shi et al. 2025, arXiv:2503.19903, patch selection. Five dispatches.
+ * Source: Shi et al. 2025, arXiv:2503.19903, patch selection. Five dispatches for each block of some 600 rows.
  */
 export function selectTopK(values_BN: Tensor, k: number): Selection {
   const { keys, ...selection } = selected(values_BN, k);
@@ -62,18 +63,27 @@ function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const map = output([values_BN], [B, N]);
   if (k === 0) return { indices, map: fill(map, 0), keys };
   const { chunk, chunks, define } = planTopK(values_BN.gpu.target, N);
-  using totals = fill(output([values_BN], [B, DIGITS, histogram.constant('BINS')], 'u32'), 0);
-  using progress = output([values_BN], [B, DIGITS, 2], 'u32');
-  using counts = output([values_BN], [B, chunks, 2], 'u32');
-  const bind = {
-    ...{ values: values_BN, totals, progress, counts, indices },
-    ...{ selection: map, selected_keys: keys },
-  };
-  const params = { B, N, k, chunk, chunks };
-  for (let digit = 0; digit < DIGITS; digit++)
-    run(histogram, { bind, params: { ...params, digit }, define, groups: B * chunks });
-  run(count, { bind, params, define, groups: B * chunks });
-  run(emit, { bind, params, define, groups: B * chunks });
+  const bins = DIGITS * histogram.constant('BINS');
+  for (const { first, rows } of rowBlocks(B, 4 * bins + 8 * chunks)) {
+    using scratch = new Scope();
+    const block = (x: Tensor): Tensor => x.view((first * x.size) / B, [rows, x.size / B]).moveTo(scratch);
+    const fresh = (...columns: number[]): Tensor =>
+      output([values_BN], [rows, ...columns], 'u32').moveTo(scratch);
+    const bind = {
+      values: block(values_BN),
+      totals: fill(fresh(bins), 0),
+      progress: fresh(DIGITS, 2),
+      counts: fresh(chunks, 2),
+      indices: block(indices),
+      selection: block(map),
+      selected_keys: block(keys),
+    };
+    const call = { bind, define, groups: rows * chunks };
+    const params = { B: rows, N, k, chunk, chunks };
+    for (let digit = 0; digit < DIGITS; digit++) run(histogram, { ...call, params: { ...params, digit } });
+    run(count, { ...call, params });
+    run(emit, { ...call, params });
+  }
   return { indices, map, keys };
 }
 

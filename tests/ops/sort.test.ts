@@ -38,6 +38,16 @@ test('sort: keys below 2^bits need only one pass per eight bits', async () => {
   await checkRows(unsigned(2000, 5, 2 ** 18), 1, 18);
 });
 
+test('sort: many short rows are handled in blocks, with scratch memory for one of them', async () => {
+  const [B, N] = [40_000, 3];
+  engine.resetPeak();
+  const before = engine.stats().liveBytes;
+  await checkRows(unsigned(B * N, 6, 5), B, 8);
+  const scratch = engine.stats().peakBytes - before;
+  if (scratch > 20 * 2 ** 20)
+    throw new Error(`the scratch memory must be at most 20 MiB, got ${scratch} bytes`);
+});
+
 test('sort: the temporaries of all passes are freed', async () => {
   const keys = tensor(unsigned(3000, 1, 2 ** 32), [3, 1000]);
   const before = engine.stats().liveTensors;

@@ -166,6 +166,33 @@ test('top_k: a map may hold any nonzero numbers, and a row with too few is fille
   compare('indices', await compactMap(map, 0).data(), [], TOLERANCE.exact);
 });
 
+test('top_k: many short rows are handled in blocks, with scratch memory for one of them', async () => {
+  using scope = engine.scope();
+  const [B, N, k] = [8192, 8, 3];
+  const numbers = coarse(B * N, 13);
+  const values = tensor(numbers, [B, N], { scope });
+  engine.resetPeak();
+  const before = engine.stats().liveBytes;
+  const top = topK(values, k);
+  const scratch = engine.stats().peakBytes - before;
+  if (scratch > 20 * 2 ** 20)
+    throw new Error(`the scratch memory must be at most 20 MiB, got ${scratch} bytes`);
+  const gotValues = await top.values.data();
+  const gotIndices = await top.indices.data();
+  const wantValues = new Float64Array(B * k);
+  const wantIndices = new Uint32Array(B * k);
+  for (let row = 0; row < B; row++) {
+    const own = numbers.subarray(row * N, (row + 1) * N);
+    const order = Array.from(own.keys()).sort((i, j) => own[j] - own[i] || i - j);
+    for (let place = 0; place < k; place++) {
+      wantIndices[row * k + place] = order[place];
+      wantValues[row * k + place] = own[order[place]];
+    }
+  }
+  compare('indices', gotIndices, wantIndices, TOLERANCE.exact);
+  compare('values', gotValues, wantValues, TOLERANCE.exact);
+});
+
 test('top_k: temporaries are freed', async () => {
   const values = tensor(random(3000, 1), [3, 1000]);
   const before = engine.stats().liveTensors;

@@ -9,6 +9,7 @@ import {
   type Tensor,
   tidy,
 } from '../../engine/index.ts';
+import { expectConfig } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { touchedCells } from '../model/vision/selection.ts';
 
@@ -72,12 +73,23 @@ export interface TrainOutput {
   readonly selectionMaps: Tensor[];
 }
 
+/** @throws ConfigError for a model whose configuration asks for what training here does not do */
+export function expectTrainable({ config }: Pick<PS3, 'config'>): void {
+  const { dropPath } = config.vision;
+  expectConfig(
+    dropPath === 0,
+    'vision_config.drop_path must be 0 or null in training',
+    dropPath,
+    'No block is skipped here: set it to null to train without.',
+  );
+}
+
 /**
  * The pre-training forward and its losses; `backward(losses.total)` gives the gradients.
  *
  *   total = sigmoid contrastive + mean over scales of the bottom-up map's supervision + the same of the top-down map's
  *
- * @throws ShapeError when the batch's tensors do not fit the model or one another
+ * @throws ShapeError when the batch's tensors do not fit the model or one another; ConfigError for a drop_path
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
  */
 export function pretrainLoss(
@@ -86,6 +98,7 @@ export function pretrainLoss(
   recipe: Recipe = 'paper',
   ablations: Ablations = {},
 ): TrainOutput {
+  expectTrainable(model);
   const { features: textFeatures, prompt } = model.encodeText(batch.ids);
   const { pooled, maps, selectionMaps } = model.vision.pretrain(batch.image, {
     prompt,

@@ -10,6 +10,7 @@ import {
 } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { captionIds } from './feed.ts';
+import { expectTrainable } from './loss.ts';
 
 /** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
 export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
@@ -32,6 +33,7 @@ function cropFeatures(model: PS3, image: Tensor): Tensor {
 
 /** The sigmoid loss between pooled low-res features and captions, [1]. */
 export function towersLoss(model: PS3, batch: CropBatch): Tensor {
+  expectTrainable(model);
   const image = cropFeatures(model, batch.image);
   const { features } = model.encodeText(batch.ids);
   return sigmoidContrastive(image, features, model.logitScale, model.logitBias, { positives: batch.classes });

@@ -1,11 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openSafetensors } from '../../engine/io/safetensors.ts';
 import { resolveBackbone } from '../../ps3/model/config/backbone.ts';
 import { ConfigError, selectionBudgets } from '../../ps3/model/config/config.ts';
 import { parseHubConfig, parseTextConfig, parseVisionConfig } from '../../ps3/model/config/hub_config.ts';
 import { toHubConfig } from '../../ps3/model/config/hub_config_writer.ts';
-import { configFromTensors } from '../../ps3/model/config/tensor_config.ts';
+import { parsePreprocessor } from '../../ps3/model/config/preprocessor.ts';
 
 // As the reference's export script writes it for its model_configs/PS3-4K-SigLIP.json.
 const vision4k = {
@@ -107,8 +106,8 @@ test('config: PS3-4K-SigLIP has the sizes of its state dict', () => {
   assert.equal(vision.auxEncoder, aux);
   assert.is(vision.adapter, null);
   assert.equal([text.width, text.headSize, text.mlpHidden, text.layers], [1152, 72, 4304, 27]);
-  assert.equal([text.gelu, text.lnEps, text.isCausal, text.poolType], ['erf', 1e-6, false, 'last']);
-  assert.equal([text.contextLength, text.vocabSize, text.projBias], [64, 32000, true]);
+  assert.equal([text.gelu, text.lnEps], ['erf', 1e-6]);
+  assert.equal([text.contextLength, text.vocabSize], [64, 32000]);
 });
 
 test('config: PS3-1.5K-SigLIP2 has its budgets, the 378 backbone’s table and tanh GELU', () => {
@@ -137,14 +136,13 @@ test('config: absent keys take the reference’s defaults', () => {
   assert.equal(vision.selectionLayers, [0, 9, 18, 26]);
   assert.equal(vision.budgets, [256, 1024]);
   assert.is(vision.separatePosEmb, true);
-  const text = parseTextConfig({});
+  const text = parseTextConfig({ no_causal_mask: true, pool_type: 'last', proj_bias: true });
   assert.equal([text.width, text.heads, text.layers, text.mlpHidden], [512, 8, 12, 2048]);
   assert.equal(
     [text.contextLength, text.vocabSize, text.outputDim, text.promptProjDim],
     [77, 49408, 1152, 1152],
   );
-  assert.equal([text.gelu, text.lnEps, text.isCausal, text.poolType], ['erf', 1e-5, true, 'argmax']);
-  assert.is(text.projBias, false);
+  assert.equal([text.gelu, text.lnEps], ['erf', 1e-5]);
 });
 
 test('config: scales may come in any order', () => {
@@ -294,7 +292,6 @@ test('config: a wrong field is named with its path and value', () => {
     text({ act_kwargs: { approximate: 'x' } }),
     /text_config.act_kwargs.approximate must be "none" or "tanh", got/,
   );
-  fails(text({ pool_type: 'mean' }), /text_config.pool_type must be "first", "last" or "argmax", got "mean"/);
   fails(text({ ls_init_value: 0.1 }), /text_config.ls_init_value must be null, PS3 has no LayerScale/);
   fails(
     text({ prompt_proj_dim: 1024 }),
@@ -306,62 +303,54 @@ test('config: a wrong field is named with its path and value', () => {
   );
 });
 
+test('config: what PS3 would compute otherwise is refused by name, the absent key too', () => {
+  const refused: [part: 'vision' | 'text', key: string, values: unknown[], rule: RegExp][] = [
+    ['vision', 'pool', ['avg', 'token', undefined], /must be "map", the only pooling PS3 has/],
+    ['vision', 'patch_drop', [0.5], /must be 0, PS3 needs all low-res patches/],
+    ['vision', 'drop_path', [1, -0.1, '0.1'], /must be in \[0, 1\)/],
+    ['vision', 'class_token', [true], /must be false/],
+    ['vision', 'dynamic_img_size', [false, 'yes'], /must be true, PS3 resamples its positions/],
+    ['text', 'no_causal_mask', [false, undefined], /must be true, PS3 attends to every token, got false/],
+    ['text', 'pool_type', ['first', 'argmax', 'mean', undefined], /must be "last", PS3 pools the last token/],
+    ['text', 'proj_bias', [false, undefined], /must be true, PS3 projects with a bias, got false/],
+    ['text', 'embed_cls', [true], /must be false, PS3 has no class embedding/],
+    ['text', 'output_tokens', [true], /must be false, PS3 returns no tokens of texts/],
+    ['text', 'ls_init_value', [0.1], /must be null, PS3 has no LayerScale/],
+    ['text', 'tokenizer_kwargs', [{ clean: 'lower' }], /\.clean must be "canonicalize", got "lower"/],
+    ['text', 'tokenizer_kwargs', [{ strip: 1 }], /\.strip must be absent, PS3 knows clean alone/],
+    ['text', 'act_kwargs', [{ inplace: true }], /\.inplace must be absent, PS3 knows approximate alone/],
+    ['text', 'norm_kwargs', [{ bias: false }], /\.bias must be absent, PS3 knows eps alone/],
+  ];
+  for (const [part, key, values, rule] of refused)
+    for (const value of values) {
+      const changed = hub(
+        part === 'vision' ? { ...vision4k, [key]: value } : vision4k,
+        part === 'text' ? { ...textConfig, [key]: value } : textConfig,
+      );
+      fails(() => parseHubConfig(changed), new RegExp(`^config: ${part}_config\\.${key}`));
+      fails(() => parseHubConfig(changed), rule);
+    }
+  fails(() => parseTextConfig({}), /text_config.no_causal_mask must be true/);
+});
+
+test('config: every key of images is honoured or refused by name', () => {
+  const { vision } = parseHubConfig(hub(vision4k));
+  const read = (json: object) => parsePreprocessor({ image_size: [3780, 3780], ...json }, vision);
+  assert.equal(read({ mean: [0.1, 0.2, 0.3], std: [1, 2, 3] }).mean, [0.1, 0.2, 0.3]);
+  assert.equal(read({ std: [1, 2, 3] }).std, [1, 2, 3]);
+  assert.equal(read({}).std, [0.26862955, 0.26130259, 0.2757771]);
+  assert.equal(read({ interpolation: 'random' }), read({ interpolation: 'bicubic' }));
+  fails(() => read({ image_size: 1512 }), /image_size must be the largest scale, 3780, got 1512/);
+  fails(() => read({ mean: 0.5 }), /preprocessor_config.json: mean/);
+  fails(() => read({ std: [1, 0, 1] }), /std must be positive/);
+  fails(() => read({ interpolation: 'bilinear' }), /preprocessor_config.json: interpolation/);
+  fails(() => read({ resize_mode: 'shortest' }), /preprocessor_config.json: resize_mode/);
+  fails(() => read({ mode: 'L' }), /preprocessor_config.json: mode/);
+});
+
 test('config: timm names resolve with and without a tag, unknown ones do not', () => {
   assert.is(resolveBackbone('vit_large_patch16_224.augreg_in21k')?.width, 1024);
   assert.is(resolveBackbone('resnet50'), undefined);
-});
-
-async function headersOf(
-  file: string,
-): Promise<{ metadata: Record<string, string>; shapes: Map<string, readonly number[]> }> {
-  await using golden = await openSafetensors(new URL(`../fixtures/${file}.safetensors`, import.meta.url));
-  const shapes = [...golden.tensors].map(([name, { shape }]) => [name, shape] as const);
-  return { metadata: { ...golden.metadata }, shapes: new Map(shapes) };
-}
-
-test('config: the reference’s tiny models describe themselves by metadata and shapes', async () => {
-  const square = await headersOf('ps3-infer-square');
-  const { vision, text } = configFromTensors(square.metadata, square.shapes);
-  assert.equal(
-    [vision.patchPx, vision.width, vision.depth, vision.heads, vision.posGridSide],
-    [14, 32, 4, 2, 4],
-  );
-  assert.equal([vision.mlpHidden, vision.attnPool.mlpHidden, text.mlpHidden], [119, 119, 119]);
-  assert.equal(vision.scalesPx, [56, 112, 224]);
-  assert.equal(vision.budgets, [8, 32]);
-  assert.is(vision.auxEncoder?.imagePx, 1512);
-  const radio = await headersOf('ps3-infer-radio');
-  const config = configFromTensors(radio.metadata, radio.shapes);
-  assert.equal([config.vision.patchPx, config.vision.depth, config.vision.posGridSide], [16, 3, 16]);
-  assert.equal(config.vision.attnPool, { width: 48, heads: 4, mlpRatio: 3.7362, mlpHidden: 179 });
-  assert.equal(config.vision.adapter, { hiddenWidth: 44, outputWidth: 48, innerBlocks: 2 });
-  assert.is(config.text.gelu, 'tanh');
-  assert.equal(parseHubConfig(toHubConfig(config)).vision.attnPool, config.vision.attnPool);
-  const bare = new Map([...square.shapes].map(([name, shape]) => [name.replace('weights.', ''), shape]));
-  assert.is(configFromTensors(square.metadata, bare).vision.width, 32);
-});
-
-test('config: metadata that contradicts the shapes is an error', async () => {
-  const { metadata, shapes } = await headersOf('ps3-infer-square');
-  const { num_heads, ...headless } = metadata;
-  fails(() => configFromTensors(headless, shapes), /metadata.num_heads must be a number, got nothing/);
-  fails(
-    () => configFromTensors({ ...metadata, mlp_ratio: '4' }, shapes),
-    /mlp.fc1.weight must be \[128, 32\], got \[119/,
-  );
-  fails(
-    () => configFromTensors({ ...metadata, vision_config: '{' }, shapes),
-    /metadata.vision_config must be JSON/,
-  );
-  fails(
-    () => configFromTensors(metadata, new Map()),
-    /patch_embed.proj.weight must be \[D, 3, .*, got nothing/,
-  );
-  shapes.delete('weights.text_model.positional_embedding');
-  fails(
-    () => configFromTensors(metadata, shapes),
-    /positional_embedding must be \[12, 32\], got no such tensor/,
-  );
 });
 
 test.run();

@@ -180,4 +180,17 @@ test('encode: what cannot be done is said', async () => {
   await rejects(() => mute.encode(image, { prompt: 'a cup' }), /must have a tokenizer/);
 });
 
+test('encode: every norm of the image tower adds the eps of the configuration', async () => {
+  const image = engine.tensor(pixels(3), [1, SIDE, SIDE, 4]);
+  const config = { ...small.config, vision: { ...small.config.vision, lnEps: 1e24 } };
+  const flat = new PS3(config, small.parameters, tokenizer);
+  // An eps beyond any variance leaves the norms' bias, zero at the start, and so no trace of the image's tokens.
+  const pooled = await flat.vision.pool((await small.encode(image, { looks: 0 })).lastHiddenState).data();
+  const none = flat.vision.pool(engine.zeros([1, 4, small.config.vision.width]));
+  compare('pooled', pooled, await none.data(), TOLERANCE.f32);
+  const { lastHiddenState } = await flat.encode(image, { looks: 0 });
+  const [block] = flat.vision.lowRes(image, small.config.vision.depth).hidden;
+  compare('blocks add nothing', await lastHiddenState.data(), await block.data(), TOLERANCE.f32);
+});
+
 test.run();

@@ -78,6 +78,14 @@ async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
   }
 }
 
+async function rejects(work: Promise<unknown>, message: RegExp): Promise<void> {
+  const error = await work.then(
+    () => undefined,
+    (reason: Error) => reason,
+  );
+  assert.match(error?.message ?? 'nothing was thrown', message);
+}
+
 async function weights(model: PS3): Promise<ArrayLike<number>> {
   return model.parameters.arenas[0].values.data();
 }
@@ -148,6 +156,23 @@ test('train: both stages lower their losses on pictures that four colours explai
     );
     assert.ok(after.recall.bottomUp > after.recall.random, JSON.stringify(after.recall));
     assert.is(before.boxes, 48);
+  });
+});
+
+test('train: a model that asks for drop path is refused by both stages, and encodes all the same', async () => {
+  await inFolder(async (path) => {
+    const { config, tokenizer } = fresh();
+    const dropping = { ...config, vision: { ...config.vision, dropPath: 0.1 } };
+    const model = PS3.create(engine, dropping, 7, { layerScale: 0.1, tokenizer });
+    const run = await RunFolder.create(path, CONFIG);
+    const options = { engine, run, model, seed: 1 };
+    const refused = /^config: vision_config.drop_path must be 0 or null in training, got 0.1/;
+    await rejects(trainTowers({ ...options, stage: PRESET.towers }, crops), refused);
+    await rejects(trainPS3({ ...options, stage: PRESET.ps3 }, SAMPLES, 'paper'), refused);
+    const image = engine.tensor(SAMPLES[0].rgba, [1, SIDE, SIDE, 4]);
+    const [without, withDropPath] = [await fresh().encode(image), await model.encode(image)];
+    const [want, got] = [without.lastHiddenState, withDropPath.lastHiddenState];
+    compare('tokens', await got.data(), await want.data(), TOLERANCE.exact);
   });
 });
 

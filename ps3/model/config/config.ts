@@ -34,7 +34,7 @@ export interface VisionConfig {
   readonly mlpHidden: number;
   /** of the blocks and the final norm; timm's ViTs have no other */
   readonly lnEps: number;
-  /** chance to skip a block in training */
+  /** chance to skip a block in training, which training here does not do: it refuses any but 0 */
   readonly dropPath: number; // drop_path
   /** false when the trunk ends without a LayerNorm */
   readonly hasFinalNorm: boolean; // radio, final_norm
@@ -102,7 +102,10 @@ export interface AdapterConfig {
   readonly innerBlocks: number; // ..._num_inner
 }
 
-/** One entry per key of `text_config`, and what follows from them. */
+/**
+ * One entry per key of `text_config`, and what follows from them. Every token attends to every other, the last one stands
+ * for the text, and its projection has a bias: files that say otherwise are refused.
+ */
 export interface TextConfig {
   /** L */
   readonly contextLength: number; // context_length
@@ -126,12 +129,6 @@ export interface TextConfig {
   readonly gelu: 'erf' | 'tanh'; // act_kwargs.approximate
   /** added to the variance in every layer normalisation */
   readonly lnEps: number; // norm_kwargs.eps
-  /** whether a token attends to earlier tokens only */
-  readonly isCausal: boolean; // no_causal_mask, negated
-  /** token whose output stands for the text */
-  readonly poolType: 'first' | 'last' | 'argmax'; // pool_type
-  /** true: the projection is a Linear with bias; false: a matrix */
-  readonly projBias: boolean; // proj_bias
   /** E */
   readonly outputDim: number; // output_dim
   /** width of the vision model, which takes the prompt */

@@ -31,6 +31,11 @@ const rate = rule<number>((x) => Number.isFinite(x) && Number(x) >= 0 && Number(
 const flag = v.boolean('true or false');
 const text = v.string('a string');
 const list = (item: typeof count) => v.array(item, 'an array');
+/** Arguments of a layer: those that are not known here would change what it computes. */
+const onlyThese = <E extends v.ObjectEntries>(entries: E) =>
+  v.strictObject(entries, ({ expected }) =>
+    expected === 'never' ? `absent, PS3 knows ${Object.keys(entries)} alone` : 'an object',
+  );
 
 const visionSchema = v.looseObject(
   {
@@ -38,6 +43,7 @@ const visionSchema = v.looseObject(
     hidden_size: v.optional(count, 1152),
     pool: v.optional(v.literal('map', '"map", the only pooling PS3 has'), 'avg' as 'map'),
     drop_path: v.nullish(rate, 0),
+    dynamic_img_size: v.optional(v.literal(true, 'true, PS3 resamples its positions'), true),
     patch_drop: v.nullish(v.literal(0, '0, PS3 needs all low-res patches'), 0),
     ps3_scales: v.optional(list(count), [378, 756, 1512]),
     select_based_on_layer: v.optional(list(natural), [0, 9, 18, 26]),
@@ -83,19 +89,20 @@ const textSchema = v.looseObject(
     mlp_ratio: v.optional(positive, 4),
     ls_init_value: v.nullish(v.null('null, PS3 has no LayerScale in the text model'), null),
     embed_cls: v.optional(v.literal(false, 'false, PS3 has no class embedding'), false),
-    no_causal_mask: v.optional(flag, false),
-    pool_type: v.optional(v.picklist(['first', 'last', 'argmax'], '"first", "last" or "argmax"'), 'argmax'),
-    proj_bias: v.optional(flag, false),
-    act_kwargs: v.nullish(
-      v.looseObject(
-        {
-          approximate: v.optional(v.picklist(['none', 'tanh'], '"none" or "tanh"'), 'none'),
-        },
-        'an object',
-      ),
+    // Of these three the reference's defaults are what PS3 does not have.
+    no_causal_mask: v.optional(v.literal(true, 'true, PS3 attends to every token'), false as true),
+    pool_type: v.optional(v.literal('last', '"last", PS3 pools the last token'), 'argmax' as 'last'),
+    proj_bias: v.optional(v.literal(true, 'true, PS3 projects with a bias'), false as true),
+    output_tokens: v.optional(v.literal(false, 'false, PS3 returns no tokens of texts'), false),
+    tokenizer_kwargs: v.nullish(
+      onlyThese({ clean: v.optional(v.literal('canonicalize', '"canonicalize"'), 'canonicalize') }),
       {},
     ),
-    norm_kwargs: v.nullish(v.looseObject({ eps: v.optional(positive, 1e-5) }, 'an object'), {}),
+    act_kwargs: v.nullish(
+      onlyThese({ approximate: v.optional(v.picklist(['none', 'tanh'], '"none" or "tanh"'), 'none') }),
+      {},
+    ),
+    norm_kwargs: v.nullish(onlyThese({ eps: v.optional(positive, 1e-5) }), {}),
   },
   'an object',
 );
@@ -297,9 +304,6 @@ export function parseTextConfig(json: unknown, path = 'text_config'): TextConfig
     mlpHidden: Math.floor(hub.width * hub.mlp_ratio),
     gelu: hub.act_kwargs?.approximate === 'tanh' ? 'tanh' : 'erf',
     lnEps: hub.norm_kwargs?.eps ?? 1e-5,
-    isCausal: !hub.no_causal_mask,
-    poolType: hub.pool_type,
-    projBias: hub.proj_bias,
     outputDim: hub.output_dim,
     promptProjDim: hub.prompt_proj_dim,
     hub: json as Record<string, unknown>,

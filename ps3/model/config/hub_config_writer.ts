@@ -120,9 +120,9 @@ function toHubText(text: TextConfig): Record<string, unknown> {
     mlp_ratio: text.mlpRatio,
     ls_init_value: null,
     embed_cls: false,
-    no_causal_mask: !text.isCausal,
-    pool_type: text.poolType,
-    proj_bias: text.projBias,
+    no_causal_mask: true,
+    pool_type: 'last',
+    proj_bias: true,
     act_kwargs: { ...Object(act_kwargs), ...(text.gelu === 'tanh' && { approximate: 'tanh' }) },
     norm_kwargs: { ...Object(norm_kwargs), eps: text.lnEps },
   };

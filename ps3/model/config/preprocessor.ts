@@ -13,8 +13,10 @@ const schema = v.looseObject({
   image_size: v.union([v.number(), v.array(v.number())]),
   mean: rgb,
   std: rgb,
+  // "random" is for training elsewhere; where images are encoded it means bicubic.
   interpolation: v.nullish(v.picklist(['bicubic', 'random']), 'bicubic'),
   resize_mode: v.nullish(v.literal('squash'), 'squash'),
+  mode: v.nullish(v.literal('RGB'), 'RGB'),
 });
 
 /**

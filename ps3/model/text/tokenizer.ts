@@ -54,6 +54,13 @@ export class Tokenizer {
     );
     this.contextLength = contextLength;
     const { tokenizerJson, tokenizerConfig } = readFiles(files);
+    const { clean = 'canonicalize', context_length = contextLength } = tokenizerConfig;
+    expect(clean === 'canonicalize', 'tokenizer_config.json: clean must be "canonicalize"', clean);
+    expect(
+      context_length === contextLength,
+      `tokenizer_config.json: context_length must be the text tower's, ${contextLength}`,
+      context_length,
+    );
     this.#json = tokenizerJson;
     this.#config = tokenizerConfig;
     this.#hub = openHubTokenizer(this.#json, this.#config);

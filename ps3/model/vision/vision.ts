@@ -154,9 +154,10 @@ export class VisionModel {
   pool(tokens: Tensor, keyMask?: Tensor): Tensor {
     const trunk = this.weights.in('trunk');
     return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
-      let x = trunk.has('norm.weight') ? layerNormLayer(trunk.in('norm'), tokens, 1e-6) : tokens;
+      let x = trunk.has('norm.weight') ? layerNormLayer(trunk.in('norm'), tokens, this.config.lnEps) : tokens;
       if (this.config.adapter) x = radioAdapter(x, trunk.in('siglip_proj'));
-      return attentionPool(x, trunk.in('attn_pool'), this.config.attnPool.heads, keyMask);
+      const { attnPool, lnEps: eps } = this.config;
+      return attentionPool(x, trunk.in('attn_pool'), { heads: attnPool.heads, eps, keyMask });
     });
   }
 
@@ -355,6 +356,6 @@ export class VisionModel {
   }
 
   #blockOptions(cached?: Tensor): { heads: number; eps: number; gelu: 'erf'; cached: Tensor | undefined } {
-    return { heads: this.config.heads, eps: 1e-6, gelu: 'erf', cached };
+    return { heads: this.config.heads, eps: this.config.lnEps, gelu: 'erf', cached };
   }
 }

@@ -95,17 +95,22 @@ export function checkpointedBlock(x: Tensor, block: BlockWeights, options: Block
 /**
  * Attention pooling: one learned query over all tokens, then y + MLP(LN(y)).
  *
- * @param tokens   [B, T, C], after the final norm
- * @param keyMask  [B, T], nonzero = attend; a row of zeros attends to everything
- * @returns        [B, C], not normalised
+ * @param tokens           [B, T, C], after the final norm
+ * @param options.keyMask  [B, T], nonzero = attend; a row of zeros attends to everything
+ * @returns                [B, C], not normalised
  */
-export function attentionPool(tokens: Tensor, weights: Weights, heads: number, keyMask?: Tensor): Tensor {
+export function attentionPool(
+  tokens: Tensor,
+  weights: Weights,
+  options: { readonly heads: number; readonly eps: number; readonly keyMask?: Tensor },
+): Tensor {
+  const { heads, eps, keyMask } = options;
   return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
     const [B, , C] = tokens.shape;
     const query = linearLayer(weights.in('q'), cast(weights.get('latent').in(tokens.scope), 'f32'));
     const kv = linearLayer(weights.in('kv'), tokens);
     const y = linearLayer(weights.in('proj'), poolAttention(query, kv, { heads, keyMask }));
-    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, 1e-6), {
+    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, eps), {
       gelu: 'erf',
     });
     return linearLayer(weights.in('mlp.fc2'), hidden, { residual: y }).reshape([B, C]);

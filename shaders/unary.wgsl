@@ -7,9 +7,11 @@
 // Mapping   shaders/lib/each.wgsl; a value is four elements or one.
 // Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may return NaN for
 //           |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already lost e's digits.
+//           A NaN stays one, whatever the function makes of it; WGSL may assume that there is none, so bits decide.
 
 #import each  // share_of(group, groups, i, n)
 #import erf   // erf(f32)
+#import sine  // sine(f32, turns)
 
 const NEG = 0u;
 const ABS = 1u;
@@ -25,7 +27,7 @@ const RELU = 10u;
 const SOFTPLUS = 11u;
 const AFFINE = 12u;  // low x + high
 const CLAMP = 13u;   // into [low, high]
-const ERF = 14u;     // has an entry point of its own
+const ERF = 14u;     // takes scalars, like the next two
 const SIN = 15u;
 const COS = 16u;
 const FLOOR = 17u;
@@ -35,6 +37,7 @@ const SIGN = 20u;
 
 const OP : u32 = NEG;
 alias Value = f32;  // or vec4f
+alias Bits = u32;   // or vec4u, as wide as Value
 
 struct Params {
   n : u32,      // values
@@ -56,17 +59,21 @@ fn softplus(v : Value) -> Value {
   return max(v, Value()) + select(log(1.0 + e), series, e < Value(0.02));
 }
 
-// sin(v + turns pi / 2): WGSL's own may be off by 2^-11. The nearest multiple of pi / 2 is taken off in three parts, whose products with
-// whole numbers up to some thousands are exact; the rest, within pi / 4, goes into the polynomials of Cephes' sinf and cosf.
-fn sine(v : Value, turns : f32) -> Value {
-  let n = round(v * 0.63661977);
-  let r = ((v - n * 1.5703125) - n * 4.8375130e-4) - n * 7.5497894e-8;
-  let z = r * r;
-  let s = r + r * z * (-0.16666655 + z * (8.3321609e-3 - z * 1.9515296e-4));
-  let c = (1.0 - 0.5 * z) + z * z * (4.1666646e-2 + z * (-1.3887316e-3 + z * 2.4433157e-5));
-  let quadrant = (n + turns) - 4.0 * floor(0.25 * (n + turns));
-  let value = select(s, c, (quadrant == Value(1.0)) | (quadrant == Value(3.0)));
-  return select(value, -value, quadrant >= Value(2.0));
+const INFINITE = 0x7f800000u;  // the bits of infinity; those of a NaN without its sign are above
+const NAN = 0x7fc00000u;
+
+// The operand where it is NaN, otherwise the result.
+fn or_nan(result : Value, operand : Value) -> Value {
+  return select(result, operand, (bitcast<Bits>(operand) & Bits(0x7fffffffu)) > Bits(INFINITE));
+}
+
+// The bits are not a constant: a constant must be finite.
+fn float_of(bits : u32) -> Value { return bitcast<Value>(Bits(bits | (params.n & 0u))); }
+
+// Outside of its domain the driver's log gives anything.
+fn logarithm(v : Value) -> Value {
+  let of_zero = select(log(v), -float_of(INFINITE), v == Value());
+  return select(of_zero, float_of(NAN), v < Value());
 }
 
 fn apply(v : Value) -> Value {
@@ -74,7 +81,7 @@ fn apply(v : Value) -> Value {
     case NEG: { return -v; }
     case ABS: { return abs(v); }
     case EXP: { return exp(v); }
-    case LOG: { return log(v); }
+    case LOG: { return logarithm(v); }
     case SQRT: { return sqrt(v); }
     case RSQRT: { return inverseSqrt(v); }
     case SQUARE: { return v * v; }
@@ -84,8 +91,6 @@ fn apply(v : Value) -> Value {
     case RELU: { return max(v, Value()); }
     case SOFTPLUS: { return softplus(v); }
     case AFFINE: { return params.low * v + params.high; }
-    case SIN: { return sine(v, 0.0); }
-    case COS: { return sine(v, 1.0); }
     case FLOOR: { return floor(v); }
     case CEIL: { return ceil(v); }
     case ROUND: { return round(v); }
@@ -94,8 +99,8 @@ fn apply(v : Value) -> Value {
   }
 }
 
-// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg, affine and the
-// steps use neither.
+// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg, affine and
+// the steps use neither.
 fn derivative(z : Value) -> Value {
   switch OP {
     case NEG: { return Value(-1.0); }
@@ -108,14 +113,19 @@ fn derivative(z : Value) -> Value {
     case RECIPROCAL: { return -z * z; }
     case SIGMOID: { return z * (1.0 - z); }
     case TANH: { return 1.0 - z * z; }
-    case RELU: { return select(Value(), Value(1.0), z > Value()); }
     case SOFTPLUS: { return sigmoid(z); }
     case AFFINE: { return Value(params.low); }
-    case ERF: { return 1.1283792 * exp(-z * z); }
-    case SIN: { return sine(z, 1.0); }
-    case COS: { return -sine(z, 0.0); }
+    default: { return or_nan(1.1283792 * exp(-z * z), z); }  // ERF
+  }
+}
+
+// Where f' is a step, an infinite dy times 0 is 0.
+fn gradient(z : Value, dy : Value) -> Value {
+  switch OP {
+    case RELU: { return select(dy, Value(), z <= Value()); }
+    case CLAMP: { return select(Value(), dy, (z >= Value(params.low)) & (z <= Value(params.high))); }
     case FLOOR, CEIL, ROUND, SIGN: { return Value(); }
-    default: { return select(Value(), Value(1.0), (z >= Value(params.low)) & (z <= Value(params.high))); }
+    default: { return dy * derivative(z); }
   }
 }
 
@@ -126,20 +136,30 @@ fn unary(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { y[at] = apply(x[at]); }
+  for (var at = share.first; at < share.end; at += STEP) {
+    let v = x[at];
+    y[at] = or_nan(apply(v), v);
+  }
 }
 
 @group(0) @binding(1) var<storage, read> x1 : array<f32>;           // [n]
 @group(0) @binding(2) var<storage, read_write> y1 : array<f32>;     // [n]
 
 @compute @workgroup_size(WORKGROUP)
-fn unary_erf(
+fn unary_scalar(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { y1[at] = erf(x1[at]); }
+  for (var at = share.first; at < share.end; at += STEP) {
+    let v = x1[at];
+    switch OP {
+      case ERF: { y1[at] = select(erf(v), v, (bitcast<u32>(v) & 0x7fffffffu) > INFINITE); }
+      case SIN: { y1[at] = sine(v, 0u); }
+      default: { y1[at] = sine(v, 1u); }
+    }
+  }
 }
 
 @group(0) @binding(1) var<storage, read> z : array<Value>;          // [n], x or y
@@ -153,5 +173,21 @@ fn unary_dx(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { dx[at] = dy[at] * derivative(z[at]); }
+  for (var at = share.first; at < share.end; at += STEP) { dx[at] = gradient(z[at], dy[at]); }
+}
+
+@group(0) @binding(2) var<storage, read> dy1 : array<f32>;          // [n]
+@group(0) @binding(3) var<storage, read_write> dx1 : array<f32>;    // [n]
+
+// dx of sin and cos.
+@compute @workgroup_size(WORKGROUP)
+fn unary_sine_dx(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) i : u32,
+) {
+  let share = share_of(group, groups, i, params.n);
+  for (var at = share.first; at < share.end; at += STEP) {
+    dx1[at] = dy1[at] * sine(x1[at], select(2u, 1u, OP == SIN));
+  }
 }

@@ -12,6 +12,7 @@ import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
+import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
 import strip from '../../shaders/lib/strip.wgsl' with { type: 'text' };
 import { constantsOf, evaluate } from './constants.ts';
 import { ShaderError } from './errors.ts';
@@ -30,6 +31,7 @@ const FRAGMENTS: Record<string, string> = {
   reduce,
   scan,
   shared_tile,
+  sine,
   strip,
 };
 

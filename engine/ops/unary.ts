@@ -6,8 +6,9 @@ import { output, runEach } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 const forward = kernel(source, 'unary');
-const forwardErf = kernel(source, 'unary_erf');
+const forwardScalar = kernel(source, 'unary_scalar');
 const backwardX = kernel(source, 'unary_dx');
+const backwardSine = kernel(source, 'unary_sine_dx');
 
 /** What the derivative is computed from: the argument, the result, or neither. */
 type Keep = 'x' | 'y' | 'nothing';
@@ -15,7 +16,7 @@ type Keep = 'x' | 'y' | 'nothing';
 /** How a kernel walks over n elements: four at a time where n allows it. */
 function walk(op: string, n: number, low: number, high: number, lanes = n % 4 === 0 ? 4 : 1) {
   return {
-    define: { OP: op.toUpperCase(), Value: lanes === 4 ? 'vec4f' : 'f32' },
+    define: { OP: op.toUpperCase(), ...(lanes === 4 ? { Value: 'vec4f', Bits: 'vec4u' } : {}) },
     params: { n: n / lanes, low, high },
     flops: n,
   };
@@ -25,7 +26,9 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor<'f3
   expectDType(op, 'x', x, 'f32');
   const y = output([x], x.shape);
   const steps = walk(op, x.size, low, high);
-  if (op === 'erf') runEach(forwardErf, { bind: { x1: x, y1: y }, ...walk(op, x.size, low, high, 1) });
+  const scalars = walk(op, x.size, low, high, 1);
+  const isSine = op === 'sin' || op === 'cos';
+  if (isSine || op === 'erf') runEach(forwardScalar, { bind: { x1: x, y1: y }, ...scalars });
   else runEach(forward, { bind: { x, y }, ...steps });
   const { shape } = x;
   return record(op, {
@@ -34,7 +37,8 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor<'f3
     saved: { z: keep === 'nothing' ? undefined : keep === 'x' ? x : y },
     backward: (dy, { z }) => {
       const dx = output([dy], shape);
-      runEach(backwardX, { bind: { z: z ?? dy, dy, dx }, ...steps });
+      if (isSine) runEach(backwardSine, { bind: { x1: z, dy1: dy, dx1: dx }, ...scalars });
+      else runEach(backwardX, { bind: { z: z ?? dy, dy, dx }, ...steps });
       return [dx];
     },
   });
@@ -55,12 +59,12 @@ export function exp(x: Tensor): Tensor<'f32'> {
   return unary('exp', x, 'y');
 }
 
-/** The natural logarithm, for x > 0. */
+/** The natural logarithm: -infinity at 0, NaN below. */
 export function log(x: Tensor): Tensor<'f32'> {
   return unary('log', x, 'x');
 }
 
-/** The square root, for x >= 0. */
+/** The square root, NaN for x < 0. */
 export function sqrt(x: Tensor): Tensor<'f32'> {
   return unary('sqrt', x, 'y');
 }
@@ -105,12 +109,12 @@ export function erf(x: Tensor): Tensor<'f32'> {
   return unary('erf', x, 'x');
 }
 
-/** The sine of x in radians. */
+/** The sine of x in radians, for any finite x; NaN for others. */
 export function sin(x: Tensor): Tensor<'f32'> {
   return unary('sin', x, 'x');
 }
 
-/** The cosine of x in radians. */
+/** The cosine of x in radians, for any finite x; NaN for others. */
 export function cos(x: Tensor): Tensor<'f32'> {
   return unary('cos', x, 'x');
 }
@@ -130,7 +134,7 @@ export function round(x: Tensor): Tensor<'f32'> {
   return unary('round', x, 'nothing');
 }
 
-/** -1, 0 or 1; its gradient is 0. */
+/** -1, 0 or 1, and NaN for NaN as in NumPy (PyTorch gives 0); its gradient is 0. */
 export function sign(x: Tensor): Tensor<'f32'> {
   return unary('sign', x, 'nothing');
 }

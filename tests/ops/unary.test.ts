@@ -110,7 +110,24 @@ test('unary: softplus keeps its relative accuracy where e^x is small', async () 
 
 test('unary: halves are rounded to the even neighbour, whole numbers and zeros stay', async () => {
   using scope = engine.scope();
-  const values = [-2.5, -1.5, -0.5, -0.4, 0, 0.5, 1.5, 2.5, 2.6, 1e9, -7];
+  const values = [
+    -2.5,
+    -1.5,
+    -0.5,
+    -0.4,
+    0,
+    0.5,
+    1.5,
+    2.5,
+    2.6,
+    1e9,
+    -7,
+    8388606.5,
+    8388607.5,
+    -8388609,
+    2 ** 31,
+    2 ** 100,
+  ];
   const x = tensor(new Float64Array(values), [values.length], { scope });
   for (const name of ['round', 'floor', 'ceil', 'sign'])
     compare(name, await OPS[name](x).data(), values.map(UNARY[name]), TOLERANCE.exact);
@@ -121,6 +138,30 @@ test('unary: sine and cosine of a thousand turns', async () => {
   const values = random(1000, 5).map((v) => Math.fround(6283 * v));
   const x = tensor(values, [1000], { scope });
   for (const name of ['sin', 'cos']) compare(name, await OPS[name](x).data(), values.map(UNARY[name]));
+});
+
+test('unary: sine and cosine of angles of every exponent, and where 2/pi takes most digits', async () => {
+  using scope = engine.scope();
+  // The last two come closest to a multiple of pi / 2 among all f32.
+  const edges = [
+    8191.9995,
+    8192.001,
+    140000.5,
+    1e5,
+    1e10,
+    1e22,
+    3.4e38,
+    16367173 * 2 ** 72,
+    16367173 * 2 ** 73,
+  ];
+  const bits = Uint32Array.from(
+    random(4000, 9),
+    (v, i) => 0x46000000 + ((v + 1) / 2) * 0x397fffff + (i % 2) * 2 ** 31,
+  );
+  const values = [...edges, ...edges.map((v) => -v), ...new Float32Array(bits.buffer)].map(Math.fround);
+  const x = tensor(new Float64Array(values), [values.length], { scope });
+  for (const name of ['sin', 'cos'])
+    compare(name, await OPS[name](x).data(), values.map(UNARY[name]), { abs: 1.3e-7, rel: 0 });
 });
 
 test('unary: no element, and more workgroups than a grid dimension holds', async () => {

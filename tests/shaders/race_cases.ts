@@ -40,6 +40,7 @@ import {
   selectTopK,
   selfAttention,
   sigmoidContrastive,
+  sin,
   slice,
   softmax,
   sortKeys,
@@ -216,5 +217,6 @@ export const CASES: Readonly<Record<string, () => void>> = {
   unary: () => {
     train(exp(leaf(5)));
     train(erf(leaf(5)));
+    train(sin(leaf(5)));
   },
 };

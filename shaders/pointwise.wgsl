@@ -4,13 +4,14 @@
 //   choose      y[i] = a[i] if cond[i] != 0, otherwise b[i]
 //   accumulate  y[i] += x[i]
 //
-// Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an operand is dense (same order as y) or has a stride per axis, 0
-//           where it repeats. y is read four at a time where the last axis divides by 4; an operand that repeats along the
+// Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an operand is
+//           dense (same order as y) or has a stride per axis, 0 where it repeats. y is read four at a time where the last axis divides by 4; an operand that repeats along the
 //           last axis is then read one at a time. Strides count values of the operand's own type.
 // Mapping   shaders/lib/each.wgsl.
 // Traffic   each operand once; a repeated one comes from the cache.
-// Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. The quotient of a
-//           division may be off by 2.5 ulp, so a remainder may come out as the divisor: then it is 0.
+// Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. A remainder is
+//           exact: that of floats comes from their mantissas, by long division. Integers wrap around.
+//           A NaN stays one in maxima and minima; WGSL may assume that there is none, so bits decide.
 
 #import each   // share_of(group, groups, i, n)
 #import index  // divmod(n, d)
@@ -27,7 +28,7 @@ const EQUAL = 8u;
 const GREATEREQUAL = 9u;
 const LESSEQUAL = 10u;
 const POW = 11u;
-const REMAINDER = 12u;  // u - v trunc(u / v)
+const REMAINDER = 12u;  // u - v floor(u / v)
 const OP : u32 = ADD;
 
 alias Value = f32;         // f32, i32, u32 or a vector of four of them, like the three below
@@ -37,6 +38,7 @@ alias Result = f32;        // Real for comparisons, otherwise Value
 alias Real = f32;          // f32 or vec4f, as wide as Value
 alias Count = u32;         // u32 or vec4u, as wide as Value
 alias Condition = f32;     // f32 or vec4f
+const FLOAT : bool = true; // whether Value is
 const A_DENSE : bool = true;
 const B_DENSE : bool = true;
 const CONDITION_DENSE : bool = true;
@@ -81,31 +83,82 @@ fn position(index : vec4u, strides : vec4u) -> u32 {
   return (steps.x + steps.y) + (steps.z + steps.w);
 }
 
+const INFINITE = 0x7f800000u;  // the bits of infinity; those of a NaN without its sign are above
+const NAN = 0x7fc00000u;
+const SIGN = 0x80000000u;
+
+// The bits of |v|.
+fn magnitude(v : Value) -> Count { return bitcast<Count>(v) & Count(~SIGN); }
+
+// The bits are not a constant: a constant must be finite.
+fn float_of(bits : u32) -> Value { return bitcast<Value>(Count(bits | (params.n & 0u))); }
+
+// The operand that is NaN, the result where neither is.
+fn or_nan(result : Value, u : Value, v : Value) -> Value {
+  if (!FLOAT) { return result; }
+  let chosen = select(result, v, magnitude(v) > Count(INFINITE));
+  return select(chosen, u, magnitude(u) > Count(INFINITE));
+}
+
 fn power(u : Value, v : Value) -> Value {
+  let base = Real(u);
   let exponent = Real(v);
   let whole = exponent == trunc(exponent);
   let short = whole & (abs(exponent) <= Real(64.0));
   var rest = Count(select(Real(), abs(exponent), short));
+  if (!FLOAT) { rest = Count(abs(v)); }
   var product = Value(1);
   var factor = u;  // u, u^2, u^4, ...
-  for (var bit = 0u; bit < 7u; bit++) {
+  for (var bit = 0u; bit < select(32u, 7u, FLOAT); bit++) {
     product *= select(Value(1), factor, (rest & Count(1u)) == Count(1u));
     factor *= factor;
     rest = rest >> Count(1u);
   }
-  let base = Real(u);
+  // Of an integer's reciprocal nothing is left, unless it is 1 or -1.
+  if (!FLOAT) { return select(product, Value(), (exponent < Real()) & (abs(base) != Real(1.0))); }
+
+  // What log2 gives for 0, infinity and negative numbers is up to the driver.
+  let to_0 = (abs(base) > Real(1.0)) == (exponent < Real());
+  var long = Value(exp2(exponent * log2(abs(base))));
+  long = select(long, select(float_of(INFINITE), Value(), to_0),
+    (magnitude(u) == Count()) | (magnitude(u) == Count(INFINITE)));
+  long = select(long, Value(1), abs(base) == Real(1.0));
   let odd = whole & (0.5 * exponent != trunc(0.5 * exponent));
-  let magnitude = exp2(exponent * log2(select(base, abs(base), whole)));
-  let real = select(magnitude, -magnitude, odd & (base < Real()));
-  // A root of a negative number is NaN; what log2 gives is up to the driver. The bits are not a constant: those must be finite.
-  let nan = bitcast<Real>(Count(0x7fc00000u | (params.n & 0u)));
-  let defined = select(real, nan, !whole & (base < Real()));
-  return select(Value(defined), select(product, Value(1) / product, exponent < Real()), short);
+  let negative = odd & (bitcast<Count>(u) >= Count(SIGN));
+  long = select(long, bitcast<Value>(bitcast<Count>(long) | Count(SIGN)), negative);
+  let root = !whole & (base < Real()) & (magnitude(u) != Count(INFINITE));
+  long = select(long, float_of(NAN), root);
+  let result = select(long, select(product, Value(1) / product, exponent < Real()), short);
+  return select(or_nan(result, u, v), Value(1), (base == Real(1.0)) | (exponent == Real()));
 }
 
+// Long division in base 256: |u| = m 2^e with whole numbers m below 2^24, so that m 256 fits into a word.
 fn remainder(u : Value, v : Value) -> Value {
-  let rest = u % v;
-  return select(rest, Value(), abs(Real(rest)) >= abs(Real(v)));
+  if (!FLOAT) {
+    let left = u % v;
+    return select(left, left + v, (left != Value()) & ((left < Value()) != (v < Value())));
+  }
+  let a = magnitude(u);
+  let b = magnitude(v);
+  let exponent_a = max(a >> Count(23u), Count(1u));
+  let exponent = max(b >> Count(23u), Count(1u));
+  let divisor = max(b - ((exponent - Count(1u)) << Count(23u)), Count(1u));
+  var steps = select(Count(), exponent_a - exponent, exponent_a > exponent);
+  var rest = (a - ((exponent_a - Count(1u)) << Count(23u))) % divisor;
+  while (any(steps > Count())) {
+    let shift = min(steps, Count(8u));
+    rest = (rest << shift) % divisor;
+    steps -= shift;
+  }
+  // Back to a float's bits: the leading bit of a normal number stands for one more in the exponent.
+  let shift = min(Count(23u) - firstLeadingBit(max(rest, Count(1u))), exponent - Count(1u));
+  var bits = select(((exponent - Count(1u) - shift) << Count(23u)) + (rest << shift), rest, rest == Count());
+  bits = select(bits, a, exponent_a < exponent);
+  let signs = bitcast<Count>(u) ^ bitcast<Count>(v);
+  let left = bitcast<Value>(bits | (bitcast<Count>(u) & Count(SIGN)));
+  let result = select(left, left + v, (bits != Count()) & (signs >= Count(SIGN)));
+  let undefined = (a >= Count(INFINITE)) | (b > Count(INFINITE)) | (b == Count());
+  return select(result, float_of(NAN), undefined);
 }
 
 fn apply(u : Value, v : Value) -> Value {
@@ -114,8 +167,8 @@ fn apply(u : Value, v : Value) -> Value {
     case SUB: { return u - v; }
     case MUL: { return u * v; }
     case DIV: { return u / v; }
-    case MAXIMUM: { return max(u, v); }
-    case MINIMUM: { return min(u, v); }
+    case MAXIMUM: { return or_nan(max(u, v), u, v); }
+    case MINIMUM: { return or_nan(min(u, v), u, v); }
     case GREATER: { return select(Value(), Value(1), u > v); }
     case LESS: { return select(Value(), Value(1), u < v); }
     case GREATEREQUAL: { return select(Value(), Value(1), u >= v); }
@@ -157,7 +210,7 @@ fn choose(
     let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
     let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
     let c = Real(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
-    y[at] = Result(select(v, u, c != Real()));
+    y[at] = Result(select(v, u, (bitcast<Count>(c) << Count(1u)) != Count()));  // by its bits: a NaN is not 0
   }
 }
 

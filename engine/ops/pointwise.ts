@@ -1,6 +1,6 @@
 import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
-import { kernel } from '../gpu/kernel.ts';
+import { type Define, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
@@ -22,11 +22,11 @@ function typeOf(dtype: DType, lanes: number): string {
 }
 
 /** The aliases of the shader for operands of a dtype and a result of another. */
-function types(dtype: DType, lanes: number, result: DType = dtype): Record<string, string> {
+function types(dtype: DType, lanes: number, result: DType = dtype): Define {
   const [Value, Result, Real, Count] = [dtype, result, 'f32', 'u32'].map((type) =>
     typeOf(type as DType, lanes),
   );
-  return { Value, Result, Real, Count };
+  return { Value, Result, Real, Count, FLOAT: dtype === 'f32' };
 }
 
 /** How a kernel walks over y: what it is specialised by, and its params. Undefined with more than four axes. */
@@ -156,33 +156,49 @@ export function div<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   });
 }
 
-/** The larger of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. @throws ShapeError */
+/**
+ * The larger of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. NaN where either
+ * is, and then both get the gradient.
+ *
+ * @throws ShapeError when the shapes do not broadcast
+ */
 export function maximum<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
-  return extremum('maximum', 'greater', a, b);
+  return extremum('maximum', 'less', a, b);
 }
 
-/** The smaller of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. @throws ShapeError */
+/**
+ * The smaller of a and b, with NumPy's broadcasting; where they are equal each gets half the gradient. NaN where either
+ * is, and then both get the gradient.
+ *
+ * @throws ShapeError when the shapes do not broadcast
+ */
 export function minimum<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
-  return extremum('minimum', 'less', a, b);
+  return extremum('minimum', 'greater', a, b);
 }
 
-function extremum<D extends DType>(op: string, wins: 'greater' | 'less', a: Tensor<D>, b: Tensor): Tensor<D> {
+function extremum<D extends DType>(
+  op: string,
+  loses: 'greater' | 'less',
+  a: Tensor<D>,
+  b: Tensor,
+): Tensor<D> {
   return record(op, {
     inputs: [a, b],
     output: apply(op, a, b),
     saved: { a, b },
     backward: (dy, { a, b }, needs) => {
-      // 1 where the operand wins, 1/2 where both are equal, 0 elsewhere.
-      const half = fill(output([dy], [1]), 0.5);
-      const tie = mul(compare('equal', a, b), half);
-      const share = (u: Tensor, v: Tensor) => sumTo(mul(dy, add(compare(wins, u, v), tie)), u.shape);
+      const none = fill(output([dy], [1]), 0);
+      const half = affine(dy, 0.5, 0);
+      const share = (u: Tensor, v: Tensor) =>
+        sumTo(choose(compare(loses, u, v), none, choose(compare('equal', u, v), half, dy)), u.shape);
       return [needs[0] ? share(a, b) : undefined, needs[1] ? share(b, a) : undefined];
     },
   });
 }
 
 /**
- * a^b, with NumPy's broadcasting: NaN where a < 0 and b is no whole number. The gradient of b is 0 where a <= 0.
+ * a^b, with NumPy's broadcasting: NaN where a < 0 and b is no whole number. Integers wrap around, and their negative
+ * powers are 0 but for those of 1 and -1. The gradient of b is NaN where a < 0, and that of a is 0 where b = 0.
  *
  * @throws ShapeError when the shapes do not broadcast
  */
@@ -193,22 +209,24 @@ export function pow<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
     output: y,
     saved: { a, b, y: b.requiresGrad ? y : undefined },
     backward: (dy, { a, b, y }, needs) => {
-      const one = fill(output([dy], [1]), 1);
-      // d(a^b) = b a^(b-1) da + a^b log(a) db
+      // d(a^b) = b a^(b-1) da + a^b log(a) db, where 0 times infinity is 0
+      const none = fill(output([dy], [1]), 0);
+      const slope = () => apply('mul', b, apply('pow', a, affine(b, 1, -1)));
+      const still = () => mul(compare('equal', a, none), compare('greaterEqual', b, none));
       return [
-        needs[0]
-          ? sumTo(apply('mul', dy, apply('mul', b, apply('pow', a, affine(b, 1, -1)))), a.shape)
-          : undefined,
-        y && sumTo(mul(apply('mul', dy, y), log(choose(greater(a, affine(one, 0, 0)), a, one))), b.shape),
+        needs[0] ? sumTo(mul(dy, choose(compare('equal', b, none), none, slope())), a.shape) : undefined,
+        y && sumTo(mul(dy, choose(still(), none, mul(y, log(a)))), b.shape),
       ];
     },
   });
 }
 
 /**
- * What is left of a after taking away whole multiples of b, with the sign of a and NumPy's broadcasting: a - b trunc(a / b).
+ * What is left of a after taking away whole multiples of b, with the sign of b and NumPy's broadcasting:
+ * a - b floor(a / b), exactly. Of integers, 0 where b is 0.
  *
  * @throws ShapeError when the shapes do not broadcast
+ * Source: torch.remainder.
  */
 export function remainder<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
   const y = apply('remainder', a, b);

@@ -68,8 +68,9 @@ export function magnitude(x: Tensor): Tensor {
 /** The sign of the divisor, where `fmod` is 0, as in Python; otherwise that of the dividend, as in C. */
 const mod: Operator = (call) => {
   const [a, b] = [call.x(0), call.x(1)];
-  const rest = remainder(a, b);
-  return call.number('fmod', 0) === 1 ? rest : remainder(add(rest, b), b);
+  if (call.number('fmod', 0) === 0) return remainder(a, b);
+  const rest = remainder(magnitude(a), magnitude(b));
+  return where(less(a, sub(a, a)), negative(rest), rest);
 };
 
 const power: Operator = (call) => {

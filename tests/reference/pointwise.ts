@@ -9,7 +9,8 @@ export const BINARY: Readonly<Record<string, (a: number, b: number) => number>> 
   maximum: Math.max,
   minimum: Math.min,
   pow: Math.pow,
-  remainder: (a, b) => a % b,
+  // The sign of the divisor, as in Python.
+  remainder: (a, b) => (a % b !== 0 && a < 0 !== b < 0 ? (a % b) + b : a % b),
   greaterEqual: (a, b) => Number(a >= b),
   lessEqual: (a, b) => Number(a <= b),
   greater: (a, b) => Number(a > b),

@@ -5,6 +5,7 @@ import {
   MAX_HEADER_BYTES,
   parseHeader,
   quote,
+  readableDType,
   type SafetensorsData,
   type SafetensorsDType,
   SafetensorsError,
@@ -61,12 +62,13 @@ function decode(dtype: SafetensorsDType, { buffer }: Uint8Array<ArrayBuffer>): S
   return new ARRAYS[dtype](buffer);
 }
 
-/** Raw bytes of any dtype as f32, as `SafetensorsFile.f32` and, piece by piece, for what `chunks` yields. */
-export function decodeF32(
-  dtype: SafetensorsDType,
-  bytes: Uint8Array<ArrayBuffer>,
-): Float32Array<ArrayBuffer> {
-  const values = decode(dtype, bytes);
+/**
+ * Raw bytes of any dtype as f32, as `SafetensorsFile.f32` and, piece by piece, for what `chunks` yields.
+ *
+ * @throws SafetensorsError for a dtype that is no SafetensorsDType
+ */
+export function decodeF32(dtype: string, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  const values = decode(readableDType(dtype, 'bytes'), bytes);
   if (values instanceof Float32Array) return values;
   if (values instanceof BigInt64Array || values instanceof BigUint64Array)
     return Float32Array.from(values, Number);
@@ -110,14 +112,20 @@ export class SafetensorsFile implements AsyncDisposable {
     return await this.#source.read(this.#dataStart + offset, sizeBytes);
   }
 
-  /** One tensor in its dtype's own typed array; F16 and BF16 are widened to Float32Array. */
+  /**
+   * One tensor in its dtype's own typed array; F16 and BF16 are widened to Float32Array.
+   *
+   * @throws SafetensorsError when its dtype is no SafetensorsDType; `bytes` reads it all the same
+   */
   async read(name: string): Promise<SafetensorsData> {
-    return decode(this.#entry(name).dtype, await this.bytes(name));
+    const dtype = readableDType(this.#entry(name).dtype, quote(name));
+    return decode(dtype, await this.bytes(name));
   }
 
   /** One tensor of any dtype as f32: integers beyond 2^24 and F64 are rounded, BOOL becomes 0 and 1. */
   async f32(name: string): Promise<Float32Array<ArrayBuffer>> {
-    return decodeF32(this.#entry(name).dtype, await this.bytes(name));
+    const dtype = readableDType(this.#entry(name).dtype, quote(name));
+    return decodeF32(dtype, await this.bytes(name));
   }
 
   /**

@@ -1,5 +1,11 @@
 // Replays the operator cases of a file and compares every result. tests/fixtures/README.md describes the format.
-import { type Engine, openSafetensors, type SafetensorsFile, type Tensor } from '../../engine/index.ts';
+import {
+  type Engine,
+  openSafetensors,
+  type SafetensorsDType,
+  type SafetensorsFile,
+  type Tensor,
+} from '../../engine/index.ts';
 import { type Attribute, Call, type Operator, Skip, toNumbers, type Value } from './call.ts';
 import { ELEMENTWISE } from './elementwise.ts';
 import { NETWORKS } from './networks.ts';
@@ -74,7 +80,7 @@ async function replayCase(
   using scope = engine.scope();
   const value = async (key: string): Promise<Value> => {
     const { dtype, shape } = file.tensors.get(key)!;
-    return { dtype, shape, numbers: await file.read(key) };
+    return { dtype: dtype as SafetensorsDType, shape, numbers: await file.read(key) };
   };
   const values = await Promise.all(
     inputs.map((input) => (input === '' ? undefined : value(`${name}/in.${graph_inputs.indexOf(input)}`))),

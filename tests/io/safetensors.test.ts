@@ -230,9 +230,10 @@ test('safetensors: a broken file says what is wrong with it', async () => {
     [file('{"x":1}x'), /the header must be UTF-8 JSON/],
     [file({ x: 3 }), /"x" must be an object with dtype, shape and data_offsets, got 3/],
     [file({ __metadata__: { step: 1 } }), /__metadata__ "step" must be a string, got 1/],
-    [file({ __metadata__: null }), /__metadata__ must be an object, got null/],
-    [file({ x: { ...f32(0, 4), dtype: 'F8_E5M2' } }, 4), /dtype of "x" must be one of .*, got "F8_E5M2"/],
-    [file({ x: { ...f32(0, 4), dtype: 'toString' } }, 4), /dtype of "x" must be one of .*, got "toString"/],
+    [file({ __metadata__: [] }), /__metadata__ must be an object, got \[\]/],
+    [file({ x: { ...f32(0, 4), dtype: 8 } }, 4), /dtype of "x" must be a name, got 8/],
+    [file({ x: { ...f32(4, 0), dtype: 'F8_E5M2' } }, 4), /data_offsets of "x" must span .* got \[4,0\]/],
+    [file({ x: { ...f32(0, 9), dtype: 'F8_E5M2' } }, 4), /truncated/],
     [
       file({ x: { ...f32(0, 4), shape: [-1] } }, 4),
       /shape of "x" must hold non-negative integers, got \[-1\]/,
@@ -298,6 +299,21 @@ test('safetensors: a missing, foreign or shortened file and a missing tensor say
   await opened.close();
   await opened.close();
   await rejects(opened.read('weight'), /the file must be open, got .*short.safetensors after close/);
+});
+
+test('safetensors: tensors of other dtypes are listed, and refused only when their numbers are read', async () => {
+  const odd = ['F8_E4M3', 'F8_E5M2', 'C64', 'F4', 'toString', '__proto__', 'f32', ''];
+  for (const dtype of odd) {
+    const header = { __metadata__: null, odd: { dtype, shape: [3], data_offsets: [0, 4] }, x: f32(4, 8) };
+    const opened = await openSafetensors(file(header, 8));
+    assert.equal(opened.tensors.get('odd'), { dtype, shape: [3], sizeBytes: 4 });
+    assert.equal({ ...opened.metadata }, {});
+    assert.equal(await opened.f32('x'), new Float32Array(1));
+    assert.equal(await opened.bytes('odd'), new Uint8Array(4));
+    const refusal = /safetensors: the dtype of "odd" must be one of F64 .* to be read, got ".*"/;
+    await rejects(opened.read('odd'), refusal);
+    await rejects(opened.f32('odd'), refusal);
+  }
 });
 
 test('safetensors: 5,000 files, broken in every way, open or fail with SafetensorsError', async () => {

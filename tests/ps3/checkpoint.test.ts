@@ -12,6 +12,7 @@ import {
   noGrad,
   openSafetensors,
   ParameterStore,
+  type SafetensorsDType,
   type SafetensorsFile,
   type Tensor,
   type TensorToWrite,
@@ -66,7 +67,7 @@ async function changed(name: string, change: (tensors: TensorToWrite[]) => Tenso
   const tensors: TensorToWrite[] = [];
   await using file = await openSafetensors(join(folder, 'model.safetensors'));
   for (const [key, { dtype, shape }] of file.tensors)
-    tensors.push({ name: key, dtype, shape, data: await file.bytes(key) });
+    tensors.push({ name: key, dtype: dtype as SafetensorsDType, shape, data: await file.bytes(key) });
   await writeSafetensors(join(copy, 'model.safetensors'), change(tensors));
   return copy;
 }

@@ -7,7 +7,6 @@ import {
   fileSystem,
   openSafetensors,
   type ParameterStore,
-  type SafetensorsDType,
   type SafetensorsFile,
 } from '../../../engine/index.ts';
 import { ConfigError, type ModelConfig } from '../config/config.ts';
@@ -28,7 +27,7 @@ export type WeightDType = 'f32' | 'f16' | 'bf16';
 export const WEIGHTS: string = 'model.safetensors';
 export const INDEX: string = `${WEIGHTS}.index.json`;
 
-const STORED: Readonly<Partial<Record<SafetensorsDType, WeightDType>>> = {
+const STORED: Readonly<Partial<Record<string, WeightDType>>> = {
   F64: 'f32',
   F32: 'f32',
   F16: 'f16',
@@ -157,7 +156,7 @@ export async function fillParameters(
 /** Elements in the form in which they are kept, as an array of one entry per element. */
 export function converted(
   bytes: Uint8Array<ArrayBuffer>,
-  from: SafetensorsDType,
+  from: string,
   to: WeightDType,
 ): Float32Array | Uint16Array {
   if (STORED[from] === to && to !== 'f32') return new Uint16Array(bytes.buffer);

@@ -1,4 +1,5 @@
 import { fileSystem } from './byte_source.ts';
+import { onPath } from './files.ts';
 import { f32ToBf16, f32ToF16 } from './half.ts';
 import {
   ARRAYS,
@@ -34,7 +35,8 @@ const writing = new Set<string>();
  * It is written as `<path>.partial`, flushed to the disk and renamed: whoever opens `path` finds the old
  * file or the whole new one, also after a crash. On failure the old file stays and the partial one is removed.
  *
- * @throws SafetensorsError when a name stands twice or data does not fit dtype and shape
+ * @throws SafetensorsError when a name stands twice or data does not fit dtype and shape; FileError when the system
+ *         refuses
  */
 export async function writeSafetensors(
   path: string,
@@ -47,8 +49,21 @@ export async function writeSafetensors(
     throw new SafetensorsError(`safetensors: one writer at a time, got a second one for ${path}.`);
   writing.add(partial); // before the first await, so that the second of two callers is always the one refused
   try {
-    const fs = await fileSystem();
-    const file = await fs.open(partial, 'w');
+    await onPath(path, () => writePlanned(path, partial, header, entries));
+  } finally {
+    writing.delete(partial);
+  }
+}
+
+async function writePlanned(
+  path: string,
+  partial: string,
+  header: Uint8Array,
+  entries: readonly PlannedTensor[],
+): Promise<void> {
+  const fs = await fileSystem();
+  const file = await fs.open(partial, 'w');
+  try {
     try {
       await file.writeFile(header);
       for (const entry of entries) for await (const bytes of pieces(entry)) await file.writeFile(bytes);
@@ -58,10 +73,8 @@ export async function writeSafetensors(
     }
     await fs.rename(partial, path);
   } catch (error) {
-    await (await fileSystem()).rm(partial, { force: true });
+    await fs.rm(partial, { force: true });
     throw error;
-  } finally {
-    writing.delete(partial);
   }
 }
 

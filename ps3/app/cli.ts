@@ -1,7 +1,7 @@
 // The command line. Every mistake of the user's ends in one sentence and exit code 2.
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Engine, EngineError } from '../../engine/index.ts';
+import { Engine, EngineError, fileErrorOf } from '../../engine/index.ts';
 import { FORMATS, runDataScenes, SPLIT_NAMES } from '../data/build.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
@@ -296,9 +296,11 @@ export async function main(argv: string[]): Promise<number> {
     }
     return 0;
   } catch (error) {
-    if (!(error instanceof EngineError)) throw error;
-    console.error(`ps3: ${error.message}`);
-    return 2;
+    // What the system refuses is no mistake of the command line: exit code 1.
+    const refused = fileErrorOf(error);
+    if (!refused && !(error instanceof EngineError)) throw error;
+    console.error(`ps3: ${(refused ?? (error as EngineError)).message}`);
+    return refused ? 1 : 2;
   }
 }
 

@@ -1,8 +1,8 @@
 // What `ps3 encode` writes for an image: its numbers, and maps over it.
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { dump } from 'npyjs';
-import { writeSafetensors } from '../../engine/index.ts';
+import { makeFolder, writeSafetensors } from '../../engine/index.ts';
+import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { DecodedImage } from '../model/image.ts';
 import { encodePng, heatMap, resized, type SelectedPatches } from './heat_map.ts';
 
@@ -25,7 +25,7 @@ export async function writeNumbers(
   metadata: Readonly<Record<string, string>>,
   format: 'safetensors' | 'npy' = 'safetensors',
 ): Promise<string> {
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   if (format === 'safetensors') {
     const path = `${target}.safetensors`;
     await writeSafetensors(
@@ -39,7 +39,7 @@ export async function writeNumbers(
   // The features last, so that they stand for the whole.
   for (const { name, shape, data } of tensors.toReversed()) {
     path = `${target}.${name}.npy`;
-    await writeBytes(path, new Uint8Array(dump(data, [...shape])));
+    await writeWhole(path, new Uint8Array(dump(data, [...shape])));
   }
   return path;
 }
@@ -67,12 +67,12 @@ export async function drawOverlays(
   { kind, probs, bottomUp, selected, scalesPx }: Overlays,
 ): Promise<void> {
   const view = await resized(image, viewSize(image));
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   const patches: SelectedPatches[] = selected.map(({ data, shape: [Y, X] }) => ({ map: data, grid: [Y, X] }));
   const finest = probs.length - 1;
   const { grid } = patches[finest];
   const png = async (name: string, image: DecodedImage): Promise<void> =>
-    writeBytes(`${target}.${name}.png`, await encodePng(image));
+    writeWhole(`${target}.${name}.png`, await encodePng(image));
   if (kind === 'top_down') await png('bottom_up', heatMap(view, bottomUp[finest].data, grid));
   await png(kind, heatMap(view, probs[finest].data, grid, { selected: patches }));
   for (const [i, own] of patches.entries()) {
@@ -90,15 +90,4 @@ function viewSize({ width, height }: { width: number; height: number }): { width
   const longer = Math.max(width, height);
   const zoom = Math.min(LARGEST_VIEW_PX, Math.max(SMALLEST_VIEW_PX, longer)) / longer;
   return { width: Math.max(1, Math.round(width * zoom)), height: Math.max(1, Math.round(height * zoom)) };
-}
-
-/** Writes under a temporary name in the same folder and renames. */
-async function writeBytes(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
 }

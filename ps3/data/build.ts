@@ -1,7 +1,8 @@
 // Scenes from end to end: sources, catalogue, splits and kits for a trainer; a folder or shards on disk for the
 // command `ps3 data scenes`.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { makeFolder } from '../../engine/index.ts';
 import { annotationJson, encodeSquare } from './annotations.ts';
 import { type Concept, openCatalogue } from './concepts.ts';
 import { type AnnotatedImage, drawContactSheet } from './contact_sheet.ts';
@@ -195,7 +196,7 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
   }
 
   try {
-    mkdirSync(partial, { recursive: true });
+    await makeFolder(partial);
     if (format === 'shards') {
       await writeShards(partial, encoded(), SAMPLES_PER_SHARD);
     } else {

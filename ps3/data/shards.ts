@@ -4,10 +4,11 @@
 //   DIR/annotations/00000.tar   00000000.json, 00000001.json, ...
 //
 // The key of a sample is its file name without the suffix; keys of the two collections must agree.
-import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createTarDecoder, packTar } from 'modern-tar';
+import { makeFolder } from '../../engine/index.ts';
 import {
   type Annotation,
   annotationJson,
@@ -62,8 +63,7 @@ export async function writeShards(
   if (!Number.isInteger(samplesPerShard) || samplesPerShard < 1) {
     throw new DataError(`shards: samples per shard must be a whole number from 1, got ${samplesPerShard}.`);
   }
-  for (const collection of ['images', 'annotations'])
-    mkdirSync(join(folder, collection), { recursive: true });
+  for (const collection of ['images', 'annotations']) await makeFolder(join(folder, collection));
   let shard = 0;
   let images: { name: string; bytes: Uint8Array }[] = [];
   let annotations: { name: string; bytes: Uint8Array }[] = [];

@@ -1,10 +1,11 @@
 // A run is a folder: config.json, metrics.jsonl, checkpoint/ (the published layout) with the state to go on from, and
 // report.html at the end.
-import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type AdamW,
   EngineError,
+  makeFolder,
   openSafetensors,
   type TensorToWrite,
   writeSafetensors,
@@ -87,7 +88,7 @@ export class RunFolder {
   static async create(path: string, config: RunConfig): Promise<RunFolder> {
     await RunFolder.assertFree(path);
     const folder = new RunFolder(path);
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
     await writeWhole(join(path, 'config.json'), `${JSON.stringify(config, undefined, 2)}\n`);
     return folder;
   }

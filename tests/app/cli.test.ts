@@ -88,6 +88,20 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
     for (const name of ['0.safetensors', '0.bottom_up.png', '0.top_down.png'])
       assert.ok(written.includes(name), name);
 
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    for (const place of [file, join(file, 'below'), '/proc/x']) {
+      const refused = await ps3('encode', join(folder, '0.png'), '--run', run, '--out', place);
+      assert.is(refused.code, 1, refused.err);
+      assert.match(
+        refused.err,
+        new RegExp(`ps3: files: ${place} must be there and usable \\(\\w+\\), got E\\w+: [^\\n]*$`),
+      );
+      const untrained = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', place);
+      assert.is(untrained.code, 1, untrained.err);
+      assert.match(untrained.err, /ps3: files: .* got E\w+: [^\n]*$/);
+    }
+
     const again = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', run);
     assert.is(again.code, 2);
     assert.match(again.err, /must be a new folder, got one with a run. Pass --resume/);

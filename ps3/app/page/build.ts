@@ -1,9 +1,9 @@
 // The page as static files, with a trained checkpoint and images to try it on where there are some.
-import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { pageBundle } from '../../../engine/bundle.ts';
-import { EngineError } from '../../../engine/index.ts';
+import { EngineError, makeFolder } from '../../../engine/index.ts';
 import { openScenes, sceneSeed } from '../../data/build.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { presetNamed } from '../../train/presets.ts';
@@ -63,7 +63,7 @@ async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
   const files = await checkpointFiles(run);
   if (!files.includes('config.json') || !files.some((name) => name.endsWith('.safetensors')))
     throw new PageError(`page: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`);
-  await mkdir(join(folder, 'model'), { recursive: true });
+  await makeFolder(join(folder, 'model'));
   const { checkpointPath } = new RunFolder(run);
   for (const name of files) await copyFile(join(checkpointPath, name), join(folder, 'model', name));
   return writeSamples(run, join(folder, 'samples'));
@@ -85,7 +85,7 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
     spec: { objects, objectPx: larger(objectPx), distractors },
   });
   const kit = await opened.kit(opened.splits.heldOutImages);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const samples: SampleImage[] = [];
   for (let i = 0; i < SAMPLES; i++) {
     const { rgba, side, captions } = buildScene(kit, sceneSeed(seed, 'held out', i));

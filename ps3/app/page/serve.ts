@@ -3,7 +3,7 @@
 // npm run page -- --build DIR [--run RUN]   writes it as static files, for any server that has https
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { EngineError } from '../../../engine/index.ts';
+import { EngineError, fileErrorOf } from '../../../engine/index.ts';
 import { servePage } from '../../../engine/page_server.ts';
 import { buildPage, newestRun } from './build.ts';
 
@@ -29,7 +29,8 @@ try {
     console.log((await servePage(folder)).url);
   }
 } catch (error) {
-  if (!(error instanceof EngineError)) throw error;
-  console.error(error.message);
+  const refused = fileErrorOf(error);
+  if (!refused && !(error instanceof EngineError)) throw error;
+  console.error((refused ?? (error as EngineError)).message);
   process.exit(1);
 }

@@ -7,6 +7,7 @@ import {
   fileSystem,
   openSafetensors,
   type ParameterStore,
+  readTextFile,
   type SafetensorsFile,
 } from '../../../engine/index.ts';
 import { ConfigError, type ModelConfig } from '../config/config.ts';
@@ -167,7 +168,7 @@ export function converted(
 async function readText(files: CheckpointFiles, name: string): Promise<string | undefined> {
   const found = await files.open(name);
   if (found === undefined) return undefined;
-  return typeof found === 'string' ? (await fileSystem()).readFile(found, 'utf8') : found.text();
+  return typeof found === 'string' ? readTextFile(found) : found.text();
 }
 
 async function readJsonIfThere(files: CheckpointFiles, name: string): Promise<unknown> {

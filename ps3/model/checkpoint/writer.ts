@@ -1,5 +1,12 @@
 // A checkpoint folder in the layout of the published ones, written.
-import { fileSystem, type Tensor, type TensorToWrite, writeSafetensors } from '../../../engine/index.ts';
+import {
+  fileSystem,
+  makeFolder,
+  onPath,
+  type Tensor,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../../engine/index.ts';
 import { toHubConfig } from '../config/hub_config_writer.ts';
 import { toPreprocessor } from '../config/preprocessor.ts';
 import type { ModelCore } from '../core.ts';
@@ -21,8 +28,7 @@ export async function saveCheckpoint(
   model: ModelCore,
   { storage, shardBytes = 5e9 }: SaveOptions = {},
 ): Promise<void> {
-  const fs = await fileSystem();
-  await fs.mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const { config, parameters, tokenizer } = model;
   const json = (name: string, value: unknown): Promise<void> =>
     writeWhole(`${folder}/${name}`, `${JSON.stringify(value, undefined, 2)}\n`);
@@ -80,9 +86,15 @@ function shardsOf(tensors: readonly TensorToWrite[], shardBytes: number): Tensor
 }
 
 /** Writes a file under a temporary name and renames it, so that nobody sees half of it. */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const fs = await fileSystem();
+export async function writeWhole(path: string, bytes: string | Uint8Array): Promise<void> {
+  const { rename, rm, writeFile } = await fileSystem();
   const temporary = `${path}.${process.pid}.tmp`;
-  await fs.writeFile(temporary, text);
-  await fs.rename(temporary, path);
+  await onPath(path, async () => {
+    try {
+      await writeFile(temporary, bytes);
+      await rename(temporary, path);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  });
 }

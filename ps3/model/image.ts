@@ -45,8 +45,7 @@ const sharpPackage = 'sharp';
  *
  * The pixels are those of Pillow's `convert('RGB')`: alpha is dropped, not composited; palettes and grey become RGB; colour
  * profiles are ignored; of an animation the first frame counts. Where it differs: 16 bits are cut to the upper 8, while
- * Pillow clips 16-bit grey at 255; transparent pixels of a GIF are black, in Pillow the palette's colour; CMYK in a browser
- * is the browser's, in Chromium off by 1. The reference resizes a picture in its own mode and converts afterwards, which
+ * Pillow clips 16-bit grey at 255; CMYK in a browser is the browser's, in Chromium off by 1. The reference resizes a picture in its own mode and converts afterwards, which
  * weighs by alpha and takes the nearest palette index: here every mode is RGB before it is resized.
  *
  * @param source  encoded bytes, a Blob or File, an address, or a path (in a browser: a relative address)
@@ -61,11 +60,13 @@ export async function decodeImage(
   const encoded = await readAll(source, name);
   const orient = options.orient ?? false;
   try {
-    return await (inBrowser ? decodeByBrowser(encoded, orient) : decodeBySharp(encoded, orient));
+    const opaque = withoutTransparency(encoded);
+    return await (inBrowser ? decodeByBrowser(opaque, orient) : decodeBySharp(opaque, orient));
   } catch (cause) {
     const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new ImageError(
-      `image: ${name} must decode as a picture, got: ${reason.replace(/\.$/, '')}. Replace or remove it.`,
+      `image: ${name} must decode as a picture, got: ${reason.replace(/\.$/, '')}. ` +
+        'JPEG, PNG, WebP, GIF, AVIF and TIFF are read. Replace or remove it.',
       { cause },
     );
   }
@@ -116,6 +117,27 @@ async function readAll(source: string | URL | Blob | Uint8Array, name: string): 
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ImageError(`image: ${name} must be readable, got: ${reason}.`, { cause });
   }
+}
+
+/**
+ * A GIF whose first frame keeps the palette's colours where it is transparent, as Pillow does: decoders give black there.
+ * Other files as they are.
+ */
+function withoutTransparency(encoded: Uint8Array): Uint8Array {
+  const [EXTENSION, GRAPHIC_CONTROL] = [0x21, 0xf9];
+  if (new TextDecoder('latin1').decode(encoded.subarray(0, 4)) !== 'GIF8') return encoded;
+  const tableBytes = encoded[10] & 0x80 ? 3 * 2 ** ((encoded[10] & 7) + 1) : 0;
+  // Extensions before the first frame: a label, then blocks that begin with their length, an empty one last.
+  for (let at = 13 + tableBytes; encoded[at] === EXTENSION; at++) {
+    if (encoded[at + 1] === GRAPHIC_CONTROL && encoded[at + 3] & 1) {
+      const opaque = encoded.slice();
+      opaque[at + 3] &= ~1;
+      return opaque;
+    }
+    at += 2;
+    while (encoded[at] > 0) at += encoded[at] + 1;
+  }
+  return encoded;
 }
 
 async function decodeBySharp(encoded: Uint8Array, orient: boolean): Promise<DecodedImage> {

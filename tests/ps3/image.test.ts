@@ -61,6 +61,22 @@ test('image: EXIF orientation is ignored unless asked for', async () => {
   }
 });
 
+test('image: colours beneath the transparency of a GIF are those of the palette, as in Pillow', async () => {
+  const { rgba } = await decodeImage(await fixtureBytes('cases/transparent.gif'));
+  const counts = new Map<string, number>();
+  for (let at = 0; at < rgba.length; at += 4) {
+    const colour = rgba.subarray(at, at + 3).join();
+    counts.set(colour, (counts.get(colour) ?? 0) + 1);
+  }
+  // Image.open(...).convert('RGB').getcolors() of Pillow 9.4; the transparent one is the first.
+  assert.is(counts.get('213,213,41'), 194);
+  assert.equal(
+    [counts.get('181,181,73'), counts.get('150,150,105'), counts.get('246,246,8')],
+    [200, 187, 192],
+  );
+  assert.equal([counts.size, counts.get('0,0,0')], [16, undefined]);
+});
+
 test('image: a strip of 12000 pixels, wider than a texture, keeps every pixel', async () => {
   const { rgba, width, height } = await decodeImage(pictureUrl('strip.png'));
   assert.equal([width, height], [12000, 3]);

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { type Engine, EngineError, type Scope, type Tensor } from '../../engine/index.ts';
+import { isImageName } from '../data/image_files.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import { decodeImage, ImageError, squash } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
@@ -44,8 +45,6 @@ export interface EncodeOptions {
   /** Takes a line per image; default: standard error. */
   readonly log?: (line: string) => void;
 }
-
-const IMAGE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.tif', '.tiff'];
 
 /** What an earlier call wrote into the folder is not taken for an image. */
 const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
@@ -129,13 +128,9 @@ interface Job {
 function namedJobs(images: readonly string[]): Job[] {
   const paths = images.flatMap((path) => {
     if (!existsSync(path) || !statSync(path).isDirectory()) return [path];
-    const found = readdirSync(path).filter(
-      (file) => IMAGE_SUFFIXES.includes(extname(file).toLowerCase()) && !OWN_IMAGE.test(file),
-    );
+    const found = readdirSync(path).filter((file) => isImageName(file) && !OWN_IMAGE.test(file));
     if (found.length === 0)
-      throw new EncodeError(
-        `encode: a folder must hold images, got ${path} without any (${IMAGE_SUFFIXES.join(' ')}).`,
-      );
+      throw new EncodeError(`encode: a folder must hold images, got ${path} without any.`);
     return found.sort().map((file) => join(path, file));
   });
   if (paths.length === 0)

@@ -5,6 +5,7 @@
 // Boxes are in pixels of the stored image. Either local captions with boxes, or a global caption, or both.
 import sharp from 'sharp';
 import { decodeImage } from '../model/image.ts';
+import { canonicalize } from '../model/text/canonicalize.ts';
 import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
 
@@ -44,6 +45,11 @@ function isBox(value: unknown): value is Box {
   return Array.isArray(value) && value.length === 4 && value.every((edge) => Number.isFinite(edge));
 }
 
+/** Whether nothing is left of a caption when it is brought into the form that models are trained on. */
+function isWordless(caption: string): boolean {
+  return canonicalize(caption) === '';
+}
+
 /**
  * Checks an annotation that was read from a file.
  *
@@ -61,12 +67,14 @@ export function parseAnnotation(value: unknown, where: string): Annotation {
       'Write {"text": [...], "box": [[x1, y1, x2, y2]]}.',
     );
   }
-  const { text = [], box = [], global_text: globalText } = value as Record<string, unknown>;
-  if (!Array.isArray(text) || text.some((caption) => typeof caption !== 'string' || caption.trim() === '')) {
+  // null is how some writers say that there is none.
+  const given = value as Record<string, unknown>;
+  const [text, box, globalText] = [given.text ?? [], given.box ?? [], given.global_text ?? undefined];
+  if (!Array.isArray(text) || text.some((caption) => typeof caption !== 'string' || isWordless(caption))) {
     fail(
-      '`text` must be a list of captions that are not empty',
+      '`text` must be a list of captions with a word each',
       text,
-      'Remove empty captions with their boxes.',
+      'Remove captions of nothing but punctuation, and empty ones, with their boxes.',
     );
   }
   if (!Array.isArray(box) || !box.every(isBox)) {
@@ -81,6 +89,9 @@ export function parseAnnotation(value: unknown, where: string): Annotation {
   if (globalText !== undefined && typeof globalText !== 'string') {
     fail('`global_text` must be a string', globalText, 'Leave it out where there is none.');
   }
+  if (typeof globalText === 'string' && globalText.trim() !== '' && isWordless(globalText)) {
+    fail('`global_text` must have a word', globalText, 'Leave it out where there is none.');
+  }
   const globalCaption = typeof globalText === 'string' && globalText.trim() !== '' ? globalText : undefined;
   if (captions.length === 0 && globalCaption === undefined) {
     fail('an image must have a caption', 'none', 'Add `text` with `box`, or `global_text`.');
@@ -89,19 +100,23 @@ export function parseAnnotation(value: unknown, where: string): Annotation {
 }
 
 /**
- * Checks that boxes have an area and lie inside their image.
+ * Boxes inside their image: edges outside by less than a pixel, as rounding leaves them, are clipped.
  *
- * @throws DataError with the box and the image's size
+ * @throws DataError with the box and the image's size when a box lies further outside or has no area
  */
-export function checkBoxes(boxes: readonly Box[], width: number, height: number, where: string): void {
-  for (const box of boxes) {
-    const [x1, y1, x2, y2] = box;
-    if (x1 < 0 || y1 < 0 || x2 > width || y2 > height || x1 >= x2 || y1 >= y2) {
+export function boxesInside(boxes: readonly Box[], width: number, height: number, where: string): Box[] {
+  return boxes.map((box) => {
+    const inside = box.map((edge, i) => Math.min(Math.max(edge, 0), i % 2 === 0 ? width : height));
+    const isFar = box.some((edge, i) => Math.abs(edge - inside[i]) >= 1);
+    const [x1, y1, x2, y2] = inside;
+    if (isFar || x1 >= x2 || y1 >= y2) {
       throw new DataError(
-        `annotations: ${where}: a box must satisfy 0 <= x1 < x2 <= ${width} and 0 <= y1 < y2 <= ${height}, got ${show(box)}. Boxes are [x1, y1, x2, y2] in pixels of the stored image.`,
+        `annotations: ${where}: a box must satisfy 0 <= x1 < x2 <= ${width} and 0 <= y1 < y2 <= ${height}, ` +
+          `got ${show(box)}. Boxes are [x1, y1, x2, y2] in pixels of the stored image.`,
       );
     }
-  }
+    return [x1, y1, x2, y2];
+  });
 }
 
 /**

@@ -1,18 +1,20 @@
 // A plain folder of images with `annotations.jsonl`, one line for each image:
 //
 //   {"image": "a.jpg", "text": ["fox"], "box": [[x1, y1, x2, y2]], "global_text": "fox"}
-import { existsSync, readFileSync } from 'node:fs';
-import { join, normalize, sep } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, join, normalize, sep } from 'node:path';
 import sharp from 'sharp';
+import { readTextFile } from '../../engine/index.ts';
 import {
   type Annotation,
-  checkBoxes,
+  boxesInside,
   decodeSquare,
   parseAnnotation,
   type Sample,
   squashBoxes,
 } from './annotations.ts';
 import { DataError } from './errors.ts';
+import { FORMATS_READ } from './image_files.ts';
 
 /** One image of a folder, annotation in pixels of the stored image. */
 export interface FolderImage extends Annotation {
@@ -37,6 +39,15 @@ function parseLine(line: string, where: string): Record<string, unknown> {
   }
 }
 
+/** The path as the disk spells it: of the two ways to write `é`, a copy from another system may have the other one. */
+function storedPath(path: string): string {
+  const folder = dirname(path);
+  if (existsSync(path) || !existsSync(folder)) return path;
+  const isSame = (name: string): boolean => name.normalize('NFC') === basename(path).normalize('NFC');
+  const stored = readdirSync(folder).find(isSame);
+  return stored === undefined ? path : join(folder, stored);
+}
+
 async function readEntry(folder: string, line: string, where: string): Promise<FolderImage> {
   const entry = parseLine(line, where);
   const annotation = parseAnnotation(entry, where);
@@ -46,7 +57,7 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
       `folder: ${where}: \`image\` must name a file in the folder, got ${JSON.stringify(image) ?? 'nothing'}.`,
     );
   }
-  const path = join(folder, image);
+  const path = storedPath(join(folder, image));
   if (!existsSync(path)) {
     throw new DataError(
       `folder: ${where}: the image must exist, got ${path}. Add the file or remove the line.`,
@@ -56,11 +67,11 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
     .metadata()
     .catch((error: Error) => {
       throw new DataError(
-        `folder: ${where}: ${path} must be an image, got: ${error.message.split('\n')[0]}. Replace or remove it.`,
+        `folder: ${where}: ${path} must be an image, got: ${error.message.split('\n')[0]}. ${FORMATS_READ}`,
       );
     });
-  checkBoxes(annotation.boxes, size.width, size.height, where);
-  return { key: image, path, width: size.width, height: size.height, ...annotation };
+  const boxes = boxesInside(annotation.boxes, size.width, size.height, where);
+  return { key: image, path, width: size.width, height: size.height, ...annotation, boxes };
 }
 
 /**
@@ -77,17 +88,18 @@ export async function openFolder(folder: string): Promise<FolderImage[]> {
   }
   const images: FolderImage[] = [];
   const seen = new Map<string, number>();
-  for (const [index, line] of readFileSync(file, 'utf8').split('\n').entries()) {
+  const text = await readTextFile(file);
+  for (const [index, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;
     const where = `${file} line ${index + 1}`;
     const image = await readEntry(folder, line, where);
-    const earlier = seen.get(image.key);
+    const earlier = seen.get(image.path);
     if (earlier !== undefined) {
       throw new DataError(
         `folder: ${where}: an image must have one line, got ${image.key} again after line ${earlier}. Join the boxes.`,
       );
     }
-    seen.set(image.key, index + 1);
+    seen.set(image.path, index + 1);
     images.push(image);
   }
   if (images.length === 0) throw new DataError(`folder: ${file} must have at least one line, got none.`);

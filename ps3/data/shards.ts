@@ -12,13 +12,14 @@ import { makeFolder } from '../../engine/index.ts';
 import {
   type Annotation,
   annotationJson,
-  checkBoxes,
+  boxesInside,
   decodeSquare,
   parseAnnotation,
   type Sample,
   squashBoxes,
 } from './annotations.ts';
 import { DataError } from './errors.ts';
+import { isImageName } from './image_files.ts';
 
 /** An encoded image on its way into a shard. */
 export interface EncodedSample extends Annotation {
@@ -28,8 +29,6 @@ export interface EncodedSample extends Annotation {
   /** Its suffix without the dot, e.g. `jpg`. */
   suffix: string;
 }
-
-const IMAGE_NAME = /\.(jpg|jpeg|png|webp|bmp|tiff|tif)$/i;
 
 interface TarFile {
   key: string;
@@ -86,12 +85,12 @@ export async function writeShards(
 }
 
 /** The wanted files of an archive, in order, one in memory at a time. */
-async function* readTar(path: string, wanted: RegExp): AsyncGenerator<TarFile> {
+async function* readTar(path: string, isWanted: (name: string) => boolean): AsyncGenerator<TarFile> {
   const bytes = Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>;
   try {
     for await (const { header, body } of bytes.pipeThrough(createTarDecoder({ strict: true }))) {
       const name = header.name.slice(header.name.lastIndexOf('/') + 1);
-      if (header.type !== 'file' || !wanted.test(name)) {
+      if (header.type !== 'file' || !isWanted(name)) {
         await body.cancel();
         continue;
       }
@@ -121,7 +120,7 @@ function listShards(folder: string): string[] {
     const path = join(folder, collection);
     return existsSync(path)
       ? readdirSync(path)
-          .filter((name) => name.endsWith('.tar'))
+          .filter((name) => /^[^.].*\.tar$/.test(name))
           .sort()
       : [];
   };
@@ -142,8 +141,8 @@ function listShards(folder: string): string[] {
 export async function* readShards(folder: string): AsyncGenerator<EncodedSample> {
   for (const name of listShards(folder)) {
     const annotationPath = join(folder, 'annotations', name);
-    const images = readTar(join(folder, 'images', name), IMAGE_NAME);
-    const annotations = readTar(annotationPath, /\.json$/);
+    const images = readTar(join(folder, 'images', name), isImageName);
+    const annotations = readTar(annotationPath, (file) => /^[^.].*\.json$/i.test(file));
     for (;;) {
       const [image, annotation] = await Promise.all([images.next(), annotations.next()]);
       if (image.done === true && annotation.done === true) break;
@@ -165,8 +164,8 @@ export async function* readShards(folder: string): AsyncGenerator<EncodedSample>
 /** Decodes a sample of a shard, squashed to a square, boxes checked and scaled along. */
 export async function decodeSample(sample: EncodedSample, side: number): Promise<Sample> {
   const { rgba, width, height } = await decodeSquare(sample.image, side, `${sample.key}.${sample.suffix}`);
-  checkBoxes(sample.boxes, width, height, sample.key);
-  const boxes = squashBoxes(sample.boxes, width, height, side);
+  const inside = boxesInside(sample.boxes, width, height, sample.key);
+  const boxes = squashBoxes(inside, width, height, side);
   return {
     key: sample.key,
     side,

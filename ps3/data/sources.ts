@@ -8,6 +8,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { DataError } from './errors.ts';
+import { isImageName } from './image_files.ts';
 import { debianLicence, kdeLicence, type Licence } from './licences.ts';
 import { aptPackage, hasApt, type Notice, npmPackage, type UnpackedPackage } from './packages.ts';
 
@@ -117,8 +118,6 @@ const PLASMA_PHOTOS =
   /^(BytheWater|ColdRipple|ColorfulCups|DarkestHour|EveningGlow|FallenLeaf|Grey|Kite|OneStandsOut|Path|summer_1am)$/;
 
 const GENERATED_COUNT = 32;
-const IMAGE_SUFFIXES = ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff'];
-
 /** Paths of all files below a folder, sorted, relative to it. */
 function filesBelow(root: string): string[] {
   const names = readdirSync(root, { recursive: true, withFileTypes: true });
@@ -147,7 +146,7 @@ function plasmaPhotos(unpacked: UnpackedPackage): PhotoSource[] {
     if (!PLASMA_PHOTOS.test(name)) continue;
     const folder = join(root, name);
     const largest = readdirSync(join(folder, 'contents/images'))
-      .filter((file) => IMAGE_SUFFIXES.includes(extname(file)))
+      .filter(isImageName)
       .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10))[0];
     const licence = kdeLicence(folder) ?? { licence: 'GPL-2+', attribution: 'KDE Visual Design Group' };
     photos.push({ name, path: join(folder, 'contents/images', largest), source: unpacked.name, ...licence });
@@ -159,7 +158,7 @@ function ownPhotos(folder: string): PhotoSource[] {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
     throw new DataError(`sources: --photos must name a folder, got ${folder}. Check the path.`);
   }
-  const files = readdirSync(folder).filter((file) => IMAGE_SUFFIXES.includes(extname(file).toLowerCase()));
+  const files = readdirSync(folder).filter(isImageName);
   if (files.length < 2) {
     throw new DataError(
       `sources: --photos needs at least 2 images (one is held out), got ${files.length} in ${folder}. Add JPEG, PNG, WebP or TIFF files.`,

@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { annotationJson, encodeSquare } from '../../ps3/data/annotations.ts';
 import { loadImage, openFolder } from '../../ps3/data/folder.ts';
+import { isImageName } from '../../ps3/data/image_files.ts';
 import { decodeSample, type EncodedSample, readShards, writeShards } from '../../ps3/data/shards.ts';
 import { temporaryFolder } from './fixture.ts';
 
@@ -87,7 +88,21 @@ test('folder: every fault is one sentence that names file, line and value', asyn
       /`box` must be a list of \[x1, y1, x2, y2\], got/,
     ],
     ['null', '{"image":"a.png","text":["a"],"box":[[0,0,1,null]]}', /`box` must be a list of/],
-    ['blank', '{"image":"a.png","text":[" "],"box":[[0,0,1,1]]}', /`text` must be a list of captions/],
+    [
+      'blank',
+      '{"image":"a.png","text":[" "],"box":[[0,0,1,1]]}',
+      /`text` must be a list of captions with a word each/,
+    ],
+    [
+      'wordless',
+      '{"image":"a.png","text":["..."],"box":[[0,0,1,1]]}',
+      /captions with a word each, got \["\.\.\."\]/,
+    ],
+    ['mute', '{"image":"a.png","global_text":"?!"}', /`global_text` must have a word, got "\?!"/],
+    ['absent', '{"image":"a.png","text":null,"box":null,"global_text":null}', /must have a caption/],
+    ['below', '{"image":"a.png","text":["a"],"box":[[-1,0,8,4]]}', /got \[-1,0,8,4\]/],
+    ['beside', '{"image":"a.png","text":["a"],"box":[[80.1,0,80.9,4]]}', /got \[80\.1,0,80\.9,4\]/],
+    ['again', '{"image":"./a.png","global_text":"x"}', /one line, got \.\/a\.png again after line 1/],
     ['bare', '{"image":"a.png"}', /an image must have a caption/],
     ['twice', GOOD, /an image must have one line, got a\.png again after line 1/],
   ];
@@ -99,6 +114,88 @@ test('folder: every fault is one sentence that names file, line and value', asyn
     await message(() => openFolder(join(folder, 'nowhere'))),
     /must hold annotations\.jsonl, got .*nowhere/,
   );
+});
+
+const fixture = (name: string): Buffer => readFileSync(new URL(`../fixtures/cases/${name}`, import.meta.url));
+
+/** A folder with images of 128x96 and the annotations of a fixture. */
+async function folderOf(name: string, annotations: Buffer | string): Promise<string> {
+  const path = join(folder, name);
+  mkdirSync(path, { recursive: true });
+  for (const image of ['p0.png', 'p1.png']) writeFileSync(join(path, image), await png(128, 96));
+  writeFileSync(join(path, 'annotations.jsonl'), annotations);
+  return path;
+}
+
+test('folder: a byte order mark and Windows line ends are no part of the annotations', async () => {
+  const bom = fixture('bom.annotations.jsonl');
+  for (const [name, text] of [
+    ['mark', bom],
+    ['windows', bom.toString().replaceAll('\n', '\r\n')],
+  ] as const) {
+    const images = await openFolder(await folderOf(name, text));
+    assert.equal(
+      images.map(({ key, captions }) => [key, captions]),
+      [
+        ['p0.png', ['red mug', 'blue cup']],
+        ['p1.png', ['red mug', 'blue cup']],
+      ],
+    );
+  }
+  const other = await folderOf('utf16', Buffer.from(bom.toString(), 'utf16le'));
+  assert.match(
+    await message(() => openFolder(other), 'EngineError'),
+    /annotations\.jsonl must be text in UTF-8/,
+  );
+});
+
+test('folder: edges outside by less than a pixel are clipped, null is absent', async () => {
+  const [image] = await openFolder(await folderOf('edge', fixture('edge.annotations.jsonl')));
+  assert.equal(image.boxes, [[64, 20, 128, 90]]);
+  const lines = [
+    '{"image":"p0.png","text":["a"],"box":[[-0.9,-1e-9,128.99,96.5]],"global_text":null}',
+    '{"image":"p1.png","text":null,"box":null,"global_text":"a desk"}',
+  ];
+  const [clipped, whole] = await openFolder(await folderOf('clipped', lines.join('\n')));
+  assert.equal([clipped.boxes, clipped.globalCaption], [[[0, 0, 128, 96]], undefined]);
+  assert.equal([whole.boxes, whole.captions, whole.globalCaption], [[], [], 'a desk']);
+});
+
+test('folder: captions that clean to nothing are refused as empty ones are', async () => {
+  const path = await folderOf('punctuation', fixture('punctuation.annotations.jsonl'));
+  assert.match(await message(() => openFolder(path)), /captions with a word each, got \["!!!","\.\.\."\]/);
+});
+
+test('folder: a name is found in either spelling of its accents', async () => {
+  const [composed, decomposed] = ['caf\u00e9.png', 'cafe\u0301.png'];
+  for (const [stored, named] of [
+    [composed, decomposed],
+    [decomposed, composed],
+  ]) {
+    const path = await folderOf(
+      `accent ${stored.length}`,
+      JSON.stringify({ image: named, global_text: 'x' }),
+    );
+    writeFileSync(join(path, stored), await png(8, 8));
+    const [image] = await openFolder(path);
+    assert.is((await loadImage(image, 8)).side, 8);
+  }
+});
+
+test('folder: an image in another format is refused with the formats that are read', async () => {
+  const path = await folderOf('bmp', '{"image":"plain.bmp","global_text":"x"}');
+  writeFileSync(join(path, 'plain.bmp'), fixture('plain.bmp'));
+  assert.match(
+    await message(() => openFolder(path)),
+    /plain\.bmp must be an image, .* JPEG, PNG, WebP, GIF, AVIF and TIFF are read/,
+  );
+});
+
+test('isImageName: suffixes in any case, hidden files not', () => {
+  for (const name of ['a.jpg', 'A.JPG', 'b.JFIF', 'c.d.tiff', 'e.bmp', 'é.webp'])
+    assert.ok(isImageName(name), name);
+  for (const name of ['._a.jpg', '.DS_Store', '.a.png', 'a.json', 'jpg', 'Thumbs.db', ''])
+    assert.not(isImageName(name), name);
 });
 
 test('folder: a corrupt image is named when it is opened or decoded', async () => {

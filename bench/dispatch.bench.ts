@@ -2,15 +2,16 @@
 // there is. Step by step, and replayed from a capture.
 import {
   AdamW,
+  attention,
   backward,
   type Engine,
   layerNormLayer,
   linearLayer,
   mean,
   ParameterStore,
-  selfAttention,
   square,
   type Tensor,
+  unpackHeads,
   Weights,
 } from '../engine/index.ts';
 import type { BenchCase } from './harness.ts';
@@ -51,7 +52,7 @@ function trainer(engine: Engine) {
     for (const i of depths) {
       const weights = new Weights(store).in(`${i}`);
       const qkv = linearLayer(weights.in('qkv'), layerNormLayer(weights.in('norm1'), x, 1e-5));
-      const attended = selfAttention(qkv, { heads: 3 });
+      const attended = attention(...unpackHeads(qkv, { parts: 3, heads: 3 })).reshape(x.shape);
       const hidden = linearLayer(weights.in('fc1'), layerNormLayer(weights.in('norm2'), attended, 1e-5), {
         gelu: 'tanh',
       });

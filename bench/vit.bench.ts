@@ -4,6 +4,7 @@ import {
   AdamW,
   add,
   affine,
+  attention,
   backward,
   type Engine,
   layerNormLayer,
@@ -12,9 +13,9 @@ import {
   mean,
   mul,
   ParameterStore,
-  selfAttention,
   sum,
   type Tensor,
+  unpackHeads,
   Weights,
 } from '../engine/index.ts';
 import type { BenchCase } from './harness.ts';
@@ -108,7 +109,8 @@ function forward(weights: Weights, patches: Tensor, classes: Tensor): Tensor {
   for (let i = 0; i < depth; i++) {
     const block = weights.in(`blocks.${i}`);
     const qkv = linearLayer(block.in('qkv'), layerNormLayer(block.in('norm1'), x, 1e-5));
-    x = linearLayer(block.in('proj'), selfAttention(qkv, { heads: H }), { residual: x });
+    const attended = attention(...unpackHeads(qkv, { parts: 3, heads: H })).reshape(x.shape);
+    x = linearLayer(block.in('proj'), attended, { residual: x });
     const hidden = linearLayer(block.in('fc1'), layerNormLayer(block.in('norm2'), x, 1e-5), { gelu: 'erf' });
     x = linearLayer(block.in('fc2'), hidden, { residual: x });
   }

@@ -51,13 +51,15 @@ export { layerNormLayer, linearLayer, type WeightSource, Weights } from './nn/la
 export { type Arena, type ParameterSpec, ParameterStore } from './nn/parameters.ts';
 export { warmupCosine } from './nn/schedule.ts';
 export { adaptiveMaxPool } from './ops/adaptive_max_pool.ts';
+export { attention } from './ops/attention/attention.ts';
+export { attentionWithScores, type ScoreStage } from './ops/attention/composed.ts';
 export {
-  type PoolAttentionOptions,
-  poolAttention,
-  type SelfAttentionOptions,
-  selfAttention,
-} from './ops/attention/attention.ts';
-export { type AttentionOptions, attention } from './ops/attention/composed.ts';
+  type AttentionOperand,
+  type AttentionOptions,
+  type PackedHeads,
+  unpackHeads,
+} from './ops/attention/operands.ts';
+export type { AttentionVariant } from './ops/attention/plan.ts';
 export { backward, checkpoint } from './ops/backward.ts';
 export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
 export { cast } from './ops/cast.ts';

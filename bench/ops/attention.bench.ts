@@ -1,4 +1,11 @@
-import { backward, poolAttention, selfAttention, type TensorData } from '../../engine/index.ts';
+import {
+  type AttentionVariant,
+  attention,
+  backward,
+  type Tensor,
+  type TensorData,
+  unpackHeads,
+} from '../../engine/index.ts';
 import type { BenchCase, Result } from '../harness.ts';
 import { wave } from '../operands.ts';
 
@@ -56,13 +63,20 @@ function rowError(
   return worst;
 }
 
+/** Queries of qkv [B, T, 3C] over the keys of cached [B, N, 3C], if given, and their own. */
+function attendPacked(qkv: Tensor, heads: number, cached?: Tensor, force?: AttentionVariant): Tensor {
+  const [q, k, v] = unpackHeads(qkv, { parts: 3, heads });
+  const [, cachedK, cachedV] = cached ? unpackHeads(cached, { parts: 3, heads }) : [];
+  return attention(q, k, v, { cached: cachedK && cachedV && { k: cachedK, v: cachedV }, force });
+}
+
 function selfAttentionCase(
   B: number,
   T: number,
   N: number,
   heads: number,
   K: number,
-  { force, quick }: { force?: 'strips' | 'chunks'; quick?: boolean } = {},
+  { force, quick }: { force?: AttentionVariant; quick?: boolean } = {},
 ): BenchCase {
   const C = heads * K;
   return {
@@ -77,7 +91,7 @@ function selfAttentionCase(
       const qkv = engine.tensor(packed, [B, T, 3 * C]);
       const cached = N > 0 ? engine.tensor(cachedPacked, [B, N, 3 * C]) : undefined;
       return {
-        run: () => selfAttention(qkv, { heads, cached, force }),
+        run: () => attendPacked(qkv, heads, cached, force),
         maxError: (out) => sampledError(out, packed, cachedPacked, { T, N, C, K }),
       };
     },
@@ -95,10 +109,10 @@ function gradientCase(B: number, T: number, heads: number, K: number, quick = fa
     quick,
     prepare: (engine) => {
       const qkv = engine.tensor(wave(B * T * 3 * C), [B, T, 3 * C], { requiresGrad: true });
-      const dout = engine.full([B, T, C], 1);
+      const dout = engine.full([B, T, heads, K], 1);
       return {
         run: () => {
-          const out = selfAttention(qkv, { heads });
+          const out = attendPacked(qkv, heads);
           backward(out, dout);
           out.dispose();
           const gradient = qkv.grad!;
@@ -121,7 +135,7 @@ function poolCase(
   M: number,
   heads: number,
   K: number,
-  { T = 1, force, quick }: { T?: number; force?: 'strips' | 'chunks'; quick?: boolean } = {},
+  { T = 1, force, quick }: { T?: number; force?: AttentionVariant; quick?: boolean } = {},
 ): BenchCase {
   const C = heads * K;
   return {
@@ -131,10 +145,10 @@ function poolCase(
     bytes: 8 * B * M * C,
     quick,
     prepare: (engine) => {
-      const q = engine.tensor(wave(T * C), [1, T, C]);
-      const kv = engine.full([B, M, 2 * C], 0.25);
+      const q = engine.tensor(wave(T * C), [1, T, heads, K]);
+      const [k, v] = unpackHeads(engine.full([B, M, 2 * C], 0.25), { parts: 2, heads });
       return {
-        run: () => poolAttention(q, kv, { heads, force }),
+        run: () => attention(q, k, v, { force }),
         // Equal keys: the mean of equal values.
         maxError: async (out) => Math.max(...Array.from(await out.data(), (value) => Math.abs(value - 0.25))),
       };
@@ -144,11 +158,11 @@ function poolCase(
 
 export const cases: BenchCase[] = [
   selfAttentionCase(8, 64, 16, 3, 32, { quick: true }),
-  selfAttentionCase(8, 64, 16, 3, 32, { force: 'chunks', quick: true }),
-  selfAttentionCase(8, 64, 16, 3, 32, { force: 'strips', quick: true }),
-  selfAttentionCase(2, 96, 32, 4, 64, { force: 'strips' }),
-  selfAttentionCase(1, 729, 0, 16, 72, { force: 'strips' }),
-  selfAttentionCase(1, 1024, 729, 16, 72, { force: 'strips' }),
+  selfAttentionCase(8, 64, 16, 3, 32, { force: 'split_kv', quick: true }),
+  selfAttentionCase(8, 64, 16, 3, 32, { force: 'query_blocks', quick: true }),
+  selfAttentionCase(2, 96, 32, 4, 64, { force: 'query_blocks' }),
+  selfAttentionCase(1, 729, 0, 16, 72, { force: 'query_blocks' }),
+  selfAttentionCase(1, 1024, 729, 16, 72, { force: 'query_blocks' }),
   selfAttentionCase(8, 144, 16, 3, 32),
   selfAttentionCase(1, 729, 0, 16, 72),
   selfAttentionCase(1, 256, 729, 16, 72),
@@ -157,8 +171,8 @@ export const cases: BenchCase[] = [
   gradientCase(1, 729, 16, 72),
   poolCase(32, 145, 3, 32, { quick: true }),
   poolCase(1, 3289, 16, 72),
-  // Where the planner changes from one to the other on CPUs.
+  // Where the plan changes from one to the other on CPUs.
   ...[1, 2, 4].flatMap((T) =>
-    (['chunks', 'strips'] as const).map((force) => poolCase(1, 729, 16, 72, { T, force })),
+    (['split_kv', 'query_blocks'] as const).map((force) => poolCase(1, 729, 16, 72, { T, force })),
   ),
 ];

@@ -3,6 +3,7 @@ import {
   AdamW,
   add,
   affine,
+  attention,
   backward,
   type Engine,
   layerNormLayer,
@@ -13,10 +14,10 @@ import {
   noGrad,
   ParameterStore,
   Random,
-  selfAttention,
   sum,
   type Tensor,
   unfold,
+  unpackHeads,
   Weights,
   warmupCosine,
 } from 'ps3-webgpu/engine';
@@ -69,7 +70,8 @@ function classify(weights: Weights, images: Tensor): Tensor {
   for (let i = 0; i < DEPTH; i++) {
     const block = weights.in(`blocks.${i}`);
     const qkv = linearLayer(block.in('qkv'), layerNormLayer(block.in('norm1'), x, 1e-6));
-    x = linearLayer(block.in('proj'), selfAttention(qkv, { heads: H }), { residual: x });
+    const attended = attention(...unpackHeads(qkv, { parts: 3, heads: H })).reshape(x.shape);
+    x = linearLayer(block.in('proj'), attended, { residual: x });
     const hidden = linearLayer(block.in('fc1'), layerNormLayer(block.in('norm2'), x, 1e-6), { gelu: 'tanh' });
     x = linearLayer(block.in('fc2'), hidden, { residual: x });
   }

@@ -1,21 +1,31 @@
-// Attention of a strip of queries as products in registers, the form for adapters that run on a CPU: no barrier, no workgroup memory.
-// Formulas as in split.wgsl; the scores of a strip are stored, turned: w[plane, j, r] for key j and query r of the strip.
+// Attention of a block of queries as products in registers, the form for adapters that run on a CPU: no
+// barrier, no workgroup memory. The scores of a block are stored, transposed: w[plane, j, r] for key j and
+// query r of the block.
 //
-//   forward    s = scale k q'               w = exp(s - max)          out = (w' v) / sum w
-//   backward   w = exp(scale k q' - lse)    dv = w dout               ds = scale w (v dout' - delta)      dq = ds' k      dk = ds q
+//   forward    s = scale k q'               w = exp(s - row max)      out = (w' v) / sum w
+//   backward   w = exp(scale k q' - lse)    dv = w dout               ds = scale w (v dout' - delta)
+//              dq = ds' k                   dk = ds q
 //
-// Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32. Queries turned [plane, d, r].
-// Mapping   attention_product: an invocation computes ROWS rows x COLS lanes of c[m,n] = sum_k a[m,k] b[k,n]. Neighbours in a workgroup share
-//           their rows, of which each reads one in LANES and hands it round; reading b is contiguous. attention_weights: one query each.
-// Numerics  f32, one fma per term, k ascending; strips in ascending order add to dk and dv: the same bits on every run.
+// Blocks of queries and the recomputed weights: Dao et al. 2022, FlashAttention, arXiv:2205.14135.
+//
+// Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32.
+//           Queries are transposed, [plane, d, r].
+// Mapping   attention_product: an invocation computes ROWS rows x COLS Vecs of c[m,n] = sum_k a[m,k] b[k,n].
+//           Neighbours in a workgroup share their rows, of which each reads one in LANES and broadcasts it;
+//           reading b is contiguous. attention_weights: an invocation takes one query. attention_transpose:
+//           RUN numbers of one row.
+// Traffic   per block, scores are written and read once forward, and written once and read four times
+//           backward.
+// Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
+//           every run.
 
-#import index  // linear_group(group, groups)
-#import lanes  // LANES, lane_of(mine, lane)
-#import strip  // KIND, ADDS, HAS_MASK
+#import index              // linear_group(group, groups)
+#import lanes              // LANES, lane_of(mine, lane)
+#import attention_product  // KIND, ADDS, HAS_MASK
 
 struct Params {
   M : u32,
-  N : u32,          // columns of c, not lanes
+  N : u32,          // columns of c, not Vecs
   K : u32,
   first_plane : u32,
   planes : u32,     // in this dispatch
@@ -27,7 +37,7 @@ struct Params {
   a_head : u32,
   a_row : u32,      // along m
   a_step : u32,     // along k
-  b_start : u32,    // in lanes, as all that is said of b
+  b_start : u32,    // in Vecs, as all strides of b
   b_batch : u32,
   b_head : u32,
   b_step : u32,     // along k; along n it is 1
@@ -42,21 +52,21 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> a : array<f32>;               // [planes, M, K] by its strides
-@group(0) @binding(2) var<storage, read> b : array<Lane>;              // [planes, K, N] by its strides
+@group(0) @binding(2) var<storage, read> b : array<Vec>;               // [planes, K, N] by its strides
 @group(0) @binding(3) var<storage, read_write> c : array<f32>;         // [planes, M, N] by its strides
-@group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T]: 1 / sum w, lse or delta
-@group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, M], 0 or a large negative number
-@group(0) @binding(1) var<storage, read> source : array<f32>;          // attention_turn: a as above, [M, K]
-@group(0) @binding(2) var<storage, read_write> turned : array<f32>;    // attention_turn: c as above, [K, M]
-@group(0) @binding(1) var<storage, read_write> weights : array<f32>;   // attention_weights: a as above, [M keys, N queries]
-@group(0) @binding(2) var<storage, read_write> lse : array<f32>;       // attention_weights: [batch, heads, T]
-@group(0) @binding(3) var<storage, read_write> inverse : array<f32>;   // attention_weights: [batch, heads, T], 1 / sum w
+@group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T], see KIND
+@group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, M], 0 or very low
+@group(0) @binding(1) var<storage, read> source : array<f32>;          // transpose: [M, K] as a
+@group(0) @binding(2) var<storage, read_write> transposed : array<f32>;  // transpose: [K, M] as c
+@group(0) @binding(1) var<storage, read_write> weights : array<f32>;   // weights: [M, N] as a
+@group(0) @binding(2) var<storage, read_write> lse : array<f32>;       // weights: [batch, heads, T]
+@group(0) @binding(3) var<storage, read_write> inverse_sum : array<f32>;  // weights: [batch, heads, T]
 
 // Specialisation.
-alias Lane = vec4f;                // or f32
-const SPAN : u32 = 4u;             // numbers in a lane
+alias Vec = vec4f;                 // or f32
+const VEC : u32 = 4u;              // numbers in a Vec
 const ROWS : u32 = 8u;             // rows of c per invocation, a multiple of LANES
-const COLS : u32 = 2u;             // lanes of c per invocation
+const COLS : u32 = 2u;             // Vecs of c per invocation
 const WIDTH : u32 = 8u;            // invocations per workgroup, LANES unless that is 1
 
 @compute @workgroup_size(WIDTH)
@@ -76,14 +86,14 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
     let m = min(m0 + i * LANES + local.x % LANES, params.M - 1u);
     row[i] = params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row;
   }
-  let lanes = (params.N + SPAN - 1u) / SPAN;
-  var col : array<u32, COLS>;  // where each lane of b is read next
+  let vecs = (params.N + VEC - 1u) / VEC;
+  var col : array<u32, COLS>;  // where each Vec of b is read next
   for (var j = 0u; j < COLS; j++) {
-    col[j] = params.b_start + z * params.b_batch + head * params.b_head + min(n0 + j, lanes - 1u);
+    col[j] = params.b_start + z * params.b_batch + head * params.b_head + min(n0 + j, vecs - 1u);
   }
-  var sum : array<array<Lane, COLS>, ROWS>;
+  var sum : array<array<Vec, COLS>, ROWS>;
   for (var k = 0u; k < params.K; k++) {
-    var right : array<Lane, COLS>;
+    var right : array<Vec, COLS>;
     for (var j = 0u; j < COLS; j++) {
       right[j] = b[col[j]];
       col[j] += params.b_step;
@@ -97,15 +107,17 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
     for (var i = 0u; i < ROWS / LANES; i++) {
       let part = mine[i];
       for (var lane = 0u; lane < LANES; lane++) {
-        let left = Lane(lane_of(part, lane));
-        for (var j = 0u; j < COLS; j++) { sum[i * LANES + lane][j] = fma(left, right[j], sum[i * LANES + lane][j]); }
+        let left = Vec(lane_of(part, lane));
+        for (var j = 0u; j < COLS; j++) {
+          sum[i * LANES + lane][j] = fma(left, right[j], sum[i * LANES + lane][j]);
+        }
       }
     }
   }
 
   let c0 = params.c_start + z * params.c_batch + head * params.c_head;
-  for (var e = 0u; e < COLS * SPAN; e++) {
-    let n = n0 * SPAN + e;
+  for (var e = 0u; e < COLS * VEC; e++) {
+    let n = n0 * VEC + e;
     var query = 0.0;
     if (KIND == NORMALISED || KIND == WEIGHTS || KIND == GRADIENTS) {
       query = per_query[plane * params.T + params.first_query + min(n, params.N - 1u)];
@@ -114,7 +126,7 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
       let m = m0 + i;
       if (m < params.M && n < params.N) {
         let at = c0 + m * params.c_row + n * params.c_col;
-        var value = params.scale * vec4f(sum[i][e / SPAN])[e % SPAN];
+        var value = params.scale * vec4f(sum[i][e / VEC])[e % VEC];
         if (HAS_MASK && (KIND == SCORES || KIND == WEIGHTS)) { value += mask_bias[z * params.M + m]; }
         if (KIND == NORMALISED) { value *= query; }
         if (KIND == WEIGHTS) { value = exp(value - query); }
@@ -126,11 +138,12 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   }
 }
 
-const RUN : u32 = 8u;  // numbers of one row that an invocation turns: divisions cost more than the copies
+// Numbers of one row that an invocation transposes: divisions cost more than the copies.
+const RUN : u32 = 8u;
 
 @compute @workgroup_size(64)
-fn attention_turn(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
-                  @builtin(local_invocation_index) i : u32) {
+fn attention_transpose(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                       @builtin(local_invocation_index) i : u32) {
   let index = linear_group(group, groups) * 64u + i;
   let m = index % params.M;
   let runs = (params.K + RUN - 1u) / RUN;
@@ -142,10 +155,12 @@ fn attention_turn(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   let head = plane % params.heads;
   let from_row = params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row;
   let to_col = params.c_start + z * params.c_batch + head * params.c_head + m * params.c_row;
-  for (var k = k0; k < min(k0 + RUN, params.K); k++) { turned[to_col + k * params.c_col] = source[from_row + k * params.a_step]; }
+  for (var k = k0; k < min(k0 + RUN, params.K); k++) {
+    transposed[to_col + k * params.c_col] = source[from_row + k * params.a_step];
+  }
 }
 
-// Scores become exp(score - largest score of the query); their sum goes into lse and inverse.
+// Scores [keys, queries] become exp(score - row max of the query); their sum goes into lse and inverse_sum.
 @compute @workgroup_size(64)
 fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                      @builtin(local_invocation_index) i : u32) {
@@ -154,17 +169,18 @@ fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let here = index / params.N;
   if (here >= params.planes) { return; }
   let plane = params.first_plane + here;
-  let start = params.a_start + plane / params.heads * params.a_batch + plane % params.heads * params.a_head + n;
-  var top = weights[start];
-  for (var m = 1u; m < params.M; m++) { top = max(top, weights[start + m * params.a_row]); }
-  var total = 0.0;
+  let start = params.a_start + plane / params.heads * params.a_batch
+            + plane % params.heads * params.a_head + n;
+  var row_max = weights[start];
+  for (var m = 1u; m < params.M; m++) { row_max = max(row_max, weights[start + m * params.a_row]); }
+  var row_sum = 0.0;
   for (var m = 0u; m < params.M; m++) {
     let at = start + m * params.a_row;
-    let weight = exp(weights[at] - top);
-    total += weight;
+    let weight = exp(weights[at] - row_max);
+    row_sum += weight;
     weights[at] = weight;
   }
   let query = plane * params.T + params.first_query + n;
-  lse[query] = top + log(total);
-  inverse[query] = 1.0 / total;
+  lse[query] = row_max + log(row_sum);
+  inverse_sum[query] = 1.0 / row_sum;
 }

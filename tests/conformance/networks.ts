@@ -2,7 +2,7 @@
 import {
   add,
   affine,
-  attention,
+  attentionWithScores,
   broadcastTo,
   concat,
   conv2d,
@@ -212,25 +212,28 @@ function attentionMask(call: Call, B: number, Tq: number, Tk: number): Tensor | 
   return mask ? add(mask, padding) : padding;
 }
 
-const SCORES = ['product', 'capped', 'masked', 'weights'] as const;
+const STAGES = ['product', 'capped', 'masked', 'weights'] as const;
 
 const attend: Operator = (call) => {
   const flat = call.x(0).shape.length === 3;
   const heads = (i: number, name: string) => (flat ? splitHeads(call.x(i), call.number(name, 1)) : call.x(i));
+  const byToken = (x: Tensor) => permute(x, [0, 2, 1, 3]); // from [B, H, T, K] and back
   const q = heads(0, 'q_num_heads');
   const joined = (own: Tensor, past: number) => (call.has(past) ? concat([call.x(past), own], 2) : own);
-  const k = joined(heads(1, 'kv_num_heads'), 4);
-  const v = joined(heads(2, 'kv_num_heads'), 5);
+  const [ownK, ownV] = [heads(1, 'kv_num_heads'), heads(2, 'kv_num_heads')];
+  const [k, v] = [joined(ownK, 4), joined(ownV, 5)];
   const [B, , Tq, K] = q.shape;
-  const cached = call.values[4]?.shape[2] ?? 0;
   const causal = call.number('is_causal', 0) === 1 && (call.has(4) || !call.has(6));
-  const { y, scores } = attention(q, k, v, {
+  const cached = call.has(4) ? { k: byToken(call.x(4)), v: byToken(call.x(5)) } : undefined;
+  const { out, scores } = attentionWithScores(byToken(q), byToken(ownK), byToken(ownV), {
+    cached,
     scale: call.number('scale', 1 / Math.sqrt(K)),
     softcap: call.number('softcap', 0) || undefined,
     mask: attentionMask(call, B, Tq, k.shape[2]),
-    causal: causal ? cached : undefined,
-    scores: SCORES[call.number('qk_matmul_output_mode', 0)],
+    causal,
+    stage: STAGES[call.number('qk_matmul_output_mode', 0)],
   });
+  const y = byToken(out);
   return [flat ? joinHeads(y) : y, k, v, scores];
 };
 

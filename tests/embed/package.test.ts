@@ -34,7 +34,7 @@ async function bundle(
 }
 
 const VIT =
-  'Engine, Tensor, ParameterStore, AdamW, Weights, linear, linearLayer, layerNorm, layerNormLayer, selfAttention, gelu, ' +
+  'Engine, Tensor, ParameterStore, AdamW, Weights, linear, linearLayer, layerNorm, layerNormLayer, attention, unpackHeads, gelu, ' +
   'softmax, logSoftmax, sigmoidContrastive, l2Normalize, unfold, add, mul, mean, sum, backward, checkpoint, noGrad, warmupCosine';
 
 embed(

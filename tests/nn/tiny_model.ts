@@ -3,6 +3,7 @@
 import {
   AdamW,
   add,
+  attention,
   backward,
   checkpoint,
   type Engine,
@@ -12,10 +13,10 @@ import {
   mean,
   ParameterStore,
   type Scope,
-  selfAttention,
   square,
   sub,
   type Tensor,
+  unpackHeads,
 } from '../../engine/index.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import { random } from '../harness.ts';
@@ -56,7 +57,8 @@ export class TinyModel {
     const get = (name: string): Tensor => this.store.get(name);
     const block = (x: Tensor): Tensor => {
       const normed = layerNorm(x, get('norm.gamma'), get('norm.beta'));
-      const mixed = add(x, selfAttention(linear(normed, get('qkv')), { heads: 2 }));
+      const heads = unpackHeads(linear(normed, get('qkv')), { parts: 3, heads: 2 });
+      const mixed = add(x, attention(...heads).reshape(x.shape));
       return add(mixed, linear(gelu(linear(mixed, get('up'), get('up.bias'))), get('down')));
     };
     const embedded = add(x, get('position'));

@@ -1,10 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { backward, poolAttention, selfAttention, type Tensor } from '../../engine/index.ts';
-import { planAttention, planStripTile } from '../../engine/ops/attention/plan.ts';
-import { planBlock } from '../../engine/ops/register_tile.ts';
+import { GPU_ON_CPU, LAVAPIPE, type Target } from '../../engine/gpu/target.ts';
+import { backward, type Tensor } from '../../engine/index.ts';
+import { planAttention, planBlockTile, planRegisterBlock } from '../../engine/ops/attention/plan.ts';
 import { compare, engine, random, TOLERANCE, tensor, withGpuPlans } from '../harness.ts';
 import { headGradients } from '../reference/attention.ts';
+import { poolAttention, selfAttention } from './packed_attention.ts';
 
 const numbers = (x: Tensor<'f32'>): Promise<Float32Array> => x.data();
 
@@ -21,7 +22,7 @@ function columns(
 }
 
 // Around blocks of 16 rows and 32 columns and SIMD registers of 8; heads that vec4 loads fit, and one that they do not; the
-// last has more scores than are stored at a time, so that strips add to dk and dv.
+// last has more scores than are stored at a time, so that blocks add to dk and dv.
 for (const [B, T, N, heads, K] of [
   [1, 1, 0, 1, 1],
   [2, 7, 5, 3, 4],
@@ -32,7 +33,7 @@ for (const [B, T, N, heads, K] of [
   [2, 19, 3, 2, 5],
   [1, 1031, 13, 1, 4],
 ])
-  test(`attention_strips: ${B}x${T}, ${N} cached, ${heads} heads of ${K}: output and gradients match the twin`, async () => {
+  test(`attention by query blocks: ${B}x${T}, ${N} cached, ${heads} heads of ${K}: output and gradients match the twin`, async () => {
     using scope = engine.scope();
     const C = heads * K;
     const qkv = random(B * T * 3 * C, 1);
@@ -40,7 +41,7 @@ for (const [B, T, N, heads, K] of [
     const dout = random(B * T * C, 3);
     const leaf = tensor(qkv, [B, T, 3 * C], { scope, requiresGrad: true });
     const cache = N > 0 ? tensor(cached, [B, N, 3 * C], { scope, requiresGrad: true }) : undefined;
-    const out = selfAttention(leaf, { heads, cached: cache, force: 'strips' });
+    const out = selfAttention(leaf, { heads, cached: cache, force: 'query_blocks' });
     backward(out, tensor(dout, [B, T, C], { scope }));
     const [got, dqkv] = [await numbers(out), await numbers(leaf.grad!)];
     const dcached = cache ? await numbers(cache.grad!) : new Float32Array(0);
@@ -64,12 +65,12 @@ for (const [B, T, N, heads, K] of [
       }
   });
 
-test('attention_strips: masked and shared queries give what chunks of keys give', async () => {
+test('attention by query blocks: masked and shared queries give what splits of the keys give', async () => {
   const [B, T, M, heads, K] = [3, 18, 41, 2, 8];
   const C = heads * K;
   const mask = Float64Array.from(random(B * M, 9), (value, i) => (i < (B - 1) * M && value > 0 ? 1 : 0));
   const results: Float32Array[][] = [];
-  for (const force of ['chunks', 'strips'] as const) {
+  for (const force of ['split_kv', 'query_blocks'] as const) {
     using scope = engine.scope();
     const q = tensor(random(T * C, 1), [1, T, C], { scope, requiresGrad: true });
     const kv = tensor(random(B * M * 2 * C, 2), [B, M, 2 * C], { scope, requiresGrad: true });
@@ -81,7 +82,7 @@ test('attention_strips: masked and shared queries give what chunks of keys give'
     compare(name, results[1][i], results[0][i], TOLERANCE.grad);
 });
 
-test('attention_strips: beyond the operands, memory stays at a strip of scores', async () => {
+test('attention by query blocks: beyond the operands, memory stays at a block of scores', async () => {
   using scope = engine.scope();
   const [T, C, heads] = [1500, 32, 8];
   const qkv = tensor(random(T * 3 * C, 1), [1, T, 3 * C], { scope, requiresGrad: true });
@@ -89,52 +90,58 @@ test('attention_strips: beyond the operands, memory stays at a strip of scores',
   await engine.gpu.idle();
   engine.resetPeak();
   const before = engine.stats().liveBytes;
-  backward(selfAttention(qkv, { heads, force: 'strips' }), seed);
+  backward(selfAttention(qkv, { heads, force: 'query_blocks' }), seed);
   const extra = engine.stats().peakBytes - before;
-  // A strip is 4 MiB at most, on a GPU 36; all scores would be 4 * 8 * 1500 * 1500 B = 72 MB.
-  const strip = (engine.gpu.target.kind === 'cpu' ? 4 : 36) * 2 ** 20;
-  assert.ok(extra < strip + 3 * 4 * C * 8 * T, `got ${extra} B`);
+  // A block is 4 MiB at most, on a GPU 36; all scores would be 4 * 8 * 1500 * 1500 B = 72 MB.
+  const block = (engine.gpu.target.kind === 'cpu' ? 4 : 36) * 2 ** 20;
+  assert.ok(extra < block + 3 * 4 * C * 8 * T, `got ${extra} B`);
 });
 
-test('attention_strips: the planner takes them, and on CPUs hands rows round where a subgroup is a SIMD register', () => {
-  const layout = (T: number, keys: number, K = 72) => ({ T, K, ownKeys: keys, cachedKeys: 0 });
-  assert.is(planAttention('software', layout(196, 196)), 'strips');
-  assert.is(planAttention('software', layout(1, 3289)), 'chunks');
-  assert.is(planAttention('gpu', layout(196, 196)), 'strips');
-  assert.is(planAttention('gpu', layout(1, 3289)), 'strips');
-  assert.is(planAttention('gpu', layout(1, 85)), 'strips');
-  assert.is(planAttention('gpu', layout(196, 196, 5), 'strips'), 'chunks', 'lines of 5 numbers hold no vec4');
-  const facts = { adapterClass: 'software', subgroupSize: 8 } as const;
-  assert.equal(planBlock(facts, 196, 48, 4), { rows: 16, cols: 2, width: 8, handed: 8 });
-  assert.equal(planBlock({ ...facts, subgroupSize: 1 }, 196, 48, 4), {
-    rows: 8,
-    cols: 2,
-    width: 8,
-    handed: 1,
-  });
-  assert.equal(planBlock(facts, 3, 48, 4), { rows: 4, cols: 2, width: 8, handed: 1 });
+const onCpu: Target = { ...LAVAPIPE, subgroupSize: 8, matrixUnit: undefined, workgroupBytes: 32_768 };
+const onGpu: Target = { ...onCpu, ...GPU_ON_CPU, subgroupSize: 32 };
+
+test('attention: the plan takes query blocks, on CPUs from three queries on', () => {
+  const plan = (target: Target, T: number, keys: number, K = 72) =>
+    planAttention(target, { B: 1, T, H: 16, K, keys: [keys] });
+  assert.is(plan(onCpu, 196, 196).variant, 'query_blocks');
+  assert.is(plan(onCpu, 1, 3289).variant, 'split_kv');
+  assert.is(plan(onCpu, 1, 3289, 144).variant, 'query_blocks', 'an invocation does not hold a head of 144');
+  for (const [T, keys] of [
+    [196, 196],
+    [1, 3289],
+    [1, 85],
+  ])
+    assert.is(plan(onGpu, T, keys).variant, 'query_blocks');
+  assert.equal([plan(onCpu, 9, 9).products, plan(onGpu, 9, 9).products], ['register', 'tiled']);
+  assert.equal([plan(onGpu, 9, 9, 5).padding, plan(onCpu, 9, 9, 5).padding], [3, 0], 'tiles read vec4f');
 });
 
-test('attention_strips: on a GPU tiles as wide as a head, and slices of the keys until there is work for all', () => {
-  const look = { M: 2560, N: 72, K: 3289, planes: 1, whole: false };
-  assert.equal(planStripTile(look, 32_768), { tileM: 128, tileN: 72, slices: 13 });
-  assert.equal(planStripTile({ ...look, M: 1 }, 32_768), { tileM: 32, tileN: 72, slices: 34 });
-  assert.equal(planStripTile({ ...look, N: 3289, K: 72, whole: true }, 32_768), {
-    ...{ tileM: 128, tileN: 128, slices: 1 },
-  });
-  assert.is(
-    planStripTile({ ...look, N: 3289, K: 72, whole: true }, 16_384).tileM,
-    64,
-    '128 needs 20,480 bytes',
-  );
+test('attention: the plan of a block broadcasts rows on CPUs where a subgroup is a SIMD register', () => {
+  assert.equal(planRegisterBlock(onCpu, 196, 192, 4), { rows: 16, cols: 2, width: 8, handed: 8 });
+  const alone = { ...onCpu, subgroupSize: 1 };
+  assert.equal(planRegisterBlock(alone, 196, 192, 4), { rows: 8, cols: 2, width: 8, handed: 1 });
+  assert.equal(planRegisterBlock(onCpu, 3, 192, 4), { rows: 4, cols: 2, width: 8, handed: 1 });
 });
 
-// One query whose keys are summed in two slices, and queries around a tile of 32.
+test('attention: on a GPU tiles are as wide as a head, and the keys are split until there is work for all', () => {
+  const [look, scores] = [
+    { M: 2560, N: 72, K: 3289, planes: 1 },
+    { M: 2560, N: 3289, K: 72, planes: 1 },
+  ];
+  assert.equal(planBlockTile(onGpu, look, false), { tileM: 128, tileN: 72, splits: 13 });
+  assert.equal(planBlockTile(onGpu, { ...look, M: 1 }, false), { tileM: 32, tileN: 72, splits: 34 });
+  assert.equal(planBlockTile(onGpu, scores, true), { tileM: 128, tileN: 128, splits: 1 });
+  const small = { ...onGpu, workgroupBytes: 16_384 };
+  assert.is(planBlockTile(small, scores, true).tileM, 64, '128 needs 20,480 bytes');
+});
+
+// One query whose keys are summed in two splits, queries around a tile of 32, and heads that are padded.
 for (const [T, M, K] of [
   [1, 600, 8],
   [33, 41, 4],
+  [3, 5, 6],
 ])
-  test(`attention_tiled: ${T} queries over ${M} keys of ${K}: output and gradients match the twin`, () =>
+  test(`attention by query blocks in tiles: ${T} queries over ${M} keys of ${K}: output and gradients match the twin`, () =>
     withGpuPlans(async () => {
       using scope = engine.scope();
       const [q, kv, dout] = [random(T * K, 1), random(M * 2 * K, 2), random(T * K, 3)];
@@ -142,7 +149,7 @@ for (const [T, M, K] of [
         Float64Array.from({ length: M * K }, (_, i) => from[Math.floor(i / K) * 2 * K + column + (i % K)]);
       const queries = tensor(q, [1, T, K], { scope, requiresGrad: true });
       const keys = tensor(kv, [1, M, 2 * K], { scope, requiresGrad: true });
-      const out = poolAttention(queries, keys, { heads: 1, force: 'strips' });
+      const out = poolAttention(queries, keys, { heads: 1, force: 'query_blocks' });
       backward(out, tensor(dout, [1, T, K], { scope }));
       const want = headGradients(q, part(kv, 0), part(kv, K), dout, { T, M, K });
       const dkv = await keys.grad!.data();
@@ -157,14 +164,14 @@ for (const [B, T, M, K] of [
   [1, 40, 33, 8],
   [170, 100, 5, 12],
 ])
-  test(`attention_tiled: ${B} x ${T} queries over ${M} keys of ${K}: values of ones give ones, with scores in the hundreds`, () =>
+  test(`attention by query blocks in tiles: ${B} x ${T} queries over ${M} keys of ${K}: values of ones give ones, with scores in the hundreds`, () =>
     withGpuPlans(async () => {
       using scope = engine.scope();
       const q = random(B * T * K, 1).map((value) => 40 * value);
       const kv = random(B * M * 2 * K, 2).map((value, i) => (i % (2 * K) < K ? 40 * value : 1));
       const out = poolAttention(tensor(q, [B, T, K], { scope }), tensor(kv, [B, M, 2 * K], { scope }), {
         heads: 1,
-        force: 'strips',
+        force: 'query_blocks',
       });
       compare('out', await out.data(), new Float32Array(B * T * K).fill(1));
     }));

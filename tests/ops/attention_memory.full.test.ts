@@ -1,7 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { backward, selfAttention } from '../../engine/index.ts';
+import { backward } from '../../engine/index.ts';
 import { engine, random, tensor } from '../harness.ts';
+import { selfAttention } from './packed_attention.ts';
 
 test('attention: forward and backward of one look of 2560 patches stay below three times queries, keys, values and results', async () => {
   using scope = engine.scope();

@@ -6,6 +6,7 @@ import {
   add,
   arange,
   argMax,
+  attention,
   backward,
   binaryCrossEntropy,
   broadcastTo,
@@ -31,14 +32,12 @@ import {
   patchGather,
   permute,
   pillowResize,
-  poolAttention,
   prod,
   randomUniform,
   resize,
   scatterElements,
   scatterRows,
   selectTopK,
-  selfAttention,
   sigmoidContrastive,
   sin,
   slice,
@@ -47,6 +46,7 @@ import {
   sum,
   type Tensor,
   topK,
+  unpackHeads,
   where,
 } from '../../engine/index.ts';
 import { markNonFinite } from '../../engine/ops/finite.ts';
@@ -71,6 +71,12 @@ const ones = (...shape: number[]): Tensor => tensor(new Float64Array(count(shape
 const integers = (data: readonly number[], shape: readonly number[]): Tensor =>
   tensor(Uint32Array.from(data), shape);
 
+/** Nine queries over themselves and five cached keys. */
+const attendWithCache = (force: 'split_kv' | 'query_blocks'): Tensor => {
+  const [q, k, v] = unpackHeads(leaf(1, 9, 12), { parts: 3, heads: 1 });
+  return attention(q, k, v, { cached: { k: leaf(1, 5, 1, 4), v: leaf(1, 5, 1, 4) }, force });
+};
+
 /** Runs the backward kernels too. */
 const train = (y: Tensor): void => backward(y, tensor(random(y.size, 9), y.shape));
 
@@ -80,20 +86,21 @@ export const CASES: Readonly<Record<string, () => void>> = {
     new AdamW(store).step(0.1, 1);
   },
   adaptive_max_pool: () => train(adaptiveMaxPool(leaf(2, 35), [5, 7], [2, 3])),
-  attention: () => {
-    train(selfAttention(leaf(1, 9, 12), { heads: 2, force: 'chunks' }));
-    train(selfAttention(leaf(1, 3, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'chunks' }));
+  'attention, split_kv': () => {
+    const x = leaf(1, 9, 2, 2);
+    train(attention(x, x, x, { force: 'split_kv' }));
+    train(attendWithCache('split_kv'));
   },
-  attention_strips: () =>
-    train(selfAttention(leaf(1, 9, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'strips' })),
-  attention_tiled: () =>
+  'attention, query_blocks': () => train(attendWithCache('query_blocks')),
+  'attention, query_blocks in tiles': () =>
     withGpuPlans(() => {
-      train(selfAttention(leaf(1, 9, 12), { heads: 1, cached: leaf(1, 5, 12), force: 'strips' }));
-      poolAttention(leaf(1, 1, 4), leaf(1, 513, 8), { heads: 1, force: 'strips' }); // two slices of keys
+      train(attendWithCache('query_blocks'));
+      const [k, v] = [leaf(1, 513, 1, 4), leaf(1, 513, 1, 4)]; // two splits of the keys
+      attention(leaf(1, 1, 1, 4), k, v, { force: 'query_blocks' });
     }),
   'attention with a mask': () => {
     const keyMask = tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 0], [2, 5]);
-    train(poolAttention(leaf(1, 1, 4), leaf(2, 5, 8), { heads: 1, keyMask }));
+    train(attention(leaf(1, 1, 1, 4), leaf(2, 5, 1, 4), leaf(2, 5, 1, 4), { keyMask }));
   },
   binary_cross_entropy: () => train(binaryCrossEntropy(chances(3, 11), ones(3, 11))),
   cast: () => {

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import {
   AdamW,
   add,
+  attention,
   backward,
   checkpoint,
   layerNormLayer,
@@ -11,10 +12,10 @@ import {
   mul,
   ParameterStore,
   randomNormal,
-  selfAttention,
   square,
   sub,
   type Tensor,
+  unpackHeads,
   Weights,
 } from '../../engine/index.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
@@ -46,7 +47,7 @@ function model() {
   const weights = new Weights(store);
   const block = (x: Tensor): Tensor => {
     const qkv = linearLayer(weights.in('qkv'), layerNormLayer(weights.in('norm1'), x, 1e-5));
-    const y = add(x, selfAttention(qkv, { heads: 2 }));
+    const y = add(x, attention(...unpackHeads(qkv, { parts: 3, heads: 2 })).reshape(x.shape));
     const hidden = linearLayer(weights.in('fc1'), layerNormLayer(weights.in('norm2'), y, 1e-5), {
       gelu: 'tanh',
     });

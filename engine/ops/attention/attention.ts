@@ -1,261 +1,187 @@
-import source from '../../../shaders/attention/split.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../../gpu/errors.ts';
+// Attention, and its gradients.
+//
+//   forward    q (B, T, H, K), k and v (B, M, H, K)
+//              -> scores = scale q k' (B, H, T, M), of some queries at a time -> weights = softmax(scores)
+//              -> out = weights v (B, T, H, K), lse (B, H, T)
+//   backward   dout (B, T, H, K) -> delta = dout . out (B, H, T)
+//              -> weights = exp(scores - lse), made again for some queries at a time -> dv = weights' dout
+//              -> dscores = scale weights (dout v' - delta) (B, H, T, M) -> dq = dscores k, dk = dscores' q
+import source from '../../../shaders/attention/delta.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
 import { record } from '../../tensor/autograd.ts';
 import { output, run } from '../../tensor/dispatch.ts';
-import { sameShape, show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
+import { concat, slice } from '../copy.ts';
 import { fill } from '../fill.ts';
-import { type AttentionOperands, attendInStrips, differentiateStrips } from './blocks.ts';
-import { type AttentionVariant, planAttention, planChunk } from './plan.ts';
-import type { AttentionLayout } from './views.ts';
+import { attendInBlocks, differentiateBlocks } from './blocks.ts';
+import { compose } from './composed.ts';
+import { keyBias } from './key_mask.ts';
+import {
+  type AttentionOperand,
+  type AttentionOptions,
+  type HeadRows,
+  type Heads,
+  headsOf,
+  listOf,
+  tidyHeads,
+} from './operands.ts';
+import { type AttentionPlan, planAttention } from './plan.ts';
+import type { Problem, Rows, Segment } from './query_block.ts';
+import { attendInSplits } from './split_kv.ts';
 
-const chunkKernel = kernel(source, 'attention_chunk');
-const mergeKernel = kernel(source, 'attention_merge');
 const deltaKernel = kernel(source, 'attention_delta');
-const maskKernel = kernel(source, 'attention_mask');
-
-const MAX_HEAD = 128;
-/** `SPAN` of the shader: invocations of a workgroup. */
-const SPAN = 64;
-
-/** How `selfAttention` attends. */
-export interface SelfAttentionOptions {
-  /** H; divides C, into heads of at most 128. */
-  readonly heads: number;
-  /** [B, N, 3C], keys and values of an earlier pass, attended to before the own ones. */
-  readonly cached?: Tensor;
-  /** Overrides the planner, for tests and tuning. */
-  readonly force?: AttentionVariant;
-}
 
 /**
- * Multi-head self-attention: softmax(q k^T / sqrt(K)) v per head, in memory linear in T: scores of at most
- * 128 MiB are held at a time.
+ * Scaled dot product attention: softmax(scale q k^T) v, head by head. Differentiable, and linear in T and M in
+ * memory: at most 128 MiB of scores are held at a time.
  *
- * @param qkv   [B, T, 3C] f32, columns q, k, v; heads contiguous within each
- * @returns     [B, T, C]
- * @throws ShapeError when C is not a multiple of heads, a head is larger than 128, or cached does not fit
- * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments as in Shi et al. 2025, arXiv:2503.19903, low-res K/V cache.
- */
-export function selfAttention(qkv: Tensor, { heads, cached, force }: SelfAttentionOptions): Tensor<'f32'> {
-  const op = 'self_attention';
-  expectDType(op, 'qkv', qkv, 'f32');
-  const [B, T, packed] = qkv.shape;
-  expect(qkv.shape.length === 3 && packed % 3 === 0, op, 'qkv must be [B, T, 3C]', show(qkv.shape));
-  const C = packed / 3;
-  const K = headSize(op, C, heads);
-  if (cached)
-    expect(
-      cached.shape.length === 3 && cached.shape[0] === B && cached.shape[2] === packed,
-      op,
-      `cached must be [${B}, N, ${packed}]`,
-      show(cached.shape),
-    );
-  const layout: AttentionLayout = {
-    ...{ B, T, heads, K, ownKeys: T, cachedKeys: cached?.shape[1] ?? 0 },
-    ...{ qRow: packed, qBatch: T * packed, kvRow: packed, kCol: C, vCol: 2 * C },
-  };
-  const variant = planAttention(qkv.gpu.adapterClass, layout, force);
-  const { out, lse } = attend({ q: qkv, own: qkv, cached, bias: undefined }, layout, variant);
-  record(op, {
-    inputs: [qkv, cached],
-    output: out,
-    saved: { qkv, cached, out, lse },
-    backward: (dout, saved, needs) => {
-      const operands: AttentionOperands = {
-        q: saved.qkv,
-        own: saved.qkv,
-        cached: saved.cached,
-        bias: undefined,
-      };
-      using delta = rowDelta(saved.out, dout, layout);
-      // The gradients of queries, keys and values are columns of one tensor.
-      const dqkv = needs[0] ? output([dout], saved.qkv.shape) : undefined;
-      const dcached = needs[1] && saved.cached ? output([dout], saved.cached.shape) : undefined;
-      const gradients = { dq: dqkv, dkv: dqkv, dcached };
-      if (dcached) fill(dcached, 0); // its query columns stay so
-      differentiateStrips(operands, { dout, lse: saved.lse, delta }, gradients, layout);
-      return [dqkv, dcached];
-    },
-  });
-  lse.dispose();
-  return out;
-}
-
-/** How `poolAttention` attends. */
-export interface PoolAttentionOptions {
-  /** H; divides C. */
-  readonly heads: number;
-  /** [B, M] f32, nonzero = attend; a row of zeros attends to everything. */
-  readonly keyMask?: Tensor;
-  /** Overrides the planner, for tests and tuning. */
-  readonly force?: AttentionVariant;
-}
-
-/**
- * Multi-head attention of given queries over a batch of keys and values.
+ * `mask`, `causal`, `softcap`, fewer heads of keys than of queries, and values of another size than keys hold all
+ * scores in memory, some B * H * T * (N + M) * 4 bytes several times. Neither way limits the size of a head.
  *
- * @param q   [1 or B, Tq, C] f32; one set of queries serves the whole batch
- * @param kv  [B, M, 2C] f32, columns k, v; heads contiguous within each
- * @returns   [B, Tq, C]
- * @throws ShapeError when the extents disagree, C is not a multiple of heads, or a head is larger than 128
+ * @param q  [B, T, H, K] f32; [1, T, H, K] serves the whole batch. H / G neighbouring heads share one head of keys
+ * @param k  [B, M, G, K] f32
+ * @param v  [B, M, G, V] f32
+ * @returns  [B, T, H, V]
+ * @throws ShapeError when the extents disagree, there is no key, or the mask does not broadcast
+ * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments of keys as in Shi et al. 2025, arXiv:2503.19903,
+ * low-res K/V cache.
  */
-export function poolAttention(
-  q: Tensor,
-  kv: Tensor,
-  { heads, keyMask, force }: PoolAttentionOptions,
+export function attention(
+  q: AttentionOperand,
+  k: AttentionOperand,
+  v: AttentionOperand,
+  options: AttentionOptions = {},
 ): Tensor<'f32'> {
-  const op = 'pool_attention';
-  expectDType(op, 'q', q, 'f32');
-  expectDType(op, 'kv', kv, 'f32');
-  const [B, M, packed] = kv.shape;
-  const [qB, T, C] = q.shape;
-  expect(
-    q.shape.length === 3 && kv.shape.length === 3 && packed === 2 * C && (qB === B || qB === 1),
-    op,
-    'q must be [1 or B, Tq, C] and kv [B, M, 2C]',
-    `q ${show(q.shape)} and kv ${show(kv.shape)}`,
-  );
-  const K = headSize(op, C, heads);
-  if (keyMask) {
-    expectDType(op, 'keyMask', keyMask, 'f32');
-    expect(sameShape(keyMask.shape, [B, M]), op, `keyMask must be [${B}, ${M}]`, show(keyMask.shape));
-  }
-  const layout: AttentionLayout = {
-    ...{ B, T, heads, K, ownKeys: M, cachedKeys: 0 },
-    ...{ qRow: C, qBatch: qB === 1 ? 0 : T * C, kvRow: packed, kCol: 0, vCol: C },
-  };
-  using bias = keyMask && maskBias(keyMask, layout);
-  const variant = planAttention(q.gpu.adapterClass, layout, force);
-  const { out, lse } = attend({ q, own: kv, cached: undefined, bias }, layout, variant);
-  record(op, {
-    inputs: [q, kv],
+  const heads = headsOf('attention', q, k, v, options);
+  const { mask, causal, softcap } = options;
+  const [, , H, K] = heads.q.shape;
+  const [, , G, V] = heads.v.shape;
+  if (mask || causal || softcap || G !== H || V !== K) return compose(heads, options)[0];
+  return attend(heads, options);
+}
+
+function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
+  const { q, k, cached } = heads;
+  const [, T, H, K] = q.shape;
+  const [B, M] = k.shape;
+  const { scale = K ** -0.5, keyMask, force } = options;
+  const keys = [cached?.k.shape[1] ?? 0, M].filter((count) => count > 0);
+  const plan = planAttention(q.tensor.gpu.target, { B, T, H, K, keys }, force);
+  if (plan.padding > 0) return attendPadded(heads, { ...options, scale }, plan.padding);
+
+  const list = listOf(heads);
+  const tensors = list.map(({ tensor }) => tensor);
+  using bias = keyMask && keyBias(keyMask);
+  const problem = problemOf(heads, tensors, scale, bias);
+  const out = output(tensors, [B, T, H, K]);
+  const lse = output(tensors, [B, H, T]);
+  if (plan.variant === 'split_kv') attendInSplits(problem, plan, out, lse);
+  else attendInBlocks(problem, plan, out, lse);
+
+  const slots = gradientSlots(list);
+  const slotOf = list.map((rows) => slots.findIndex((slot) => slot.includes(rows)));
+  record('attention', {
+    inputs: slots.map(([{ tensor }]) => tensor),
     output: out,
-    saved: { q, kv, bias, out, lse },
-    backward: (dout, saved, needs) => {
-      const operands: AttentionOperands = { q: saved.q, own: saved.kv, cached: undefined, bias: saved.bias };
-      using delta = rowDelta(saved.out, dout, layout);
-      const dq = needs[0] ? output([dout], [B, T, C]) : undefined;
-      const dkv = needs[1] ? output([dout], saved.kv.shape) : undefined;
-      differentiateStrips(operands, { dout, lse: saved.lse, delta }, { dq, dkv }, layout);
-      return [dq && qB !== B ? columnSum(dq, [T, C]).reshape([1, T, C]) : dq, dkv];
+    saved: { bias, out, lse, ...Object.fromEntries(slots.map(([{ tensor }], i) => [`operand${i}`, tensor])) },
+    backward: (dout, saved: Readonly<Record<string, Tensor | undefined>>, needs) => {
+      const kept = slotOf.map((slot) => saved[`operand${slot}`]!);
+      const again = problemOf(heads, kept, scale, saved.bias);
+      const gradients = slots.map((slot, i) => (needs[i] ? gradientOf(slot, dout, B) : undefined));
+      const [dq, dk, dv, dcachedK, dcachedV] = list.map((rows, i) => {
+        const gradient = gradients[slotOf[i]];
+        return gradient && rowsIn(rows, gradient, B);
+      });
+      const own = M > 0 ? [{ k: dk, v: dv }] : [];
+      const segments = again.segments.length > own.length ? [{ k: dcachedK, v: dcachedV }, ...own] : own;
+      using delta = rowDelta(saved.out!, dout, plan);
+      differentiateBlocks(again, plan, { dout, lse: saved.lse!, delta }, { q: dq, segments });
+      return gradients.map((gradient, i) => gradient && sumTo(gradient, slots[i][0].tensor));
     },
   });
   lse.dispose();
   return out;
 }
 
-function headSize(op: string, C: number, heads: number): number {
-  expect(
-    Number.isInteger(heads) && heads >= 1 && C % heads === 0,
-    op,
-    'the width must be a multiple of heads',
-    `C = ${C}, heads = ${heads}`,
-  );
-  const K = C / heads;
-  expect(
-    K <= MAX_HEAD,
-    op,
-    `a head must not exceed ${MAX_HEAD}`,
-    `${C} / ${heads} = ${K}`,
-    'Use more heads.',
-  );
-  return K;
-}
-
-/** The params and specialisation that all kernels share. */
-function setting({ B, T, heads, K, ...layout }: AttentionLayout, gpu: Tensor['gpu']) {
-  const lane = K % 4 === 0 ? 4 : 1;
-  const LANES = K / lane;
-  return {
-    params: {
-      ...{ T, heads, batch: B, keys: layout.ownKeys, scale: K ** -0.5 },
-      ...{ q_row: layout.qRow / lane, q_batch: layout.qBatch / lane, kv_row: layout.kvRow / lane },
-      ...{ k_col: layout.kCol / lane, v_col: layout.vCol / lane },
-      ...{ chunk: 0, chunks: 0, first_chunk: 0, all_chunks: 0 },
-    },
-    define: {
-      Lane: lane === 4 ? 'vec4f' : 'f32',
-      WIDE: lane === 4,
-      LANES,
-      UNROLLED: gpu.target.kind === 'cpu',
-    },
-  };
-}
-
-function attend(
-  operands: AttentionOperands,
-  layout: AttentionLayout,
-  variant: AttentionVariant,
-): { out: Tensor<'f32'>; lse: Tensor<'f32'> } {
-  const { q, own, cached } = operands;
-  const { B, T, heads, K } = layout;
-  const out = output([q, own, cached], [B, T, heads * K]);
-  const lse = output([q, own, cached], [B, heads, T]);
-  if (variant === 'strips') attendInStrips(operands, layout, out, lse);
-  else attendInChunks(operands, layout, out, lse);
-  return { out, lse };
-}
-
-function attendInChunks(
-  { q, own, cached, bias }: AttentionOperands,
-  layout: AttentionLayout,
-  out: Tensor,
-  lse: Tensor,
-): void {
-  const { B, T, heads, K } = layout;
-  const { params, define } = setting(layout, q.gpu);
-  const segments = [
-    { kv: cached, keys: layout.cachedKeys, mask: undefined },
-    { kv: own, keys: layout.ownKeys, mask: bias },
-  ].map((segment) => {
-    const chunk = planChunk(q.gpu.adapterClass, layout, segment.keys);
-    return { ...segment, chunk, chunks: Math.ceil(segment.keys / chunk) };
+/** Attention of heads with zeros behind them, which change neither scores nor the other columns of the result. */
+function attendPadded(heads: Heads, options: AttentionOptions, padding: number): Tensor<'f32'> {
+  const { scale, keyMask, force } = options;
+  return tidyHeads(heads, keyMask ? [keyMask] : [], ({ q, k, v, cached }, keyMask) => {
+    const wide = (x: Tensor): Tensor => {
+      const zeros = fill(output([x], [...x.shape.slice(0, 3), padding]), 0);
+      return concat([x, zeros], 3);
+    };
+    const kept = cached && { k: wide(cached.k), v: wide(cached.v) };
+    const out = attention(wide(q), wide(k), wide(v), { scale, keyMask, force, cached: kept });
+    return slice(out, 3, 0, q.shape[3]);
   });
-  const all_chunks = segments[0].chunks + segments[1].chunks;
-  using tops = output([out], [B, all_chunks, T, heads, 2]);
-  using sums = output([out], [B, all_chunks, T, heads, K]);
-  let first_chunk = 0;
-  for (const { kv, keys, mask, chunk, chunks } of segments) {
-    if (kv && chunks > 0)
-      run(chunkKernel, {
-        bind: { q_rows: q, kv_rows: kv, mask_bias: mask, tops, sums },
-        params: { ...params, keys, chunk, chunks, first_chunk, all_chunks },
-        define: { ...define, HAS_MASK: mask !== undefined },
-        groups: Math.ceil((B * chunks * T * heads) / SPAN),
-        flops: 4 * B * heads * T * keys * K,
-      });
-    first_chunk += chunks;
+}
+
+/** The rows of an operand, or of its gradient, in `tensor`. */
+function rowsIn({ shape, start, row }: HeadRows, tensor: Tensor, B: number): Rows {
+  return { tensor, start, row, batch: tensor.shape[0] < B ? 0 : shape[1] * row };
+}
+
+/** @param tensors  of q, k, v and the cached keys and values, which may be other handles than when they were given */
+function problemOf(
+  { q, k, v, cached }: Heads,
+  tensors: readonly Tensor[],
+  scale: number,
+  bias: Tensor | undefined,
+): Problem {
+  const [, T, H, K] = q.shape;
+  const [B, M] = k.shape;
+  const segments: Segment[] = [];
+  if (cached && cached.k.shape[1] > 0)
+    segments.push({
+      k: rowsIn(cached.k, tensors[3], B),
+      v: rowsIn(cached.v, tensors[4], B),
+      keys: cached.k.shape[1],
+      bias: undefined,
+    });
+  if (M > 0) segments.push({ k: rowsIn(k, tensors[1], B), v: rowsIn(v, tensors[2], B), keys: M, bias });
+  return { B, T, H, K, scale, q: rowsIn(q, tensors[0], B), segments };
+}
+
+/** The operands by their tensors, each of which gets one gradient; operands that overlap get one each, to be added. */
+function gradientSlots(list: readonly HeadRows[]): HeadRows[][] {
+  const slots: HeadRows[][] = [];
+  for (const rows of list) {
+    const width = rows.shape[2] * rows.shape[3];
+    const slot = slots.find((members) =>
+      members.every(({ tensor, start }) => tensor === rows.tensor && Math.abs(start - rows.start) >= width),
+    );
+    if (slot) slot.push(rows);
+    else slots.push([rows]);
   }
-  run(mergeKernel, {
-    bind: { chunk_tops: tops, chunk_sums: sums, out, lse },
-    params: { ...params, all_chunks },
-    define,
-    groups: Math.ceil((B * T * heads * define.LANES) / SPAN),
-    flops: 2 * sums.size,
-  });
+  return slots;
 }
 
-function rowDelta(out: Tensor, dout: Tensor, layout: AttentionLayout): Tensor {
-  const { B, T, heads, K } = layout;
-  const delta = output([dout], [B, heads, T]);
+/** Memory for the gradient of a tensor, zero where it holds no operand. */
+function gradientOf(slot: readonly HeadRows[], dout: Tensor, B: number): Tensor {
+  const [{ tensor, shape, row }] = slot;
+  const gradient = output([dout], [B, ...tensor.shape.slice(1)]);
+  return slot.length * shape[2] * shape[3] < row ? fill(gradient, 0) : gradient;
+}
+
+/** The gradient of a tensor that a batch shares is a sum over the batch. */
+function sumTo(gradient: Tensor, { shape }: Tensor): Tensor {
+  if (gradient.shape[0] === shape[0]) return gradient;
+  return columnSum(gradient, shape.slice(1)).reshape(shape);
+}
+
+/** [B, H, T] */
+function rowDelta(out: Tensor, dout: Tensor, { unrolled }: AttentionPlan): Tensor {
+  const [B, T, H, K] = out.shape;
+  const VEC = K % 4 === 0 ? 4 : 1;
+  const delta = output([dout], [B, H, T]);
   run(deltaKernel, {
-    ...setting(layout, dout.gpu),
-    bind: { made: out, dout, delta },
-    groups: Math.ceil((B * T * heads) / SPAN),
-    flops: 2 * B * T * heads * K,
+    bind: { out, dout, delta },
+    params: { T, heads: H, batch: B },
+    define: { Vec: VEC === 4 ? 'vec4f' : 'f32', VEC, HEAD_VECS: K / VEC, UNROLLED: unrolled },
+    groups: Math.ceil((B * T * H) / deltaKernel.workgroupSize),
+    flops: 2 * B * T * H * K,
   });
   return delta;
-}
-
-function maskBias(keyMask: Tensor, layout: AttentionLayout): Tensor {
-  const bias = output([keyMask], keyMask.shape);
-  run(maskKernel, {
-    ...setting(layout, keyMask.gpu),
-    bind: { key_mask: keyMask, key_bias: bias },
-    groups: layout.B,
-  });
-  return bias;
 }

@@ -1,105 +1,90 @@
-// Attention over strips of queries, whose scores are stored and used again: products in registers on CPUs, in tiles on GPUs. Gradients are always made so.
+// Attention by query blocks: their scores are written out, and made again for the gradients.
 import type { Tensor } from '../../tensor/tensor.ts';
-import { RegisterWorkspace } from './register.ts';
-import { TiledWorkspace } from './tiled.ts';
-import { type AttentionLayout, flipped, fromRow, type Segment, type Workspace } from './views.ts';
+import type { AttentionPlan } from './plan.ts';
+import {
+  type BlockKernels,
+  blocksOf,
+  fromRow,
+  type PlacedSegment,
+  type Problem,
+  type Rows,
+  transpose,
+} from './query_block.ts';
+import { registerKernels } from './register.ts';
+import { tiledKernels } from './tiled.ts';
 
-/** What the kernels bind; q and own may be one tensor. */
-export interface AttentionOperands {
-  readonly q: Tensor;
-  readonly own: Tensor;
-  readonly cached: Tensor | undefined;
-  /** [B, ownKeys], 0 or a large negative number. */
-  readonly bias: Tensor | undefined;
+const KERNELS = { register: registerKernels, tiled: tiledKernels };
+
+/** Where the scores of each segment are, and how long a line of scores is. */
+function place({ segments }: Problem, { align }: BlockKernels): { placed: PlacedSegment[]; keys: number } {
+  let keys = 0;
+  const placed = segments.map((segment) => {
+    const before = Math.ceil(keys / align) * align;
+    keys = before + segment.keys;
+    return { ...segment, before };
+  });
+  return { placed, keys };
 }
 
-/** Per query row: gradient of the result, log-sum-exp and dout . out. */
-export interface AttentionRows {
-  readonly dout: Tensor;
-  readonly lse: Tensor;
-  readonly delta: Tensor;
+/** The rows of out or dout, [B, T, H, K]. */
+function resultRows({ T, H, K }: Problem, tensor: Tensor): Rows {
+  return { tensor, start: 0, row: H * K, batch: T * H * K };
 }
 
-function segmentsOf({ own, cached, bias }: AttentionOperands, { layout, ownFrom }: Workspace): Segment[] {
-  const { ownKeys, cachedKeys } = layout;
-  const segments: Segment[] = [];
-  if (cached && cachedKeys > 0)
-    segments.push({ tensor: cached, keys: cachedKeys, before: 0, bias: undefined });
-  segments.push({ tensor: own, keys: ownKeys, before: ownFrom, bias });
-  return segments;
+/** out [B, T, H, K] and lse [B, H, T]. */
+export function attendInBlocks(problem: Problem, plan: AttentionPlan, out: Tensor, lse: Tensor): void {
+  const kernels = KERNELS[plan.products];
+  const { placed, keys } = place(problem, kernels);
+  for (using block of blocksOf(problem, plan.forward))
+    kernels.attend(block, placed, keys, resultRows(problem, out), lse);
 }
 
-/** The strips of an attention, one after the other, with their memory, which the caller disposes. */
-function* stripsOf({ gpu }: Tensor, layout: AttentionLayout, backward: boolean): Generator<Workspace> {
-  const { B, T, heads, K, ownKeys, cachedKeys } = layout;
-  // Tiles read four numbers at once.
-  const Kind = gpu.target.kind === 'cpu' || K % 4 !== 0 ? RegisterWorkspace : TiledWorkspace;
-  const keys = ownKeys + cachedKeys;
-  const mostRows = Kind.mostScores(layout, backward) / keys;
-  const planes = Math.max(1, Math.floor(mostRows / T));
-  const queries = planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(mostRows / 64) * 64));
-  for (let plane = 0; plane < B * heads; plane += planes)
-    for (let query = 0; query < T; query += queries)
-      yield new Kind(layout, {
-        ...{ plane, planes: Math.min(planes, B * heads - plane) },
-        ...{ query, queries: Math.min(queries, T - query) },
-      });
-}
-
-/** out [B, T, heads K] and lse [B, heads, T]. */
-export function attendInStrips(
-  operands: AttentionOperands,
-  layout: AttentionLayout,
-  out: Tensor,
-  lse: Tensor,
-): void {
-  for (using work of stripsOf(out, layout, false))
-    work.attend(operands.q, segmentsOf(operands, work), out, lse);
+/** Where the gradients of an attention go; undefined where they are not wanted. */
+export interface GradientRows {
+  readonly q: Rows | undefined;
+  /** By segment. */
+  readonly segments: readonly { readonly k: Rows | undefined; readonly v: Rows | undefined }[];
 }
 
 /**
- * Gradients. The own keys and values may lie with the queries, then dq and dkv are one tensor.
+ * Gradients of q, k and v.
  *
- * @param dq       like q; undefined where not wanted
- * @param dkv      like own, k and v columns
- * @param dcached  like cached, k and v columns
+ * @param dout   [B, T, H, K]
+ * @param lse    [B, H, T], log-sum-exp of the scores
+ * @param delta  [B, H, T], dout . out
  */
-export function differentiateStrips(
-  operands: AttentionOperands,
-  { dout, lse, delta }: AttentionRows,
-  { dq, dkv, dcached }: { dq?: Tensor; dkv?: Tensor; dcached?: Tensor },
-  layout: AttentionLayout,
+export function differentiateBlocks(
+  problem: Problem,
+  plan: AttentionPlan,
+  { dout, lse, delta }: { readonly dout: Tensor; readonly lse: Tensor; readonly delta: Tensor },
+  gradients: GradientRows,
 ): void {
-  const { q } = operands;
-  const { K, kCol, vCol } = layout;
-  const scale = K ** -0.5;
-  for (using work of stripsOf(dout, layout, true)) {
-    const { query, queries: N } = work.strip;
-    const turnedQ = work.turned(work.queries(q));
-    const turnedDout = work.turned(work.results(dout));
-    const weights = work.scores(dout);
-    for (const { tensor, keys: M, before, bias } of segmentsOf(operands, work)) {
-      const gradient = tensor === operands.cached ? dcached : dkv;
-      const w = fromRow(weights, before);
-      const sizes = { M, N, K };
-      const k = work.keys(tensor, M, kCol);
-      const v = work.keys(tensor, M, vCol);
-      const adds = query > 0;
-      work.product('weights', sizes, { a: k, b: turnedQ, c: w, perQuery: lse, bias, scale });
-      if (gradient) {
-        const c = work.keys(gradient, M, vCol);
-        work.product('sums', { M, N: K, K: N }, { a: w, b: work.results(dout), c, adds });
+  const kernels = KERNELS[plan.products];
+  const { placed, keys } = place(problem, kernels);
+  const { K, q, scale } = problem;
+  for (using block of blocksOf(problem, plan.backward)) {
+    const N = block.queries;
+    const [queries, douts] = [block.rows(q), block.rows(resultRows(problem, dout))];
+    const [queriesT, doutsT] = [kernels.transposed(block, queries), kernels.transposed(block, douts)];
+    const scores = kernels.scores(block, keys);
+    placed.forEach((segment, i) => {
+      const M = segment.keys;
+      const { k: dk, v: dv } = gradients.segments[i];
+      const w = fromRow(scores, segment.before);
+      const k = block.keys(segment.k);
+      const adds = block.query > 0;
+      const weights = { a: k, b: queriesT, c: w, perQuery: lse, bias: segment.bias, scale };
+      kernels.product(block, 'WEIGHTS', { M, N, K }, weights);
+      if (dv) kernels.product(block, 'SUMS', { M, N: K, K: N }, { a: w, b: douts, c: block.keys(dv), adds });
+      const values = { a: block.keys(segment.v), b: doutsT, c: w, perQuery: delta, scale };
+      kernels.product(block, 'GRADIENTS', { M, N, K }, values);
+      if (dk)
+        kernels.product(block, 'SUMS', { M, N: K, K: N }, { a: w, b: queries, c: block.keys(dk), adds });
+      if (gradients.q) {
+        const c = transpose(block.rows(gradients.q));
+        const sums = { a: transpose(k), b: w, c, adds: segment.before > 0 };
+        kernels.product(block, 'SUMS', { M: K, N, K: M }, sums);
       }
-      work.product('gradients', sizes, { a: v, b: turnedDout, c: w, perQuery: delta, scale });
-      if (gradient) {
-        const c = work.keys(gradient, M, kCol);
-        work.product('sums', { M, N: K, K: N }, { a: w, b: work.queries(q), c, adds });
-      }
-      if (dq) {
-        // dq has the batch that q may lack.
-        const c = { ...work.queries(dq), batch: layout.T * layout.qRow };
-        work.product('sums', { M: K, N, K: M }, { a: flipped(k), b: w, c: flipped(c), adds: before > 0 });
-      }
-    }
+    });
   }
 }

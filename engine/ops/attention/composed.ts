@@ -1,86 +1,84 @@
-// Attention that writes its scores out: for masks of any form, soft caps and grouped heads. Memory grows with Tq Tk; that of
-// attention.ts does not.
-import { expect } from '../../gpu/errors.ts';
-import { output, tidy } from '../../tensor/dispatch.ts';
-import { show } from '../../tensor/shape.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+// Attention made of products and a softmax, all scores in memory: for masks of any form, a causal mask, soft caps,
+// grouped heads, and for those who want to see the scores.
+import { output } from '../../tensor/dispatch.ts';
+import type { DType, Tensor } from '../../tensor/tensor.ts';
+import { concat, permute } from '../copy.ts';
 import { fill } from '../fill.ts';
 import { matmul } from '../matmul/matmul.ts';
 import { add, maximum } from '../pointwise.ts';
+import { broadcastTo } from '../reduce.ts';
 import { softmax } from '../softmax.ts';
 import { affine, tanh } from '../unary.ts';
+import { keyBias } from './key_mask.ts';
+import { type AttentionOperand, type AttentionOptions, type Heads, headsOf, tidyHeads } from './operands.ts';
 
-/** What is done to the scores, as in ONNX's Attention. */
-export interface AttentionOptions {
-  /** Factor of q k^T. Default 1 / sqrt(K). */
-  readonly scale?: number;
-  /** Bounds the scores: softcap tanh(scores / softcap). Default: none. */
-  readonly softcap?: number;
-  /** f32 that broadcasts to [B, H, Tq, Tk], added to the scores; -infinity where a query must not see a key. */
-  readonly mask?: Tensor;
-  /** Query i sees the keys 0..i + causal: 0 for a first pass, the number of cached keys for a later one. Default: all keys. */
-  readonly causal?: number;
-  /** Also returns the scores [B, H, Tq, Tk]: the scaled product, capped, then masked, or as the weights of the values. */
-  readonly scores?: 'product' | 'capped' | 'masked' | 'weights';
-}
+/** The scaled product; capped; then masked; or softmax of that, the weights of the values. */
+export type ScoreStage = 'product' | 'capped' | 'masked' | 'weights';
 
 /** Finite stand-in for -infinity: a row without any key gets equal weights, not NaN. */
 const LOWEST = -3e38;
 
 /**
- * Attention of H query heads over G key and value heads: softmax(cap(scale q k^T) + mask) v. Differentiable.
+ * `attention` that also returns its scores, at one stage. All of them are in memory. Differentiable in `out`.
  *
- * @param q  [B, H, Tq, K] f32; H / G neighbouring heads share one head of keys
- * @param k  [B, G, Tk, K] f32
- * @param v  [B, G, Tk, V] f32
- * @returns  y [B, H, Tq, V], and the scores if asked for
- * @throws ShapeError when the extents disagree, or the mask does not broadcast
+ * @param options  as of `attention`, and the stage, by default the weights
+ * @returns        out [B, T, H, V] and scores [B, H, T, N + M]
+ * @throws ShapeError as `attention`
  */
-export function attention(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  options: AttentionOptions = {},
-): { y: Tensor; scores: Tensor | undefined } {
-  const [B, H, Tq, K] = q.shape;
-  const [, G, Tk] = k.shape;
-  const V = v.shape[3];
-  expect(
-    q.shape.length === 4 &&
-      H % G === 0 &&
-      show(k.shape) === show([B, G, Tk, K]) &&
-      show(v.shape) === show([B, G, Tk, V]),
-    'attention',
-    'q must be [B, H, Tq, K], k [B, G, Tk, K] and v [B, G, Tk, V], H a multiple of G',
-    `q ${show(q.shape)}, k ${show(k.shape)} and v ${show(v.shape)}`,
-  );
-  const { scale = 1 / Math.sqrt(K), softcap, causal, scores: stage } = options;
-  const inputs = options.mask ? [q, k, v, options.mask] : [q, k, v];
-  const [y, scores] = tidy(inputs, (q, k, v, mask) => {
-    // The queries of a group stand below each other, so keys and values are read where they are.
-    const rows = matmul(q.reshape([B * G, (H / G) * Tq, K]), k.reshape([B * G, Tk, K]), {
-      transposeB: true,
-      scale,
-    });
-    const product = rows.reshape([B, H, Tq, Tk]);
-    const capped = softcap ? affine(tanh(affine(product, 1 / softcap, 0)), softcap, 0) : product;
-    const biased = mask ? add(capped, mask) : capped;
-    const masked = causal === undefined ? biased : add(biased, causalMask(q, Tq, Tk, causal));
-    const lowest = fill(output([q], [1]), LOWEST);
-    const weights = softmax(masked === capped ? masked : maximum(masked, lowest));
-    const y = matmul(weights.reshape([B * G, (H / G) * Tq, Tk]), v.reshape([B * G, Tk, V]));
-    const shaped = y.reshape([B, H, Tq, V]);
-    const stages = { product, capped, masked, weights };
-    return stage ? [shaped, stages[stage].in(undefined)] : [shaped];
-  });
-  return { y, scores };
+export function attentionWithScores(
+  q: AttentionOperand,
+  k: AttentionOperand,
+  v: AttentionOperand,
+  { stage = 'weights', ...options }: Omit<AttentionOptions, 'force'> & { readonly stage?: ScoreStage } = {},
+): { out: Tensor<'f32'>; scores: Tensor<'f32'> } {
+  const heads = headsOf('attentionWithScores', q, k, v, options);
+  const [out, scores] = compose(heads, options, stage);
+  return { out, scores };
 }
 
-/** [Tq, Tk]: 0 where query i sees key j, -infinity elsewhere. */
-function causalMask(like: Tensor, Tq: number, Tk: number, offset: number): Tensor {
-  const mask = output([like], [Tq, Tk]);
+/** out [B, T, H, V] and, where a stage is named, the scores [B, H, T, N + M]. */
+export function compose(heads: Heads, options: AttentionOptions, stage?: ScoreStage): Tensor<'f32'>[] {
+  const [, T, H, K] = heads.q.shape;
+  const [B, M, G, V] = heads.v.shape;
+  const N = heads.cached?.k.shape[1] ?? 0;
+  const { scale = 1 / Math.sqrt(K), softcap, causal, keyMask, mask } = options;
+  const others = [keyMask, mask].filter((tensor) => tensor !== undefined);
+  return tidyHeads(heads, others, ({ q, k, v, cached }, ...others) => {
+    const byHead = <D extends DType>(x: Tensor<D>): Tensor<D> => permute(x, [0, 2, 1, 3]);
+    const joined = (own: Tensor, kept?: Tensor): Tensor => byHead(kept ? concat([kept, own], 1) : own);
+    // The queries of a group are below each other, so keys and values are read where they are.
+    const queries = byHead(broadcastTo(q, [B, T, H, K])).reshape([B * G, (H / G) * T, K]);
+    const keys = joined(k, cached?.k).reshape([B * G, N + M, K]);
+    const values = joined(v, cached?.v).reshape([B * G, N + M, V]);
+    const product = matmul(queries, keys, { transposeB: true, scale }).reshape([B, H, T, N + M]);
+    const capped = softcap ? affine(tanh(affine(product, 1 / softcap, 0)), softcap, 0) : product;
+    let masked = capped;
+    if (mask) masked = add(masked, others[others.length - 1]);
+    if (causal) masked = add(masked, causalMask(q, T, N + M, N));
+    if (keyMask) masked = add(masked, allKeysBias(others[0], N));
+    const weights = softmax(masked === capped ? masked : maximum(masked, fill(output([q], [1]), LOWEST)));
+    const y = matmul(weights.reshape([B * G, (H / G) * T, N + M]), values);
+    const out = byHead(y.reshape([B, H, T, V]));
+    const stages = { product, capped, masked, weights };
+    return stage ? [out, stages[stage].in(undefined)] : [out];
+  });
+}
+
+/** [T, keys]: 0 where query i sees key j, -infinity elsewhere; the first `cached` keys are seen by all. */
+function causalMask(like: Tensor, T: number, keys: number, cached: number): Tensor {
+  const mask = output([like], [T, keys]);
   mask.write(
-    Float32Array.from({ length: Tq * Tk }, (_, e) => (e % Tk <= Math.floor(e / Tk) + offset ? 0 : -Infinity)),
+    Float32Array.from({ length: T * keys }, (_, e) =>
+      e % keys <= Math.floor(e / keys) + cached ? 0 : -Infinity,
+    ),
   );
   return mask;
+}
+
+/** [B, 1, 1, N + M]: the bias of a mask of M keys, behind N that are attended to. */
+function allKeysBias(keyMask: Tensor, N: number): Tensor {
+  const [B, M] = keyMask.shape;
+  const own = keyBias(keyMask);
+  const bias = N > 0 ? concat([fill(output([keyMask], [B, N]), 0), own], 1) : own;
+  return bias.reshape([B, 1, 1, N + M]);
 }

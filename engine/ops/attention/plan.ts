@@ -1,71 +1,140 @@
-// Which kernels and which tiles for which attention: pure functions of the adapter class and the sizes.
-import type { AdapterClass } from '../../gpu/target.ts';
-import { TILE_GROUPS, type Tile, tileBytes, UNITS } from '../shared_tile.ts';
+// Which kernels for which attention: pure functions of a target and sizes, the only place of the family that
+// asks what an adapter is good at.
+//
+//   composed       matmul, softmax, matmul; all T x M scores in memory. The only one that takes masks of any form,
+//                  a causal mask, a soft cap, grouped heads, and values of another size than keys.
+//   query_blocks   the scores of some queries at a time are written out and read again; all gradients are made so.
+//                  Products in registers on CPUs, where a barrier is expensive: lavapipe, 256 queries over 985
+//                  keys of 16 heads of 72 in 143 ms. Products in tiles on GPUs: NVIDIA H200, 0.102 ms.
+//   split_kv       flash-decoding, nothing of size T x M written: wins with one or two queries on CPUs. lavapipe,
+//                  16 heads of 72, 729 keys: 5.1, 8.1 and 20 ms for 1, 2 and 4 queries; query blocks 8.0, 9.8, 8.4.
+//
+// Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
+import type { Target } from '../../gpu/target.ts';
+import { planBlock } from '../register_tile.ts';
+import { TILE_GROUPS, type Tile, tileBytes } from '../shared_tile.ts';
 
-/** How the result is made: `strips` keeps the scores of some queries at a time, `chunks` none. */
-export type AttentionVariant = 'strips' | 'chunks';
+/** How the result of an attention is made, where more than one way serves. */
+export type AttentionVariant = 'query_blocks' | 'split_kv';
 
-/** On lavapipe chunks take 5.1, 8.1 and 20 ms for 1, 2 and 4 queries (16 heads of 72, 729 keys), strips 8.0, 9.8 and 8.4. */
-const STRIP_QUERIES = 3;
+/** H heads of K numbers, T queries, and the keys of each segment. */
+export interface AttentionSizes {
+  readonly B: number;
+  readonly T: number;
+  readonly H: number;
+  readonly K: number;
+  readonly keys: readonly number[];
+}
+
+/** Planes (a head of a batch entry each) and queries whose scores are in memory at a time. */
+export interface BlockSize {
+  readonly planes: number;
+  readonly queries: number;
+}
+
+export interface AttentionPlan {
+  readonly variant: AttentionVariant;
+  /** How the products of query blocks are made. */
+  readonly products: 'register' | 'tiled';
+  /** Zeros to put behind every head first: tiles are read by vec4f. */
+  readonly padding: number;
+  readonly forward: BlockSize;
+  readonly backward: BlockSize;
+  /** Of split_kv: keys of a split, for each segment. */
+  readonly splitKeys: readonly number[];
+  /** Of split_kv: the shader's loops over a head are unrolled. */
+  readonly unrolled: boolean;
+}
+
+/** From here on query blocks are ahead on CPUs; measured on lavapipe, see above. */
+const BLOCK_QUERIES = 3;
+/** Larger heads do not fit into the registers of an invocation. */
+const SPLIT_HEAD = 128;
+/** Keys of a split at least: a merge of more splits would cost more than it spreads. lavapipe, one query. */
+const SPLIT_KEYS = 32;
+
+export function planAttention(
+  target: Target,
+  sizes: AttentionSizes,
+  force?: AttentionVariant,
+): AttentionPlan {
+  const { B, T, H, K } = sizes;
+  const products = target.kind === 'gpu' ? 'tiled' : 'register';
+  const few = target.kind === 'cpu' && T < BLOCK_QUERIES;
+  const variant = K > SPLIT_HEAD ? 'query_blocks' : (force ?? (few ? 'split_kv' : 'query_blocks'));
+  const splits = Math.ceil(target.fillInvocations / (B * T * H));
+  return {
+    variant,
+    products,
+    padding: products === 'tiled' && K % 4 !== 0 ? 4 - (K % 4) : 0,
+    forward: planBlocks(products, sizes, 1.3),
+    backward: planBlocks(products, sizes, 0.65),
+    splitKeys: sizes.keys.map((keys) => Math.max(SPLIT_KEYS, Math.ceil(keys / splits))),
+    unrolled: target.kind === 'cpu',
+  };
+}
 
 /**
- * Chooses the kernels for attention of T queries of K numbers; its gradients are made in strips in any case. On a GPU strips win, but
- * K has to divide by four.
+ * Scores in memory at a time. For products in registers 4 MB, which a CPU's cache holds (lavapipe). For tiles
+ * 36 MiB at least, since fewer are too little work in flight, and up to 128 MiB where q, k, v and out are large
+ * themselves (NVIDIA H200).
+ *
+ * @param share  of the numbers of q, k, v and out: half as many beside their gradients
  */
-export function planAttention(
-  adapterClass: AdapterClass,
-  { T, K }: { T: number; K: number },
-  force?: AttentionVariant,
-): AttentionVariant {
-  if (adapterClass === 'gpu' && K % 4 !== 0) return 'chunks';
-  return force ?? (adapterClass === 'gpu' || T >= STRIP_QUERIES ? 'strips' : 'chunks');
+function planBlocks(
+  products: 'register' | 'tiled',
+  { B, T, H, K, keys }: AttentionSizes,
+  share: number,
+): BlockSize {
+  const allKeys = keys.reduce((sum, count) => sum + count, 0);
+  const numbers = 2 * B * H * K * (T + allKeys);
+  const most = products === 'register' ? 2 ** 20 : Math.min(2 ** 25, Math.max(9 * 2 ** 20, share * numbers));
+  const rows = most / allKeys;
+  const planes = Math.max(1, Math.floor(rows / T));
+  return { planes, queries: planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(rows / 64) * 64)) };
 }
 
-/** What a workgroup of attention in strips computes on a GPU, and in how many parts K is summed. */
-export interface StripTile {
+/** One product of a query block: c[m,n] = sum_k a[m,k] b[k,n] in each of `planes`. */
+export interface ProductSizes {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** Rows and columns of c of an invocation and of a workgroup of attention_product. */
+export function planRegisterBlock({ subgroupSize }: Target, M: number, N: number, vec: 1 | 4): RegisterBlock {
+  return planBlock({ adapterClass: 'software', subgroupSize }, M, Math.ceil(N / vec), vec);
+}
+type RegisterBlock = ReturnType<typeof planBlock>;
+
+/** What a workgroup of attention_tile computes, and in how many splits K is summed. */
+export interface BlockTile {
   readonly tileM: number;
   readonly tileN: number;
-  readonly slices: number;
+  readonly splits: number;
 }
 
-/** Terms of a slice at least. */
-const STRIP_TERMS = 96;
-
-/** Numbers in a line of c up to which one workgroup takes it whole. */
+/** Measured on an NVIDIA H200: terms of a split at least, and columns of c up to which one workgroup takes all. */
+const SPLIT_TERMS = 96;
 const NARROW = 128;
 
 /**
  * Tiles for `planes` products.
  *
- * @param whole  K must not be sliced
+ * @param whole  K must not be split
  */
-export function planStripTile(
-  { M, N, K, planes, whole }: { M: number; N: number; K: number; planes: number; whole: boolean },
-  workgroupBytes: number,
-): StripTile {
+export function planBlockTile(
+  { workgroupBytes, cores }: Target,
+  { M, N, K, planes }: ProductSizes & { readonly planes: number },
+  whole: boolean,
+): BlockTile {
   const widthOf = (tile: Tile): number => (N <= NARROW ? 8 * Math.ceil(N / 8) : tile);
   const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
   // And five numbers per row.
   const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile)) + 20 * tile <= workgroupBytes;
-  // Where K may be sliced no tile leaves units without work.
+  // Where K may be split no tile leaves cores without work.
   const suits = (tile: Tile): boolean => (whole ? groups(tile) >= TILE_GROUPS[tile] : M > tile / 2);
   const tileM = ([128, 64] as const).find((tile) => fits(tile) && suits(tile)) ?? 32;
-  const slices = Math.min(Math.floor((2 * UNITS) / groups(tileM)), Math.floor(K / STRIP_TERMS));
-  return { tileM, tileN: widthOf(tileM), slices: whole ? 1 : Math.max(1, slices) };
-}
-
-/** Keys of a chunk at least: a merge of more chunks would cost more than it spreads. */
-const CHUNK_KEYS = { software: 32, gpu: 16 };
-/** Enough for all cores, and for the units of a large GPU. */
-const CHUNK_INVOCATIONS = { software: 1024, gpu: 16_384 };
-
-/** Keys of a chunk of attention; where queries are many they keep everyone busy, and no chunk is cut. */
-export function planChunk(
-  adapterClass: AdapterClass,
-  { B, T, heads }: { B: number; T: number; heads: number },
-  keys: number,
-): number {
-  if (T >= STRIP_QUERIES) return Math.max(1, keys);
-  const wanted = Math.ceil(CHUNK_INVOCATIONS[adapterClass] / (B * T * heads));
-  return Math.max(CHUNK_KEYS[adapterClass], Math.ceil(keys / wanted));
+  const splits = Math.min(Math.floor((2 * cores) / groups(tileM)), Math.floor(K / SPLIT_TERMS));
+  return { tileM, tileN: widthOf(tileM), splits: whole ? 1 : Math.max(1, splits) };
 }

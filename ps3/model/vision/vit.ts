@@ -1,6 +1,7 @@
 // The transformer block that the image and the text tower share, and the parts of the image tower around it.
 // Dosovitskiy et al. 2020, arXiv:2010.11929; attention pooling and sizes: Zhai et al. 2023, arXiv:2303.15343.
 import {
+  attention,
   cast,
   checkpoint,
   gelu,
@@ -8,11 +9,10 @@ import {
   layerNormLayer,
   linear,
   linearLayer,
-  poolAttention,
-  selfAttention,
   slice,
   type Tensor,
   tidy,
+  unpackHeads,
   type Weights,
 } from '../../../engine/index.ts';
 
@@ -80,7 +80,11 @@ export function transformerBlock(
   const { heads, eps, gelu, cached } = options;
   return tidy(cached ? [x, cached] : [x], (x, cached) => {
     const qkv = linear(layerNorm(x, ...block.norm1, eps), ...block.qkv);
-    const attended = linear(selfAttention(qkv, { heads, cached }), ...block.proj, { residual: x });
+    const [q, k, v] = unpackHeads(qkv, { parts: 3, heads });
+    const [, cachedK, cachedV] = cached ? unpackHeads(cached, { parts: 3, heads }) : [];
+    const kept = cachedK && cachedV && { k: cachedK, v: cachedV };
+    const heard = attention(q, k, v, { cached: kept }).reshape(x.shape);
+    const attended = linear(heard, ...block.proj, { residual: x });
     const hidden = linear(layerNorm(attended, ...block.norm2, eps), ...block.fc1, { gelu });
     return [linear(hidden, ...block.fc2, { residual: attended }), qkv] as [Tensor, Tensor];
   });
@@ -109,7 +113,9 @@ export function attentionPool(
     const [B, , C] = tokens.shape;
     const query = linearLayer(weights.in('q'), cast(weights.get('latent').in(tokens.scope), 'f32'));
     const kv = linearLayer(weights.in('kv'), tokens);
-    const y = linearLayer(weights.in('proj'), poolAttention(query, kv, { heads, keyMask }));
+    const [k, v] = unpackHeads(kv, { parts: 2, heads });
+    const pooled = attention(query.reshape([1, 1, heads, C / heads]), k, v, { keyMask });
+    const y = linearLayer(weights.in('proj'), pooled.reshape([B, 1, C]));
     const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, eps), {
       gelu: 'erf',
     });

@@ -1,0 +1,185 @@
+// What attention is given: heads of queries, keys and values, in tensors of their own or side by side in one.
+import { expect, expectDType } from '../../gpu/errors.ts';
+import { tidy } from '../../tensor/dispatch.ts';
+import { sameShape, show } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { slice } from '../copy.ts';
+import type { AttentionVariant } from './plan.ts';
+
+/** The heads of one operand within a tensor that holds several; `unpackHeads` makes it. */
+export interface PackedHeads {
+  /** [B, T, parts * H * K] f32, the columns of a part side by side. */
+  readonly packed: Tensor;
+  /** Which part: 0 to parts - 1. */
+  readonly part: number;
+  /** Operands side by side. */
+  readonly parts: number;
+  /** H */
+  readonly heads: number;
+}
+
+/** [B, T, H, K] f32, or such heads within a packed tensor. */
+export type AttentionOperand = Tensor | PackedHeads;
+
+/** How `attention` attends. */
+export interface AttentionOptions {
+  /** Keys [B, N, G, K] and values [B, N, G, V] of an earlier pass, attended to before k and v. */
+  readonly cached?: { readonly k: AttentionOperand; readonly v: AttentionOperand };
+  /** [B, M] f32 for the keys k, nonzero = attend; a row of zeros attends to everything. */
+  readonly keyMask?: Tensor;
+  /** Factor of q k^T. Default 1 / sqrt(K). */
+  readonly scale?: number;
+  /** Query i sees the cached keys and the keys 0 to i of k. Default: all keys. */
+  readonly causal?: boolean;
+  /** f32 that broadcasts to [B, H, T, N + M], added to the scores; -infinity where a query must not see a key. */
+  readonly mask?: Tensor;
+  /** Bounds the scores: softcap tanh(scores / softcap). Default: none. */
+  readonly softcap?: number;
+  /** Overrides the plan, for tests and tuning. */
+  readonly force?: AttentionVariant;
+}
+
+/** Heads of one operand: where they are, and how many. Counts f32. */
+export interface HeadRows {
+  readonly tensor: Tensor;
+  /** [B, rows, heads, head size] */
+  readonly shape: readonly number[];
+  /** The first column. */
+  readonly start: number;
+  /** From one row to the next. */
+  readonly row: number;
+}
+
+/** The operands of one attention. */
+export interface Heads {
+  readonly q: HeadRows;
+  readonly k: HeadRows;
+  readonly v: HeadRows;
+  readonly cached: { readonly k: HeadRows; readonly v: HeadRows } | undefined;
+}
+
+/**
+ * Names the heads of operands that are side by side in one tensor, such as the result of one linear layer for
+ * queries, keys and values. Copies nothing; `attention` gives the tensor one gradient.
+ *
+ *     const [q, k, v] = unpackHeads(qkv, { parts: 3, heads });
+ *
+ * @param packed  [B, T, parts * H * K] f32, the columns of a part side by side, of a head side by side within
+ * @returns       one operand [B, T, H, K] per part
+ * @throws ShapeError when the width is not a multiple of parts * heads
+ */
+export function unpackHeads(
+  packed: Tensor,
+  options: { readonly parts: 3; readonly heads: number },
+): [q: PackedHeads, k: PackedHeads, v: PackedHeads];
+export function unpackHeads(
+  packed: Tensor,
+  options: { readonly parts: number; readonly heads: number },
+): PackedHeads[];
+export function unpackHeads(
+  packed: Tensor,
+  { parts, heads }: { readonly parts: number; readonly heads: number },
+): PackedHeads[] {
+  expectDType('unpackHeads', 'packed', packed, 'f32');
+  expect(packed.shape.length === 3, 'unpackHeads', 'packed must be [B, T, width]', show(packed.shape));
+  expect(
+    [parts, heads].every((n) => Number.isInteger(n) && n >= 1) && packed.shape[2] % (parts * heads) === 0,
+    'unpackHeads',
+    'the width must be a multiple of parts * heads',
+    `width = ${packed.shape[2]}, parts = ${parts}, heads = ${heads}`,
+  );
+  return Array.from({ length: parts }, (_, part) => ({ packed, part, parts, heads }));
+}
+
+function rowsOf(op: string, name: string, operand: AttentionOperand): HeadRows {
+  if ('packed' in operand) {
+    const { packed, part, parts, heads } = operand;
+    const [B, T, row] = packed.shape;
+    const width = row / parts;
+    return { tensor: packed, shape: [B, T, heads, width / heads], start: part * width, row };
+  }
+  expectDType(op, name, operand, 'f32');
+  const { shape } = operand;
+  expect(
+    shape.length === 4,
+    op,
+    `${name} must be [B, rows, heads, head size]`,
+    show(shape),
+    'unpackHeads names heads within a packed tensor.',
+  );
+  return { tensor: operand, shape, start: 0, row: shape[2] * shape[3] };
+}
+
+/** Checks what `attention` was given. @throws ShapeError */
+export function headsOf(
+  op: string,
+  q: AttentionOperand,
+  k: AttentionOperand,
+  v: AttentionOperand,
+  { cached, keyMask, softcap }: AttentionOptions,
+): Heads {
+  const heads: Heads = {
+    q: rowsOf(op, 'q', q),
+    k: rowsOf(op, 'k', k),
+    v: rowsOf(op, 'v', v),
+    cached: cached && { k: rowsOf(op, 'cached.k', cached.k), v: rowsOf(op, 'cached.v', cached.v) },
+  };
+  const [qB, , H, K] = heads.q.shape;
+  const [B, M, G] = heads.k.shape;
+  const V = heads.v.shape[3];
+  expect(
+    (qB === B || qB === 1) &&
+      H % G === 0 &&
+      sameShape(heads.k.shape, [B, M, G, K]) &&
+      sameShape(heads.v.shape, [B, M, G, V]),
+    op,
+    'q must be [1 or B, T, H, K], k [B, M, G, K] and v [B, M, G, V], H a multiple of G',
+    `q ${show(heads.q.shape)}, k ${show(heads.k.shape)} and v ${show(heads.v.shape)}`,
+  );
+  const N = heads.cached?.k.shape[1] ?? 0;
+  if (heads.cached) {
+    const { k, v } = heads.cached;
+    expect(
+      sameShape(k.shape, [B, N, G, K]) && sameShape(v.shape, [B, N, G, V]),
+      op,
+      `cached.k must be [${B}, N, ${G}, ${K}] and cached.v [${B}, N, ${G}, ${V}]`,
+      `${show(k.shape)} and ${show(v.shape)}`,
+    );
+  }
+  expect(N + M > 0, op, 'there must be a key', 'none');
+  if (keyMask) {
+    expectDType(op, 'keyMask', keyMask, 'f32');
+    expect(sameShape(keyMask.shape, [B, M]), op, `keyMask must be [${B}, ${M}]`, show(keyMask.shape));
+  }
+  expect(softcap === undefined || softcap > 0, op, 'softcap must be positive', `${softcap}`);
+  return heads;
+}
+
+/** All of them: q, k, v and, where there are any, the cached keys and values. */
+export const listOf = ({ q, k, v, cached }: Heads): HeadRows[] =>
+  cached ? [q, k, v, cached.k, cached.v] : [q, k, v];
+
+/**
+ * `tidy` for ops that are made of others: they get every operand as a tensor [B, rows, heads, head size].
+ *
+ * @param others  tensors besides, handed on as they are
+ */
+export function tidyHeads<T extends Tensor | readonly Tensor[]>(
+  heads: Heads,
+  others: readonly Tensor[],
+  fn: (
+    operands: { q: Tensor; k: Tensor; v: Tensor; cached?: { k: Tensor; v: Tensor } },
+    ...others: Tensor[]
+  ) => T,
+): T {
+  const list = listOf(heads);
+  return tidy([...list.map(({ tensor }) => tensor), ...others], (...tensors) => {
+    const [q, k, v, cachedK, cachedV] = list.map(({ shape, start }, i) => {
+      const tensor = tensors[i];
+      const width = shape[2] * shape[3];
+      return (tensor.shape.length === 4 ? tensor : slice(tensor, 2, start, width)).reshape(shape);
+    });
+    const cached = heads.cached && { k: cachedK, v: cachedV };
+    return fn({ q, k, v, cached }, ...tensors.slice(list.length));
+  });
+}

@@ -1,0 +1,153 @@
+// Where the operands of attention are, and one block of its queries with its scratch memory.
+import { output } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { BlockSize, ProductSizes } from './plan.ts';
+
+/** The rows of one operand, heads contiguous within. Counts f32. */
+export interface Rows {
+  readonly tensor: Tensor;
+  /** The first column. */
+  readonly start: number;
+  /** From one row to the next. */
+  readonly row: number;
+  /** From one batch entry to the next; 0 where the batch shares its rows. */
+  readonly batch: number;
+}
+
+/** Some keys and values. */
+export interface Segment {
+  readonly k: Rows;
+  readonly v: Rows;
+  readonly keys: number;
+  /** [B, keys], 0 or a large negative number. */
+  readonly bias: Tensor | undefined;
+}
+
+/** One attention as the kernels see it: T queries of H heads of K numbers over the keys of all segments. */
+export interface Problem {
+  readonly B: number;
+  readonly T: number;
+  readonly H: number;
+  readonly K: number;
+  readonly scale: number;
+  readonly q: Rows;
+  readonly segments: readonly Segment[];
+}
+
+/** [planes, rows, columns] of a product; batch and head are strides from plane to plane. */
+export interface View {
+  readonly tensor: Tensor;
+  readonly start: number;
+  readonly batch: number;
+  readonly head: number;
+  /** Strides along rows and columns. */
+  readonly row: number;
+  readonly col: number;
+  /** Neighbours in a column are contiguous, not those in a row. */
+  readonly transposed: boolean;
+}
+
+/** Rows and columns exchanged. */
+export const transpose = (view: View): View => ({
+  ...view,
+  row: view.col,
+  col: view.row,
+  transposed: !view.transposed,
+});
+
+/** A view without its first rows. */
+export const fromRow = (view: View, row: number): View => ({ ...view, start: view.start + row * view.row });
+
+/** Some planes, some of their queries, and memory for what is made of them. */
+export class QueryBlock {
+  readonly problem: Problem;
+  readonly plane: number;
+  readonly planes: number;
+  readonly query: number;
+  readonly queries: number;
+  readonly #scratch: Tensor[] = [];
+
+  constructor(problem: Problem, plane: number, query: number, { planes, queries }: BlockSize) {
+    this.problem = problem;
+    this.plane = plane;
+    this.planes = Math.min(planes, problem.B * problem.H - plane);
+    this.query = query;
+    this.queries = Math.min(queries, problem.T - query);
+  }
+
+  /** The params of every kernel that works on blocks. */
+  get params(): Record<'first_plane' | 'planes' | 'heads' | 'T' | 'first_query', number> {
+    const { plane, planes, query, problem } = this;
+    return { first_plane: plane, planes, heads: problem.H, T: problem.T, first_query: query };
+  }
+
+  /** All keys or values of a segment. */
+  keys({ tensor, start, row, batch }: Rows): View {
+    return { tensor, start, batch, head: this.problem.K, row, col: 1, transposed: false };
+  }
+
+  /** Rows of queries, results or their gradients: those of this block. */
+  rows(rows: Rows): View {
+    return fromRow(this.keys(rows), this.query);
+  }
+
+  /** [planes of the block, rows, columns rounded up to four], contiguous. */
+  scratch(rows: number, columns: number): View {
+    const { plane, planes, problem } = this;
+    const row = 4 * Math.ceil(columns / 4);
+    const head = rows * row;
+    const tensor = output([problem.q.tensor], [planes, rows, row]);
+    this.#scratch.push(tensor);
+    const batch = problem.H * head;
+    return { tensor, start: -plane * head, batch, head, row, col: 1, transposed: false };
+  }
+
+  /** Frees the scratch memory. */
+  [Symbol.dispose](): void {
+    for (const tensor of this.#scratch) tensor.dispose();
+  }
+}
+
+/** The blocks of a problem, one after the other, with their memory, which the caller disposes. */
+export function* blocksOf(problem: Problem, size: BlockSize): Generator<QueryBlock> {
+  for (let plane = 0; plane < problem.B * problem.H; plane += size.planes)
+    for (let query = 0; query < problem.T; query += size.queries)
+      yield new QueryBlock(problem, plane, query, size);
+}
+
+/** A segment whose scores are those from key `before` on. */
+export interface PlacedSegment extends Segment {
+  readonly before: number;
+}
+
+/** What becomes of the sums of a product, see shaders/lib/attention_product.wgsl. */
+export type ProductKind = 'SUMS' | 'NORMALISED' | 'SCORES' | 'WEIGHTS' | 'GRADIENTS' | 'OUTPUT';
+
+export interface ProductOperands {
+  readonly a: View;
+  readonly b: View;
+  readonly c: View;
+  readonly perQuery?: Tensor;
+  readonly bias?: Tensor;
+  readonly scale?: number;
+  /** Adds to c. */
+  readonly adds?: boolean;
+}
+
+/** The products of query blocks, in registers or in tiles. */
+export interface BlockKernels {
+  /** The scores of a segment begin at a multiple of this. */
+  readonly align: number;
+
+  /** Memory for scores [planes of the block, keys, queries]. */
+  scores(block: QueryBlock, keys: number): View;
+
+  /** [planes, K, queries] of the block's rows of queries, in scratch memory where that helps. */
+  transposed(block: QueryBlock, rows: View): View;
+
+  /** c[m,n] from sum_k a[m,k] b[k,n]; c has queries in its columns, or rows of keys or values. */
+  product(block: QueryBlock, kind: ProductKind, sizes: ProductSizes, operands: ProductOperands): void;
+
+  /** The block's rows of the result and of lse [B, H, T]; its scores are `keys` long. */
+  attend(block: QueryBlock, segments: readonly PlacedSegment[], keys: number, out: Rows, lse: Tensor): void;
+}

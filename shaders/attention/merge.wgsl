@@ -1,0 +1,56 @@
+// Split-KV attention, second pass: adds up what split.wgsl made of the splits n.
+//
+//   max = max_n max[n]     sum = sum_n exp(max[n] - max) sum[n]
+//   out = 1/sum sum_n exp(max[n] - max) value[n]                 lse = max + log(sum)
+//
+// Layout    contiguous, heads of a row side by side.
+// Mapping   an invocation adds up one Vec of all splits. No barriers.
+// Traffic   reads K + 2 numbers per query, head and split, writes K + 1.
+// Numerics  f32; sums run over ascending splits: the same bits on every run.
+
+#import index  // linear_group(group, groups)
+
+struct Params {
+  T : u32,           // queries per batch entry
+  heads : u32,
+  batch : u32,
+  all_splits : u32,
+}
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read> max_sum : array<vec2f>;   // [batch, all_splits, T, heads]
+@group(0) @binding(2) var<storage, read> values : array<Vec>;      // [batch, all_splits, T, heads, HEAD_VECS]
+@group(0) @binding(3) var<storage, read_write> out : array<Vec>;   // [batch, T, heads, HEAD_VECS]
+@group(0) @binding(4) var<storage, read_write> lse : array<f32>;   // [batch, heads, T]
+
+// Specialisation.
+alias Vec = vec4f;              // or f32
+const HEAD_VECS : u32 = 8u;     // Vecs per head
+
+const LOWEST : f32 = -1e30;      // as MASKED of split.wgsl: no score is lower
+const INVOCATIONS : u32 = 64u;   // of a workgroup; they share nothing
+
+@compute @workgroup_size(INVOCATIONS)
+fn attention_merge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                   @builtin(local_invocation_index) i : u32) {
+  let at = linear_group(group, groups) * INVOCATIONS + i;  // ((z T + t) heads + head) HEAD_VECS + d
+  let rows = params.T * params.heads;
+  let row = at / HEAD_VECS % rows;
+  let z = at / (HEAD_VECS * rows);
+  if (z >= params.batch) { return; }
+  let first = z * params.all_splits * rows + row;
+  var row_max = LOWEST;
+  for (var n = 0u; n < params.all_splits; n++) { row_max = max(row_max, max_sum[first + n * rows].x); }
+  var value = Vec();
+  var row_sum = 0.0;
+  for (var n = 0u; n < params.all_splits; n++) {
+    let part = first + n * rows;
+    let keep = exp(max_sum[part].x - row_max);
+    row_sum = fma(keep, max_sum[part].y, row_sum);
+    value = fma(Vec(keep), values[part * HEAD_VECS + at % HEAD_VECS], value);
+  }
+  row_sum = max(row_sum, 1e-30);
+  out[at] = value * (1.0 / row_sum);
+  if (at % HEAD_VECS == 0u) {
+    lse[(z * params.heads + row % params.heads) * params.T + row / params.heads] = row_max + log(row_sum);
+  }
+}

@@ -4,6 +4,7 @@ import { kernel } from '../gpu/kernel.ts';
 import { run, runEach } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { vectorOf } from './rows.ts';
 
 const update = kernel(source, 'adamw');
 const begin = kernel(source, 'adamw_begin');
@@ -67,7 +68,7 @@ export function adamwUpdate(arenas: AdamwArenas): void {
     show(groups.shape),
   );
   expect(scalars.size === 8, 'adamw', 'scalars must be [8]', show(scalars.shape));
-  const LANES = parameters.size % 4 === 0 ? 4 : 1;
+  const LANES = vectorOf(parameters.size);
   const n = parameters.size / LANES;
   runEach(update, {
     bind: { ...arenas },

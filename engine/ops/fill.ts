@@ -3,6 +3,7 @@ import { expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { runEach } from '../tensor/dispatch.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
+import { vectorOf } from './rows.ts';
 
 const forward = kernel(source, 'fill');
 const count = kernel(source, 'arange');
@@ -19,7 +20,7 @@ export function fill<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
     const [bits] = new Uint32Array(
       (x.dtype === 'f32' ? Float32Array.of(value) : Int32Array.of(value)).buffer,
     );
-    const lanes = x.size % 4 === 0 ? 4 : 1;
+    const lanes = vectorOf(x.size);
     const n = x.size / lanes;
     runEach(forward, {
       bind: { x },

@@ -4,6 +4,7 @@ import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { vectorOf } from './rows.ts';
 
 const forward = kernel(source, 'gelu');
 const backwardX = kernel(source, 'gelu_dx');
@@ -13,7 +14,7 @@ export type Gelu = 'erf' | 'tanh';
 
 /** How a kernel walks over the elements: four at a time where their number allows it. */
 function walk({ size }: Tensor, form: Gelu) {
-  const lanes = size % 4 === 0 ? 4 : 1;
+  const lanes = vectorOf(size);
   return {
     define: { Lane: lanes === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
     params: { n: size / lanes },

@@ -8,6 +8,7 @@ import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add } from './pointwise.ts';
 import { type AxisTaps, axisTaps, type ResizeOptions } from './resize_taps.ts';
+import { vectorOf } from './rows.ts';
 
 export type { ResizeOptions };
 
@@ -249,7 +250,7 @@ interface Pass {
 /** Runs a kernel over all planes: at once, or, where a tensor exceeds a binding, over parts of the result. */
 function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geometry, pass: Pass): void {
   const { outer, inner, axis } = pass;
-  const lanes = inner % 4 === 0 ? 4 : 1;
+  const lanes = vectorOf(inner);
   const planes = { x: x.size / outer, y: y.size / outer };
   const fits = partWords(x);
   const got = `${x.sizeBytes / outer} bytes`;

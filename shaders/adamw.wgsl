@@ -15,18 +15,18 @@
 
 #import each  // share_of(group, groups, i, n)
 
-alias Value = f32;    // or vec4f
-const LANES = 1u;     // elements per value
+alias Vec = f32;    // or vec4f
+const VEC = 1u;     // elements of a Vec
 
 struct Params {
   n : u32,            // values
   group_count : u32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> gradients : array<Value>;           // [n]
-@group(0) @binding(2) var<storage, read_write> parameters : array<Value>;    // [n]
-@group(0) @binding(3) var<storage, read_write> moment1 : array<Value>;       // [n]
-@group(0) @binding(4) var<storage, read_write> moment2 : array<Value>;       // [n]
+@group(0) @binding(1) var<storage, read> gradients : array<Vec>;           // [n]
+@group(0) @binding(2) var<storage, read_write> parameters : array<Vec>;    // [n]
+@group(0) @binding(3) var<storage, read_write> moment1 : array<Vec>;       // [n]
+@group(0) @binding(4) var<storage, read_write> moment2 : array<Vec>;       // [n]
 @group(0) @binding(5) var<storage, read> groups : array<vec4u>;              // [G] of end element, lr scale, decay, unused
 @group(0) @binding(6) var<storage, read> scalars : array<u32>;               // [8] f32 bits, see `scalar`
 
@@ -95,9 +95,9 @@ fn adamw(
   let correction1 = scalar(CORRECTION1);
   let correction2 = scalar(CORRECTION2);
   let eps = scalar(EPS);
-  var owner = group_of(share.first * LANES);
+  var owner = group_of(share.first * VEC);
   for (var at = share.first; at < share.end; at += STEP) {
-    while (at * LANES >= groups[owner].x) { owner++; }
+    while (at * VEC >= groups[owner].x) { owner++; }
     let options = groups[owner];
     let lr = base_lr * bitcast<f32>(options.y);
     let decay = bitcast<f32>(options.z);

@@ -15,10 +15,10 @@ struct Params {
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Lane>;         // [R, C]
-@group(0) @binding(2) var<storage, read_write> y : array<Lane>;   // [blocks, C]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;         // [R, C]
+@group(0) @binding(2) var<storage, read_write> y : array<Vec>;   // [blocks, C]
 
-alias Lane = vec4f;   // specialisation: or f32
+alias Vec = vec4f;   // specialisation: or f32
 const WG : u32 = 64u;  // the host's choice
 
 @compute @workgroup_size(WG)
@@ -28,26 +28,26 @@ fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gro
   let c = index % params.C;
   let r0 = index / params.C * params.block_rows;
   if (r0 >= params.R) { return; }
-  var sum = Lane();
+  var sum = Vec();
   for (var r = r0; r < min(r0 + params.block_rows, params.R); r++) { sum += x[r * params.C + c]; }
   y[index] = params.scale * sum;
 }
 
 const STRIP_GROUP = 256u;    // invocations
 const STRIPS : u32 = 32u;    // of them share a lane; the others have neighbouring lanes. A power of two
-const STRIP_LANES = STRIP_GROUP / STRIPS;
+const STRIP_VECS = STRIP_GROUP / STRIPS;
 
-var<workgroup> strip_sums : array<Lane, STRIP_GROUP>;
+var<workgroup> strip_sums : array<Vec, STRIP_GROUP>;
 
 @compute @workgroup_size(STRIP_GROUP)
 fn column_sum_strips(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                      @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * STRIP_LANES + i % STRIP_LANES;
+  let index = linear_group(group, groups) * STRIP_VECS + i % STRIP_VECS;
   let c = index % params.C;
   let r0 = index / params.C * params.block_rows;
   let end = min(r0 + params.block_rows, params.R);
-  var sum = Lane();
-  var r = r0 + i / STRIP_LANES;
+  var sum = Vec();
+  var r = r0 + i / STRIP_VECS;
   for (; r + 3u * STRIPS < end; r += 4u * STRIPS) {  // four loads are on their way at once
     let first = x[r * params.C + c];
     let second = x[(r + STRIPS) * params.C + c];
@@ -58,7 +58,7 @@ fn column_sum_strips(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   for (; r < end; r += STRIPS) { sum += x[r * params.C + c]; }
   strip_sums[i] = sum;
   workgroupBarrier();
-  if (i >= STRIP_LANES || r0 >= params.R) { return; }
-  for (var strip = 1u; strip < STRIPS; strip++) { sum += strip_sums[strip * STRIP_LANES + i]; }
+  if (i >= STRIP_VECS || r0 >= params.R) { return; }
+  for (var strip = 1u; strip < STRIPS; strip++) { sum += strip_sums[strip * STRIP_VECS + i]; }
   y[index] = params.scale * sum;
 }

@@ -12,7 +12,7 @@
 #import each   // share_of(group, groups, i, n)
 #import index  // divmod(n, d)
 
-alias Value = u32;     // or vec4u; to add floats, f32 or vec4f
+alias Vec = u32;     // or vec4u; to add floats, f32 or vec4f
 const ADD : bool = false;  // place: adds to y; no two elements may meet
 const DIGITS = 6u;     // digits in use, the last ones of the six
 
@@ -26,8 +26,8 @@ struct Params {
   begin : u32,           // place: first value of x
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Value>;         // strided, or [begin + n] for place
-@group(0) @binding(2) var<storage, read_write> y : array<Value>;   // [n], or strided for place
+@group(0) @binding(1) var<storage, read> x : array<Vec>;         // strided, or [begin + n] for place
+@group(0) @binding(2) var<storage, read_write> y : array<Vec>;   // [n], or strided for place
 
 // The digits of a number, the outermost first: `outer` has the digits 0..3, `inner` 4 and 5.
 struct Digits {

@@ -6,38 +6,38 @@
 //
 // The cosine and the length are known when going back, so the backward pass needs no sums along C.
 //
-// Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts cells.
-// Mapping   forward: WG invocations per token. Backward: one invocation per cell of C walks a slab of tokens; the
+// Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts vectors.
+// Mapping   forward: WG invocations per token. Backward: one invocation per vector of C walks a slab of tokens; the
 //           slabs' shares of du are then added in order.
 // Traffic   forward reads features once; backward reads them once and writes dfeatures once.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
-#import cell    // Cell, cell_sum(value)
+#import vector  // Vec, vec_sum(value)
 #import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
   B : u32,
   N : u32,
-  C : u32,        // cells per row
+  C : u32,        // vectors per row
   queries : u32,  // B, or 1 for one query shared by the batch
   slab : u32,     // tokens per slab
   slabs : u32,    // slabs per batch element
   eps : f32,      // shorter features are divided by this instead of their length
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> features : array<Cell>;         // [B, N, C]
-@group(0) @binding(2) var<storage, read> unit : array<Cell>;             // [queries, C]
+@group(0) @binding(1) var<storage, read> features : array<Vec>;         // [B, N, C]
+@group(0) @binding(2) var<storage, read> unit : array<Vec>;             // [queries, C]
 @group(0) @binding(3) var<storage, read_write> cosines : array<f32>;     // [B, N]
 @group(0) @binding(4) var<storage, read_write> lengths : array<f32>;     // [B, N]
 @group(0) @binding(3) var<storage, read> token_cosines : array<f32>;     // [B, N]
 @group(0) @binding(4) var<storage, read> token_lengths : array<f32>;     // [B, N]
 @group(0) @binding(5) var<storage, read> dcosines : array<f32>;          // [B, N]
-@group(0) @binding(6) var<storage, read_write> dfeatures : array<Cell>;  // [B, N, C]
-@group(0) @binding(7) var<storage, read_write> partial : array<Cell>;    // [B, slabs, C]
-@group(0) @binding(1) var<storage, read> partials : array<Cell>;         // [B, slabs, C]
-@group(0) @binding(2) var<storage, read_write> dunit : array<Cell>;      // [queries, C]
+@group(0) @binding(6) var<storage, read_write> dfeatures : array<Vec>;  // [B, N, C]
+@group(0) @binding(7) var<storage, read_write> partial : array<Vec>;    // [B, slabs, C]
+@group(0) @binding(1) var<storage, read> partials : array<Vec>;         // [B, slabs, C]
+@group(0) @binding(2) var<storage, read_write> dunit : array<Vec>;      // [queries, C]
 
-const COLUMNS : u32 = 64u;  // cells of C per workgroup in the backward pass
+const COLUMNS : u32 = 64u;  // vectors of C per workgroup in the backward pass
 
 fn query_of(b : u32) -> u32 {
   return min(b, params.queries - 1u);
@@ -52,15 +52,15 @@ fn cosine(
   let own = own_row(group, groups, i, params.B * params.N);
   let token = own.r;
   let query = query_of(token / params.N) * params.C;
-  var squares = Cell();
-  var products = Cell();
+  var squares = Vec();
+  var products = Vec();
   for (var c = own.lane; c < params.C; c += WG) {
     let value = features[token * params.C + c];
     squares += value * value;
     products += value * unit[query + c];
   }
-  let length = sqrt(workgroup_sum(cell_sum(squares), i));
-  let inner = workgroup_sum(cell_sum(products), i);
+  let length = sqrt(workgroup_sum(vec_sum(squares), i));
+  let inner = workgroup_sum(vec_sum(products), i);
   if (own.index < params.B * params.N && own.lane == 0u) {
     lengths[token] = length;
     cosines[token] = inner / max(length, params.eps);
@@ -79,16 +79,16 @@ fn cosine_held(
   var values : HeldRow;
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
-    values[k] = select(Cell(), features[token * params.C + min(c, params.C - 1u)], c < params.C);
+    values[k] = select(Vec(), features[token * params.C + min(c, params.C - 1u)], c < params.C);
   }
-  var squares = Cell();
-  var products = Cell();
+  var squares = Vec();
+  var products = Vec();
   for (var k = 0u; k < HELD; k++) {
     squares += values[k] * values[k];
     products += values[k] * unit[query + min(held_at(k, i), params.C - 1u)];
   }
-  let length = sqrt(workgroup_sum(cell_sum(squares), i));
-  let inner = workgroup_sum(cell_sum(products), i);
+  let length = sqrt(workgroup_sum(vec_sum(squares), i));
+  let inner = workgroup_sum(vec_sum(products), i);
   if (i == 0u) {
     lengths[token] = length;
     cosines[token] = inner / max(length, params.eps);
@@ -108,7 +108,7 @@ fn cosine_backward(
   let u = unit[query_of(b) * params.C + c];
   let first = b * params.N + group.y * params.slab;
   let end = min(first + params.slab, (b + 1u) * params.N);
-  var share = Cell();
+  var share = Vec();
   for (var token = first; token < end; token++) {
     let length = token_lengths[token];
     let a = dcosines[token] / max(length, params.eps);
@@ -130,7 +130,7 @@ fn cosine_dunit(
     return;
   }
   let each = params.B / params.queries * params.slabs;
-  var sum = Cell();
+  var sum = Vec();
   for (var share = 0u; share < each; share++) {
     sum += partials[(group.y * each + share) * params.C + c];
   }

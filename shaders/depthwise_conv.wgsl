@@ -6,7 +6,7 @@
 //   dbias[c]             = sum_{b, v, u} dy[b, v, u, c]
 //
 // Layout    x, y [B, Y X, C], channels last; weights [C, SIDE^2] are first turned to [SIDE^2, C], so that neighbouring
-//           invocations, which own neighbouring channels, read neighbouring numbers. Four channels if Element is vec4f.
+//           invocations, which own neighbouring channels, read neighbouring numbers. Four channels if Vec is vec4f.
 // Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; along a kernel row, a window of 8 inputs slides
 //           under them. dweight: an invocation owns 8 taps of a kernel row and a chunk of image rows, along which the
 //           same window slides; a second kernel adds the chunks in order. No barriers and no atomics: the sums do not
@@ -28,7 +28,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params : Params;
 
-alias Element = f32;
+alias Vec = f32;
 const SIDE : u32 = 7u;         // odd
 const HAS_BIAS : bool = true;
 const LANES : u32 = 64u;       // invocations of a workgroup; they share nothing
@@ -43,13 +43,13 @@ const UNROLLED : bool = false; // the host has written out the loops over consta
 @group(0) @binding(1) var<storage, read> weight : array<f32>;              // [C, 1, SIDE, SIDE]
 @group(0) @binding(2) var<storage, read_write> packed_out : array<f32>;    // [SIDE * SIDE, C]
 
-@group(0) @binding(1) var<storage, read> x : array<Element>;               // [B, Y * X, C]
-@group(0) @binding(2) var<storage, read> packed_weight : array<Element>;   // [SIDE * SIDE, C]
-@group(0) @binding(3) var<storage, read> bias : array<Element>;            // [C]
-@group(0) @binding(4) var<storage, read_write> y : array<Element>;         // [B, Y * X, C]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;               // [B, Y * X, C]
+@group(0) @binding(2) var<storage, read> packed_weight : array<Vec>;   // [SIDE * SIDE, C]
+@group(0) @binding(3) var<storage, read> bias : array<Vec>;            // [C]
+@group(0) @binding(4) var<storage, read_write> y : array<Vec>;         // [B, Y * X, C]
 
-@group(0) @binding(2) var<storage, read> dy : array<Element>;              // [B, Y * X, C]
-@group(0) @binding(3) var<storage, read_write> partials : array<Element>;  // [chunks, SIDE * SIDE + 1, C], the last is dbias
+@group(0) @binding(2) var<storage, read> dy : array<Vec>;              // [B, Y * X, C]
+@group(0) @binding(3) var<storage, read_write> partials : array<Vec>;  // [chunks, SIDE * SIDE + 1, C], the last is dbias
 
 @group(0) @binding(1) var<storage, read> parts : array<f32>;               // [chunks, SIDE * SIDE + 1, C]
 @group(0) @binding(2) var<storage, read_write> dweight : array<f32>;       // [C, 1, SIDE, SIDE]
@@ -68,19 +68,19 @@ fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgr
 
 // Neighbouring pixels of one image row and channel. Not an array: arrays with a computed index live in memory.
 struct Window {
-  v0 : Element,
-  v1 : Element,
-  v2 : Element,
-  v3 : Element,
-  v4 : Element,
-  v5 : Element,
-  v6 : Element,
-  v7 : Element,
+  v0 : Vec,
+  v1 : Vec,
+  v2 : Vec,
+  v3 : Vec,
+  v4 : Vec,
+  v5 : Vec,
+  v6 : Vec,
+  v7 : Vec,
 }
 
 // Zero outside of the row; u wraps to a huge number left of it, so one comparison serves both edges.
-fn pixel(line : u32, u : u32, c : u32) -> Element {
-  return select(Element(), x[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
+fn pixel(line : u32, u : u32, c : u32) -> Vec {
+  return select(Vec(), x[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
 }
 
 fn window_at(line : u32, u : u32, c : u32) -> Window {
@@ -88,13 +88,13 @@ fn window_at(line : u32, u : u32, c : u32) -> Window {
                 pixel(line, u + 4u, c), pixel(line, u + 5u, c), pixel(line, u + 6u, c), pixel(line, u + 7u, c));
 }
 
-fn store(row : u32, u : u32, c : u32, value : Element) {
+fn store(row : u32, u : u32, c : u32, value : Vec) {
   if (u < params.X) {
     y[(row * params.X + u) * params.C + c] = value;
   }
 }
 
-fn store_partial(base : u32, tap : u32, c : u32, value : Element) {
+fn store_partial(base : u32, tap : u32, c : u32, value : Vec) {
   if (tap < SIDE) {
     partials[(base + tap) * params.C + c] = value;
   }
@@ -113,7 +113,7 @@ fn depthwise_conv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   let row = at / (params.C * strips);  // of B * Y
   let v = row % params.Y;
 
-  var s0 = Element();
+  var s0 = Vec();
   if (HAS_BIAS) {
     s0 = bias[c];
   }
@@ -167,15 +167,15 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   let chunk = at / (params.C * windows * SIDE);
   let rows = params.B * params.Y;
 
-  var s0 = Element();
-  var s1 = Element();
-  var s2 = Element();
-  var s3 = Element();
-  var s4 = Element();
-  var s5 = Element();
-  var s6 = Element();
-  var s7 = Element();
-  var sum_dy = Element();
+  var s0 = Vec();
+  var s1 = Vec();
+  var s2 = Vec();
+  var s3 = Vec();
+  var s4 = Vec();
+  var s5 = Vec();
+  var s6 = Vec();
+  var s7 = Vec();
+  var sum_dy = Vec();
   // Chunks differ by at most one row.
   let end = (chunk + 1u) * rows / params.chunks;
   for (var row = chunk * rows / params.chunks; row < end; row++) {
@@ -227,18 +227,18 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   }
   let first = chunk * params.Y / params.chunks;
   let last = (chunk + 1u) * params.Y / params.chunks;
-  var taps : array<Element, TAPS>;
+  var taps : array<Vec, TAPS>;
   for (var r = 0u; r < SIDE; r++) {
     for (var j = 0u; j < SIDE; j++) {
       taps[r * SIDE + j] = packed_weight[(r * SIDE + j) * params.C + c];
     }
   }
-  var none = Element();
+  var none = Vec();
   if (HAS_BIAS) {
     none = bias[c];
   }
   // Of the SIDE output rows that the current input row v meets, from v - PAD on.
-  var sums : array<Element, SIDE * WIDTH>;
+  var sums : array<Vec, SIDE * WIDTH>;
   for (var r = 0u; r < SIDE; r++) {
     for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] = none; }
   }
@@ -246,7 +246,7 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
     let v = first + step - PAD;
     if (v < params.Y) {  // above the image it wraps
       let line = (image * params.Y + v) * params.X;
-      var w : array<Element, WIDE>;
+      var w : array<Vec, WIDE>;
       for (var p = 0u; p < HALO; p++) { w[p] = pixel(line, left + p - PAD, c); }
       for (var p = 0u; p < WIDTH; p++) { w[HALO + p] = pixel(line, left + HALO + p - PAD, c); }
       for (var r = 0u; r < SIDE; r++) {

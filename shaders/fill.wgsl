@@ -5,14 +5,14 @@
 
 #import each  // share_of(group, groups, i, n)
 
-alias Value = u32;  // or vec4u
+alias Vec = u32;  // or vec4u
 
 struct Params {
   n : u32,      // values
   bits : u32,   // of an element
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read_write> x : array<Value>;    // [n]
+@group(0) @binding(1) var<storage, read_write> x : array<Vec>;    // [n]
 @group(0) @binding(2) var<storage, read_write> index : array<u32>;  // [n]
 
 @compute @workgroup_size(WORKGROUP)
@@ -22,7 +22,7 @@ fn fill(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { x[at] = Value(params.bits); }
+  for (var at = share.first; at < share.end; at += STEP) { x[at] = Vec(params.bits); }
 }
 
 @compute @workgroup_size(WORKGROUP)

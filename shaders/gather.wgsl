@@ -10,22 +10,22 @@
 // sums the part of every block that continues the segment of the block before: an owner adds at most `block` rows of
 // its own and then one sum per further block.
 //
-// Layout    table [tables * N, C], indices [M], rows [M, C]. C counts cells. With several tables (one per batch
+// Layout    table [tables * N, C], indices [M], rows [M, C]. C counts vectors. With several tables (one per batch
 //           element) index m belongs to table m / per_table; keys hold table * N + index.
-// Mapping   a workgroup has ROWS rows, SPAN invocations a row, one cell in SPAN each, so that nothing is divided; with one row, its index
-//           is read once for all. On a CPU few invocations go through each row, since one cell in 64 each is twice as slow.
+// Mapping   a workgroup has ROWS rows, SPAN invocations a row, one vector in SPAN each, so that nothing is divided; with one row, its index
+//           is read once for all. On a CPU few invocations go through each row, since one vector in 64 each is twice as slow.
 //           keys and starts: one invocation per entry.
 // Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable once.
 // Numerics  the order of additions depends on the indices alone: bitwise repeatable.
 
 #import index  // linear_group(group, groups)
-#import cell   // Cell
+#import vector  // Vec
 
 struct Params {
   M : u32,          // indices in this dispatch
   offset : u32,     // indices before them: long lists go in pieces
   N : u32,          // rows of one table
-  C : u32,          // cells per row
+  C : u32,          // vectors per row
   per_table : u32,  // indices per table
   rows : u32,       // rows of all tables
   first : u32,      // this dispatch sees the table rows from here ...
@@ -34,16 +34,16 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> indices : array<u32>;        // [M]
-@group(0) @binding(2) var<storage, read> table : array<Cell>;         // [end - first, C]
-@group(0) @binding(3) var<storage, read_write> y : array<Cell>;       // [M, C]; scatter: [end - first, C]
-@group(0) @binding(2) var<storage, read> x : array<Cell>;             // [M, C]
+@group(0) @binding(2) var<storage, read> table : array<Vec>;         // [end - first, C]
+@group(0) @binding(3) var<storage, read_write> y : array<Vec>;       // [M, C]; scatter: [end - first, C]
+@group(0) @binding(2) var<storage, read> x : array<Vec>;             // [M, C]
 @group(0) @binding(4) var<storage, read_write> keys : array<u32>;     // [M]
 @group(0) @binding(1) var<storage, read> sorted : array<u32>;         // [M] keys, ascending
 @group(0) @binding(2) var<storage, read_write> starts : array<u32>;   // [rows + 1] where each row's segment begins
 @group(0) @binding(3) var<storage, read> order : array<u32>;          // [M] which m each sorted key came from
-@group(0) @binding(4) var<storage, read> dy : array<Cell>;            // [M, C]
-@group(0) @binding(5) var<storage, read_write> heads : array<Cell>;   // [ceil(M / block), C]
-@group(0) @binding(6) var<storage, read_write> dtable : array<Cell>;  // [end - first, C]
+@group(0) @binding(4) var<storage, read> dy : array<Vec>;            // [M, C]
+@group(0) @binding(5) var<storage, read_write> heads : array<Vec>;   // [ceil(M / block), C]
+@group(0) @binding(6) var<storage, read_write> dtable : array<Vec>;  // [end - first, C]
 
 const GROUP : u32 = 64u;
 const FOUR_AT_ONCE : bool = false;  // rows of a segment are loaded by fours: on a GPU each load is waited for, on a CPU none
@@ -77,7 +77,7 @@ fn gather_rows(
   if (row >= params.first && row < params.end) {
     for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = table[(row - params.first) * params.C + c]; }
   } else if (row == params.rows && params.first == 0u) {
-    for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = Cell(); }
+    for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = Vec(); }
   }
 }
 
@@ -133,8 +133,8 @@ fn gather_starts(
 }
 
 /// Sum of dy over the sorted entries start..end, for one column.
-fn segment_sum(start : u32, end : u32, c : u32) -> Cell {
-  var sum = Cell();
+fn segment_sum(start : u32, end : u32, c : u32) -> Vec {
+  var sum = Vec();
   var m = start;
   if (FOUR_AT_ONCE) {
     for (; m + 3u < end; m += 4u) {

@@ -4,28 +4,28 @@
 //   y[r,c]    = x[r,c] / max(length[r], eps)
 //   dx        = (dy - y <y, dy>) / length   where length > eps, else dy / eps
 //
-// Layout    x, y [R, C] row-major; length [R], kept for the backward pass. C counts cells.
-// Mapping   WG invocations per row; the first owns cells 0, WG, 2 WG, ...
+// Layout    x, y [R, C] row-major; length [R], kept for the backward pass. C counts vectors.
+// Mapping   WG invocations per row; the first owns vectors 0, WG, 2 WG, ...
 // Traffic   forward reads x twice (cached after the first); backward reads y and dy twice. Held rows
 //           are read once.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
-#import cell    // Cell, cell_sum(value)
+#import vector  // Vec, vec_sum(value)
 #import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
   R : u32,
-  C : u32,    // cells per row
+  C : u32,    // vectors per row
   eps : f32,  // shorter rows are divided by this instead of their length
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Cell>;               // [R, C]
-@group(0) @binding(2) var<storage, read_write> y : array<Cell>;         // [R, C]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;               // [R, C]
+@group(0) @binding(2) var<storage, read_write> y : array<Vec>;         // [R, C]
 @group(0) @binding(3) var<storage, read_write> lengths : array<f32>;    // [R]
-@group(0) @binding(1) var<storage, read> unit : array<Cell>;            // [R, C] y of the forward pass
-@group(0) @binding(2) var<storage, read> dy : array<Cell>;              // [R, C]
+@group(0) @binding(1) var<storage, read> unit : array<Vec>;            // [R, C] y of the forward pass
+@group(0) @binding(2) var<storage, read> dy : array<Vec>;              // [R, C]
 @group(0) @binding(3) var<storage, read> row_lengths : array<f32>;      // [R]
-@group(0) @binding(4) var<storage, read_write> dx : array<Cell>;        // [R, C]
+@group(0) @binding(4) var<storage, read_write> dx : array<Vec>;        // [R, C]
 
 @compute @workgroup_size(WG_SIZE)
 fn l2_normalize(
@@ -35,12 +35,12 @@ fn l2_normalize(
 ) {
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
-  var sum = Cell();
+  var sum = Vec();
   for (var c = own.lane; c < params.C; c += WG) {
     let value = x[row * params.C + c];
     sum += value * value;
   }
-  let length = sqrt(workgroup_sum(cell_sum(sum), i));
+  let length = sqrt(workgroup_sum(vec_sum(sum), i));
   let scale = 1.0 / max(length, params.eps);
   if (own.index >= params.R) { return; }
   for (var c = own.lane; c < params.C; c += WG) {
@@ -59,11 +59,11 @@ fn l2_normalize_dx(
 ) {
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
-  var sum = Cell();
+  var sum = Vec();
   for (var c = own.lane; c < params.C; c += WG) {
     sum += unit[row * params.C + c] * dy[row * params.C + c];
   }
-  let along = workgroup_sum(cell_sum(sum), i);
+  let along = workgroup_sum(vec_sum(sum), i);
   let length = row_lengths[row];
   let radial = select(0.0, along, length > params.eps);
   let scale = 1.0 / max(length, params.eps);
@@ -86,11 +86,11 @@ fn l2_normalize_held(
   var values : HeldRow;
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
-    values[k] = select(Cell(), x[start + min(c, params.C - 1u)], c < params.C);
+    values[k] = select(Vec(), x[start + min(c, params.C - 1u)], c < params.C);
   }
-  var sum = Cell();
+  var sum = Vec();
   for (var k = 0u; k < HELD; k++) { sum += values[k] * values[k]; }
-  let length = sqrt(workgroup_sum(cell_sum(sum), i));
+  let length = sqrt(workgroup_sum(vec_sum(sum), i));
   let scale = 1.0 / max(length, params.eps);
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
@@ -116,9 +116,9 @@ fn l2_normalize_dx_held(
     units[k] = unit[start + nearest];
     slopes[k] = dy[start + nearest];
   }
-  var sum = Cell();
-  for (var k = 0u; k < HELD; k++) { sum += select(Cell(), units[k] * slopes[k], held_at(k, i) < params.C); }
-  let along = workgroup_sum(cell_sum(sum), i);
+  var sum = Vec();
+  for (var k = 0u; k < HELD; k++) { sum += select(Vec(), units[k] * slopes[k], held_at(k, i) < params.C); }
+  let along = workgroup_sum(vec_sum(sum), i);
   let length = row_lengths[row];
   let radial = select(0.0, along, length > params.eps);
   let scale = 1.0 / max(length, params.eps);

@@ -8,32 +8,32 @@
 //   dx[r,c]   = rstd[r] * (g[r,c] - mean_c(g[r,:]) - h[r,c] * mean_c(g[r,:] * h[r,:]))
 //   dgamma[c] = sum_r dy[r,c] * h[r,c],   dbeta[c] = sum_r dy[r,c]
 //
-// Layout    x, y [R, C] row-major, C counts cells; mean, rstd [R] f32, kept for the backward pass.
-// Mapping   WG invocations per row; the first owns cells 0, WG, 2 WG, ...
-//           dgamma, dbeta: one invocation per cell of a row and chunk of rows, then one per cell over the chunks, or 32 that each take
+// Layout    x, y [R, C] row-major, C counts vectors; mean, rstd [R] f32, kept for the backward pass.
+// Mapping   WG invocations per row; the first owns vectors 0, WG, 2 WG, ...
+//           dgamma, dbeta: one invocation per vector of a row and chunk of rows, then one per vector over the chunks, or 32 that each take
 //           every 32nd chunk.
 // Traffic   reads x three times (cached after the first), or once where the row is held; writes y once.
 // Numerics  two passes, not E[x^2] - E[x]^2: that form cancels when |mean| >> std.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
-#import cell    // Cell, LANES, cell_sum(value)
+#import vector  // Vec, VEC, vec_sum(value)
 #import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
   R : u32,       // rows
-  C : u32,       // cells per row
+  C : u32,       // vectors per row
   eps : f32,     // added to the variance, not to its root
   blocks : u32,  // chunks of rows of the partial sums
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Cell>;              // [R, C]
-@group(0) @binding(2) var<storage, read> gamma : array<Cell>;          // [C]
-@group(0) @binding(3) var<storage, read> beta : array<Cell>;           // [C]
-@group(0) @binding(4) var<storage, read_write> y : array<Cell>;        // [R, C]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;              // [R, C]
+@group(0) @binding(2) var<storage, read> gamma : array<Vec>;          // [C]
+@group(0) @binding(3) var<storage, read> beta : array<Vec>;           // [C]
+@group(0) @binding(4) var<storage, read_write> y : array<Vec>;        // [R, C]
 @group(0) @binding(5) var<storage, read_write> mean : array<f32>;      // [R]
 @group(0) @binding(6) var<storage, read_write> rstd : array<f32>;      // [R]
 
-fn row_sum(value : Cell, i : u32) -> f32 { return workgroup_sum(cell_sum(value), i); }
+fn row_sum(value : Vec, i : u32) -> f32 { return workgroup_sum(vec_sum(value), i); }
 
 @compute @workgroup_size(WG_SIZE)
 fn layer_norm(
@@ -44,11 +44,11 @@ fn layer_norm(
   let own = own_row(group, groups, i, params.R);
   let r = own.r;
   let start = r * params.C;
-  let count = f32(params.C * LANES);
-  var total = Cell();
+  let count = f32(params.C * VEC);
+  var total = Vec();
   for (var c = own.lane; c < params.C; c += WG) { total += x[start + c]; }
   let row_mean = row_sum(total, i) / count;
-  total = Cell();
+  total = Vec();
   for (var c = own.lane; c < params.C; c += WG) {
     let d = x[start + c] - row_mean;
     total += d * d;
@@ -71,11 +71,11 @@ fn layer_norm_held(
   let r = linear_group(group, groups);
   if (r >= params.R) { return; }
   let start = r * params.C;
-  let count = f32(params.C * LANES);
+  let count = f32(params.C * VEC);
   var row : HeldRow;
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
-    row[k] = select(Cell(), x[start + min(c, params.C - 1u)], c < params.C);
+    row[k] = select(Vec(), x[start + min(c, params.C - 1u)], c < params.C);
   }
   var gains : HeldRow;
   var shifts : HeldRow;
@@ -84,12 +84,12 @@ fn layer_norm_held(
     gains[k] = gamma[c];
     shifts[k] = beta[c];
   }
-  var total = Cell();
+  var total = Vec();
   for (var k = 0u; k < HELD; k++) { total += row[k]; }
   let row_mean = row_sum(total, i) / count;
-  total = Cell();
+  total = Vec();
   for (var k = 0u; k < HELD; k++) {
-    let d = select(Cell(), row[k] - row_mean, held_at(k, i) < params.C);
+    let d = select(Vec(), row[k] - row_mean, held_at(k, i) < params.C);
     total += d * d;
   }
   let row_rstd = inverseSqrt(row_sum(total, i) / count + params.eps);
@@ -103,10 +103,10 @@ fn layer_norm_held(
   }
 }
 
-@group(0) @binding(3) var<storage, read> dy : array<Cell>;             // [R, C]
+@group(0) @binding(3) var<storage, read> dy : array<Vec>;             // [R, C]
 @group(0) @binding(4) var<storage, read> row_means : array<f32>;       // [R]
 @group(0) @binding(5) var<storage, read> row_rstds : array<f32>;       // [R]
-@group(0) @binding(6) var<storage, read_write> dx : array<Cell>;       // [R, C]
+@group(0) @binding(6) var<storage, read_write> dx : array<Vec>;       // [R, C]
 
 @compute @workgroup_size(WG_SIZE)
 fn layer_norm_dx(
@@ -117,11 +117,11 @@ fn layer_norm_dx(
   let own = own_row(group, groups, i, params.R);
   let r = own.r;
   let start = r * params.C;
-  let count = f32(params.C * LANES);
+  let count = f32(params.C * VEC);
   let row_mean = row_means[r];
   let row_rstd = row_rstds[r];
-  var sum_g = Cell();
-  var sum_gh = Cell();
+  var sum_g = Vec();
+  var sum_gh = Vec();
   for (var c = own.lane; c < params.C; c += WG) {
     let g = dy[start + c] * gamma[c];
     sum_g += g;
@@ -145,7 +145,7 @@ fn layer_norm_dx_held(
   let r = linear_group(group, groups);
   if (r >= params.R) { return; }
   let start = r * params.C;
-  let count = f32(params.C * LANES);
+  let count = f32(params.C * VEC);
   let row_mean = row_means[r];
   let row_rstd = row_rstds[r];
   var g : HeldRow;
@@ -153,11 +153,11 @@ fn layer_norm_dx_held(
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     let nearest = min(c, params.C - 1u);
-    g[k] = select(Cell(), dy[start + nearest] * gamma[nearest], c < params.C);
+    g[k] = select(Vec(), dy[start + nearest] * gamma[nearest], c < params.C);
     h[k] = (x[start + nearest] - row_mean) * row_rstd;
   }
-  var sum_g = Cell();
-  var sum_gh = Cell();
+  var sum_g = Vec();
+  var sum_gh = Vec();
   for (var k = 0u; k < HELD; k++) {
     sum_g += g[k];
     sum_gh += g[k] * h[k];
@@ -170,9 +170,9 @@ fn layer_norm_dx_held(
   }
 }
 
-const COLUMNS = 64u;  // cells of a workgroup of the parameter gradients
+const COLUMNS = 64u;  // vectors of a workgroup of the parameter gradients
 
-@group(0) @binding(6) var<storage, read_write> partial : array<Cell>;  // [blocks, 2, C]: dgamma, dbeta
+@group(0) @binding(6) var<storage, read_write> partial : array<Vec>;  // [blocks, 2, C]: dgamma, dbeta
 
 @compute @workgroup_size(COLUMNS)
 fn layer_norm_dparams(
@@ -184,8 +184,8 @@ fn layer_norm_dparams(
   if (c >= params.C) { return; }
   let rows = (params.R + params.blocks - 1u) / params.blocks;
   let end = min(params.R, (chunk + 1u) * rows);
-  var sum_gh = Cell();
-  var sum_g = Cell();
+  var sum_gh = Vec();
+  var sum_g = Vec();
   for (var r = chunk * rows; r < end; r++) {
     let g = dy[r * params.C + c];
     sum_gh += g * (x[r * params.C + c] - row_means[r]) * row_rstds[r];
@@ -195,16 +195,16 @@ fn layer_norm_dparams(
   partial[(chunk * 2u + 1u) * params.C + c] = sum_g;
 }
 
-@group(0) @binding(1) var<storage, read> partials : array<Cell>;       // [blocks, 2, C]
-@group(0) @binding(2) var<storage, read_write> dgamma : array<Cell>;   // [C]
-@group(0) @binding(3) var<storage, read_write> dbeta : array<Cell>;    // [C]
+@group(0) @binding(1) var<storage, read> partials : array<Vec>;       // [blocks, 2, C]
+@group(0) @binding(2) var<storage, read_write> dgamma : array<Vec>;   // [C]
+@group(0) @binding(3) var<storage, read_write> dbeta : array<Vec>;    // [C]
 
 @compute @workgroup_size(COLUMNS)
 fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
   let c = id.x;
   if (c >= params.C) { return; }
-  var sum_gh = Cell();
-  var sum_g = Cell();
+  var sum_gh = Vec();
+  var sum_g = Vec();
   for (var chunk = 0u; chunk < params.blocks; chunk++) {
     sum_gh += partials[chunk * 2u * params.C + c];
     sum_g += partials[(chunk * 2u + 1u) * params.C + c];
@@ -214,32 +214,32 @@ fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
 }
 
 const STRIP_GROUP = 256u;  // invocations that add the chunks where there are many
-const STRIP_CELLS = 8u;    // neighbouring cells; 32 invocations share each
-const STRIPS = STRIP_GROUP / STRIP_CELLS;
+const STRIP_VECS = 8u;    // neighbouring vectors; 32 invocations share each
+const STRIPS = STRIP_GROUP / STRIP_VECS;
 
-var<workgroup> strips_gh : array<Cell, STRIP_GROUP>;
-var<workgroup> strips_g : array<Cell, STRIP_GROUP>;
+var<workgroup> strips_gh : array<Vec, STRIP_GROUP>;
+var<workgroup> strips_g : array<Vec, STRIP_GROUP>;
 
 @compute @workgroup_size(STRIP_GROUP)
 fn layer_norm_dparams_strips(
   @builtin(workgroup_id) group : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let c = group.x * STRIP_CELLS + i % STRIP_CELLS;
+  let c = group.x * STRIP_VECS + i % STRIP_VECS;
   let column = min(c, params.C - 1u);
-  var sum_gh = Cell();
-  var sum_g = Cell();
-  for (var chunk = i / STRIP_CELLS; chunk < params.blocks; chunk += STRIPS) {
+  var sum_gh = Vec();
+  var sum_g = Vec();
+  for (var chunk = i / STRIP_VECS; chunk < params.blocks; chunk += STRIPS) {
     sum_gh += partials[chunk * 2u * params.C + column];
     sum_g += partials[(chunk * 2u + 1u) * params.C + column];
   }
   strips_gh[i] = sum_gh;
   strips_g[i] = sum_g;
   workgroupBarrier();
-  if (i >= STRIP_CELLS || c >= params.C) { return; }
+  if (i >= STRIP_VECS || c >= params.C) { return; }
   for (var strip = 1u; strip < STRIPS; strip++) {
-    sum_gh += strips_gh[strip * STRIP_CELLS + i];
-    sum_g += strips_g[strip * STRIP_CELLS + i];
+    sum_gh += strips_gh[strip * STRIP_VECS + i];
+    sum_g += strips_g[strip * STRIP_VECS + i];
   }
   dgamma[c] = sum_gh;
   dbeta[c] = sum_g;

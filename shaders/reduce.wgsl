@@ -4,14 +4,14 @@
 //   columns  y[o, p, i] = fold_k x[o, k, i]    k in part p of the axis   any axis
 //   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
-// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in cells where K, or for those two I, divides by 4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
+// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two I, divides by 4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
 // Mapping   rows: WG invocations per part, the first folds values 0, WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
 // Numerics  the order depends on the shape and WG alone, so equal runs give equal bits.
 
 #import index   // linear_group(group, groups)
-#import cell    // Cell, cell_sum(value), cell_max(value)
+#import vector  // Vec, vec_sum(value), vec_max(value)
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i), workgroup_max(value, i)
 
 const SUM = 0u;
@@ -20,27 +20,27 @@ const MAX = 2u;
 const MIN = 3u;      // columns alone, like the next one
 const PRODUCT = 4u;
 const OP : u32 = SUM;
-alias Count = u32;   // arg_max: u32 or vec4u, as wide as Cell
+alias Count = u32;   // arg_max: u32 or vec4u, as wide as Vec
 const LAST : bool = false;  // arg_max: the last one of several
 
 struct Params {
   groups : u32,   // rows: parts of all rows; columns: values in y
-  K : u32,        // cells along the reduced axis
-  I : u32,        // cells behind it
+  K : u32,        // vectors along the reduced axis
+  I : u32,        // vectors behind it
   parts : u32,    // of the axis
   chunk : u32,    // values of a part
   start : u32,    // rows: where y begins
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Cell>;          // [O, K, I]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;          // [O, K, I]
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;     // [start + O * parts]
 
-fn fold_workgroup(value : Cell, i : u32) -> f32 {
-  if (OP == MAX) { return workgroup_max(cell_max(value), i); }
-  return workgroup_sum(cell_sum(value), i);
+fn fold_workgroup(value : Vec, i : u32) -> f32 {
+  if (OP == MAX) { return workgroup_max(vec_max(value), i); }
+  return workgroup_sum(vec_sum(value), i);
 }
 
-fn folded(acc : Cell, v : Cell) -> Cell {
+fn folded(acc : Vec, v : Vec) -> Vec {
   switch OP {
     case MAX: { return max(acc, v); }
     case MIN: { return min(acc, v); }
@@ -61,7 +61,7 @@ fn rows(
   let begin = (g - row * params.parts) * params.chunk;
   let end = row * params.K + min(params.K, begin + params.chunk);
   let first = row * params.K + begin;
-  var acc = select(Cell(), x[first], OP == MAX);
+  var acc = select(Vec(), x[first], OP == MAX);
   var k = first + own.lane;
   for (; k + 3u * WG < end; k += 4u * WG) { // four loads on their way at once
     let v0 = x[k];
@@ -78,7 +78,7 @@ fn rows(
 const COLUMNS = 64u;
 const AT_ONCE : u32 = 1u;  // loads on their way at once: 8 for a GPU, which waits long for each; a CPU is slower with more than one
 
-@group(0) @binding(2) var<storage, read_write> y_values : array<Cell>;    // [O, parts, I]
+@group(0) @binding(2) var<storage, read_write> y_values : array<Vec>;    // [O, parts, I]
 
 @compute @workgroup_size(COLUMNS)
 fn columns(
@@ -98,7 +98,7 @@ fn columns(
   if (OP == SQUARES) { acc *= acc; }
   var k = begin + 1u;
   for (; k + AT_ONCE <= end; k += AT_ONCE) {
-    var some : array<Cell, AT_ONCE>;
+    var some : array<Vec, AT_ONCE>;
     for (var j = 0u; j < AT_ONCE; j++) { some[j] = x[base + (k + j) * params.I]; }
     for (var j = 0u; j < AT_ONCE; j++) { acc = folded(acc, some[j]); }
   }

@@ -7,7 +7,7 @@
 //   antialias  c = (o + 0.5) n / m, Keys a = -0.5 stretched by max(n / m, 1), taps outside dropped, weights sum to 1
 //
 // Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y first.
-// Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if Element
+// Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if Vec
 //           is vec4f). resize does both axes at once, of a few planes, resize_quads a row of it; resize_axis one, for many taps;
 //           resize_axis_dx is its transpose: an input element finds, by bisection, the outputs that read it, so it
 //           needs no atomics.
@@ -24,25 +24,25 @@ struct Params {
   axis : u32,     // 0 rows, 1 columns; for the one-axis entry points
   begin : u32,    // Elements [begin, end) of the result are made: all, unless it exceeds a binding; one of them stands for PLANES
   end : u32,
-  in_base : u32,  // first Element of the operand that is bound
-  out_base : u32, // first Element of the result that is bound
+  in_base : u32,  // first Vec of the operand that is bound
+  out_base : u32, // first Vec of the result that is bound
 }
 @group(0) @binding(0) var<uniform> params : Params;
 
-alias Element = f32;
+alias Vec = f32;
 
 @group(0) @binding(1) var<storage, read_write> first_out : array<u32>;    // [m[0] + m[1]] first input of each output
 @group(0) @binding(2) var<storage, read_write> weights_out : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]], zero padded
 
 @group(0) @binding(1) var<storage, read> first : array<u32>;    // [m[0] + m[1]]
 @group(0) @binding(2) var<storage, read> weights : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]]
-@group(0) @binding(3) var<storage, read> x : array<Element>;    // [outer, n[0], n[1], inner], or one axis still or already m
-@group(0) @binding(4) var<storage, read_write> y : array<Element>;  // [outer, m[0], m[1], inner], or as above
+@group(0) @binding(3) var<storage, read> x : array<Vec>;    // [outer, n[0], n[1], inner], or one axis still or already m
+@group(0) @binding(4) var<storage, read_write> y : array<Vec>;  // [outer, m[0], m[1], inner], or as above
 @group(0) @binding(2) var<storage, read> weight_quads : array<vec4f>;   // [m[0] + m[1]], four taps along either axis
 @group(0) @binding(3) var<storage, read> x_quads : array<vec4f>;        // [outer, n[0], n[1] / 4]
 @group(0) @binding(4) var<storage, read_write> y_pixels : array<f32>;   // [outer, m[0], m[1]]
-@group(0) @binding(3) var<storage, read> dy : array<Element>;       // [outer, m[0], m[1], inner], or as y
-@group(0) @binding(4) var<storage, read_write> dx : array<Element>; // [outer, n[0], n[1], inner], or as x
+@group(0) @binding(3) var<storage, read> dy : array<Vec>;       // [outer, m[0], m[1], inner], or as y
+@group(0) @binding(4) var<storage, read_write> dx : array<Vec>; // [outer, n[0], n[1], inner], or as x
 
 const NEAREST : u32 = 0u;
 const AREA : u32 = 1u;
@@ -161,13 +161,13 @@ fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
     weights_x[tx] = weights[params.m[0] * TAPS_Y + column[1] * TAPS_X + tx];
     inputs_x[tx] = min(x_first + tx, params.n[1] - 1u) * params.inner + place[1];  // padding of the table has weight 0
   }
-  var sums : array<Element, PLANES>;
+  var sums : array<Vec, PLANES>;
   for (var ty = 0u; ty < TAPS_Y; ty++) {
     let iy = min(y_first + ty, params.n[0] - 1u);
     let weight_y = weights[row[1] * TAPS_Y + ty];
     for (var p = 0u; p < PLANES; p++) {
       let start = ((row[0] * PLANES + p) * params.n[0] + iy) * params.n[1] * params.inner - params.in_base;
-      var across = Element();
+      var across = Vec();
       for (var tx = 0u; tx < TAPS_X; tx++) { across += weights_x[tx] * x[start + inputs_x[tx]]; }
       sums[p] += weight_y * across;
     }
@@ -208,7 +208,7 @@ fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   let plane = line[0] * axis.n;
   let start = first[axis.row + o];
 
-  var sum = Element();
+  var sum = Vec();
   for (var t = 0u; t < axis.taps; t++) {
     let j = min(start + t, axis.n - 1u);
     sum += weights[axis.weight + o * axis.taps + t] * x[(plane + j) * params.inner + c - params.in_base];
@@ -242,7 +242,7 @@ fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
     }
   }
   // ... to the last whose window begins at or before j.
-  var sum = Element();
+  var sum = Vec();
   for (; o < axis.m; o++) {
     let start = first[axis.row + o];
     if (start > j) {

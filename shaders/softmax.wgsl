@@ -5,13 +5,13 @@
 //   log-softmax   y[r,c]  = x[r,c] - max_c x[r,:] - log sum_c e^(x[r,c] - max_c x[r,:])
 //                 dx[r,c] = dy[r,c] - e^y[r,c] sum_c dy[r,c]
 //
-// Layout    x, y, dy, dx [R, C] row-major f32; C counts cells where rows are held.
+// Layout    x, y, dy, dx [R, C] row-major f32; C counts vectors where rows are held.
 // Mapping   WG invocations per row; the first owns columns 0, WG, 2 WG, ...
 // Traffic   reads x twice (cached after the first time), or once where the row is held; writes y once.
 // Numerics  the maximum is subtracted first, so no exponential exceeds 1 and the sum is at least 1.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i), workgroup_max(value, i)
-#import cell    // Cell, cell_sum(value), cell_max(value)
+#import vector  // Vec, vec_sum(value), vec_max(value)
 #import held    // HELD, HeldRow, held_at(k, i)
 
 const LOG : bool = false;
@@ -94,8 +94,8 @@ fn softmax_dx(
   }
 }
 
-@group(0) @binding(1) var<storage, read> x_cells : array<Cell>;          // [R, C]
-@group(0) @binding(2) var<storage, read_write> y_cells : array<Cell>;    // [R, C]
+@group(0) @binding(1) var<storage, read> x_vecs : array<Vec>;          // [R, C]
+@group(0) @binding(2) var<storage, read_write> y_vecs : array<Vec>;    // [R, C]
 
 @compute @workgroup_size(WG)
 fn softmax_held(
@@ -109,30 +109,30 @@ fn softmax_held(
   var row : HeldRow;
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
-    row[k] = select(Cell(FINITE_MIN), x_cells[start + min(c, params.C - 1u)], c < params.C);
+    row[k] = select(Vec(FINITE_MIN), x_vecs[start + min(c, params.C - 1u)], c < params.C);
   }
   var own = FINITE_MIN;
-  for (var k = 0u; k < HELD; k++) { own = max(own, cell_max(row[k])); }
+  for (var k = 0u; k < HELD; k++) { own = max(own, vec_max(row[k])); }
   let highest = workgroup_max(own, i);
-  var sum = Cell();
+  var sum = Vec();
   for (var k = 0u; k < HELD; k++) {
     row[k] -= highest;
     let power = exp(row[k]);
-    sum += select(Cell(), power, held_at(k, i) < params.C);
+    sum += select(Vec(), power, held_at(k, i) < params.C);
     if (!LOG) { row[k] = power; }
   }
-  let total = workgroup_sum(cell_sum(sum), i);
+  let total = workgroup_sum(vec_sum(sum), i);
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     if (c < params.C) {
-      if (LOG) { y_cells[start + c] = row[k] - log(total); } else { y_cells[start + c] = row[k] / total; }
+      if (LOG) { y_vecs[start + c] = row[k] - log(total); } else { y_vecs[start + c] = row[k] / total; }
     }
   }
 }
 
-@group(0) @binding(1) var<storage, read> result_cells : array<Cell>;     // [R, C], y of the forward pass
-@group(0) @binding(2) var<storage, read> dy_cells : array<Cell>;         // [R, C]
-@group(0) @binding(3) var<storage, read_write> dx_cells : array<Cell>;   // [R, C]
+@group(0) @binding(1) var<storage, read> result_vecs : array<Vec>;     // [R, C], y of the forward pass
+@group(0) @binding(2) var<storage, read> dy_vecs : array<Vec>;         // [R, C]
+@group(0) @binding(3) var<storage, read_write> dx_vecs : array<Vec>;   // [R, C]
 
 @compute @workgroup_size(WG)
 fn softmax_dx_held(
@@ -147,18 +147,18 @@ fn softmax_dx_held(
   var slopes : HeldRow;
   for (var k = 0u; k < HELD; k++) {
     let nearest = min(held_at(k, i), params.C - 1u);
-    results[k] = result_cells[start + nearest];
-    slopes[k] = dy_cells[start + nearest];
+    results[k] = result_vecs[start + nearest];
+    slopes[k] = dy_vecs[start + nearest];
   }
-  var sum = Cell();
+  var sum = Vec();
   for (var k = 0u; k < HELD; k++) {
-    sum += select(Cell(), select(slopes[k] * results[k], slopes[k], LOG), held_at(k, i) < params.C);
+    sum += select(Vec(), select(slopes[k] * results[k], slopes[k], LOG), held_at(k, i) < params.C);
   }
-  let total = workgroup_sum(cell_sum(sum), i);
+  let total = workgroup_sum(vec_sum(sum), i);
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     if (c < params.C) {
-      if (LOG) { dx_cells[start + c] = slopes[k] - exp(results[k]) * total; } else { dx_cells[start + c] = results[k] * (slopes[k] - total); }
+      if (LOG) { dx_vecs[start + c] = slopes[k] - exp(results[k]) * total; } else { dx_vecs[start + c] = results[k] * (slopes[k] - total); }
     }
   }
 }

@@ -1,7 +1,6 @@
 // Reads the interface of a shader from its text, so that nothing that WGSL states is typed a second time.
 import { ResourceType, type TypeInfo, WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 import attention_product from '../../shaders/lib/attention_product.wgsl' with { type: 'text' };
-import cell from '../../shaders/lib/cell.wgsl' with { type: 'text' };
 import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import dot_add from '../../shaders/lib/dot_add.wgsl' with { type: 'text' };
 import each from '../../shaders/lib/each.wgsl' with { type: 'text' };
@@ -15,13 +14,13 @@ import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
 import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
+import vector from '../../shaders/lib/vector.wgsl' with { type: 'text' };
 import { constantsOf, evaluate } from './constants.ts';
 import { ShaderError } from './errors.ts';
 import { type Reflection, resolveImports, type Shader, setParser } from './shader.ts';
 
 const FRAGMENTS: Record<string, string> = {
   attention_product,
-  cell,
   cubic,
   dot_add,
   each,
@@ -35,6 +34,7 @@ const FRAGMENTS: Record<string, string> = {
   scan,
   shared_tile,
   sine,
+  vector,
 };
 
 /** `@name(value)` as the reflection gives it. */

@@ -68,11 +68,11 @@ export function adamwUpdate(arenas: AdamwArenas): void {
     show(groups.shape),
   );
   expect(scalars.size === 8, 'adamw', 'scalars must be [8]', show(scalars.shape));
-  const LANES = vectorOf(parameters.size);
-  const n = parameters.size / LANES;
+  const vec = vectorOf(parameters.size);
+  const n = parameters.size / vec;
   runEach(update, {
     bind: { ...arenas },
-    define: { Value: LANES === 4 ? 'vec4f' : 'f32', LANES: `${LANES}u` },
+    define: { Vec: vec === 4 ? 'vec4f' : 'f32', VEC: `${vec}u` },
     params: { n, group_count: groups.shape[0] },
     flops: 16 * parameters.size,
   });

@@ -76,13 +76,13 @@ export function planColumnSum({ kind }: Target, R: number, C: number): ColumnSum
 }
 
 function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, scale: number, plan: ColumnSumPlan): void {
-  const lanes = vectorOf(C);
+  const vec = vectorOf(C);
   const { blockRows } = plan;
-  const define = { Lane: lanes === 4 ? 'vec4f' : 'f32' };
-  const sums = (C / lanes) * Math.ceil(R / blockRows);
+  const define = { Vec: vec === 4 ? 'vec4f' : 'f32' };
+  const sums = (C / vec) * Math.ceil(R / blockRows);
   const call = {
     bind: { x, y },
-    params: { R, C: C / lanes, block_rows: blockRows, scale },
+    params: { R, C: C / vec, block_rows: blockRows, scale },
     flops: R * C,
   };
   if (plan.strips === 0)

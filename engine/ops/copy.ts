@@ -27,13 +27,13 @@ function walk(op: string, shape: Shape, strides: readonly number[], start: numbe
   const extents = [...merged.shape];
   const steps = [...merged.strides[0]];
   const inner = axes - 1;
-  const lanes =
+  const vec =
     steps[inner] === 1 &&
     [extents[inner], start, begin, ...steps.slice(0, -1)].every((count) => count % 4 === 0)
       ? 4
       : 1;
-  extents[inner] /= lanes;
-  for (let d = 0; d < inner; d++) steps[d] /= lanes;
+  extents[inner] /= vec;
+  for (let d = 0; d < inner; d++) steps[d] /= vec;
   // The outermost axis is digit 0; the others fill the digits from the last one down.
   const digit = new Array<number>(MAX_AXES).fill(1);
   const stride = new Array<number>(MAX_AXES).fill(0);
@@ -42,10 +42,10 @@ function walk(op: string, shape: Shape, strides: readonly number[], start: numbe
     digit[to] = extents[d];
     stride[to] = steps[d];
   }
-  const n = size(shape) / lanes;
+  const n = size(shape) / vec;
   return {
     define: {
-      Value: `${lanes === 4 ? 'vec4' : ''}${add ? 'f' : 'u'}${lanes === 4 ? '' : '32'}`,
+      Vec: `${vec === 4 ? 'vec4' : ''}${add ? 'f' : 'u'}${vec === 4 ? '' : '32'}`,
       DIGITS: `${axes}u`,
       ADD: add,
     },
@@ -55,8 +55,8 @@ function walk(op: string, shape: Shape, strides: readonly number[], start: numbe
       strides: stride.slice(0, 4),
       last_strides: stride.slice(4),
       n,
-      start: start / lanes,
-      begin: begin / lanes,
+      start: start / vec,
+      begin: begin / vec,
     },
   };
 }

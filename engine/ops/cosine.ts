@@ -6,7 +6,7 @@ import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { l2Normalize } from './l2_normalize.ts';
-import { cellsOf, planRows } from './rows.ts';
+import { planRows, vectorsOf } from './rows.ts';
 
 const forward = kernel(source, 'cosine');
 const forwardHeld = kernel(source, 'cosine_held');
@@ -39,15 +39,15 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
     'features must be [B, N, C] and query [B, C] or [1, C]',
     `features ${show(features_BNC.shape)} and query ${show(query_BC.shape)}`,
   );
-  const cells = cellsOf(columns);
-  const { perRow, define } = cells;
+  const vectors = vectorsOf(columns);
+  const { perRow, define } = vectors;
   const slabs = Math.max(1, Math.ceil(N / SLAB));
   const params = { B, N, C: perRow, queries, slab: SLAB, slabs, eps };
   // One row beside N tokens: normalising the query in its own op costs nothing and brings its gradient along.
   const unit = l2Normalize(query_BC, eps);
   const cosines = output([features_BNC, query_BC], [B, N]);
   using lengths = output([features_BNC], [B, N]);
-  const plan = planRows(features_BNC.gpu.target, B * N, cells);
+  const plan = planRows(features_BNC.gpu.target, B * N, vectors);
   run(plan.held ? forwardHeld : forward, {
     bind: { features: features_BNC, unit, cosines, lengths },
     params,

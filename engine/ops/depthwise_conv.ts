@@ -144,13 +144,13 @@ function convolution(
     });
     return y;
   }
-  const lanes = vectorOf(C);
+  const vec = vectorOf(C);
   run(convolve, {
     ...call,
-    params: { B, Y, X, C: C / lanes },
-    define: { ...specialisation(plan, lanes), HAS_BIAS },
+    params: { B, Y, X, C: C / vec },
+    define: { ...specialisation(plan, vec), HAS_BIAS },
     groups: Math.ceil(
-      (B * Y * Math.ceil(X / convolve.constant('WINDOW')) * C) / lanes / convolve.workgroupSize,
+      (B * Y * Math.ceil(X / convolve.constant('WINDOW')) * C) / vec / convolve.workgroupSize,
     ),
   });
   return y;
@@ -164,14 +164,14 @@ function weightGradients(
 ): [Tensor, Tensor] {
   const { B, Y, X, C, side } = plan;
   const taps = side * side;
-  const lanes = vectorOf(C);
+  const vec = vectorOf(C);
   const perChunk = dweightInvocations(plan);
   const { dweightChunks: chunks, sumsFirst } = planDepthwiseConv(x.gpu.target, plan);
   using partials = output([x, dy], [chunks, taps + 1, C]);
   run(partialSums, {
     bind: { x, dy, partials },
-    params: { B, Y, X, C: C / lanes, chunks },
-    define: specialisation(plan, lanes),
+    params: { B, Y, X, C: C / vec, chunks },
+    define: specialisation(plan, vec),
     groups: Math.ceil((chunks * perChunk) / partialSums.workgroupSize),
     flops: 2 * x.size * taps,
   });
@@ -188,6 +188,6 @@ function weightGradients(
   return [dweight, dbias];
 }
 
-function specialisation(plan: Geometry, lanes: number): Record<string, string | number> {
-  return { SIDE: plan.side, Element: lanes === 4 ? 'vec4f' : 'f32' };
+function specialisation(plan: Geometry, vec: number): Record<string, string | number> {
+  return { SIDE: plan.side, Vec: vec === 4 ? 'vec4f' : 'f32' };
 }

@@ -20,12 +20,12 @@ export function fill<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
     const [bits] = new Uint32Array(
       (x.dtype === 'f32' ? Float32Array.of(value) : Int32Array.of(value)).buffer,
     );
-    const lanes = vectorOf(x.size);
-    const n = x.size / lanes;
+    const vec = vectorOf(x.size);
+    const n = x.size / vec;
     runEach(forward, {
       bind: { x },
       params: { n, bits },
-      define: { Value: lanes === 4 ? 'vec4u' : 'u32' },
+      define: { Vec: vec === 4 ? 'vec4u' : 'u32' },
     });
   }
   return x;

@@ -8,7 +8,7 @@ import { show } from '../tensor/shape.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
 import { fill } from './fill.ts';
-import { cellsOf } from './rows.ts';
+import { vectorsOf } from './rows.ts';
 import { sortKeys } from './sort.ts';
 
 const gather = kernel(source, 'gather_rows');
@@ -90,8 +90,8 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32
     show(table.shape),
     'Store it as f32.',
   );
-  const { perRow, lanes } = cellsOf(columns / 2);
-  const define = { Cell: lanes === 4 ? 'vec4u' : 'u32', LANES: lanes };
+  const { perRow, vec } = vectorsOf(columns / 2);
+  const define = { Vec: vec === 4 ? 'vec4u' : 'u32', VEC: vec };
   using packed = takeRows(table, indices, { columns, define, params: { ...params, C: perRow } });
   return noGrad(() => cast(packed, 'f32'));
 }
@@ -170,12 +170,12 @@ interface Layout {
   /** Numbers per row. */
   readonly columns: number;
   readonly define: Define;
-  /** C counts cells of four numbers where the columns allow it. */
+  /** C counts vectors of four numbers where the columns allow it. */
   readonly params: { M: number; N: number; C: number; per_table: number; rows: number };
 }
 
 function layoutOf(tables: number, N: number, columns: number, indices: Tensor): Layout {
-  const { perRow, define } = cellsOf(columns);
+  const { perRow, define } = vectorsOf(columns);
   const M = indices.size;
   return {
     columns,
@@ -190,7 +190,7 @@ function layoutOf(tables: number, N: number, columns: number, indices: Tensor): 
   };
 }
 
-/** How rows of C cells are moved and summed. */
+/** How rows of C vectors are moved and summed. */
 interface GatherPlan {
   /** Rows of a workgroup. */
   readonly rows: number;

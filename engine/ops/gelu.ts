@@ -14,10 +14,10 @@ export type Gelu = 'erf' | 'tanh';
 
 /** How a kernel walks over the elements: four at a time where their number allows it. */
 function walk({ size }: Tensor, form: Gelu) {
-  const lanes = vectorOf(size);
+  const vec = vectorOf(size);
   return {
-    define: { Lane: lanes === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
-    params: { n: size / lanes },
+    define: { Lane: vec === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
+    params: { n: size / vec },
   };
 }
 

@@ -5,7 +5,7 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf, planRows } from './rows.ts';
+import { planRows, vectorsOf } from './rows.ts';
 
 const forward = kernel(source, 'l2_normalize');
 const backwardX = kernel(source, 'l2_normalize_dx');
@@ -26,9 +26,9 @@ export function l2Normalize(x: Tensor, eps = 1e-12): Tensor<'f32'> {
   expect(x.shape.length > 0, 'l2_normalize', 'x must have at least one axis', show(x.shape), 'Reshape it.');
   const columns = x.shape[x.shape.length - 1];
   const R = x.size / columns || 0;
-  const cells = cellsOf(columns);
-  const { held, define, groups } = planRows(x.gpu.target, R, cells);
-  const call = { params: { R, C: cells.perRow, eps }, define: { ...cells.define, ...define }, groups };
+  const vectors = vectorsOf(columns);
+  const { held, define, groups } = planRows(x.gpu.target, R, vectors);
+  const call = { params: { R, C: vectors.perRow, eps }, define: { ...vectors.define, ...define }, groups };
   const y = output([x], x.shape);
   using lengths = output([x], [R]);
   run(held ? forwardHeld : forward, { ...call, bind: { x, y, lengths }, flops: 3 * x.size });

@@ -6,7 +6,7 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf, planRows } from './rows.ts';
+import { planRows, vectorsOf } from './rows.ts';
 
 const forward = kernel(source, 'layer_norm');
 const backwardX = kernel(source, 'layer_norm_dx');
@@ -49,12 +49,12 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
   const y = output([x, gamma, beta], x.shape);
   using mean = output([x], [R]);
   using rstd = output([x], [R]);
-  const cells = cellsOf(C);
-  const { held, define, groups } = planRows(x.gpu.target, R, cells);
+  const vectors = vectorsOf(C);
+  const { held, define, groups } = planRows(x.gpu.target, R, vectors);
   run(held ? forwardHeld : forward, {
     bind: { x, gamma, beta, y, mean, rstd },
-    params: { R, C: cells.perRow, eps },
-    define: { ...cells.define, ...define },
+    params: { R, C: vectors.perRow, eps },
+    define: { ...vectors.define, ...define },
     groups,
     flops: 8 * R * C,
   });
@@ -79,13 +79,13 @@ interface Saved {
 function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): Tensor<'f32'> {
   const R = mean.size;
   const C = gamma.size;
-  const cells = cellsOf(C);
+  const vectors = vectorsOf(C);
   const dx = output([dy], x.shape);
-  const { held, define, groups } = planRows(x.gpu.target, R, cells);
+  const { held, define, groups } = planRows(x.gpu.target, R, vectors);
   run(held ? backwardXHeld : backwardX, {
     bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
-    params: { R, C: cells.perRow, eps },
-    define: { ...cells.define, ...define },
+    params: { R, C: vectors.perRow, eps },
+    define: { ...vectors.define, ...define },
     groups,
     flops: 14 * R * C,
   });
@@ -96,7 +96,7 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const R = mean.size;
   const C = gamma.size;
   const { blocks, strips } = planDparams(x.gpu.target, R);
-  const { perRow, define } = cellsOf(C);
+  const { perRow, define } = vectorsOf(C);
   const params = { R, C: perRow, eps, blocks };
   const partial = output([dy], [blocks, 2, C]);
   const columnGroups = Math.ceil(perRow / backwardParams.constant('COLUMNS'));
@@ -115,7 +115,7 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
       bind,
       params,
       define,
-      groups: [Math.ceil(perRow / sumStrips.constant('STRIP_CELLS')), 1, 1],
+      groups: [Math.ceil(perRow / sumStrips.constant('STRIP_VECS')), 1, 1],
     });
   else run(sumPartials, { bind, params, define, groups: columnGroups });
   return [dgamma, dbeta];

@@ -10,7 +10,7 @@ import { cast } from './cast.ts';
 import { permute, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 import { planReduce } from './reduce_plan.ts';
-import { cellsOf, planRows } from './rows.ts';
+import { planRows, vectorsOf } from './rows.ts';
 import { affine } from './unary.ts';
 
 const rows = kernel(source, 'rows');
@@ -32,21 +32,21 @@ export interface ReduceOptions {
 
 /** Folds the rows of x [O, K] into y from element `start` on; returns the number of results, O times the parts. */
 function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y: Tensor, start = 0): void {
-  const { perRow, lanes } = cellsOf(K);
+  const { perRow, vec } = vectorsOf(K);
   const R = O * parts;
   const { define, groups } = planRows(x.gpu.target, R);
   run(rows, {
     bind: { x, y },
     params: { groups: R, K: perRow, parts, chunk: Math.ceil(perRow / parts), start },
-    define: { OP: fold, ...types(x, lanes), ...define },
+    define: { OP: fold, ...types(x, vec), ...define },
     groups,
     flops: O * K,
   });
 }
 
-/** Cells of x, and of indices of the same width. */
-function types(x: Tensor, lanes: number): Define {
-  return lanes === 4 ? { Cell: `vec4${x.dtype[0]}`, LANES: 4, Count: 'vec4u' } : { Cell: x.dtype };
+/** Vectors of x, and of indices of the same width. */
+function types(x: Tensor, vec: number): Define {
+  return vec === 4 ? { Vec: `vec4${x.dtype[0]}`, VEC: 4, Count: 'vec4u' } : { Vec: x.dtype };
 }
 
 /** Folds the middle axis of x, seen as [O, K, I], K > 0, into a new tensor of the given shape. */
@@ -73,13 +73,13 @@ function foldAxis<D extends DType>(
     }
     return y;
   }
-  const { perRow, lanes } = cellsOf(I);
+  const { perRow, vec } = vectorsOf(I);
   const { parts, chunk, loads } = planReduce(x.gpu.target, { O, K, I, isRow: false });
   const partial = parts === 1 ? y : output([x], [O, parts, I], x.dtype);
-  const groups = partial.size / lanes;
+  const groups = partial.size / vec;
   run(columns, {
     bind: { x, y_values: partial },
-    define: { OP: fold, AT_ONCE: loads, ...types(x, lanes) },
+    define: { OP: fold, AT_ONCE: loads, ...types(x, vec) },
     params: { groups, K, I: perRow, parts, chunk },
     groups: Math.ceil(groups / columns.constant('COLUMNS')),
     flops: x.size,
@@ -317,11 +317,11 @@ export function argMax(
   expect(K > 0, 'argMax', 'there must be an element to compare', `x ${show(x.shape)}`);
   const winners = output([x], result, 'u32');
   const I = size(x.shape.slice(axes[0] + 1));
-  const { perRow, lanes } = cellsOf(I);
-  const groups = winners.size / lanes;
+  const { perRow, vec } = vectorsOf(I);
+  const groups = winners.size / vec;
   run(argMaxKernel, {
     bind: { x, winners },
-    define: { ...types(x, lanes), LAST: last },
+    define: { ...types(x, vec), LAST: last },
     params: { groups, K, I: perRow },
     groups: Math.ceil(groups / argMaxKernel.constant('COLUMNS')),
   });

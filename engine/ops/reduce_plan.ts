@@ -1,5 +1,5 @@
 import type { Target } from '../gpu/target.ts';
-import { cellsOf, vectorOf } from './rows.ts';
+import { vectorOf, vectorsOf } from './rows.ts';
 
 /** A part of a row keeps a workgroup busy for some dozens of loads per invocation, each of which a GPU has to wait for. */
 const ROW_PART = { gpu: 4096, cpu: 8192 } as const;
@@ -29,7 +29,7 @@ export function planReduce(
 ): ReducePlan {
   const loads = kind === 'cpu' ? 1 : 8;
   if (isRow) {
-    const { perRow: values } = cellsOf(K);
+    const { perRow: values } = vectorsOf(K);
     const most = Math.ceil(ENOUGH_GROUPS[kind] / O);
     const wanted = Math.max(1, Math.min(Math.ceil(K / ROW_PART[kind]), most));
     const parts = Math.ceil(values / Math.ceil(values / wanted));

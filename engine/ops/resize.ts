@@ -250,7 +250,7 @@ interface Pass {
 /** Runs a kernel over all planes: at once, or, where a tensor exceeds a binding, over parts of the result. */
 function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geometry, pass: Pass): void {
   const { outer, inner, axis } = pass;
-  const lanes = vectorOf(inner);
+  const vec = vectorOf(inner);
   const planes = { x: x.size / outer, y: y.size / outer };
   const fits = partWords(x);
   const got = `${x.sizeBytes / outer} bytes`;
@@ -273,18 +273,18 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
         },
         params: {
           ...sizesOf(plan),
-          inner: inner / lanes,
+          inner: inner / vec,
           axis,
-          begin: begin / lanes,
-          end: end / lanes / planesAtOnce,
-          in_base: operand.base / lanes,
-          out_base: result.base / lanes,
+          begin: begin / vec,
+          end: end / vec / planesAtOnce,
+          in_base: operand.base / vec,
+          out_base: result.base / vec,
         },
         define: {
-          Element: lanes === 4 ? 'vec4f' : 'f32',
+          Vec: vec === 4 ? 'vec4f' : 'f32',
           ...(isDirect ? { TAPS_Y: plan.taps[0], TAPS_X: plan.taps[1], PLANES: planesAtOnce } : {}),
         },
-        groups: Math.ceil((end - begin) / lanes / planesAtOnce / step.workgroupSize),
+        groups: Math.ceil((end - begin) / vec / planesAtOnce / step.workgroupSize),
         flops: (pass.flops * (end - begin)) / y.size,
       });
       operand.view.dispose();

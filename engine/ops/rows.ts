@@ -1,22 +1,22 @@
-// Rows whose length divides by four are read four elements at a time (shaders/lib/cell.wgsl), and an adapter decides who owns a row: a
+// Rows whose length divides by four are read four elements at a time (shaders/lib/vector.wgsl), and an adapter decides who owns a row: a
 // workgroup, one invocation (WG_ROWS of shaders/lib/reduce.wgsl), or a subgroup that holds it in registers (shaders/lib/held.wgsl).
 import type { Define } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 
-export interface Cells {
-  /** Cells per row. */
+export interface Vectors {
+  /** Vectors per row. */
   readonly perRow: number;
-  /** Elements per cell: 4 or 1. */
-  readonly lanes: number;
+  /** Elements per vector: 4 or 1. */
+  readonly vec: number;
   readonly define: Define;
 }
 
 /** Elements that a kernel reads together where so many follow each other: 4, or 1 where four does not divide them. */
 export const vectorOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
 
-export function cellsOf(columns: number): Cells {
-  const lanes = vectorOf(columns);
-  return { perRow: columns / lanes, lanes, define: lanes === 4 ? { Cell: 'vec4f', LANES: 4 } : {} };
+export function vectorsOf(columns: number): Vectors {
+  const vec = vectorOf(columns);
+  return { perRow: columns / vec, vec, define: vec === 4 ? { Vec: 'vec4f', VEC: 4 } : {} };
 }
 
 /** How a row kernel runs. */
@@ -42,9 +42,9 @@ const MOST_INVOCATIONS = 256;
  * that has an entry for it holds short rows in registers: a subgroup each where its size is known and enough, otherwise a workgroup
  * that is wide enough.
  *
- * @param holds  the cells of a row, for kernels that can hold it
+ * @param holds  the vectors of a row, for kernels that can hold it
  */
-export function planRows(target: Target, R: number, holds?: Cells): RowPlan {
+export function planRows(target: Target, R: number, holds?: Vectors): RowPlan {
   const { subgroupSize, rowWorkgroup } = target;
   if (target.kind === 'cpu') {
     if (R < ROWS_OF_INVOCATIONS) return { held: false, define: {}, groups: R };
@@ -52,7 +52,7 @@ export function planRows(target: Target, R: number, holds?: Cells): RowPlan {
     return { held: false, define, groups: Math.ceil(R / rowWorkgroup) };
   }
   if (holds) {
-    const most = Math.floor(MOST_HELD / holds.lanes);
+    const most = Math.floor(MOST_HELD / holds.vec);
     const ONE_SUBGROUP = subgroupSize > 1 && holds.perRow <= most * subgroupSize;
     const wide = 2 ** Math.ceil(Math.log2(Math.max(rowWorkgroup, holds.perRow / most)));
     const WG = ONE_SUBGROUP ? subgroupSize : Math.min(MOST_INVOCATIONS, wide);

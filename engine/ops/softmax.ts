@@ -5,7 +5,7 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { cellsOf, planRows } from './rows.ts';
+import { planRows, vectorsOf } from './rows.ts';
 
 const forward = kernel(source, 'softmax');
 const backwardX = kernel(source, 'softmax_dx');
@@ -40,12 +40,12 @@ function rows(op: string, x: Tensor, LOG: boolean): Tensor<'f32'> {
   const C = x.shape[x.shape.length - 1];
   const R = x.size / C || 0;
   const y = output([x], x.shape);
-  const cells = cellsOf(C);
-  const { held, define, groups } = planRows(x.gpu.target, R, cells);
+  const vectors = vectorsOf(C);
+  const { held, define, groups } = planRows(x.gpu.target, R, vectors);
   const call = held
-    ? { params: { R, C: cells.perRow }, define: { ...cells.define, ...define, LOG }, groups }
+    ? { params: { R, C: vectors.perRow }, define: { ...vectors.define, ...define, LOG }, groups }
     : { params: { R, C }, define: { ...define, LOG }, groups };
-  const bind = held ? { x_cells: x, y_cells: y } : { x, y };
+  const bind = held ? { x_vecs: x, y_vecs: y } : { x, y };
   run(held ? forwardHeld : forward, { ...call, bind, flops: 5 * R * C });
   return record(op, {
     inputs: [x],
@@ -53,7 +53,7 @@ function rows(op: string, x: Tensor, LOG: boolean): Tensor<'f32'> {
     saved: { y },
     backward: (dy, { y }) => {
       const dx = output([dy], y.shape);
-      const bind = held ? { result_cells: y, dy_cells: dy, dx_cells: dx } : { result: y, dy, dx };
+      const bind = held ? { result_vecs: y, dy_vecs: dy, dx_vecs: dx } : { result: y, dy, dx };
       run(held ? backwardXHeld : backwardX, { ...call, bind, flops: 4 * R * C });
       return [dx];
     },

@@ -43,7 +43,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> v_rows : array<Vec>;           // [batch, keys, v_row]
 @group(0) @binding(4) var<storage, read> mask_bias : array<f32>;        // [batch, keys], 0 or MASKED
 @group(0) @binding(5) var<storage, read_write> max_sum : array<vec2f>;  // [batch, all_splits, T, heads]
-@group(0) @binding(6) var<storage, read_write> values : array<Vec>; // [batch, all_splits, T, heads, HEAD_VECS]
+@group(0) @binding(6)
+var<storage, read_write> values : array<Vec>;  // [batch, all_splits, T, heads, HEAD_VECS]
 
 // Specialisation.
 const HEAD_VECS : u32 = 8u;      // Vecs per head

@@ -10,10 +10,10 @@
 //
 // Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32
 //           and divide by four.
-// Mapping   attention_tile: a workgroup per tile of c, plane and split of K, within it as lib/shared_tile.wgsl says;
-//           where K is split, attention_merge_tiles adds the splits up. Tiles of s leave the row max of each
-//           of their rows, those of out take the exponentials of what they load and sum them up: no pass over
-//           s but these two.
+// Mapping   attention_tile: a workgroup per tile of c, plane and split of K, within it as
+//           lib/shared_tile.wgsl says; where K is split, attention_merge_tiles adds the splits up. Tiles of s
+//           leave the row max of each of their rows, those of out take the exponentials of what they load and
+//           sum them up: no pass over s but these two.
 // Traffic   per block, scores are written and read once forward, and written once and read four times
 //           backward.
 // Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run.

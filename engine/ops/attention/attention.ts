@@ -33,19 +33,19 @@ import { attendInSplits } from './split_kv.ts';
 const deltaKernel = kernel(source, 'attention_delta');
 
 /**
- * Scaled dot product attention: softmax(scale q k^T) v, head by head. Differentiable, and linear in T and M in
- * memory: at most 128 MiB of scores are held at a time.
+ * Scaled dot product attention: softmax(scale q k^T) v, head by head. Differentiable. Memory is linear in T and
+ * M: at most 128 MiB of scores are held at a time.
  *
- * `mask`, `causal`, `softcap`, fewer heads of keys than of queries, and values of another size than keys hold all
- * scores in memory, some B * H * T * (N + M) * 4 bytes several times. Neither way limits the size of a head.
+ * `mask`, `causal`, `softcap`, fewer heads of keys than of queries, and values of another size than keys hold
+ * all scores in memory, several times B * H * T * (N + M) * 4 bytes. Neither way limits the size of a head.
  *
- * @param q  [B, T, H, K] f32; [1, T, H, K] serves the whole batch. H / G neighbouring heads share one head of keys
- * @param k  [B, M, G, K] f32
+ * @param q  [B, T, H, K] f32; [1, T, H, K] serves the whole batch
+ * @param k  [B, M, G, K] f32; H / G neighbouring heads of q share one head of k
  * @param v  [B, M, G, V] f32
  * @returns  [B, T, H, V]
  * @throws ShapeError when the extents disagree, there is no key, or the mask does not broadcast
- * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments of keys as in Shi et al. 2025, arXiv:2503.19903,
- * low-res K/V cache.
+ * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments of keys as in Shi et al. 2025,
+ * arXiv:2503.19903, low-res K/V cache.
  */
 export function attention(
   q: AttentionOperand,
@@ -104,7 +104,7 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   return out;
 }
 
-/** Attention of heads with zeros behind them, which change neither scores nor the other columns of the result. */
+/** Attention of heads with zeros behind them, which change neither scores nor other columns of the result. */
 function attendPadded(heads: Heads, options: AttentionOptions, padding: number): Tensor<'f32'> {
   const { scale, keyMask, force } = options;
   return tidyHeads(heads, keyMask ? [keyMask] : [], ({ q, k, v, cached }, keyMask) => {
@@ -123,7 +123,7 @@ function rowsIn({ shape, start, row }: HeadRows, tensor: Tensor, B: number): Row
   return { tensor, start, row, batch: tensor.shape[0] < B ? 0 : shape[1] * row };
 }
 
-/** @param tensors  of q, k, v and the cached keys and values, which may be other handles than when they were given */
+/** @param tensors  of q, k, v and the cached keys and values; may be other handles than those given */
 function problemOf(
   { q, k, v, cached }: Heads,
   tensors: readonly Tensor[],
@@ -144,7 +144,7 @@ function problemOf(
   return { B, T, H, K, scale, q: rowsIn(q, tensors[0], B), segments };
 }
 
-/** The operands by their tensors, each of which gets one gradient; operands that overlap get one each, to be added. */
+/** The operands by their tensors, each of which gets one gradient; operands that overlap get one each. */
 function gradientSlots(list: readonly HeadRows[]): HeadRows[][] {
   const slots: HeadRows[][] = [];
   for (const rows of list) {

@@ -1,5 +1,5 @@
-// Attention made of products and a softmax, all scores in memory: for masks of any form, a causal mask, soft caps,
-// grouped heads, and for those who want to see the scores.
+// Attention made of products and a softmax, all scores in memory: for masks of any form, a causal mask, soft
+// caps, grouped heads, and for those who want to see the scores.
 import { output } from '../../tensor/dispatch.ts';
 import type { DType, Tensor } from '../../tensor/tensor.ts';
 import { concat, permute } from '../copy.ts';

@@ -31,7 +31,7 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** Query i sees the cached keys and the keys 0 to i of k. Default: all keys. */
   readonly causal?: boolean;
-  /** f32 that broadcasts to [B, H, T, N + M], added to the scores; -infinity where a query must not see a key. */
+  /** f32 that broadcasts to [B, H, T, N + M], added to the scores; -infinity hides a key from a query. */
   readonly mask?: Tensor;
   /** Bounds the scores: softcap tanh(scores / softcap). Default: none. */
   readonly softcap?: number;

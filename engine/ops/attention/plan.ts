@@ -1,13 +1,14 @@
 // Which kernels for which attention: pure functions of a target and sizes, the only place of the family that
 // asks what an adapter is good at.
 //
-//   composed       matmul, softmax, matmul; all T x M scores in memory. The only one that takes masks of any form,
-//                  a causal mask, a soft cap, grouped heads, and values of another size than keys.
-//   query_blocks   the scores of some queries at a time are written out and read again; all gradients are made so.
-//                  Products in registers on CPUs, where a barrier is expensive: lavapipe, 256 queries over 985
-//                  keys of 16 heads of 72 in 143 ms. Products in tiles on GPUs: NVIDIA H200, 0.102 ms.
-//   split_kv       flash-decoding, nothing of size T x M written: wins with one or two queries on CPUs. lavapipe,
-//                  16 heads of 72, 729 keys: 5.1, 8.1 and 20 ms for 1, 2 and 4 queries; query blocks 8.0, 9.8, 8.4.
+//   composed       matmul, softmax, matmul; all T x M scores in memory. The only one that takes masks of any
+//                  form, a causal mask, a soft cap, grouped heads, and values of another size than keys.
+//   query_blocks   the scores of some queries at a time are written out and read again; all gradients are made
+//                  so. Products in registers on CPUs, where a barrier is expensive: lavapipe, 256 queries over
+//                  985 keys of 16 heads of 72 in 143 ms. Products in tiles on GPUs: NVIDIA H200, 0.102 ms.
+//   split_kv       flash-decoding, nothing of size T x M written: wins with one or two queries on CPUs.
+//                  lavapipe, 16 heads of 72, 729 keys: 5.1, 8.1 and 20 ms for 1, 2 and 4 queries, where query
+//                  blocks take 8.0, 9.8 and 8.4.
 //
 // Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
 import type { Target } from '../../gpu/target.ts';
@@ -76,8 +77,8 @@ export function planAttention(
 
 /**
  * Scores in memory at a time. For products in registers 4 MB, which a CPU's cache holds (lavapipe). For tiles
- * 36 MiB at least, since fewer are too little work in flight, and up to 128 MiB where q, k, v and out are large
- * themselves (NVIDIA H200).
+ * 36 MiB at least, since fewer are too little work in flight, and up to 128 MiB where q, k, v and out are
+ * large themselves (NVIDIA H200).
  *
  * @param share  of the numbers of q, k, v and out: half as many beside their gradients
  */
@@ -114,7 +115,7 @@ export interface BlockTile {
   readonly splits: number;
 }
 
-/** Measured on an NVIDIA H200: terms of a split at least, and columns of c up to which one workgroup takes all. */
+/** Measured on an NVIDIA H200: terms of a split at least; columns of c up to which a workgroup takes all. */
 const SPLIT_TERMS = 96;
 const NARROW = 128;
 

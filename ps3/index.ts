@@ -58,7 +58,8 @@ export {
   type Recipe,
   type TrainOutput,
 } from './train/loss.ts';
+export type { Metric } from './train/metrics.ts';
 export { PRESETS, type Preset, presetConfig, type StagePreset } from './train/presets.ts';
-export { type Metric, type Progress, type RunConfig, RunError, RunFolder } from './train/run.ts';
+export { type Progress, type RunConfig, RunError, RunFolder } from './train/run.ts';
 export { type CropBatch, type CropSource, cropAccuracy, towersLoss } from './train/towers.ts';
 export { type StageOptions, trainPS3, trainTowers } from './train/train.ts';

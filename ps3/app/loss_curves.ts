@@ -1,7 +1,7 @@
 // Loss curves as SVG: what was measured as a faint line, its moving average as a strong one.
 import { line, plot, ruleY } from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import type { Metric } from '../train/run.ts';
+import type { Metric } from '../train/metrics.ts';
 import { type Html, html, markup } from './html.ts';
 
 /** One line of a chart. */

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { Evaluation } from '../train/evaluate.ts';
-import type { Metric, RunConfig, RunFolder } from '../train/run.ts';
+import type { Metric } from '../train/metrics.ts';
+import type { RunConfig, RunFolder } from '../train/run.ts';
 import { SCALE_LINES } from './colours.ts';
 import { type Example, exampleRow } from './examples.ts';
 import { type Html, html, markup } from './html.ts';
@@ -94,8 +95,8 @@ function lossSection(metrics: readonly Metric[]): Html {
     lossChart('Stage 1: towers', towers, [{ name: 'contrastive', loss: 'loss', colour: blue }]),
     lossChart('Stage 2: PS3, features', ps3, [{ name: 'contrastive', loss: 'contrastive', colour: blue }]),
     lossChart('Stage 2: PS3, selection', ps3, [
-      { name: 'bottom-up', loss: 'prior', colour: blue },
-      { name: 'top-down', loss: 'posterior', colour: orange },
+      { name: 'bottom-up', loss: 'bottomUp', colour: blue },
+      { name: 'top-down', loss: 'topDown', colour: orange },
     ]),
   ];
   if (charts.every((chart) => chart === undefined)) return html`<p>The run logged no losses.</p>`;

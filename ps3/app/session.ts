@@ -5,8 +5,9 @@ import { backward, chromeTrace, type Engine, formatKernelTimes, kernelTimes } fr
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/text/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
+import type { Metric } from '../train/metrics.ts';
 import { type Preset, presetConfig, presetNamed, type StagePreset } from '../train/presets.ts';
-import { type Metric, type RunConfig, RunFolder } from '../train/run.ts';
+import { type RunConfig, RunFolder } from '../train/run.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
   measureStep,

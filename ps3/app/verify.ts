@@ -167,11 +167,11 @@ class Replay {
     for (let step = 0; step < Number(metadata.steps); step++) {
       using scope = this.#engine.scope();
       const output = pretrainLoss(this.#model, await this.#batch(scope), 'released');
-      const { total, contrastive, prior, posterior } = output.losses;
+      const { total, contrastive, bottomUp, topDown } = output.losses;
       await this.#check(`step${step}.loss`, total);
       await this.#check(`step${step}.contrastive_loss`, contrastive);
-      await this.#check(`step${step}.prior_box_supervision_loss`, prior);
-      await this.#check(`step${step}.posterior_box_supervision_loss`, posterior);
+      await this.#check(`step${step}.prior_box_supervision_loss`, bottomUp);
+      await this.#check(`step${step}.posterior_box_supervision_loss`, topDown);
       if (step === 0) {
         await this.#check('step0.image_features', output.imageFeatures);
         await this.#check('step0.text_features', output.textFeatures);

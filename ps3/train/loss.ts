@@ -47,14 +47,14 @@ export interface Ablations {
 
 /** [1] each. */
 export interface Losses {
-  /** contrastive + prior + posterior. */
+  /** contrastive + bottomUp + topDown. */
   readonly total: Tensor;
   /** Sigmoid loss between image and text features, [1]. */
   readonly contrastive: Tensor;
-  /** Supervision of the bottom-up map. */
-  readonly prior: Tensor;
-  /** Supervision of the top-down map. */
-  readonly posterior: Tensor;
+  /** Supervision of the bottom-up map: of the reference's prior. */
+  readonly bottomUp: Tensor;
+  /** Supervision of the top-down map: of the reference's posterior. */
+  readonly topDown: Tensor;
 }
 
 /** What one pre-training forward computes; maps and features are kept for metrics. */
@@ -128,9 +128,9 @@ export function pretrainLoss(
         0,
       );
     });
-  const prior = supervise(maps.bottomUp, recipe === 'paper' ? (batch.allBoxes ?? batch.box) : batch.box);
-  const posterior = supervise(maps.topDown!, batch.box);
-  const total = tidy([contrastive, prior, posterior], (a, b, c) => add(add(a, b), c));
-  const losses = { total, contrastive, prior, posterior };
+  const bottomUp = supervise(maps.bottomUp, recipe === 'paper' ? (batch.allBoxes ?? batch.box) : batch.box);
+  const topDown = supervise(maps.topDown!, batch.box);
+  const total = tidy([contrastive, bottomUp, topDown], (a, b, c) => add(add(a, b), c));
+  const losses = { total, contrastive, bottomUp, topDown };
   return { losses, imageFeatures, textFeatures, prompt, maps, selectionMaps };
 }

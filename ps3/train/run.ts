@@ -1,6 +1,6 @@
 // A run is a folder: config.json, metrics.jsonl, checkpoint/ (the published layout) with the state to go on from, and
 // report.html at the end.
-import { appendFile, readFile, rename, rm } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type AdamW,
@@ -13,6 +13,7 @@ import {
 import type { SamplerState } from '../data/sampler.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
+import { appendMetric, type Metric, readMetrics, rewindMetrics } from './metrics.ts';
 
 /** A run folder is missing, in use or broken. */
 export class RunError extends EngineError {
@@ -39,17 +40,6 @@ export interface RunConfig {
   readonly batch: number;
   /** Parts of the method that are switched off, by name. */
   readonly ablations: Readonly<Record<string, boolean>>;
-}
-
-/** One line of metrics.jsonl. */
-export interface Metric {
-  /** Which of the two stages of training. */
-  readonly stage: 'towers' | 'ps3';
-  /** Steps done in the stage. */
-  readonly step: number;
-  /** Learning rate of the step. */
-  readonly lr: number;
-  readonly [loss: string]: number | string;
 }
 
 /** Where training stands. */
@@ -107,18 +97,23 @@ export class RunFolder {
     return join(this.path, 'checkpoint');
   }
 
-  /** Appends a line to metrics.jsonl. */
-  async log(metric: Metric): Promise<void> {
-    await appendFile(join(this.path, 'metrics.jsonl'), `${JSON.stringify(metric)}\n`);
+  get #metricsPath(): string {
+    return join(this.path, 'metrics.jsonl');
   }
 
-  /** The lines of metrics.jsonl; none when there is no file. */
-  async metrics(): Promise<Metric[]> {
-    const text = await readFile(join(this.path, 'metrics.jsonl'), 'utf8').catch(() => '');
-    return text
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Metric);
+  /** Appends a line to metrics.jsonl. */
+  log(metric: Metric): Promise<void> {
+    return appendMetric(this.#metricsPath, metric);
+  }
+
+  /** The lines of metrics.jsonl, each step once; none when there is no file. */
+  metrics(notice: (sentence: string) => void = console.error): Promise<Metric[]> {
+    return readMetrics(this.#metricsPath, notice);
+  }
+
+  /** Leaves out of metrics.jsonl what is not in the checkpoint, before a run goes on from it. */
+  rewind(progress: Progress, notice: (sentence: string) => void = console.error): Promise<void> {
+    return rewindMetrics(this.#metricsPath, progress, notice);
   }
 
   /** Replaces the checkpoint. It is written beside the old one and renamed: a kill leaves one of the two. */

@@ -13,8 +13,9 @@ import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { captionIds, classesOf, Feed } from './feed.ts';
 import { type Ablations, pretrainLoss, type Recipe } from './loss.ts';
+import type { Metric } from './metrics.ts';
 import type { StagePreset } from './presets.ts';
-import { type Metric, type Progress, RunError, type RunFolder } from './run.ts';
+import { type Progress, RunError, type RunFolder } from './run.ts';
 import { type CropSource, towersLoss } from './towers.ts';
 
 /** What a stage trains, and where it writes. */
@@ -79,8 +80,8 @@ export function ps3Forward(
   const feed = new Feed(engine, samples, model.tokenizer, model.config, options);
   const forward: Forward = (_step, scope) => {
     const { losses } = pretrainLoss(model, feed.next(scope), recipe, ablations);
-    const { total, contrastive, prior, posterior } = losses;
-    return { loss: total, contrastive, prior, posterior };
+    const { total, contrastive, bottomUp, topDown } = losses;
+    return { loss: total, contrastive, bottomUp, topDown };
   };
   return { forward, feed };
 }
@@ -151,7 +152,10 @@ async function optimise(
     weightDecay: GROUPS.map(({ decay }) => (decay ? WEIGHT_DECAY : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
-  if (resume) await run.restore(optimizer, model);
+  if (resume) {
+    await run.restore(optimizer, model);
+    await run.rewind(resume);
+  }
   const first = resume?.step ?? 0;
   const started = performance.now();
   const report = async (

@@ -12,8 +12,9 @@ import type { Sample } from '../../ps3/data/annotations.ts';
 import { type Box, boxCells } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import type { Metric } from '../../ps3/train/metrics.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
-import { type Metric, type RunConfig, RunFolder } from '../../ps3/train/run.ts';
+import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';
 import { compare, engine, random } from '../harness.ts';
 
 const SIDE = 112;
@@ -58,8 +59,8 @@ const metrics: Metric[] = [
     lr: 1e-3,
     loss: 6,
     contrastive: 3,
-    prior: 2,
-    posterior: 1,
+    bottomUp: 2,
+    topDown: 1,
   })),
 ];
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -9,6 +9,7 @@ import type { Box } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
+import type { Metric } from '../../ps3/train/metrics.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';
 import type { CropSource } from '../../ps3/train/towers.ts';
@@ -121,12 +122,51 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
     compare('weights', await weights(resumed), await weights(whole), TOLERANCE.exact);
     const losses = async (name: string): Promise<number[]> =>
       (await new RunFolder(join(path, name)).metrics()).map(({ loss }) => Number(loss));
-    assert.equal((await losses('killed')).slice(-2), (await losses('whole')).slice(-2));
+    assert.equal(await losses('killed'), await losses('whole'));
+    assert.is((await losses('killed')).length, 6, 'each step once');
     const error = await RunFolder.create(join(path, 'whole'), CONFIG).then(
       () => undefined,
       (reason: Error) => reason,
     );
     assert.match(error?.message ?? '', /must be a new folder, got one with a run. Pass --resume/);
+  });
+});
+
+test('run: a metrics file with a cut line, steps twice and the former names can be read and gone on with', async () => {
+  await inFolder(async (path) => {
+    const cut = await readFile(new URL('../fixtures/half_line.metrics.jsonl', import.meta.url), 'utf8');
+    const file = join(path, 'metrics.jsonl');
+    const said: string[] = [];
+    const read = () => new RunFolder(path).metrics((sentence) => said.push(sentence));
+    assert.equal(await read(), [], 'no file');
+    await writeFile(file, cut);
+    const [first, ...none] = await read();
+    assert.equal(none, []);
+    assert.equal([first.bottomUp, first.topDown, first.prior], [0.4, 1, undefined]);
+    assert.equal(said, [`${file}: line 2 is cut off, as by a kill, and left out.`]);
+    const line = (stage: string, step: number, loss: number): string =>
+      `${JSON.stringify({ stage, step, lr: 1, loss })}\n`;
+    const steps = (metrics: readonly Metric[]) => metrics.map(({ stage, step, loss }) => [stage, step, loss]);
+    // As a run that was resumed twice left it: the cut line and the one after it are one.
+    await writeFile(
+      file,
+      line('towers', 0, 9) + cut + line('ps3', 0, 3) + line('ps3', 0, 5) + line('ps3', 1, 4),
+    );
+    assert.equal(steps(await read()), [
+      ['towers', 0, 9],
+      ['ps3', 0, 5],
+      ['ps3', 1, 4],
+    ]);
+    await new RunFolder(path).rewind({ stage: 'ps3', step: 1, optimizerSteps: 1 }, () => undefined);
+    assert.is(await readFile(file, 'utf8'), line('towers', 0, 9) + line('ps3', 0, 5));
+    await new RunFolder(path).log({ stage: 'ps3', step: 1, lr: 1, loss: 2 });
+    assert.equal(steps(await read()), [
+      ['towers', 0, 9],
+      ['ps3', 0, 5],
+      ['ps3', 1, 2],
+    ]);
+    await new RunFolder(path).rewind({ stage: 'towers', step: 1, optimizerSteps: 1 });
+    assert.equal(steps(await read()), [['towers', 0, 9]]);
   });
 });
 
@@ -148,7 +188,7 @@ test('train: both stages lower their losses on pictures that four colours explai
       mean('towers', 'loss', 35, 40) < 0.5 * mean('towers', 'loss', 0, 5),
       'towers learn the colours',
     );
-    for (const key of ['prior', 'posterior'])
+    for (const key of ['bottomUp', 'topDown'])
       assert.ok(mean('ps3', key, 50, 60) < 0.9 * mean('ps3', key, 0, 10), `${key} falls`);
     assert.ok(
       after.retrieval.ps3 > 0.6,

@@ -1,0 +1,70 @@
+// metrics.jsonl, one line per step. A kill may cut its last line, and lines of a run that went on from an earlier checkpoint
+// may follow those of the steps it does again.
+import { appendFile, readFile } from 'node:fs/promises';
+import { writeWhole } from '../model/checkpoint/writer.ts';
+
+/** One line of metrics.jsonl. */
+export interface Metric {
+  /** Which of the two stages of training. */
+  readonly stage: 'towers' | 'ps3';
+  /** Steps done in the stage. */
+  readonly step: number;
+  /** Learning rate of the step. */
+  readonly lr: number;
+  readonly [loss: string]: number | string;
+}
+
+/** What the losses of the maps were called in earlier files. */
+const FORMER_NAMES: Readonly<Record<string, string>> = { prior: 'bottomUp', posterior: 'topDown' };
+
+/** Appends a line. */
+export async function appendMetric(path: string, metric: Metric): Promise<void> {
+  await appendFile(path, `${JSON.stringify(metric)}\n`);
+}
+
+/**
+ * The lines of a file, each step once, the last time it was done; none when there is no file.
+ *
+ * @param notice  told, in a sentence, of lines that are broken and left out
+ */
+export async function readMetrics(path: string, notice: (sentence: string) => void): Promise<Metric[]> {
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return '';
+    throw cause;
+  });
+  const steps = new Map<string, Metric>();
+  for (const [i, line] of text.split('\n').entries()) {
+    if (line === '') continue;
+    const metric = parse(line);
+    if (metric) {
+      const key = `${metric.stage} ${metric.step}`;
+      steps.delete(key);
+      steps.set(key, metric);
+    } else notice(`${path}: line ${i + 1} is cut off, as by a kill, and left out.`);
+  }
+  return [...steps.values()];
+}
+
+/** Leaves out what comes after `step` steps of a stage, for a run that does it again. */
+export async function rewindMetrics(
+  path: string,
+  { stage, step }: Pick<Metric, 'stage' | 'step'>,
+  notice: (sentence: string) => void,
+): Promise<void> {
+  const isDone = (metric: Metric): boolean =>
+    metric.stage === stage ? metric.step < step : metric.stage === 'towers';
+  const kept = (await readMetrics(path, notice)).filter(isDone);
+  await writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''));
+}
+
+function parse(line: string): Metric | undefined {
+  try {
+    const metric = JSON.parse(line) as Metric;
+    return Object.fromEntries(
+      Object.entries(metric).map(([key, value]) => [FORMER_NAMES[key] ?? key, value]),
+    ) as Metric;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return undefined;
+    throw cause;
+  }
+}

@@ -3,7 +3,6 @@
 import {
   AdamW,
   add,
-  affine,
   attention,
   backward,
   type Engine,
@@ -116,7 +115,7 @@ function forward(weights: Weights, patches: Tensor, classes: Tensor): Tensor {
   }
   const pooled = mean(layerNormLayer(weights.in('norm'), x, 1e-5), [1]);
   const logits = linearLayer(weights.in('head'), pooled);
-  return affine(sum(mul(logSoftmax(logits), classes)), -1 / B, 0);
+  return mul(sum(mul(logSoftmax(logits), classes)), -1 / B);
 }
 
 const BLOCK_FLOPS = 2 * T * D * (4 * D + 2 * F) + 4 * T * T * D;

@@ -71,7 +71,7 @@ export { cosineMap } from './ops/cosine.ts';
 export { depthwiseConv } from './ops/depthwise_conv.ts';
 export { diceLoss } from './ops/dice.ts';
 export { gather, gatherElements, type ScatterReduction, scatterElements } from './ops/elements.ts';
-export { arange, fill } from './ops/fill.ts';
+export { arange, fill, fullLike, onesLike, zerosLike } from './ops/fill.ts';
 export { gatherRows, scatterRows } from './ops/gather.ts';
 export { gelu } from './ops/gelu.ts';
 export { l2Normalize } from './ops/l2_normalize.ts';
@@ -82,7 +82,6 @@ export { type PadOptions, pad } from './ops/pad.ts';
 export { type PatchGatherOptions, patchGather, unfold } from './ops/patch_gather.ts';
 export { pillowResize } from './ops/pillow_resize.ts';
 export {
-  accumulate,
   add,
   div,
   equal,
@@ -117,7 +116,6 @@ export { sortKeys } from './ops/sort.ts';
 export { compactMap, type Selection, selectTopK, topK } from './ops/top_k.ts';
 export {
   abs,
-  affine,
   ceil,
   clamp,
   cos,

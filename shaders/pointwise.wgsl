@@ -31,6 +31,7 @@ const POW = 11u;
 const REMAINDER = 12u;  // u - v floor(u / v)
 const OP : u32 = ADD;
 
+alias Element = f32;       // f32, i32 or u32: of Value
 alias Value = f32;         // f32, i32, u32 or a vector of four of them, like the three below
 alias A = f32;
 alias B = f32;
@@ -42,12 +43,14 @@ const FLOAT : bool = true; // whether Value is
 const A_DENSE : bool = true;
 const B_DENSE : bool = true;
 const CONDITION_DENSE : bool = true;
+const A_NUMBER : bool = false;  // a is a number; what is bound in its place is not read
+const B_NUMBER : bool = false;
 const AXES = 4u;           // axes in use, the last ones of the four
 
 struct Params {
   extents : vec3u,         // of axes 1..3, in values; axis 0 has whatever is left
   n : u32,                 // values of y
-  a_strides : vec4u,
+  a_strides : vec4u,       // of a number: its bits come first
   b_strides : vec4u,
   cond_strides : vec4u,
 }
@@ -86,6 +89,16 @@ fn position(index : vec4u, strides : vec4u) -> u32 {
 const INFINITE = 0x7f800000u;  // the bits of infinity; those of a NaN without its sign are above
 const NAN = 0x7fc00000u;
 const SIGN = 0x80000000u;
+
+fn left(at : u32) -> Value {
+  if (A_NUMBER) { return Value(bitcast<Element>(params.a_strides.x)); }
+  return Value(a[at]);
+}
+
+fn right(at : u32) -> Value {
+  if (B_NUMBER) { return Value(bitcast<Element>(params.b_strides.x)); }
+  return Value(b[at]);
+}
 
 // The bits of |v|.
 fn magnitude(v : Value) -> Count { return bitcast<Count>(v) & Count(~SIGN); }
@@ -135,8 +148,8 @@ fn power(u : Value, v : Value) -> Value {
 // Long division in base 256: |u| = m 2^e with whole numbers m below 2^24, so that m 256 fits into a word.
 fn remainder(u : Value, v : Value) -> Value {
   if (!FLOAT) {
-    let left = u % v;
-    return select(left, left + v, (left != Value()) & ((left < Value()) != (v < Value())));
+    let rest = u % v;
+    return select(rest, rest + v, (rest != Value()) & ((rest < Value()) != (v < Value())));
   }
   let a = magnitude(u);
   let b = magnitude(v);
@@ -155,8 +168,8 @@ fn remainder(u : Value, v : Value) -> Value {
   var bits = select(((exponent - Count(1u) - shift) << Count(23u)) + (rest << shift), rest, rest == Count());
   bits = select(bits, a, exponent_a < exponent);
   let signs = bitcast<Count>(u) ^ bitcast<Count>(v);
-  let left = bitcast<Value>(bits | (bitcast<Count>(u) & Count(SIGN)));
-  let result = select(left, left + v, (bits != Count()) & (signs >= Count(SIGN)));
+  let cut = bitcast<Value>(bits | (bitcast<Count>(u) & Count(SIGN)));
+  let result = select(cut, cut + v, (bits != Count()) & (signs >= Count(SIGN)));
   let undefined = (a >= Count(INFINITE)) | (b > Count(INFINITE)) | (b == Count());
   return select(result, float_of(NAN), undefined);
 }
@@ -194,7 +207,7 @@ fn binary(
       if (!A_DENSE) { at_a = position(index, params.a_strides); }
       if (!B_DENSE) { at_b = position(index, params.b_strides); }
     }
-    y[at] = Result(apply(Value(a[at_a]), Value(b[at_b])));
+    y[at] = Result(apply(left(at_a), right(at_b)));
   }
 }
 
@@ -207,8 +220,8 @@ fn choose(
   let share = share_of(group, groups, i, params.n);
   for (var at = share.first; at < share.end; at += STEP) {
     let index = index_of(at);
-    let u = Value(a[select(position(index, params.a_strides), at, A_DENSE)]);
-    let v = Value(b[select(position(index, params.b_strides), at, B_DENSE)]);
+    let u = left(select(position(index, params.a_strides), at, A_DENSE));
+    let v = right(select(position(index, params.b_strides), at, B_DENSE));
     let c = Real(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
     y[at] = Result(select(v, u, (bitcast<Count>(c) << Count(1u)) != Count()));  // by its bits: a NaN is not 0
   }

@@ -1,7 +1,6 @@
 // A net of two layers learns to read drawn digits.
 import {
   AdamW,
-  affine,
   backward,
   type Engine,
   linear,
@@ -46,7 +45,7 @@ export async function readDigits(engine: Engine, steps = 200): Promise<number> {
     const { pixels, digits } = drawDigits(BATCH, random);
     const logits = net(engine.tensor(pixels, [BATCH, PIXELS], { scope }));
     const wanted = engine.tensor(oneHot(digits), [BATCH, 10], { scope });
-    backward(affine(sum(mul(logSoftmax(logits), wanted)), -1 / BATCH, 0)); // cross-entropy
+    backward(mul(sum(mul(logSoftmax(logits), wanted)), -1 / BATCH)); // cross-entropy
     optimizer.step(3e-3).dispose();
   }
 

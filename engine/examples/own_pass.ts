@@ -1,5 +1,5 @@
 // The engine and a compute pass of one's own on the same device and the same buffers, without a copy.
-import { affine, Engine, mul, sum, tidy } from 'ps3-webgpu/engine';
+import { add, Engine, mul, sum, tidy } from 'ps3-webgpu/engine';
 
 const SQUARE_IN_PLACE = `
 @group(0) @binding(0) var<storage, read_write> numbers : array<f32>;
@@ -12,7 +12,7 @@ export async function ownPass(device: GPUDevice): Promise<number> {
   const engine = Engine.fromDevice(device);
   using scope = engine.scope();
   const x = engine.tensor([1, 2, 3, 4], [4], { scope });
-  const y = affine(x, 2, 1); // [3, 5, 7, 9]
+  const y = add(mul(x, 2), 1); // [3, 5, 7, 9]
 
   // From the engine: the buffer of a tensor. What was called before is submitted by then.
   const { buffer, offset, sizeBytes } = await y.buffer();

@@ -2,7 +2,6 @@
 import {
   AdamW,
   add,
-  affine,
   attention,
   backward,
   type Engine,
@@ -94,7 +93,7 @@ export async function readDigitsByPatches(engine: Engine, steps = 200): Promise<
     const batch = drawDigits(BATCH, random);
     const images = engine.tensor(rgba(batch), [BATCH, SIDE_PX, SIDE_PX, 4], { scope });
     const wanted = engine.tensor(oneHot(batch.digits), [BATCH, 10], { scope });
-    backward(affine(sum(mul(logSoftmax(classify(weights, images)), wanted)), -1 / BATCH, 0)); // cross-entropy
+    backward(mul(sum(mul(logSoftmax(classify(weights, images)), wanted)), -1 / BATCH)); // cross-entropy
     optimizer.step(warmupCosine(step, steps, 20, 5e-3), 1).dispose();
   }
 

@@ -4,8 +4,9 @@ import { isRecording, type Node, noGrad, record, withGrad } from '../tensor/auto
 import { scopeOf } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import { type DType, Scope, Tensor, type Variable } from '../tensor/tensor.ts';
+import { accumulate } from './broadcasting.ts';
 import { fill } from './fill.ts';
-import { accumulate, add } from './pointwise.ts';
+import { add } from './pointwise.ts';
 
 /**
  * Adds d loss / d leaf to the `grad` of every leaf that requires it, and frees what the forward had saved.

@@ -1,7 +1,7 @@
 import source from '../../shaders/fill.wgsl' with { type: 'text' };
 import { expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { runEach } from '../tensor/dispatch.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { vectorOf } from './rows.ts';
 
@@ -29,6 +29,25 @@ export function fill<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
     });
   }
   return x;
+}
+
+/** A new tensor of zeros with x's shape and dtype, where x lives. */
+export function zerosLike<D extends DType>(x: Tensor<D>): Tensor<D> {
+  return fullLike(x, 0);
+}
+
+/** A new tensor of ones with x's shape and dtype, where x lives. */
+export function onesLike<D extends DType>(x: Tensor<D>): Tensor<D> {
+  return fullLike(x, 1);
+}
+
+/**
+ * A new tensor of one value with x's shape and dtype, where x lives.
+ *
+ * @param x  any shape; f32, i32 or u32 for a value other than 0
+ */
+export function fullLike<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
+  return fill(output([x], x.shape, x.dtype), value);
 }
 
 /**

@@ -1,156 +1,95 @@
-import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
-import { type Define, kernel } from '../gpu/kernel.ts';
+// Functions of two operands, of which one may be a number, and their derivatives.
 import { record } from '../tensor/autograd.ts';
-import { output, runEach } from '../tensor/dispatch.ts';
-import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
-import { broadcastStrides, collapse } from '../tensor/strided.ts';
-import type { DType, Tensor } from '../tensor/tensor.ts';
-import { stridedCopy } from './copy.ts';
-import { fill } from './fill.ts';
+import { type DType, Tensor } from '../tensor/tensor.ts';
+import { binary, choose, type Operand } from './broadcasting.ts';
 import { sumTo } from './reduce.ts';
-import { affine, log, neg } from './unary.ts';
+import { log, neg } from './unary.ts';
 
-const binaryKernel = kernel(source, 'binary');
-const chooseKernel = kernel(source, 'choose');
-const accumulateKernel = kernel(source, 'accumulate');
-const MAX_AXES = 4;
-
-/** The WGSL type of one element, or of four neighbours. */
-function typeOf(dtype: DType, lanes: number): string {
-  return lanes === 4 ? `vec4${dtype[0]}` : dtype;
+/** f(a, b) in the dtype of its tensors, without recording. */
+function apply<D extends DType>(op: string, a: Tensor<D>, b: Operand): Tensor<D>;
+function apply(op: string, a: Operand, b: Operand): Tensor;
+function apply(op: string, a: Operand, b: Operand): Tensor {
+  const dtype = a instanceof Tensor ? a.dtype : b instanceof Tensor ? b.dtype : 'f32';
+  return binary(op, a, b, dtype);
 }
 
-/** The aliases of the shader for operands of a dtype and a result of another. */
-function types(dtype: DType, lanes: number, result: DType = dtype): Define {
-  const [Value, Result, Real, Count] = [dtype, result, 'f32', 'u32'].map((type) =>
-    typeOf(type as DType, lanes),
-  );
-  return { Value, Result, Real, Count, FLOAT: dtype === 'f32' };
-}
+/** What the tape knows of an operand: numbers have no gradient. */
+const tensorOf = (operand: Operand): Tensor | undefined => (operand instanceof Tensor ? operand : undefined);
 
-/** How a kernel walks over y: what it is specialised by, and its params. Undefined with more than four axes. */
-function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
-  const space = collapse(
-    shape,
-    operands.map((operand) => broadcastStrides(operand.shape, shape)),
-  );
-  const axes = space.shape.length;
-  if (axes > MAX_AXES) return undefined;
-  const last = axes - 1;
-  const lanes = space.shape[last] % 4 === 0 ? 4 : 1;
-  const extents = space.shape.with(last, space.shape[last] / lanes);
-  const sides = space.strides.map((steps, k) => {
-    // Read four at a time where the last axis is contiguous; one at a time where it repeats.
-    const width = steps[last] === 1 ? lanes : 1;
-    const own = steps.map((step, d) => (d === last ? step : step / width));
-    return {
-      dense: sameShape(operands[k].shape, shape) || (axes === 1 && steps[0] === 1),
-      type: typeOf(operands[k].dtype, width),
-      // Axis 0 comes first, the others fill the four places from the end.
-      strides: [own[0], ...new Array<number>(MAX_AXES - axes).fill(0), ...own.slice(1)],
-    };
-  });
-  const n = size(extents);
-  return {
-    sides,
-    define: { ...types(operands[operands.length - 1].dtype, lanes, result), AXES: `${axes}u` },
-    params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
-  };
-}
+const requiresGrad = (operand: Operand): boolean => operand instanceof Tensor && operand.requiresGrad;
 
-/** f(a, b) without recording. */
-function apply<D extends DType>(op: string, a: Tensor<D>, b: Tensor): Tensor<D> {
-  return binary(op, a, b, a.dtype);
-}
-
-/** 1 where a comparison holds, 0 elsewhere. */
-function compare(op: string, a: Tensor, b: Tensor): Tensor<'f32'> {
-  return binary(op, a, b, 'f32');
-}
-
-function binary<D extends DType>(op: string, a: Tensor, b: Tensor, result: D): Tensor<D> {
-  expectDType(op, 'a', a, 'f32', 'i32', 'u32');
-  expectDType(op, 'b', b, a.dtype);
-  const shape = broadcast(op, a.shape, b.shape);
-  const steps = walk(shape, [a, b], result);
-  if (!steps) {
-    // Axes that alternate between the operands more than four times: write both out.
-    using left = stridedCopy(op, a, shape, broadcastStrides(a.shape, shape));
-    using right = stridedCopy(op, b, shape, broadcastStrides(b.shape, shape));
-    return binary(op, left, right, result);
-  }
-  const y = output([a, b], shape, result);
-  const [left, right] = steps.sides;
-  runEach(binaryKernel, {
-    bind: { a, b, y },
-    define: {
-      ...steps.define,
-      OP: op.toUpperCase(),
-      A: left.type,
-      B: right.type,
-      A_DENSE: left.dense,
-      B_DENSE: right.dense,
-    },
-    params: { ...steps.params, a_strides: left.strides, b_strides: right.strides },
-    flops: y.size,
-  });
-  return y;
-}
+/** The gradient of an operand that was broadcast. */
+const reduced = (gradient: Tensor, operand: Operand): Tensor | undefined =>
+  operand instanceof Tensor ? sumTo(gradient, operand.shape) : undefined;
 
 /** a + b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
-export function add<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function add<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** a + b for a number a. */
+export function add<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function add(a: Operand, b: Operand): Tensor {
   return record('add', {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: apply('add', a, b),
     saved: {},
     backward: (dy, _saved, needs) => [
-      needs[0] ? sumTo(dy, a.shape) : undefined,
-      needs[1] ? sumTo(dy, b.shape) : undefined,
+      needs[0] ? reduced(dy, a) : undefined,
+      needs[1] ? reduced(dy, b) : undefined,
     ],
   });
 }
 
 /** a - b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
-export function sub<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function sub<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** a - b for a number a. */
+export function sub<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function sub(a: Operand, b: Operand): Tensor {
   return record('sub', {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: apply('sub', a, b),
     saved: {},
     backward: (dy, _saved, needs) => [
-      needs[0] ? sumTo(dy, a.shape) : undefined,
-      needs[1] ? neg(sumTo(dy, b.shape)) : undefined,
+      needs[0] ? reduced(dy, a) : undefined,
+      b instanceof Tensor && needs[1] ? neg(sumTo(dy, b.shape)) : undefined,
     ],
   });
 }
 
 /** a b, with NumPy's broadcasting. @throws ShapeError when the shapes do not broadcast */
-export function mul<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function mul<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** a b for a number a. */
+export function mul<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function mul(a: Operand, b: Operand): Tensor {
   return record('mul', {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: apply('mul', a, b),
     // A factor is kept only where the other one needs a gradient.
-    saved: { left: b.requiresGrad ? a : undefined, right: a.requiresGrad ? b : undefined },
-    backward: (dy, { left, right }) => [
-      right && sumTo(apply('mul', dy, right), a.shape),
-      left && sumTo(apply('mul', dy, left), b.shape),
+    saved: {
+      left: requiresGrad(b) ? tensorOf(a) : undefined,
+      right: requiresGrad(a) ? tensorOf(b) : undefined,
+    },
+    backward: (dy, { left = a, right = b }, needs) => [
+      needs[0] ? reduced(apply('mul', dy, right), a) : undefined,
+      needs[1] ? reduced(apply('mul', dy, left), b) : undefined,
     ],
   });
 }
 
 /** a / b, with NumPy's broadcasting, for b != 0. @throws ShapeError when the shapes do not broadcast */
-export function div<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function div<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** a / b for a number a. */
+export function div<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function div(a: Operand, b: Operand): Tensor {
   const y = apply('div', a, b);
   return record('div', {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: y,
-    saved: { divisor: b, quotient: b.requiresGrad ? y : undefined },
-    backward: (dy, { divisor, quotient }, needs) => {
+    saved: { divisor: tensorOf(b), quotient: requiresGrad(b) ? y : undefined },
+    backward: (dy, { divisor = b, quotient }, needs) => {
       // d(a/b) = da / b - (a/b) db / b
       const scaled = apply('div', dy, divisor);
       return [
-        needs[0] ? sumTo(scaled, a.shape) : undefined,
-        quotient && neg(sumTo(apply('mul', scaled, quotient), b.shape)),
+        needs[0] ? reduced(scaled, a) : undefined,
+        quotient && b instanceof Tensor ? neg(sumTo(apply('mul', scaled, quotient), b.shape)) : undefined,
       ];
     },
   });
@@ -162,7 +101,10 @@ export function div<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
  *
  * @throws ShapeError when the shapes do not broadcast
  */
-export function maximum<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function maximum<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** The larger of a number a and b. */
+export function maximum<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function maximum(a: Operand, b: Operand): Tensor {
   return extremum('maximum', 'less', a, b);
 }
 
@@ -172,26 +114,23 @@ export function maximum<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
  *
  * @throws ShapeError when the shapes do not broadcast
  */
-export function minimum<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function minimum<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** The smaller of a number a and b. */
+export function minimum<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function minimum(a: Operand, b: Operand): Tensor {
   return extremum('minimum', 'greater', a, b);
 }
 
-function extremum<D extends DType>(
-  op: string,
-  loses: 'greater' | 'less',
-  a: Tensor<D>,
-  b: Tensor,
-): Tensor<D> {
+function extremum(op: string, loses: 'greater' | 'less', a: Operand, b: Operand): Tensor {
   return record(op, {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: apply(op, a, b),
-    saved: { a, b },
-    backward: (dy, { a, b }, needs) => {
-      const none = fill(output([dy], [1]), 0);
-      const half = affine(dy, 0.5, 0);
-      const share = (u: Tensor, v: Tensor) =>
-        sumTo(choose(compare(loses, u, v), none, choose(compare('equal', u, v), half, dy)), u.shape);
-      return [needs[0] ? share(a, b) : undefined, needs[1] ? share(b, a) : undefined];
+    saved: { left: tensorOf(a), right: tensorOf(b) },
+    backward: (dy, { left = a, right = b }, needs) => {
+      const half = mul(dy, 0.5);
+      const share = (u: Operand, v: Operand) =>
+        reduced(choose(binary(loses, u, v, 'f32'), 0, choose(binary('equal', u, v, 'f32'), half, dy)), u);
+      return [needs[0] ? share(left, right) : undefined, needs[1] ? share(right, left) : undefined];
     },
   });
 }
@@ -202,23 +141,36 @@ function extremum<D extends DType>(
  *
  * @throws ShapeError when the shapes do not broadcast
  */
-export function pow<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function pow<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** a^b for a number a. */
+export function pow<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function pow(a: Operand, b: Operand): Tensor {
   const y = apply('pow', a, b);
   return record('pow', {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: y,
-    saved: { a, b, y: b.requiresGrad ? y : undefined },
-    backward: (dy, { a, b, y }, needs) => {
-      // d(a^b) = b a^(b-1) da + a^b log(a) db, where 0 times infinity is 0
-      const none = fill(output([dy], [1]), 0);
-      const slope = () => apply('mul', b, apply('pow', a, affine(b, 1, -1)));
-      const still = () => mul(compare('equal', a, none), compare('greaterEqual', b, none));
-      return [
-        needs[0] ? sumTo(mul(dy, choose(compare('equal', b, none), none, slope())), a.shape) : undefined,
-        y && sumTo(mul(dy, choose(still(), none, mul(y, log(a)))), b.shape),
-      ];
-    },
+    saved: { base: tensorOf(a), exponent: tensorOf(b), y: requiresGrad(b) ? y : undefined },
+    // d(a^b) = b a^(b-1) da + a^b log(a) db
+    backward: (dy, { base = a, exponent = b, y }, needs) => [
+      needs[0] ? reduced(apply('mul', dy, slope(base, exponent)), a) : undefined,
+      y && reduced(apply('mul', dy, growth(y, base, exponent)), b),
+    ],
   });
+}
+
+/** b a^(b-1), where 0 times infinity is 0. */
+function slope(a: Operand, b: Operand): Operand {
+  if (b === 0) return 0;
+  const power = apply('pow', a, typeof b === 'number' ? b - 1 : apply('sub', b, 1));
+  const product = apply('mul', b, power);
+  return typeof b === 'number' ? product : choose(equal(b, 0), 0, product);
+}
+
+/** y log(a), where 0 times infinity is 0. */
+function growth(y: Tensor, a: Operand, b: Operand): Tensor {
+  const product = apply('mul', y, typeof a === 'number' ? Math.log(a) : log(a));
+  if (typeof a !== 'number') return choose(mul(equal(a, 0), greaterEqual(b, 0)), 0, product);
+  return a === 0 ? choose(greaterEqual(b, 0), 0, product) : product;
 }
 
 /**
@@ -228,43 +180,46 @@ export function pow<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
  * @throws ShapeError when the shapes do not broadcast
  * Source: torch.remainder.
  */
-export function remainder<D extends DType>(a: Tensor<D>, b: Tensor): Tensor<D> {
+export function remainder<D extends DType>(a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** The remainder of a number a. */
+export function remainder<D extends DType>(a: number, b: Tensor<D>): Tensor<D>;
+export function remainder(a: Operand, b: Operand): Tensor {
   const y = apply('remainder', a, b);
   return record('remainder', {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: y,
-    saved: { a, b, y },
-    backward: (dy, { a, b, y }, needs) => [
-      needs[0] ? sumTo(dy, a.shape) : undefined,
+    saved: { dividend: tensorOf(a), divisor: tensorOf(b), y },
+    backward: (dy, { dividend = a, divisor = b, y }, needs) => [
+      needs[0] ? reduced(dy, a) : undefined,
       // The whole quotient: (a - y) / b.
-      needs[1] ? sumTo(apply('mul', dy, apply('div', apply('sub', y, a), b)), b.shape) : undefined,
+      needs[1] ? reduced(apply('mul', dy, apply('div', apply('sub', y, dividend), divisor)), b) : undefined,
     ],
   });
 }
 
 /** 1 where a > b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function greater(a: Tensor, b: Tensor): Tensor<'f32'> {
-  return compare('greater', a, b);
+export function greater(a: Tensor | number, b: Tensor | number): Tensor<'f32'> {
+  return binary('greater', a, b, 'f32');
 }
 
 /** 1 where a < b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function less(a: Tensor, b: Tensor): Tensor<'f32'> {
-  return compare('less', a, b);
+export function less(a: Tensor | number, b: Tensor | number): Tensor<'f32'> {
+  return binary('less', a, b, 'f32');
 }
 
 /** 1 where a = b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function equal(a: Tensor, b: Tensor): Tensor<'f32'> {
-  return compare('equal', a, b);
+export function equal(a: Tensor | number, b: Tensor | number): Tensor<'f32'> {
+  return binary('equal', a, b, 'f32');
 }
 
 /** 1 where a >= b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function greaterEqual(a: Tensor, b: Tensor): Tensor<'f32'> {
-  return compare('greaterEqual', a, b);
+export function greaterEqual(a: Tensor | number, b: Tensor | number): Tensor<'f32'> {
+  return binary('greaterEqual', a, b, 'f32');
 }
 
 /** 1 where a <= b, 0 elsewhere, as f32. No gradient. @throws ShapeError when the shapes do not broadcast */
-export function lessEqual(a: Tensor, b: Tensor): Tensor<'f32'> {
-  return compare('lessEqual', a, b);
+export function lessEqual(a: Tensor | number, b: Tensor | number): Tensor<'f32'> {
+  return binary('lessEqual', a, b, 'f32');
 }
 
 /**
@@ -273,97 +228,19 @@ export function lessEqual(a: Tensor, b: Tensor): Tensor<'f32'> {
  * @param cond  f32; gets no gradient
  * @throws ShapeError when the shapes do not broadcast
  */
-export function where<D extends DType>(cond: Tensor, a: Tensor<D>, b: Tensor): Tensor<D> {
+export function where<D extends DType>(cond: Tensor, a: Tensor<D>, b: Tensor | number): Tensor<D>;
+/** The choice between a number a and b. */
+export function where<D extends DType>(cond: Tensor, a: number, b: Tensor<D>): Tensor<D>;
+/** The choice between two numbers. */
+export function where(cond: Tensor, a: number, b: number): Tensor<'f32'>;
+export function where(cond: Tensor, a: Operand, b: Operand): Tensor {
   return record('where', {
-    inputs: [a, b],
+    inputs: [tensorOf(a), tensorOf(b)],
     output: choose(cond, a, b),
     saved: { cond },
-    backward: (dy, { cond }, needs) => {
-      const zero = fill(output([dy], [1]), 0);
-      return [
-        needs[0] ? sumTo(choose(cond, dy, zero), a.shape) : undefined,
-        needs[1] ? sumTo(choose(cond, zero, dy), b.shape) : undefined,
-      ];
-    },
+    backward: (dy, { cond }, needs) => [
+      needs[0] ? reduced(choose(cond, dy, 0), a) : undefined,
+      needs[1] ? reduced(choose(cond, 0, dy), b) : undefined,
+    ],
   });
-}
-
-function choose<D extends DType>(cond: Tensor, a: Tensor<D>, b: Tensor): Tensor<D> {
-  expectDType('where', 'cond', cond, 'f32');
-  expectDType('where', 'a', a, 'f32', 'i32', 'u32');
-  expectDType('where', 'b', b, a.dtype);
-  const shape = broadcast('where', cond.shape, broadcast('where', a.shape, b.shape));
-  const steps = walk(shape, [cond, a, b], b.dtype);
-  if (!steps) {
-    using condition = stridedCopy('where', cond, shape, broadcastStrides(cond.shape, shape));
-    using left = stridedCopy('where', a, shape, broadcastStrides(a.shape, shape));
-    using right = stridedCopy('where', b, shape, broadcastStrides(b.shape, shape));
-    return choose(condition, left, right);
-  }
-  const y = output([cond, a, b], shape, a.dtype);
-  const [condition, left, right] = steps.sides;
-  runEach(chooseKernel, {
-    bind: { a, b, cond, y },
-    define: {
-      ...steps.define,
-      Condition: condition.type,
-      A: left.type,
-      B: right.type,
-      CONDITION_DENSE: condition.dense,
-      A_DENSE: left.dense,
-      B_DENSE: right.dense,
-    },
-    params: {
-      ...steps.params,
-      cond_strides: condition.strides,
-      a_strides: left.strides,
-      b_strides: right.strides,
-    },
-  });
-  return y;
-}
-
-/**
- * total += x, in place. Not differentiable.
- *
- * @throws ShapeError when the shapes differ
- */
-export function accumulate(total: Tensor, x: Tensor): void {
-  expectSame('accumulate', total, x);
-  const lanes = x.size % 4 === 0 ? 4 : 1;
-  runEach(accumulateKernel, {
-    bind: { x, y: total },
-    define: types('f32', lanes),
-    params: { n: x.size / lanes },
-    flops: x.size,
-  });
-}
-
-/**
- * y = a + b into a tensor that exists. Not differentiable.
- *
- * @throws ShapeError when the shapes differ
- */
-export function addInto(y: Tensor, a: Tensor, b: Tensor): void {
-  expectSame('addInto', y, a);
-  expectSame('addInto', y, b);
-  const lanes = y.size % 4 === 0 ? 4 : 1;
-  const type = lanes === 4 ? 'vec4f' : 'f32';
-  runEach(binaryKernel, {
-    bind: { a, b, y },
-    define: { ...types('f32', lanes), OP: 'ADD', A: type, B: type },
-    params: { n: y.size / lanes, extents: [1, 1, 1], a_strides: [0, 0, 0, 0], b_strides: [0, 0, 0, 0] },
-    flops: y.size,
-  });
-}
-
-function expectSame(op: string, total: Tensor, x: Tensor): void {
-  expectDType(op, 'the result', total, 'f32');
-  expectDType(op, 'x', x, 'f32');
-  expect(
-    sameShape(total.shape, x.shape),
-    op,
-    'shapes must be equal',
-    `${show(total.shape)} and ${show(x.shape)}`,
-  );
 }

@@ -1,5 +1,5 @@
 // Looks one after another, each handed out as soon as the GPU has finished it.
-import { affine, noGrad, Scope, type Tensor } from '../../engine/index.ts';
+import { noGrad, Scope, type Tensor, zerosLike } from '../../engine/index.ts';
 import type { ModelCore } from './core.ts';
 import { mapsOnGrids } from './encoding.ts';
 import { type EncodeOptions, visionOptions } from './query.ts';
@@ -87,7 +87,7 @@ export async function* looks(
     const elapsedMs = performance.now() - startMs;
     return { ...view, grids, elapsedMs, dispose, [Symbol.dispose]: dispose };
   };
-  const nothing = maps.probs.map((prob) => noGrad(() => affine(prob, 0, 0)));
+  const nothing = maps.probs.map((prob) => noGrad(() => zerosLike(prob)));
   const low = lowRes.hidden[0];
   yield await finished(
     0,

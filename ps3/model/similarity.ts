@@ -1,7 +1,6 @@
 // Zero-shot comparison of pictures, or parts of them, with texts. Zhai et al. 2023, arXiv:2303.15343.
 import {
   add,
-  affine,
   compactMap,
   concat,
   equal,
@@ -67,7 +66,7 @@ export function imageFeatures(model: ModelCore, encoding: Encoding, options: Poo
       if (!region) return l2Normalize(model.vision.pool(tokens));
       const covered = grids.map((grid) => {
         const near = regionMap(all, region, grid);
-        return equal(near, affine(near, 0, 1));
+        return equal(near, 1);
       });
       const keyMask = kind === 'low' ? covered[0] : ofSelected(covered.slice(1), encoding);
       return l2Normalize(model.vision.pool(tokens, keyMask));

@@ -1,10 +1,10 @@
 // The losses of PS3's pre-training. Shi et al. 2025, arXiv:2503.19903; sigmoid loss: Zhai et al. 2023, arXiv:2303.15343.
 import {
   add,
-  affine,
   binaryCrossEntropy,
   diceLoss,
   l2Normalize,
+  mul,
   sigmoidContrastive,
   type Tensor,
   tidy,
@@ -122,10 +122,9 @@ export function pretrainLoss(
         const entropy = binaryCrossEntropy(prob, y, { rowWeight });
         return recipe === 'paper' ? add(entropy, diceLoss(prob, y, { rowWeight })) : entropy;
       });
-      return affine(
+      return mul(
         terms.reduce((a, b) => add(a, b)),
         1 / terms.length,
-        0,
       );
     });
   const bottomUp = supervise(maps.bottomUp, recipe === 'paper' ? (batch.allBoxes ?? batch.box) : batch.box);

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BenchCase } from '../../bench/harness.ts';
 import { type Failure, measure, type Row, rates } from '../../bench/measure.ts';
-import { affine, Engine, fill, type Tensor } from '../../engine/index.ts';
+import { Engine, fill, mul, type Tensor } from '../../engine/index.ts';
 import { engine } from '../harness.ts';
 
 const PEAKS = { gflops: 10, gbPerS: 4, dispatchUs: 20 };
@@ -20,7 +20,7 @@ function doubling(change: Partial<BenchCase> = {}): { benchCase: BenchCase; runs
       return {
         run: () => {
           runs++;
-          return affine(x, 2, 0);
+          return mul(x, 2);
         },
         maxError: async (out) => Math.max(...(await out.data()).map((value) => Math.abs(value - 2))),
       };
@@ -88,7 +88,7 @@ test('measure: runs take turns on sets of inputs that together exceed the caches
           const x = engine.full([length], 1);
           const run = (): Tensor => {
             order.push(set);
-            return affine(x, 2, 0);
+            return mul(x, 2);
           };
           return { run, maxError: async () => 0 };
         },

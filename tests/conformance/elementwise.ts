@@ -2,7 +2,6 @@
 import {
   abs,
   add,
-  affine,
   cast,
   ceil,
   cos,
@@ -53,7 +52,7 @@ const variadic =
   (call) =>
     call.values.map((_value, i) => call.x(i)).reduce((a, b) => f(a, b));
 
-const not = (x: Tensor): Tensor => affine(x, -1, 1);
+const not = (x: Tensor): Tensor => sub(1, x);
 
 /** -x of any dtype. */
 export function negative(x: Tensor): Tensor {

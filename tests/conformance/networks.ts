@@ -1,7 +1,6 @@
 // ONNX operators of networks and their training: products, convolution, resizing, attention, Adam.
 import {
   add,
-  affine,
   attentionWithScores,
   broadcastTo,
   concat,
@@ -51,7 +50,7 @@ const gemm: Operator = (call) => {
   const scale = call.number('alpha', 1);
   const options = { transposeA: flag('transA'), transposeB: flag('transB'), scale };
   const y = matmul(call.x(0), call.x(1), options);
-  return call.has(2) ? add(y, affine(call.x(2), call.number('beta', 1), 0)) : y;
+  return call.has(2) ? add(y, mul(call.x(2), call.number('beta', 1))) : y;
 };
 
 /** Images in two dimensions; rows in one are images of one row. */
@@ -245,11 +244,11 @@ const adam: Operator = (call) => {
   const count = (call.values.length - 2) / 4;
   const updated = Array.from({ length: count }, (_, i) => {
     const [x, gradient, m, v] = [0, 1, 2, 3].map((k) => call.x(2 + k * count + i));
-    const g = add(gradient, affine(x, call.number('norm_coefficient', 0), 0));
-    const m1 = add(affine(m, alpha, 0), affine(g, 1 - alpha, 0));
-    const v1 = add(affine(v, beta, 0), affine(square(g), 1 - beta, 0));
-    const moved = sub(x, affine(div(m1, affine(sqrt(v1), 1, call.number('epsilon', 1e-6))), adjusted, 0));
-    return [affine(moved, 1 - call.number('norm_coefficient_post', 0), 0), m1, v1];
+    const g = add(gradient, mul(x, call.number('norm_coefficient', 0)));
+    const m1 = add(mul(m, alpha), mul(g, 1 - alpha));
+    const v1 = add(mul(v, beta), mul(square(g), 1 - beta));
+    const moved = sub(x, mul(div(m1, add(sqrt(v1), call.number('epsilon', 1e-6))), adjusted));
+    return [mul(moved, 1 - call.number('norm_coefficient_post', 0)), m1, v1];
   });
   return [0, 1, 2].flatMap((k) => updated.map((results) => results[k]));
 };

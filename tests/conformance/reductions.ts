@@ -1,7 +1,6 @@
 // ONNX operators along axes: reductions, softmax, normalisations, top-k.
 import {
   add,
-  affine,
   argMax,
   broadcastTo,
   cast,
@@ -107,13 +106,13 @@ const layerNormalization: Operator = (call) => {
   const y = perRow ? add(mul(normal, scale), bias) : normal;
   const middle = mean(x, axes, { keepDims: true });
   const variance = mean(square(sub(x, middle)), axes, { keepDims: true });
-  return [y, middle, rsqrt(affine(variance, 1, eps))];
+  return [y, middle, rsqrt(add(variance, eps))];
 };
 
 const rmsNormalization: Operator = (call) => {
   const x = call.x(0);
   const power = mean(square(x), normalisedAxes(call, x), { keepDims: true });
-  return mul(mul(x, rsqrt(affine(power, 1, call.number('epsilon', 1e-5)))), call.x(1));
+  return mul(mul(x, rsqrt(add(power, call.number('epsilon', 1e-5)))), call.x(1));
 };
 
 /** Ties go to the lower index; sorted whether asked for or not. Integers are compared as f32. */
@@ -125,11 +124,11 @@ const topKAlong: Operator = (call) => {
   const sign = call.number('largest', 1) === 1 ? 1 : -1;
   const order = [...x.shape.keys()].filter((at) => at !== d).concat(d);
   const back = order.map((_at, place) => order.indexOf(place));
-  const rows = permute(affine(cast(x, 'f32'), sign, 0), order);
+  const rows = permute(mul(cast(x, 'f32'), sign), order);
   const { values, indices } = topK(rows.reshape(asMatrix(rows, -1)), k);
   const shape = rows.shape.with(-1, k);
   return [
-    permute(cast(affine(values, sign, 0), x.dtype).reshape(shape), back),
+    permute(cast(mul(values, sign), x.dtype).reshape(shape), back),
     permute(indices.reshape(shape), back),
   ];
 };

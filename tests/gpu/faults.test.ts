@@ -6,7 +6,6 @@ import { openDevice } from '../../engine/gpu/adapter.ts';
 import { kernel } from '../../engine/gpu/kernel.ts';
 import {
   AdamW,
-  accumulate,
   add,
   backward,
   DeviceLostError,
@@ -24,6 +23,7 @@ import {
   type Tensor,
   UseError,
 } from '../../engine/index.ts';
+import { accumulate } from '../../engine/ops/broadcasting.ts';
 import { run } from '../../engine/tensor/dispatch.ts';
 import { compare, engine, random, TOLERANCE, tensor, withBindingLimit } from '../harness.ts';
 

@@ -1,7 +1,6 @@
 // One tiny call per op and variant: together they run every entry point of shaders/. A new kernel gets a line here.
 import {
   AdamW,
-  accumulate,
   adaptiveMaxPool,
   add,
   arange,
@@ -49,6 +48,7 @@ import {
   unpackHeads,
   where,
 } from '../../engine/index.ts';
+import { accumulate } from '../../engine/ops/broadcasting.ts';
 import { markNonFinite } from '../../engine/ops/finite.ts';
 import { engine, random, tensor, withGpuPlans } from '../harness.ts';
 import { withMatrixUnit } from './subgroup_matrix.ts';

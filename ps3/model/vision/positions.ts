@@ -6,7 +6,6 @@ import {
   cast,
   div,
   equal,
-  fill,
   gatherRows,
   matmul,
   mul,
@@ -94,15 +93,10 @@ function squareRows(table: Tensor, [Y, X]: Grid, indices: Tensor): Tensor {
   const rows = table.reshape([cells, C]);
   if (X === side || Y === 1) return gatherRows(rows, indices);
   const [row, column] = placeOf(indices, X);
-  return gatherRows(rows, add(mul(row, scalar(indices, side)), column));
+  return gatherRows(rows, add(mul(row, side), column));
 }
 
 /** Row and column of raster indices into a grid of X columns. */
 function placeOf(indices: Tensor, X: number): [row: Tensor, column: Tensor] {
-  const width = scalar(indices, X);
-  return [div(indices, width), remainder(indices, width)];
-}
-
-function scalar(like: Tensor, value: number): Tensor {
-  return fill(output([like], [1], 'u32'), value);
+  return [div(indices, X), remainder(indices, X)];
 }

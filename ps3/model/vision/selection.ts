@@ -4,7 +4,6 @@
 import {
   adaptiveMaxPool,
   add,
-  affine,
   cast,
   cosineMap,
   greater,
@@ -18,6 +17,7 @@ import {
   tidy,
   type Weights,
   where,
+  zerosLike,
 } from '../../../engine/index.ts';
 import type { VisionConfig } from '../config/config.ts';
 import type { Grid } from './scales.ts';
@@ -52,12 +52,12 @@ export function saliency(
   const side = Math.round(Math.sqrt(low.shape[1]));
   return tidy(aux ? [low, query, aux] : [low, query], (low, query, aux) => {
     const cosines = cosineMap(low, query);
-    if (!aux) return sigmoid(affine(cosines, TEMPERATURE, 0));
+    if (!aux) return sigmoid(mul(cosines, TEMPERATURE));
     const fine = Math.round(Math.sqrt(aux.shape[1]));
     // Only the head of the first scale is used: all scales share one map.
     const projected = firstRows(query, weights.in('prompt_proj_for_highres'), config.auxEncoder?.outChannels);
     const pooled = adaptiveMaxPool(cosineMap(aux, projected), [fine, fine], [side, side]);
-    return sigmoid(affine(add(cosines, pooled), TEMPERATURE / 2, 0));
+    return sigmoid(mul(add(cosines, pooled), TEMPERATURE / 2));
   });
 }
 
@@ -80,7 +80,7 @@ export function touchedCells(groundTruth: Tensor, grid: Grid): Tensor {
         B,
         grid[0] * grid[1],
       ]);
-      return greater(area, affine(area, 0, 0));
+      return greater(area, 0);
     }),
   );
 }
@@ -99,7 +99,7 @@ export function overrideByGroundTruth(
   return probs.map((prob, i) =>
     tidy([prob, groundTruth], (prob, groundTruth) => {
       const touched = upsample(touchedCells(groundTruth, grids[0]), grids[0], grids[i]);
-      return where(touched, affine(prob, 0, 1), prob);
+      return where(touched, 1, prob);
     }),
   );
 }
@@ -139,10 +139,10 @@ export interface Choice {
  */
 export function choose(prob: Tensor, taken: Tensor | undefined, count: number): Choice {
   return noGrad(() => {
-    if (count === 0) return { indices: undefined, map: affine(prob.detach(), 0, 0) };
+    if (count === 0) return { indices: undefined, map: zerosLike(prob) };
     const [indices, map] = tidy(taken ? [prob, taken] : [prob], (prob, taken) => {
       // Taken patches become exactly -1, below every probability.
-      const open = taken ? sub(mul(prob, affine(taken, -1, 1)), taken) : prob;
+      const open = taken ? sub(mul(prob, sub(1, taken)), taken) : prob;
       const { indices, map } = selectTopK(open, count);
       return [indices, map];
     });

@@ -3,7 +3,6 @@
 
 import {
   add,
-  affine,
   compactMap,
   concat,
   expect,
@@ -17,6 +16,7 @@ import {
   unfold,
   type Weights,
   where,
+  zerosLike,
 } from '../../../engine/index.ts';
 import { type ImageConfig, total, type VisionConfig } from '../config/config.ts';
 import { auxEncoder } from './aux_encoder.ts';
@@ -224,7 +224,7 @@ export class VisionModel {
     return {
       lastHiddenState: states[states.length - 1],
       hiddenStates: options.hiddenStates ? states : [],
-      selectionMaps: taken ?? maps.probs.map((prob) => affine(prob.detach(), 0, 0)),
+      selectionMaps: taken ?? maps.probs.map((prob) => zerosLike(prob)),
       selectionCounts,
       maps,
       lowRes,

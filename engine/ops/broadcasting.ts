@@ -1,0 +1,198 @@
+// The kernels of two operands, element by element: what `pointwise.ts` records. Nothing here is differentiable.
+import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../gpu/errors.ts';
+import { type Define, kernel } from '../gpu/kernel.ts';
+import { output, runEach } from '../tensor/dispatch.ts';
+import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
+import { broadcastStrides, collapse } from '../tensor/strided.ts';
+import { type DType, Tensor } from '../tensor/tensor.ts';
+import { stridedCopy } from './copy.ts';
+
+/** A tensor, or a number of the other operand's dtype that stands for a tensor of its shape. */
+export type Operand<D extends DType = DType> = Tensor<D> | number;
+
+const binaryKernel = kernel(source, 'binary');
+const chooseKernel = kernel(source, 'choose');
+const accumulateKernel = kernel(source, 'accumulate');
+const MAX_AXES = 4;
+
+/** The WGSL type of one element, or of four neighbours. */
+function typeOf(dtype: DType, lanes: number): string {
+  return lanes === 4 ? `vec4${dtype[0]}` : dtype;
+}
+
+/** The aliases of the shader for operands of a dtype and a result of another. */
+function types(dtype: DType, lanes: number, result: DType = dtype): Define {
+  const [Value, Result, Real, Count] = [dtype, result, 'f32', 'u32'].map((type) =>
+    typeOf(type as DType, lanes),
+  );
+  return { Element: dtype, Value, Result, Real, Count, FLOAT: dtype === 'f32' };
+}
+
+/** How a kernel walks over y: what it is specialised by, and its params. Undefined with more than four axes. */
+function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
+  const space = collapse(
+    shape,
+    operands.map((operand) => broadcastStrides(operand.shape, shape)),
+  );
+  const axes = space.shape.length;
+  if (axes > MAX_AXES) return undefined;
+  const last = axes - 1;
+  const lanes = space.shape[last] % 4 === 0 ? 4 : 1;
+  const extents = space.shape.with(last, space.shape[last] / lanes);
+  const sides = space.strides.map((steps, k) => {
+    // Read four at a time where the last axis is contiguous; one at a time where it repeats.
+    const width = steps[last] === 1 ? lanes : 1;
+    const own = steps.map((step, d) => (d === last ? step : step / width));
+    return {
+      dense: sameShape(operands[k].shape, shape) || (axes === 1 && steps[0] === 1),
+      type: typeOf(operands[k].dtype, width),
+      // Axis 0 comes first, the others fill the four places from the end.
+      strides: [own[0], ...new Array<number>(MAX_AXES - axes).fill(0), ...own.slice(1)],
+    };
+  });
+  const n = size(extents);
+  return {
+    sides,
+    define: { ...types(operands[operands.length - 1].dtype, lanes, result), AXES: `${axes}u` },
+    params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
+  };
+}
+
+/** The tensor among two operands, by which a number gets its dtype. @throws ShapeError when there is none */
+function tensorOf(op: string, a: Operand, b: Operand): Tensor {
+  if (a instanceof Tensor) return a;
+  if (b instanceof Tensor) return b;
+  expect(false, op, 'an operand must be a tensor', `the numbers ${a} and ${b}`);
+}
+
+const INTEGERS = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const;
+
+/** The bit pattern of a number in a dtype. @throws ShapeError for one that an integer dtype does not have */
+function bitsOf(op: string, value: number, dtype: DType): number {
+  if (dtype !== 'i32' && dtype !== 'u32') return new Uint32Array(Float32Array.of(value).buffer)[0];
+  const [low, high] = INTEGERS[dtype];
+  const fits = Number.isInteger(value) && value >= low && value <= high;
+  expect(
+    fits,
+    op,
+    `a number beside ${dtype} must be a whole number from ${low} to ${high}`,
+    `${value}`,
+    'Use cast().',
+  );
+  return value >>> 0;
+}
+
+/** What the shader takes as strides: of a number, its bits. */
+function stridesOf(op: string, operand: Operand, side: { strides: number[] }, dtype: DType): number[] {
+  return typeof operand === 'number' ? [bitsOf(op, operand, dtype), 0, 0, 0] : side.strides;
+}
+
+/** f(a, b). */
+export function binary<D extends DType>(op: string, a: Operand, b: Operand, result: D): Tensor<D> {
+  const tensor = tensorOf(op, a, b);
+  const { dtype } = tensor;
+  // A number is not read: what is bound in its place is the other operand.
+  const [u, v] = [a, b].map((operand) => (operand instanceof Tensor ? operand : tensor));
+  expectDType(op, 'a', u, 'f32', 'i32', 'u32');
+  expectDType(op, 'b', v, dtype);
+  const shape = broadcast(op, u.shape, v.shape);
+  const steps = walk(shape, [u, v], result);
+  if (!steps) {
+    // Axes that alternate between the operands more than four times: write both out.
+    using left = stridedCopy(op, u, shape, broadcastStrides(u.shape, shape));
+    using right = stridedCopy(op, v, shape, broadcastStrides(v.shape, shape));
+    return binary(op, typeof a === 'number' ? a : left, typeof b === 'number' ? b : right, result);
+  }
+  const y = output([u, v], shape, result);
+  const [left, right] = steps.sides;
+  runEach(binaryKernel, {
+    bind: { a: u, b: v, y },
+    define: {
+      ...steps.define,
+      OP: op.toUpperCase(),
+      A: left.type,
+      B: right.type,
+      A_DENSE: left.dense || typeof a === 'number',
+      B_DENSE: right.dense || typeof b === 'number',
+      A_NUMBER: typeof a === 'number',
+      B_NUMBER: typeof b === 'number',
+    },
+    params: {
+      ...steps.params,
+      a_strides: stridesOf(op, a, left, dtype),
+      b_strides: stridesOf(op, b, right, dtype),
+    },
+    flops: y.size,
+  });
+  return y;
+}
+
+/** a where cond is not 0, b elsewhere; two numbers make f32. */
+export function choose(cond: Tensor, a: Operand, b: Operand): Tensor {
+  const op = 'where';
+  const tensor = a instanceof Tensor ? a : b instanceof Tensor ? b : cond;
+  const { dtype } = tensor;
+  const [u, v] = [a, b].map((operand) => (operand instanceof Tensor ? operand : tensor));
+  expectDType(op, 'cond', cond, 'f32');
+  expectDType(op, 'a', u, 'f32', 'i32', 'u32');
+  expectDType(op, 'b', v, dtype);
+  const shape = broadcast(op, cond.shape, broadcast(op, u.shape, v.shape));
+  const steps = walk(shape, [cond, u, v], dtype);
+  if (!steps) {
+    using condition = stridedCopy(op, cond, shape, broadcastStrides(cond.shape, shape));
+    using left = stridedCopy(op, u, shape, broadcastStrides(u.shape, shape));
+    using right = stridedCopy(op, v, shape, broadcastStrides(v.shape, shape));
+    return choose(condition, typeof a === 'number' ? a : left, typeof b === 'number' ? b : right);
+  }
+  const y = output([cond, u, v], shape, dtype);
+  const [condition, left, right] = steps.sides;
+  runEach(chooseKernel, {
+    bind: { a: u, b: v, cond, y },
+    define: {
+      ...steps.define,
+      Condition: condition.type,
+      A: left.type,
+      B: right.type,
+      CONDITION_DENSE: condition.dense,
+      A_DENSE: left.dense || typeof a === 'number',
+      B_DENSE: right.dense || typeof b === 'number',
+      A_NUMBER: typeof a === 'number',
+      B_NUMBER: typeof b === 'number',
+    },
+    params: {
+      ...steps.params,
+      cond_strides: condition.strides,
+      a_strides: stridesOf(op, a, left, dtype),
+      b_strides: stridesOf(op, b, right, dtype),
+    },
+  });
+  return y;
+}
+
+/**
+ * total += x, in place. Not differentiable.
+ *
+ * @throws ShapeError when the shapes differ
+ */
+export function accumulate(total: Tensor, x: Tensor): void {
+  expectSame('accumulate', total, x);
+  const lanes = x.size % 4 === 0 ? 4 : 1;
+  runEach(accumulateKernel, {
+    bind: { x, y: total },
+    define: types('f32', lanes),
+    params: { n: x.size / lanes },
+    flops: x.size,
+  });
+}
+
+function expectSame(op: string, total: Tensor, x: Tensor): void {
+  expectDType(op, 'the result', total, 'f32');
+  expectDType(op, 'x', x, 'f32');
+  expect(
+    sameShape(total.shape, x.shape),
+    op,
+    'shapes must be equal',
+    `${show(total.shape)} and ${show(x.shape)}`,
+  );
+}

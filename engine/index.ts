@@ -31,7 +31,14 @@ export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shade
 export type { MatmulForce, Tuning } from './gpu/tuning.ts';
 /** @internal */
 export { fileSystem } from './io/byte_source.ts';
-export { FileError, fileErrorOf, makeFolder, onPath, readTextFile } from './io/files.ts';
+export {
+  assertWritableFolder,
+  FileError,
+  fileErrorOf,
+  makeFolder,
+  onPath,
+  readTextFile,
+} from './io/files.ts';
 export { f32ToBf16, f32ToF16 } from './io/half.ts';
 export {
   decodeF32,

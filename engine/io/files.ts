@@ -42,13 +42,16 @@ export async function onPath<T>(path: string, work: () => Promise<T>): Promise<T
  * Not by the system's own `recursive`: in Node it never ends below /proc, where a folder's parent is there and nothing
  * can be made in it.
  *
+ * @returns  the folders that were not there before, from the top down
  * @throws FileError when there is a file of that name or the system refuses
  */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string): Promise<string[]> {
   const { mkdir, stat } = await fileSystem();
+  const made: string[] = [];
   const make = async (folder: string, isLast: boolean): Promise<void> => {
     try {
       await mkdir(folder);
+      made.push(folder);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       const parent = folder.replace(/[\\/]+[^\\/]*[\\/]*$/, '');
@@ -59,6 +62,21 @@ export async function makeFolder(path: string): Promise<void> {
     }
   };
   await onPath(path, () => make(path, false));
+  return made;
+}
+
+/**
+ * Checks that files can be written to a folder, which may not exist yet; leaves no trace.
+ *
+ * @throws FileError when there is a file of that name or the system refuses
+ */
+export async function assertWritableFolder(path: string): Promise<void> {
+  const { access, constants, rmdir } = await fileSystem();
+  const made = await makeFolder(path);
+  await onPath(path, async () => {
+    await access(path, constants.W_OK);
+    for (const folder of made.reverse()) await rmdir(folder);
+  });
 }
 
 /**

@@ -1,7 +1,13 @@
 // Features, selection maps and heat maps of images: what `ps3 encode` does.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { type Engine, EngineError, type Scope, type Tensor } from '../../engine/index.ts';
+import {
+  assertWritableFolder,
+  type Engine,
+  EngineError,
+  type Scope,
+  type Tensor,
+} from '../../engine/index.ts';
 import { isImageName } from '../data/image_files.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import { decodeImage, ImageError, squash } from '../model/image.ts';
@@ -63,7 +69,7 @@ const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
  * at all, the numbers last. An image that cannot be read is skipped with a sentence.
  *
  * @returns  the exit code: 0, or 2 when an image was skipped
- * @throws EncodeError, ConfigError, SafetensorsError before anything is written
+ * @throws EncodeError, FileError, ConfigError, SafetensorsError before anything is written
  */
 export async function encodeImages(engine: Engine, options: EncodeOptions): Promise<number> {
   const { out, prompt, looks, tokens, region, storage, log = console.error } = options;
@@ -77,6 +83,7 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
   if (prompt?.trim() === '')
     throw new EncodeError('encode: the prompt must have a word, got none. Leave it out.');
   const jobs = namedJobs(options.images);
+  await assertWritableFolder(out);
   using model = await loadModel(engine, source, storage);
   if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0)
     log(`encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little.`);

@@ -1,8 +1,8 @@
 // Scenes from end to end: sources, catalogue, splits and kits for a trainer; a folder or shards on disk for the
 // command `ps3 data scenes`.
-import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { makeFolder } from '../../engine/index.ts';
+import { assertWritableFolder, makeFolder } from '../../engine/index.ts';
 import { annotationJson, encodeSquare } from './annotations.ts';
 import { type Concept, openCatalogue } from './concepts.ts';
 import { type AnnotatedImage, drawContactSheet } from './contact_sheet.ts';
@@ -148,7 +148,7 @@ function checkOptions({
   if (!Number.isInteger(count) || count < 1) {
     throw new DataError(`data scenes: --count must be a whole number from 1, got ${count}.`);
   }
-  if (existsSync(out) && readdirSync(out).length > 0) {
+  if (existsSync(out) && (!statSync(out).isDirectory() || readdirSync(out).length > 0)) {
     throw new DataError(
       `data scenes: --out must be a new or empty folder, got ${out}. Choose another or remove it.`,
     );
@@ -160,11 +160,12 @@ function checkOptions({
  *
  * The folder appears under its name only when it is complete.
  *
- * @throws DataError for wrong options or sources that cannot be brought; nothing is left behind then
+ * @throws DataError for wrong options or sources that cannot be brought, FileError for a folder that cannot be written; nothing is left behind then
  */
 export async function runDataScenes(options: DataScenesOptions): Promise<DataScenesResult> {
   const { count, seed = 1, split = 'train', format = 'folder', progress } = options;
   checkOptions(options);
+  await assertWritableFolder(options.out);
   const spec =
     options.signs === undefined ? options.spec : { ...options.spec, signs: [0, options.signs] as const };
   const scenes = await openScenes({ ...options, spec });

@@ -1,9 +1,11 @@
 // A run is a folder: config.json, metrics.jsonl, checkpoint/ (the published layout) with the state to go on from, and
 // report.html at the end.
+import { existsSync } from 'node:fs';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type AdamW,
+  assertWritableFolder,
   EngineError,
   makeFolder,
   openSafetensors,
@@ -65,16 +67,16 @@ export class RunFolder {
     this.path = path;
   }
 
-  /** @throws RunError when there is a run already */
+  /** @throws RunError when there is a run already, FileError when nothing can be written there */
   static async assertFree(path: string): Promise<void> {
-    const taken = await readFile(join(path, 'config.json'), 'utf8').catch(() => undefined);
-    if (taken !== undefined)
+    await assertWritableFolder(path);
+    if (existsSync(join(path, 'config.json')))
       throw new RunError(
         `train: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`,
       );
   }
 
-  /** Begins a run. @throws RunError when there is a run already */
+  /** Begins a run. @throws RunError, FileError as `assertFree` */
   static async create(path: string, config: RunConfig): Promise<RunFolder> {
     await RunFolder.assertFree(path);
     const folder = new RunFolder(path);

@@ -134,6 +134,27 @@ test('ps3 train: every flag reaches the run', async () => {
   });
 });
 
+test('ps3 train, data scenes: a folder that cannot be written is refused before any other work', async () => {
+  await inFolder(async (folder) => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    // The data would be refused next, were the folder not.
+    const train = ['train', '--preset', 'smoke', '--data', join(folder, 'nowhere'), '--out'];
+    const scenes = ['data', 'scenes', '--photos', join(folder, 'nowhere'), '--out'];
+    for (const place of [file, join(file, 'below'), '/proc/x'])
+      for (const command of [train, scenes]) {
+        if (command === scenes && place === file) continue; // is no empty folder: a mistake, exit code 2
+        const { code, err } = await ps3(...command, place);
+        assert.is(code, 1, err);
+        assert.match(err, new RegExp(`ps3: files: ${place} must be there .*, got E\\w+: [^\n]*$`));
+      }
+    const { code, err } = await ps3(...scenes, file);
+    assert.is(code, 2, err);
+    assert.match(err, /data scenes: --out must be a new or empty folder, got .*file\. /);
+    assert.equal(await readdir(folder), ['file']);
+  });
+});
+
 test('ps3: every mistake is one sentence, exit code 2, and writes nothing', async () => {
   await inFolder(async (folder) => {
     const out = join(folder, 'out');

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileError, makeFolder, readTextFile, writeSafetensors } from '../../engine/index.ts';
+import {
+  assertWritableFolder,
+  FileError,
+  makeFolder,
+  readTextFile,
+  writeSafetensors,
+} from '../../engine/index.ts';
 import { writeWhole } from '../../ps3/model/checkpoint/writer.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'files-'));
@@ -61,6 +67,18 @@ test('files: folders are made with those above them, once or again', async () =>
   }
   await refused(makeFolder(join(folder, 'file')), /EEXIST/);
   await refused(makeFolder(join(folder, 'file', 'below')), /file\/below must .*ENOTDIR/);
+});
+
+test('files: a folder that is to be written is tried and leaves no trace', async () => {
+  const tried = join(folder, 'tried');
+  await assertWritableFolder(join(tried, 'a/b'));
+  assert.is(await stat(tried).catch(() => undefined), undefined);
+  await makeFolder(tried);
+  await writeFile(join(tried, 'kept'), '');
+  for (const path of [tried, join(tried, 'c')]) await assertWritableFolder(path);
+  assert.equal(await readdir(tried), ['kept']);
+  await refused(assertWritableFolder(join(tried, 'kept')), /kept must .*EEXIST/);
+  await refused(assertWritableFolder('/proc/x'), /^files: \/proc\/x must .* got ENOENT/);
 });
 
 test('files: making a folder below /proc is refused at once', async () => {

@@ -1,12 +1,12 @@
 // The only place of the benchmark that knows Node. Deno has the same modules; a page has none of them.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
-import { EngineError } from '../engine/index.ts';
+import { EngineError, makeFolder } from '../engine/index.ts';
 import type { PeerUrls } from './peers/open.ts';
 import {
   type BenchResult,
@@ -107,7 +107,7 @@ export async function readForeign(path: string): Promise<ForeignResult> {
 
 /** Writes text; folders are made as needed. */
 export async function writeText(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeFile(path, text);
 }
 

@@ -1,11 +1,11 @@
 // npm run bench:bundle [-- --peers]: the benchmark as one archive, with the libraries to compare with if asked for, for Linux machines without
 // Node, npm and internet. Inside, the command lies as deep in its folder as bench/run.ts does here, so that it finds other files alike.
 import { spawnSync } from 'node:child_process';
-import { chmod, copyFile, cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
-import { EngineError } from '../engine/index.ts';
+import { EngineError, makeFolder } from '../engine/index.ts';
 import { commandBuild } from './bundle.ts';
 import { installPeers, rootPath } from './host.ts';
 
@@ -102,7 +102,7 @@ function runProgram(program: string, debianPackage: string, ...words: string[]):
 
 /** Copies a file into the folder, at its place in the repository. */
 async function copyIn(folder: string, path: string): Promise<void> {
-  await mkdir(dirname(join(folder, path)), { recursive: true });
+  await makeFolder(dirname(join(folder, path)));
   await copyFile(rootPath(path), join(folder, path));
 }
 
@@ -156,7 +156,7 @@ async function pack(withPeers: boolean): Promise<string> {
       NAME,
     );
     runProgram('xz', 'xz-utils', '-6', '--threads=2', tar); // -9e takes twice as long for 1 % less
-    await mkdir(dirname(archive), { recursive: true });
+    await makeFolder(dirname(archive));
     await copyFile(`${tar}.xz`, archive);
     const { size: sizeBytes } = await stat(archive);
     if (sizeBytes > LIMIT_BYTES)

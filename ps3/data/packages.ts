@@ -8,7 +8,6 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import {
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -20,6 +19,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { unpackTar } from 'modern-tar';
+import { makeFolder } from '../../engine/index.ts';
 import { DataError } from './errors.ts';
 
 /** Called with one line before a step that may take seconds. */
@@ -62,7 +62,7 @@ function lastLine(result: SpawnSyncReturns<string>): string {
 
 /** Fills `target` through `fill(folder)`: temporary name first, renamed when `fill` returns. */
 async function whole(target: string, fill: (folder: string) => void | Promise<void>): Promise<void> {
-  mkdirSync(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   const partial = mkdtempSync(`${target}.partial-`);
   try {
     await fill(partial);
@@ -107,7 +107,7 @@ export async function npmPackage(
         const path = entry.header.name.replace(/^[^/]+\//, '');
         if (entry.header.type !== 'file' || !entry.data || !keep(path)) continue;
         if (path.split('/').includes('..')) continue;
-        mkdirSync(dirname(join(folder, path)), { recursive: true });
+        await makeFolder(dirname(join(folder, path)));
         writeFileSync(join(folder, path), entry.data);
       }
       rmSync(archivePath);

@@ -81,6 +81,18 @@ test('packages: a warm cache needs no network, a failed download leaves nothing 
     ).catch((error: Error) => error.message);
     assert.match(String(failure), /npm must be able to pack cold@1\.0\.0, got: .*Check the network/);
     assert.not.ok(readdirSync(join(cache, 'npm')).includes('cold@1.0.0'));
+    for (const [unusable, reason] of [
+      ['/proc/x', 'ENOENT'],
+      [join(cache, 'npm/warm@1.0.0/file.json'), 'ENOTDIR'],
+    ]) {
+      process.env.PS3_CACHE = unusable;
+      const refusal = await npmPackage(
+        'cold@1.0.0',
+        () => true,
+        () => {},
+      ).catch((error: Error) => error.message);
+      assert.match(String(refusal), new RegExp(`^files: ${unusable}/npm must be there .* got ${reason}`));
+    }
   } finally {
     restore('PS3_CACHE', before.cache);
     restore('npm_config_registry', before.registry);

@@ -108,10 +108,10 @@ async function* readTar(path: string, isWanted: (name: string) => boolean): Asyn
 
 function parseJson(file: TarFile, where: string): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(file.bytes));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.bytes));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`shards: ${where} must be JSON, got: ${reason}. Write the shard again.`);
+    throw new DataError(`shards: ${where} must be JSON in UTF-8, got: ${reason}. Write the shard again.`);
   }
 }
 

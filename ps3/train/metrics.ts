@@ -1,6 +1,8 @@
 // metrics.jsonl, one line per step. A kill may cut its last line, and lines of a run that went on from an earlier checkpoint
 // may follow those of the steps it does again.
-import { appendFile, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
+import { readTextFile } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 
 /** One line of metrics.jsonl. */
@@ -28,13 +30,10 @@ export async function appendMetric(path: string, metric: Metric): Promise<void> 
  * @param notice  told, in a sentence, of lines that are broken and left out
  */
 export async function readMetrics(path: string, notice: (sentence: string) => void): Promise<Metric[]> {
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === 'ENOENT') return '';
-    throw cause;
-  });
+  const text = existsSync(path) ? await readTextFile(path) : '';
   const steps = new Map<string, Metric>();
   for (const [i, line] of text.split('\n').entries()) {
-    if (line === '') continue;
+    if (line.trim() === '') continue;
     const metric = parse(line);
     if (metric) {
       const key = `${metric.stage} ${metric.step}`;

@@ -1,7 +1,7 @@
 // A run is a folder: config.json, metrics.jsonl, checkpoint/ (the published layout) with the state to go on from, and
 // report.html at the end.
 import { existsSync } from 'node:fs';
-import { readFile, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type AdamW,
@@ -9,6 +9,7 @@ import {
   EngineError,
   makeFolder,
   openSafetensors,
+  readTextFile,
   type TensorToWrite,
   writeSafetensors,
 } from '../../engine/index.ts';
@@ -88,9 +89,12 @@ export class RunFolder {
   /** @throws RunError when the folder holds no run */
   async config(): Promise<RunConfig> {
     try {
-      return JSON.parse(await readFile(join(this.path, 'config.json'), 'utf8')) as RunConfig;
+      return JSON.parse(await readTextFile(join(this.path, 'config.json'))) as RunConfig;
     } catch (cause) {
-      throw new RunError(`run: ${this.path} must hold a run's config.json, got ${(cause as Error).message}`);
+      const { message } = cause as Error;
+      throw new RunError(
+        `run: ${this.path} must hold a run's config.json, got ${message.replace(/\.$/, '')}.`,
+      );
     }
   }
 

@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { packTar } from 'modern-tar';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -250,6 +251,25 @@ test('shards: samples come back in order, byte for byte, over several archives',
   const { boxes, side } = await decodeSample(read[2], 17);
   assert.equal([boxes, side], [[[0.5, 1.0625, 6, 6.375]], 17]);
   assert.equal(readdirSync(join(path, 'images')), ['00000.tar', '00001.tar', '00002.tar']);
+});
+
+test('shards: an annotation with a byte order mark is read, one in another encoding is refused', async () => {
+  const image = await png(8, 8);
+  const tar = (name: string, content: string | Uint8Array): Promise<Uint8Array> =>
+    packTar([{ header: { name, size: content.length, type: 'file' }, body: content }]);
+  const path = join(folder, 'encodings');
+  for (const collection of ['images', 'annotations']) mkdirSync(join(path, collection), { recursive: true });
+  writeFileSync(join(path, 'images/00000.tar'), await tar('0.png', image));
+  const json = '{"global_text": "café"}';
+  const read = async (annotation: Uint8Array): Promise<string | undefined> => {
+    writeFileSync(join(path, 'annotations/00000.tar'), await tar('0.json', annotation));
+    for await (const { globalCaption } of readShards(path)) return globalCaption;
+  };
+  assert.is(await read(Buffer.from(`\uFEFF${json}`)), 'café');
+  assert.match(
+    await message(() => read(Buffer.from(json, 'latin1'))),
+    /0\.json must be JSON in UTF-8, got: /,
+  );
 });
 
 test('shards: keys that disagree, missing archives and cut archives are errors', async () => {

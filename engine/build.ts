@@ -57,31 +57,28 @@ function compile(out: string): void {
     );
 }
 
-/** Without comments, indentation, empty lines and most spaces. WGSL has no strings, so `//` always begins a comment. */
+/** Without comments (but marks of loops), indentation, empty lines and most spaces. WGSL has no strings, so `//` always begins a comment. */
 const strip = (text: string): string =>
   text
-    .replace(/\/\/.*$/gm, '')
+    .replace(/\/\/(?! unroll$).*$/gm, '')
     .replace(/^[ \t]+|[ \t]+$/gm, '')
     .replace(/\n{2,}/g, '\n')
     .replace(/(?<!>) ?([:;,={}+*]) ?/g, '$1') // `>=` would be one token
     .trim();
-
-const IMPORT = /^#import (\w+)/gm;
 
 /**
  * The module of a parsed shader: its own text; the fragments that it imports are modules that shaders share.
  *
  * @param up  from its folder to shaders/
  */
-function shaderModule(source: string, fragments: ReadonlyMap<string, string>, up: string): string {
-  const names = new Set([...source.matchAll(IMPORT)].map(([, name]) => name));
-  for (const name of names) // grows as it is walked
-    for (const [, nested] of fragments.get(name)!.matchAll(IMPORT)) names.add(nested);
+function shaderModule(source: string, up: string): string {
+  const shader = reflect(source);
+  const names = Object.keys(shader.fragments);
   return [
     `import { unpackShader } from '../${up}engine/gpu/shader.js';`,
-    ...[...names].map((name) => `import ${name} from './${up}lib/${name}.wgsl.js';`),
-    `const packed = ${JSON.stringify(packShader(strip(source), reflect(source)))};`,
-    `export default /* @__PURE__ */ unpackShader(packed, { ${[...names].join(', ')} });\n`,
+    ...names.map((name) => `import ${name} from './${up}lib/${name}.wgsl.js';`),
+    `const packed = ${JSON.stringify(packShader(strip(source), shader))};`,
+    `export default /* @__PURE__ */ unpackShader(packed, { ${names.join(', ')} });\n`,
   ].join('\n');
 }
 
@@ -90,18 +87,14 @@ function writeShaders(out: string): void {
     readdirSync(join(root, folder))
       .filter((file) => file.endsWith('.wgsl'))
       .map((file) => [file.slice(0, -5), readFileSync(join(root, folder, file), 'utf8')]);
-  const fragments = new Map(sourcesOf('shaders/lib'));
-  for (const [name, source] of fragments)
+  for (const [name, source] of sourcesOf('shaders/lib'))
     write(join(out, `shaders/lib/${name}.wgsl.js`), `export default ${JSON.stringify(strip(source))};\n`);
   const folders = readdirSync(join(root, 'shaders'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== 'lib')
     .map(({ name }) => `${name}/`);
   for (const folder of ['', ...folders])
     for (const [name, source] of sourcesOf(`shaders/${folder}`))
-      write(
-        join(out, `shaders/${folder}${name}.wgsl.js`),
-        shaderModule(source, fragments, folder ? '../' : ''),
-      );
+      write(join(out, `shaders/${folder}${name}.wgsl.js`), shaderModule(source, folder ? '../' : ''));
 }
 
 /** Packages that modules import, statically from an entry point or anywhere in the package. */

@@ -38,7 +38,7 @@ const HALO : u32 = 2u * PAD;
 const WINDOW : u32 = 8u;       // members of struct Window
 const WIDTH : u32 = 4u;        // columns of an invocation of _columns
 const WIDE : u32 = WIDTH + HALO;
-const UNROLLED : bool = false; // the host has written out the loops over constants
+const UNROLLED : bool = false; // unroll the marked loops
 
 @group(0) @binding(1) var<storage, read> weight : array<f32>;              // [C, 1, SIDE, SIDE]
 @group(0) @binding(2) var<storage, read_write> packed_out : array<f32>;    // [SIDE * SIDE, C]
@@ -228,6 +228,7 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   let first = chunk * params.Y / params.chunks;
   let last = (chunk + 1u) * params.Y / params.chunks;
   var taps : array<Vec, TAPS>;
+  // unroll
   for (var r = 0u; r < SIDE; r++) {
     for (var j = 0u; j < SIDE; j++) {
       taps[r * SIDE + j] = packed_weight[(r * SIDE + j) * params.C + c];
@@ -239,6 +240,7 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   }
   // Of the SIDE output rows that the current input row v meets, from v - PAD on.
   var sums : array<Vec, SIDE * WIDTH>;
+  // unroll
   for (var r = 0u; r < SIDE; r++) {
     for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] = none; }
   }
@@ -247,8 +249,11 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
     if (v < params.Y) {  // above the image it wraps
       let line = (image * params.Y + v) * params.X;
       var w : array<Vec, WIDE>;
+      // unroll
       for (var p = 0u; p < HALO; p++) { w[p] = pixel(line, left + p - PAD, c); }
+      // unroll
       for (var p = 0u; p < WIDTH; p++) { w[HALO + p] = pixel(line, left + HALO + p - PAD, c); }
+      // unroll
       for (var r = 0u; r < SIDE; r++) {
         for (var j = 0u; j < SIDE; j++) {
           let tap = taps[(HALO - r) * SIDE + j];
@@ -258,11 +263,14 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
     }
     if (step >= HALO) {
       let row = image * params.Y + v - PAD;
+      // unroll
       for (var p = 0u; p < WIDTH; p++) { store(row, left + p, c, sums[p]); }
     }
+    // unroll
     for (var r = 0u; r < HALO; r++) {
       for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] = sums[(r + 1u) * WIDTH + p]; }
     }
+    // unroll
     for (var p = 0u; p < WIDTH; p++) { sums[HALO * WIDTH + p] = none; }
   }
 }

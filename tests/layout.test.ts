@@ -6,6 +6,7 @@ import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { FRAGMENTS } from '../engine/gpu/fragments.ts';
 import * as rules from './layout_rules.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -227,5 +228,10 @@ rule(
   { 'ps3/a.ts': `// TO${'DO'} later\nconst todo = 1;`, 'shaders/a.wgsl': `\n// FIX${'ME'}` },
   ['ps3/a.ts:1', 'shaders/a.wgsl:2'],
 );
+
+test('layout: engine/gpu/fragments.ts imports every file of shaders/lib', () => {
+  const names = [...tree.keys()].flatMap((path) => /^shaders\/lib\/(\w+)\.wgsl$/.exec(path)?.[1] ?? []);
+  assert.equal(Object.keys(FRAGMENTS), names.sort());
+});
 
 test.run();

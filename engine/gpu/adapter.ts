@@ -51,8 +51,6 @@ export interface OpenedDevice {
   target: Target;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
-  /** The compiler leaves loops over constants as they are; see unroll.ts. */
-  needsUnrolling: boolean;
   /** Node's Dawn polls in a busy loop while a promise is pending; see doze.ts. */
   spinsWhileWaiting: boolean;
 }
@@ -166,7 +164,7 @@ function describe(
   info: GPUAdapterInfo | undefined,
   tier: Tier,
   matrixUnit?: MatrixShape,
-): Pick<OpenedDevice, 'device' | 'adapterName' | 'isSoftware' | 'needsUnrolling' | 'target'> {
+): Pick<OpenedDevice, 'device' | 'adapterName' | 'isSoftware' | 'target'> {
   const adapterName =
     [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') ||
     'unknown adapter';
@@ -175,12 +173,12 @@ function describe(
     device,
     adapterName,
     isSoftware,
-    needsUnrolling: /swiftshader/i.test(adapterName) || 'Deno' in globalThis,
     target: {
       ...(isSoftware ? LAVAPIPE : H200),
       subgroupSize: tier >= 2 ? subgroupSizeOf(info) : 1,
       matrixUnit,
       workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
+      unrolledRegisters: /swiftshader/i.test(adapterName) || 'Deno' in globalThis,
     },
   };
 }

@@ -4,10 +4,9 @@ import { constantsOf, evaluate } from './constants.ts';
 import { internal } from './errors.ts';
 import './reflect.ts'; // development only: the build takes this line out and ships parsed shaders
 import { type Reflection, type Shader, shaderOf } from './shader.ts';
-import { unroll } from './unroll.ts';
+import { type Define, specialise } from './specialise.ts';
 
-/** Right-hand sides for `const NAME : T = ...;` and `alias NAME = ...;` declarations of a shader. */
-export type Define = Readonly<Record<string, string | number | boolean>>;
+export type { Define };
 
 /** Params of up to this size travel as immediates (push constants) where the implementation has them. */
 export const IMMEDIATE_BYTES = 64;
@@ -19,6 +18,7 @@ export class Kernel {
   readonly id: number = nextId++;
   readonly entry: string;
   readonly #given: string | Shader;
+  #source: string | undefined;
   #reflection: Reflection | undefined;
   readonly #declares = new Map<string, boolean>();
   readonly #constants = new Map<string, number>();
@@ -28,9 +28,10 @@ export class Kernel {
     this.#given = source;
   }
 
-  /** The WGSL text with `#import` lines replaced by the fragments of shaders/lib. */
+  /** The WGSL as it stands, with its imports. */
   get source(): string {
-    return shaderOf(this.#given).text;
+    this.#source ??= this.specialise({}, false);
+    return this.#source;
   }
 
   get reflection(): Reflection {
@@ -78,29 +79,9 @@ export class Kernel {
     return declares;
   }
 
-  /** The text to compile: `define` applied, constant loops written out, what subgroups do enabled or left out, params moved to immediates if asked for. */
-  specialise(define: Define, immediates: boolean, unrolls = false): string {
-    let text = this.source;
-    for (const [name, value] of Object.entries(define)) {
-      const declaration = new RegExp(`^((?:const|alias)\\s+${name}\\b[^=]*=)[^;]*;`, 'm');
-      internal(declaration.test(text), `${this.entry} declares no const or alias ${name}`);
-      const literal =
-        typeof value === 'number' && /:\s*u32/.test(declaration.exec(text)![1]) ? `${value}u` : value;
-      text = text.replace(declaration, `$1 ${literal};`);
-    }
-    if (text.includes('subgroupBroadcast(')) {
-      if (unrolls) text = unroll(text);
-      if (Number(define.LANES ?? 1) > 1) text = `enable subgroups; ${text}`;
-      else text = text.replace(/(?:subgroupBroadcast|lane_of)\((\w+), ?\w+\)/g, '$1');
-    }
-    if (define.UNROLLED) text = unroll(text);
-    if (text.includes('subgroupAdd(')) {
-      if (define.ONE_SUBGROUP) text = `enable subgroups; ${text}`;
-      else text = text.replace(/subgroup(?:Add|Max)\((\w+)\)/g, '$1');
-    }
-    if (!immediates) return text;
-    const moved = text.replace(/@group\(0\)\s*@binding\(0\)\s*var<uniform>/, 'var<immediate>');
-    return `requires immediate_address_space; ${moved}`; // no line of its own: messages count lines as the source does
+  /** The text to compile for one specialisation; see specialise.ts. */
+  specialise(define: Define, immediates: boolean): string {
+    return specialise(shaderOf(this.#given), define, immediates);
   }
 
   /** Writes named params, those that the entry point reads and others at will, as the shader's struct lays them out, from byte `offset` (a multiple of 4) on. */

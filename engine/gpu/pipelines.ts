@@ -28,7 +28,6 @@ export class Pipelines {
   readonly #device: GPUDevice;
   readonly #recorder: Recorder;
   readonly #hasImmediates: boolean;
-  readonly #needsUnrolling: boolean;
   readonly #choices: Define;
   /** Both caches by a hash: a look-up makes no object and no string. */
   readonly #variants = new Map<number, Variant[]>();
@@ -38,10 +37,9 @@ export class Pipelines {
   readonly #hashesOf = new Map<number, Set<number>>();
 
   /** @param choices  what shaders that declare a const of these names are specialised to */
-  constructor({ device, hasImmediates, needsUnrolling }: OpenedDevice, recorder: Recorder, choices: Define) {
+  constructor({ device, hasImmediates }: OpenedDevice, recorder: Recorder, choices: Define) {
     this.#device = device;
     this.#hasImmediates = hasImmediates;
-    this.#needsUnrolling = needsUnrolling;
     this.#recorder = recorder;
     this.#choices = choices;
   }
@@ -72,11 +70,7 @@ export class Pipelines {
   #compile(kernel: Kernel, define: Define): PipelineEntry {
     const { usesParams, paramsBytes } = kernel.reflection;
     const immediates = this.#hasImmediates && usesParams && paramsBytes <= IMMEDIATE_BYTES;
-    const code = kernel.specialise(
-      { ...kernel.chosen(this.#choices), ...define },
-      immediates,
-      this.#needsUnrolling,
-    );
+    const code = kernel.specialise({ ...kernel.chosen(this.#choices), ...define }, immediates);
     const layout = this.#layout(kernel, immediates);
     const immediateSize = immediates ? Math.ceil(paramsBytes / 4) * 4 : 0;
     const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = {

@@ -1,41 +1,9 @@
 // Reads the interface of a shader from its text, so that nothing that WGSL states is typed a second time.
 import { ResourceType, type TypeInfo, WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
-import attention_product from '../../shaders/lib/attention_product.wgsl' with { type: 'text' };
-import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
-import dot_add from '../../shaders/lib/dot_add.wgsl' with { type: 'text' };
-import each from '../../shaders/lib/each.wgsl' with { type: 'text' };
-import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
-import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
-import held from '../../shaders/lib/held.wgsl' with { type: 'text' };
-import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
-import lanes from '../../shaders/lib/lanes.wgsl' with { type: 'text' };
-import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
-import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
-import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
-import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
-import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
-import vector from '../../shaders/lib/vector.wgsl' with { type: 'text' };
 import { constantsOf, evaluate } from './constants.ts';
 import { ShaderError } from './errors.ts';
-import { type Reflection, resolveImports, type Shader, setParser } from './shader.ts';
-
-const FRAGMENTS: Record<string, string> = {
-  attention_product,
-  cubic,
-  dot_add,
-  each,
-  erf,
-  gelu,
-  held,
-  index,
-  lanes,
-  numerics,
-  reduce,
-  scan,
-  shared_tile,
-  sine,
-  vector,
-};
+import { FRAGMENTS } from './fragments.ts';
+import { importsOf, type Reflection, resolveImports, type Shader, setParser } from './shader.ts';
 
 /** `@name(value)` as the reflection gives it. */
 interface Attribute {
@@ -53,7 +21,8 @@ interface Attribute {
  * @throws ShaderError when the text cannot be parsed, has no compute entry point or binds anything else
  */
 export function reflect(source: string): Shader {
-  const text = resolveImports(source, FRAGMENTS);
+  const fragments = importsOf(source, FRAGMENTS);
+  const text = resolveImports(source, fragments);
   const parsed = parsedText(text);
   const struct = parsed.structs.find(({ name }) => name === 'Params');
   const params = (struct?.members ?? []).map(({ name, offset, size, type }) => ({
@@ -91,7 +60,7 @@ export function reflect(source: string): Shader {
       usesParams: uniform !== undefined,
     };
   }
-  return { text, entries };
+  return { text: source, fragments, entries };
 }
 
 /** The members of `params` that a function reads, or those that it calls; undefined: all, since one takes it as a whole. */

@@ -46,8 +46,10 @@ export interface Reflection {
 
 /** A parsed shader: plain data, so that a build can store it as JSON and ship without the parser. */
 export interface Shader {
-  /** WGSL with its imports resolved. */
+  /** WGSL with its `#import` lines. */
   readonly text: string;
+  /** What these name, by name; of the engine's own shaders. */
+  readonly fragments: Readonly<Record<string, string>>;
   /** By the names of the compute entry points. */
   readonly entries: Readonly<Record<string, Reflection>>;
 }
@@ -80,17 +82,43 @@ export function shaderOf(source: string | Shader): Shader {
   return shader;
 }
 
-/** Replaces every `#import name` line by the fragment of that name, once, imports of imports included. */
+/** `#import one`, or `#import one or other` for a fragment that has two bodies. */
+const IMPORT = /^#import (\w+)(?: or (\w+))?.*$/gm;
+
+/** The fragments that a text imports, those of fragments and all bodies included. */
+export function importsOf(
+  text: string,
+  fragments: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const names = new Set<string>();
+  const add = (part: string): void => {
+    for (const [, one, other] of part.matchAll(IMPORT)) {
+      names.add(one);
+      if (other) names.add(other);
+    }
+  };
+  add(text);
+  for (const name of names) {
+    internal(name in fragments, `shaders/lib has no ${name}.wgsl`);
+    add(fragments[name]); // grows as it is walked
+  }
+  return Object.fromEntries([...names].map((name) => [name, fragments[name]]));
+}
+
+/** Replaces every `#import` line by its fragment, once, imports of imports included; `chosen` has the other bodies, by the first. */
 export function resolveImports(
   text: string,
   fragments: Readonly<Record<string, string>>,
+  chosen: Readonly<Record<string, unknown>> = {},
   seen: Set<string> = new Set(),
 ): string {
-  return text.replace(/^#import (\w+).*$/gm, (_line, name: string) => {
+  return text.replace(IMPORT, (_line, one: string, other?: string) => {
+    const name = String(chosen[one] ?? one);
+    internal(name === one || name === other, `${one} has no other body ${name}`);
     internal(name in fragments, `shaders/lib has no ${name}.wgsl`);
     if (seen.has(name)) return '';
     seen.add(name);
-    return resolveImports(fragments[name], fragments, seen);
+    return resolveImports(fragments[name], fragments, chosen, seen);
   });
 }
 
@@ -110,12 +138,12 @@ export interface PackedShader {
   >;
 }
 
-/** Packs a parsed shader of which `source` is the text. */
-export function packShader(source: string, { entries }: Shader): PackedShader {
+/** Packs a parsed shader; `text` says the same as its own. */
+export function packShader(text: string, { entries }: Shader): PackedShader {
   const all = Object.entries(entries);
   const { params, paramsBytes } = (all.find(([, { usesParams }]) => usesParams) ?? all[0])[1];
   return {
-    text: source,
+    text,
     params: params.map(({ name, offset, length, isFloat }) => [name, offset, length, isFloat]),
     paramsBytes,
     entries: Object.fromEntries(
@@ -134,7 +162,8 @@ export function packShader(source: string, { entries }: Shader): PackedShader {
 /** What `packShader` packed. */
 export function unpackShader(packed: PackedShader, fragments: Readonly<Record<string, string>>): Shader {
   return {
-    text: resolveImports(packed.text, fragments),
+    text: packed.text,
+    fragments,
     entries: Object.fromEntries(
       Object.entries(packed.entries).map(([entry, [workgroupSize, read, bindings]]) => {
         const usesParams = read.length > 0;

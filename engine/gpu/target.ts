@@ -55,13 +55,15 @@ export interface Target {
   readonly fillInvocations: number;
   /** Unroll the loops of tiles in the shader's text: GPU compilers gain by it, a CPU's takes a minute for such code. */
   readonly unrolled: boolean;
+  /** Unroll those of products in registers, whatever the kind: SwiftShader keeps arrays in memory, Deno checks each index. */
+  readonly unrolledRegisters: boolean;
   /** Rough rates, for deciding when enough work is recorded to be submitted. */
   readonly gflops: number;
   readonly gbPerS: number;
 }
 
 /** The part of a target that differs between kinds of adapters, not between two of a kind. */
-type Preset = Omit<Target, 'subgroupSize' | 'matrixUnit' | 'workgroupBytes'>;
+type Preset = Omit<Target, 'subgroupSize' | 'matrixUnit' | 'workgroupBytes' | 'unrolledRegisters'>;
 
 /** Measured on Mesa lavapipe (LLVM 15, AVX2, 2 cores); SwiftShader agrees in every choice but its subgroup size. */
 export const LAVAPIPE: Preset = {

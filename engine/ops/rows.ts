@@ -53,11 +53,12 @@ export function planRows(target: Target, R: number, holds?: Vectors): RowPlan {
   }
   if (holds) {
     const most = Math.floor(MOST_HELD / holds.vec);
-    const ONE_SUBGROUP = subgroupSize > 1 && holds.perRow <= most * subgroupSize;
+    const isSubgroup = subgroupSize > 1 && holds.perRow <= most * subgroupSize;
     const wide = 2 ** Math.ceil(Math.log2(Math.max(rowWorkgroup, holds.perRow / most)));
-    const WG = ONE_SUBGROUP ? subgroupSize : Math.min(MOST_INVOCATIONS, wide);
+    const WG = isSubgroup ? subgroupSize : Math.min(MOST_INVOCATIONS, wide);
     const HELD = Math.max(1, Math.ceil(holds.perRow / WG));
-    if (HELD <= most) return { held: true, define: { WG, ONE_SUBGROUP, HELD }, groups: R };
+    if (HELD <= most)
+      return { held: true, define: { WG, HELD, ...(isSubgroup && { fold: 'fold_subgroup' }) }, groups: R };
   }
   return { held: false, define: {}, groups: R };
 }

@@ -21,7 +21,7 @@ struct Params {
 
 // Specialisation.
 const HEAD_VECS : u32 = 8u;      // Vecs per head
-const UNROLLED : bool = false;   // the host has unrolled the loops over constants
+const UNROLLED : bool = false;   // unroll the marked loops
 
 const INVOCATIONS : u32 = 64u;   // of a workgroup; they share nothing
 
@@ -31,6 +31,7 @@ fn attention_delta(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   let index = linear_group(group, groups) * INVOCATIONS + i;  // (z T + t) heads + head
   if (index >= params.batch * params.T * params.heads) { return; }
   var sum = 0.0;
+  // unroll
   for (var d = 0u; d < HEAD_VECS; d++) {
     sum = dot_add(out[index * HEAD_VECS + d], dout[index * HEAD_VECS + d], sum);
   }

@@ -19,9 +19,9 @@
 // Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
 //           every run.
 
-#import index              // linear_group(group, groups)
-#import lanes              // LANES, lane_of(mine, lane)
-#import attention_product  // KIND, ADDS, HAS_MASK
+#import index                            // linear_group(group, groups)
+#import broadcast or broadcast_subgroup  // LANES, lane_of(mine, lane)
+#import attention_product                // KIND, ADDS, HAS_MASK
 
 struct Params {
   M : u32,
@@ -64,10 +64,12 @@ struct Params {
 
 // Specialisation.
 alias Vec = vec4f;                 // or f32
+alias Part = f32;                  // what an invocation reads of a
 const VEC : u32 = 4u;              // numbers in a Vec
 const ROWS : u32 = 8u;             // rows of c per invocation, a multiple of LANES
 const COLS : u32 = 2u;             // Vecs of c per invocation
 const WIDTH : u32 = 8u;            // invocations per workgroup, LANES unless that is 1
+const UNROLLED : bool = false;     // unroll the marked loops
 
 @compute @workgroup_size(WIDTH)
 fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -82,28 +84,33 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let head = plane % params.heads;
 
   var row : array<u32, ROWS / LANES>;  // where this invocation's rows of a are read next
+  // unroll
   for (var i = 0u; i < ROWS / LANES; i++) {
     let m = min(m0 + i * LANES + local.x % LANES, params.M - 1u);
     row[i] = params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row;
   }
   let vecs = (params.N + VEC - 1u) / VEC;
   var col : array<u32, COLS>;  // where each Vec of b is read next
+  // unroll
   for (var j = 0u; j < COLS; j++) {
     col[j] = params.b_start + z * params.b_batch + head * params.b_head + min(n0 + j, vecs - 1u);
   }
   var sum : array<array<Vec, COLS>, ROWS>;
   for (var k = 0u; k < params.K; k++) {
     var right : array<Vec, COLS>;
+    // unroll
     for (var j = 0u; j < COLS; j++) {
       right[j] = b[col[j]];
       col[j] += params.b_step;
     }
     // All loads before the first sum, as in matmul/register.wgsl.
     var mine : array<f32, ROWS / LANES>;
+    // unroll
     for (var i = 0u; i < ROWS / LANES; i++) {
       mine[i] = a[row[i]];
       row[i] += params.a_step;
     }
+    // unroll
     for (var i = 0u; i < ROWS / LANES; i++) {
       let part = mine[i];
       for (var lane = 0u; lane < LANES; lane++) {
@@ -116,6 +123,7 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   }
 
   let c0 = params.c_start + z * params.c_batch + head * params.c_head;
+  // unroll
   for (var e = 0u; e < COLS * VEC; e++) {
     let n = n0 * VEC + e;
     var query = 0.0;

@@ -49,7 +49,7 @@ var<storage, read_write> values : array<Vec>;  // [batch, all_splits, T, heads, 
 // Specialisation.
 const HEAD_VECS : u32 = 8u;      // Vecs per head
 const HAS_MASK : bool = false;
-const UNROLLED : bool = false;   // the host has unrolled the loops over constants
+const UNROLLED : bool = false;   // unroll the marked loops
 
 const MASKED : f32 = -1e30;      // finite: WGSL may assume that there are no infinities
 const INVOCATIONS : u32 = 64u;   // of a workgroup; they share nothing
@@ -67,6 +67,7 @@ fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   let query = params.q_start + z * params.q_batch + t * params.q_row + head * HEAD_VECS;
   var q : array<Vec, HEAD_VECS>;
   var value : array<Vec, HEAD_VECS>;
+  // unroll
   for (var d = 0u; d < HEAD_VECS; d++) {
     q[d] = q_rows[query + d];
     value[d] = Vec();
@@ -79,20 +80,24 @@ fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
     let k = params.k_start + key * params.k_row + head * HEAD_VECS;
     let v = params.v_start + key * params.v_row + head * HEAD_VECS;
     var score = 0.0;
+    // unroll
     for (var d = 0u; d < HEAD_VECS; d++) { score = dot_add(q[d], k_rows[k + d], score); }
     score *= params.scale;
     if (HAS_MASK) { score += mask_bias[key]; }
     if (score > row_max) {
       let keep = exp(row_max - score);
+      // unroll
       for (var d = 0u; d < HEAD_VECS; d++) { value[d] *= keep; }
       row_sum *= keep;
       row_max = score;
     }
     let p = exp(score - row_max);
     row_sum += p;
+    // unroll
     for (var d = 0u; d < HEAD_VECS; d++) { value[d] = fma(Vec(p), v_rows[v + d], value[d]); }
   }
   let part = (z * params.all_splits + params.first_split + n) * rows + t * params.heads + head;
   max_sum[part] = vec2f(row_max, row_sum);
+  // unroll
   for (var d = 0u; d < HEAD_VECS; d++) { values[part * HEAD_VECS + d] = value[d]; }
 }

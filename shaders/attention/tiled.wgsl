@@ -81,6 +81,7 @@ fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) -> mat4x4f {
   let row_max = row_maxima[e / 4u];
   var sums = row_sums[e % 4u][e / 4u];
   var weights : mat4x4f;
+  // unroll
   for (var i = 0u; i < SQUARE; i++) {
     weights[i] = select(vec4f(), exp(square[i] - row_max), k + i < k1);
     sums += weights[i];
@@ -127,9 +128,11 @@ fn find_row_max(plane : u32, m0 : u32, i : u32) {
     var row_max = vec4f(LOWEST);
     for (var tile = 0u; tile < params.tiles; tile += IN_FLIGHT) {
       var some : array<vec4f, IN_FLIGHT>;
+      // unroll
       for (var k = 0u; k < IN_FLIGHT; k++) {
         some[k] = tile_max[max_at(plane, min(tile + k, params.tiles - 1u), m)];
       }
+      // unroll
       for (var k = 0u; k < IN_FLIGHT; k++) { row_max = max(row_max, some[k]); }
     }
     row_maxima[e] = row_max;
@@ -140,6 +143,7 @@ fn find_row_max(plane : u32, m0 : u32, i : u32) {
 
 // The largest score of each row of a tile: an invocation's own ones meet in workgroup memory.
 fn keep_row_max(plane : u32, at : Region, own : array<vec4f, PARTS_M>, i : u32) {
+  // unroll
   for (var q = 0u; q < PARTS_M; q++) { a_tile[column_of(i)][q * WIDTH_M + row_of(i)] = own[q]; }
   workgroupBarrier();
   for (var e = i; e < QUADS && at.m0 + 4u * e < params.pitch; e += THREADS) {
@@ -178,6 +182,7 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   var sum = product(at, i);
   let c0 = c_plane(plane) + split * params.c_split;
   var maxima : array<vec4f, PARTS_M>;
+  // unroll
   for (var r = 0u; r < ROWS; r++) {
     let m = tile_row(at, r, i);
     var factor = 1.0;

@@ -23,7 +23,7 @@ const PARTS_M : u32 = 2u;          // squares of an invocation along M and along
 const PARTS_N : u32 = 2u;
 const THREADS : u32 = 64u;         // WIDTH_M WIDTH_N
 const SQUARES : u32 = 2u;          // that an invocation loads of the TILE_M of a and the TILE_N of b, rounded up
-const UNROLLED : bool = false;     // the host has written out the loops over constants
+const UNROLLED : bool = false;     // unroll the marked loops
 const HALVES : bool = false;       // the last K_TILE terms may be no more than HALF
 
 const SQUARE : u32 = 4u;
@@ -59,6 +59,7 @@ struct Region {
 // op(a)[m .. m + 3, k .. k + 3] with one column of the result per k.
 fn a_square(at : Region, m : u32, k : u32) -> mat4x4f {
   var square : mat4x4f;
+  // unroll
   for (var i = 0u; i < SQUARE; i++) {
     if (TRANSPOSE_A) {
       square[i] = a_run(at.a0 + (k + i) * at.a_line + m);
@@ -73,6 +74,7 @@ fn a_square(at : Region, m : u32, k : u32) -> mat4x4f {
 // op(b)[k .. k + 3, n .. n + 3] with one column of the result per k, zero from k1 on.
 fn b_square(at : Region, n : u32, k : u32) -> mat4x4f {
   var square : mat4x4f;
+  // unroll
   for (var i = 0u; i < SQUARE; i++) {
     if (TRANSPOSE_B) {
       square[i] = b_run(at.b0 + min(n + i, at.N - 1u) * at.b_line + k);
@@ -88,12 +90,14 @@ fn b_square(at : Region, n : u32, k : u32) -> mat4x4f {
 fn before(square : mat4x4f, k : u32, k1 : u32) -> mat4x4f {
   if (k + 4u <= k1) { return square; }
   var some : mat4x4f;
+  // unroll
   for (var i = 0u; i < SQUARE; i++) { some[i] = select(vec4f(), square[i], k + i < k1); }
   return some;
 }
 
 // Squares 0 to TILE_M - 1 are those of a, the next TILE_N those of b: four along k, then along M or N.
 fn stage(at : Region, k : u32, i : u32) {
+  // unroll
   for (var n = 0u; n < SQUARES; n++) {
     let e = n * THREADS + i;
     let depth = e % 4u * 4u;
@@ -122,6 +126,7 @@ fn product(at : Region, i : u32) -> TileSums {
   for (var k = at.k0; k < at.k1; k += K_TILE) {
     stage(at, k, i);
     workgroupBarrier();
+    // unroll
     for (var h = 0u; h < K_TILE / HALF; h++) {
       if (!HALVES || k + h * HALF < at.k1) {
         for (var d = 0u; d < HALF; d++) {

@@ -17,7 +17,7 @@
 
 #import index  // linear_group(group, groups)
 #import gelu   // gelu_erf(lane), gelu_tanh(lane)
-#import lanes  // LANES, lane_of(mine, lane)
+#import broadcast or broadcast_subgroup  // LANES, lane_of(mine, lane)
 
 struct Params {
   M : u32,
@@ -59,6 +59,7 @@ const HAS_BIAS : bool = false;
 const HAS_RESIDUAL : bool = false;
 const HAS_PRE : bool = false;
 const GELU : u32 = 0u;             // 0 none, 1 erf, 2 tanh
+const UNROLLED : bool = false;     // unroll the marked loops
 
 const AT_ONCE : u32 = LANES * QUAD;  // rows of a that a load brings
 
@@ -78,11 +79,13 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   let b_step = select(params.N, 1u, TRANSPOSE_B);
 
   var row : array<u32, ROWS / AT_ONCE>;  // where this invocation's rows of op(a) are read next
+  // unroll
   for (var i = 0u; i < ROWS / AT_ONCE; i++) {
     let m = min(m0 / QUAD + i * LANES + local.x % LANES, (params.M - 1u) / QUAD);
     row[i] = z * params.a_batch + select(m * params.K, m, TRANSPOSE_A) + k0 * params.a_step;
   }
   var col : array<u32, COLS>;  // where each lane of op(b) is read next
+  // unroll
   for (var j = 0u; j < COLS; j++) {
     let n = min(n0 + j, params.N - 1u);
     col[j] = z * params.b_batch + select(n, n * params.K, TRANSPOSE_B) + k0 * b_step;
@@ -91,16 +94,19 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   var sum : array<array<Lane, COLS>, ROWS>;
   for (var k = k0; k < k1; k++) {
     var right : array<Lane, COLS>;
+    // unroll
     for (var j = 0u; j < COLS; j++) {
       right[j] = b[col[j]];
       col[j] += b_step;
     }
     // All loads before the first sum: on a CPU each is a branch per invocation, and sums between them would be spilled again and again.
     var mine : array<Part, ROWS / AT_ONCE>;
+    // unroll
     for (var i = 0u; i < ROWS / AT_ONCE; i++) {
       mine[i] = a[row[i]];
       row[i] += params.a_step;
     }
+    // unroll
     for (var i = 0u; i < ROWS / AT_ONCE; i++) {
       let part = mine[i];
       for (var r = 0u; r < AT_ONCE; r++) {
@@ -110,6 +116,7 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
     }
   }
 
+  // unroll
   for (var i = 0u; i < ROWS; i++) {
     for (var j = 0u; j < COLS; j++) {
       let n = n0 + j;

@@ -65,7 +65,7 @@ const HAS_BIAS : bool = false;
 const HAS_RESIDUAL : bool = false;
 const HAS_PRE : bool = false;
 const GELU : u32 = 0u;             // 0 none, 1 erf, 2 tanh
-const UNROLLED : bool = false;     // the host has written out the loops over constants
+const UNROLLED : bool = false;     // unroll the marked loops
 
 alias Lane = f32;                      // of the imported functions
 const SIDE : u32 = 16u;                // of a packed square
@@ -158,9 +158,12 @@ fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   // While the operands of one step are multiplied, those of the next are on their way.
   var rows : array<array<Left, DOWN>, STEPS>;
   var columns : array<array<Right, ACROSS>, STEPS>;
+  // unroll
   for (var j = 0u; j < ACROSS; j++) { columns[0][j] = right(b0, n0 + j * MATRIX_N, k0); }
+  // unroll
   for (var r = 0u; r < DOWN; r++) { rows[0][r] = left(a0, m0 + r * MATRIX_M, k0); }
   for (var k = k0; k < k1; k += STEPS * MATRIX_K) {
+    // unroll
     for (var now = 0u; now < STEPS; now++) {
       let next = min(k + (now + 1u) * MATRIX_K, k1 - MATRIX_K);
       for (var j = 0u; j < ACROSS; j++) { columns[1u - now][j] = right(b0, n0 + j * MATRIX_N, next); }
@@ -171,6 +174,7 @@ fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
     }
   }
   let lanes = THREADS / (PARTS_M * PARTS_N);
+  // unroll
   for (var r = 0u; r < DOWN; r++) {
     for (var j = 0u; j < ACROSS; j++) { subgroupMatrixStore<row_major>(&c_tile, subgroup * ROW + j * MATRIX_N, sum[r][j], PART_N); }
     workgroupBarrier();

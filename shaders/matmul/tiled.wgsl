@@ -102,6 +102,7 @@ fn matmul_tiled(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let at = place(linear_group(group, groups));
   if (at.plane >= params.slices * params.batch) { return; }
   var sum = product(at.region, i);
+  // unroll
   for (var r = 0u; r < ROWS; r++) {
     let m = tile_row(at.region, r, i);
     for (var p = 0u; p < PARTS_N; p++) {
@@ -125,6 +126,7 @@ fn matmul_tiled_edge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let at = place(linear_group(group, groups));
   if (at.plane >= params.slices * params.batch) { return; }
   var sum = product(at.region, i);
+  // unroll
   for (var r = 0u; r < ROWS; r++) {
     let m = tile_row(at.region, r, i);
     for (var j = 0u; j < SQUARE * PARTS_N; j++) {

@@ -97,7 +97,13 @@ test('attention by query blocks: beyond the operands, memory stays at a block of
   assert.ok(extra < block + 3 * 4 * C * 8 * T, `got ${extra} B`);
 });
 
-const onCpu: Target = { ...LAVAPIPE, subgroupSize: 8, matrixUnit: undefined, workgroupBytes: 32_768 };
+const onCpu: Target = {
+  ...LAVAPIPE,
+  subgroupSize: 8,
+  matrixUnit: undefined,
+  workgroupBytes: 32_768,
+  unrolledRegisters: false,
+};
 const onGpu: Target = { ...onCpu, ...GPU_ON_CPU, subgroupSize: 32 };
 
 test('attention: the plan takes query blocks, on CPUs from three queries on', () => {

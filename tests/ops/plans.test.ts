@@ -14,8 +14,20 @@ import { planReduce } from '../../engine/ops/reduce_plan.ts';
 import { planRows, vectorsOf } from '../../engine/ops/rows.ts';
 import { planTopK } from '../../engine/ops/top_k.ts';
 
-const cpu: Target = { ...LAVAPIPE, subgroupSize: 8, matrixUnit: undefined, workgroupBytes: 32_768 };
-const gpu: Target = { ...H200, subgroupSize: 32, matrixUnit: undefined, workgroupBytes: 49_152 };
+const cpu: Target = {
+  ...LAVAPIPE,
+  subgroupSize: 8,
+  matrixUnit: undefined,
+  unrolledRegisters: false,
+  workgroupBytes: 32_768,
+};
+const gpu: Target = {
+  ...H200,
+  subgroupSize: 32,
+  matrixUnit: undefined,
+  unrolledRegisters: false,
+  workgroupBytes: 49_152,
+};
 
 test('plans: rows go to invocations on a CPU once they fill it, and are held by subgroups or workgroups on a GPU', () => {
   assert.equal(planRows(cpu, 63, vectorsOf(1152)), { held: false, define: {}, groups: 63 });
@@ -24,13 +36,13 @@ test('plans: rows go to invocations on a CPU once they fill it, and are held by 
     define: { WG: 1, WG_ROWS: 8 },
     groups: 92,
   });
-  const subgroup = { WG: 32, ONE_SUBGROUP: true, HELD: 9 }; // 288 vec4 for 32 invocations
+  const subgroup = { WG: 32, HELD: 9, fold: 'fold_subgroup' }; // 288 vec4 for 32 invocations
   assert.equal(planRows(gpu, 729, vectorsOf(1152)), { held: true, define: subgroup, groups: 729 });
-  const workgroup = { WG: 128, ONE_SUBGROUP: false, HELD: 9 }; // 1076 vec4, 12 to each of 128 at most
+  const workgroup = { WG: 128, HELD: 9 }; // 1076 vec4, 12 to each of 128 at most
   assert.equal(planRows(gpu, 7, vectorsOf(4304)), { held: true, define: workgroup, groups: 7 });
   assert.is(planRows(gpu, 7, vectorsOf(4 * 12 * 256)).held, true);
   assert.is(planRows(gpu, 7, vectorsOf(4 * 12 * 256 + 4)).held, false); // longer than 256 invocations can hold
-  assert.is(planRows({ ...gpu, subgroupSize: 1 }, 7, vectorsOf(33)).define.ONE_SUBGROUP, false);
+  assert.is(planRows({ ...gpu, subgroupSize: 1 }, 7, vectorsOf(33)).define.fold, undefined);
   assert.equal(planRows(gpu, 7), { held: false, define: {}, groups: 7 });
 });
 

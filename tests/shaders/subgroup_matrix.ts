@@ -40,7 +40,7 @@ fn store(lane : u32, corner : u32, sum : Sum, stride : u32) {
 /** The WGSL of matmul_subgroup_matrix without what lavapipe, SwiftShader and the interpreter lack. */
 export function emulated(text: string): string {
   const plain = text
-    .replace(/^enable .*;\n/gm, '')
+    .replace(/\benable \w+;/g, '')
     .replace(/subgroup_matrix_result<f32, (\w+), (\w+)>/, `array<f32, $1 * $2 / ${SUBGROUP}u>`)
     .replace(/subgroup_matrix_\w+<.*>/g, 'vec3u')
     .replace(/subgroupMatrixLoad<Left, row_major>\(&a_half, (.*), (\w+)\); }/, 'vec3u($1, $2, 1u); }')

@@ -67,7 +67,8 @@ function product(
     },
     define: {
       ...{ Vec: vec === 4 ? 'vec4f' : 'f32', VEC: vec },
-      ...{ ROWS: rows, COLS: cols, WIDTH: width, LANES: handed },
+      ...{ ROWS: rows, COLS: cols, WIDTH: width, UNROLLED: c.tensor.gpu.target.unrolledRegisters },
+      ...(handed > 1 && { broadcast: 'broadcast_subgroup', LANES: handed }),
       ...{ KIND: kind, ADDS: adds, HAS_MASK: !!bias },
     },
     groups: groupsM * groupsN * planes,

@@ -1,10 +1,12 @@
-// A number of one invocation, handed to the whole subgroup; where LANES is 1 the host puts `mine` in the place of each broadcast.
-// On a CPU a load costs the same whether the invocations read one address or many: reading LANES rows at once, an invocation each, and
-// handing them round doubles the speed of a product (lavapipe, 512 x 512 x 512: 22.8 to 45 GFLOP/s).
+// A number of one invocation for its whole subgroup; Part is the importing file's. On a CPU a load costs the same whether the invocations
+// read one address or many: to read LANES rows together, one per invocation, and broadcast them doubles the speed of a product
+// (lavapipe, 512 x 512 x 512: 22.8 to 45 GFLOP/s).
 
-const LANES : u32 = 1u;  // invocations of a subgroup that is a whole workgroup: 1, 4 or 8
+enable subgroups;
 
-fn lane_of(mine : f32, lane : u32) -> f32 {
+const LANES : u32 = 4u;  // invocations of a subgroup that is a whole workgroup: 4 or 8
+
+fn lane_of(mine : Part, lane : u32) -> Part {
   switch (lane) {  // the lane must be a constant, which it is once the caller's loop is unrolled
     case 1u: { return subgroupBroadcast(mine, 1u); }
     case 2u: { return subgroupBroadcast(mine, 2u); }

@@ -1,0 +1,41 @@
+// The fragments that shaders import, all files of shaders/lib: tests/layout.test.ts compares the two.
+import attention_product from '../../shaders/lib/attention_product.wgsl' with { type: 'text' };
+import broadcast from '../../shaders/lib/broadcast.wgsl' with { type: 'text' };
+import broadcast_subgroup from '../../shaders/lib/broadcast_subgroup.wgsl' with { type: 'text' };
+import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
+import dot_add from '../../shaders/lib/dot_add.wgsl' with { type: 'text' };
+import each from '../../shaders/lib/each.wgsl' with { type: 'text' };
+import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
+import fold from '../../shaders/lib/fold.wgsl' with { type: 'text' };
+import fold_subgroup from '../../shaders/lib/fold_subgroup.wgsl' with { type: 'text' };
+import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
+import held from '../../shaders/lib/held.wgsl' with { type: 'text' };
+import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
+import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
+import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
+import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
+import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
+import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
+import vector from '../../shaders/lib/vector.wgsl' with { type: 'text' };
+
+/** WGSL by the names of `#import` lines. */
+export const FRAGMENTS: Readonly<Record<string, string>> = {
+  attention_product,
+  broadcast,
+  broadcast_subgroup,
+  cubic,
+  dot_add,
+  each,
+  erf,
+  fold,
+  fold_subgroup,
+  gelu,
+  held,
+  index,
+  numerics,
+  reduce,
+  scan,
+  shared_tile,
+  sine,
+  vector,
+};

@@ -4,11 +4,14 @@
 //   columns  y[o, p, i] = fold_k x[o, k, i]    k in part p of the axis   any axis
 //   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
-// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two I, divides by 4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
+// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two I, divides by
+//           4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
 // Mapping   rows: WG invocations per part, the first folds values 0, WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
-// Numerics  the order depends on the shape and WG alone, so equal runs give equal bits.
+// Numerics  the order depends on the shape and WG alone, so equal runs give equal bits. An invocation folds in blocks and
+//           then the blocks: the rounding errors of a sum grow with the longest chain of additions. NaN is above all
+//           numbers and below them; WGSL may assume that there is none, so bits decide.
 
 #import index   // linear_group(group, groups)
 #import vector  // Vec, vec_sum(value), vec_max(value)
@@ -22,6 +25,8 @@ const PRODUCT = 4u;
 const OP : u32 = SUM;
 alias Count = u32;   // arg_max: u32 or vec4u, as wide as Vec
 const LAST : bool = false;  // arg_max: the last one of several
+const FLOAT : bool = true;  // whether a Vec holds floats
+const BLOCK = 64u;          // values that an invocation folds one after the other
 
 struct Params {
   groups : u32,   // rows: parts of all rows; columns: values in y
@@ -35,18 +40,37 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<Vec>;          // [O, K, I]
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;     // [start + O * parts]
 
+const INFINITE = 0x7f800000u;  // the bits of infinity; those of a NaN without its sign are above
+const ALL_BUT_SIGN = 0x7fffffffu;
+
+// The one of the two that is NaN, the result where neither is.
+fn or_nan(result : Vec, one : Vec, other : Vec) -> Vec {
+  if (!FLOAT) { return result; }
+  let chosen = select(result, other, (bitcast<Count>(other) & Count(ALL_BUT_SIGN)) > Count(INFINITE));
+  return select(chosen, one, (bitcast<Count>(one) & Count(ALL_BUT_SIGN)) > Count(INFINITE));
+}
+
 fn fold_workgroup(value : Vec, i : u32) -> f32 {
-  if (OP == MAX) { return workgroup_max(vec_max(value), i); }
-  return workgroup_sum(vec_sum(value), i);
+  if (OP != MAX) { return workgroup_sum(vec_sum(value), i); }
+  let lost = any((bitcast<Count>(value) & Count(ALL_BUT_SIGN)) > Count(INFINITE));
+  let highest = workgroup_max(vec_max(value), i);
+  let is_lost = workgroup_max(select(0.0, 1.0, lost), i) > 0.0;
+  return select(highest, bitcast<f32>(0x7fc00000u | (params.K & 0u)), is_lost);  // a constant must be finite
 }
 
 fn folded(acc : Vec, v : Vec) -> Vec {
   switch OP {
-    case MAX: { return max(acc, v); }
-    case MIN: { return min(acc, v); }
+    case MAX: { return or_nan(max(acc, v), acc, v); }
+    case MIN: { return or_nan(min(acc, v), acc, v); }
     case PRODUCT: { return acc * v; }
     default: { return acc + select(v, v * v, OP == SQUARES); }
   }
+}
+
+// Two results of `folded`.
+fn joined(one : Vec, other : Vec) -> Vec {
+  if (OP == SUM || OP == SQUARES) { return one + other; }
+  return folded(one, other);
 }
 
 @compute @workgroup_size(WG_SIZE)
@@ -61,16 +85,22 @@ fn rows(
   let begin = (g - row * params.parts) * params.chunk;
   let end = row * params.K + min(params.K, begin + params.chunk);
   let first = row * params.K + begin;
-  var acc = select(Vec(), x[first], OP == MAX);
-  var k = first + own.lane;
-  for (; k + 3u * WG < end; k += 4u * WG) { // four loads on their way at once
-    let v0 = x[k];
-    let v1 = x[k + WG];
-    let v2 = x[k + 2u * WG];
-    let v3 = x[k + 3u * WG];
-    acc = folded(folded(folded(folded(acc, v0), v1), v2), v3);
+  let nothing = select(Vec(), x[first], OP == MAX);
+  var acc = nothing;
+  for (var head = first + own.lane; head < end; head += BLOCK * WG) {
+    let stop = min(end, head + BLOCK * WG);
+    var part_sum = nothing;
+    var k = head;
+    for (; k + 3u * WG < stop; k += 4u * WG) { // four loads in flight at once
+      let v0 = x[k];
+      let v1 = x[k + WG];
+      let v2 = x[k + 2u * WG];
+      let v3 = x[k + 3u * WG];
+      part_sum = folded(folded(folded(folded(part_sum, v0), v1), v2), v3);
+    }
+    for (; k < stop; k += WG) { part_sum = folded(part_sum, x[k]); }
+    acc = joined(acc, part_sum);
   }
-  for (; k < end; k += WG) { acc = folded(acc, x[k]); }
   let total = fold_workgroup(acc, i);
   if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
 }
@@ -94,15 +124,20 @@ fn columns(
   let begin = (row - outer * params.parts) * params.chunk;
   let end = min(params.K, begin + params.chunk);
   let base = outer * params.K * params.I + column;
-  var acc = x[base + begin * params.I];
-  if (OP == SQUARES) { acc *= acc; }
-  var k = begin + 1u;
-  for (; k + AT_ONCE <= end; k += AT_ONCE) {
-    var some : array<Vec, AT_ONCE>;
-    for (var j = 0u; j < AT_ONCE; j++) { some[j] = x[base + (k + j) * params.I]; }
-    for (var j = 0u; j < AT_ONCE; j++) { acc = folded(acc, some[j]); }
+  var acc = Vec();
+  for (var first = begin; first < end; first += BLOCK) {
+    let stop = min(end, first + BLOCK);
+    var part_sum = x[base + first * params.I];
+    if (OP == SQUARES) { part_sum *= part_sum; }
+    var k = first + 1u;
+    for (; k + AT_ONCE <= stop; k += AT_ONCE) {
+      var some : array<Vec, AT_ONCE>;
+      for (var j = 0u; j < AT_ONCE; j++) { some[j] = x[base + (k + j) * params.I]; }
+      for (var j = 0u; j < AT_ONCE; j++) { part_sum = folded(part_sum, some[j]); }
+    }
+    for (; k < stop; k++) { part_sum = folded(part_sum, x[base + k * params.I]); }
+    if (first == begin) { acc = part_sum; } else { acc = joined(acc, part_sum); }
   }
-  for (; k < end; k++) { acc = folded(acc, x[base + k * params.I]); }
   y_values[at] = acc;
 }
 
@@ -127,14 +162,21 @@ fn arg_max(
   var winner = Count();
   for (var k = 1u; k < params.K; k++) {
     let v = x[base + k * params.I];
-    let wins = select(v > best, v >= best, LAST);
+    var wins = select(v > best, v >= best, LAST);
+    if (FLOAT) {  // NaN is the largest
+      let new_nan = (bitcast<Count>(v) & Count(ALL_BUT_SIGN)) > Count(INFINITE);
+      let had_nan = (bitcast<Count>(best) & Count(ALL_BUT_SIGN)) > Count(INFINITE);
+      wins = select(wins & !had_nan, select(!had_nan, new_nan, LAST), new_nan);
+    }
     best = select(best, v, wins);
     winner = select(winner, Count(k), wins);
   }
   winners[at] = winner;
 }
 
-// dx of the maximum or minimum: dy goes to the first element that equals it.
+fn is_nan(value : f32) -> bool { return (bitcast<u32>(value) & ALL_BUT_SIGN) > INFINITE; }
+
+// dx of the maximum or minimum: dy goes to the first element that equals it, or to the first NaN.
 @group(0) @binding(1) var<storage, read> operand : array<f32>;      // [O, K, I]
 @group(0) @binding(2) var<storage, read> extremum : array<f32>;     // [O, I]
 @group(0) @binding(3) var<storage, read> dy : array<f32>;           // [O, I]
@@ -152,7 +194,7 @@ fn extremum_dx(
   var gradient = dy[at];
   for (var k = 0u; k < params.K; k++) {
     let e = base + k * params.I;
-    let hit = operand[e] == extremum[at];
+    let hit = operand[e] == extremum[at] || (is_nan(operand[e]) && is_nan(extremum[at]));
     dx[e] = select(0.0, gradient, hit);
     gradient = select(gradient, 0.0, hit);
   }

@@ -46,7 +46,8 @@ function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y:
 
 /** Vectors of x, and of indices of the same width. */
 function types(x: Tensor, vec: number): Define {
-  return vec === 4 ? { Vec: `vec4${x.dtype[0]}`, VEC: 4, Count: 'vec4u' } : { Vec: x.dtype };
+  const FLOAT = x.dtype === 'f32';
+  return vec === 4 ? { Vec: `vec4${x.dtype[0]}`, VEC: 4, Count: 'vec4u', FLOAT } : { Vec: x.dtype, FLOAT };
 }
 
 /** Folds the middle axis of x, seen as [O, K, I], K > 0, into a new tensor of the given shape. */
@@ -179,7 +180,7 @@ export function sum<D extends DType>(
 }
 
 /**
- * The mean over some axes.
+ * The mean over some axes: their sum, which must be below 3.4e38, by their number.
  *
  * @param x     f32, any shape
  * @param axes  default: all; an empty list averages nothing
@@ -208,7 +209,8 @@ export function mean(
 }
 
 /**
- * The maximum over some axes; its gradient goes to the first element, in row-major order, that attains it.
+ * The maximum over some axes, NaN where there is one; its gradient goes to the first element, in row-major order, that
+ * attains it.
  *
  * @param x     f32, i32 or u32, any shape
  * @param axes  default: all; an empty list leaves x as it is
@@ -224,7 +226,8 @@ export function max<D extends DType>(
 }
 
 /**
- * The minimum over some axes; its gradient goes to the first element, in row-major order, that attains it.
+ * The minimum over some axes, NaN where there is one; its gradient goes to the first element, in row-major order, that
+ * attains it.
  *
  * @param x     f32, i32 or u32, any shape
  * @param axes  default: all; an empty list leaves x as it is
@@ -301,7 +304,7 @@ function foldOrdered<D extends DType>(
 }
 
 /**
- * Where along an axis the largest element stands. No gradient.
+ * Where along an axis the largest element stands; NaN is larger than any number. No gradient.
  *
  * @param x     f32, i32 or u32
  * @param last  of several, the last one instead of the first
@@ -375,7 +378,8 @@ export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor
 }
 
 /**
- * The sum of squares of all elements of all tensors, in a fixed order: the squared global norm of gradients.
+ * The sum of squares of all elements of all tensors, in a fixed order: the squared global norm of gradients. Infinite from
+ * a norm of 1.8e19 on, and 0 for numbers below 1e-23, whose squares f32 does not hold.
  *
  * @param xs  f32, at least one
  * @returns   [1]; not differentiable

@@ -271,4 +271,15 @@ test('reduce: says what does not fit', () => {
   throws(() => squaredNorm([]), /squaredNorm: there must be a tensor, got none/);
 });
 
+test('reduce: sums of a million equal numbers are good to 1e-6', async () => {
+  using scope = engine.scope();
+  const [x, columns] = [[1_000_000], [250_000, 4]].map((shape) => engine.full(shape, 0.1, { scope }));
+  const near = { abs: 0, rel: 1.5e-6 };
+  compare('rows', await sum(x).data(), [1e6 * Math.fround(0.1)], near);
+  compare('mean', await mean(x).data(), [Math.fround(0.1)], near);
+  compare('squares', await squaredNorm([x]).data(), [1e6 * Math.fround(0.1) ** 2], near);
+  const total = 250_000 * Math.fround(0.1);
+  compare('columns', await sum(columns, [0]).data(), [total, total, total, total], near);
+});
+
 test.run();

@@ -27,6 +27,11 @@ struct Params {
 @group(0) @binding(3) var<storage, read> row_lengths : array<f32>;      // [R]
 @group(0) @binding(4) var<storage, read_write> dx : array<Vec>;        // [R, C]
 
+// Of a row with a NaN, everything becomes NaN: max(NaN, eps) may be eps.
+fn scale_of(length : f32) -> f32 {
+  return select(1.0 / max(length, params.eps), length, (bitcast<u32>(length) & 0x7fffffffu) > 0x7f800000u);
+}
+
 @compute @workgroup_size(WG_SIZE)
 fn l2_normalize(
   @builtin(workgroup_id) group : vec3u,
@@ -41,7 +46,7 @@ fn l2_normalize(
     sum += value * value;
   }
   let length = sqrt(workgroup_sum(vec_sum(sum), i));
-  let scale = 1.0 / max(length, params.eps);
+  let scale = scale_of(length);
   if (own.index >= params.R) { return; }
   for (var c = own.lane; c < params.C; c += WG) {
     y[row * params.C + c] = x[row * params.C + c] * scale;
@@ -66,7 +71,7 @@ fn l2_normalize_dx(
   let along = workgroup_sum(vec_sum(sum), i);
   let length = row_lengths[row];
   let radial = select(0.0, along, length > params.eps);
-  let scale = 1.0 / max(length, params.eps);
+  let scale = scale_of(length);
   if (own.index >= params.R) { return; }
   for (var c = own.lane; c < params.C; c += WG) {
     let n = row * params.C + c;
@@ -91,7 +96,7 @@ fn l2_normalize_held(
   var sum = Vec();
   for (var k = 0u; k < HELD; k++) { sum += values[k] * values[k]; }
   let length = sqrt(workgroup_sum(vec_sum(sum), i));
-  let scale = 1.0 / max(length, params.eps);
+  let scale = scale_of(length);
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     if (c < params.C) { y[start + c] = values[k] * scale; }
@@ -121,7 +126,7 @@ fn l2_normalize_dx_held(
   let along = workgroup_sum(vec_sum(sum), i);
   let length = row_lengths[row];
   let radial = select(0.0, along, length > params.eps);
-  let scale = 1.0 / max(length, params.eps);
+  let scale = scale_of(length);
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     if (c < params.C) { dx[start + c] = (slopes[k] - units[k] * radial) * scale; }

@@ -28,8 +28,19 @@ struct Params {
 // The numbers at e and the next three of the same invocation.
 fn four(e : u32) -> vec4f { return vec4f(x[e], x[e + WG], x[e + 2u * WG], x[e + 3u * WG]); }
 
+// WGSL may assume that there is no NaN, and one driver's exp makes infinity of it: bits decide.
+fn has_nan(numbers : vec4f) -> bool { return any((bitcast<vec4u>(numbers) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u)); }
+
+// The sum, or NaN for a row with a NaN or with infinity.
+fn sum_or_nan(sum : f32, lost : bool) -> f32 {
+  return select(sum, bitcast<f32>(0x7fc00000u | (params.R & 0u)), lost);  // a constant must be finite
+}
+
+// The sum is at least 1, 0 in a row of -infinity alone, or NaN.
+fn logarithm(total : f32) -> f32 { return sum_or_nan(log(total), total == 0.0 || has_nan(vec4f(total))); }
+
 fn finish(below_highest : vec4f, total : f32) -> vec4f {
-  if (LOG) { return below_highest - log(total); }
+  if (LOG) { return below_highest - logarithm(total); }
   return exp(below_highest) / total;
 }
 
@@ -46,21 +57,24 @@ fn softmax(
   let even = start + params.C / (4u * WG) * (4u * WG);
   // An invocation's own maximum grows as it goes, and its sum shrinks with it. Finite from the start: -inf - -inf is NaN.
   var own = max(x[start], FINITE_MIN);
+  var lost = false;
   var total4 = vec4f();
   for (var e = start + row.lane; e < even; e += 4u * WG) {
     let numbers = four(e);
     let next = max(own, max(max(numbers.x, numbers.y), max(numbers.z, numbers.w)));
+    lost = lost || has_nan(numbers - next);
     total4 = total4 * exp(own - next) + exp(numbers - next);
     own = next;
   }
   var total = (total4.x + total4.y) + (total4.z + total4.w);
   for (var e = even + row.lane; e < end; e += WG) {
     let next = max(own, x[e]);
+    lost = lost || has_nan(vec4f(x[e] - next));
     total = total * exp(own - next) + exp(x[e] - next);
     own = next;
   }
   let highest = workgroup_max(own, i);
-  total = workgroup_sum(total * exp(own - highest), i);
+  total = workgroup_sum(sum_or_nan(total * exp(own - highest), lost), i);
   if (row.index >= params.R) { return; }
   for (var e = start + row.lane; e < even; e += 4u * WG) {
     let value = finish(four(e) - highest, total);
@@ -87,7 +101,7 @@ fn softmax_dx(
   let end = start + params.C;
   var total = 0.0;
   for (var e = start + row.lane; e < end; e += WG) { total += select(dy[e] * result[e], dy[e], LOG); }
-  total = workgroup_sum(total, i);
+  total = sum_or_nan(workgroup_sum(total, i), has_nan(vec4f(result[start])));  // such a row is NaN throughout
   if (row.index >= params.R) { return; }
   for (var e = start + row.lane; e < end; e += WG) {
     if (LOG) { dx[e] = dy[e] - exp(result[e]) * total; } else { dx[e] = result[e] * (dy[e] - total); }
@@ -114,18 +128,20 @@ fn softmax_held(
   var own = FINITE_MIN;
   for (var k = 0u; k < HELD; k++) { own = max(own, vec_max(row[k])); }
   let highest = workgroup_max(own, i);
+  var lost = false;
   var sum = Vec();
   for (var k = 0u; k < HELD; k++) {
     row[k] -= highest;
+    lost = lost || has_nan(vec4f(vec4(row[k])));
     let power = exp(row[k]);
     sum += select(Vec(), power, held_at(k, i) < params.C);
     if (!LOG) { row[k] = power; }
   }
-  let total = workgroup_sum(vec_sum(sum), i);
+  let total = workgroup_sum(sum_or_nan(vec_sum(sum), lost), i);
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     if (c < params.C) {
-      if (LOG) { y_vecs[start + c] = row[k] - log(total); } else { y_vecs[start + c] = row[k] / total; }
+      if (LOG) { y_vecs[start + c] = row[k] - logarithm(total); } else { y_vecs[start + c] = row[k] / total; }
     }
   }
 }
@@ -154,7 +170,7 @@ fn softmax_dx_held(
   for (var k = 0u; k < HELD; k++) {
     sum += select(Vec(), select(slopes[k] * results[k], slopes[k], LOG), held_at(k, i) < params.C);
   }
-  let total = workgroup_sum(vec_sum(sum), i);
+  let total = sum_or_nan(workgroup_sum(vec_sum(sum), i), has_nan(vec4f(vec4(result_vecs[start]))));
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     if (c < params.C) {

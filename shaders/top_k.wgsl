@@ -1,7 +1,7 @@
 // The k largest numbers of each row, ties to the lower index, by radix selection.
 // Alabi et al. 2012, "Fast k-selection algorithms for graphics processing units".
 //
-//   key(x)  = bits of x, remapped so that unsigned order is numeric order (and -0 equals +0)
+//   key(x)  = bits of x, remapped so that unsigned order is numeric order (-0 equals +0, NaN is the largest)
 //   three histograms of 11, 11 and 10 key bits narrow the row down to the k-th largest key T
 //   position of element n = #{m < n : key > T} + min(#{m < n : key = T}, E),  E = k - #{key > T} taken among equals
 //
@@ -47,6 +47,7 @@ var<workgroup> bins : array<atomic<u32>, BINS>;
 var<workgroup> resolved : vec2u;
 
 fn key_of(bits : u32) -> u32 {
+  if ((bits & 0x7fffffffu) > 0x7f800000u) { return 0xffffffffu; }  // NaN, whatever its sign
   let negative = (bits >> 31u) == 1u && (bits << 1u) != 0u;
   return select(bits | ZERO_KEY, ~bits, negative);
 }

@@ -40,7 +40,8 @@ export interface Selection {
 }
 
 /**
- * Selects the k largest numbers of each row; among equals the lower index wins, and -0 equals +0. Not differentiable.
+ * Selects the k largest numbers of each row; among equals the lower index wins, -0 equals +0, and NaN is
+ * the largest. Not differentiable.
  *
  * @param values_BN  f32 [B, N]
  * @param k          0..N
@@ -88,7 +89,7 @@ function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
 }
 
 /**
- * The k largest numbers of each row in descending order; among equals the lower index comes first.
+ * The k largest numbers of each row in descending order; among equals the lower index comes first, and NaN before all.
  *
  * @param values_BN  f32 [B, N]
  * @param k          0..N

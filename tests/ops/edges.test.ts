@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as ops from '../../engine/index.ts';
 import type { Tensor } from '../../engine/tensor/tensor.ts';
-import { engine, tensor, torchCases, type Vector } from '../harness.ts';
+import { compare, engine, TOLERANCE, tensor, torchCases, type Vector } from '../harness.ts';
 
 type Op = (...inputs: Tensor[]) => Tensor;
 
@@ -16,14 +16,19 @@ const OPS: Readonly<Record<string, Op>> = {
   clamp: (x) => ops.clamp(x, -1, 1.5),
   gelu: (x) => ops.gelu(x),
   where: (cond, a, b) => ops.where(cond, a, b),
+  max: (x) => ops.max(x, along1),
+  min: (x) => ops.min(x, along1),
   prod: (x) => ops.prod(x, along1),
   sum: (x) => ops.sum(x, along1),
   mean: (x) => ops.mean(x, along1),
+  softmax: (x) => ops.softmax(x),
+  logSoftmax: (x) => ops.logSoftmax(x),
+  l2Normalize: (x) => ops.l2Normalize(x),
   binaryCrossEntropy: (p, t) => ops.binaryCrossEntropy(p, t),
   layerNorm: (x, gamma, beta) => ops.layerNorm(x, gamma, beta),
 };
 
-/** The first place where two lists differ: NaN equals NaN, infinities themselves, numbers up to rounding. */
+/** The first place where two lists differ: NaN equals NaN, infinities themselves, numbers as far as f32 goes. */
 function difference(got: ArrayLike<number>, want: ArrayLike<number>): number {
   return Array.from(want).findIndex((value, i) => {
     if (Object.is(got[i], value) || got[i] === value) return false;
@@ -61,5 +66,20 @@ for (const [name, vectors] of cases) {
     }
   });
 }
+
+test('edges: a NaN is the largest of a row, whatever its sign bit, and the first one wins', async () => {
+  using scope = engine.scope();
+  const { data, shape } = cases.get('argMax')!.get('x')!;
+  const bits = new Uint32Array(data.slice().buffer);
+  for (const negative of [false, true]) {
+    const some = bits.map((b) => ((b & 0x7fffffff) > 0x7f800000 && negative ? b | 0x80000000 : b));
+    const x = tensor(new Float32Array(some.buffer), shape, { scope });
+    compare('argMax', await ops.argMax(x, 1).data(), cases.get('argMax')!.get('y')!.data, TOLERANCE.exact);
+    const { values, indices } = ops.topK(x, shape[1]);
+    const i = difference(await values.data(), cases.get('topK')!.get('values')!.data);
+    if (i >= 0) throw new Error(`topK[${i}]: got ${(await values.data())[i]}`);
+    compare('first of the NaN', (await indices.data()).slice(0, 1), [1], TOLERANCE.exact);
+  }
+});
 
 test.run();

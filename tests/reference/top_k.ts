@@ -1,7 +1,11 @@
-/** Indices of the k largest numbers of one row in descending order; equal ones (-0 and +0 too) by ascending index. */
+/** Numbers as they are ordered; twice the largest f32 stands for infinity, more for NaN. */
+const order = (value: number): number =>
+  Number.isNaN(value) ? 1e40 : Math.max(-7e38, Math.min(7e38, value));
+
+/** Indices of the k largest numbers of one row in descending order; equal ones (-0 and +0 too) by ascending index, NaN first. */
 export function topK(values: ArrayLike<number>, k: number): number[] {
   return Array.from(values, (_, i) => i)
-    .sort((a, b) => values[b] - values[a] || a - b)
+    .sort((a, b) => order(values[b]) - order(values[a]) || a - b)
     .slice(0, k);
 }
 

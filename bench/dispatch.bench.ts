@@ -60,7 +60,7 @@ function trainer(engine: Engine) {
     }
     const loss = mean(square(x));
     backward(loss);
-    optimizer.step().dispose();
+    optimizer.step();
     return loss;
   };
   const x = engine.tensor(uniform(T * D, 77, 1), [1, T, D]);

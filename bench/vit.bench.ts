@@ -138,7 +138,7 @@ export const vitCase: BenchCase = {
       using scope = engine.scope();
       const loss = forward(weights, patches.in(scope), classes.in(scope));
       backward(loss);
-      optimizer.step(1e-3).dispose();
+      optimizer.step(1e-3);
       return loss.moveTo(undefined);
     };
     return {

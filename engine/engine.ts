@@ -206,7 +206,7 @@ export class Engine {
    * using captured = engine.capture((x) => {
    *   const loss = lossOf(x);
    *   backward(loss);
-   *   optimizer.step().dispose();
+   *   optimizer.step();
    *   return loss;
    * }, x);
    * for (const batch of batches) {

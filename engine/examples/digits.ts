@@ -46,7 +46,7 @@ export async function readDigits(engine: Engine, steps = 200): Promise<number> {
     const logits = net(engine.tensor(pixels, [BATCH, PIXELS], { scope }));
     const wanted = engine.tensor(oneHot(digits), [BATCH, 10], { scope });
     backward(mul(sum(mul(logSoftmax(logits), wanted)), -1 / BATCH)); // cross-entropy
-    optimizer.step(3e-3).dispose();
+    optimizer.step(3e-3);
   }
 
   using scope = engine.scope();

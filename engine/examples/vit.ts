@@ -94,7 +94,7 @@ export async function readDigitsByPatches(engine: Engine, steps = 200): Promise<
     const images = engine.tensor(rgba(batch), [BATCH, SIDE_PX, SIDE_PX, 4], { scope });
     const wanted = engine.tensor(oneHot(batch.digits), [BATCH, 10], { scope });
     backward(mul(sum(mul(logSoftmax(classify(weights, images)), wanted)), -1 / BATCH)); // cross-entropy
-    optimizer.step(warmupCosine(step, steps, 20, 5e-3), 1).dispose();
+    optimizer.step(warmupCosine(step, steps, 20, 5e-3), 1);
   }
 
   using scope = engine.scope();

@@ -27,7 +27,9 @@ export class AdamW {
   /** First and second moment, one tensor per arena. */
   readonly moments: readonly [Tensor[], Tensor[]];
   /** [1] u32, steps taken. */
-  readonly steps: Tensor;
+  readonly steps: Tensor<'u32'>;
+  /** [1], the squared global norm of the gradients of the last step, before clipping. */
+  readonly gradNormSquared: Tensor<'f32'>;
   readonly #groups: Tensor[];
   readonly #settings: Tensor;
   readonly #scalars: Tensor;
@@ -52,6 +54,7 @@ export class AdamW {
       return groups;
     });
     this.steps = fill(Tensor.empty(gpu, [1], 'u32'), 0);
+    this.gradNormSquared = fill(Tensor.empty(gpu, [1], 'f32'), 0);
     this.#settings = fill(Tensor.empty(gpu, [8], 'f32'), 0);
     this.#scalars = Tensor.empty(gpu, [8], 'f32');
   }
@@ -73,12 +76,12 @@ export class AdamW {
    *
    * @param lr       learning rate; within a capture none: `set` gives it
    * @param maxNorm  clip the global gradient norm to this; 0 = no clipping
-   * @returns        [1], the squared global gradient norm before clipping; the caller disposes it
    */
-  step(lr?: number, maxNorm?: number): Tensor {
+  step(lr?: number, maxNorm?: number): void {
     if (lr !== undefined) this.set(lr, maxNorm);
     const { arenas } = this.#store;
-    const norm = squaredNorm(arenas.map(({ gradients }) => gradients!));
+    using norm = squaredNorm(arenas.map(({ gradients }) => gradients!));
+    this.gradNormSquared.write(norm);
     const scalars = this.#scalars;
     adamwBegin({ settings: this.#settings, normSquared: norm, steps: this.steps, scalars });
     arenas.forEach(({ values, gradients }, i) => {
@@ -92,12 +95,18 @@ export class AdamW {
       });
       fill(gradients!, 0);
     });
-    return norm;
   }
 
   /** Frees the moments; parameters stay. */
   dispose(): void {
-    for (const tensor of [...this.moments.flat(), ...this.#groups, this.steps, this.#settings, this.#scalars])
+    for (const tensor of [
+      ...this.moments.flat(),
+      ...this.#groups,
+      this.steps,
+      this.gradNormSquared,
+      this.#settings,
+      this.#scalars,
+    ])
       tensor.dispose();
   }
 }

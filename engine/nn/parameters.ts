@@ -128,6 +128,7 @@ export class ParameterStore {
       const { arena, start, shape } = this.#placed.get(name)!;
       tensor.setRequiresGrad(true);
       tensor.variable.grad ??= this.arenas[arena].gradients!.view(start, shape);
+      tensor.variable.ownsGrad = false;
     }
   }
 

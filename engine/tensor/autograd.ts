@@ -82,7 +82,7 @@ export function isRecording(): boolean {
 
 /** A variable that no op made and that wants no gradient. */
 export function leafVariable(requiresGrad = false): Variable {
-  return { requiresGrad, node: undefined, references: 0, grad: undefined, hooks: [] };
+  return { requiresGrad, node: undefined, references: 0, grad: undefined, ownsGrad: true, hooks: [] };
 }
 
 /** A handle or a node begins to refer to a variable. */

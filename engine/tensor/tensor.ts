@@ -81,6 +81,8 @@ export interface Variable {
   references: number;
   /** Leaves only: the accumulated gradient. */
   grad: Tensor<'f32'> | undefined;
+  /** Whether backward made the gradient, and not a store, which keeps it in an arena. */
+  ownsGrad: boolean;
   hooks: ((gradient: Tensor<'f32'>) => Tensor<'f32'> | undefined)[];
 }
 
@@ -251,6 +253,16 @@ export class Tensor<D extends DType = DType> {
   view(start: number, shape: Shape): Tensor<D> {
     const offset = this.range.offset + start * BYTES_PER_ELEMENT[this.dtype];
     return new Tensor(this.#storage.retain(), offset, shape, this.dtype, undefined);
+  }
+
+  /** Lets go of the accumulated gradient; that of a parameter, which a `ParameterStore` holds, is set to zero. */
+  zeroGrad(): void {
+    const { grad } = this.variable;
+    if (!grad) return;
+    if (this.variable.ownsGrad) {
+      grad.dispose();
+      this.variable.grad = undefined;
+    } else grad.gpu.clear(grad.range);
   }
 
   /** Sets whether gradients are wanted for this leaf. */

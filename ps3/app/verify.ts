@@ -187,7 +187,7 @@ class Replay {
         for (const name of parameters.names)
           if (this.#file.tensors.has(`grad.${name}`))
             await this.#check(`grad.${name}`, parameters.get(name).grad!);
-      optimizer.step(Number(metadata.lr)).dispose();
+      optimizer.step(Number(metadata.lr));
     }
     for (const name of parameters.names) await this.#checkAfter(name);
     optimizer.dispose();

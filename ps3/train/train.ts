@@ -132,7 +132,7 @@ export async function profileStep({ engine, model }: StageInput, forward: Forwar
     await engine.dispatchTimes();
     using scope = engine.scope();
     backward(forward(step, scope).loss);
-    optimizer.step(0, MAX_NORM).dispose();
+    optimizer.step(0, MAX_NORM);
   }
   const times = await engine.dispatchTimes();
   optimizer.dispose();
@@ -181,10 +181,13 @@ async function optimise(
     const losses = forward(step, scope);
     backward(losses.loss);
     const lr = warmupCosine(step, stage.steps, stage.warmup, stage.lr);
-    const norm = optimizer.step(lr, MAX_NORM).moveTo(scope);
+    optimizer.step(lr, MAX_NORM);
     model.clampLogitScale();
     const reads = Object.fromEntries(
-      Object.entries({ ...losses, gradNormSquared: norm }).map(([key, t]) => [key, t.data()]),
+      Object.entries({ ...losses, gradNormSquared: optimizer.gradNormSquared }).map(([key, t]) => [
+        key,
+        t.data(),
+      ]),
     );
     await reading;
     reading = report(step, lr, reads);

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { gatherRows, linear, ParameterStore } from '../../engine/index.ts';
+import { add, backward, gatherRows, linear, mul, ParameterStore, sum } from '../../engine/index.ts';
 import { f32ToBf16 } from '../../engine/io/half.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws, withBindingLimit } from '../harness.ts';
 import * as gatherTwin from '../reference/gather.ts';
@@ -45,6 +45,26 @@ test('parameters: one beyond the binding limit has a buffer of its own, which ga
   const want = gatherTwin.gatherRows(numbers, list, { N: 200, C: 4 });
   compare('rows', await rows.data(), want, TOLERANCE.exact);
   rows.dispose();
+  store.dispose();
+});
+
+test('zeroGrad: frees what backward made, and sets the gradient of a parameter to zero where it is', async () => {
+  const store = new ParameterStore(engine, [{ name: 'w', shape: [3] }]);
+  store.enableGradients();
+  const w = store.get('w');
+  using scope = engine.scope();
+  const x = engine.tensor([1, 2, 3], [3], { scope, requiresGrad: true });
+  for (let round = 0; round < 2; round++) {
+    backward(sum(mul(add(w, 1), x)));
+    assert.equal([...(await w.grad!.data()), ...(await x.grad!.data())], [1, 2, 3, 1, 1, 1]);
+    const { grad } = w;
+    w.zeroGrad();
+    x.zeroGrad();
+    x.zeroGrad();
+    assert.is(w.grad, grad);
+    assert.equal([...(await w.grad!.data())], [0, 0, 0]);
+    assert.is(x.grad, undefined);
+  }
   store.dispose();
 });
 

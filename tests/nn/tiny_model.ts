@@ -81,7 +81,7 @@ export class TinyModel {
   /** One step of training; returns the loss [], in `scope`. */
   step(seed: number, scope: Scope): Tensor {
     const loss = this.gradients(seed, scope);
-    this.optimizer.step(0.01, 1).dispose();
+    this.optimizer.step(0.01, 1);
     return loss;
   }
 

@@ -15,6 +15,7 @@ export {
   EngineError,
   expect,
   expectDType,
+  expectKeys,
   MemoryError,
   ShaderError,
   ShapeError,

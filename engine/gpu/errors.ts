@@ -74,6 +74,22 @@ export function expect(
 }
 
 /**
+ * Checks that every key of an options object is known: a misspelt option would be left unused.
+ *
+ * @param known  all keys of T, which the compiler checks
+ * @throws ShapeError
+ */
+export function expectKeys<T extends object>(
+  op: string,
+  options: T,
+  known: Readonly<Record<keyof T, true>>,
+): void {
+  const others = Object.keys(options).filter((key) => !Object.hasOwn(known, key));
+  const names = Object.keys(known).join(', ');
+  expect(others.length === 0, op, `an option must be one of ${names}`, others.join(', '));
+}
+
+/**
  * Checks the dtype of an op's operand.
  *
  * @throws DTypeError when it is none of `allowed`

@@ -5,6 +5,7 @@ import {
   assertWritableFolder,
   type Engine,
   EngineError,
+  expectKeys,
   type Scope,
   type Tensor,
 } from '../../engine/index.ts';
@@ -52,6 +53,22 @@ export interface EncodeOptions {
   readonly log?: (line: string) => void;
 }
 
+const ENCODE_OPTIONS = {
+  images: true,
+  run: true,
+  checkpoint: true,
+  storage: true,
+  prompt: true,
+  orient: true,
+  region: true,
+  looks: true,
+  tokens: true,
+  hiddenStates: true,
+  format: true,
+  out: true,
+  log: true,
+} as const;
+
 /** What an earlier call wrote into the folder is not taken for an image. */
 const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
 
@@ -72,6 +89,7 @@ const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
  * @throws EncodeError, FileError, ConfigError, SafetensorsError before anything is written
  */
 export async function encodeImages(engine: Engine, options: EncodeOptions): Promise<number> {
+  expectKeys('encodeImages', options, ENCODE_OPTIONS);
   const { out, prompt, looks, tokens, region, storage, log = console.error } = options;
   const source = checkpointSource(options);
   if (looks !== undefined && tokens !== undefined)

@@ -1,7 +1,7 @@
 // Images of where the model looks: saliency in colour over a greyed image, selected patches and boxes in outline.
 import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
-import { EngineError } from '../../engine/index.ts';
+import { EngineError, expectKeys } from '../../engine/index.ts';
 import type { Box } from '../data/boxes.ts';
 import type { FontSource } from '../data/sources.ts';
 import type { DecodedImage } from '../model/image.ts';
@@ -39,6 +39,9 @@ export interface HeatMapOptions extends Marks {
   readonly opacity?: number;
 }
 
+const MARKS = { selected: true, boxes: true, boxColours: true } as const;
+const HEAT_MAP_OPTIONS = { ...MARKS, range: true, opacity: true } as const;
+
 /** Patches smaller than this are outlined together, as the area they cover. */
 const SMALLEST_OUTLINED_PX = 7;
 
@@ -58,6 +61,7 @@ export function heatMap(
   grid: Grid,
   options: HeatMapOptions = {},
 ): DecodedImage {
+  expectKeys('heatMap', options, HEAT_MAP_OPTIONS);
   const { rgba, width, height } = image;
   const [Y, X] = grid;
   expectImage(image);
@@ -81,6 +85,7 @@ export function heatMap(
 
 /** A copy of an image with outlines of selected patches and boxes. @throws DrawingError */
 export function outlined(image: DecodedImage, marks: Marks): DecodedImage {
+  expectKeys('outlined', marks, MARKS);
   expectImage(image);
   return mark({ ...image, rgba: image.rgba.slice() }, marks);
 }

@@ -1,5 +1,6 @@
 // The report of a run: one HTML file that needs nothing but itself.
 import { join } from 'node:path';
+import { expectKeys } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { Evaluation } from '../train/evaluate.ts';
 import type { Metric } from '../train/metrics.ts';
@@ -23,6 +24,15 @@ export interface ReportOptions {
   /** Default: now. */
   readonly date?: Date;
 }
+
+const REPORT_OPTIONS = {
+  evaluation: true,
+  examples: true,
+  data: true,
+  adapterName: true,
+  seconds: true,
+  date: true,
+} as const;
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #5c6670; --paper: #ffffff; --line: #d9dee3; --bar: #a9cdf3; }
@@ -143,6 +153,7 @@ export async function reportPage(
   metrics: readonly Metric[],
   options: ReportOptions,
 ): Promise<string> {
+  expectKeys('reportPage', options, REPORT_OPTIONS);
   const { evaluation, examples, data } = options;
   const rows: Html[] = [];
   for (const example of examples) rows.push(await exampleRow(example));

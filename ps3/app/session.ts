@@ -1,7 +1,14 @@
 // One training run from images to report: what `npm start` and `ps3 train` do.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { backward, chromeTrace, type Engine, formatKernelTimes, kernelTimes } from '../../engine/index.ts';
+import {
+  backward,
+  chromeTrace,
+  type Engine,
+  expectKeys,
+  formatKernelTimes,
+  kernelTimes,
+} from '../../engine/index.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/text/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
@@ -39,6 +46,16 @@ export interface SessionOptions {
   readonly profile?: boolean;
 }
 
+const SESSION_OPTIONS = {
+  out: true,
+  resume: true,
+  data: true,
+  photos: true,
+  config: true,
+  minutes: true,
+  profile: true,
+} as const;
+
 export interface SessionResult {
   readonly run: RunFolder;
   readonly evaluation: Evaluation;
@@ -62,6 +79,7 @@ export function presetOf(config: RunConfig): Preset {
  */
 export async function runSession(engine: Engine, options: SessionOptions): Promise<SessionResult> {
   const started = performance.now();
+  expectKeys('runSession', options, SESSION_OPTIONS);
   const { out, resume } = options;
   let { config } = options;
   if (!resume) await RunFolder.assertFree(out);

@@ -1,6 +1,6 @@
 // Images to train and to test on: Scenes, or the user's own folder.
 import { basename } from 'node:path';
-import { Random } from '../../engine/index.ts';
+import { expectKeys, Random } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { cropImage } from '../data/boxes.ts';
 import { openScenes, sceneSeed } from '../data/build.ts';
@@ -34,8 +34,11 @@ export interface DataOptions {
   readonly onProgress?: (what: string, done: number, all: number) => void;
 }
 
+const DATA_OPTIONS = { preset: true, seed: true, data: true, photos: true, onProgress: true } as const;
+
 /** @throws DataError when sources cannot be had or the folder is faulty */
-export function loadTrainingData(options: DataOptions): Promise<TrainingData> {
+export async function loadTrainingData(options: DataOptions): Promise<TrainingData> {
+  expectKeys('loadTrainingData', options, DATA_OPTIONS);
   return options.data === undefined ? scenes(options) : ownFolder(options.data, options);
 }
 

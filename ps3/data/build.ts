@@ -2,7 +2,7 @@
 // command `ps3 data scenes`.
 import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { assertWritableFolder, makeFolder } from '../../engine/index.ts';
+import { assertWritableFolder, expectKeys, makeFolder } from '../../engine/index.ts';
 import { annotationJson, encodeSquare } from './annotations.ts';
 import { type Concept, openCatalogue } from './concepts.ts';
 import { type AnnotatedImage, drawContactSheet } from './contact_sheet.ts';
@@ -42,6 +42,20 @@ export interface ScenesOptions extends SourceOptions {
   progress?: Progress;
 }
 
+const SCENES_OPTIONS = {
+  side: true,
+  concepts: true,
+  seed: true,
+  permissive: true,
+  styles: true,
+  spec: true,
+  progress: true,
+  photos: true,
+  stamps: true,
+  plasma: true,
+  notice: true,
+} as const;
+
 /** Scenes, ready to load a split. */
 export interface Scenes {
   sources: Sources;
@@ -68,9 +82,11 @@ function inStyles(catalogue: readonly Concept[], keep: (style: string) => boolea
 
 /** Opens the sources, downloading what the cache lacks, and divides them. */
 export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
+  expectKeys('openScenes', options, SCENES_OPTIONS);
   const { side = 448, concepts = 32, seed = 1, permissive = false, styles, progress } = options;
   const spec = scenePreset(side, options.spec);
-  const sources = await openSources(options);
+  const { photos: place, stamps, plasma, notice } = options;
+  const sources = await openSources({ photos: place, stamps, plasma, notice });
   const whole = openCatalogue(sources);
   const catalogue = inStyles(
     whole,
@@ -109,6 +125,15 @@ export interface DataScenesOptions extends ScenesOptions {
   /** `folder` (images and annotations.jsonl) or `shards` (two tar collections); `folder` when left out. */
   format?: 'folder' | 'shards';
 }
+
+const DATA_SCENES_OPTIONS = {
+  ...SCENES_OPTIONS,
+  out: true,
+  count: true,
+  split: true,
+  signs: true,
+  format: true,
+} as const;
 
 /** What the command wrote. */
 export interface DataScenesResult {
@@ -163,14 +188,15 @@ function checkOptions({
  * @throws DataError for wrong options or sources that cannot be brought, FileError for a folder that cannot be written; nothing is left behind then
  */
 export async function runDataScenes(options: DataScenesOptions): Promise<DataScenesResult> {
-  const { count, seed = 1, split = 'train', format = 'folder', progress } = options;
+  expectKeys('runDataScenes', options, DATA_SCENES_OPTIONS);
+  const { out: folder, signs, count, split = 'train', format = 'folder', ...scenesOptions } = options;
+  const { seed = 1, progress } = options;
   checkOptions(options);
-  await assertWritableFolder(options.out);
-  const spec =
-    options.signs === undefined ? options.spec : { ...options.spec, signs: [0, options.signs] as const };
-  const scenes = await openScenes({ ...options, spec });
+  await assertWritableFolder(folder);
+  const spec = signs === undefined ? options.spec : { ...options.spec, signs: [0, signs] as const };
+  const scenes = await openScenes({ ...scenesOptions, spec });
   const kit = await scenes.kit(scenes.splits[split]);
-  const out = resolve(options.out);
+  const out = resolve(folder);
   const partial = join(dirname(out), `.${basename(out)}.partial-${process.pid}`);
   const result: DataScenesResult = { out, images: count, boxes: 0, imageBytes: 0 };
   const sheet: AnnotatedImage[] = [];

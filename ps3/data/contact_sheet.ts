@@ -1,6 +1,7 @@
 // A contact sheet: images in a grid with their boxes and captions drawn, to be looked at.
 import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
+import { expectKeys } from '../../engine/index.ts';
 import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
 import type { FontSource } from './sources.ts';
@@ -24,6 +25,8 @@ export interface SheetOptions {
   quality?: number;
 }
 
+const SHEET_OPTIONS = { columns: true, tilePx: true, font: true, quality: true } as const;
+
 const BOX_COLOURS = ['#ffd60a', '#00e5ff', '#ff5ecb', '#7dff5e', '#ff9f43', '#b28dff'];
 
 /**
@@ -36,6 +39,7 @@ export async function drawContactSheet(
   path: string,
   options: SheetOptions,
 ): Promise<Buffer> {
+  expectKeys('drawContactSheet', options, SHEET_OPTIONS);
   const { columns, tilePx, font } = options;
   if (images.length === 0) throw new DataError('contact_sheet: at least one image is needed, got 0.');
   if (!GlobalFonts.has(font.name) && GlobalFonts.registerFromPath(font.path, font.name) === null) {

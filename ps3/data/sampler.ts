@@ -3,7 +3,7 @@
 //
 // Every draw depends on (seed, epoch, image) alone; two integers resume a run bit for bit.
 
-import { Random } from '../../engine/index.ts';
+import { expectKeys, Random } from '../../engine/index.ts';
 import type { Annotation } from './annotations.ts';
 import { type Box, cropBoxes, type Rect, randomCrop } from './boxes.ts';
 import { DataError } from './errors.ts';
@@ -23,6 +23,8 @@ export interface SamplerOptions {
   /** Random resized crop of image and boxes; `pretraining` is area 0.9–1 and aspect 3/4–4/3. */
   crop?: 'none' | 'pretraining';
 }
+
+const SAMPLER_OPTIONS = { batchSize: true, seed: true, globalProbability: true, crop: true } as const;
 
 /** One sample of a batch. */
 export interface Draw {
@@ -59,6 +61,7 @@ export class Sampler {
    * @throws DataError when a batch needs more images than there are, or an image has no caption
    */
   constructor(annotations: readonly SquareAnnotation[], options: SamplerOptions) {
+    expectKeys('Sampler', options, SAMPLER_OPTIONS);
     this.#annotations = annotations;
     const { batchSize, seed, globalProbability = 0.25, crop = 'none' } = options;
     this.#options = { batchSize, seed, globalProbability, crop };

@@ -5,7 +5,7 @@
 //
 // A scene is a function of the kit and the seed alone: the same seed gives the same bytes.
 
-import { Random } from '../../engine/index.ts';
+import { expectKeys, Random } from '../../engine/index.ts';
 import type { Sample } from './annotations.ts';
 import { type Background, cropBackground, loadBackground } from './backgrounds.ts';
 import type { Box } from './boxes.ts';
@@ -56,6 +56,16 @@ export interface ObjectCrop {
   concept: number;
 }
 
+const SPEC_KEYS = {
+  side: true,
+  objects: true,
+  objectPx: true,
+  signs: true,
+  signPx: true,
+  distractors: true,
+  variation: true,
+} as const;
+
 const VARIATION: Variation = {
   rotationDeg: 20,
   brightness: 0.18,
@@ -71,6 +81,7 @@ const VARIATION: Variation = {
  * objects of 1–6 % of the width with signs between them, as in high-resolution photographs.
  */
 export function scenePreset(side: number, changes: Partial<SceneSpec> = {}): SceneSpec {
+  expectKeys('scenePreset', changes, SPEC_KEYS);
   if (!Number.isInteger(side) || side < 64 || side > 8192) {
     throw new DataError(`scenes: the side must be a whole number of 64 to 8192 pixels, got ${side}.`);
   }

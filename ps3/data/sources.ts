@@ -7,6 +7,7 @@
 // Without apt: a folder of one's own photographs, or backgrounds generated from noise.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
+import { expectKeys } from '../../engine/index.ts';
 import { DataError } from './errors.ts';
 import { isImageName } from './image_files.ts';
 import { debianLicence, kdeLicence, type Licence } from './licences.ts';
@@ -66,6 +67,8 @@ export interface SourceOptions {
   plasma?: boolean;
   notice?: Notice;
 }
+
+const SOURCE_OPTIONS = { photos: true, stamps: true, plasma: true, notice: true } as const;
 
 const EMOJI = [
   { style: 'noto', version: '1.2.9', licence: 'Apache-2.0', attribution: 'Google Inc, Noto Emoji' },
@@ -240,6 +243,7 @@ async function choosePhotos(
  * @throws DataError when a needed package cannot be brought and is not in the cache
  */
 export async function openSources(options: SourceOptions = {}): Promise<Sources> {
+  expectKeys('openSources', options, SOURCE_OPTIONS);
   const notice = options.notice ?? (() => {});
   const credits: Credit[] = [];
   const npm = async (

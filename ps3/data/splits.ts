@@ -4,6 +4,7 @@
 //   train             training concepts, training photographs, training fonts
 //   heldOutImages   the same concepts on photographs (and in fonts) that training never shows
 //   heldOutConcepts   concepts that training never shows, not even as distractors, on held-out photographs
+import { expectKeys } from '../../engine/index.ts';
 import { type Concept, PLAIN_CONCEPTS } from './concepts.ts';
 import { DataError } from './errors.ts';
 import { seedFor } from './seeds.ts';
@@ -43,6 +44,14 @@ export interface SplitOptions {
   heldOutShare?: number;
 }
 
+const SPLIT_OPTIONS = {
+  seed: true,
+  conceptCount: true,
+  heldOutCount: true,
+  distractorCount: true,
+  heldOutShare: true,
+} as const;
+
 /** Sorted by a hash of the seed and the name. */
 function ranked<T>(items: readonly T[], seed: number, purpose: string, name: (item: T) => string): T[] {
   const rank = (item: T): number => seedFor(seed, `${purpose}:${name(item)}`);
@@ -68,6 +77,7 @@ export function makeSplits(
   fonts: readonly FontSource[],
   options: SplitOptions,
 ): Splits {
+  expectKeys('makeSplits', options, SPLIT_OPTIONS);
   const { seed, heldOutShare = 0.25 } = options;
   const ids = catalogue.map((_, id) => id);
   const name = (id: number): string => catalogue[id].name;

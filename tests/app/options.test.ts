@@ -1,0 +1,57 @@
+// Options that nobody knows, for callers whose keys no compiler checks.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ShapeError } from '../../engine/index.ts';
+import { encodeImages } from '../../ps3/app/encode.ts';
+import { heatMap, outlined } from '../../ps3/app/heat_map.ts';
+import { reportPage } from '../../ps3/app/report.ts';
+import { runSession } from '../../ps3/app/session.ts';
+import { loadTrainingData } from '../../ps3/app/training_data.ts';
+import { openScenes, runDataScenes } from '../../ps3/data/build.ts';
+import { drawContactSheet } from '../../ps3/data/contact_sheet.ts';
+import { Sampler } from '../../ps3/data/sampler.ts';
+import { scenePreset } from '../../ps3/data/scenes.ts';
+import { openSources } from '../../ps3/data/sources.ts';
+import { makeSplits } from '../../ps3/data/splits.ts';
+import { PRESETS } from '../../ps3/train/presets.ts';
+import { engine } from '../harness.ts';
+
+/** Options with a key that nobody knows. */
+function misspelt<T extends object>(): T {
+  return { seeed: 1 } as T;
+}
+
+const image = { rgba: new Uint8Array(4), width: 1, height: 1 };
+const config = {
+  preset: Object.keys(PRESETS)[0],
+  seed: 1,
+  recipe: 'paper' as const,
+  ...{ towersSteps: 1, ps3Steps: 1, batch: 1, ablations: {} },
+};
+const CALLS: Readonly<Record<string, () => unknown>> = {
+  encodeImages: () => encodeImages(engine, misspelt()),
+  runSession: () => runSession(engine, misspelt()),
+  loadTrainingData: () => loadTrainingData(misspelt()),
+  heatMap: () => heatMap(image, new Float32Array(1), [1, 1], misspelt()),
+  outlined: () => outlined(image, misspelt()),
+  reportPage: () => reportPage(config, [], misspelt()),
+  openScenes: () => openScenes(misspelt()),
+  runDataScenes: () => runDataScenes(misspelt()),
+  scenePreset: () => scenePreset(448, misspelt()),
+  openSources: () => openSources(misspelt()),
+  makeSplits: () => makeSplits([], [], [], misspelt()),
+  drawContactSheet: () => drawContactSheet([], 'sheet.png', misspelt()),
+  Sampler: () => new Sampler([], misspelt()),
+};
+
+for (const [name, call] of Object.entries(CALLS))
+  test(`${name}: an option that nobody knows is refused by name`, async () => {
+    const error: unknown = await (async () => call())().catch((error: unknown) => error);
+    assert.instance(error, ShapeError, String(error));
+    assert.match(
+      (error as ShapeError).message,
+      new RegExp(`^${name}: an option must be one of \\w+(, \\w+)*, got seeed\\.$`),
+    );
+  });
+
+test.run();

@@ -7,6 +7,7 @@ import { openScenes, sceneSeed } from '../data/build.ts';
 import { DataError } from '../data/errors.ts';
 import { loadImage, openFolder } from '../data/folder.ts';
 import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
+import { creditLine } from '../data/sources.ts';
 import type { Preset } from '../train/presets.ts';
 import type { CropSource } from '../train/towers.ts';
 
@@ -68,13 +69,8 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
   const train = await build(trainKit, 'train', preset.scenes);
   const heldOut = await build(testKit, 'held out', preset.heldOutScenes);
   const lowPx = preset.scalesPx[0];
-  const cropsOf =
-    (kit: SceneKit): CropSource =>
-    (step, count) => {
-      const cropSeed = (i: number): number => sceneSeed(seed, `crop ${step}`, i);
-      const crops = Array.from({ length: count }, (_, i) => singleObjectCrop(kit, lowPx, cropSeed(i)));
-      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
-    };
+  const cropsOf = (kit: SceneKit): CropSource =>
+    cropSource((step) => (i) => singleObjectCrop(kit, lowPx, sceneSeed(seed, `crop ${step}`, i)));
   return {
     train,
     heldOut,
@@ -86,9 +82,7 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
       ...train.flatMap((sample) => sample.captions),
       ...train.flatMap(({ globalCaption }) => globalCaption ?? []),
     ],
-    credits: opened.sources.credits.map(
-      ({ source, version, licence, manager }) => `${source} ${version} (${manager}): ${licence}`,
-    ),
+    credits: opened.sources.credits.map(creditLine),
   };
 }
 
@@ -109,15 +103,11 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
   const heldOut = pick(order.subarray(0, heldOutCount));
   const train = pick(order.subarray(heldOutCount));
   const lowPx = preset.scalesPx[0];
-  const cropsOf =
-    (images: readonly Sample[]): CropSource =>
-    (step, count) => {
+  const cropsOf = (images: readonly Sample[]): CropSource =>
+    cropSource((step) => {
       const random = new Random(seed, step);
-      const crops = Array.from({ length: count }, () =>
-        boxCrop(images[random.integer(images.length)], lowPx, random),
-      );
-      return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
-    };
+      return () => boxCrop(images[random.integer(images.length)], lowPx, random);
+    });
   return {
     train,
     heldOut,
@@ -131,8 +121,22 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
   };
 }
 
+interface Crop {
+  readonly rgba: Uint8Array;
+  readonly caption: string;
+}
+
+/** Batches of crops; `cropsAt` gives the function that makes crop after crop of a step. */
+function cropSource(cropsAt: (step: number) => (i: number) => Crop): CropSource {
+  return (step, count) => {
+    const cropAt = cropsAt(step);
+    const crops = Array.from({ length: count }, (_, i) => cropAt(i));
+    return { rgba: join(crops.map(({ rgba }) => rgba)), captions: crops.map(({ caption }) => caption) };
+  };
+}
+
 /** A random box of an image, squashed to a square of `side`. */
-function boxCrop(sample: Sample, side: number, random: Random): { rgba: Uint8Array; caption: string } {
+function boxCrop(sample: Sample, side: number, random: Random): Crop {
   const i = random.integer(sample.boxes.length);
   const [x1, y1, x2, y2] = sample.boxes[i].map(Math.round);
   const width = Math.max(1, Math.min(sample.side, x2) - x1);

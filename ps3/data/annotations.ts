@@ -130,7 +130,7 @@ export function boxesInside(boxes: readonly Box[], width: number, height: number
  * @returns      [side, side, 4] and the stored image's size
  * @throws ImageError when the image is missing, truncated or no image
  */
-export async function decodeSquare(
+async function decodeSquare(
   input: string | Uint8Array,
   side: number,
   where: string,
@@ -146,9 +146,28 @@ export async function decodeSquare(
 }
 
 /** The boxes of an image after it is squashed to a square. */
-export function squashBoxes(boxes: readonly Box[], width: number, height: number, side: number): Box[] {
+function squashBoxes(boxes: readonly Box[], width: number, height: number, side: number): Box[] {
   const [sx, sy] = [side / width, side / height];
   return boxes.map(([x1, y1, x2, y2]) => [x1 * sx, y1 * sy, x2 * sx, y2 * sy]);
+}
+
+/**
+ * Decodes an annotated image, squashed to a square; boxes are checked and scaled with it.
+ *
+ * @param input  path or encoded bytes
+ * @param where  name for the message
+ * @throws ImageError when the image is missing or corrupt, DataError when a box is outside of it
+ */
+export async function decodeAnnotated(
+  input: string | Uint8Array,
+  annotated: Annotation & { key: string },
+  side: number,
+  where: string,
+): Promise<Sample> {
+  const { key, captions, globalCaption } = annotated;
+  const { rgba, width, height } = await decodeSquare(input, side, where);
+  const boxes = squashBoxes(boxesInside(annotated.boxes, width, height, where), width, height, side);
+  return { key, side, rgba, boxes, captions, globalCaption };
 }
 
 /** The JSON object of an annotation. */

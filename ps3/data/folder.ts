@@ -8,10 +8,9 @@ import { readTextFile } from '../../engine/index.ts';
 import {
   type Annotation,
   boxesInside,
-  decodeSquare,
+  decodeAnnotated,
   parseAnnotation,
   type Sample,
-  squashBoxes,
 } from './annotations.ts';
 import { DataError } from './errors.ts';
 import { FORMATS_READ } from './image_files.ts';
@@ -111,14 +110,6 @@ export async function openFolder(folder: string): Promise<FolderImage[]> {
  *
  * @throws ImageError naming the file when it is corrupt
  */
-export async function loadImage(image: FolderImage, side: number): Promise<Sample> {
-  const { rgba, width, height } = await decodeSquare(image.path, side, image.path);
-  return {
-    key: image.key,
-    side,
-    rgba,
-    boxes: squashBoxes(image.boxes, width, height, side),
-    captions: image.captions,
-    globalCaption: image.globalCaption,
-  };
+export function loadImage(image: FolderImage, side: number): Promise<Sample> {
+  return decodeAnnotated(image.path, image, side, image.path);
 }

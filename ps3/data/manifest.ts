@@ -1,5 +1,5 @@
 // The licence manifest that lies beside built data: every package and photograph that went in, and on what terms.
-import type { Credit, PhotoSource, Sources } from './sources.ts';
+import { type Credit, creditLine, type PhotoSource, type Sources } from './sources.ts';
 
 /** A licence manifest. */
 export interface Manifest {
@@ -43,9 +43,8 @@ export function licenceManifest(
 /** The manifest as a page to read. */
 export function manifestText(manifest: Manifest): string {
   const lines = ['# Licences of the images in this folder', '', manifest.note, '', '## Packages', ''];
-  for (const { source, version, manager, licence, attribution, url } of manifest.packages) {
-    lines.push(`- ${source} ${version} (${manager}): ${licence}; ${attribution}; ${url}`);
-  }
+  for (const credit of manifest.packages)
+    lines.push(`- ${creditLine(credit)}; ${credit.attribution}; ${credit.url}`);
   lines.push('', '## Backgrounds', '');
   for (const { name, source, licence, attribution, changes } of manifest.photographs) {
     lines.push(`- ${name} (${source}): ${licence}; ${attribution}; ${changes}`);

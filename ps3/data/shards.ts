@@ -12,11 +12,9 @@ import { makeFolder } from '../../engine/index.ts';
 import {
   type Annotation,
   annotationJson,
-  boxesInside,
-  decodeSquare,
+  decodeAnnotated,
   parseAnnotation,
   type Sample,
-  squashBoxes,
 } from './annotations.ts';
 import { DataError } from './errors.ts';
 import { isImageName } from './image_files.ts';
@@ -162,16 +160,6 @@ export async function* readShards(folder: string): AsyncGenerator<EncodedSample>
 }
 
 /** Decodes a sample of a shard, squashed to a square, boxes checked and scaled along. */
-export async function decodeSample(sample: EncodedSample, side: number): Promise<Sample> {
-  const { rgba, width, height } = await decodeSquare(sample.image, side, `${sample.key}.${sample.suffix}`);
-  const inside = boxesInside(sample.boxes, width, height, sample.key);
-  const boxes = squashBoxes(inside, width, height, side);
-  return {
-    key: sample.key,
-    side,
-    rgba,
-    boxes,
-    captions: sample.captions,
-    globalCaption: sample.globalCaption,
-  };
+export function decodeSample(sample: EncodedSample, side: number): Promise<Sample> {
+  return decodeAnnotated(sample.image, sample, side, `${sample.key}.${sample.suffix}`);
 }

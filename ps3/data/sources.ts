@@ -45,6 +45,11 @@ export interface Credit extends Licence {
   url: string;
 }
 
+/** A source with its version and licence, in a line. */
+export function creditLine({ source, version, licence, manager }: Credit): string {
+  return `${source} ${version} (${manager}): ${licence}`;
+}
+
 /** Everything that Scenes draws from, on this disk. */
 export interface Sources {
   emoji: EmojiSource[];

@@ -6,6 +6,7 @@ import { pageBundle } from '../../../engine/bundle.ts';
 import { EngineError, makeFolder } from '../../../engine/index.ts';
 import { openScenes, sceneSeed } from '../../data/build.ts';
 import { buildScene } from '../../data/scenes.ts';
+import { creditLine } from '../../data/sources.ts';
 import { presetNamed } from '../../train/presets.ts';
 import { RunFolder } from '../../train/run.ts';
 import { encodeJpeg } from '../heat_map.ts';
@@ -93,9 +94,7 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
     await writeFile(join(folder, name), await encodeJpeg({ rgba, width: side, height: side }));
     samples.push({ file: `samples/${name}`, captions: [...new Set(captions)] });
   }
-  const credits = opened.sources.credits.map(
-    ({ source, version, licence, manager }) => `${source} ${version} (${manager}): ${licence}`,
-  );
+  const credits = opened.sources.credits.map(creditLine);
   await writeFile(join(folder, 'CREDITS.txt'), `${credits.join('\n')}\n`);
   return samples;
 }

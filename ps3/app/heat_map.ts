@@ -62,11 +62,11 @@ export function heatMap(
   options: HeatMapOptions = {},
 ): DecodedImage {
   expectKeys('heatMap', options, HEAT_MAP_OPTIONS);
+  expectImage('heatMap', image);
   const { rgba, width, height } = image;
   const [Y, X] = grid;
-  expectImage(image);
   if (map.length !== Y * X)
-    throw new DrawingError(`heat_map: a map of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`);
+    throw new DrawingError(`heatMap: a map of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`);
   const { opacity = 0.6, range = extent(map) } = options;
   const span = range[1] - range[0] || 1;
   const colours = Array.from(map, (value) => colourOf((value - range[0]) / span));
@@ -80,14 +80,14 @@ export function heatMap(
       drawn[o + 3] = 255;
     }
   }
-  return mark({ rgba: drawn, width, height }, options);
+  return mark('heatMap', { rgba: drawn, width, height }, options);
 }
 
 /** A copy of an image with outlines of selected patches and boxes. @throws DrawingError */
 export function outlined(image: DecodedImage, marks: Marks): DecodedImage {
   expectKeys('outlined', marks, MARKS);
-  expectImage(image);
-  return mark({ ...image, rgba: image.rgba.slice() }, marks);
+  expectImage('outlined', image);
+  return mark('outlined', { ...image, rgba: image.rgba.slice() }, marks);
 }
 
 /** [smallest, largest] of a map. */
@@ -101,19 +101,20 @@ export function extent(map: ArrayLike<number>): [number, number] {
   return [low, high];
 }
 
-function expectImage({ rgba, width, height }: DecodedImage): void {
+function expectImage(called: string, { rgba, width, height }: DecodedImage): void {
   if (rgba.length !== 4 * width * height)
     throw new DrawingError(
-      `heat_map: an image of ${width}x${height} must have ${4 * width * height} bytes, got ${rgba.length}.`,
+      `${called}: an image of ${width}x${height} must have ${4 * width * height} bytes, got ${rgba.length}.`,
     );
 }
 
 function mark(
+  called: string,
   image: DecodedImage,
   { selected = [], boxes = [], boxColours = BOX_COLOURS }: Marks,
 ): DecodedImage {
   selected.forEach((patches, scale) => {
-    drawSelected(image, patches, SCALE_LINES[Math.min(scale, SCALE_LINES.length - 1)]);
+    drawSelected(called, image, patches, SCALE_LINES[Math.min(scale, SCALE_LINES.length - 1)]);
   });
   const widthPx = Math.max(2, Math.round(Math.max(image.width, image.height) / 200));
   boxes.forEach(([x1, y1, x2, y2], i) => {
@@ -132,13 +133,14 @@ function mark(
 
 /** Outlines each selected patch within its cell, or where patches are small the area of all. */
 function drawSelected(
+  called: string,
   image: DecodedImage,
   { map, grid: [Y, X] }: SelectedPatches,
   { colour, widthPx }: (typeof SCALE_LINES)[number],
 ): void {
   if (map.length !== Y * X)
     throw new DrawingError(
-      `heat_map: patches of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`,
+      `${called}: patches of grid ${Y}x${X} must have ${Y * X} values, got ${map.length}.`,
     );
   const { width, height } = image;
   const isSmall = Math.min(width / X, height / Y) < SMALLEST_OUTLINED_PX;
@@ -224,7 +226,7 @@ export async function strip(
   font: FontSource,
 ): Promise<DecodedImage> {
   if (!GlobalFonts.has(font.name) && GlobalFonts.registerFromPath(font.path, font.name) === null)
-    throw new DrawingError(`heat_map: the caption font must load, got ${font.path}.`);
+    throw new DrawingError(`strip: the caption font must load, got ${font.path}.`);
   const gapPx = Math.round(tilePx / 48);
   const fontPx = Math.max(12, Math.round(tilePx / 16));
   const tiles = await Promise.all(

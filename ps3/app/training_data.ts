@@ -96,7 +96,9 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
   }
   const withBoxes = samples.filter(({ boxes }) => boxes.length > 0);
   if (withBoxes.length < 10)
-    throw new DataError(`train: ${folder} must hold at least 10 images with boxes, got ${withBoxes.length}.`);
+    throw new DataError(
+      `loadTrainingData: ${folder} must hold at least 10 images with boxes, got ${withBoxes.length}.`,
+    );
   const order = new Random(seed, 0x5117).shuffle(Uint32Array.from(withBoxes.keys()));
   const heldOutCount = Math.min(preset.heldOutScenes, Math.max(1, Math.floor(withBoxes.length / 10)));
   const pick = (indices: Uint32Array): Sample[] => Array.from(indices, (i) => withBoxes[i]);

@@ -58,7 +58,7 @@ function isWordless(caption: string): boolean {
  */
 export function parseAnnotation(value: unknown, where: string): Annotation {
   const fail = (rule: string, got: unknown, advice: string): never => {
-    throw new DataError(`annotations: ${where}: ${rule}, got ${show(got)}. ${advice}`);
+    throw new DataError(`parseAnnotation: ${where}: ${rule}, got ${show(got)}. ${advice}`);
   };
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return fail(
@@ -111,7 +111,7 @@ export function boxesInside(boxes: readonly Box[], width: number, height: number
     const [x1, y1, x2, y2] = inside;
     if (isFar || x1 >= x2 || y1 >= y2) {
       throw new DataError(
-        `annotations: ${where}: a box must satisfy 0 <= x1 < x2 <= ${width} and 0 <= y1 < y2 <= ${height}, ` +
+        `boxesInside: ${where}: a box must satisfy 0 <= x1 < x2 <= ${width} and 0 <= y1 < y2 <= ${height}, ` +
           `got ${show(box)}. Boxes are [x1, y1, x2, y2] in pixels of the stored image.`,
       );
     }

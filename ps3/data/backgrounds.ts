@@ -101,7 +101,7 @@ export async function loadBackground(photo: PhotoSource, side: number): Promise<
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new DataError(
-      `backgrounds: ${photo.path} must decode as a picture, got: ${reason}. Replace or remove the file.`,
+      `loadBackground: ${photo.path} must decode as an image, got: ${reason}. Replace or remove the file.`,
     );
   }
 }

@@ -41,10 +41,10 @@ export async function drawContactSheet(
 ): Promise<Buffer> {
   expectKeys('drawContactSheet', options, SHEET_OPTIONS);
   const { columns, tilePx, font } = options;
-  if (images.length === 0) throw new DataError('contact_sheet: at least one image is needed, got 0.');
+  if (images.length === 0) throw new DataError('drawContactSheet: at least one image is needed, got 0.');
   if (!GlobalFonts.has(font.name) && GlobalFonts.registerFromPath(font.path, font.name) === null) {
     throw new DataError(
-      `contact_sheet: the caption font must load, got ${font.path}. Remove its folder from the cache.`,
+      `drawContactSheet: the caption font must load, got ${font.path}. Remove its folder from the cache.`,
     );
   }
   const gapPx = 4;

@@ -33,7 +33,7 @@ function parseLine(line: string, where: string): Record<string, unknown> {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new DataError(
-      `folder: ${where}: a line must be one JSON object, got: ${reason}. Mend or remove the line.`,
+      `openFolder: ${where}: a line must be one JSON object, got: ${reason}. Mend or remove the line.`,
     );
   }
 }
@@ -53,20 +53,20 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
   const { image } = entry;
   if (typeof image !== 'string' || image === '' || normalize(image).split(sep)[0] === '..') {
     throw new DataError(
-      `folder: ${where}: \`image\` must name a file in the folder, got ${JSON.stringify(image) ?? 'nothing'}.`,
+      `openFolder: ${where}: \`image\` must name a file in the folder, got ${JSON.stringify(image) ?? 'nothing'}.`,
     );
   }
   const path = storedPath(join(folder, image));
   if (!existsSync(path)) {
     throw new DataError(
-      `folder: ${where}: the image must exist, got ${path}. Add the file or remove the line.`,
+      `openFolder: ${where}: the image must exist, got ${path}. Add the file or remove the line.`,
     );
   }
   const size = await sharp(path)
     .metadata()
     .catch((error: Error) => {
       throw new DataError(
-        `folder: ${where}: ${path} must be an image, got: ${error.message.split('\n')[0]}. ${FORMATS_READ}`,
+        `openFolder: ${where}: ${path} must be an image, got: ${error.message.split('\n')[0]}. ${FORMATS_READ}`,
       );
     });
   const boxes = boxesInside(annotation.boxes, size.width, size.height, where);
@@ -82,7 +82,7 @@ export async function openFolder(folder: string): Promise<FolderImage[]> {
   const file = join(folder, ANNOTATION_FILE);
   if (!existsSync(file)) {
     throw new DataError(
-      `folder: a data folder must hold ${ANNOTATION_FILE}, got ${folder} without it. Write one with \`ps3 data scenes --out DIR\` or by hand.`,
+      `openFolder: a data folder must hold ${ANNOTATION_FILE}, got ${folder} without it. Write one with \`ps3 data scenes --out DIR\` or by hand.`,
     );
   }
   const images: FolderImage[] = [];
@@ -95,13 +95,13 @@ export async function openFolder(folder: string): Promise<FolderImage[]> {
     const earlier = seen.get(image.path);
     if (earlier !== undefined) {
       throw new DataError(
-        `folder: ${where}: an image must have one line, got ${image.key} again after line ${earlier}. Join the boxes.`,
+        `openFolder: ${where}: an image must have one line, got ${image.key} again after line ${earlier}. Join the boxes.`,
       );
     }
     seen.set(image.path, index + 1);
     images.push(image);
   }
-  if (images.length === 0) throw new DataError(`folder: ${file} must have at least one line, got none.`);
+  if (images.length === 0) throw new DataError(`openFolder: ${file} must have at least one line, got none.`);
   return images;
 }
 

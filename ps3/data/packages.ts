@@ -99,7 +99,7 @@ export async function npmPackage(
       const archive = readdirSync(folder).find((file) => file.endsWith('.tgz'));
       if (result.status !== 0 || archive === undefined) {
         throw new DataError(
-          `sources: npm must be able to pack ${spec}, got: ${lastLine(result)}. Check the network and npm's registry setting, or copy a filled cache and set PS3_CACHE to it.`,
+          `npmPackage: npm must be able to pack ${spec}, got: ${lastLine(result)}. Check the network and npm's registry setting, or copy a filled cache and set PS3_CACHE to it.`,
         );
       }
       const archivePath = join(folder, archive);
@@ -130,7 +130,7 @@ function downloadDeb(name: string, folder: string, notice: Notice): void {
   }
   if (result.status !== 0) {
     throw new DataError(
-      `sources: apt-get must be able to download ${name}, got: ${lastLine(result)}. Run \`sudo apt-get update\` once, or name a folder of your own photographs with --photos DIR.`,
+      `aptPackage: apt-get must be able to download ${name}, got: ${lastLine(result)}. Run \`sudo apt-get update\` once, or name a folder of your own photographs with --photos DIR.`,
     );
   }
 }
@@ -147,7 +147,7 @@ function unpackDeb(deb: string, folder: string): void {
   }
   if (result.status !== 0) {
     throw new DataError(
-      `sources: ${basename(deb)} must unpack with dpkg-deb or with ar and tar, got: ${lastLine(result)}. Install dpkg or binutils, tar and xz-utils.`,
+      `aptPackage: ${basename(deb)} must unpack with dpkg-deb or with ar and tar, got: ${lastLine(result)}. Install dpkg or binutils, tar and xz-utils.`,
     );
   }
 }
@@ -165,7 +165,7 @@ export async function aptPackage(name: string, notice: Notice): Promise<Unpacked
       downloadDeb(name, folder, notice);
       const deb = readdirSync(folder).find((file) => file.endsWith('.deb'));
       if (deb === undefined)
-        throw new DataError(`sources: apt-get download ${name} must leave a .deb, got none.`);
+        throw new DataError(`aptPackage: apt-get download ${name} must leave a .deb, got none.`);
       unpackDeb(join(folder, deb), folder);
       const version = decodeURIComponent(deb.split('_')[1] ?? 'unknown');
       writeFileSync(join(folder, 'VERSION'), version);

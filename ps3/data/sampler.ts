@@ -67,19 +67,19 @@ export class Sampler {
     this.#options = { batchSize, seed, globalProbability, crop };
     if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > annotations.length) {
       throw new DataError(
-        `sampler: the batch size must be a whole number within 1 to ${annotations.length} images, since a batch holds each image once, got ${batchSize}. Lower it or add images.`,
+        `Sampler: the batch size must be a whole number within 1 to ${annotations.length} images, since a batch holds each image once, got ${batchSize}. Lower it or add images.`,
       );
     }
     if (!(globalProbability >= 0 && globalProbability <= 1)) {
       throw new DataError(
-        `sampler: the global probability must be within 0 and 1, got ${globalProbability}.`,
+        `Sampler: the global probability must be within 0 and 1, got ${globalProbability}.`,
       );
     }
     const bare = annotations.findIndex(
       ({ captions, globalCaption }) => captions.length === 0 && globalCaption === undefined,
     );
     if (bare >= 0)
-      throw new DataError(`sampler: every image must have a caption, got none for image ${bare}.`);
+      throw new DataError(`Sampler: every image must have a caption, got none for image ${bare}.`);
     this.#order = this.#shuffled();
   }
 
@@ -142,7 +142,7 @@ export class Sampler {
     const fits = Number.isInteger(epoch) && epoch >= 0 && cursor % this.#options.batchSize === 0;
     if (!fits || cursor < 0 || cursor > this.#order.length) {
       throw new DataError(
-        `sampler: a state must fit ${this.#order.length} images in batches of ${this.#options.batchSize}, got epoch ${epoch}, cursor ${cursor}. Resume with the run's own data and batch size.`,
+        `Sampler: a state must fit ${this.#order.length} images in batches of ${this.#options.batchSize}, got epoch ${epoch}, cursor ${cursor}. Resume with the run's own data and batch size.`,
       );
     }
     this.#epoch = epoch;

@@ -83,7 +83,7 @@ const VARIATION: Variation = {
 export function scenePreset(side: number, changes: Partial<SceneSpec> = {}): SceneSpec {
   expectKeys('scenePreset', changes, SPEC_KEYS);
   if (!Number.isInteger(side) || side < 64 || side > 8192) {
-    throw new DataError(`scenes: the side must be a whole number of 64 to 8192 pixels, got ${side}.`);
+    throw new DataError(`scenePreset: the side must be a whole number of 64 to 8192 pixels, got ${side}.`);
   }
   const share = (low: number, high: number): Range => [Math.round(low * side), Math.round(high * side)];
   const size: Omit<SceneSpec, 'side' | 'variation'> =
@@ -209,7 +209,7 @@ function checkSpec(spec: SceneSpec, split: Split): void {
   for (const [name, [low, high], most] of ranges) {
     if (low < 0 || low > high || high > most) {
       throw new DataError(
-        `scenes: ${name} must be a range within 0 to ${most} for side ${spec.side} and split ${split.name}, got ${low} to ${high}.`,
+        `SceneMaterial: ${name} must be a range within 0 to ${most} for side ${spec.side} and split ${split.name}, got ${low} to ${high}.`,
       );
     }
   }
@@ -217,7 +217,7 @@ function checkSpec(spec: SceneSpec, split: Split): void {
   const area = spec.objects[1] * spec.objectPx[1] ** 2 + spec.distractors[1] * spec.objectPx[1] ** 2;
   if (area > 0.5 * spec.side ** 2) {
     throw new DataError(
-      `scenes: objects and distractors may cover at most half of the image, got up to ${((100 * area) / spec.side ** 2).toFixed(0)} %. Ask for fewer or smaller ones.`,
+      `SceneMaterial: objects and distractors may cover at most half of the image, got up to ${((100 * area) / spec.side ** 2).toFixed(0)} %. Ask for fewer or smaller ones.`,
     );
   }
 }

@@ -58,7 +58,9 @@ export async function writeShards(
   samplesPerShard: number,
 ): Promise<number> {
   if (!Number.isInteger(samplesPerShard) || samplesPerShard < 1) {
-    throw new DataError(`shards: samples per shard must be a whole number from 1, got ${samplesPerShard}.`);
+    throw new DataError(
+      `writeShards: samples per shard must be a whole number from 1, got ${samplesPerShard}.`,
+    );
   }
   for (const collection of ['images', 'annotations']) await makeFolder(join(folder, collection));
   let shard = 0;
@@ -99,7 +101,7 @@ async function* readTar(path: string, isWanted: (name: string) => boolean): Asyn
     if (error instanceof DataError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new DataError(
-      `shards: ${path} must be a whole tar archive, got: ${reason}. Write or copy it again.`,
+      `readShards: ${path} must be a whole tar archive, got: ${reason}. Write or copy it again.`,
     );
   }
 }
@@ -109,7 +111,7 @@ function parseJson(file: TarFile, where: string): unknown {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.bytes));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new DataError(`shards: ${where} must be JSON in UTF-8, got: ${reason}. Write the shard again.`);
+    throw new DataError(`readShards: ${where} must be JSON in UTF-8, got: ${reason}. Write the shard again.`);
   }
 }
 
@@ -125,7 +127,7 @@ function listShards(folder: string): string[] {
   const [images, annotations] = [list('images'), list('annotations')];
   if (images.length === 0 || images.join() !== annotations.join()) {
     throw new DataError(
-      `shards: images/ and annotations/ must hold archives of the same names, got [${images.join(', ')}] and [${annotations.join(', ')}] in ${folder}.`,
+      `readShards: images/ and annotations/ must hold archives of the same names, got [${images.join(', ')}] and [${annotations.join(', ')}] in ${folder}.`,
     );
   }
   return images;
@@ -148,7 +150,7 @@ export async function* readShards(folder: string): AsyncGenerator<EncodedSample>
       const annotationName = annotation.done === true ? 'the end' : annotation.value.name;
       if (image.done === true || annotation.done === true || image.value.key !== annotation.value.key) {
         throw new DataError(
-          `shards: image and annotation keys must agree, got ${imageName} and ${annotationName} in ${folder}, shard ${name}. Write both collections in one order.`,
+          `readShards: image and annotation keys must agree, got ${imageName} and ${annotationName} in ${folder}, shard ${name}. Write both collections in one order.`,
         );
       }
       const where = `${annotationPath}: ${annotationName}`;

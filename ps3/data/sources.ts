@@ -164,12 +164,12 @@ function plasmaPhotos(unpacked: UnpackedPackage): PhotoSource[] {
 
 function ownPhotos(folder: string): PhotoSource[] {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
-    throw new DataError(`sources: --photos must name a folder, got ${folder}. Check the path.`);
+    throw new DataError(`openSources: --photos must name a folder, got ${folder}. Check the path.`);
   }
   const files = readdirSync(folder).filter(isImageName);
   if (files.length < 2) {
     throw new DataError(
-      `sources: --photos needs at least 2 images (one is held out), got ${files.length} in ${folder}. Add JPEG, PNG, WebP or TIFF files.`,
+      `openSources: --photos needs at least 2 images (one is held out), got ${files.length} in ${folder}. Add JPEG, PNG, WebP or TIFF files.`,
     );
   }
   return files.sort().map((file) => ({

@@ -100,11 +100,13 @@ export function makeSplits(
     options.conceptCount === 'all' ? objects.length - wantedHeldOut - distractorCount : options.conceptCount;
   if (conceptCount < 1 || conceptCount + wantedHeldOut + distractorCount > objects.length) {
     throw new DataError(
-      `splits: captioned, held-out and distractor objects must fit the catalogue, got ${conceptCount} + ${wantedHeldOut} + ${distractorCount} of ${objects.length}. Ask for fewer concepts or add sources.`,
+      `makeSplits: captioned, held-out and distractor objects must fit the catalogue, got ${conceptCount} + ${wantedHeldOut} + ${distractorCount} of ${objects.length}. Ask for fewer concepts or add sources.`,
     );
   }
   if (photos.length < 2) {
-    throw new DataError(`splits: at least 2 backgrounds are needed (one is held out), got ${photos.length}.`);
+    throw new DataError(
+      `makeSplits: at least 2 backgrounds are needed (one is held out), got ${photos.length}.`,
+    );
   }
   // The held-out objects follow the captioned ones in the ranking: the next plain ones for small presets.
   const captioned = objects.slice(0, conceptCount);

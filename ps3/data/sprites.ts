@@ -103,7 +103,7 @@ export function spriteFromRgba(style: string, width: number, height: number, rgb
   const box = visibleBox(whole, VISIBLE_ALPHA);
   if (box === undefined) {
     throw new DataError(
-      `sprites: a cut-out must have visible pixels, got an empty ${width}x${height} image (${style}).`,
+      `spriteFromRgba: a cut-out must have visible pixels, got an empty ${width}x${height} image (${style}).`,
     );
   }
   const pyramid = [cropBitmap(whole, box)];
@@ -120,7 +120,7 @@ function renderSign(word: string, fontName: string, fontPath: string, widthPx: n
   if (!registeredFonts.has(fontName)) {
     if (!existsSync(fontPath) || GlobalFonts.registerFromPath(fontPath, fontName) === null) {
       throw new DataError(
-        `sprites: a font must load, got ${fontPath}. Remove its folder from the cache and run again.`,
+        `rasterise: a font must load, got ${fontPath}. Remove its folder from the cache and run again.`,
       );
     }
     registeredFonts.add(fontName);
@@ -177,7 +177,7 @@ export async function rasterise(look: Look, longSidePx: number): Promise<Sprite>
     if (error instanceof DataError || look.kind === 'svg') throw error;
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new DataError(
-      `sprites: ${look.path} must decode as a picture, got: ${reason}. Remove its package from the cache and run again.`,
+      `rasterise: ${look.path} must decode as an image, got: ${reason}. Remove its package from the cache and run again.`,
     );
   }
 }

@@ -65,7 +65,10 @@ test('page: a run without a checkpoint is refused in one sentence', async () => 
   await buildPage(join(runs, 'site'), run).then(
     () => assert.unreachable(),
     ({ message }: Error) =>
-      assert.is(message, `page: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`),
+      assert.is(
+        message,
+        `buildPage: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`,
+      ),
   );
 });
 

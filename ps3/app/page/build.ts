@@ -63,7 +63,9 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
 async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
   const files = await checkpointFiles(run);
   if (!files.includes('config.json') || !files.some((name) => name.endsWith('.safetensors')))
-    throw new PageError(`page: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`);
+    throw new PageError(
+      `buildPage: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`,
+    );
   await makeFolder(join(folder, 'model'));
   const { checkpointPath } = new RunFolder(run);
   for (const name of files) await copyFile(join(checkpointPath, name), join(folder, 'model', name));

@@ -8,13 +8,14 @@ import type { Shader } from './gpu/shader.ts';
 import type { Tuning } from './gpu/tuning.ts';
 import { fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
+import type { MatmulShape } from './ops/matmul/plan.ts';
 import { selfTest } from './self_test.ts';
 import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
 import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
-import { type MatmulShape, type Trial, tune } from './tune.ts';
+import { type Trial, tune } from './tune.ts';
 
 /** Numbers in JavaScript: a typed array or a list. */
 export type NumberArray = ArrayLike<number> & (ArrayBufferView | readonly number[]);

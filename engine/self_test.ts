@@ -5,7 +5,7 @@ import type { Gpu } from './gpu/gpu.ts';
 import type { MatmulForce } from './gpu/tuning.ts';
 import { l2Normalize } from './ops/l2_normalize.ts';
 import { matmul } from './ops/matmul/matmul.ts';
-import { planMatmul } from './ops/matmul/plan.ts';
+import { planRegisterTile } from './ops/register_tile.ts';
 import type { Shape } from './tensor/shape.ts';
 import { Scope, Tensor } from './tensor/tensor.ts';
 
@@ -32,12 +32,12 @@ function leaveSubgroups(gpu: Gpu): void {
   gpu.target = { ...gpu.target, subgroupSize: 1, matrixUnit: undefined };
 }
 
-/** Of the smallest block that hands numbers round: larger ones take longer to compile. */
-const HANDED = { M: 8, N: 5, K: 33 };
+/** Of the smallest block that broadcasts numbers: larger ones take longer to compile. */
+const BROADCAST = { M: 8, N: 5, K: 33 };
 
 const SUBGROUPS: FastPath = {
   feature: 'subgroups',
-  attempt: (gpu, scope) => product(gpu, scope, 'registers', HANDED),
+  attempt: (gpu, scope) => product(gpu, scope, 'register', BROADCAST),
   leave: leaveSubgroups,
 };
 
@@ -53,13 +53,11 @@ const SUBGROUP_MATRICES: FastPath = {
 };
 
 /** The fast paths that this device takes. */
-function fastPaths({ adapterClass, target: { subgroupSize, matrixUnit } }: Gpu): FastPath[] {
-  const plain = { transposeA: false, transposeB: false };
-  const facts = { adapterClass, subgroupSize, matrixUnit, ...HANDED, ...plain };
+function fastPaths({ target }: Gpu): FastPath[] {
   return [
-    ...(planMatmul(facts, { variant: 'registers' }).handed > 1 ? [SUBGROUPS] : []),
-    ...(adapterClass === 'gpu' && subgroupSize > 1 ? [SUBGROUP_ROWS] : []),
-    ...(matrixUnit ? [SUBGROUP_MATRICES] : []),
+    ...(planRegisterTile(target, BROADCAST.M, BROADCAST.N, 1).broadcast > 1 ? [SUBGROUPS] : []),
+    ...(target.kind === 'gpu' && target.subgroupSize > 1 ? [SUBGROUP_ROWS] : []),
+    ...(target.matrixUnit ? [SUBGROUP_MATRICES] : []),
   ];
 }
 
@@ -73,7 +71,7 @@ function upload(gpu: Gpu, scope: Scope, shape: Shape, numbers: readonly number[]
 function product(
   gpu: Gpu,
   scope: Scope,
-  variant: MatmulForce['variant'],
+  kind: MatmulForce['kind'],
   { M, N, K }: { readonly M: number; readonly N: number; readonly K: number },
 ): Attempt {
   const a = Array.from({ length: M * K }, (_, i) => ((5 * Math.floor(i / K) + 3 * (i % K)) % 11) - 5);
@@ -84,7 +82,7 @@ function product(
     for (let k = 0; k < K; k++) sum += a[m * K + k] * b[k * N + n];
     return sum;
   });
-  const force = { variant, slices: 1 };
+  const force = { kind, splits: 1 };
   const result = matmul(upload(gpu, scope, [M, K], a), upload(gpu, scope, [K, N], b), { force });
   return { result, want, what: 'a product', allowed: 0 };
 }

@@ -4,25 +4,9 @@ import { EngineError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';
 import type { MatmulForce, Tuning } from './gpu/tuning.ts';
 import { matmul } from './ops/matmul/matmul.ts';
-import { type MatmulFacts, matmulCandidates, matmulKey } from './ops/matmul/plan.ts';
+import { type MatmulShape, matmulCandidates, matmulKey } from './ops/matmul/plan.ts';
 import { Random } from './tensor/random.ts';
 import { Scope, Tensor } from './tensor/tensor.ts';
-
-/** c [M, N] = op(a) op(b), or a batch of them. Rows of a under one shared b count as M. */
-export interface MatmulShape {
-  /** Rows of the product. */
-  readonly M: number;
-  /** Columns of the product. */
-  readonly N: number;
-  /** Products summed per element. */
-  readonly K: number;
-  /** Matrices; default 1. */
-  readonly batch?: number;
-  /** a is [K, M]. */
-  readonly transposeA?: boolean;
-  /** b is [N, K]. */
-  readonly transposeB?: boolean;
-}
 
 /** A candidate that was measured. */
 export interface Trial {
@@ -45,43 +29,35 @@ export async function tune(
   shapes: readonly MatmulShape[],
   onTrial: (trial: Trial, done: number, total: number) => void = () => undefined,
 ): Promise<Tuning> {
-  const { adapterClass } = gpu;
-  const all = shapes.map((shape): { facts: MatmulFacts; choices: MatmulForce[] } => {
-    const facts: MatmulFacts = {
-      ...{ transposeA: false, transposeB: false, ...shape },
-      ...{ adapterClass, subgroupSize: gpu.target.subgroupSize, matrixUnit: gpu.target.matrixUnit },
-      workgroupBytes: gpu.target.workgroupBytes,
-    };
-    return { facts, choices: matmulCandidates(facts) };
-  });
+  const all = shapes.map((shape) => ({ shape, choices: matmulCandidates(gpu.target, shape) }));
   const total = all.reduce((sum, { choices }) => sum + choices.length, 0);
   const table: Record<string, MatmulForce> = {};
   let done = 0;
-  for (const { facts, choices } of all) {
-    using product = new Product(gpu, facts);
-    const shape = matmulKey(facts);
+  for (const { shape, choices } of all) {
+    using product = new RandomProduct(gpu, shape);
+    const key = matmulKey(shape);
     let best: Trial | undefined;
     for (const choice of choices) {
       const error = await product.error(choice);
       const ms = error <= 1 ? await product.time(choice) : Number.POSITIVE_INFINITY;
-      const trial = { shape, choice, ms, error };
+      const trial = { shape: key, choice, ms, error };
       onTrial(trial, ++done, total);
       if (ms < (best?.ms ?? Number.POSITIVE_INFINITY)) best = trial;
     }
     if (!best)
       throw new EngineError(
         'tune',
-        `tune: a candidate for ${shape} must be right, got none. Report the adapter.`,
+        `tune: a candidate for ${key} must be right, got none. Report the adapter.`,
       );
-    table[shape] = best.choice;
+    table[key] = best.choice;
   }
   return { adapter: gpu.adapterName, matmul: table };
 }
 
 /** Random operands of one shape with what a right product has to satisfy. */
-class Product {
+class RandomProduct {
   readonly #gpu: Gpu;
-  readonly #facts: MatmulFacts;
+  readonly #shape: MatmulShape;
   readonly #scope = new Scope();
   readonly #a: Tensor;
   readonly #b: Tensor;
@@ -90,10 +66,10 @@ class Product {
   /** [batch, M], float64: op(a) (op(b) signs). */
   readonly #want: Float64Array;
 
-  constructor(gpu: Gpu, facts: MatmulFacts) {
+  constructor(gpu: Gpu, shape: MatmulShape) {
     this.#gpu = gpu;
-    this.#facts = facts;
-    const { M, N, K, transposeA, transposeB, batch = 1 } = facts;
+    this.#shape = shape;
+    const { M, N, K, transposeA, transposeB, batch = 1 } = shape;
     const random = new Random(M * N + K);
     // Multiples of 1/1024: matrix units round operands to f16, which then changes nothing.
     const numbers = (n: number): Float32Array =>
@@ -124,7 +100,7 @@ class Product {
   }
 
   #multiply(force: MatmulForce): Tensor {
-    const { transposeA, transposeB } = this.#facts;
+    const { transposeA, transposeB } = this.#shape;
     return matmul(this.#a, this.#b, { transposeA, transposeB, force });
   }
 
@@ -135,7 +111,7 @@ class Product {
    * Source: Freivalds 1977, "Probabilistic machines can use less running time".
    */
   async error(force: MatmulForce): Promise<number> {
-    const { N, K } = this.#facts;
+    const { N, K } = this.#shape;
     using c = this.#multiply(force);
     const got = await c.data();
     const allowed = 1e-6 * Math.max(1, K) * Math.sqrt(N);

@@ -1,4 +1,4 @@
-import { linear, type MatmulOptions, matmul } from '../../engine/index.ts';
+import { cast, linear, type MatmulOptions, matmul } from '../../engine/index.ts';
 import { gelu } from '../../tests/reference/matmul.ts';
 import type { BenchCase, Result } from '../harness.ts';
 import { wave } from '../operands.ts';
@@ -82,18 +82,26 @@ function batchedCase(B: number, M: number, N: number, K: number): BenchCase {
   };
 }
 
-function linearCase(M: number, N: number, K: number, quick = false): BenchCase {
+function linearCase(
+  M: number,
+  N: number,
+  K: number,
+  quick = false,
+  dtype: 'f32' | 'f16' | 'bf16' = 'f32',
+): BenchCase {
   return {
-    op: 'linear + gelu',
+    op: dtype === 'f32' ? 'linear + gelu' : `linear + gelu, weight ${dtype}`,
     shape: `${M}x${N}x${K}`,
     flops: 2 * M * N * K,
-    bytes: 4 * (M * K + K * N + M * N),
+    bytes: 4 * (M * K + M * N) + (dtype === 'f32' ? 4 : 2) * K * N,
     quick,
     tolerance: TOLERANCE_PER_TERM * K,
     prepare: (engine) => {
-      const [left, right] = [coarse(M * K, 0.7), coarse(K * N, 1.3)];
+      const left = coarse(M * K, 0.7);
+      // Multiples of 1/128 below 2: bf16 holds them as well.
+      const right = wave(K * N, 1.3).map((value) => Math.round(128 * value) / 128);
       const x = engine.tensor(left, [M, K]);
-      const weight = engine.tensor(right, [N, K]);
+      const weight = cast(engine.tensor(right, [N, K]), dtype);
       const bias = engine.full([N], 0.5);
       return {
         run: () => linear(x, weight, bias, { gelu: 'tanh' }),
@@ -112,8 +120,8 @@ const NT = { transposeB: true };
 const TN = { transposeA: true };
 
 /** The same products by each kernel that GPUs have for them. */
-const tiled = { force: { variant: 'tiled' } } as const;
-const matrix = { force: { variant: 'subgroup_matrix' } } as const;
+const tiled = { force: { kind: 'tiled' } } as const;
+const matrix = { force: { kind: 'subgroup_matrix' } } as const;
 
 const variants: BenchCase[] = [
   matmulCase(256, 256, 256, tiled, true, 'matmul_tiled'),
@@ -152,5 +160,9 @@ export const cases: BenchCase[] = [
   linearCase(64, 96, 96, true),
   linearCase(729, 4304, 1152),
   linearCase(2560, 4304, 1152),
+  linearCase(64, 96, 96, true, 'f16'),
+  linearCase(64, 96, 96, true, 'bf16'),
+  linearCase(729, 4304, 1152, false, 'f16'),
+  linearCase(729, 4304, 1152, false, 'bf16'),
   ...variants,
 ];

@@ -5,6 +5,7 @@ import broadcast_subgroup from '../../shaders/lib/broadcast_subgroup.wgsl' with 
 import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import dot_add from '../../shaders/lib/dot_add.wgsl' with { type: 'text' };
 import each from '../../shaders/lib/each.wgsl' with { type: 'text' };
+import epilogue from '../../shaders/lib/epilogue.wgsl' with { type: 'text' };
 import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
 import fold from '../../shaders/lib/fold.wgsl' with { type: 'text' };
 import fold_subgroup from '../../shaders/lib/fold_subgroup.wgsl' with { type: 'text' };
@@ -12,7 +13,9 @@ import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import held from '../../shaders/lib/held.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
+import packed from '../../shaders/lib/packed.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
+import register_tile from '../../shaders/lib/register_tile.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
 import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
@@ -26,6 +29,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   cubic,
   dot_add,
   each,
+  epilogue,
   erf,
   fold,
   fold_subgroup,
@@ -33,7 +37,9 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   held,
   index,
   numerics,
+  packed,
   reduce,
+  register_tile,
   scan,
   shared_tile,
   sine,

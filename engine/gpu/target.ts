@@ -63,7 +63,7 @@ export interface Target {
 }
 
 /** The part of a target that differs between kinds of adapters, not between two of a kind. */
-type Preset = Omit<Target, 'subgroupSize' | 'matrixUnit' | 'workgroupBytes' | 'unrolledRegisters'>;
+type Preset = Omit<Target, 'subgroupSize' | 'matrixUnit' | 'workgroupBytes'>;
 
 /** Measured on Mesa lavapipe (LLVM 15, AVX2, 2 cores); SwiftShader agrees in every choice but its subgroup size. */
 export const LAVAPIPE: Preset = {
@@ -75,6 +75,7 @@ export const LAVAPIPE: Preset = {
   fillGroups: 16,
   fillInvocations: 1024,
   unrolled: false,
+  unrolledRegisters: false,
   gflops: 5,
   gbPerS: 2,
 };
@@ -89,6 +90,7 @@ export const H200: Preset = {
   fillGroups: 512,
   fillInvocations: 16_384,
   unrolled: true,
+  unrolledRegisters: false,
   gflops: 3000,
   gbPerS: 200,
 };

@@ -1,20 +1,21 @@
 // What `engine.tune()` measures and `Engine.create` takes: plain data that survives JSON.
 
-/** A choice of `planMatmul` that tests and tuning impose; what is left out is planned. */
+/** A choice of kernel for a product that tests and tuning impose; what is left out is planned. */
 export interface MatmulForce {
-  readonly variant?: 'registers' | 'tiled' | 'subgroup_matrix';
+  /** The kernel: shaders/matmul/KIND.wgsl. */
+  readonly kind?: 'register' | 'tiled' | 'subgroup_matrix';
   /** Parts of K that are summed apart and added in a second pass. */
-  readonly slices?: number;
-  /** Turn a transposed b into [K, N] first (`registers`). */
+  readonly splits?: number;
+  /** Transpose a transposed b back into [K, N] first (`register`). */
   readonly transposeFirst?: boolean;
-  /** Rows of c that a workgroup computes. */
+  /** Rows of c that a workgroup computes (`tiled`, `subgroup_matrix`). */
   readonly tile?: 128 | 96 | 64 | 32;
 }
 
-/** Measured choices for one adapter, as `engine.tune()` returns them. Survives JSON. */
+/** Measured choices for one adapter, as `engine.tune()` returns them. */
 export interface Tuning {
   /** Name of the adapter that was measured; another one refuses it. */
   readonly adapter: string;
-  /** By the name that `matmulKey` gives a product. */
+  /** By the product: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
   readonly matmul: Readonly<Record<string, MatmulForce>>;
 }

@@ -1,169 +1,93 @@
-// Matrix product in registers, and what a linear layer needs beside it: c[z] = epilogue(scale op(a[z]) op(b[z])), op(a) [M, K], op(b) [K, N], for each batch entry z.
+// Matrix product in registers, and what a linear layer needs beside it: c[z] = epilogue(scale op(a[z]) op(b[z])), op(a) [M, K],
+// op(b) [K, N], for each batch entry z. What CPUs take for every product and GPUs for at most 8 rows.
 //
-//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]        each step is optional
+//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]      each step is optional
 //
-// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
-// Mapping   an invocation computes ROWS x COLS lanes of c. Neighbours in a workgroup share their rows: each reads one in LANES and hands
-//           it round, or reads QUAD of them at once; reading b is contiguous. No workgroup memory and no barrier: the form for adapters
-//           that run on a CPU.
-// Split     slice s sums k in [s k_slice, (s + 1) k_slice) and writes c[s, z]; `column_sum` adds the slices in order.
-// Edges     an index past the end reads the last row or lane once more and is not stored. A lane is one f32 where N is not divisible
-//           by 4 or b is transposed.
+// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K]. Either may be packed,
+//           two numbers of 16 bits in a word, and is then widened as it is read.
+// Mapping   a workgroup per THREAD_M rows and WG THREAD_N Vecs of columns, batch entry and split; within it as lib/register_tile.wgsl.
+// Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits in order.
+// Traffic   reads a once per WG THREAD_N Vecs of columns, b once per THREAD_M rows, and writes c once.
 // Numerics  f32, one fma per term, k ascending.
-//
-// matmul_transpose         turned[z,n,m] = rows[z,m,n]: a large product on a CPU first turns a transposed b, to read it contiguously, and,
-//                          where nothing can be handed round, an a that is not transposed, to read four rows at once
-// matmul_transpose_quads   the same in blocks of 4 x 4
 
-#import index  // linear_group(group, groups)
-#import gelu   // gelu_erf(lane), gelu_tanh(lane)
-#import broadcast or broadcast_subgroup  // LANES, lane_of(mine, lane)
+alias Vec = vec4f;                 // or f32 where N is not divisible by 4 or b is transposed
+const VEC : u32 = 4u;              // columns in a Vec
+
+#import index          // linear_group(group, groups)
+#import packed         // F32, F16, BF16, unpacked(word, dtype)
+#import register_tile  // RegisterRegion, register_product(at, terms, i), AVec, A_VEC, THREAD_M, THREAD_N, WG
+#import epilogue       // epilogue(sum, at, n)
 
 struct Params {
   M : u32,
-  N : u32,         // columns of c, in lanes
+  N : u32,         // columns of c, in Vecs
   K : u32,
-  k_slice : u32,   // terms per slice; at least K if there is one slice
-  a_step : u32,    // from one k to the next, in parts; transposing: from one row of the result to the next
-  a_batch : u32,   // from one batch entry of a to the next, in parts; 0 if all share one a
-  b_batch : u32,   // the same for b, in lanes
+  k_split : u32,   // terms per split; at least K if there is one split
+  a_row : u32,     // from one AVec of rows of op(a) to the next, in AVecs
+  a_step : u32,    // from one k to the next, in AVecs
+  a_batch : u32,   // from one batch entry of a to the next, in AVecs; 0 if all share one a
+  b_batch : u32,   // the same for b, in Vecs
   batch : u32,
   groups_m : u32,  // workgroups along M
   groups_n : u32,  // workgroups along N
-  slices : u32,
+  splits : u32,
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<Part>;            // [batch or 1, M, K] or [batch or 1, K, M / QUAD]
-@group(0) @binding(2) var<storage, read> b : array<Lane>;            // [batch or 1, K, N] or [batch or 1, N, K]
-@group(0) @binding(3) var<storage, read_write> c : array<Lane>;      // [slices, batch, M, N]
-@group(0) @binding(4) var<storage, read> bias : array<Lane>;         // [N]
-@group(0) @binding(5) var<storage, read> residual : array<Lane>;     // [batch, M, N]
-@group(0) @binding(6) var<storage, read_write> pre : array<Lane>;    // [batch, M, N]
-
-@group(0) @binding(1) var<storage, read> rows : array<f32>;          // matmul_transpose: [batch, M, N]
-@group(0) @binding(2) var<storage, read_write> turned : array<f32>;  // matmul_transpose: [batch, N, a_step], a_step at least M
-@group(0) @binding(1) var<storage, read> rows4 : array<vec4f>;       // matmul_transpose_quads: [batch, M, N]
-@group(0) @binding(2) var<storage, read_write> turned4 : array<vec4f>;  // matmul_transpose_quads: [batch, 4 N, a_step], 4 a_step at least M
+@group(0) @binding(1) var<storage, read> a : array<AVec>;             // [batch or 1, M, K] or [batch or 1, K, M / A_VEC]
+@group(0) @binding(2) var<storage, read> b : array<Vec>;              // [batch or 1, K, N] or [batch or 1, N, K]
+@group(0) @binding(3) var<storage, read_write> c : array<Vec>;        // [splits, batch, M, N]
+@group(0) @binding(4) var<storage, read> bias : array<Vec>;           // [N]
+@group(0) @binding(5) var<storage, read> residual : array<Vec>;       // [batch, M, N]
+@group(0) @binding(6) var<storage, read_write> pre : array<Vec>;      // [batch, M, N]
+@group(0) @binding(7) var<storage, read> a_packed : array<PackedA>;   // [as a], where A_TYPE is not F32
+@group(0) @binding(8) var<storage, read> b_packed : array<PackedB>;   // [as b], where B_TYPE is not F32
 
 // Specialisation.
-alias Lane = vec4f;                // or f32
-alias Part = f32;                  // or vec4f, of four rows
-const QUAD : u32 = 1u;             // rows in a part; 4 only with TRANSPOSE_A, and LANES is 1 then
-const ROWS : u32 = 8u;             // rows of c per invocation, a multiple of LANES and QUAD
-const COLS : u32 = 2u;             // lanes of c per invocation
-const WIDTH : u32 = 8u;            // invocations per workgroup, LANES unless that is 1; 8 fill one SIMD register of a CPU
-const TRANSPOSE_A : bool = false;
-const TRANSPOSE_B : bool = false;  // only where Lane is f32
-const HAS_BIAS : bool = false;
-const HAS_RESIDUAL : bool = false;
-const HAS_PRE : bool = false;
-const GELU : u32 = 0u;             // 0 none, 1 erf, 2 tanh
-const UNROLLED : bool = false;     // unroll the marked loops
+const TRANSPOSE_B : bool = false;  // only where Vec is f32
+const A_TYPE : u32 = F32;          // how a and b are stored
+const B_TYPE : u32 = F32;
+alias AVecs = vec4f;               // four numbers as AVecs; array<vec4f, 1> where AVec is vec4f
+alias Vecs = array<vec4f, 1>;      // four numbers as Vecs; vec4f where Vec is f32
+alias PackedA = u32;               // vec2u where AVec is vec4f
+alias PackedB = vec2u;             // u32 where Vec is f32
 
-const AT_ONCE : u32 = LANES * QUAD;  // rows of a that a load brings
+// vec2u(x) is x for a vec2u and twice the word for a u32.
+fn a_at(at : u32) -> AVec {
+  if (A_TYPE == F32) { return a[at]; }
+  return AVecs(widened(vec2u(a_packed[select(at / 2u, at, A_VEC == 4u)]), at, A_VEC, A_TYPE))[0];
+}
+fn b_at(at : u32) -> Vec {
+  if (B_TYPE == F32) { return b[at]; }
+  return Vecs(widened(vec2u(b_packed[select(at / 2u, at, VEC == 4u)]), at, VEC, B_TYPE))[0];
+}
 
-@compute @workgroup_size(WIDTH)
+@compute @workgroup_size(WG)
 fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
           @builtin(local_invocation_id) local : vec3u) {
   let tile = linear_group(group, groups);
-  let m0 = tile / params.groups_n % params.groups_m * ROWS;
-  let n0 = (tile % params.groups_n * WIDTH + local.x) * COLS;
-  let plane = tile / (params.groups_n * params.groups_m);  // slice * batch + z
+  let m0 = tile / params.groups_n % params.groups_m * THREAD_M;
+  let n0 = (tile % params.groups_n * WG + local.x) * THREAD_N;
+  let plane = tile / (params.groups_n * params.groups_m);  // split * batch + z
   let z = plane % params.batch;
-  let slice = plane / params.batch;
-  if (slice >= params.slices) { return; }
+  let split = plane / params.batch;
+  if (split >= params.splits) { return; }
 
-  let k0 = slice * params.k_slice;
-  let k1 = min(k0 + params.k_slice, params.K);
+  let k0 = split * params.k_split;
+  let terms = min(k0 + params.k_split, params.K) - min(k0, params.K);
+  let b_col = select(1u, params.K, TRANSPOSE_B);
   let b_step = select(params.N, 1u, TRANSPOSE_B);
-
-  var row : array<u32, ROWS / AT_ONCE>;  // where this invocation's rows of op(a) are read next
+  var sum = register_product(RegisterRegion(m0, n0, params.M, params.N,
+                                            z * params.a_batch + k0 * params.a_step, params.a_row, params.a_step,
+                                            z * params.b_batch + k0 * b_step, b_col, b_step), terms, local.x);
   // unroll
-  for (var i = 0u; i < ROWS / AT_ONCE; i++) {
-    let m = min(m0 / QUAD + i * LANES + local.x % LANES, (params.M - 1u) / QUAD);
-    row[i] = z * params.a_batch + select(m * params.K, m, TRANSPOSE_A) + k0 * params.a_step;
-  }
-  var col : array<u32, COLS>;  // where each lane of op(b) is read next
-  // unroll
-  for (var j = 0u; j < COLS; j++) {
-    let n = min(n0 + j, params.N - 1u);
-    col[j] = z * params.b_batch + select(n, n * params.K, TRANSPOSE_B) + k0 * b_step;
-  }
-
-  var sum : array<array<Lane, COLS>, ROWS>;
-  for (var k = k0; k < k1; k++) {
-    var right : array<Lane, COLS>;
-    // unroll
-    for (var j = 0u; j < COLS; j++) {
-      right[j] = b[col[j]];
-      col[j] += b_step;
-    }
-    // All loads before the first sum: on a CPU each is a branch per invocation, and sums between them would be spilled again and again.
-    var mine : array<Part, ROWS / AT_ONCE>;
-    // unroll
-    for (var i = 0u; i < ROWS / AT_ONCE; i++) {
-      mine[i] = a[row[i]];
-      row[i] += params.a_step;
-    }
-    // unroll
-    for (var i = 0u; i < ROWS / AT_ONCE; i++) {
-      let part = mine[i];
-      for (var r = 0u; r < AT_ONCE; r++) {
-        let left = Lane(vec4f(lane_of(part, r))[r % QUAD]);  // of a part of one row, vec4f makes four equal ones
-        for (var j = 0u; j < COLS; j++) { sum[i * AT_ONCE + r][j] = fma(left, right[j], sum[i * AT_ONCE + r][j]); }
-      }
-    }
-  }
-
-  // unroll
-  for (var i = 0u; i < ROWS; i++) {
-    for (var j = 0u; j < COLS; j++) {
+  for (var i = 0u; i < THREAD_M; i++) {
+    for (var j = 0u; j < THREAD_N; j++) {
       let n = n0 + j;
       if (m0 + i < params.M && n < params.N) {
         let at = (plane * params.M + m0 + i) * params.N + n;
-        var value = params.scale * sum[i][j];
-        if (HAS_BIAS) { value += bias[n]; }
-        if (HAS_PRE) { pre[at] = value; }
-        if (GELU == 1u) { value = gelu_erf(value); }
-        if (GELU == 2u) { value = gelu_tanh(value); }
-        if (HAS_RESIDUAL) { value += residual[at]; }
-        c[at] = value;
+        c[at] = epilogue(sum[i][j], at, n);
       }
     }
-  }
-}
-
-const RUN : u32 = 8u;  // numbers of one row that an invocation transposes: it reads side by side, its neighbours write side by side
-
-@compute @workgroup_size(64)
-fn matmul_transpose(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
-                    @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 64u + i;
-  let m = index % params.M;
-  let runs = (params.N + RUN - 1u) / RUN;
-  let n0 = index / params.M % runs * RUN;
-  let z = index / params.M / runs;
-  if (z >= params.batch) { return; }
-  for (var n = n0; n < min(n0 + RUN, params.N); n++) {
-    turned[(z * params.N + n) * params.a_step + m] = rows[(z * params.M + m) * params.N + n];
-  }
-}
-
-@compute @workgroup_size(64)
-fn matmul_transpose_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
-                          @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 64u + i;
-  let across = (params.M + 3u) / 4u;
-  let m = index % across;
-  let runs = (params.N + RUN / 4u - 1u) / (RUN / 4u);
-  let n0 = index / across % runs * (RUN / 4u);
-  let z = index / across / runs;
-  if (z >= params.batch) { return; }
-  for (var n = n0; n < min(n0 + RUN / 4u, params.N); n++) {
-    var square : mat4x4f;
-    for (var q = 0u; q < 4u; q++) { square[q] = rows4[(z * params.M + min(4u * m + q, params.M - 1u)) * params.N + n]; }
-    square = transpose(square);
-    for (var q = 0u; q < 4u; q++) { turned4[(4u * (z * params.N + n) + q) * params.a_step + m] = square[q]; }
   }
 }

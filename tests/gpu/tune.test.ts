@@ -1,32 +1,34 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { LAVAPIPE, type Target } from '../../engine/gpu/target.ts';
 import { Engine, matmul, type Trial, type Tuning } from '../../engine/index.ts';
 import { matmulCandidates, matmulKey, planMatmul } from '../../engine/ops/matmul/plan.ts';
 import { compare, engine, random, tensor } from '../harness.ts';
 
-const FACTS = {
-  adapterClass: 'software',
-  M: 70,
-  N: 36,
-  K: 600,
-  transposeA: false,
-  transposeB: true,
-} as const;
+const PRODUCT = { M: 70, N: 36, K: 600, transposeA: false, transposeB: true } as const;
+const TARGET: Target = { ...LAVAPIPE, subgroupSize: 1, matrixUnit: undefined, workgroupBytes: 16_384 };
 
 test('planner: candidates differ as plans, and a table comes before the rule, a forced choice before the table', () => {
-  const candidates = matmulCandidates(FACTS);
-  const plans = candidates.map((force) => JSON.stringify(planMatmul(FACTS, force)));
+  const candidates = matmulCandidates(TARGET, PRODUCT);
+  const plans = candidates.map((force) => JSON.stringify(planMatmul(TARGET, PRODUCT, force)));
   assert.is(new Set(plans).size, plans.length);
   assert.ok(plans.length >= 4, plans.join('\n'));
-  const { variant } = planMatmul(FACTS);
-  const other = variant === 'tiled' ? 'registers' : 'tiled';
-  assert.is(matmulKey(FACTS), '70x36x600 NT');
-  const tuning: Tuning = { adapter: 'any', matmul: { '70x36x600 NT': { variant: other, slices: 2 } } };
-  const tuned = planMatmul(FACTS, {}, tuning);
-  assert.equal([tuned.variant, tuned.slices], [other, 2]);
-  assert.is(planMatmul(FACTS, { variant }, tuning).variant, variant);
-  assert.equal(planMatmul({ ...FACTS, M: 71 }, {}, tuning), planMatmul({ ...FACTS, M: 71 }));
-  assert.is(planMatmul({ ...FACTS, epilogue: true }, {}, tuning).slices, 1, 'an epilogue needs whole sums');
+  const { kind } = planMatmul(TARGET, PRODUCT);
+  const other = kind === 'tiled' ? 'register' : 'tiled';
+  assert.is(matmulKey(PRODUCT), '70x36x600 NT');
+  const tuning: Tuning = { adapter: 'any', matmul: { '70x36x600 NT': { kind: other, splits: 2 } } };
+  const tuned = planMatmul(TARGET, PRODUCT, {}, tuning);
+  assert.equal([tuned.kind, tuned.splits], [other, 2]);
+  assert.is(planMatmul(TARGET, PRODUCT, { kind }, tuning).kind, kind);
+  assert.equal(
+    planMatmul(TARGET, { ...PRODUCT, M: 71 }, {}, tuning),
+    planMatmul(TARGET, { ...PRODUCT, M: 71 }),
+  );
+  assert.is(
+    planMatmul(TARGET, { ...PRODUCT, epilogue: true }, {}, tuning).splits,
+    1,
+    'an epilogue needs whole sums',
+  );
 });
 
 test('tune: every candidate is right, the fastest is kept, and the table survives JSON', async () => {
@@ -87,13 +89,13 @@ test('tune: a choice that computes something else is found and never kept', asyn
     const { matmul: table } = await engine.tune([{ M: 70, N: 36, K: 600 }], {
       onTrial: (trial) => trials.push(trial),
     });
-    assert.is(table['70x36x600 NN'].variant, 'registers');
+    assert.is(table['70x36x600 NN'].kind, 'register');
   } finally {
     engine.gpu.run = run;
   }
   for (const { choice, error, ms } of trials) {
-    assert.is(error > 1, choice.variant === 'tiled', `${JSON.stringify(choice)}: ${error}`);
-    assert.is(Number.isFinite(ms), choice.variant !== 'tiled');
+    assert.is(error > 1, choice.kind === 'tiled', `${JSON.stringify(choice)}: ${error}`);
+    assert.is(Number.isFinite(ms), choice.kind !== 'tiled');
   }
   using x = tensor([1], [1]);
   compare('the device is itself again', await x.data(), [1]);

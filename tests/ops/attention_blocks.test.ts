@@ -2,7 +2,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GPU_ON_CPU, LAVAPIPE, type Target } from '../../engine/gpu/target.ts';
 import { backward, type Tensor } from '../../engine/index.ts';
-import { planAttention, planBlockTile, planRegisterBlock } from '../../engine/ops/attention/plan.ts';
+import { planAttention, planBlockTile } from '../../engine/ops/attention/plan.ts';
+import { planRegisterTile } from '../../engine/ops/register_tile.ts';
 import { compare, engine, random, TOLERANCE, tensor, withGpuPlans } from '../harness.ts';
 import { headGradients } from '../reference/attention.ts';
 import { poolAttention, selfAttention } from './packed_attention.ts';
@@ -123,10 +124,11 @@ test('attention: the plan takes query blocks, on CPUs from three queries on', ()
 });
 
 test('attention: the plan of a block broadcasts rows on CPUs where a subgroup is a SIMD register', () => {
-  assert.equal(planRegisterBlock(onCpu, 196, 192, 4), { rows: 16, cols: 2, width: 8, handed: 8 });
+  const tile = { threadN: 2, wg: 8 };
+  assert.equal(planRegisterTile(onCpu, 196, 48, 4), { ...tile, threadM: 16, broadcast: 8 });
   const alone = { ...onCpu, subgroupSize: 1 };
-  assert.equal(planRegisterBlock(alone, 196, 192, 4), { rows: 8, cols: 2, width: 8, handed: 1 });
-  assert.equal(planRegisterBlock(onCpu, 3, 192, 4), { rows: 4, cols: 2, width: 8, handed: 1 });
+  assert.equal(planRegisterTile(alone, 196, 48, 4), { ...tile, threadM: 8, broadcast: 1 });
+  assert.equal(planRegisterTile(onCpu, 3, 48, 4), { ...tile, threadM: 4, broadcast: 1 });
 });
 
 test('attention: on a GPU tiles are as wide as a head, and the keys are split until there is work for all', () => {

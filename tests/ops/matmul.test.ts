@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { backward, cast, Engine, linear, matmul, type Tensor } from '../../engine/index.ts';
+import { H200, LAVAPIPE, type Target } from '../../engine/gpu/target.ts';
+import { backward, Engine, linear, matmul, type Tensor } from '../../engine/index.ts';
 import { planMatmul } from '../../engine/ops/matmul/plan.ts';
 import {
   checkGradients,
@@ -12,12 +13,14 @@ import {
   throws,
   torchCases,
 } from '../harness.ts';
-import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, type Product, matmul as twin } from '../reference/matmul.ts';
 
 const numbers = (x: Tensor<'f32'>): Promise<Float32Array> => x.data();
 
-const VARIANTS = ['registers', 'tiled'] as const;
+const KINDS = ['register', 'tiled'] as const;
+const CPU: Target = { ...LAVAPIPE, subgroupSize: 8, matrixUnit: undefined, workgroupBytes: 16_384 };
+const GPU: Target = { ...H200, subgroupSize: 32, matrixUnit: undefined, workgroupBytes: 49_152 };
+
 const LAYOUTS = [
   [false, false],
   [false, true],
@@ -37,25 +40,25 @@ const SHAPES = [
   [130, 132, 20],
 ];
 
-for (const variant of VARIANTS)
+for (const kind of KINDS)
   for (const [transposeA, transposeB] of LAYOUTS)
-    test(`matmul: ${variant}, ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}: c and both gradients match the twin at every shape`, async () => {
+    test(`matmul: ${kind}, ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}: c and both gradients match the twin at every shape`, async () => {
       for (const [M, N, K] of SHAPES)
         await checkGradients({
           inputs: {
             a: { data: random(M * K, 1), shape: transposeA ? [K, M] : [M, K] },
             b: { data: random(K * N, 2), shape: transposeB ? [N, K] : [K, N] },
           },
-          op: ({ a, b }) => matmul(a, b, { transposeA, transposeB, scale: 0.7, force: { variant } }),
+          op: ({ a, b }) => matmul(a, b, { transposeA, transposeB, scale: 0.7, force: { kind } }),
           twin: ({ a, b }) => twin(a, b, { M, N, K, transposeA, transposeB, scale: 0.7 }),
           samples: M * N * K > 50_000 ? 3 : 6,
         });
     });
 
-for (const variant of VARIANTS)
+for (const kind of KINDS)
   for (const [transposeA, transposeB] of LAYOUTS)
     for (const shared of ['neither', 'a', 'b'])
-      test(`matmul: ${variant}, ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}: a batch of 3 with ${shared} shared`, async () => {
+      test(`matmul: ${kind}, ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}: a batch of 3 with ${shared} shared`, async () => {
         const [batch, M, N, K] = [3, 5, 12, 9];
         const product: Product = { batch, M, N, K, transposeA, transposeB };
         const aLead = shared === 'a' ? [] : [batch, 1];
@@ -71,29 +74,29 @@ for (const variant of VARIANTS)
               shape: [...bLead, ...(transposeB ? [N, K] : [K, N])],
             },
           },
-          op: ({ a, b }) => matmul(a, b, { transposeA, transposeB, force: { variant } }),
+          op: ({ a, b }) => matmul(a, b, { transposeA, transposeB, force: { kind } }),
           twin: ({ a, b }) => twin(a, b, { ...product, sharedA: shared === 'a', sharedB: shared === 'b' }),
           samples: 12,
         });
       });
 
-test('matmul: a long sum in slices matches the twin and gives the same bits twice', async () => {
+test('matmul: a long sum in splits matches the twin and gives the same bits twice', async () => {
   const [M, N, K] = [12, 20, 1037];
   const a = random(M * K, 1);
   const b = random(K * N, 2);
-  for (const variant of VARIANTS)
+  for (const kind of KINDS)
     for (const transposeA of [false, true]) {
       using scope = engine.scope();
       const left = tensor(a, transposeA ? [K, M] : [M, K], { scope });
       const right = tensor(b, [K, N], { scope });
-      const once = () => matmul(left, right, { transposeA, scale: 3, force: { variant, slices: 5 } }).data();
+      const once = () => matmul(left, right, { transposeA, scale: 3, force: { kind, splits: 5 } }).data();
       const first = (await once()) as Float32Array;
       compare('c', first, twin(a, b, { M, N, K, transposeA, scale: 3 }));
       compare('c again', (await once()) as Float32Array, first, TOLERANCE.exact);
     }
 });
 
-test('matmul: a transposed b that is turned first gives what it gives in place', async () => {
+test('matmul: a transposed b that is transposed first gives what it gives in place', async () => {
   using scope = engine.scope();
   const [batch, M, N, K] = [2, 9, 21, 13];
   const a = random(batch * M * K, 1);
@@ -101,7 +104,7 @@ test('matmul: a transposed b that is turned first gives what it gives in place',
   const [left, right] = [tensor(a, [batch, M, K], { scope }), tensor(b, [batch, N, K], { scope })];
   const want = twin(a, b, { batch, M, N, K, transposeB: true });
   for (const transposeFirst of [false, true]) {
-    const c = matmul(left, right, { transposeB: true, force: { variant: 'registers', transposeFirst } });
+    const c = matmul(left, right, { transposeB: true, force: { kind: 'register', transposeFirst } });
     compare('c', await c.data(), want);
   }
 });
@@ -109,7 +112,7 @@ test('matmul: a transposed b that is turned first gives what it gives in place',
 test('matmul: without subgroups, four rows of a at once, in any layout, batch and part of a sum', async () => {
   const plain = await Engine.create({ tier: 1 });
   using scope = plain.scope();
-  for (const [batch, M, N, K, transposeA, transposeB, slices] of [
+  for (const [batch, M, N, K, transposeA, transposeB, splits] of [
     [1, 37, 100, 24, false, false, 1],
     [3, 37, 100, 23, false, false, 1], // K and M leave something over
     [3, 38, 97, 12, false, true, 1],
@@ -117,12 +120,12 @@ test('matmul: without subgroups, four rows of a at once, in any layout, batch an
     [2, 41, 20, 23, true, false, 1], // M does not divide: one row at a time
     [1, 9, 100, 600, false, false, 3],
   ] as const) {
-    const facts = { M, N, K, transposeA, transposeB, subgroupSize: 1 };
-    assert.is(planMatmul({ ...facts, adapterClass: 'software' }).quads, M !== 41);
+    const plan = planMatmul({ ...CPU, subgroupSize: 1 }, { M, N, K, transposeA, transposeB });
+    assert.is(plan.kind === 'register' && plan.aVec === 4, M !== 41);
     const [a, b] = [random(batch * M * K, 1), random(batch * K * N, 2)];
     const left = plain.tensor(a, transposeA ? [batch, K, M] : [batch, M, K], { scope });
     const right = plain.tensor(b, transposeB ? [batch, N, K] : [batch, K, N], { scope });
-    const c = matmul(left, right, { transposeA, transposeB, force: { variant: 'registers', slices } });
+    const c = matmul(left, right, { transposeA, transposeB, force: { kind: 'register', splits } });
     compare(
       `${batch}x${M}x${N}x${K}`,
       await numbers(c),
@@ -137,7 +140,7 @@ test('matmul: more workgroups than a grid dimension holds', async () => {
   const M = 8 * 65_539;
   const a = random(M, 1);
   const c = matmul(tensor(a, [M, 1], { scope }), tensor([3], [1, 1], { scope }), {
-    force: { variant: 'registers' },
+    force: { kind: 'register' },
   });
   compare(
     'c',
@@ -148,26 +151,26 @@ test('matmul: more workgroups than a grid dimension holds', async () => {
 
 test('matmul: zero rows give zero rows, and no terms give zeros', async () => {
   using scope = engine.scope();
-  for (const variant of VARIANTS) {
+  for (const kind of KINDS) {
     const none = matmul(tensor([], [0, 4], { scope }), tensor(random(8, 1), [4, 2], { scope }), {
-      force: { variant },
+      force: { kind },
     });
     assert.equal(none.shape, [0, 2]);
     const zeros = matmul(tensor([], [3, 0], { scope }), tensor([], [0, 2], { scope }), {
-      force: { variant },
+      force: { kind },
     });
     compare('c', await zeros.data(), new Float32Array(6));
   }
 });
 
-for (const variant of VARIANTS)
+for (const kind of KINDS)
   for (const gelu of [undefined, 'erf', 'tanh'] as const)
     for (const [M, N, K] of [
       [1, 7, 3],
       [9, 96, 24],
       [70, 66, 33],
     ])
-      test(`linear: ${variant}, gelu ${gelu ?? 'none'}, ${M}x${N}x${K}: y and all four gradients match the twin`, async () => {
+      test(`linear: ${kind}, gelu ${gelu ?? 'none'}, ${M}x${N}x${K}: y and all four gradients match the twin`, async () => {
         await checkGradients({
           inputs: {
             x: { data: random(M * K, 1), shape: [1, M, K] },
@@ -175,8 +178,7 @@ for (const variant of VARIANTS)
             bias: { data: random(N, 3), shape: [N] },
             residual: { data: random(M * N, 4), shape: [1, M, N] },
           },
-          op: ({ x, weight, bias, residual }) =>
-            linear(x, weight, bias, { gelu, residual, force: { variant } }),
+          op: ({ x, weight, bias, residual }) => linear(x, weight, bias, { gelu, residual, force: { kind } }),
           twin: ({ x, weight, bias, residual }) => linearTwin(x, weight, K, { bias, residual, gelu }),
           samples: 8,
         });
@@ -215,20 +217,20 @@ test('linear: output and gradients match PyTorch', async () => {
   }
 });
 
-test('matmul: the planner gives software adapters registers, GPUs tiles, and splits long sums only', () => {
-  const facts = { M: 2304, N: 96, K: 96, transposeA: false, transposeB: true };
-  assert.ok(planMatmul({ ...facts, adapterClass: 'software' }).transposeFirst);
-  assert.is(planMatmul({ ...facts, adapterClass: 'gpu' }).variant, 'tiled');
-  for (const [subgroupSize, quads] of [
-    [1, true],
-    [4, false],
-    [8, false],
-  ] as const)
-    assert.is(planMatmul({ ...facts, adapterClass: 'software', subgroupSize }).quads, quads);
-  const gradient = { M: 96, N: 384, K: 4608, transposeA: true, transposeB: false };
-  assert.is(planMatmul({ ...gradient, adapterClass: 'gpu' }).slices, 18);
-  const gpu = { adapterClass: 'gpu', workgroupBytes: 49_152, transposeA: false, transposeB: true } as const;
-  for (const [M, N, K, epilogue, tile, slices] of [
+test('matmul: the plan gives CPUs registers, GPUs tiles, and splits long sums only', () => {
+  const product = { M: 2304, N: 96, K: 96, transposeB: true };
+  for (const [subgroupSize, aVec] of [
+    [1, 4],
+    [4, 1],
+    [8, 1],
+  ] as const) {
+    const plan = planMatmul({ ...CPU, subgroupSize }, product);
+    assert.equal(plan.kind === 'register' && [plan.transposeFirst, plan.aVec], [true, aVec]);
+  }
+  assert.is(planMatmul(GPU, product).kind, 'tiled');
+  const gradient = { M: 96, N: 384, K: 4608, transposeA: true };
+  assert.is(planMatmul(GPU, gradient).splits, 18);
+  for (const [M, N, K, epilogue, tile, splits] of [
     [4096, 4096, 4096, true, 128, 1],
     [3289, 1152, 4304, true, 128, 1],
     [2560, 3456, 1152, true, 96, 1],
@@ -237,46 +239,14 @@ test('matmul: the planner gives software adapters registers, GPUs tiles, and spl
     [729, 1152, 1152, false, 128, 4],
     [85, 1152, 1152, true, 32, 1],
   ] as const) {
-    const plan = planMatmul({ ...gpu, M, N, K, epilogue });
-    assert.equal([plan.tile, plan.slices], [tile, slices], `${M}x${N}x${K}`);
+    const plan = planMatmul(GPU, { M, N, K, epilogue, transposeB: true });
+    assert.equal(plan, { kind: 'tiled', tile, splits }, `${M}x${N}x${K}`);
   }
-  assert.is(planMatmul({ ...gpu, workgroupBytes: 16_384, M: 4096, N: 4096, K: 96 }).tile, 96);
-  assert.is(planMatmul({ ...gradient, adapterClass: 'gpu', epilogue: true }).slices, 1);
-  assert.is(planMatmul({ ...gradient, adapterClass: 'software' }).slices, 1);
+  const wide = { M: 4096, N: 4096, K: 96, transposeB: true };
+  assert.equal(planMatmul({ ...GPU, workgroupBytes: 16_384 }, wide), { kind: 'tiled', tile: 96, splits: 1 });
+  assert.is(planMatmul(GPU, { ...gradient, epilogue: true }).splits, 1);
+  assert.is(planMatmul(CPU, gradient).splits, 1);
 });
-
-for (const dtype of ['f16', 'bf16'] as const)
-  for (const variant of VARIANTS)
-    test(`matmul: operands stored as ${dtype}, ${variant}: products and the gradient of the other one match the twin on rounded numbers`, async () => {
-      using scope = engine.scope();
-      const round = dtype === 'f16' ? toHalf : toBfloat;
-      const value = dtype === 'f16' ? fromHalf : fromBfloat;
-      const rounded = (values: Float64Array) => values.map((v) => value(round(v)));
-      for (const [M, N, K] of [
-        [67, 96, 120],
-        [9, 33, 17],
-        [70, 5, 34],
-      ])
-        for (const transposeB of [false, true]) {
-          const force = { variant };
-          const [left, right] = [random(M * K, 1), random(K * N, 2)];
-          const x = tensor(left, [M, K], { scope, requiresGrad: true });
-          const b = cast(tensor(right, transposeB ? [N, K] : [K, N], { scope }), dtype);
-          const c = matmul(x, b, { transposeB, force });
-          const shape = { M, N, K, transposeB };
-          compare('c', await numbers(c), twin(left, rounded(right), shape));
-          const dc = random(M * N, 3);
-          backward(c, tensor(dc, [M, N], { scope }));
-          const da = twin(dc, rounded(right), { M, N: K, K: N, transposeB: !transposeB });
-          compare('da', await numbers(x.grad!), da, TOLERANCE.grad);
-          const a = cast(tensor(left, [M, K], { scope }), dtype);
-          compare(
-            'c of both',
-            await numbers(matmul(a, b, { transposeB, force })),
-            twin(rounded(left), rounded(right), shape),
-          );
-        }
-    });
 
 test('matmul: shapes that do not fit are named', () => {
   using scope = engine.scope();

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { planMatrixUnit } from '../../engine/gpu/target.ts';
+import { H200, planMatrixUnit, type Target } from '../../engine/gpu/target.ts';
 import { backward, cast, linear, matmul, type Tensor } from '../../engine/index.ts';
 import { planMatmul } from '../../engine/ops/matmul/plan.ts';
 import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
@@ -8,11 +8,11 @@ import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, matmul as productTwin } from '../reference/matmul.ts';
 import { withMatrixUnit } from '../shaders/subgroup_matrix.ts';
 
-const force = { variant: 'subgroup_matrix' } as const;
+const force = { kind: 'subgroup_matrix' } as const;
 const half = (value: number): number => fromHalf(toHalf(value));
 
 /** [R, C] to [C, R]. */
-const turned = (x: Float64Array, R: number, C: number): Float64Array =>
+const transposed = (x: Float64Array, R: number, C: number): Float64Array =>
   x.map((_, i) => x[(i % R) * C + Math.floor(i / R)]);
 
 /** What Apple's, Intel's and NVIDIA's units multiply. */
@@ -36,9 +36,9 @@ for (const [name, unit, dtype, transposeA, transposeB] of [
   ['TN', 'wide', 'bf16', true, false],
   ['TT', 'narrow', 'f32', true, true],
 ] as const) {
-  const multiplied = (a: Tensor, b: Tensor, scale: number, slices: number): Tensor =>
+  const multiplied = (a: Tensor, b: Tensor, scale: number, splits: number): Tensor =>
     withMatrixUnit(engine, UNITS[unit], () =>
-      matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, slices } }),
+      matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, splits } }),
     );
 
   // One below, at and above the tile of 64 x 64 and the depth of 32.
@@ -52,14 +52,14 @@ for (const [name, unit, dtype, transposeA, transposeB] of [
       [9, 130, 70],
     ]) {
       const [left, right] = [random(M * K, 1), random(K * N, 2)];
-      const a = tensor(transposeA ? turned(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
-      const b = tensor(transposeB ? turned(right, K, N) : right, transposeB ? [N, K] : [K, N], { scope });
+      const a = tensor(transposeA ? transposed(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
+      const b = tensor(transposeB ? transposed(right, K, N) : right, transposeB ? [N, K] : [K, N], { scope });
       const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), { M, N, K });
       compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, 1).data(), want);
     }
   });
 
-  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, emulated ${unit} units: a batch, in slices, matches the twin`, async () => {
+  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, emulated ${unit} units: a batch, in splits, matches the twin`, async () => {
     using scope = engine.scope();
     const [batch, M, N, K] = [2, 33, 18, 600];
     const [left, right] = [random(batch * M * K, 1), random(batch * K * N, 2)];
@@ -67,8 +67,8 @@ for (const [name, unit, dtype, transposeA, transposeB] of [
     const b = tensor(right, [batch, ...(transposeB ? [N, K] : [K, N])], { scope });
     const product = { batch, M, N, K, transposeA, transposeB, scale: 0.7 };
     const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), product);
-    for (const slices of [1, 2, 7])
-      compare(`c in ${slices} slices`, await multiplied(a, b, 0.7, slices).data(), want);
+    for (const splits of [1, 2, 7])
+      compare(`c in ${splits} splits`, await multiplied(a, b, 0.7, splits).data(), want);
   });
 }
 
@@ -99,19 +99,13 @@ for (const gelu of ['erf', 'tanh'] as const)
   });
 
 test('matmul_subgroup_matrix: the planner takes it where there are units, and the largest unit that fits', () => {
-  const facts = {
-    adapterClass: 'gpu',
-    M: 729,
-    N: 1152,
-    K: 1152,
-    transposeA: false,
-    transposeB: true,
-  } as const;
-  const matrixUnit = UNITS.square;
-  assert.is(planMatmul({ ...facts, matrixUnit }).variant, 'subgroup_matrix');
-  assert.is(planMatmul({ ...facts, matrixUnit, M: 1 }).variant, 'registers');
-  assert.is(planMatmul({ ...facts, matrixUnit }, { variant: 'tiled' }).variant, 'tiled');
-  assert.is(planMatmul(facts, force).variant, 'tiled');
+  const product = { M: 729, N: 1152, K: 1152, transposeB: true };
+  const target: Target = { ...H200, subgroupSize: 32, matrixUnit: UNITS.square, workgroupBytes: 49_152 };
+  assert.is(planMatmul(target, product).kind, 'subgroup_matrix');
+  assert.is(planMatmul(target, { ...product, M: 1 }).kind, 'register');
+  assert.is(planMatmul(target, { ...product, exact: true }).kind, 'tiled');
+  assert.is(planMatmul(target, product, { kind: 'tiled' }).kind, 'tiled');
+  assert.is(planMatmul({ ...target, matrixUnit: undefined }, product, force).kind, 'tiled');
   const f16 = { componentType: 'f16', resultComponentType: 'f32' };
   const configs = [
     { ...f16, M: 16, N: 8, K: 8 },

@@ -25,17 +25,17 @@ for (const [tile, M, N, K] of [
     const a = random(M * K, 1);
     const b = random(K * N, 2);
     const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
-      force: { variant: 'tiled', tile },
+      force: { kind: 'tiled', tile },
     });
     compare('c', await c.data(), twin(a, b, { M, N, K }));
   });
 
-test('matmul_tiled: slices that end inside a tile match the twin', async () => {
+test('matmul_tiled: splits that end inside a tile match the twin', async () => {
   using scope = engine.scope();
   const [M, N, K] = [70, 66, 100];
   const a = random(M * K, 1);
   const b = random(K * N, 2);
-  for (const [tile, slices] of [
+  for (const [tile, splits] of [
     [32, 3],
     [64, 2],
     [64, 3],
@@ -44,13 +44,13 @@ test('matmul_tiled: slices that end inside a tile match the twin', async () => {
     [128, 2],
   ] as const) {
     const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
-      force: { variant: 'tiled', tile, slices },
+      force: { kind: 'tiled', tile, splits },
     });
-    compare(`c in ${slices} slices`, await c.data(), twin(a, b, { M, N, K }));
+    compare(`c in ${splits} splits`, await c.data(), twin(a, b, { M, N, K }));
   }
 });
 
-test('matmul_tiled: with its loops written out, as on GPUs, it matches the twin', async () => {
+test('matmul_tiled: with its loops unrolled, as on GPUs, it matches the twin', async () => {
   using scope = engine.scope();
   const { gpu } = engine;
   const { target } = gpu;
@@ -59,7 +59,7 @@ test('matmul_tiled: with its loops written out, as on GPUs, it matches the twin'
   const b = random(K * N, 2);
   gpu.target = { ...target, unrolled: true };
   const c = matmul(tensor(a, [M, K], { scope }), tensor(b, [K, N], { scope }), {
-    force: { variant: 'tiled', tile: 32 },
+    force: { kind: 'tiled', tile: 32 },
   });
   gpu.target = target;
   compare('c', await c.data(), twin(a, b, { M, N, K }));

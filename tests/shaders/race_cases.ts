@@ -159,26 +159,26 @@ export const CASES: Readonly<Record<string, () => void>> = {
     withGpuPlans(() => train(layerNorm(leaf(3, 11), leaf(11), leaf(11))));
   },
   matmul: () => {
-    train(matmul(leaf(3, 5), leaf(5, 4), { force: { variant: 'registers' } }));
+    train(matmul(leaf(3, 5), leaf(5, 4), { force: { kind: 'register' } }));
     matmul(leaf(3, 5), leaf(4, 5), {
       transposeB: true,
-      force: { variant: 'registers', transposeFirst: true },
+      force: { kind: 'register', transposeFirst: true },
     });
     matmul(leaf(3, 8), leaf(4, 8), {
       transposeB: true,
-      force: { variant: 'registers', transposeFirst: true },
+      force: { kind: 'register', transposeFirst: true },
     });
     train(linear(leaf(3, 5), leaf(4, 5), leaf(4), { gelu: 'erf' }));
   },
   matmul_tiled: () => {
-    matmul(leaf(3, 17), leaf(17, 4), { force: { variant: 'tiled' } });
-    matmul(leaf(3, 17), leaf(17, 3), { force: { variant: 'tiled' } });
+    matmul(leaf(3, 17), leaf(17, 4), { force: { kind: 'tiled' } });
+    matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'tiled' } });
   },
   matmul_subgroup_matrix: () =>
     withMatrixUnit(
       engine,
       { M: 8, N: 8, K: 8 },
-      () => matmul(leaf(3, 17), leaf(17, 3), { force: { variant: 'subgroup_matrix' } }),
+      () => matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'subgroup_matrix' } }),
       { PART_M: 8, PART_N: 8 }, // the interpreter would take minutes for the real ones
     ),
   patch_gather: () =>

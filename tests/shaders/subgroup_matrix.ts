@@ -7,17 +7,20 @@ import type { Engine } from '../../engine/index.ts';
 const SUBGROUP = 32;
 const SUBGROUPS = 4;
 
-// An operand is (where it begins, from row to row, from column to column).
-const BUILTINS = `
+const ROUNDING = `
+fn rolled(n : u32) -> u32 { return min(n, 4096u * params.groups_m); }
 fn half(value : f32) -> f32 {
   if (abs(value) < 0x1p-14) { return round(value * 0x1p24) * 0x1p-24; }
   let bits = bitcast<u32>(value);
   return bitcast<f32>((bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u);
 }
 fn half_bits(value : f32) -> u32 { return pack2x16float(vec2f(half(value), 0.0)) & 0xffffu; }
+`;
+
+// An operand is (where it begins, from row to row, from column to column).
+const PRODUCT = `
 fn a_value(at : u32) -> f32 { return unpack2x16float(a_half[at / 2u] >> (at % 2u * 16u)).x; }
 fn b_value(at : u32) -> f32 { return unpack2x16float(b_half[at / 2u] >> (at % 2u * 16u)).x; }
-fn rolled(n : u32) -> u32 { return min(n, 4096u * params.groups_m); }
 fn multiply(lane : u32, rows : vec3u, columns : vec3u, before : Sum) -> Sum {
   var sum = before;
   for (var e = 0u; e < MATRIX_M * MATRIX_N / ${SUBGROUP}u; e++) {
@@ -37,7 +40,7 @@ fn store(lane : u32, corner : u32, sum : Sum, stride : u32) {
 }
 `;
 
-/** The WGSL of matmul_subgroup_matrix without what lavapipe, SwiftShader and the interpreter lack. */
+/** The WGSL of matmul/subgroup_matrix or pack without what lavapipe, SwiftShader and the interpreter lack. */
 export function emulated(text: string): string {
   const plain = text
     .replace(/\benable \w+;/g, '')
@@ -52,7 +55,8 @@ export function emulated(text: string): string {
     .replace(/, @builtin\(subgroup_id\) subgroup : u32/, '')
     .replace(/\bsubgroup\b/g, `(i / ${SUBGROUP}u)`);
   // Bounds that no compiler knows: it would take a minute to write out all loops.
-  return (plain + BUILTINS).replace(/(for \(var \w+ = [^;]+; \w+ < )([A-Z_\du*/ ]+);/g, '$1rolled($2);');
+  const builtins = plain.includes('a_half') ? ROUNDING + PRODUCT : ROUNDING;
+  return (plain + builtins).replace(/(for \(var \w+ = [^;]+; \w+ < )([A-Z_\du*/ ]+);/g, '$1rolled($2);');
 }
 
 const kernels = new Map<Kernel, Kernel>();

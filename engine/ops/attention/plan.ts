@@ -12,7 +12,6 @@
 //
 // Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
 import type { Target } from '../../gpu/target.ts';
-import { planBlock } from '../register_tile.ts';
 import { TILE_GROUPS, type Tile, tileBytes } from '../shared_tile.ts';
 
 /** How the result of an attention is made, where more than one way serves. */
@@ -101,12 +100,6 @@ export interface ProductSizes {
   readonly N: number;
   readonly K: number;
 }
-
-/** Rows and columns of c of an invocation and of a workgroup of attention_product. */
-export function planRegisterBlock({ subgroupSize }: Target, M: number, N: number, vec: 1 | 4): RegisterBlock {
-  return planBlock({ adapterClass: 'software', subgroupSize }, M, Math.ceil(N / vec), vec);
-}
-type RegisterBlock = ReturnType<typeof planBlock>;
 
 /** What a workgroup of attention_tile computes, and in how many splits K is summed. */
 export interface BlockTile {

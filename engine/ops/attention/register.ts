@@ -3,7 +3,8 @@ import source from '../../../shaders/attention/register.wgsl' with { type: 'text
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type ProductSizes, planRegisterBlock } from './plan.ts';
+import { planRegisterTile } from '../register_tile.ts';
+import type { ProductSizes } from './plan.ts';
 import {
   type BlockKernels,
   fromRow,
@@ -53,10 +54,10 @@ function product(
   const strides = [b.start, b.batch, b.head, b.row];
   const vec = strides.every((stride) => stride % 4 === 0) ? 4 : 1;
   const vecs = Math.ceil(N / vec);
-  const { rows, cols, width, handed } = planRegisterBlock(c.tensor.gpu.target, M, vecs, vec);
+  const { threadM, threadN, wg, broadcast } = planRegisterTile(c.tensor.gpu.target, M, vecs, vec);
   const [b_start, b_batch, b_head, b_step] = strides.map((stride) => stride / vec);
-  const groupsM = Math.ceil(M / rows);
-  const groupsN = Math.ceil(vecs / cols / width);
+  const groupsM = Math.ceil(M / threadM);
+  const groupsN = Math.ceil(vecs / threadN / wg);
   run(productKernel, {
     bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias },
     params: {
@@ -67,8 +68,8 @@ function product(
     },
     define: {
       ...{ Vec: vec === 4 ? 'vec4f' : 'f32', VEC: vec },
-      ...{ ROWS: rows, COLS: cols, WIDTH: width, UNROLLED: c.tensor.gpu.target.unrolledRegisters },
-      ...(handed > 1 && { broadcast: 'broadcast_subgroup', LANES: handed }),
+      ...{ ROWS: threadM, COLS: threadN, WIDTH: wg, UNROLLED: c.tensor.gpu.target.unrolledRegisters },
+      ...(broadcast > 1 && { broadcast: 'broadcast_subgroup', LANES: broadcast }),
       ...{ KIND: kind, ADDS: adds, HAS_MASK: !!bias },
     },
     groups: groupsM * groupsN * planes,

@@ -1,174 +1,216 @@
-// Which kernel and which tile for which shape: pure functions of the adapter class and the sizes.
+// Which kernel for which product: a pure function of the target and the sizes. No table of measured choices ships with the package:
+// `engine.tune()` makes one for the adapter at hand, and Engine.create takes it.
 //
-// Their constants were measured on lavapipe and on an NVIDIA H200; on other GPUs they are an estimate. No table of measured
-// choices ships with the package: `engine.tune()` makes one for the adapter at hand, and Engine.create takes it.
-
-import type { AdapterClass, MatrixShape } from '../../gpu/target.ts';
+//   register         CPUs, always (lavapipe in Node, `matmul NN 512x512x512`: 11.6 ms), for barriers are expensive there; GPUs for
+//                    M <= 8, where a tile would be mostly edge
+//   tiled            GPUs (NVIDIA H200, `matmul_tiled NT 2560x3456x1152`: 0.517 ms)
+//   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same product on the same H200: 0.175 ms)
+import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { MatmulForce, Tuning } from '../../gpu/tuning.ts';
-import { type Block, planBlock } from '../register_tile.ts';
-import { TILE_GROUPS, TILES, type Tile, tileBytes, tileColumns, UNITS } from '../shared_tile.ts';
+import { planRegisterTile, type RegisterTile } from '../register_tile.ts';
+import { TILE_GROUPS, TILES, type Tile, tileBytes, tileColumns } from '../shared_tile.ts';
 
-export interface MatmulFacts {
-  readonly adapterClass: AdapterClass;
-  /** Invocations of every subgroup. Default 1: unknown. */
-  readonly subgroupSize?: number;
-  /** Of the matrix units, where they may be used. */
-  readonly matrixUnit?: MatrixShape;
+/** c [M, N] = op(a) op(b), or a batch of them. Rows of a under one shared b count as M. */
+export interface MatmulShape {
+  /** Rows of the product. */
   readonly M: number;
+  /** Columns of the product. */
   readonly N: number;
+  /** Products summed per element. */
   readonly K: number;
-  readonly transposeA: boolean;
-  readonly transposeB: boolean;
-  /** Products in the batch. Default 1. */
+  /** Matrices; default 1. */
   readonly batch?: number;
+  /** a is [K, M]. */
+  readonly transposeA?: boolean;
+  /** b is [N, K]. */
+  readonly transposeB?: boolean;
+}
+
+/** What a plan depends on beside the target. */
+export interface MatmulProblem extends MatmulShape {
   /** Bias, gelu or residual follow; then K stays whole, since only complete sums may pass through them. */
   readonly epilogue?: boolean;
-  /** Bytes that a workgroup may share. Default: what WebGPU grants everywhere. */
-  readonly workgroupBytes?: number;
+  /** Operands must not be rounded to f16. */
+  readonly exact?: boolean;
+  /** a or b has two numbers of 16 bits in a word. */
+  readonly packedA?: boolean;
+  readonly packedB?: boolean;
 }
 
-/** Its block is for `registers`. */
-export interface MatmulPlan extends Block {
-  readonly variant: 'registers' | 'tiled' | 'subgroup_matrix';
-  /** Rows of c that a workgroup of `tiled` computes; of `subgroup_matrix`, see MATRIX_TILES. */
-  readonly tile: Tile;
-  /** f32 per lane of c (and of b for `registers`). */
-  readonly lane: 1 | 4;
-  /** Turn a transposed b into [K, N] first (`registers`). */
-  readonly transposeFirst: boolean;
-  /** Read four rows of a at once, out of [K, M]; an a that does not lie so is turned first (`registers`). */
-  readonly quads: boolean;
-  /** Parts of K that are summed apart and added in a second pass. */
-  readonly slices: number;
+/** A kernel with all that it leaves open; `splits` parts of K are summed apart and added in a second pass. */
+export type MatmulPlan =
+  | ({
+      readonly kind: 'register';
+      readonly splits: number;
+      /** Columns of c, and of b, in a Vec. */
+      readonly vec: 1 | 4;
+      /** Rows of a that are read together, out of [K, M]; an a that is not transposed is transposed first. */
+      readonly aVec: 1 | 4;
+      /** Transpose a transposed b back into [K, N] first. */
+      readonly transposeFirst: boolean;
+    } & RegisterTile)
+  | { readonly kind: 'tiled'; readonly splits: number; readonly tile: Tile }
+  | {
+      readonly kind: 'subgroup_matrix';
+      readonly splits: number;
+      readonly unit: MatrixShape;
+      readonly tileM: number;
+      readonly tileN: number;
+    };
+
+export type RegisterPlan = Extract<MatmulPlan, { kind: 'register' }>;
+export type TiledPlan = Extract<MatmulPlan, { kind: 'tiled' }>;
+export type SubgroupMatrixPlan = Extract<MatmulPlan, { kind: 'subgroup_matrix' }>;
+
+/** Measured on lavapipe. */
+const LAVAPIPE = {
+  /** Rows of c from which transposing b costs less than it saves: 20 % at 2304 rows. */
+  transposeRows: 64,
+  /** Columns of c from which transposing a costs less than it saves. */
+  aVecColumns: 96,
+} as const;
+
+/** Measured on an NVIDIA H200. */
+const H200 = {
+  /** Rows of c up to which registers are enough. */
+  registerRows: 8,
+  /** Workgroups of the larger tiles that a core works on at a time. */
+  tiles: { 128: 2, 96: 3 },
+  /** A workgroup alone on a core takes so many times half the time of a pair there. */
+  alone: 1.6,
+  /** TFLOP/s of the larger tiles of subgroup matrices where the GPU is full, and how many a core works on at a time. */
+  matrixRate: { 128: 200, 64: 168 },
+  matrixTiles: { 128: 2, 64: 3 },
+} as const;
+
+/** Terms a split has at least; fewer would cost more in the second pass than they bring. */
+const SPLIT_TERMS = 256;
+
+/** Parts that a sum over K may have. */
+const mostSplits = (K: number): number => Math.max(1, Math.min(64, Math.floor(K / SPLIT_TERMS)));
+
+/** Parts of a sum over K that make enough of some workgroups. */
+const splitsOf = (wanted: number, groups: number, K: number): number =>
+  Math.min(Math.ceil(wanted / Math.max(1, groups)), mostSplits(K));
+
+/** Time that a core which works on `together` workgroups at a time takes for its part of all, in workgroups. */
+function coreTime({ cores }: Target, together: number, groups: number): number {
+  const round = cores * together;
+  const rest = Math.ceil((groups % round) / cores);
+  return Math.floor(groups / round) * together + (rest === 1 ? H200.alone : rest);
 }
 
-/** Workgroups of the larger tiles that a unit of an NVIDIA H200 works on at once. */
-const HELD = { 128: 2, 96: 3 } as const;
-/** A workgroup that has its unit for itself takes this many times its share of the time of two. */
-const ALONE = 1.6;
-
-/** Time that a unit which holds so many workgroups at once takes for its part of all, in workgroups. */
-function unitTime(held: number, groups: number): number {
-  const round = UNITS * held;
-  const rest = Math.ceil((groups % round) / UNITS);
-  return Math.floor(groups / round) * held + (rest === 1 ? ALONE : rest);
-}
-
-/** The tile wanted, if it fits; else the largest that gives enough workgroups or, where K may be split, that is not mostly edge. */
+/** The largest tile that gives enough workgroups or, where K may be split, that is not mostly edge; the tile wanted, if it fits. */
 function planTile(
-  { M, N, K, batch = 1, epilogue = false, workgroupBytes = 16_384 }: MatmulFacts,
+  target: Target,
+  { M, N, K, batch = 1, epilogue = false }: MatmulProblem,
   wanted?: Tile,
 ): Tile {
   const groups = (tile: Tile): number => batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile));
   const suits = (tile: Tile): boolean =>
-    groups(tile) >= TILE_GROUPS[tile] || (!epilogue && K >= 2 * SLICE_TERMS && Math.min(M, N) > 0.75 * tile);
-  const fitting = TILES.filter((tile) => tileBytes(tile, tileColumns(tile)) <= workgroupBytes);
+    groups(tile) >= TILE_GROUPS[tile] || (!epilogue && K >= 2 * SPLIT_TERMS && Math.min(M, N) > 0.75 * tile);
+  const fitting = TILES.filter((tile) => tileBytes(tile, tileColumns(tile)) <= target.workgroupBytes);
   const tile = fitting.find((tile) => (wanted ? tile === wanted : suits(tile))) ?? 32;
   if (tile !== 128 || wanted) return tile;
-  const time = (tile: keyof typeof HELD): number => {
-    const slices = epilogue ? 1 : planSlices(GROUPS_WANTED, groups(tile), K);
-    return (tile * unitTime(HELD[tile], groups(tile) * slices)) / slices;
+  const time = (tile: keyof typeof H200.tiles): number => {
+    const splits = epilogue ? 1 : splitsOf(target.fillGroups, groups(tile), K);
+    return (tile * coreTime(target, H200.tiles[tile], groups(tile) * splits)) / splits;
   };
   return time(96) < time(128) ? 96 : 128;
 }
 
-/** Rows and columns of c that the four subgroups of a workgroup of `subgroup_matrix` compute, by the tile of its plan. */
+/** Rows and columns of c that the four subgroups of a workgroup of `subgroup_matrix` compute, by the tile that `force` names. */
 export const MATRIX_TILES: Readonly<Record<Tile, readonly [number, number]>> = {
   128: [128, 128],
   96: [128, 128],
   64: [128, 64],
   32: [64, 64],
 };
-/** TFLOP/s of the larger two on an NVIDIA H200 that is full, and how many a unit works on at once. */
-const MATRIX_RATE = { 128: 200, 64: 168 } as const;
-const MATRIX_HELD = { 128: 2, 64: 3 } as const;
 
-function planMatrixTile({ M, N, batch = 1 }: MatmulFacts, wanted?: Tile): Tile {
+function planMatrixTile(
+  target: Target,
+  { M, N, batch = 1 }: MatmulProblem,
+  wanted?: Tile,
+): readonly [number, number] {
   const groups = (tile: Tile): number => {
     const [rows, columns] = MATRIX_TILES[tile];
     return batch * Math.ceil(M / rows) * Math.ceil(N / columns);
   };
-  const time = (tile: keyof typeof MATRIX_HELD): number =>
-    (tile * unitTime(MATRIX_HELD[tile], groups(tile))) / MATRIX_RATE[tile];
-  if (wanted) return wanted;
-  if (groups(64) < UNITS) return 32;
-  return time(64) < time(128) ? 64 : 128;
+  const time = (tile: keyof typeof H200.matrixTiles): number =>
+    (tile * coreTime(target, H200.matrixTiles[tile], groups(tile))) / H200.matrixRate[tile];
+  const planned = groups(64) < target.cores ? 32 : time(64) < time(128) ? 64 : 128;
+  return MATRIX_TILES[wanted ?? planned];
 }
 
-/** Workgroups that keep a large GPU busy. */
-const GROUPS_WANTED = 512;
+/** How a product in registers reads its operands, and its tile. */
+function planRegister(
+  target: Target,
+  { M, N, transposeA, transposeB, packedA, packedB }: MatmulProblem,
+  force: MatmulForce,
+): Omit<RegisterPlan, 'splits'> {
+  const transposeFirst =
+    !!transposeB && !packedB && (force.transposeFirst ?? (M >= LAVAPIPE.transposeRows && N > 1));
+  const vec = N % 4 === 0 && (!transposeB || transposeFirst) ? 4 : 1;
+  const tile = planRegisterTile(target, M, N / vec, vec);
+  const four = transposeA ? M % 4 === 0 : !packedA && N >= LAVAPIPE.aVecColumns;
+  const aVec = target.kind === 'cpu' && tile.broadcast === 1 && M >= 8 && four ? 4 : 1;
+  return { kind: 'register', transposeFirst, vec, aVec, ...tile };
+}
 
-/** Rows of a from which turning b costs less than it saves: measured on lavapipe, 20 % at 2304 rows. */
-const TRANSPOSE_ROWS = 64;
-
-/** Columns of c from which turning a costs less than it saves. */
-const QUADS_COLUMNS = 96;
-
-/** Terms a slice has at least; fewer would cost more in the second pass than they bring. */
-const SLICE_TERMS = 256;
-
-/** Parts that a sum over K may have. */
-const mostSlices = (K: number): number => Math.max(1, Math.min(64, Math.floor(K / SLICE_TERMS)));
-
-/** Parts of a sum over K that make enough of some workgroups. */
-const planSlices = (wanted: number, groups: number, K: number): number =>
-  Math.min(Math.ceil(wanted / Math.max(1, groups)), mostSlices(K));
+/**
+ * Chooses kernel, tile and splits for one (batched) product.
+ *
+ * @param force   overrides every other choice
+ * @param tuning  measured choices, which come before those made here
+ */
+export function planMatmul(
+  target: Target,
+  problem: MatmulProblem,
+  force: MatmulForce = {},
+  tuning?: Tuning,
+): MatmulPlan {
+  const tuned = tuning?.matmul[matmulKey(problem)];
+  if (tuned) return planMatmul(target, problem, { ...tuned, ...force });
+  const { M, N, K, batch = 1, epilogue, exact } = problem;
+  const inRegisters = target.kind === 'cpu' || M <= H200.registerRows;
+  const kind = force.kind ?? (inRegisters ? 'register' : 'subgroup_matrix');
+  const splits = (tileM: number, tileN: number): number => {
+    const groups = batch * Math.ceil(M / tileM) * Math.ceil(N / tileN);
+    return epilogue ? 1 : (force.splits ?? splitsOf(target.fillGroups, groups, K));
+  };
+  if (kind === 'register') {
+    const plan = planRegister(target, problem, force);
+    return { ...plan, splits: splits(plan.threadM, plan.vec * plan.threadN * plan.wg) };
+  }
+  const unit = exact ? undefined : target.matrixUnit;
+  if (kind === 'subgroup_matrix' && unit) {
+    const [tileM, tileN] = planMatrixTile(target, problem, force.tile);
+    return { kind, unit, tileM, tileN, splits: splits(tileM, tileN) };
+  }
+  const tile = planTile(target, problem, force.tile);
+  return { kind: 'tiled', tile, splits: splits(tile, tileColumns(tile)) };
+}
 
 /** Names a product in a tuning table: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
-export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: MatmulFacts): string {
+export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: MatmulShape): string {
   const form = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
   return `${M}x${N}x${K} ${form}${batch > 1 ? ` ${batch}` : ''}`;
 }
 
 /** Every choice that is legal for a product, one for each different plan. */
-export function matmulCandidates(facts: MatmulFacts): MatmulForce[] {
+export function matmulCandidates(target: Target, problem: MatmulProblem): MatmulForce[] {
   const candidates = new Map<string, MatmulForce>();
-  const slicesMax = facts.epilogue ? 1 : mostSlices(facts.K);
+  const splitsMax = problem.epilogue ? 1 : mostSplits(problem.K);
   const offer = (force: MatmulForce): void => {
-    for (let slices = 1; slices <= slicesMax; slices *= 2) {
-      const plan = JSON.stringify(planMatmul(facts, { ...force, slices }));
-      if (!candidates.has(plan)) candidates.set(plan, { ...force, slices });
+    for (let splits = 1; splits <= splitsMax; splits *= 2) {
+      const plan = JSON.stringify(planMatmul(target, problem, { ...force, splits }));
+      if (!candidates.has(plan)) candidates.set(plan, { ...force, splits });
     }
   };
-  for (const transposeFirst of facts.transposeB ? [true, false] : [false])
-    offer({ variant: 'registers', transposeFirst });
-  for (const tile of TILES) offer({ variant: 'tiled', tile });
+  for (const transposeFirst of problem.transposeB ? [true, false] : [false])
+    offer({ kind: 'register', transposeFirst });
+  for (const tile of TILES) offer({ kind: 'tiled', tile });
   // Where there are no matrix units this plans the same again.
-  for (const tile of [128, 64, 32] as const) offer({ variant: 'subgroup_matrix', tile });
+  for (const tile of [128, 64, 32] as const) offer({ kind: 'subgroup_matrix', tile });
   return [...candidates.values()];
-}
-
-/**
- * Chooses kernel, block and split for one (batched) product.
- *
- * @param force   overrides every other choice
- * @param tuning  measured choices, which come before those made here
- */
-export function planMatmul(facts: MatmulFacts, force: MatmulForce = {}, tuning?: Tuning): MatmulPlan {
-  const tuned = tuning?.matmul[matmulKey(facts)];
-  if (tuned) return planMatmul(facts, { ...tuned, ...force });
-  const { adapterClass, matrixUnit, M, N, K, transposeA, transposeB, batch = 1, epilogue = false } = facts;
-  const software = adapterClass === 'software';
-  const square = matrixUnit ? 'subgroup_matrix' : 'tiled';
-  const wanted = force.variant ?? (software || M <= 8 ? 'registers' : square);
-  const variant = wanted === 'registers' || wanted === 'tiled' ? wanted : square;
-  const transposeFirst =
-    variant === 'registers' && transposeB && (force.transposeFirst ?? (M >= TRANSPOSE_ROWS && N > 1));
-  const lane = N % 4 === 0 && (variant !== 'registers' || !transposeB || transposeFirst) ? 4 : 1;
-  const block = planBlock(facts, M, N / lane, lane);
-  const quads =
-    variant === 'registers' &&
-    software &&
-    block.handed === 1 &&
-    M >= 8 &&
-    (transposeA ? M % 4 === 0 : N >= QUADS_COLUMNS);
-  const tile = variant === 'tiled' ? planTile(facts, force.tile) : planMatrixTile(facts, force.tile);
-  const [tileM, tileN] = variant === 'subgroup_matrix' ? MATRIX_TILES[tile] : [tile, tileColumns(tile)];
-  const groups =
-    variant !== 'registers'
-      ? batch * Math.ceil(M / tileM) * Math.ceil(N / tileN)
-      : batch * Math.ceil(M / block.rows) * Math.ceil(N / lane / block.cols / block.width);
-  const split = planSlices(software ? 16 : GROUPS_WANTED, groups, K);
-  const slices = epilogue ? 1 : (force.slices ?? split);
-  return { variant, tile, lane, ...block, transposeFirst, quads, slices };
 }

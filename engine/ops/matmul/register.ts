@@ -1,0 +1,74 @@
+// Products in registers: shaders/matmul/register.wgsl.
+import source from '../../../shaders/matmul/register.wgsl' with { type: 'text' };
+import { kernel } from '../../gpu/kernel.ts';
+import { output, run } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { stridedPlace } from '../copy.ts';
+import { registerDefine } from '../register_tile.ts';
+import { bindingsOf, epilogueDefine, flopsOf, type Product } from './operands.ts';
+import type { RegisterPlan } from './plan.ts';
+
+const forward = kernel(source, 'matmul');
+
+/** Records a product, after transposing what the plan wants transposed. */
+export function multiplyRegister(plan: RegisterPlan, product: Product): void {
+  const { a, b, M, N, K, batch, aBatch, bBatch } = product;
+  if (plan.transposeFirst) {
+    using transposedB = transposed(b, bBatch ? batch : 1, N, K);
+    multiplyRegister({ ...plan, transposeFirst: false }, { ...product, b: transposedB, transposeB: false });
+  } else if (plan.aVec === 4 && !product.transposeA) {
+    const pitch = 4 * Math.ceil(M / 4);
+    using transposedA = transposed(a, aBatch ? batch : 1, M, K, pitch);
+    runRegister(plan, { ...product, a: transposedA, transposeA: true, aBatch: aBatch && pitch * K }, pitch);
+  } else runRegister(plan, product, M);
+}
+
+/** @param pitch  from one row of a transposed a to the next */
+function runRegister(plan: RegisterPlan, product: Product, pitch: number): void {
+  const { a, b, M, N, K, batch, transposeA = false, transposeB = false, scale } = product;
+  const { vec, aVec, threadM, threadN, wg, splits } = plan;
+  const groupsM = Math.ceil(M / threadM);
+  const groupsN = Math.ceil(N / vec / threadN / wg);
+  run(forward, {
+    bind: bindingsOf(product),
+    params: {
+      M,
+      N: N / vec,
+      K,
+      k_split: Math.ceil(K / splits),
+      a_row: transposeA ? 1 : K,
+      a_step: transposeA ? pitch / aVec : 1,
+      a_batch: product.aBatch / aVec,
+      b_batch: product.bBatch / vec,
+      batch,
+      groups_m: groupsM,
+      groups_n: groupsN,
+      splits,
+      scale,
+    },
+    define: {
+      ...registerDefine(plan, a.gpu.target),
+      Vec: vec === 4 ? 'vec4f' : 'f32',
+      Vecs: vec === 4 ? 'array<vec4f, 1>' : 'vec4f',
+      VEC: vec,
+      PackedB: vec === 4 ? 'vec2u' : 'u32',
+      B_TYPE: b.dtype.toUpperCase(),
+      TRANSPOSE_B: transposeB,
+      AVec: aVec === 4 ? 'vec4f' : 'f32',
+      AVecs: aVec === 4 ? 'array<vec4f, 1>' : 'vec4f',
+      A_VEC: aVec,
+      PackedA: aVec === 4 ? 'vec2u' : 'u32',
+      A_TYPE: a.dtype.toUpperCase(),
+      ...epilogueDefine(product),
+    },
+    groups: groupsM * groupsN * batch * splits,
+    flops: flopsOf(product),
+  });
+}
+
+/** [batch, R, C] to [batch, C, pitch], undefined from R on; the caller disposes the result. */
+function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): Tensor {
+  const y = output([x], [batch, C, pitch]);
+  stridedPlace('matmul', x, y, [batch, R, C], [C * pitch, 1, pitch]);
+  return y;
+}

@@ -1,0 +1,29 @@
+// What follows the sum of a product, each step but the first optional.
+//
+//   value = scale sum + bias[n];  pre[at] = value;  value = gelu(value);  result = value + residual[at]
+//
+// An importer declares
+//   alias Vec                                       f32 or vec4f
+//   params.scale                                    f32
+//   bias [N], residual [M, N] and pre [M, N]        bindings of Vec; pre may be written
+
+#import gelu  // gelu_erf(lane), gelu_tanh(lane)
+
+// Specialisation.
+const HAS_BIAS : bool = false;
+const HAS_RESIDUAL : bool = false;
+const HAS_PRE : bool = false;
+const GELU : u32 = 0u;  // 0 none, 1 erf, 2 tanh
+
+alias Lane = Vec;       // of lib/gelu.wgsl
+
+/// The element of c at `at`, which is in column n; both count Vecs.
+fn epilogue(sum : Vec, at : u32, n : u32) -> Vec {
+  var value = params.scale * sum;
+  if (HAS_BIAS) { value += bias[n]; }
+  if (HAS_PRE) { pre[at] = value; }
+  if (GELU == 1u) { value = gelu_erf(value); }
+  if (GELU == 2u) { value = gelu_tanh(value); }
+  if (HAS_RESIDUAL) { value += residual[at]; }
+  return value;
+}

@@ -60,8 +60,11 @@ export async function decodeImage(
   const encoded = await readAll(source, name);
   const orient = options.orient ?? false;
   try {
-    const opaque = withoutTransparency(encoded);
-    return await (inBrowser ? decodeByBrowser(opaque, orient) : decodeBySharp(opaque, orient));
+    const frame = gifFrame(encoded);
+    const whole = frame?.opaque ?? encoded;
+    const image = await (inBrowser ? decodeByBrowser(whole, orient) : decodeBySharp(whole, orient));
+    if (frame) fillOutside(image, frame);
+    return image;
   } catch (cause) {
     const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new ImageError(
@@ -119,25 +122,50 @@ async function readAll(source: string | URL | Blob | Uint8Array, name: string): 
   }
 }
 
-/**
- * A GIF whose first frame keeps the palette's colours where it is transparent, as Pillow does: decoders give black there.
- * Other files as they are.
- */
-function withoutTransparency(encoded: Uint8Array): Uint8Array {
-  const [EXTENSION, GRAPHIC_CONTROL] = [0x21, 0xf9];
-  if (new TextDecoder('latin1').decode(encoded.subarray(0, 4)) !== 'GIF8') return encoded;
-  const tableBytes = encoded[10] & 0x80 ? 3 * 2 ** ((encoded[10] & 7) + 1) : 0;
+/** The first frame of a GIF. */
+interface GifFrame {
+  /** The file without the frame's transparency: beneath it decoders would give black, Pillow gives the palette's colour. */
+  readonly opaque: Uint8Array;
+  /** The part of the canvas that the frame covers. */
+  readonly covers: { left: number; top: number; right: number; bottom: number };
+  /** What Pillow shows elsewhere: the palette's transparent colour, without one its first. */
+  readonly outside: Uint8Array;
+}
+
+/** The first frame of a file; undefined when it is no GIF or cut off. */
+function gifFrame(encoded: Uint8Array): GifFrame | undefined {
+  const [EXTENSION, GRAPHIC_CONTROL, IMAGE] = [0x21, 0xf9, 0x2c];
+  if (new TextDecoder('latin1').decode(encoded.subarray(0, 4)) !== 'GIF8') return undefined;
+  const tableBytes = (flags: number): number => (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
+  const opaque = encoded.slice();
+  let transparent = 0;
+  let at = 13 + tableBytes(encoded[10]);
   // Extensions before the first frame: a label, then blocks that begin with their length, an empty one last.
-  for (let at = 13 + tableBytes; encoded[at] === EXTENSION; at++) {
+  for (; encoded[at] === EXTENSION; at++) {
     if (encoded[at + 1] === GRAPHIC_CONTROL && encoded[at + 3] & 1) {
-      const opaque = encoded.slice();
       opaque[at + 3] &= ~1;
-      return opaque;
+      transparent = encoded[at + 6];
     }
     at += 2;
     while (encoded[at] > 0) at += encoded[at] + 1;
   }
-  return encoded;
+  if (encoded[at] !== IMAGE || encoded.length < at + 10) return undefined;
+  const u16 = (offset: number): number => encoded[at + offset] + 256 * encoded[at + offset + 1];
+  const [left, top] = [u16(1), u16(3)];
+  const colour = (encoded[at + 9] & 0x80 ? at + 10 : 13) + 3 * transparent;
+  return {
+    opaque,
+    covers: { left, top, right: left + u16(5), bottom: top + u16(7) },
+    outside: encoded.slice(colour, colour + 3),
+  };
+}
+
+/** Fills what the frame of a GIF leaves of the canvas. */
+function fillOutside({ rgba, width, height }: DecodedImage, { covers, outside }: GifFrame): void {
+  const { left, top, right, bottom } = covers;
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++)
+      if (y < top || y >= bottom || x < left || x >= right) rgba.set(outside, 4 * (y * width + x));
 }
 
 async function decodeBySharp(encoded: Uint8Array, orient: boolean): Promise<DecodedImage> {

@@ -37,6 +37,12 @@ for (const [what, names] of Object.entries({
   ],
   'lossy WebP': ['lossy.webp'],
   'GIF, and the first frame of an animation': ['palette.gif', 'animated.gif'],
+  'first frames that cover a part of the canvas': [
+    'small_frame.gif',
+    'small_frame_transparent.gif',
+    'frame_beyond.gif',
+    'small_frame.webp',
+  ],
   'one pixel': ['one_pixel.png', 'one_pixel.jpg'],
   'a colour profile, which is ignored': ['profile.jpg'],
 }))
@@ -47,14 +53,17 @@ for (const [what, names] of Object.entries({
 test('image: 16-bit samples are cut to their upper 8 bits', async () => {
   await check('grey_16.png');
   await check('rgb_16.png');
+  await check('grey_alpha_16.png');
 });
 
 test('image: CMYK is converted by (1 - C)(1 - K) as in Pillow, in a browser with one rounding less', async () => {
-  await check('cmyk.jpg', 'rgb', {}, inBrowser ? 1 : 0);
+  for (const name of ['cmyk.jpg', 'cmyk_progressive.jpg', 'cmyk_plain.jpg', 'ycck.jpg'])
+    await check(name, 'rgb', {}, inBrowser ? 1 : 0);
 });
 
 test('image: EXIF orientation is ignored unless asked for', async () => {
-  for (const name of ['turned.jpg', 'turned.png', 'turned.webp']) {
+  const others = [2, 3, 4, 5, 7, 8].map((orientation) => `turned_${orientation}.jpg`);
+  for (const name of ['turned.jpg', 'turned.png', 'turned.webp', ...others]) {
     await check(name);
     // Chromium turns no WebP.
     if (!(inBrowser && name.endsWith('.webp'))) await check(name, 'oriented', { orient: true });

@@ -29,7 +29,12 @@ struct Params {
 fn four(e : u32) -> vec4f { return vec4f(x[e], x[e + WG], x[e + 2u * WG], x[e + 3u * WG]); }
 
 // WGSL may assume that there is no NaN, and one driver's exp makes infinity of it: bits decide.
-fn has_nan(numbers : vec4f) -> bool { return any((bitcast<vec4u>(numbers) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u)); }
+fn magnitude_bits(number : f32) -> u32 { return bitcast<u32>(number) & 0x7fffffffu; }
+fn has_nan(numbers : vec4f) -> bool {
+  let xy = max(magnitude_bits(numbers.x), magnitude_bits(numbers.y));
+  let zw = max(magnitude_bits(numbers.z), magnitude_bits(numbers.w));
+  return max(xy, zw) > 0x7f800000u;
+}
 
 // The sum, or NaN for a row with a NaN or with infinity.
 fn sum_or_nan(sum : f32, lost : bool) -> f32 {

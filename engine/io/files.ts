@@ -1,4 +1,5 @@
-// What every reader and writer of files shares: the system's refusals as one sentence with the path, folders, text.
+// What every reader and writer of files shares: the system's refusals as one sentence with the path, folders,
+// text.
 import { EngineError } from '../gpu/errors.ts';
 import { fileSystem } from './byte_source.ts';
 
@@ -39,8 +40,8 @@ export async function onPath<T>(path: string, work: () => Promise<T>): Promise<T
 /**
  * Makes a folder and those above it, unless they are there.
  *
- * Not by the system's own `recursive`: in Node it never ends below /proc, where a folder's parent is there and nothing
- * can be made in it.
+ * Not by the system's own `recursive`: in Node it never ends below /proc, where a folder's parent is there
+ * and nothing can be made in it.
  *
  * @returns  the folders that were not there before, from the top down
  * @throws FileError when there is a file of that name or the system refuses

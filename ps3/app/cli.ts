@@ -1,4 +1,4 @@
-// The command line. Every mistake of the user's ends in one sentence and exit code 2.
+// The command line. Every mistake of the user ends in one sentence and exit code 2.
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { Engine, EngineError, fileErrorOf } from '../../engine/index.ts';
@@ -53,7 +53,7 @@ const TRAINING = {
 
 const TRAIN = {
   ...TRAINING,
-  resume: text('<dir>', 'Go on from the checkpoint of a run folder'),
+  resume: text('<dir>', 'Continue from the checkpoint of a run folder'),
   recipe: oneOf(['paper', 'released'], 'paper (cross-entropy + DICE, all boxes) or released; default paper'),
   'towers-steps': whole('Steps of the first stage'),
   steps: whole('Steps of the second stage'),
@@ -66,7 +66,7 @@ const TRAIN = {
 
 type TrainValues = Values<typeof TRAIN>;
 
-/** Flags that a resumed run still takes; the others stand in its config.json. */
+/** Flags that a resumed run still takes; the others are in its config.json. */
 const OF_RESUMED_RUNS: readonly string[] = ['resume', 'photos', 'profile'];
 
 function runConfig(values: TrainValues, presetName: string): RunConfig {
@@ -164,13 +164,13 @@ const ENCODE = {
     ['f32', 'f16', 'bf16', 'stored'],
     'How matrices are kept: f32, f16, bf16 or stored; default f32',
   ),
-  prompt: text('<text>', 'What to look for; without it, what stands out'),
+  prompt: text('<text>', 'What to look for; without it, salient things'),
   looks: whole('Looks of a full budget each; default 1', 0),
   tokens: whole('Patches in total, instead of --looks'),
   all: on('Cover every patch'),
   box: numbers('<l,t,r,b>', 'Where to look instead of a prompt, in fractions of the image'),
   point: numbers('<x,y>', 'The same for a point'),
-  orient: on('Turn images as their EXIF orientation says'),
+  orient: on('Rotate images as their EXIF orientation says'),
   'hidden-states': whole('Also write the outputs of the last n blocks'),
   format: oneOf(['safetensors', 'npy'], 'safetensors or npy; default safetensors'),
   out: text('<dir>', 'Folder to write; default .'),

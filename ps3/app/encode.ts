@@ -1,4 +1,4 @@
-// Features, selection maps and heat maps of images: what `ps3 encode` does.
+// Features, selection maps and heat maps of images: the command `ps3 encode`.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import {
@@ -35,7 +35,7 @@ export interface EncodeOptions {
   readonly storage?: WeightDType | 'stored';
   /** What to look for; without one, selection is bottom-up. */
   readonly prompt?: string;
-  /** Turns images as their EXIF orientation says; default false, as the reference. */
+  /** Rotates images as their EXIF orientation says; default false, as the reference. */
   readonly orient?: boolean;
   /** Where to look, instead of a prompt. */
   readonly region?: Region;
@@ -69,11 +69,12 @@ const ENCODE_OPTIONS = {
   log: true,
 } as const;
 
-/** What an earlier call wrote into the folder is not taken for an image. */
+/** Images that an earlier call wrote into the folder are not encoded. */
 const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
 
 /**
- * Encodes images one after another, so that memory does not grow with their number. Into `out`, for each image:
+ * Encodes images one after another, so that memory does not grow with their number. Into `out`, for each
+ * image:
  *
  *   NAME.bottom_up.png, NAME.top_down.png   saliency; selection is outlined on the one that decided it
  *   NAME.scale_112px.png ...                the same with the patches of one scale
@@ -82,8 +83,8 @@ const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
  *                                           bottom_up.i [Y, X]; prompt [C] if any
  *   NAME.last_hidden_state.npy ...          instead, in the format npy
  *
- * Tokens are the N low-res ones, then the K selected, scale after scale in raster order. A file appears whole or not
- * at all, the numbers last. An image that cannot be read is skipped with a sentence.
+ * Tokens are the N low-res ones, then the K selected, scale after scale in raster order. A file appears whole
+ * or not at all, the numbers last. An image that cannot be read is skipped with a sentence.
  *
  * @returns  the exit code: 0, or 2 when an image was skipped
  * @throws EncodeError, FileError, ConfigError, SafetensorsError before anything is written
@@ -123,7 +124,7 @@ export async function encodeImages(engine: Engine, options: EncodeOptions): Prom
   return skipped > 0 ? 2 : 0;
 }
 
-/** Loads with a bar, which small checkpoints are too quick for. */
+/** Loads with a progress bar, which small checkpoints do not need. */
 async function loadModel(engine: Engine, source: string, storage?: WeightDType | 'stored'): Promise<PS3> {
   const bar = new ProgressBar();
   const inMB = (bytes: number): number => Math.ceil(bytes / 1e6);
@@ -149,7 +150,7 @@ interface Job {
   readonly name: string;
 }
 
-/** Every image with a name of its own: `cat`, and `cat-2` where another folder has a cat too. */
+/** Every image with a unique name: `cat`, and `cat-2` where another folder has a cat too. */
 function namedJobs(images: readonly string[]): Job[] {
   const paths = images.flatMap((path) => {
     if (!existsSync(path) || !statSync(path).isDirectory()) return [path];

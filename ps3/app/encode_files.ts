@@ -36,7 +36,7 @@ export async function writeNumbers(
     return path;
   }
   let path = target;
-  // The features last, so that they stand for the whole.
+  // The features last: where they exist, all files do.
   for (const { name, shape, data } of tensors.toReversed()) {
     path = `${target}.${name}.npy`;
     await writeWhole(path, new Uint8Array(dump(data, [...shape])));
@@ -76,7 +76,7 @@ export async function drawOverlays(
   if (kind === 'top_down') await png('bottom_up', heatMap(view, bottomUp[finest].data, grid));
   await png(kind, heatMap(view, probs[finest].data, grid, { selected: patches }));
   for (const [i, own] of patches.entries()) {
-    // The lines of the other scales stay away, and its own keep their colour and width.
+    // Without the lines of the other scales; those of this one keep their colour and width.
     const alone = patches.map((other, j) =>
       j === i ? own : { ...other, map: new Uint8Array(other.map.length) },
     );

@@ -1,5 +1,5 @@
-// Commands and their flags as tables: each flag is read from its raw text, by its declared type, so that `007` stays
-// `007` where a text is wanted and is refused by name where it does not fit.
+// Commands and their flags as tables: each flag is read from its raw text, by its declared type, so that
+// `007` stays `007` where a text is wanted and is refused by name where it does not fit.
 import { parseArgs } from 'node:util';
 import { EngineError } from '../../engine/index.ts';
 
@@ -13,7 +13,7 @@ export class UsageError extends EngineError {
 /** One flag of a command. */
 export interface Flag<T> {
   readonly help: string;
-  /** What stands for the value in the help, such as `<dir>`; a switch has none. */
+  /** Placeholder of the value in the help, such as `<dir>`; a switch has none. */
   readonly value?: string;
   /** What a value must be, for the message. */
   readonly rule: string;
@@ -26,7 +26,7 @@ type Flags = Readonly<Record<string, Flag<unknown>>>;
 /** What was given, by the flags' names. */
 export type Values<F extends Flags> = { readonly [K in keyof F]?: F[K] extends Flag<infer T> ? T : never };
 
-/** Any text but the empty one, as it stands. */
+/** Any text but the empty one, unchanged. */
 export function text(value: string, help: string): Flag<string> {
   return { help, value, rule: 'a text that is not empty', read: (text) => text || undefined };
 }
@@ -66,7 +66,7 @@ function numberOf(text: string): number | undefined {
   return isDecimal && Number.isFinite(Number(text)) ? Number(text) : undefined;
 }
 
-/** A subcommand: what it takes and what it does. */
+/** A subcommand, its flags and its action. */
 export interface CommandSpec<F extends Flags> {
   readonly name: string;
   /** What it takes besides flags, for the usage line: '', `<run>` for one, `[...images]` for any number. */
@@ -109,7 +109,7 @@ export function command<F extends Flags>(spec: CommandSpec<F>): Command {
   };
 }
 
-/** Which word is a flag, which a value and which neither, with all as it stands: parseArgs would be less strict. */
+/** Sorts words into flags, values and operands, all unchanged: parseArgs would be less strict. */
 function tokensOf(flags: Flags, args: readonly string[]) {
   const types = Object.entries(flags).map(
     ([name, { value }]) => [name, { type: value ? 'string' : 'boolean' }] as const,
@@ -135,10 +135,11 @@ function read<F extends Flags>(
       fail(`an option must be one of ${Object.keys(flags).map(dashes).join(', ') || 'none'}`, rawName);
     if (Object.hasOwn(values, name)) fail(`${rawName} must be given once`, 'it again');
     const { rule, read, value: placeholder } = flags[name];
-    // What looks like an option is one that lost its place, not a value; `--prompt=--x` says that it is meant.
+    // What looks like an option is one that lost its place, not a value; `--prompt=--x` says that it is
+    // meant.
     const isMissing = placeholder && (value === undefined || (!inlineValue && value.startsWith('--')));
     if (isMissing) fail(`${rawName} must be followed by ${rule}`, value ?? 'nothing');
-    if (!placeholder && value !== undefined) fail(`${rawName} must stand ${rule}`, value);
+    if (!placeholder && value !== undefined) fail(`${rawName} must be given ${rule}`, value);
     values[name] = read(value ?? '') ?? fail(`${rawName} must be ${rule}`, value || 'an empty text');
   }
   if (operands === '' && given.length > 0) fail('there must be nothing but options', given[0]);

@@ -1,4 +1,5 @@
-// Images of where the model looks: saliency in colour over a greyed image, selected patches and boxes in outline.
+// Images of where the model looks: saliency in colour over a greyed image, selected patches and boxes in
+// outline.
 import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { EngineError, expectKeys } from '../../engine/index.ts';
@@ -28,7 +29,7 @@ export interface Marks {
   readonly selected?: readonly SelectedPatches[];
   /** Pixels of the image, right and bottom edges exclusive. */
   readonly boxes?: readonly Box[];
-  /** One for each box; default: BOX_COLOURS in turn. */
+  /** One for each box; default: BOX_COLOURS, repeated. */
   readonly boxColours?: readonly Colour[];
 }
 

@@ -125,7 +125,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   return { run, evaluation, seconds };
 }
 
-/** What both stages compute, on batches of their own: looking at them takes nothing from training. */
+/** The forwards of both stages, on separate batches: running them takes no samples from training. */
 function stageForwards(engine: Engine, model: PS3, data: TrainingData, config: RunConfig) {
   const { towers, ps3 } = presetOf(config);
   const base = { engine, model, seed: config.seed };

@@ -14,7 +14,7 @@ import type { CropSource } from '../train/towers.ts';
 export interface TrainingData {
   readonly train: readonly Sample[];
   readonly heldOut: readonly Sample[];
-  /** What the held-out images share with training, and what not; one sentence. */
+  /** How the held-out images differ from those of training; one sentence. */
   readonly heldOutMeans: string;
   readonly crops: CropSource;
   /** Crops of the held-out images' kind. */
@@ -37,7 +37,7 @@ export interface DataOptions {
 
 const DATA_OPTIONS = { preset: true, seed: true, data: true, photos: true, onProgress: true } as const;
 
-/** @throws DataError when sources cannot be had or the folder is faulty */
+/** @throws DataError when sources cannot be downloaded or the folder is faulty */
 export async function loadTrainingData(options: DataOptions): Promise<TrainingData> {
   expectKeys('loadTrainingData', options, DATA_OPTIONS);
   return options.data === undefined ? scenes(options) : ownFolder(options.data, options);

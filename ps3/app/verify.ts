@@ -1,4 +1,5 @@
-// Replays reference tensors: runs the model on a file's weights and inputs and compares everything the file holds.
+// Replays reference tensors: runs the model on a file's weights and inputs and compares everything the file
+// holds.
 import {
   AdamW,
   backward,
@@ -53,7 +54,8 @@ const ROUNDING_GRADIENT = 1e-6;
  * Replays a file in the format of tests/fixtures/README.md.
  *
  * @param checkpoint  folder of the weights, for files without
- * @param relative    how far a tensor may be off, as a part of its largest magnitude, unless it is a map or a gradient
+ * @param relative    how far a tensor may be off, as a part of its largest magnitude, unless it is a map
+ *                    or a gradient
  * @returns one comparison per reference tensor in the file
  * @throws SafetensorsError, and an error that names what the file lacks
  */
@@ -74,7 +76,7 @@ export async function verify(
   }
 }
 
-/** The model whose weights stand in the file. */
+/** The model whose weights are in the file. */
 async function modelOf(engine: Engine, file: SafetensorsFile): Promise<PS3> {
   const prefix = 'weights.';
   const shapes = new Map<string, readonly number[]>();

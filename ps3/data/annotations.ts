@@ -9,7 +9,7 @@ import { canonicalize } from '../model/text/canonicalize.ts';
 import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
 
-/** What is known about an image. */
+/** The captions and boxes of an image. */
 export interface Annotation {
   /** One for each caption. */
   boxes: Box[];
@@ -45,7 +45,7 @@ function isBox(value: unknown): value is Box {
   return Array.isArray(value) && value.length === 4 && value.every((edge) => Number.isFinite(edge));
 }
 
-/** Whether nothing is left of a caption when it is brought into the form that models are trained on. */
+/** Whether nothing is left of a caption in the form that models are trained on. */
 function isWordless(caption: string): boolean {
   return canonicalize(caption) === '';
 }
@@ -67,7 +67,7 @@ export function parseAnnotation(value: unknown, where: string): Annotation {
       'Write {"text": [...], "box": [[x1, y1, x2, y2]]}.',
     );
   }
-  // null is how some writers say that there is none.
+  // Some writers give null for an absent value.
   const given = value as Record<string, unknown>;
   const [text, box, globalText] = [given.text ?? [], given.box ?? [], given.global_text ?? undefined];
   if (!Array.isArray(text) || text.some((caption) => typeof caption !== 'string' || isWordless(caption))) {
@@ -102,7 +102,7 @@ export function parseAnnotation(value: unknown, where: string): Annotation {
 /**
  * Boxes inside their image: edges outside by less than a pixel, as rounding leaves them, are clipped.
  *
- * @throws DataError with the box and the image's size when a box lies further outside or has no area
+ * @throws DataError with the box and the image's size when a box is further outside or has no area
  */
 export function boxesInside(boxes: readonly Box[], width: number, height: number, where: string): Box[] {
   return boxes.map((box) => {
@@ -122,8 +122,8 @@ export function boxesInside(boxes: readonly Box[], width: number, height: number
 /**
  * Decodes an image and squashes it to a square for training.
  *
- * By sharp's cubic, in its threads beside the GPU's work; it is some levels off Pillow's, by which `ps3 encode` squashes.
- * An image that has the side already keeps its pixels.
+ * By sharp's cubic, in its threads beside the GPU's work; it is some levels off Pillow's, by which `ps3
+ * encode` squashes. An image that has the side already keeps its pixels.
  *
  * @param input  path or encoded bytes
  * @param where  name for the message

@@ -1,7 +1,8 @@
 // Photographs as raw RGB at the one or two scales that scenes are cropped from, pixel for pixel.
 //
-// A photograph that is smaller than a scene needs is enlarged at most 1.5 times and then mirrored at its edges.
-// Where there is no photograph, a background is fractal noise: eight octaves of smooth value noise along three colours.
+// A photograph that is smaller than a scene needs is enlarged at most 1.5 times and then mirrored at its
+// edges. Where there is no photograph, a background is fractal noise: eight octaves of smooth value noise
+// along three colours.
 import sharp from 'sharp';
 import { Random } from '../../engine/index.ts';
 import { DataError } from './errors.ts';

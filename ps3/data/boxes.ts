@@ -1,4 +1,5 @@
-// Boxes and what is made of them: the ground-truth map, its cells per scale, and the joint crop of image and boxes.
+// Boxes and what is made of them: the ground-truth map, its cells per scale, and the joint crop of image and
+// boxes.
 import type { Random } from '../../engine/index.ts';
 
 /** [x1, y1, x2, y2] in pixels of the image, right and bottom edges exclusive. */
@@ -58,11 +59,13 @@ export function boxCells(boxes: readonly Box[], side: number, gridSide: number):
 }
 
 /**
- * The rectangle of a random resized crop: area share and aspect ratio drawn, ten attempts, else the whole image.
+ * The rectangle of a random resized crop: area share and aspect ratio drawn, ten attempts, else the whole
+ * image.
  *
  * @param area    share of the image's area, uniform
  * @param aspect  width / height, uniform on a log scale
- * Source: torchvision RandomResizedCrop, which falls back to a central crop; of a square image that is all of it.
+ * Source: torchvision RandomResizedCrop, which falls back to a central crop; of a square image that is all of
+ * it.
  */
 export function randomCrop(
   side: number,
@@ -94,8 +97,8 @@ export function cropBoxes(boxes: readonly Box[], crop: Rect, side: number): Box[
 }
 
 /**
- * A crop of a square image squashed back to its side by bilinear interpolation at pixel centres; crops cover most of
- * the image, so no smoothing is needed.
+ * A crop of a square image squashed back to its side by bilinear interpolation at pixel centres; crops cover
+ * most of the image, so no smoothing is needed.
  *
  * @param rgba  [side, side, 4]
  * @returns     [side, side, 4]

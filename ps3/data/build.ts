@@ -1,5 +1,5 @@
-// Scenes from end to end: sources, catalogue, splits and kits for a trainer; a folder or shards on disk for the
-// command `ps3 data scenes`.
+// Scenes from end to end: sources, catalogue, splits and kits for a trainer; a folder or shards on disk for
+// the command `ps3 data scenes`.
 import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { assertWritableFolder, expectKeys, makeFolder } from '../../engine/index.ts';
@@ -25,7 +25,7 @@ import { makeSplits, type Split, type Splits } from './splits.ts';
 /** Called with pieces done, pieces in all, and what they are. */
 export type Progress = (done: number, count: number, what: string) => void;
 
-/** What Scenes are made from. */
+/** The sources and settings of Scenes. */
 export interface ScenesOptions extends SourceOptions {
   /** Side of the images; 448 when left out. */
   side?: number;
@@ -63,7 +63,7 @@ export interface Scenes {
   photos: PhotoSource[];
   splits: Splits;
   spec: SceneSpec;
-  /** Brings a split into memory. */
+  /** Loads a split into memory. */
   kit(split: Split): Promise<SceneKit>;
 }
 
@@ -135,7 +135,7 @@ const DATA_SCENES_OPTIONS = {
   format: true,
 } as const;
 
-/** What the command wrote. */
+/** The outcome of the command. */
 export interface DataScenesResult {
   out: string;
   images: number;
@@ -147,9 +147,9 @@ export interface DataScenesResult {
 const SAMPLES_PER_SHARD = 1000;
 const SHEET_IMAGES = 8;
 
-/** What `ps3 data scenes --split` takes. */
+/** Values of `ps3 data scenes --split`. */
 export const SPLIT_NAMES: readonly (keyof Splits)[] = ['train', 'heldOutImages', 'heldOutConcepts'];
-/** What `ps3 data scenes --format` takes. */
+/** Values of `ps3 data scenes --format`. */
 export const FORMATS: readonly ('folder' | 'shards')[] = ['folder', 'shards'];
 
 function checkOptions({
@@ -185,7 +185,10 @@ function checkOptions({
  *
  * The folder appears under its name only when it is complete.
  *
- * @throws DataError for wrong options or sources that cannot be brought, FileError for a folder that cannot be written; nothing is left behind then
+ * Nothing is left behind after an error.
+ *
+ * @throws DataError for wrong options or sources that cannot be downloaded, FileError for a folder
+ *         that cannot be written
  */
 export async function runDataScenes(options: DataScenesOptions): Promise<DataScenesResult> {
   expectKeys('runDataScenes', options, DATA_SCENES_OPTIONS);

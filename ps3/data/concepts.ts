@@ -1,8 +1,9 @@
 // The catalogue of things that Scenes shows and names.
 //
-// An object is an emoji that every drawing style has, matched by code point and named by emojibase's label, or a
-// captioned stamp; equal names are one concept, so a drawn and a photographed pineapple are the same thing. A sign is
-// a word in several fonts. People, faces, symbols, flags, clock times and whole landscapes are left out.
+// An object is an emoji that every drawing style has, matched by code point and named by emojibase's label,
+// or a captioned stamp; equal names are one concept, so a drawn and a photographed pineapple are the same
+// thing. A sign is a word in several fonts. People, faces, symbols, flags, clock times and whole landscapes
+// are left out.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EmojiSource, FontSource, Sources } from './sources.ts';

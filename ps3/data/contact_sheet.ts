@@ -1,4 +1,4 @@
-// A contact sheet: images in a grid with their boxes and captions drawn, to be looked at.
+// A contact sheet: images in a grid with their boxes and captions drawn.
 import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { expectKeys } from '../../engine/index.ts';
@@ -19,7 +19,7 @@ export interface SheetOptions {
   columns: number;
   /** Side at which each image is shown. */
   tilePx: number;
-  /** The font of the captions; the program brings its own since a bare system has none. */
+  /** The font of the captions; part of the program, since a bare system has no fonts. */
   font: FontSource;
   /** Quality of a JPEG; 85 when left out. */
   quality?: number;

@@ -1,4 +1,5 @@
-// Draws one sprite with its variation (scale, rotation, mirror, colour, blur, shadow) and lays it on an image.
+// Draws one sprite with its variation (scale, rotation, mirror, colour, blur, shadow) and lays it on an
+// image.
 
 import type { Random } from '../../engine/index.ts';
 import type { Box } from './boxes.ts';
@@ -186,7 +187,7 @@ export function drawCutout(
  * Lays a cut-out on an image with its tight box's corner at (x1, y1).
  *
  * @param rgba  image [side, side, 4], opaque; changed in place
- * @returns the box in the image; exact as long as it lies inside
+ * @returns the box in the image; exact as long as it is inside the image
  */
 export function layOn(rgba: Uint8Array, side: number, cutout: Cutout, x1: number, y1: number): Box {
   const { bitmap, box, shadow } = cutout;

@@ -1,5 +1,5 @@
-// Licence statements of the sources: Debian's machine-readable copyright files (DEP-5) and KDE's wallpaper metadata.
-// https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+// Licence statements of the sources: Debian's machine-readable copyright files (DEP-5) and KDE's wallpaper
+// metadata. https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -15,8 +15,8 @@ interface Stanza extends Licence {
 }
 
 /**
- * A DEP-5 glob (`*` and `?`, also across `/`) as a pattern for the end of a path. Globs name the source tree and files
- * are installed elsewhere, so a glob that ends in a file's own name matches by that name.
+ * A DEP-5 glob (`*` and `?`, also across `/`) as a pattern for the end of a path. Globs name the source tree
+ * and files are installed elsewhere, so a glob that ends in a file's own name matches by that name.
  */
 function globPattern(glob: string): RegExp {
   const last = glob.slice(glob.lastIndexOf('/') + 1);

@@ -1,4 +1,4 @@
-// The licence manifest that lies beside built data: every package and photograph that went in, and on what terms.
+// The licence manifest beside built data: every package and photograph that was used, and its terms.
 import { type Credit, creditLine, type PhotoSource, type Sources } from './sources.ts';
 
 /** A licence manifest. */
@@ -14,7 +14,7 @@ const NOTE =
 const CHANGES = 'cropped, scaled, mirrored, brightness changed, objects pasted on';
 
 /**
- * The manifest of what went into a collection.
+ * The manifest of the sources of a collection.
  *
  * @param photos  the backgrounds it draws from
  * @param styles  drawing styles and fonts of its cut-outs
@@ -40,7 +40,7 @@ export function licenceManifest(
   };
 }
 
-/** The manifest as a page to read. */
+/** The manifest as Markdown. */
 export function manifestText(manifest: Manifest): string {
   const lines = ['# Licences of the images in this folder', '', manifest.note, '', '## Packages', ''];
   for (const credit of manifest.packages)

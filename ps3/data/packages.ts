@@ -1,10 +1,10 @@
-// Brings one package of npm or Debian into the cache folder, unpacked, and nothing else: the package managers
+// Downloads and unpacks one package of npm or Debian into the cache folder. The package managers
 // choose the mirror, follow the user's proxy settings and check the hash.
 //
 //   CACHE/npm/NAME@VERSION/...       CACHE/apt/NAME/...
 //
-// A package is unpacked under a temporary name and renamed when it is complete, so a folder that exists is whole,
-// and a machine without a network goes on with what it has.
+// A package is unpacked under a temporary name and renamed when it is complete, so a folder that exists is
+// whole, and a machine without a network uses the packages that it has.
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -25,7 +25,7 @@ import { DataError } from './errors.ts';
 /** Called with one line before a step that may take seconds. */
 export type Notice = (line: string) => void;
 
-/** A package that lies unpacked in the cache. */
+/** A package that is unpacked in the cache. */
 export interface UnpackedPackage {
   /** Folder that holds the package's files. */
   root: string;
@@ -77,7 +77,7 @@ async function whole(target: string, fill: (folder: string) => void | Promise<vo
  * An npm package, unpacked in the cache; only files whose path in the package passes `keep` are written.
  *
  * @param spec  `name@version`
- * @throws DataError when npm cannot bring it
+ * @throws DataError when npm cannot download it
  */
 export async function npmPackage(
   spec: string,
@@ -116,7 +116,7 @@ export async function npmPackage(
   return { root, name, version, manager: 'npm' };
 }
 
-/** Whether this machine can bring Debian packages at all. */
+/** Whether this machine can download Debian packages. */
 export function hasApt(): boolean {
   return process.platform === 'linux' && spawnSync('apt-get', ['--version']).status === 0;
 }
@@ -155,7 +155,7 @@ function unpackDeb(deb: string, folder: string): void {
 /**
  * A Debian package, unpacked in the cache without root and without installing it.
  *
- * @throws DataError when apt cannot bring it; the message says what to do
+ * @throws DataError when apt cannot download it; the message says what to do
  */
 export async function aptPackage(name: string, notice: Notice): Promise<UnpackedPackage> {
   const root = join(cacheFolder(), 'apt', name);

@@ -42,14 +42,14 @@ export interface Draw {
   crop: Rect | undefined;
 }
 
-/** Where a sampler stands. */
+/** The position of a sampler. */
 export interface SamplerState {
   epoch: number;
   /** Images of this epoch that were drawn. */
   cursor: number;
 }
 
-/** Draws batches for ever. */
+/** Draws batches without end. */
 export class Sampler {
   readonly #annotations: readonly SquareAnnotation[];
   readonly #options: Required<SamplerOptions>;
@@ -134,7 +134,7 @@ export class Sampler {
   }
 
   /**
-   * Goes on where a sampler of the same data and options stood.
+   * Continues from the position of a sampler of the same data and options.
    *
    * @throws DataError when the state does not fit the data
    */

@@ -77,8 +77,8 @@ const VARIATION: Variation = {
 /**
  * A scene specification for an image side.
  *
- * Up to 640 px, two to four objects of 32–80 px at 448: what a small model can learn to name. From 1,500 px, 12 to 24
- * objects of 1–6 % of the width with signs between them, as in high-resolution photographs.
+ * Up to 640 px, two to four objects of 32–80 px at 448: what a small model can learn to name. From 1,500 px,
+ * 12 to 24 objects of 1–6 % of the width with signs between them, as in high-resolution photographs.
  */
 export function scenePreset(side: number, changes: Partial<SceneSpec> = {}): SceneSpec {
   expectKeys('scenePreset', changes, SPEC_KEYS);
@@ -152,7 +152,7 @@ export class SceneMaterial {
   }
 
   /**
-   * Brings a split's images and cut-outs into memory.
+   * Loads a split's images and cut-outs into memory.
    *
    * @param progress  called with pieces done and pieces in all
    * @throws DataError when a file does not decode or the specification asks for what the split lacks
@@ -299,7 +299,8 @@ export function buildScene(kit: SceneKit, seed: number): Scene {
 }
 
 /**
- * Crop number `seed` of one captioned object that fills 55–95 % of a small image: what the low-res towers start on.
+ * Crop number `seed` of one captioned object that fills 55–95 % of a small image: what the low-res towers
+ * start on.
  *
  * @param side  side of the crop in pixels, 32 to 224
  */

@@ -1,6 +1,6 @@
 // Seeds by purpose: scene 17 of seed 1 is the same image whichever scenes were built before it.
 
-/** A seed of its own for each purpose: FNV-1a of the text, started from the seed. */
+/** A different seed for each purpose: FNV-1a of the text, started from the seed. */
 export function seedFor(seed: number, purpose: string): number {
   let hash = (0x811c9dc5 ^ Math.imul(seed >>> 0, 0x9e3779b1)) >>> 0;
   for (let i = 0; i < purpose.length; i++) hash = Math.imul(hash ^ purpose.charCodeAt(i), 0x01000193) >>> 0;

@@ -1,4 +1,5 @@
-// Two parallel WebDataset collections with the same shard and sample order, as the official trainer reads them:
+// Two parallel WebDataset collections with the same shard and sample order, as the official trainer reads
+// them:
 //
 //   DIR/images/00000.tar        00000000.jpg, 00000001.jpg, ...
 //   DIR/annotations/00000.tar   00000000.json, 00000001.json, ...
@@ -19,7 +20,7 @@ import {
 import { DataError } from './errors.ts';
 import { isImageName } from './image_files.ts';
 
-/** An encoded image on its way into a shard. */
+/** An encoded image with its annotation. */
 export interface EncodedSample extends Annotation {
   key: string;
   /** Encoded image. */
@@ -136,7 +137,8 @@ function listShards(folder: string): string[] {
 /**
  * Reads the two collections side by side.
  *
- * @throws DataError when keys differ, a collection ends early, or an annotation is wrong; the message names both entries
+ * @throws DataError when keys differ, a collection ends early, or an annotation is wrong; the message names
+ *         both entries
  */
 export async function* readShards(folder: string): AsyncGenerator<EncodedSample> {
   for (const name of listShards(folder)) {

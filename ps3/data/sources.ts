@@ -4,7 +4,7 @@
 //   from Debian, 74 MB    26 photographs (lomiri and mate wallpapers)
 //   on request            11 more photographs (plasma, 94 MB), 774 captioned stamps (tuxpaint, 161 MB)
 //
-// Without apt: a folder of one's own photographs, or backgrounds generated from noise.
+// Without apt: a folder of the user's photographs, or backgrounds generated from noise.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { expectKeys } from '../../engine/index.ts';
@@ -38,7 +38,7 @@ export interface EmojiSource {
 /** One package and its terms. */
 export interface Credit extends Licence {
   source: string;
-  /** Style or font that it brings, or `labels` or `photographs`. */
+  /** Style or font that it provides, or `labels` or `photographs`. */
   provides: string;
   version: string;
   manager: 'npm' | 'apt';
@@ -62,7 +62,7 @@ export interface Sources {
   credits: Credit[];
 }
 
-/** Which optional sources to bring. */
+/** Optional sources. */
 export interface SourceOptions {
   /** `auto`: Debian's wallpapers where apt exists, else generated; `generated`; or a folder of photographs. */
   photos?: string;
@@ -230,9 +230,9 @@ async function choosePhotos(
   notice: Notice,
   credits: Credit[],
 ): Promise<PhotoSource[]> {
-  const wish = options.photos ?? 'auto';
-  if (wish !== 'auto' && wish !== 'generated') return ownPhotos(wish);
-  if (wish === 'auto') {
+  const wanted = options.photos ?? 'auto';
+  if (wanted !== 'auto' && wanted !== 'generated') return ownPhotos(wanted);
+  if (wanted === 'auto') {
     const photos = hasApt() ? await debianPhotos(options.plasma ?? false, notice, credits) : [];
     if (photos.length >= 2) return photos;
     notice(
@@ -243,9 +243,9 @@ async function choosePhotos(
 }
 
 /**
- * Brings the sources into the cache, where they are missing, and lists them.
+ * Downloads the sources that the cache lacks, and lists all.
  *
- * @throws DataError when a needed package cannot be brought and is not in the cache
+ * @throws DataError when a needed package cannot be downloaded and is not in the cache
  */
 export async function openSources(options: SourceOptions = {}): Promise<Sources> {
   expectKeys('openSources', options, SOURCE_OPTIONS);

@@ -1,5 +1,5 @@
-// Who may appear where. Every concept, photograph and font is ranked by a hash of the seed and its name, so a split
-// depends on names only: a new source adds items and moves few.
+// Who may appear where. Every concept, photograph and font is ranked by a hash of the seed and its name, so a
+// split depends on names only: a new source adds items and moves few.
 //
 //   train             training concepts, training photographs, training fonts
 //   heldOutImages   the same concepts on photographs (and in fonts) that training never shows

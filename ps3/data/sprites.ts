@@ -1,5 +1,5 @@
-// Cut-outs as bitmaps: rasterised once by sharp (SVG, PNG) or canvas (words), trimmed to what is visible, and kept as a
-// pyramid of premultiplied RGBA halvings. Drawing then is a loop over typed arrays.
+// Cut-outs as bitmaps: rasterised once by sharp (SVG, PNG) or canvas (words), trimmed to what is visible, and
+// kept as a pyramid of premultiplied RGBA halvings. Drawing then is a loop over typed arrays.
 import { existsSync } from 'node:fs';
 import { createCanvas, GlobalFonts } from '@napi-rs/canvas';
 import sharp from 'sharp';
@@ -159,7 +159,8 @@ function renderSign(word: string, fontName: string, fontPath: string, widthPx: n
 export async function rasterise(look: Look, longSidePx: number): Promise<Sprite> {
   if (look.kind === 'sign') return renderSign(look.word, look.style, look.fontPath, longSidePx);
   const input = look.kind === 'svg' ? Buffer.from(look.svg) : look.path;
-  // Density makes the vector drawing at least as large as wanted before it is scaled down; 72 dpi is its own size.
+  // Density makes the vector drawing at least as large as wanted before it is scaled down; 72 dpi is its own
+  // size.
   const isVector = look.kind === 'svg' || look.path.endsWith('.svg');
   const naturalPx = look.kind === 'svg' ? Number(/ width="(\d+)/.exec(look.svg)?.[1] ?? 128) : 256;
   const density = isVector

@@ -124,7 +124,7 @@ async function readAll(source: string | URL | Blob | Uint8Array, name: string): 
 
 /** The first frame of a GIF. */
 interface GifFrame {
-  /** The file without the frame's transparency: beneath it decoders would give black, Pillow gives the palette's colour. */
+  /** The file without the frame's transparency: decoders give black there, Pillow the palette's colour. */
   readonly opaque: Uint8Array;
   /** The part of the canvas that the frame covers. */
   readonly covers: { left: number; top: number; right: number; bottom: number };

@@ -83,7 +83,7 @@ test('flags: what does not fit is refused by name', async () => {
     [/--prompt must be a text that is not empty, got an empty text/, '--prompt='],
     [/--prompt must be given once/, '--prompt', 'a', '--prompt', 'b'],
     [/--all must be given once/, '--all', '--all'],
-    [/--all must stand without a value, got yes/, '--all=yes'],
+    [/--all must be given without a value, got yes/, '--all=yes'],
     [/--format must be one of npy, safetensors, got NPY/, '--format', 'NPY'],
     ...[
       '0',

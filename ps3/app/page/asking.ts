@@ -1,4 +1,4 @@
-// Requests to the worker and their answers; what nobody waits for any more is not handed on.
+// Requests to the worker and their answers; answers that nobody waits for any more are dropped.
 import type { Answer, Request } from './messages.ts';
 
 /** Answers after which no other follows. */

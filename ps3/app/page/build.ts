@@ -44,8 +44,8 @@ async function checkpointFiles(run: string): Promise<string[]> {
 }
 
 /**
- * Writes index.html, page.css, page.js and worker.js; with a run also its checkpoint and, if it was trained on Scenes,
- * held-out scenes.
+ * Writes index.html, page.css, page.js and worker.js; with a run also its checkpoint and, if it was trained
+ * on Scenes, held-out scenes.
  *
  * @param run  folder of a run
  * @throws PageError when the run holds no checkpoint

@@ -7,7 +7,7 @@ import { addressFault } from './notices.ts';
 type Load = Request & { readonly kind: 'load' };
 
 export interface CheckpointCardOptions {
-  /** Name of the checkpoint that lies beside the page in model/, if there is one. */
+  /** Name of the checkpoint in model/ beside the page, if there is one. */
   readonly offered: string | undefined;
   readonly onLoad: (request: Load) => void;
   readonly onCancel: () => void;

@@ -5,7 +5,7 @@ export type Dropped = { readonly image: File } | { readonly checkpoint: readonly
 
 /** Every file, those in folders too. */
 export async function droppedFiles(transfer: DataTransfer): Promise<File[]> {
-  // Entries are gone after the first wait, so all are taken at once.
+  // Entries are gone after the first await, so all are taken before it.
   const entries = [...transfer.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
   if (entries.length === 0) return [...transfer.files];
   return (await Promise.all(entries.map(filesOf))).flat();

@@ -22,7 +22,7 @@ export function notice(during: Request['kind'], code: string, message: string): 
   const said = sentence(message);
   switch (code) {
     case 'adapter':
-      return `No GPU adapter answered. Turn on graphics acceleration in the browser's settings, bring the graphics driver up to date and look at chrome://gpu for the reason; in Chrome on Linux, start it with --enable-unsafe-webgpu. (${said})`;
+      return `No GPU adapter answered. Turn on graphics acceleration in the browser's settings, update the graphics driver and look at chrome://gpu for the reason; in Chrome on Linux, start it with --enable-unsafe-webgpu. (${said})`;
     case 'device-lost':
       return 'The GPU device was lost, and the model with it. Close what else uses the GPU and load the checkpoint again.';
     case 'memory':
@@ -37,7 +37,7 @@ export function notice(during: Request['kind'], code: string, message: string): 
   }
   if (during === 'load')
     return `The checkpoint could not be loaded: ${said} Check the address and the connection, then load it again.`;
-  return `It stopped at an error. Reload this page and try again; if it stays, report it with what stands here: ${said}`;
+  return `It stopped at an error. Reload this page and try again; if it stays, report it with this message: ${said}`;
 }
 
 function sentence(message: string): string {

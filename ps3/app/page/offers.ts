@@ -1,4 +1,4 @@
-// What a build of the page brings along.
+// The checkpoint and samples that a build of the page includes.
 
 /** An image that goes with the offered checkpoint. */
 export interface SampleImage {
@@ -9,7 +9,7 @@ export interface SampleImage {
 }
 
 export interface Offers {
-  /** Name of the run whose checkpoint lies in model/; null without one. */
+  /** Name of the run whose checkpoint is in model/; null without one. */
   readonly model: string | null;
   readonly samples: readonly SampleImage[];
 }

@@ -1,4 +1,5 @@
-// What lies on the image: a saliency map in colour, outlines of the patches taken, and the region asked for.
+// What is drawn on the image: a saliency map in colour, outlines of the patches taken, and the region asked
+// for.
 import type { Grid } from '../../model/vision/scales.ts';
 import { type Colour, colourOf, SCALE_LINES } from '../colours.ts';
 import type { Region, SaliencyMap } from './messages.ts';
@@ -127,7 +128,7 @@ export function drawOverlay(
 ): void {
   const { left, top, width, height } = place;
   if (map) {
-    // The image turns grey beneath the colours of the map.
+    // The image is drawn in grey beneath the colours of the map.
     context.globalCompositeOperation = 'saturation';
     context.globalAlpha = Math.min(1, 2 * opacity);
     context.fillStyle = '#000000';

@@ -1,8 +1,9 @@
-// An image on a canvas that is zoomed and moved by wheel, fingers, mouse and keys, and on which regions are marked.
+// An image on a canvas that is zoomed and moved by wheel, fingers, mouse and keys, and on which regions are
+// marked.
 import { expect } from '../../../engine/errors.ts';
 import type { Region } from './messages.ts';
 
-/** Where the image lies: CSS pixels of its top left corner, and its size. */
+/** The place of the image: CSS pixels of its top left corner, and its size. */
 export interface Place {
   readonly left: number;
   readonly top: number;
@@ -11,7 +12,7 @@ export interface Place {
 }
 
 export interface ViewerOptions {
-  /** Draws what lies on the image; the context is in CSS pixels. */
+  /** Draws the overlay of the image; the context is in CSS pixels. */
   readonly overlay: (context: CanvasRenderingContext2D, place: Place) => void;
   /** A region was marked. */
   readonly onRegion: (region: Region) => void;
@@ -109,7 +110,7 @@ export class Viewer {
     context.clearRect(0, 0, this.#canvas.clientWidth, this.#canvas.clientHeight);
     if (!this.#image) return;
     const place = this.#place(this.#image);
-    context.imageSmoothingEnabled = this.#zoom * ratio < 4; // pixels are to be seen as such
+    context.imageSmoothingEnabled = this.#zoom * ratio < 4; // enlarged pixels keep sharp edges
     context.imageSmoothingQuality = 'high';
     context.drawImage(this.#image, place.left, place.top, place.width, place.height);
     this.#options.overlay(context, place);
@@ -159,7 +160,7 @@ export class Viewer {
     this.#canvas.height = Math.round(clientHeight * devicePixelRatio);
     if (this.#isFitted) this.fit();
     else this.#settle();
-    this.#draw(); // at once: resizing has emptied the canvas
+    this.#draw(); // now, since resizing has cleared the canvas
   }
 
   #wheel(event: WheelEvent): void {

@@ -130,6 +130,20 @@ rule(
 );
 
 rule(
+  'only plans ask what kind of adapter they run on',
+  rules.onlyPlansAskTheAdapter,
+  {
+    'engine/gpu/adapter.ts': 'const kind = opened.isSoftware;',
+    'engine/ops/a.ts':
+      'function planA({ kind }: Target) { return kind; }\nconst b = ({ kind }: Target) => kind;',
+    'engine/ops/b.ts':
+      'function planB(gpu) { return gpu.target.kind; }\nfunction b(x) { return x.gpu.target.kind; }',
+    'engine/ops/c.ts': 'const { isSoftware } = gpu;\nconst c = gpu.adapterClass;\nconst d = plan.kind;',
+  },
+  ['engine/ops/a.ts:2', 'engine/ops/b.ts:2', 'engine/ops/c.ts:1', 'engine/ops/c.ts:2'],
+);
+
+rule(
   'a kernel family has its op, test, benchmark and float64 twin',
   rules.fourFilesPerKernel,
   {

@@ -51,7 +51,7 @@ function syntaxRule(visit: Visit): Rule {
     const breaches: string[] = [];
     for (const [path, text] of tree) {
       if (!isScript(path)) continue;
-      const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);
+      const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
       const walk = (node: ts.Node): void => {
         const line = file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1;
         visit(node, (what) => breaches.push(`${path}:${line} ${what}`), path);
@@ -176,6 +176,24 @@ export const engineByItsDoor: Rule = syntaxRule((node, breach, path) => {
 export const webgpuStaysInItsLayer: Rule = syntaxRule((node, breach, path) => {
   if (webgpuPlaces.test(path) || !ts.isIdentifier(node) || !/^GPU[A-Z]/.test(node.text)) return;
   breach(`${node.text} belongs in engine/gpu`);
+});
+
+/** Names that tell adapters apart. */
+const asksAdapter = (node: ts.Node): boolean => {
+  if (ts.isPropertyAccessExpression(node))
+    return /^(isSoftware|adapterClass)$/.test(node.name.text) || /\btarget\.kind$/.test(node.getText());
+  if (!ts.isBindingElement(node)) return false;
+  const owner = node.parent.parent;
+  const isTarget = ts.isParameter(owner) && owner.type?.getText() === 'Target';
+  const name = (node.propertyName ?? node.name).getText();
+  return /^(isSoftware|adapterClass)$/.test(name) || (isTarget && name === 'kind');
+};
+
+export const onlyPlansAskTheAdapter: Rule = syntaxRule((node, breach, path) => {
+  if (!/^engine\/(ops|tensor|nn)\//.test(path) || !asksAdapter(node)) return;
+  const owner = ts.findAncestor(node, ts.isFunctionDeclaration);
+  if (!owner?.name || !/^plan[A-Z]/.test(owner.name.text))
+    breach('asks what kind of adapter it runs on outside of a plan');
 });
 
 /** A shader, or a folder of shaders beside shaders/lib, is a kernel family; its ops are a file, or a folder of the same name. */

@@ -10,7 +10,7 @@ import type { Shape } from './tensor/shape.ts';
 import { Scope, Tensor } from './tensor/tensor.ts';
 
 /** What a fast path computed, and what it should have. */
-interface Attempt {
+interface Check {
   readonly result: Tensor;
   readonly want: readonly number[];
   /** What the result is. */
@@ -22,12 +22,12 @@ interface Attempt {
 /** A way to compute faster that is taken where a device has the feature. */
 interface FastPath {
   readonly feature: string;
-  readonly attempt: (gpu: Gpu, scope: Scope) => Attempt;
+  readonly check: (gpu: Gpu, scope: Scope) => Check;
   /** Stops its use. */
-  readonly leave: (gpu: Gpu) => void;
+  readonly disable: (gpu: Gpu) => void;
 }
 
-function leaveSubgroups(gpu: Gpu): void {
+function disableSubgroups(gpu: Gpu): void {
   gpu.tier = Math.min(gpu.tier, 1) as Tier;
   gpu.target = { ...gpu.target, subgroupSize: 1, matrixUnit: undefined };
 }
@@ -37,16 +37,16 @@ const BROADCAST = { M: 8, N: 5, K: 33 };
 
 const SUBGROUPS: FastPath = {
   feature: 'subgroups',
-  attempt: (gpu, scope) => product(gpu, scope, 'register', BROADCAST),
-  leave: leaveSubgroups,
+  check: (gpu, scope) => product(gpu, scope, 'register', BROADCAST),
+  disable: disableSubgroups,
 };
 
-const SUBGROUP_ROWS: FastPath = { feature: 'sums of subgroups', attempt: unitRow, leave: leaveSubgroups };
+const SUBGROUP_ROWS: FastPath = { feature: 'sums of subgroups', check: unitRow, disable: disableSubgroups };
 
 const SUBGROUP_MATRICES: FastPath = {
   feature: 'subgroup matrices',
-  attempt: (gpu, scope) => product(gpu, scope, 'subgroup_matrix', { M: 17, N: 65, K: 33 }), // beyond a tile on two sides
-  leave: (gpu) => {
+  check: (gpu, scope) => product(gpu, scope, 'subgroup_matrix', { M: 17, N: 65, K: 33 }), // beyond a tile on two sides
+  disable: (gpu) => {
     gpu.tier = Math.min(gpu.tier, 2) as Tier;
     gpu.target = { ...gpu.target, matrixUnit: undefined };
   },
@@ -73,7 +73,7 @@ function product(
   scope: Scope,
   kind: MatmulForce['kind'],
   { M, N, K }: { readonly M: number; readonly N: number; readonly K: number },
-): Attempt {
+): Check {
   const a = Array.from({ length: M * K }, (_, i) => ((5 * Math.floor(i / K) + 3 * (i % K)) % 11) - 5);
   const b = Array.from({ length: K * N }, (_, i) => ((7 * Math.floor(i / N) + 2 * (i % N)) % 13) - 6);
   const want = Array.from({ length: M * N }, (_, i) => {
@@ -88,7 +88,7 @@ function product(
 }
 
 /** A row that has two numbers for nearly every invocation of a subgroup, all of different weight in its length. */
-function unitRow(gpu: Gpu, scope: Scope): Attempt {
+function unitRow(gpu: Gpu, scope: Scope): Check {
   const C = 2 * gpu.target.subgroupSize - 1;
   const row = Array.from({ length: C }, (_, c) => c + 1);
   const length = Math.hypot(...row);
@@ -98,9 +98,9 @@ function unitRow(gpu: Gpu, scope: Scope): Attempt {
 }
 
 /** What is wrong with the numbers of a fast path; undefined if nothing is. */
-async function faultOf(gpu: Gpu, { attempt }: FastPath): Promise<string | undefined> {
+async function faultIn(gpu: Gpu, { check }: FastPath): Promise<string | undefined> {
   using scope = new Scope();
-  const { result, want, what, allowed } = attempt(gpu, scope);
+  const { result, want, what, allowed } = check(gpu, scope);
   let got: ArrayLike<number>;
   try {
     got = await result.data();
@@ -113,12 +113,12 @@ async function faultOf(gpu: Gpu, { attempt }: FastPath): Promise<string | undefi
 }
 
 /** What is wrong with the fast paths of a device. */
-async function faultsOf(gpu: Gpu): Promise<ReadonlyMap<FastPath, string>> {
+async function checkAll(gpu: Gpu): Promise<ReadonlyMap<FastPath, string>> {
   const faults = new Map<FastPath, string>();
   for (const path of fastPaths(gpu)) {
     // With failures of its own: a kernel that does not compile must not stop the device's other work.
     const trial = gpu.sibling();
-    const fault = await faultOf(trial, path);
+    const fault = await faultIn(trial, path);
     trial.destroy(false);
     if (fault !== undefined) faults.set(path, fault);
   }
@@ -129,7 +129,7 @@ async function faultsOf(gpu: Gpu): Promise<ReadonlyMap<FastPath, string>> {
 const known = new Map<string, Promise<ReadonlyMap<FastPath, string>>>();
 
 /**
- * Tries the fast paths of a device, leaves those that fail, and says so.
+ * Checks the fast paths of a device, disables those that fail, and says so.
  *
  * @param again  also where this process has tried the adapter before
  * @returns      a sentence for each that failed
@@ -140,10 +140,10 @@ export async function selfTest(
 ): Promise<string[]> {
   const { adapterName } = gpu;
   const key = `${gpu.tier} ${adapterName}`;
-  const testing = (again ? undefined : known.get(key)) ?? faultsOf(gpu);
+  const testing = (again ? undefined : known.get(key)) ?? checkAll(gpu);
   if (!again) known.set(key, testing);
-  return [...(await testing)].map(([{ feature, leave }, fault]) => {
-    leave(gpu);
+  return [...(await testing)].map(([{ feature, disable }, fault]) => {
+    disable(gpu);
     return `engine: ${feature} must compute what plain kernels do, got ${fault}, on ${adapterName}. They are not used; update the driver.`;
   });
 }

@@ -28,25 +28,25 @@ export async function measurePeer(
   if (!benchCase.peer) throw new Error(`internal: ${op} ${shape} names no operation for other libraries.`);
   const { operands, maxError } = reference(engine, benchCase);
   await engine.idle();
-  const patiently = <T>(waiting: Promise<T>): Promise<T> => engine.gpu.patiently(waiting);
+  const withoutSpinning = <T>(waiting: Promise<T>): Promise<T> => engine.gpu.withoutSpinning(waiting);
   let run: PeerRun | undefined;
   try {
     const { copies = 1 } = ours;
     const preparing = peer.prepare(benchCase.peer, operands, copies);
     if (!preparing) return undefined;
-    run = await patiently(preparing);
-    const error = await maxError(run, patiently);
+    run = await withoutSpinning(preparing);
+    const error = await maxError(run, withoutSpinning);
     const wrong = mistake(benchCase, library, error);
     if (wrong) return wrong;
     const timed = async (runs: number): Promise<number> => {
       const start = performance.now();
-      await patiently(run!.run(runs));
+      await withoutSpinning(run!.run(runs));
       return (performance.now() - start) / runs;
     };
     const onceMs = await timed(1);
     const runs = Math.min(ours.runs, Math.ceil(SAMPLE_MS.wall / onceMs));
     // Every copy is touched before, unless that takes longer than all samples may.
-    await patiently(run.run(Math.max(runs, Math.min(copies, Math.ceil((1000 * seconds) / onceMs)))));
+    await withoutSpinning(run.run(Math.max(runs, Math.min(copies, Math.ceil((1000 * seconds) / onceMs)))));
     const ms = await takeSamples(seconds, () => timed(runs));
     const medianMs = median(ms);
     return {
@@ -72,13 +72,13 @@ export async function measurePeer(
   }
 }
 
-type Patiently = <T>(waiting: Promise<T>) => Promise<T>;
+type WithoutSpinning = <T>(waiting: Promise<T>) => Promise<T>;
 
 /** The numbers that a case uploads, and its check of results that other libraries computed from them. */
 function reference(
   engine: Engine,
   benchCase: BenchCase,
-): { operands: Operand[]; maxError: (run: PeerRun, patiently: Patiently) => Promise<number> } {
+): { operands: Operand[]; maxError: (run: PeerRun, withoutSpinning: WithoutSpinning) => Promise<number> } {
   using scope = engine.scope();
   const operands: Operand[] = [];
   const view: Engine = Object.create(engine);
@@ -89,11 +89,11 @@ function reference(
   };
   const prepared = benchCase.prepare(view);
   prepared.dispose?.();
-  const maxError = (run: PeerRun, patiently: Patiently): Promise<number> => {
+  const maxError = (run: PeerRun, withoutSpinning: WithoutSpinning): Promise<number> => {
     const result = (): Result => ({
       data: async (): Promise<TensorData> => {
-        await patiently(run.run(1));
-        return patiently(run.read());
+        await withoutSpinning(run.run(1));
+        return withoutSpinning(run.read());
       },
       dispose: () => undefined,
     });

@@ -51,7 +51,7 @@ export interface OpenedDevice {
   target: Target;
   /** Push constants, so that params need no uniform buffer. */
   hasImmediates: boolean;
-  /** Node's Dawn polls in a busy loop while a promise is pending; see doze.ts. */
+  /** Node's Dawn polls in a busy loop while a promise is pending; see poll_with_sleep.ts. */
   spinsWhileWaiting: boolean;
 }
 

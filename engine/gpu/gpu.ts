@@ -1,13 +1,14 @@
 // One device with its buffers, pipelines and command list: what tensors stand on.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
-import { doze } from './doze.ts';
+import type { CommandList, PipelineEntry } from './commands.ts';
 import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
+import { pollWithSleep } from './poll_with_sleep.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
-import { type CommandList, type PipelineEntry, Recorder } from './recorder.ts';
-import type { AdapterClass, Target } from './target.ts';
+import { Recorder } from './recorder.ts';
+import type { Target } from './target.ts';
 import type { Tuning } from './tuning.ts';
 
 /** Something whose bytes a kernel can bind. */
@@ -31,11 +32,11 @@ export interface KernelCall {
 const MAX_GROUPS = 65_535;
 const NO_PARAMS = {};
 
-/** What a step that does not run now is for: to be replayed, or to tell what it would need. */
-export type Purpose = 'capture' | 'plan';
+/** Why a step is recorded without running: to be replayed, or to tell what it would need. */
+export type StepPurpose = 'capture' | 'plan';
 
 /** What a step would do to the device. */
-export interface Isolated<T> {
+export interface RecordedStep<T> {
   readonly result: T;
   readonly pool: BufferPool;
   /** Of a capture. */
@@ -69,7 +70,7 @@ export class Gpu {
   /** The ranges of the run being recorded, in the order of its bindings. */
   readonly #ranges: BufferRange[] = [];
   #unsubmittedMs = 0;
-  #purpose: Purpose | undefined;
+  #purpose: StepPurpose | undefined;
   /** In a plan: the pipelines needed. */
   #needed = new Set<PipelineEntry>();
 
@@ -119,11 +120,6 @@ export class Gpu {
 
   static adopt(device: GPUDevice): Gpu {
     return new Gpu(adoptDevice(device));
-  }
-
-  /** What the planner tells apart. */
-  get adapterClass(): AdapterClass {
-    return this.target.kind === 'cpu' ? 'software' : 'gpu';
   }
 
   /** Pipelines and bind groups made so far. */
@@ -264,11 +260,11 @@ export class Gpu {
     await this.recorder.flush();
     this.#unsubmittedMs = 0;
     try {
-      await this.patiently(done());
+      await this.withoutSpinning(done());
     } catch (cause) {
       throw (
         this.recorder.failure ??
-        (await this.recorder.lostSoon()) ??
+        (await this.recorder.deviceLossWithin(100)) ??
         new EngineError('validation', `internal: waiting for the GPU failed. ${String(cause)}`)
       );
     }
@@ -277,8 +273,8 @@ export class Gpu {
   }
 
   /** Waits for a promise of a device, on a software adapter without taking a core from its kernels. */
-  async patiently<T>(waiting: Promise<T>): Promise<T> {
-    if (this.#opened.spinsWhileWaiting && this.isSoftware) await doze(waiting);
+  async withoutSpinning<T>(waiting: Promise<T>): Promise<T> {
+    if (this.#opened.spinsWhileWaiting && this.isSoftware) await pollWithSleep(waiting);
     return waiting;
   }
 
@@ -297,8 +293,8 @@ export class Gpu {
     return this.recorder.profiler.take();
   }
 
-  /** What runs at the moment, if its work is not submitted. */
-  get purpose(): Purpose | undefined {
+  /** Why the current step is recorded; undefined while work runs as usual. */
+  get purpose(): StepPurpose | undefined {
     return this.#purpose;
   }
 
@@ -307,7 +303,7 @@ export class Gpu {
    *
    * @throws UseError when `step` reads or disposes what was made before; or within another such step
    */
-  isolate<T>(purpose: Purpose, step: () => T): Isolated<T> {
+  recordStep<T>(purpose: StepPurpose, step: () => T): RecordedStep<T> {
     if (this.#purpose) throw new UseError(`${purpose}: it must not be used within ${this.#purpose}().`);
     const outer = this.pool;
     const dry = purpose === 'plan';

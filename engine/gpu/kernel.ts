@@ -81,7 +81,7 @@ export class Kernel {
 
   /** The text to compile for one specialisation; see specialise.ts. */
   specialise(define: Define, immediates: boolean): string {
-    return specialise(shaderOf(this.#given), define, immediates);
+    return specialise(this.entry, shaderOf(this.#given), define, immediates);
   }
 
   /** Writes named params, those that the entry point reads and others at will, as the shader's struct lays them out, from byte `offset` (a multiple of 4) on. */

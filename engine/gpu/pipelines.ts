@@ -1,9 +1,10 @@
 // Compiled kernels and bind groups, each made once. Params are not part of a bind group, so a steady loop makes none.
 import type { OpenedDevice } from './adapter.ts';
 import type { BufferRange, PooledBuffer } from './buffer.ts';
+import type { PipelineEntry } from './commands.ts';
 import { MemoryError, ShaderError } from './errors.ts';
 import { type Define, IMMEDIATE_BYTES, type Kernel } from './kernel.ts';
-import type { PipelineEntry, Recorder } from './recorder.ts';
+import type { Recorder } from './recorder.ts';
 
 /** A compiled specialisation. */
 interface Variant {
@@ -99,7 +100,7 @@ export class Pipelines {
             entry.pipeline = pipeline;
           },
           async (cause: Error) => {
-            const lost = await this.#recorder.lostSoon();
+            const lost = await this.#recorder.deviceLossWithin(100);
             throw lost ?? new ShaderError(await explain(kernel.entry, module, code, cause));
           },
         ),

@@ -1,101 +1,10 @@
 // Commands are appended to a list and encoded later, in order: one encoder and one compute pass for as long as
 // nothing but dispatches comes. A flush waits for the pipelines its list needs, never in the caller's way.
 import type { PooledBuffer } from './buffer.ts';
-import { internal } from './errors.ts';
+import { type Command, CommandList, RING_BYTES, SLOT_BYTES } from './commands.ts';
+import { encode } from './encode.ts';
 import { IMMEDIATE_BYTES } from './kernel.ts';
 import type { Profiler } from './profiler.ts';
-
-/** A pipeline that may still be compiling. */
-export interface PipelineEntry {
-  readonly label: string;
-  readonly layout: GPUBindGroupLayout;
-  readonly immediates: boolean;
-  readonly paramsBytes: number;
-  pipeline: GPUComputePipeline | undefined;
-  readonly ready: Promise<void>;
-}
-
-export interface Dispatch {
-  readonly kind: 'dispatch';
-  readonly entry: PipelineEntry;
-  readonly bindGroup: GPUBindGroup;
-  /** Byte offset of this dispatch's params in the list's params block. */
-  readonly paramsOffset: number;
-  readonly groups: readonly [number, number, number];
-  readonly flops: number;
-  readonly bytes: number;
-}
-
-type Command =
-  | Dispatch
-  | {
-      readonly kind: 'upload';
-      readonly buffer: PooledBuffer;
-      readonly offset: number;
-      readonly data: Uint8Array<ArrayBuffer>;
-    }
-  | { readonly kind: 'clear'; readonly buffer: PooledBuffer; readonly offset: number; readonly size: number }
-  | {
-      readonly kind: 'copy';
-      readonly source: GPUBuffer;
-      readonly sourceOffset: number;
-      readonly destination: GPUBuffer;
-      readonly destinationOffset: number;
-      readonly size: number;
-    };
-
-/** Dynamic uniform offsets must be multiples of this. */
-export const SLOT_BYTES = 256;
-/** 4,096 slots. */
-const RING_BYTES = 2 ** 20;
-
-/** Commands that are encoded together, with the params of their dispatches. */
-export class CommandList {
-  readonly commands: Command[] = [];
-  readonly params: ArrayBuffer;
-  /** The params as numbers, to write them. */
-  readonly f32: Float32Array;
-  readonly u32: Uint32Array;
-  /** Bytes of `params` in use; the last slot begins at `slot`. */
-  paramsBytes = 0;
-  slot = 0;
-  usesRing = false;
-  dispatches = 0;
-  /** Whether every pipeline was seen compiled. */
-  ready = false;
-
-  constructor(params: ArrayBuffer = new ArrayBuffer(RING_BYTES)) {
-    this.params = params;
-    this.f32 = new Float32Array(params);
-    this.u32 = new Uint32Array(params);
-  }
-
-  clear(): void {
-    this.commands.length = 0;
-    this.paramsBytes = this.dispatches = 0;
-    this.usesRing = this.ready = false;
-  }
-
-  /** The same commands in a list of their own that holds no more than it needs. */
-  copy(): CommandList {
-    const copy = new CommandList(this.params.slice(0, this.paramsBytes));
-    copy.commands.push(...this.commands);
-    copy.paramsBytes = this.paramsBytes;
-    copy.usesRing = this.usesRing;
-    copy.dispatches = this.dispatches;
-    return copy;
-  }
-
-  /** Pipelines that are still compiling. */
-  pending(): Set<Promise<void>> {
-    const pending = new Set<Promise<void>>();
-    if (this.ready) return pending;
-    for (const command of this.commands)
-      if (command.kind === 'dispatch' && !command.entry.pipeline) pending.add(command.entry.ready);
-    this.ready = pending.size === 0;
-    return pending;
-  }
-}
 
 export class Recorder {
   readonly stats = { dispatches: 0, submits: 0 };
@@ -183,10 +92,10 @@ export class Recorder {
     return this.#failure;
   }
 
-  /** The loss of the device, which some implementations tell a little after what it made fail. */
-  lostSoon(): Promise<Error | undefined> {
-    const soon = new Promise<undefined>((resolve) => setTimeout(resolve, 100));
-    return Promise.race([this.#device.lost.then(() => this.#failure), soon]);
+  /** The loss of the device, which some implementations tell a little after what it made fail; undefined if there is none by then. */
+  deviceLossWithin(milliseconds: number): Promise<Error | undefined> {
+    const timeout = new Promise<undefined>((resolve) => setTimeout(resolve, milliseconds));
+    return Promise.race([this.#device.lost.then(() => this.#failure), timeout]);
   }
 
   /**
@@ -229,66 +138,7 @@ export class Recorder {
   #encode(list: CommandList, once: boolean): void {
     const device = this.#device;
     if (list.usesRing) device.queue.writeBuffer(this.ring, 0, list.params, 0, list.paramsBytes);
-    let encoder: GPUCommandEncoder | undefined;
-    let pass: GPUComputePassEncoder | undefined;
-    const submit = (): void => {
-      pass?.end();
-      if (encoder) {
-        this.profiler?.resolve(encoder);
-        device.queue.submit([encoder.finish()]);
-        this.stats.submits++;
-      }
-      encoder = pass = undefined;
-    };
-    let current: PipelineEntry | undefined;
-    for (const command of list.commands) {
-      if (command.kind === 'upload') {
-        submit();
-        device.queue.writeBuffer(command.buffer.gpu, command.offset, command.data);
-        continue;
-      }
-      encoder ??= device.createCommandEncoder();
-      if (command.kind !== 'dispatch') {
-        pass?.end();
-        pass = undefined;
-        if (command.kind === 'clear') encoder.clearBuffer(command.buffer.gpu, command.offset, command.size);
-        else
-          encoder.copyBufferToBuffer(
-            command.source,
-            command.sourceOffset,
-            command.destination,
-            command.destinationOffset,
-            command.size,
-          );
-        continue;
-      }
-      if (this.profiler && !(pass && this.profiler.wholePasses)) {
-        pass?.end();
-        pass = undefined;
-        if (this.profiler.isFull) submit();
-        encoder ??= device.createCommandEncoder();
-        pass = encoder.beginComputePass({ timestampWrites: this.profiler.next(command) });
-        current = undefined;
-      } else if (!pass) {
-        pass = encoder.beginComputePass();
-        current = undefined;
-      }
-      const { entry } = command;
-      if (!entry.pipeline) internal(false, `${entry.label} is not compiled`);
-      if (current !== entry) {
-        pass.setPipeline(entry.pipeline);
-        current = entry;
-      }
-      if (entry.immediates) {
-        if (entry.paramsBytes > 0)
-          pass.setImmediates(0, list.params, command.paramsOffset, entry.paramsBytes);
-        pass.setBindGroup(0, command.bindGroup);
-      } else if (entry.paramsBytes > 0) pass.setBindGroup(0, command.bindGroup, [command.paramsOffset]);
-      else pass.setBindGroup(0, command.bindGroup);
-      const { groups } = command;
-      pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
-    }
-    submit();
+    this.stats.submits += encode(device, list, this.profiler);
     if (once) {
       list.clear();
       this.#spare.push(list);

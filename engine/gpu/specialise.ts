@@ -22,20 +22,21 @@ const isFragment = (name: string): boolean => /^[a-z]/.test(name);
 /**
  * The text to compile.
  *
+ * @param entry       the kernel, for messages
  * @param immediates  whether params travel as immediates instead of a uniform buffer
  */
-export function specialise(shader: Shader, define: Define, immediates: boolean): string {
+export function specialise(entry: string, shader: Shader, define: Define, immediates: boolean): string {
   let text = resolveImports(shader.text, shader.fragments, define);
   for (const [name, value] of Object.entries(define))
-    if (!isFragment(name)) text = defined(text, name, value);
+    if (!isFragment(name)) text = defined(entry, text, name, value);
   if (define.UNROLLED) text = unroll(text);
   return withDirectives(text, immediates);
 }
 
-function defined(text: string, name: string, value: string | number | boolean): string {
+function defined(entry: string, text: string, name: string, value: string | number | boolean): string {
   const declaration = new RegExp(`^((?:const|alias)\\s+${name}\\b[^=]*=)[^;]*;`, 'm');
   const found = declaration.exec(text);
-  internal(found !== null, `the shader declares no const or alias ${name}`);
+  internal(found !== null, `${entry} declares no const or alias ${name}`);
   const literal = typeof value === 'number' && /:\s*u32/.test(found![1]) ? `${value}u` : value;
   return text.replace(declaration, `$1 ${literal};`);
 }

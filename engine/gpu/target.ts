@@ -28,9 +28,6 @@ export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | 
   return best && { M: best.M, N: best.N, K: best.K };
 }
 
-/** Software adapters run on the CPU: a barrier costs them much, a register block little. */
-export type AdapterClass = 'software' | 'gpu';
-
 /** What plans are made for. */
 export interface Target {
   /** A CPU that runs shaders (lavapipe, SwiftShader, WARP), where barriers are expensive and registers cheap; or a GPU. */

@@ -1,6 +1,6 @@
 // A step whose work is not submitted but kept, to be submitted again and again; or only looked at.
 import { UseError } from '../gpu/errors.ts';
-import type { Gpu, Isolated, Purpose } from '../gpu/gpu.ts';
+import type { Gpu, RecordedStep, StepPurpose } from '../gpu/gpu.ts';
 import { Scope, Tensor } from './tensor.ts';
 
 /** What a step may return. */
@@ -11,11 +11,11 @@ export class Capture<T extends StepResult> {
   /** What the step returned, overwritten by each replay; without gradients. They live as long as the capture. */
   readonly outputs: T;
   readonly #gpu: Gpu;
-  readonly #step: Isolated<Tensor[]>;
+  readonly #step: RecordedStep<Tensor[]>;
   #disposed = false;
 
   /** @param step  its result are the tensors of `outputs` */
-  constructor(gpu: Gpu, outputs: T, step: Isolated<Tensor[]>) {
+  constructor(gpu: Gpu, outputs: T, step: RecordedStep<Tensor[]>) {
     this.#gpu = gpu;
     this.outputs = outputs;
     this.#step = step;
@@ -48,31 +48,31 @@ export function capture<T extends StepResult>(
   inputs: readonly Tensor[],
 ): Capture<T> {
   let outputs: T | undefined;
-  const isolated = isolate(gpu, 'capture', step, inputs, (result) => {
+  const recorded = recordStep(gpu, 'capture', step, inputs, (result) => {
     const [kept, tensors] = detached(gpu, result);
     outputs = kept;
     return tensors;
   });
-  return new Capture(gpu, outputs as T, isolated);
+  return new Capture(gpu, outputs as T, recorded);
 }
 
 /** Goes through `step` without running or keeping anything. */
-export function dryRun(gpu: Gpu, step: (...inputs: Tensor[]) => StepResult): Isolated<Tensor[]> {
-  return isolate(gpu, 'plan', step, [], (result) => {
+export function dryRun(gpu: Gpu, step: (...inputs: Tensor[]) => StepResult): RecordedStep<Tensor[]> {
+  return recordStep(gpu, 'plan', step, [], (result) => {
     for (const tensor of detached(gpu, result)[1]) tensor.dispose();
     return [];
   });
 }
 
 /** @param keep  takes what the step returned; gives back the tensors that may outlive it */
-function isolate<T extends StepResult>(
+function recordStep<T extends StepResult>(
   gpu: Gpu,
-  purpose: Purpose,
+  purpose: StepPurpose,
   step: (...inputs: Tensor[]) => T,
   inputs: readonly Tensor[],
   keep: (result: T) => Tensor[],
-): Isolated<Tensor[]> {
-  const isolated = gpu.isolate(purpose, () => {
+): RecordedStep<Tensor[]> {
+  const recorded = gpu.recordStep(purpose, () => {
     using scope = new Scope();
     const result = step(...inputs.map((tensor) => tensor.in(scope)));
     if (result instanceof Promise)
@@ -81,12 +81,12 @@ function isolate<T extends StepResult>(
       );
     return keep(result);
   });
-  const buffers = new Set(isolated.result.map((tensor) => tensor.range.buffer));
-  const made = [...buffers].filter(({ pool }) => pool === isolated.pool).length;
-  const left = isolated.pool.lent - made;
-  if (left === 0) return isolated;
-  for (const tensor of isolated.result) tensor.dispose();
-  if (purpose === 'capture') isolated.pool.dissolve();
+  const buffers = new Set(recorded.result.map((tensor) => tensor.range.buffer));
+  const made = [...buffers].filter(({ pool }) => pool === recorded.pool).length;
+  const left = recorded.pool.lent - made;
+  if (left === 0) return recorded;
+  for (const tensor of recorded.result) tensor.dispose();
+  if (purpose === 'capture') recorded.pool.dissolve();
   throw new UseError(
     `${purpose}: the step must dispose or return every tensor it makes, got ${left} more. Use a scope or the inputs that it is called with, and have gradients made before (zeros in \`grad\`, or enableGradients()).`,
   );

@@ -1,8 +1,9 @@
 // A kernel that the engine's user wrote. Unlike the engine's own, every run is checked against what the WGSL declares.
+
+import { SLOT_BYTES } from '../gpu/commands.ts';
 import { DTypeError, UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Kernel, kernel } from '../gpu/kernel.ts';
-import { SLOT_BYTES } from '../gpu/recorder.ts';
 import { type Reflection, type Shader, shaderOf } from '../gpu/shader.ts';
 import { run } from './dispatch.ts';
 import type { DType, Tensor } from './tensor.ts';

@@ -49,7 +49,7 @@ for (const file of files) {
   );
   for (const bodies of [{}, ...others])
     test(`shaders: ${file} compiles as it stands${Object.values(bodies).map((name) => ` with ${name}`)}`, async () => {
-      const text = specialise(shader, bodies, false);
+      const text = specialise(file, shader, bodies, false);
       const lacks = missing(text);
       if (lacks.length > 0) console.log(`skipped: needs ${lacks.join(', ')}`);
       else assert.equal(await compiled(text, Object.keys(shader.entries)), []);

@@ -2,7 +2,7 @@
  * Waits for a promise of Dawn for Node, which polls for it once per turn of the event loop and would keep a core busy
  * that a software adapter needs for its kernels: sleeps a millisecond per turn.
  */
-export async function doze(waiting: Promise<unknown>): Promise<void> {
+export async function pollWithSleep(waiting: Promise<unknown>): Promise<void> {
   let settled = false;
   const settle = (): void => {
     settled = true;

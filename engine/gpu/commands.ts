@@ -1,0 +1,94 @@
+// What the GPU is to do, as data: commands, and lists of those that are encoded together.
+import type { PooledBuffer } from './buffer.ts';
+
+/** A pipeline that may still be compiling. */
+export interface PipelineEntry {
+  readonly label: string;
+  readonly layout: GPUBindGroupLayout;
+  readonly immediates: boolean;
+  readonly paramsBytes: number;
+  pipeline: GPUComputePipeline | undefined;
+  readonly ready: Promise<void>;
+}
+
+export interface Dispatch {
+  readonly kind: 'dispatch';
+  readonly entry: PipelineEntry;
+  readonly bindGroup: GPUBindGroup;
+  /** Byte offset of this dispatch's params in the list's params block. */
+  readonly paramsOffset: number;
+  readonly groups: readonly [number, number, number];
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export type Command =
+  | Dispatch
+  | {
+      readonly kind: 'upload';
+      readonly buffer: PooledBuffer;
+      readonly offset: number;
+      readonly data: Uint8Array<ArrayBuffer>;
+    }
+  | { readonly kind: 'clear'; readonly buffer: PooledBuffer; readonly offset: number; readonly size: number }
+  | {
+      readonly kind: 'copy';
+      readonly source: GPUBuffer;
+      readonly sourceOffset: number;
+      readonly destination: GPUBuffer;
+      readonly destinationOffset: number;
+      readonly size: number;
+    };
+
+/** Dynamic uniform offsets must be multiples of this. */
+export const SLOT_BYTES = 256;
+/** 4,096 slots. */
+export const RING_BYTES: number = 2 ** 20;
+
+/** Commands that are encoded together, with the params of their dispatches. */
+export class CommandList {
+  readonly commands: Command[] = [];
+  readonly params: ArrayBuffer;
+  /** The params as numbers, to write them. */
+  readonly f32: Float32Array;
+  readonly u32: Uint32Array;
+  /** Bytes of `params` in use; the last slot begins at `slot`. */
+  paramsBytes = 0;
+  slot = 0;
+  usesRing = false;
+  dispatches = 0;
+  /** Whether every pipeline was seen compiled. */
+  ready = false;
+
+  constructor(params: ArrayBuffer = new ArrayBuffer(RING_BYTES)) {
+    this.params = params;
+    this.f32 = new Float32Array(params);
+    this.u32 = new Uint32Array(params);
+  }
+
+  clear(): void {
+    this.commands.length = 0;
+    this.paramsBytes = this.dispatches = 0;
+    this.usesRing = this.ready = false;
+  }
+
+  /** The same commands in a list of their own that holds no more than it needs. */
+  copy(): CommandList {
+    const copy = new CommandList(this.params.slice(0, this.paramsBytes));
+    copy.commands.push(...this.commands);
+    copy.paramsBytes = this.paramsBytes;
+    copy.usesRing = this.usesRing;
+    copy.dispatches = this.dispatches;
+    return copy;
+  }
+
+  /** Pipelines that are still compiling. */
+  pending(): Set<Promise<void>> {
+    const pending = new Set<Promise<void>>();
+    if (this.ready) return pending;
+    for (const command of this.commands)
+      if (command.kind === 'dispatch' && !command.entry.pipeline) pending.add(command.entry.ready);
+    this.ready = pending.size === 0;
+    return pending;
+  }
+}

@@ -13,8 +13,9 @@ import { selfTest } from './self_test.ts';
 import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
 import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
+import { numbersOf } from './tensor/numbers.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
-import { BYTES_PER_ELEMENT, type DType, Scope, Storage, Tensor } from './tensor/tensor.ts';
+import { BYTES_PER_ELEMENT, type DType, expectNewTensor, Scope, Storage, Tensor } from './tensor/tensor.ts';
 import { type Trial, tune } from './tune.ts';
 
 /** Numbers in JavaScript: a typed array or a list. */
@@ -31,7 +32,10 @@ export type DTypeOfArray<A extends NumberArray> = A extends Int32Array
 
 /** How a tensor is made. */
 export interface TensorOptions<D extends DType = DType> {
-  /** Default: told by the array (Float32Array f32, Int32Array i32, Uint32Array u32, Uint8Array u8, plain numbers f32). */
+  /**
+   * Default: told by the array. Float32Array, Float64Array and plain numbers f32, Int32Array i32, Uint32Array u32,
+   * Uint8Array and Uint8ClampedArray u8; others tell none.
+   */
   dtype?: D;
   /** Where the tensor lives; without one, the caller disposes it. */
   scope?: Scope;
@@ -143,22 +147,25 @@ export class Engine {
   /**
    * Uploads numbers.
    *
-   * @param data   row-major; f16 and bf16 as 16-bit patterns in a Uint16Array
+   * @param data   row-major, not nested; f16 and bf16 as 16-bit patterns in a Uint16Array. Numbers keep their value in the
+   *               dtype, rounded in f32 alone
    * @param shape  default: [data.length]
    * @throws UseError when the element counts differ
+   * @throws ShapeError when `data` holds anything but numbers, or one that an integer dtype does not have
+   * @throws DTypeError when the dtype is unknown, or an array tells none
    */
   tensor<A extends NumberArray, D extends DType = DTypeOfArray<A>>(
     data: A,
     shape?: Shape,
     options: TensorOptions<D> = {},
   ): Tensor<D> {
-    const dtype = options.dtype ?? (dtypeOf(data) as D);
-    const tensor = this.empty(shape ?? [data.length], { ...options, dtype });
+    const { dtype, numbers } = numbersOf(data, options.dtype);
+    const tensor = this.empty(shape ?? [data.length], { ...options, dtype: dtype as D });
     if (data.length !== tensor.size) {
       tensor.dispose();
       throw new UseError(`tensor: ${show(tensor.shape)} takes ${tensor.size} numbers, got ${data.length}.`);
     }
-    tensor.write(typedArray(data, dtype));
+    tensor.write(numbers);
     return tensor;
   }
 
@@ -194,6 +201,7 @@ export class Engine {
     scope?: Scope,
   ): Tensor<D> {
     expectUsage(buffer);
+    expectNewTensor('wrapBuffer', shape, dtype);
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
     if (buffer.size < bytes)
       throw new UseError(`wrapBuffer: ${show(shape)} needs ${bytes} bytes, got ${buffer.size}.`);
@@ -346,30 +354,5 @@ export class Engine {
   /** Frees the buffers; destroys the device if the engine opened it. */
   destroy(): void {
     this.gpu.destroy(this.#owned);
-  }
-}
-
-function dtypeOf(data: ArrayLike<number> | ArrayBufferView): DType {
-  if (data instanceof Int32Array) return 'i32';
-  if (data instanceof Uint32Array) return 'u32';
-  if (data instanceof Uint8Array || data instanceof Uint8ClampedArray) return 'u8';
-  return 'f32';
-}
-
-/** The numbers in the array type of the dtype; the array itself when it already has it. */
-function typedArray(data: ArrayLike<number>, dtype: DType): ArrayBufferView {
-  switch (dtype) {
-    case 'f32':
-      return data instanceof Float32Array ? data : Float32Array.from(data);
-    case 'i32':
-      return data instanceof Int32Array ? data : Int32Array.from(data);
-    case 'u32':
-      return data instanceof Uint32Array ? data : Uint32Array.from(data);
-    case 'u8':
-      return data instanceof Uint8Array ? data : Uint8Array.from(data);
-    default:
-      if (!(data instanceof Uint16Array))
-        throw new UseError(`tensor: ${dtype} data must be 16-bit patterns in a Uint16Array.`);
-      return data;
   }
 }

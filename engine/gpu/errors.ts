@@ -58,6 +58,14 @@ export class ShaderError extends EngineError {
   }
 }
 
+/** What a value is, for messages: `undefined`, `a number`, `an Int8Array`, `a list`. */
+export function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return `${value}`;
+  if (Array.isArray(value)) return 'a list';
+  const name = typeof value === 'object' ? (value.constructor?.name ?? 'Object') : typeof value;
+  return `${/^[aeiou]/i.test(name) && !name.startsWith('Ui') ? 'an' : 'a'} ${name}`;
+}
+
 /**
  * Checks an op's argument: throws `<op>: <rule>, got <got>. <todo>` when `condition` is false.
  *

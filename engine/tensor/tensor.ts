@@ -6,7 +6,7 @@
 // is enough, and nothing depends on which function is running: scopes are safe across `await`.
 
 import type { BufferRange, BufferSlice, PooledBuffer } from '../gpu/buffer.ts';
-import { UseError } from '../gpu/errors.ts';
+import { DTypeError, expect, kindOf, UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { dropVariable, holdVariable, leafVariable, type Node, record } from './autograd.ts';
 import { resolveReshape, type Shape, show, size } from './shape.ts';
@@ -42,7 +42,14 @@ export interface TensorArrays {
 /** What `Tensor.data` returns. */
 export type TensorData<D extends DType = DType> = TensorArrays[D];
 
-const ARRAYS: { readonly [D in DType]: new (bytes: ArrayBuffer) => TensorArrays[D] } = {
+interface ArrayType<A> {
+  new (bytes: ArrayBuffer): A;
+  from(numbers: ArrayLike<number>): A;
+  readonly name: string;
+}
+
+/** The array type of every dtype. */
+export const ARRAYS: { readonly [D in DType]: ArrayType<TensorArrays[D]> } = {
   f32: Float32Array,
   i32: Int32Array,
   u32: Uint32Array,
@@ -50,6 +57,26 @@ const ARRAYS: { readonly [D in DType]: new (bytes: ArrayBuffer) => TensorArrays[
   f16: Uint16Array,
   bf16: Uint16Array,
 };
+
+/**
+ * Checks what a tensor is made of.
+ *
+ * @throws ShapeError when the shape is no list of whole numbers from 0
+ * @throws DTypeError when there is no such dtype
+ */
+export function expectNewTensor(op: string, shape: Shape, dtype: DType): void {
+  expect(
+    Array.isArray(shape),
+    op,
+    'the shape must be a list of whole numbers from 0',
+    `${shape}`,
+    'Use [n].',
+  );
+  const isWhole = shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0);
+  expect(isWhole, op, 'every extent must be a whole number from 0', show(shape));
+  if (!Object.hasOwn(ARRAYS, dtype))
+    throw new DTypeError(`${op}: the dtype must be ${Object.keys(ARRAYS).join(', ')}, got ${dtype}.`);
+}
 
 /** Reference-counted buffer. Arenas and wrapped buffers are held, never pooled. */
 export class Storage {
@@ -161,6 +188,7 @@ export class Tensor<D extends DType = DType> {
 
   /** A new tensor, contents undefined. */
   static empty<D extends DType>(gpu: Gpu, shape: Shape, dtype: D, scope?: Scope): Tensor<D> {
+    expectNewTensor('tensor', shape, dtype);
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
     return new Tensor(new Storage(gpu, gpu.pool.acquire(bytes, shape)), 0, shape, dtype, scope);
   }
@@ -309,8 +337,17 @@ export class Tensor<D extends DType = DType> {
    *
    * @param data  an array of the dtype's type, or a tensor of the same device
    * @throws UseError when the sizes differ
+   * @throws DTypeError for an array or a tensor of another dtype
    */
   write(data: ArrayBufferView | Tensor): void {
+    const Numbers = ARRAYS[this.dtype];
+    const isPixels = this.dtype === 'u8' && data instanceof Uint8ClampedArray;
+    const fits = data instanceof Tensor ? data.dtype === this.dtype : data instanceof Numbers || isPixels;
+    const got = data instanceof Tensor ? data.dtype : kindOf(data);
+    if (!fits)
+      throw new DTypeError(
+        `tensor ${show(this.shape)}: write needs ${Numbers.name} or a tensor of ${this.dtype}, got ${got}.`,
+      );
     const { byteLength } = data instanceof Tensor ? { byteLength: data.sizeBytes } : data;
     if (byteLength !== this.sizeBytes)
       throw new UseError(

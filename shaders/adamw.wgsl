@@ -5,13 +5,13 @@
 //   v = beta2 v + (1 - beta2) g^2
 //   p = p (1 - lr decay) - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 //
-// Layout    p, g, m, v [n] f32, read as vec4f where n divides by 4: then groups end at multiples of 4 too. Elements are sorted
-//           by group; lr is scaled and decay chosen by group.
+// Layout    p, g, m, v [n] f32, read as vec4f where n divides by 4: then groups end at multiples of 4 too.
+//           Elements are sorted by group; lr is scaled and decay chosen by group.
 // Mapping   shaders/lib/each.wgsl; a value is four elements or one.
 // Traffic   28 B per parameter: four reads, three writes.
-// Numerics  what changes per step lies in a buffer and is counted on by adamw_begin, so that a recorded step can be replayed.
-//           1 - beta^t as -expm1(t ln beta): a few ulp at any t, where a running product would drift. When the gradient norm
-//           is NaN or infinite, by its bits, nothing is changed.
+// Numerics  what changes per step lies in a buffer and is counted on by adamw_begin, so that a recorded step
+//           can be replayed. 1 - beta^t as -expm1(t ln beta): a few ulp at any t, where a running product
+//           would drift. When the gradient norm is NaN or infinite, by its bits, nothing is changed.
 
 #import each  // share_of(group, groups, i, n)
 
@@ -27,7 +27,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> parameters : array<Vec>;    // [n]
 @group(0) @binding(3) var<storage, read_write> moment1 : array<Vec>;       // [n]
 @group(0) @binding(4) var<storage, read_write> moment2 : array<Vec>;       // [n]
-@group(0) @binding(5) var<storage, read> groups : array<vec4u>;              // [G] of end element, lr scale, decay, unused
+@group(0) @binding(5) var<storage, read> groups : array<vec4u>;  // [G] end element, lr scale, decay, unused
 @group(0) @binding(6) var<storage, read> scalars : array<u32>;               // [8] f32 bits, see `scalar`
 
 const LR = 0u;
@@ -39,7 +39,8 @@ const CORRECTION2 = 5u;         // 1 - beta2^t
 const MAX_NORM = 6u;
 const GRAD_NORM_SQUARED = 7u;
 
-@group(0) @binding(7) var<storage, read> settings : array<f32>;              // [8] lr, beta1, beta2, eps, ln beta1, ln beta2, maxNorm, unused
+// settings: lr, beta1, beta2, eps, ln beta1, ln beta2, maxNorm, unused
+@group(0) @binding(7) var<storage, read> settings : array<f32>;              // [8]
 @group(0) @binding(8) var<storage, read> norm_squared : array<u32>;          // [1] f32 bits
 @group(0) @binding(9) var<storage, read_write> steps : array<u32>;           // [1] t
 @group(0) @binding(10) var<storage, read_write> begun : array<u32>;          // [8] the scalars of this step
@@ -88,7 +89,9 @@ fn adamw(
   let share = share_of(group_id, group_counts, i, params.n);
   if (share.first >= share.end || (scalars[GRAD_NORM_SQUARED] & 0x7f800000u) == 0x7f800000u) { return; }
   var scale = 1.0;
-  if (scalar(MAX_NORM) > 0.0) { scale = min(1.0, scalar(MAX_NORM) / (sqrt(scalar(GRAD_NORM_SQUARED)) + 1e-6)); }
+  if (scalar(MAX_NORM) > 0.0) {
+    scale = min(1.0, scalar(MAX_NORM) / (sqrt(scalar(GRAD_NORM_SQUARED)) + 1e-6));
+  }
   let base_lr = scalar(LR);
   let rest1 = 1.0 - scalar(BETA1);
   let rest2 = 1.0 - scalar(BETA2);

@@ -4,10 +4,12 @@
 //   loss      = sum over counted rows of cell / (counted rows * N);  0 if no row counts
 //   dp        = dloss / (counted rows * N) * (p - y) / max(p (1 - p), 1e-12)
 //
-// Layout    p, y, dp [B, N] row-major; partial [B, chunks]; row_weight [B], a row counts where it is not zero.
+// Layout    p, y, dp [B, N] row-major; partial [B, chunks]; row_weight [B], a row counts where it is not
+//           zero.
 // Mapping   one workgroup per (row, chunk), then one workgroup for the total. dp: one invocation per cell.
 // Traffic   reads p and y once, writes next to nothing; dp reads both again and writes once.
-// Numerics  the bounds are PyTorch's (aten/src/ATen/native/Loss.cpp), so that p = 0 and p = 1 give finite numbers.
+// Numerics  the bounds are PyTorch's (aten/src/ATen/native/Loss.cpp), so that p = 0 and p = 1 give finite
+//           numbers.
 
 #import index   // linear_group(group, groups)
 #import reduce  // WG, workgroup_sum(value, i)
@@ -32,7 +34,8 @@ struct Params {
 
 const HAS_WEIGHT : bool = false;
 const LOG_FLOOR : f32 = -100.0;
-const LOG_FLOOR_AT : f32 = 1.2e-38;    // above the smallest normal number: what is below may be flushed to zero
+// above the smallest normal number: what is below may be flushed to zero
+const LOG_FLOOR_AT : f32 = 1.2e-38;
 const VARIANCE_FLOOR : f32 = 1.0e-12;
 
 fn counts(row : u32) -> bool {

@@ -1,15 +1,15 @@
 // Conversion between element types.
 //
-//   f16, bf16   rounded to nearest, ties to even; f16 saturates to +-65504 (infinities too), its subnormals are kept;
-//               bf16 overflows to infinity as f32 does; NaN stays NaN
-//   integers    floats are truncated toward zero and saturate, NaN gives 0; i32 and u32 exchange bits; to u8, an integer
-//               keeps its low 8 bits
+//   f16, bf16   rounded to nearest, ties to even; f16 saturates to +-65504 (infinities too), its subnormals
+//               are kept; bf16 overflows to infinity as f32 does; NaN stays NaN
+//   integers    floats are truncated toward zero and saturate, NaN gives 0; i32 and u32 exchange bits; to u8,
+//               an integer keeps its low 8 bits
 //
-// Layout    32-bit types one per word; f16 and bf16 two per word, u8 four, the first element in the low bits. What is left of
-//           the last word is 0.
+// Layout    32-bit types one per word; f16 and bf16 two per word, u8 four, the first element in the low bits.
+//           What is left of the last word is 0.
 // Mapping   shaders/lib/each.wgsl; a value is a word of y.
-// Numerics  bit arithmetic throughout: pack2x16float may round either way and may flush subnormals, so its results would
-//           differ between adapters, and a float operation need not keep a NaN.
+// Numerics  bit arithmetic throughout: pack2x16float may round either way and may flush subnormals, so its
+//           results would differ between adapters, and a float operation need not keep a NaN.
 
 #import each  // share_of(group, groups, i, n)
 
@@ -50,8 +50,10 @@ fn half_to_float(half : u32) -> u32 {
   let sign_bit = (half & 0x8000u) << 16u;
   let magnitude = half & 0x7fffu;
   if (magnitude >= 0x7c00u) { return sign_bit | 0x7f800000u | ((magnitude & 0x3ffu) << 13u); }
-  if (magnitude >= 0x400u) { return sign_bit | ((magnitude << 13u) + (112u << 23u)); }  // exponent bias 127 - 15
-  return sign_bit | bitcast<u32>(f32(magnitude) * 0x1p-24);                             // subnormal: units of 2^-24
+  // exponent bias 127 - 15
+  if (magnitude >= 0x400u) { return sign_bit | ((magnitude << 13u) + (112u << 23u)); }
+  // subnormal: units of 2^-24
+  return sign_bit | bitcast<u32>(f32(magnitude) * 0x1p-24);
 }
 
 fn float_to_half(bits : u32) -> u32 {
@@ -66,7 +68,8 @@ fn float_to_half(bits : u32) -> u32 {
 }
 
 fn float_to_bfloat(bits : u32) -> u32 {
-  if ((bits & 0x7fffffffu) > 0x7f800000u) { return (bits >> 16u) | 0x40u; }  // keeps a NaN whose payload is in the low half
+  // keeps a NaN whose payload is in the low half
+  if ((bits & 0x7fffffffu) > 0x7f800000u) { return (bits >> 16u) | 0x40u; }
   return round_shift(bits, 16u);
 }
 

@@ -1,10 +1,13 @@
 // Sums over rows: y[p,c] = scale sum_{r in block p} x[r,c].
 //
-// Layout    x [R, C] row-major f32, y [blocks, C]. A lane is four columns, or one where C is not divisible by 4.
-// Mapping   column_sum: one lane of one block of rows per invocation; neighbours hold neighbouring columns. column_sum_strips: the
-//           rows of a block are dealt out to STRIPS invocations, whose sums one of them adds.
+// Layout    x [R, C] row-major f32, y [blocks, C]. A lane is four columns, or one where C is not divisible by
+//           4.
+// Mapping   column_sum: one lane of one block of rows per invocation; neighbours hold neighbouring columns.
+//           column_sum_strips: the rows of a block are dealt out to STRIPS invocations, whose sums one of
+//           them adds.
 // Traffic   reads x once; a second launch reads the block sums.
-// Numerics  rows in ascending order inside a block or strip, then strips, then blocks: a fixed tree, the same bits on every run.
+// Numerics  rows in ascending order inside a block or strip, then strips, then blocks: a fixed tree, the same
+//           bits on every run.
 
 #import index  // linear_group(group, groups)
 

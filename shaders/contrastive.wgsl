@@ -5,15 +5,15 @@
 //   g[i,j]     = dloss / B * -z[i,j] sigmoid(-z[i,j] logit[i,j])
 //   du = (s g) v,   dv = (s g)^T u,   dlog_scale = sum_ij g s <u, v>,   dbias = sum_ij g
 //
-// The B x B logits are never stored. The host goes through strips of image rows: the products <u, v> of a strip come
-// from the matrix product, this kernel turns them into the strip's share of the loss or, going back, into s g in
-// place, and du and dv are matrix products again.
+// The B x B logits are never stored. The host goes through strips of image rows: the products <u, v> of a
+// strip come from the matrix product, this kernel turns them into the strip's share of the loss or, going
+// back, into s g in place, and du and dv are matrix products again.
 //
 // Layout    strip [rows, B]; partial [B], one pair of sums per image; classes [B].
 // Mapping   one workgroup per image row of the strip; one workgroup for the total.
 // Traffic   reads the strip once; backward writes it once.
-// Numerics  softplus(t) = max(t, 0) + log1p(e^-|t|) with log1p by the series of atanh: `log` may err by 2^-21 near 1,
-//           which would be most of a small loss. Sums run in a fixed order.
+// Numerics  softplus(t) = max(t, 0) + log1p(e^-|t|) with log1p by the series of atanh: `log` may err by 2^-21
+//           near 1, which would be most of a small loss. Sums run in a fixed order.
 
 #import index   // linear_group(group, groups)
 #import reduce  // WG, workgroup_sum(value, i)
@@ -28,8 +28,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> bias : array<f32>;             // [1]
 @group(0) @binding(3) var<storage, read> classes : array<u32>;          // [B], if HAS_CLASSES
 @group(0) @binding(4) var<storage, read> dloss : array<f32>;            // [1], if GRADIENT
-@group(0) @binding(5) var<storage, read_write> strip : array<f32>;      // [rows, B] <u, v>; afterwards s g, if GRADIENT
-@group(0) @binding(6) var<storage, read_write> partial : array<vec2f>;  // [B] loss, 0; if GRADIENT: dlog_scale, dbias
+@group(0) @binding(5) var<storage, read_write> strip : array<f32>;  // [rows, B] <u, v>, then s g if GRADIENT
+@group(0) @binding(6) var<storage, read_write> partial : array<vec2f>;  // [B] loss, 0, or dlog_scale, dbias
 @group(0) @binding(1) var<storage, read> partials : array<vec2f>;       // [B]
 @group(0) @binding(2) var<storage, read_write> sums : array<f32>;       // [1] loss, or dlog_scale
 @group(0) @binding(3) var<storage, read_write> more_sums : array<f32>;  // [1] dbias, if GRADIENT
@@ -41,7 +41,8 @@ const GRADIENT : bool = false;     // make s g and the gradients of the scalars 
 fn log1p_unit(e : f32) -> f32 {
   let w = e / (2.0 + e);
   let q = w * w;
-  return 2.0 * w * (1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q / 13.0))))));
+  return 2.0 * w * (1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (
+    1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q / 13.0))))));
 }
 
 @compute @workgroup_size(WG)

@@ -1,11 +1,13 @@
-// Copies between a strided and a contiguous arrangement: transposing, slicing, joining and repeating are one kernel each way.
+// Copies between a strided and a contiguous arrangement: transposing, slicing, joining and repeating are one
+// kernel each way.
 //
-//   gather   y[element number] = x[start + sum_d index_d stride_d]    index = mixed-radix digits of the element number
+//   gather   y[element number] = x[start + sum_d index_d stride_d]
 //   place    y[start + sum_d index_d stride_d] = x[begin + element number], or is increased by it
+//   index    the mixed-radix digits of the element number
 //
-// Layout    32-bit elements of any type, moved as bits, four at once where every extent, stride and offset divides by 4. A stride
-//           may be negative: arithmetic is modulo 2^32. The host merges axes that are contiguous with each other, so most
-//           calls have two or three digits of the six.
+// Layout    32-bit elements of any type, moved as bits, four at once where every extent, stride and offset
+//           divides by 4. A stride may be negative: arithmetic is modulo 2^32. The host merges axes that are
+//           contiguous with each other, so most calls have two or three digits of the six.
 // Mapping   shaders/lib/each.wgsl.
 // Traffic   reads and writes each value once. Reads of a transpose are strided.
 
@@ -59,10 +61,18 @@ fn plus(a : Digits, b : Digits) -> Digits {
   var digits = Digits(a.outer + b.outer, a.inner + b.inner);
   var parts = vec2u();
   if (DIGITS > 1u) { parts = carried(digits.inner.y, params.last_extent); digits.inner.y = parts[1]; }
-  if (DIGITS > 2u) { parts = carried(digits.inner.x + parts[0], params.extents.w); digits.inner.x = parts[1]; }
-  if (DIGITS > 3u) { parts = carried(digits.outer.w + parts[0], params.extents.z); digits.outer.w = parts[1]; }
-  if (DIGITS > 4u) { parts = carried(digits.outer.z + parts[0], params.extents.y); digits.outer.z = parts[1]; }
-  if (DIGITS > 5u) { parts = carried(digits.outer.y + parts[0], params.extents.x); digits.outer.y = parts[1]; }
+  if (DIGITS > 2u) {
+    parts = carried(digits.inner.x + parts[0], params.extents.w); digits.inner.x = parts[1];
+  }
+  if (DIGITS > 3u) {
+    parts = carried(digits.outer.w + parts[0], params.extents.z); digits.outer.w = parts[1];
+  }
+  if (DIGITS > 4u) {
+    parts = carried(digits.outer.z + parts[0], params.extents.y); digits.outer.z = parts[1];
+  }
+  if (DIGITS > 5u) {
+    parts = carried(digits.outer.y + parts[0], params.extents.x); digits.outer.y = parts[1];
+  }
   digits.outer.x += parts[0];
   return digits;
 }

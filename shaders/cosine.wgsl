@@ -1,14 +1,15 @@
 // Cosine of every token's feature with one query per batch element.
 //
-//   length[n] = |features[n]|,   map[n] = <features[n], u> / max(length[n], eps)      u the unit query of n's batch element
+//   length[n] = |features[n]|,   map[n] = <features[n], u> / max(length[n], eps)
+//   u is the unit query of n's batch element
 //   dfeatures[n] = a u - b features[n],   du = sum_n a features[n]
 //   a = dmap[n] / max(length[n], eps),    b = dmap[n] map[n] / length[n]^2 where length[n] > eps, else 0
 //
 // The cosine and the length are known when going back, so the backward pass needs no sums along C.
 //
 // Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts vectors.
-// Mapping   forward: WG invocations per token. Backward: one invocation per vector of C walks a slab of tokens; the
-//           slabs' shares of du are then added in order.
+// Mapping   forward: WG invocations per token. Backward: one invocation per vector of C walks a slab of
+//           tokens; the slabs' shares of du are then added in order.
 // Traffic   forward reads features once; backward reads them once and writes dfeatures once.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)

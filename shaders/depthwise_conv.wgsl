@@ -1,18 +1,21 @@
 // Depthwise convolution of a feature map with zero padding: each channel has its own SIDE x SIDE kernel.
 //
-//   y[b, v, u, c]        = bias[c] + sum_{i, j} x[b, v + i - h, u + j - h, c] * weight[c, i, j]     h = (SIDE - 1) / 2
+//   y[b, v, u, c]        = bias[c] + sum_{i, j} x[b, v + i - h, u + j - h, c] * weight[c, i, j]
+//   h                    = (SIDE - 1) / 2
 //   dx                   = the same sum over dy with the kernel turned by 180 degrees, no bias
 //   dweight[c, i, j]     = sum_{b, v, u} x[b, v + i - h, u + j - h, c] * dy[b, v, u, c]
 //   dbias[c]             = sum_{b, v, u} dy[b, v, u, c]
 //
-// Layout    x, y [B, Y X, C], channels last; weights [C, SIDE^2] are first turned to [SIDE^2, C], so that neighbouring
-//           invocations, which own neighbouring channels, read neighbouring numbers. Four channels if Vec is vec4f.
-// Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; along a kernel row, a window of 8 inputs slides
-//           under them. dweight: an invocation owns 8 taps of a kernel row and a chunk of image rows, along which the
-//           same window slides; a second kernel adds the chunks in order. No barriers and no atomics: the sums do not
-//           depend on timing.
-//           _columns, for CPUs, where loads are dear and registers spill cheaply: an invocation owns 4 columns of a
-//           chunk of rows and walks down; every row that it loads meets all the SIDE rows of the kernel at once.
+// Layout    x, y [B, Y X, C], channels last; weights [C, SIDE^2] are first turned to [SIDE^2, C], so that
+//           neighbouring invocations, which own neighbouring channels, read neighbouring numbers. Four
+//           channels if Vec is vec4f.
+// Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; along a kernel row, a window of 8
+//           inputs slides under them. dweight: an invocation owns 8 taps of a kernel row and a chunk of image
+//           rows, along which the same window slides; a second kernel adds the chunks in order. No barriers
+//           and no atomics: the sums do not depend on timing.
+//           _columns, for CPUs, where loads are dear and registers spill cheaply: an invocation owns 4
+//           columns of a chunk of rows and walks down; every row that it loads meets all the SIDE rows of the
+//           kernel at once.
 // Traffic   two loads per 8 multiply-adds and 8 more per kernel row; one multiply-add at a time needs two.
 //           _columns: 4 + SIDE - 1 loads per 4 SIDE^2 multiply-adds.
 
@@ -49,7 +52,7 @@ const UNROLLED : bool = false; // unroll the marked loops
 @group(0) @binding(4) var<storage, read_write> y : array<Vec>;         // [B, Y * X, C]
 
 @group(0) @binding(2) var<storage, read> dy : array<Vec>;              // [B, Y * X, C]
-@group(0) @binding(3) var<storage, read_write> partials : array<Vec>;  // [chunks, SIDE * SIDE + 1, C], the last is dbias
+@group(0) @binding(3) var<storage, read_write> partials : array<Vec>;  // [chunks, SIDE^2 + 1, C], last dbias
 
 @group(0) @binding(1) var<storage, read> parts : array<f32>;               // [chunks, SIDE * SIDE + 1, C]
 @group(0) @binding(2) var<storage, read_write> dweight : array<f32>;       // [C, 1, SIDE, SIDE]
@@ -66,7 +69,8 @@ fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgr
   packed_out[at] = weight[at % params.C * TAPS + select(tap, TAPS - 1u - tap, params.turned == 1u)];
 }
 
-// Neighbouring pixels of one image row and channel. Not an array: arrays with a computed index live in memory.
+// Neighbouring pixels of one image row and channel. Not an array: arrays with a computed index live in
+// memory.
 struct Window {
   v0 : Vec,
   v1 : Vec,
@@ -85,7 +89,8 @@ fn pixel(line : u32, u : u32, c : u32) -> Vec {
 
 fn window_at(line : u32, u : u32, c : u32) -> Window {
   return Window(pixel(line, u, c), pixel(line, u + 1u, c), pixel(line, u + 2u, c), pixel(line, u + 3u, c),
-                pixel(line, u + 4u, c), pixel(line, u + 5u, c), pixel(line, u + 6u, c), pixel(line, u + 7u, c));
+                pixel(line, u + 4u, c), pixel(line, u + 5u, c), pixel(line, u + 6u, c),
+                pixel(line, u + 7u, c));
 }
 
 fn store(row : u32, u : u32, c : u32, value : Vec) {

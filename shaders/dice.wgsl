@@ -1,10 +1,12 @@
-// DICE loss of probability maps. Milletari, Navab & Ahmadi 2016, arXiv:1606.04797; the form of VILA-HD's trainer.
+// DICE loss of probability maps. Milletari, Navab & Ahmadi 2016, arXiv:1606.04797; the form of VILA-HD's
+// trainer.
 //
 //   inner[b] = 2 sum_n p/100 y + eps,   outer[b] = sum_n p/100 + sum_n y/100 + eps
 //   loss     = mean over counted rows of 1 - inner / outer;  0 if no row counts
 //   dp       = -dloss / counted rows * (2 y outer - inner) / (100 outer^2)
 //
-// The hundredth is the reference's guard against overflow in half precision; it makes eps count a hundredfold.
+// The hundredth is the reference's guard against overflow in half precision; it makes eps count a
+// hundredfold.
 //
 // Layout    p, y, dp [B, N] row-major; partial [B, chunks, 2]; rows [B, 2]; row_weight [B].
 // Mapping   one workgroup per (row, chunk), then one workgroup for the total. dp: one invocation per cell.
@@ -24,7 +26,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> p : array<f32>;                 // [B, N]
 @group(0) @binding(2) var<storage, read> y : array<f32>;                 // [B, N]
 @group(0) @binding(3) var<storage, read> row_weight : array<f32>;        // [B], if HAS_WEIGHT
-@group(0) @binding(4) var<storage, read_write> partial : array<vec2f>;   // [B, chunks] sums of p y and of p + y
+@group(0) @binding(4) var<storage, read_write> partial : array<vec2f>;  // [B, chunks] sums of p y and p + y
 @group(0) @binding(1) var<storage, read> partials : array<vec2f>;        // [B, chunks]
 @group(0) @binding(4) var<storage, read_write> loss : array<f32>;        // [1]
 @group(0) @binding(5) var<storage, read_write> rows : array<vec2f>;      // [B] inner, outer

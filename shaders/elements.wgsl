@@ -1,13 +1,14 @@
 // Elements by their index along one axis, and back.
 //
-//   gather_elements    y[o, j, i] = x[o, n, i]                          n = index[o, j, i], or index + N where it is negative;
-//   scatter_elements   y[o, n, i] = f(y[o, n, i], updates[o, j, i])     0 and nothing where it lies outside the axis
+//   gather_elements    y[o, j, i] = x[o, n, i], 0 where n is outside the axis
+//   scatter_elements   y[o, n, i] = f(y[o, n, i], updates[o, j, i]), nothing where n is outside the axis
+//   n = index[o, j, i], or index + N where it is negative
 //
-// Layout    x [O, N, I], 32-bit elements of any type, moved as bits; scatter's y [O, N, I] and updates f32, i32 or u32. The index
-//           is read with strides, so one list of J may serve all o and i.
-// Mapping   gather: one invocation per element of y. scatter: one per o and i, which takes its J updates in order, so that
-//           repeated indices need no atomics and equal runs give equal bits; or several, each of which takes those that meet its
-//           part of the axis.
+// Layout    x [O, N, I], 32-bit elements of any type, moved as bits; scatter's y [O, N, I] and updates f32,
+//           i32 or u32. The index is read with strides, so one list of J may serve all o and i.
+// Mapping   gather: one invocation per element of y. scatter: one per o and i, which takes its J updates in
+//           order, so that repeated indices need no atomics and equal runs give equal bits; or several, each
+//           of which takes those that meet its part of the axis.
 // Traffic   gather writes y once; its reads run along i. scatter moves every update and what it meets.
 
 #import index
@@ -31,7 +32,7 @@ struct Params {
   strips : u32,      // scatter_elements_strips: parts of the axis
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> indices : array<i32>;           // [O, J, I], or with strides of 0 fewer
+@group(0) @binding(1) var<storage, read> indices : array<i32>;  // [O, J, I], or with strides of 0 fewer
 @group(0) @binding(2) var<storage, read> x : array<u32>;                 // [O, N, I]
 @group(0) @binding(3) var<storage, read_write> y : array<u32>;           // [O, J, I]
 @group(0) @binding(2) var<storage, read> updates : array<Value>;         // [O, J, I]
@@ -102,8 +103,10 @@ fn scatter_elements_strips(
   for (var j = 0u; j < params.J; j += 4u) {  // four loads are on their way at once
     let last = params.J - 1u;
     let steps = min(j + vec4u(0u, 1u, 2u, 3u), vec4u(last));
-    let n = vec4u(index_at(o, j, i), index_at(o, steps.y, i), index_at(o, steps.z, i), index_at(o, steps.w, i));
-    let all = array<Value, 4>(update_at(o, j, i), update_at(o, steps.y, i), update_at(o, steps.z, i), update_at(o, steps.w, i));
+    let n = vec4u(
+      index_at(o, j, i), index_at(o, steps.y, i), index_at(o, steps.z, i), index_at(o, steps.w, i));
+    let all = array<Value, 4>(
+      update_at(o, j, i), update_at(o, steps.y, i), update_at(o, steps.z, i), update_at(o, steps.w, i));
     let to = (o * params.N + n) * params.I + i;
     let meets = (n >= vec4u(first)) & (n < vec4u(end));
     if (meets.x) { combine(to.x, all[0]); }

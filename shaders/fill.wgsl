@@ -1,6 +1,7 @@
 // Sets every element to one value, or to its own index.
 //
-// Layout    x [n], 32-bit elements of any type, written as bits, four at once where the elements divide by 4; index [n] u32.
+// Layout    x [n], 32-bit elements of any type, written as bits, four at once where the elements divide by 4;
+//           index [n] u32.
 // Mapping   shaders/lib/each.wgsl.
 
 #import each  // share_of(group, groups, i, n)

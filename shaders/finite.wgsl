@@ -3,7 +3,8 @@
 //   flag = min(flag, op_number)   if some x[i] has all exponent bits set
 //
 // Layout    x [n] f32, read as bits; flag [1] u32, 0xffffffff as long as nothing was found.
-// Mapping   one invocation per element, or per four on a GPU where n divides by four. The minimum does not depend on the order, so the atomic keeps runs equal.
+// Mapping   one invocation per element, or per four on a GPU where n divides by four. The minimum does not
+//           depend on the order, so the atomic keeps runs equal.
 // Numerics  WGSL may assume that no float is NaN or infinite, so nothing here is a float.
 
 #import index

@@ -4,18 +4,19 @@
 //   scatter_rows    y[index m] = x[m]                     indices unique: plain stores into zeros
 //   gather_dtable   dtable[r] = sum over m with index m = r of dy[m]
 //
-// dtable wants no atomics on floats. The host sorts the indices (stable), so that each table row owns a segment of
-// the sorted list, and its owner adds dy in the order of m. A row that is used very often (padding tokens) would make
-// one invocation walk the whole list; therefore the list is cut into blocks of `block` entries, and gather_heads first
-// sums the part of every block that continues the segment of the block before: an owner adds at most `block` rows of
-// its own and then one sum per further block.
+// dtable wants no atomics on floats. The host sorts the indices (stable), so that each table row owns a
+// segment of the sorted list, and its owner adds dy in the order of m. A row that is used very often (padding
+// tokens) would make one invocation walk the whole list; therefore the list is cut into blocks of `block`
+// entries, and gather_heads first sums the part of every block that continues the segment of the block
+// before: an owner adds at most `block` rows of its own and then one sum per further block.
 //
-// Layout    table [tables * N, C], indices [M], rows [M, C]. C counts vectors. With several tables (one per batch
-//           element) index m belongs to table m / per_table; keys hold table * N + index.
-// Mapping   a workgroup has ROWS rows, SPAN invocations a row, one vector in SPAN each, so that nothing is divided; with one row, its index
-//           is read once for all. On a CPU few invocations go through each row, since one vector in 64 each is twice as slow.
-//           keys and starts: one invocation per entry.
-// Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable once.
+// Layout    table [tables * N, C], indices [M], rows [M, C]. C counts vectors. With several tables (one per
+//           batch element) index m belongs to table m / per_table; keys hold table * N + index.
+// Mapping   a workgroup has ROWS rows, SPAN invocations a row, one vector in SPAN each, so that nothing is
+//           divided; with one row, its index is read once for all. On a CPU few invocations go through each
+//           row, since one vector in 64 each is twice as slow. keys and starts: one invocation per entry.
+// Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable
+//           once.
 // Numerics  the order of additions depends on the indices alone: bitwise repeatable.
 
 #import index  // linear_group(group, groups)
@@ -39,14 +40,15 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x : array<Vec>;             // [M, C]
 @group(0) @binding(4) var<storage, read_write> keys : array<u32>;     // [M]
 @group(0) @binding(1) var<storage, read> sorted : array<u32>;         // [M] keys, ascending
-@group(0) @binding(2) var<storage, read_write> starts : array<u32>;   // [rows + 1] where each row's segment begins
+@group(0) @binding(2) var<storage, read_write> starts : array<u32>;  // [rows + 1] first of each row's segment
 @group(0) @binding(3) var<storage, read> order : array<u32>;          // [M] which m each sorted key came from
 @group(0) @binding(4) var<storage, read> dy : array<Vec>;            // [M, C]
 @group(0) @binding(5) var<storage, read_write> heads : array<Vec>;   // [ceil(M / block), C]
 @group(0) @binding(6) var<storage, read_write> dtable : array<Vec>;  // [end - first, C]
 
 const GROUP : u32 = 64u;
-const FOUR_AT_ONCE : bool = false;  // rows of a segment are loaded by fours: on a GPU each load is waited for, on a CPU none
+// rows of a segment are loaded by fours: on a GPU each load is waited for, on a CPU none
+const FOUR_AT_ONCE : bool = false;
 const ROWS : u32 = 1u;           // of a workgroup, a power of two
 const SPAN : u32 = GROUP / ROWS; // invocations of a row
 
@@ -58,7 +60,8 @@ fn row_of(m : u32) -> u32 {
   return select(params.rows, before + index, index < params.N);
 }
 
-/// Which row an invocation moves. With one row it is the same for the whole workgroup, which compilers see from the constant alone.
+/// Which row an invocation moves. With one row it is the same for the whole workgroup, which compilers see
+/// from the constant alone.
 fn row_at(g : u32, i : u32) -> u32 {
   return g * ROWS + select(i / SPAN, 0u, ROWS == 1u);
 }
@@ -75,7 +78,9 @@ fn gather_rows(
   }
   let row = row_of(m);
   if (row >= params.first && row < params.end) {
-    for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = table[(row - params.first) * params.C + c]; }
+    for (var c = i % SPAN; c < params.C; c += SPAN) {
+      y[m * params.C + c] = table[(row - params.first) * params.C + c];
+    }
   } else if (row == params.rows && params.first == 0u) {
     for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = Vec(); }
   }
@@ -93,7 +98,9 @@ fn scatter_rows(
   }
   let row = row_of(m);
   if (row >= params.first && row < params.end) {
-    for (var c = i % SPAN; c < params.C; c += SPAN) { y[(row - params.first) * params.C + c] = x[m * params.C + c]; }
+    for (var c = i % SPAN; c < params.C; c += SPAN) {
+      y[(row - params.first) * params.C + c] = x[m * params.C + c];
+    }
   }
 }
 

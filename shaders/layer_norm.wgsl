@@ -10,8 +10,8 @@
 //
 // Layout    x, y [R, C] row-major, C counts vectors; mean, rstd [R] f32, kept for the backward pass.
 // Mapping   WG invocations per row; the first owns vectors 0, WG, 2 WG, ...
-//           dgamma, dbeta: one invocation per vector of a row and chunk of rows, then one per vector over the chunks, or 32 that each take
-//           every 32nd chunk.
+//           dgamma, dbeta: one invocation per vector of a row and chunk of rows, then one per vector over the
+//           chunks, or 32 that each take every 32nd chunk.
 // Traffic   reads x three times (cached after the first), or once where the row is held; writes y once.
 // Numerics  two passes, not E[x^2] - E[x]^2: that form cancels when |mean| >> std.
 
@@ -55,7 +55,9 @@ fn layer_norm(
   }
   let row_rstd = inverseSqrt(row_sum(total, i) / count + params.eps);
   if (own.index >= params.R) { return; }
-  for (var c = own.lane; c < params.C; c += WG) { y[start + c] = (x[start + c] - row_mean) * row_rstd * gamma[c] + beta[c]; }
+  for (var c = own.lane; c < params.C; c += WG) {
+    y[start + c] = (x[start + c] - row_mean) * row_rstd * gamma[c] + beta[c];
+  }
   if (own.lane == 0u) {
     mean[r] = row_mean;
     rstd[r] = row_rstd;

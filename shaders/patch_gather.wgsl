@@ -1,15 +1,19 @@
-// Chosen patches of an image at a virtual size, as rows of a matrix product. The image is never resized as a whole:
-// each pixel of a chosen patch is sampled from the source, so the cost follows the patches and not the image.
+// Chosen patches of an image at a virtual size, as rows of a matrix product. The image is never resized as a
+// whole: each pixel of a chosen patch is sampled from the source, so the cost follows the patches and not the
+// image.
 //
-//   rows[b, s, c P^2 + r P + q] = (sample(image[b, c], y, x) - mean[c]) / std[c],  (y, x) = P (cell / X, cell % X) + (r, q)
-//   sample = bicubic, Keys a = -0.75, edges replicated, no antialiasing; cell = indices[b, s], or s for every patch
+//   rows[b, s, c P^2 + r P + q] = (sample(image[b, c], y, x) - mean[c]) / std[c]
+//   (y, x) = P (cell / X, cell % X) + (r, q),  cell = indices[b, s], or s for every patch
+//   sample = bicubic, Keys a = -0.75, edges replicated, no antialiasing
 //
-// Layout    image [B, 3, H, W] f32, or [B, H, W, 4] u8 with one u32 per pixel (red lowest), which counts as value / 255;
-//           rows [B, k, 3 P P]: channel, row, column, as a convolution weight [D, 3, P, P] is laid out.
-// Mapping   an invocation takes SPAN neighbouring pixels of a patch's row, all three channels, so that an RGBA pixel is loaded once: one
-//           pixel on a GPU, the whole row on a CPU, where finding the place costs as much as a pixel.
-// Traffic   reads up to 16 source pixels per pixel, mostly cached; one where the position falls on a pixel centre
-//           (the image's own size, odd integer reductions), which then is copied exactly.
+// Layout    image [B, 3, H, W] f32, or [B, H, W, 4] u8 with one u32 per pixel (red lowest), which counts as
+//           value / 255; rows [B, k, 3 P P]: channel, row, column, as a convolution weight [D, 3, P, P] is
+//           laid out.
+// Mapping   an invocation takes SPAN neighbouring pixels of a patch's row, all three channels, so that an
+//           RGBA pixel is loaded once: one pixel on a GPU, the whole row on a CPU, where finding the place
+//           costs as much as a pixel.
+// Traffic   reads up to 16 source pixels per pixel, mostly cached; one where the position falls on a pixel
+//           centre (the image's own size, odd integer reductions), which then is copied exactly.
 //           At the image's own size positions are not even computed.
 
 #import index  // linear_group
@@ -31,15 +35,16 @@ struct Params {
 
 alias Scalar = f32;                  // u32 if RGBA
 const RGBA : bool = false;
-const SPLIT : bool = false;          // the image exceeds a binding: one image at a time, each plane bound by itself
+// the image exceeds a binding: one image at a time, each plane bound by itself
+const SPLIT : bool = false;
 const OWN_SIZE : bool = false;       // the virtual image has the source's size
 const HAS_INDICES : bool = true;
 const SPAN : u32 = 1u;               // divides P
 const LANES : u32 = 64u;             // invocations of a workgroup; they share nothing
 
-@group(0) @binding(1) var<storage, read> image : array<Scalar>;     // [B, 3, H, W], or [B, H, W] of packed RGBA
-@group(0) @binding(4) var<storage, read> green : array<Scalar>;     // [H, W] of one image if SPLIT and not RGBA
-@group(0) @binding(5) var<storage, read> blue : array<Scalar>;      // [H, W] of one image if SPLIT and not RGBA
+@group(0) @binding(1) var<storage, read> image : array<Scalar>;  // [B, 3, H, W], or [B, H, W] of packed RGBA
+@group(0) @binding(4) var<storage, read> green : array<Scalar>;  // [H, W] of one image if SPLIT and not RGBA
+@group(0) @binding(5) var<storage, read> blue : array<Scalar>;  // [H, W] of one image if SPLIT and not RGBA
 @group(0) @binding(2) var<storage, read> indices : array<u32>;      // [B, k] raster indices into the grid
 @group(0) @binding(3) var<storage, read_write> rows : array<f32>;   // [B, k, 3 * P * P]
 

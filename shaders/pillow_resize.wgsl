@@ -1,13 +1,15 @@
-// Resizes 8-bit RGBA images along one axis exactly as Pillow's bicubic does: integer weights, an 8-bit result.
+// Resizes 8-bit RGBA images along one axis exactly as Pillow's bicubic does: integer weights, an 8-bit
+// result.
 //
-//   y[o] = clamp((2^21 + sum_j weight[o, j] x[first[o] + j]) >> 22, 0, 255)   each of the four channels by itself
+//   y[o] = clamp((2^21 + sum_j weight[o, j] x[first[o] + j]) >> 22, 0, 255), each channel by itself
 //
-// Layout    x, y [outer, n or m, inner] of one u32 per pixel, red lowest: columns are resized with inner = 1, rows with
-//           inner = the image's width. Weights are 2^22 times Keys' a = -0.5, stretched by max(n / m, 1), normalised; the
-//           host makes them in float64, since f32 would miss Pillow's by one.
+// Layout    x, y [outer, n or m, inner] of one u32 per pixel, red lowest: columns are resized with inner = 1,
+//           rows with inner = the image's width. Weights are 2^22 times Keys' a = -0.5, stretched by max(n /
+//           m, 1), normalised; the host makes them in float64, since f32 would miss Pillow's by one.
 // Mapping   one invocation per pixel of the result.
 // Traffic   reads 4 max(n / m, 1) pixels per pixel, mostly cached, writes one.
-// Numerics  positive weights of an output sum to less than 1.5 2^22, and 1.5 2^22 255 < 2^31: no sum overflows i32.
+// Numerics  positive weights of an output sum to less than 1.5 2^22, and 1.5 2^22 255 < 2^31: no sum
+//           overflows i32.
 
 #import index  // linear_group, divmod
 
@@ -22,8 +24,8 @@ struct Params {
   out_base : u32,  // first pixel of y that is bound
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> windows : array<vec2u>;    // [m]: first input of an output, and how many
-@group(0) @binding(2) var<storage, read> weights : array<i32>;      // [m, taps], of which a window has the first few
+@group(0) @binding(1) var<storage, read> windows : array<vec2u>;  // [m]: first input, number of inputs
+@group(0) @binding(2) var<storage, read> weights : array<i32>;  // [m, taps], a window has the first few
 @group(0) @binding(3) var<storage, read> x : array<u32>;            // [outer, n, inner]
 @group(0) @binding(4) var<storage, read_write> y : array<u32>;      // [outer, m, inner]
 

@@ -1,17 +1,19 @@
-// Functions of two operands, element by element, with NumPy's broadcasting, and the choice between two by a third.
+// Functions of two operands, element by element, with NumPy's broadcasting, and the choice between two by a
+// third.
 //
 //   binary      y[i] = f(a[i], b[i])
 //   choose      y[i] = a[i] if cond[i] != 0, otherwise b[i]
 //   accumulate  y[i] += x[i]
 //
-// Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an operand is
-//           dense (same order as y) or has a stride per axis, 0 where it repeats. y is read four at a time where the last axis divides by 4; an operand that repeats along the
-//           last axis is then read one at a time. Strides count values of the operand's own type.
+// Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an
+//           operand is dense (same order as y) or has a stride per axis, 0 where it repeats. y is read four
+//           at a time where the last axis divides by 4; an operand that repeats along the last axis is then
+//           read one at a time. Strides count values of the operand's own type.
 // Mapping   shaders/lib/each.wgsl.
 // Traffic   each operand once; a repeated one comes from the cache.
-// Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. A remainder is
-//           exact: that of floats comes from their mantissas, by long division. Integers wrap around.
-//           A NaN stays one in maxima and minima; WGSL may assume that there is none, so bits decide.
+// Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. A
+//           remainder is exact: that of floats comes from their mantissas, by long division. Integers wrap
+//           around. A NaN stays one in maxima and minima; WGSL may assume that there is none, so bits decide.
 
 #import each   // share_of(group, groups, i, n)
 #import index  // divmod(n, d)

@@ -1,5 +1,5 @@
-// Counter-based random numbers: Threefry-2x32 with 20 rounds. Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy
-// as 1, 2, 3".
+// Counter-based random numbers: Threefry-2x32 with 20 rounds. Salmon, Moraes, Dror & Shaw 2011, "Parallel
+// random numbers: as easy as 1, 2, 3".
 //
 //   (w[2b], w[2b+1]) = threefry(counter (b, 0), key (seed, stream))
 //   bits      y[e] = w[e]
@@ -9,8 +9,8 @@
 //
 // Layout    y [n], u32 for bits, f32 otherwise, written as bits.
 // Mapping   shaders/lib/each.wgsl; a value is a block b, that is two elements.
-// Numerics  bits and uniform (with scale 1, shift 0) are the same on every adapter; normal differs by what WGSL allows log,
-//           cos and sin. |normal| stays below 6.8.
+// Numerics  bits and uniform (with scale 1, shift 0) are the same on every adapter; normal differs by what
+//           WGSL allows log, cos and sin. |normal| stays below 6.8.
 
 #import each  // share_of(group, groups, i, n)
 
@@ -57,7 +57,9 @@ fn threefry(counter : vec2u, key : vec2u) -> vec2u {
 
 fn shape_words(words : vec2u) -> vec2u {
   switch KIND {
-    case UNIFORM: { return bitcast<vec2u>(params.shift + params.scale * (vec2f(words >> vec2u(8u)) * 0x1p-24)); }
+    case UNIFORM: {
+      return bitcast<vec2u>(params.shift + params.scale * (vec2f(words >> vec2u(8u)) * 0x1p-24));
+    }
     case NORMAL: {
       let radius = sqrt(-2.0 * log((f32(words.x) + 0.5) * 0x1p-32));
       let angle = TWO_PI * (f32(words.y) * 0x1p-32 - 0.5);

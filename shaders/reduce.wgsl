@@ -4,14 +4,15 @@
 //   columns  y[o, p, i] = fold_k x[o, k, i]    k in part p of the axis   any axis
 //   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
-// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two I, divides by
-//           4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
+// Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two
+//           I, divides by 4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
 // Mapping   rows: WG invocations per part, the first folds values 0, WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
-// Numerics  the order depends on the shape and WG alone, so equal runs give equal bits. An invocation folds in blocks and
-//           then the blocks: the rounding errors of a sum grow with the longest chain of additions. NaN is above all
-//           numbers and below them; WGSL may assume that there is none, so bits decide.
+// Numerics  the order depends on the shape and WG alone, so equal runs give equal bits. An invocation folds
+//           in blocks and then the blocks: the rounding errors of a sum grow with the longest chain of
+//           additions. NaN is above all numbers and below them; WGSL may assume that there is none, so bits
+//           decide.
 
 #import index   // linear_group(group, groups)
 #import vector  // Vec, vec_sum(value), vec_max(value)
@@ -106,7 +107,8 @@ fn rows(
 }
 
 const COLUMNS = 64u;
-const AT_ONCE : u32 = 1u;  // loads on their way at once: 8 for a GPU, which waits long for each; a CPU is slower with more than one
+// loads on their way at once: 8 for a GPU, which waits long for each; a CPU is slower with more than one
+const AT_ONCE : u32 = 1u;
 
 @group(0) @binding(2) var<storage, read_write> y_values : array<Vec>;    // [O, parts, I]
 

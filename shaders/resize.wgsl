@@ -3,15 +3,19 @@
 //
 //   nearest    x[floor(o n / m)]
 //   area       the mean over [floor(o n / m), ceil((o + 1) n / m))
-//   bicubic    src = (o + 0.5) n / m - 0.5, taps floor(src) - 1 .. floor(src) + 2, Keys a = -0.75, edges replicated
-//   antialias  c = (o + 0.5) n / m, Keys a = -0.5 stretched by max(n / m, 1), taps outside dropped, weights sum to 1
+//   bicubic    src = (o + 0.5) n / m - 0.5, taps floor(src) - 1 .. floor(src) + 2, Keys a = -0.75,
+//              edges replicated
+//   antialias  c = (o + 0.5) n / m, Keys a = -0.5 stretched by max(n / m, 1), taps outside dropped,
+//              weights sum to 1
 //
-// Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y first.
-// Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if Vec
-//           is vec4f). resize does both axes at once, of a few planes, resize_quads a row of it; resize_axis one, for many taps;
-//           resize_axis_dx is its transpose: an input element finds, by bisection, the outputs that read it, so it
-//           needs no atomics.
-// Numerics  positions are ratios of integers, divided exactly (n m < 2^29): in f32 the floor may be off by one.
+// Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y
+//           first.
+// Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if
+//           Vec is vec4f). resize does both axes at once, of a few planes, resize_quads a row of it;
+//           resize_axis one, for many taps; resize_axis_dx is its transpose: an input element finds, by
+//           bisection, the outputs that read it, so it needs no atomics.
+// Numerics  positions are ratios of integers, divided exactly (n m < 2^29): in f32 the floor may be off by
+//           one.
 
 #import index  // linear_group, divmod
 #import cubic  // keys, cubic_position
@@ -22,7 +26,9 @@ struct Params {
   taps : vec2u,   // table columns of either axis
   inner : u32,    // Elements per pixel, or per row when rows are resized alone
   axis : u32,     // 0 rows, 1 columns; for the one-axis entry points
-  begin : u32,    // Elements [begin, end) of the result are made: all, unless it exceeds a binding; one of them stands for PLANES
+  // Elements [begin, end) of the result are made: all, unless it exceeds a binding; one of them stands for
+  // PLANES
+  begin : u32,
   end : u32,
   in_base : u32,  // first Vec of the operand that is bound
   out_base : u32, // first Vec of the result that is bound
@@ -31,14 +37,16 @@ struct Params {
 
 alias Vec = f32;
 
-@group(0) @binding(1) var<storage, read_write> first_out : array<u32>;    // [m[0] + m[1]] first input of each output
-@group(0) @binding(2) var<storage, read_write> weights_out : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]], zero padded
+// First input of each output, and its weights, zero padded.
+@group(0) @binding(1) var<storage, read_write> first_out : array<u32>;    // [m[0] + m[1]]
+@group(0) @binding(2) var<storage, read_write> weights_out : array<f32>;  // [m[0], taps[0]], [m[1], taps[1]]
 
 @group(0) @binding(1) var<storage, read> first : array<u32>;    // [m[0] + m[1]]
 @group(0) @binding(2) var<storage, read> weights : array<f32>;  // [m[0], taps[0]] then [m[1], taps[1]]
-@group(0) @binding(3) var<storage, read> x : array<Vec>;    // [outer, n[0], n[1], inner], or one axis still or already m
-@group(0) @binding(4) var<storage, read_write> y : array<Vec>;  // [outer, m[0], m[1], inner], or as above
-@group(0) @binding(2) var<storage, read> weight_quads : array<vec4f>;   // [m[0] + m[1]], four taps along either axis
+@group(0) @binding(3) var<storage, read> x : array<Vec>;  // [outer, n[0], n[1], inner], or one axis m
+@group(0) @binding(4) var<storage, read_write> y : array<Vec>;  // [outer, m[0], m[1], inner], or one axis n
+// Four taps along either axis.
+@group(0) @binding(2) var<storage, read> weight_quads : array<vec4f>;   // [m[0] + m[1]]
 @group(0) @binding(3) var<storage, read> x_quads : array<vec4f>;        // [outer, n[0], n[1] / 4]
 @group(0) @binding(4) var<storage, read_write> y_pixels : array<f32>;   // [outer, m[0], m[1]]
 @group(0) @binding(3) var<storage, read> dy : array<Vec>;       // [outer, m[0], m[1], inner], or as y
@@ -114,8 +122,8 @@ fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   first_out[row] = start;
 }
 
-// As resize with four taps by four, where an output's inputs in a row are an aligned quad (n / m = 4, 12, 20, ...): then all
-// outputs of a row weigh them alike. A workgroup makes a row.
+// As resize with four taps by four, where an output's inputs in a row are an aligned quad (n / m = 4, 12, 20,
+// ...): then all outputs of a row weigh them alike. A workgroup makes a row.
 @compute @workgroup_size(LANES)
 fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                 @builtin(local_invocation_index) i : u32) {
@@ -137,7 +145,8 @@ fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let left = i / STEP * (STEP * each) + i % STEP;
   for (var column = left; column < min(left + STEP * each, params.m[1]); column += STEP) {
     let at = starts + column * step;
-    let down = weights_y.x * x_quads[at.x] + weights_y.y * x_quads[at.y] + weights_y.z * x_quads[at.z] + weights_y.w * x_quads[at.w];
+    let down = weights_y.x * x_quads[at.x] + weights_y.y * x_quads[at.y] +
+               weights_y.z * x_quads[at.z] + weights_y.w * x_quads[at.w];
     y_pixels[line * params.m[1] + column] = dot(weights_x, down);
   }
 }
@@ -159,7 +168,8 @@ fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   var inputs_x : array<u32, TAPS_X>;  // Elements from the start of a row
   for (var tx = 0u; tx < TAPS_X; tx++) {
     weights_x[tx] = weights[params.m[0] * TAPS_Y + column[1] * TAPS_X + tx];
-    inputs_x[tx] = min(x_first + tx, params.n[1] - 1u) * params.inner + place[1];  // padding of the table has weight 0
+    // padding of the table has weight 0
+    inputs_x[tx] = min(x_first + tx, params.n[1] - 1u) * params.inner + place[1];
   }
   var sums : array<Vec, PLANES>;
   for (var ty = 0u; ty < TAPS_Y; ty++) {
@@ -248,7 +258,8 @@ fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
     if (start > j) {
       break;
     }
-    sum += weights[axis.weight + o * axis.taps + j - start] * dy[(plane + o) * params.inner + c - params.in_base];
+    let weight = weights[axis.weight + o * axis.taps + j - start];
+    sum += weight * dy[(plane + o) * params.inner + c - params.in_base];
   }
   dx[at - params.out_base] = sum;
 }

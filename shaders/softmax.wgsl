@@ -60,7 +60,8 @@ fn softmax(
   let end = start + params.C;
   // Four columns per step, as far as they go: the steps of a loop cost a CPU more than what is in them.
   let even = start + params.C / (4u * WG) * (4u * WG);
-  // An invocation's own maximum grows as it goes, and its sum shrinks with it. Finite from the start: -inf - -inf is NaN.
+  // An invocation's own maximum grows as it goes, and its sum shrinks with it. Finite from the start:
+  // -inf - -inf is NaN.
   var own = max(x[start], FINITE_MIN);
   var lost = false;
   var total4 = vec4f();
@@ -179,7 +180,11 @@ fn softmax_dx_held(
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
     if (c < params.C) {
-      if (LOG) { dx_vecs[start + c] = slopes[k] - exp(results[k]) * total; } else { dx_vecs[start + c] = results[k] * (slopes[k] - total); }
+      if (LOG) {
+        dx_vecs[start + c] = slopes[k] - exp(results[k]) * total;
+      } else {
+        dx_vecs[start + c] = results[k] * (slopes[k] - total);
+      }
     }
   }
 }

@@ -8,7 +8,8 @@
 // Layout    keys, order [B, N]; order holds positions in the row before sorting; counts [B, BINS, chunks].
 // Mapping   one workgroup per (row, chunk); the scan has one workgroup per row, invocation i owns digit i.
 // Traffic   per pass reads keys twice and order once, writes both once.
-// Numerics  integers: any order of the workgroup atomics gives the same counts, so the result is exact and repeatable.
+// Numerics  integers: any order of the workgroup atomics gives the same counts, so the result is exact and
+//           repeatable.
 
 #import index  // linear_group(group, groups)
 #import scan   // SCAN_WG, exclusive_scan(value, i)

@@ -3,13 +3,15 @@
 //
 //   key(x)  = bits of x, remapped so that unsigned order is numeric order (-0 equals +0, NaN is the largest)
 //   three histograms of 11, 11 and 10 key bits narrow the row down to the k-th largest key T
-//   position of element n = #{m < n : key > T} + min(#{m < n : key = T}, E),  E = k - #{key > T} taken among equals
+//   position of element n = #{m < n : key > T} + min(#{m < n : key = T}, E)
+//   E = k - #{key > T}, the number taken among equals
 //
 // Layout    values [B, N]; totals [B, 3, BINS] zeroed by the host; progress [B, 3]; counts [B, chunks].
 // Mapping   one workgroup per (row, chunk of the row). A dispatch begins by drawing the conclusion of the one
 //           before, every workgroup for itself: 2048 totals are cheaper than another dispatch.
 // Traffic   reads values five times, writes the map once.
-// Numerics  integers only: the atomics give the same counts in any order, so the result is exact and repeatable.
+// Numerics  integers only: the atomics give the same counts in any order, so the result is exact and
+//           repeatable.
 
 #import index  // linear_group(group, groups)
 #import scan   // SCAN_WG, exclusive_scan(value, i), scan_total()
@@ -25,13 +27,15 @@ struct Params {
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> values : array<u32>;                 // [B, N], the bits of f32
 @group(0) @binding(2) var<storage, read_write> totals : array<atomic<u32>>;   // [B, 3, BINS]
-@group(0) @binding(3) var<storage, read_write> progress : array<vec2u>;       // [B, 3] leading key bits of T, and how many to take of those that share them
-@group(0) @binding(4) var<storage, read_write> counts : array<vec2u>;         // [B, chunks] numbers above T, equal to T
+// progress: the leading key bits of T, and how many to take of the elements that share them
+@group(0) @binding(3) var<storage, read_write> progress : array<vec2u>;       // [B, 3]
+@group(0) @binding(4) var<storage, read_write> counts : array<vec2u>;  // [B, chunks] above T, equal to T
 @group(0) @binding(5) var<storage, read_write> indices : array<u32>;          // [B, k] ascending
-@group(0) @binding(6) var<storage, read_write> selection : array<f32>;        // [B, N] 1 where selected, else 0
-@group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;    // [B, 4 ceil(k / 4)] in the order of `indices`, then zeros
-@group(0) @binding(7) var<storage, read> key_blocks : array<vec4u>;           // the same by fours, [B, ceil(k / 4)]
-@group(0) @binding(7) var<storage, read> order : array<u32>;                  // [B, k] places in `indices`, by descending number
+@group(0) @binding(6) var<storage, read_write> selection : array<f32>;  // [B, N] 1 where selected, else 0
+// selected_keys: in the order of `indices`, then zeros
+@group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;    // [B, 4 ceil(k / 4)]
+@group(0) @binding(7) var<storage, read> key_blocks : array<vec4u>;  // the same by fours, [B, ceil(k / 4)]
+@group(0) @binding(7) var<storage, read> order : array<u32>;  // [B, k] places in `indices`, descending
 @group(0) @binding(6) var<storage, read_write> keys : array<u32>;             // [B, k]
 @group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;   // [B, k]
 @group(0) @binding(8) var<storage, read_write> sorted_values : array<u32>;    // [B, k], the bits of f32
@@ -56,7 +60,8 @@ fn digit_shift(digit : u32) -> u32 {
   return select(select(0u, 10u, digit == 1u), 21u, digit == 0u);
 }
 
-/// progress after `digit`: walks that digit's totals from the largest bin down to the one that holds the k-th largest key.
+/// progress after `digit`: walks that digit's totals from the largest bin down to the one that holds the k-th
+/// largest key.
 fn resolve(row : u32, digit : u32, i : u32) -> vec2u {
   let each = BINS / SCAN_WG;
   let first = (row * 3u + digit) * BINS;
@@ -280,7 +285,8 @@ fn top_k_rank(
     if (!SHARED || i == 0u) {  // equal ones of the same block
       rank.y += select(0u, 1u, own.x == own.y);
       rank.z += select(0u, 1u, own.x == own.z) + select(0u, 1u, own.y == own.z);
-      rank.w += select(0u, 1u, own.x == own.w) + select(0u, 1u, own.y == own.w) + select(0u, 1u, own.z == own.w);
+      rank.w += select(0u, 1u, own.x == own.w) + select(0u, 1u, own.y == own.w) +
+                select(0u, 1u, own.z == own.w);
     }
   }
   if (SHARED) {

@@ -5,9 +5,10 @@
 //
 // Layout    x, y, dy, dx [n] f32, read as vec4f where n divides by 4.
 // Mapping   shaders/lib/each.wgsl; a value is four elements or one.
-// Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may return NaN for
-//           |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already lost e's digits.
-//           A NaN stays one, whatever the function makes of it; WGSL may assume that there is none, so bits decide.
+// Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may
+//           return NaN for |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already
+//           lost e's digits. A NaN stays one, whatever the function makes of it; WGSL may assume that there
+//           is none, so bits decide.
 
 #import each  // share_of(group, groups, i, n)
 #import erf   // erf(f32)
@@ -99,8 +100,8 @@ fn apply(v : Value) -> Value {
   }
 }
 
-// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg, affine and
-// the steps use neither.
+// f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg,
+// affine and the steps use neither.
 fn derivative(z : Value) -> Value {
   switch OP {
     case NEG: { return Value(-1.0); }

@@ -188,6 +188,17 @@ rule(
 );
 
 rule(
+  'no line of WGSL is longer than 110 columns',
+  rules.shadersAtMost110Columns,
+  {
+    'shaders/a.wgsl': ['a', 'b'.repeat(110), 'c'.repeat(111)].join('\n'),
+    'bench/shaders/b.wgsl': `// ${'d'.repeat(108)}`,
+    'engine/a.ts': 'e'.repeat(120),
+  },
+  ['shaders/a.wgsl:3', 'bench/shaders/b.wgsl:1'],
+);
+
+rule(
   'every binding states the shape of what it binds',
   rules.bindingsStateTheirShape,
   {

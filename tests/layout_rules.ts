@@ -232,6 +232,12 @@ export const atMost400Lines: Rule = (tree) =>
     .filter(({ path, lines }) => isSource(path) && lines > 400)
     .map(({ path, lines }) => `${path}:401 has ${lines} lines: it is two files`);
 
+export const shadersAtMost110Columns: Rule = (tree) =>
+  [...tree]
+    .filter(([path]) => path.endsWith('.wgsl'))
+    .flatMap(([path, text]) => placesOf(/^.{111}/, path, text))
+    .map((place) => `${place} is longer than 110 columns`);
+
 export const bindingsStateTheirShape: Rule = (tree) =>
   [...tree].flatMap(([path, text]) => {
     if (!path.endsWith('.wgsl')) return [];

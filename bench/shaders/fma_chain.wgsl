@@ -3,7 +3,8 @@
 //   x = x * a + b, again and again, which tends to b / (1 - a)
 //
 // Layout    y [n] f32, one sum of 16 chains per invocation, so that no chain is dead code.
-// Mapping   one invocation carries 16 independent chains in four vec4f: the latency of one hides behind the others.
+// Mapping   one invocation carries 16 independent chains in four vec4f: the latency of one hides behind the
+//           others.
 // Traffic   four bytes per invocation; everything else stays in registers.
 
 struct Params {

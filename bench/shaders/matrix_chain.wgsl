@@ -1,7 +1,9 @@
 // Products of matrix units on operands that stay in registers: the peak for matmul_subgroup_matrix.
 //
-// Mapping   subgroups with CHAINS sums each that do not wait for each other: sum += left right, `steps` times.
-// Result    y gets the first sum of each workgroup: every number is steps MATRIX_K / 16, since left and right hold quarters.
+// Mapping   subgroups with CHAINS sums each that do not wait for each other: sum += left right, `steps`
+//           times.
+// Result    y gets the first sum of each workgroup: every number is steps MATRIX_K / 16, since left and
+//           right hold quarters.
 
 enable f16;
 enable subgroups;

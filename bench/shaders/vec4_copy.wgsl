@@ -1,8 +1,9 @@
 // How many bytes per second the adapter moves: y = x.
 //
 // Layout    x, y [n] vec4f.
-// Mapping   an invocation copies RUN vec4f, STEP apart: with 1 they are neighbours; otherwise STEP invocations read neighbours, all of a
-//           workgroup as GPUs want, or those that a CPU runs at once. HELD loads are on their way at once. The host tries some of each.
+// Mapping   an invocation copies RUN vec4f, STEP apart: with 1 they are neighbours; otherwise STEP
+//           invocations read neighbours, all of a workgroup as GPUs want, or those that a CPU runs together.
+//           HELD loads are in flight together. The host tries some of each.
 // Traffic   reads x once, writes y once.
 
 #import index

@@ -1,4 +1,5 @@
-// A number of one invocation for its whole subgroup, without subgroups: each invocation has its own. Part is the importing file's.
+// A number of one invocation for its whole subgroup, without subgroups: each invocation has its own. Part is
+// the importing file's.
 
 const LANES : u32 = 1u;  // invocations that share what they read
 

@@ -1,5 +1,6 @@
 // Cubic convolution: where an output pixel falls in the input, and what its neighbours weigh. Keys 1981,
-// doi:10.1109/TASSP.1981.1163711. PyTorch's plain bicubic has a = -0.75, its antialiased one (and Pillow's) a = -0.5.
+// doi:10.1109/TASSP.1981.1163711. PyTorch's plain bicubic has a = -0.75, its antialiased one (and Pillow's)
+// a = -0.5.
 
 fn keys(distance : f32, a : f32) -> f32 {
   let t = abs(distance);
@@ -17,8 +18,9 @@ struct CubicPosition {
   t : f32,      // distance from the second tap, in [0, 1)
 }
 
-// Output pixel o of m, in an input of n pixels: src = (o + 0.5) n / m - 0.5. In f32, src of a 4K row is off by up to
-// 1e-4 pixels and its floor by one; as src + 1 = ((2o + 1) n + m) / 2m the division is exact for n m < 2^29.
+// Output pixel o of m, in an input of n pixels: src = (o + 0.5) n / m - 0.5. In f32, src of a 4K row is off
+// by up to 1e-4 pixels and its floor by one; as src + 1 = ((2o + 1) n + m) / 2m the division is exact for
+// n m < 2^29.
 fn cubic_position(o : u32, n : u32, m : u32) -> CubicPosition {
   let numerator = (2u * o + 1u) * n + m;
   let whole = numerator / (2u * m);

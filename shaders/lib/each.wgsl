@@ -1,4 +1,5 @@
-// How an element-wise kernel deals out its values: a workgroup takes WORKGROUP EACH neighbours, STEP invocations STEP EACH of these.
+// How an element-wise kernel deals out its values: a workgroup takes WORKGROUP EACH neighbours, STEP
+// invocations STEP EACH of these.
 //
 //   let share = share_of(group, groups, i, n);
 //   for (var at = share.first; at < share.end; at += STEP) { ... }
@@ -7,7 +8,8 @@
 
 const WORKGROUP = 64u;
 const EACH : u32 = 4u;           // values per invocation, one in STEP; the host chooses both by adapter
-const STEP : u32 = WORKGROUP;    // invocations that run at once, or all: a CPU ends the loop of some before it begins that of others
+// invocations that run at once, or all: a CPU ends the loop of some before it begins that of others
+const STEP : u32 = WORKGROUP;
 
 struct Share {
   first : u32,

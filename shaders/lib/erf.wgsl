@@ -3,10 +3,11 @@
 //   |x| <= 0.95   x + x P(x^2)               P minimax for erf(x) / x - 1
 //   otherwise     sign(x) (1 - e^(t Q(t)))   t = |x|, Q minimax for log(1 - erf(t)) / t on [0.95, 4]
 //
-// Numerics  absolute error below 7e-8, relative error below 1e-7 for |x| <= 6 (measured at 10^6 points); odd, and 1 from 4 on.
-//           Coefficients by weighted least squares with Lawson's iteration, rounded to f32 one at a time.
-// Names     no local name here is one that an importing kernel is likely to give a binding: the reflection cannot tell
-//           them apart.
+// Numerics  absolute error below 7e-8, relative error below 1e-7 for |x| <= 6 (measured at 10^6 points); odd,
+//           and 1 from 4 on. Coefficients by weighted least squares with Lawson's iteration, rounded to f32
+//           one at a time.
+// Names     no local name here is one that an importing kernel is likely to give a binding: the reflection
+//           cannot tell them apart.
 
 fn erf(argument : f32) -> f32 {
   if (abs(argument) <= 0.95) {

@@ -1,13 +1,15 @@
-// Sum and maximum over the WG values that the invocations of a row hold, in a fixed order. WG is that of reduce.wgsl.
+// Sum and maximum over the WG values that the invocations of a row hold, in a fixed order. WG is that of
+// reduce.wgsl.
 //
 //   level 1   invocation f < FAN folds the cells f, f + FAN, f + 2 FAN, ...
 //   level 2   every invocation folds those FAN results, so all of them return the same bits
 //
 // Mapping   call from uniform control flow, with i = local_invocation_index; safe to call repeatedly.
-// Cost      three barriers for WG > FAN, two otherwise. A binary tree has log2(WG) + 2, and barriers are what is expensive on software
-//           adapters. Workgroup memory: 4 WG bytes.
+// Cost      three barriers for WG > FAN, two otherwise. A binary tree has log2(WG) + 2, and barriers are what
+//           is expensive on software adapters. Workgroup memory: 4 WG bytes.
 
-const REDUCE_FAN : u32 = 8u;  // partial results between the levels; about sqrt(WG), so that both levels are short
+// partial results between the levels; about sqrt(WG), so that both levels are short
+const REDUCE_FAN : u32 = 8u;
 
 var<workgroup> reduce_cells : array<f32, WG>;
 

@@ -1,4 +1,5 @@
-// Sum and maximum over the values that the invocations of a row hold, where these are one subgroup: no barrier, no workgroup memory.
+// Sum and maximum over the values that the invocations of a row hold, where these are one subgroup: no
+// barrier, no workgroup memory.
 
 enable subgroups;
 

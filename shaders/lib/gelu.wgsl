@@ -1,15 +1,18 @@
-// GELU and its slope for a Lane (f32 or vec4f), which the importing file declares. Hendrycks & Gimpel 2016, arXiv:1606.08415.
+// GELU and its slope for a Lane (f32 or vec4f), which the importing file declares. Hendrycks & Gimpel 2016,
+// arXiv:1606.08415.
 //
 //   gelu_erf(x)  = x Phi(x),  Phi(x) = (1 + erf(x / sqrt 2)) / 2
 //   gelu_tanh(x) = x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2
 //
-// Numerics  erfc by Abramowitz & Stegun 7.1.26 (|error| < 1.5e-7), evaluated for |x| and mirrored, so the tail of negative x does not
-//           cancel. (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), whose exponent is clamped: exp overflows beyond 88.
+// Numerics  erfc by Abramowitz & Stegun 7.1.26 (|error| < 1.5e-7), evaluated for |x| and mirrored, so the
+//           tail of negative x does not cancel. (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), whose exponent is
+//           clamped: exp overflows beyond 88.
 
 fn normal_cdf(lane : Lane) -> Lane {
   let u = abs(lane) * 0.70710678;
   let t = 1.0 / (1.0 + 0.3275911 * u);
-  let poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  let poly = t * (0.254829592 + t * (-0.284496736 + t * (
+    1.421413741 + t * (-1.453152027 + t * 1.061405429))));
   let upper = select(0.5 * poly * exp(-u * u), Lane(), u > Lane(7.0710678));  // beyond |x| = 10: 0 in f32
   return select(upper, 1.0 - upper, lane >= Lane(0.0));
 }

@@ -1,9 +1,12 @@
-// What WGSL leaves open about extreme numbers, pinned down. An implementation may assume that no value is NaN or infinite,
-// so neither `x != x` nor a literal infinity is usable: tests look at bits, and masks are finite.
+// What WGSL leaves open about extreme numbers, pinned down. An implementation may assume that no value is NaN
+// or infinite, so neither `x != x` nor a literal infinity is usable: tests look at bits, and masks are
+// finite.
 
-const LOWEST : f32 = -3.0e38;  // stands in for -infinity: below any finite logit, and LOWEST - LOWEST is 0, not NaN
+// stands in for -infinity: below any finite logit, and LOWEST - LOWEST is 0, not NaN
+const LOWEST : f32 = -3.0e38;
 
-// tanh may be computed as (e^x - e^-x) / (e^x + e^-x), which is inf / inf for |x| > 88; in f32 it is +-1 from |x| = 9.02 on.
+// tanh may be computed as (e^x - e^-x) / (e^x + e^-x), which is inf / inf for |x| > 88; in f32 it is +-1 from
+// |x| = 9.02 on.
 fn safe_tanh(argument : f32) -> f32 {
   return tanh(clamp(argument, -10.0, 10.0));
 }

@@ -10,7 +10,8 @@ fn unpacked(word : u32, dtype : u32) -> vec2f {
   return unpack2x16float(word);
 }
 
-/// Of one or two words that hold number `at`: `vec` is 1 for this number, four times, and 4 for the four from it on.
+/// Of one or two words that hold number `at`: `vec` is 1 for this number, four times, and 4 for the four from
+/// it on.
 fn widened(words : vec2u, at : u32, vec : u32, dtype : u32) -> vec4f {
   if (vec == 4u) { return vec4f(unpacked(words.x, dtype), unpacked(words.y, dtype)); }
   return vec4f(unpacked(words.x >> (at % 2u * 16u), dtype).x);

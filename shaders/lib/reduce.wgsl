@@ -1,11 +1,13 @@
-// Who owns a row: a workgroup of WG invocations. On a CPU many rows have an invocation each, without a barrier: WG is 1 then, and a
-// workgroup has WG_ROWS. On a GPU whose subgroups have a known size, a short row has one subgroup, which needs no barrier either.
+// Who owns a row: a workgroup of WG invocations. On a CPU many rows have an invocation each, without a
+// barrier: WG is 1 then, and a workgroup has WG_ROWS. On a GPU whose subgroups have a known size, a short row
+// has one subgroup, which needs no barrier either.
 
 #import index  // linear_group(group, groups)
 // workgroup_sum(value, i), workgroup_max(value, i); the second where WG is the size of every subgroup.
 #import fold or fold_subgroup
 
-const WG : u32 = 64u;         // invocations per row, a power of two of at most 256; the host chooses it by adapter
+// invocations per row, a power of two of at most 256; the host chooses it by adapter
+const WG : u32 = 64u;
 const WG_ROWS : u32 = 1u;     // rows per workgroup; more only where WG is 1
 const WG_SIZE : u32 = WG * WG_ROWS;
 

@@ -1,14 +1,16 @@
-// A product in registers, sum_k a[m,k] b[k,n]: an invocation computes THREAD_M rows and THREAD_N Vecs of columns. No workgroup
-// memory and no barrier. CPUs take it for every product, GPUs for products of at most 8 rows.
+// A product in registers, sum_k a[m,k] b[k,n]: an invocation computes THREAD_M rows and THREAD_N Vecs of
+// columns. No workgroup memory and no barrier. CPUs take it for every product, GPUs for products of at most 8
+// rows.
 //
 // An importer defines
 //   alias Vec                  f32 or vec4f, neighbours along n
 //   fn a_at(at : u32) -> AVec  the number of a at an index, or A_VEC rows of one column
 //   fn b_at(at : u32) -> Vec   the Vec of b at an index
 //
-// Mapping   the invocations of a workgroup share their rows and are neighbours along n. Each reads one row in LANES and broadcasts
-//           it, or reads A_VEC rows together; reads of b are contiguous.
-// Edges     an index past the end reads the last row or Vec once more; the importer does not store what comes of it.
+// Mapping   the invocations of a workgroup share their rows and are neighbours along n. Each reads one row in
+//           LANES and broadcasts it, or reads A_VEC rows together; reads of b are contiguous.
+// Edges     an index past the end reads the last row or Vec once more; the importer does not store what comes
+//           of it.
 // Numerics  f32, one fma per term, k ascending.
 
 #import broadcast or broadcast_subgroup  // LANES, lane_of(mine, lane)
@@ -20,7 +22,8 @@ const A_VEC : u32 = 1u;                    // rows in an AVec; LANES is 1 where 
 const THREAD_M : u32 = 8u;                 // rows of c per invocation, a multiple of LANES and A_VEC
 const THREAD_N : u32 = 2u;                 // Vecs of c per invocation
 const UNROLLED : bool = false;             // unroll the marked loops
-const WG : u32 = 8u;                       // invocations per workgroup, LANES unless that is 1; 8 fill a SIMD register of a CPU
+// invocations per workgroup, LANES unless that is 1; 8 fill a SIMD register of a CPU
+const WG : u32 = 8u;
 
 const LOAD_M : u32 = LANES * A_VEC;        // rows of a that a load brings
 const LOADS : u32 = THREAD_M / LOAD_M;
@@ -60,7 +63,8 @@ fn register_product(at : RegisterRegion, terms : u32, i : u32) -> RegisterSums {
       right[j] = b_at(col[j]);
       col[j] += at.b_step;
     }
-    // All loads before the first sum: on a CPU each is a branch per invocation, and sums between them would be spilled again and again.
+    // All loads before the first sum: on a CPU each is a branch per invocation, and sums between them would
+    // be spilled again and again.
     var mine : array<AVec, LOADS>;
     // unroll
     for (var r = 0u; r < LOADS; r++) {
@@ -71,8 +75,11 @@ fn register_product(at : RegisterRegion, terms : u32, i : u32) -> RegisterSums {
     for (var r = 0u; r < LOADS; r++) {
       let part = mine[r];
       for (var l = 0u; l < LOAD_M; l++) {
-        let left = Vec(vec4f(lane_of(part, l))[l % A_VEC]);  // of an AVec of one row, vec4f makes four equal ones
-        for (var j = 0u; j < THREAD_N; j++) { sum[r * LOAD_M + l][j] = fma(left, right[j], sum[r * LOAD_M + l][j]); }
+        // of an AVec of one row, vec4f makes four equal ones
+        let left = Vec(vec4f(lane_of(part, l))[l % A_VEC]);
+        for (var j = 0u; j < THREAD_N; j++) {
+          sum[r * LOAD_M + l][j] = fma(left, right[j], sum[r * LOAD_M + l][j]);
+        }
       }
     }
   }

@@ -1,15 +1,18 @@
-// A tile of a matrix product, sum_k op(a)[m,k] op(b)[k,n], through workgroup memory. The importing file declares how four neighbours of an
-// operand are read, from a multiple of four on: fn a_run(at : u32) -> vec4f and fn b_run(at : u32) -> vec4f, indices in numbers; and what
-// becomes of the columns k to k + 3 of a in rows 4 (e / 4) to 4 (e / 4) + 3 of the tile, fn a_ready(square : mat4x4f, e : u32, k : u32,
-// k1 : u32) -> mat4x4f: `before`, or more.
+// A tile of a matrix product, sum_k op(a)[m,k] op(b)[k,n], through workgroup memory. The importing file
+// declares how four neighbours of an operand are read, from a multiple of four on: fn a_run(at : u32) ->
+// vec4f and fn b_run(at : u32) -> vec4f, indices in numbers; and what becomes of the columns k to k + 3 of a
+// in rows 4 (e / 4) to 4 (e / 4) + 3 of the tile, fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) ->
+// mat4x4f: `before`, or more.
 //
-// Mapping   a workgroup of WIDTH_M x WIDTH_N invocations computes TILE_M x TILE_N of c, an invocation PARTS_M x PARTS_N squares of 4 x 4 that
-//           lie 4 WIDTH_M and 4 WIDTH_N apart; invocations that run together are NEAR_M x NEAR_N neighbours, which read neighbouring vec4
-//           (no bank conflicts).
-// Tiles     16 terms of k at a time: an invocation loads squares of 4 x 4 of a and b, four of which share a line of memory, turns
-//           them k-major in registers and stores four vec4 each. Other workgroups multiply meanwhile: to load ahead takes registers that
-//           they need (H200, 4096 x 4096 x 4096: 37 instead of 40 TFLOP/s, by two tiles in turn).
-// Edges     terms from k1 on are zero; rows and columns past the end are computed from whatever is read, and the caller does not store them.
+// Mapping   a workgroup of WIDTH_M x WIDTH_N invocations computes TILE_M x TILE_N of c, an invocation PARTS_M
+//           x PARTS_N squares of 4 x 4 that lie 4 WIDTH_M and 4 WIDTH_N apart; invocations that run together
+//           are NEAR_M x NEAR_N neighbours, which read neighbouring vec4 (no bank conflicts).
+// Tiles     16 terms of k at a time: an invocation loads squares of 4 x 4 of a and b, four of which share a
+//           line of memory, turns them k-major in registers and stores four vec4 each. Other workgroups
+//           multiply meanwhile: to load ahead takes registers that they need (H200, 4096 x 4096 x 4096: 37
+//           instead of 40 TFLOP/s, by two tiles in turn).
+// Edges     terms from k1 on are zero; rows and columns past the end are computed from whatever is read, and
+//           the caller does not store them.
 // Numerics  f32, one fma per term, k ascending.
 
 // Specialisation.
@@ -22,7 +25,8 @@ const NEAR_N : u32 = 4u;
 const PARTS_M : u32 = 2u;          // squares of an invocation along M and along N: 1 to 3
 const PARTS_N : u32 = 2u;
 const THREADS : u32 = 64u;         // WIDTH_M WIDTH_N
-const SQUARES : u32 = 2u;          // that an invocation loads of the TILE_M of a and the TILE_N of b, rounded up
+// that an invocation loads of the TILE_M of a and the TILE_N of b, rounded up
+const SQUARES : u32 = 2u;
 const UNROLLED : bool = false;     // unroll the marked loops
 const HALVES : bool = false;       // the last K_TILE terms may be no more than HALF
 
@@ -31,7 +35,8 @@ const ROWS : u32 = SQUARE * PARTS_M;                     // of c, per invocation
 const TILE_M : u32 = WIDTH_M * ROWS;                     // rows and columns of c per workgroup
 const TILE_N : u32 = SQUARE * WIDTH_N * PARTS_N;
 const K_TILE : u32 = 16u;                                // four squares
-// Against bank conflicts when four neighbours store at four depths: an odd number of vec4 from one k to the next, two more at half of them.
+// Against bank conflicts when four neighbours store at four depths: an odd number of vec4 from one k to the
+// next, two more at half of them.
 const PITCH_M : u32 = ((TILE_M / 4u) | 1u) + 2u;
 const PITCH_N : u32 = ((TILE_N / 4u) | 1u) + 2u;
 const HALF : u32 = 8u;
@@ -106,7 +111,9 @@ fn stage(at : Region, k : u32, i : u32) {
       for (var d = 0u; d < SQUARE; d++) { a_tile[depth + d][e / 4u + depth / HALF * 2u] = square[d]; }
     } else if (e < TILE_M + TILE_N) {
       let square = b_square(at, at.n0 + (e - TILE_M) / 4u * 4u, k + depth);
-      for (var d = 0u; d < SQUARE; d++) { b_tile[depth + d][(e - TILE_M) / 4u + depth / HALF * 2u] = square[d]; }
+      for (var d = 0u; d < SQUARE; d++) {
+        b_tile[depth + d][(e - TILE_M) / 4u + depth / HALF * 2u] = square[d];
+      }
     }
   }
 }
@@ -115,7 +122,9 @@ fn stage(at : Region, k : u32, i : u32) {
 fn column_of(i : u32) -> u32 { return i % NEAR_N + i / (NEAR_M * NEAR_N) % (WIDTH_N / NEAR_N) * NEAR_N; }
 fn row_of(i : u32) -> u32 { return i / NEAR_N % NEAR_M + i / (NEAR_M * WIDTH_N) * NEAR_M; }
 /// Row of c of an invocation's row r, and first column of its square p.
-fn tile_row(at : Region, r : u32, i : u32) -> u32 { return at.m0 + (r / 4u * WIDTH_M + row_of(i)) * 4u + r % 4u; }
+fn tile_row(at : Region, r : u32, i : u32) -> u32 {
+  return at.m0 + (r / 4u * WIDTH_M + row_of(i)) * 4u + r % 4u;
+}
 fn tile_column(at : Region, p : u32, i : u32) -> u32 { return at.n0 + (p * WIDTH_N + column_of(i)) * 4u; }
 
 /// The sums of invocation i; call from uniform control flow.
@@ -135,7 +144,9 @@ fn product(at : Region, i : u32) -> TileSums {
           for (var q = 0u; q < PARTS_M; q++) {
             let left = a_tile[h * HALF + d][q * WIDTH_M + ty + h * 2u];
             for (var r = 0u; r < SQUARE; r++) {
-              for (var p = 0u; p < PARTS_N; p++) { sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]); }
+              for (var p = 0u; p < PARTS_N; p++) {
+                sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]);
+              }
             }
           }
         }

@@ -3,7 +3,8 @@
 //   near, up to 2^13   n = round(2v/pi), r = v - n pi/2 in three parts, whose products with n are exact
 //   far                2v/pi modulo 4 from those 96 bits of 2/pi that matter at v's exponent. Payne & Hanek,
 //                      1983, doi:10.1145/1057600.1057602, in the form of sinf in ARM's optimized routines
-//   sine               sin r or cos r by the quadrant n, |r| <= pi/4: the polynomials of Cephes' sinf and cosf
+//   sine               sin r or cos r by the quadrant n, |r| <= pi/4: the polynomials of Cephes' sinf and
+//                      cosf
 //
 // Numerics  absolute error below 1.2e-7; NaN for infinities and NaN, by their bits.
 // Names     as in erf.wgsl.

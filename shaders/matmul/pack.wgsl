@@ -1,8 +1,10 @@
 // Packs an operand for subgroup_matrix.wgsl: rounded to f16, in squares of 16 rows (m or n) by 16 terms.
 //
-//   squares[z, r / 16, k / 16, r % 16, k % 16] = f16(op(source[z])[r,k]), zero past the last row and the last term
+//   squares[z, r / 16, k / 16, r % 16, k % 16] = f16(op(source[z])[r,k])
+//   and zero past the last row and the last term
 //
-// Layout    a square has 512 bytes, and those of 16 rows follow each other along k; rows past the end fill a whole tile.
+// Layout    a square has 512 bytes, and those of 16 rows follow each other along k; rows past the end fill a
+//           whole tile.
 // Mapping   an invocation per eight terms of a row: 32 write one square, side by side.
 // Traffic   reads the operand once and writes half as many bytes.
 // Numerics  a number above 65504 becomes infinite, one below 6e-8 zero.
@@ -20,9 +22,10 @@ struct Params {
   groups_n : u32,  // squares along k
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> source : array<Vec>;             // [batch, M, K] or, with TRANSPOSED, [batch, K, M]
-@group(0) @binding(2) var<storage, read> source_packed : array<u32>;      // the same where SOURCE is not F32: two in a word, [ceil(size / 2)]
-@group(0) @binding(3) var<storage, read_write> squares : array<vec4u>;    // f16 [batch, groups_m, groups_n, 16, 16]
+@group(0) @binding(1) var<storage, read> source : array<Vec>;  // [batch, M, K], TRANSPOSED [batch, K, M]
+// The same where SOURCE is not F32: two elements in a word.
+@group(0) @binding(2) var<storage, read> source_packed : array<u32>;  // [ceil(size / 2)]
+@group(0) @binding(3) var<storage, read_write> squares : array<vec4u>;  // [batch, groups_m, groups_n, 16, 16]
 
 // Specialisation.
 alias Vec = vec4f;                 // or f32 where lines do not run along k or K is not divisible by 4
@@ -46,7 +49,8 @@ fn term(start : u32, row : u32, k : u32) -> f32 {
 }
 fn terms(start : u32, row : u32, k : u32) -> vec4f {
   if (VEC == 1u) {
-    return vec4f(term(start, row, k), term(start, row, k + 1u), term(start, row, k + 2u), term(start, row, k + 3u));
+    return vec4f(term(start, row, k), term(start, row, k + 1u),
+                 term(start, row, k + 2u), term(start, row, k + 3u));
   }
   if (k >= params.K) { return vec4f(); }
   return vec4f(source[(start + row * params.K + k) / 4u]);

@@ -1,12 +1,16 @@
-// Matrix product in registers, and what a linear layer needs beside it: c[z] = epilogue(scale op(a[z]) op(b[z])), op(a) [M, K],
-// op(b) [K, N], for each batch entry z. What CPUs take for every product and GPUs for at most 8 rows.
+// Matrix product in registers, and what a linear layer needs beside it: c[z] = epilogue(scale op(a[z])
+// op(b[z])), op(a) [M, K], op(b) [K, N], for each batch entry z. What CPUs take for every product and GPUs
+// for at most 8 rows.
 //
-//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]      each step is optional
+//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]
+//   each step is optional
 //
-// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K]. Either may be packed,
-//           two numbers of 16 bits in a word, and is then widened as it is read.
-// Mapping   a workgroup per THREAD_M rows and WG THREAD_N Vecs of columns, batch entry and split; within it as lib/register_tile.wgsl.
-// Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits in order.
+// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
+//           Either may be packed, two numbers of 16 bits in a word, and is then widened as it is read.
+// Mapping   a workgroup per THREAD_M rows and WG THREAD_N Vecs of columns, batch entry and split; within it
+//           as lib/register_tile.wgsl.
+// Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
+//           in order.
 // Traffic   reads a once per WG THREAD_N Vecs of columns, b once per THREAD_M rows, and writes c once.
 // Numerics  f32, one fma per term, k ascending.
 
@@ -34,8 +38,8 @@ struct Params {
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<AVec>;             // [batch or 1, M, K] or [batch or 1, K, M / A_VEC]
-@group(0) @binding(2) var<storage, read> b : array<Vec>;              // [batch or 1, K, N] or [batch or 1, N, K]
+@group(0) @binding(1) var<storage, read> a : array<AVec>;  // [batch or 1, M, K] or [batch or 1, K, M / A_VEC]
+@group(0) @binding(2) var<storage, read> b : array<Vec>;  // [batch or 1, K, N] or [batch or 1, N, K]
 @group(0) @binding(3) var<storage, read_write> c : array<Vec>;        // [splits, batch, M, N]
 @group(0) @binding(4) var<storage, read> bias : array<Vec>;           // [N]
 @group(0) @binding(5) var<storage, read> residual : array<Vec>;       // [batch, M, N]
@@ -77,9 +81,10 @@ fn matmul(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   let terms = min(k0 + params.k_split, params.K) - min(k0, params.K);
   let b_col = select(1u, params.K, TRANSPOSE_B);
   let b_step = select(params.N, 1u, TRANSPOSE_B);
-  var sum = register_product(RegisterRegion(m0, n0, params.M, params.N,
-                                            z * params.a_batch + k0 * params.a_step, params.a_row, params.a_step,
-                                            z * params.b_batch + k0 * b_step, b_col, b_step), terms, local.x);
+  let region = RegisterRegion(m0, n0, params.M, params.N,
+                              z * params.a_batch + k0 * params.a_step, params.a_row, params.a_step,
+                              z * params.b_batch + k0 * b_step, b_col, b_step);
+  var sum = register_product(region, terms, local.x);
   // unroll
   for (var i = 0u; i < THREAD_M; i++) {
     for (var j = 0u; j < THREAD_N; j++) {

@@ -1,16 +1,21 @@
-// Matrix product by the matrix units of a GPU: the same product and epilogue as register.wgsl, with operands rounded to f16 and sums
-// in f32. Opt-in (tier 3). Tests run it by emulation (tests/shaders/subgroup_matrix.ts).
+// Matrix product by the matrix units of a GPU: the same product and epilogue as register.wgsl, with operands
+// rounded to f16 and sums in f32. Opt-in (tier 3). Tests run it by emulation
+// (tests/shaders/subgroup_matrix.ts).
 //
-//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]      each step is optional
+//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]
+//   each step is optional
 //
 // Layout    a and b packed by pack.wgsl; c row-major.
-// Mapping   a workgroup computes a TILE_M x TILE_N tile of c, each of its subgroups PART_M x PART_N of it in matrices of MATRIX_M x
-//           MATRIX_N, whose operands the units load from storage: no staging and no bounds, neighbours meet in the cache.
+// Mapping   a workgroup computes a TILE_M x TILE_N tile of c, each of its subgroups PART_M x PART_N of it in
+//           matrices of MATRIX_M x MATRIX_N, whose operands the units load from storage: no staging and no
+//           bounds, neighbours meet in the cache.
 // Traffic   reads a once per tile along N, b once per tile along M, and writes c once.
-// Epilogue  the units keep their sums to themselves: one row of matrices after the other passes through workgroup memory.
-// Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits in order.
-// Numerics  products of f16 are exact in f32, their sums as good as the unit. For the range of f16 see pack.wgsl: no kernel for
-//           gradients.
+// Epilogue  the units keep their sums to themselves: one row of matrices after the other passes through
+//           workgroup memory.
+// Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
+//           in order.
+// Numerics  products of f16 are exact in f32, their sums as good as the unit. For the range of f16 see
+//           pack.wgsl: no kernel for gradients.
 
 enable f16;
 enable subgroups;
@@ -33,8 +38,9 @@ struct Params {
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a_half : array<f16>;      // [batch or 1, M / 16, K / 16, 16, 16], M rounded up to tiles
-@group(0) @binding(2) var<storage, read> b_half : array<f16>;      // [batch or 1, N / 16, K / 16, 16, 16], N rounded up to tiles
+// a and b packed, M and N rounded up to tiles
+@group(0) @binding(1) var<storage, read> a_half : array<f16>;      // [batch or 1, M / 16, K / 16, 16, 16]
+@group(0) @binding(2) var<storage, read> b_half : array<f16>;      // [batch or 1, N / 16, K / 16, 16, 16]
 @group(0) @binding(3) var<storage, read_write> c : array<f32>;     // [splits, batch, M, N]
 @group(0) @binding(4) var<storage, read> bias : array<f32>;        // [N]
 @group(0) @binding(5) var<storage, read> residual : array<f32>;    // [batch, M, N]
@@ -42,7 +48,8 @@ struct Params {
 
 // Specialisation.
 const THREADS : u32 = 128u;        // all subgroups
-const MATRIX_M : u32 = 16u;        // what the unit multiplies: [MATRIX_M, MATRIX_K] by [MATRIX_K, MATRIX_N]; each divides 16
+// what the unit multiplies: [MATRIX_M, MATRIX_K] by [MATRIX_K, MATRIX_N]; each divides 16
+const MATRIX_M : u32 = 16u;
 const MATRIX_N : u32 = 16u;
 const MATRIX_K : u32 = 16u;
 const PART_M : u32 = 64u;          // rows and columns of c per subgroup, multiples of MATRIX_M and MATRIX_N
@@ -66,15 +73,20 @@ alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;
 alias Right = subgroup_matrix_right<f16, MATRIX_N, MATRIX_K>;
 alias Sum = subgroup_matrix_result<f32, MATRIX_N, MATRIX_M>;
 
-var<workgroup> c_tile : array<f32, PARTS_M * PARTS_N * ROW>;  // [subgroup, MATRIX_M, PART_N]: one row of matrices of every subgroup
+// [subgroup, MATRIX_M, PART_N]: one row of matrices of every subgroup
+var<workgroup> c_tile : array<f32, PARTS_M * PARTS_N * ROW>;
 
 // Where row or column r and term k of a packed operand stand, which lies from `start` on.
 fn packed_at(start : u32, r : u32, k : u32) -> u32 {
   return start + (r / SIDE * (params.K / SIDE) + k / SIDE) * AREA + r % SIDE * SIDE + k % SIDE;
 }
 
-fn left(start : u32, m : u32, k : u32) -> Left { return subgroupMatrixLoad<Left, row_major>(&a_half, packed_at(start, m, k), SIDE); }
-fn right(start : u32, n : u32, k : u32) -> Right { return subgroupMatrixLoad<Right, col_major>(&b_half, packed_at(start, n, k), SIDE); }
+fn left(start : u32, m : u32, k : u32) -> Left {
+  return subgroupMatrixLoad<Left, row_major>(&a_half, packed_at(start, m, k), SIDE);
+}
+fn right(start : u32, n : u32, k : u32) -> Right {
+  return subgroupMatrixLoad<Right, col_major>(&b_half, packed_at(start, n, k), SIDE);
+}
 
 @compute @workgroup_size(THREADS)
 fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -104,14 +116,18 @@ fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
       for (var j = 0u; j < ACROSS; j++) { columns[1u - now][j] = right(b0, n0 + j * MATRIX_N, next); }
       for (var r = 0u; r < DOWN; r++) {
         rows[1u - now][r] = left(a0, m0 + r * MATRIX_M, next);
-        for (var j = 0u; j < ACROSS; j++) { sum[r][j] = subgroupMatrixMultiplyAccumulate(rows[now][r], columns[now][j], sum[r][j]); }
+        for (var j = 0u; j < ACROSS; j++) {
+          sum[r][j] = subgroupMatrixMultiplyAccumulate(rows[now][r], columns[now][j], sum[r][j]);
+        }
       }
     }
   }
   let lanes = THREADS / (PARTS_M * PARTS_N);
   // unroll
   for (var r = 0u; r < DOWN; r++) {
-    for (var j = 0u; j < ACROSS; j++) { subgroupMatrixStore<row_major>(&c_tile, subgroup * ROW + j * MATRIX_N, sum[r][j], PART_N); }
+    for (var j = 0u; j < ACROSS; j++) {
+      subgroupMatrixStore<row_major>(&c_tile, subgroup * ROW + j * MATRIX_N, sum[r][j], PART_N);
+    }
     workgroupBarrier();
     for (var e = i % lanes; e < ROW; e += lanes) {
       let m = m0 + r * MATRIX_M + e / PART_N;

@@ -1,17 +1,21 @@
-// Matrix product through workgroup memory: the same product and epilogue as register.wgsl, for adapters whose barriers are cheap.
+// Matrix product through workgroup memory: the same product and epilogue as register.wgsl, for adapters whose
+// barriers are cheap.
 //
-//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]      each step is optional
+//   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]
+//   each step is optional
 //
-// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K]. Either may be packed,
-//           two numbers of 16 bits in a word, and is then widened as it is read.
+// Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
+//           Either may be packed, two numbers of 16 bits in a word, and is then widened as it is read.
 // Mapping   a workgroup per tile of c, batch entry and split; within it as lib/shared_tile.wgsl says.
 // Traffic   reads a once per tile along N, b once per tile along M, and writes c once.
-// Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits in order.
+// Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
+//           in order.
 // Numerics  f32, one fma per term, k ascending.
 
 #import index        // linear_group(group, groups)
 #import packed       // F32, F16, BF16, unpacked(word, dtype)
-#import shared_tile  // Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), ROWS, PARTS_N, TRANSPOSE_A, TRANSPOSE_B
+// Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), ROWS, PARTS_N, TRANSPOSE_A, TRANSPOSE_B
+#import shared_tile
 #import epilogue     // epilogue(sum, at, n)
 
 struct Params {
@@ -28,14 +32,15 @@ struct Params {
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<AVec>;             // [batch or 1, M, K] or [batch or 1, K, M]
-@group(0) @binding(2) var<storage, read> b : array<BVec>;             // [batch or 1, K, N] or [batch or 1, N, K]
+@group(0) @binding(1) var<storage, read> a : array<AVec>;  // [batch or 1, M, K] or [batch or 1, K, M]
+@group(0) @binding(2) var<storage, read> b : array<BVec>;  // [batch or 1, K, N] or [batch or 1, N, K]
 @group(0) @binding(3) var<storage, read_write> c : array<Vec>;        // [splits, batch, M, N]
 @group(0) @binding(4) var<storage, read> bias : array<Vec>;           // [N]
 @group(0) @binding(5) var<storage, read> residual : array<Vec>;       // [batch, M, N]
 @group(0) @binding(6) var<storage, read_write> pre : array<Vec>;      // [batch, M, N]
-@group(0) @binding(7) var<storage, read> a_packed : array<u32>;       // as a, where A_TYPE is not F32: two in a word, [ceil(size / 2)]
-@group(0) @binding(8) var<storage, read> b_packed : array<u32>;       // as b, where B_TYPE is not F32: two in a word, [ceil(size / 2)]
+// a where A_TYPE is not F32, and b likewise: two elements in a word
+@group(0) @binding(7) var<storage, read> a_packed : array<u32>;       // [ceil(size of a / 2)]
+@group(0) @binding(8) var<storage, read> b_packed : array<u32>;       // [ceil(size of b / 2)]
 
 // Specialisation.
 alias AVec = vec4f;                // or f32 where the contiguous axis of a is not divisible by 4
@@ -60,16 +65,20 @@ fn place(tile : u32) -> Place {
   let plane = tile / (params.groups_n * params.groups_m);
   let z = plane % params.batch;
   let k0 = plane / params.batch * params.k_split;
-  return Place(plane, Region(tile / params.groups_n % params.groups_m * TILE_M, tile % params.groups_n * TILE_N,
+  return Place(plane, Region(tile / params.groups_n % params.groups_m * TILE_M,
+                             tile % params.groups_n * TILE_N,
                              params.M, params.N, k0, min(k0 + params.k_split, params.K),
                              z * params.a_batch, select(params.K, params.M, TRANSPOSE_A),
                              z * params.b_batch, select(params.N, params.K, TRANSPOSE_B)));
 }
 
-// Four neighbours along the contiguous axis. vec4f(x) is x for a vec4f and a splat for an f32: both branches compile for both.
+// Four neighbours along the contiguous axis. vec4f(x) is x for a vec4f and a splat for an f32: both branches
+// compile for both.
 fn a_run(at : u32) -> vec4f {
   if (A_TYPE != F32) {
-    if (A_VEC == 4u) { return vec4f(unpacked(a_packed[at / 2u], A_TYPE), unpacked(a_packed[at / 2u + 1u], A_TYPE)); }
+    if (A_VEC == 4u) {
+      return vec4f(unpacked(a_packed[at / 2u], A_TYPE), unpacked(a_packed[at / 2u + 1u], A_TYPE));
+    }
     return vec4f(a_packed_at(at), a_packed_at(at + 1u), a_packed_at(at + 2u), a_packed_at(at + 3u));
   }
   if (A_VEC == 4u) { return vec4f(a[at / 4u]); }
@@ -77,7 +86,9 @@ fn a_run(at : u32) -> vec4f {
 }
 fn b_run(at : u32) -> vec4f {
   if (B_TYPE != F32) {
-    if (B_VEC == 4u) { return vec4f(unpacked(b_packed[at / 2u], B_TYPE), unpacked(b_packed[at / 2u + 1u], B_TYPE)); }
+    if (B_VEC == 4u) {
+      return vec4f(unpacked(b_packed[at / 2u], B_TYPE), unpacked(b_packed[at / 2u + 1u], B_TYPE));
+    }
     return vec4f(b_packed_at(at), b_packed_at(at + 1u), b_packed_at(at + 2u), b_packed_at(at + 3u));
   }
   if (B_VEC == 4u) { return vec4f(b[at / 4u]); }

@@ -77,8 +77,7 @@ function shaderModule(source: string, up: string): string {
   return [
     `import { unpackShader } from '../${up}engine/gpu/shader.js';`,
     ...names.map((name) => `import ${name} from './${up}lib/${name}.wgsl.js';`),
-    `const packed = ${JSON.stringify(packShader(strip(source), shader))};`,
-    `export default /* @__PURE__ */ unpackShader(packed, { ${names.join(', ')} });\n`,
+    `export default /* @__PURE__ */ unpackShader(${JSON.stringify(packShader(strip(source), shader))}, { ${names.join(', ')} });\n`,
   ].join('\n');
 }
 

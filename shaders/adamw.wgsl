@@ -7,13 +7,13 @@
 //
 // Layout    p, g, m, v [n] f32, read as vec4f where n divides by 4: then groups end at multiples of 4 too.
 //           Elements are sorted by group; lr is scaled and decay chosen by group.
-// Mapping   shaders/lib/each.wgsl; a value is four elements or one.
+// Mapping   shaders/lib/elements.wgsl; a value is four elements or one.
 // Traffic   28 B per parameter: four reads, three writes.
 // Numerics  what changes per step lies in a buffer and is counted on by adamw_begin, so that a recorded step
 //           can be replayed. 1 - beta^t as -expm1(t ln beta): a few ulp at any t, where a running product
 //           would drift. When the gradient norm is NaN or infinite, by its bits, nothing is changed.
 
-#import each  // share_of(group, groups, i, n)
+#import elements  // share_of(group, groups, i, n)
 
 alias Vec = f32;    // or vec4f
 const VEC = 1u;     // elements of a Vec
@@ -99,7 +99,7 @@ fn adamw(
   let correction2 = scalar(CORRECTION2);
   let eps = scalar(EPS);
   var owner = group_of(share.first * VEC);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     while (at * VEC >= groups[owner].x) { owner++; }
     let options = groups[owner];
     let lr = base_lr * bitcast<f32>(options.y);

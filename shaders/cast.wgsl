@@ -7,11 +7,11 @@
 //
 // Layout    32-bit types one per word; f16 and bf16 two per word, u8 four, the first element in the low bits.
 //           What is left of the last word is 0.
-// Mapping   shaders/lib/each.wgsl; a value is a word of y.
+// Mapping   shaders/lib/elements.wgsl; a value is a word of y.
 // Numerics  bit arithmetic throughout: pack2x16float may round either way and may flush subnormals, so its
 //           results would differ between adapters, and a float operation need not keep a NaN.
 
-#import each  // share_of(group, groups, i, n)
+#import elements  // share_of(group, groups, i, n)
 
 const F32 = 0u;
 const F16 = 1u;
@@ -116,7 +116,7 @@ fn cast_words(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var word = share.first; word < share.end; word += STEP) {
+  for (var word = share.first; word < share.end; word += INTERLEAVE) {
     let first = word * PER_WORD;
     var packed = 0u;
     for (var k = 0u; k < PER_WORD; k++) {

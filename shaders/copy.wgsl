@@ -8,10 +8,10 @@
 // Layout    32-bit elements of any type, moved as bits, four at once where every extent, stride and offset
 //           divides by 4. A stride may be negative: arithmetic is modulo 2^32. The host merges axes that are
 //           contiguous with each other, so most calls have two or three digits of the six.
-// Mapping   shaders/lib/each.wgsl.
+// Mapping   shaders/lib/elements.wgsl.
 // Traffic   reads and writes each value once. Reads of a transpose are strided.
 
-#import each   // share_of(group, groups, i, n)
+#import elements   // share_of(group, groups, i, n)
 #import index  // divmod(n, d)
 
 alias Vec = u32;     // or vec4u; to add floats, f32 or vec4f
@@ -90,9 +90,9 @@ fn gather(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  let step = digits_of(STEP);
+  let step = digits_of(INTERLEAVE);
   var digits = digits_of(share.first);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     y[at] = x[strided(digits)];
     digits = plus(digits, step);
   }
@@ -105,9 +105,9 @@ fn place(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  let step = digits_of(STEP);
+  let step = digits_of(INTERLEAVE);
   var digits = digits_of(share.first);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     let to = strided(digits);
     if (ADD) { y[to] += x[params.begin + at]; } else { y[to] = x[params.begin + at]; }
     digits = plus(digits, step);

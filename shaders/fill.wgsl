@@ -2,9 +2,9 @@
 //
 // Layout    x [n], 32-bit elements of any type, written as bits, four at once where the elements divide by 4;
 //           index [n] u32.
-// Mapping   shaders/lib/each.wgsl.
+// Mapping   shaders/lib/elements.wgsl.
 
-#import each  // share_of(group, groups, i, n)
+#import elements  // share_of(group, groups, i, n)
 
 alias Vec = u32;  // or vec4u
 
@@ -23,7 +23,7 @@ fn fill(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { x[at] = Vec(params.bits); }
+  for (var at = share.first; at < share.end; at += INTERLEAVE) { x[at] = Vec(params.bits); }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -33,5 +33,5 @@ fn arange(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { index[at] = at; }
+  for (var at = share.first; at < share.end; at += INTERLEAVE) { index[at] = at; }
 }

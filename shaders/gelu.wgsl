@@ -3,9 +3,9 @@
 //   y = x Phi(x), Phi exactly or by tanh: shaders/lib/gelu.wgsl          dx = dy (x Phi(x))'
 //
 // Layout    x, y, dy, dx [n] cells.
-// Mapping   shaders/lib/each.wgsl.
+// Mapping   shaders/lib/elements.wgsl.
 
-#import each  // share_of(group, groups, i, n)
+#import elements  // share_of(group, groups, i, n)
 #import gelu  // gelu_erf(lane), gelu_tanh(lane) and their slopes
 
 struct Params {
@@ -27,7 +27,7 @@ fn gelu(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     if (TANH) { y[at] = gelu_tanh(x[at]); } else { y[at] = gelu_erf(x[at]); }
   }
 }
@@ -39,7 +39,7 @@ fn gelu_dx(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     if (TANH) { dx[at] = dy[at] * gelu_tanh_slope(x[at]); } else { dx[at] = dy[at] * gelu_erf_slope(x[at]); }
   }
 }

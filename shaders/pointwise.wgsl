@@ -9,13 +9,13 @@
 //           operand is dense (same order as y) or has a stride per axis, 0 where it repeats. y is read four
 //           at a time where the last axis divides by 4; an operand that repeats along the last axis is then
 //           read one at a time. Strides count values of the operand's own type.
-// Mapping   shaders/lib/each.wgsl.
+// Mapping   shaders/lib/elements.wgsl.
 // Traffic   each operand once; a repeated one comes from the cache.
 // Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. A
 //           remainder is exact: that of floats comes from their mantissas, by long division. Integers wrap
 //           around. A NaN stays one in maxima and minima; WGSL may assume that there is none, so bits decide.
 
-#import each   // share_of(group, groups, i, n)
+#import elements   // share_of(group, groups, i, n)
 #import index  // divmod(n, d)
 
 const ADD = 0u;
@@ -201,7 +201,7 @@ fn binary(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     var at_a = at;
     var at_b = at;
     if (!A_DENSE || !B_DENSE) {
@@ -220,7 +220,7 @@ fn choose(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     let index = index_of(at);
     let u = left(select(position(index, params.a_strides), at, A_DENSE));
     let v = right(select(position(index, params.b_strides), at, B_DENSE));
@@ -238,5 +238,5 @@ fn accumulate(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { y[at] += Result(x[at]); }
+  for (var at = share.first; at < share.end; at += INTERLEAVE) { y[at] += Result(x[at]); }
 }

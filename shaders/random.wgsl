@@ -8,11 +8,11 @@
 //             u = (w[2b] + 1/2) 2^-32, a = 2 pi (w[2b+1] 2^-32 - 1/2)
 //
 // Layout    y [n], u32 for bits, f32 otherwise, written as bits.
-// Mapping   shaders/lib/each.wgsl; a value is a block b, that is two elements.
+// Mapping   shaders/lib/elements.wgsl; a value is a block b, that is two elements.
 // Numerics  bits and uniform (with scale 1, shift 0) are the same on every adapter; normal differs by what
 //           WGSL allows log, cos and sin. |normal| stays below 6.8.
 
-#import each  // share_of(group, groups, i, n)
+#import elements  // share_of(group, groups, i, n)
 
 const BITS = 0u;
 const UNIFORM = 1u;
@@ -76,7 +76,7 @@ fn random(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var b = share.first; b < share.end; b += STEP) {
+  for (var b = share.first; b < share.end; b += INTERLEAVE) {
     let pair = shape_words(threefry(vec2u(b, 0u), vec2u(params.seed, params.stream)));
     y[2u * b] = pair.x;
     if (2u * b + 1u < params.elements) { y[2u * b + 1u] = pair.y; }

@@ -63,7 +63,7 @@ const TAPS_Y : u32 = 4u;
 const TAPS_X : u32 = 4u;
 const PLANES : u32 = 1u;  // of an image, whose pixels an invocation makes together; they share their weights
 const LANES : u32 = 64u;  // invocations of a workgroup; they share nothing
-const STEP : u32 = LANES; // as in shaders/lib/each.wgsl
+const INTERLEAVE : u32 = LANES; // as in shaders/lib/elements.wgsl
 
 // Weight of input j for output o before normalisation; the argument is (j + 0.5 - c) / max(n / m, 1).
 fn antialias_weight(j : u32, o : u32, n : u32, m : u32) -> f32 {
@@ -142,8 +142,8 @@ fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
 
   let starts = (plane + min(y_first + vec4u(0u, 1u, 2u, 3u), vec4u(params.n[0] - 1u))) * quads + x_first;
   let each = (params.m[1] + LANES - 1u) / LANES;
-  let left = i / STEP * (STEP * each) + i % STEP;
-  for (var column = left; column < min(left + STEP * each, params.m[1]); column += STEP) {
+  let left = i / INTERLEAVE * (INTERLEAVE * each) + i % INTERLEAVE;
+  for (var column = left; column < min(left + INTERLEAVE * each, params.m[1]); column += INTERLEAVE) {
     let at = starts + column * step;
     let down = weights_y.x * x_quads[at.x] + weights_y.y * x_quads[at.y] +
                weights_y.z * x_quads[at.z] + weights_y.w * x_quads[at.w];

@@ -4,13 +4,13 @@
 //   dx[i] = dy[i] f'(x[i]), with f' written in terms of y where that is cheaper (exp: f' = y)
 //
 // Layout    x, y, dy, dx [n] f32, read as vec4f where n divides by 4.
-// Mapping   shaders/lib/each.wgsl; a value is four elements or one.
+// Mapping   shaders/lib/elements.wgsl; a value is four elements or one.
 // Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may
 //           return NaN for |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already
 //           lost e's digits. A NaN stays one, whatever the function makes of it; WGSL may assume that there
 //           is none, so bits decide.
 
-#import each  // share_of(group, groups, i, n)
+#import elements  // share_of(group, groups, i, n)
 #import erf   // erf(f32)
 #import sine  // sine(f32, turns)
 
@@ -137,7 +137,7 @@ fn unary(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     let v = x[at];
     y[at] = or_nan(apply(v), v);
   }
@@ -153,7 +153,7 @@ fn unary_scalar(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     let v = x1[at];
     switch OP {
       case ERF: { y1[at] = select(erf(v), v, (bitcast<u32>(v) & 0x7fffffffu) > INFINITE); }
@@ -174,7 +174,7 @@ fn unary_dx(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) { dx[at] = gradient(z[at], dy[at]); }
+  for (var at = share.first; at < share.end; at += INTERLEAVE) { dx[at] = gradient(z[at], dy[at]); }
 }
 
 @group(0) @binding(2) var<storage, read> dy1 : array<f32>;          // [n]
@@ -188,7 +188,7 @@ fn unary_sine_dx(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += STEP) {
+  for (var at = share.first; at < share.end; at += INTERLEAVE) {
     dx1[at] = dy1[at] * sine(x1[at], select(2u, 1u, OP == SIN));
   }
 }

@@ -4,7 +4,7 @@ import broadcast from '../../shaders/lib/broadcast.wgsl' with { type: 'text' };
 import broadcast_subgroup from '../../shaders/lib/broadcast_subgroup.wgsl' with { type: 'text' };
 import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import dot_add from '../../shaders/lib/dot_add.wgsl' with { type: 'text' };
-import each from '../../shaders/lib/each.wgsl' with { type: 'text' };
+import elements from '../../shaders/lib/elements.wgsl' with { type: 'text' };
 import epilogue from '../../shaders/lib/epilogue.wgsl' with { type: 'text' };
 import erf from '../../shaders/lib/erf.wgsl' with { type: 'text' };
 import fold from '../../shaders/lib/fold.wgsl' with { type: 'text' };
@@ -28,7 +28,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   broadcast_subgroup,
   cubic,
   dot_add,
-  each,
+  elements,
   epilogue,
   erf,
   fold,

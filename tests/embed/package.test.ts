@@ -57,7 +57,7 @@ embed('a bundle takes the shaders of the ops that are used and no others', async
     (await bundle(dist, names)).files.flatMap((path) => /(?:lib\/)?\w+\.wgsl\.js$/.exec(path) ?? []);
   assert.equal((await shadersOf('gelu')).sort(), [
     'gelu.wgsl.js',
-    'lib/each.wgsl.js',
+    'lib/elements.wgsl.js',
     'lib/gelu.wgsl.js',
     'lib/index.wgsl.js',
   ]);

@@ -79,7 +79,7 @@ async function record(fn: () => void): Promise<Recorded[]> {
     const after = snapshot();
     const params = new ArrayBuffer(Math.max(16, Math.ceil(paramsBytes / 4) * 4));
     if (usesParams) kernel.pack(call.params ?? {}, new Float32Array(params), new Uint32Array(params), 0);
-    const choices = { WG, EACH: gpu.target.elements, STEP: gpu.target.interleave };
+    const choices = { WG, ELEMENTS: gpu.target.elements, INTERLEAVE: gpu.target.interleave };
     const code = kernel.specialise({ ...kernel.chosen(choices), ...call.define }, false);
     const groups = typeof call.groups === 'number' ? [call.groups, 1, 1] : call.groups;
     runs.push(

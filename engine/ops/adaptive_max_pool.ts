@@ -24,7 +24,7 @@ type Grid = readonly [number, number];
  * @throws ShapeError when x does not have Y * X columns or a side is not a positive integer
  */
 export function adaptiveMaxPool(x_BP: Tensor, grid: Grid, outGrid: Grid): Tensor<'f32'> {
-  const op = 'adaptive_max_pool';
+  const op = 'adaptiveMaxPool';
   const got = `x [${x_BP.shape.join(', ')}], grid [${grid.join(', ')}] and outGrid [${outGrid.join(', ')}]`;
   expect(x_BP.shape.length === 2 && x_BP.shape[1] === grid[0] * grid[1], op, 'x must be [B, Y * X]', got);
   const isPositive = [...grid, ...outGrid].every((side) => Number.isInteger(side) && side > 0);

@@ -29,7 +29,7 @@ export function binaryCrossEntropy(
   y: Tensor,
   { rowWeight }: { rowWeight?: Tensor } = {},
 ): Tensor<'f32'> {
-  const [B, N] = checkMaps('binary_cross_entropy', p, y, rowWeight);
+  const [B, N] = checkMaps('binaryCrossEntropy', p, y, rowWeight);
   const chunks = Math.max(1, Math.ceil(N / CHUNK));
   const params = { B, N, chunk: CHUNK, chunks };
   const define = { HAS_WEIGHT: rowWeight !== undefined };
@@ -38,7 +38,7 @@ export function binaryCrossEntropy(
   using share = output([p, y], [1]);
   run(forward, { bind: { p, y, partial }, params, groups: B * chunks, flops: 6 * p.size });
   run(sum, { bind: { partials: partial, row_weight: rowWeight, loss, share }, params, define, groups: 1 });
-  return record('binary_cross_entropy', {
+  return record('binaryCrossEntropy', {
     inputs: [p],
     output: loss,
     saved: { p, y, row_weight: rowWeight, cell_share: share },

@@ -33,7 +33,7 @@ export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1
   const tail = x.shape.slice(x.shape.length - shape.length);
   expect(
     show(tail) === show(shape),
-    'column_sum',
+    'columnSum',
     'x must end with the kept shape',
     `x ${show(x.shape)} and ${show(shape)}`,
   );

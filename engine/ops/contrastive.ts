@@ -55,7 +55,12 @@ export function sigmoidContrastive(
   }
   const loss = output(inputs, [1]);
   run(sum, { bind: { partials: partial, sums: loss }, params: { B }, groups: 1 });
-  return record('contrastive', { inputs, output: loss, saved: operands, backward: contrastiveBackward });
+  return record('sigmoidContrastive', {
+    inputs,
+    output: loss,
+    saved: operands,
+    backward: contrastiveBackward,
+  });
 }
 
 type Operands = Readonly<Record<'images' | 'texts' | 'log_scale' | 'bias', Tensor>> & {
@@ -125,7 +130,7 @@ function checkOperands(
   logitBias: Tensor,
   positives?: Tensor,
 ): void {
-  const op = 'contrastive';
+  const op = 'sigmoidContrastive';
   for (const [name, operand] of Object.entries({ images, texts, logitScale, logitBias }))
     expectDType(op, name, operand, 'f32');
   const B = images.shape[0];

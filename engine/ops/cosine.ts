@@ -26,8 +26,8 @@ const SLAB = 32;
  * Source: Shi et al. 2025, arXiv:2503.19903, selection scores.
  */
 export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): Tensor<'f32'> {
-  expectDType('cosine', 'features', features_BNC, 'f32');
-  expectDType('cosine', 'query', query_BC, 'f32');
+  expectDType('cosineMap', 'features', features_BNC, 'f32');
+  expectDType('cosineMap', 'query', query_BC, 'f32');
   const [B, N, columns] = features_BNC.shape;
   const queries = query_BC.shape[0];
   expect(
@@ -35,7 +35,7 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
       query_BC.shape.length === 2 &&
       query_BC.shape[1] === columns &&
       (queries === B || queries === 1),
-    'cosine',
+    'cosineMap',
     'features must be [B, N, C] and query [B, C] or [1, C]',
     `features ${show(features_BNC.shape)} and query ${show(query_BC.shape)}`,
   );
@@ -55,7 +55,7 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
     groups: plan.groups,
     flops: 4 * features_BNC.size,
   });
-  const map = record('cosine', {
+  const map = record('cosineMap', {
     inputs: [features_BNC, unit],
     output: cosines,
     saved: { features: features_BNC, unit, cosines, lengths },

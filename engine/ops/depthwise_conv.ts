@@ -51,7 +51,7 @@ export function depthwiseConv(
 ): Tensor<'f32'> {
   const plan = geometry(x, weight, bias, grid);
   const y = convolution(x, weight, bias, plan, false);
-  return record('depthwise_conv', {
+  return record('depthwiseConv', {
     inputs: bias ? [x, weight, bias] : [x, weight],
     output: y,
     saved: { x, weight },
@@ -70,7 +70,7 @@ function geometry(
   bias: Tensor | undefined,
   [Y, X]: readonly [number, number],
 ): Geometry {
-  const op = 'depthwise_conv';
+  const op = 'depthwiseConv';
   const rows = `x [${x.shape.join(', ')}] and grid [${Y}, ${X}]`;
   expect(x.shape.length === 3 && x.shape[1] === Y * X, op, 'x must be [B, Y * X, C]', rows);
   const [B, , C] = x.shape;

@@ -27,7 +27,7 @@ export function diceLoss(
   y: Tensor,
   { rowWeight, eps = 1e-6 }: { rowWeight?: Tensor; eps?: number } = {},
 ): Tensor<'f32'> {
-  const [B, N] = checkMaps('dice', p, y, rowWeight);
+  const [B, N] = checkMaps('diceLoss', p, y, rowWeight);
   const chunks = Math.max(1, Math.ceil(N / CHUNK));
   const params = { B, N, chunk: CHUNK, chunks, eps };
   const define = { HAS_WEIGHT: rowWeight !== undefined };
@@ -42,7 +42,7 @@ export function diceLoss(
     define,
     groups: 1,
   });
-  return record('dice', {
+  return record('diceLoss', {
     inputs: [p],
     output: loss,
     saved: { y, row_weight: rowWeight, row_sums: rows, row_share: share },

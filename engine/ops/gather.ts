@@ -39,20 +39,20 @@ export function gatherRows(
   indices: Tensor,
   { unique = false }: { unique?: boolean } = {},
 ): Tensor<'f32'> {
-  expectDType('gather', 'table', table, 'f32', 'f16', 'bf16');
-  expectDType('gather', 'indices', indices, 'u32', 'i32');
+  expectDType('gatherRows', 'table', table, 'f32', 'f16', 'bf16');
+  expectDType('gatherRows', 'indices', indices, 'u32', 'i32');
   const rank = table.shape.length;
   const batched = rank === 3;
   expect(
     rank === 2 || (batched && indices.shape.length === 2 && indices.shape[0] === table.shape[0]),
-    'gather',
+    'gatherRows',
     'table must be [R, C], or [B, N, C] with indices [B, k]',
     `table ${show(table.shape)} and indices ${show(indices.shape)}`,
   );
   const C = table.shape[rank - 1];
   const shape = layoutOf(batched ? table.shape[0] : 1, table.shape[rank - 2], C, indices);
   const y = isF32(table) ? takeRows(table, indices, shape) : takePacked(table, indices, shape);
-  return record('gather', {
+  return record('gatherRows', {
     inputs: [table],
     output: y,
     saved: { indices },
@@ -85,7 +85,7 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32
   const { columns, params } = layout;
   expect(
     columns % 2 === 0,
-    'gather',
+    'gatherRows',
     `C must be even in ${table.dtype}`,
     show(table.shape),
     'Store it as f32.',
@@ -143,22 +143,22 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
  * @throws ShapeError when x is not [B, k, C] or indices is not [B, k]
  */
 export function scatterRows(x_BkC: Tensor, indices_Bk: Tensor, N: number): Tensor<'f32'> {
-  expectDType('scatter', 'x', x_BkC, 'f32');
-  expectDType('scatter', 'indices', indices_Bk, 'u32', 'i32');
+  expectDType('scatterRows', 'x', x_BkC, 'f32');
+  expectDType('scatterRows', 'indices', indices_Bk, 'u32', 'i32');
   const [B, k, C] = x_BkC.shape;
   expect(
     x_BkC.shape.length === 3 &&
       indices_Bk.shape.length === 2 &&
       indices_Bk.shape[0] === B &&
       indices_Bk.shape[1] === k,
-    'scatter',
+    'scatterRows',
     'x must be [B, k, C] and indices [B, k]',
     `x ${show(x_BkC.shape)} and indices ${show(indices_Bk.shape)}`,
   );
   const shape = layoutOf(B, N, C, indices_Bk);
   const y = fill(output([x_BkC, indices_Bk], [B, N, C]), 0);
   move(scatter, shape, { indices: indices_Bk, rows: ['y', y], list: ['x', x_BkC] });
-  return record('scatter', {
+  return record('scatterRows', {
     inputs: [x_BkC],
     output: y,
     saved: { indices: indices_Bk },

@@ -22,8 +22,8 @@ const backwardXHeld = kernel(source, 'l2_normalize_dx_held');
  * Source: torch.nn.functional.normalize.
  */
 export function l2Normalize(x: Tensor, eps = 1e-12): Tensor<'f32'> {
-  expectDType('l2_normalize', 'x', x, 'f32');
-  expect(x.shape.length > 0, 'l2_normalize', 'x must have at least one axis', show(x.shape), 'Reshape it.');
+  expectDType('l2Normalize', 'x', x, 'f32');
+  expect(x.shape.length > 0, 'l2Normalize', 'x must have at least one axis', show(x.shape), 'Reshape it.');
   const columns = x.shape[x.shape.length - 1];
   const R = x.size / columns || 0;
   const vectors = vectorsOf(columns);
@@ -32,7 +32,7 @@ export function l2Normalize(x: Tensor, eps = 1e-12): Tensor<'f32'> {
   const y = output([x], x.shape);
   using lengths = output([x], [R]);
   run(held ? forwardHeld : forward, { ...call, bind: { x, y, lengths }, flops: 3 * x.size });
-  return record('l2_normalize', {
+  return record('l2Normalize', {
     inputs: [x],
     output: y,
     saved: { y, lengths },

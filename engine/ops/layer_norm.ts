@@ -41,7 +41,7 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
   for (const [name, parameter] of Object.entries({ gamma, beta }))
     expect(
       parameter.shape.length === 1 && parameter.shape[0] === C,
-      'layer_norm',
+      'layerNorm',
       `${name} must have the last extent of x`,
       `x ${show(x.shape)} and ${name} ${show(parameter.shape)}`,
     );
@@ -58,7 +58,7 @@ export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): T
     groups,
     flops: 8 * R * C,
   });
-  return record('layer_norm', {
+  return record('layerNorm', {
     inputs: [x, gamma, beta],
     output: y,
     saved: { x, gamma, mean, rstd },

@@ -50,7 +50,7 @@ export function patchGather(
   indices: Tensor | undefined,
   options: PatchGatherOptions,
 ): Tensor<'f32'> {
-  const op = 'patch_gather';
+  const op = 'patchGather';
   const { imagePx, patchPx: P } = options;
   expectDType(op, 'image', image, 'f32', 'u8');
   const isRgba = image.dtype === 'u8';

@@ -25,7 +25,7 @@ const UNIT = 2 ** 22;
  * Source: Pillow, src/libImaging/Resample.c.
  */
 export function pillowResize(image: Tensor, outPx: readonly [number, number]): Tensor<'u8'> {
-  const op = 'pillow_resize';
+  const op = 'pillowResize';
   expectDType(op, 'image', image, 'u8');
   const { shape } = image;
   const got = `[${shape.join(', ')}]`;
@@ -113,7 +113,7 @@ function parts(
     while (end < rows && (end + 1 - row) * rowWords <= fits && reads(end)[1] - from <= fits) end++;
     expect(
       end > row,
-      'pillow_resize',
+      'pillowResize',
       `a row and the rows it is made of must fit into a binding of ${4 * fits} bytes`,
       `${4 * rowWords} and ${4 * (reads(row)[1] - from)} bytes`,
     );

@@ -29,9 +29,9 @@ export function sortKeys(
   keys: Tensor<'u32'>;
   order: Tensor<'u32'>;
 } {
-  expectDType('sort', 'keys', keys_BN, 'u32');
-  expect(keys_BN.shape.length === 2, 'sort', 'keys must be [B, N]', show(keys_BN.shape));
-  expect(bits >= 1 && bits <= 32, 'sort', 'bits must be within 1..32', `${bits}`);
+  expectDType('sortKeys', 'keys', keys_BN, 'u32');
+  expect(keys_BN.shape.length === 2, 'sortKeys', 'keys must be [B, N]', show(keys_BN.shape));
+  expect(bits >= 1 && bits <= 32, 'sortKeys', 'bits must be within 1..32', `${bits}`);
   const [B, N] = keys_BN.shape;
   const bins = count.constant('BINS');
   const digitBits = Math.log2(bins);

@@ -50,14 +50,14 @@ export interface Selection {
  * Source: Shi et al. 2025, arXiv:2503.19903, patch selection. Five dispatches for each block of some 600 rows.
  */
 export function selectTopK(values_BN: Tensor, k: number): Selection {
-  const { keys, ...selection } = selected(values_BN, k);
+  const { keys, ...selection } = selected('selectTopK', values_BN, k);
   keys.dispose();
   return selection;
 }
 
 /** The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to whole blocks. */
-function selected(values_BN: Tensor, k: number): Selection & { keys: Tensor } {
-  const [B, N] = checked('values', values_BN, k);
+function selected(op: string, values_BN: Tensor, k: number): Selection & { keys: Tensor } {
+  const [B, N] = checked(op, 'values', values_BN, k);
   const blockKeys = rank.constant('RUN');
   const keys = output([values_BN], [B, blockKeys * Math.ceil(k / blockKeys)], 'u32');
   const indices = output([values_BN], [B, k], 'u32');
@@ -103,7 +103,7 @@ export function topK(
   values: Tensor<'f32'>;
   indices: Tensor<'u32'>;
 } {
-  const { indices: unsorted, map, keys } = selected(values_BN, k);
+  const { indices: unsorted, map, keys } = selected('topK', values_BN, k);
   map.dispose();
   const [B, N] = values_BN.shape;
   const params = { B, N, k };
@@ -131,7 +131,7 @@ export function topK(
   }
   keys.dispose();
   unsorted.dispose();
-  record('top_k', {
+  record('topK', {
     inputs: [values_BN],
     output: values,
     saved: { indices },
@@ -153,7 +153,7 @@ export function topK(
  * @throws ShapeError when map is not [B, N] or k exceeds N
  */
 export function compactMap(map_BN: Tensor, k: number): Tensor<'u32'> {
-  const [B, N] = checked('map', map_BN, k);
+  const [B, N] = checked('compactMap', 'map', map_BN, k);
   const { chunk, chunks, define } = planTopK(map_BN.gpu.target, N);
   const indices = fill(output([map_BN], [B, k], 'u32'), 0);
   using counts = output([map_BN], [B, chunks, 2], 'u32');
@@ -165,11 +165,11 @@ export function compactMap(map_BN: Tensor, k: number): Tensor<'u32'> {
   return indices;
 }
 
-function checked(name: string, rows: Tensor, k: number): [number, number] {
-  expectDType('top_k', name, rows, 'f32');
-  expect(rows.shape.length === 2, 'top_k', `${name} must be [B, N]`, show(rows.shape), 'Reshape it.');
+function checked(op: string, name: string, rows: Tensor, k: number): [number, number] {
+  expectDType(op, name, rows, 'f32');
+  expect(rows.shape.length === 2, op, `${name} must be [B, N]`, show(rows.shape), 'Reshape it.');
   const [B, N] = rows.shape;
-  expect(Number.isInteger(k) && k >= 0 && k <= N, 'top_k', `k must be within 0..N = ${N}`, `${k}`);
+  expect(Number.isInteger(k) && k >= 0 && k <= N, op, `k must be within 0..N = ${N}`, `${k}`);
   return [B, N];
 }
 

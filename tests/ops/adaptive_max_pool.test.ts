@@ -65,15 +65,15 @@ test('adaptive_max_pool: wrong shapes, sides and dtypes are named', () => {
   const x = tensor(new Float32Array(6), [1, 6]);
   throws(
     () => adaptiveMaxPool(x, [2, 2], [1, 1]),
-    /adaptive_max_pool: x must be \[B, Y \* X\], got x \[1, 6\], grid \[2, 2\] and outGrid \[1, 1\]\.$/,
+    /^adaptiveMaxPool: x must be \[B, Y \* X\], got x \[1, 6\], grid \[2, 2\] and outGrid \[1, 1\]\.$/,
   );
   throws(
     () => adaptiveMaxPool(x, [2, 3], [0, 1]),
-    /adaptive_max_pool: grid sides must be positive integers, got x \[1, 6\], grid \[2, 3\] and outGrid \[0, 1\]\.$/,
+    /^adaptiveMaxPool: grid sides must be positive integers, got x \[1, 6\], grid \[2, 3\] and outGrid \[0, 1\]\.$/,
   );
   throws(
     () => adaptiveMaxPool(tensor(new Uint32Array(6), [1, 6], { dtype: 'u32' }), [2, 3], [1, 1]),
-    /adaptive_max_pool: x must be f32, got u32/,
+    /^adaptiveMaxPool: x must be f32, got u32/,
   );
 });
 

@@ -43,7 +43,7 @@ test('column_sum: no rows sum to zero', async () => {
 test('column_sum: a shape that x does not end with is named', () => {
   using scope = engine.scope();
   const x = tensor(random(6, 1), [2, 3], { scope });
-  throws(() => columnSum(x, [2]), /^column_sum: x must end with the kept shape, got x \[2, 3\] and \[2\]\./);
+  throws(() => columnSum(x, [2]), /^columnSum: x must end with the kept shape, got x \[2, 3\] and \[2\]\./);
 });
 
 test.run();

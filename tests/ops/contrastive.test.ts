@@ -168,18 +168,21 @@ test('contrastive: says what does not fit', () => {
   const ids = tensor(new Uint32Array(3), [3], { scope });
   throws(
     () => sigmoidContrastive(images, images.reshape([4, 2]), scalar, scalar),
-    /contrastive: images and texts must both be \[B, D\], got images \[2, 4\] and texts \[4, 2\]/,
+    /^sigmoidContrastive: images and texts must both be \[B, D\], got images \[2, 4\] and texts \[4, 2\]/,
   );
   throws(
     () => sigmoidContrastive(images, images, images, scalar),
-    /contrastive: logitScale must be \[1\], got \[2, 4\]/,
+    /^sigmoidContrastive: logitScale must be \[1\], got \[2, 4\]/,
   );
   throws(
     () => sigmoidContrastive(images, images, scalar, scalar, { positives: ids }),
-    /contrastive: positives must be \[B\] = \[2\], got \[3\]/,
+    /^sigmoidContrastive: positives must be \[B\] = \[2\], got \[3\]/,
   );
   const none = tensor([], [0, 4], { scope });
-  throws(() => sigmoidContrastive(none, none, scalar, scalar), /contrastive: the batch must not be empty/);
+  throws(
+    () => sigmoidContrastive(none, none, scalar, scalar),
+    /^sigmoidContrastive: the batch must not be empty/,
+  );
 });
 
 test.run();

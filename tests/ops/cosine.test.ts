@@ -103,7 +103,7 @@ test('cosine: says what does not fit', () => {
   const query = tensor(random(8, 1), [2, 4], { scope });
   throws(
     () => cosineMap(features, query),
-    /cosine: features must be \[B, N, C\] and query \[B, C\] or \[1, C\], got features \[3, 2, 4\] and query \[2, 4\]/,
+    /^cosineMap: features must be \[B, N, C\] and query \[B, C\] or \[1, C\], got features \[3, 2, 4\] and query \[2, 4\]/,
   );
   throws(() => cosineMap(features, query.reshape([1, 8])), /got features \[3, 2, 4\] and query \[1, 8\]/);
 });

@@ -111,23 +111,23 @@ test('depthwise_conv: wrong shapes and dtypes are named', () => {
   const weight = tensor(new Float32Array(36), [4, 1, 3, 3]);
   throws(
     () => depthwiseConv(x, weight, undefined, [2, 2]),
-    /depthwise_conv: x must be \[B, Y \* X, C\], got x \[1, 6, 4\] and grid \[2, 2\]\.$/,
+    /^depthwiseConv: x must be \[B, Y \* X, C\], got x \[1, 6, 4\] and grid \[2, 2\]\.$/,
   );
   throws(
     () => depthwiseConv(x, tensor(new Float32Array(27), [3, 1, 3, 3]), undefined, [2, 3]),
-    /depthwise_conv: weight must be \[C, 1, k, k\], got weight \[3, 1, 3, 3\] and C = 4\.$/,
+    /^depthwiseConv: weight must be \[C, 1, k, k\], got weight \[3, 1, 3, 3\] and C = 4\.$/,
   );
   throws(
     () => depthwiseConv(x, tensor(new Float32Array(16), [4, 1, 2, 2]), undefined, [2, 3]),
-    /depthwise_conv: the kernel side must be odd, got k = 2\.$/,
+    /^depthwiseConv: the kernel side must be odd, got k = 2\.$/,
   );
   throws(
     () => depthwiseConv(x, weight, tensor(new Float32Array(3), [3]), [2, 3]),
-    /depthwise_conv: bias must be \[C\], got bias \[3\] and C = 4\.$/,
+    /^depthwiseConv: bias must be \[C\], got bias \[3\] and C = 4\.$/,
   );
   throws(
     () => depthwiseConv(tensor(new Uint32Array(24), [1, 6, 4], { dtype: 'u32' }), weight, undefined, [2, 3]),
-    /depthwise_conv: x must be f32, got u32/,
+    /^depthwiseConv: x must be f32, got u32/,
   );
 });
 

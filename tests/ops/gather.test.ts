@@ -282,7 +282,7 @@ for (const dtype of ['f16', 'bf16'] as const)
     }
     const odd = tensor(new Uint16Array(9), [3, 3], { dtype, scope });
     const one = tensor(new Uint32Array(1), [1], { scope });
-    throws(() => gatherRows(odd, one), /gather: C must be even in b?f16, got \[3, 3\]. Store it as f32/);
+    throws(() => gatherRows(odd, one), /^gatherRows: C must be even in b?f16, got \[3, 3\]. Store it as f32/);
   });
 
 test('gather: temporaries are freed after backward', async () => {
@@ -303,13 +303,13 @@ test('gather: says what is wrong with its arguments', () => {
   const indices = tensor(new Uint32Array(3), [3], { scope });
   throws(
     () => gatherRows(table, indices),
-    /gather: table must be \[R, C\], or \[B, N, C\] with indices \[B, k\], got table \[2, 3, 4\] and indices \[3\]/,
+    /^gatherRows: table must be \[R, C\], or \[B, N, C\] with indices \[B, k\], got table \[2, 3, 4\] and indices \[3\]/,
   );
-  throws(() => gatherRows(table.reshape([6, 4]), table), /gather: indices must be u32 or i32, got f32/);
-  throws(() => gatherRows(indices, indices), /gather: table must be f32 or f16 or bf16, got u32/);
+  throws(() => gatherRows(table.reshape([6, 4]), table), /^gatherRows: indices must be u32 or i32, got f32/);
+  throws(() => gatherRows(indices, indices), /^gatherRows: table must be f32 or f16 or bf16, got u32/);
   throws(
     () => scatterRows(table, indices, 9),
-    /scatter: x must be \[B, k, C\] and indices \[B, k\], got x \[2, 3, 4\] and indices \[3\]/,
+    /^scatterRows: x must be \[B, k, C\] and indices \[B, k\], got x \[2, 3, 4\] and indices \[3\]/,
   );
 });
 

@@ -75,11 +75,11 @@ test('l2_normalize: says what is wrong with its argument', () => {
   using scope = engine.scope();
   throws(
     () => l2Normalize(tensor([1], [], { scope })),
-    /l2_normalize: x must have at least one axis, got \[\]/,
+    /^l2Normalize: x must have at least one axis, got \[\]/,
   );
   throws(
     () => l2Normalize(tensor(new Uint32Array(2), [2], { scope })),
-    /l2_normalize: x must be f32, got u32/,
+    /^l2Normalize: x must be f32, got u32/,
   );
 });
 

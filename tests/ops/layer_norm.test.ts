@@ -106,7 +106,7 @@ test('layer_norm: says which parameter does not fit', () => {
   const bad = tensor(random(3, 1), [3], { scope });
   throws(
     () => layerNorm(x, good, bad),
-    /layer_norm: beta must have the last extent of x, got x \[2, 4\] and beta \[3\]/,
+    /^layerNorm: beta must have the last extent of x, got x \[2, 4\] and beta \[3\]/,
   );
 });
 

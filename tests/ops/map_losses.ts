@@ -80,11 +80,11 @@ export function testMapLoss(op: string, loss: Loss, twin: Twin): void {
     const p = tensor(probabilities(12, 1), [3, 4], { scope });
     throws(
       () => loss(p, p.reshape([4, 3])),
-      new RegExp(`${op}: p and y must both be \\[B, N\\], got p \\[3, 4\\] and y \\[4, 3\\]`),
+      new RegExp(`^${loss.name}: p and y must both be \\[B, N\\], got p \\[3, 4\\] and y \\[4, 3\\]`),
     );
     throws(
       () => loss(p, p, { rowWeight: p }),
-      new RegExp(`${op}: rowWeight must be \\[B\\] = \\[3\\], got \\[3, 4\\]`),
+      new RegExp(`^${loss.name}: rowWeight must be \\[B\\] = \\[3\\], got \\[3, 4\\]`),
     );
   });
 }

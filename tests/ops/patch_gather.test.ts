@@ -127,7 +127,7 @@ test('patch_gather: an image beyond the binding limit is read plane by plane', a
   }
   throws(
     () => withBindingLimit(4096, () => unfold(tensor(floats, [2, 3, H, W]), P)),
-    /patch_gather: the rows must fit into a binding, got 18816 bytes\. Gather fewer at a time\.$/,
+    /^patchGather: the rows must fit into a binding, got 18816 bytes\. Gather fewer at a time\.$/,
   );
 });
 
@@ -152,31 +152,31 @@ test('patch_gather: wrong shapes, dtypes and sizes are named', () => {
   const at = { imagePx: [4, 4], patchPx: 2 } as const;
   throws(
     () => unfold(tensor(new Uint8Array(48), [1, 4, 4, 3], { dtype: 'u8' }), 2),
-    /patch_gather: a u8 image must be \[B, H, W, 4\], got \[1, 4, 4, 3\]\. Add an alpha byte\.$/,
+    /^patchGather: a u8 image must be \[B, H, W, 4\], got \[1, 4, 4, 3\]\. Add an alpha byte\.$/,
   );
   throws(
     () => unfold(tensor(new Float32Array(32), [1, 2, 4, 4]), 2),
-    /patch_gather: an f32 image must be \[B, 3, H, W\], got \[1, 2, 4, 4\]\.$/,
+    /^patchGather: an f32 image must be \[B, 3, H, W\], got \[1, 2, 4, 4\]\.$/,
   );
   throws(
     () => patchGather(image, tensor(new Float32Array(2), [1, 2]), at),
-    /patch_gather: indices must be u32, got f32/,
+    /^patchGather: indices must be u32, got f32/,
   );
   throws(
     () => patchGather(image, tensor(new Uint32Array(2), [2, 1], { dtype: 'u32' }), at),
-    /patch_gather: indices must be \[B, k\] with B = 1, got \[2, 1\]\.$/,
+    /^patchGather: indices must be \[B, k\] with B = 1, got \[2, 1\]\.$/,
   );
   throws(
     () => unfold(image, 5),
-    /patch_gather: a patch must fit into the image, got patchPx 5 and imagePx \[4, 4\]\. Use a smaller patch or a larger size\.$/,
+    /^patchGather: a patch must fit into the image, got patchPx 5 and imagePx \[4, 4\]\. Use a smaller patch or a larger size\.$/,
   );
   throws(
     () => patchGather(image, undefined, { ...at, mean: [0.5, 0.5, 0.5] }),
-    /patch_gather: mean and std go with u8 images, got an f32 image\. Pass f32 already normalised\.$/,
+    /^patchGather: mean and std go with u8 images, got an f32 image\. Pass f32 already normalised\.$/,
   );
   throws(
     () => unfold(tensor(new Uint32Array(48), [1, 3, 4, 4], { dtype: 'u32' }), 2),
-    /patch_gather: image must be f32 or u8, got u32/,
+    /^patchGather: image must be f32 or u8, got u32/,
   );
 });
 

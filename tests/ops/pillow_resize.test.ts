@@ -110,7 +110,7 @@ test('pillow_resize: images beyond the binding limit are resized in parts', asyn
   }
   throws(
     () => withBindingLimit(1024, () => pillowResize(tensor(image, [2, 61, 40, 4]), [61, 200])),
-    /pillow_resize: a row and the rows it is made of must fit into a binding of 768 bytes, got 800 and 160 bytes\./,
+    /^pillowResize: a row and the rows it is made of must fit into a binding of 768 bytes, got 800 and 160 bytes\./,
   );
 });
 
@@ -135,23 +135,23 @@ test('pillow_resize: wrong shapes, sizes and dtypes are named', () => {
   const image = tensor(new Uint8Array(48), [1, 3, 4, 4]);
   throws(
     () => pillowResize(tensor(new Uint8Array(36), [1, 3, 4, 3]), [2, 2]),
-    /pillow_resize: image must be \[B, H, W, 4\], got \[1, 3, 4, 3\]\. Add an alpha byte\.$/,
+    /^pillowResize: image must be \[B, H, W, 4\], got \[1, 3, 4, 3\]\. Add an alpha byte\.$/,
   );
   throws(
     () => pillowResize(tensor(new Uint8Array(0), [1, 0, 4, 4]), [2, 2]),
-    /pillow_resize: the image must have pixels, got \[1, 0, 4, 4\]\.$/,
+    /^pillowResize: the image must have pixels, got \[1, 0, 4, 4\]\.$/,
   );
   throws(
     () => pillowResize(image, [2, 0]),
-    /pillow_resize: outPx must be positive integers, got \[2, 0\]\.$/,
+    /^pillowResize: outPx must be positive integers, got \[2, 0\]\.$/,
   );
   throws(
     () => pillowResize(image, [2.5, 2]),
-    /pillow_resize: outPx must be positive integers, got \[2\.5, 2\]\.$/,
+    /^pillowResize: outPx must be positive integers, got \[2\.5, 2\]\.$/,
   );
   throws(
     () => pillowResize(tensor(new Float32Array(48), [1, 3, 4, 4]), [2, 2]),
-    /pillow_resize: image must be u8, got f32/,
+    /^pillowResize: image must be u8, got f32/,
   );
 });
 

@@ -212,13 +212,16 @@ test('top_k: zero rows give empty results', async () => {
 test('top_k: says what is wrong with its arguments', () => {
   using scope = engine.scope();
   const values = tensor(random(8, 1), [2, 4], { scope });
-  throws(() => selectTopK(values, 5), /top_k: k must be within 0\.\.N = 4, got 5/);
-  throws(() => topK(values, -1), /top_k: k must be within 0\.\.N = 4, got -1/);
-  throws(() => selectTopK(values.reshape([8]), 1), /top_k: values must be \[B, N\], got \[8\]/);
-  throws(() => compactMap(values.reshape([2, 2, 2]), 1), /top_k: map must be \[B, N\], got \[2, 2, 2\]/);
+  throws(() => selectTopK(values, 5), /^selectTopK: k must be within 0\.\.N = 4, got 5/);
+  throws(() => topK(values, -1), /^topK: k must be within 0\.\.N = 4, got -1/);
+  throws(() => selectTopK(values.reshape([8]), 1), /^selectTopK: values must be \[B, N\], got \[8\]/);
+  throws(
+    () => compactMap(values.reshape([2, 2, 2]), 1),
+    /^compactMap: map must be \[B, N\], got \[2, 2, 2\]/,
+  );
   throws(
     () => selectTopK(tensor(new Uint32Array(4), [1, 4], { scope }), 1),
-    /top_k: values must be f32, got u32/,
+    /^selectTopK: values must be f32, got u32/,
   );
 });
 

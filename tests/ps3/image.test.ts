@@ -152,7 +152,7 @@ test('image: squash gives the bytes of Pillow in the scope asked for', async () 
   compare('squash', await squashed.data(), want, TOLERANCE.exact);
   using own = squash(engine, image, 7);
   assert.is(own.scope, undefined);
-  throws(() => squash(engine, image, 0), /pillow_resize: outPx must be positive integers, got \[0, 0\]\.$/);
+  throws(() => squash(engine, image, 0), /^pillowResize: outPx must be positive integers, got \[0, 0\]\.$/);
 });
 
 test.run();

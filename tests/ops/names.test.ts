@@ -1,0 +1,59 @@
+// An error begins with the exported name that was called.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as api from '../../engine/index.ts';
+import { engine } from '../harness.ts';
+
+/** Calls with a tensor whose dtype or shape the op does not take. */
+const BAD: Readonly<Record<string, (odd: api.Tensor, x: api.Tensor) => unknown>> = {
+  adaptiveMaxPool: (odd) => api.adaptiveMaxPool(odd, [2, 2], [1, 1]),
+  add: (odd) => api.add(odd, odd),
+  argMax: (odd) => api.argMax(odd, 0),
+  binaryCrossEntropy: (odd) => api.binaryCrossEntropy(odd, odd),
+  broadcastTo: (_odd, x) => api.broadcastTo(x, [3]),
+  clamp: (odd) => api.clamp(odd, 0, 1),
+  columnSum: (_odd, x) => api.columnSum(x, [3]),
+  compactMap: (odd) => api.compactMap(odd, 1),
+  concat: (odd) => api.concat([odd], 0),
+  conv2d: (odd) => api.conv2d(odd, odd),
+  cosineMap: (odd) => api.cosineMap(odd, odd),
+  depthwiseConv: (odd) => api.depthwiseConv(odd, odd, undefined, [2, 2]),
+  diceLoss: (odd) => api.diceLoss(odd, odd),
+  exp: (odd) => api.exp(odd),
+  gatherRows: (odd) => api.gatherRows(odd, odd),
+  gelu: (odd) => api.gelu(odd),
+  l2Normalize: (odd) => api.l2Normalize(odd),
+  layerNorm: (odd, x) => api.layerNorm(x, odd.reshape([2, 2]), x),
+  linear: (odd) => api.linear(odd, odd),
+  logSoftmax: (odd) => api.logSoftmax(odd),
+  matmul: (odd) => api.matmul(odd, odd),
+  mean: (odd) => api.mean(odd),
+  patchGather: (odd) => api.patchGather(odd, undefined, { imagePx: [2, 2], patchPx: 1 }),
+  permute: (odd) => api.permute(odd, [1]),
+  pillowResize: (odd) => api.pillowResize(odd, [2, 2]),
+  resize: (odd) => api.resize(odd, [2, 2], 'area'),
+  resizeRows: (odd) => api.resizeRows(odd, [2, 2], [1, 1], 'area'),
+  scatterRows: (odd) => api.scatterRows(odd, odd, 2),
+  selectTopK: (odd) => api.selectTopK(odd, 1),
+  sigmoidContrastive: (odd) => api.sigmoidContrastive(odd, odd, odd, odd),
+  slice: (odd) => api.slice(odd, 0, 9, 1),
+  softmax: (odd) => api.softmax(odd),
+  sortKeys: (odd) => api.sortKeys(odd),
+  squaredNorm: (odd) => api.squaredNorm([odd]),
+  sumTo: (_odd, x) => api.sumTo(x, [3]),
+  topK: (odd) => api.topK(odd, 1),
+  where: (odd) => api.where(odd, odd, odd),
+};
+
+for (const [name, call] of Object.entries(BAD))
+  test(`errors: ${name} calls itself by its name`, () => {
+    using scope = engine.scope();
+    const odd = engine.tensor(Uint8Array.of(1, 2, 3, 4), [4], { scope });
+    const x = engine.zeros([4], { scope });
+    assert.throws(
+      () => call(odd, x),
+      (error: Error) => error instanceof api.EngineError && error.message.startsWith(`${name}: `),
+    );
+  });
+
+test.run();

@@ -100,7 +100,7 @@ export function pretrainLoss(
 ): TrainOutput {
   expectTrainable(model);
   const { features: textFeatures, prompt } = model.encodeText(batch.ids);
-  const { pooled, maps, selectionMaps } = model.vision.pretrain(batch.image, {
+  const { pooled, grids, maps, selectionMaps } = model.vision.pretrain(batch.image, {
     prompt,
     groundTruth: batch.box,
     isGlobal: batch.isGlobal,
@@ -112,13 +112,12 @@ export function pretrainLoss(
   const contrastive = sigmoidContrastive(imageFeatures, textFeatures, logitScale, logitBias, {
     positives: batch.classes,
   });
-  const grids = model.vision.grids(batch.image).slice(1);
   const supervise = (probs: readonly Tensor[], groundTruth: Tensor): Tensor =>
     tidy([...probs, groundTruth, batch.isLocal], (...inputs) => {
       const rowWeight = inputs.pop()!;
       const map = inputs.pop()!;
       const terms = inputs.map((prob, i) => {
-        const y = touchedCells(map, grids[i]);
+        const y = touchedCells(map, grids[i + 1]);
         const entropy = binaryCrossEntropy(prob, y, { rowWeight });
         return recipe === 'paper' ? add(entropy, diceLoss(prob, y, { rowWeight })) : entropy;
       });

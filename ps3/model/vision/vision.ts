@@ -295,12 +295,12 @@ export class VisionModel {
    *
    * @param options  groundTruth [B, h, w]: pools only tokens whose cell it touches; a sample without any pools all.
    *   isGlobal [B, 1]: 1 = take the pooled low-res feature instead
-   * @returns  pooled [B, E], not normalised
+   * @returns  pooled [B, E], not normalised; the grid of each scale, the low-res one first
    */
   pretrain(
     image: Tensor,
     options: MapOptions & { isGlobal?: Tensor; poolInBox?: boolean; selectByGroundTruth?: boolean },
-  ): { pooled: Tensor; maps: Maps; selectionMaps: Tensor[] } {
+  ): { pooled: Tensor; grids: Grid[]; maps: Maps; selectionMaps: Tensor[] } {
     const grids = this.grids(image);
     const lowRes = this.lowRes(image);
     const { groundTruth, isGlobal, poolInBox = true, selectByGroundTruth = true } = options;
@@ -322,7 +322,7 @@ export class VisionModel {
     const local = this.pool(tokens, keyMask);
     const last = lowRes.hidden[lowRes.hidden.length - 1];
     const pooled = isGlobal ? where(isGlobal, this.pool(last), local) : local;
-    return { pooled, maps, selectionMaps: choices.map(({ map }) => map) };
+    return { pooled, grids, maps, selectionMaps: choices.map(({ map }) => map) };
   }
 
   /** Normalisation that u8 pictures need and f32 ones have had. */

@@ -48,8 +48,8 @@ export {
   VisionModel,
   type VisionOutput,
 } from './model/vision/vision.ts';
+export { BatchLoader, type BatchLoaderOptions, captionIds, classesOf } from './train/batch_loader.ts';
 export { type Evaluation, evaluate, imageBatch } from './train/evaluate.ts';
-export { captionIds, classesOf, Feed, type FeedOptions } from './train/feed.ts';
 export {
   type Ablations,
   type Batch,

@@ -12,16 +12,16 @@ import {
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/text/tokenizer.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
+import { measureStep, profileStep } from '../train/measure.ts';
 import type { Metric } from '../train/metrics.ts';
 import { type Preset, presetConfig, presetNamed, type StagePreset } from '../train/presets.ts';
 import { type RunConfig, RunFolder } from '../train/run.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
-  measureStep,
-  profileStep,
-  ps3Forward,
+  type Objective,
+  ps3Objective,
   type StageOptions,
-  towersForward,
+  towersObjective,
   trainPS3,
   trainTowers,
 } from '../train/train.ts';
@@ -95,12 +95,12 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const model = progress
     ? await PS3.load(engine, new RunFolder(out).checkpointPath)
     : newModel(engine, presetOf(config), data, config.seed);
-  await warmup(engine, stageForwards(engine, model, data, config), bar);
+  await warmup(engine, stageObjectives(engine, model, data, config), bar);
   if (options.minutes && !resume) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   const preset = presetOf(config);
   // Only now is something written: faulty data leaves no trace.
   const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
-  if (options.profile) await profileStages(run, stageForwards(engine, model, data, config));
+  if (options.profile) await profileStages(run, stageObjectives(engine, model, data, config));
   const stage = (name: Metric['stage'], title: string, preset: StagePreset): StageOptions => ({
     engine,
     run,
@@ -125,40 +125,42 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   return { run, evaluation, seconds };
 }
 
-/** The forwards of both stages, on separate batches: running them takes no samples from training. */
-function stageForwards(engine: Engine, model: PS3, data: TrainingData, config: RunConfig) {
+/** The objectives of both stages; running their batches takes no samples from training. */
+function stageObjectives(engine: Engine, model: PS3, data: TrainingData, config: RunConfig) {
   const { towers, ps3 } = presetOf(config);
   const base = { engine, model, seed: config.seed };
   const first = { ...base, stage: towers };
   const second = { ...base, stage: ps3 };
-  const { forward } = ps3Forward(second, data.train, config.recipe, config.ablations);
-  return { towers: [first, towersForward(first, data.crops)], ps3: [second, forward] } as const;
+  const objective = ps3Objective(second, data.train, config.recipe, config.ablations);
+  return { towers: [first, towersObjective(first, data.crops)], ps3: [second, objective] } as const;
 }
 
 /** Compiles the kernels of both stages before anything is timed. */
 async function warmup(
   engine: Engine,
-  forwards: ReturnType<typeof stageForwards>,
+  objectives: ReturnType<typeof stageObjectives>,
   bar: ProgressBar,
 ): Promise<void> {
-  const { parameters } = forwards.ps3[0].model;
+  const { parameters } = objectives.ps3[0].model;
   parameters.enableGradients();
+  const record = <B>({ batch, losses }: Objective<B>): void => {
+    using scope = engine.scope();
+    backward(losses(batch(0, scope)).loss);
+  };
   await engine.warmup(
     () => {
-      for (const [, forward] of [forwards.towers, forwards.ps3]) {
-        using scope = engine.scope();
-        backward(forward(0, scope).loss);
-      }
+      record(objectives.towers[1]);
+      record(objectives.ps3[1]);
     },
     (done, all) => bar.update('compiling kernels', done, all),
   );
 }
 
 /** Prints where the time of a step of each stage goes, and writes it as a trace. */
-async function profileStages(run: RunFolder, forwards: ReturnType<typeof stageForwards>): Promise<void> {
+async function profileStages(run: RunFolder, objectives: ReturnType<typeof stageObjectives>): Promise<void> {
   for (const name of ['towers', 'ps3'] as const) {
-    const [input, forward] = forwards[name];
-    const times = await profileStep(input, forward);
+    const times =
+      name === 'ps3' ? await profileStep(...objectives.ps3) : await profileStep(...objectives.towers);
     const path = join(run.path, `trace-${name}.json`);
     await writeFile(path, chromeTrace(times));
     console.log(
@@ -177,9 +179,9 @@ async function fitSteps(
   seconds: number,
 ): Promise<RunConfig> {
   const { towers, ps3 } = presetOf(config);
-  const forwards = stageForwards(engine, model, data, config);
-  const towersMs = await measureStep(...forwards.towers);
-  const ps3Ms = await measureStep(...forwards.ps3);
+  const objectives = stageObjectives(engine, model, data, config);
+  const towersMs = await measureStep(...objectives.towers);
+  const ps3Ms = await measureStep(...objectives.ps3);
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
   if (share >= 1) return config;
   const fitted = {

@@ -1,7 +1,7 @@
 // Which sample of which image comes next: one pass over shuffled images is an epoch, and an image gives one
 // sample a pass, so no batch holds two of one image (no intra-image contrast).
 //
-// Every draw depends on (seed, epoch, image) alone; two integers resume a run bit for bit.
+// A batch depends on the seed and the number of the step alone, which is all that resuming a run needs.
 
 import { expectKeys, Random } from '../../engine/index.ts';
 import type { Annotation } from './annotations.ts';
@@ -42,20 +42,12 @@ export interface Draw {
   crop: Rect | undefined;
 }
 
-/** The position of a sampler. */
-export interface SamplerState {
-  epoch: number;
-  /** Images of this epoch that were drawn. */
-  cursor: number;
-}
-
-/** Draws batches without end. */
+/** Batches by the number of the step. */
 export class Sampler {
   readonly #annotations: readonly SquareAnnotation[];
   readonly #options: Required<SamplerOptions>;
-  #epoch = 0;
-  #cursor = 0;
-  #order: Uint32Array;
+  /** The shuffled images of the epoch that was drawn from last. */
+  #cached: { readonly epoch: number; readonly order: Uint32Array } | undefined;
 
   /**
    * @throws DataError when a batch needs more images than there are, or an image has no caption
@@ -80,17 +72,21 @@ export class Sampler {
     );
     if (bare >= 0)
       throw new DataError(`Sampler: every image must have a caption, got none for image ${bare}.`);
-    this.#order = this.#shuffled();
   }
 
-  #shuffled(): Uint32Array {
-    const order = Uint32Array.from(this.#annotations.keys());
-    return new Random(seedFor(this.#options.seed, 'order'), this.#epoch).shuffle(order);
+  /** The images of an epoch in their order. */
+  #order(epoch: number): Uint32Array {
+    if (this.#cached?.epoch !== epoch) {
+      const images = Uint32Array.from(this.#annotations.keys());
+      const order = new Random(seedFor(this.#options.seed, 'order'), epoch).shuffle(images);
+      this.#cached = { epoch, order };
+    }
+    return this.#cached.order;
   }
 
-  #draw(image: number): Draw {
+  #draw(epoch: number, image: number): Draw {
     const { side, boxes, captions, globalCaption } = this.#annotations[image];
-    const random = new Random(seedFor(this.#options.seed, `draw ${this.#epoch}`), image);
+    const random = new Random(seedFor(this.#options.seed, `draw ${epoch}`), image);
     const coin = random.uniform();
     const isGlobal =
       captions.length === 0 || (globalCaption !== undefined && coin < this.#options.globalProbability);
@@ -110,43 +106,17 @@ export class Sampler {
     };
   }
 
-  /** The next batch: `batchSize` different images. Images that do not fill a batch wait for the next epoch's order. */
-  next(): Draw[] {
+  /** `batchSize` different images. Those of an epoch that do not fill a batch are left out of it. */
+  batch(step: number): Draw[] {
     const { batchSize } = this.#options;
-    if (this.#cursor + batchSize > this.#order.length) {
-      this.#epoch++;
-      this.#cursor = 0;
-      this.#order = this.#shuffled();
-    }
-    const images = this.#order.subarray(this.#cursor, this.#cursor + batchSize);
-    const batch = Array.from(images, (image) => this.#draw(image));
-    this.#cursor += batchSize;
-    return batch;
+    const epoch = Math.floor(step / this.batchesPerEpoch);
+    const start = (step % this.batchesPerEpoch) * batchSize;
+    const images = this.#order(epoch).subarray(start, start + batchSize);
+    return Array.from(images, (image) => this.#draw(epoch, image));
   }
 
   /** Batches of one epoch. */
   get batchesPerEpoch(): number {
-    return Math.floor(this.#order.length / this.#options.batchSize);
-  }
-
-  state(): SamplerState {
-    return { epoch: this.#epoch, cursor: this.#cursor };
-  }
-
-  /**
-   * Continues from the position of a sampler of the same data and options.
-   *
-   * @throws DataError when the state does not fit the data
-   */
-  restore({ epoch, cursor }: SamplerState): void {
-    const fits = Number.isInteger(epoch) && epoch >= 0 && cursor % this.#options.batchSize === 0;
-    if (!fits || cursor < 0 || cursor > this.#order.length) {
-      throw new DataError(
-        `Sampler: a state must fit ${this.#order.length} images in batches of ${this.#options.batchSize}, got epoch ${epoch}, cursor ${cursor}. Resume with the run's own data and batch size.`,
-      );
-    }
-    this.#epoch = epoch;
-    this.#cursor = cursor;
-    this.#order = this.#shuffled();
+    return Math.floor(this.#annotations.length / this.#options.batchSize);
   }
 }

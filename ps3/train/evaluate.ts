@@ -12,7 +12,7 @@ import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells } from '../data/boxes.ts';
 import { total } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { captionIds } from './feed.ts';
+import { captionIds } from './batch_loader.ts';
 
 /** Averages over all boxes of the samples. */
 export interface Evaluation {

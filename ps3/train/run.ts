@@ -13,7 +13,6 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../../engine/index.ts';
-import type { SamplerState } from '../data/sampler.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { appendMetric, type Metric, readMetrics, rewindMetrics } from './metrics.ts';
@@ -51,8 +50,6 @@ export interface Progress {
   readonly stage: 'towers' | 'ps3';
   /** Steps of the stage that are done. */
   readonly step: number;
-  /** Where the sampler stands. */
-  readonly sampler?: SamplerState;
   /** Steps the optimizer has taken in this stage. */
   readonly optimizerSteps: number;
 }

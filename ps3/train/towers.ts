@@ -9,7 +9,7 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { captionIds } from './feed.ts';
+import { captionIds } from './batch_loader.ts';
 import { expectTrainable } from './loss.ts';
 
 /** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */

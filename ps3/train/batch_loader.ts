@@ -1,26 +1,26 @@
-// Batches on the GPU from pictures in memory.
+// Batches on the GPU from images in memory.
 import type { Engine, Scope, Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells, cropImage } from '../data/boxes.ts';
-import { type Draw, Sampler, type SamplerState } from '../data/sampler.ts';
+import { type Draw, Sampler } from '../data/sampler.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import type { Batch } from './loss.ts';
 
 /** How batches are drawn. */
-export interface FeedOptions {
-  /** Pictures per batch. */
+export interface BatchLoaderOptions {
+  /** Images per batch. */
   readonly batch: number;
   /** Decides order, captions and crops. */
   readonly seed: number;
   /** Chance of the global caption; 0.25 by default. */
   readonly globalProbability?: number;
-  /** Random resized crop of picture and boxes. */
+  /** Random resized crop of image and boxes. */
   readonly crop?: boolean;
 }
 
-/** Turns pictures with boxes and captions into training batches; each picture at most once per batch. */
-export class Feed {
+/** Turns images with boxes and captions into training batches; each image at most once per batch. */
+export class BatchLoader {
   readonly #engine: Engine;
   readonly #samples: readonly Sample[];
   readonly #tokenizer: Tokenizer;
@@ -32,7 +32,7 @@ export class Feed {
     samples: readonly Sample[],
     tokenizer: Tokenizer,
     config: ModelConfig,
-    options: FeedOptions,
+    options: BatchLoaderOptions,
   ) {
     this.#engine = engine;
     this.#samples = samples;
@@ -47,19 +47,9 @@ export class Feed {
     });
   }
 
-  /** Where the sampler stands, for `restore`. */
-  get state(): SamplerState {
-    return this.#sampler.state();
-  }
-
-  /** Goes on where `state` was taken. */
-  restore(state: SamplerState): void {
-    this.#sampler.restore(state);
-  }
-
-  /** The next batch, in `scope`. */
-  next(scope: Scope): Batch {
-    const draws = this.#sampler.next();
+  /** The batch of a step, in `scope`. It depends on the number of the step alone. */
+  batch(step: number, scope: Scope): Batch {
+    const draws = this.#sampler.batch(step);
     return {
       image: this.#images(draws, scope),
       ids: captionIds(

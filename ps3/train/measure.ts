@@ -1,0 +1,45 @@
+// What a step of training costs on this machine, without learning anything.
+import { AdamW, backward, type DispatchTime } from '../../engine/index.ts';
+import { BETAS, MAX_NORM, type Objective, type StageInput } from './train.ts';
+
+/** Milliseconds that a step takes on this machine, once its kernels are compiled. Nothing is learned. */
+export async function measureStep<B>(
+  { engine, model }: StageInput,
+  { batch, losses }: Objective<B>,
+): Promise<number> {
+  const times: number[] = [];
+  const { parameters } = model;
+  parameters.enableGradients();
+  for (let step = 0; step < 6; step++) {
+    using scope = engine.scope();
+    const started = performance.now();
+    const { loss } = losses(batch(step, scope));
+    backward(loss);
+    await loss.data();
+    times.push(performance.now() - started);
+  }
+  parameters.zeroGradients();
+  return Math.min(...times.slice(-3)); // whatever else the machine does only adds to it
+}
+
+/**
+ * GPU time of every dispatch of one training step, optimizer included, once kernels are compiled and buffers made. Changes
+ * neither weights nor gradients.
+ *
+ * @throws UseError unless the engine was made with `profile: true`
+ */
+export async function profileStep<B>(
+  { engine, model }: StageInput,
+  { batch, losses }: Objective<B>,
+): Promise<DispatchTime[]> {
+  const optimizer = new AdamW(model.parameters, { betas: BETAS });
+  for (let step = 0; step < 3; step++) {
+    await engine.dispatchTimes();
+    using scope = engine.scope();
+    backward(losses(batch(step, scope)).loss);
+    optimizer.step(0, MAX_NORM);
+  }
+  const times = await engine.dispatchTimes();
+  optimizer.dispose();
+  return times;
+}

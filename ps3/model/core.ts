@@ -16,6 +16,7 @@ import {
 import type { WeightDType } from './checkpoint/checkpoint.ts';
 import { planParameters } from './checkpoint/init.ts';
 import type { ModelConfig } from './config/config.ts';
+import { canonicalize } from './text/canonicalize.ts';
 import { encodeText, type TextOutput } from './text/text.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { VisionModel } from './vision/vision.ts';
@@ -81,7 +82,9 @@ export class ModelCore {
   /** Turns texts into the ids that the text tower reads. @throws UseError when the model came without one */
   get tokenizer(): Tokenizer {
     if (!this.#tokenizer)
-      throw new UseError('ps3: the model must have a tokenizer to read texts, got none. Pass token ids.');
+      throw new UseError(
+        'tokenizer: the model must have a tokenizer to read texts, got none. Pass token ids.',
+      );
     return this.#tokenizer;
   }
 
@@ -100,7 +103,8 @@ export class ModelCore {
    *
    * @param texts  one or several, read without gradients; the caller disposes the results unless there is a scope.
    *   Or token ids [B, L] u32 or i32, L <= contextLength, with gradients; results live where these live
-   * @throws UseError for texts when the model came without a tokenizer
+   * @throws UseError for texts when the model came without a tokenizer; ShapeError for no text and for one of
+   *   punctuation and blanks only
    */
   encodeText(
     texts: string | readonly string[] | Tensor,
@@ -115,7 +119,14 @@ export class ModelCore {
 
   /** Token ids [n, L] of texts. */
   #textIds(texts: readonly string[], scope: Scope | undefined): Tensor {
-    expect(texts.length > 0, 'ps3', 'there must be a text', 'none');
+    expect(texts.length > 0, 'encodeText', 'there must be a text', 'none');
+    for (const text of texts)
+      expect(
+        canonicalize(text) !== '',
+        'encodeText',
+        'a text must have letters or digits besides punctuation and blanks, which the text tower does not see',
+        JSON.stringify(text),
+      );
     const ids = this.tokenizer.encode(texts);
     const tensor = output([this.logitScale], [texts.length, ids.length / texts.length], 'i32');
     tensor.moveTo(scope).write(ids);

@@ -1,7 +1,7 @@
 // What PS3.encode returns, beside the official implementation's tensors.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Tensor } from '../../engine/index.ts';
+import { ShapeError, type Tensor } from '../../engine/index.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
@@ -177,7 +177,30 @@ test('encode: what cannot be done is said', async () => {
   await rejects(() => small.encode(image, { hiddenStates: 3 }), /hiddenStates must be .* 0 to 2, got 3/);
   await rejects(() => small.encode(image, { looks: 2, tokens: 30 }), /looks and tokens exclude each other/);
   const mute = new PS3(small.config, small.parameters);
-  await rejects(() => mute.encode(image, { prompt: 'a cup' }), /must have a tokenizer/);
+  await rejects(() => mute.encode(image, { prompt: 'a cup' }), /^tokenizer: .* must have a tokenizer/);
+});
+
+test('encode: a text of which the text tower would see nothing is refused', async () => {
+  using scope = engine.scope();
+  const image = engine.tensor(pixels(3), [1, SIDE, SIDE, 4], { scope });
+  const before = engine.stats();
+  throws(() => small.encodeText([]), /^encodeText: there must be a text, got none\.$/);
+  for (const text of ['', '?!', '__', ' \t']) {
+    const refused = (given: string): boolean =>
+      given.startsWith('encodeText: a text must have letters or digits') &&
+      given.endsWith(`, got ${JSON.stringify(text)}.`);
+    for (const call of [
+      async () => small.encodeText(text),
+      async () => small.encodeText(['a red apple', text, 'a cup']),
+      () => small.encode(image, { prompt: text }),
+      () => small.similarity(image, ['a red apple', text]),
+    ]) {
+      const error: unknown = await call().catch((error: unknown) => error);
+      assert.instance(error, ShapeError);
+      assert.ok(refused((error as ShapeError).message), (error as ShapeError).message);
+    }
+  }
+  assert.is(engine.stats().liveTensors, before.liveTensors);
 });
 
 test('encode: every norm of the image tower adds the eps of the configuration', async () => {

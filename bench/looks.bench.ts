@@ -135,7 +135,7 @@ function looksCase(size: Size, looks: number): BenchCase {
         noGrad(() =>
           tidy(
             [image, ...probs],
-            (image, ...probs) => vision.encode(image, { looks, probs }).lastHiddenState,
+            (image, ...probs) => vision.forward(image, { looks, probs }).lastHiddenState,
           ),
         );
       return {

@@ -122,7 +122,7 @@ const lookCase: BenchCase = {
           map: slice(map, 0, B - 1, 1),
           count: counts[i],
         }));
-        const alone = noGrad(() => vision.encode(lastPicture(engine, pictures), { selection }));
+        const alone = noGrad(() => vision.forward(lastPicture(engine, pictures), { selection }));
         return tailError(out, alone.lastHiddenState, VISION.maxSelect * VISION.width);
       },
       dispose: () => model.dispose(),

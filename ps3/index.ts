@@ -20,8 +20,14 @@ export { toHubConfig } from './model/config/hub_config_writer.ts';
 export { configFromTensors } from './model/config/tensor_config.ts';
 export { type AllocateOptions, GROUPS, ModelCore } from './model/core.ts';
 export { Encoding } from './model/encoding.ts';
-export { type DecodedImage, type DecodeOptions, decodeImage, ImageError, squash } from './model/image.ts';
-export type { LooksOptions, View } from './model/looks.ts';
+export {
+  type DecodedImage,
+  type DecodeOptions,
+  decodeImage,
+  ImageError,
+  resizeToSquare,
+} from './model/image.ts';
+export type { LookResult, StreamOptions } from './model/looks.ts';
 export { type LoadOptions, PS3 } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
 export { nearness, type Region } from './model/region.ts';
@@ -38,7 +44,7 @@ export {
 export { TokenizerError } from './model/text/tokenizer_error.ts';
 export { type LookAmount, planLooks } from './model/vision/look_plan.ts';
 export { type Grid, scaleGrids, scaleSizes } from './model/vision/scales.ts';
-export type { Choice, SelectionFeatures, SelectionMap } from './model/vision/selection.ts';
+export type { PatchSelection, SelectionFeatures, SelectionMap } from './model/vision/selection.ts';
 export { featureMaps, type Look, mergeLooks } from './model/vision/token_maps.ts';
 export {
   type LookOptions,

@@ -11,7 +11,7 @@ import {
 } from '../../engine/index.ts';
 import { isImageName } from '../data/image_files.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
-import { decodeImage, ImageError, squash } from '../model/image.ts';
+import { decodeImage, ImageError, resizeToSquare } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
 import { drawOverlays, type Numbers, writeNumbers } from './encode_files.ts';
@@ -184,7 +184,7 @@ async function encodeImage(
   const decoded = await decodeImage(path, { orient: options.orient });
   const { width, height } = decoded;
   using scope: Scope = engine.scope();
-  const image = squash(engine, decoded, model.config.image.imagePx, scope);
+  const image = resizeToSquare(engine, decoded, model.config.image.imagePx, scope);
   const vector = prompt === undefined ? undefined : model.encodeText(prompt, { scope }).prompt;
   const out = await model.encode(image, { prompt: vector, region, looks, tokens, hiddenStates });
   const numbersOf = async (name: string, tensor: Tensor): Promise<Numbers> => ({

@@ -144,7 +144,7 @@ class Replay {
     };
     for (const [name, options] of Object.entries(calls)) {
       if (!this.#file.tensors.has(`${name}.last_hidden_state`)) continue;
-      const output = vision.encode(image, options);
+      const output = vision.forward(image, options);
       await this.#checkOutput(name, output);
       if (!this.#file.tensors.has(`${name}.feature_maps.0`)) continue;
       const counts = output.selectionCounts;

@@ -11,7 +11,7 @@ export async function encode(model: ModelCore, image: Tensor, options: EncodeOpt
   const inside = image.in(inner);
   const query = await visionOptions(model, inside, options);
   return noGrad(
-    () => new Encoding(model.vision.encode(inside, query), model.vision.grids(image), image.scope),
+    () => new Encoding(model.vision.forward(inside, query), model.vision.grids(image), image.scope),
   );
 }
 
@@ -38,7 +38,7 @@ export async function encodeList(
       );
       const query = await visionOptions(model, batch, optionsOf(options, group, images.length, inner));
       noGrad(() => {
-        const together = model.vision.encode(batch, query);
+        const together = model.vision.forward(batch, query);
         for (const [b, i] of group.entries())
           encodings.set(i, new Encoding(sample(together, b), model.vision.grids(batch), images[i].scope));
       });

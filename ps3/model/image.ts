@@ -84,7 +84,7 @@ export async function decodeImage(
  * @throws ShapeError when sidePx is not a positive integer
  * Source: Shi et al. 2025, arXiv:2503.19903, the released image processor.
  */
-export function squash(
+export function resizeToSquare(
   engine: Engine,
   { rgba, width, height }: DecodedImage,
   sidePx: number,

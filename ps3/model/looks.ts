@@ -4,17 +4,17 @@ import type { ModelCore } from './core.ts';
 import { mapsOnGrids } from './encoding.ts';
 import { type EncodeOptions, visionOptions } from './query.ts';
 import type { Grid } from './vision/scales.ts';
-import type { Choice } from './vision/selection.ts';
+import type { PatchSelection } from './vision/selection.ts';
 import { takenAfter } from './vision/token_maps.ts';
 
 /** What to look for and how much, look by look. */
-export interface LooksOptions extends Omit<EncodeOptions, 'hiddenStates'> {
+export interface StreamOptions extends Omit<EncodeOptions, 'hiddenStates'> {
   /** Ends the looks early: the loop throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** What one look saw. `mergeLooks(first.tokens, others, grids of the high-res scales)` gives the tokens of `encode`. */
-export interface View extends Disposable {
+export interface LookResult extends Disposable {
   /** 0 is the low-res pass, then the looks from 1. */
   readonly index: number;
   /** [B, N, C] low-res tokens, or [B, K, C] of the patches taken, scale after scale in raster order; not normalised. */
@@ -22,7 +22,7 @@ export interface View extends Disposable {
   /** Patches that this look took per high-res scale; zeros in the low-res pass. */
   readonly counts: number[];
   /** Which ones, per high-res scale. */
-  readonly choices: Choice[];
+  readonly choices: PatchSelection[];
   /** Per high-res scale [B, Y, X]: 1 where a patch was taken by now, else 0. */
   readonly selectionMaps: readonly Tensor[];
   /** Per high-res scale [B, Y, X]: by what patches are selected, the same in all looks. */
@@ -41,8 +41,8 @@ export interface View extends Disposable {
 export async function* looks(
   model: ModelCore,
   image: Tensor,
-  { signal, ...options }: LooksOptions,
-): AsyncGenerator<View, void, undefined> {
+  { signal, ...options }: StreamOptions,
+): AsyncGenerator<LookResult, void, undefined> {
   const startMs = performance.now();
   const { vision } = model;
   const { scope } = image;
@@ -60,10 +60,10 @@ export async function* looks(
     index: number,
     tokens: Tensor,
     counts: number[],
-    choices: readonly Choice[],
+    choices: readonly PatchSelection[],
     taken: readonly Tensor[],
-  ): Promise<View> => {
-    const view = noGrad(() => ({
+  ): Promise<LookResult> => {
+    const result = noGrad(() => ({
       index,
       tokens: tokens.in(scope),
       counts,
@@ -73,19 +73,20 @@ export async function* looks(
       bottomUp: mapsOnGrids(maps.bottomUp, grids, scope),
     }));
     const dispose = (): void => {
-      const { choices, selectionMaps, selectionProbs, bottomUp } = view;
-      for (const tensor of [view.tokens, ...selectionMaps, ...selectionProbs, ...bottomUp]) tensor.dispose();
+      const { choices, selectionMaps, selectionProbs, bottomUp } = result;
+      for (const tensor of [result.tokens, ...selectionMaps, ...selectionProbs, ...bottomUp])
+        tensor.dispose();
       for (const tensor of choices.flatMap(({ indices, map }) => [indices, map])) tensor?.dispose();
     };
     try {
-      await view.tokens.ready();
+      await result.tokens.ready();
       signal?.throwIfAborted();
     } catch (error) {
       dispose();
       throw error;
     }
     const elapsedMs = performance.now() - startMs;
-    return { ...view, grids, elapsedMs, dispose, [Symbol.dispose]: dispose };
+    return { ...result, grids, elapsedMs, dispose, [Symbol.dispose]: dispose };
   };
   const nothing = maps.probs.map((prob) => noGrad(() => zerosLike(prob)));
   const low = lowRes.hidden[0];
@@ -101,8 +102,8 @@ export async function* looks(
     signal?.throwIfAborted();
     const look = noGrad(() => vision.look(inside, lowRes, maps, grids, counts, taken, query));
     taken = noGrad(() => takenAfter(look, taken));
-    const view = await finished(i + 1, look.tokens, counts, look.choices, taken);
+    const result = await finished(i + 1, look.tokens, counts, look.choices, taken);
     look.tokens.dispose();
-    yield view;
+    yield result;
   }
 }

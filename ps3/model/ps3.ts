@@ -14,7 +14,7 @@ import type { ModelConfig } from './config/config.ts';
 import { type AllocateOptions, allocateParameters, ModelCore } from './core.ts';
 import { encode, encodeList } from './encode.ts';
 import type { Encoding } from './encoding.ts';
-import { type LooksOptions, looks, type View } from './looks.ts';
+import { type LookResult, looks, type StreamOptions } from './looks.ts';
 import type { EncodeOptions } from './query.ts';
 import { imageFeatures, type PoolOptions, type Similarity, similarity } from './similarity.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -110,16 +110,16 @@ export class PS3 extends ModelCore {
 
   /**
    * Encodes look by look, so that a page sharpens while its user watches: first the low-res tokens with the maps of
-   * where to look, then what each look saw. A view comes when the GPU has finished it, and lives where the picture
+   * where to look, then what each look saw. A result comes when the GPU has finished it, and lives where the picture
    * lives; what the looks share is freed when the loop ends, however it ends.
    *
    * ```ts
-   * for await (const view of ps3.looks(image, { prompt: 'red apple', looks: 3 })) await draw(view);
+   * for await (const look of ps3.looks(image, { prompt: 'red apple', looks: 3 })) await draw(look);
    * ```
    *
    * @throws as `encode`, and the signal's reason
    */
-  looks(image: Tensor, options: LooksOptions = {}): AsyncGenerator<View, void, undefined> {
+  looks(image: Tensor, options: StreamOptions = {}): AsyncGenerator<LookResult, void, undefined> {
     return looks(this, image, options);
   }
 

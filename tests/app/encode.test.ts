@@ -85,7 +85,7 @@ test('encode: features and maps of a prompt equal those of the model on the squa
   const ids = engine.tensor(model.tokenizer.encode(['snowman']), [1, 8], { scope });
   const { prompt, output } = noGrad(() => {
     const { prompt } = model.encodeText(ids);
-    return { prompt, output: model.vision.encode(image, { prompt, looks: 2 }) };
+    return { prompt, output: model.vision.forward(image, { prompt, looks: 2 }) };
   });
   const same = async (name: string, tensor: Tensor, shape: number[]): Promise<void> => {
     const got = written.get(name);

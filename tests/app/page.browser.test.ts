@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { colourOf, SCALE_LINES } from '../../ps3/app/colours.ts';
-import { decodeImage, squash } from '../../ps3/model/image.ts';
+import { decodeImage, resizeToSquare } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { engine } from '../harness.ts';
 import {
@@ -242,7 +242,7 @@ test('page: loads the run beside it by its address, and compares captions', asyn
   await page.click('#compare button');
   await page.waitForSelector('#similarities li');
   using model = await PS3.load(engine, checkpoint);
-  using image = squash(engine, await decodeImage(imagePath), 112);
+  using image = resizeToSquare(engine, await decodeImage(imagePath), 112);
   using similarity = await model.similarity(image, ['ring', 'snowman']);
   const want = [...(await similarity.probabilities.data())].map(
     (value) => `${(100 * value).toPrecision(3)} %`,

@@ -11,8 +11,8 @@ import * as assert from 'uvu/assert';
 import { type PageServer, servePage } from '../../engine/page_server.ts';
 import { buildPage } from '../../ps3/app/page/build.ts';
 import type { Answer, Request } from '../../ps3/app/page/messages.ts';
-import type { LooksOptions } from '../../ps3/index.ts';
-import { decodeImage, squash } from '../../ps3/model/image.ts';
+import type { StreamOptions } from '../../ps3/index.ts';
+import { decodeImage, resizeToSquare } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
@@ -165,10 +165,10 @@ export async function takenOnPage(page: Page): Promise<number[][][]> {
 }
 
 /** The same, and the map that decided, by the model in this process. */
-export async function takenHere(options: LooksOptions): Promise<{ taken: number[][][]; map: number[] }> {
+export async function takenHere(options: StreamOptions): Promise<{ taken: number[][][]; map: number[] }> {
   using model = await PS3.load(engine, checkpoint);
   using scope = engine.scope();
-  const image = squash(engine, await decodeImage(imagePath), 112, scope);
+  const image = resizeToSquare(engine, await decodeImage(imagePath), 112, scope);
   const taken: number[][][] = [];
   let map: number[] = [];
   for await (const { index, choices, selectionProbs } of model.looks(image, options))

@@ -128,7 +128,7 @@ test('checkpoint: bf16 weights look where their widened copies look, to f32 roun
     const pixels = Uint8Array.from(random(112 * 112 * 4, 3), (x) => 127 + 127 * x);
     const image = engine.tensor(pixels, [1, 112, 112, 4], { scope });
     const ids = engine.tensor(tokenizer.encode(['snowman']), [1, 8], { scope });
-    const output = noGrad(() => ps3.vision.encode(image, { looks: 1, prompt: ps3.encodeText(ids).prompt }));
+    const output = noGrad(() => ps3.vision.forward(image, { looks: 1, prompt: ps3.encodeText(ids).prompt }));
     encodings.push([
       await output.lastHiddenState.data(),
       await output.maps.probs[0].data(),

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type DecodeOptions, decodeImage, ImageError, squash } from '../../ps3/model/image.ts';
+import { type DecodeOptions, decodeImage, ImageError, resizeToSquare } from '../../ps3/model/image.ts';
 import { compare, engine, fixtureBytes, fixtureCases, fixtureUrl, TOLERANCE, throws } from '../harness.ts';
 import { pillowResize } from '../reference/pillow_resize.ts';
 
@@ -141,18 +141,21 @@ test('image: what is cut off, empty, no picture or missing is refused in one sen
   assert.match(await refusal(broken, { name: 'shard 3' }), /^image: shard 3 must decode as a picture/);
 });
 
-test('image: squash gives the bytes of Pillow in the scope asked for', async () => {
+test('image: resizeToSquare gives the bytes of Pillow in the scope asked for', async () => {
   using scope = engine.scope();
   const before = engine.stats().liveTensors;
   const image = await decodeImage(pictureUrl('rgba.png'));
-  const squashed = squash(engine, image, 56, scope);
+  const squashed = resizeToSquare(engine, image, 56, scope);
   assert.equal([squashed.shape, squashed.dtype, squashed.scope], [[1, 56, 56, 4], 'u8', scope]);
   assert.is(engine.stats().liveTensors, before + 1);
   const want = pillowResize(image.rgba, 1, [image.height, image.width], [56, 56]);
-  compare('squash', await squashed.data(), want, TOLERANCE.exact);
-  using own = squash(engine, image, 7);
+  compare('resizeToSquare', await squashed.data(), want, TOLERANCE.exact);
+  using own = resizeToSquare(engine, image, 7);
   assert.is(own.scope, undefined);
-  throws(() => squash(engine, image, 0), /^pillowResize: outPx must be positive integers, got \[0, 0\]\.$/);
+  throws(
+    () => resizeToSquare(engine, image, 0),
+    /^pillowResize: outPx must be positive integers, got \[0, 0\]\.$/,
+  );
 });
 
 test.run();

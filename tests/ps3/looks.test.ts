@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { noGrad } from '../../engine/index.ts';
-import type { View } from '../../ps3/model/looks.ts';
+import type { LookResult } from '../../ps3/model/looks.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { mergeLooks } from '../../ps3/model/vision/token_maps.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
@@ -16,10 +16,10 @@ const picture = (): ReturnType<typeof engine.tensor> => engine.tensor(pixels, [2
 test('looks: merged they are the tokens of encode, bit for bit; the low-res pass comes first', async () => {
   using scope = engine.scope();
   const image = picture().moveTo(scope);
-  const views: View[] = [];
-  for await (const view of model.looks(image, { looks: 3 })) views.push(view);
+  const results: LookResult[] = [];
+  for await (const result of model.looks(image, { looks: 3 })) results.push(result);
   assert.equal(
-    views.map(({ index, counts }) => [index, ...counts]),
+    results.map(({ index, counts }) => [index, ...counts]),
     [
       [0, 0, 0],
       [1, 3, 13],
@@ -27,8 +27,8 @@ test('looks: merged they are the tokens of encode, bit for bit; the low-res pass
       [3, 3, 13],
     ],
   );
-  assert.ok(views.every(({ elapsedMs }, i) => elapsedMs >= (i > 0 ? views[i - 1].elapsedMs : 0)));
-  const [first, ...others] = views;
+  assert.ok(results.every(({ elapsedMs }, i) => elapsedMs >= (i > 0 ? results[i - 1].elapsedMs : 0)));
+  const [first, ...others] = results;
   const together = await model.encode(image, { looks: 3 });
   for (let n = 1; n <= 3; n++) {
     const merged = noGrad(() => mergeLooks(first.tokens, others.slice(0, n), first.grids.slice(1)));
@@ -37,7 +37,7 @@ test('looks: merged they are the tokens of encode, bit for bit; the low-res pass
     for (let i = 0; i < 2; i++)
       compare(
         'maps',
-        await views[n].selectionMaps[i].data(),
+        await results[n].selectionMaps[i].data(),
         await want.selectionMaps[i].data(),
         TOLERANCE.exact,
       );
@@ -54,8 +54,8 @@ test('looks: merged they are the tokens of encode, bit for bit; the low-res pass
 test('looks: leaving the loop early frees all but what was handed out', async () => {
   const image = picture();
   const before = engine.stats();
-  for await (const view of model.looks(image, { looks: 'all' })) {
-    using shown = view;
+  for await (const result of model.looks(image, { looks: 'all' })) {
+    using shown = result;
     if (shown.index === 1) break;
   }
   assert.is(engine.stats().liveTensors, before.liveTensors);
@@ -70,8 +70,8 @@ test('looks: a signal ends them with its reason and frees everything', async () 
   let seen = 0;
   let reason: unknown;
   try {
-    for await (const view of model.looks(image, { looks: 'all', signal: controller.signal })) {
-      view.dispose();
+    for await (const result of model.looks(image, { looks: 'all', signal: controller.signal })) {
+      result.dispose();
       if (++seen === 2) controller.abort(new Error('enough'));
     }
   } catch (error) {

@@ -1,6 +1,6 @@
 // Runs the model beside the page, so that loading and looking never block it.
 import { Engine, EngineError, type Tensor } from '../../../engine/index.ts';
-import { decodeImage, squash } from '../../model/image.ts';
+import { decodeImage, resizeToSquare } from '../../model/image.ts';
 import { PS3 } from '../../model/ps3.ts';
 import { scaleGrids } from '../../model/vision/scales.ts';
 import type { Answer, ModelFacts, Request, SaliencyMap } from './messages.ts';
@@ -113,7 +113,7 @@ async function read({ file }: Request & { kind: 'image' }, post: Post): Promise<
   openImage = undefined;
   const { scalesPx } = model.config.vision;
   const decoded = await decodeImage(file, { orient: true, name: 'the image' });
-  openImage = squash(engine, decoded, scalesPx[scalesPx.length - 1]);
+  openImage = resizeToSquare(engine, decoded, scalesPx[scalesPx.length - 1]);
   await engine.idle();
   post({ kind: 'read' });
 }
@@ -129,8 +129,8 @@ async function look(
   const where = region ? { region } : { prompt };
   const looks = model.vision.plan(model.vision.grids(image), { tokens }).length;
   let elapsedMs = 0;
-  for await (const view of model.looks(image, { ...where, tokens, signal })) {
-    using seen = view;
+  for await (const look of model.looks(image, { ...where, tokens, signal })) {
+    using seen = look;
     const ms = seen.elapsedMs - elapsedMs;
     elapsedMs = seen.elapsedMs;
     if (seen.index === 0) {

@@ -21,7 +21,7 @@ export function memoryNeed(engine: Engine, make: () => ModelCore): MemoryNeed {
     using scope = engine.scope();
     const { imagePx } = model.config.image;
     const image = engine.empty([1, imagePx, imagePx, 4], { dtype: 'u8', scope });
-    noGrad(() => model.vision.encode(image));
+    noGrad(() => model.vision.forward(image));
   });
   return { weightsBytes, peakBytes: peakBytes - liveBytes };
 }

@@ -124,7 +124,7 @@ export interface SelectionMap {
 }
 
 /** The patches of one look, per scale. */
-export interface Choice {
+export interface PatchSelection {
   /** u32 [B, k], raster order; undefined where nothing is taken. */
   readonly indices: Tensor | undefined;
   /** [B, Y * X] of 0 and 1. */
@@ -137,7 +137,7 @@ export interface Choice {
  * @param prob   [B, Y * X]
  * @param taken  [B, Y * X] of 0 and 1
  */
-export function choose(prob: Tensor, taken: Tensor | undefined, count: number): Choice {
+export function choose(prob: Tensor, taken: Tensor | undefined, count: number): PatchSelection {
   return noGrad(() => {
     if (count === 0) return { indices: undefined, map: zerosLike(prob) };
     const [indices, map] = tidy(taken ? [prob, taken] : [prob], (prob, taken) => {

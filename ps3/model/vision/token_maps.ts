@@ -13,12 +13,12 @@ import {
 } from '../../../engine/index.ts';
 import { total } from '../config/config.ts';
 import type { Grid } from './scales.ts';
-import type { Choice } from './selection.ts';
+import type { PatchSelection } from './selection.ts';
 
 /** What one look saw. */
 export interface Look {
   /** What was selected, one per high-res scale. */
-  readonly choices: Choice[];
+  readonly choices: PatchSelection[];
   /** Patches per scale. */
   readonly counts: number[];
   /** [B, sum of counts, C], scale after scale. */
@@ -69,7 +69,7 @@ export function mergeLooks(
 /**
  * Tokens back on their grids.
  *
- * @param tokens         [B, N + K, C], as `VisionModel.encode` returns them
+ * @param tokens         [B, N + K, C], as `VisionModel.forward` returns them
  * @param selectionMaps  [B, Y * X] of 0 and 1 per high-res scale, each with `counts[i]` ones
  * @param lowGrid        of the low-res scale, N patches
  * @returns              [B, Y * X, C] per scale, low-res first; zeros where nothing was selected

@@ -24,9 +24,9 @@ import { type LookAmount, planLooks } from './look_plan.ts';
 import { lowResPositions, positionsAt } from './positions.ts';
 import { type Grid, imageSize, scaleGrids, scaleSizes } from './scales.ts';
 import {
-  type Choice,
   choose,
   overrideByGroundTruth,
+  type PatchSelection,
   type SelectionFeatures,
   type SelectionMap,
   saliency,
@@ -84,7 +84,7 @@ export interface LookOptions extends MapOptions, LookAmount {
   readonly hiddenStates?: boolean | number;
 }
 
-/** What `VisionModel.encode` returns. */
+/** What `VisionModel.forward` returns. */
 export interface VisionOutput {
   /** [B, N + K, C], low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
   readonly lastHiddenState: Tensor;
@@ -201,7 +201,7 @@ export class VisionModel {
    * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8 of side max(scalesPx) (other sizes are resampled)
    * @throws ShapeError for impossible looks or tokens
    */
-  encode(image: Tensor, options: LookOptions = {}): VisionOutput {
+  forward(image: Tensor, options: LookOptions = {}): VisionOutput {
     const grids = this.grids(image);
     const layers = this.#layerCount(options.hiddenStates);
     const lowRes = this.lowRes(image, layers);
@@ -255,7 +255,7 @@ export class VisionModel {
   }
 
   /** The best patches of every scale that were not taken before. */
-  choose({ probs }: Maps, counts: readonly number[], taken?: readonly Tensor[]): Choice[] {
+  choose({ probs }: Maps, counts: readonly number[], taken?: readonly Tensor[]): PatchSelection[] {
     return counts.map((count, i) => choose(probs[i], taken?.[i], count));
   }
 
@@ -265,7 +265,12 @@ export class VisionModel {
    * @returns  outputs of the last blocks, as many as `lowRes.hidden` has, [B, K, C]: scale after scale, raster order;
    *   not normalised
    */
-  encodePatches(image: Tensor, lowRes: LowRes, choices: readonly Choice[], grids: readonly Grid[]): Tensor[] {
+  encodePatches(
+    image: Tensor,
+    lowRes: LowRes,
+    choices: readonly PatchSelection[],
+    grids: readonly Grid[],
+  ): Tensor[] {
     const { patchPx, depth } = this.config;
     const sizes = scaleSizes(this.config, ...imageSize(image));
     const colours = this.#colours(image);

@@ -21,7 +21,7 @@ for (let step = 0; step < 300; step++) {
   const x = engine.tensor(pairs, [32, 2], { scope });
   const y = engine.tensor(wanted, [32, 1], { scope });
   backward(mean(square(sub(linear(x, parameters.get('weight'), parameters.get('bias')), y))));
-  optimizer.step(0.05).dispose();
+  optimizer.step(0.05);
   scope.dispose();
 }
 const weight = [...(await parameters.get('weight').data())];

@@ -88,7 +88,7 @@ export { type LinearOptions, linear } from './ops/matmul/linear.ts';
 export { type MatmulOptions, matmul } from './ops/matmul/matmul.ts';
 export type { MatmulShape } from './ops/matmul/plan.ts';
 export { type PadOptions, pad } from './ops/pad.ts';
-export { type PatchGatherOptions, patchGather, unfold } from './ops/patch_gather.ts';
+export { type PatchGatherOptions, patchGather, patchify } from './ops/patch_gather.ts';
 export { pillowResize } from './ops/pillow_resize.ts';
 export {
   add,

@@ -12,10 +12,10 @@ import {
   mul,
   noGrad,
   ParameterStore,
+  patchify,
   Random,
   sum,
   type Tensor,
-  unfold,
   unpackHeads,
   Weights,
   warmupCosine,
@@ -65,7 +65,7 @@ function makeWeights(engine: Engine, random: Random): ParameterStore {
 
 /** images u8 [B, SIDE_PX, SIDE_PX, 4] to logits [B, 10]. */
 function classify(weights: Weights, images: Tensor): Tensor {
-  let x = add(linearLayer(weights.in('embed'), unfold(images, PATCH_PX)), weights.get('positions')); // [B, T, D]
+  let x = add(linearLayer(weights.in('embed'), patchify(images, PATCH_PX)), weights.get('positions')); // [B, T, D]
   for (let i = 0; i < DEPTH; i++) {
     const block = weights.in(`blocks.${i}`);
     const qkv = linearLayer(block.in('qkv'), layerNormLayer(block.in('norm1'), x, 1e-6));

@@ -50,7 +50,15 @@ export function patchGather(
   indices: Tensor | undefined,
   options: PatchGatherOptions,
 ): Tensor<'f32'> {
-  const op = 'patchGather';
+  return gatherPatches('patchGather', image, indices, options);
+}
+
+function gatherPatches(
+  op: string,
+  image: Tensor,
+  indices: Tensor | undefined,
+  options: PatchGatherOptions,
+): Tensor<'f32'> {
   const { imagePx, patchPx: P } = options;
   expectDType(op, 'image', image, 'f32', 'u8');
   const isRgba = image.dtype === 'u8';
@@ -137,13 +145,13 @@ export function patchGather(
  * @returns        [B, Y * X, 3 * P * P]
  * @throws as patchGather
  */
-export function unfold(
+export function patchify(
   image: Tensor,
   patchPx: number,
   options: Partial<Omit<PatchGatherOptions, 'patchPx'>> = {},
 ): Tensor<'f32'> {
   const [rowAxis, columnAxis] = image.dtype === 'u8' ? [1, 2] : [2, 3];
-  return patchGather(image, undefined, {
+  return gatherPatches('patchify', image, undefined, {
     imagePx: [image.shape[rowAxis], image.shape[columnAxis]],
     ...options,
     patchPx,

@@ -35,7 +35,7 @@ async function bundle(
 
 const VIT =
   'Engine, Tensor, ParameterStore, AdamW, Weights, linear, linearLayer, layerNorm, layerNormLayer, attention, unpackHeads, gelu, ' +
-  'softmax, logSoftmax, sigmoidContrastive, l2Normalize, unfold, add, mul, mean, sum, backward, checkpoint, noGrad, warmupCosine';
+  'softmax, logSoftmax, sigmoidContrastive, l2Normalize, patchify, add, mul, mean, sum, backward, checkpoint, noGrad, warmupCosine';
 
 embed(
   'the engine with the ops of a ViT is at most 60 KB gzip, in one file that imports nothing but webgpu',

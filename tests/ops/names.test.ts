@@ -29,6 +29,7 @@ const BAD: Readonly<Record<string, (odd: api.Tensor, x: api.Tensor) => unknown>>
   matmul: (odd) => api.matmul(odd, odd),
   mean: (odd) => api.mean(odd),
   patchGather: (odd) => api.patchGather(odd, undefined, { imagePx: [2, 2], patchPx: 1 }),
+  patchify: (odd) => api.patchify(odd, 1),
   permute: (odd) => api.permute(odd, [1]),
   pillowResize: (odd) => api.pillowResize(odd, [2, 2]),
   resize: (odd) => api.resize(odd, [2, 2], 'area'),

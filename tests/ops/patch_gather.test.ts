@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { patchGather, unfold } from '../../engine/ops/patch_gather.ts';
+import { patchGather, patchify } from '../../engine/ops/patch_gather.ts';
 import { resize } from '../../engine/ops/resize.ts';
 import { compare, random, TOLERANCE, tensor, throws, torchCases, withBindingLimit } from '../harness.ts';
 import { planes, patchGather as twin } from '../reference/patch_gather.ts';
@@ -39,7 +39,7 @@ test('patch_gather: all patches equal F.unfold of F.interpolate', async () => {
   for (const [name, vectors] of await torchCases('patch_gather')) {
     const [, H, W, P] = /at (\d+)x(\d+) in patches of (\d+)/.exec(name)!.map(Number);
     const image = vectors.get('image')!;
-    using rows = unfold(tensor(image.data, image.shape), P, { imagePx: [H, W] });
+    using rows = patchify(tensor(image.data, image.shape), P, { imagePx: [H, W] });
     assert.equal(rows.shape, vectors.get('rows')!.shape);
     compare(name, await rows.data(), vectors.get('rows')!.data, TOLERANCE.f32);
   }
@@ -53,22 +53,22 @@ test('patch_gather: all patches equal resize, then unfold', async () => {
   ]) {
     using image = tensor(random(3 * H * W, side), [1, 3, H, W]);
     using resized = resize(image, [side, side], 'bicubic');
-    using direct = unfold(image, 14, { imagePx: [side, side] });
-    using twoSteps = unfold(resized, 14);
+    using direct = patchify(image, 14, { imagePx: [side, side] });
+    using twoSteps = patchify(resized, 14);
     compare(`${H}x${W} at ${side}`, await direct.data(), await twoSteps.data(), { abs: 1e-5, rel: 0 });
   }
 });
 
 test('patch_gather: at the size of the image its pixels are exact', async () => {
   const image = random(3 * 28 * 42, 3);
-  using rows = unfold(tensor(image, [1, 3, 28, 42]), 14);
+  using rows = patchify(tensor(image, [1, 3, 28, 42]), 14);
   const want = twin(image, [28, 42], [28, 42], 14, [ALL(6)]);
   compare('rows', await rows.data(), want, { abs: 0, rel: 0 });
 });
 
 test('patch_gather: a reduction by 5 reads exactly the pixels 5 o + 2', async () => {
   const image = random(3 * 140 * 70, 4);
-  using rows = unfold(tensor(image, [1, 3, 140, 70]), 14, { imagePx: [28, 14] });
+  using rows = patchify(tensor(image, [1, 3, 140, 70]), 14, { imagePx: [28, 14] });
   const sampled = Float64Array.from({ length: 3 * 28 * 14 }, (_, i) => {
     const [c, v, u] = [Math.floor(i / 392), Math.floor(i / 14) % 28, i % 14];
     return image[(c * 140 + 5 * v + 2) * 70 + 5 * u + 2];
@@ -126,8 +126,8 @@ test('patch_gather: an image beyond the binding limit is read plane by plane', a
     compare(image.dtype, await rows.data(), twin(floats, [H, W], [25, 22], P, cells), TOLERANCE.f32);
   }
   throws(
-    () => withBindingLimit(4096, () => unfold(tensor(floats, [2, 3, H, W]), P)),
-    /^patchGather: the rows must fit into a binding, got 18816 bytes\. Gather fewer at a time\.$/,
+    () => withBindingLimit(4096, () => patchify(tensor(floats, [2, 3, H, W]), P)),
+    /^patchify: the rows must fit into a binding, got 18816 bytes\. Gather fewer at a time\.$/,
   );
 });
 
@@ -151,12 +151,12 @@ test('patch_gather: wrong shapes, dtypes and sizes are named', () => {
   const image = tensor(new Float32Array(48), [1, 3, 4, 4]);
   const at = { imagePx: [4, 4], patchPx: 2 } as const;
   throws(
-    () => unfold(tensor(new Uint8Array(48), [1, 4, 4, 3], { dtype: 'u8' }), 2),
-    /^patchGather: a u8 image must be \[B, H, W, 4\], got \[1, 4, 4, 3\]\. Add an alpha byte\.$/,
+    () => patchify(tensor(new Uint8Array(48), [1, 4, 4, 3], { dtype: 'u8' }), 2),
+    /^patchify: a u8 image must be \[B, H, W, 4\], got \[1, 4, 4, 3\]\. Add an alpha byte\.$/,
   );
   throws(
-    () => unfold(tensor(new Float32Array(32), [1, 2, 4, 4]), 2),
-    /^patchGather: an f32 image must be \[B, 3, H, W\], got \[1, 2, 4, 4\]\.$/,
+    () => patchify(tensor(new Float32Array(32), [1, 2, 4, 4]), 2),
+    /^patchify: an f32 image must be \[B, 3, H, W\], got \[1, 2, 4, 4\]\.$/,
   );
   throws(
     () => patchGather(image, tensor(new Float32Array(2), [1, 2]), at),
@@ -167,16 +167,16 @@ test('patch_gather: wrong shapes, dtypes and sizes are named', () => {
     /^patchGather: indices must be \[B, k\] with B = 1, got \[2, 1\]\.$/,
   );
   throws(
-    () => unfold(image, 5),
-    /^patchGather: a patch must fit into the image, got patchPx 5 and imagePx \[4, 4\]\. Use a smaller patch or a larger size\.$/,
+    () => patchify(image, 5),
+    /^patchify: a patch must fit into the image, got patchPx 5 and imagePx \[4, 4\]\. Use a smaller patch or a larger size\.$/,
   );
   throws(
     () => patchGather(image, undefined, { ...at, mean: [0.5, 0.5, 0.5] }),
     /^patchGather: mean and std go with u8 images, got an f32 image\. Pass f32 already normalised\.$/,
   );
   throws(
-    () => unfold(tensor(new Uint32Array(48), [1, 3, 4, 4], { dtype: 'u32' }), 2),
-    /^patchGather: image must be f32 or u8, got u32/,
+    () => patchify(tensor(new Uint32Array(48), [1, 3, 4, 4], { dtype: 'u32' }), 2),
+    /^patchify: image must be f32 or u8, got u32/,
   );
 });
 

@@ -9,9 +9,9 @@ import {
   linearLayer,
   mul,
   type PatchGatherOptions,
+  patchify,
   type Tensor,
   tidy,
-  unfold,
   type Weights,
 } from '../../../engine/index.ts';
 import type { AuxEncoderConfig } from '../config/config.ts';
@@ -33,7 +33,7 @@ export function auxEncoder(
   return tidy([image], (image) => {
     const stem = weights.in('stem.0');
     const kernel = stem.get('weight').in(image.scope);
-    const patches = unfold(image, kernelPx, { imagePx: [imagePx, imagePx], ...colours });
+    const patches = patchify(image, kernelPx, { imagePx: [imagePx, imagePx], ...colours });
     let x: Tensor = linear(patches, kernel.reshape([kernel.shape[0], -1]), stem.get('bias'));
     x = layerNormLayer(weights.in('stem.1'), x, 1e-6);
     for (let i = 0; i < depth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [gridSide, gridSide]);

@@ -11,9 +11,9 @@ import {
   linear,
   type PatchGatherOptions,
   patchGather,
+  patchify,
   type Tensor,
   tidy,
-  unfold,
   type Weights,
   where,
   zerosLike,
@@ -132,7 +132,7 @@ export class VisionModel {
   lowRes(image: Tensor, layers = 1): LowRes {
     const { scalesPx, patchPx, depth, selectionLayers } = this.config;
     let x = this.#embed(
-      unfold(image, patchPx, { imagePx: [scalesPx[0], scalesPx[0]], ...this.#colours(image) }),
+      patchify(image, patchPx, { imagePx: [scalesPx[0], scalesPx[0]], ...this.#colours(image) }),
     );
     const [grid] = this.grids(image);
     x = add(x, lowResPositions(this.weights, this.config, grid, x));

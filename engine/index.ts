@@ -73,7 +73,7 @@ export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
 export { cast } from './ops/cast.ts';
 export { columnSum } from './ops/column_sum.ts';
 export { sigmoidContrastive } from './ops/contrastive.ts';
-export { type ConvOptions, conv2d, windows } from './ops/conv.ts';
+export { type ConvOptions, conv2d, unfold } from './ops/conv.ts';
 export { concat, embed, permute, slice } from './ops/copy.ts';
 export { cosineMap } from './ops/cosine.ts';
 export { depthwiseConv } from './ops/depthwise_conv.ts';

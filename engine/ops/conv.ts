@@ -56,7 +56,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOp
   const lead = groups === 1 ? [] : [B, groups];
   return tidy(bias ? [x, weight, bias] : [x, weight], (x, weight, bias) => {
     const zeros = [0, 0] as const;
-    const cut = windows(pad(x, [zeros, zeros, [top, bottom], [left, right]]), [kH, kW], strides, dilations);
+    const cut = unfold(pad(x, [zeros, zeros, [top, bottom], [left, right]]), [kH, kW], strides, dilations);
     const [outH, outW] = cut.shape.slice(4);
     const kernels = weight.reshape([...lead.slice(1), O / groups, K]);
     const rows = groups === 1 ? kernels : broadcastTo(kernels, [...lead, O / groups, K]);
@@ -67,14 +67,15 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOp
 }
 
 /**
- * What a kernel of kH x kW taps sees at every position: y[b, c, i, j, v, u] = x[b, c, v stride + i dilation, ...]. Differentiable.
+ * What a kernel of kH x kW taps sees at every position: y[b, c, i, j, v, u] = x[b, c, v stride + i dilation, ...].
+ * Reshaped to [B, C kH kW, outH outW] it is PyTorch's `F.unfold`; pad x before. Differentiable.
  *
  * @param x  [B, C, H, W] f32
  * @returns  [B, C, kH, kW, outH, outW]
  * @throws ShapeError when the kernel is larger than the image
  */
-export function windows(x: Tensor, [kH, kW]: Pair, strides: Pair = [1, 1], dilations: Pair = [1, 1]): Tensor {
-  const op = 'windows';
+export function unfold(x: Tensor, [kH, kW]: Pair, strides: Pair = [1, 1], dilations: Pair = [1, 1]): Tensor {
+  const op = 'unfold';
   const [B, C, H, W] = x.shape;
   const reach = [(kH - 1) * dilations[0] + 1, (kW - 1) * dilations[1] + 1];
   const got = `a kernel over ${show(reach)} for x ${show(x.shape)}`;

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import { backward } from '../../engine/index.ts';
-import { conv2d, windows } from '../../engine/ops/conv.ts';
+import { conv2d, unfold } from '../../engine/ops/conv.ts';
 import {
   checkGradients,
   compare,
@@ -66,11 +66,11 @@ test('conv: values and gradients match PyTorch', async () => {
   }
 });
 
-test('conv: windows hold what the kernel sees, and their gradient adds where they overlap', async () => {
+test('conv: unfold holds what the kernel sees, and its gradient adds where windows overlap', async () => {
   const shape = [2, 3, 6, 7];
   await checkGradients({
     inputs: { x: { data: random(252, 1), shape } },
-    op: ({ x }) => windows(x, [3, 2], [2, 1], [1, 3]),
+    op: ({ x }) => unfold(x, [3, 2], [2, 1], [1, 3]),
     twin: ({ x }) => {
       const y: number[] = [];
       for (let plane = 0; plane < 6; plane++)
@@ -92,7 +92,7 @@ test('conv: says what does not fit, and leaves nothing alive', () => {
   );
   throws(
     () => conv2d(x, weight, undefined, { groups: 2, dilations: [3, 1] }),
-    /windows: the kernel must fit into the image, got a kernel over \[7, 3\] for x \[1, 2, 5, 5\]/,
+    /unfold: the kernel must fit into the image, got a kernel over \[7, 3\] for x \[1, 2, 5, 5\]/,
   );
   throws(() => conv2d(x, weight, x, { groups: 2 }), /conv2d: bias must be \[2\], got \[1, 2, 5, 5\]/);
   const before = engine.stats().liveTensors;

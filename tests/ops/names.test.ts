@@ -43,6 +43,7 @@ const BAD: Readonly<Record<string, (odd: api.Tensor, x: api.Tensor) => unknown>>
   squaredNorm: (odd) => api.squaredNorm([odd]),
   sumTo: (_odd, x) => api.sumTo(x, [3]),
   topK: (odd) => api.topK(odd, 1),
+  unfold: (odd) => api.unfold(odd, [3, 3]),
   where: (odd) => api.where(odd, odd, odd),
 };
 

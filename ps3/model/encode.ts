@@ -1,12 +1,13 @@
 // Pictures to tokens, for use: without gradients, and with nothing left over but the result.
-import { expect, noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts';
+import { expect, expectKeys, noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts';
 import type { ModelCore } from './core.ts';
 import { Encoding } from './encoding.ts';
-import { type EncodeOptions, optionsOf, visionOptions } from './query.ts';
+import { ENCODE_OPTIONS, type EncodeOptions, optionsOf, visionOptions } from './query.ts';
 import type { VisionOutput } from './vision/vision.ts';
 
 /** Encodes a batch. */
 export async function encode(model: ModelCore, image: Tensor, options: EncodeOptions): Promise<Encoding> {
+  expectKeys('encode', options, ENCODE_OPTIONS);
   using inner = new Scope();
   const inside = image.in(inner);
   const query = await visionOptions(model, inside, options);
@@ -21,6 +22,7 @@ export async function encodeList(
   images: readonly Tensor[],
   options: EncodeOptions,
 ): Promise<Encoding[]> {
+  expectKeys('encode', options, ENCODE_OPTIONS);
   const bySize = new Map<string, number[]>();
   for (const [i, { shape, dtype }] of images.entries()) {
     const isPicture = shape.length === 4 && shape[0] === 1;

@@ -1,8 +1,8 @@
 // Looks one after another, each handed out as soon as the GPU has finished it.
-import { noGrad, Scope, type Tensor, zerosLike } from '../../engine/index.ts';
+import { expectKeys, noGrad, Scope, type Tensor, zerosLike } from '../../engine/index.ts';
 import type { ModelCore } from './core.ts';
 import { mapsOnGrids } from './encoding.ts';
-import { type EncodeOptions, visionOptions } from './query.ts';
+import { type EncodeOptions, QUERY_OPTIONS, visionOptions } from './query.ts';
 import type { Grid } from './vision/scales.ts';
 import type { PatchSelection } from './vision/selection.ts';
 import { takenAfter } from './vision/token_maps.ts';
@@ -12,6 +12,8 @@ export interface StreamOptions extends Omit<EncodeOptions, 'hiddenStates'> {
   /** Ends the looks early: the loop throws the signal's reason. */
   readonly signal?: AbortSignal;
 }
+
+const STREAM_OPTIONS = { ...QUERY_OPTIONS, signal: true } as const;
 
 /** What one look saw. `mergeLooks(first.tokens, others, grids of the high-res scales)` gives the tokens of `encode`. */
 export interface LookResult extends Disposable {
@@ -41,15 +43,17 @@ export interface LookResult extends Disposable {
 export async function* looks(
   model: ModelCore,
   image: Tensor,
-  { signal, ...options }: StreamOptions,
+  options: StreamOptions,
 ): AsyncGenerator<LookResult, void, undefined> {
+  expectKeys('looks', options, STREAM_OPTIONS);
   const startMs = performance.now();
+  const { signal, ...asked } = options;
   const { vision } = model;
   const { scope } = image;
   signal?.throwIfAborted();
   using shared = new Scope();
   const inside = image.in(shared);
-  const query = await visionOptions(model, inside, options);
+  const query = await visionOptions(model, inside, asked);
   const grids = vision.grids(image);
   const plan = vision.plan(grids, query);
   const { lowRes, maps } = noGrad(() => {

@@ -1,5 +1,5 @@
 // The class that people import: loads, makes and saves a model, encodes images and compares them with texts.
-import { type Engine, Random, Tensor } from '../../engine/index.ts';
+import { type Engine, expectKeys, Random, Tensor } from '../../engine/index.ts';
 import {
   CheckpointReader,
   type FillOptions,
@@ -27,6 +27,17 @@ export interface LoadOptions extends OpenOptions, Omit<FillOptions, 'prefix'> {
   readonly memoryLimitBytes?: number;
 }
 
+const LOAD_OPTIONS = {
+  hubUrl: true,
+  accessToken: true,
+  fetch: true,
+  tokenizer: true,
+  onProgress: true,
+  signal: true,
+  storage: true,
+  memoryLimitBytes: true,
+} as const;
+
 /** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
 export class PS3 extends ModelCore {
   /**
@@ -38,9 +49,10 @@ export class PS3 extends ModelCore {
    *
    * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor
    * @throws MemoryError when weights and one look do not fit; it says what would
-   * @throws SafetensorsError, TokenizerError, and the signal's reason
+   * @throws SafetensorsError, TokenizerError, ShapeError for unknown options, and the signal's reason
    */
   static async load(engine: Engine, source: CheckpointSource, options: LoadOptions = {}): Promise<PS3> {
+    expectKeys('load', options, LOAD_OPTIONS);
     await using file = await CheckpointReader.open(source, options);
     const { storage = 'f32', memoryLimitBytes = await freeBytes(engine) } = options;
     const { config, tokenizer } = file;
@@ -91,8 +103,8 @@ export class PS3 extends ModelCore {
    * ```
    *
    * @param image  [B, H, W, 4] u8 of side max(scalesPx) (other sizes are resampled), or [B, 3, H, W] f32 normalised
-   * @throws ShapeError for impossible looks, tokens, maps or regions; UseError when prompt, region and selectionMaps
-   *   are not one at most, or a text comes without a tokenizer
+   * @throws ShapeError for unknown options and impossible looks, tokens, maps or regions; UseError when prompt,
+   *   region and selectionMaps are not one at most, or a text comes without a tokenizer
    * Source: Shi et al. 2025, arXiv:2503.19903.
    */
   encode(image: Tensor, options?: EncodeOptions): Promise<Encoding>;

@@ -35,6 +35,24 @@ export interface EncodeOptions extends LookAmount {
   readonly hiddenStates?: boolean | number;
 }
 
+/** The options that say where to look and how much. */
+export const QUERY_OPTIONS = {
+  looks: true,
+  tokens: true,
+  onlyFirstScales: true,
+  prompt: true,
+  region: true,
+  groundTruth: true,
+  selectionMaps: true,
+  smooth: true,
+} as const;
+
+/** All options of an encoding. */
+export const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = {
+  ...QUERY_OPTIONS,
+  hiddenStates: true,
+};
+
 /** The options of a tensor-level encoding; what it makes lives in the scope of `image`. @throws UseError, ShapeError */
 export async function visionOptions(
   model: ModelCore,

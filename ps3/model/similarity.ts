@@ -6,6 +6,7 @@ import {
   equal,
   exp,
   expect,
+  expectKeys,
   gatherRows,
   l2Normalize,
   matmul,
@@ -37,6 +38,8 @@ export interface PoolOptions {
   readonly region?: Region | readonly Region[];
 }
 
+const POOL_OPTIONS = { tokens: true, region: true } as const;
+
 /** What `PS3.similarity` returns. Lives where the pictures live; `dispose()` or `using` frees it earlier. */
 export interface Similarity extends Disposable {
   /** [B, T], any number. */
@@ -49,6 +52,7 @@ export interface Similarity extends Disposable {
 
 /** Pooled and normalised, [B, E]. */
 export function imageFeatures(model: ModelCore, encoding: Encoding, options: PoolOptions): Tensor {
+  expectKeys('imageFeatures', options, POOL_OPTIONS);
   const { tokens: kind = 'low', region } = options;
   const { grids, counts } = encoding;
   const [Y, X] = grids[0];
@@ -92,6 +96,7 @@ export async function similarity(
   texts: string | readonly string[] | Tensor,
   options: PoolOptions,
 ): Promise<Similarity> {
+  expectKeys('similarity', options, POOL_OPTIONS);
   const { tokens: kind = 'low', region } = options;
   if (image instanceof Tensor) {
     using encoding = await encode(model, image, kind === 'low' ? { looks: 0 } : { looks: 1, region });

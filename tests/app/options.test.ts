@@ -13,7 +13,8 @@ import { Sampler } from '../../ps3/data/sampler.ts';
 import { scenePreset } from '../../ps3/data/scenes.ts';
 import { openSources } from '../../ps3/data/sources.ts';
 import { makeSplits } from '../../ps3/data/splits.ts';
-import { PRESETS } from '../../ps3/train/presets.ts';
+import { PS3 } from '../../ps3/model/ps3.ts';
+import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { engine } from '../harness.ts';
 
 /** Options with a key that nobody knows. */
@@ -28,6 +29,9 @@ const config = {
   recipe: 'paper' as const,
   ...{ towersSteps: 1, ps3Steps: 1, batch: 1, ablations: {} },
 };
+const model = PS3.allocate(engine, presetConfig(PRESETS.smoke, 8));
+const batch = engine.zeros([1, 3, 112, 112]);
+const encoding = await model.encode(batch, { looks: 0 });
 const CALLS: Readonly<Record<string, () => unknown>> = {
   encodeImages: () => encodeImages(engine, misspelt()),
   runSession: () => runSession(engine, misspelt()),
@@ -42,6 +46,13 @@ const CALLS: Readonly<Record<string, () => unknown>> = {
   makeSplits: () => makeSplits([], [], [], misspelt()),
   drawContactSheet: () => drawContactSheet([], 'sheet.png', misspelt()),
   Sampler: () => new Sampler([], misspelt()),
+  load: () => PS3.load(engine, 'nowhere', misspelt()),
+  save: () => model.save('nowhere', misspelt()),
+  encode: () => model.encode(batch, misspelt()),
+  'encode: of a list': () => model.encode([batch], misspelt()),
+  looks: () => model.looks(batch, misspelt()).next(),
+  similarity: () => model.similarity(batch, 'a cup', misspelt()),
+  imageFeatures: () => model.imageFeatures(encoding, misspelt()),
 };
 
 for (const [name, call] of Object.entries(CALLS))
@@ -50,7 +61,7 @@ for (const [name, call] of Object.entries(CALLS))
     assert.instance(error, ShapeError, String(error));
     assert.match(
       (error as ShapeError).message,
-      new RegExp(`^${name}: an option must be one of \\w+(, \\w+)*, got seeed\\.$`),
+      new RegExp(`^${name.split(':')[0]}: an option must be one of \\w+(, \\w+)*, got seeed\\.$`),
     );
   });
 

@@ -1,5 +1,6 @@
 // A checkpoint folder in the layout of the published ones, written.
 import {
+  expectKeys,
   fileSystem,
   makeFolder,
   onPath,
@@ -22,12 +23,16 @@ export interface SaveOptions {
   readonly shardBytes?: number;
 }
 
+const SAVE_OPTIONS = { storage: true, shardBytes: true } as const;
+
 /** Writes a checkpoint folder; each file appears whole or not at all, the weights last. */
 export async function saveCheckpoint(
   folder: string,
   model: ModelCore,
-  { storage, shardBytes = 5e9 }: SaveOptions = {},
+  options: SaveOptions = {},
 ): Promise<void> {
+  expectKeys('save', options, SAVE_OPTIONS);
+  const { storage, shardBytes = 5e9 } = options;
   await makeFolder(folder);
   const { config, parameters, tokenizer } = model;
   const json = (name: string, value: unknown): Promise<void> =>

@@ -98,9 +98,20 @@ export function expectKeys<T extends object>(
 }
 
 /**
- * Checks the dtype of an op's operand.
+ * Checks that an op's operand is a tensor, for callers without TypeScript. An op begins with this or `expectDType`.
  *
- * @throws DTypeError when it is none of `allowed`
+ * @throws ShapeError
+ */
+export function expectTensor(op: string, name: string, tensor: { readonly dtype: string }): void {
+  // What is no tensor comes here too, as undefined or null.
+  const isTensor = typeof tensor?.dtype === 'string' && 'shape' in tensor;
+  expect(isTensor, op, `${name} must be a tensor`, kindOf(tensor), 'Make one by engine.tensor().');
+}
+
+/**
+ * Checks the dtype of an op's operand, and that it is a tensor.
+ *
+ * @throws DTypeError when it is none of `allowed`; ShapeError when it is no tensor
  */
 export function expectDType(
   op: string,
@@ -108,6 +119,7 @@ export function expectDType(
   tensor: { readonly dtype: string },
   ...allowed: readonly string[]
 ): void {
+  expectTensor(op, name, tensor);
   if (!allowed.includes(tensor.dtype))
     throw new DTypeError(`${op}: ${name} must be ${allowed.join(' or ')}, got ${tensor.dtype}. Use cast().`);
 }

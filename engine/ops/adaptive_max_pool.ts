@@ -25,11 +25,11 @@ type Grid = readonly [number, number];
  */
 export function adaptiveMaxPool(x_BP: Tensor, grid: Grid, outGrid: Grid): Tensor<'f32'> {
   const op = 'adaptiveMaxPool';
+  expectDType(op, 'x', x_BP, 'f32');
   const got = `x [${x_BP.shape.join(', ')}], grid [${grid.join(', ')}] and outGrid [${outGrid.join(', ')}]`;
   expect(x_BP.shape.length === 2 && x_BP.shape[1] === grid[0] * grid[1], op, 'x must be [B, Y * X]', got);
   const isPositive = [...grid, ...outGrid].every((side) => Number.isInteger(side) && side > 0);
   expect(isPositive, op, 'grid sides must be positive integers', got);
-  expectDType(op, 'x', x_BP, 'f32');
   const B = x_BP.shape[0];
   const params = { n: [...grid], m: [...outGrid], B };
 

@@ -1,5 +1,5 @@
 // Reverse-mode differentiation over the tape of tensor/autograd.ts.
-import { UseError } from '../gpu/errors.ts';
+import { expectTensor, UseError } from '../gpu/errors.ts';
 import { isRecording, type Node, noGrad, record, withGrad } from '../tensor/autograd.ts';
 import { scopeOf } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
@@ -16,6 +16,7 @@ import { add } from './pointwise.ts';
  * @throws UseError when the loss has several elements and no seed, or depends on no leaf that requires a gradient
  */
 export function backward(loss: Tensor, seed?: Tensor<'f32'>): void {
+  expectTensor('backward', 'loss', loss);
   const root = loss.variable.node;
   if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
   if (loss.size !== 1 && !seed)

@@ -1,6 +1,6 @@
 // The kernels of two operands, element by element: what `pointwise.ts` records. Nothing here is differentiable.
 import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, kindOf } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
@@ -63,7 +63,7 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
 function tensorOf(op: string, a: Operand, b: Operand): Tensor {
   if (a instanceof Tensor) return a;
   if (b instanceof Tensor) return b;
-  expect(false, op, 'an operand must be a tensor', `the numbers ${a} and ${b}`);
+  expect(false, op, 'an operand must be a tensor', `${kindOf(a)} and ${kindOf(b)}`);
 }
 
 const INTEGERS = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const;
@@ -93,7 +93,7 @@ export function binary<D extends DType>(op: string, a: Operand, b: Operand, resu
   const tensor = tensorOf(op, a, b);
   const { dtype } = tensor;
   // A number is not read: what is bound in its place is the other operand.
-  const [u, v] = [a, b].map((operand) => (operand instanceof Tensor ? operand : tensor));
+  const [u, v] = [a, b].map((operand) => (typeof operand === 'number' ? tensor : operand));
   expectDType(op, 'a', u, 'f32', 'i32', 'u32');
   expectDType(op, 'b', v, dtype);
   const shape = broadcast(op, u.shape, v.shape);
@@ -131,10 +131,10 @@ export function binary<D extends DType>(op: string, a: Operand, b: Operand, resu
 /** a where cond is not 0, b elsewhere; two numbers make f32. */
 export function choose(cond: Tensor, a: Operand, b: Operand): Tensor {
   const op = 'where';
+  expectDType(op, 'cond', cond, 'f32');
   const tensor = a instanceof Tensor ? a : b instanceof Tensor ? b : cond;
   const { dtype } = tensor;
-  const [u, v] = [a, b].map((operand) => (operand instanceof Tensor ? operand : tensor));
-  expectDType(op, 'cond', cond, 'f32');
+  const [u, v] = [a, b].map((operand) => (typeof operand === 'number' ? tensor : operand));
   expectDType(op, 'a', u, 'f32', 'i32', 'u32');
   expectDType(op, 'b', v, dtype);
   const shape = broadcast(op, cond.shape, broadcast(op, u.shape, v.shape));

@@ -1,4 +1,5 @@
 import source from '../../shaders/cast.wgsl' with { type: 'text' };
+import { expectTensor } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
@@ -16,6 +17,7 @@ const forward = kernel(source, 'cast_words');
  * @returns  the shape of x; another handle on x when it has the dtype already
  */
 export function cast<D extends DType>(x: Tensor, dtype: D): Tensor<D> {
+  expectTensor('cast', 'x', x);
   if (has(x, dtype)) return x.reshape(x.shape);
   const y = output([x], x.shape, dtype);
   const perWord = 4 / BYTES_PER_ELEMENT[dtype];

@@ -1,5 +1,5 @@
 import source from '../../shaders/column_sum.wgsl' with { type: 'text' };
-import { expect } from '../gpu/errors.ts';
+import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -29,7 +29,12 @@ const MOST_STRIPS = 32;
  * @returns      `shape`; zeros when there are no rows
  * @throws ShapeError when x does not end with `shape`
  */
-export function columnSum(x: Tensor, shape: readonly number[] = x.shape.slice(-1), scale = 1): Tensor<'f32'> {
+export function columnSum(
+  x: Tensor,
+  shape: readonly number[] = x?.shape?.slice(-1),
+  scale = 1,
+): Tensor<'f32'> {
+  expectDType('columnSum', 'x', x, 'f32');
   const tail = x.shape.slice(x.shape.length - shape.length);
   expect(
     show(tail) === show(shape),

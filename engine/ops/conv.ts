@@ -1,5 +1,5 @@
 // Convolution as a matrix product: the windows that the kernel sees are a strided view of x, written out once.
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectTensor } from '../gpu/errors.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, tidy } from '../tensor/dispatch.ts';
 import { show, size } from '../tensor/shape.ts';
@@ -48,6 +48,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOp
   const [B, C] = x.shape;
   const [O, perGroup, kH, kW] = weight.shape;
   expect(C === perGroup * groups && O % groups === 0, op, 'the channels must fit the groups', both);
+  if (bias !== undefined) expectDType(op, 'bias', bias, 'f32');
   if (bias) expect(bias.size === O, op, `bias must be [${O}]`, show(bias.shape));
 
   const [top, left, bottom, right] = pads;
@@ -76,6 +77,7 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOp
  */
 export function unfold(x: Tensor, [kH, kW]: Pair, strides: Pair = [1, 1], dilations: Pair = [1, 1]): Tensor {
   const op = 'unfold';
+  expectTensor(op, 'x', x);
   const [B, C, H, W] = x.shape;
   const reach = [(kH - 1) * dilations[0] + 1, (kW - 1) * dilations[1] + 1];
   const got = `a kernel over ${show(reach)} for x ${show(x.shape)}`;

@@ -1,5 +1,5 @@
 import source from '../../shaders/copy.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectTensor, kindOf } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
@@ -143,6 +143,7 @@ function permuted<D extends DType>(
  * @throws ShapeError when an axis is missing or repeated
  */
 export function permute<D extends DType>(x: Tensor<D>, axes: readonly number[]): Tensor<D> {
+  expectTensor('permute', 'x', x);
   const rank = x.shape.length;
   const order = axes.map((axis) => axisOf('permute', axis, rank));
   expect(
@@ -172,6 +173,7 @@ export function slice<D extends DType>(
   length: number,
   step = 1,
 ): Tensor<D> {
+  expectTensor('slice', 'x', x);
   const d = axisOf('slice', axis, x.shape.length);
   const last = start + (length - 1) * step;
   expect(
@@ -221,6 +223,7 @@ export function embed<D extends DType>(
   at: readonly number[],
   value: number,
 ): Tensor<D> {
+  expectTensor('embed', 'x', x);
   expect(
     shape.length === x.shape.length && shape.every((extent, d) => at[d] >= 0 && at[d] + x.shape[d] <= extent),
     'embed',
@@ -249,7 +252,8 @@ export function embed<D extends DType>(
  * @throws ShapeError when there is none, or another extent differs
  */
 export function concat<D extends DType>(xs: readonly Tensor<D>[], axis: number): Tensor<D> {
-  expect(xs.length > 0, 'concat', 'there must be a tensor to join', 'none');
+  expect(xs?.length > 0, 'concat', 'there must be a tensor to join', xs ? 'none' : kindOf(xs));
+  expectTensor('concat', 'every x', xs[0]);
   const first = xs[0];
   const d = axisOf('concat', axis, first.shape.length);
   for (const x of xs) {

@@ -71,6 +71,9 @@ function geometry(
   [Y, X]: readonly [number, number],
 ): Geometry {
   const op = 'depthwiseConv';
+  expectDType(op, 'x', x, 'f32');
+  expectDType(op, 'weight', weight, 'f32');
+  if (bias) expectDType(op, 'bias', bias, 'f32');
   const rows = `x [${x.shape.join(', ')}] and grid [${Y}, ${X}]`;
   expect(x.shape.length === 3 && x.shape[1] === Y * X, op, 'x must be [B, Y * X, C]', rows);
   const [B, , C] = x.shape;
@@ -81,9 +84,6 @@ function geometry(
   expect(side % 2 === 1, op, 'the kernel side must be odd', `k = ${side}`);
   const fits = !bias || (bias.shape.length === 1 && bias.shape[0] === C);
   expect(fits, op, 'bias must be [C]', `bias [${bias?.shape.join(', ')}] and C = ${C}`);
-  expectDType(op, 'x', x, 'f32');
-  expectDType(op, 'weight', weight, 'f32');
-  if (bias) expectDType(op, 'bias', bias, 'f32');
   return { B, Y, X, C, side };
 }
 

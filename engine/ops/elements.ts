@@ -1,5 +1,5 @@
 import source from '../../shaders/elements.wgsl' with { type: 'text' };
-import { expect, expectDType, UseError } from '../gpu/errors.ts';
+import { expect, expectDType, expectTensor, UseError } from '../gpu/errors.ts';
 import { type Kernel, kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
@@ -105,6 +105,8 @@ function gatherAlong<D extends DType>(
  * @throws ShapeError when x does not have the axis
  */
 export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
+  expectTensor('gather', 'x', x);
+  expectTensor('gather', 'indices', indices);
   const d = axisOf('gather', axis, x.shape.length);
   const [before, after] = [x.shape.slice(0, d), x.shape.slice(d + 1)];
   const along: Axis = { O: size(before), N: x.shape[d], J: indices.size, I: size(after), strides: [0, 1, 0] };
@@ -120,6 +122,8 @@ export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0)
  * @throws ShapeError when an extent of the indices exceeds x's on another axis
  */
 export function gatherElements<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
+  expectTensor('gatherElements', 'x', x);
+  expectTensor('gatherElements', 'indices', indices);
   const d = fits('gatherElements', x, indices, axis);
   const part = indices.shape.reduce((y, extent, k) => {
     if (k === d || y.shape[k] === extent) return y;
@@ -151,10 +155,10 @@ export function scatterElements<D extends DType>(
   reduction: ScatterReduction = 'none',
 ): Tensor<D> {
   const op = 'scatterElements';
-  const d = fits(op, x, indices, axis);
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   expectDType(op, 'indices', indices, 'i32', 'u32');
   expectDType(op, 'updates', updates, x.dtype);
+  const d = fits(op, x, indices, axis);
   const both = `${show(updates.shape)} and ${show(indices.shape)}`;
   expect(sameShape(updates.shape, indices.shape), op, 'updates must have the shape of the indices', both);
   // Where the indices cover a part of the other axes, the rest gets indices outside of the axis.

@@ -1,5 +1,5 @@
 import source from '../../shaders/fill.wgsl' with { type: 'text' };
-import { expectDType } from '../gpu/errors.ts';
+import { expectDType, expectTensor } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
@@ -14,6 +14,7 @@ const count = kernel(source, 'arange');
  * @param x  any shape; f32, i32 or u32 for a value other than 0, which may be infinite
  */
 export function fill<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
+  expectTensor('fill', 'x', x);
   if (value === 0) x.gpu.clear(x.range);
   else {
     expectDType('fill', 'x', x, 'f32', 'i32', 'u32');
@@ -47,6 +48,7 @@ export function onesLike<D extends DType>(x: Tensor<D>): Tensor<D> {
  * @param x  any shape; f32, i32 or u32 for a value other than 0
  */
 export function fullLike<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
+  expectTensor('fullLike', 'x', x);
   return fill(output([x], x.shape, x.dtype), value);
 }
 

@@ -1,5 +1,5 @@
 import source from '../../shaders/layer_norm.wgsl' with { type: 'text' };
-import { expect } from '../gpu/errors.ts';
+import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
@@ -37,14 +37,17 @@ export function planDparams({ kind }: Target, R: number): { blocks: number; stri
  * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
  */
 export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): Tensor<'f32'> {
+  expectDType('layerNorm', 'x', x, 'f32');
   const C = x.shape[x.shape.length - 1];
-  for (const [name, parameter] of Object.entries({ gamma, beta }))
+  for (const [name, parameter] of Object.entries({ gamma, beta })) {
+    expectDType('layerNorm', name, parameter, 'f32');
     expect(
       parameter.shape.length === 1 && parameter.shape[0] === C,
       'layerNorm',
       `${name} must have the last extent of x`,
       `x ${show(x.shape)} and ${name} ${show(parameter.shape)}`,
     );
+  }
   const R = x.size / C || 0;
   const y = output([x, gamma, beta], x.shape);
   using mean = output([x], [R]);

@@ -1,4 +1,4 @@
-import { expect } from '../gpu/errors.ts';
+import { expect, expectTensor } from '../gpu/errors.ts';
 import { output } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
@@ -25,6 +25,7 @@ export function pad<D extends DType>(
   pads: readonly (readonly [number, number])[],
   options: PadOptions = {},
 ): Tensor<D> {
+  expectTensor('pad', 'x', x);
   const { mode = 'constant', value = 0 } = options;
   const counts = pads.map(([before, after]) => `${before} and ${after}`).join(', ');
   const got = `${counts} for x ${show(x.shape)}`;

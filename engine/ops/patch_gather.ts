@@ -1,5 +1,5 @@
 import source from '../../shaders/patch_gather.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectTensor } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -150,6 +150,7 @@ export function patchify(
   patchPx: number,
   options: Partial<Omit<PatchGatherOptions, 'patchPx'>> = {},
 ): Tensor<'f32'> {
+  expectTensor('unfold', 'image', image);
   const [rowAxis, columnAxis] = image.dtype === 'u8' ? [1, 2] : [2, 3];
   return gatherPatches('patchify', image, undefined, {
     imagePx: [image.shape[rowAxis], image.shape[columnAxis]],

@@ -1,5 +1,5 @@
 import source from '../../shaders/reduce.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectTensor, kindOf } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -339,6 +339,7 @@ export function argMax(
  * @throws ShapeError when `shape` does not broadcast to x's shape
  */
 export function sumTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
+  expectTensor('sumTo', 'x', x);
   const missing = x.shape.length - shape.length;
   expect(
     missing >= 0 && shape.every((extent, d) => extent === 1 || extent === x.shape[d + missing]),
@@ -365,6 +366,7 @@ export function sumTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
  * @throws ShapeError when x's shape does not broadcast to `shape`
  */
 export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
+  expectTensor('broadcastTo', 'x', x);
   const missing = shape.length - x.shape.length;
   expect(
     missing >= 0 && x.shape.every((extent, d) => extent === 1 || extent === shape[d + missing]),
@@ -385,7 +387,7 @@ export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor
  * @returns   [1]; not differentiable
  */
 export function squaredNorm(xs: readonly Tensor[]): Tensor<'f32'> {
-  expect(xs.length > 0, 'squaredNorm', 'there must be a tensor', 'none');
+  expect(xs?.length > 0, 'squaredNorm', 'there must be a tensor', xs ? 'none' : kindOf(xs));
   for (const x of xs) expectDType('squaredNorm', 'x', x, 'f32');
   const filled = xs.filter((x) => x.size > 0);
   if (filled.length === 0) return fill(output(xs, [1]), 0);

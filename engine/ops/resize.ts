@@ -64,6 +64,7 @@ const MAX_SIZE_PRODUCT = 2 ** 29;
  * @throws ShapeError when x has other than 4 axes, a size is not a positive integer, or an axis' sizes multiply to 2^29
  */
 export function resize(x: Tensor, outPx: Pair, mode: ResizeMode | ResizeOptions): Tensor<'f32'> {
+  expectDType('resize', 'x', x, 'f32');
   expect(x.shape.length === 4, 'resize', 'x must be [B, C, H, W]', `x [${x.shape.join(', ')}]`);
   const [B, C, H, W] = x.shape;
   const plan = geometry('resize', B * C, [H, W], outPx, 1, mode);
@@ -92,6 +93,7 @@ export function resize(x: Tensor, outPx: Pair, mode: ResizeMode | ResizeOptions)
  * @throws ShapeError when x does not have h * w rows, and as `resize`
  */
 export function resizeRows(x_RC: Tensor, grid: Pair, outGrid: Pair, mode: ResizeMode): Tensor<'f32'> {
+  expectDType('resizeRows', 'x', x_RC, 'f32');
   const rank = x_RC.shape.length;
   const got = `x [${x_RC.shape.join(', ')}] and grid [${grid.join(', ')}]`;
   expect(rank === 2 || rank === 3, 'resizeRows', 'x must be [h * w, C] or [B, h * w, C]', got);
@@ -142,7 +144,6 @@ function tapCount(mode: ResizeMode, n: number, m: number): number {
 }
 
 function apply(op: string, x: Tensor, plan: Geometry, shape: readonly number[]): Tensor<'f32'> {
-  expectDType(op, 'x', x, 'f32');
   const table = tapTable(x, plan);
   const direct = plan.taps[0] * plan.taps[1] <= MAX_DIRECT_TAPS;
   const y = direct

@@ -136,7 +136,10 @@ test('engine: dtypes are told by the array, and counts are checked', async () =>
   assert.equal(Array.from(await engine.tensor(Uint8Array.of(1, 2, 3), [3], { scope }).data()), [1, 2, 3]);
   assert.equal(Array.from(await engine.tensor([1, -2], [2], { scope, dtype: 'i32' }).data()), [1, -2]);
   throws(() => engine.tensor([1, 2, 3], [2, 2], { scope }), /tensor: \[2, 2\] takes 4 numbers, got 3/);
-  throws(() => engine.tensor([1], [1], { scope, dtype: 'bf16' }), /^tensor: bf16 must come as 16-bit patterns in a Uint16Array, got a list\. Use cast\(\)\.$/);
+  throws(
+    () => engine.tensor([1], [1], { scope, dtype: 'bf16' }),
+    /^tensor: bf16 must come as 16-bit patterns in a Uint16Array, got a list\. Use cast\(\)\.$/,
+  );
 });
 
 test('engine: a wrapped buffer is read and written in place and stays its owner’s', async () => {

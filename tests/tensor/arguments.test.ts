@@ -1,6 +1,7 @@
 // Arguments that TypeScript would refuse, as they come from JavaScript: refused by name, or taken by the rule.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import * as door from '../../engine/index.ts';
 import { engine, throws } from '../harness.ts';
 
 /** engine.tensor as JavaScript calls it. */
@@ -92,6 +93,101 @@ test('write: an array of another type is refused, not read as bits', () => {
   using y = engine.zeros([2]);
   throws(() => write(y), /got f32\.$/);
   for (const data of [undefined, 3, [1, 2]]) throws(() => write(data), /got (undefined|a number|a list)\.$/);
+});
+
+/** The first tensors of every exported op, and what follows them. */
+const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: unknown[]]>> = {
+  ...Object.fromEntries(
+    (
+      'abs arange argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 diceLoss:2 erf exp floor ' +
+      'gather:2 gatherElements:2 gatherRows:2 gelu l2Normalize layerNorm:3 linear:3 log logSoftmax matmul:2 max mean ' +
+      'min neg onesLike patchGather prod reciprocal relu round rsqrt scatterElements:3 sigmoid sigmoidContrastive:4 ' +
+      'sign sin softmax softplus sortKeys sqrt square sum tanh patchify zerosLike backward'
+    )
+      .split(' ')
+      .map((name) => [name.split(':')[0], [Number(name.split(':')[1] ?? 1)]]),
+  ),
+  argMax: [1, 0],
+  adaptiveMaxPool: [1, [1, 1], [1, 1]],
+  attention: [3],
+  attentionWithScores: [3],
+  broadcastTo: [1, [2, 2]],
+  cast: [1, 'i32'],
+  clamp: [1, 0, 1],
+  compactMap: [1, 1],
+  depthwiseConv: [2, undefined, [1, 1]],
+  embed: [1, [2], [0], 0],
+  fill: [1, 1],
+  fullLike: [1, 0],
+  pad: [1, [[0, 0]]],
+  patchGather: [1, undefined, { imagePx: [2, 2], patchPx: 2 }],
+  permute: [1, [0]],
+  pillowResize: [1, [1, 1]],
+  resize: [1, [1, 1], 'nearest'],
+  resizeRows: [1, [1, 1], [1, 1], 'nearest'],
+  scatterRows: [2, 1],
+  selectTopK: [1, 1],
+  slice: [1, 0, 0, 1],
+  sumTo: [1, []],
+  topK: [1, 1],
+  patchify: [1, 2],
+  unfold: [1, [1, 1]],
+};
+
+/** Ops whose operand may be a number, and what is refused otherwise. */
+const PAIRS =
+  'add div equal greater greaterEqual less lessEqual maximum minimum mul pow remainder sub where'.split(' ');
+
+/** Functions of the door that take no tensor, or a list of them, or one among their options. */
+const OTHERS =
+  'assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys ' +
+  'expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatKernelTimes kernelTimes layerNormLayer linearLayer makeFolder ' +
+  'noGrad onPath openSafetensors output randomBits randomNormal randomUniform readTextFile record size ' +
+  'squaredNorm tidy unpackHeads warmupCosine writeSafetensors';
+
+/** An exported function, called as JavaScript calls it. */
+const call = (name: string, args: readonly unknown[]) =>
+  Reflect.apply(Reflect.get(door, name), undefined, args);
+
+test('ops: every exported function is in a table of this file', () => {
+  const known = new Set([...Object.keys(OPERANDS), ...PAIRS, ...OTHERS.split(' ')]);
+  const functions = Object.entries(door).filter(
+    ([name, it]) => typeof it === 'function' && /^[a-z]/.test(name),
+  );
+  assert.equal(
+    functions.map(([name]) => name).filter((name) => !known.has(name)),
+    [],
+  );
+});
+
+test('ops: undefined, a number, a list and a string in place of a tensor are refused by name', () => {
+  using scope = engine.scope();
+  const faults: string[] = [];
+  for (const [name, [tensors, ...others]] of Object.entries(OPERANDS))
+    for (const wrong of [undefined, null, 3, [1, 2], 'x', {}, Float32Array.of(1)]) {
+      try {
+        call(name, [...new Array(tensors).fill(wrong), ...others]);
+        faults.push(`${name} takes ${JSON.stringify(wrong)}`);
+      } catch (error) {
+        const rule = /^\w+: [a-zA-Z]+ must be a tensor, got .+\. Make one by engine\.tensor\(\)\.$/;
+        if (!(error instanceof Error && rule.test(error.message))) faults.push(`${name}: ${error}`);
+      }
+    }
+  const x = engine.tensor([1, 2], [2], { scope });
+  for (const name of PAIRS)
+    for (const wrong of [undefined, null, [1, 2], 'x', {}])
+      for (const args of [
+        [wrong, x, x],
+        [x, wrong, wrong],
+        [wrong, wrong, wrong],
+      ]) {
+        const rule = /^\w+: (\w+ must be a tensor|an operand must be a tensor), got /;
+        throws(() => call(name, args), rule);
+      }
+  throws(() => call('concat', [undefined, 0]), /^concat: there must be a tensor to join, got undefined\.$/);
+  throws(() => call('concat', [[3], 0]), /^concat: every x must be a tensor, got a number\./);
+  throws(() => call('squaredNorm', [[3]]), /^squaredNorm: x must be a tensor, got a number\./);
+  assert.equal(faults, []);
 });
 
 test.run();

@@ -92,8 +92,9 @@ export function unpackHeads(
 }
 
 function rowsOf(op: string, name: string, operand: AttentionOperand): HeadRows {
-  if ('packed' in operand) {
+  if (typeof operand === 'object' && operand && 'packed' in operand) {
     const { packed, part, parts, heads } = operand;
+    expectDType(op, name, packed, 'f32');
     const [B, T, row] = packed.shape;
     const width = row / parts;
     return { tensor: packed, shape: [B, T, heads, width / heads], start: part * width, row };

@@ -32,11 +32,11 @@ export interface LinearOptions {
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: LinearOptions = {}): Tensor<'f32'> {
   const { gelu, residual, force } = options;
+  expectDType('linear', 'x', x, 'f32');
+  expectDType('linear', 'weight', weight, ...FLOATS);
   const K = x.shape.at(-1) ?? 0;
   const [N] = weight.shape;
   const shape = [...x.shape.slice(0, -1), N];
-  expectDType('linear', 'x', x, 'f32');
-  expectDType('linear', 'weight', weight, ...FLOATS);
   const given = `x ${show(x.shape)} and weight ${show(weight.shape)}`;
   expect(
     x.shape.length >= 2 && weight.shape.length === 2 && weight.shape[1] === K,
@@ -45,6 +45,8 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: Linear
     given,
     'Transpose weight or reshape x.',
   );
+  for (const [name, extra] of Object.entries({ bias, residual }))
+    if (extra !== undefined) expectDType('linear', name, extra, 'f32');
   if (bias) expect(sameShape(bias.shape, [N]), 'linear', `bias must be [${N}]`, show(bias.shape));
   if (residual)
     expect(

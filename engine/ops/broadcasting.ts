@@ -63,7 +63,11 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
 function tensorOf(op: string, a: Operand, b: Operand): Tensor {
   if (a instanceof Tensor) return a;
   if (b instanceof Tensor) return b;
-  expect(false, op, 'an operand must be a tensor', `${kindOf(a)} and ${kindOf(b)}`);
+  const got =
+    typeof a === 'number' && typeof b === 'number'
+      ? `the numbers ${a} and ${b}`
+      : `${kindOf(a)} and ${kindOf(b)}`;
+  expect(false, op, 'an operand must be a tensor', got);
 }
 
 const INTEGERS = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const;

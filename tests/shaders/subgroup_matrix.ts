@@ -46,13 +46,13 @@ export function emulated(text: string): string {
     .replace(/\benable \w+;/g, '')
     .replace(/subgroup_matrix_result<f32, (\w+), (\w+)>/, `array<f32, $1 * $2 / ${SUBGROUP}u>`)
     .replace(/subgroup_matrix_\w+<.*>/g, 'vec3u')
-    .replace(/subgroupMatrixLoad<Left, row_major>\(&a_half, (.*), (\w+)\); }/, 'vec3u($1, $2, 1u); }')
-    .replace(/subgroupMatrixLoad<Right, col_major>\(&b_half, (.*), (\w+)\); }/, 'vec3u($1, 1u, $2); }')
+    .replace(/subgroupMatrixLoad<Left, row_major>\(&a_half, (.*), (\w+)\);\s*}/, 'vec3u($1, $2, 1u); }')
+    .replace(/subgroupMatrixLoad<Right, col_major>\(&b_half, (.*), (\w+)\);\s*}/, 'vec3u($1, 1u, $2); }')
     .replace('bitcast<u32>(vec2<f16>(f16(low), f16(high)))', 'half_bits(low) | (half_bits(high) << 16u)')
     .replaceAll('array<f16>', 'array<u32>')
     .replace(/subgroupMatrixMultiplyAccumulate\(/g, `multiply(i % ${SUBGROUP}u, `)
     .replace(/subgroupMatrixStore<row_major>\(&c_tile, /g, `store(i % ${SUBGROUP}u, `)
-    .replace(/, @builtin\(subgroup_id\) subgroup : u32/, '')
+    .replace(/,\s*@builtin\(subgroup_id\) subgroup : u32/, '')
     .replace(/\bsubgroup\b/g, `(i / ${SUBGROUP}u)`);
   // Bounds that no compiler knows: it would take a minute to write out all loops.
   const builtins = plain.includes('a_half') ? ROUNDING + PRODUCT : ROUNDING;

@@ -59,6 +59,7 @@ export { layerNormLayer, linearLayer, type WeightSource, Weights } from './nn/la
 export { type Arena, type ParameterSpec, ParameterStore } from './nn/parameters.ts';
 export { warmupCosine } from './nn/schedule.ts';
 export { adaptiveMaxPool } from './ops/adaptive_max_pool.ts';
+export { argMax } from './ops/arg_max.ts';
 export { attention } from './ops/attention/attention.ts';
 export { attentionWithScores, type ScoreStage } from './ops/attention/composed.ts';
 export {
@@ -108,7 +109,6 @@ export {
 } from './ops/pointwise.ts';
 export { type RandomKey, randomBits, randomNormal, randomUniform } from './ops/random.ts';
 export {
-  argMax,
   broadcastTo,
   max,
   mean,

@@ -15,7 +15,6 @@ import { affine } from './unary.ts';
 
 const rows = kernel(source, 'rows');
 const columns = kernel(source, 'columns');
-const argMaxKernel = kernel(source, 'arg_max');
 const extremumDx = kernel(source, 'extremum_dx');
 const productDx = kernel(source, 'product_dx');
 
@@ -38,14 +37,14 @@ function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y:
   run(rows, {
     bind: { x, y },
     params: { groups: R, K: perRow, parts, chunk: Math.ceil(perRow / parts), start },
-    define: { OP: fold, ...types(x, vec), ...define },
+    define: { OP: fold, ...vectorTypes(x, vec), ...define },
     groups,
     flops: O * K,
   });
 }
 
 /** Vectors of x, and of indices of the same width. */
-function types(x: Tensor, vec: number): Define {
+export function vectorTypes(x: Tensor, vec: number): Define {
   const FLOAT = x.dtype === 'f32';
   return vec === 4 ? { Vec: `vec4${x.dtype[0]}`, VEC: 4, Count: 'vec4u', FLOAT } : { Vec: x.dtype, FLOAT };
 }
@@ -80,7 +79,7 @@ function foldAxis<D extends DType>(
   const groups = partial.size / vec;
   run(columns, {
     bind: { x, y_values: partial },
-    define: { OP: fold, AT_ONCE: loads, ...types(x, vec) },
+    define: { OP: fold, AT_ONCE: loads, ...vectorTypes(x, vec) },
     params: { groups, K, I: perRow, parts, chunk },
     groups: Math.ceil(groups / columns.constant('COLUMNS')),
     flops: x.size,
@@ -92,7 +91,7 @@ function foldAxis<D extends DType>(
   return folded;
 }
 
-interface Plan {
+export interface Reduction {
   /** Reduced axes, ascending. */
   readonly axes: readonly number[];
   /** x's shape with 1 for reduced axes. */
@@ -102,7 +101,12 @@ interface Plan {
   readonly count: number;
 }
 
-function plan(op: string, x: Tensor, axes: readonly number[] | undefined, keepDims: boolean): Plan {
+export function reductionOf(
+  op: string,
+  x: Tensor,
+  axes: readonly number[] | undefined,
+  keepDims: boolean,
+): Reduction {
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   const rank = x.shape.length;
   const named = axes ? axes.map((axis) => axisOf(op, axis, rank)) : x.shape.map((_extent, d) => d);
@@ -167,7 +171,7 @@ export function sum<D extends DType>(
   axes?: readonly number[],
   { keepDims = false }: ReduceOptions = {},
 ): Tensor<D> {
-  const { axes: reduced, kept, result, count } = plan('sum', x, axes, keepDims);
+  const { axes: reduced, kept, result, count } = reductionOf('sum', x, axes, keepDims);
   if (reduced.length === 0) return x.reshape(x.shape);
   const y = count === 0 ? fill(output([x], result, x.dtype), 0) : foldAxes(x, reduced, 'SUM', result);
   const { shape } = x;
@@ -192,7 +196,7 @@ export function mean(
   axes?: readonly number[],
   { keepDims = false }: ReduceOptions = {},
 ): Tensor<'f32'> {
-  const { axes: reduced, kept, result, count } = plan('mean', x, axes, keepDims);
+  const { axes: reduced, kept, result, count } = reductionOf('mean', x, axes, keepDims);
   expectDType('mean', 'x', x, 'f32');
   expect(count > 0, 'mean', 'there must be an element to average', `x ${show(x.shape)}`);
   if (reduced.length === 0) return cast(x, 'f32');
@@ -267,7 +271,7 @@ function foldOrdered<D extends DType>(
   axes: readonly number[] | undefined,
   { keepDims = false }: ReduceOptions,
 ): Tensor<D> {
-  const { axes: reduced, result, count } = plan(op, x, axes, keepDims);
+  const { axes: reduced, result, count } = reductionOf(op, x, axes, keepDims);
   if (reduced.length === 0) return x.reshape(x.shape);
   if (count === 0) return fill(output([x], result, x.dtype), ofNothing[x.dtype]);
   const [span, ...others] = spans(x.shape, reduced);
@@ -301,34 +305,6 @@ function foldOrdered<D extends DType>(
       return [dx];
     },
   });
-}
-
-/**
- * Where along an axis the largest element stands; NaN is larger than any number. No gradient.
- *
- * @param x     f32, i32 or u32
- * @param last  of several, the last one instead of the first
- * @returns     u32, x's shape without the axis, or with extent 1 there (`keepDims`)
- * @throws ShapeError when the axis does not exist or is empty
- */
-export function argMax(
-  x: Tensor,
-  axis: number,
-  { keepDims = false, last = false }: ReduceOptions & { last?: boolean } = {},
-): Tensor<'u32'> {
-  const { axes, result, count: K } = plan('argMax', x, [axis], keepDims);
-  expect(K > 0, 'argMax', 'there must be an element to compare', `x ${show(x.shape)}`);
-  const winners = output([x], result, 'u32');
-  const I = size(x.shape.slice(axes[0] + 1));
-  const { perRow, vec } = vectorsOf(I);
-  const groups = winners.size / vec;
-  run(argMaxKernel, {
-    bind: { x, winners },
-    define: { ...types(x, vec), LAST: last },
-    params: { groups, K, I: perRow },
-    groups: Math.ceil(groups / argMaxKernel.constant('COLUMNS')),
-  });
-  return winners;
 }
 
 /**

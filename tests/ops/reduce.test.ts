@@ -1,17 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backward, type DType } from '../../engine/index.ts';
-import {
-  argMax,
-  broadcastTo,
-  max,
-  mean,
-  min,
-  prod,
-  squaredNorm,
-  sum,
-  sumTo,
-} from '../../engine/ops/reduce.ts';
+import { argMax } from '../../engine/ops/arg_max.ts';
+import { broadcastTo, max, mean, min, prod, squaredNorm, sum, sumTo } from '../../engine/ops/reduce.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,

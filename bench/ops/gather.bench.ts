@@ -1,5 +1,5 @@
-import { backward, gatherRows, scatterRows } from '../../engine/index.ts';
-import { gatherRows as gatherTwin, scatterRows as scatterTwin } from '../../tests/reference/gather.ts';
+import { backward, embedding, scatterRows } from '../../engine/index.ts';
+import { embedding as gatherTwin, scatterRows as scatterTwin } from '../../tests/reference/gather.ts';
 import type { BenchCase, Result } from '../harness.ts';
 import { wave } from '../operands.ts';
 
@@ -25,7 +25,7 @@ function gatherCase(N: number, k: number, C: number, quick = false): BenchCase {
       const table = engine.tensor(data, [N, C]);
       const indices = engine.tensor(list, [k]);
       return {
-        run: () => gatherRows(table, indices),
+        run: () => embedding(table, indices),
         maxError: (out) => worst(out, gatherTwin(data, list, { N, C })),
       };
     },
@@ -68,7 +68,7 @@ function embeddingCase(N: number, n: number, C: number): BenchCase {
       const seed = engine.tensor(data, [n, C]);
       return {
         run: () => {
-          using y = gatherRows(table, indices);
+          using y = embedding(table, indices);
           backward(y, seed);
           const gradient = table.grad!;
           table.variable.grad = undefined;

@@ -10,7 +10,7 @@ import type { DType, Tensor } from '../tensor/tensor.ts';
 import { embed, slice, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 
-const take = kernel(source, 'gather_elements');
+const pick = kernel(source, 'gather_elements');
 const put = kernel(source, 'scatter_elements');
 const putStrips = kernel(source, 'scatter_elements_strips');
 
@@ -61,7 +61,7 @@ export function planScatter(
 }
 
 /** Combines updates with the result. */
-function scatter(axis: Axis, op: string, bind: Record<'indices' | 'updates' | 'result', Tensor>): void {
+function scatterAlong(axis: Axis, op: string, bind: Record<'indices' | 'updates' | 'result', Tensor>): void {
   const { O, I } = axis;
   const strips = planScatter(bind.result.gpu.target, axis);
   if (strips === undefined) launch(put, axis, O * I, op, bind);
@@ -79,7 +79,7 @@ function gatherAlong<D extends DType>(
   expectDType(op, 'indices', indices, 'i32', 'u32');
   const y = output([x, indices], shape, x.dtype);
   if (axis.N === 0) fill(y, 0);
-  else launch(take, axis, y.size, 'NONE', { indices, x, y });
+  else launch(pick, axis, y.size, 'NONE', { indices, x, y });
   const from = x.shape;
   return record(op, {
     inputs: [x],
@@ -87,7 +87,7 @@ function gatherAlong<D extends DType>(
     saved: { indices },
     backward: (dy, { indices }) => {
       const dx = fill(output([dy], from), 0);
-      scatter(axis, 'ADD', { indices, updates: dy, result: dx });
+      scatterAlong(axis, 'ADD', { indices, updates: dy, result: dx });
       return [dx];
     },
   });
@@ -97,41 +97,41 @@ function gatherAlong<D extends DType>(
  * Slices of x by their index along an axis: y[..., j..., ...] = x[..., indices[j...], ...].
  *
  * Negative indices count from the end; one outside the axis gives zeros and no gradient. The gradient adds the slices of repeated
- * indices one after the other, in parallel only across the other axes: for a long list of rows take `gatherRows`.
+ * indices one after the other, in parallel only across the other axes: for a long list of rows use `embedding`.
  *
  * @param x        f32, i32 or u32, any shape
  * @param indices  i32, or u32 below 2^31, any shape
  * @returns        x's shape with the shape of the indices in place of the axis
  * @throws ShapeError when x does not have the axis
  */
-export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
-  expectTensor('gather', 'x', x);
-  expectTensor('gather', 'indices', indices);
-  const d = axisOf('gather', axis, x.shape.length);
+export function take<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
+  expectTensor('take', 'x', x);
+  expectTensor('take', 'indices', indices);
+  const d = axisOf('take', axis, x.shape.length);
   const [before, after] = [x.shape.slice(0, d), x.shape.slice(d + 1)];
   const along: Axis = { O: size(before), N: x.shape[d], J: indices.size, I: size(after), strides: [0, 1, 0] };
-  return gatherAlong('gather', x, indices, along, [...before, ...indices.shape, ...after]);
+  return gatherAlong('take', x, indices, along, [...before, ...indices.shape, ...after]);
 }
 
 /**
  * Elements of x, each by an index of its own along an axis: y[o, j, i] = x[o, indices[o, j, i], i].
  *
  * @param x        f32, i32 or u32
- * @param indices  i32 or u32 of x's rank, on the other axes at most x's extents; as in `gather`
+ * @param indices  i32 or u32 of x's rank, on the other axes at most x's extents; as in `take`
  * @returns        the shape of the indices
  * @throws ShapeError when an extent of the indices exceeds x's on another axis
  */
-export function gatherElements<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
-  expectTensor('gatherElements', 'x', x);
-  expectTensor('gatherElements', 'indices', indices);
-  const d = fits('gatherElements', x, indices, axis);
+export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
+  expectTensor('gather', 'x', x);
+  expectTensor('gather', 'indices', indices);
+  const d = fits('gather', x, indices, axis);
   const part = indices.shape.reduce((y, extent, k) => {
     if (k === d || y.shape[k] === extent) return y;
     const cut = slice(y, k, 0, extent);
     if (y !== x) y.dispose();
     return cut;
   }, x);
-  const y = gatherAlong('gatherElements', part, indices, layout(indices.shape, d, x.shape[d]), indices.shape);
+  const y = gatherAlong('gather', part, indices, layout(indices.shape, d, x.shape[d]), indices.shape);
   if (part !== x) part.dispose();
   return y;
 }
@@ -147,14 +147,14 @@ export function gatherElements<D extends DType>(x: Tensor<D>, indices: Tensor, a
  * @param updates  x's dtype, the shape of the indices
  * @throws ShapeError when the shapes do not fit
  */
-export function scatterElements<D extends DType>(
+export function scatter<D extends DType>(
   x: Tensor<D>,
   indices: Tensor,
   updates: Tensor<D>,
   axis = 0,
   reduction: ScatterReduction = 'none',
 ): Tensor<D> {
-  const op = 'scatterElements';
+  const op = 'scatter';
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   expectDType(op, 'indices', indices, 'i32', 'u32');
   expectDType(op, 'updates', updates, x.dtype);
@@ -167,14 +167,14 @@ export function scatterElements<D extends DType>(
     const origin = covered.map(() => 0);
     const wide = embed(indices, covered, origin, x.shape[d]);
     const values = embed(updates, covered, origin, 0);
-    const y = scatterElements(x, wide, values, d, reduction);
+    const y = scatter(x, wide, values, d, reduction);
     wide.dispose();
     values.dispose();
     return y;
   }
   const along = layout(indices.shape, d, x.shape[d]);
   const y = stridedCopy(op, x, x.shape, contiguousStrides(x.shape));
-  scatter(along, reduction.toUpperCase(), { indices, updates, result: y });
+  scatterAlong(along, reduction.toUpperCase(), { indices, updates, result: y });
   return record(op, {
     inputs: [x, updates],
     output: y,
@@ -184,8 +184,8 @@ export function scatterElements<D extends DType>(
         throw new UseError(`${op}: gradients need the reduction 'none' or 'add', got '${reduction}'.`);
       const zeros = fill(output([dy], indices.shape), 0);
       return [
-        needs[0] ? (reduction === 'add' ? dy : scatterElements(dy, indices, zeros, d)) : undefined,
-        needs[1] ? gatherElements(dy, indices, d) : undefined,
+        needs[0] ? (reduction === 'add' ? dy : scatter(dy, indices, zeros, d)) : undefined,
+        needs[1] ? gather(dy, indices, d) : undefined,
       ];
     },
   });

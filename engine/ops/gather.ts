@@ -34,25 +34,25 @@ const BLOCK = { gpu: 64, cpu: 128 } as const;
  * @returns        [..., C], or [B, k, C], f32
  * @throws ShapeError when the ranks do not match one of the two forms, or C is odd in half precision
  */
-export function gatherRows(
+export function embedding(
   table: Tensor,
   indices: Tensor,
   { unique = false }: { unique?: boolean } = {},
 ): Tensor<'f32'> {
-  expectDType('gatherRows', 'table', table, 'f32', 'f16', 'bf16');
-  expectDType('gatherRows', 'indices', indices, 'u32', 'i32');
+  expectDType('embedding', 'table', table, 'f32', 'f16', 'bf16');
+  expectDType('embedding', 'indices', indices, 'u32', 'i32');
   const rank = table.shape.length;
   const batched = rank === 3;
   expect(
     rank === 2 || (batched && indices.shape.length === 2 && indices.shape[0] === table.shape[0]),
-    'gatherRows',
+    'embedding',
     'table must be [R, C], or [B, N, C] with indices [B, k]',
     `table ${show(table.shape)} and indices ${show(indices.shape)}`,
   );
   const C = table.shape[rank - 1];
   const shape = layoutOf(batched ? table.shape[0] : 1, table.shape[rank - 2], C, indices);
   const y = isF32(table) ? takeRows(table, indices, shape) : takePacked(table, indices, shape);
-  return record('gatherRows', {
+  return record('embedding', {
     inputs: [table],
     output: y,
     saved: { indices },
@@ -85,7 +85,7 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32
   const { columns, params } = layout;
   expect(
     columns % 2 === 0,
-    'gatherRows',
+    'embedding',
     `C must be even in ${table.dtype}`,
     show(table.shape),
     'Store it as f32.',
@@ -162,7 +162,7 @@ export function scatterRows(x_BkC: Tensor, indices_Bk: Tensor, N: number): Tenso
     inputs: [x_BkC],
     output: y,
     saved: { indices: indices_Bk },
-    backward: (dy, saved) => [gatherRows(dy, saved.indices, { unique: true })],
+    backward: (dy, saved) => [embedding(dy, saved.indices, { unique: true })],
   });
 }
 

@@ -3,7 +3,7 @@ import { output } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { embed, slice } from './copy.ts';
-import { gather } from './elements.ts';
+import { take } from './elements.ts';
 
 /** What the border holds. */
 export interface PadOptions {
@@ -60,7 +60,7 @@ export function pad<D extends DType>(
     expect(n > 0, 'pad', `mode ${mode} must have elements to repeat`, got);
     using indices = output([y], [before + n + after], 'u32');
     indices.write(Uint32Array.from({ length: indices.size }, (_, i) => SOURCE[mode](i - before, n)));
-    follow(gather(y, indices, d));
+    follow(take(y, indices, d));
   });
   return y === x ? x.reshape(x.shape) : y;
 }

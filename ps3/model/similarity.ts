@@ -3,11 +3,11 @@ import {
   add,
   compactMap,
   concat,
+  embedding,
   equal,
   exp,
   expect,
   expectKeys,
-  gatherRows,
   l2Normalize,
   matmul,
   mul,
@@ -84,7 +84,7 @@ function ofSelected(maps: readonly Tensor[], { selectionMaps, counts }: Encoding
     if (counts[i] === 0) return [];
     const [B, cells] = map.shape;
     const indices = compactMap(selectionMaps[i].in(map.scope).reshape([B, cells]), counts[i]);
-    return [gatherRows(map.reshape([B, cells, 1]), indices, { unique: true }).reshape([B, counts[i]])];
+    return [embedding(map.reshape([B, cells, 1]), indices, { unique: true }).reshape([B, counts[i]])];
   });
   return concat(parts, 1);
 }

@@ -3,13 +3,13 @@ import {
   broadcastTo,
   concat,
   gather,
-  gatherElements,
   pad,
   permute,
   type ScatterReduction,
-  scatterElements,
+  scatter,
   slice,
   type Tensor,
+  take,
 } from '../../engine/index.ts';
 import type { Call, Operator } from './call.ts';
 
@@ -118,9 +118,9 @@ const byIndex =
   (call) =>
     f(call.x(0), call.x(1), call.number('axis', 0));
 
-const scatter: Operator = (call: Call) => {
+const scatterNode: Operator = (call: Call) => {
   const reduction = call.text('reduction', 'none') as ScatterReduction;
-  return scatterElements(call.x(0), call.x(1), call.x(2), call.number('axis', 0), reduction);
+  return scatter(call.x(0), call.x(1), call.x(2), call.number('axis', 0), reduction);
 };
 
 export const SHAPES: Readonly<Record<string, Operator>> = {
@@ -138,7 +138,7 @@ export const SHAPES: Readonly<Record<string, Operator>> = {
   Split: split,
   Slice: sliceAxes,
   Pad: padAxes,
-  Gather: byIndex(gather),
-  GatherElements: byIndex(gatherElements),
-  ScatterElements: scatter,
+  Gather: byIndex(take),
+  GatherElements: byIndex(gather),
+  ScatterElements: scatterNode,
 };

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { add, backward, gatherRows, linear, mul, ParameterStore, sum } from '../../engine/index.ts';
+import { add, backward, embedding, linear, mul, ParameterStore, sum } from '../../engine/index.ts';
 import { f32ToBf16 } from '../../engine/io/half.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws, withBindingLimit } from '../harness.ts';
 import * as gatherTwin from '../reference/gather.ts';
@@ -26,7 +26,7 @@ test('parameters: matrices in half precision lie beside vectors in f32, and only
   store.dispose();
 });
 
-test('parameters: one beyond the binding limit has a buffer of its own, which gatherRows reads in parts', async () => {
+test('parameters: one beyond the binding limit has a buffer of its own, which embedding reads in parts', async () => {
   const numbers = random(200 * 4, 1);
   const specs = [
     { name: 'small', shape: [4] },
@@ -39,10 +39,10 @@ test('parameters: one beyond the binding limit has a buffer of its own, which ga
     const store = new ParameterStore(engine, specs);
     store.get('large').write(Float32Array.from(numbers));
     throws(() => store.enableGradients(), /to be trained, large \[200, 4\] must fit into a binding of 1024/);
-    return [store, gatherRows(store.get('large'), indices)] as const;
+    return [store, embedding(store.get('large'), indices)] as const;
   });
   assert.is(store.arenas.length, 3);
-  const want = gatherTwin.gatherRows(numbers, list, { N: 200, C: 4 });
+  const want = gatherTwin.embedding(numbers, list, { N: 200, C: 4 });
   compare('rows', await rows.data(), want, TOLERANCE.exact);
   rows.dispose();
   store.dispose();

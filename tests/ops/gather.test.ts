@@ -1,5 +1,5 @@
 import { test } from 'uvu';
-import { backward, Engine, gatherRows, scatterRows, type Tensor } from '../../engine/index.ts';
+import { backward, Engine, embedding, scatterRows, type Tensor } from '../../engine/index.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../engine/io/half.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import {
@@ -52,8 +52,8 @@ for (const [R, C, shape] of [
     const check = () =>
       checkGradients({
         inputs: { table: { data: random(R * C, 1), shape: [R, C] } },
-        op: ({ table }) => gatherRows(table, indices),
-        twin: ({ table }) => twin.gatherRows(table, list, { N: R, C }),
+        op: ({ table }) => embedding(table, indices),
+        twin: ({ table }) => twin.embedding(table, list, { N: R, C }),
       });
     await check();
     await withGpuPlans(check);
@@ -66,7 +66,7 @@ test('gather: dtable is a sum in list order, also for rows used thousands of tim
   const list = repeated(n, R, 5).map((row, i) => (i % 2 === 0 ? 17 : row));
   const dy = random(n * C, 6).map((u) => Math.round(u * 8));
   const table = tensor(random(R * C, 1), [R, C], { scope, requiresGrad: true });
-  const y = gatherRows(table, tensor(list, [n], { scope }));
+  const y = embedding(table, tensor(list, [n], { scope }));
   const want = twin.scatterRows(dy, list, { N: R, C });
   compare('dtable', await gradientOf(table, y, dy), want, TOLERANCE.exact);
 });
@@ -78,8 +78,8 @@ test('gather: a long list into a large table with few columns', async () => {
   const dy = random(n * C, 9).map((u) => Math.round(u * 8));
   const data = random(R * C, 1);
   const table = tensor(data, [R, C], { scope, requiresGrad: true });
-  const y = gatherRows(table, tensor(list, [n], { scope }));
-  compare('y', await y.data(), twin.gatherRows(data, list, { N: R, C }), TOLERANCE.exact);
+  const y = embedding(table, tensor(list, [n], { scope }));
+  compare('y', await y.data(), twin.embedding(data, list, { N: R, C }), TOLERANCE.exact);
   const want = twin.scatterRows(dy, list, { N: R, C });
   compare('dtable', await gradientOf(table, y, dy), want, TOLERANCE.exact);
 });
@@ -94,7 +94,7 @@ test('gather: a table beyond the binding limit is read and differentiated in pie
   for (const row of list) data.fill(row, row * C, (row + 1) * C);
   const table = tensor(data, [R, C], { scope, requiresGrad: true });
   const indices = tensor(list, [list.length], { scope });
-  const y = gatherRows(table, indices);
+  const y = embedding(table, indices);
   const want = Float64Array.from({ length: list.length * C }, (_, i) => list[Math.floor(i / C)] % R);
   compare('y', await y.data(), want, TOLERANCE.exact);
   const dy = random(list.length * C, 3);
@@ -118,9 +118,9 @@ test('scatter: rows go into a grid beyond the binding limit, and come back', asy
   const x = tensor(data, [1, list.length, C], { scope, requiresGrad: true });
   const indices = tensor(list, [1, list.length], { scope });
   const grid = scatterRows(x, indices, N);
-  compare('x', await gatherRows(grid, indices, { unique: true }).data(), data, TOLERANCE.exact);
+  compare('x', await embedding(grid, indices, { unique: true }).data(), data, TOLERANCE.exact);
   const others = tensor(Uint32Array.of(1, N - 132, N - 2), [1, 3], { scope });
-  compare('zeros', await gatherRows(grid, others).data(), new Float64Array(3 * C), TOLERANCE.exact);
+  compare('zeros', await embedding(grid, others).data(), new Float64Array(3 * C), TOLERANCE.exact);
 });
 
 test('gather: a list of rows beyond the binding limit is written in pieces', async () => {
@@ -135,7 +135,7 @@ test('gather: a list of rows beyond the binding limit is written in pieces', asy
     { scope },
   );
   const list = Uint32Array.from({ length: 2 * half }, (_, m) => m % 2);
-  const y = gatherRows(table, tensor(list, [2, half], { scope }));
+  const y = embedding(table, tensor(list, [2, half], { scope }));
   const got = await y.data();
   let wrong = 0;
   for (let m = 0; m < 2 * half; m++)
@@ -147,7 +147,7 @@ test('gather: the profiler counts the rows that move, not the table', async () =
   const profiled = await Engine.create({ profile: true });
   using scope = profiled.scope();
   const table = profiled.zeros([10_000, 64], { scope });
-  gatherRows(table, profiled.tensor(Uint32Array.of(3, 9), [2], { scope }));
+  embedding(table, profiled.tensor(Uint32Array.of(3, 9), [2], { scope }));
   const row = (await profiled.kernelTimes()).find(({ label }) => label === 'gather_rows');
   if (row && row.ms > 0) compare('bytes', [row.gbPerS * row.ms * 1e6], [8 + 2 * 2 * 256]);
   profiled.destroy();
@@ -159,7 +159,7 @@ test('gather: two runs give the same bits', async () => {
   const dy = random(3000 * 8, 2);
   const run = async () => {
     const table = tensor(random(88, 1), [11, 8], { scope, requiresGrad: true });
-    return await gradientOf(table, gatherRows(table, tensor(list, [3000], { scope })), dy);
+    return await gradientOf(table, embedding(table, tensor(list, [3000], { scope })), dy);
   };
   compare('dtable', await run(), await run(), TOLERANCE.exact);
 });
@@ -175,8 +175,8 @@ for (const unique of [false, true])
       using indices = tensor(list, [B, k]);
       await checkGradients({
         inputs: { table: { data: random(B * N * C, 1), shape: [B, N, C] } },
-        op: ({ table }) => gatherRows(table, indices, { unique }),
-        twin: ({ table }) => twin.gatherRows(table, list, { N, C, perTable: k }),
+        op: ({ table }) => embedding(table, indices, { unique }),
+        twin: ({ table }) => twin.embedding(table, list, { N, C, perTable: k }),
       });
     });
 
@@ -186,8 +186,8 @@ test('gather: an unbatched position table whose rows repeat across the batch', a
   using indices = tensor(list, [B, k]);
   await checkGradients({
     inputs: { table: { data: random(N * C, 1), shape: [N, C] } },
-    op: ({ table }) => gatherRows(table, indices),
-    twin: ({ table }) => twin.gatherRows(table, list, { N, C }),
+    op: ({ table }) => embedding(table, indices),
+    twin: ({ table }) => twin.embedding(table, list, { N, C }),
   });
 });
 
@@ -197,8 +197,8 @@ for (const unique of [false, true])
     using indices = tensor(list, [2, 2]);
     await checkGradients({
       inputs: { table: { data: random(2 * 3 * 4, 1), shape: [2, 3, 4] } },
-      op: ({ table }) => gatherRows(table, indices, { unique }),
-      twin: ({ table }) => twin.gatherRows(table, list, { N: 3, C: 4, perTable: 2 }),
+      op: ({ table }) => embedding(table, indices, { unique }),
+      twin: ({ table }) => twin.embedding(table, list, { N: 3, C: 4, perTable: 2 }),
     });
   });
 
@@ -229,21 +229,21 @@ test('scatter: gathering what was scattered gives it back', async () => {
   const [B, N, k, C] = [2, 2916, 341, 12];
   const x = random(B * k * C, 1);
   const indices = tensor(distinct(B, k, N, 8), [B, k], { scope });
-  const y = gatherRows(scatterRows(tensor(x, [B, k, C], { scope }), indices, N), indices, { unique: true });
+  const y = embedding(scatterRows(tensor(x, [B, k, C], { scope }), indices, N), indices, { unique: true });
   compare('y', await y.data(), x, TOLERANCE.exact);
 });
 
 test('gather: a table without rows gives zeros', async () => {
   using scope = engine.scope();
   const table = tensor([], [0, 4], { scope });
-  const y = gatherRows(table, tensor(Uint32Array.of(0, 1), [2], { scope }));
+  const y = embedding(table, tensor(Uint32Array.of(0, 1), [2], { scope }));
   compare('y', await y.data(), new Float64Array(8), TOLERANCE.exact);
 });
 
 test('gather: no indices give no rows and a gradient of zeros', async () => {
   using scope = engine.scope();
   const table = tensor(random(12, 1), [3, 4], { scope, requiresGrad: true });
-  const y = gatherRows(table, tensor(new Uint32Array(0), [0], { scope }));
+  const y = embedding(table, tensor(new Uint32Array(0), [0], { scope }));
   compare('y', await y.data(), []);
   compare('dtable', await gradientOf(table, y, new Float64Array(0)), new Float64Array(12), TOLERANCE.exact);
 });
@@ -255,7 +255,7 @@ test('gather: rows and gradient match the embedding of PyTorch', async () => {
     const table = tensor(data, shape, { scope, requiresGrad: true });
     const list = vectors.get('indices')!;
     const indices = tensor(Int32Array.from(list.data), list.shape, { scope });
-    const y = gatherRows(table, indices);
+    const y = embedding(table, indices);
     compare(`${name} y`, await y.data(), vectors.get('y')!.data, TOLERANCE.exact);
     const dy = Float64Array.from(vectors.get('dy')!.data);
     compare(`${name} dtable`, await gradientOf(table, y, dy), vectors.get('dtable')!.data, TOLERANCE.grad);
@@ -275,21 +275,21 @@ for (const dtype of ['f16', 'bf16'] as const)
       const list = repeated(30, R, 3);
       const indices = tensor(list, [5, 6], { scope });
       const table = tensor(halves, [R, C], { dtype, scope });
-      const want = twin.gatherRows(Float64Array.from(wide), list, { N: R, C });
-      compare('whole', await gatherRows(table, indices).data(), want, TOLERANCE.exact);
-      const split = withBindingLimit(64 * C * 2, () => gatherRows(table, indices));
+      const want = twin.embedding(Float64Array.from(wide), list, { N: R, C });
+      compare('whole', await embedding(table, indices).data(), want, TOLERANCE.exact);
+      const split = withBindingLimit(64 * C * 2, () => embedding(table, indices));
       compare('pieces', await split.data(), want, TOLERANCE.exact);
     }
     const odd = tensor(new Uint16Array(9), [3, 3], { dtype, scope });
     const one = tensor(new Uint32Array(1), [1], { scope });
-    throws(() => gatherRows(odd, one), /^gatherRows: C must be even in b?f16, got \[3, 3\]. Store it as f32/);
+    throws(() => embedding(odd, one), /^embedding: C must be even in b?f16, got \[3, 3\]. Store it as f32/);
   });
 
 test('gather: temporaries are freed after backward', async () => {
   const table = tensor(random(40, 1), [10, 4], { requiresGrad: true });
   const indices = tensor(repeated(300, 10, 1), [300]);
   const before = engine.stats().liveTensors;
-  const y = gatherRows(table, indices);
+  const y = embedding(table, indices);
   await gradientOf(table, y, random(1200, 2));
   y.dispose();
   compare('live tensors', [engine.stats().liveTensors], [before], TOLERANCE.exact);
@@ -302,11 +302,11 @@ test('gather: says what is wrong with its arguments', () => {
   const table = tensor(random(24, 1), [2, 3, 4], { scope });
   const indices = tensor(new Uint32Array(3), [3], { scope });
   throws(
-    () => gatherRows(table, indices),
-    /^gatherRows: table must be \[R, C\], or \[B, N, C\] with indices \[B, k\], got table \[2, 3, 4\] and indices \[3\]/,
+    () => embedding(table, indices),
+    /^embedding: table must be \[R, C\], or \[B, N, C\] with indices \[B, k\], got table \[2, 3, 4\] and indices \[3\]/,
   );
-  throws(() => gatherRows(table.reshape([6, 4]), table), /^gatherRows: indices must be u32 or i32, got f32/);
-  throws(() => gatherRows(indices, indices), /^gatherRows: table must be f32 or f16 or bf16, got u32/);
+  throws(() => embedding(table.reshape([6, 4]), table), /^embedding: indices must be u32 or i32, got f32/);
+  throws(() => embedding(indices, indices), /^embedding: table must be f32 or f16 or bf16, got u32/);
   throws(
     () => scatterRows(table, indices, 9),
     /^scatterRows: x must be \[B, k, C\] and indices \[B, k\], got x \[2, 3, 4\] and indices \[3\]/,

@@ -11,7 +11,7 @@ function within(index: number, n: number): number | undefined {
 }
 
 /** y[..., j..., ...] = x[..., indices[j...], ...]. */
-export function gather(
+export function take(
   x: Float64Array,
   shape: Shape,
   indices: ArrayLike<number>,
@@ -29,7 +29,7 @@ export function gather(
 }
 
 /** y[..., j, ...] = x[..., indices[..., j, ...], ...]. */
-export function gatherElements(
+export function gather(
   x: Float64Array,
   shape: Shape,
   indices: ArrayLike<number>,
@@ -51,7 +51,7 @@ export const COMBINE: Readonly<Record<string, (old: number, update: number) => n
 };
 
 /** x with updates combined into it, one after the other. */
-export function scatterElements(
+export function scatter(
   x: Float64Array,
   shape: Shape,
   indices: ArrayLike<number>,

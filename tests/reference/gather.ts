@@ -1,5 +1,5 @@
 /** y[m] = table[m / perTable][indices[m]] for tables of N rows and C columns; a row of zeros for an index outside. */
-export function gatherRows(
+export function embedding(
   table: ArrayLike<number>,
   indices: ArrayLike<number>,
   { N, C, perTable = indices.length }: { N: number; C: number; perTable?: number },

@@ -16,11 +16,11 @@ import {
   cosineMap,
   depthwiseConv,
   diceLoss,
+  embedding,
   erf,
   exp,
   fill,
-  gatherElements,
-  gatherRows,
+  gather,
   gelu,
   l2Normalize,
   layerNorm,
@@ -34,7 +34,7 @@ import {
   prod,
   randomUniform,
   resize,
-  scatterElements,
+  scatter,
   scatterRows,
   selectTopK,
   sigmoidContrastive,
@@ -133,17 +133,17 @@ export const CASES: Readonly<Record<string, () => void>> = {
     arange(engine.empty([5], { dtype: 'u32' }));
   },
   elements: () => {
-    train(gatherElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4])));
-    const scatter = () => scatterElements(leaf(3, 4), integers([2, 0, 1, 1], [1, 4]), leaf(1, 4));
-    scatter();
-    withGpuPlans(scatter);
+    train(gather(leaf(3, 4), integers([2, 0, 1, 1], [1, 4])));
+    const scattered = () => scatter(leaf(3, 4), integers([2, 0, 1, 1], [1, 4]), leaf(1, 4));
+    scattered();
+    withGpuPlans(scattered);
   },
   finite: () => {
     markNonFinite(leaf(5), integers([7], [1]), 1);
     withGpuPlans(() => markNonFinite(leaf(8), integers([7], [1]), 1));
   },
   'gather, scatter': () => {
-    train(gatherRows(leaf(1, 3, 4), integers([0, 2, 1, 0, 2, 1, 0], [1, 7])));
+    train(embedding(leaf(1, 3, 4), integers([0, 2, 1, 0, 2, 1, 0], [1, 7])));
     train(scatterRows(leaf(1, 3, 4), integers([4, 0, 2], [1, 3]), 5));
   },
   gelu: () => {

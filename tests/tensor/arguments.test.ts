@@ -100,9 +100,9 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
   ...Object.fromEntries(
     (
       'abs arange argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 diceLoss:2 erf exp floor ' +
-      'gather:2 gatherElements:2 gatherRows:2 gelu l2Normalize layerNorm:3 linear:3 log logSoftmax matmul:2 max mean ' +
-      'min neg onesLike patchGather prod reciprocal relu round rsqrt scatterElements:3 sigmoid sigmoidContrastive:4 ' +
-      'sign sin softmax softplus sortKeys sqrt square sum tanh patchify zerosLike backward'
+      'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:3 log logSoftmax matmul:2 max mean ' +
+      'min neg onesLike patchGather prod reciprocal relu round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
+      'sign sin softmax softplus sortKeys sqrt square sum take:2 tanh patchify zerosLike backward'
     )
       .split(' ')
       .map((name) => [name.split(':')[0], [Number(name.split(':')[1] ?? 1)]]),

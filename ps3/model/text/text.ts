@@ -2,7 +2,7 @@
 import {
   add,
   cast,
-  gatherRows,
+  embedding,
   l2Normalize,
   layerNormLayer,
   linearLayer,
@@ -34,7 +34,7 @@ export function encodeText(ids: Tensor, weights: Weights, config: TextConfig): T
   const [pooled, features, prompt] = tidy([ids], (ids) => {
     const [B, L] = ids.shape;
     const positions = cast(weights.get('positional_embedding').in(ids.scope), 'f32');
-    let x: Tensor = add(gatherRows(weights.get('token_embedding.weight'), ids), slice(positions, 0, 0, L));
+    let x: Tensor = add(embedding(weights.get('token_embedding.weight'), ids), slice(positions, 0, 0, L));
     const { heads, lnEps: eps, gelu } = config;
     for (let i = 0; i < config.layers; i++)
       [x] = transformerBlock(x, textBlock(weights.in(`transformer.resblocks.${i}`)), { heads, eps, gelu });

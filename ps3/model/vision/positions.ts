@@ -5,8 +5,8 @@ import {
   arange,
   cast,
   div,
+  embedding,
   equal,
-  gatherRows,
   matmul,
   mul,
   noGrad,
@@ -70,8 +70,8 @@ function baseRows(table: Tensor, config: VisionConfig, grid: Grid, indices: Tens
   const axis = resamplingWeights(indices, side, longer);
   const [B, k] = indices.shape;
   const [row, column] = placeOf(indices, grid[1]);
-  const rows = gatherRows(axis, row).reshape([B, k, side, 1]);
-  const columns = gatherRows(axis, column).reshape([B, k, 1, side]);
+  const rows = embedding(axis, row).reshape([B, k, side, 1]);
+  const columns = embedding(axis, column).reshape([B, k, 1, side]);
   return matmul(mul(rows, columns).reshape([B, k, cells]), table.reshape([cells, C]));
 }
 
@@ -91,9 +91,9 @@ function squareRows(table: Tensor, [Y, X]: Grid, indices: Tensor): Tensor {
   const [, cells, C] = table.shape;
   const side = Math.sqrt(cells);
   const rows = table.reshape([cells, C]);
-  if (X === side || Y === 1) return gatherRows(rows, indices);
+  if (X === side || Y === 1) return embedding(rows, indices);
   const [row, column] = placeOf(indices, X);
-  return gatherRows(rows, add(mul(row, side), column));
+  return embedding(rows, add(mul(row, side), column));
 }
 
 /** Row and column of raster indices into a grid of X columns. */

@@ -4,7 +4,7 @@ import {
   add,
   compactMap,
   concat,
-  gatherRows,
+  embedding,
   scatterRows,
   slice,
   sortKeys,
@@ -60,7 +60,7 @@ export function mergeLooks(
       if (parts.length === 0) return;
       // Sorted by place: nothing is as large as the grid.
       const { order } = sortKeys(concat(places, 1), 32 - Math.clz32(Y * X));
-      merged.push(gatherRows(concat(parts, 1), order, { unique: true }));
+      merged.push(embedding(concat(parts, 1), order, { unique: true }));
     });
     return concat(merged, 1);
   });

@@ -5,8 +5,8 @@ import {
   add,
   compactMap,
   concat,
+  embedding,
   expect,
-  gatherRows,
   layerNormLayer,
   linear,
   type PatchGatherOptions,
@@ -319,7 +319,7 @@ export class VisionModel {
             choices.flatMap(({ indices }, i) => {
               if (!indices) return [];
               const touched = touchedCells(groundTruth, grids[i + 1]);
-              return [gatherRows(touched.reshape([...touched.shape, 1]), indices, { unique: true })];
+              return [embedding(touched.reshape([...touched.shape, 1]), indices, { unique: true })];
             }),
             1,
           ).reshape([tokens.shape[0], tokens.shape[1]])

@@ -29,6 +29,7 @@ export {
   kernelTimes,
 } from './gpu/profiler.ts';
 export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shader.ts';
+export type { MatrixShape, Target } from './gpu/target.ts';
 export type { MatmulForce, Tuning } from './gpu/tuning.ts';
 /** @internal */
 export { fileSystem } from './io/byte_source.ts';

@@ -4,8 +4,11 @@
 
 /** What a matrix unit multiplies in one instruction: [M, K] by [K, N]. */
 export interface MatrixShape {
+  /** Rows of the result. */
   readonly M: number;
+  /** Its columns. */
   readonly N: number;
+  /** Terms of each of its sums. */
   readonly K: number;
 }
 
@@ -54,8 +57,9 @@ export interface Target {
   readonly unrolled: boolean;
   /** Unroll those of products in registers, whatever the kind: SwiftShader keeps arrays in memory, Deno checks each index. */
   readonly unrolledRegisters: boolean;
-  /** Rough rates, for deciding when enough work is recorded to be submitted. */
+  /** A rough rate of arithmetic, for deciding when enough work is recorded to be submitted. */
   readonly gflops: number;
+  /** The same for memory. */
   readonly gbPerS: number;
 }
 

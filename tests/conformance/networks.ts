@@ -6,7 +6,6 @@ import {
   concat,
   conv2d,
   div,
-  gather,
   matmul,
   mul,
   pad,
@@ -19,6 +18,7 @@ import {
   sub,
   sum,
   type Tensor,
+  take,
   where,
 } from '../../engine/index.ts';
 import { type Call, type Operator, Skip } from './call.ts';
@@ -164,7 +164,7 @@ const rotaryEmbedding: Operator = (call) => {
   const turning = call.number('rotary_embedding_dim', 0) || K;
   const half = turning / 2;
   const [cos, sin] = [1, 2].map((i) => {
-    const angles = call.has(3) ? gather(call.x(i), call.x(3)) : call.x(i);
+    const angles = call.has(3) ? take(call.x(i), call.x(3)) : call.x(i);
     return angles.reshape([B, 1, T, half]);
   });
   const interleaved = call.number('interleaved', 0) === 1;

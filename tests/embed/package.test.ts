@@ -78,7 +78,7 @@ embed('publint and attw find nothing', async ({ dist }) => {
 });
 
 embed(
-  'the shaders are the sources without comments, with what the parser reads from them',
+  'the shaders are the sources without comments but marks of loops, with what the parser reads from them',
   async ({ dist }) => {
     for (const file of await readdir(join(root, 'shaders'), { recursive: true })) {
       if (!file.endsWith('.wgsl') || dirname(file) === 'lib') continue;
@@ -88,7 +88,7 @@ embed(
       assert.equal(reflect(shader.text).entries, source.entries, file);
       const marks = (text: string): string[] => text.replace(/\/\/.*/g, '').match(/\w+|[^\w\s]/g) ?? [];
       assert.equal(marks(shader.text), marks(source.text), file);
-      assert.not.match(shader.text, /\/\/|#import/);
+      assert.not.match(shader.text, /\/\/(?! unroll$)/m); // marks of loops stay
       assert.equal(marks(unroll(shader.text)), marks(unroll(source.text)), file);
     }
   },

@@ -7,6 +7,7 @@ import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts
 import { broadcastStrides, collapse } from '../tensor/strided.ts';
 import { type DType, Tensor } from '../tensor/tensor.ts';
 import { stridedCopy } from './copy.ts';
+import { vectorOf } from './rows.ts';
 
 /** A tensor, or a number of the other operand's dtype that stands for a tensor of its shape. */
 export type Operand<D extends DType = DType> = Tensor<D> | number;
@@ -29,6 +30,15 @@ function types(dtype: DType, lanes: number, result: DType = dtype): Define {
   return { Element: dtype, Value, Result, Real, Count, FLOAT: dtype === 'f32' };
 }
 
+/** How a kernel reads one operand. */
+interface Side {
+  /** In the order of y, element by element. */
+  readonly dense: boolean;
+  /** f32, i32, u32 or a vector of four. */
+  readonly type: string;
+  readonly strides: readonly number[];
+}
+
 /** How a kernel walks over y: what it is specialised by, and its params. Undefined with more than four axes. */
 function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
   const space = collapse(
@@ -38,9 +48,9 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
   const axes = space.shape.length;
   if (axes > MAX_AXES) return undefined;
   const last = axes - 1;
-  const lanes = space.shape[last] % 4 === 0 ? 4 : 1;
+  const lanes = vectorOf(space.shape[last]);
   const extents = space.shape.with(last, space.shape[last] / lanes);
-  const sides = space.strides.map((steps, k) => {
+  const sides = space.strides.map((steps, k): Side => {
     // Read four at a time where the last axis is contiguous; one at a time where it repeats.
     const width = steps[last] === 1 ? lanes : 1;
     const own = steps.map((step, d) => (d === last ? step : step / width));
@@ -87,9 +97,24 @@ function bitsOf(op: string, value: number, dtype: DType): number {
   return value >>> 0;
 }
 
-/** What the shader takes as strides: of a number, its bits. */
-function stridesOf(op: string, operand: Operand, side: { strides: number[] }, dtype: DType): number[] {
-  return typeof operand === 'number' ? [bitsOf(op, operand, dtype), 0, 0, 0] : side.strides;
+/** How a kernel reads the operands a and b of a dtype; a number's bits travel in the place of its strides. */
+function readPair(op: string, a: Operand, b: Operand, sides: readonly [Side, Side], dtype: DType) {
+  const [left, right] = [a, b].map((operand, k) =>
+    typeof operand === 'number'
+      ? { ...sides[k], dense: true, strides: [bitsOf(op, operand, dtype), 0, 0, 0] }
+      : sides[k],
+  );
+  return {
+    define: {
+      A: left.type,
+      B: right.type,
+      A_DENSE: left.dense,
+      B_DENSE: right.dense,
+      A_NUMBER: typeof a === 'number',
+      B_NUMBER: typeof b === 'number',
+    },
+    params: { a_strides: left.strides, b_strides: right.strides },
+  };
 }
 
 /** f(a, b). */
@@ -110,23 +135,11 @@ export function binary<D extends DType>(op: string, a: Operand, b: Operand, resu
   }
   const y = output([u, v], shape, result);
   const [left, right] = steps.sides;
+  const pair = readPair(op, a, b, [left, right], dtype);
   runEach(binaryKernel, {
     bind: { a: u, b: v, y },
-    define: {
-      ...steps.define,
-      OP: op.toUpperCase(),
-      A: left.type,
-      B: right.type,
-      A_DENSE: left.dense || typeof a === 'number',
-      B_DENSE: right.dense || typeof b === 'number',
-      A_NUMBER: typeof a === 'number',
-      B_NUMBER: typeof b === 'number',
-    },
-    params: {
-      ...steps.params,
-      a_strides: stridesOf(op, a, left, dtype),
-      b_strides: stridesOf(op, b, right, dtype),
-    },
+    define: { ...steps.define, OP: op.toUpperCase(), ...pair.define },
+    params: { ...steps.params, ...pair.params },
     flops: y.size,
   });
   return y;
@@ -151,25 +164,16 @@ export function choose(cond: Tensor, a: Operand, b: Operand): Tensor {
   }
   const y = output([cond, u, v], shape, dtype);
   const [condition, left, right] = steps.sides;
+  const pair = readPair(op, a, b, [left, right], dtype);
   runEach(chooseKernel, {
     bind: { a: u, b: v, cond, y },
     define: {
       ...steps.define,
       Condition: condition.type,
-      A: left.type,
-      B: right.type,
       CONDITION_DENSE: condition.dense,
-      A_DENSE: left.dense || typeof a === 'number',
-      B_DENSE: right.dense || typeof b === 'number',
-      A_NUMBER: typeof a === 'number',
-      B_NUMBER: typeof b === 'number',
+      ...pair.define,
     },
-    params: {
-      ...steps.params,
-      cond_strides: condition.strides,
-      a_strides: stridesOf(op, a, left, dtype),
-      b_strides: stridesOf(op, b, right, dtype),
-    },
+    params: { ...steps.params, cond_strides: condition.strides, ...pair.params },
   });
   return y;
 }

@@ -2,7 +2,7 @@
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
 import type { CommandList, PipelineEntry } from './commands.ts';
-import { DeviceLostError, EngineError, MemoryError, ShapeError, UseError } from './errors.ts';
+import { DeviceLostError, EngineError, internal, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
 import { pollWithSleep } from './poll_with_sleep.ts';
@@ -50,8 +50,6 @@ export class Gpu {
   readonly adapterName: string;
   tier: Tier;
   readonly isSoftware: boolean;
-  /** What plans are made for. The start-up self-test takes from it what gives wrong numbers. */
-  target: Target;
   /** Where buffers come from: during a capture or a dry run, a pool of its own. */
   pool: BufferPool;
   readonly recorder: Recorder;
@@ -69,6 +67,7 @@ export class Gpu {
   readonly #staging = new Map<number, GPUBuffer[]>();
   /** The ranges of the run being recorded, in the order of its bindings. */
   readonly #ranges: BufferRange[] = [];
+  #target: Target;
   #unsubmittedMs = 0;
   #purpose: StepPurpose | undefined;
   /** In a plan: the pipelines needed. */
@@ -80,7 +79,7 @@ export class Gpu {
     this.adapterName = opened.adapterName;
     this.tier = opened.tier;
     this.isSoftware = opened.isSoftware;
-    this.target = opened.target;
+    this.#target = opened.target;
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
     this.#pipelines = new Pipelines(opened, this.recorder, {
@@ -120,6 +119,21 @@ export class Gpu {
 
   static adopt(device: GPUDevice): Gpu {
     return new Gpu(adoptDevice(device));
+  }
+
+  /** What plans are made for. The start-up self-test takes from it what gives wrong numbers. */
+  get target(): Target {
+    return this.#target;
+  }
+
+  /** Kernels are compiled for how rows and elements are assigned: a target that assigns them otherwise needs a device of its own. */
+  set target(next: Target) {
+    const { rowWorkgroup, elements, interleave } = this.#target;
+    internal(
+      next.rowWorkgroup === rowWorkgroup && next.elements === elements && next.interleave === interleave,
+      'a target must keep rowWorkgroup, elements and interleave once its device is open',
+    );
+    this.#target = next;
   }
 
   /** Pipelines and bind groups made so far. */

@@ -28,7 +28,7 @@ const emptyKernel = kernel(emptySource, 'empty');
 
 /** Chains per invocation of fma_chain.wgsl. */
 const CHAINS = 16;
-/** Invocations of a workgroup, vec4f of one, how far these lie apart, and how many are on their way at once; the best counts. */
+/** Invocations of a workgroup, vec4f of one, how far these lie apart, and how many are in flight; the best counts. */
 const COPY_RUNS = [
   { WG: 8, RUN: 256, STEP: 1, HELD: 1 },
   { WG: 64, RUN: 64, STEP: 8, HELD: 1 },

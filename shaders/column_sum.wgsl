@@ -3,7 +3,7 @@
 // Layout    x [R, C] row-major f32, y [blocks, C]. A lane is four columns, or one where C is not divisible by
 //           4.
 // Mapping   column_sum: one lane of one block of rows per invocation; neighbours hold neighbouring columns.
-//           column_sum_strips: the rows of a block are dealt out to STRIPS invocations, whose sums one of
+//           column_sum_strips: the rows of a block are assigned to STRIPS invocations, whose sums one of
 //           them adds.
 // Traffic   reads x once; a second launch reads the block sums.
 // Numerics  rows in ascending order inside a block or strip, then strips, then blocks: a fixed tree, the same
@@ -57,7 +57,7 @@ fn column_sum_strips(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let end = min(r0 + params.block_rows, params.R);
   var sum = Vec();
   var r = r0 + i / STRIP_VECS;
-  for (; r + 3u * STRIPS < end; r += 4u * STRIPS) {  // four loads are on their way at once
+  for (; r + 3u * STRIPS < end; r += 4u * STRIPS) {  // four loads are in flight together
     let first = x[r * params.C + c];
     let second = x[(r + STRIPS) * params.C + c];
     let third = x[(r + 2u * STRIPS) * params.C + c];

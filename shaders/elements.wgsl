@@ -100,7 +100,7 @@ fn scatter_elements_strips(
   let length = (params.N + params.strips - 1u) / params.strips;
   let first = at / params.I % params.strips * length;
   let end = min(first + length, params.N);
-  for (var j = 0u; j < params.J; j += 4u) {  // four loads are on their way at once
+  for (var j = 0u; j < params.J; j += 4u) {  // four loads are in flight together
     let last = params.J - 1u;
     let steps = min(j + vec4u(0u, 1u, 2u, 3u), vec4u(last));
     let n = vec4u(

@@ -107,7 +107,7 @@ fn rows(
 }
 
 const COLUMNS = 64u;
-// loads on their way at once: 8 for a GPU, which waits long for each; a CPU is slower with more than one
+// loads in flight: 8 for a GPU, which waits long for each; a CPU is slower with more than one
 const AT_ONCE : u32 = 1u;
 
 @group(0) @binding(2) var<storage, read_write> y_values : array<Vec>;    // [O, parts, I]

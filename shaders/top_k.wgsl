@@ -43,7 +43,7 @@ struct Params {
 const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
 const BINS : u32 = 2048u;
 const RUN : u32 = 4u;           // neighbours per invocation and step, and keys of a block
-const LOADS : u32 = 1u;         // numbers on their way to an invocation at once
+const LOADS : u32 = 1u;         // elements in flight to an invocation
 const SHARED : bool = false;    // top_k_rank: a workgroup per block, whose invocations share the others
 const ZERO_KEY : u32 = 0x80000000u;
 

@@ -20,7 +20,7 @@ const place = kernel(source, 'top_k_place');
 
 const DIGITS = 3;
 /**
- * Invocations of a workgroup, a square; numbers that each has on their way at once; elements per workgroup, not fewer than
+ * Invocations of a workgroup, a square; elements that each has in flight; elements per workgroup, not fewer than
  * the bins it must clear; and workgroups per row at most. A driver for CPUs gives invocations that wait at a barrier stacks
  * of their own: SwiftShader takes 20 to 40 µs for each four.
  */

@@ -1,4 +1,4 @@
-// Numbers of JavaScript on their way into a tensor: what is taken as which dtype, and what is refused.
+// Numbers of JavaScript that become a tensor: what is taken as which dtype, and what is refused.
 import { DTypeError, expect, kindOf } from '../gpu/errors.ts';
 import { ARRAYS, type DType } from './tensor.ts';
 

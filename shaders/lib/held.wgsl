@@ -1,5 +1,5 @@
 // A row of C vectors in registers: invocation i of WG holds the vectors i, i + WG, i + 2 WG, ..., HELD in
-// all, the last of which may lie behind the row. All loads are on their way before the first is waited for,
+// all, the last of which may lie behind the row. All loads are in flight before the first is waited for,
 // and nothing is read twice.
 
 #import reduce  // WG

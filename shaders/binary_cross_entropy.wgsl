@@ -12,7 +12,7 @@
 //           numbers.
 
 #import index   // linear_group(group, groups)
-#import reduce  // WG, workgroup_sum(value, i)
+#import reduce  // ROW_WG, workgroup_sum(value, i)
 
 struct Params {
   B : u32,
@@ -64,7 +64,7 @@ fn binary_cross_entropy(
   let start = (job % params.chunks) * params.chunk;
   let end = min(start + params.chunk, params.N);
   var sum = 0.0;
-  for (var n = start + i; n < end; n += WG) {
+  for (var n = start + i; n < end; n += ROW_WG) {
     let probability = p[row * params.N + n];
     let truth = y[row * params.N + n];
     sum -= truth * bounded_log(probability) + (1.0 - truth) * bounded_log(1.0 - probability);
@@ -79,7 +79,7 @@ fn binary_cross_entropy(
 fn binary_cross_entropy_sum(@builtin(local_invocation_index) i : u32) {
   var sum = 0.0;
   var rows = 0.0;
-  for (var row = i; row < params.B; row += WG) {
+  for (var row = i; row < params.B; row += ROW_WG) {
     if (counts(row)) {
       rows += 1.0;
       for (var chunk = 0u; chunk < params.chunks; chunk++) {

@@ -22,13 +22,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y : array<Vec>;   // [blocks, C]
 
 alias Vec = vec4f;   // specialisation: or f32
-const WG : u32 = 64u;  // the host's choice
+const ROW_WG : u32 = 64u;  // invocations of column_sum; the host chooses it by adapter
 const NEIGHBOURS = 64u;  // rows added one after the other: rounding errors grow with the longest chain
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(ROW_WG)
 fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
               @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * WG + i;
+  let index = linear_group(group, groups) * ROW_WG + i;
   let c = index % params.C;
   let r0 = index / params.C * params.block_rows;
   if (r0 >= params.R) { return; }

@@ -16,7 +16,7 @@
 //           near 1, which would be most of a small loss. Sums run in a fixed order.
 
 #import index   // linear_group(group, groups)
-#import reduce  // WG, workgroup_sum(value, i)
+#import reduce  // ROW_WG, workgroup_sum(value, i)
 
 struct Params {
   B : u32,
@@ -58,7 +58,7 @@ fn contrastive_pairs(
   let image = params.first + row;
   let scale = exp(log_scale[0]);
   var sum = vec2f();
-  for (var text = i; text < params.B; text += WG) {
+  for (var text = i; text < params.B; text += ROW_WG) {
     var positive = image == text;
     if (HAS_CLASSES) {
       positive = positive || classes[image] == classes[text];
@@ -86,7 +86,7 @@ fn contrastive_pairs(
 @compute @workgroup_size(WG)
 fn contrastive_sum(@builtin(local_invocation_index) i : u32) {
   var own = vec2f();
-  for (var image = i; image < params.B; image += WG) {
+  for (var image = i; image < params.B; image += ROW_WG) {
     own += partials[image];
   }
   let first = workgroup_sum(own.x, i);

@@ -8,7 +8,7 @@
 // The cosine and the length are known when going back, so the backward pass needs no sums along C.
 //
 // Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts vectors.
-// Mapping   forward: WG invocations per token. Backward: one invocation per vector of C walks a slab of
+// Mapping   forward: ROW_WG invocations per token. Backward: one invocation per vector of C walks a slab of
 //           tokens; the slabs' shares of du are then added in order.
 // Traffic   forward reads features once; backward reads them once and writes dfeatures once.
 
@@ -44,7 +44,7 @@ fn query_of(b : u32) -> u32 {
   return min(b, params.queries - 1u);
 }
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn cosine(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -55,7 +55,7 @@ fn cosine(
   let query = query_of(token / params.N) * params.C;
   var squares = Vec();
   var products = Vec();
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     let value = features[token * params.C + c];
     squares += value * value;
     products += value * unit[query + c];

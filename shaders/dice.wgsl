@@ -13,7 +13,7 @@
 // Traffic   reads p and y once, writes next to nothing; dp reads y again and writes once.
 
 #import index   // linear_group(group, groups)
-#import reduce  // WG, workgroup_sum(value, i)
+#import reduce  // ROW_WG, workgroup_sum(value, i)
 
 struct Params {
   B : u32,
@@ -60,7 +60,7 @@ fn dice(
   let start = (job % params.chunks) * params.chunk;
   let end = min(start + params.chunk, params.N);
   var sum = vec2f();
-  for (var n = start + i; n < end; n += WG) {
+  for (var n = start + i; n < end; n += ROW_WG) {
     let probability = p[row * params.N + n];
     let truth = y[row * params.N + n];
     sum += vec2f(probability * truth, probability + truth);
@@ -76,7 +76,7 @@ fn dice(
 fn dice_sum(@builtin(local_invocation_index) i : u32) {
   var sum = 0.0;
   var counted_here = 0.0;
-  for (var row = i; row < params.B; row += WG) {
+  for (var row = i; row < params.B; row += ROW_WG) {
     var both_either = vec2f();
     for (var chunk = 0u; chunk < params.chunks; chunk++) {
       both_either += partials[row * params.chunks + chunk];

@@ -5,7 +5,7 @@
 //   dx        = (dy - y <y, dy>) / length   where length > eps, else dy / eps
 //
 // Layout    x, y [R, C] row-major; length [R], kept for the backward pass. C counts vectors.
-// Mapping   WG invocations per row; the first owns vectors 0, WG, 2 WG, ...
+// Mapping   ROW_WG invocations per row; the first owns vectors 0, ROW_WG, 2 ROW_WG, ...
 // Traffic   forward reads x twice (cached after the first); backward reads y and dy twice. Held rows
 //           are read once.
 
@@ -32,7 +32,7 @@ fn scale_of(length : f32) -> f32 {
   return select(1.0 / max(length, params.eps), length, (bitcast<u32>(length) & 0x7fffffffu) > 0x7f800000u);
 }
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn l2_normalize(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -41,14 +41,14 @@ fn l2_normalize(
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
   var sum = Vec();
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     let value = x[row * params.C + c];
     sum += value * value;
   }
   let length = sqrt(workgroup_sum(vec_sum(sum), i));
   let scale = scale_of(length);
   if (own.index >= params.R) { return; }
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     y[row * params.C + c] = x[row * params.C + c] * scale;
   }
   if (own.lane == 0u) {
@@ -56,7 +56,7 @@ fn l2_normalize(
   }
 }
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn l2_normalize_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -65,7 +65,7 @@ fn l2_normalize_dx(
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
   var sum = Vec();
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     sum += unit[row * params.C + c] * dy[row * params.C + c];
   }
   let along = workgroup_sum(vec_sum(sum), i);
@@ -73,7 +73,7 @@ fn l2_normalize_dx(
   let radial = select(0.0, along, length > params.eps);
   let scale = scale_of(length);
   if (own.index >= params.R) { return; }
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     let n = row * params.C + c;
     dx[n] = (dy[n] - unit[n] * radial) * scale;
   }

@@ -9,7 +9,7 @@
 //   dgamma[c] = sum_r dy[r,c] * h[r,c],   dbeta[c] = sum_r dy[r,c]
 //
 // Layout    x, y [R, C] row-major, C counts vectors; mean, rstd [R] f32, kept for the backward pass.
-// Mapping   WG invocations per row; the first owns vectors 0, WG, 2 WG, ...
+// Mapping   ROW_WG invocations per row; the first owns vectors 0, ROW_WG, 2 ROW_WG, ...
 //           dgamma, dbeta: one invocation per vector of a row and chunk of rows, then one per vector over the
 //           chunks, or 32 that each take every 32nd chunk.
 // Traffic   reads x three times (cached after the first), or once where the row is held; writes y once.
@@ -35,7 +35,7 @@ struct Params {
 
 fn row_sum(value : Vec, i : u32) -> f32 { return workgroup_sum(vec_sum(value), i); }
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn layer_norm(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -46,16 +46,16 @@ fn layer_norm(
   let start = r * params.C;
   let count = f32(params.C * VEC);
   var total = Vec();
-  for (var c = own.lane; c < params.C; c += WG) { total += x[start + c]; }
+  for (var c = own.lane; c < params.C; c += ROW_WG) { total += x[start + c]; }
   let row_mean = row_sum(total, i) / count;
   total = Vec();
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     let d = x[start + c] - row_mean;
     total += d * d;
   }
   let row_rstd = inverseSqrt(row_sum(total, i) / count + params.eps);
   if (own.index >= params.R) { return; }
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     y[start + c] = (x[start + c] - row_mean) * row_rstd * gamma[c] + beta[c];
   }
   if (own.lane == 0u) {
@@ -110,7 +110,7 @@ fn layer_norm_held(
 @group(0) @binding(5) var<storage, read> row_rstds : array<f32>;       // [R]
 @group(0) @binding(6) var<storage, read_write> dx : array<Vec>;       // [R, C]
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn layer_norm_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -124,7 +124,7 @@ fn layer_norm_dx(
   let row_rstd = row_rstds[r];
   var sum_g = Vec();
   var sum_gh = Vec();
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     let g = dy[start + c] * gamma[c];
     sum_g += g;
     sum_gh += g * (x[start + c] - row_mean) * row_rstd;
@@ -132,7 +132,7 @@ fn layer_norm_dx(
   let mean_g = row_sum(sum_g, i) / count;
   let mean_gh = row_sum(sum_gh, i) / count;
   if (own.index >= params.R) { return; }
-  for (var c = own.lane; c < params.C; c += WG) {
+  for (var c = own.lane; c < params.C; c += ROW_WG) {
     let h = (x[start + c] - row_mean) * row_rstd;
     dx[start + c] = row_rstd * (dy[start + c] * gamma[c] - mean_g - h * mean_gh);
   }

@@ -6,11 +6,11 @@
 //
 // Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two
 //           I, divides by 4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
-// Mapping   rows: WG invocations per part, the first folds values 0, WG, ..., then their tree.
+// Mapping   rows: ROW_WG invocations per part, the first folds values 0, ROW_WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
-// Numerics  the order depends on the shape and WG alone, so equal runs give equal bits. An invocation folds
-//           in blocks and then the blocks: the rounding errors of a sum grow with the longest chain of
+// Numerics  the order depends on the shape and ROW_WG alone, so equal runs give equal bits. An invocation
+//           folds in blocks and then the blocks: the rounding errors of a sum grow with the longest chain of
 //           additions. NaN is above all numbers and below them; WGSL may assume that there is none, so bits
 //           decide.
 
@@ -74,7 +74,7 @@ fn joined(one : Vec, other : Vec) -> Vec {
   return folded(one, other);
 }
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn rows(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -88,18 +88,18 @@ fn rows(
   let first = row * params.K + begin;
   let nothing = select(Vec(), x[first], OP == MAX);
   var acc = nothing;
-  for (var head = first + own.lane; head < end; head += BLOCK * WG) {
-    let stop = min(end, head + BLOCK * WG);
+  for (var head = first + own.lane; head < end; head += BLOCK * ROW_WG) {
+    let stop = min(end, head + BLOCK * ROW_WG);
     var part_sum = nothing;
     var k = head;
-    for (; k + 3u * WG < stop; k += 4u * WG) { // four loads in flight at once
+    for (; k + 3u * ROW_WG < stop; k += 4u * ROW_WG) { // four loads in flight at once
       let v0 = x[k];
-      let v1 = x[k + WG];
-      let v2 = x[k + 2u * WG];
-      let v3 = x[k + 3u * WG];
+      let v1 = x[k + ROW_WG];
+      let v2 = x[k + 2u * ROW_WG];
+      let v3 = x[k + 3u * ROW_WG];
       part_sum = folded(folded(folded(folded(part_sum, v0), v1), v2), v3);
     }
-    for (; k < stop; k += WG) { part_sum = folded(part_sum, x[k]); }
+    for (; k < stop; k += ROW_WG) { part_sum = folded(part_sum, x[k]); }
     acc = joined(acc, part_sum);
   }
   let total = fold_workgroup(acc, i);

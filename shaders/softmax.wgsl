@@ -6,7 +6,7 @@
 //                 dx[r,c] = dy[r,c] - e^y[r,c] sum_c dy[r,c]
 //
 // Layout    x, y, dy, dx [R, C] row-major f32; C counts vectors where rows are held.
-// Mapping   WG invocations per row; the first owns columns 0, WG, 2 WG, ...
+// Mapping   ROW_WG invocations per row; the first owns columns 0, ROW_WG, 2 ROW_WG, ...
 // Traffic   reads x twice (cached after the first time), or once where the row is held; writes y once.
 // Numerics  the maximum is subtracted first, so no exponential exceeds 1 and the sum is at least 1.
 
@@ -26,7 +26,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;    // [R, C]
 
 // The numbers at e and the next three of the same invocation.
-fn four(e : u32) -> vec4f { return vec4f(x[e], x[e + WG], x[e + 2u * WG], x[e + 3u * WG]); }
+fn four(e : u32) -> vec4f { return vec4f(x[e], x[e + ROW_WG], x[e + 2u * ROW_WG], x[e + 3u * ROW_WG]); }
 
 // WGSL may assume that there is no NaN, and one driver's exp makes infinity of it: bits decide.
 fn magnitude_bits(number : f32) -> u32 { return bitcast<u32>(number) & 0x7fffffffu; }
@@ -49,7 +49,7 @@ fn finish(below_highest : vec4f, total : f32) -> vec4f {
   return exp(below_highest) / total;
 }
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn softmax(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -59,13 +59,13 @@ fn softmax(
   let start = row.r * params.C;
   let end = start + params.C;
   // Four columns per step, as far as they go: the steps of a loop cost a CPU more than what is in them.
-  let even = start + params.C / (4u * WG) * (4u * WG);
+  let even = start + params.C / (4u * ROW_WG) * (4u * ROW_WG);
   // An invocation's own maximum grows as it goes, and its sum shrinks with it. Finite from the start:
   // -inf - -inf is NaN.
   var own = max(x[start], FINITE_MIN);
   var lost = false;
   var total4 = vec4f();
-  for (var e = start + row.lane; e < even; e += 4u * WG) {
+  for (var e = start + row.lane; e < even; e += 4u * ROW_WG) {
     let numbers = four(e);
     let next = max(own, max(max(numbers.x, numbers.y), max(numbers.z, numbers.w)));
     lost = lost || has_nan(numbers - next);
@@ -73,7 +73,7 @@ fn softmax(
     own = next;
   }
   var total = (total4.x + total4.y) + (total4.z + total4.w);
-  for (var e = even + row.lane; e < end; e += WG) {
+  for (var e = even + row.lane; e < end; e += ROW_WG) {
     let next = max(own, x[e]);
     lost = lost || has_nan(vec4f(x[e] - next));
     total = total * exp(own - next) + exp(x[e] - next);
@@ -82,21 +82,21 @@ fn softmax(
   let highest = workgroup_max(own, i);
   total = workgroup_sum(sum_or_nan(total * exp(own - highest), lost), i);
   if (row.index >= params.R) { return; }
-  for (var e = start + row.lane; e < even; e += 4u * WG) {
+  for (var e = start + row.lane; e < even; e += 4u * ROW_WG) {
     let value = finish(four(e) - highest, total);
     y[e] = value.x;
-    y[e + WG] = value.y;
-    y[e + 2u * WG] = value.z;
-    y[e + 3u * WG] = value.w;
+    y[e + ROW_WG] = value.y;
+    y[e + 2u * ROW_WG] = value.z;
+    y[e + 3u * ROW_WG] = value.w;
   }
-  for (var e = even + row.lane; e < end; e += WG) { y[e] = finish(vec4f(x[e] - highest), total).x; }
+  for (var e = even + row.lane; e < end; e += ROW_WG) { y[e] = finish(vec4f(x[e] - highest), total).x; }
 }
 
 @group(0) @binding(1) var<storage, read> result : array<f32>;     // [R, C], y of the forward pass
 @group(0) @binding(2) var<storage, read> dy : array<f32>;         // [R, C]
 @group(0) @binding(3) var<storage, read_write> dx : array<f32>;   // [R, C]
 
-@compute @workgroup_size(WG_SIZE)
+@compute @workgroup_size(WG)
 fn softmax_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -106,10 +106,10 @@ fn softmax_dx(
   let start = row.r * params.C;
   let end = start + params.C;
   var total = 0.0;
-  for (var e = start + row.lane; e < end; e += WG) { total += select(dy[e] * result[e], dy[e], LOG); }
+  for (var e = start + row.lane; e < end; e += ROW_WG) { total += select(dy[e] * result[e], dy[e], LOG); }
   total = sum_or_nan(workgroup_sum(total, i), has_nan(vec4f(result[start])));  // such a row is NaN throughout
   if (row.index >= params.R) { return; }
-  for (var e = start + row.lane; e < end; e += WG) {
+  for (var e = start + row.lane; e < end; e += ROW_WG) {
     if (LOG) { dx[e] = dy[e] - exp(result[e]) * total; } else { dx[e] = result[e] * (dy[e] - total); }
   }
 }

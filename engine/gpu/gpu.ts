@@ -83,7 +83,9 @@ export class Gpu {
     this.pool = new BufferPool(opened.device);
     this.recorder = new Recorder(opened.device, () => this.pool.collect());
     this.#pipelines = new Pipelines(opened, this.recorder, {
-      ...{ WG: this.target.rowWorkgroup, ELEMENTS: this.target.elements, INTERLEAVE: this.target.interleave },
+      ROW_WG: this.target.rowWorkgroup,
+      ELEMENTS: this.target.elements,
+      INTERLEAVE: this.target.interleave,
     });
     this.pool.onDestroy = (buffer) => this.#pipelines.forget(buffer);
     this.pool.onFailure = (error) => this.recorder.fail(error);

@@ -42,7 +42,7 @@ export class Kernel {
     return this.#reflection;
   }
 
-  /** Invocations of a workgroup as the shader states them, by a number or a const; not for shaders that declare WG. */
+  /** Invocations of a workgroup as the shader states them, by a number or a const; not for shaders that declare ROW_WG. */
   get workgroupSize(): number {
     if (this.hasRowWorkgroup)
       internal(false, `${this.entry} has the workgroup size of the device, gpu.rowWorkgroup`);
@@ -60,9 +60,9 @@ export class Kernel {
     return value;
   }
 
-  /** True when the shader is specialised by workgroup size (it imports `reduce` or declares WG). */
+  /** True when the shader is specialised by workgroup size (it imports `reduce` or declares ROW_WG). */
   get hasRowWorkgroup(): boolean {
-    return this.#has('WG');
+    return this.#has('ROW_WG');
   }
 
   /** Of the device's choices, those for which the shader declares a const. */

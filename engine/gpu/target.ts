@@ -41,7 +41,7 @@ export interface Target {
   readonly matrixUnit: MatrixShape | undefined;
   /** Bytes that a workgroup may share. */
   readonly workgroupBytes: number;
-  /** Invocations of a workgroup that owns one row (`const WG` of shaders/lib/reduce.wgsl). */
+  /** Invocations of a workgroup that owns one row (`const ROW_WG` of shaders/lib/reduce.wgsl). */
   readonly rowWorkgroup: number;
   /** Elements that an invocation of an element-wise kernel computes. */
   readonly elements: number;

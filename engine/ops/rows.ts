@@ -48,17 +48,21 @@ export function planRows(target: Target, R: number, holds?: Vectors): RowPlan {
   const { subgroupSize, rowWorkgroup } = target;
   if (target.kind === 'cpu') {
     if (R < ROWS_OF_INVOCATIONS) return { held: false, define: {}, groups: R };
-    const define = { WG: 1, WG_ROWS: rowWorkgroup };
+    const define = { ROW_WG: 1, WG_ROWS: rowWorkgroup };
     return { held: false, define, groups: Math.ceil(R / rowWorkgroup) };
   }
   if (holds) {
     const most = Math.floor(MOST_HELD / holds.vec);
     const isSubgroup = subgroupSize > 1 && holds.perRow <= most * subgroupSize;
     const wide = 2 ** Math.ceil(Math.log2(Math.max(rowWorkgroup, holds.perRow / most)));
-    const WG = isSubgroup ? subgroupSize : Math.min(MOST_INVOCATIONS, wide);
-    const HELD = Math.max(1, Math.ceil(holds.perRow / WG));
+    const ROW_WG = isSubgroup ? subgroupSize : Math.min(MOST_INVOCATIONS, wide);
+    const HELD = Math.max(1, Math.ceil(holds.perRow / ROW_WG));
     if (HELD <= most)
-      return { held: true, define: { WG, HELD, ...(isSubgroup && { fold: 'fold_subgroup' }) }, groups: R };
+      return {
+        held: true,
+        define: { ROW_WG, HELD, ...(isSubgroup && { fold: 'fold_subgroup' }) },
+        groups: R,
+      };
   }
   return { held: false, define: {}, groups: R };
 }

@@ -4,12 +4,12 @@
 //   bias[z,j] = 0 if mask[z,j] != 0 or mask[z,i] == 0 for all i, else MASKED
 //
 // Layout    contiguous.
-// Mapping   one workgroup per batch entry; invocation i owns keys i, i + WG, i + 2 WG, ...
+// Mapping   one workgroup per batch entry; invocation i owns keys i, i + ROW_WG, i + 2 ROW_WG, ...
 // Traffic   reads the mask twice (cached after the first), writes the bias once.
 // Numerics  exact.
 
 #import index   // linear_group(group, groups)
-#import reduce  // WG, workgroup_max(value, i)
+#import reduce  // ROW_WG, workgroup_max(value, i)
 
 struct Params {
   keys : u32,    // per batch entry
@@ -28,9 +28,9 @@ fn attention_key_mask(@builtin(workgroup_id) group : vec3u, @builtin(num_workgro
   if (z >= params.batch) { return; }
   let first = z * params.keys;
   var largest_here = 0.0;
-  for (var j = i; j < params.keys; j += WG) { largest_here = max(largest_here, abs(mask[first + j])); }
+  for (var j = i; j < params.keys; j += ROW_WG) { largest_here = max(largest_here, abs(mask[first + j])); }
   let largest = workgroup_max(largest_here, i);
-  for (var j = i; j < params.keys; j += WG) {
+  for (var j = i; j < params.keys; j += ROW_WG) {
     bias[first + j] = select(MASKED, 0.0, largest == 0.0 || mask[first + j] != 0.0);
   }
 }

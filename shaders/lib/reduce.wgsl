@@ -1,15 +1,15 @@
-// Who owns a row: a workgroup of WG invocations. On a CPU many rows have an invocation each, without a
-// barrier: WG is 1 then, and a workgroup has WG_ROWS. On a GPU whose subgroups have a known size, a short row
-// has one subgroup, which needs no barrier either.
+// Who owns a row: a workgroup of ROW_WG invocations. On a CPU many rows have an invocation each, without a
+// barrier: ROW_WG is 1 then, and a workgroup has WG_ROWS. On a GPU whose subgroups have a known size, a short
+// row has one subgroup, which needs no barrier either.
 
 #import index  // linear_group(group, groups)
-// workgroup_sum(value, i), workgroup_max(value, i); the second where WG is the size of every subgroup.
+// workgroup_sum(value, i), workgroup_max(value, i); the second where ROW_WG is the size of every subgroup.
 #import fold or fold_subgroup
 
 // invocations per row, a power of two of at most 256; the host chooses it by adapter
-const WG : u32 = 64u;
-const WG_ROWS : u32 = 1u;     // rows per workgroup; more only where WG is 1
-const WG_SIZE : u32 = WG * WG_ROWS;
+const ROW_WG : u32 = 64u;
+const WG_ROWS : u32 = 1u;     // rows per workgroup; more only where ROW_WG is 1
+const WG : u32 = ROW_WG * WG_ROWS;
 
 struct Row {
   index : u32,  // R or more for surplus invocations, which must reach the barriers too and store nothing
@@ -19,6 +19,6 @@ struct Row {
 
 fn own_row(group : vec3u, groups : vec3u, i : u32, R : u32) -> Row {
   // Of one row per workgroup, compilers see that all invocations have the same.
-  let index = linear_group(group, groups) * WG_ROWS + select(i / WG, 0u, WG_ROWS == 1u);
-  return Row(index, min(index, R - 1u), i % WG);
+  let index = linear_group(group, groups) * WG_ROWS + select(i / ROW_WG, 0u, WG_ROWS == 1u);
+  return Row(index, min(index, R - 1u), i % ROW_WG);
 }

@@ -56,7 +56,7 @@ test('self-test: subgroups that add up wrong numbers are found where a GPU would
   other.gpu.sibling = () =>
     Object.assign(sibling.call(other.gpu), {
       run(this: Gpu, kernel: Kernel, call: KernelCall) {
-        const define = call.define?.fold ? { ...call.define, fold: 'fold', WG: 1 } : call.define;
+        const define = call.define?.fold ? { ...call.define, fold: 'fold', ROW_WG: 1 } : call.define;
         run.call(this, kernel, { ...call, define });
       },
     });

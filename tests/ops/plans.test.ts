@@ -33,12 +33,12 @@ test('plans: rows go to invocations on a CPU once they fill it, and are held by 
   assert.equal(planRows(cpu, 63, vectorsOf(1152)), { held: false, define: {}, groups: 63 });
   assert.equal(planRows(cpu, 729, vectorsOf(1152)), {
     held: false,
-    define: { WG: 1, WG_ROWS: 8 },
+    define: { ROW_WG: 1, WG_ROWS: 8 },
     groups: 92,
   });
-  const subgroup = { WG: 32, HELD: 9, fold: 'fold_subgroup' }; // 288 vec4 for 32 invocations
+  const subgroup = { ROW_WG: 32, HELD: 9, fold: 'fold_subgroup' }; // 288 vec4 for 32 invocations
   assert.equal(planRows(gpu, 729, vectorsOf(1152)), { held: true, define: subgroup, groups: 729 });
-  const workgroup = { WG: 128, HELD: 9 }; // 1076 vec4, 12 to each of 128 at most
+  const workgroup = { ROW_WG: 128, HELD: 9 }; // 1076 vec4, 12 to each of 128 at most
   assert.equal(planRows(gpu, 7, vectorsOf(4304)), { held: true, define: workgroup, groups: 7 });
   assert.is(planRows(gpu, 7, vectorsOf(4 * 12 * 256)).held, true);
   assert.is(planRows(gpu, 7, vectorsOf(4 * 12 * 256 + 4)).held, false); // longer than 256 invocations can hold

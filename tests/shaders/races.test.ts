@@ -24,7 +24,7 @@ const UNLIKE_GPU: Readonly<Record<string, string>> = {
 };
 
 /** Row kernels run with so many invocations, so that both levels of lib/reduce.wgsl have work; results depend on it by rounding only. */
-const WG = 16;
+const ROW_WG = 16;
 
 /** Entry points that do not run here, and why. They have no barrier, and each invocation writes what is its own. */
 const NOT_RUN: Readonly<Record<string, string>> = {
@@ -79,7 +79,7 @@ async function record(fn: () => void): Promise<Recorded[]> {
     const after = snapshot();
     const params = new ArrayBuffer(Math.max(16, Math.ceil(paramsBytes / 4) * 4));
     if (usesParams) kernel.pack(call.params ?? {}, new Float32Array(params), new Uint32Array(params), 0);
-    const choices = { WG, ELEMENTS: gpu.target.elements, INTERLEAVE: gpu.target.interleave };
+    const choices = { ROW_WG, ELEMENTS: gpu.target.elements, INTERLEAVE: gpu.target.interleave };
     const code = kernel.specialise({ ...kernel.chosen(choices), ...call.define }, false);
     const groups = typeof call.groups === 'number' ? [call.groups, 1, 1] : call.groups;
     runs.push(

@@ -1,4 +1,4 @@
-// What a look costs as pictures grow, and as looks follow each other: the patches looked at decide, not the picture.
+// What a look costs as images grow, and as looks follow each other: the patches looked at decide, not the image.
 import { type Engine, noGrad, type Tensor, tidy } from '../engine/index.ts';
 import type { ModelConfig } from '../ps3/model/config/config.ts';
 import { parseHubConfig } from '../ps3/model/config/hub_config.ts';
@@ -57,7 +57,7 @@ function lookBytes({ vision }: ModelConfig): number {
   return perPatch + 4 * (weights + cache);
 }
 
-/** A model and a random picture, as bytes and as the floats that it stands for. */
+/** A model and a random image, as bytes and as the floats that it stands for. */
 function setUp(engine: Engine, config: ModelConfig): { model: PS3; image: Tensor; floats: () => Tensor } {
   const { imagePx } = config.image;
   const rgba = bytes(imagePx * imagePx * 4);
@@ -74,7 +74,7 @@ function setUp(engine: Engine, config: ModelConfig): { model: PS3; image: Tensor
   };
 }
 
-/** Largest difference between tokens of the picture as bytes and as floats, which are sampled by other code. */
+/** Largest difference between tokens of the image as bytes and as floats, which are sampled by other code. */
 async function largestDifference(out: Result, other: Tensor): Promise<number> {
   const [got, want] = [await out.data(), await other.data()];
   other.dispose();
@@ -83,7 +83,7 @@ async function largestDifference(out: Result, other: Tensor): Promise<number> {
   return worst;
 }
 
-/** One look at a picture of this side. */
+/** One look at an image of this side. */
 function lookCase(size: Size, imagePx: number): BenchCase {
   const config = configOf(size, imagePx);
   return {
@@ -115,7 +115,7 @@ function lookCase(size: Size, imagePx: number): BenchCase {
   };
 }
 
-/** Low-res pass, maps and some looks at a picture of 3780 px. */
+/** Low-res pass, maps and some looks at an image of 3780 px. */
 function looksCase(size: Size, looks: number): BenchCase {
   const config = configOf(size, 3780);
   return {
@@ -127,7 +127,7 @@ function looksCase(size: Size, looks: number): BenchCase {
     prepare: (engine) => {
       const { model, image, floats } = setUp(engine, config);
       const { vision } = model;
-      // The same patches of both pictures, whatever the last bits of their saliency.
+      // The same patches of both images, whatever the last bits of their saliency.
       const { probs } = noGrad(() =>
         vision.maps(vision.selectionFeatures(image, vision.lowRes(image)), vision.grids(image)),
       );

@@ -1,4 +1,4 @@
-// The model as a whole, at the size that `npm start` trains on a software adapter, on random pictures. There is no twin of
+// The model as a whole, at the size that `npm start` trains on a software adapter, on random images. There is no twin of
 // a whole model; what is checked is that a result does not depend on the company it is computed in.
 import {
   AdamW,
@@ -47,14 +47,14 @@ const LOOK_FLOPS =
     transformerFlops(VISION, VISION.depth, VISION.maxSelect, LOW_TOKENS + VISION.maxSelect));
 const TEXT_FLOPS = B * transformerFlops(TEXT, TEXT.layers, TEXT.contextLength, TEXT.contextLength);
 
-function randomPictures(): Uint8Array {
+function randomImages(): Uint8Array {
   const random = new Random(1, 1);
   return Uint8Array.from({ length: B * IMAGE_PX * IMAGE_PX * 4 }, () => random.integer(256));
 }
 
-/** The last picture of the batch, alone. */
-function lastPicture(engine: Engine, pictures: Uint8Array): Tensor {
-  return engine.tensor(pictures.subarray((B - 1) * IMAGE_PX * IMAGE_PX * 4), [1, IMAGE_PX, IMAGE_PX, 4]);
+/** The last image of the batch, alone. */
+function lastImage(engine: Engine, images: Uint8Array): Tensor {
+  return engine.tensor(images.subarray((B - 1) * IMAGE_PX * IMAGE_PX * 4), [1, IMAGE_PX, IMAGE_PX, 4]);
 }
 
 function createModel(engine: Engine, config: ModelConfig): PS3 {
@@ -80,14 +80,14 @@ const lowResCase: BenchCase = {
   quick: true,
   clock: 'wall',
   prepare: (engine) => {
-    const pictures = randomPictures();
-    const image = engine.tensor(pictures, [B, IMAGE_PX, IMAGE_PX, 4]);
+    const images = randomImages();
+    const image = engine.tensor(images, [B, IMAGE_PX, IMAGE_PX, 4]);
     const model = createModel(engine, CONFIG);
     const pass = (image: Tensor): Tensor =>
       noGrad(() => tidy([image], (inner) => model.vision.lowRes(inner).hidden[0]));
     return {
       run: () => pass(image),
-      maxError: (out) => tailError(out, pass(lastPicture(engine, pictures)), LOW_TOKENS * VISION.width),
+      maxError: (out) => tailError(out, pass(lastImage(engine, images)), LOW_TOKENS * VISION.width),
       dispose: () => model.dispose(),
     };
   },
@@ -100,8 +100,8 @@ const lookCase: BenchCase = {
   quick: true,
   clock: 'wall',
   prepare: (engine) => {
-    const pictures = randomPictures();
-    const image = engine.tensor(pictures, [B, IMAGE_PX, IMAGE_PX, 4]);
+    const images = randomImages();
+    const image = engine.tensor(images, [B, IMAGE_PX, IMAGE_PX, 4]);
     const model = createModel(engine, CONFIG);
     const { vision } = model;
     const grids = vision.grids(image);
@@ -122,7 +122,7 @@ const lookCase: BenchCase = {
           map: slice(map, 0, B - 1, 1),
           count: counts[i],
         }));
-        const alone = noGrad(() => vision.forward(lastPicture(engine, pictures), { selection }));
+        const alone = noGrad(() => vision.forward(lastImage(engine, images), { selection }));
         return tailError(out, alone.lastHiddenState, VISION.maxSelect * VISION.width);
       },
       dispose: () => model.dispose(),
@@ -130,9 +130,9 @@ const lookCase: BenchCase = {
   },
 };
 
-/** A batch of random pictures, boxes and captions, its samples in this order; every fourth is global. */
+/** A batch of random images, boxes and captions, its samples in this order; every fourth is global. */
 function randomBatch(engine: Engine, order: readonly number[]): Batch {
-  const pictures = randomPictures();
+  const images = randomImages();
   const random = new Random(1, 2);
   const side = VISION.gridSides[VISION.gridSides.length - 1];
   const samples = Array.from({ length: B }, (_, i) => {
@@ -143,13 +143,13 @@ function randomBatch(engine: Engine, order: readonly number[]): Batch {
       return Number(isGlobal || (x >= left && x < left + 3 && y >= top && y < top + 3));
     });
     const ids = Int32Array.from({ length: TEXT.contextLength }, () => random.integer(VOCABULARY));
-    const image = pictures.subarray(i * IMAGE_PX * IMAGE_PX * 4, (i + 1) * IMAGE_PX * IMAGE_PX * 4);
+    const image = images.subarray(i * IMAGE_PX * IMAGE_PX * 4, (i + 1) * IMAGE_PX * IMAGE_PX * 4);
     return { isGlobal, box, ids, image };
   });
   const ordered = order.map((i) => samples[i]);
   const floats = (of: (sample: (typeof samples)[number]) => Iterable<number>): Float32Array =>
     Float32Array.from(ordered.flatMap((sample) => [...of(sample)]));
-  const rgba = new Uint8Array(pictures.length);
+  const rgba = new Uint8Array(images.length);
   ordered.forEach(({ image }, i) => {
     rgba.set(image, i * image.length);
   });

@@ -200,7 +200,7 @@ function headlines({ rows, peaks }: BenchResult): Cells {
   return [['op', 'shape', 'type', 'ms', 'rate', 'of peak', 'max error'], cells];
 }
 
-/** What looks cost as pictures grow and as they follow each other. */
+/** What looks cost as images grow and as they follow each other. */
 function looks({ rows }: BenchResult): Cells {
   const inMB = (bytes: number | undefined): string => (bytes === undefined ? '–' : digits(bytes / 1e6));
   const cells = rows

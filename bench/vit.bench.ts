@@ -19,7 +19,7 @@ import {
 } from '../engine/index.ts';
 import type { BenchCase } from './harness.ts';
 
-/** B pictures of T patches of P numbers; depth blocks of width D with H heads and F hidden numbers; V classes. */
+/** B images of T patches of P numbers; depth blocks of width D with H heads and F hidden numbers; V classes. */
 export const VIT = { B: 4, T: 196, P: 768, D: 192, depth: 4, H: 3, F: 768, V: 100 } as const;
 const { B, T, P, D, depth, H, F, V } = VIT;
 

@@ -59,7 +59,7 @@ export function missing(name) {
   return `${name}: ${needs.file} must exist, got no such file. Run ${needs.install}`;
 }
 
-/** Files that run everywhere: tests of kernels, tensors, devices, layers, pictures and tokenizers, which read nothing but fixtures. */
+/** Files that run everywhere: tests of kernels, tensors, devices, layers, images and tokenizers, which read nothing but fixtures. */
 export const isPortable = (path) =>
   /^tests\/((ops|tensor|gpu|nn)\/|ps3\/(image|tokenizer|sentencepiece)\.)/.test(path);
 

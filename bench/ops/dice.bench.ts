@@ -31,7 +31,7 @@ function mapLossCase({ op, loss, twin, flops }: MapLoss, B: number, N: number, q
   };
 }
 
-/** Maps of 27 x 27, 108 x 108 and 270 x 270 patches: of pictures of 378, 1512 and 3780 px. */
+/** Maps of 27 x 27, 108 x 108 and 270 x 270 patches: of images of 378, 1512 and 3780 px. */
 export const mapLossCases = (loss: MapLoss): BenchCase[] => [
   mapLossCase(loss, 2, 729, true),
   mapLossCase(loss, 8, 11_664),

@@ -5,7 +5,7 @@ import { bytes } from '../operands.ts';
 
 type Pair = readonly [number, number];
 
-/** The squash of one picture, rows and columns in pixels. */
+/** The squash of one image, rows and columns in pixels. */
 function pillowResizeCase([H, W]: Pair, [h, w]: Pair, quick = false): BenchCase {
   return {
     op: 'pillow_resize',

@@ -1,4 +1,4 @@
-// Pictures to tokens, for use: without gradients, and with nothing left over but the result.
+// Images to tokens, for use: without gradients, and with nothing left over but the result.
 import { expect, expectKeys, noGrad, output, Scope, slice, type Tensor } from '../../engine/index.ts';
 import type { ModelCore } from './core.ts';
 import { Encoding } from './encoding.ts';
@@ -16,7 +16,7 @@ export async function encode(model: ModelCore, image: Tensor, options: EncodeOpt
   );
 }
 
-/** Encodes pictures of any sizes, those of equal size together. */
+/** Encodes images of any sizes, those of equal size together. */
 export async function encodeList(
   model: ModelCore,
   images: readonly Tensor[],
@@ -25,8 +25,8 @@ export async function encodeList(
   expectKeys('encode', options, ENCODE_OPTIONS);
   const bySize = new Map<string, number[]>();
   for (const [i, { shape, dtype }] of images.entries()) {
-    const isPicture = shape.length === 4 && shape[0] === 1;
-    expect(isPicture, 'encode', `images[${i}] must be [1, H, W, 4] or [1, 3, H, W]`, `[${shape.join(', ')}]`);
+    const isImage = shape.length === 4 && shape[0] === 1;
+    expect(isImage, 'encode', `images[${i}] must be [1, H, W, 4] or [1, 3, H, W]`, `[${shape.join(', ')}]`);
     const size = `${dtype} ${shape.join(' ')}`;
     bySize.set(size, [...(bySize.get(size) ?? []), i]);
   }
@@ -52,7 +52,7 @@ export async function encodeList(
   return images.map((_, i) => encodings.get(i)!);
 }
 
-/** Pictures of one size and dtype as a batch. */
+/** Images of one size and dtype as a batch. */
 function stack(images: readonly Tensor[], scope: Scope): Tensor {
   const [first] = images;
   const batch = output(images, [images.length, ...first.shape.slice(1)], first.dtype).moveTo(scope);
@@ -63,7 +63,7 @@ function stack(images: readonly Tensor[], scope: Scope): Tensor {
   return batch;
 }
 
-/** One picture's part of a batch's output. */
+/** One image's part of a batch's output. */
 function sample(batch: VisionOutput, b: number): VisionOutput {
   const one = (tensor: Tensor): Tensor => slice(tensor, 0, b, 1);
   const { maps } = batch;

@@ -1,10 +1,10 @@
-// What PS3 saw in pictures, as users get it.
+// What PS3 saw in images, as users get it.
 import { permute, type Scope, type Tensor, tidy } from '../../engine/index.ts';
 import type { Grid } from './vision/scales.ts';
 import { featureMaps } from './vision/token_maps.ts';
 import type { VisionOutput } from './vision/vision.ts';
 
-/** Tokens and maps of a batch of pictures. Lives where the pictures live; `dispose()` or `using` frees it earlier. */
+/** Tokens and maps of a batch of images. Lives where the images live; `dispose()` or `using` frees it earlier. */
 export class Encoding {
   /** [B, N + K, C], N low-res tokens, then the K selected, scale after scale in raster order; not normalised. */
   readonly lastHiddenState: Tensor;

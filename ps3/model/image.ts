@@ -1,4 +1,4 @@
-// Pictures as the reference's processor reads them: decoded to RGB at the stored size, then squashed to a square by
+// Images as the reference's processor reads them: decoded to RGB at the stored size, then squashed to a square by
 // Pillow's bicubic. Every other resolution is sampled from that square inside kernels.
 import {
   type Engine,
@@ -9,14 +9,14 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 
-/** A picture that cannot be read. */
+/** An image that cannot be read. */
 export class ImageError extends EngineError {
   constructor(message: string, options?: ErrorOptions) {
     super('image', message, options);
   }
 }
 
-/** A picture in memory. */
+/** An image in memory. */
 export interface DecodedImage {
   /** [height, width, 4], opaque. */
   readonly rgba: Uint8Array;
@@ -26,30 +26,31 @@ export interface DecodedImage {
   readonly height: number;
 }
 
-/** How a picture is decoded. */
+/** How an image is decoded. */
 export interface DecodeOptions {
-  /** Turns the picture as its EXIF orientation says (Chromium: not a WebP). Default false: the reference ignores it. */
+  /** Turns the image as its EXIF orientation says (Chromium: not a WebP). Default false: the reference ignores it. */
   readonly orient?: boolean;
-  /** What messages call the picture; default: its path, address or file name. */
+  /** What messages call the image; default: its path, address or file name. */
   readonly name?: string;
 }
 
-/** Pictures with more pixels are refused. */
+/** Images with more pixels are refused. */
 const MAX_PIXELS = 2 ** 29;
 
 // A name in a variable keeps bundlers for browsers, which decode by themselves, from resolving it.
 const sharpPackage = 'sharp';
 
 /**
- * Decodes a picture to 8-bit RGB at its stored size: by sharp in Node and Deno, by the browser itself elsewhere.
+ * Decodes an image to 8-bit RGB at its stored size: by sharp in Node and Deno, by the browser itself elsewhere.
  *
- * The pixels are those of Pillow's `convert('RGB')`: alpha is dropped, not composited; palettes and grey become RGB; colour
- * profiles are ignored; of an animation the first frame counts. Where it differs: 16 bits are cut to the upper 8, while
- * Pillow clips 16-bit grey at 255; CMYK in a browser is the browser's, in Chromium off by 1. The reference resizes a picture in its own mode and converts afterwards, which
- * weighs by alpha and takes the nearest palette index: here every mode is RGB before it is resized.
+ * The pixels are those of Pillow's `convert('RGB')`: alpha is dropped, not composited; palettes and grey become RGB;
+ * colour profiles are ignored; of an animation the first frame counts. Where it differs: 16 bits are cut to the upper
+ * 8, while Pillow clips 16-bit grey at 255; CMYK in a browser is the browser's, in Chromium off by 1. The reference
+ * resizes an image in its own mode and converts afterwards, which weighs by alpha and takes the nearest palette index:
+ * here every mode is RGB before it is resized.
  *
  * @param source  encoded bytes, a Blob or File, an address, or a path (in a browser: a relative address)
- * @throws ImageError in one sentence when it is missing, cut off or no picture; a browser shows the part of a JPEG that is
+ * @throws ImageError in one sentence when it is missing, cut off or no image; a browser shows the part of a JPEG that is
  *         there
  */
 export async function decodeImage(
@@ -68,7 +69,7 @@ export async function decodeImage(
   } catch (cause) {
     const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new ImageError(
-      `image: ${name} must decode as a picture, got: ${reason.replace(/\.$/, '')}. ` +
+      `image: ${name} must decode as an image, got: ${reason.replace(/\.$/, '')}. ` +
         'JPEG, PNG, WebP, GIF, AVIF and TIFF are read. Replace or remove it.',
       { cause },
     );
@@ -76,7 +77,7 @@ export async function decodeImage(
 }
 
 /**
- * Uploads a picture and squashes it to a square, bit for bit as Pillow's `resize((S, S), BICUBIC)` does.
+ * Uploads an image and squashes it to a square, bit for bit as Pillow's `resize((S, S), BICUBIC)` does.
  *
  * @param sidePx  S, the model's largest scale
  * @param scope   where the result lives; without one, the caller disposes it
@@ -101,7 +102,7 @@ function nameOf(source: string | URL | Blob | Uint8Array): string {
   if (source instanceof Uint8Array) return 'bytes in memory';
   if (source instanceof Blob) return 'name' in source ? String(source.name) : 'Blob';
   const text = String(source);
-  return text.length > 200 ? `${text.slice(0, 197)}...` : text; // a data: address holds the picture
+  return text.length > 200 ? `${text.slice(0, 197)}...` : text; // a data: address holds the image
 }
 
 async function readAll(source: string | URL | Blob | Uint8Array, name: string): Promise<Uint8Array> {
@@ -170,12 +171,12 @@ function fillOutside({ rgba, width, height }: DecodedImage, { covers, outside }:
 
 async function decodeBySharp(encoded: Uint8Array, orient: boolean): Promise<DecodedImage> {
   const { default: sharp } = (await import(/* @vite-ignore */ sharpPackage)) as typeof import('sharp');
-  const picture = sharp(encoded, { failOn: 'truncated', ignoreIcc: true, limitInputPixels: MAX_PIXELS });
-  const isCmyk = (await picture.metadata()).space === 'cmyk';
-  if (orient) picture.autoOrient();
-  if (isCmyk) picture.pipelineColourspace('cmyk').toColourspace('cmyk');
-  else picture.removeAlpha().toColourspace('srgb').ensureAlpha(1);
-  const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true });
+  const pipeline = sharp(encoded, { failOn: 'truncated', ignoreIcc: true, limitInputPixels: MAX_PIXELS });
+  const isCmyk = (await pipeline.metadata()).space === 'cmyk';
+  if (orient) pipeline.autoOrient();
+  if (isCmyk) pipeline.pipelineColourspace('cmyk').toColourspace('cmyk');
+  else pipeline.removeAlpha().toColourspace('srgb').ensureAlpha(1);
+  const { data, info } = await pipeline.raw().toBuffer({ resolveWithObject: true });
   const pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   return { rgba: isCmyk ? rgbOfCmyk(pixels) : pixels, width: info.width, height: info.height };
 }

@@ -95,7 +95,7 @@ export class PS3 extends ModelCore {
   }
 
   /**
-   * Encodes pictures for use, without gradients; `vision` has the same for training.
+   * Encodes images for use, without gradients; `vision` has the same for training.
    *
    * ```ts
    * using out = await ps3.encode(image, { prompt: 'red apple', looks: 2 });
@@ -109,11 +109,11 @@ export class PS3 extends ModelCore {
    */
   encode(image: Tensor, options?: EncodeOptions): Promise<Encoding>;
   /**
-   * Encodes a list of pictures of any sizes, those of equal size together.
+   * Encodes a list of images of any sizes, those of equal size together.
    *
    * @param images   [1, H, W, 4] u8 or [1, 3, H, W] f32 each
-   * @param options  of the whole list: one prompt, region or map for all, or one per picture
-   * @returns        one encoding per picture, in their order, each living where its picture lives
+   * @param options  of the whole list: one prompt, region or map for all, or one per image
+   * @returns        one encoding per image, in their order, each living where its image lives
    */
   encode(images: readonly Tensor[], options?: EncodeOptions): Promise<Encoding[]>;
   encode(images: Tensor | readonly Tensor[], options: EncodeOptions = {}): Promise<Encoding | Encoding[]> {
@@ -122,7 +122,7 @@ export class PS3 extends ModelCore {
 
   /**
    * Encodes look by look, so that a page sharpens while its user watches: first the low-res tokens with the maps of
-   * where to look, then what each look saw. A result comes when the GPU has finished it, and lives where the picture
+   * where to look, then what each look saw. A result comes when the GPU has finished it, and lives where the image
    * lives; what the looks share is freed when the loop ends, however it ends.
    *
    * ```ts
@@ -136,7 +136,7 @@ export class PS3 extends ModelCore {
   }
 
   /**
-   * Pooled feature of pictures, to compare with the `features` of texts: final norm, then attention pooling.
+   * Pooled feature of images, to compare with the `features` of texts: final norm, then attention pooling.
    *
    * @returns  [B, E], normalised
    * @throws ShapeError for high-res tokens of an encoding that looked at none
@@ -146,11 +146,11 @@ export class PS3 extends ModelCore {
   }
 
   /**
-   * How well texts describe pictures.
+   * How well texts describe images.
    *
    *   logit[b, t] = exp(logit scale) cos(image b, text t) + logit bias,   probability = sigmoid(logit)
    *
-   * @param image  an encoding, or a picture to look at once (not at all for low-res tokens)
+   * @param image  an encoding, or an image to look at once (not at all for low-res tokens)
    * @param texts  T texts, or token ids [T, L]
    * @throws as `encode` and `imageFeatures`
    * Source: Zhai et al. 2023, arXiv:2303.15343.

@@ -21,9 +21,9 @@ import type { LookOptions } from './vision/vision.ts';
 
 /** Where to look, how much, and what to return. */
 export interface EncodeOptions extends LookAmount {
-  /** What to look for: a text, one per picture, or a vector [B, C] such as a language model's head gives. */
+  /** What to look for: a text, one per image, or a vector [B, C] such as a language model's head gives. */
   readonly prompt?: string | readonly string[] | Tensor;
-  /** Where to look, instead of a prompt; one for all pictures, or one per picture. */
+  /** Where to look, instead of a prompt; one for all images, or one per image. */
   readonly region?: Region | readonly Region[];
   /** [B, h, w] of any dtype, nonzero = select what it touches first. */
   readonly groundTruth?: Tensor;
@@ -77,20 +77,20 @@ export async function visionOptions(
 function promptOf(model: ModelCore, image: Tensor, prompt: string | readonly string[] | Tensor): Tensor {
   if (typeof prompt === 'string' || Array.isArray(prompt)) {
     const texts = typeof prompt === 'string' ? [prompt] : (prompt as readonly string[]);
-    expectOnePerPicture('prompt', texts.length, image);
+    expectOnePerImage('prompt', texts.length, image);
     return model.encodeText(texts, { scope: image.scope }).prompt;
   }
   const tensor = prompt as Tensor;
-  expectOnePerPicture('prompt', tensor.shape[0], image);
+  expectOnePerImage('prompt', tensor.shape[0], image);
   return tensor.in(image.scope);
 }
 
-function expectOnePerPicture(name: string, count: number, image: Tensor): void {
+function expectOnePerImage(name: string, count: number, image: Tensor): void {
   const B = image.shape[0];
   expect(
     count === B || count === 1,
     'encode',
-    `there must be one ${name}, or one for each of ${B} pictures`,
+    `there must be one ${name}, or one for each of ${B} images`,
     `${count}`,
   );
 }
@@ -105,7 +105,7 @@ function regionMaps(image: Tensor, region: Region | readonly Region[], grids: re
   return grids.slice(1).map((grid) => regionMap(image, region, grid));
 }
 
-/** Nearness to one region per picture on a grid, [B, Y * X]. */
+/** Nearness to one region per image on a grid, [B, Y * X]. */
 export function regionMap(image: Tensor, region: Region | readonly Region[], grid: Grid): Tensor {
   const B = image.shape[0];
   const cells = grid[0] * grid[1];
@@ -145,16 +145,16 @@ async function countedMaps(
       expect(
         counts.every((count) => count === counts[0]),
         'encode',
-        `selectionMaps[${i}] must select equally many patches in every picture of a batch`,
+        `selectionMaps[${i}] must select equally many patches in every image of a batch`,
         counts.join(', '),
-        'Encode pictures with different numbers one by one.',
+        'Encode images with different numbers one by one.',
       );
       return { map: upload(image, ones, [B, Y * X]), count: counts[0] };
     }),
   );
 }
 
-/** The options for some pictures out of B; tensors in `scope`. */
+/** The options for some images out of B; tensors in `scope`. */
 export function optionsOf(
   options: EncodeOptions,
   indices: readonly number[],

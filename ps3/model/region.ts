@@ -1,9 +1,9 @@
-// Where to look when it is known: a box or a point of the picture in place of a prompt.
+// Where to look when it is known: a box or a point of the image in place of a prompt.
 import { expect } from '../../engine/index.ts';
 import type { Grid } from './vision/scales.ts';
 
 /**
- * A part of a picture in fractions of its width and height: (0, 0) is the top left corner, (1, 1) the bottom right.
+ * A part of an image in fractions of its width and height: (0, 0) is the top left corner, (1, 1) the bottom right.
  * A box is left, top, right, bottom.
  */
 export type Region =
@@ -20,7 +20,7 @@ const ROUNDING = 1e-6;
  *            = 1 - |c - r| / |(X, Y)|     elsewhere; c the cell's centre, r the point of the region nearest to it, in cells
  *
  * @returns  [Y * X], in (0, 1]
- * @throws ShapeError for a region that is empty or not within the picture
+ * @throws ShapeError for a region that is empty or not within the image
  */
 export function nearness(region: Region, [Y, X]: Grid): Float32Array {
   const isBox = 'box' in region;
@@ -34,7 +34,7 @@ export function nearness(region: Region, [Y, X]: Grid): Float32Array {
       ? 'a box must have 0 <= left < right <= 1 and 0 <= top < bottom <= 1'
       : 'a point must be within 0..1',
     JSON.stringify(region),
-    'Divide pixels by the width and height of the picture.',
+    'Divide pixels by the width and height of the image.',
   );
   const diagonal = Math.hypot(X, Y);
   return Float32Array.from({ length: Y * X }, (_, i) => {
@@ -53,13 +53,13 @@ function alongAxis(cell: number, from: number, to: number): [distance: number, c
   return [Math.max(from - centre, centre - to, 0), covers];
 }
 
-/** One region for every picture: a single one is meant for all. @throws ShapeError when there are not B */
+/** One region for every image: a single one is meant for all. @throws ShapeError when there are not B */
 export function regionsOf(region: Region | readonly Region[], B: number): readonly Region[] {
   const regions = Array.isArray(region) ? (region as readonly Region[]) : [region as Region];
   expect(
     regions.length === B || regions.length === 1,
     'region',
-    `there must be one, or one for each of ${B} pictures`,
+    `there must be one, or one for each of ${B} images`,
     `${regions.length}`,
   );
   return regions.length === B ? regions : Array.from({ length: B }, () => regions[0]);

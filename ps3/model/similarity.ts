@@ -1,4 +1,4 @@
-// Zero-shot comparison of pictures, or parts of them, with texts. Zhai et al. 2023, arXiv:2303.15343.
+// Zero-shot comparison of images, or parts of them, with texts. Zhai et al. 2023, arXiv:2303.15343.
 import {
   add,
   compactMap,
@@ -24,15 +24,15 @@ import type { Encoding } from './encoding.ts';
 import { regionMap } from './query.ts';
 import type { Region } from './region.ts';
 
-/** What of a picture is compared. */
+/** What of an image is compared. */
 export interface PoolOptions {
   /**
-   * 'low' pools the low-res tokens, as for captions of whole pictures; 'high' the selected patches, as for captions of
+   * 'low' pools the low-res tokens, as for captions of whole images; 'high' the selected patches, as for captions of
    * boxes. Default 'low'.
    */
   readonly tokens?: 'low' | 'high';
   /**
-   * Pools only tokens of cells that the region covers, one region for all pictures or one per picture; where there is
+   * Pools only tokens of cells that the region covers, one region for all images or one per image; where there is
    * no such token, pools all. A point stands for the cell that it lies in.
    */
   readonly region?: Region | readonly Region[];
@@ -40,7 +40,7 @@ export interface PoolOptions {
 
 const POOL_OPTIONS = { tokens: true, region: true } as const;
 
-/** What `PS3.similarity` returns. Lives where the pictures live; `dispose()` or `using` frees it earlier. */
+/** What `PS3.similarity` returns. Lives where the images live; `dispose()` or `using` frees it earlier. */
 export interface Similarity extends Disposable {
   /** [B, T], any number. */
   readonly logits: Tensor;
@@ -89,7 +89,7 @@ function ofSelected(maps: readonly Tensor[], { selectionMaps, counts }: Encoding
   return concat(parts, 1);
 }
 
-/** Compares pictures with texts. */
+/** Compares images with texts. */
 export async function similarity(
   model: ModelCore,
   image: Tensor | Encoding,
@@ -102,13 +102,13 @@ export async function similarity(
     using encoding = await encode(model, image, kind === 'low' ? { looks: 0 } : { looks: 1, region });
     return similarity(model, encoding, texts, options);
   }
-  using picture = imageFeatures(model, image, options);
-  const { scope } = picture;
+  using pooled = imageFeatures(model, image, options);
+  const { scope } = pooled;
   const text = noGrad(() => model.encodeText(texts, { scope }));
   const [logits, probabilities] = noGrad(() =>
-    tidy([picture, text.features], (picture, features) => {
-      const cosines = matmul(picture, features, { transposeB: true });
-      const logits = add(mul(cosines, exp(model.logitScale.in(picture.scope))), model.logitBias);
+    tidy([pooled, text.features], (pooled, features) => {
+      const cosines = matmul(pooled, features, { transposeB: true });
+      const logits = add(mul(cosines, exp(model.logitScale.in(pooled.scope))), model.logitBias);
       return [logits, sigmoid(logits)];
     }),
   );

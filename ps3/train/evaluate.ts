@@ -28,7 +28,7 @@ export interface Evaluation {
   readonly budgetShare: number;
 }
 
-/** One question: a box of a picture, its caption and other captions. */
+/** One question: a box of an image, its caption and other captions. */
 interface Question {
   readonly sample: Sample;
   readonly box: Box;
@@ -175,7 +175,7 @@ async function look(
   };
 }
 
-/** Pictures of one side as a batch, [B, S, S, 4] u8. */
+/** Images of one side as a batch, [B, S, S, 4] u8. */
 export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Scope): Tensor {
   const { side } = samples[0];
   const rgba = new Uint8Array(samples.length * side * side * 4);

@@ -14,12 +14,12 @@ import type { PS3 } from '../model/ps3.ts';
 import { touchedCells } from '../model/vision/selection.ts';
 
 /**
- * `paper`: cross-entropy + DICE, bottom-up supervised by all boxes of the picture.
+ * `paper`: cross-entropy + DICE, bottom-up supervised by all boxes of the image.
  * `released`: the published code, cross-entropy only, both maps supervised by the sampled box.
  */
 export type Recipe = 'paper' | 'released';
 
-/** Pictures with one caption each, and where it points. */
+/** Images with one caption each, and where it points. */
 export interface Batch {
   /** [B, 3, S, S] f32 normalised or [B, S, S, 4] u8. */
   readonly image: Tensor;
@@ -27,9 +27,9 @@ export interface Batch {
   readonly ids: Tensor;
   /** [B, h, w], nonzero in the sampled caption's box; all ones for a global caption. */
   readonly box: Tensor;
-  /** [B, h, w], nonzero in any box of the picture; `paper` only. */
+  /** [B, h, w], nonzero in any box of the image; `paper` only. */
   readonly allBoxes?: Tensor;
-  /** [B, 1] of 0 and 1: the caption is of the whole picture. */
+  /** [B, 1] of 0 and 1: the caption is of the whole image. */
   readonly isGlobal: Tensor;
   /** [B], 1 - isGlobal: which samples supervise selection. */
   readonly isLocal: Tensor;

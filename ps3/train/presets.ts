@@ -7,7 +7,7 @@ import { parseHubConfig } from '../model/config/hub_config.ts';
 export interface StagePreset {
   /** Optimizer steps. */
   readonly steps: number;
-  /** Pictures per step. */
+  /** Images per step. */
   readonly batch: number;
   /** Peak learning rate; linear warm-up, then half a cosine to zero. */
   readonly lr: number;

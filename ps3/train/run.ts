@@ -32,13 +32,13 @@ export interface RunConfig {
   readonly seed: number;
   /** The paper's losses, or those of the released code. */
   readonly recipe: 'paper' | 'released';
-  /** Folder of the user's own pictures; undefined = Scenes. */
+  /** Folder of the user's own images; undefined = Scenes. */
   readonly data?: string;
   /** Steps of the first stage. */
   readonly towersSteps: number;
   /** Steps of the second stage. */
   readonly ps3Steps: number;
-  /** Pictures per step of the second stage. */
+  /** Images per step of the second stage. */
   readonly batch: number;
   /** Parts of the method that are switched off, by name. */
   readonly ablations: Readonly<Record<string, boolean>>;

@@ -12,7 +12,7 @@ import type { PS3 } from '../model/ps3.ts';
 import { captionIds } from './batch_loader.ts';
 import { expectTrainable } from './loss.ts';
 
-/** Crops of one object for the first stage: `count` pictures of the low-res side with captions, for one step. */
+/** Crops of one object for the first stage: `count` images of the low-res side with captions, for one step. */
 export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
 
 /** Crops of single objects with their captions. */

@@ -171,8 +171,8 @@ test('encode: broken and missing images are skipped with one sentence each and e
   const { code, lines, files } = await encode({ images: [truncated, text, missing, good] });
   assert.is(code, 2);
   assert.is(lines.length, 5);
-  assert.match(lines[0], /^1\/4 .*truncated\.jpg: skipped, .* must decode as a picture, got: /);
-  assert.match(lines[1], /^2\/4 .*notes\.txt: skipped, .* must decode as a picture, got: /);
+  assert.match(lines[0], /^1\/4 .*truncated\.jpg: skipped, .* must decode as an image, got: /);
+  assert.match(lines[1], /^2\/4 .*notes\.txt: skipped, .* must decode as an image, got: /);
   assert.is(lines[2], `3/4 ${missing}: skipped, the image must exist, got no file ${missing}.`);
   assert.is(lines[4], 'encode: 3 of 4 images skipped.');
   for (const line of lines) assert.not.match(line, /\n/);

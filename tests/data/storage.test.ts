@@ -210,7 +210,7 @@ test('folder: a corrupt image is named when it is opened or decoded', async () =
   const [image] = await openFolder(path);
   assert.match(
     await message(() => loadImage(image, 64), 'ImageError'),
-    /a\.png must decode as a picture, got: .*Replace or remove/,
+    /a\.png must decode as an image, got: .*Replace or remove/,
   );
 });
 

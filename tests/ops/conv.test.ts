@@ -25,7 +25,7 @@ const CASES: Record<string, Partial<Convolution>> = {
   'groups, a flat kernel': { B: 2, C: 6, O: 4, H: 5, W: 8, kH: 1, kW: 4, groups: 2 },
   depthwise: { B: 3, C: 4, O: 8, H: 6, W: 5, groups: 4, pads: [1, 1, 1, 1] },
   'steps beyond the kernel': { C: 2, O: 2, H: 9, W: 9, kH: 2, kW: 2, strides: [4, 3] },
-  'no picture': { B: 0, C: 2, O: 2 },
+  'no image': { B: 0, C: 2, O: 2 },
 };
 
 for (const [name, change] of Object.entries(CASES))

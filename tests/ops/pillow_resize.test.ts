@@ -15,7 +15,7 @@ import { pillowResize as twin } from '../reference/pillow_resize.ts';
 
 type Pattern = (i: number, y: number, x: number, c: number, H: number, W: number) => number;
 
-/** The pictures of tests/fixtures/pillow/pillow_resize.py, byte by byte. */
+/** The images of tests/fixtures/pillow/pillow_resize.py, byte by byte. */
 const PATTERNS: Readonly<Record<string, Pattern>> = {
   noise: (i) => {
     const k = Math.imul(i, 2654435761) >>> 0;
@@ -25,7 +25,7 @@ const PATTERNS: Readonly<Record<string, Pattern>> = {
   edges: (_, y, x, c) => 255 * (((x >> 2) + (y >> 2) + c) & 1),
 };
 
-function picture(pattern: string, H: number, W: number): Uint8Array {
+function patternBytes(pattern: string, H: number, W: number): Uint8Array {
   const byte = PATTERNS[pattern];
   return Uint8Array.from({ length: H * W * 4 }, (_, i) =>
     byte(i, Math.floor(i / 4 / W), Math.floor(i / 4) % W, i % 4, H, W),
@@ -44,7 +44,7 @@ test('pillow_resize: every byte is that of Pillow: down, up, mixed, one axis kep
     const [H, W] = from.split('x').map(Number);
     const want = vectors.get('y')!;
     const [h, w] = want.shape;
-    using image = tensor(picture(pattern, H, W), [1, H, W, 4]);
+    using image = tensor(patternBytes(pattern, H, W), [1, H, W, 4]);
     using y = pillowResize(image, [h, w]);
     assert.equal([y.shape, y.dtype], [[1, h, w, 4], 'u8']);
     compare(name, await y.data(), want.data, TOLERANCE.exact);

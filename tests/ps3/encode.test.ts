@@ -15,7 +15,7 @@ const small = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize
 });
 const SIDE = 112;
 
-/** A noise picture, [1, h, w, 4] u8. */
+/** A noise image, [1, h, w, 4] u8. */
 const pixels = (seed: number, h = SIDE, w = SIDE): Uint8Array =>
   Uint8Array.from(random(h * w * 4, seed), (u) => Math.round(127.5 * (u + 1)));
 
@@ -123,7 +123,7 @@ test('encode: a text, its ids and its vector select alike; nothing is left over 
   image.dispose();
 });
 
-test('encode: pictures of any sizes give in their order what each gives alone', async () => {
+test('encode: images of any sizes give in their order what each gives alone', async () => {
   using scope = engine.scope();
   const sizes = [
     [112, 112],
@@ -172,7 +172,7 @@ test('encode: what cannot be done is said', async () => {
   const two = engine.tensor(new Uint8Array(2 * SIDE * SIDE * 4), [2, SIDE, SIDE, 4], { scope });
   await rejects(
     () => small.encode(two, { selectionMaps: [map(1, 4, 2), map(1, 8, 2)] }),
-    /equally many patches in every picture of a batch, got 1, 0/,
+    /equally many patches in every image of a batch, got 1, 0/,
   );
   await rejects(() => small.encode(image, { hiddenStates: 3 }), /hiddenStates must be .* 0 to 2, got 3/);
   await rejects(() => small.encode(image, { looks: 2, tokens: 30 }), /looks and tokens exclude each other/);

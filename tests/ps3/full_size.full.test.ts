@@ -62,7 +62,7 @@ function drawn({ shape, initial }: ParameterPlan, next: () => number): Float32Ar
   return values;
 }
 
-/** Writes a checkpoint of random bf16 weights in shards, and inputs; returns the side of the picture. */
+/** Writes a checkpoint of random bf16 weights in shards, and inputs; returns the side of the image. */
 async function writeModel(
   folder: string,
   { vision, prompt }: (typeof MODELS)['PS3-4K-SigLIP'],

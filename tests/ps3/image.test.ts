@@ -6,12 +6,12 @@ import { pillowResize } from '../reference/pillow_resize.ts';
 
 const inBrowser = globalThis.process?.versions?.node === undefined;
 const wanted = await fixtureCases('pillow/decode');
-const pictureUrl = (name: string): URL => fixtureUrl(`pillow/images/${name}`);
+const imageUrl = (name: string): URL => fixtureUrl(`pillow/images/${name}`);
 const encoded = (name: string): ReturnType<typeof fixtureBytes> => fixtureBytes(`pillow/images/${name}`);
 
 /** Decodes a fixture and compares it with what Pillow made of it. */
 async function check(name: string, vector = 'rgb', options: DecodeOptions = {}, abs = 0): Promise<void> {
-  const { rgba, width, height } = await decodeImage(pictureUrl(name), options);
+  const { rgba, width, height } = await decodeImage(imageUrl(name), options);
   const { data, shape } = wanted.get(name)!.get(vector)!;
   assert.equal([height, width, 3], shape, name);
   compare(
@@ -87,7 +87,7 @@ test('image: colours beneath the transparency of a GIF are those of the palette,
 });
 
 test('image: a strip of 12000 pixels, wider than a texture, keeps every pixel', async () => {
-  const { rgba, width, height } = await decodeImage(pictureUrl('strip.png'));
+  const { rgba, width, height } = await decodeImage(imageUrl('strip.png'));
   assert.equal([width, height], [12000, 3]);
   for (let at = 0; at < rgba.length; at += 4)
     assert.equal(
@@ -97,7 +97,7 @@ test('image: a strip of 12000 pixels, wider than a texture, keeps every pixel', 
 });
 
 test('image: an address, a Blob and bytes give the same', async () => {
-  const url = pictureUrl('rgb_420.jpg');
+  const url = imageUrl('rgb_420.jpg');
   const { rgba } = await decodeImage(url);
   const path = url.protocol === 'file:' ? decodeURIComponent(url.pathname) : url.href;
   compare('text', (await decodeImage(path)).rgba, rgba, TOLERANCE.exact);
@@ -120,31 +120,28 @@ async function refusal(source: Parameters<typeof decodeImage>[0], options?: Deco
   throw new Error(`${String(source)} must be refused, got decoded`);
 }
 
-test('image: what is cut off, empty, no picture or missing is refused in one sentence with its name', async () => {
+test('image: what is cut off, empty, no image or missing is refused in one sentence with its name', async () => {
   const names = ['truncated.png', 'text.jpg', 'empty.png'];
   // Chromium shows a JPEG as far as it goes.
   if (!inBrowser) names.push('truncated.jpg');
   for (const name of names) {
-    const message = await refusal(pictureUrl(name));
-    assert.match(message, `${name} must decode as a picture, got: `, name);
+    const message = await refusal(imageUrl(name));
+    assert.match(message, `${name} must decode as an image, got: `, name);
     assert.match(message, /[^.]\. Replace or remove it\.$/);
     assert.not.match(message, '\n');
   }
-  assert.match(
-    await refusal(pictureUrl('missing.png')),
-    /^image: .*missing\.png must be readable, got: .*\.$/,
-  );
+  assert.match(await refusal(imageUrl('missing.png')), /^image: .*missing\.png must be readable, got: .*\.$/);
   const broken = new Uint8Array([1, 2, 3]);
-  assert.match(await refusal(broken), /^image: bytes in memory must decode as a picture/);
-  assert.match(await refusal(new Blob([broken])), /^image: Blob must decode as a picture/);
-  assert.match(await refusal(new File([broken], 'cat.jpg')), /^image: cat\.jpg must decode as a picture/);
-  assert.match(await refusal(broken, { name: 'shard 3' }), /^image: shard 3 must decode as a picture/);
+  assert.match(await refusal(broken), /^image: bytes in memory must decode as an image/);
+  assert.match(await refusal(new Blob([broken])), /^image: Blob must decode as an image/);
+  assert.match(await refusal(new File([broken], 'cat.jpg')), /^image: cat\.jpg must decode as an image/);
+  assert.match(await refusal(broken, { name: 'shard 3' }), /^image: shard 3 must decode as an image/);
 });
 
 test('image: resizeToSquare gives the bytes of Pillow in the scope asked for', async () => {
   using scope = engine.scope();
   const before = engine.stats().liveTensors;
-  const image = await decodeImage(pictureUrl('rgba.png'));
+  const image = await decodeImage(imageUrl('rgba.png'));
   const squashed = resizeToSquare(engine, image, 56, scope);
   assert.equal([squashed.shape, squashed.dtype, squashed.scope], [[1, 56, 56, 4], 'u8', scope]);
   assert.is(engine.stats().liveTensors, before + 1);

@@ -11,11 +11,11 @@ import { compare, engine, random, TOLERANCE } from '../harness.ts';
 const SIDE = 112;
 const model = PS3.create(engine, presetConfig(PRESETS.smoke, 8), 5, { layerScale: 0.1 });
 const pixels = Uint8Array.from(random(2 * SIDE * SIDE * 4, 1), (u) => Math.round(127.5 * (u + 1)));
-const picture = (): ReturnType<typeof engine.tensor> => engine.tensor(pixels, [2, SIDE, SIDE, 4]);
+const newImage = (): ReturnType<typeof engine.tensor> => engine.tensor(pixels, [2, SIDE, SIDE, 4]);
 
 test('looks: merged they are the tokens of encode, bit for bit; the low-res pass comes first', async () => {
   using scope = engine.scope();
-  const image = picture().moveTo(scope);
+  const image = newImage().moveTo(scope);
   const results: LookResult[] = [];
   for await (const result of model.looks(image, { looks: 3 })) results.push(result);
   assert.equal(
@@ -52,7 +52,7 @@ test('looks: merged they are the tokens of encode, bit for bit; the low-res pass
 });
 
 test('looks: leaving the loop early frees all but what was handed out', async () => {
-  const image = picture();
+  const image = newImage();
   const before = engine.stats();
   for await (const result of model.looks(image, { looks: 'all' })) {
     using shown = result;
@@ -64,7 +64,7 @@ test('looks: leaving the loop early frees all but what was handed out', async ()
 });
 
 test('looks: a signal ends them with its reason and frees everything', async () => {
-  const image = picture();
+  const image = newImage();
   const before = engine.stats();
   const controller = new AbortController();
   let seen = 0;

@@ -36,7 +36,7 @@ test('region: a box that ends at the edge of a cell does not cover the next one,
     }
 });
 
-test('region: the box of every picture comes first at every scale, then what is around it', async () => {
+test('region: the box of every image comes first at every scale, then what is around it', async () => {
   using scope = engine.scope();
   const pixels = Uint8Array.from(random(2 * SIDE * SIDE * 4, 1), (u) => Math.round(127.5 * (u + 1)));
   const image = engine.tensor(pixels, [2, SIDE, SIDE, 4], { scope });
@@ -82,7 +82,7 @@ test('region: an empty or outside region is refused', async () => {
   const error = await model.encode(image, { region }).catch((error: Error) => error);
   throws(() => {
     throw error;
-  }, /region: there must be one, or one for each of 3 pictures, got 2/);
+  }, /region: there must be one, or one for each of 3 images, got 2/);
 });
 
 test.run();

@@ -8,7 +8,7 @@ import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.t
 const SIGLIP_4K = [85, 341, 2134];
 const GRIDS_4K = [2916, 11_664, 72_900];
 
-test('budgets: a full look, a short one, and the last one of a 4K picture are those of the reference', () => {
+test('budgets: a full look, a short one, and the last one of a 4K image are those of the reference', () => {
   assert.equal(lookBudgets(SIGLIP_4K, GRIDS_4K), SIGLIP_4K);
   assert.equal(lookBudgets(SIGLIP_4K, GRIDS_4K, 440), [14, 58, 368]);
   assert.equal(lookBudgets(SIGLIP_4K, [26, 70, 344]), [26, 70, 344]);
@@ -109,7 +109,7 @@ test('smoothing: each sixth of a side becomes its mean', async () => {
   compare('smoothed', await smoothed.data(), want);
 });
 
-test('scales: a wide picture keeps its shape in whole patches, as the reference has it', () => {
+test('scales: a wide image keeps its shape in whole patches, as the reference has it', () => {
   const radio = { scalesPx: [384, 768, 1536, 3840], patchPx: 16 };
   assert.equal(scaleSizes(radio, 1000, 3000), [
     [384, 384],

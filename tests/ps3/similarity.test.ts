@@ -1,4 +1,4 @@
-// Pictures and texts compared, beside features of the official implementation.
+// Images and texts compared, beside features of the official implementation.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PS3 } from '../../ps3/model/ps3.ts';
@@ -38,7 +38,7 @@ function boxesOf(map: Float32Array, h: number, w: number): Region[] {
 }
 
 for (const name of ['square', 'portrait', 'radio'] as const)
-  test(`similarity: whole pictures and boxes are pooled as the reference pools them (${name})`, async () => {
+  test(`similarity: whole images and boxes are pooled as the reference pools them (${name})`, async () => {
     using scope = engine.scope();
     const golden = await openGolden(name);
     const { model } = golden;
@@ -48,12 +48,12 @@ for (const name of ['square', 'portrait', 'radio'] as const)
     model.logitBias.write(Float32Array.of(bias));
     const image = await golden.input('in.pixel_values', scope);
     const ids = await golden.input('in.text', scope, 'i32');
-    const pictures = unitRows(await golden.want('low.pooled'), width);
+    const images = unitRows(await golden.want('low.pooled'), width);
     const texts = unitRows(await golden.want('text.pooled_output'), width);
     const logits = Float64Array.from({ length: 4 }, (_, i) => {
       const [b, t] = [Math.floor(i / 2), i % 2];
       let cosine = 0;
-      for (let k = 0; k < width; k++) cosine += pictures[b * width + k] * texts[t * width + k];
+      for (let k = 0; k < width; k++) cosine += images[b * width + k] * texts[t * width + k];
       return Math.exp(scale) * cosine + bias;
     });
     const got = await model.similarity(image, ids);

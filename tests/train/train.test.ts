@@ -27,8 +27,8 @@ const SIDE = 112;
 const COLOURS = { red: [220, 30, 30], green: [20, 200, 40], blue: [30, 60, 230], yellow: [230, 220, 20] };
 const NAMES = Object.keys(COLOURS) as (keyof typeof COLOURS)[];
 
-/** A grey picture with two squares of different colours, captioned by them. */
-function picture(seed: number): Sample {
+/** A grey image with two squares of different colours, captioned by them. */
+function colouredSample(seed: number): Sample {
   const random = new Random(seed, 1);
   const rgba = new Uint8Array(4 * SIDE * SIDE).fill(128);
   const captions = random.shuffle([...NAMES]).slice(0, 2);
@@ -42,7 +42,7 @@ function picture(seed: number): Sample {
   return { key: `${seed}`, side: SIDE, rgba, boxes, captions, globalCaption: captions.join(' and ') };
 }
 
-const SAMPLES = Array.from({ length: 24 }, (_, i) => picture(i));
+const SAMPLES = Array.from({ length: 24 }, (_, i) => colouredSample(i));
 const PRESET = PRESETS.smoke;
 const CONFIG: RunConfig = {
   preset: 'smoke',
@@ -172,7 +172,7 @@ test('run: a metrics file with a cut line, steps twice and the former names can 
   });
 });
 
-test('train: both stages lower their losses on pictures that four colours explain', async () => {
+test('train: both stages lower their losses on images that four colours explain', async () => {
   await inFolder(async (path) => {
     const run = await RunFolder.create(path, CONFIG);
     const model = fresh();

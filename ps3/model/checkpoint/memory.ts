@@ -7,7 +7,7 @@ import type { WeightDType } from './checkpoint.ts';
 export interface MemoryNeed {
   /** Of the weights. */
   readonly weightsBytes: number;
-  /** Highest, weights included, while one picture is encoded with one look. */
+  /** Highest, weights included, while one image is encoded with one look. */
   readonly peakBytes: number;
 }
 

@@ -137,9 +137,9 @@ export interface TextConfig {
   readonly hub: Readonly<Record<string, unknown>>;
 }
 
-/** How pictures become numbers: `preprocessor_config.json`. */
+/** How images become numbers: `preprocessor_config.json`. */
 export interface ImageConfig {
-  /** side of the square that pictures are squashed to, the largest scale */
+  /** side of the square that images are squashed to, the largest scale */
   readonly imagePx: number; // image_size
   /** subtracted from red, green and blue in [0, 1] */
   readonly mean: readonly [number, number, number]; // mean
@@ -147,9 +147,9 @@ export interface ImageConfig {
   readonly std: readonly [number, number, number]; // std
 }
 
-/** Both towers: one `config.json`, and what `preprocessor_config.json` says of pictures. */
+/** Both towers: one `config.json`, and what `preprocessor_config.json` says of images. */
 export interface ModelConfig {
-  /** how pictures become numbers */
+  /** how images become numbers */
   readonly image: ImageConfig;
   /** the image tower */
   readonly vision: VisionConfig;

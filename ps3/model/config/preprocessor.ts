@@ -1,4 +1,4 @@
-// How pictures become numbers: `preprocessor_config.json`, read and written.
+// How images become numbers: `preprocessor_config.json`, read and written.
 import * as v from 'valibot';
 import { expectConfig, type ImageConfig, type VisionConfig } from './config.ts';
 

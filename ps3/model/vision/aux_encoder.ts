@@ -1,4 +1,4 @@
-// The shallow ConvNeXt that looks at the whole picture at high resolution, so that selection sees small things.
+// The shallow ConvNeXt that looks at the whole image at high resolution, so that selection sees small things.
 // Liu et al. 2022, arXiv:2201.03545; its place in PS3: arXiv:2503.19903.
 import {
   add,
@@ -17,10 +17,10 @@ import {
 import type { AuxEncoderConfig } from '../config/config.ts';
 
 /**
- * Feature map of the whole picture.
+ * Feature map of the whole image.
  *
  * @param image    [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
- * @param colours  normalisation of a u8 picture
+ * @param colours  normalisation of a u8 image
  * @returns      features [B, Y * X, C], channels last, with Y = X = config.gridSide
  */
 export function auxEncoder(

@@ -1,4 +1,4 @@
-// The scales at which a picture is seen: their pixels and their grids of patches.
+// The scales at which an image is seen: their pixels and their grids of patches.
 
 import type { Tensor } from '../../../engine/index.ts';
 import type { VisionConfig } from '../config/config.ts';
@@ -13,7 +13,7 @@ export function imageSize(image: Tensor): [h: number, w: number] {
 }
 
 /**
- * Pixels of a picture of h x w pixels at each scale: a square low-res one, then zooms that keep the picture's shape in
+ * Pixels of an image of h x w pixels at each scale: a square low-res one, then zooms that keep the image's shape in
  * whole low-res patches of the shorter side.
  */
 export function scaleSizes(
@@ -32,7 +32,7 @@ export function scaleSizes(
   });
 }
 
-/** Patches of each scale of a picture of h x w pixels, low-res first; at least one per axis. */
+/** Patches of each scale of an image of h x w pixels, low-res first; at least one per axis. */
 export function scaleGrids(config: Pick<VisionConfig, 'scalesPx' | 'patchPx'>, h: number, w: number): Grid[] {
   const patches = (px: number): number => Math.max(1, Math.floor(px / config.patchPx));
   return scaleSizes(config, h, w).map(([H, W]) => [patches(H), patches(W)]);

@@ -104,7 +104,7 @@ export function overrideByGroundTruth(
   );
 }
 
-/** Averages each map over 6 x 6 blocks of the picture. */
+/** Averages each map over 6 x 6 blocks of the image. */
 export function smooth(probs: readonly Tensor[], grids: readonly Grid[]): Tensor[] {
   return probs.map((prob, i) =>
     tidy([prob], (prob) => {
@@ -119,7 +119,7 @@ export function smooth(probs: readonly Tensor[], grids: readonly Grid[]): Tensor
 export interface SelectionMap {
   /** [B, Y * X] f32, nonzero = selected. */
   readonly map: Tensor;
-  /** Number of nonzero entries, the same for every picture. */
+  /** Number of nonzero entries, the same for every image. */
   readonly count: number;
 }
 

@@ -106,7 +106,7 @@ export class VisionModel {
   readonly config: VisionConfig;
   /** The official names below `vision_model.`. */
   readonly weights: Weights;
-  /** How u8 pictures are normalised. */
+  /** How u8 images are normalised. */
   readonly image: ImageConfig;
   /** Keep only block inputs in the high-res pass and run the blocks again in backward. */
   checkpointBlocks = false;
@@ -124,7 +124,7 @@ export class VisionModel {
   }
 
   /**
-   * Stage 1: the whole picture at the lowest scale.
+   * Stage 1: the whole image at the lowest scale.
    *
    * @param image   [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
    * @param layers  outputs of so many of the last blocks are kept
@@ -330,7 +330,7 @@ export class VisionModel {
     return { pooled, grids, maps, selectionMaps: choices.map(({ map }) => map) };
   }
 
-  /** Normalisation that u8 pictures need and f32 ones have had. */
+  /** Normalisation that u8 images need and f32 ones have had. */
   #colours({ dtype }: Tensor): Pick<PatchGatherOptions, 'mean' | 'std'> {
     const { mean, std } = this.image;
     return dtype === 'u8' ? { mean, std } : {};

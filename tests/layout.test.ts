@@ -31,9 +31,9 @@ function listFiles(): string[] {
     .map((path) => path.split(sep).join('/'));
 }
 
-const isSource = (path: string): boolean => /\.(ts|mjs|wgsl)$/.test(path) && !path.includes('/fixtures/');
+const isRead = (path: string): boolean => /\.(ts|mjs|wgsl|md)$/.test(path) && !path.includes('/fixtures/');
 const tree: rules.Tree = new Map(
-  listFiles().map((path) => [path, isSource(path) ? readFileSync(join(root, path), 'utf8') : '']),
+  listFiles().map((path) => [path, isRead(path) ? readFileSync(join(root, path), 'utf8') : '']),
 );
 
 /** Tests a rule twice: on this tree, and on a small tree with exactly the given breaches. */
@@ -245,6 +245,16 @@ rule(
   rules.noExportStar,
   { 'ps3/a.ts': "export { a } from './b.ts';\nexport * from './c.ts';" },
   ['ps3/a.ts:2'],
+);
+
+rule(
+  'the subject is an image',
+  rules.subjectIsAnImage,
+  {
+    'ps3/a.ts': `// "Picture_1A" is an image.\nconst crop${'Pict'}ure = 1;`,
+    'README.md': `Encodes\n${'pict'}ures.`,
+  },
+  ['ps3/a.ts:2', 'README.md:2'],
 );
 
 rule(

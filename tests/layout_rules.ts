@@ -3,7 +3,7 @@
 import { posix } from 'node:path';
 import ts from 'typescript';
 
-/** Path from the repository root -> text; a file that is not source code has the text ''. */
+/** Path from the repository root -> text; a file that is neither source code nor Markdown has the text ''. */
 export type Tree = ReadonlyMap<string, string>;
 /** Returns one line per breach: `path:line what is wrong`. */
 export type Rule = (tree: Tree) => string[];
@@ -276,6 +276,12 @@ export const noEmptyCatch: Rule = syntaxRule((node, breach) => {
 export const noExportStar: Rule = syntaxRule((node, breach) => {
   if (ts.isExportDeclaration(node) && !node.exportClause) breach('exports names without listing them');
 });
+
+/** `Picture_1A` is the name of a photograph. */
+export const subjectIsAnImage: Rule = (tree) =>
+  [...tree]
+    .flatMap(([path, text]) => placesOf(/pict[u]re(?!_\d)/i, path, text))
+    .map((place) => `${place} calls an image something else`);
 
 export const noOpenTasks: Rule = (tree) =>
   [...tree]

@@ -94,7 +94,7 @@ async function matrixPeak(
       bind: { quarters, y },
       params: { steps },
       define: {
-        ...{ THREADS: MATRIX_SUBGROUPS * engine.gpu.target.subgroupSize, CHAINS: MATRIX_CHAINS },
+        ...{ WG: MATRIX_SUBGROUPS * engine.gpu.target.subgroupSize, CHAINS: MATRIX_CHAINS },
         ...{ MATRIX_M: M, MATRIX_N: N, MATRIX_K: K },
       },
       groups: MATRIX_GROUPS,

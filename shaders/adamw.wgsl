@@ -80,7 +80,7 @@ fn group_of(element : u32) -> u32 {
   return low;
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn adamw(
   @builtin(workgroup_id) group_id : vec3u,
   @builtin(num_workgroups) group_counts : vec3u,

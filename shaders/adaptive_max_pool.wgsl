@@ -18,7 +18,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params : Params;
 
-const LANES : u32 = 64u;  // invocations of a workgroup; they share nothing
+const WG : u32 = 64u;  // invocations of a workgroup; they share nothing
 
 @group(0) @binding(1) var<storage, read> x : array<f32>;                  // [B, Y * X]
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;            // [B, outY * outX]
@@ -36,10 +36,10 @@ fn window_end(o : vec2u, n : vec2u, m : vec2u) -> vec2u {
   return ((o + 1u) * n + m - 1u) / m;
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn adaptive_max_pool(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                      @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = linear_group(group, groups) * WG + i;
   let cells = params.m[0] * params.m[1];
   if (at >= params.B * cells) {
     return;
@@ -65,10 +65,10 @@ fn adaptive_max_pool(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   argmax_out[at] = best_at;
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn adaptive_max_pool_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                         @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = linear_group(group, groups) * WG + i;
   let pixels = params.n[0] * params.n[1];
   if (at >= params.B * pixels) {
     return;

@@ -3,7 +3,7 @@
 // Layout    x [R, C] row-major f32, y [blocks, C]. A lane is four columns, or one where C is not divisible by
 //           4.
 // Mapping   column_sum: one lane of one block of rows per invocation; neighbours hold neighbouring columns.
-//           column_sum_strips: the rows of a block are assigned to STRIPS invocations, whose sums one of
+//           column_sum_split: the rows of a block are assigned to WG_SPLITS invocations, whose sums one of
 //           them adds.
 // Traffic   reads x once; a second launch reads the block sums.
 // Numerics  rows in ascending order inside a block or strip, then strips, then blocks: a fixed tree, the same
@@ -42,32 +42,32 @@ fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gro
   y[index] = params.scale * total;
 }
 
-const STRIP_GROUP = 256u;    // invocations
-const STRIPS : u32 = 32u;    // of them share a lane; the others have neighbouring lanes. A power of two
-const STRIP_VECS = STRIP_GROUP / STRIPS;
+const SPLIT_WG = 256u;        // invocations
+const WG_SPLITS : u32 = 32u;  // of them share a lane; the others have neighbouring lanes. A power of two
+const WG_VECS = SPLIT_WG / WG_SPLITS;
 
-var<workgroup> strip_sums : array<Vec, STRIP_GROUP>;
+var<workgroup> split_sums : array<Vec, SPLIT_WG>;
 
-@compute @workgroup_size(STRIP_GROUP)
-fn column_sum_strips(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+@compute @workgroup_size(SPLIT_WG)
+fn column_sum_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                      @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * STRIP_VECS + i % STRIP_VECS;
+  let index = linear_group(group, groups) * WG_VECS + i % WG_VECS;
   let c = index % params.C;
   let r0 = index / params.C * params.block_rows;
   let end = min(r0 + params.block_rows, params.R);
   var sum = Vec();
-  var r = r0 + i / STRIP_VECS;
-  for (; r + 3u * STRIPS < end; r += 4u * STRIPS) {  // four loads are in flight together
+  var r = r0 + i / WG_VECS;
+  for (; r + 3u * WG_SPLITS < end; r += 4u * WG_SPLITS) {  // four loads are in flight together
     let first = x[r * params.C + c];
-    let second = x[(r + STRIPS) * params.C + c];
-    let third = x[(r + 2u * STRIPS) * params.C + c];
-    let fourth = x[(r + 3u * STRIPS) * params.C + c];
+    let second = x[(r + WG_SPLITS) * params.C + c];
+    let third = x[(r + 2u * WG_SPLITS) * params.C + c];
+    let fourth = x[(r + 3u * WG_SPLITS) * params.C + c];
     sum = (((sum + first) + second) + third) + fourth;
   }
-  for (; r < end; r += STRIPS) { sum += x[r * params.C + c]; }
-  strip_sums[i] = sum;
+  for (; r < end; r += WG_SPLITS) { sum += x[r * params.C + c]; }
+  split_sums[i] = sum;
   workgroupBarrier();
-  if (i >= STRIP_VECS || r0 >= params.R) { return; }
-  for (var strip = 1u; strip < STRIPS; strip++) { sum += strip_sums[strip * STRIP_VECS + i]; }
+  if (i >= WG_VECS || r0 >= params.R) { return; }
+  for (var strip = 1u; strip < WG_SPLITS; strip++) { sum += split_sums[strip * WG_VECS + i]; }
   y[index] = params.scale * sum;
 }

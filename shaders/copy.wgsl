@@ -83,7 +83,7 @@ fn strided(digits : Digits) -> u32 {
   return params.start + (outer.x + outer.y) + (outer.z + outer.w) + (inner.x + inner.y);
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn gather(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -98,7 +98,7 @@ fn gather(
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn place(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,

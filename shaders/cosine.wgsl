@@ -38,7 +38,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> partials : array<Vec>;         // [B, slabs, C]
 @group(0) @binding(2) var<storage, read_write> dunit : array<Vec>;      // [queries, C]
 
-const COLUMNS : u32 = 64u;  // vectors of C per workgroup in the backward pass
+const COLUMN_WG : u32 = 64u;  // vectors of C per workgroup in the backward pass
 
 fn query_of(b : u32) -> u32 {
   return min(b, params.queries - 1u);
@@ -96,12 +96,12 @@ fn cosine_held(
   }
 }
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn cosine_backward(
   @builtin(workgroup_id) group : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let c = group.x * COLUMNS + i;
+  let c = group.x * COLUMN_WG + i;
   if (c >= params.C) {
     return;
   }
@@ -121,12 +121,12 @@ fn cosine_backward(
   partial[(b * params.slabs + group.y) * params.C + c] = share;
 }
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn cosine_dunit(
   @builtin(workgroup_id) group : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let c = group.x * COLUMNS + i;
+  let c = group.x * COLUMN_WG + i;
   if (c >= params.C) {
     return;
   }

@@ -32,16 +32,16 @@ struct Params {
 @group(0) @binding(0) var<uniform> params : Params;
 
 alias Vec = f32;
-const SIDE : u32 = 7u;         // odd
+const SIDE : u32 = 7u;          // odd
 const HAS_BIAS : bool = true;
-const LANES : u32 = 64u;       // invocations of a workgroup; they share nothing
+const WG : u32 = 64u;           // invocations of a workgroup; they share nothing
 const PAD : u32 = SIDE / 2u;
 const TAPS : u32 = SIDE * SIDE;
 const HALO : u32 = 2u * PAD;
-const WINDOW : u32 = 8u;       // members of struct Window
-const WIDTH : u32 = 4u;        // columns of an invocation of _columns
-const WIDE : u32 = WIDTH + HALO;
-const UNROLLED : bool = false; // unroll the marked loops
+const WINDOW : u32 = 8u;        // members of struct Window
+const THREAD_X : u32 = 4u;      // columns of an invocation of _columns
+const INPUT_X : u32 = THREAD_X + HALO;
+const UNROLLED : bool = false;  // unroll the marked loops
 
 @group(0) @binding(1) var<storage, read> weight : array<f32>;              // [C, 1, SIDE, SIDE]
 @group(0) @binding(2) var<storage, read_write> packed_out : array<f32>;    // [SIDE * SIDE, C]
@@ -58,10 +58,10 @@ const UNROLLED : bool = false; // unroll the marked loops
 @group(0) @binding(2) var<storage, read_write> dweight : array<f32>;       // [C, 1, SIDE, SIDE]
 @group(0) @binding(3) var<storage, read_write> dbias : array<f32>;         // [C]
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                        @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = linear_group(group, groups) * WG + i;
   if (at >= TAPS * params.C) {
     return;
   }
@@ -105,10 +105,10 @@ fn store_partial(base : u32, tap : u32, c : u32, value : Vec) {
   }
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn depthwise_conv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                   @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = linear_group(group, groups) * WG + i;
   let strips = (params.X + WINDOW - 1u) / WINDOW;
   if (at >= params.B * params.Y * strips * params.C) {
     return;
@@ -158,10 +158,10 @@ fn depthwise_conv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   store(row, left + 7u, c, s7);
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                           @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = linear_group(group, groups) * WG + i;
   let windows = (SIDE + WINDOW - 1u) / WINDOW;  // of taps in a kernel row; one for sides up to 7
   if (at >= params.chunks * SIDE * windows * params.C) {
     return;
@@ -218,13 +218,13 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   }
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                           @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
-  let strips = (params.X + WIDTH - 1u) / WIDTH;
+  let at = linear_group(group, groups) * WG + i;
+  let strips = (params.X + THREAD_X - 1u) / THREAD_X;
   let c = at % params.C;
-  let left = at / params.C % strips * WIDTH;
+  let left = at / params.C % strips * THREAD_X;
   let chunk = at / (params.C * strips) % params.chunks;
   let image = at / (params.C * strips * params.chunks);
   if (image >= params.B) {
@@ -244,46 +244,46 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
     none = bias[c];
   }
   // Of the SIDE output rows that the current input row v meets, from v - PAD on.
-  var sums : array<Vec, SIDE * WIDTH>;
+  var sums : array<Vec, SIDE * THREAD_X>;
   // unroll
   for (var r = 0u; r < SIDE; r++) {
-    for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] = none; }
+    for (var p = 0u; p < THREAD_X; p++) { sums[r * THREAD_X + p] = none; }
   }
   for (var step = 0u; step < last - first + HALO; step++) {
     let v = first + step - PAD;
     if (v < params.Y) {  // above the image it wraps
       let line = (image * params.Y + v) * params.X;
-      var w : array<Vec, WIDE>;
+      var w : array<Vec, INPUT_X>;
       // unroll
       for (var p = 0u; p < HALO; p++) { w[p] = pixel(line, left + p - PAD, c); }
       // unroll
-      for (var p = 0u; p < WIDTH; p++) { w[HALO + p] = pixel(line, left + HALO + p - PAD, c); }
+      for (var p = 0u; p < THREAD_X; p++) { w[HALO + p] = pixel(line, left + HALO + p - PAD, c); }
       // unroll
       for (var r = 0u; r < SIDE; r++) {
         for (var j = 0u; j < SIDE; j++) {
           let tap = taps[(HALO - r) * SIDE + j];
-          for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] += tap * w[j + p]; }
+          for (var p = 0u; p < THREAD_X; p++) { sums[r * THREAD_X + p] += tap * w[j + p]; }
         }
       }
     }
     if (step >= HALO) {
       let row = image * params.Y + v - PAD;
       // unroll
-      for (var p = 0u; p < WIDTH; p++) { store(row, left + p, c, sums[p]); }
+      for (var p = 0u; p < THREAD_X; p++) { store(row, left + p, c, sums[p]); }
     }
     // unroll
     for (var r = 0u; r < HALO; r++) {
-      for (var p = 0u; p < WIDTH; p++) { sums[r * WIDTH + p] = sums[(r + 1u) * WIDTH + p]; }
+      for (var p = 0u; p < THREAD_X; p++) { sums[r * THREAD_X + p] = sums[(r + 1u) * THREAD_X + p]; }
     }
     // unroll
-    for (var p = 0u; p < WIDTH; p++) { sums[HALO * WIDTH + p] = none; }
+    for (var p = 0u; p < THREAD_X; p++) { sums[HALO * THREAD_X + p] = none; }
   }
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn depthwise_conv_dweight_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                               @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = linear_group(group, groups) * WG + i;
   let width = (TAPS + 1u) * params.C;
   if (at >= width) {
     return;

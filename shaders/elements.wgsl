@@ -21,7 +21,7 @@ const MAX = 4u;
 const OP : u32 = NONE;
 alias Value = f32;   // of scatter_elements
 
-const WORKGROUP = 64u;
+const WG = 64u;
 
 struct Params {
   groups : u32,      // invocations at work
@@ -44,13 +44,13 @@ fn index_at(o : u32, j : u32, i : u32) -> u32 {
   return u32(select(index, index + i32(params.N), index < 0));
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn gather_elements(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) lane : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + lane;
+  let at = linear_group(group, groups) * WG + lane;
   if (at >= params.groups) { return; }
   let i = at % params.I;
   let o = at / params.I / params.J;
@@ -70,13 +70,13 @@ fn combine(to : u32, update : Value) {
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn scatter_elements(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) lane : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + lane;
+  let at = linear_group(group, groups) * WG + lane;
   if (at >= params.groups) { return; }
   let o = at / params.I;
   let i = at % params.I;
@@ -87,13 +87,13 @@ fn scatter_elements(
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn scatter_elements_strips(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) lane : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + lane;
+  let at = linear_group(group, groups) * WG + lane;
   if (at >= params.groups) { return; }
   let i = at % params.I;
   let o = at / params.I / params.strips;

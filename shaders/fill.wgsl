@@ -16,7 +16,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> x : array<Vec>;    // [n]
 @group(0) @binding(2) var<storage, read_write> index : array<u32>;  // [n]
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn fill(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -26,7 +26,7 @@ fn fill(
   for (var at = share.first; at < share.end; at += INTERLEAVE) { x[at] = Vec(params.bits); }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn arange(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,

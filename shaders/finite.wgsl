@@ -10,7 +10,7 @@
 #import index
 
 const EXPONENT = 0x7f800000u;
-const WORKGROUP = 64u;
+const WG = 64u;
 
 struct Params {
   n : u32,          // elements (mark_non_finite_vec4: of four numbers)
@@ -20,26 +20,26 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<u32>;                    // [n]
 @group(0) @binding(2) var<storage, read_write> flag : array<atomic<u32>>;   // [1]
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn mark_non_finite(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + i;
+  let at = linear_group(group, groups) * WG + i;
   if (at >= params.n) { return; }
   if ((x[at] & EXPONENT) == EXPONENT) { atomicMin(&flag[0], params.op_number); }
 }
 
 @group(0) @binding(1) var<storage, read> x4 : array<vec4u>;                 // [n]
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn mark_non_finite_vec4(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * WORKGROUP + i;
+  let at = linear_group(group, groups) * WG + i;
   if (at >= params.n) { return; }
   if (any((x4[at] & vec4u(EXPONENT)) == vec4u(EXPONENT))) { atomicMin(&flag[0], params.op_number); }
 }

@@ -12,9 +12,10 @@
 //
 // Layout    table [tables * N, C], indices [M], rows [M, C]. C counts vectors. With several tables (one per
 //           batch element) index m belongs to table m / per_table; keys hold table * N + index.
-// Mapping   a workgroup has ROWS rows, SPAN invocations a row, one vector in SPAN each, so that nothing is
-//           divided; with one row, its index is read once for all. On a CPU few invocations go through each
-//           row, since one vector in 64 each is twice as slow. keys and starts: one invocation per entry.
+// Mapping   a workgroup has WG_ROWS rows, PER_ROW invocations a row, one vector in PER_ROW each, so that
+//           nothing is divided; with one row, its index is read once for all. On a CPU few invocations go
+//           through each row, since one vector in 64 each is twice as slow. keys and starts: one invocation
+//           per entry.
 // Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable
 //           once.
 // Numerics  the order of additions depends on the indices alone: bitwise repeatable.
@@ -46,11 +47,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> heads : array<Vec>;   // [ceil(M / block), C]
 @group(0) @binding(6) var<storage, read_write> dtable : array<Vec>;  // [end - first, C]
 
-const GROUP : u32 = 64u;
+const WG : u32 = 64u;
 // rows of a segment are loaded by fours: on a GPU each load is waited for, on a CPU none
-const FOUR_AT_ONCE : bool = false;
-const ROWS : u32 = 1u;           // of a workgroup, a power of two
-const SPAN : u32 = GROUP / ROWS; // invocations of a row
+const FOUR_IN_FLIGHT : bool = false;
+const WG_ROWS : u32 = 1u;            // rows per workgroup, a power of two
+const PER_ROW : u32 = WG / WG_ROWS;  // invocations of a row
 
 /// The row of all tables that the dispatch's m-th index means; params.rows where it lies outside its table.
 fn row_of(m : u32) -> u32 {
@@ -63,10 +64,10 @@ fn row_of(m : u32) -> u32 {
 /// Which row an invocation moves. With one row it is the same for the whole workgroup, which compilers see
 /// from the constant alone.
 fn row_at(g : u32, i : u32) -> u32 {
-  return g * ROWS + select(i / SPAN, 0u, ROWS == 1u);
+  return g * WG_ROWS + select(i / PER_ROW, 0u, WG_ROWS == 1u);
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WG)
 fn gather_rows(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -78,15 +79,15 @@ fn gather_rows(
   }
   let row = row_of(m);
   if (row >= params.first && row < params.end) {
-    for (var c = i % SPAN; c < params.C; c += SPAN) {
+    for (var c = i % PER_ROW; c < params.C; c += PER_ROW) {
       y[m * params.C + c] = table[(row - params.first) * params.C + c];
     }
   } else if (row == params.rows && params.first == 0u) {
-    for (var c = i % SPAN; c < params.C; c += SPAN) { y[m * params.C + c] = Vec(); }
+    for (var c = i % PER_ROW; c < params.C; c += PER_ROW) { y[m * params.C + c] = Vec(); }
   }
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WG)
 fn scatter_rows(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -98,31 +99,31 @@ fn scatter_rows(
   }
   let row = row_of(m);
   if (row >= params.first && row < params.end) {
-    for (var c = i % SPAN; c < params.C; c += SPAN) {
+    for (var c = i % PER_ROW; c < params.C; c += PER_ROW) {
       y[(row - params.first) * params.C + c] = x[m * params.C + c];
     }
   }
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WG)
 fn gather_keys(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let m = linear_group(group, groups) * GROUP + i;
+  let m = linear_group(group, groups) * WG + i;
   if (m < params.M) {
     keys[m] = row_of(m);
   }
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WG)
 fn gather_starts(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let row = linear_group(group, groups) * GROUP + i;
+  let row = linear_group(group, groups) * WG + i;
   if (row > params.rows) {
     return;
   }
@@ -143,7 +144,7 @@ fn gather_starts(
 fn segment_sum(start : u32, end : u32, c : u32) -> Vec {
   var sum = Vec();
   var m = start;
-  if (FOUR_AT_ONCE) {
+  if (FOUR_IN_FLIGHT) {
     for (; m + 3u < end; m += 4u) {
       let rows = vec4u(order[m], order[m + 1u], order[m + 2u], order[m + 3u]) * params.C + c;
       let second = dy[rows.y];
@@ -158,7 +159,7 @@ fn segment_sum(start : u32, end : u32, c : u32) -> Vec {
   return sum;
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WG)
 fn gather_heads(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -173,10 +174,12 @@ fn gather_heads(
   if (start > 0u && sorted[start] == sorted[start - 1u] && sorted[start] < params.rows) {
     end = min(starts[sorted[start] + 1u], start + params.block);
   }
-  for (var c = i % SPAN; c < params.C; c += SPAN) { heads[head * params.C + c] = segment_sum(start, end, c); }
+  for (var c = i % PER_ROW; c < params.C; c += PER_ROW) {
+    heads[head * params.C + c] = segment_sum(start, end, c);
+  }
 }
 
-@compute @workgroup_size(GROUP)
+@compute @workgroup_size(WG)
 fn gather_dtable(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -189,7 +192,7 @@ fn gather_dtable(
   let start = starts[row];
   let end = starts[row + 1u];
   let own_block_end = (start / params.block + 1u) * params.block;
-  for (var c = i % SPAN; c < params.C; c += SPAN) {
+  for (var c = i % PER_ROW; c < params.C; c += PER_ROW) {
     var sum = segment_sum(start, min(end, own_block_end), c);
     for (var m = own_block_end; m < end; m += params.block) {
       sum += heads[m / params.block * params.C + c];

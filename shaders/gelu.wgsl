@@ -20,7 +20,7 @@ struct Params {
 alias Lane = f32;  // vec4f where four divides the number of elements
 const TANH : bool = false;
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn gelu(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -32,7 +32,7 @@ fn gelu(
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn gelu_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,

@@ -172,16 +172,16 @@ fn layer_norm_dx_held(
   }
 }
 
-const COLUMNS = 64u;  // vectors of a workgroup of the parameter gradients
+const COLUMN_WG = 64u;  // vectors of a workgroup of the parameter gradients
 
 @group(0) @binding(6) var<storage, read_write> partial : array<Vec>;  // [blocks, 2, C]: dgamma, dbeta
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn layer_norm_dparams(
   @builtin(workgroup_id) group : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let c = group.x * COLUMNS + i;
+  let c = group.x * COLUMN_WG + i;
   let chunk = group.y;
   if (c >= params.C) { return; }
   let rows = (params.R + params.blocks - 1u) / params.blocks;
@@ -201,7 +201,7 @@ fn layer_norm_dparams(
 @group(0) @binding(2) var<storage, read_write> dgamma : array<Vec>;   // [C]
 @group(0) @binding(3) var<storage, read_write> dbeta : array<Vec>;    // [C]
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
   let c = id.x;
   if (c >= params.C) { return; }
@@ -215,33 +215,33 @@ fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
   dbeta[c] = sum_g;
 }
 
-const STRIP_GROUP = 256u;  // invocations that add the chunks where there are many
-const STRIP_VECS = 8u;    // neighbouring vectors; 32 invocations share each
-const STRIPS = STRIP_GROUP / STRIP_VECS;
+const SPLIT_WG = 256u;  // invocations that add the chunks where there are many
+const WG_VECS = 8u;     // neighbouring vectors; 32 invocations share each
+const WG_SPLITS = SPLIT_WG / WG_VECS;
 
-var<workgroup> strips_gh : array<Vec, STRIP_GROUP>;
-var<workgroup> strips_g : array<Vec, STRIP_GROUP>;
+var<workgroup> split_gh : array<Vec, SPLIT_WG>;
+var<workgroup> split_g : array<Vec, SPLIT_WG>;
 
-@compute @workgroup_size(STRIP_GROUP)
-fn layer_norm_dparams_strips(
+@compute @workgroup_size(SPLIT_WG)
+fn layer_norm_dparams_sum_split(
   @builtin(workgroup_id) group : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let c = group.x * STRIP_VECS + i % STRIP_VECS;
+  let c = group.x * WG_VECS + i % WG_VECS;
   let column = min(c, params.C - 1u);
   var sum_gh = Vec();
   var sum_g = Vec();
-  for (var chunk = i / STRIP_VECS; chunk < params.blocks; chunk += STRIPS) {
+  for (var chunk = i / WG_VECS; chunk < params.blocks; chunk += WG_SPLITS) {
     sum_gh += partials[chunk * 2u * params.C + column];
     sum_g += partials[(chunk * 2u + 1u) * params.C + column];
   }
-  strips_gh[i] = sum_gh;
-  strips_g[i] = sum_g;
+  split_gh[i] = sum_gh;
+  split_g[i] = sum_g;
   workgroupBarrier();
-  if (i >= STRIP_VECS || c >= params.C) { return; }
-  for (var strip = 1u; strip < STRIPS; strip++) {
-    sum_gh += strips_gh[strip * STRIP_VECS + i];
-    sum_g += strips_g[strip * STRIP_VECS + i];
+  if (i >= WG_VECS || c >= params.C) { return; }
+  for (var strip = 1u; strip < WG_SPLITS; strip++) {
+    sum_gh += split_gh[strip * WG_VECS + i];
+    sum_g += split_g[strip * WG_VECS + i];
   }
   dgamma[c] = sum_gh;
   dbeta[c] = sum_g;

@@ -9,7 +9,7 @@
 // Layout    image [B, 3, H, W] f32, or [B, H, W, 4] u8 with one u32 per pixel (red lowest), which counts as
 //           value / 255; rows [B, k, 3 P P]: channel, row, column, as a convolution weight [D, 3, P, P] is
 //           laid out.
-// Mapping   an invocation takes SPAN neighbouring pixels of a patch's row, all three channels, so that an
+// Mapping   an invocation takes PIXELS neighbouring pixels of a patch's row, all three channels, so that an
 //           RGBA pixel is loaded once: one pixel on a GPU, the whole row on a CPU, where finding the place
 //           costs as much as a pixel.
 // Traffic   reads up to 16 source pixels per pixel, mostly cached; one where the position falls on a pixel
@@ -37,10 +37,10 @@ alias Scalar = f32;                  // u32 if RGBA
 const RGBA : bool = false;
 // the image exceeds a binding: one image at a time, each plane bound by itself
 const SPLIT : bool = false;
-const OWN_SIZE : bool = false;       // the virtual image has the source's size
+const OWN_SIZE : bool = false;  // the virtual image has the source's size
 const HAS_INDICES : bool = true;
-const SPAN : u32 = 1u;               // divides P
-const LANES : u32 = 64u;             // invocations of a workgroup; they share nothing
+const PIXELS : u32 = 1u;        // divides P
+const WG : u32 = 64u;           // invocations of a workgroup; they share nothing
 
 @group(0) @binding(1) var<storage, read> image : array<Scalar>;  // [B, 3, H, W], or [B, H, W] of packed RGBA
 @group(0) @binding(4) var<storage, read> green : array<Scalar>;  // [H, W] of one image if SPLIT and not RGBA
@@ -90,16 +90,16 @@ fn clamped(taps : Taps, tap : u32, n : u32) -> u32 {
   return u32(clamp(taps.first + i32(tap), 0, i32(n) - 1));
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn patch_gather(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                 @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * LANES + i;
+  let at = linear_group(group, groups) * WG + i;
   let area = params.P * params.P;
-  if (at >= params.count * params.k * area / SPAN) {
+  if (at >= params.count * params.k * area / PIXELS) {
     return;
   }
-  let slot = params.b * params.k + at / (area / SPAN);  // of B * k
-  let pixel = at % (area / SPAN) * SPAN;
+  let slot = params.b * params.k + at / (area / PIXELS);  // of B * k
+  let pixel = at % (area / PIXELS) * PIXELS;
   let b = slot / params.k;
   var cell = slot % params.k;
   if (HAS_INDICES) {
@@ -112,7 +112,7 @@ fn patch_gather(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   if (!OWN_SIZE) {
     taps_y = taps_of(top, params.image[0], params.scale[0]);
   }
-  for (var q = 0u; q < SPAN; q++) {
+  for (var q = 0u; q < PIXELS; q++) {
     var sum = vec3f();
     if (OWN_SIZE) {
       sum = source_pixel(b, top, left + q);

@@ -29,12 +29,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read> x : array<u32>;            // [outer, n, inner]
 @group(0) @binding(4) var<storage, read_write> y : array<u32>;      // [outer, m, inner]
 
-const LANES : u32 = 64u;  // invocations of a workgroup; they share nothing
+const WG : u32 = 64u;  // invocations of a workgroup; they share nothing
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn pillow_resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                  @builtin(local_invocation_index) i : u32) {
-  let at = params.begin + linear_group(group, groups) * LANES + i;
+  let at = params.begin + linear_group(group, groups) * WG + i;
   if (at >= params.end) {
     return;
   }

@@ -194,7 +194,7 @@ fn apply(u : Value, v : Value) -> Value {
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn binary(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -213,7 +213,7 @@ fn binary(
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn choose(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -231,7 +231,7 @@ fn choose(
 
 @group(0) @binding(1) var<storage, read> x : array<Value>;             // [n]
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn accumulate(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,

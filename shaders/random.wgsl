@@ -69,7 +69,7 @@ fn shape_words(words : vec2u) -> vec2u {
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn random(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,

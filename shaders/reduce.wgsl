@@ -106,19 +106,19 @@ fn rows(
   if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
 }
 
-const COLUMNS = 64u;
+const COLUMN_WG = 64u;
 // loads in flight: 8 for a GPU, which waits long for each; a CPU is slower with more than one
-const AT_ONCE : u32 = 1u;
+const IN_FLIGHT : u32 = 1u;
 
 @group(0) @binding(2) var<storage, read_write> y_values : array<Vec>;    // [O, parts, I]
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn columns(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * COLUMNS + i;
+  let at = linear_group(group, groups) * COLUMN_WG + i;
   if (at >= params.groups) { return; }
   let row = at / params.I;
   let column = at - row * params.I;
@@ -132,10 +132,10 @@ fn columns(
     var part_sum = x[base + first * params.I];
     if (OP == SQUARES) { part_sum *= part_sum; }
     var k = first + 1u;
-    for (; k + AT_ONCE <= stop; k += AT_ONCE) {
-      var some : array<Vec, AT_ONCE>;
-      for (var j = 0u; j < AT_ONCE; j++) { some[j] = x[base + (k + j) * params.I]; }
-      for (var j = 0u; j < AT_ONCE; j++) { part_sum = folded(part_sum, some[j]); }
+    for (; k + IN_FLIGHT <= stop; k += IN_FLIGHT) {
+      var some : array<Vec, IN_FLIGHT>;
+      for (var j = 0u; j < IN_FLIGHT; j++) { some[j] = x[base + (k + j) * params.I]; }
+      for (var j = 0u; j < IN_FLIGHT; j++) { part_sum = folded(part_sum, some[j]); }
     }
     for (; k < stop; k++) { part_sum = folded(part_sum, x[base + k * params.I]); }
     if (first == begin) { acc = part_sum; } else { acc = joined(acc, part_sum); }
@@ -151,13 +151,13 @@ fn first_of(at : u32) -> u32 {
 
 @group(0) @binding(2) var<storage, read_write> winners : array<Count>;    // [O, I]
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn arg_max(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * COLUMNS + i;
+  let at = linear_group(group, groups) * COLUMN_WG + i;
   if (at >= params.groups) { return; }
   let base = first_of(at);
   var best = x[base];
@@ -184,13 +184,13 @@ fn is_nan(value : f32) -> bool { return (bitcast<u32>(value) & ALL_BUT_SIGN) > I
 @group(0) @binding(3) var<storage, read> dy : array<f32>;           // [O, I]
 @group(0) @binding(4) var<storage, read_write> dx : array<f32>;     // [O, K, I]
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn extremum_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * COLUMNS + i;
+  let at = linear_group(group, groups) * COLUMN_WG + i;
   if (at >= params.groups) { return; }
   let base = first_of(at);
   var gradient = dy[at];
@@ -204,13 +204,13 @@ fn extremum_dx(
 
 // dx of the product: dy times what stands before and behind the element, which needs no division.
 
-@compute @workgroup_size(COLUMNS)
+@compute @workgroup_size(COLUMN_WG)
 fn product_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let at = linear_group(group, groups) * COLUMNS + i;
+  let at = linear_group(group, groups) * COLUMN_WG + i;
   if (at >= params.groups) { return; }
   let base = first_of(at);
   var before = dy[at];

@@ -62,8 +62,8 @@ const MODE : u32 = 2u;
 const TAPS_Y : u32 = 4u;
 const TAPS_X : u32 = 4u;
 const PLANES : u32 = 1u;  // of an image, whose pixels an invocation makes together; they share their weights
-const LANES : u32 = 64u;  // invocations of a workgroup; they share nothing
-const INTERLEAVE : u32 = LANES; // as in shaders/lib/elements.wgsl
+const WG : u32 = 64u;         // invocations of a workgroup; they share nothing
+const INTERLEAVE : u32 = WG;  // as in shaders/lib/elements.wgsl
 
 // Weight of input j for output o before normalisation; the argument is (j + 0.5 - c) / max(n / m, 1).
 fn antialias_weight(j : u32, o : u32, n : u32, m : u32) -> f32 {
@@ -71,10 +71,10 @@ fn antialias_weight(j : u32, o : u32, n : u32, m : u32) -> f32 {
   return keys(f32(numerator) / f32(2u * max(n, m)), -0.5);
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                @builtin(local_invocation_index) i : u32) {
-  let row = linear_group(group, groups) * LANES + i;
+  let row = linear_group(group, groups) * WG + i;
   if (row >= params.m[0] + params.m[1]) {
     return;
   }
@@ -124,7 +124,7 @@ fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
 
 // As resize with four taps by four, where an output's inputs in a row are an aligned quad (n / m = 4, 12, 20,
 // ...): then all outputs of a row weigh them alike. A workgroup makes a row.
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                 @builtin(local_invocation_index) i : u32) {
   let line = linear_group(group, groups);  // row of all planes
@@ -141,7 +141,7 @@ fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   let x_first = first[params.m[0]] / 4u;
 
   let starts = (plane + min(y_first + vec4u(0u, 1u, 2u, 3u), vec4u(params.n[0] - 1u))) * quads + x_first;
-  let each = (params.m[1] + LANES - 1u) / LANES;
+  let each = (params.m[1] + WG - 1u) / WG;
   let left = i / INTERLEAVE * (INTERLEAVE * each) + i % INTERLEAVE;
   for (var column = left; column < min(left + INTERLEAVE * each, params.m[1]); column += INTERLEAVE) {
     let at = starts + column * step;
@@ -151,10 +151,10 @@ fn resize_quads(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
   }
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
           @builtin(local_invocation_index) i : u32) {
-  let at = params.begin + linear_group(group, groups) * LANES + i;
+  let at = params.begin + linear_group(group, groups) * WG + i;
   if (at >= params.end) {
     return;
   }
@@ -203,10 +203,10 @@ fn chosen_axis() -> Axis {
   return Axis(params.n[1], params.m[1], params.taps[1], params.m[0], params.m[0] * params.taps[0]);
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                @builtin(local_invocation_index) i : u32) {
-  let at = params.begin + linear_group(group, groups) * LANES + i;
+  let at = params.begin + linear_group(group, groups) * WG + i;
   let axis = chosen_axis();
   if (at >= params.end) {
     return;
@@ -226,10 +226,10 @@ fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   y[at - params.out_base] = sum;
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(WG)
 fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                   @builtin(local_invocation_index) i : u32) {
-  let at = params.begin + linear_group(group, groups) * LANES + i;
+  let at = params.begin + linear_group(group, groups) * WG + i;
   let axis = chosen_axis();
   if (at >= params.end) {
     return;

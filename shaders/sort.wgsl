@@ -29,17 +29,17 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> sorted_order : array<u32>;  // [B, N]
 
 const BINS : u32 = 256u;  // = SCAN_WG: the scan gives each invocation one digit
-const TILE : u32 = 64u;   // elements ranked together: each compares itself with those before it
+const WG : u32 = 64u;     // elements ranked together: each invocation compares its own with those before it
 const NONE : u32 = 0xffffffffu;
 
 var<workgroup> bins : array<atomic<u32>, BINS>;
-var<workgroup> digits : array<u32, TILE>;
+var<workgroup> digits : array<u32, WG>;
 
 fn digit_of(key : u32) -> u32 {
   return (key >> params.shift) & (BINS - 1u);
 }
 
-@compute @workgroup_size(TILE)
+@compute @workgroup_size(WG)
 fn sort_count(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -53,15 +53,15 @@ fn sort_count(
   let start = (job % params.chunks) * params.chunk;
   let end = min(start + params.chunk, params.N);
 
-  for (var bin = i; bin < BINS; bin += TILE) {
+  for (var bin = i; bin < BINS; bin += WG) {
     atomicStore(&bins[bin], 0u);
   }
   workgroupBarrier();
-  for (var n = start + i; n < end; n += TILE) {
+  for (var n = start + i; n < end; n += WG) {
     atomicAdd(&bins[digit_of(keys[row * params.N + n])], 1u);
   }
   workgroupBarrier();
-  for (var bin = i; bin < BINS; bin += TILE) {
+  for (var bin = i; bin < BINS; bin += WG) {
     counts[(row * BINS + bin) * params.chunks + job % params.chunks] = atomicLoad(&bins[bin]);
   }
 }
@@ -89,7 +89,7 @@ fn sort_scan(
   }
 }
 
-@compute @workgroup_size(TILE)
+@compute @workgroup_size(WG)
 fn sort_scatter(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -103,10 +103,10 @@ fn sort_scatter(
   let start = (job % params.chunks) * params.chunk;
   let end = min(start + params.chunk, params.N);
 
-  for (var bin = i; bin < BINS; bin += TILE) {
+  for (var bin = i; bin < BINS; bin += WG) {
     atomicStore(&bins[bin], counts[(row * BINS + bin) * params.chunks + job % params.chunks]);
   }
-  for (var tile = start; tile < end; tile += TILE) {
+  for (var tile = start; tile < end; tile += WG) {
     let n = tile + i;
     var key = 0u;
     var digit = NONE;

@@ -43,7 +43,7 @@ struct Params {
 const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
 const BINS : u32 = 2048u;
 const RUN : u32 = 4u;           // neighbours per invocation and step, and keys of a block
-const LOADS : u32 = 1u;         // elements in flight to an invocation
+const IN_FLIGHT : u32 = 1u;     // loads of an invocation in flight together
 const SHARED : bool = false;    // top_k_rank: a workgroup per block, whose invocations share the others
 const ZERO_KEY : u32 = 0x80000000u;
 
@@ -90,9 +90,9 @@ fn resolve(row : u32, digit : u32, i : u32) -> vec2u {
 }
 
 /// The numbers first, first + SCAN_WG and so on of a row; past the end the last one again.
-fn values_from(row : u32, first : u32, end : u32) -> array<u32, LOADS> {
-  var some : array<u32, LOADS>;
-  for (var load = 0u; load < LOADS; load++) {
+fn values_from(row : u32, first : u32, end : u32) -> array<u32, IN_FLIGHT> {
+  var some : array<u32, IN_FLIGHT>;
+  for (var load = 0u; load < IN_FLIGHT; load++) {
     some[load] = values[row * params.N + min(first + load * SCAN_WG, end - 1u)];
   }
   return some;
@@ -135,9 +135,9 @@ fn top_k_histogram(
   let shift = digit_shift(params.digit);
   let known_shift = digit_shift(max(params.digit, 1u) - 1u);
   let mask = select(2047u, 1023u, params.digit == 2u);
-  for (var first = start + i; first < end; first += LOADS * SCAN_WG) {
+  for (var first = start + i; first < end; first += IN_FLIGHT * SCAN_WG) {
     let some = values_from(row, first, end);
-    for (var load = 0u; load < LOADS; load++) {
+    for (var load = 0u; load < IN_FLIGHT; load++) {
       let key = key_of(some[load]);
       let inside = first + load * SCAN_WG < end;
       if (inside && (params.digit == 0u || (key >> known_shift) == known.x)) {
@@ -177,9 +177,9 @@ fn top_k_count(
     threshold = known.x;
   }
   var own = vec2u();
-  for (var first = start + i; first < end; first += LOADS * SCAN_WG) {
+  for (var first = start + i; first < end; first += IN_FLIGHT * SCAN_WG) {
     let some = values_from(row, first, end);
-    for (var load = 0u; load < LOADS; load++) {
+    for (var load = 0u; load < IN_FLIGHT; load++) {
       own += select(vec2u(), compare(some[load], threshold), first + load * SCAN_WG < end);
     }
   }

@@ -130,7 +130,7 @@ fn gradient(z : Value, dy : Value) -> Value {
   }
 }
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn unary(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -146,7 +146,7 @@ fn unary(
 @group(0) @binding(1) var<storage, read> x1 : array<f32>;           // [n]
 @group(0) @binding(2) var<storage, read_write> y1 : array<f32>;     // [n]
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn unary_scalar(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -167,7 +167,7 @@ fn unary_scalar(
 @group(0) @binding(2) var<storage, read> dy : array<Value>;         // [n]
 @group(0) @binding(3) var<storage, read_write> dx : array<Value>;   // [n]
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn unary_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
@@ -181,7 +181,7 @@ fn unary_dx(
 @group(0) @binding(3) var<storage, read_write> dx1 : array<f32>;    // [n]
 
 // dx of sin and cos.
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(WG)
 fn unary_sine_dx(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,

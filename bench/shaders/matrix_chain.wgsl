@@ -16,7 +16,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> quarters : array<f16>;       // [MATRIX_K, 16]: all 0.25
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;        // [groups, MATRIX_M, MATRIX_N]
 
-const THREADS : u32 = 128u;
+const WG : u32 = 128u;
 const MATRIX_M : u32 = 16u;
 const MATRIX_N : u32 = 16u;
 const MATRIX_K : u32 = 16u;
@@ -26,7 +26,7 @@ alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;
 alias Right = subgroup_matrix_right<f16, MATRIX_N, MATRIX_K>;
 alias Sum = subgroup_matrix_result<f32, MATRIX_N, MATRIX_M>;
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(WG)
 fn matrix_chain(@builtin(workgroup_id) group : vec3u, @builtin(subgroup_id) subgroup : u32) {
   let left = subgroupMatrixLoad<Left, row_major>(&quarters, 0u, MATRIX_K);
   let right = subgroupMatrixLoad<Right, row_major>(&quarters, 0u, MATRIX_N);

@@ -32,7 +32,7 @@ export function argMax(
     bind: { x, winners },
     define: { ...vectorTypes(x, vec), LAST: last },
     params: { groups, K, I: perRow },
-    groups: Math.ceil(groups / argMaxKernel.constant('COLUMNS')),
+    groups: Math.ceil(groups / argMaxKernel.constant('COLUMN_WG')),
   });
   return winners;
 }

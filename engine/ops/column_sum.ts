@@ -9,7 +9,7 @@ import { vectorOf } from './rows.ts';
 
 const forward = kernel(source, 'column_sum');
 
-const strips = kernel(source, 'column_sum_strips');
+const strips = kernel(source, 'column_sum_split');
 
 /** On a CPU: rows that one invocation adds, the square root of a few thousand, so that both stages are short. */
 const BLOCK_ROWS = 64;
@@ -94,6 +94,6 @@ function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, scale: number, pl
     run(forward, { ...call, define, groups: Math.ceil(sums / x.gpu.target.rowWorkgroup) });
   else {
     const groups = Math.ceil((sums * plan.strips) / strips.reflection.workgroupSize);
-    run(strips, { ...call, define: { ...define, STRIPS: plan.strips }, groups });
+    run(strips, { ...call, define: { ...define, WG_SPLITS: plan.strips }, groups });
   }
 }

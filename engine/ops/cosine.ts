@@ -63,7 +63,7 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
       const dfeatures = output([dcosines], features_BNC.shape);
       const partial = output([dcosines], [B, slabs, columns]);
       const dunit = output([dcosines], [queries, columns]);
-      const columnGroups = Math.ceil(perRow / backward.constant('COLUMNS'));
+      const columnGroups = Math.ceil(perRow / backward.constant('COLUMN_WG'));
       run(backward, {
         bind: {
           features: saved.features,

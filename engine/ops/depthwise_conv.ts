@@ -100,7 +100,9 @@ interface DepthwisePlan {
 /** Measured on lavapipe and an H200. */
 export function planDepthwiseConv({ kind }: Target, geometry: Geometry): DepthwisePlan {
   const { B, Y, X, C } = geometry;
-  const wanted = Math.ceil(COLUMNS_INVOCATIONS / (B * Math.ceil(X / convolveColumns.constant('WIDTH')) * C));
+  const wanted = Math.ceil(
+    COLUMNS_INVOCATIONS / (B * Math.ceil(X / convolveColumns.constant('THREAD_X')) * C),
+  );
   const partials = Math.ceil(DWEIGHT_INVOCATIONS[kind] / dweightInvocations(geometry));
   return {
     columnChunks: kind === 'cpu' ? Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted)) : undefined,
@@ -135,7 +137,7 @@ function convolution(
   const HAS_BIAS = bias !== undefined;
   const { columnChunks: chunks } = planDepthwiseConv(x.gpu.target, plan);
   if (chunks !== undefined) {
-    const strips = B * Math.ceil(X / convolveColumns.constant('WIDTH'));
+    const strips = B * Math.ceil(X / convolveColumns.constant('THREAD_X'));
     run(convolveColumns, {
       ...call,
       params: { B, Y, X, C, chunks },

@@ -99,8 +99,8 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32
 /** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor<'f32'> {
   const { M, C, rows } = layout.params;
-  const { block, rows: ROWS, fourLoads } = planGather(dy.gpu.target, C);
-  const define = { ...layout.define, FOUR_AT_ONCE: fourLoads, ROWS };
+  const { block, rows: WG_ROWS, fourLoads } = planGather(dy.gpu.target, C);
+  const define = { ...layout.define, FOUR_IN_FLIGHT: fourLoads, WG_ROWS };
   const params = { ...layout.params, block, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
@@ -117,14 +117,14 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
   const blocks = Math.ceil(M / block);
   using heads = output([dy], [blocks, layout.columns]);
   const bind = { sorted: sorted.keys, starts, order: sorted.order, dy, heads };
-  if (blocks > 1) run(sumHeads, { bind, params, define, groups: Math.ceil(blocks / ROWS) });
+  if (blocks > 1) run(sumHeads, { bind, params, define, groups: Math.ceil(blocks / WG_ROWS) });
   for (const [first, end] of pieces(dtable, rows)) {
     using part = viewRows(dtable, first, end, layout.columns);
     run(sumRows, {
       bind: { ...bind, dtable: part },
       params: { ...params, first, end },
       define,
-      groups: Math.ceil((end - first) / ROWS),
+      groups: Math.ceil((end - first) / WG_ROWS),
       bytes: dy.sizeBytes + part.sizeBytes,
     });
   }
@@ -218,7 +218,7 @@ function move(
   { columns, define, params }: Layout,
   operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
 ): void {
-  const { rows: ROWS, block } = planGather(operands.indices.gpu.target, params.C);
+  const { rows: WG_ROWS, block } = planGather(operands.indices.gpu.target, params.C);
   const [tableName, table] = operands.rows;
   const [listName, list] = operands.list;
   for (const [offset, listEnd] of pieces(list, params.M)) {
@@ -230,8 +230,8 @@ function move(
       run(kernel, {
         bind: { indices, [tableName]: rows, [listName]: part },
         params: { ...params, block, M, offset, first, end },
-        define: { ...define, ROWS },
-        groups: Math.ceil(M / ROWS),
+        define: { ...define, WG_ROWS },
+        groups: Math.ceil(M / WG_ROWS),
         bytes: indices.sizeBytes + 2 * part.sizeBytes,
       });
     }

@@ -15,7 +15,7 @@ const backwardXHeld = kernel(source, 'layer_norm_dx_held');
 const backwardParams = kernel(source, 'layer_norm_dparams');
 const sumPartials = kernel(source, 'layer_norm_dparams_sum');
 
-const sumStrips = kernel(source, 'layer_norm_dparams_strips');
+const sumStrips = kernel(source, 'layer_norm_dparams_sum_split');
 
 /** Chunks of rows for the parameter gradients: enough to fill a GPU, few enough that adding them costs nothing; the fewest rows of one. */
 const CHUNKS = { gpu: { most: 256, rows: 8 }, cpu: { most: 64, rows: 32 } } as const;
@@ -102,7 +102,7 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const { perRow, define } = vectorsOf(C);
   const params = { R, C: perRow, eps, blocks };
   const partial = output([dy], [blocks, 2, C]);
-  const columnGroups = Math.ceil(perRow / backwardParams.constant('COLUMNS'));
+  const columnGroups = Math.ceil(perRow / backwardParams.constant('COLUMN_WG'));
   run(backwardParams, {
     bind: { x, dy, row_means: mean, row_rstds: rstd, partial },
     params,
@@ -118,7 +118,7 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
       bind,
       params,
       define,
-      groups: [Math.ceil(perRow / sumStrips.constant('STRIP_VECS')), 1, 1],
+      groups: [Math.ceil(perRow / sumStrips.constant('WG_VECS')), 1, 1],
     });
   else run(sumPartials, { bind, params, define, groups: columnGroups });
   return [dgamma, dbeta];

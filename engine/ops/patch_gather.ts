@@ -104,7 +104,7 @@ function gatherPatches(
   );
   const isSplit = !isBindable(image);
   const together = isSplit ? 1 : B;
-  const SPAN = planPatchGather(image.gpu.target, P);
+  const PIXELS = planPatchGather(image.gpu.target, P);
   for (let b = 0; b < B; b += together) {
     const planes = isSplit ? planesOf(image, b, isRgba, H * W) : { image: image.alias() };
     run(gather, {
@@ -126,9 +126,9 @@ function gatherPatches(
         SPLIT: isSplit,
         OWN_SIZE: H === imagePx[0] && W === imagePx[1],
         HAS_INDICES: indices !== undefined,
-        SPAN,
+        PIXELS,
       },
-      groups: Math.ceil((together * k * P * P) / SPAN / gather.workgroupSize),
+      groups: Math.ceil((together * k * P * P) / PIXELS / gather.workgroupSize),
       flops: (40 * rows.size * together) / B,
     });
     for (const plane of Object.values(planes)) plane.dispose();

@@ -79,9 +79,9 @@ function foldAxis<D extends DType>(
   const groups = partial.size / vec;
   run(columns, {
     bind: { x, y_values: partial },
-    define: { OP: fold, AT_ONCE: loads, ...vectorTypes(x, vec) },
+    define: { OP: fold, IN_FLIGHT: loads, ...vectorTypes(x, vec) },
     params: { groups, K, I: perRow, parts, chunk },
-    groups: Math.ceil(groups / columns.constant('COLUMNS')),
+    groups: Math.ceil(groups / columns.constant('COLUMN_WG')),
     flops: x.size,
   });
   if (parts === 1) return y;
@@ -300,7 +300,7 @@ function foldOrdered<D extends DType>(
       run(kernel, {
         bind: { operand: x, extremum: y, dy, dx },
         params: { groups: O * I, K, I },
-        groups: Math.ceil((O * I) / kernel.constant('COLUMNS')),
+        groups: Math.ceil((O * I) / kernel.constant('COLUMN_WG')),
       });
       return [dx];
     },

@@ -54,6 +54,6 @@ export function registerDefine(
 ): Define {
   return {
     ...{ THREAD_M: threadM, THREAD_N: threadN, WG: wg, UNROLLED: unrolledRegisters },
-    ...(broadcast > 1 && { broadcast: 'broadcast_subgroup', LANES: broadcast }),
+    ...(broadcast > 1 && { broadcast: 'broadcast_subgroup', SUBGROUP: broadcast }),
   };
 }

@@ -19,7 +19,7 @@ export const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 
 export const UNITS = 132;
 
 /** Terms that a workgroup takes at a time; slices of a product have whole ones. */
-export const K_TILE = 16;
+export const TILE_K = 16;
 
 /**
  * Who computes which part of tiles of M rows, 128, 96, 64 or 32, and N columns, a multiple of 8. Invocations hold 8 x 8 numbers of c;
@@ -28,17 +28,16 @@ export const K_TILE = 16;
 export function tileDefine(gpu: Gpu, M: number, N: number): Define {
   const across = N === 32 ? 8 : N / 8;
   const down = M === 128 ? 16 : 8;
-  const near = across % 4 === 0 ? 4 : across;
+  const subgroupN = across % 4 === 0 ? 4 : across;
   const threads = across * down;
   return {
-    WIDTH_M: down,
-    WIDTH_N: across,
-    NEAR_M: near === 4 ? 8 : 4,
-    NEAR_N: near,
-    PARTS_M: M / down / 4,
-    PARTS_N: N / across / 4,
-    THREADS: threads,
-    SQUARES: Math.ceil((M + N) / threads),
+    WG_M: down,
+    WG_N: across,
+    SUBGROUP_M: subgroupN === 4 ? 8 : 4,
+    SUBGROUP_N: subgroupN,
+    SQUARES_M: M / down / 4,
+    SQUARES_N: N / across / 4,
+    LOADS: Math.ceil((M + N) / threads),
     UNROLLED: gpu.target.unrolled, // a CPU's driver would compile such code for a minute
   };
 }

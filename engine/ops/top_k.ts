@@ -178,7 +178,7 @@ interface TopKPlan {
   /** Elements of a workgroup, and workgroups per row. */
   readonly chunk: number;
   readonly chunks: number;
-  readonly define: { readonly SCAN_WG: number; readonly SCAN_SIDE: number; readonly LOADS: number };
+  readonly define: { readonly SCAN_WG: number; readonly SCAN_SIDE: number; readonly IN_FLIGHT: number };
   /** A workgroup ranks a block of keys, which a GPU has room for; otherwise an invocation does. */
   readonly rankShared: boolean;
 }
@@ -187,6 +187,6 @@ interface TopKPlan {
 export function planTopK({ kind }: Target, N: number): TopKPlan {
   const { side, loads, minChunk, maxChunks } = PLANS[kind];
   const chunk = Math.max(minChunk, Math.ceil(N / maxChunks));
-  const define = { SCAN_WG: side * side, SCAN_SIDE: side, LOADS: loads };
+  const define = { SCAN_WG: side * side, SCAN_SIDE: side, IN_FLIGHT: loads };
   return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)), define, rankShared: kind === 'gpu' };
 }

@@ -23,12 +23,12 @@ struct Params {
 const HEAD_VECS : u32 = 8u;      // Vecs per head
 const UNROLLED : bool = false;   // unroll the marked loops
 
-const INVOCATIONS : u32 = 64u;   // of a workgroup; they share nothing
+const WG : u32 = 64u;  // invocations of a workgroup; they share nothing
 
-@compute @workgroup_size(INVOCATIONS)
+@compute @workgroup_size(WG)
 fn attention_delta(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                    @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * INVOCATIONS + i;  // (z T + t) heads + head
+  let index = linear_group(group, groups) * WG + i;  // (z T + t) heads + head
   if (index >= params.batch * params.T * params.heads) { return; }
   var sum = 0.0;
   // unroll

@@ -26,13 +26,13 @@ struct Params {
 alias Vec = vec4f;              // or f32
 const HEAD_VECS : u32 = 8u;     // Vecs per head
 
-const LOWEST : f32 = -1e30;      // as MASKED of split.wgsl: no score is lower
-const INVOCATIONS : u32 = 64u;   // of a workgroup; they share nothing
+const LOWEST : f32 = -1e30;  // as MASKED of split.wgsl: no score is lower
+const WG : u32 = 64u;        // invocations of a workgroup; they share nothing
 
-@compute @workgroup_size(INVOCATIONS)
+@compute @workgroup_size(WG)
 fn attention_merge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                    @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * INVOCATIONS + i;  // ((z T + t) heads + head) HEAD_VECS + d
+  let at = linear_group(group, groups) * WG + i;  // ((z T + t) heads + head) HEAD_VECS + d
   let rows = params.T * params.heads;
   let row = at / HEAD_VECS % rows;
   let z = at / (HEAD_VECS * rows);

@@ -10,17 +10,17 @@
 //
 // Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32.
 //           Queries are transposed, [plane, d, r].
-// Mapping   attention_product: an invocation computes ROWS rows x COLS Vecs of c[m,n] = sum_k a[m,k] b[k,n].
-//           Neighbours in a workgroup share their rows, of which each reads one in LANES and broadcasts it;
-//           reading b is contiguous. attention_weights: an invocation takes one query. attention_transpose:
-//           RUN numbers of one row.
+// Mapping   attention_product: an invocation computes THREAD_M rows x THREAD_N Vecs of c[m,n] = sum_k a[m,k]
+//           b[k,n]. Neighbours in a workgroup share their rows, of which each reads one in SUBGROUP and
+//           broadcasts it; reading b is contiguous. attention_weights: an invocation takes one query.
+//           attention_transpose: RUN numbers of one row.
 // Traffic   per block, scores are written and read once forward, and written once and read four times
 //           backward.
 // Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
 //           every run.
 
 #import index                            // linear_group(group, groups)
-#import broadcast or broadcast_subgroup  // LANES, lane_of(mine, lane)
+#import broadcast or broadcast_subgroup  // SUBGROUP, lane_of(mine, lane)
 #import attention_product                // KIND, ADDS, HAS_MASK
 
 struct Params {
@@ -63,60 +63,60 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> inverse_sum : array<f32>;  // weights: [batch, heads, T]
 
 // Specialisation.
-alias Vec = vec4f;                 // or f32
-alias Part = f32;                  // what an invocation reads of a
-const VEC : u32 = 4u;              // numbers in a Vec
-const ROWS : u32 = 8u;             // rows of c per invocation, a multiple of LANES
-const COLS : u32 = 2u;             // Vecs of c per invocation
-const WIDTH : u32 = 8u;            // invocations per workgroup, LANES unless that is 1
-const UNROLLED : bool = false;     // unroll the marked loops
+alias Vec = vec4f;              // or f32
+alias AVec = f32;               // what an invocation reads of a
+const VEC : u32 = 4u;           // numbers in a Vec
+const THREAD_M : u32 = 8u;      // rows of c per invocation, a multiple of SUBGROUP
+const THREAD_N : u32 = 2u;      // Vecs of c per invocation
+const WG : u32 = 8u;            // invocations per workgroup, SUBGROUP unless that is 1
+const UNROLLED : bool = false;  // unroll the marked loops
 
-@compute @workgroup_size(WIDTH)
+@compute @workgroup_size(WG)
 fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                      @builtin(local_invocation_id) local : vec3u) {
   let tile = linear_group(group, groups);
-  let m0 = tile % params.groups_m * ROWS;
-  let n0 = tile / params.groups_m % params.groups_n * WIDTH * COLS + local.x * COLS;
+  let m0 = tile % params.groups_m * THREAD_M;
+  let n0 = tile / params.groups_m % params.groups_n * WG * THREAD_N + local.x * THREAD_N;
   let here = tile / (params.groups_m * params.groups_n);
   if (here >= params.planes) { return; }
   let plane = params.first_plane + here;
   let z = plane / params.heads;
   let head = plane % params.heads;
 
-  var row : array<u32, ROWS / LANES>;  // where this invocation's rows of a are read next
+  var row : array<u32, THREAD_M / SUBGROUP>;  // where this invocation's rows of a are read next
   // unroll
-  for (var i = 0u; i < ROWS / LANES; i++) {
-    let m = min(m0 + i * LANES + local.x % LANES, params.M - 1u);
+  for (var i = 0u; i < THREAD_M / SUBGROUP; i++) {
+    let m = min(m0 + i * SUBGROUP + local.x % SUBGROUP, params.M - 1u);
     row[i] = params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row;
   }
   let vecs = (params.N + VEC - 1u) / VEC;
-  var col : array<u32, COLS>;  // where each Vec of b is read next
+  var col : array<u32, THREAD_N>;  // where each Vec of b is read next
   // unroll
-  for (var j = 0u; j < COLS; j++) {
+  for (var j = 0u; j < THREAD_N; j++) {
     col[j] = params.b_start + z * params.b_batch + head * params.b_head + min(n0 + j, vecs - 1u);
   }
-  var sum : array<array<Vec, COLS>, ROWS>;
+  var sum : array<array<Vec, THREAD_N>, THREAD_M>;
   for (var k = 0u; k < params.K; k++) {
-    var right : array<Vec, COLS>;
+    var right : array<Vec, THREAD_N>;
     // unroll
-    for (var j = 0u; j < COLS; j++) {
+    for (var j = 0u; j < THREAD_N; j++) {
       right[j] = b[col[j]];
       col[j] += params.b_step;
     }
     // All loads before the first sum, as in matmul/register.wgsl.
-    var mine : array<f32, ROWS / LANES>;
+    var mine : array<f32, THREAD_M / SUBGROUP>;
     // unroll
-    for (var i = 0u; i < ROWS / LANES; i++) {
+    for (var i = 0u; i < THREAD_M / SUBGROUP; i++) {
       mine[i] = a[row[i]];
       row[i] += params.a_step;
     }
     // unroll
-    for (var i = 0u; i < ROWS / LANES; i++) {
+    for (var i = 0u; i < THREAD_M / SUBGROUP; i++) {
       let part = mine[i];
-      for (var lane = 0u; lane < LANES; lane++) {
+      for (var lane = 0u; lane < SUBGROUP; lane++) {
         let left = Vec(lane_of(part, lane));
-        for (var j = 0u; j < COLS; j++) {
-          sum[i * LANES + lane][j] = fma(left, right[j], sum[i * LANES + lane][j]);
+        for (var j = 0u; j < THREAD_N; j++) {
+          sum[i * SUBGROUP + lane][j] = fma(left, right[j], sum[i * SUBGROUP + lane][j]);
         }
       }
     }
@@ -124,13 +124,13 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
 
   let c0 = params.c_start + z * params.c_batch + head * params.c_head;
   // unroll
-  for (var e = 0u; e < COLS * VEC; e++) {
+  for (var e = 0u; e < THREAD_N * VEC; e++) {
     let n = n0 * VEC + e;
     var query = 0.0;
     if (KIND == NORMALISED || KIND == WEIGHTS || KIND == GRADIENTS) {
       query = per_query[plane * params.T + params.first_query + min(n, params.N - 1u)];
     }
-    for (var i = 0u; i < ROWS; i++) {
+    for (var i = 0u; i < THREAD_M; i++) {
       let m = m0 + i;
       if (m < params.M && n < params.N) {
         let at = c0 + m * params.c_row + n * params.c_col;
@@ -148,11 +148,12 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
 
 // Numbers of one row that an invocation transposes: divisions cost more than the copies.
 const RUN : u32 = 8u;
+const QUERY_WG : u32 = 64u;  // of attention_transpose and attention_weights, which share nothing
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(QUERY_WG)
 fn attention_transpose(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                        @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 64u + i;
+  let index = linear_group(group, groups) * QUERY_WG + i;
   let m = index % params.M;
   let runs = (params.K + RUN - 1u) / RUN;
   let k0 = index / params.M % runs * RUN;
@@ -169,10 +170,10 @@ fn attention_transpose(@builtin(workgroup_id) group : vec3u, @builtin(num_workgr
 }
 
 // Scores [keys, queries] become exp(score - row max of the query); their sum goes into lse and inverse_sum.
-@compute @workgroup_size(64)
+@compute @workgroup_size(QUERY_WG)
 fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                      @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 64u + i;
+  let index = linear_group(group, groups) * QUERY_WG + i;
   let n = index % params.N;
   let here = index / params.N;
   if (here >= params.planes) { return; }

@@ -51,13 +51,13 @@ const HEAD_VECS : u32 = 8u;      // Vecs per head
 const HAS_MASK : bool = false;
 const UNROLLED : bool = false;   // unroll the marked loops
 
-const MASKED : f32 = -1e30;      // finite: WGSL may assume that there are no infinities
-const INVOCATIONS : u32 = 64u;   // of a workgroup; they share nothing
+const MASKED : f32 = -1e30;  // finite: WGSL may assume that there are no infinities
+const WG : u32 = 64u;        // invocations of a workgroup; they share nothing
 
-@compute @workgroup_size(INVOCATIONS)
+@compute @workgroup_size(WG)
 fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                    @builtin(local_invocation_index) i : u32) {
-  let at = linear_group(group, groups) * INVOCATIONS + i;  // ((z splits + n) T + t) heads + head
+  let at = linear_group(group, groups) * WG + i;  // ((z splits + n) T + t) heads + head
   let rows = params.T * params.heads;
   let head = at % params.heads;
   let t = at / params.heads % params.T;

@@ -21,7 +21,7 @@
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
 #import shared_tile        // Region, product(at, i), before(square, k, k1), tile_row(at, r, i),
-                           // tile_column(at, p, i), row_of(i), column_of(i), ROWS, PARTS_N
+                           // tile_column(at, p, i), row_of(i), column_of(i), THREAD_M, SQUARES_N
 
 struct Params {
   M : u32,
@@ -123,7 +123,7 @@ const IN_FLIGHT : u32 = 4u;        // loads of an invocation that do not wait fo
 
 // The largest scores of a tile's rows; no sums yet.
 fn find_row_max(plane : u32, m0 : u32, i : u32) {
-  for (var e = i; e < QUADS; e += THREADS) {  // heads of 8 have fewer invocations than fours of rows
+  for (var e = i; e < QUADS; e += WG) {  // heads of 8 have fewer invocations than fours of rows
     let m = min(m0 + 4u * e, params.pitch - 4u);
     var row_max = vec4f(LOWEST);
     for (var tile = 0u; tile < params.tiles; tile += IN_FLIGHT) {
@@ -142,13 +142,13 @@ fn find_row_max(plane : u32, m0 : u32, i : u32) {
 }
 
 // The largest score of each row of a tile: an invocation's own ones meet in workgroup memory.
-fn keep_row_max(plane : u32, at : Region, own : array<vec4f, PARTS_M>, i : u32) {
+fn keep_row_max(plane : u32, at : Region, own : array<vec4f, SQUARES_M>, i : u32) {
   // unroll
-  for (var q = 0u; q < PARTS_M; q++) { a_tile[column_of(i)][q * WIDTH_M + row_of(i)] = own[q]; }
+  for (var q = 0u; q < SQUARES_M; q++) { a_tile[column_of(i)][q * WG_M + row_of(i)] = own[q]; }
   workgroupBarrier();
-  for (var e = i; e < QUADS && at.m0 + 4u * e < params.pitch; e += THREADS) {
+  for (var e = i; e < QUADS && at.m0 + 4u * e < params.pitch; e += WG) {
     var row_max = a_tile[0][e];
-    for (var x = 1u; x < WIDTH_N; x++) { row_max = max(row_max, a_tile[x][e]); }
+    for (var x = 1u; x < WG_N; x++) { row_max = max(row_max, a_tile[x][e]); }
     tile_max[max_at(plane, params.first_tile + at.n0 / TILE_N, at.m0 + 4u * e)] = row_max;
   }
 }
@@ -163,7 +163,7 @@ fn keep_sum(plane : u32, split : u32, m : u32, row_max : f32, row_sum : f32) {
   }
 }
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(WG)
 fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                   @builtin(local_invocation_index) i : u32) {
   let tile = linear_group(group, groups);
@@ -181,13 +181,13 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   if (KIND == OUTPUT) { find_row_max(plane, at.m0, i); }
   var sum = product(at, i);
   let c0 = c_plane(plane) + split * params.c_split;
-  var maxima : array<vec4f, PARTS_M>;
+  var maxima : array<vec4f, SQUARES_M>;
   // unroll
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < THREAD_M; r++) {
     let m = tile_row(at, r, i);
     var factor = 1.0;
     if (KIND == OUTPUT) {
-      let quad = r / 4u * WIDTH_M + row_of(i);
+      let quad = r / 4u * WG_M + row_of(i);
       let four = (row_sums[0][quad] + row_sums[1][quad]) + (row_sums[2][quad] + row_sums[3][quad]);
       let row_sum = four[r % 4u];
       if (!SPLIT) { factor = 1.0 / row_sum; }
@@ -196,7 +196,7 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
       }
     }
     var most = vec4f(LOWEST);
-    for (var p = 0u; p < PARTS_N; p++) {
+    for (var p = 0u; p < SQUARES_N; p++) {
       let n = tile_column(at, p, i);
       let to = c0 + m * params.c_line + n;
       // Past the end the last row and column once more: no harm to the largest score.
@@ -212,10 +212,12 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   if (KIND == SCORES) { keep_row_max(plane, at, maxima, i); }
 }
 
-@compute @workgroup_size(64)
+const MERGE_WG : u32 = 64u;  // invocations of a workgroup; they share nothing
+
+@compute @workgroup_size(MERGE_WG)
 fn attention_merge_tiles(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                          @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 64u + i;
+  let index = linear_group(group, groups) * MERGE_WG + i;
   let vecs = params.N / 4u;
   let all = params.planes * params.M * vecs;
   if (index >= all) { return; }

@@ -1,6 +1,6 @@
-// A number of one invocation for its whole subgroup, without subgroups: each invocation has its own. Part is
+// A number of one invocation for its whole subgroup, without subgroups: each invocation has its own. AVec is
 // the importing file's.
 
-const LANES : u32 = 1u;  // invocations that share what they read
+const SUBGROUP : u32 = 1u;  // invocations that share what they read
 
-fn lane_of(mine : Part, lane : u32) -> Part { return mine; }
+fn lane_of(mine : AVec, lane : u32) -> AVec { return mine; }

@@ -1,12 +1,12 @@
-// A number of one invocation for its whole subgroup; Part is the importing file's. On a CPU a load costs the
-// same whether the invocations read one address or many: to read LANES rows together, one per invocation, and
-// broadcast them doubles the speed of a product (lavapipe, 512 x 512 x 512: 22.8 to 45 GFLOP/s).
+// A number of one invocation for its whole subgroup; AVec is the importing file's. On a CPU a load costs the
+// same whether the invocations read one address or many: to read SUBGROUP rows together, one per invocation,
+// and broadcast them doubles the speed of a product (lavapipe, 512 x 512 x 512: 22.8 to 45 GFLOP/s).
 
 enable subgroups;
 
-const LANES : u32 = 4u;  // invocations of a subgroup that is a whole workgroup: 4 or 8
+const SUBGROUP : u32 = 4u;  // invocations of a subgroup that is a whole workgroup: 4 or 8
 
-fn lane_of(mine : Part, lane : u32) -> Part {
+fn lane_of(mine : AVec, lane : u32) -> AVec {
   switch (lane) {  // the lane must be a constant, which it is once the caller's loop is unrolled
     case 1u: { return subgroupBroadcast(mine, 1u); }
     case 2u: { return subgroupBroadcast(mine, 2u); }

@@ -1,4 +1,4 @@
-// How an element-wise kernel assigns elements to invocations: each workgroup processes WORKGROUP * ELEMENTS
+// How an element-wise kernel assigns elements to invocations: each workgroup processes WG * ELEMENTS
 // consecutive elements, each group of INTERLEAVE invocations INTERLEAVE * ELEMENTS of them, interleaved.
 //
 //   let share = share_of(group, groups, i, n);
@@ -6,10 +6,10 @@
 
 #import index  // linear_group(group, groups)
 
-const WORKGROUP = 64u;
+const WG = 64u;
 const ELEMENTS : u32 = 4u;  // per invocation; the host chooses both by adapter
 // Invocations that run together, or all: a CPU ends the loop of some before it begins that of others.
-const INTERLEAVE : u32 = WORKGROUP;
+const INTERLEAVE : u32 = WG;
 
 struct Share {
   first : u32,
@@ -17,7 +17,7 @@ struct Share {
 }
 
 fn share_of(group : vec3u, groups : vec3u, i : u32, n : u32) -> Share {
-  let first = linear_group(group, groups) * WORKGROUP * ELEMENTS +
+  let first = linear_group(group, groups) * WG * ELEMENTS +
               i / INTERLEAVE * (INTERLEAVE * ELEMENTS) + i % INTERLEAVE;
   return Share(first, min(first + INTERLEAVE * ELEMENTS, n));
 }

@@ -8,24 +8,24 @@
 //   fn b_at(at : u32) -> Vec   the Vec of b at an index
 //
 // Mapping   the invocations of a workgroup share their rows and are neighbours along n. Each reads one row in
-//           LANES and broadcasts it, or reads A_VEC rows together; reads of b are contiguous.
+//           SUBGROUP and broadcasts it, or reads A_VEC rows together; reads of b are contiguous.
 // Edges     an index past the end reads the last row or Vec once more; the importer does not store what comes
 //           of it.
 // Numerics  f32, one fma per term, k ascending.
 
-#import broadcast or broadcast_subgroup  // LANES, lane_of(mine, lane)
+#import broadcast or broadcast_subgroup  // SUBGROUP, lane_of(mine, lane)
 
 // Specialisation.
-alias AVec = f32;                          // or vec4f, of four rows
-alias Part = AVec;                         // of lib/broadcast.wgsl
-const A_VEC : u32 = 1u;                    // rows in an AVec; LANES is 1 where it is 4
-const THREAD_M : u32 = 8u;                 // rows of c per invocation, a multiple of LANES and A_VEC
-const THREAD_N : u32 = 2u;                 // Vecs of c per invocation
-const UNROLLED : bool = false;             // unroll the marked loops
-// invocations per workgroup, LANES unless that is 1; 8 fill a SIMD register of a CPU
+alias AVec = f32;               // or vec4f, of four rows
+alias Part = AVec;              // of lib/broadcast.wgsl
+const A_VEC : u32 = 1u;         // rows in an AVec; SUBGROUP is 1 where it is 4
+const THREAD_M : u32 = 8u;      // rows of c per invocation, a multiple of SUBGROUP and A_VEC
+const THREAD_N : u32 = 2u;      // Vecs of c per invocation
+const UNROLLED : bool = false;  // unroll the marked loops
+// invocations per workgroup, SUBGROUP unless that is 1; 8 fill a SIMD register of a CPU
 const WG : u32 = 8u;
 
-const LOAD_M : u32 = LANES * A_VEC;        // rows of a that a load brings
+const LOAD_M : u32 = SUBGROUP * A_VEC;  // rows of a that a load brings
 const LOADS : u32 = THREAD_M / LOAD_M;
 
 alias RegisterSums = array<array<Vec, THREAD_N>, THREAD_M>;
@@ -49,7 +49,7 @@ fn register_product(at : RegisterRegion, terms : u32, i : u32) -> RegisterSums {
   var row : array<u32, LOADS>;     // where this invocation's rows of a are read next
   // unroll
   for (var r = 0u; r < LOADS; r++) {
-    row[r] = at.a0 + min(at.m0 / A_VEC + r * LANES + i % LANES, (at.M - 1u) / A_VEC) * at.a_row;
+    row[r] = at.a0 + min(at.m0 / A_VEC + r * SUBGROUP + i % SUBGROUP, (at.M - 1u) / A_VEC) * at.a_row;
   }
   var col : array<u32, THREAD_N>;  // where each Vec of b is read next
   // unroll

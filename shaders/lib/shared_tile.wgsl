@@ -4,9 +4,9 @@
 // in rows 4 (e / 4) to 4 (e / 4) + 3 of the tile, fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) ->
 // mat4x4f: `before`, or more.
 //
-// Mapping   a workgroup of WIDTH_M x WIDTH_N invocations computes TILE_M x TILE_N of c, an invocation PARTS_M
-//           x PARTS_N squares of 4 x 4 that lie 4 WIDTH_M and 4 WIDTH_N apart; invocations that run together
-//           are NEAR_M x NEAR_N neighbours, which read neighbouring vec4 (no bank conflicts).
+// Mapping   a workgroup of WG_M x WG_N invocations computes TILE_M x TILE_N of c, an invocation SQUARES_M
+//           x SQUARES_N squares of 4 x 4 that lie 4 WG_M and 4 WG_N apart; invocations that run together
+//           are SUBGROUP_M x SUBGROUP_N neighbours, which read neighbouring vec4 (no bank conflicts).
 // Tiles     16 terms of k at a time: an invocation loads squares of 4 x 4 of a and b, four of which share a
 //           line of memory, turns them k-major in registers and stores four vec4 each. Other workgroups
 //           multiply meanwhile: to load ahead takes registers that they need (H200, 4096 x 4096 x 4096: 37
@@ -18,34 +18,33 @@
 // Specialisation.
 const TRANSPOSE_A : bool = false;  // a's lines run along m, not along k
 const TRANSPOSE_B : bool = false;  // b's lines run along k, not along n
-const WIDTH_M : u32 = 8u;          // invocations along M and along N
-const WIDTH_N : u32 = 8u;
-const NEAR_M : u32 = 8u;           // of these, neighbours that run together
-const NEAR_N : u32 = 4u;
-const PARTS_M : u32 = 2u;          // squares of an invocation along M and along N: 1 to 3
-const PARTS_N : u32 = 2u;
-const THREADS : u32 = 64u;         // WIDTH_M WIDTH_N
-// that an invocation loads of the TILE_M of a and the TILE_N of b, rounded up
-const SQUARES : u32 = 2u;
+const WG_M : u32 = 8u;             // invocations along M and along N
+const WG_N : u32 = 8u;
+const SUBGROUP_M : u32 = 8u;       // of these, neighbours that run together
+const SUBGROUP_N : u32 = 4u;
+const SQUARES_M : u32 = 2u;        // squares of an invocation along M and along N: 1 to 3
+const SQUARES_N : u32 = 2u;
+const LOADS : u32 = 2u;            // squares that an invocation loads: (TILE_M + TILE_N) / WG, rounded up
 const UNROLLED : bool = false;     // unroll the marked loops
-const HALVES : bool = false;       // the last K_TILE terms may be no more than HALF
+const SHORT_END : bool = false;    // the last TILE_K terms may be no more than HALF_K
 
+const WG : u32 = WG_M * WG_N;
 const SQUARE : u32 = 4u;
-const ROWS : u32 = SQUARE * PARTS_M;                     // of c, per invocation
-const TILE_M : u32 = WIDTH_M * ROWS;                     // rows and columns of c per workgroup
-const TILE_N : u32 = SQUARE * WIDTH_N * PARTS_N;
-const K_TILE : u32 = 16u;                                // four squares
+const THREAD_M : u32 = SQUARE * SQUARES_M;  // of c, per invocation
+const TILE_M : u32 = WG_M * THREAD_M;       // rows and columns of c per workgroup
+const TILE_N : u32 = SQUARE * WG_N * SQUARES_N;
+const TILE_K : u32 = 16u;                   // four squares
 // Against bank conflicts when four neighbours store at four depths: an odd number of vec4 from one k to the
 // next, two more at half of them.
 const PITCH_M : u32 = ((TILE_M / 4u) | 1u) + 2u;
 const PITCH_N : u32 = ((TILE_N / 4u) | 1u) + 2u;
-const HALF : u32 = 8u;
+const HALF_K : u32 = 8u;
 
-alias TileSums = array<array<vec4f, PARTS_N>, ROWS>;     // [row of the invocation][square along N]
+alias TileSums = array<array<vec4f, SQUARES_N>, THREAD_M>;  // [row of the invocation][square along N]
 
 // Indexed twice, so that the bound of each index is checked where it is made, not at every access.
-var<workgroup> a_tile : array<array<vec4f, PITCH_M>, K_TILE>;  // [K_TILE, TILE_M / 4], k-major
-var<workgroup> b_tile : array<array<vec4f, PITCH_N>, K_TILE>;  // [K_TILE, TILE_N / 4]
+var<workgroup> a_tile : array<array<vec4f, PITCH_M>, TILE_K>;  // [TILE_K, TILE_M / 4], k-major
+var<workgroup> b_tile : array<array<vec4f, PITCH_N>, TILE_K>;  // [TILE_K, TILE_N / 4]
 
 // What a workgroup multiplies.
 struct Region {
@@ -103,48 +102,50 @@ fn before(square : mat4x4f, k : u32, k1 : u32) -> mat4x4f {
 // Squares 0 to TILE_M - 1 are those of a, the next TILE_N those of b: four along k, then along M or N.
 fn stage(at : Region, k : u32, i : u32) {
   // unroll
-  for (var n = 0u; n < SQUARES; n++) {
-    let e = n * THREADS + i;
+  for (var n = 0u; n < LOADS; n++) {
+    let e = n * WG + i;
     let depth = e % 4u * 4u;
     if (e < TILE_M) {
       let square = a_ready(a_square(at, at.m0 + e / 4u * 4u, k + depth), e, k + depth, at.k1);
-      for (var d = 0u; d < SQUARE; d++) { a_tile[depth + d][e / 4u + depth / HALF * 2u] = square[d]; }
+      for (var d = 0u; d < SQUARE; d++) { a_tile[depth + d][e / 4u + depth / HALF_K * 2u] = square[d]; }
     } else if (e < TILE_M + TILE_N) {
       let square = b_square(at, at.n0 + (e - TILE_M) / 4u * 4u, k + depth);
       for (var d = 0u; d < SQUARE; d++) {
-        b_tile[depth + d][(e - TILE_M) / 4u + depth / HALF * 2u] = square[d];
+        b_tile[depth + d][(e - TILE_M) / 4u + depth / HALF_K * 2u] = square[d];
       }
     }
   }
 }
 
-// Where an invocation stands among WIDTH_M x WIDTH_N.
-fn column_of(i : u32) -> u32 { return i % NEAR_N + i / (NEAR_M * NEAR_N) % (WIDTH_N / NEAR_N) * NEAR_N; }
-fn row_of(i : u32) -> u32 { return i / NEAR_N % NEAR_M + i / (NEAR_M * WIDTH_N) * NEAR_M; }
+// Where an invocation stands among WG_M x WG_N.
+fn column_of(i : u32) -> u32 {
+  return i % SUBGROUP_N + i / (SUBGROUP_M * SUBGROUP_N) % (WG_N / SUBGROUP_N) * SUBGROUP_N;
+}
+fn row_of(i : u32) -> u32 { return i / SUBGROUP_N % SUBGROUP_M + i / (SUBGROUP_M * WG_N) * SUBGROUP_M; }
 /// Row of c of an invocation's row r, and first column of its square p.
 fn tile_row(at : Region, r : u32, i : u32) -> u32 {
-  return at.m0 + (r / 4u * WIDTH_M + row_of(i)) * 4u + r % 4u;
+  return at.m0 + (r / 4u * WG_M + row_of(i)) * 4u + r % 4u;
 }
-fn tile_column(at : Region, p : u32, i : u32) -> u32 { return at.n0 + (p * WIDTH_N + column_of(i)) * 4u; }
+fn tile_column(at : Region, p : u32, i : u32) -> u32 { return at.n0 + (p * WG_N + column_of(i)) * 4u; }
 
 /// The sums of invocation i; call from uniform control flow.
 fn product(at : Region, i : u32) -> TileSums {
   let tx = column_of(i);
   let ty = row_of(i);
   var sum : TileSums;
-  for (var k = at.k0; k < at.k1; k += K_TILE) {
+  for (var k = at.k0; k < at.k1; k += TILE_K) {
     stage(at, k, i);
     workgroupBarrier();
     // unroll
-    for (var h = 0u; h < K_TILE / HALF; h++) {
-      if (!HALVES || k + h * HALF < at.k1) {
-        for (var d = 0u; d < HALF; d++) {
-          var right : array<vec4f, PARTS_N>;
-          for (var p = 0u; p < PARTS_N; p++) { right[p] = b_tile[h * HALF + d][p * WIDTH_N + tx + h * 2u]; }
-          for (var q = 0u; q < PARTS_M; q++) {
-            let left = a_tile[h * HALF + d][q * WIDTH_M + ty + h * 2u];
+    for (var h = 0u; h < TILE_K / HALF_K; h++) {
+      if (!SHORT_END || k + h * HALF_K < at.k1) {
+        for (var d = 0u; d < HALF_K; d++) {
+          var right : array<vec4f, SQUARES_N>;
+          for (var p = 0u; p < SQUARES_N; p++) { right[p] = b_tile[h * HALF_K + d][p * WG_N + tx + h * 2u]; }
+          for (var q = 0u; q < SQUARES_M; q++) {
+            let left = a_tile[h * HALF_K + d][q * WG_M + ty + h * 2u];
             for (var r = 0u; r < SQUARE; r++) {
-              for (var p = 0u; p < PARTS_N; p++) {
+              for (var p = 0u; p < SQUARES_N; p++) {
                 sum[4u * q + r][p] = fma(vec4f(left[r]), right[p], sum[4u * q + r][p]);
               }
             }

@@ -33,7 +33,8 @@ const VEC : u32 = 4u;              // f32 per Vec
 const TRANSPOSED : bool = false;   // lines run along the rows
 const SOURCE : u32 = F32;          // how the operand is stored
 
-const SIDE : u32 = 16u;            // of a square
+const SIDE : u32 = 16u;  // of a square
+const WG : u32 = 64u;    // invocations of a workgroup; they share nothing
 
 fn word(low : f32, high : f32) -> u32 { return bitcast<u32>(vec2<f16>(f16(low), f16(high))); }
 
@@ -56,10 +57,10 @@ fn terms(start : u32, row : u32, k : u32) -> vec4f {
   return vec4f(source[(start + row * params.K + k) / 4u]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WG)
 fn matmul_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                @builtin(local_invocation_index) i : u32) {
-  let index = linear_group(group, groups) * 64u + i;
+  let index = linear_group(group, groups) * WG + i;
   let square = index / 32u;
   if (square >= params.batch * params.groups_m * params.groups_n) { return; }
   let row = square / params.groups_n % params.groups_m * SIDE + index % 32u / 2u;

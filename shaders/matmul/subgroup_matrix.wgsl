@@ -6,9 +6,9 @@
 //   each step is optional
 //
 // Layout    a and b packed by pack.wgsl; c row-major.
-// Mapping   a workgroup computes a TILE_M x TILE_N tile of c, each of its subgroups PART_M x PART_N of it in
-//           matrices of MATRIX_M x MATRIX_N, whose operands the units load from storage: no staging and no
-//           bounds, neighbours meet in the cache.
+// Mapping   a workgroup computes a TILE_M x TILE_N tile of c, each of its subgroups SUBGROUP_TILE_M x
+//           SUBGROUP_TILE_N of it in matrices of MATRIX_M x MATRIX_N, whose operands the units load from
+//           storage: no staging and no bounds, neighbours meet in the cache.
 // Traffic   reads a once per tile along N, b once per tile along M, and writes c once.
 // Epilogue  the units keep their sums to themselves: one row of matrices after the other passes through
 //           workgroup memory.
@@ -47,34 +47,35 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> pre : array<f32>;   // [batch, M, N]
 
 // Specialisation.
-const THREADS : u32 = 128u;        // all subgroups
+const WG : u32 = 128u;  // all subgroups
 // what the unit multiplies: [MATRIX_M, MATRIX_K] by [MATRIX_K, MATRIX_N]; each divides 16
 const MATRIX_M : u32 = 16u;
 const MATRIX_N : u32 = 16u;
 const MATRIX_K : u32 = 16u;
-const PART_M : u32 = 64u;          // rows and columns of c per subgroup, multiples of MATRIX_M and MATRIX_N
-const PART_N : u32 = 64u;
-const PARTS_M : u32 = 2u;          // subgroups of a workgroup along M and along N
-const PARTS_N : u32 = 2u;
-const UNROLLED : bool = false;     // unroll the marked loops
+const SUBGROUP_TILE_M : u32 = 64u;  // rows and columns of c per subgroup, multiples of MATRIX_M and MATRIX_N
+const SUBGROUP_TILE_N : u32 = 64u;
+const SUBGROUPS_M : u32 = 2u;       // subgroups of a workgroup along M and along N
+const SUBGROUPS_N : u32 = 2u;
+const UNROLLED : bool = false;      // unroll the marked loops
 
 alias Vec = f32;
-const SIDE : u32 = 16u;                // of a packed square
+const SIDE : u32 = 16u;                               // of a packed square
 const AREA : u32 = 256u;
-const TILE_M : u32 = PART_M * PARTS_M;
-const TILE_N : u32 = PART_N * PARTS_N;
-const DOWN : u32 = PART_M / MATRIX_M;  // matrices of a subgroup
-const ACROSS : u32 = PART_N / MATRIX_N;
-const ROW : u32 = MATRIX_M * PART_N;   // numbers in a row of matrices
-const STEPS : u32 = 2u;                // along k, in turn
+const TILE_M : u32 = SUBGROUP_TILE_M * SUBGROUPS_M;
+const TILE_N : u32 = SUBGROUP_TILE_N * SUBGROUPS_N;
+const MATRICES_M : u32 = SUBGROUP_TILE_M / MATRIX_M;  // matrices of a subgroup
+const MATRICES_N : u32 = SUBGROUP_TILE_N / MATRIX_N;
+const ROW : u32 = MATRIX_M * SUBGROUP_TILE_N;         // numbers in a row of matrices
+const STEPS : u32 = 2u;                               // along k, in turn
+const SUBGROUP : u32 = WG / (SUBGROUPS_M * SUBGROUPS_N);
 
 // WGSL names the columns of a matrix before its rows.
 alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;
 alias Right = subgroup_matrix_right<f16, MATRIX_N, MATRIX_K>;
 alias Sum = subgroup_matrix_result<f32, MATRIX_N, MATRIX_M>;
 
-// [subgroup, MATRIX_M, PART_N]: one row of matrices of every subgroup
-var<workgroup> c_tile : array<f32, PARTS_M * PARTS_N * ROW>;
+// [subgroup, MATRIX_M, SUBGROUP_TILE_N]: one row of matrices of every subgroup
+var<workgroup> c_tile : array<f32, SUBGROUPS_M * SUBGROUPS_N * ROW>;
 
 // Where row or column r and term k of a packed operand stand, which lies from `start` on.
 fn packed_at(start : u32, r : u32, k : u32) -> u32 {
@@ -88,7 +89,7 @@ fn right(start : u32, n : u32, k : u32) -> Right {
   return subgroupMatrixLoad<Right, col_major>(&b_half, packed_at(start, n, k), SIDE);
 }
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(WG)
 fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                           @builtin(local_invocation_index) i : u32, @builtin(subgroup_id) subgroup : u32) {
   let tile = linear_group(group, groups);
@@ -97,41 +98,40 @@ fn matmul_subgroup_matrix(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   let z = plane % params.batch;
   let k0 = plane / params.batch * params.k_split;
   let k1 = min(k0 + params.k_split, params.K);
-  let m0 = tile / params.groups_n % params.groups_m * TILE_M + subgroup / PARTS_N * PART_M;
-  let n0 = tile % params.groups_n * TILE_N + subgroup % PARTS_N * PART_N;
+  let m0 = tile / params.groups_n % params.groups_m * TILE_M + subgroup / SUBGROUPS_N * SUBGROUP_TILE_M;
+  let n0 = tile % params.groups_n * TILE_N + subgroup % SUBGROUPS_N * SUBGROUP_TILE_N;
   let a0 = z * params.a_batch;
   let b0 = z * params.b_batch;
-  var sum : array<array<Sum, ACROSS>, DOWN>;
+  var sum : array<array<Sum, MATRICES_N>, MATRICES_M>;
   // While the operands of one step are multiplied, those of the next are in flight.
-  var rows : array<array<Left, DOWN>, STEPS>;
-  var columns : array<array<Right, ACROSS>, STEPS>;
+  var rows : array<array<Left, MATRICES_M>, STEPS>;
+  var columns : array<array<Right, MATRICES_N>, STEPS>;
   // unroll
-  for (var j = 0u; j < ACROSS; j++) { columns[0][j] = right(b0, n0 + j * MATRIX_N, k0); }
+  for (var j = 0u; j < MATRICES_N; j++) { columns[0][j] = right(b0, n0 + j * MATRIX_N, k0); }
   // unroll
-  for (var r = 0u; r < DOWN; r++) { rows[0][r] = left(a0, m0 + r * MATRIX_M, k0); }
+  for (var r = 0u; r < MATRICES_M; r++) { rows[0][r] = left(a0, m0 + r * MATRIX_M, k0); }
   for (var k = k0; k < k1; k += STEPS * MATRIX_K) {
     // unroll
     for (var now = 0u; now < STEPS; now++) {
       let next = min(k + (now + 1u) * MATRIX_K, k1 - MATRIX_K);
-      for (var j = 0u; j < ACROSS; j++) { columns[1u - now][j] = right(b0, n0 + j * MATRIX_N, next); }
-      for (var r = 0u; r < DOWN; r++) {
+      for (var j = 0u; j < MATRICES_N; j++) { columns[1u - now][j] = right(b0, n0 + j * MATRIX_N, next); }
+      for (var r = 0u; r < MATRICES_M; r++) {
         rows[1u - now][r] = left(a0, m0 + r * MATRIX_M, next);
-        for (var j = 0u; j < ACROSS; j++) {
+        for (var j = 0u; j < MATRICES_N; j++) {
           sum[r][j] = subgroupMatrixMultiplyAccumulate(rows[now][r], columns[now][j], sum[r][j]);
         }
       }
     }
   }
-  let lanes = THREADS / (PARTS_M * PARTS_N);
   // unroll
-  for (var r = 0u; r < DOWN; r++) {
-    for (var j = 0u; j < ACROSS; j++) {
-      subgroupMatrixStore<row_major>(&c_tile, subgroup * ROW + j * MATRIX_N, sum[r][j], PART_N);
+  for (var r = 0u; r < MATRICES_M; r++) {
+    for (var j = 0u; j < MATRICES_N; j++) {
+      subgroupMatrixStore<row_major>(&c_tile, subgroup * ROW + j * MATRIX_N, sum[r][j], SUBGROUP_TILE_N);
     }
     workgroupBarrier();
-    for (var e = i % lanes; e < ROW; e += lanes) {
-      let m = m0 + r * MATRIX_M + e / PART_N;
-      let n = n0 + e % PART_N;
+    for (var e = i % SUBGROUP; e < ROW; e += SUBGROUP) {
+      let m = m0 + r * MATRIX_M + e / SUBGROUP_TILE_N;
+      let n = n0 + e % SUBGROUP_TILE_N;
       if (m < params.M && n < params.N) {
         let at = (plane * params.M + m) * params.N + n;
         c[at] = epilogue(c_tile[subgroup * ROW + e], at, n);

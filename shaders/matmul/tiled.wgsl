@@ -14,7 +14,8 @@
 
 #import index        // linear_group(group, groups)
 #import packed       // F32, F16, BF16, unpacked(word, dtype)
-// Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), ROWS, PARTS_N, TRANSPOSE_A, TRANSPOSE_B
+// Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), THREAD_M, SQUARES_N, TRANSPOSE_A,
+// TRANSPOSE_B
 #import shared_tile
 #import epilogue     // epilogue(sum, at, n)
 
@@ -22,7 +23,7 @@ struct Params {
   M : u32,
   N : u32,         // columns of c
   K : u32,
-  k_split : u32,   // terms per split, a multiple of K_TILE; at least K if there is one split
+  k_split : u32,   // terms per split, a multiple of TILE_K; at least K if there is one split
   a_batch : u32,   // from one batch entry of a to the next; 0 if all share one a
   b_batch : u32,   // the same for b
   batch : u32,
@@ -98,16 +99,16 @@ fn a_packed_at(at : u32) -> f32 { return unpacked(a_packed[at / 2u], A_TYPE)[at 
 fn b_packed_at(at : u32) -> f32 { return unpacked(b_packed[at / 2u], B_TYPE)[at % 2u]; }
 fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) -> mat4x4f { return before(square, k, k1); }
 
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(WG)
 fn matmul_tiled(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                 @builtin(local_invocation_index) i : u32) {
   let at = place(linear_group(group, groups));
   if (at.plane >= params.splits * params.batch) { return; }
   var sum = product(at.region, i);
   // unroll
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < THREAD_M; r++) {
     let m = tile_row(at.region, r, i);
-    for (var p = 0u; p < PARTS_N; p++) {
+    for (var p = 0u; p < SQUARES_N; p++) {
       var four = Vecs(sum[r][p]);
       for (var j = 0u; j < VECS; j++) {
         let n = tile_column(at.region, p, i) + j;

@@ -31,8 +31,8 @@ test('self-test: subgroups that hand round wrong numbers are found, named and no
   const other = await Engine.create();
   const { run } = Object.getPrototypeOf(other.gpu) as Gpu;
   breakKernels(other.gpu, function (this: Gpu, kernel, call) {
-    const lanes = Number(call.define?.LANES ?? 1);
-    run.call(this, kernel, lanes > 1 ? { ...call, params: { ...call.params, scale: 1.01 } } : call);
+    const subgroup = Number(call.define?.SUBGROUP ?? 1);
+    run.call(this, kernel, subgroup > 1 ? { ...call, params: { ...call.params, scale: 1.01 } } : call);
   });
   const warnings = await selfTest(other.gpu, { again: true });
   assert.is(warnings.length, 1);

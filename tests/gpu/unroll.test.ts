@@ -8,20 +8,20 @@ const plain = (text: string): string => text.replace(/\s+/g, ' ').trim();
 test('unroll: a marked loop over constants is unrolled with those in it, others keep their form', () => {
   const text = `
 const ROWS : u32 = 4u;
-const LANES : u32 = 2u;
+const SUBGROUP : u32 = 2u;
 fn f() {
   // unroll
-  for (var i = 0u; i < ROWS; i += LANES) {
-    for (var lane = 0u; lane < LANES; lane++) { sum[i + lane] = i; }
+  for (var i = 0u; i < ROWS; i += SUBGROUP) {
+    for (var lane = 0u; lane < SUBGROUP; lane++) { sum[i + lane] = i; }
     for (var k = i; k < params.K; k++) { a[k] = i; }
   }
   for (var q = 0u; q < ROWS; q++) { row[q] = 1u; }
   // unroll
-  for (var q = 0u; q < ROWS / LANES; q++) { row[q] = 1u; }
+  for (var q = 0u; q < ROWS / SUBGROUP; q++) { row[q] = 1u; }
 }`;
   const want = `
 const ROWS : u32 = 4u;
-const LANES : u32 = 2u;
+const SUBGROUP : u32 = 2u;
 fn f() {
   // unroll
   { { sum[0u + 0u] = 0u; } { sum[0u + 1u] = 0u; } for (var k = 0u; k < params.K; k++) { a[k] = 0u; } }

@@ -80,9 +80,9 @@ test('plans: row gathers, scatters and top-k take what was measured for each kin
   assert.is(planScatter(cpu, { O: 1, N: 100, I: 64 }), undefined);
   assert.is(planScatter(gpu, { O: 1, N: 100, I: 64 }), 32);
   assert.is(planScatter(gpu, { O: 1, N: 5, I: 64 }), 5);
-  const four = { SCAN_WG: 16, SCAN_SIDE: 4, LOADS: 1 };
+  const four = { SCAN_WG: 16, SCAN_SIDE: 4, IN_FLIGHT: 1 };
   assert.equal(planTopK(cpu, 72_900), { chunk: 8192, chunks: 9, define: four, rankShared: false });
-  const many = { SCAN_WG: 256, SCAN_SIDE: 16, LOADS: 4 };
+  const many = { SCAN_WG: 256, SCAN_SIDE: 16, IN_FLIGHT: 4 };
   assert.equal(planTopK(gpu, 72_900), { chunk: 2048, chunks: 36, define: many, rankShared: true });
   assert.equal([planFinite(cpu, 8), planFinite(gpu, 8), planFinite(gpu, 7)], [false, true, false]);
 });

@@ -179,7 +179,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
       engine,
       { M: 8, N: 8, K: 8 },
       () => matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'subgroup_matrix' } }),
-      { PART_M: 8, PART_N: 8 }, // the interpreter would take minutes for the real ones
+      { SUBGROUP_TILE_M: 8, SUBGROUP_TILE_N: 8 }, // the interpreter would take minutes for the real ones
     ),
   patch_gather: () =>
     patchGather(leaf(1, 3, 5, 4), integers([3, 0], [1, 2]), { imagePx: [4, 4], patchPx: 2 }),

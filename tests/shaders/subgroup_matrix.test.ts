@@ -22,10 +22,10 @@ function* products() {
   const epilogue = { HAS_BIAS: true, HAS_RESIDUAL: true, HAS_PRE: true, GELU: 1 };
   for (const [MATRIX_M, MATRIX_N, MATRIX_K] of UNITS)
     for (const [rows, columns] of Object.values(MATRIX_TILES))
-      for (const THREADS of [128, 256])
+      for (const WG of [128, 256])
         for (const UNROLLED of booleans) {
-          const parts = { PART_M: rows / 2, PART_N: columns / 2 };
-          yield { ...epilogue, ...parts, MATRIX_M, MATRIX_N, MATRIX_K, THREADS, UNROLLED };
+          const parts = { SUBGROUP_TILE_M: rows / 2, SUBGROUP_TILE_N: columns / 2 };
+          yield { ...epilogue, ...parts, MATRIX_M, MATRIX_N, MATRIX_K, WG, UNROLLED };
         }
   for (const HAS_BIAS of booleans)
     for (const HAS_RESIDUAL of booleans)

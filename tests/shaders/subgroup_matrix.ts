@@ -72,7 +72,7 @@ export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => 
     kernels.set(kernel, known);
     run.call(gpu, known, {
       ...call,
-      define: isProduct ? { ...call.define, ...define, THREADS: SUBGROUPS * SUBGROUP } : call.define,
+      define: isProduct ? { ...call.define, ...define, WG: SUBGROUPS * SUBGROUP } : call.define,
     });
   };
   try {

@@ -68,8 +68,8 @@ function product(
     },
     define: {
       ...{ Vec: vec === 4 ? 'vec4f' : 'f32', VEC: vec },
-      ...{ ROWS: threadM, COLS: threadN, WIDTH: wg, UNROLLED: c.tensor.gpu.target.unrolledRegisters },
-      ...(broadcast > 1 && { broadcast: 'broadcast_subgroup', LANES: broadcast }),
+      ...{ THREAD_M: threadM, THREAD_N: threadN, WG: wg, UNROLLED: c.tensor.gpu.target.unrolledRegisters },
+      ...(broadcast > 1 && { broadcast: 'broadcast_subgroup', SUBGROUP: broadcast }),
       ...{ KIND: kind, ADDS: adds, HAS_MASK: !!bias },
     },
     groups: groupsM * groupsN * planes,

@@ -3,7 +3,7 @@ import source from '../../../shaders/attention/tiled.wgsl' with { type: 'text' }
 import { kernel } from '../../gpu/kernel.ts';
 import { type OpCall, output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { K_TILE, tileDefine } from '../shared_tile.ts';
+import { TILE_K, tileDefine } from '../shared_tile.ts';
 import { type BlockTile, type ProductSizes, planBlockTile } from './plan.ts';
 import {
   type BlockKernels,
@@ -66,7 +66,7 @@ function multiplyTiles(
     bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias, ...extras.bind },
     params: {
       ...{ ...block.params, M, N, K, scale, splits, groups_m: groupsM, groups_n: groupsN },
-      ...{ k_split: Math.ceil(K / splits / K_TILE) * K_TILE, c_split: planes * M * N },
+      ...{ k_split: Math.ceil(K / splits / TILE_K) * TILE_K, c_split: planes * M * N },
       ...{ ...linesOf('a', a), ...linesOf('b', b), ...linesOf('c', c) },
       ...{ tiles: 0, first_tile: 0, pitch: 0, first_split: 0, ...extras.params },
     },
@@ -74,7 +74,7 @@ function multiplyTiles(
       ...{ KIND: kind, ADDS: adds, HAS_MASK: !!bias, ...extras.define },
       ...{ TRANSPOSE_A: a.transposed, TRANSPOSE_B: b.transposed },
       ...tileDefine(c.tensor.gpu, tileM, tileN),
-      HALVES: splits === 1 && (K - 1) % K_TILE < K_TILE / 2,
+      SHORT_END: splits === 1 && (K - 1) % TILE_K < TILE_K / 2,
     },
     groups: groupsM * groupsN * planes * splits,
     flops: 2 * planes * M * N * K,

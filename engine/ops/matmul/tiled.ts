@@ -15,7 +15,7 @@ export function multiplyTiled({ tile, splits }: TiledPlan, product: Product): vo
   const { a, b, M, N, K, batch, scale, transposeA = false, transposeB = false } = product;
   const [aVec, bVec, vec] = [vecOf(transposeA ? M : K), vecOf(transposeB ? K : N), vecOf(N)];
   const [groupsM, groupsN] = [Math.ceil(M / tile), Math.ceil(N / tileColumns(tile))];
-  const depth = forward.constant('K_TILE');
+  const depth = forward.constant('TILE_K');
   run(forward, {
     bind: bindingsOf(product),
     params: {

@@ -11,14 +11,11 @@ export {
   ConfigError,
   type ImageConfig,
   type ModelConfig,
-  selectionBudgets,
   type TextConfig,
   type VisionConfig,
 } from './model/config/config.ts';
-export { parseHubConfig, parseTextConfig, parseVisionConfig } from './model/config/hub_config.ts';
-export { toHubConfig } from './model/config/hub_config_writer.ts';
-export { configFromTensors } from './model/config/tensor_config.ts';
-export { type AllocateOptions, GROUPS, ModelCore } from './model/core.ts';
+export { parseHubConfig, parseVisionConfig } from './model/config/hub_config.ts';
+export type { AllocateOptions, ModelCore } from './model/core.ts';
 export { Encoding } from './model/encoding.ts';
 export {
   type DecodedImage,
@@ -30,22 +27,20 @@ export {
 export type { LookResult, StreamOptions } from './model/looks.ts';
 export { type LoadOptions, PS3 } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
-export { nearness, type Region } from './model/region.ts';
+export type { Region } from './model/region.ts';
 export type { PoolOptions, Similarity } from './model/similarity.ts';
-export { canonicalize } from './model/text/canonicalize.ts';
-export { encodeText, type TextOutput } from './model/text/text.ts';
+export type { TextOutput } from './model/text/text.ts';
 export {
   buildWordTokenizer,
   type JsonFile,
   Tokenizer,
   type TokenizerFiles,
-  vocabularyRepo,
 } from './model/text/tokenizer.ts';
 export { TokenizerError } from './model/text/tokenizer_error.ts';
-export { type LookAmount, planLooks } from './model/vision/look_plan.ts';
-export { type Grid, scaleGrids, scaleSizes } from './model/vision/scales.ts';
+export type { LookAmount } from './model/vision/look_plan.ts';
+export type { Grid } from './model/vision/scales.ts';
 export type { PatchSelection, SelectionFeatures, SelectionMap } from './model/vision/selection.ts';
-export { featureMaps, type Look, mergeLooks } from './model/vision/token_maps.ts';
+export { type Look, mergeLooks } from './model/vision/token_maps.ts';
 export {
   type LookOptions,
   type LowRes,
@@ -54,8 +49,8 @@ export {
   VisionModel,
   type VisionOutput,
 } from './model/vision/vision.ts';
-export { BatchLoader, type BatchLoaderOptions, captionIds, classesOf } from './train/batch_loader.ts';
-export { type Evaluation, evaluate, imageBatch } from './train/evaluate.ts';
+export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';
+export { type Evaluation, evaluate } from './train/evaluate.ts';
 export {
   type Ablations,
   type Batch,

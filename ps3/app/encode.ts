@@ -24,7 +24,7 @@ export class EncodeError extends EngineError {
   }
 }
 
-export interface EncodeOptions {
+export interface EncodeImagesOptions {
   /** Files, and folders whose images are all taken. */
   readonly images: readonly string[];
   /** A run folder whose checkpoint to use; or `checkpoint`. */
@@ -53,7 +53,7 @@ export interface EncodeOptions {
   readonly log?: (line: string) => void;
 }
 
-const ENCODE_OPTIONS = {
+const ENCODE_IMAGES_OPTIONS = {
   images: true,
   run: true,
   checkpoint: true,
@@ -89,8 +89,8 @@ const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
  * @returns  the exit code: 0, or 2 when an image was skipped
  * @throws EncodeError, FileError, ConfigError, SafetensorsError before anything is written
  */
-export async function encodeImages(engine: Engine, options: EncodeOptions): Promise<number> {
-  expectKeys('encodeImages', options, ENCODE_OPTIONS);
+export async function encodeImages(engine: Engine, options: EncodeImagesOptions): Promise<number> {
+  expectKeys('encodeImages', options, ENCODE_IMAGES_OPTIONS);
   const { out, prompt, looks, tokens, region, storage, log = console.error } = options;
   const source = checkpointSource(options);
   if (looks !== undefined && tokens !== undefined)
@@ -136,7 +136,7 @@ async function loadModel(engine: Engine, source: string, storage?: WeightDType |
   });
 }
 
-function checkpointSource({ run, checkpoint }: EncodeOptions): string {
+function checkpointSource({ run, checkpoint }: EncodeImagesOptions): string {
   if ((run === undefined) === (checkpoint === undefined))
     throw new EncodeError(
       `encode: one of --run and --checkpoint must be given, got ${run === undefined ? 'neither' : 'both'}.`,
@@ -177,7 +177,7 @@ async function encodeImage(
   model: PS3,
   path: string,
   target: string,
-  options: EncodeOptions,
+  options: EncodeImagesOptions,
 ): Promise<[tokens: number, written: string]> {
   if (!existsSync(path)) throw new EncodeError(`encode: the image must exist, got no file ${path}.`);
   const { prompt, region, looks, tokens, hiddenStates, format } = options;

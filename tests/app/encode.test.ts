@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { noGrad, openSafetensors, type Tensor } from '../../engine/index.ts';
-import { type EncodeOptions, encodeImages } from '../../ps3/app/encode.ts';
+import { type EncodeImagesOptions, encodeImages } from '../../ps3/app/encode.ts';
 import { decodeImage } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
@@ -30,7 +30,7 @@ async function errorOf(work: Promise<unknown>): Promise<string> {
 
 /** Encodes into a new folder; gives the exit code, the lines and the files. */
 async function encode(
-  options: Partial<EncodeOptions>,
+  options: Partial<EncodeImagesOptions>,
 ): Promise<{ code: number; lines: string[]; out: string; files: string[] }> {
   const out = join(mkdtempSync(join(folder, 'out-')), 'encoded');
   const lines: string[] = [];
@@ -243,7 +243,7 @@ test('encode: impossible options are refused in one sentence before anything is 
   const nowhere = join(folder, 'nowhere');
   const empty = join(folder, 'empty');
   await mkdir(empty);
-  const cases: [Partial<EncodeOptions>, string][] = [
+  const cases: [Partial<EncodeImagesOptions>, string][] = [
     [{ checkpoint: undefined }, 'one of --run and --checkpoint must be given, got neither.'],
     [{ run: nowhere }, 'one of --run and --checkpoint must be given, got both.'],
     [{ looks: 1, tokens: 3 }, 'looks and tokens exclude each other, got 1 and 3.'],

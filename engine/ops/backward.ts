@@ -21,27 +21,27 @@ export function backward(loss: Tensor, seed?: Tensor<'f32'>): void {
   if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
   if (loss.size !== 1 && !seed)
     throw new UseError(`backward: the loss must be a scalar, got ${show(loss.shape)}.`);
-  const walk = new Walk();
+  const pass = new BackwardPass();
   const nodes = reachable(root);
   try {
     noGrad(() => {
-      walk.put(loss.variable, seed ? seed.alias() : fill(Tensor.empty(loss.gpu, loss.shape, 'f32'), 1));
-      for (const node of nodes) walk.step(node);
-      walk.finishHooked();
+      pass.put(loss.variable, seed ? seed.alias() : fill(Tensor.empty(loss.gpu, loss.shape, 'f32'), 1));
+      for (const node of nodes) pass.step(node);
+      pass.finishHooked();
     });
   } finally {
     for (const node of nodes) node.release();
-    walk.dispose();
+    pass.dispose();
   }
 }
 
-/** A gradient on its way, owned by the walk; `exclusive` when no other handle can see its storage. */
+/** A gradient that is not complete yet, owned by the pass; `exclusive` when no other handle can see its storage. */
 interface Pending {
   gradient: Tensor<'f32'>;
   exclusive: boolean;
 }
 
-class Walk {
+class BackwardPass {
   readonly #pending = new Map<Variable, Pending>();
 
   /** Takes over `gradient` as (a part of) the gradient of `variable`. */

@@ -13,8 +13,15 @@ const gather = kernel(source, 'gather');
 const place = kernel(source, 'place');
 const MAX_AXES = 6;
 
-/** How both kernels walk over a strided arrangement of `shape`; offsets that only one of them has are 0. */
-function walk(op: string, shape: Shape, strides: readonly number[], start: number, begin = 0, add = false) {
+/** What both kernels are called with for a strided arrangement of `shape`; offsets that only one of them has are 0. */
+function stridedCall(
+  op: string,
+  shape: Shape,
+  strides: readonly number[],
+  start: number,
+  begin = 0,
+  add = false,
+) {
   const merged = collapse(shape, [strides]);
   const axes = merged.shape.length;
   expect(
@@ -77,7 +84,7 @@ export function stridedCopy<D extends DType>(
 ): Tensor<D> {
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   const y = output([x], shape, x.dtype);
-  runEach(gather, { bind: { x, y }, ...walk(op, shape, strides, start) });
+  runEach(gather, { bind: { x, y }, ...stridedCall(op, shape, strides, start) });
   return y;
 }
 
@@ -95,7 +102,7 @@ export function stridedPlace(
   strides: readonly number[],
   { start = 0, begin = 0, add = false }: { start?: number; begin?: number; add?: boolean } = {},
 ): void {
-  runEach(place, { bind: { x, y }, ...walk(op, shape, strides, start, begin, add) });
+  runEach(place, { bind: { x, y }, ...stridedCall(op, shape, strides, start, begin, add) });
 }
 
 /**

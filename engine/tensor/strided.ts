@@ -20,18 +20,18 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
 }
 
 /** An iteration space with the strides of several operands in it. */
-export interface Walk {
+export interface IterationSpace {
   readonly shape: readonly number[];
   /** One array per operand, one stride per axis. */
   readonly strides: readonly (readonly number[])[];
 }
 
 /**
- * Drops axes of extent 1 and merges neighbours that every operand walks as one. At least one axis remains.
+ * Drops axes of extent 1 and merges neighbours that are one axis to every operand. At least one axis remains.
  *
  * @param strides  one array per operand, in the axes of `shape`
  */
-export function collapse(shape: Shape, strides: readonly (readonly number[])[]): Walk {
+export function collapse(shape: Shape, strides: readonly (readonly number[])[]): IterationSpace {
   const extents: number[] = [];
   const merged: number[][] = strides.map(() => []);
   for (let d = 0; d < shape.length; d++) {

@@ -13,13 +13,13 @@
 
 #import index
 
-const NONE = 0u;  // the last of several stays
+const NONE = 0u;     // the last of several stays
 const ADD = 1u;
 const MUL = 2u;
 const MIN = 3u;
 const MAX = 4u;
 const OP : u32 = NONE;
-alias Value = f32;   // of scatter_elements
+alias Scalar = f32;  // of scatter_elements
 
 const WG = 64u;
 
@@ -33,10 +33,10 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> indices : array<i32>;  // [O, J, I], or with strides of 0 fewer
-@group(0) @binding(2) var<storage, read> x : array<u32>;                 // [O, N, I]
-@group(0) @binding(3) var<storage, read_write> y : array<u32>;           // [O, J, I]
-@group(0) @binding(2) var<storage, read> updates : array<Value>;         // [O, J, I]
-@group(0) @binding(3) var<storage, read_write> result : array<Value>;    // [O, N, I]
+@group(0) @binding(2) var<storage, read> x : array<u32>;                // [O, N, I]
+@group(0) @binding(3) var<storage, read_write> y : array<u32>;          // [O, J, I]
+@group(0) @binding(2) var<storage, read> updates : array<Scalar>;       // [O, J, I]
+@group(0) @binding(3) var<storage, read_write> result : array<Scalar>;  // [O, N, I]
 
 fn index_at(o : u32, j : u32, i : u32) -> u32 {
   let steps = vec3u(o, j, i) * params.strides;
@@ -58,9 +58,9 @@ fn gather_elements(
   y[at] = select(0u, x[(o * params.N + min(n, params.N - 1u)) * params.I + i], n < params.N);
 }
 
-fn update_at(o : u32, j : u32, i : u32) -> Value { return updates[(o * params.J + j) * params.I + i]; }
+fn update_at(o : u32, j : u32, i : u32) -> Scalar { return updates[(o * params.J + j) * params.I + i]; }
 
-fn combine(to : u32, update : Value) {
+fn combine(to : u32, update : Scalar) {
   switch OP {
     case ADD: { result[to] += update; }
     case MUL: { result[to] *= update; }
@@ -105,7 +105,7 @@ fn scatter_elements_strips(
     let steps = min(j + vec4u(0u, 1u, 2u, 3u), vec4u(last));
     let n = vec4u(
       index_at(o, j, i), index_at(o, steps.y, i), index_at(o, steps.z, i), index_at(o, steps.w, i));
-    let all = array<Value, 4>(
+    let all = array<Scalar, 4>(
       update_at(o, j, i), update_at(o, steps.y, i), update_at(o, steps.z, i), update_at(o, steps.w, i));
     let to = (o * params.N + n) * params.I + i;
     let meets = (n >= vec4u(first)) & (n < vec4u(end));

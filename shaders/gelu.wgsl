@@ -2,22 +2,22 @@
 //
 //   y = x Phi(x), Phi exactly or by tanh: shaders/lib/gelu.wgsl          dx = dy (x Phi(x))'
 //
-// Layout    x, y, dy, dx [n] cells.
+// Layout    x, y, dy, dx [n] Vecs.
 // Mapping   shaders/lib/elements.wgsl.
 
 #import elements  // share_of(group, groups, i, n)
-#import gelu  // gelu_erf(lane), gelu_tanh(lane) and their slopes
+#import gelu  // gelu_erf(v), gelu_tanh(v) and their slopes
 
 struct Params {
-  n : u32,  // cells
+  n : u32,  // Vecs
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Lane>;          // [n]
-@group(0) @binding(2) var<storage, read_write> y : array<Lane>;    // [n]
-@group(0) @binding(2) var<storage, read> dy : array<Lane>;         // [n]
-@group(0) @binding(3) var<storage, read_write> dx : array<Lane>;   // [n]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;         // [n]
+@group(0) @binding(2) var<storage, read_write> y : array<Vec>;   // [n]
+@group(0) @binding(2) var<storage, read> dy : array<Vec>;        // [n]
+@group(0) @binding(3) var<storage, read_write> dx : array<Vec>;  // [n]
 
-alias Lane = f32;  // vec4f where four divides the number of elements
+alias Vec = f32;  // vec4f where four divides the number of elements
 const TANH : bool = false;
 
 @compute @workgroup_size(WG)

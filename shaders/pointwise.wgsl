@@ -33,21 +33,21 @@ const POW = 11u;
 const REMAINDER = 12u;  // u - v floor(u / v)
 const OP : u32 = ADD;
 
-alias Element = f32;       // f32, i32 or u32: of Value
-alias Value = f32;         // f32, i32, u32 or a vector of four of them, like the three below
-alias A = f32;
-alias B = f32;
-alias Result = f32;        // Real for comparisons, otherwise Value
-alias Real = f32;          // f32 or vec4f, as wide as Value
-alias Count = u32;         // u32 or vec4u, as wide as Value
-alias Condition = f32;     // f32 or vec4f
-const FLOAT : bool = true; // whether Value is
+alias Scalar = f32;             // f32, i32 or u32: of Vec
+alias Vec = f32;                // f32, i32, u32 or a vector of four of them, like the three below
+alias AVec = f32;
+alias BVec = f32;
+alias ResultVec = f32;          // FVec for comparisons, otherwise Vec
+alias FVec = f32;               // f32 or vec4f, as wide as Vec
+alias UVec = u32;               // u32 or vec4u, as wide as Vec
+alias ConditionVec = f32;       // f32 or vec4f
+const FLOAT : bool = true;      // whether Vec is
 const A_DENSE : bool = true;
 const B_DENSE : bool = true;
 const CONDITION_DENSE : bool = true;
 const A_NUMBER : bool = false;  // a is a number; what is bound in its place is not read
 const B_NUMBER : bool = false;
-const AXES = 4u;           // axes in use, the last ones of the four
+const AXES = 4u;                // axes in use, the last ones of the four
 
 struct Params {
   extents : vec3u,         // of axes 1..3, in values; axis 0 has whatever is left
@@ -57,10 +57,10 @@ struct Params {
   cond_strides : vec4u,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<A>;                 // [shape that broadcasts to y]
-@group(0) @binding(2) var<storage, read> b : array<B>;                 // [shape that broadcasts to y]
-@group(0) @binding(3) var<storage, read> cond : array<Condition>;      // [shape that broadcasts to y]
-@group(0) @binding(4) var<storage, read_write> y : array<Result>;      // [n]
+@group(0) @binding(1) var<storage, read> a : array<AVec>;             // [shape that broadcasts to y]
+@group(0) @binding(2) var<storage, read> b : array<BVec>;             // [shape that broadcasts to y]
+@group(0) @binding(3) var<storage, read> cond : array<ConditionVec>;  // [shape that broadcasts to y]
+@group(0) @binding(4) var<storage, read_write> y : array<ResultVec>;  // [n]
 
 // Index along each axis. Axes that are not in use have extent 1 and cost nothing.
 fn index_of(at : u32) -> vec4u {
@@ -92,91 +92,91 @@ const INFINITE = 0x7f800000u;  // the bits of infinity; those of a NaN without i
 const NAN = 0x7fc00000u;
 const SIGN = 0x80000000u;
 
-fn left(at : u32) -> Value {
-  if (A_NUMBER) { return Value(bitcast<Element>(params.a_strides.x)); }
-  return Value(a[at]);
+fn left(at : u32) -> Vec {
+  if (A_NUMBER) { return Vec(bitcast<Scalar>(params.a_strides.x)); }
+  return Vec(a[at]);
 }
 
-fn right(at : u32) -> Value {
-  if (B_NUMBER) { return Value(bitcast<Element>(params.b_strides.x)); }
-  return Value(b[at]);
+fn right(at : u32) -> Vec {
+  if (B_NUMBER) { return Vec(bitcast<Scalar>(params.b_strides.x)); }
+  return Vec(b[at]);
 }
 
 // The bits of |v|.
-fn magnitude(v : Value) -> Count { return bitcast<Count>(v) & Count(~SIGN); }
+fn magnitude(v : Vec) -> UVec { return bitcast<UVec>(v) & UVec(~SIGN); }
 
 // The bits are not a constant: a constant must be finite.
-fn float_of(bits : u32) -> Value { return bitcast<Value>(Count(bits | (params.n & 0u))); }
+fn float_of(bits : u32) -> Vec { return bitcast<Vec>(UVec(bits | (params.n & 0u))); }
 
 // The operand that is NaN, the result where neither is.
-fn or_nan(result : Value, u : Value, v : Value) -> Value {
+fn or_nan(result : Vec, u : Vec, v : Vec) -> Vec {
   if (!FLOAT) { return result; }
-  let chosen = select(result, v, magnitude(v) > Count(INFINITE));
-  return select(chosen, u, magnitude(u) > Count(INFINITE));
+  let chosen = select(result, v, magnitude(v) > UVec(INFINITE));
+  return select(chosen, u, magnitude(u) > UVec(INFINITE));
 }
 
-fn power(u : Value, v : Value) -> Value {
-  let base = Real(u);
-  let exponent = Real(v);
+fn power(u : Vec, v : Vec) -> Vec {
+  let base = FVec(u);
+  let exponent = FVec(v);
   let whole = exponent == trunc(exponent);
-  let short = whole & (abs(exponent) <= Real(64.0));
-  var rest = Count(select(Real(), abs(exponent), short));
-  if (!FLOAT) { rest = Count(abs(v)); }
-  var product = Value(1);
+  let short = whole & (abs(exponent) <= FVec(64.0));
+  var rest = UVec(select(FVec(), abs(exponent), short));
+  if (!FLOAT) { rest = UVec(abs(v)); }
+  var product = Vec(1);
   var factor = u;  // u, u^2, u^4, ...
   for (var bit = 0u; bit < select(32u, 7u, FLOAT); bit++) {
-    product *= select(Value(1), factor, (rest & Count(1u)) == Count(1u));
+    product *= select(Vec(1), factor, (rest & UVec(1u)) == UVec(1u));
     factor *= factor;
-    rest = rest >> Count(1u);
+    rest = rest >> UVec(1u);
   }
   // Of an integer's reciprocal nothing is left, unless it is 1 or -1.
-  if (!FLOAT) { return select(product, Value(), (exponent < Real()) & (abs(base) != Real(1.0))); }
+  if (!FLOAT) { return select(product, Vec(), (exponent < FVec()) & (abs(base) != FVec(1.0))); }
 
   // What log2 gives for 0, infinity and negative numbers is up to the driver.
-  let to_0 = (abs(base) > Real(1.0)) == (exponent < Real());
-  var long = Value(exp2(exponent * log2(abs(base))));
-  long = select(long, select(float_of(INFINITE), Value(), to_0),
-    (magnitude(u) == Count()) | (magnitude(u) == Count(INFINITE)));
-  long = select(long, Value(1), abs(base) == Real(1.0));
+  let to_0 = (abs(base) > FVec(1.0)) == (exponent < FVec());
+  var long = Vec(exp2(exponent * log2(abs(base))));
+  long = select(long, select(float_of(INFINITE), Vec(), to_0),
+    (magnitude(u) == UVec()) | (magnitude(u) == UVec(INFINITE)));
+  long = select(long, Vec(1), abs(base) == FVec(1.0));
   let odd = whole & (0.5 * exponent != trunc(0.5 * exponent));
-  let negative = odd & (bitcast<Count>(u) >= Count(SIGN));
-  long = select(long, bitcast<Value>(bitcast<Count>(long) | Count(SIGN)), negative);
-  let root = !whole & (base < Real()) & (magnitude(u) != Count(INFINITE));
+  let negative = odd & (bitcast<UVec>(u) >= UVec(SIGN));
+  long = select(long, bitcast<Vec>(bitcast<UVec>(long) | UVec(SIGN)), negative);
+  let root = !whole & (base < FVec()) & (magnitude(u) != UVec(INFINITE));
   long = select(long, float_of(NAN), root);
-  let result = select(long, select(product, Value(1) / product, exponent < Real()), short);
-  return select(or_nan(result, u, v), Value(1), (base == Real(1.0)) | (exponent == Real()));
+  let result = select(long, select(product, Vec(1) / product, exponent < FVec()), short);
+  return select(or_nan(result, u, v), Vec(1), (base == FVec(1.0)) | (exponent == FVec()));
 }
 
 // Long division in base 256: |u| = m 2^e with whole numbers m below 2^24, so that m 256 fits into a word.
-fn remainder(u : Value, v : Value) -> Value {
+fn remainder(u : Vec, v : Vec) -> Vec {
   if (!FLOAT) {
     let rest = u % v;
-    return select(rest, rest + v, (rest != Value()) & ((rest < Value()) != (v < Value())));
+    return select(rest, rest + v, (rest != Vec()) & ((rest < Vec()) != (v < Vec())));
   }
   let a = magnitude(u);
   let b = magnitude(v);
-  let exponent_a = max(a >> Count(23u), Count(1u));
-  let exponent = max(b >> Count(23u), Count(1u));
-  let divisor = max(b - ((exponent - Count(1u)) << Count(23u)), Count(1u));
-  var steps = select(Count(), exponent_a - exponent, exponent_a > exponent);
-  var rest = (a - ((exponent_a - Count(1u)) << Count(23u))) % divisor;
-  while (any(steps > Count())) {
-    let shift = min(steps, Count(8u));
+  let exponent_a = max(a >> UVec(23u), UVec(1u));
+  let exponent = max(b >> UVec(23u), UVec(1u));
+  let divisor = max(b - ((exponent - UVec(1u)) << UVec(23u)), UVec(1u));
+  var steps = select(UVec(), exponent_a - exponent, exponent_a > exponent);
+  var rest = (a - ((exponent_a - UVec(1u)) << UVec(23u))) % divisor;
+  while (any(steps > UVec())) {
+    let shift = min(steps, UVec(8u));
     rest = (rest << shift) % divisor;
     steps -= shift;
   }
   // Back to a float's bits: the leading bit of a normal number stands for one more in the exponent.
-  let shift = min(Count(23u) - firstLeadingBit(max(rest, Count(1u))), exponent - Count(1u));
-  var bits = select(((exponent - Count(1u) - shift) << Count(23u)) + (rest << shift), rest, rest == Count());
+  let shift = min(UVec(23u) - firstLeadingBit(max(rest, UVec(1u))), exponent - UVec(1u));
+  var bits = select(((exponent - UVec(1u) - shift) << UVec(23u)) + (rest << shift), rest, rest == UVec());
   bits = select(bits, a, exponent_a < exponent);
-  let signs = bitcast<Count>(u) ^ bitcast<Count>(v);
-  let cut = bitcast<Value>(bits | (bitcast<Count>(u) & Count(SIGN)));
-  let result = select(cut, cut + v, (bits != Count()) & (signs >= Count(SIGN)));
-  let undefined = (a >= Count(INFINITE)) | (b > Count(INFINITE)) | (b == Count());
+  let signs = bitcast<UVec>(u) ^ bitcast<UVec>(v);
+  let cut = bitcast<Vec>(bits | (bitcast<UVec>(u) & UVec(SIGN)));
+  let result = select(cut, cut + v, (bits != UVec()) & (signs >= UVec(SIGN)));
+  let undefined = (a >= UVec(INFINITE)) | (b > UVec(INFINITE)) | (b == UVec());
   return select(result, float_of(NAN), undefined);
 }
 
-fn apply(u : Value, v : Value) -> Value {
+fn apply(u : Vec, v : Vec) -> Vec {
   switch OP {
     case ADD: { return u + v; }
     case SUB: { return u - v; }
@@ -184,13 +184,13 @@ fn apply(u : Value, v : Value) -> Value {
     case DIV: { return u / v; }
     case MAXIMUM: { return or_nan(max(u, v), u, v); }
     case MINIMUM: { return or_nan(min(u, v), u, v); }
-    case GREATER: { return select(Value(), Value(1), u > v); }
-    case LESS: { return select(Value(), Value(1), u < v); }
-    case GREATEREQUAL: { return select(Value(), Value(1), u >= v); }
-    case LESSEQUAL: { return select(Value(), Value(1), u <= v); }
+    case GREATER: { return select(Vec(), Vec(1), u > v); }
+    case LESS: { return select(Vec(), Vec(1), u < v); }
+    case GREATEREQUAL: { return select(Vec(), Vec(1), u >= v); }
+    case LESSEQUAL: { return select(Vec(), Vec(1), u <= v); }
     case POW: { return power(u, v); }
     case REMAINDER: { return remainder(u, v); }
-    default: { return select(Value(), Value(1), u == v); }
+    default: { return select(Vec(), Vec(1), u == v); }
   }
 }
 
@@ -209,7 +209,7 @@ fn binary(
       if (!A_DENSE) { at_a = position(index, params.a_strides); }
       if (!B_DENSE) { at_b = position(index, params.b_strides); }
     }
-    y[at] = Result(apply(left(at_a), right(at_b)));
+    y[at] = ResultVec(apply(left(at_a), right(at_b)));
   }
 }
 
@@ -224,12 +224,12 @@ fn choose(
     let index = index_of(at);
     let u = left(select(position(index, params.a_strides), at, A_DENSE));
     let v = right(select(position(index, params.b_strides), at, B_DENSE));
-    let c = Real(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
-    y[at] = Result(select(v, u, (bitcast<Count>(c) << Count(1u)) != Count()));  // by its bits: a NaN is not 0
+    let c = FVec(cond[select(position(index, params.cond_strides), at, CONDITION_DENSE)]);
+    y[at] = ResultVec(select(v, u, (bitcast<UVec>(c) << UVec(1u)) != UVec()));  // by its bits: a NaN is not 0
   }
 }
 
-@group(0) @binding(1) var<storage, read> x : array<Value>;             // [n]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;  // [n]
 
 @compute @workgroup_size(WG)
 fn accumulate(
@@ -238,5 +238,5 @@ fn accumulate(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += INTERLEAVE) { y[at] += Result(x[at]); }
+  for (var at = share.first; at < share.end; at += INTERLEAVE) { y[at] += ResultVec(x[at]); }
 }

@@ -19,12 +19,12 @@
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i), workgroup_max(value, i)
 
 const SUM = 0u;
-const SQUARES = 1u;  // sum of x^2
+const SQUARES = 1u;         // sum of x^2
 const MAX = 2u;
-const MIN = 3u;      // columns alone, like the next one
+const MIN = 3u;             // columns alone, like the next one
 const PRODUCT = 4u;
 const OP : u32 = SUM;
-alias Count = u32;   // arg_max: u32 or vec4u, as wide as Vec
+alias UVec = u32;           // u32 or vec4u, as wide as Vec
 const LAST : bool = false;  // arg_max: the last one of several
 const FLOAT : bool = true;  // whether a Vec holds floats
 const BLOCK = 64u;          // values that an invocation folds one after the other
@@ -47,13 +47,13 @@ const ALL_BUT_SIGN = 0x7fffffffu;
 // The one of the two that is NaN, the result where neither is.
 fn or_nan(result : Vec, one : Vec, other : Vec) -> Vec {
   if (!FLOAT) { return result; }
-  let chosen = select(result, other, (bitcast<Count>(other) & Count(ALL_BUT_SIGN)) > Count(INFINITE));
-  return select(chosen, one, (bitcast<Count>(one) & Count(ALL_BUT_SIGN)) > Count(INFINITE));
+  let chosen = select(result, other, (bitcast<UVec>(other) & UVec(ALL_BUT_SIGN)) > UVec(INFINITE));
+  return select(chosen, one, (bitcast<UVec>(one) & UVec(ALL_BUT_SIGN)) > UVec(INFINITE));
 }
 
 fn fold_workgroup(value : Vec, i : u32) -> f32 {
   if (OP != MAX) { return workgroup_sum(vec_sum(value), i); }
-  let lost = any((bitcast<Count>(value) & Count(ALL_BUT_SIGN)) > Count(INFINITE));
+  let lost = any((bitcast<UVec>(value) & UVec(ALL_BUT_SIGN)) > UVec(INFINITE));
   let highest = workgroup_max(vec_max(value), i);
   let is_lost = workgroup_max(select(0.0, 1.0, lost), i) > 0.0;
   return select(highest, bitcast<f32>(0x7fc00000u | (params.K & 0u)), is_lost);  // a constant must be finite
@@ -149,7 +149,7 @@ fn first_of(at : u32) -> u32 {
   return outer * params.K * params.I + (at - outer * params.I);
 }
 
-@group(0) @binding(2) var<storage, read_write> winners : array<Count>;    // [O, I]
+@group(0) @binding(2) var<storage, read_write> winners : array<UVec>;  // [O, I]
 
 @compute @workgroup_size(COLUMN_WG)
 fn arg_max(
@@ -161,17 +161,17 @@ fn arg_max(
   if (at >= params.groups) { return; }
   let base = first_of(at);
   var best = x[base];
-  var winner = Count();
+  var winner = UVec();
   for (var k = 1u; k < params.K; k++) {
     let v = x[base + k * params.I];
     var wins = select(v > best, v >= best, LAST);
     if (FLOAT) {  // NaN is the largest
-      let new_nan = (bitcast<Count>(v) & Count(ALL_BUT_SIGN)) > Count(INFINITE);
-      let had_nan = (bitcast<Count>(best) & Count(ALL_BUT_SIGN)) > Count(INFINITE);
+      let new_nan = (bitcast<UVec>(v) & UVec(ALL_BUT_SIGN)) > UVec(INFINITE);
+      let had_nan = (bitcast<UVec>(best) & UVec(ALL_BUT_SIGN)) > UVec(INFINITE);
       wins = select(wins & !had_nan, select(!had_nan, new_nan, LAST), new_nan);
     }
     best = select(best, v, wins);
-    winner = select(winner, Count(k), wins);
+    winner = select(winner, UVec(k), wins);
   }
   winners[at] = winner;
 }

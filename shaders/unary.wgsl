@@ -37,8 +37,8 @@ const ROUND = 19u;   // halves to the even neighbour
 const SIGN = 20u;
 
 const OP : u32 = NEG;
-alias Value = f32;  // or vec4f
-alias Bits = u32;   // or vec4u, as wide as Value
+alias Vec = f32;   // or vec4f
+alias UVec = u32;  // or vec4u, as wide as Vec
 
 struct Params {
   n : u32,      // values
@@ -46,38 +46,38 @@ struct Params {
   high : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Value>;          // [n]
-@group(0) @binding(2) var<storage, read_write> y : array<Value>;    // [n]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;        // [n]
+@group(0) @binding(2) var<storage, read_write> y : array<Vec>;  // [n]
 
-fn sigmoid(v : Value) -> Value {
+fn sigmoid(v : Vec) -> Vec {
   let e = exp(-abs(v));
-  return select(e, Value(1.0), v >= Value()) / (1.0 + e);
+  return select(e, Vec(1.0), v >= Vec()) / (1.0 + e);
 }
 
-fn softplus(v : Value) -> Value {
+fn softplus(v : Vec) -> Vec {
   let e = exp(-abs(v));
   let series = e * (1.0 - e * (0.5 - e * (1.0 / 3.0 - 0.25 * e)));
-  return max(v, Value()) + select(log(1.0 + e), series, e < Value(0.02));
+  return max(v, Vec()) + select(log(1.0 + e), series, e < Vec(0.02));
 }
 
 const INFINITE = 0x7f800000u;  // the bits of infinity; those of a NaN without its sign are above
 const NAN = 0x7fc00000u;
 
 // The operand where it is NaN, otherwise the result.
-fn or_nan(result : Value, operand : Value) -> Value {
-  return select(result, operand, (bitcast<Bits>(operand) & Bits(0x7fffffffu)) > Bits(INFINITE));
+fn or_nan(result : Vec, operand : Vec) -> Vec {
+  return select(result, operand, (bitcast<UVec>(operand) & UVec(0x7fffffffu)) > UVec(INFINITE));
 }
 
 // The bits are not a constant: a constant must be finite.
-fn float_of(bits : u32) -> Value { return bitcast<Value>(Bits(bits | (params.n & 0u))); }
+fn float_of(bits : u32) -> Vec { return bitcast<Vec>(UVec(bits | (params.n & 0u))); }
 
 // Outside of its domain the driver's log gives anything.
-fn logarithm(v : Value) -> Value {
-  let of_zero = select(log(v), -float_of(INFINITE), v == Value());
-  return select(of_zero, float_of(NAN), v < Value());
+fn logarithm(v : Vec) -> Vec {
+  let of_zero = select(log(v), -float_of(INFINITE), v == Vec());
+  return select(of_zero, float_of(NAN), v < Vec());
 }
 
-fn apply(v : Value) -> Value {
+fn apply(v : Vec) -> Vec {
   switch OP {
     case NEG: { return -v; }
     case ABS: { return abs(v); }
@@ -88,23 +88,23 @@ fn apply(v : Value) -> Value {
     case SQUARE: { return v * v; }
     case RECIPROCAL: { return 1.0 / v; }
     case SIGMOID: { return sigmoid(v); }
-    case TANH: { return tanh(clamp(v, Value(-10.0), Value(10.0))); }
-    case RELU: { return max(v, Value()); }
+    case TANH: { return tanh(clamp(v, Vec(-10.0), Vec(10.0))); }
+    case RELU: { return max(v, Vec()); }
     case SOFTPLUS: { return softplus(v); }
     case AFFINE: { return params.low * v + params.high; }
     case FLOOR: { return floor(v); }
     case CEIL: { return ceil(v); }
     case ROUND: { return round(v); }
     case SIGN: { return sign(v); }
-    default: { return clamp(v, Value(params.low), Value(params.high)); }
+    default: { return clamp(v, Vec(params.low), Vec(params.high)); }
   }
 }
 
 // f' from z, which is y for exp, sqrt, rsqrt, reciprocal, sigmoid, tanh and relu, and x for the others; neg,
 // affine and the steps use neither.
-fn derivative(z : Value) -> Value {
+fn derivative(z : Vec) -> Vec {
   switch OP {
-    case NEG: { return Value(-1.0); }
+    case NEG: { return Vec(-1.0); }
     case ABS: { return sign(z); }
     case EXP: { return z; }
     case LOG: { return 1.0 / z; }
@@ -115,17 +115,17 @@ fn derivative(z : Value) -> Value {
     case SIGMOID: { return z * (1.0 - z); }
     case TANH: { return 1.0 - z * z; }
     case SOFTPLUS: { return sigmoid(z); }
-    case AFFINE: { return Value(params.low); }
+    case AFFINE: { return Vec(params.low); }
     default: { return or_nan(1.1283792 * exp(-z * z), z); }  // ERF
   }
 }
 
 // Where f' is a step, an infinite dy times 0 is 0.
-fn gradient(z : Value, dy : Value) -> Value {
+fn gradient(z : Vec, dy : Vec) -> Vec {
   switch OP {
-    case RELU: { return select(dy, Value(), z <= Value()); }
-    case CLAMP: { return select(Value(), dy, (z >= Value(params.low)) & (z <= Value(params.high))); }
-    case FLOOR, CEIL, ROUND, SIGN: { return Value(); }
+    case RELU: { return select(dy, Vec(), z <= Vec()); }
+    case CLAMP: { return select(Vec(), dy, (z >= Vec(params.low)) & (z <= Vec(params.high))); }
+    case FLOOR, CEIL, ROUND, SIGN: { return Vec(); }
     default: { return dy * derivative(z); }
   }
 }
@@ -163,9 +163,9 @@ fn unary_scalar(
   }
 }
 
-@group(0) @binding(1) var<storage, read> z : array<Value>;          // [n], x or y
-@group(0) @binding(2) var<storage, read> dy : array<Value>;         // [n]
-@group(0) @binding(3) var<storage, read_write> dx : array<Value>;   // [n]
+@group(0) @binding(1) var<storage, read> z : array<Vec>;         // [n], x or y
+@group(0) @binding(2) var<storage, read> dy : array<Vec>;        // [n]
+@group(0) @binding(3) var<storage, read_write> dx : array<Vec>;  // [n]
 
 @compute @workgroup_size(WG)
 fn unary_dx(

@@ -12,7 +12,7 @@ import { unroll } from './unroll.ts';
 
 /**
  * Right-hand sides for `const NAME : T = ...;` and `alias NAME = ...;` declarations of a shader, and the chosen bodies of its fragments:
- * `{ ROWS: 8, Value: 'vec4f', broadcast: 'broadcast_subgroup' }`.
+ * `{ THREAD_M: 8, Vec: 'vec4f', broadcast: 'broadcast_subgroup' }`.
  */
 export type Define = Readonly<Record<string, string | number | boolean>>;
 

@@ -18,16 +18,16 @@ const accumulateKernel = kernel(source, 'accumulate');
 const MAX_AXES = 4;
 
 /** The WGSL type of one element, or of four neighbours. */
-function typeOf(dtype: DType, lanes: number): string {
-  return lanes === 4 ? `vec4${dtype[0]}` : dtype;
+function typeOf(dtype: DType, vec: number): string {
+  return vec === 4 ? `vec4${dtype[0]}` : dtype;
 }
 
 /** The aliases of the shader for operands of a dtype and a result of another. */
-function types(dtype: DType, lanes: number, result: DType = dtype): Define {
-  const [Value, Result, Real, Count] = [dtype, result, 'f32', 'u32'].map((type) =>
-    typeOf(type as DType, lanes),
+function types(dtype: DType, vec: number, result: DType = dtype): Define {
+  const [Vec, ResultVec, FVec, UVec] = [dtype, result, 'f32', 'u32'].map((type) =>
+    typeOf(type as DType, vec),
   );
-  return { Element: dtype, Value, Result, Real, Count, FLOAT: dtype === 'f32' };
+  return { Scalar: dtype, Vec, ResultVec, FVec, UVec, FLOAT: dtype === 'f32' };
 }
 
 /** How a kernel reads one operand. */
@@ -39,8 +39,8 @@ interface Side {
   readonly strides: readonly number[];
 }
 
-/** How a kernel walks over y: what it is specialised by, and its params. Undefined with more than four axes. */
-function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
+/** How a kernel reads its operands in the order of y, what it is specialised by, and its params. Undefined with more than four axes. */
+function broadcastCall(shape: Shape, operands: readonly Tensor[], result: DType) {
   const space = collapse(
     shape,
     operands.map((operand) => broadcastStrides(operand.shape, shape)),
@@ -48,11 +48,11 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
   const axes = space.shape.length;
   if (axes > MAX_AXES) return undefined;
   const last = axes - 1;
-  const lanes = vectorOf(space.shape[last]);
-  const extents = space.shape.with(last, space.shape[last] / lanes);
+  const vec = vectorOf(space.shape[last]);
+  const extents = space.shape.with(last, space.shape[last] / vec);
   const sides = space.strides.map((steps, k): Side => {
     // Read four at a time where the last axis is contiguous; one at a time where it repeats.
-    const width = steps[last] === 1 ? lanes : 1;
+    const width = steps[last] === 1 ? vec : 1;
     const own = steps.map((step, d) => (d === last ? step : step / width));
     return {
       dense: sameShape(operands[k].shape, shape) || (axes === 1 && steps[0] === 1),
@@ -64,7 +64,7 @@ function walk(shape: Shape, operands: readonly Tensor[], result: DType) {
   const n = size(extents);
   return {
     sides,
-    define: { ...types(operands[operands.length - 1].dtype, lanes, result), AXES: `${axes}u` },
+    define: { ...types(operands[operands.length - 1].dtype, vec, result), AXES: `${axes}u` },
     params: { n, extents: [...new Array<number>(MAX_AXES - axes).fill(1), ...extents.slice(1)] },
   };
 }
@@ -106,8 +106,8 @@ function readPair(op: string, a: Operand, b: Operand, sides: readonly [Side, Sid
   );
   return {
     define: {
-      A: left.type,
-      B: right.type,
+      AVec: left.type,
+      BVec: right.type,
       A_DENSE: left.dense,
       B_DENSE: right.dense,
       A_NUMBER: typeof a === 'number',
@@ -126,7 +126,7 @@ export function binary<D extends DType>(op: string, a: Operand, b: Operand, resu
   expectDType(op, 'a', u, 'f32', 'i32', 'u32');
   expectDType(op, 'b', v, dtype);
   const shape = broadcast(op, u.shape, v.shape);
-  const steps = walk(shape, [u, v], result);
+  const steps = broadcastCall(shape, [u, v], result);
   if (!steps) {
     // Axes that alternate between the operands more than four times: write both out.
     using left = stridedCopy(op, u, shape, broadcastStrides(u.shape, shape));
@@ -155,7 +155,7 @@ export function choose(cond: Tensor, a: Operand, b: Operand): Tensor {
   expectDType(op, 'a', u, 'f32', 'i32', 'u32');
   expectDType(op, 'b', v, dtype);
   const shape = broadcast(op, cond.shape, broadcast(op, u.shape, v.shape));
-  const steps = walk(shape, [cond, u, v], dtype);
+  const steps = broadcastCall(shape, [cond, u, v], dtype);
   if (!steps) {
     using condition = stridedCopy(op, cond, shape, broadcastStrides(cond.shape, shape));
     using left = stridedCopy(op, u, shape, broadcastStrides(u.shape, shape));
@@ -169,7 +169,7 @@ export function choose(cond: Tensor, a: Operand, b: Operand): Tensor {
     bind: { a: u, b: v, cond, y },
     define: {
       ...steps.define,
-      Condition: condition.type,
+      ConditionVec: condition.type,
       CONDITION_DENSE: condition.dense,
       ...pair.define,
     },
@@ -185,11 +185,11 @@ export function choose(cond: Tensor, a: Operand, b: Operand): Tensor {
  */
 export function accumulate(total: Tensor, x: Tensor): void {
   expectSame('accumulate', total, x);
-  const lanes = x.size % 4 === 0 ? 4 : 1;
+  const vec = vectorOf(x.size);
   runEach(accumulateKernel, {
     bind: { x, y: total },
-    define: types('f32', lanes),
-    params: { n: x.size / lanes },
+    define: types('f32', vec),
+    params: { n: x.size / vec },
     flops: x.size,
   });
 }

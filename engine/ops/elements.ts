@@ -42,7 +42,7 @@ function launch(
   const { updates } = bind;
   run(step, {
     bind,
-    define: updates ? { OP: op, Value: updates.dtype } : {},
+    define: updates ? { OP: op, Scalar: updates.dtype } : {},
     params: { groups, N, J, I, strides, strips },
     groups: Math.ceil(groups / step.workgroupSize),
   });

@@ -12,11 +12,11 @@ const backwardX = kernel(source, 'gelu_dx');
 /** 'erf' is exact; 'tanh' is PyTorch's approximate='tanh', "gelu_pytorch_tanh". */
 export type Gelu = 'erf' | 'tanh';
 
-/** How a kernel walks over the elements: four at a time where their number allows it. */
-function walk({ size }: Tensor, form: Gelu) {
+/** What both kernels are called with: vectors where four divides the number of elements. */
+function geluCall({ size }: Tensor, form: Gelu) {
   const vec = vectorOf(size);
   return {
-    define: { Lane: vec === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
+    define: { Vec: vec === 4 ? 'vec4f' : 'f32', TANH: form === 'tanh' },
     params: { n: size / vec },
   };
 }
@@ -33,7 +33,7 @@ export function gelu(x: Tensor, form: Gelu = 'erf'): Tensor<'f32'> {
   expectDType('gelu', 'x', x, 'f32');
   expect(form === 'erf' || form === 'tanh', 'gelu', "the form must be 'erf' or 'tanh'", `'${form}'`);
   const y = output([x], x.shape);
-  runEach(forward, { bind: { x, y }, ...walk(x, form), flops: 20 * x.size });
+  runEach(forward, { bind: { x, y }, ...geluCall(x, form), flops: 20 * x.size });
   return record('gelu', {
     inputs: [x],
     output: y,
@@ -45,6 +45,6 @@ export function gelu(x: Tensor, form: Gelu = 'erf'): Tensor<'f32'> {
 /** dy gelu'(x). Not recorded. */
 export function geluGradient(dy: Tensor, x: Tensor, form: Gelu): Tensor<'f32'> {
   const dx = output([dy], dy.shape);
-  runEach(backwardX, { bind: { x, dy, dx }, ...walk(x, form), flops: 30 * x.size });
+  runEach(backwardX, { bind: { x, dy, dx }, ...geluCall(x, form), flops: 30 * x.size });
   return dx;
 }

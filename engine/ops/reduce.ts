@@ -46,7 +46,7 @@ function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y:
 /** Vectors of x, and of indices of the same width. */
 export function vectorTypes(x: Tensor, vec: number): Define {
   const FLOAT = x.dtype === 'f32';
-  return vec === 4 ? { Vec: `vec4${x.dtype[0]}`, VEC: 4, Count: 'vec4u', FLOAT } : { Vec: x.dtype, FLOAT };
+  return vec === 4 ? { Vec: `vec4${x.dtype[0]}`, VEC: 4, UVec: 'vec4u', FLOAT } : { Vec: x.dtype, FLOAT };
 }
 
 /** Folds the middle axis of x, seen as [O, K, I], K > 0, into a new tensor of the given shape. */

@@ -4,6 +4,7 @@ import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { vectorOf } from './rows.ts';
 
 const forward = kernel(source, 'unary');
 const forwardScalar = kernel(source, 'unary_scalar');
@@ -13,11 +14,11 @@ const backwardSine = kernel(source, 'unary_sine_dx');
 /** What the derivative is computed from: the argument, the result, or neither. */
 type Keep = 'x' | 'y' | 'nothing';
 
-/** How a kernel walks over n elements: four at a time where n allows it. */
-function walk(op: string, n: number, low: number, high: number, lanes = n % 4 === 0 ? 4 : 1) {
+/** What all four kernels are called with: vectors where four divides n. */
+function unaryCall(op: string, n: number, low: number, high: number, vec = vectorOf(n)) {
   return {
-    define: { OP: op.toUpperCase(), ...(lanes === 4 ? { Value: 'vec4f', Bits: 'vec4u' } : {}) },
-    params: { n: n / lanes, low, high },
+    define: { OP: op.toUpperCase(), ...(vec === 4 ? { Vec: 'vec4f', UVec: 'vec4u' } : {}) },
+    params: { n: n / vec, low, high },
     flops: n,
   };
 }
@@ -25,11 +26,11 @@ function walk(op: string, n: number, low: number, high: number, lanes = n % 4 ==
 function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor<'f32'> {
   expectDType(op, 'x', x, 'f32');
   const y = output([x], x.shape);
-  const steps = walk(op, x.size, low, high);
-  const scalars = walk(op, x.size, low, high, 1);
+  const vectors = unaryCall(op, x.size, low, high);
+  const scalars = unaryCall(op, x.size, low, high, 1);
   const isSine = op === 'sin' || op === 'cos';
   if (isSine || op === 'erf') runEach(forwardScalar, { bind: { x1: x, y1: y }, ...scalars });
-  else runEach(forward, { bind: { x, y }, ...steps });
+  else runEach(forward, { bind: { x, y }, ...vectors });
   const { shape } = x;
   return record(op, {
     inputs: [x],
@@ -38,7 +39,7 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor<'f3
     backward: (dy, { z }) => {
       const dx = output([dy], shape);
       if (isSine) runEach(backwardSine, { bind: { x1: z, dy1: dy, dx1: dx }, ...scalars });
-      else runEach(backwardX, { bind: { z: z ?? dy, dy, dx }, ...steps });
+      else runEach(backwardX, { bind: { z: z ?? dy, dy, dx }, ...vectors });
       return [dx];
     },
   });

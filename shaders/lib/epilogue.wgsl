@@ -7,15 +7,13 @@
 //   params.scale                                    f32
 //   bias [N], residual [M, N] and pre [M, N]        bindings of Vec; pre may be written
 
-#import gelu  // gelu_erf(lane), gelu_tanh(lane)
+#import gelu  // gelu_erf(v), gelu_tanh(v)
 
 // Specialisation.
 const HAS_BIAS : bool = false;
 const HAS_RESIDUAL : bool = false;
 const HAS_PRE : bool = false;
 const GELU : u32 = 0u;  // 0 none, 1 erf, 2 tanh
-
-alias Lane = Vec;       // of lib/gelu.wgsl
 
 /// The element of c at `at`, which is in column n; both count Vecs.
 fn epilogue(sum : Vec, at : u32, n : u32) -> Vec {

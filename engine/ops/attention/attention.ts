@@ -14,6 +14,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
 import { concat, slice } from '../copy.ts';
 import { fill } from '../fill.ts';
+import { vectorOf } from '../rows.ts';
 import { attendInBlocks, differentiateBlocks } from './blocks.ts';
 import { compose } from './composed.ts';
 import { keyBias } from './key_mask.ts';
@@ -174,7 +175,7 @@ function sumTo(gradient: Tensor, { shape }: Tensor): Tensor {
 /** [B, H, T] */
 function rowDelta(out: Tensor, dout: Tensor, { unrolled }: AttentionPlan): Tensor {
   const [B, T, H, K] = out.shape;
-  const VEC = K % 4 === 0 ? 4 : 1;
+  const VEC = vectorOf(K);
   const delta = output([dout], [B, H, T]);
   run(deltaKernel, {
     bind: { out, dout, delta },

@@ -4,6 +4,7 @@ import splitSource from '../../../shaders/attention/split.wgsl' with { type: 'te
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { vectorOf } from '../rows.ts';
 import type { AttentionPlan } from './plan.ts';
 import type { Problem } from './query_block.ts';
 
@@ -13,7 +14,7 @@ const mergeKernel = kernel(mergeSource, 'attention_merge');
 /** out [B, T, H, K] and lse [B, H, T]. */
 export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tensor, lse: Tensor): void {
   const { B, T, H, K, scale, q, segments } = problem;
-  const vec = K % 4 === 0 ? 4 : 1;
+  const vec = vectorOf(K);
   const Vec = vec === 4 ? 'vec4f' : 'f32';
   const HEAD_VECS = K / vec;
   const splits = segments.map(({ keys }, i) => Math.ceil(keys / plan.splitKeys[i]));

@@ -2,18 +2,17 @@
 import source from '../../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
 import { run } from '../../tensor/dispatch.ts';
+import { vectorOf } from '../rows.ts';
 import { tileColumns, tileDefine } from '../shared_tile.ts';
 import { bindingsOf, epilogueDefine, flopsOf, type Product } from './operands.ts';
 import type { TiledPlan } from './plan.ts';
 
 const forward = kernel(source, 'matmul_tiled');
 
-const vecOf = (neighbours: number): 1 | 4 => (neighbours % 4 === 0 ? 4 : 1);
-
 /** Records a product: one workgroup per tile, batch entry and split. */
 export function multiplyTiled({ tile, splits }: TiledPlan, product: Product): void {
   const { a, b, M, N, K, batch, scale, transposeA = false, transposeB = false } = product;
-  const [aVec, bVec, vec] = [vecOf(transposeA ? M : K), vecOf(transposeB ? K : N), vecOf(N)];
+  const [aVec, bVec, vec] = [vectorOf(transposeA ? M : K), vectorOf(transposeB ? K : N), vectorOf(N)];
   const [groupsM, groupsN] = [Math.ceil(M / tile), Math.ceil(N / tileColumns(tile))];
   const depth = forward.constant('TILE_K');
   run(forward, {

@@ -31,8 +31,9 @@ export {
 export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shader.ts';
 export type { MatrixShape, Target } from './gpu/target.ts';
 export type { MatmulForce, Tuning } from './gpu/tuning.ts';
+export type { BlobLike, UrlLike } from './io/byte_source.ts';
 /** @internal */
-export { fileSystem } from './io/byte_source.ts';
+export { fileSystem, isBlob } from './io/byte_source.ts';
 export {
   assertWritableFolder,
   FileError,

@@ -10,6 +10,26 @@ export interface ByteSource {
   close(): Promise<void>;
 }
 
+/** What is used of a Blob or File. */
+export interface BlobLike {
+  readonly size: number;
+  /** A File's. */
+  readonly name?: string;
+  /** Bytes [start, end). */
+  slice(start: number, end: number): Pick<BlobLike, 'arrayBuffer'>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+}
+
+/** What is used of a URL. */
+export interface UrlLike {
+  readonly href: string;
+}
+
+/** Whether something read from is a Blob, or a File. */
+export function isBlob(source: string | UrlLike | BlobLike | Uint8Array): source is BlobLike {
+  return typeof source === 'object' && 'arrayBuffer' in source;
+}
+
 // A name in a variable keeps bundlers for browsers, where no path is ever opened, from resolving it.
 const nodeFiles = 'node:fs/promises';
 
@@ -23,11 +43,12 @@ export async function fileSystem(): Promise<typeof import('node:fs/promises')> {
  *
  * @throws SafetensorsError when there is no such file, or the URL is not a file URL
  */
-export async function openSource(source: string | URL | Blob | Uint8Array): Promise<ByteSource> {
+export async function openSource(source: string | UrlLike | BlobLike | Uint8Array): Promise<ByteSource> {
   if (source instanceof Uint8Array) return memorySource(source);
-  if (typeof source === 'object' && 'arrayBuffer' in source) return blobSource(source);
+  if (isBlob(source)) return blobSource(source);
+  const address = typeof source === 'object' ? source.href : source;
   const isUrl = typeof source === 'object' || /^[a-z][a-z+.-]+:\/\//i.test(source);
-  const path = isUrl ? new URL(source) : source;
+  const path = isUrl ? new URL(address) : address;
   if (typeof path === 'object' && path.protocol !== 'file:')
     throw new SafetensorsError(
       `safetensors: a URL must be a file URL, got ${path.href}. Download it and pass the Blob.`,
@@ -44,9 +65,9 @@ function memorySource(memory: Uint8Array): ByteSource {
   };
 }
 
-function blobSource(blob: Blob): ByteSource {
+function blobSource(blob: BlobLike): ByteSource {
   return {
-    name: 'name' in blob && typeof blob.name === 'string' ? blob.name : 'Blob',
+    name: blob.name ?? 'Blob',
     sizeBytes: blob.size,
     read: async (offset, lengthBytes) => {
       const bytes = new Uint8Array(await blob.slice(offset, offset + lengthBytes).arrayBuffer());

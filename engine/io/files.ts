@@ -1,7 +1,7 @@
 // What every reader and writer of files shares: the system's refusals as one sentence with the path, folders,
 // text.
 import { EngineError } from '../gpu/errors.ts';
-import { fileSystem } from './byte_source.ts';
+import { fileSystem, type UrlLike } from './byte_source.ts';
 
 /** The system refused to read or write a file or folder: no space, no permission, a file where a folder must be. */
 export class FileError extends EngineError {
@@ -85,13 +85,14 @@ export async function assertWritableFolder(path: string): Promise<void> {
  *
  * @throws FileError when the system refuses, EngineError when it is no UTF-8
  */
-export async function readTextFile(path: string | URL): Promise<string> {
+export async function readTextFile(path: string | UrlLike): Promise<string> {
   const { readFile } = await fileSystem();
-  const bytes = await onPath(String(path), () => readFile(path));
+  const name = typeof path === 'object' ? path.href : path;
+  const bytes = await onPath(name, () => readFile(typeof path === 'object' ? new URL(name) : name));
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    const sentence = `files: ${path} must be text in UTF-8, got other bytes. Save it as UTF-8.`;
+    const sentence = `files: ${name} must be text in UTF-8, got other bytes. Save it as UTF-8.`;
     throw new EngineError('text', sentence, { cause });
   }
 }

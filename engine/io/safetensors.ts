@@ -1,4 +1,4 @@
-import { type ByteSource, openSource } from './byte_source.ts';
+import { type BlobLike, type ByteSource, openSource, type UrlLike } from './byte_source.ts';
 import { bf16ToF32, f16ToF32 } from './half.ts';
 import {
   ARRAYS,
@@ -28,7 +28,9 @@ export { encodeSafetensors, type TensorToWrite, writeSafetensors } from './safet
  * @param source  a path or file URL (Node, Deno; offsets beyond 2 GiB included), a Blob or browser File, or the bytes
  * @throws SafetensorsError when the file is missing, truncated, or its header breaks the format
  */
-export async function openSafetensors(source: string | URL | Blob | Uint8Array): Promise<SafetensorsFile> {
+export async function openSafetensors(
+  source: string | UrlLike | BlobLike | Uint8Array,
+): Promise<SafetensorsFile> {
   const bytes = await openSource(source);
   try {
     return await readFileHeader(bytes);

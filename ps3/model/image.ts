@@ -1,12 +1,15 @@
 // Images as the reference's processor reads them: decoded to RGB at the stored size, then squashed to a square by
 // Pillow's bicubic. Every other resolution is sampled from that square inside kernels.
 import {
+  type BlobLike,
   type Engine,
   EngineError,
   fileSystem,
+  isBlob,
   pillowResize,
   type Scope,
   type Tensor,
+  type UrlLike,
 } from '../../engine/index.ts';
 
 /** An image that cannot be read. */
@@ -54,7 +57,7 @@ const sharpPackage = 'sharp';
  *         there
  */
 export async function decodeImage(
-  source: string | URL | Blob | Uint8Array,
+  source: string | UrlLike | BlobLike | Uint8Array,
   options: DecodeOptions = {},
 ): Promise<DecodedImage> {
   const name = options.name ?? nameOf(source);
@@ -98,18 +101,18 @@ export function resizeToSquare(
 /** Node and Deno name a version of Node; Deno has createImageBitmap too, but not all of its options. */
 const inBrowser = globalThis.process?.versions?.node === undefined;
 
-function nameOf(source: string | URL | Blob | Uint8Array): string {
+function nameOf(source: string | UrlLike | BlobLike | Uint8Array): string {
   if (source instanceof Uint8Array) return 'bytes in memory';
-  if (source instanceof Blob) return 'name' in source ? String(source.name) : 'Blob';
-  const text = String(source);
+  if (isBlob(source)) return source.name ?? 'Blob';
+  const text = typeof source === 'object' ? source.href : source;
   return text.length > 200 ? `${text.slice(0, 197)}...` : text; // a data: address holds the image
 }
 
-async function readAll(source: string | URL | Blob | Uint8Array, name: string): Promise<Uint8Array> {
+async function readAll(source: string | UrlLike | BlobLike | Uint8Array, name: string): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
-  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  if (isBlob(source)) return new Uint8Array(await source.arrayBuffer());
   try {
-    const address = String(source);
+    const address = typeof source === 'object' ? source.href : source;
     if (inBrowser || /^(https?|blob|data):/i.test(address)) {
       const response = await fetch(address);
       if (!response.ok) throw new Error(`HTTP status ${response.status}`);

@@ -9,8 +9,8 @@ import { takenAfter } from './vision/token_maps.ts';
 
 /** What to look for and how much, look by look. */
 export interface StreamOptions extends Omit<EncodeOptions, 'hiddenStates'> {
-  /** Ends the looks early: the loop throws the signal's reason. */
-  readonly signal?: AbortSignal;
+  /** An AbortSignal that ends the looks early: the loop throws its reason. */
+  readonly signal?: { throwIfAborted(): void };
 }
 
 const STREAM_OPTIONS = { ...QUERY_OPTIONS, signal: true } as const;

@@ -114,8 +114,8 @@ export interface FillOptions {
   readonly prefix?: string;
   /** After every piece: bytes of the weights read, and how many there are. */
   readonly onProgress?: (done: number, all: number) => void;
-  /** Ends reading early. */
-  readonly signal?: AbortSignal;
+  /** An AbortSignal that ends reading early: its reason is thrown. */
+  readonly signal?: { throwIfAborted(): void };
 }
 
 /** Streams weights from their files into their places, a piece at a time. @throws UseError for an unknown name */
@@ -168,7 +168,9 @@ export function converted(
 async function readText(files: CheckpointFiles, name: string): Promise<string | undefined> {
   const found = await files.open(name);
   if (found === undefined) return undefined;
-  return typeof found === 'string' ? readTextFile(found) : found.text();
+  return typeof found === 'string'
+    ? readTextFile(found)
+    : new TextDecoder().decode(await found.arrayBuffer());
 }
 
 async function readJsonIfThere(files: CheckpointFiles, name: string): Promise<unknown> {

@@ -1,8 +1,6 @@
 // metrics.jsonl, one line per step. A kill may cut its last line, and lines of a run that went on from an earlier checkpoint
 // may follow those of the steps it does again.
-import { existsSync } from 'node:fs';
-import { appendFile } from 'node:fs/promises';
-import { readTextFile } from '../../engine/index.ts';
+import { fileSystem, readTextFile } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 
 /** One line of metrics.jsonl. */
@@ -21,6 +19,7 @@ const FORMER_NAMES: Readonly<Record<string, string>> = { prior: 'bottomUp', post
 
 /** Appends a line. */
 export async function appendMetric(path: string, metric: Metric): Promise<void> {
+  const { appendFile } = await fileSystem();
   await appendFile(path, `${JSON.stringify(metric)}\n`);
 }
 
@@ -30,7 +29,8 @@ export async function appendMetric(path: string, metric: Metric): Promise<void> 
  * @param notice  told, in a sentence, of lines that are broken and left out
  */
 export async function readMetrics(path: string, notice: (sentence: string) => void): Promise<Metric[]> {
-  const text = existsSync(path) ? await readTextFile(path) : '';
+  const { stat } = await fileSystem();
+  const text = (await stat(path).catch(() => undefined)) ? await readTextFile(path) : '';
   const steps = new Map<string, Metric>();
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;

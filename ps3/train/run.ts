@@ -1,12 +1,10 @@
 // A run is a folder: config.json, metrics.jsonl, checkpoint/ (the published layout) with the state to go on from, and
 // report.html at the end.
-import { existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
   type AdamW,
   assertWritableFolder,
   EngineError,
+  fileSystem,
   makeFolder,
   openSafetensors,
   readTextFile,
@@ -62,13 +60,14 @@ export class RunFolder {
   readonly path: string;
 
   constructor(path: string) {
-    this.path = path;
+    this.path = path.replace(/(?<=.)[\\/]+$/, '') || '.';
   }
 
   /** @throws RunError when there is a run already, FileError when nothing can be written there */
   static async assertFree(path: string): Promise<void> {
     await assertWritableFolder(path);
-    if (existsSync(join(path, 'config.json')))
+    const { stat } = await fileSystem();
+    if (await stat(`${path}/config.json`).catch(() => undefined))
       throw new RunError(
         `train: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`,
       );
@@ -79,14 +78,14 @@ export class RunFolder {
     await RunFolder.assertFree(path);
     const folder = new RunFolder(path);
     await makeFolder(path);
-    await writeWhole(join(path, 'config.json'), `${JSON.stringify(config, undefined, 2)}\n`);
+    await writeWhole(`${path}/config.json`, `${JSON.stringify(config, undefined, 2)}\n`);
     return folder;
   }
 
   /** @throws RunError when the folder holds no run */
   async config(): Promise<RunConfig> {
     try {
-      return JSON.parse(await readTextFile(join(this.path, 'config.json'))) as RunConfig;
+      return JSON.parse(await readTextFile(`${this.path}/config.json`)) as RunConfig;
     } catch (cause) {
       const { message } = cause as Error;
       throw new RunError(
@@ -97,11 +96,11 @@ export class RunFolder {
 
   /** Folder of the checkpoint, in the published layout. */
   get checkpointPath(): string {
-    return join(this.path, 'checkpoint');
+    return `${this.path}/checkpoint`;
   }
 
   get #metricsPath(): string {
-    return join(this.path, 'metrics.jsonl');
+    return `${this.path}/metrics.jsonl`;
   }
 
   /** Appends a line to metrics.jsonl. */
@@ -121,7 +120,8 @@ export class RunFolder {
 
   /** Replaces the checkpoint. It is written beside the old one and renamed: a kill leaves one of the two. */
   async save(model: PS3, optimizer: AdamW, progress: Progress): Promise<void> {
-    const next = join(this.path, 'checkpoint.next');
+    const { rename, rm } = await fileSystem();
+    const next = `${this.path}/checkpoint.next`;
     await rm(next, { recursive: true, force: true });
     await model.save(next);
     const { parameters } = model;
@@ -135,8 +135,8 @@ export class RunFolder {
         return { name: `moment${order + 1}.${name}`, dtype: 'F32', shape: [...view.shape], data };
       }),
     );
-    await writeSafetensors(join(next, STATE), tensors, { progress: JSON.stringify(progress) });
-    const last = join(this.path, 'checkpoint.last');
+    await writeSafetensors(`${next}/${STATE}`, tensors, { progress: JSON.stringify(progress) });
+    const last = `${this.path}/checkpoint.last`;
     await rm(last, { recursive: true, force: true });
     await rename(this.checkpointPath, last).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code !== 'ENOENT') throw cause;
@@ -147,13 +147,14 @@ export class RunFolder {
 
   /** Where the checkpoint stands. @throws RunError when there is none */
   async progress(): Promise<Progress> {
+    const { rename } = await fileSystem();
     // A kill between the two renames of `save` leaves the old checkpoint under its second name.
-    await rename(join(this.path, 'checkpoint.last'), this.checkpointPath).catch(
+    await rename(`${this.path}/checkpoint.last`, this.checkpointPath).catch(
       (cause: NodeJS.ErrnoException) => {
         if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(cause.code ?? '')) throw cause;
       },
     );
-    const file = await openSafetensors(join(this.checkpointPath, STATE)).catch((cause: Error) => {
+    const file = await openSafetensors(`${this.checkpointPath}/${STATE}`).catch((cause: Error) => {
       throw new RunError(`train: ${this.path} must hold a checkpoint to resume from, got ${cause.message}`);
     });
     await using state = file;
@@ -162,7 +163,7 @@ export class RunFolder {
 
   /** Fills an optimizer with the checkpoint's moments. */
   async restore(optimizer: AdamW, model: PS3): Promise<void> {
-    await using state = await openSafetensors(join(this.checkpointPath, STATE));
+    await using state = await openSafetensors(`${this.checkpointPath}/${STATE}`);
     const { optimizerSteps } = JSON.parse(state.metadata.progress) as Progress;
     optimizer.steps.write(Uint32Array.of(optimizerSteps));
     for (const [order, arenas] of optimizer.moments.entries())

@@ -27,8 +27,6 @@ export function pageBundle(folder: string, define: Record<string, unknown>, outd
     entryPoints: ['index.html', 'page.css', 'page.ts', 'worker.ts'].map((name) => `${folder}/${name}`),
     loader: { '.html': 'copy' },
     define: Object.fromEntries(texts),
-    // The package's `exports` hide its build for browsers from bundlers that put them first.
-    alias: { '@huggingface/hub': './node_modules/@huggingface/hub/dist/browser/index.mjs' },
     ...{ platform: 'browser', format: 'esm', splitting: true, target: 'es2022', outdir },
   };
 }

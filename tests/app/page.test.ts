@@ -13,14 +13,12 @@ test.after(() => {
   rmSync(runs, { recursive: true });
 });
 
-test('page: carries the model and nothing of Node, and loads what reaches the hub when it is needed', async () => {
+test('page: carries the model and nothing of Node', async () => {
   const options = pageBundle('ps3/app/page', { OFFERS: { model: null, samples: [] } }, 'unused');
   const { metafile } = await build({ ...options, write: false, metafile: true });
   const inputs = Object.keys(metafile.inputs);
   assert.ok(inputs.includes('ps3/model/vision/vision.ts') && inputs.includes('shaders/attention/split.wgsl'));
-  const foreign = inputs.filter((path) =>
-    /sharp|canvas|@huggingface\/hub\/dist\/index|ps3\/(data|train)/.test(path),
-  );
+  const foreign = inputs.filter((path) => /sharp|canvas|ps3\/(data|train)/.test(path));
   assert.equal(foreign, []);
   const outputs = Object.entries(metafile.outputs);
   const left = outputs.flatMap(([, { imports }]) => imports.filter(({ external }) => external));
@@ -40,11 +38,6 @@ test('page: carries the model and nothing of Node, and loads what reaches the hu
     partsOf(name).reduce((sum, path) => sum + metafile.outputs[path].bytes, 0);
   assert.ok(sizeOf('page.js') < 40e3, `page.js and its parts have ${sizeOf('page.js')} bytes`);
   assert.ok(sizeOf('worker.js') < 750e3, `worker.js and its parts have ${sizeOf('worker.js')} bytes`);
-  const atOnce = partsOf('worker.js').flatMap((path) => Object.keys(metafile.outputs[path].inputs));
-  assert.equal(
-    atOnce.filter((path) => path.includes('@huggingface/hub')),
-    [],
-  );
 });
 
 test('page: the newest run with a checkpoint is offered', async () => {

@@ -1,8 +1,5 @@
-// Checkpoints from everywhere, whole and broken. The oracle of a loaded weight is the number that was written.
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+// Checkpoints, whole and broken. The oracle of a loaded weight is the number that was written.
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -21,44 +18,22 @@ import {
 import { bf16ToF32, f32ToBf16 } from '../../engine/io/half.ts';
 import { fillParameters } from '../../ps3/model/checkpoint/checkpoint.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { buildWordTokenizer, Tokenizer } from '../../ps3/model/text/tokenizer.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { compare, engine, random, TOLERANCE } from '../harness.ts';
+import {
+  clear,
+  config,
+  folder,
+  messageOf,
+  model,
+  root,
+  tokenizer,
+  wanted,
+  weightsOf,
+} from './written_checkpoint.ts';
 
-const root = await mkdtemp(join(tmpdir(), 'ps3-checkpoint-'));
-test.after(() => rm(root, { recursive: true }));
-
-const tokenizer = buildWordTokenizer(['ring', 'snowman', 'key'], { contextLength: 8 });
-const config = presetConfig(PRESETS.smoke, tokenizer.vocabSize);
-const folder = join(root, 'whole');
-const model = PS3.create(engine, config, 5, { tokenizer, positionResidualStd: 0.02 });
-await model.save(folder);
-test.after(() => model.dispose());
-
-/** All weights of a model, one after the other, as f32. */
-async function weightsOf(ps3: PS3): Promise<Float32Array> {
-  const parts: Float32Array[] = [];
-  for (const name of ps3.parameters.names) {
-    const numbers = await ps3.parameters.get(name).data();
-    parts.push(numbers instanceof Uint16Array ? bf16ToF32(numbers) : (numbers as Float32Array));
-  }
-  const all = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-const wanted = await weightsOf(model);
-
-async function messageOf(work: Promise<unknown>): Promise<string> {
-  return work.then(
-    () => 'nothing was refused',
-    (error: Error) => error.message,
-  );
-}
+test.after(clear);
 
 /** A copy of the whole checkpoint whose tensors went through `change`. */
 async function changed(name: string, change: (tensors: TensorToWrite[]) => TensorToWrite[]): Promise<string> {
@@ -204,129 +179,6 @@ test('checkpoint: the host never holds as much as one large weight while it load
   assert.is((await parameters.get('second').data()).at(-1), 0.5);
   parameters.dispose();
 });
-
-/** Serves the checkpoint's folder; counts requests and bytes. */
-async function serve(
-  prefix: string,
-  ranges: boolean,
-): Promise<{ server: Server; url: string; seen: string[]; sentBytes: () => number }> {
-  const seen: string[] = [];
-  let sent = 0;
-  const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url!, 'http://localhost');
-    const { range } = request.headers;
-    seen.push(`${request.method} ${pathname} ${range ?? ''}`.trim());
-    const path = join(folder, pathname.slice(prefix.length));
-    const info = await stat(path).catch(() => undefined);
-    if (!pathname.startsWith(prefix) || !info?.isFile()) {
-      response.writeHead(404).end();
-      return;
-    }
-    const bytes = await readFile(path);
-    const [, from, to] = /bytes=(\d+)-(\d+)/.exec(range ?? '') ?? [];
-    const end = Math.min(Number(to ?? Number.POSITIVE_INFINITY), bytes.length - 1);
-    const body = ranges && from ? bytes.subarray(Number(from), end + 1) : bytes;
-    sent += body.length;
-    response.writeHead(ranges && from ? 206 : 200, {
-      'content-length': body.length,
-      etag: '"1"',
-      ...(ranges && from && { 'content-range': `bytes ${from}-${end}/${bytes.length}` }),
-    });
-    response.end(body);
-  });
-  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
-  const { port } = server.address() as AddressInfo;
-  return { server, url: `http://127.0.0.1:${port}`, seen, sentBytes: () => sent };
-}
-
-test('checkpoint: an address sends ranges of the weights, or, without ranges, whole files', async () => {
-  for (const ranges of [true, false]) {
-    const { server, url, seen } = await serve('/models/mine/', ranges);
-    try {
-      using loaded = await PS3.load(engine, `${url}/models/mine`);
-      compare('weights', await weightsOf(loaded), wanted, TOLERANCE.exact);
-      const weights = seen.filter((line) => line.includes('/model.safetensors') && !line.includes('=0-0'));
-      assert.is(weights.length > 3, ranges, seen.join('\n'));
-      if (ranges)
-        assert.ok(
-          weights.every((line) => line.includes('bytes=')),
-          weights.join('\n'),
-        );
-      const lost = await messageOf(PS3.load(engine, `${url}/elsewhere/`));
-      assert.match(lost, /checkpoint: http.*elsewhere\/ must hold config.json, got no such file/);
-    } finally {
-      server.close();
-    }
-  }
-});
-
-test('checkpoint: a repository of a hub at another address, by range', async () => {
-  const { server, url, seen } = await serve('/someone/ps3/resolve/v1/', true);
-  try {
-    using loaded = await PS3.load(engine, 'hf://someone/ps3@v1', { hubUrl: url });
-    compare('weights', await weightsOf(loaded), wanted, TOLERANCE.exact);
-    assert.ok(
-      seen.some((line) => /model.safetensors bytes=\d\d+-/.test(line)),
-      seen.join('\n'),
-    );
-    assert.match(await messageOf(PS3.load(engine, 'hf://ps3')), /must be hf:\/\/owner\/name, got hf:\/\/ps3/);
-  } finally {
-    server.close();
-  }
-});
-
-test('checkpoint: a published checkpoint names the repository of its vocabulary, which the hub gives', async () => {
-  const model = await readFile(new URL('../fixtures/ps3/unigram.model', import.meta.url));
-  const published = join(root, 'published');
-  await cp(folder, published, { recursive: true });
-  await rm(join(published, 'tokenizer.json'));
-  await writeFile(join(published, 'tokenizer_config.json'), '{"tokenizer_name": "words/small"}');
-  const files = new Map<string, Uint8Array>([['/words/small/resolve/main/tokenizer.model', model]]);
-  for (const name of await readdir(published))
-    files.set(`/a/b/resolve/main/${name}`, await readFile(join(published, name)));
-  const fetchFrom = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const bytes = files.get(new URL(input instanceof Request ? input.url : input).pathname);
-    if (!bytes) return new Response(null, { status: 404 });
-    const [, from, to] = /bytes=(\d+)-(\d+)/.exec(new Headers(init?.headers).get('range') ?? '') ?? [];
-    const part = from ? bytes.subarray(Number(from), Number(to) + 1) : bytes;
-    const headers = {
-      etag: '"1"',
-      ...(from && { 'content-range': `bytes ${from}-${Number(from) + part.length - 1}/${bytes.length}` }),
-    };
-    return new Response(new Uint8Array(part), { status: from ? 206 : 200, headers });
-  };
-  using loaded = await PS3.load(engine, 'hf://a/b', { hubUrl: 'http://hub', fetch: fetchFrom });
-  const want = Tokenizer.fromFiles({ sentencepieceModel: new Uint8Array(model), contextLength: 8 });
-  assert.equal(loaded.tokenizer.encode(['a small word']), want.encode(['a small word']));
-  const lost = await messageOf(PS3.load(engine, published));
-  assert.match(
-    lost,
-    /must hold tokenizer.json or tokenizer.model or spiece.model, got none. .*hf:\/\/words\/small/,
-  );
-  const beside = join(root, 'beside');
-  await mkdir(beside);
-  await writeFile(join(beside, 'spiece.model'), model);
-  using given = await PS3.load(engine, published, { tokenizer: beside });
-  assert.equal(given.tokenizer.encode(['a small word']), want.encode(['a small word']));
-});
-
-test('checkpoint: files in the hand, as a page has them; progress in bytes; a signal ends it', async () => {
-  const files: File[] = [];
-  for (const name of await readdir(folder)) files.push(new File([await readFile(join(folder, name))], name));
-  const steps: number[] = [];
-  using loaded = await PS3.load(engine, files, {
-    onProgress: (done, all) => steps.push(done / all),
-  });
-  compare('weights', await weightsOf(loaded), wanted, TOLERANCE.exact);
-  assert.is(steps.at(-1), 1);
-  assert.ok(steps.every((share, i) => i === 0 || share > steps[i - 1]));
-  const before = engine.stats().liveTensors;
-  const stop = new AbortController();
-  const stopped = PS3.load(engine, files, { signal: stop.signal, onProgress: () => stop.abort() });
-  assert.match(await messageOf(stopped), /abort/i);
-  assert.is(engine.stats().liveTensors, before, 'nothing is left over');
-});
-
 test('checkpoint: one error lists every tensor that is missing, unknown, misshapen, repeated or no float', async () => {
   const broken = await changed('broken', (tensors) =>
     tensors

@@ -1,5 +1,5 @@
 // Where the files of a checkpoint come from: a folder, an address, a repository of the hub, or files in the hand.
-import { fileSystem } from '../../../engine/index.ts';
+import { type BlobLike, fileSystem, type UrlLike } from '../../../engine/index.ts';
 import { ConfigError } from '../config/config.ts';
 
 /**
@@ -7,7 +7,17 @@ import { ConfigError } from '../config/config.ts';
  * `hf://owner/name` or `hf://owner/name@revision` for a repository of the hub, or the files themselves, as a page gets
  * them from a file input or a drop.
  */
-export type CheckpointSource = string | URL | Iterable<File>;
+export type CheckpointSource = string | UrlLike | Iterable<BlobLike & { readonly name: string }>;
+
+/** What is used of a Response. */
+export interface Fetched {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: { cancel(): Promise<void> } | null;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  blob(): Promise<BlobLike>;
+}
 
 /** How addresses and repositories are reached. */
 export interface DownloadOptions {
@@ -16,7 +26,7 @@ export interface DownloadOptions {
   /** For private repositories. */
   readonly accessToken?: string;
   /** Instead of the runtime's own fetch. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: (url: string, options: { headers: Record<string, string> }) => Promise<Fetched>;
 }
 
 /** The files of one checkpoint. */
@@ -26,20 +36,20 @@ export interface CheckpointFiles {
   /** Whether other repositories can be reached in the same way. */
   readonly isHub?: boolean;
   /** A path, or bytes that are fetched by range as they are read; undefined where there is no such file. */
-  open(name: string): Promise<string | Blob | undefined>;
+  open(name: string): Promise<string | BlobLike | undefined>;
 }
 
 /** Files by name. Nothing is read or fetched yet. @throws ConfigError for an address that is none */
 export function checkpointFiles(source: CheckpointSource, options: DownloadOptions = {}): CheckpointFiles {
-  if (typeof source === 'object' && !(source instanceof URL)) return inHand(source);
-  const address = String(source);
+  if (typeof source === 'object' && Symbol.iterator in source) return inHand(source);
+  const address = typeof source === 'object' ? source.href : source;
   if (address.startsWith('hf://')) return onHub(address.slice('hf://'.length), options);
-  if (/^https?:\/\//.test(address)) return atAddress(new URL(address), options);
-  return inFolder(source);
+  if (/^https?:\/\//.test(address)) return atAddress(address, options);
+  return inFolder(typeof source === 'object' ? decodeURIComponent(new URL(address).pathname) : source);
 }
 
-function inHand(files: Iterable<File>): CheckpointFiles {
-  const byName = new Map<string, File>();
+function inHand(files: Iterable<BlobLike & { readonly name: string }>): CheckpointFiles {
+  const byName = new Map<string, BlobLike>();
   for (const file of files) byName.set(file.name, file);
   return {
     place: `${byName.size} files`,
@@ -47,8 +57,7 @@ function inHand(files: Iterable<File>): CheckpointFiles {
   };
 }
 
-function inFolder(source: string | URL): CheckpointFiles {
-  const folder = source instanceof URL ? decodeURIComponent(source.pathname) : source;
+function inFolder(folder: string): CheckpointFiles {
   return {
     place: folder,
     open: async (name) => {
@@ -61,46 +70,62 @@ function inFolder(source: string | URL): CheckpointFiles {
 }
 
 function onHub(designation: string, options: DownloadOptions): CheckpointFiles {
-  const [repo, revision] = designation.split('@');
+  const [repo, revision = 'main'] = designation.split('@');
   if (!/^[\w.-]+\/[\w.-]+$/.test(repo))
     throw new ConfigError(`checkpoint: a hub address must be hf://owner/name, got hf://${designation}.`);
+  const { hubUrl = 'https://huggingface.co', accessToken } = options;
+  const folder = `${hubUrl}/${repo}/resolve/${encodeURIComponent(revision)}/`;
   return {
     place: `hf://${designation}`,
     isHub: true,
-    open: async (path) => {
-      const { downloadFile, HubApiError } = await import('@huggingface/hub');
-      try {
-        return (await downloadFile({ repo, path, revision, ...options })) ?? undefined;
-      } catch (error) {
-        if (error instanceof HubApiError && error.statusCode === 404) return undefined;
-        throw error;
-      }
-    },
+    open: (name) => openAddress(folder + name, options, accessToken),
   };
 }
 
-function atAddress(base: URL, options: DownloadOptions): CheckpointFiles {
-  const folder = base.href.endsWith('/') ? base.href : `${base.href}/`;
+function atAddress(address: string, options: DownloadOptions): CheckpointFiles {
+  const folder = address.endsWith('/') ? address : `${address}/`;
   return {
     place: folder,
-    open: async (name) => {
-      const url = new URL(name, folder).href;
-      const get = options.fetch ?? fetch;
-      // One byte tells the size, and whether the server sends ranges; without them the file comes as a whole.
-      const probe = await get(url, { headers: { Range: 'bytes=0-0' } });
-      if (probe.status === 404) {
-        await probe.body?.cancel();
-        return undefined;
-      }
-      if (!probe.ok)
-        throw new ConfigError(`checkpoint: ${url} must be readable, got status ${probe.status}.`);
-      const size = Number(probe.headers.get('content-range')?.split('/')[1]);
-      if (probe.status !== 206 || !Number.isSafeInteger(size)) return probe.blob();
-      await probe.body?.cancel();
-      const { downloadFile } = await import('@huggingface/hub');
-      const downloadInfo = { url, size, etag: '' };
-      const blob = await downloadFile({ repo: 'any/where', path: name, downloadInfo, fetch: options.fetch });
-      return blob ?? undefined;
-    },
+    open: (name) => openAddress(new URL(name, folder).href, options),
+  };
+}
+
+/** A file that is fetched by range as it is read, or, from a server without ranges, now and as a whole. */
+async function openAddress(
+  url: string,
+  { fetch: get = fetch }: DownloadOptions,
+  accessToken?: string,
+): Promise<BlobLike | undefined> {
+  const request = async (range?: string): Promise<Fetched> => {
+    const headers: Record<string, string> = {};
+    if (range) headers.Range = `bytes=${range}`;
+    if (accessToken) headers.Authorization = `Bearer ${accessToken}`;
+    return get(url, { headers });
+  };
+  const expectOk = async (response: Fetched): Promise<Fetched> => {
+    if (response.ok) return response;
+    await response.body?.cancel();
+    throw new ConfigError(
+      `checkpoint: ${url} must be readable, got status ${response.status}. A private repository needs accessToken.`,
+    );
+  };
+  const probe = await request('0-0'); // one byte tells the size, and whether the server sends ranges
+  if (probe.status === 404) {
+    await probe.body?.cancel();
+    return undefined;
+  }
+  await expectOk(probe);
+  const size = Number(probe.headers.get('content-range')?.split('/')[1]);
+  if (probe.status !== 206 || !Number.isSafeInteger(size)) return probe.blob();
+  await probe.body?.cancel();
+  const read = async (range?: string): Promise<ArrayBuffer> =>
+    (await expectOk(await request(range))).arrayBuffer();
+  return {
+    name: url,
+    size,
+    slice: (start, end) => ({
+      arrayBuffer: async () => (start < end ? read(`${start}-${end - 1}`) : new ArrayBuffer(0)),
+    }),
+    arrayBuffer: () => read(),
   };
 }

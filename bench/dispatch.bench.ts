@@ -45,18 +45,19 @@ function trainer(engine: Engine) {
       ),
     );
   });
-  const optimizer = new AdamW(store);
-  optimizer.set(1e-3, 1);
+  const optimizer = new AdamW(store, { lr: 1e-3, maxNorm: 1 });
   const step = (input: Tensor): Tensor => {
     let x = input;
     for (const i of depths) {
       const weights = new Weights(store).in(`${i}`);
-      const qkv = linearLayer(weights.in('qkv'), layerNormLayer(weights.in('norm1'), x, 1e-5));
+      const qkv = linearLayer(layerNormLayer(x, weights.in('norm1'), { eps: 1e-5 }), weights.in('qkv'));
       const attended = attention(...unpackHeads(qkv, { parts: 3, heads: 3 })).reshape(x.shape);
-      const hidden = linearLayer(weights.in('fc1'), layerNormLayer(weights.in('norm2'), attended, 1e-5), {
-        gelu: 'tanh',
-      });
-      x = linearLayer(weights.in('fc2'), hidden, { residual: attended });
+      const hidden = linearLayer(
+        layerNormLayer(attended, weights.in('norm2'), { eps: 1e-5 }),
+        weights.in('fc1'),
+        { gelu: 'tanh' },
+      );
+      x = linearLayer(hidden, weights.in('fc2'), { residual: attended });
     }
     const loss = mean(square(x));
     backward(loss);

@@ -1,7 +1,7 @@
 // What this adapter reaches at best, measured: the denominators of every percentage.
 import { kernel } from '../engine/gpu/kernel.ts';
 import type { MatrixShape } from '../engine/gpu/target.ts';
-import { cast, type Engine, fill, type Tensor } from '../engine/index.ts';
+import { cast, type Engine, type Tensor } from '../engine/index.ts';
 import { run } from '../engine/tensor/dispatch.ts';
 import { type Clock, sample, wallClock } from './clock.ts';
 import emptySource from './shaders/empty.wgsl' with { type: 'text' };
@@ -115,7 +115,7 @@ async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<
   for (const define of COPY_RUNS) {
     const groups = Math.ceil(n / (define.WG * define.RUN));
     const copy = (): void => run(copyKernel, { bind: { x, y }, params: { n }, define, groups });
-    fill(y, 0);
+    y.write(new Float32Array(y.size));
     copy();
     await check('vec4_copy', y, 3);
     const ms = median((await sample(engine, clock, copy, seconds / COPY_RUNS.length, 20)).ms);

@@ -104,17 +104,19 @@ function createParameters(engine: Engine): ParameterStore {
 
 /** Cross-entropy of the batch, averaged: [1]. */
 function forward(weights: Weights, patches: Tensor, classes: Tensor): Tensor {
-  let x = add(linearLayer(weights.in('embed'), patches), weights.get('positions'));
+  let x = add(linearLayer(patches, weights.in('embed')), weights.get('positions'));
   for (let i = 0; i < depth; i++) {
     const block = weights.in(`blocks.${i}`);
-    const qkv = linearLayer(block.in('qkv'), layerNormLayer(block.in('norm1'), x, 1e-5));
+    const qkv = linearLayer(layerNormLayer(x, block.in('norm1'), { eps: 1e-5 }), block.in('qkv'));
     const attended = attention(...unpackHeads(qkv, { parts: 3, heads: H })).reshape(x.shape);
-    x = linearLayer(block.in('proj'), attended, { residual: x });
-    const hidden = linearLayer(block.in('fc1'), layerNormLayer(block.in('norm2'), x, 1e-5), { gelu: 'erf' });
-    x = linearLayer(block.in('fc2'), hidden, { residual: x });
+    x = linearLayer(attended, block.in('proj'), { residual: x });
+    const hidden = linearLayer(layerNormLayer(x, block.in('norm2'), { eps: 1e-5 }), block.in('fc1'), {
+      gelu: 'erf',
+    });
+    x = linearLayer(hidden, block.in('fc2'), { residual: x });
   }
-  const pooled = mean(layerNormLayer(weights.in('norm'), x, 1e-5), [1]);
-  const logits = linearLayer(weights.in('head'), pooled);
+  const pooled = mean(layerNormLayer(x, weights.in('norm'), { eps: 1e-5 }), { axis: 1 });
+  const logits = linearLayer(pooled, weights.in('head'));
   return mul(sum(mul(logSoftmax(logits), classes)), -1 / B);
 }
 
@@ -138,7 +140,7 @@ export const vitCase: BenchCase = {
       using scope = engine.scope();
       const loss = forward(weights, patches.in(scope), classes.in(scope));
       backward(loss);
-      optimizer.step(1e-3);
+      optimizer.step();
       return loss.moveTo(undefined);
     };
     return {

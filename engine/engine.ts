@@ -1,12 +1,12 @@
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 import { type BufferHandle, expectUsage } from './gpu/buffer.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
-import { UseError } from './gpu/errors.ts';
+import { expectKeys, UseError } from './gpu/errors.ts';
 import { Gpu } from './gpu/gpu.ts';
 import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
 import type { Shader } from './gpu/shader.ts';
 import type { Tuning } from './gpu/tuning.ts';
-import { fill } from './ops/fill.ts';
+import { arange, fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
 import type { MatmulShape } from './ops/matmul/plan.ts';
 import { selfTest } from './self_test.ts';
@@ -104,6 +104,14 @@ export class Engine {
    * @throws AdapterError; UseError when options.tuning is that of another adapter
    */
   static async create(options: AdapterOptions = {}): Promise<Engine> {
+    expectKeys('Engine.create', options, {
+      powerPreference: true,
+      tier: true,
+      dawnOptions: true,
+      profile: true,
+      tuning: true,
+      target: true,
+    });
     const gpu = await Gpu.open(options);
     const { tuning } = options;
     if (tuning && tuning.adapter !== gpu.adapterName)
@@ -170,10 +178,9 @@ export class Engine {
   }
 
   /** A tensor with undefined contents. */
-  empty<D extends DType = 'f32'>(
-    shape: Shape,
-    { dtype = 'f32' as D, scope, requiresGrad = false }: TensorOptions<D> = {},
-  ): Tensor<D> {
+  empty<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<D> {
+    expectKeys('tensor', options, { dtype: true, scope: true, requiresGrad: true });
+    const { dtype = 'f32' as D, scope, requiresGrad = false } = options;
     return Tensor.empty(this.gpu, shape, dtype, scope).setRequiresGrad(requiresGrad);
   }
 
@@ -182,9 +189,27 @@ export class Engine {
     return fill(this.empty(shape, options), 0);
   }
 
+  /** A tensor of ones. */
+  ones<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<D> {
+    return fill(this.empty(shape, options), 1);
+  }
+
   /** A tensor of one value. */
   full<D extends DType = 'f32'>(shape: Shape, value: number, options: TensorOptions<D> = {}): Tensor<D> {
     return fill(this.empty(shape, options), value);
+  }
+
+  /**
+   * The numbers 0, 1, ... count - 1, by default as u32.
+   *
+   * @param count  a whole number from 0; f32 holds whole numbers up to 2^24
+   */
+  arange<D extends 'f32' | 'i32' | 'u32' = 'u32'>(
+    count: number,
+    options: Omit<TensorOptions<D>, 'requiresGrad'> = {},
+  ): Tensor<D> {
+    expectKeys('arange', options, { dtype: true, scope: true });
+    return arange(this, count, { dtype: options.dtype }).moveTo(options.scope);
   }
 
   /**
@@ -197,9 +222,10 @@ export class Engine {
   wrapBuffer<D extends DType = 'f32'>(
     buffer: BufferHandle,
     shape: Shape,
-    dtype: D = 'f32' as D,
-    scope?: Scope,
+    options: Omit<TensorOptions<D>, 'requiresGrad'> = {},
   ): Tensor<D> {
+    expectKeys('wrapBuffer', options, { dtype: true, scope: true });
+    const { dtype = 'f32' as D, scope } = options;
     expectUsage(buffer);
     expectNewTensor('wrapBuffer', shape, dtype);
     const bytes = size(shape) * BYTES_PER_ELEMENT[dtype];
@@ -273,14 +299,15 @@ export class Engine {
    * ```
    *
    * @param shapes   as they will be used: `linear` has transposeB
-   * @param onTrial  after every choice
+   * @param options.onTrial  after every choice
    * @throws EngineError when no choice is right
    */
   tune(
     shapes: readonly MatmulShape[],
-    { onTrial }: { readonly onTrial?: (trial: Trial, done: number, total: number) => void } = {},
+    options: { readonly onTrial?: (trial: Trial, done: number, total: number) => void } = {},
   ): Promise<Tuning> {
-    return tune(this.gpu, shapes, onTrial);
+    expectKeys('tune', options, { onTrial: true });
+    return tune(this.gpu, shapes, options.onTrial);
   }
 
   /**

@@ -56,12 +56,12 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from './io/safetensors.ts';
-export { AdamW, type AdamWOptions } from './nn/adamw.ts';
+export { AdamW, type AdamWOptions, type AdamWSettings } from './nn/adamw.ts';
 export { layerNormLayer, linearLayer, type WeightSource, Weights } from './nn/layers.ts';
 export { type Arena, type ParameterSpec, ParameterStore } from './nn/parameters.ts';
-export { warmupCosine } from './nn/schedule.ts';
+export { type Schedule, warmupCosine } from './nn/schedule.ts';
 export { adaptiveMaxPool } from './ops/adaptive_max_pool.ts';
-export { argMax } from './ops/arg_max.ts';
+export { type ArgMaxOptions, argMax } from './ops/arg_max.ts';
 export { attention } from './ops/attention/attention.ts';
 export { attentionWithScores, type ScoreStage } from './ops/attention/composed.ts';
 export {
@@ -74,18 +74,18 @@ export type { AttentionVariant } from './ops/attention/plan.ts';
 export { backward, checkpoint } from './ops/backward.ts';
 export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
 export { cast } from './ops/cast.ts';
-export { columnSum } from './ops/column_sum.ts';
+export { type ColumnSumOptions, columnSum } from './ops/column_sum.ts';
 export { sigmoidContrastive } from './ops/contrastive.ts';
 export { type ConvOptions, conv2d, unfold } from './ops/conv.ts';
-export { concat, embed, permute, slice } from './ops/copy.ts';
+export { concat, permute, type SliceOptions, slice } from './ops/copy.ts';
 export { cosineMap } from './ops/cosine.ts';
 export { depthwiseConv } from './ops/depthwise_conv.ts';
 export { diceLoss } from './ops/dice.ts';
-export { gather, type ScatterReduction, scatter, take } from './ops/elements.ts';
-export { arange, fill, fullLike, onesLike, zerosLike } from './ops/fill.ts';
+export { gather, type ScatterOptions, type ScatterReduction, scatter, take } from './ops/elements.ts';
+export { arange, fullLike, onesLike, zerosLike } from './ops/fill.ts';
 export { embedding, scatterRows } from './ops/gather.ts';
 export { gelu } from './ops/gelu.ts';
-export { l2Normalize } from './ops/l2_normalize.ts';
+export { type L2NormalizeOptions, l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
 export { type LinearOptions, linear } from './ops/matmul/linear.ts';
 export { type MatmulOptions, matmul } from './ops/matmul/matmul.ts';
@@ -150,8 +150,8 @@ export {
 export { type Gradients, noGrad, type OpRecord, record, type Saved } from './tensor/autograd.ts';
 export type { Capture, StepResult } from './tensor/capture.ts';
 export { CustomKernel, type KernelRun } from './tensor/custom_kernel.ts';
-export { output, tidy } from './tensor/dispatch.ts';
+export { type Like, output, tidy } from './tensor/dispatch.ts';
 export { Random, type RandomState } from './tensor/random.ts';
-export { type Shape, size } from './tensor/shape.ts';
+export { type AxisOptions, type Shape, size } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorArrays, type TensorData } from './tensor/tensor.ts';
 export type { Trial } from './tune.ts';

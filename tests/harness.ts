@@ -191,7 +191,7 @@ export async function checkGradients<K extends string>(check: GradientCheck<K>):
   const want = check.twin(arrays);
   compare('forward', await y.data(), want, check.tolerance ?? TOLERANCE.f32);
   const w = random(y.size, 4711);
-  backward(y, tensor(w, y.shape, { scope }));
+  backward(y, { seed: tensor(w, y.shape, { scope }) });
   for (const name of wrt) {
     const gradient = tensors[name].grad;
     if (!gradient) throw new Error(`${name}: got no gradient`);

@@ -113,7 +113,7 @@ function gradientCase(B: number, T: number, heads: number, K: number, quick = fa
       return {
         run: () => {
           const out = attendPacked(qkv, heads);
-          backward(out, dout);
+          backward(out, { seed: dout });
           out.dispose();
           const gradient = qkv.grad!;
           qkv.variable.grad = undefined;

@@ -37,7 +37,7 @@ const sliceCase: BenchCase = {
     const values = wave(2560 * 3456);
     const x = engine.tensor(values, [2560, 3456]);
     return {
-      run: () => slice(x, 1, 1152, 1152),
+      run: () => slice(x, { axis: 1, start: 1152, length: 1152 }),
       maxError: async (out) => {
         const got = await out.data();
         return Math.max(

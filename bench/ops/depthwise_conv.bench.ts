@@ -31,7 +31,7 @@ function forwardCase(shape: Shape, quick = false): BenchCase {
     prepare: (engine) => {
       const { x, xs, weight, weights, bias, biases } = operands(engine, shape);
       return {
-        run: () => depthwiseConv(x, weight, bias, [Y, X]),
+        run: () => depthwiseConv(x, weight, [Y, X], { bias }),
         maxError: async (out) => {
           // The first image; channels do not mix, so it is whole.
           const want = twin(xs, weights, biases, 1, [Y, X], C, SIDE);
@@ -57,8 +57,8 @@ function weightGradientCase(shape: Shape): BenchCase {
       const { x, xs, weight, bias } = operands(engine, shape);
       const run = (): Tensor => {
         const leaf = weight.detach().setRequiresGrad(true);
-        using y = depthwiseConv(x, leaf, bias, [Y, X]);
-        backward(y, x);
+        using y = depthwiseConv(x, leaf, [Y, X], { bias });
+        backward(y, { seed: x });
         const dweight = leaf.grad!;
         leaf.dispose();
         return dweight;

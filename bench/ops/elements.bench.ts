@@ -21,7 +21,7 @@ function gatherCase(R: number, N: number, k: number, quick = false): BenchCase {
       const x = engine.tensor(data, [R, N]);
       const indices = engine.tensor(list, [k]);
       return {
-        run: () => take(x, indices, 1),
+        run: () => take(x, indices, { axis: 1 }),
         maxError: (out) => worst(out, takeTwin(Float64Array.from(data), [R, N], list, [k], 1)),
       };
     },
@@ -42,7 +42,7 @@ function scatterCase(N: number, k: number, C: number, quick = false): BenchCase 
       const [x, updates] = [engine.tensor(data, [N, C]), engine.tensor(data.subarray(0, k * C), [k, C])];
       const indices = engine.tensor(list, [k, C]);
       return {
-        run: () => scatter(x, indices, updates, 0, 'add'),
+        run: () => scatter(x, indices, updates, { axis: 0, reduction: 'add' }),
         maxError: (out) => {
           const twin = Float64Array.from(data);
           return worst(out, scatterTwin(twin, [N, C], list, [k, C], twin.subarray(0, k * C), 0, 'add'));

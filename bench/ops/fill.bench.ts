@@ -1,4 +1,4 @@
-import { fill } from '../../engine/index.ts';
+import { fullLike } from '../../engine/index.ts';
 import type { BenchCase } from '../harness.ts';
 
 export const cases: BenchCase[] = [729 * 1152, 2 ** 24].map((n) => ({
@@ -9,7 +9,7 @@ export const cases: BenchCase[] = [729 * 1152, 2 ** 24].map((n) => ({
   prepare: (engine) => {
     const x = engine.empty([n]);
     return {
-      run: () => fill(x, 2),
+      run: () => fullLike(x, 2),
       maxError: async (out) =>
         Math.max(...(await out.data()).subarray(0, 1000).map((value) => Math.abs(value - 2))),
     };

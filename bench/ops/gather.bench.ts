@@ -69,7 +69,7 @@ function embeddingCase(N: number, n: number, C: number): BenchCase {
       return {
         run: () => {
           using y = embedding(table, indices);
-          backward(y, seed);
+          backward(y, { seed });
           const gradient = table.grad!;
           table.variable.grad = undefined;
           return gradient;

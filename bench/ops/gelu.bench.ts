@@ -24,7 +24,7 @@ export const cases: BenchCase[] = [
     const values = wave(R * C).map((value) => 4 * value);
     const x = engine.tensor(values, [R, C]);
     return {
-      run: () => gelu(x, kind),
+      run: () => gelu(x, { form: kind }),
       maxError: async (out) => {
         const got = await out.data();
         const want = twin(Float64Array.from(values.subarray(0, CHECKED)), kind);

@@ -104,7 +104,7 @@ function linearCase(
       const weight = cast(engine.tensor(right, [N, K]), dtype);
       const bias = engine.full([N], 0.5);
       return {
-        run: () => linear(x, weight, bias, { gelu: 'tanh' }),
+        run: () => linear(x, weight, { bias, gelu: 'tanh' }),
         maxError: (out) =>
           sampledError(out, N, (m, n) => {
             let sum = 0.5;

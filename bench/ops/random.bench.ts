@@ -22,7 +22,7 @@ export const cases: BenchCase[] = [4087, 3289 * 4304].flatMap((n): BenchCase[] =
     bytes: 4 * n,
     quick: n < 10_000,
     prepare: (engine) => ({
-      run: () => draw(engine.gpu, [n], { seed: 1 }),
+      run: () => draw(engine, [n], { seed: 1 }),
       maxError: async (out) => {
         const got = await out.data();
         return Math.max(...want.map((value, i) => Math.abs(value - got[i])));

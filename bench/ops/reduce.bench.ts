@@ -28,7 +28,7 @@ export const cases: BenchCase[] = [
       const values = wave(n);
       const x = engine.tensor(values, shape);
       return {
-        run: () => OPS[op as keyof typeof OPS](x, axes),
+        run: () => OPS[op as keyof typeof OPS](x, { axis: axes }),
         maxError: async (out) => {
           const got = await out.data();
           const want = TWINS[op as keyof typeof TWINS](Float64Array.from(values), shape, axes);

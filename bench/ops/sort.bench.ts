@@ -14,7 +14,7 @@ function sortCase(n: number, bits: number, quick = false): BenchCase {
       const operand = engine.tensor(keys, [1, n]);
       return {
         run: () => {
-          const sorted = sortKeys(operand, bits);
+          const sorted = sortKeys(operand, { bits });
           sorted.keys.dispose();
           return sorted.order;
         },

@@ -29,9 +29,9 @@ export async function attendTokenByToken(
     const [, cachedK, cachedV] = cached ? unpackHeads(cached, { parts: 3, heads }) : [];
     const before = cachedK && cachedV && { k: cachedK, v: cachedV };
     outputs.push(attention(q, k, v, { cached: before }).reshape([1, 1, C]));
-    const grown: Tensor<'f32'> = cached ? concat([cached, qkv], 1) : qkv;
+    const grown: Tensor<'f32'> = cached ? concat([cached, qkv], { axis: 1 }) : qkv;
     cached?.dispose();
     cached = grown;
   }
-  return concat(outputs, 1).data();
+  return concat(outputs, { axis: 1 }).data();
 }

@@ -35,18 +35,21 @@ export async function readDigits(engine: Engine, steps = 200): Promise<number> {
 
   /** pixels [B, PIXELS] to logits [B, 10]. */
   const net = (pixels: Tensor): Tensor => {
-    const hidden = linear(pixels, weights.get('hidden.weight'), weights.get('hidden.bias'), { gelu: 'erf' });
-    return linear(hidden, weights.get('out.weight'), weights.get('out.bias'));
+    const hidden = linear(pixels, weights.get('hidden.weight'), {
+      bias: weights.get('hidden.bias'),
+      gelu: 'erf',
+    });
+    return linear(hidden, weights.get('out.weight'), { bias: weights.get('out.bias') });
   };
 
-  const optimizer = new AdamW(weights);
+  const optimizer = new AdamW(weights, { lr: 3e-3 });
   for (let step = 0; step < steps; step++) {
     using scope = engine.scope();
     const { pixels, digits } = drawDigits(BATCH, random);
     const logits = net(engine.tensor(pixels, [BATCH, PIXELS], { scope }));
     const wanted = engine.tensor(oneHot(digits), [BATCH, 10], { scope });
     backward(mul(sum(mul(logSoftmax(logits), wanted)), -1 / BATCH)); // cross-entropy
-    optimizer.step(3e-3);
+    optimizer.step();
   }
 
   using scope = engine.scope();

@@ -31,7 +31,7 @@ export async function ownPass(device: GPUDevice): Promise<number> {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const mine = device.createBuffer({ size: 16, usage });
   device.queue.writeBuffer(mine, 0, Float32Array.of(1, 10, 100, 1000));
-  const weights = engine.wrapBuffer(mine, [4], 'f32', scope);
+  const weights = engine.wrapBuffer(mine, [4], { dtype: 'f32', scope });
 
   const [total] = await tidy([y, weights], (y, weights) => sum(mul(y, weights))).data();
   mine.destroy();

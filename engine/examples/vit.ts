@@ -65,16 +65,21 @@ function makeWeights(engine: Engine, random: Random): ParameterStore {
 
 /** images u8 [B, SIDE_PX, SIDE_PX, 4] to logits [B, 10]. */
 function classify(weights: Weights, images: Tensor): Tensor {
-  let x = add(linearLayer(weights.in('embed'), patchify(images, PATCH_PX)), weights.get('positions')); // [B, T, D]
+  let x = add(linearLayer(patchify(images, PATCH_PX), weights.in('embed')), weights.get('positions')); // [B, T, D]
   for (let i = 0; i < DEPTH; i++) {
     const block = weights.in(`blocks.${i}`);
-    const qkv = linearLayer(block.in('qkv'), layerNormLayer(block.in('norm1'), x, 1e-6));
+    const qkv = linearLayer(layerNormLayer(x, block.in('norm1'), { eps: 1e-6 }), block.in('qkv'));
     const attended = attention(...unpackHeads(qkv, { parts: 3, heads: H })).reshape(x.shape);
-    x = linearLayer(block.in('proj'), attended, { residual: x });
-    const hidden = linearLayer(block.in('fc1'), layerNormLayer(block.in('norm2'), x, 1e-6), { gelu: 'tanh' });
-    x = linearLayer(block.in('fc2'), hidden, { residual: x });
+    x = linearLayer(attended, block.in('proj'), { residual: x });
+    const hidden = linearLayer(layerNormLayer(x, block.in('norm2'), { eps: 1e-6 }), block.in('fc1'), {
+      gelu: 'tanh',
+    });
+    x = linearLayer(hidden, block.in('fc2'), { residual: x });
   }
-  return linearLayer(weights.in('head'), mean(layerNormLayer(weights.in('norm'), x, 1e-6), [1]));
+  return linearLayer(
+    mean(layerNormLayer(x, weights.in('norm'), { eps: 1e-6 }), { axis: 1 }),
+    weights.in('head'),
+  );
 }
 
 /** Grey as RGBA: [B, SIDE_PX, SIDE_PX, 4]. */
@@ -87,14 +92,15 @@ export async function readDigitsByPatches(engine: Engine, steps = 200): Promise<
   const random = new Random(2);
   const store = makeWeights(engine, random);
   const weights = new Weights(store);
-  const optimizer = new AdamW(store);
+  const optimizer = new AdamW(store, { maxNorm: 1 });
   for (let step = 0; step < steps; step++) {
     using scope = engine.scope();
     const batch = drawDigits(BATCH, random);
     const images = engine.tensor(rgba(batch), [BATCH, SIDE_PX, SIDE_PX, 4], { scope });
     const wanted = engine.tensor(oneHot(batch.digits), [BATCH, 10], { scope });
     backward(mul(sum(mul(logSoftmax(classify(weights, images)), wanted)), -1 / BATCH)); // cross-entropy
-    optimizer.step(warmupCosine(step, steps, 20, 5e-3), 1);
+    optimizer.set({ lr: warmupCosine(step, { steps, warmup: 20, peak: 5e-3 }) });
+    optimizer.step();
   }
 
   using scope = engine.scope();

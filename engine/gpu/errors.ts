@@ -82,7 +82,7 @@ export function expect(
 }
 
 /**
- * Checks that every key of an options object is known: a misspelt option would be left unused.
+ * Checks that options are an object of known keys: a misspelt option would be left unused.
  *
  * @param known  all keys of T, which the compiler checks
  * @throws ShapeError
@@ -92,9 +92,10 @@ export function expectKeys<T extends object>(
   options: T,
   known: Readonly<Record<keyof T, true>>,
 ): void {
-  const others = Object.keys(options).filter((key) => !Object.hasOwn(known, key));
+  const isObject = typeof options === 'object' && options !== null;
   const names = Object.keys(known).join(', ');
-  expect(others.length === 0, op, `an option must be one of ${names}`, others.join(', '));
+  expect(isObject, op, `options must be an object of ${names}`, kindOf(options));
+  for (const key in options) expect(Object.hasOwn(known, key), op, `an option must be one of ${names}`, key);
 }
 
 /**

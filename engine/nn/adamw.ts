@@ -1,21 +1,47 @@
 // AdamW over the arenas of a ParameterStore. Loshchilov & Hutter 2017, arXiv:1711.05101.
+import { expectKeys } from '../gpu/errors.ts';
 import { adamwBegin, adamwUpdate } from '../ops/adamw.ts';
 import { fill } from '../ops/fill.ts';
 import { squaredNorm } from '../ops/reduce.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Arena, ParameterStore } from './parameters.ts';
 
+/** What every step uses, until `set` changes it. */
+export interface AdamWSettings {
+  /** Learning rate. Default 1e-3. */
+  lr?: number;
+  /** Clips the global norm of the gradients to this; 0, the default, does not. */
+  maxNorm?: number;
+}
+
 /** Constants of the optimizer. */
-export interface AdamWOptions {
+export interface AdamWOptions extends AdamWSettings {
   /** Default (0.9, 0.95), as PS3 was trained. */
   betas?: readonly [number, number];
   /** Default 1e-8. */
   eps?: number;
   /** Decoupled weight decay of each parameter group; default [0]. */
   weightDecay?: readonly number[];
-  /** Learning rate of each group relative to `step`'s; default 1. */
+  /** Learning rate of each group relative to `lr`; default 1. */
   lrScale?: readonly number[];
 }
+
+const DEFAULTS: Required<AdamWOptions> = {
+  lr: 1e-3,
+  maxNorm: 0,
+  betas: [0.9, 0.95],
+  eps: 1e-8,
+  weightDecay: [0],
+  lrScale: [],
+};
+const OPTIONS = {
+  lr: true,
+  maxNorm: true,
+  betas: true,
+  eps: true,
+  weightDecay: true,
+  lrScale: true,
+} as const;
 
 /**
  * Updates every parameter of a store in one dispatch per arena. What changes per step lies on the GPU, the number of
@@ -23,7 +49,7 @@ export interface AdamWOptions {
  */
 export class AdamW {
   readonly #store: ParameterStore;
-  readonly #options: Required<AdamWOptions>;
+  #options: Required<AdamWOptions>;
   /** First and second moment, one tensor per arena. */
   readonly moments: readonly [Tensor[], Tensor[]];
   /** [1] u32, steps taken. */
@@ -36,7 +62,8 @@ export class AdamW {
 
   constructor(store: ParameterStore, options: AdamWOptions = {}) {
     this.#store = store;
-    this.#options = { betas: [0.9, 0.95], eps: 1e-8, weightDecay: [0], lrScale: [], ...options };
+    expectKeys('AdamW', options, OPTIONS);
+    this.#options = { ...DEFAULTS, ...options };
     store.enableGradients();
     const { gpu, arenas } = store;
     const zeros = ({ values }: Arena): Tensor => fill(Tensor.empty(gpu, values.shape, 'f32'), 0);
@@ -55,30 +82,24 @@ export class AdamW {
     });
     this.steps = fill(Tensor.empty(gpu, [1], 'u32'), 0);
     this.gradNormSquared = fill(Tensor.empty(gpu, [1], 'f32'), 0);
-    this.#settings = fill(Tensor.empty(gpu, [8], 'f32'), 0);
+    this.#settings = Tensor.empty(gpu, [8], 'f32');
+    this.set({});
     this.#scalars = Tensor.empty(gpu, [8], 'f32');
   }
 
-  /**
-   * Sets what later steps use, those of a capture too: call it before each replay.
-   *
-   * @param lr       learning rate
-   * @param maxNorm  clip the global gradient norm to this; 0 = no clipping
-   */
-  set(lr: number, maxNorm = 0): void {
-    const { betas, eps } = this.#options;
+  /** Changes what later steps use, those of a capture too: call it before each replay. */
+  set(settings: AdamWSettings): void {
+    expectKeys('AdamW.set', settings, { lr: true, maxNorm: true });
+    this.#options = { ...this.#options, ...settings };
+    const { lr, maxNorm, betas, eps } = this.#options;
     this.#settings.write(Float32Array.of(lr, ...betas, eps, ...betas.map(Math.log), maxNorm, 0));
   }
 
   /**
    * One update from the gradients in the store, which are then zeroed. Skipped on the GPU when their norm is not
    * finite.
-   *
-   * @param lr       learning rate; within a capture none: `set` gives it
-   * @param maxNorm  clip the global gradient norm to this; 0 = no clipping
    */
-  step(lr?: number, maxNorm?: number): void {
-    if (lr !== undefined) this.set(lr, maxNorm);
+  step(): void {
     const { arenas } = this.#store;
     using norm = squaredNorm(arenas.map(({ gradients }) => gradients!));
     this.gradNormSquared.write(norm);

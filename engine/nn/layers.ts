@@ -37,12 +37,23 @@ export class Weights implements WeightSource {
   }
 }
 
-/** y = x W^T + b. x [..., K], weight [N, K], bias [N]. */
-export function linearLayer(weights: Weights, x: Tensor, options: LinearOptions = {}): Tensor<'f32'> {
-  return linear(x, weights.get('weight'), weights.has('bias') ? weights.get('bias') : undefined, options);
+/** `linear` with the layer's `weight` [N, K] and, where there is one, `bias` [N]; x is [..., M, K]. */
+export function linearLayer(
+  x: Tensor,
+  weights: WeightSource,
+  options: Omit<LinearOptions, 'bias'> = {},
+): Tensor<'f32'> {
+  return linear(x, weights.get('weight'), {
+    bias: weights.has('bias') ? weights.get('bias') : undefined,
+    ...options,
+  });
 }
 
-/** Layer normalisation over the last axis with `weight` and `bias` [C]. */
-export function layerNormLayer(weights: Weights, x: Tensor, eps: number): Tensor<'f32'> {
-  return layerNorm(x, weights.get('weight'), weights.get('bias'), eps);
+/** `layerNorm` with the layer's `weight` and `bias` [C]; x is [..., C]. */
+export function layerNormLayer(
+  x: Tensor,
+  weights: WeightSource,
+  options: { readonly eps?: number } = {},
+): Tensor<'f32'> {
+  return layerNorm(x, weights.get('weight'), weights.get('bias'), options);
 }

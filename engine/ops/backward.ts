@@ -1,8 +1,8 @@
 // Reverse-mode differentiation over the tape of tensor/autograd.ts.
-import { expectTensor, UseError } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor, UseError } from '../gpu/errors.ts';
 import { isRecording, type Node, noGrad, record, withGrad } from '../tensor/autograd.ts';
 import { scopeOf } from '../tensor/dispatch.ts';
-import { show } from '../tensor/shape.ts';
+import { sameShape, show } from '../tensor/shape.ts';
 import { type DType, Scope, Tensor, type Variable } from '../tensor/tensor.ts';
 import { accumulate } from './broadcasting.ts';
 import { fill } from './fill.ts';
@@ -11,16 +11,21 @@ import { add } from './pointwise.ts';
 /**
  * Adds d loss / d leaf to the `grad` of every leaf that requires it, and frees what the forward had saved.
  *
- * @param loss  one element, or any shape with `seed`
- * @param seed  gradient of the loss, in its shape; ones by default
+ * @param loss          one element, or any shape with `seed`
+ * @param options.seed  gradient of the loss, in its shape; ones by default
  * @throws UseError when the loss has several elements and no seed, or depends on no leaf that requires a gradient
  */
-export function backward(loss: Tensor, seed?: Tensor<'f32'>): void {
+export function backward(loss: Tensor, options: { readonly seed?: Tensor<'f32'> } = {}): void {
   expectTensor('backward', 'loss', loss);
+  expectKeys('backward', options, { seed: true });
+  const { seed } = options;
+  if (seed !== undefined) expectDType('backward', 'seed', seed, 'f32');
   const root = loss.variable.node;
   if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
   if (loss.size !== 1 && !seed)
     throw new UseError(`backward: the loss must be a scalar, got ${show(loss.shape)}.`);
+  const fits = !seed || sameShape(seed.shape, loss.shape);
+  expect(fits, 'backward', 'the seed must have the shape of the loss', `${seed && show(seed.shape)}`);
   const pass = new BackwardPass();
   const nodes = reachable(root);
   try {
@@ -149,7 +154,7 @@ export function checkpoint<D extends DType, R extends DType>(
       );
       backward(
         withGrad(() => fn(...leaves)),
-        dy,
+        { seed: dy },
       );
       return leaves.map((leaf) => leaf.grad?.moveTo(dy.scope));
     },

@@ -1,5 +1,5 @@
 import source from '../../shaders/binary_cross_entropy.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -19,7 +19,7 @@ const CHUNK = 2048;
  *
  * @param p          [B, N] f32 in [0, 1]
  * @param y          [B, N] f32 in [0, 1]; gets no gradient
- * @param rowWeight  f32 [B]: only rows with a nonzero weight count; if none does, loss and gradient are 0
+ * @param options.rowWeight  f32 [B]: only rows with a nonzero weight count; if none does, loss and gradient are 0
  * @returns          [1]
  * @throws ShapeError when p and y are not both [B, N] or rowWeight is not [B]
  * Source: torch.nn.functional.binary_cross_entropy, whose bounds it keeps.
@@ -27,8 +27,10 @@ const CHUNK = 2048;
 export function binaryCrossEntropy(
   p: Tensor,
   y: Tensor,
-  { rowWeight }: { rowWeight?: Tensor } = {},
+  options: { readonly rowWeight?: Tensor } = {},
 ): Tensor<'f32'> {
+  expectKeys('binaryCrossEntropy', options, { rowWeight: true });
+  const { rowWeight } = options;
   const [B, N] = checkMaps('binaryCrossEntropy', p, y, rowWeight);
   const chunks = Math.max(1, Math.ceil(N / CHUNK));
   const params = { B, N, chunk: CHUNK, chunks };

@@ -1,5 +1,5 @@
 import source from '../../shaders/column_sum.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -21,20 +21,25 @@ const STRIP_BLOCK_ROWS = 128;
 const ENOUGH_GROUPS = 256;
 const MOST_STRIPS = 32;
 
+/** What `columnSum` keeps. */
+export interface ColumnSumOptions {
+  /** The shape of the result, equal to the last extents of x. Default [C], x's last. */
+  readonly shape?: readonly number[];
+  /** Factor on the sums. Default 1. */
+  readonly scale?: number;
+}
+
 /**
- * Sum over all axes but the last `keep`: y[c] = scale sum_r x[r,c]. Used by gradients, itself not differentiable.
+ * Sum over all axes but the last ones: y[c] = scale sum_r x[r,c]. Used by gradients, itself not differentiable.
  *
- * @param x      [..., C] f32
- * @param shape  the shape of the result, equal to the last extents of x; default [C]
- * @returns      `shape`; zeros when there are no rows
+ * @param x  [..., C] f32
+ * @returns  `shape`; zeros when there are no rows
  * @throws ShapeError when x does not end with `shape`
  */
-export function columnSum(
-  x: Tensor,
-  shape: readonly number[] = x?.shape?.slice(-1),
-  scale = 1,
-): Tensor<'f32'> {
+export function columnSum(x: Tensor, options: ColumnSumOptions = {}): Tensor<'f32'> {
   expectDType('columnSum', 'x', x, 'f32');
+  expectKeys('columnSum', options, { shape: true, scale: true });
+  const { shape = x.shape.slice(-1), scale = 1 } = options;
   const tail = x.shape.slice(x.shape.length - shape.length);
   expect(
     show(tail) === show(shape),

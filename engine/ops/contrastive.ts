@@ -1,5 +1,5 @@
 import source from '../../shaders/contrastive.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
@@ -24,7 +24,7 @@ const STRIP_PRODUCTS = 2 ** 23;
  * @param texts_BD    unit text features [B, D]
  * @param logitScale  [1], the logarithm of the scale; its gradient is that of the logarithm
  * @param logitBias   [1]
- * @param positives   u32 [B] class ids: pairs of equal class are positive too (default: the diagonal only)
+ * @param options.positives  u32 [B] class ids: pairs of equal class are positive too (default: the diagonal only)
  * @returns           [1]
  * @throws ShapeError when the features differ in shape or a scalar is not [1]
  * Source: Zhai et al. 2023, arXiv:2303.15343. Memory beside the operands: 1 KiB per text or, on GPUs, 32 MiB if
@@ -35,8 +35,10 @@ export function sigmoidContrastive(
   texts_BD: Tensor,
   logitScale: Tensor,
   logitBias: Tensor,
-  { positives }: { positives?: Tensor } = {},
+  options: { readonly positives?: Tensor } = {},
 ): Tensor<'f32'> {
+  expectKeys('sigmoidContrastive', options, { positives: true });
+  const { positives } = options;
   checkOperands(images_BD, texts_BD, logitScale, logitBias, positives);
   const inputs = [images_BD, texts_BD, logitScale, logitBias];
   const operands = {

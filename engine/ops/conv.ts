@@ -1,5 +1,5 @@
 // Convolution as a matrix product: the windows that the kernel sees are a strided view of x, written out once.
-import { expect, expectDType, expectTensor } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor } from '../gpu/errors.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, tidy } from '../tensor/dispatch.ts';
 import { show, size } from '../tensor/shape.ts';
@@ -16,6 +16,8 @@ type Pair = readonly [number, number];
 
 /** How the kernel moves over the image, as in ONNX's Conv. */
 export interface ConvOptions {
+  /** [O] f32, added to every output. Default: none. */
+  readonly bias?: Tensor;
   /** Rows and columns from one output to the next. Default 1. */
   readonly strides?: Pair;
   /** Zeros before the first row, before the first column, after the last row, after the last column. Default 0. */
@@ -34,12 +36,12 @@ export interface ConvOptions {
  *
  * @param x       [B, C, H, W] f32
  * @param weight  [O, C / groups, kH, kW] f32
- * @param bias    [O] f32, or undefined
  * @returns       [B, O, outH, outW] with outH = floor((H + pads - (kH - 1) dilation - 1) / stride) + 1
  * @throws ShapeError when the channels do not fit the groups, or the kernel is larger than the padded image
  */
-export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor<'f32'> {
-  const { strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], groups = 1 } = options;
+export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor<'f32'> {
+  expectKeys('conv2d', options, { bias: true, strides: true, pads: true, dilations: true, groups: true });
+  const { bias, strides = [1, 1], pads = [0, 0, 0, 0], dilations = [1, 1], groups = 1 } = options;
   const op = 'conv2d';
   expectDType(op, 'x', x, 'f32');
   expectDType(op, 'weight', weight, 'f32');
@@ -57,7 +59,10 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOp
   const lead = groups === 1 ? [] : [B, groups];
   return tidy(bias ? [x, weight, bias] : [x, weight], (x, weight, bias) => {
     const zeros = [0, 0] as const;
-    const cut = unfold(pad(x, [zeros, zeros, [top, bottom], [left, right]]), [kH, kW], strides, dilations);
+    const cut = unfold(pad(x, [zeros, zeros, [top, bottom], [left, right]]), [kH, kW], {
+      strides,
+      dilations,
+    });
     const [outH, outW] = cut.shape.slice(4);
     const kernels = weight.reshape([...lead.slice(1), O / groups, K]);
     const rows = groups === 1 ? kernels : broadcastTo(kernels, [...lead, O / groups, K]);
@@ -75,9 +80,15 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOp
  * @returns  [B, C, kH, kW, outH, outW]
  * @throws ShapeError when the kernel is larger than the image
  */
-export function unfold(x: Tensor, [kH, kW]: Pair, strides: Pair = [1, 1], dilations: Pair = [1, 1]): Tensor {
+export function unfold(
+  x: Tensor,
+  [kH, kW]: Pair,
+  options: Pick<ConvOptions, 'strides' | 'dilations'> = {},
+): Tensor {
   const op = 'unfold';
   expectTensor(op, 'x', x);
+  expectKeys(op, options, { strides: true, dilations: true });
+  const { strides = [1, 1], dilations = [1, 1] } = options;
   const [B, C, H, W] = x.shape;
   const reach = [(kH - 1) * dilations[0] + 1, (kW - 1) * dilations[1] + 1];
   const got = `a kernel over ${show(reach)} for x ${show(x.shape)}`;

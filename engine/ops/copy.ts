@@ -1,10 +1,10 @@
 import source from '../../shaders/copy.wgsl' with { type: 'text' };
-import { expect, expectDType, expectTensor, kindOf } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor, kindOf } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import { isBindable } from '../tensor/part.ts';
-import { axisOf, type Shape, show, size } from '../tensor/shape.ts';
+import { type AxisOptions, axisOf, optionalAxis, type Shape, show, size } from '../tensor/shape.ts';
 import { collapse, contiguousStrides } from '../tensor/strided.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { fill } from './fill.ts';
@@ -164,24 +164,33 @@ export function permute<D extends DType>(x: Tensor<D>, axes: readonly number[]):
   return record('permute', { inputs: [x], output: y, saved: {}, backward: (dy) => [permute(dy, inverse)] });
 }
 
+/** Which elements `slice` takes. */
+export interface SliceOptions {
+  /** Negative ones count from the end. Default 0. */
+  readonly axis?: number;
+  /** The first element. Default 0, or with a negative step the last one of the axis. */
+  readonly start?: number;
+  /** Number of elements. Default: as many as there are from `start` on. */
+  readonly length?: number;
+  /** From one element to the next: not 0; negative goes backwards. Default 1. */
+  readonly step?: number;
+}
+
 /**
  * The elements start, start + step, ... of one axis, `length` of them.
  *
- * @param x     f32, i32 or u32, any shape
- * @param axis  negative counts from the end
- * @param step  not 0; negative goes backwards
- * @returns     x's shape with extent `length` there
- * @throws ShapeError when they do not lie within the axis
+ * @param x  f32, i32 or u32, any shape
+ * @returns  x's shape with extent `length` there
+ * @throws ShapeError when they are not within the axis
  */
-export function slice<D extends DType>(
-  x: Tensor<D>,
-  axis: number,
-  start: number,
-  length: number,
-  step = 1,
-): Tensor<D> {
+export function slice<D extends DType>(x: Tensor<D>, options: SliceOptions = {}): Tensor<D> {
   expectTensor('slice', 'x', x);
+  expectKeys('slice', options, { axis: true, start: true, length: true, step: true });
+  const { axis = 0, step = 1 } = options;
   const d = axisOf('slice', axis, x.shape.length);
+  const { start = step < 0 ? x.shape[d] - 1 : 0 } = options;
+  const { length = Math.max(0, Math.ceil((step < 0 ? start + 1 : x.shape[d] - start) / Math.abs(step))) } =
+    options;
   const last = start + (length - 1) * step;
   expect(
     [start, length, step].every(Number.isInteger) &&
@@ -217,52 +226,51 @@ export function slice<D extends DType>(
 }
 
 /**
- * Puts x into a larger tensor that holds `value` elsewhere.
+ * Puts x into a larger tensor that holds `value` elsewhere. Differentiable.
  *
  * @param x      f32, i32 or u32, any shape
  * @param shape  of the result
  * @param at     where x begins, one index per axis
  * @throws ShapeError when x does not lie within the result
  */
-export function embed<D extends DType>(
+export function placeInto<D extends DType>(
+  op: string,
   x: Tensor<D>,
   shape: Shape,
   at: readonly number[],
   value: number,
 ): Tensor<D> {
-  expectTensor('embed', 'x', x);
   expect(
     shape.length === x.shape.length && shape.every((extent, d) => at[d] >= 0 && at[d] + x.shape[d] <= extent),
-    'embed',
+    op,
     'x must lie within the result',
     `x ${show(x.shape)} at ${show(at)} of ${show(shape)}`,
   );
   const strides = contiguousStrides(shape);
   const start = strides.reduce((sum, stride, d) => sum + stride * at[d], 0);
   const y = fill(output([x], shape, x.dtype), value);
-  stridedPlace('embed', x, y, x.shape, strides, { start });
+  stridedPlace(op, x, y, x.shape, strides, { start });
   const inner = x.shape;
-  return record('embed', {
+  return record(op, {
     inputs: [x],
     output: y,
     saved: {},
-    backward: (dy) => [stridedCopy('embed', dy, inner, strides, x.size === 0 ? 0 : start)],
+    backward: (dy) => [stridedCopy(op, dy, inner, strides, x.size === 0 ? 0 : start)],
   });
 }
 
 /**
  * Joins tensors along one axis.
  *
- * @param xs    one dtype (f32, i32 or u32), equal extents but on `axis`
- * @param axis  negative counts from the end
+ * @param xs    one dtype (f32, i32 or u32), equal extents but on the axis
  * @returns     the xs' shape with the sum of their extents there
  * @throws ShapeError when there is none, or another extent differs
  */
-export function concat<D extends DType>(xs: readonly Tensor<D>[], axis: number): Tensor<D> {
+export function concat<D extends DType>(xs: readonly Tensor<D>[], options: AxisOptions = {}): Tensor<D> {
   expect(xs?.length > 0, 'concat', 'there must be a tensor to join', xs ? 'none' : kindOf(xs));
   expectTensor('concat', 'every x', xs[0]);
   const first = xs[0];
-  const d = axisOf('concat', axis, first.shape.length);
+  const d = optionalAxis('concat', options, 0, first.shape.length);
   for (const x of xs) {
     expectDType('concat', 'x', x, 'f32', 'i32', 'u32');
     expectDType('concat', 'every x', x, first.dtype);
@@ -296,6 +304,6 @@ export function concat<D extends DType>(xs: readonly Tensor<D>[], axis: number):
     output: y,
     saved: {},
     backward: (dy, _saved, needs) =>
-      lengths.map((length, k) => (needs[k] ? slice(dy, d, starts[k], length) : undefined)),
+      lengths.map((length, k) => (needs[k] ? slice(dy, { axis: d, start: starts[k], length }) : undefined)),
   });
 }

@@ -1,5 +1,5 @@
 import source from '../../shaders/cosine.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -21,12 +21,19 @@ const SLAB = 32;
  *
  * @param features_BNC  [B, N, C] f32
  * @param query_BC      [B, C], or [1, C] for one query shared by the batch
+ * @param options.eps   divides what is shorter; default 1e-12
  * @returns             [B, N], in [-1, 1]
  * @throws ShapeError when the widths differ or there is neither one query nor one per batch element
  * Source: Shi et al. 2025, arXiv:2503.19903, selection scores.
  */
-export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): Tensor<'f32'> {
+export function cosineMap(
+  features_BNC: Tensor,
+  query_BC: Tensor,
+  options: { readonly eps?: number } = {},
+): Tensor<'f32'> {
   expectDType('cosineMap', 'features', features_BNC, 'f32');
+  expectKeys('cosineMap', options, { eps: true });
+  const { eps = 1e-12 } = options;
   expectDType('cosineMap', 'query', query_BC, 'f32');
   const [B, N, columns] = features_BNC.shape;
   const queries = query_BC.shape[0];
@@ -44,7 +51,7 @@ export function cosineMap(features_BNC: Tensor, query_BC: Tensor, eps = 1e-12): 
   const slabs = Math.max(1, Math.ceil(N / SLAB));
   const params = { B, N, C: perRow, queries, slab: SLAB, slabs, eps };
   // One row beside N tokens: normalising the query in its own op costs nothing and brings its gradient along.
-  const unit = l2Normalize(query_BC, eps);
+  const unit = l2Normalize(query_BC, { eps });
   const cosines = output([features_BNC, query_BC], [B, N]);
   using lengths = output([features_BNC], [B, N]);
   const plan = planRows(features_BNC.gpu.target, B * N, vectors);

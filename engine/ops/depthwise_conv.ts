@@ -1,5 +1,5 @@
 import source from '../../shaders/depthwise_conv.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
@@ -37,8 +37,8 @@ interface Geometry {
  *
  * @param x       [B, Y * X, C] f32
  * @param weight  [C, 1, k, k] f32, k odd
- * @param bias    [C] f32, or undefined
  * @param grid    Y, X
+ * @param options.bias  [C] f32
  * @returns       [B, Y * X, C]
  * @throws ShapeError when x does not have Y * X rows, or weight or bias does not fit to C
  * Source: ConvNeXt's token mixer, Liu et al. 2022, arXiv:2201.03545.
@@ -46,9 +46,11 @@ interface Geometry {
 export function depthwiseConv(
   x: Tensor,
   weight: Tensor,
-  bias: Tensor | undefined,
   grid: readonly [number, number],
+  options: { readonly bias?: Tensor } = {},
 ): Tensor<'f32'> {
+  expectKeys('depthwiseConv', options, { bias: true });
+  const { bias } = options;
   const plan = geometry(x, weight, bias, grid);
   const y = convolution(x, weight, bias, plan, false);
   return record('depthwiseConv', {
@@ -177,7 +179,7 @@ function weightGradients(
     groups: Math.ceil((chunks * perChunk) / partialSums.workgroupSize),
     flops: 2 * x.size * taps,
   });
-  using sums = sumsFirst ? columnSum(partials, [taps + 1, C]) : undefined;
+  using sums = sumsFirst ? columnSum(partials, { shape: [taps + 1, C] }) : undefined;
   const dweight = output([x, dy], weightShape);
   const dbias = output([x, dy], [C]);
   run(addPartials, {

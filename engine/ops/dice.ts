@@ -1,4 +1,5 @@
 import source from '../../shaders/dice.wgsl' with { type: 'text' };
+import { expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -17,7 +18,7 @@ const CHUNK = 2048;
  *
  * @param p          [B, N] f32 in [0, 1]
  * @param y          [B, N] f32 in [0, 1]; gets no gradient
- * @param rowWeight  f32 [B]: only rows with a nonzero weight count; if none does, loss and gradient are 0
+ * @param options.rowWeight  f32 [B]: only rows with a nonzero weight count; if none does, loss and gradient are 0
  * @returns          [1]
  * @throws ShapeError when p and y are not both [B, N] or rowWeight is not [B]
  * Source: Milletari, Navab & Ahmadi 2016, arXiv:1606.04797; scaled by 1/100 as in VILA-HD's trainer.
@@ -25,8 +26,10 @@ const CHUNK = 2048;
 export function diceLoss(
   p: Tensor,
   y: Tensor,
-  { rowWeight, eps = 1e-6 }: { rowWeight?: Tensor; eps?: number } = {},
+  options: { readonly rowWeight?: Tensor; readonly eps?: number } = {},
 ): Tensor<'f32'> {
+  expectKeys('diceLoss', options, { rowWeight: true, eps: true });
+  const { rowWeight, eps = 1e-6 } = options;
   const [B, N] = checkMaps('diceLoss', p, y, rowWeight);
   const chunks = Math.max(1, Math.ceil(N / CHUNK));
   const params = { B, N, chunk: CHUNK, chunks, eps };

@@ -1,13 +1,21 @@
 import source from '../../shaders/elements.wgsl' with { type: 'text' };
-import { expect, expectDType, expectTensor, UseError } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor, UseError } from '../gpu/errors.ts';
 import { type Kernel, kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
-import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
+import {
+  type AxisOptions,
+  axisOf,
+  optionalAxis,
+  type Shape,
+  sameShape,
+  show,
+  size,
+} from '../tensor/shape.ts';
 import { contiguousStrides } from '../tensor/strided.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
-import { embed, slice, stridedCopy } from './copy.ts';
+import { placeInto, slice, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 
 const pick = kernel(source, 'gather_elements');
@@ -18,8 +26,14 @@ const putStrips = kernel(source, 'scatter_elements_strips');
 const ENOUGH_INVOCATIONS = 65_536;
 const MOST_STRIPS = 32;
 
-/** What becomes of an element that meets an update. */
+/** What becomes of an element that meets an update: replaced, or combined with it. */
 export type ScatterReduction = 'none' | 'add' | 'mul' | 'min' | 'max';
+
+/** Where and how `scatter` puts updates. */
+export interface ScatterOptions extends AxisOptions {
+  /** Default none. */
+  readonly reduction?: ScatterReduction;
+}
 
 /** A tensor seen along one axis: [O, N, I], with J indices that the strides lead to. */
 interface Axis {
@@ -104,10 +118,10 @@ function gatherAlong<D extends DType>(
  * @returns        x's shape with the shape of the indices in place of the axis
  * @throws ShapeError when x does not have the axis
  */
-export function take<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
+export function take<D extends DType>(x: Tensor<D>, indices: Tensor, options: AxisOptions = {}): Tensor<D> {
   expectTensor('take', 'x', x);
   expectTensor('take', 'indices', indices);
-  const d = axisOf('take', axis, x.shape.length);
+  const d = optionalAxis('take', options, 0, x.shape.length);
   const [before, after] = [x.shape.slice(0, d), x.shape.slice(d + 1)];
   const along: Axis = { O: size(before), N: x.shape[d], J: indices.size, I: size(after), strides: [0, 1, 0] };
   return gatherAlong('take', x, indices, along, [...before, ...indices.shape, ...after]);
@@ -121,13 +135,14 @@ export function take<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): 
  * @returns        the shape of the indices
  * @throws ShapeError when an extent of the indices exceeds x's on another axis
  */
-export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, axis = 0): Tensor<D> {
+export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, options: AxisOptions = {}): Tensor<D> {
   expectTensor('gather', 'x', x);
   expectTensor('gather', 'indices', indices);
-  const d = fits('gather', x, indices, axis);
+  const d = optionalAxis('gather', options, 0, x.shape.length);
+  expectFit('gather', x, indices, d);
   const part = indices.shape.reduce((y, extent, k) => {
     if (k === d || y.shape[k] === extent) return y;
-    const cut = slice(y, k, 0, extent);
+    const cut = slice(y, { axis: k, length: extent });
     if (y !== x) y.dispose();
     return cut;
   }, x);
@@ -151,23 +166,25 @@ export function scatter<D extends DType>(
   x: Tensor<D>,
   indices: Tensor,
   updates: Tensor<D>,
-  axis = 0,
-  reduction: ScatterReduction = 'none',
+  options: ScatterOptions = {},
 ): Tensor<D> {
   const op = 'scatter';
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
   expectDType(op, 'indices', indices, 'i32', 'u32');
   expectDType(op, 'updates', updates, x.dtype);
-  const d = fits(op, x, indices, axis);
+  expectKeys(op, options, { axis: true, reduction: true });
+  const { axis = 0, reduction = 'none' } = options;
+  const d = axisOf(op, axis, x.shape.length);
+  expectFit(op, x, indices, d);
   const both = `${show(updates.shape)} and ${show(indices.shape)}`;
   expect(sameShape(updates.shape, indices.shape), op, 'updates must have the shape of the indices', both);
   // Where the indices cover a part of the other axes, the rest gets indices outside of the axis.
   const covered = x.shape.with(d, indices.shape[d]);
   if (!sameShape(covered, indices.shape)) {
     const origin = covered.map(() => 0);
-    const wide = embed(indices, covered, origin, x.shape[d]);
-    const values = embed(updates, covered, origin, 0);
-    const y = scatter(x, wide, values, d, reduction);
+    const wide = placeInto(op, indices, covered, origin, x.shape[d]);
+    const values = placeInto(op, updates, covered, origin, 0);
+    const y = scatter(x, wide, values, { axis: d, reduction });
     wide.dispose();
     values.dispose();
     return y;
@@ -184,8 +201,8 @@ export function scatter<D extends DType>(
         throw new UseError(`${op}: gradients need the reduction 'none' or 'add', got '${reduction}'.`);
       const zeros = fill(output([dy], indices.shape), 0);
       return [
-        needs[0] ? (reduction === 'add' ? dy : scatter(dy, indices, zeros, d)) : undefined,
-        needs[1] ? gather(dy, indices, d) : undefined,
+        needs[0] ? (reduction === 'add' ? dy : scatter(dy, indices, zeros, { axis: d })) : undefined,
+        needs[1] ? gather(dy, indices, { axis: d }) : undefined,
       ];
     },
   });
@@ -197,13 +214,11 @@ function layout(shape: Shape, d: number, N: number): Axis {
 }
 
 /** The axis, counted from the front, once the indices are known to fit. */
-function fits(op: string, x: Tensor, indices: Tensor, axis: number): number {
-  const d = axisOf(op, axis, x.shape.length);
+function expectFit(op: string, x: Tensor, indices: Tensor, d: number): void {
   expect(
     indices.shape.length === x.shape.length && indices.shape.every((n, k) => k === d || n <= x.shape[k]),
     op,
     `the indices must have x's rank and at most its extents but on axis ${d}`,
     `indices ${show(indices.shape)} and x ${show(x.shape)}`,
   );
-  return d;
 }

@@ -1,12 +1,13 @@
 import source from '../../shaders/fill.wgsl' with { type: 'text' };
-import { expectDType, expectTensor } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { output, runEach } from '../tensor/dispatch.ts';
+import { type Like, output, outputLike, runEach } from '../tensor/dispatch.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
+import { cast } from './cast.ts';
 import { vectorOf } from './rows.ts';
 
 const forward = kernel(source, 'fill');
-const count = kernel(source, 'arange');
+const countUp = kernel(source, 'arange');
 
 /**
  * Sets every element to `value`, in place, and returns the tensor. Not differentiable.
@@ -53,15 +54,26 @@ export function fullLike<D extends DType>(x: Tensor<D>, value: number): Tensor<D
 }
 
 /**
- * Sets every element to its index 0, 1, 2, ... in row-major order, in place, and returns the tensor. Not differentiable.
+ * The numbers 0, 1, ... count - 1.
  *
- * @param x  u32, any shape
+ * @param like   a tensor, whose device and scope the result gets, or the engine
+ * @param count  a whole number from 0; f32 holds whole numbers up to 2^24
+ * @returns      [count], by default u32
  */
-export function arange<D extends DType>(x: Tensor<D>): Tensor<D> {
-  expectDType('arange', 'x', x, 'u32');
-  runEach(count, {
-    bind: { index: x },
-    params: { n: x.size },
-  });
-  return x;
+export function arange<D extends 'f32' | 'i32' | 'u32' = 'u32'>(
+  like: Like,
+  count: number,
+  options: { readonly dtype?: D } = {},
+): Tensor<D> {
+  expectKeys('arange', options, { dtype: true });
+  const { dtype = 'u32' as D } = options;
+  expect(
+    Number.isSafeInteger(count) && count >= 0,
+    'arange',
+    'count must be a whole number from 0',
+    `${count}`,
+  );
+  using index = outputLike(like, [count], 'u32');
+  runEach(countUp, { bind: { index }, params: { n: count } });
+  return cast(index, dtype);
 }

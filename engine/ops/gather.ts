@@ -1,5 +1,5 @@
 import source from '../../shaders/gather.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { type Define, type Kernel, kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { noGrad, record } from '../tensor/autograd.ts';
@@ -30,17 +30,19 @@ const BLOCK = { gpu: 64, cpu: 128 } as const;
  * @param table    [R, C] with indices of any shape (embedding), or [B, N, C] with indices [B, k] (tokens of each batch element);
  *                 f32, or f16 or bf16 with an even C, of which only the rows taken are widened
  * @param indices  u32 or i32
- * @param unique   promises that no index repeats within a table, which makes the gradient a plain scatter
+ * @param options.unique  promises that no index repeats within a table, which makes the gradient a plain scatter
  * @returns        [..., C], or [B, k, C], f32
  * @throws ShapeError when the ranks do not match one of the two forms, or C is odd in half precision
  */
 export function embedding(
   table: Tensor,
   indices: Tensor,
-  { unique = false }: { unique?: boolean } = {},
+  options: { readonly unique?: boolean } = {},
 ): Tensor<'f32'> {
   expectDType('embedding', 'table', table, 'f32', 'f16', 'bf16');
   expectDType('embedding', 'indices', indices, 'u32', 'i32');
+  expectKeys('embedding', options, { unique: true });
+  const { unique = false } = options;
   const rank = table.shape.length;
   const batched = rank === 3;
   expect(
@@ -106,7 +108,7 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
   if (M === 0) return fill(dtable, 0);
   using keys = output([dy], [1, M], 'u32');
   run(makeKeys, { bind: { indices, keys }, params, define, groups: Math.ceil(M / makeKeys.workgroupSize) });
-  const sorted = sortKeys(keys, Math.floor(Math.log2(Math.max(1, rows))) + 1);
+  const sorted = sortKeys(keys, { bits: Math.floor(Math.log2(Math.max(1, rows))) + 1 });
   using starts = output([dy], [rows + 1], 'u32');
   run(findStarts, {
     bind: { sorted: sorted.keys, starts },

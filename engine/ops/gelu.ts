@@ -1,5 +1,5 @@
 import source from '../../shaders/gelu.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
@@ -24,13 +24,15 @@ function geluCall({ size }: Tensor, form: Gelu) {
 /**
  * Gaussian error linear unit: y = x/2 (1 + erf(x / sqrt 2)), or its approximation by tanh.
  *
- * @param x     f32, any shape
- * @param form  'erf', PyTorch's default, or 'tanh'
+ * @param x             f32, any shape
+ * @param options.form  'erf', PyTorch's default, or 'tanh'
  * @throws ShapeError for another form
  * Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
  */
-export function gelu(x: Tensor, form: Gelu = 'erf'): Tensor<'f32'> {
+export function gelu(x: Tensor, options: { readonly form?: Gelu } = {}): Tensor<'f32'> {
   expectDType('gelu', 'x', x, 'f32');
+  expectKeys('gelu', options, { form: true });
+  const { form = 'erf' } = options;
   expect(form === 'erf' || form === 'tanh', 'gelu', "the form must be 'erf' or 'tanh'", `'${form}'`);
   const y = output([x], x.shape);
   runEach(forward, { bind: { x, y }, ...geluCall(x, form), flops: 20 * x.size });

@@ -1,10 +1,11 @@
 import source from '../../shaders/l2_normalize.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
-import { show } from '../tensor/shape.ts';
+import type { AxisOptions } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { overLastAxis } from './last_axis.ts';
 import { planRows, vectorsOf } from './rows.ts';
 
 const forward = kernel(source, 'l2_normalize');
@@ -12,18 +13,27 @@ const backwardX = kernel(source, 'l2_normalize_dx');
 const forwardHeld = kernel(source, 'l2_normalize_held');
 const backwardXHeld = kernel(source, 'l2_normalize_dx_held');
 
+/** Along what `l2Normalize` measures, and how short is too short. */
+export interface L2NormalizeOptions extends AxisOptions {
+  /** What is shorter is divided by this, so that zeros stay zeros. Default 1e-12. */
+  readonly eps?: number;
+}
+
 /**
- * Scales the rows of the last axis to unit length: y = x / max(|x|, eps).
+ * Scales x to unit length along one axis, by default the last: y = x / max(|x|, eps).
  *
- * @param x    [..., C] f32
- * @param eps  rows shorter than this are divided by it, so that a row of zeros stays zero
- * @returns    the shape of x
- * @throws ShapeError when x has no axis
+ * @param x  f32; another axis than the last is moved there and back, by two copies
+ * @returns  the shape of x
+ * @throws ShapeError when x does not have the axis
  * Source: torch.nn.functional.normalize.
  */
-export function l2Normalize(x: Tensor, eps = 1e-12): Tensor<'f32'> {
-  expectDType('l2Normalize', 'x', x, 'f32');
-  expect(x.shape.length > 0, 'l2Normalize', 'x must have at least one axis', show(x.shape), 'Reshape it.');
+export function l2Normalize(x: Tensor, options: L2NormalizeOptions = {}): Tensor<'f32'> {
+  expectKeys('l2Normalize', options, { axis: true, eps: true });
+  const { axis, eps = 1e-12 } = options;
+  return overLastAxis('l2Normalize', x, { axis }, (x) => normalizeRows(x, eps));
+}
+
+function normalizeRows(x: Tensor, eps: number): Tensor<'f32'> {
   const columns = x.shape[x.shape.length - 1];
   const R = x.size / columns || 0;
   const vectors = vectorsOf(columns);

@@ -1,5 +1,5 @@
 import source from '../../shaders/layer_norm.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
@@ -32,12 +32,20 @@ export function planDparams({ kind }: Target, R: number): { blocks: number; stri
  * @param x      [..., C] f32
  * @param gamma  [C]
  * @param beta   [C]
+ * @param options.eps  default 1e-6
  * @returns      the shape of x
  * @throws ShapeError when gamma or beta do not have x's last extent
  * Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
  */
-export function layerNorm(x: Tensor, gamma: Tensor, beta: Tensor, eps = 1e-6): Tensor<'f32'> {
+export function layerNorm(
+  x: Tensor,
+  gamma: Tensor,
+  beta: Tensor,
+  options: { readonly eps?: number } = {},
+): Tensor<'f32'> {
   expectDType('layerNorm', 'x', x, 'f32');
+  expectKeys('layerNorm', options, { eps: true });
+  const { eps = 1e-6 } = options;
   const C = x.shape[x.shape.length - 1];
   for (const [name, parameter] of Object.entries({ gamma, beta })) {
     expectDType('layerNorm', name, parameter, 'f32');

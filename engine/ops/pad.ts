@@ -1,11 +1,11 @@
-import { expect, expectTensor } from '../gpu/errors.ts';
+import { expect, expectKeys, expectTensor } from '../gpu/errors.ts';
 import { output } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
-import { embed, slice } from './copy.ts';
+import { placeInto, slice } from './copy.ts';
 import { take } from './elements.ts';
 
-/** What the border holds. */
+/** How `pad` fills the border. */
 export interface PadOptions {
   /** What the border holds: `value`, the nearest element, the reflection without the edge, or the other end. Default constant. */
   readonly mode?: 'constant' | 'edge' | 'reflect' | 'wrap';
@@ -26,6 +26,7 @@ export function pad<D extends DType>(
   options: PadOptions = {},
 ): Tensor<D> {
   expectTensor('pad', 'x', x);
+  expectKeys('pad', options, { mode: true, value: true });
   const { mode = 'constant', value = 0 } = options;
   const counts = pads.map(([before, after]) => `${before} and ${after}`).join(', ');
   const got = `${counts} for x ${show(x.shape)}`;
@@ -39,13 +40,14 @@ export function pad<D extends DType>(
     if (before >= 0 && after >= 0) return;
     const [first, left] = [Math.max(0, -before), y.shape[d] + Math.min(0, before) + Math.min(0, after)];
     expect(left >= 0, 'pad', 'an axis cannot lose more than it has', got);
-    follow(slice(y, d, first, left));
+    follow(slice(y, { axis: d, start: first, length: left }));
   });
   const added = pads.map(([before, after]) => [Math.max(0, before), Math.max(0, after)]);
   if (mode === 'constant') {
     const shape = y.shape.map((extent, d) => extent + added[d][0] + added[d][1]);
     follow(
-      embed(
+      placeInto(
+        'pad',
         y,
         shape,
         added.map(([before]) => before),
@@ -60,7 +62,7 @@ export function pad<D extends DType>(
     expect(n > 0, 'pad', `mode ${mode} must have elements to repeat`, got);
     using indices = output([y], [before + n + after], 'u32');
     indices.write(Uint32Array.from({ length: indices.size }, (_, i) => SOURCE[mode](i - before, n)));
-    follow(take(y, indices, d));
+    follow(take(y, indices, { axis: d }));
   });
   return y === x ? x.reshape(x.shape) : y;
 }

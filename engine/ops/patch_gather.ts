@@ -1,5 +1,5 @@
 import source from '../../shaders/patch_gather.wgsl' with { type: 'text' };
-import { expect, expectDType, expectTensor } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -59,6 +59,7 @@ function gatherPatches(
   indices: Tensor | undefined,
   options: PatchGatherOptions,
 ): Tensor<'f32'> {
+  expectKeys(op, options, { imagePx: true, patchPx: true, mean: true, std: true });
   const { imagePx, patchPx: P } = options;
   expectDType(op, 'image', image, 'f32', 'u8');
   const isRgba = image.dtype === 'u8';
@@ -150,7 +151,8 @@ export function patchify(
   patchPx: number,
   options: Partial<Omit<PatchGatherOptions, 'patchPx'>> = {},
 ): Tensor<'f32'> {
-  expectTensor('unfold', 'image', image);
+  expectTensor('patchify', 'image', image);
+  expectKeys('patchify', options, { imagePx: true, mean: true, std: true });
   const [rowAxis, columnAxis] = image.dtype === 'u8' ? [1, 2] : [2, 3];
   return gatherPatches('patchify', image, undefined, {
     imagePx: [image.shape[rowAxis], image.shape[columnAxis]],

@@ -1,11 +1,10 @@
 import source from '../../shaders/random.wgsl' with { type: 'text' };
-import { UseError } from '../gpu/errors.ts';
-import type { Gpu } from '../gpu/gpu.ts';
+import { expectKeys, UseError } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
-import { output, runEach } from '../tensor/dispatch.ts';
+import { type Like, outputLike, runEach } from '../tensor/dispatch.ts';
 import { expectU32 } from '../tensor/random.ts';
 import type { Shape } from '../tensor/shape.ts';
-import { type DType, Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 
 const draw = kernel(source, 'random');
 
@@ -18,7 +17,7 @@ export interface RandomKey {
 }
 
 function drawn<D extends DType>(
-  like: Tensor | Gpu,
+  like: Like,
   shape: Shape,
   { seed, stream = 0 }: RandomKey,
   KIND: string,
@@ -28,12 +27,11 @@ function drawn<D extends DType>(
 ): Tensor<D> {
   expectU32('seed', seed);
   expectU32('stream', stream);
-  const gpu = like instanceof Tensor ? like.gpu : like;
-  if (gpu.purpose === 'capture')
+  if (like.gpu.purpose === 'capture')
     throw new UseError(
       `random: a captured step would draw the numbers of seed ${seed}, stream ${stream} at every replay. Draw before the replay and write() them into an input.`,
     );
-  const y = like instanceof Tensor ? output([like], shape, dtype) : Tensor.empty(like, shape, dtype);
+  const y = outputLike(like, shape, dtype);
   runEach(draw, {
     bind: { y },
     define: { KIND },
@@ -45,25 +43,28 @@ function drawn<D extends DType>(
 /**
  * Random 32-bit words: element e is word e of `new Random(seed, stream)`.
  *
- * @param like  a tensor, whose device and scope the result gets, or the device
+ * @param like  a tensor, whose device and scope the result gets, or the engine
  * @returns     u32
  * @throws UseError when seed or stream is not an integer in [0, 2^32)
  */
-export function randomBits(like: Tensor | Gpu, shape: Shape, key: RandomKey): Tensor<'u32'> {
+export function randomBits(like: Like, shape: Shape, key: RandomKey): Tensor<'u32'> {
+  expectKeys('randomBits', key, { seed: true, stream: true });
   return drawn(like, shape, key, 'BITS', 1, 0, 'u32');
 }
 
 /**
  * Uniform in [low, high), in 2^24 steps. Equal keys give equal bits on every adapter when the interval is [0, 1).
  *
- * @param like  a tensor, whose device and scope the result gets, or the device
+ * @param like  a tensor, whose device and scope the result gets, or the engine
  * @throws UseError when seed or stream is not an integer in [0, 2^32)
  */
 export function randomUniform(
-  like: Tensor | Gpu,
+  like: Like,
   shape: Shape,
-  { low = 0, high = 1, ...key }: RandomKey & { readonly low?: number; readonly high?: number },
+  options: RandomKey & { readonly low?: number; readonly high?: number },
 ): Tensor<'f32'> {
+  expectKeys('randomUniform', options, { seed: true, stream: true, low: true, high: true });
+  const { low = 0, high = 1, ...key } = options;
   return drawn(like, shape, key, 'UNIFORM', high - low, low, 'f32');
 }
 
@@ -71,13 +72,15 @@ export function randomUniform(
  * Normal with the given mean and standard deviation (default 0 and 1). Equal keys give numbers equal up to the accuracy of the
  * adapter's log, cos and sin.
  *
- * @param like  a tensor, whose device and scope the result gets, or the device
+ * @param like  a tensor, whose device and scope the result gets, or the engine
  * @throws UseError when seed or stream is not an integer in [0, 2^32)
  */
 export function randomNormal(
-  like: Tensor | Gpu,
+  like: Like,
   shape: Shape,
-  { mean = 0, std = 1, ...key }: RandomKey & { readonly mean?: number; readonly std?: number },
+  options: RandomKey & { readonly mean?: number; readonly std?: number },
 ): Tensor<'f32'> {
+  expectKeys('randomNormal', options, { seed: true, stream: true, mean: true, std: true });
+  const { mean = 0, std = 1, ...key } = options;
   return drawn(like, shape, key, 'NORMAL', std, mean, 'f32');
 }

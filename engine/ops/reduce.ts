@@ -1,5 +1,5 @@
 import source from '../../shaders/reduce.wgsl' with { type: 'text' };
-import { expect, expectDType, expectTensor, kindOf } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor, kindOf } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -23,8 +23,10 @@ const SHORT_ROW = 32;
 
 type Fold = 'SUM' | 'SQUARES' | 'MAX' | 'MIN' | 'PRODUCT';
 
-/** Shape of the result of a reduction. */
+/** What a reduction folds, and the shape of its result. */
 export interface ReduceOptions {
+  /** One axis or several, negative ones counted from the end. Default: all; an empty list folds nothing. */
+  readonly axis?: number | readonly number[];
   /** Keeps reduced axes with extent 1. Default false. */
   readonly keepDims?: boolean;
 }
@@ -101,15 +103,13 @@ export interface Reduction {
   readonly count: number;
 }
 
-export function reductionOf(
-  op: string,
-  x: Tensor,
-  axes: readonly number[] | undefined,
-  keepDims: boolean,
-): Reduction {
+export function reductionOf(op: string, x: Tensor, options: ReduceOptions): Reduction {
   expectDType(op, 'x', x, 'f32', 'i32', 'u32');
+  expectKeys(op, options, { axis: true, keepDims: true });
+  const { axis, keepDims = false } = options;
   const rank = x.shape.length;
-  const named = axes ? axes.map((axis) => axisOf(op, axis, rank)) : x.shape.map((_extent, d) => d);
+  const given = typeof axis === 'number' ? [axis] : (axis ?? x.shape.map((_extent, d) => d));
+  const named = given.map((axis) => axisOf(op, axis, rank));
   expect(new Set(named).size === named.length, op, 'an axis may be named once', `[${named.join(', ')}]`);
   const kept = x.shape.map((extent, d) => (named.includes(d) ? 1 : extent));
   return {
@@ -162,16 +162,11 @@ function spread<D extends DType>(op: string, dy: Tensor<D>, kept: Shape, shape: 
  * The sum over some axes.
  *
  * @param x     f32, i32 or u32, any shape
- * @param axes  default: all; an empty list sums nothing
  * @returns     x's shape without the axes, or with extent 1 there (`keepDims`); the sum of no element is 0
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function sum<D extends DType>(
-  x: Tensor<D>,
-  axes?: readonly number[],
-  { keepDims = false }: ReduceOptions = {},
-): Tensor<D> {
-  const { axes: reduced, kept, result, count } = reductionOf('sum', x, axes, keepDims);
+export function sum<D extends DType>(x: Tensor<D>, options: ReduceOptions = {}): Tensor<D> {
+  const { axes: reduced, kept, result, count } = reductionOf('sum', x, options);
   if (reduced.length === 0) return x.reshape(x.shape);
   const y = count === 0 ? fill(output([x], result, x.dtype), 0) : foldAxes(x, reduced, 'SUM', result);
   const { shape } = x;
@@ -187,16 +182,11 @@ export function sum<D extends DType>(
  * The mean over some axes: their sum, which must be below 3.4e38, by their number.
  *
  * @param x     f32, any shape
- * @param axes  default: all; an empty list averages nothing
  * @returns     as of `sum`
  * @throws ShapeError when there is nothing to average, or an axis does not exist or is named twice
  */
-export function mean(
-  x: Tensor,
-  axes?: readonly number[],
-  { keepDims = false }: ReduceOptions = {},
-): Tensor<'f32'> {
-  const { axes: reduced, kept, result, count } = reductionOf('mean', x, axes, keepDims);
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor<'f32'> {
+  const { axes: reduced, kept, result, count } = reductionOf('mean', x, options);
   expectDType('mean', 'x', x, 'f32');
   expect(count > 0, 'mean', 'there must be an element to average', `x ${show(x.shape)}`);
   if (reduced.length === 0) return cast(x, 'f32');
@@ -217,16 +207,11 @@ export function mean(
  * attains it.
  *
  * @param x     f32, i32 or u32, any shape
- * @param axes  default: all; an empty list leaves x as it is
  * @returns     as of `sum`; the maximum of no element is -infinity, or the smallest integer
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function max<D extends DType>(
-  x: Tensor<D>,
-  axes?: readonly number[],
-  options: ReduceOptions = {},
-): Tensor<D> {
-  return foldOrdered('max', 'MAX', { f32: -Infinity, i32: -(2 ** 31), u32: 0 }, x, axes, options);
+export function max<D extends DType>(x: Tensor<D>, options: ReduceOptions = {}): Tensor<D> {
+  return foldOrdered('max', 'MAX', { f32: -Infinity, i32: -(2 ** 31), u32: 0 }, x, options);
 }
 
 /**
@@ -234,32 +219,22 @@ export function max<D extends DType>(
  * attains it.
  *
  * @param x     f32, i32 or u32, any shape
- * @param axes  default: all; an empty list leaves x as it is
  * @returns     as of `sum`; the minimum of no element is infinity, or the largest integer
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function min<D extends DType>(
-  x: Tensor<D>,
-  axes?: readonly number[],
-  options: ReduceOptions = {},
-): Tensor<D> {
-  return foldOrdered('min', 'MIN', { f32: Infinity, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1 }, x, axes, options);
+export function min<D extends DType>(x: Tensor<D>, options: ReduceOptions = {}): Tensor<D> {
+  return foldOrdered('min', 'MIN', { f32: Infinity, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1 }, x, options);
 }
 
 /**
  * The product over some axes.
  *
  * @param x     f32, i32 or u32, any shape
- * @param axes  default: all; an empty list leaves x as it is
  * @returns     as of `sum`; the product of no element is 1
  * @throws ShapeError when an axis does not exist or is named twice
  */
-export function prod<D extends DType>(
-  x: Tensor<D>,
-  axes?: readonly number[],
-  options: ReduceOptions = {},
-): Tensor<D> {
-  return foldOrdered('prod', 'PRODUCT', { f32: 1, i32: 1, u32: 1 }, x, axes, options);
+export function prod<D extends DType>(x: Tensor<D>, options: ReduceOptions = {}): Tensor<D> {
+  return foldOrdered('prod', 'PRODUCT', { f32: 1, i32: 1, u32: 1 }, x, options);
 }
 
 /** A fold whose gradient depends on where along the axis an element stands. */
@@ -268,10 +243,9 @@ function foldOrdered<D extends DType>(
   fold: 'MAX' | 'MIN' | 'PRODUCT',
   ofNothing: Readonly<Record<string, number>>,
   x: Tensor<D>,
-  axes: readonly number[] | undefined,
-  { keepDims = false }: ReduceOptions,
+  options: ReduceOptions,
 ): Tensor<D> {
-  const { axes: reduced, result, count } = reductionOf(op, x, axes, keepDims);
+  const { axes: reduced, result, count } = reductionOf(op, x, options);
   if (reduced.length === 0) return x.reshape(x.shape);
   if (count === 0) return fill(output([x], result, x.dtype), ofNothing[x.dtype]);
   const [span, ...others] = spans(x.shape, reduced);
@@ -280,7 +254,7 @@ function foldOrdered<D extends DType>(
     const order = x.shape.map((_extent, d) => d).filter((d) => !reduced.includes(d));
     const last = reduced.map((_d, k) => order.length + k);
     const moved = permute(x, [...order, ...reduced]);
-    const folded = foldOrdered(op, fold, ofNothing, moved, last, {});
+    const folded = foldOrdered(op, fold, ofNothing, moved, { axis: last });
     const y = folded.reshape(result);
     folded.dispose();
     moved.dispose();
@@ -327,7 +301,7 @@ export function sumTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
   const axes = x.shape
     .map((_extent, d) => d)
     .filter((d) => d < missing || (shape[d - missing] === 1 && x.shape[d] !== 1));
-  const total = sum(x, axes);
+  const total = sum(x, { axis: axes });
   if (sameShape(total.shape, shape)) return total;
   const y = total.reshape(shape);
   total.dispose();

@@ -7,7 +7,7 @@ import { isBindable, part, partWords } from '../tensor/part.ts';
 import { size } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add } from './pointwise.ts';
-import { type AxisTaps, axisTaps, type ResizeOptions } from './resize_taps.ts';
+import { type AxisTaps, axisTaps, checkResizeOptions, type ResizeOptions } from './resize_taps.ts';
 import { vectorOf } from './rows.ts';
 
 export type { ResizeOptions };
@@ -129,6 +129,7 @@ function geometry(
     expect(n[axis] * m[axis] < MAX_SIZE_PRODUCT, op, 'input times output size must be below 2^29', got);
   }
   if (typeof mode === 'object') {
+    checkResizeOptions(op, mode);
     const table: Axes = [axisTaps(n[0], m[0], 0, mode), axisTaps(n[1], m[1], 1, mode)];
     return { outer, n, m, inner, mode, taps: [table[0].taps, table[1].taps], table };
   }

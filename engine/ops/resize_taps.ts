@@ -1,4 +1,5 @@
 // Which inputs an output pixel of a resize reads, and their weights, for one axis: the coordinate conventions of ONNX, in float64.
+import { expectKeys } from '../gpu/errors.ts';
 
 type Coordinates =
   | 'half_pixel'
@@ -60,6 +61,21 @@ export interface ResizeOptions {
   readonly antialias?: boolean;
   /** Taps outside of the image weigh nothing instead of repeating the edge. Default false. */
   readonly excludeOutside?: boolean;
+}
+
+/** @throws ShapeError for an option that does not exist */
+export function checkResizeOptions(op: string, options: ResizeOptions): void {
+  expectKeys(op, options, {
+    mode: true,
+    coordinates: true,
+    scales: true,
+    roi: true,
+    extrapolation: true,
+    nearest: true,
+    cubicA: true,
+    antialias: true,
+    excludeOutside: true,
+  });
 }
 
 /** Taps of one axis: output o reads inputs first[o], ..., first[o] + taps - 1. */

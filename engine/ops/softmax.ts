@@ -1,10 +1,10 @@
 import source from '../../shaders/softmax.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
-import { show } from '../tensor/shape.ts';
+import type { AxisOptions } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { overLastAxis } from './last_axis.ts';
 import { planRows, vectorsOf } from './rows.ts';
 
 const forward = kernel(source, 'softmax');
@@ -13,30 +13,29 @@ const forwardHeld = kernel(source, 'softmax_held');
 const backwardXHeld = kernel(source, 'softmax_dx_held');
 
 /**
- * Softmax over the last axis: y[c] = e^x[c] / sum_c e^x[c], without overflow for any finite x.
+ * Softmax over one axis, by default the last: y[c] = e^x[c] / sum_c e^x[c], without overflow for any finite x.
  *
- * @param x  [..., C] f32
- * @returns  the shape of x; rows sum to 1
- * @throws ShapeError when x has no axis
+ * @param x  f32; another axis than the last is moved there and back, by two copies
+ * @returns  the shape of x; sums over the axis are 1
+ * @throws ShapeError when x does not have the axis
  */
-export function softmax(x: Tensor): Tensor<'f32'> {
-  return rows('softmax', x, false);
+export function softmax(x: Tensor, options: AxisOptions = {}): Tensor<'f32'> {
+  return overLastAxis('softmax', x, options, (x) => rows('softmax', x, false));
 }
 
 /**
- * The logarithm of softmax over the last axis: y[c] = x[c] - log sum_c e^x[c], accurate where softmax underflows.
+ * The logarithm of softmax over one axis, by default the last: y[c] = x[c] - log sum_c e^x[c], accurate where softmax
+ * underflows.
  *
- * @param x  [..., C] f32
+ * @param x  f32; another axis than the last is moved there and back, by two copies
  * @returns  the shape of x
- * @throws ShapeError when x has no axis
+ * @throws ShapeError when x does not have the axis
  */
-export function logSoftmax(x: Tensor): Tensor<'f32'> {
-  return rows('logSoftmax', x, true);
+export function logSoftmax(x: Tensor, options: AxisOptions = {}): Tensor<'f32'> {
+  return overLastAxis('logSoftmax', x, options, (x) => rows('logSoftmax', x, true));
 }
 
 function rows(op: string, x: Tensor, LOG: boolean): Tensor<'f32'> {
-  expectDType(op, 'x', x, 'f32');
-  expect(x.shape.length > 0, op, 'x must have an axis', `x ${show(x.shape)}`);
   const C = x.shape[x.shape.length - 1];
   const R = x.size / C || 0;
   const y = output([x], x.shape);

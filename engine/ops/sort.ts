@@ -1,5 +1,5 @@
 import source from '../../shaders/sort.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
@@ -17,19 +17,21 @@ const MAX_CHUNKS = 256;
 /**
  * Sorts each row of unsigned keys ascending; equal keys keep their order.
  *
- * @param keys_BN  u32 [B, N]
- * @param bits     how many low bits of the keys may differ from zero: the work is one pass per 8 bits
- * @returns        keys [B, N] ascending, and order [B, N]: the position in the row that each came out of
+ * @param keys_BN       u32 [B, N]
+ * @param options.bits  how many low bits of the keys may differ from zero, default 32: the work is one pass per 8 bits
+ * @returns             keys [B, N] ascending, and order [B, N]: the position in the row that each came out of
  * @throws ShapeError when keys is not [B, N] or bits is outside 1..32
  */
 export function sortKeys(
   keys_BN: Tensor,
-  bits = 32,
+  options: { readonly bits?: number } = {},
 ): {
   keys: Tensor<'u32'>;
   order: Tensor<'u32'>;
 } {
   expectDType('sortKeys', 'keys', keys_BN, 'u32');
+  expectKeys('sortKeys', options, { bits: true });
+  const { bits = 32 } = options;
   expect(keys_BN.shape.length === 2, 'sortKeys', 'keys must be [B, N]', show(keys_BN.shape));
   expect(bits >= 1 && bits <= 32, 'sortKeys', 'bits must be within 1..32', `${bits}`);
   const [B, N] = keys_BN.shape;

@@ -1,7 +1,7 @@
 // A kernel that the engine's user wrote. Unlike the engine's own, every run is checked against what the WGSL declares.
 
 import { SLOT_BYTES } from '../gpu/commands.ts';
-import { DTypeError, UseError } from '../gpu/errors.ts';
+import { DTypeError, expectKeys, UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Kernel, kernel } from '../gpu/kernel.ts';
 import { type Reflection, type Shader, shaderOf } from '../gpu/shader.ts';
@@ -70,7 +70,9 @@ export class CustomKernel {
    *   components, a tensor is on another device, or one that is written is bound twice
    * @throws DTypeError when a tensor's numbers are not what its binding declares
    */
-  run({ bind, params = {}, groups, flops }: KernelRun): void {
+  run(call: KernelRun): void {
+    expectKeys(this.entry, call, { bind: true, params: true, groups: true, flops: true });
+    const { bind, params = {}, groups, flops } = call;
     const { bindings, params: members } = this.#declared;
     this.#checkNames('bindings', bindings, bind);
     this.#checkNames('params', members, params);

@@ -38,6 +38,14 @@ export function output(inputs: readonly (Tensor | undefined)[], shape: Shape, dt
   return Tensor.empty(gpu, shape, dtype, scopeOf(inputs));
 }
 
+/** Where a tensor without inputs is made: where a tensor lives, or on the device of an engine, owned by the caller. */
+export type Like = Tensor | { readonly gpu: Gpu };
+
+/** A new tensor, contents undefined, on the device and in the scope of `like`. */
+export function outputLike<D extends DType>(like: Like, shape: Shape, dtype: D): Tensor<D> {
+  return Tensor.empty(like.gpu, shape, dtype, like instanceof Tensor ? like.scope : undefined);
+}
+
 /** The device of those before and of one more tensor. */
 function sameDevice(gpu: Gpu | undefined, tensor: Tensor | undefined): Gpu | undefined {
   if (gpu && tensor && tensor.gpu !== gpu)

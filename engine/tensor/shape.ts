@@ -1,4 +1,4 @@
-import { expect } from '../gpu/errors.ts';
+import { expect, expectKeys } from '../gpu/errors.ts';
 
 /** Extents from the outermost axis to the innermost; [] is a scalar. */
 export type Shape = readonly number[];
@@ -52,6 +52,18 @@ export function axisOf(op: string, axis: number, rank: number): number {
     `${axis}`,
   );
   return positive;
+}
+
+/** Along which axis an op works. */
+export interface AxisOptions {
+  /** Negative ones count from the end. Each op names its default. */
+  readonly axis?: number;
+}
+
+/** The axis that options name, within [0, rank). @throws ShapeError */
+export function optionalAxis(op: string, options: AxisOptions, preset: number, rank: number): number {
+  expectKeys(op, options, { axis: true });
+  return axisOf(op, options.axis ?? preset, rank);
 }
 
 /** Fills in one extent of -1. @throws ShapeError when the element counts differ */

@@ -237,7 +237,7 @@ export class Tensor<D extends DType = DType> {
     return this.#handle(this.shape, this.#scope);
   }
 
-  /** A handle for saving: detached and owned by the caller. */
+  /** A handle for saving: detached and owned by the caller. @internal */
   alias(shape: Shape = this.shape): Tensor<D> {
     return this.#handle(shape, undefined);
   }
@@ -274,7 +274,7 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * A detached handle on part of the storage: arenas hand these out.
+   * A detached handle on part of the storage: arenas hand these out. @internal
    *
    * @param start  first element; its byte offset must be a multiple of 256
    */

@@ -162,6 +162,7 @@ class Replay {
     const [beta1, beta2] = metadata.betas.split(',').map(Number);
     const { parameters } = this.#model;
     const optimizer = new AdamW(parameters, {
+      lr: Number(metadata.lr),
       betas: [beta1, beta2],
       eps: Number(metadata.eps),
       weightDecay: GROUPS.map(({ decay }) => (decay ? Number.parseFloat(metadata.weight_decay) : 0)),
@@ -189,7 +190,7 @@ class Replay {
         for (const name of parameters.names)
           if (this.#file.tensors.has(`grad.${name}`))
             await this.#check(`grad.${name}`, parameters.get(name).grad!);
-      optimizer.step(Number(metadata.lr));
+      optimizer.step();
     }
     for (const name of parameters.names) await this.#checkAfter(name);
     optimizer.dispose();
@@ -272,7 +273,7 @@ class Replay {
     const parts: Float32Array[] = [];
     for (const block of qkv)
       for (const start of [C, 2 * C]) {
-        const columns = slice(block, 2, start, C).reshape([B, N, heads, C / heads]);
+        const columns = slice(block, { axis: 2, start, length: C }).reshape([B, N, heads, C / heads]);
         parts.push((await permute(columns, [0, 2, 1, 3]).data()) as Float32Array);
       }
     const got = new Float32Array(parts.length * B * N * C);

@@ -187,8 +187,8 @@ function rowsOf(tensor: Tensor, indices: readonly number[]): Tensor {
     tidy([tensor], (tensor) => {
       const numbers = cast(tensor, 'f32');
       return concat(
-        indices.map((index) => slice(numbers, 0, index, 1)),
-        0,
+        indices.map((index) => slice(numbers, { axis: 0, start: index, length: 1 })),
+        { axis: 0 },
       );
     }),
   );

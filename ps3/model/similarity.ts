@@ -66,7 +66,10 @@ export function imageFeatures(model: ModelCore, encoding: Encoding, options: Poo
   );
   return noGrad(() =>
     tidy([encoding.lastHiddenState], (all) => {
-      const tokens = kind === 'low' ? slice(all, 1, 0, Y * X) : slice(all, 1, Y * X, K);
+      const tokens =
+        kind === 'low'
+          ? slice(all, { axis: 1, length: Y * X })
+          : slice(all, { axis: 1, start: Y * X, length: K });
       if (!region) return l2Normalize(model.vision.pool(tokens));
       const covered = grids.map((grid) => {
         const near = regionMap(all, region, grid);
@@ -86,7 +89,7 @@ function ofSelected(maps: readonly Tensor[], { selectionMaps, counts }: Encoding
     const indices = compactMap(selectionMaps[i].in(map.scope).reshape([B, cells]), counts[i]);
     return [embedding(map.reshape([B, cells, 1]), indices, { unique: true }).reshape([B, counts[i]])];
   });
-  return concat(parts, 1);
+  return concat(parts, { axis: 1 });
 }
 
 /** Compares images with texts. */

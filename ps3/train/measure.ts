@@ -32,12 +32,12 @@ export async function profileStep<B>(
   { engine, model }: StageInput,
   { batch, losses }: Objective<B>,
 ): Promise<DispatchTime[]> {
-  const optimizer = new AdamW(model.parameters, { betas: BETAS });
+  const optimizer = new AdamW(model.parameters, { lr: 0, maxNorm: MAX_NORM, betas: BETAS });
   for (let step = 0; step < 3; step++) {
     await engine.dispatchTimes();
     using scope = engine.scope();
     backward(losses(batch(step, scope)).loss);
-    optimizer.step(0, MAX_NORM);
+    optimizer.step();
   }
   const times = await engine.dispatchTimes();
   optimizer.dispose();

@@ -112,6 +112,7 @@ async function optimise<B>(
   const { engine, run, model, stage, resume, saveEvery = 200 } = options;
   const optimizer = new AdamW(model.parameters, {
     betas: BETAS,
+    maxNorm: MAX_NORM,
     weightDecay: GROUPS.map(({ decay }) => (decay ? WEIGHT_DECAY : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
@@ -127,8 +128,9 @@ async function optimise<B>(
     const batch = objective.batch(step, scope);
     const losses = objective.losses(batch);
     backward(losses.loss);
-    const lr = warmupCosine(step, stage.steps, stage.warmup, stage.lr);
-    optimizer.step(lr, MAX_NORM);
+    const lr = warmupCosine(step, { steps: stage.steps, warmup: stage.warmup, peak: stage.lr });
+    optimizer.set({ lr });
+    optimizer.step();
     model.clampLogitScale();
     const values = read({ ...losses, gradNormSquared: optimizer.gradNormSquared });
     await logged;

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BenchCase } from '../../bench/harness.ts';
 import { type Failure, measure, type Row, rates } from '../../bench/measure.ts';
-import { Engine, fill, mul, type Tensor } from '../../engine/index.ts';
+import { Engine, fullLike, mul, type Tensor } from '../../engine/index.ts';
 import { engine } from '../harness.ts';
 
 const PEAKS = { gflops: 10, gbPerS: 4, dispatchUs: 20 };
@@ -147,7 +147,7 @@ test('measure: a case that returns one of its inputs keeps it', async () => {
     shape: '64',
     prepare: (engine) => {
       const x = engine.empty([64]);
-      return { run: () => fill(x, 2), maxError: async (out) => Math.abs((await out.data())[0] - 2) };
+      return { run: () => fullLike(x, 2), maxError: async (out) => Math.abs((await out.data())[0] - 2) };
     },
   };
   assert.is(rowOf(await measure(engine, inPlace, PEAKS, SECONDS)).maxError, 0);

@@ -133,7 +133,7 @@ export const ELEMENTWISE: Readonly<Record<string, Operator>> = {
   Ceil: unary(ceil),
   Round: unary(round),
   Erf: unary(erf),
-  Gelu: (call) => gelu(call.x(0), call.text('approximate', 'none') === 'tanh' ? 'tanh' : 'erf'),
+  Gelu: (call) => gelu(call.x(0), { form: call.text('approximate', 'none') === 'tanh' ? 'tanh' : 'erf' }),
   Clip: clip,
   Where: (call) => where(call.x(0), call.x(1), call.x(2)),
   Identity: unary((x) => x),

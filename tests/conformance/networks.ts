@@ -41,7 +41,7 @@ function product(a: Tensor, b: Tensor): Tensor {
           broadcastTo(left, [...lead, M, K]).reshape([sizeOf(lead), M, K]),
           broadcastTo(right, [...lead, K, N]).reshape([sizeOf(lead), K, N]),
         )
-      : sum(mul(left.reshape([...leadA, M, K, 1]), right.reshape([...leadB, 1, K, N])), [-2]);
+      : sum(mul(left.reshape([...leadA, M, K, 1]), right.reshape([...leadB, 1, K, N])), { axis: -2 });
   return c.reshape([...lead, ...(a.shape.length === 1 ? [] : [M]), ...(b.shape.length === 1 ? [] : [N])]);
 }
 
@@ -79,7 +79,8 @@ const conv: Operator = (call) => {
     : auto === 'VALID'
       ? [0, 0, 0, 0]
       : explicit;
-  const y = conv2d(x, weight, call.has(2) ? call.x(2) : undefined, {
+  const y = conv2d(x, weight, {
+    bias: call.has(2) ? call.x(2) : undefined,
     strides,
     dilations,
     pads: pads as [number, number, number, number],
@@ -168,16 +169,17 @@ const rotaryEmbedding: Operator = (call) => {
     return angles.reshape([B, 1, T, half]);
   });
   const interleaved = call.number('interleaved', 0) === 1;
-  const turned = slice(x, 3, 0, turning);
-  const part = (i: number) => slice(turned, 3, interleaved ? i : i * half, half, interleaved ? 2 : 1);
+  const turned = slice(x, { axis: 3, length: turning });
+  const part = (i: number) =>
+    slice(turned, { axis: 3, start: interleaved ? i : i * half, length: half, step: interleaved ? 2 : 1 });
   const [a, b] = [part(0), part(1)];
   const real = sub(mul(a, cos), mul(b, sin));
   const imaginary = add(mul(a, sin), mul(b, cos));
   const shape = [...real.shape, 1];
   const pairs = interleaved
-    ? concat([real.reshape(shape), imaginary.reshape(shape)], 4).reshape(turned.shape)
-    : concat([real, imaginary], 3);
-  const y = concat([pairs, slice(x, 3, turning, K - turning)], 3);
+    ? concat([real.reshape(shape), imaginary.reshape(shape)], { axis: 4 }).reshape(turned.shape)
+    : concat([real, imaginary], { axis: 3 });
+  const y = concat([pairs, slice(x, { axis: 3, start: turning, length: K - turning })], { axis: 3 });
   return flat ? joinHeads(y) : y;
 };
 
@@ -218,7 +220,8 @@ const attend: Operator = (call) => {
   const heads = (i: number, name: string) => (flat ? splitHeads(call.x(i), call.number(name, 1)) : call.x(i));
   const byToken = (x: Tensor) => permute(x, [0, 2, 1, 3]); // from [B, H, T, K] and back
   const q = heads(0, 'q_num_heads');
-  const joined = (own: Tensor, past: number) => (call.has(past) ? concat([call.x(past), own], 2) : own);
+  const joined = (own: Tensor, past: number) =>
+    call.has(past) ? concat([call.x(past), own], { axis: 2 }) : own;
   const [ownK, ownV] = [heads(1, 'kv_num_heads'), heads(2, 'kv_num_heads')];
   const [k, v] = [joined(ownK, 4), joined(ownV, 5)];
   const [B, , Tq, K] = q.shape;

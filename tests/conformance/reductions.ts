@@ -28,7 +28,7 @@ import {
 import type { Call, Operator } from './call.ts';
 import { magnitude, negative } from './elementwise.ts';
 
-type Reduction = (x: Tensor, axes: readonly number[], options: ReduceOptions) => Tensor;
+type Reduction = (x: Tensor, options: ReduceOptions) => Tensor;
 
 /** Axes are an operand in later opsets, an attribute in earlier ones; none means all unless `noop_with_empty_axes`. */
 const reduction =
@@ -37,16 +37,17 @@ const reduction =
     const x = call.x(0);
     const given = call.numbers(1) ?? call.list('axes') ?? [];
     const all = given.length === 0 && call.number('noop_with_empty_axes', 0) === 0;
-    const y = f(x, all ? x.shape.map((_extent, d) => d) : given, {
+    const y = f(x, {
+      axis: all ? undefined : given,
       keepDims: call.number('keepdims', 1) === 1,
     });
     // The extremum of no truth value is one, too.
     return call.values[0]?.dtype === 'BOOL' ? clamp(y, 0, 1) : y;
   };
 
-const logSumExp: Reduction = (x, axes, options) => {
-  const highest = clamp(max(x, axes, { keepDims: true }), -3e38, 3e38);
-  const total = log(sum(exp(sub(x, highest)), axes, options));
+const logSumExp: Reduction = (x, options) => {
+  const highest = clamp(max(x, { ...options, keepDims: true }), -3e38, 3e38);
+  const total = log(sum(exp(sub(x, highest)), options));
   return add(total, highest.reshape(total.shape));
 };
 
@@ -54,7 +55,8 @@ const extremumIndex =
   (sign: 1 | -1): Operator =>
   (call) => {
     const x = call.x(0);
-    return argMax(sign === 1 ? x : negative(x), call.number('axis', 0), {
+    return argMax(sign === 1 ? x : negative(x), {
+      axis: call.number('axis', 0),
       keepDims: call.number('keepdims', 1) === 1,
       last: call.number('select_last_index', 0) === 1,
     });
@@ -102,16 +104,16 @@ const layerNormalization: Operator = (call) => {
   const perRow = scale.shape.length > inner.length || bias.shape.length > inner.length;
   const flat = (t: Tensor) => broadcastTo(t, inner).reshape([rows.shape[1]]);
   const [gamma, beta] = (perRow ? [call.constant(1, x), call.constant(0, x)] : [scale, bias]).map(flat);
-  const normal = layerNorm(rows, gamma, beta, eps).reshape(x.shape);
+  const normal = layerNorm(rows, gamma, beta, { eps }).reshape(x.shape);
   const y = perRow ? add(mul(normal, scale), bias) : normal;
-  const middle = mean(x, axes, { keepDims: true });
-  const variance = mean(square(sub(x, middle)), axes, { keepDims: true });
+  const middle = mean(x, { axis: axes, keepDims: true });
+  const variance = mean(square(sub(x, middle)), { axis: axes, keepDims: true });
   return [y, middle, rsqrt(add(variance, eps))];
 };
 
 const rmsNormalization: Operator = (call) => {
   const x = call.x(0);
-  const power = mean(square(x), normalisedAxes(call, x), { keepDims: true });
+  const power = mean(square(x), { axis: normalisedAxes(call, x), keepDims: true });
   return mul(mul(x, rsqrt(add(power, call.number('epsilon', 1e-5)))), call.x(1));
 };
 
@@ -139,10 +141,10 @@ export const REDUCTIONS: Readonly<Record<string, Operator>> = {
   ReduceMax: reduction(max),
   ReduceMin: reduction(min),
   ReduceProd: reduction(prod),
-  ReduceL1: reduction((x, axes, options) => sum(magnitude(x), axes, options)),
-  ReduceL2: reduction((x, axes, options) => sqrt(sum(mul(x, x), axes, options))),
-  ReduceSumSquare: reduction((x, axes, options) => sum(mul(x, x), axes, options)),
-  ReduceLogSum: reduction((x, axes, options) => log(sum(x, axes, options))),
+  ReduceL1: reduction((x, options) => sum(magnitude(x), options)),
+  ReduceL2: reduction((x, options) => sqrt(sum(mul(x, x), options))),
+  ReduceSumSquare: reduction((x, options) => sum(mul(x, x), options)),
+  ReduceLogSum: reduction((x, options) => log(sum(x, options))),
   ReduceLogSumExp: reduction(logSumExp),
   ArgMax: extremumIndex(1),
   ArgMin: extremumIndex(-1),

@@ -1,5 +1,6 @@
 // ONNX operators that move elements: shapes, slices, padding, indices.
 import {
+  type AxisOptions,
   broadcastTo,
   concat,
   gather,
@@ -73,7 +74,7 @@ const split: Operator = (call) => {
   let at = 0;
   return lengths.map((length) => {
     at += length;
-    return slice(x, d, at - length, length);
+    return slice(x, { axis: d, start: at - length, length });
   });
 };
 
@@ -91,7 +92,7 @@ const sliceAxes: Operator = (call) => {
     const [low, high] = step > 0 ? [0, n] : [-1, n - 1];
     const start = bounded(front(starts[i], n), step > 0 ? 0 : Math.min(0, high), high);
     const end = bounded(front(ends[i], n), low, high);
-    return slice(y, d, start, Math.max(0, Math.ceil((end - start) / step)), step);
+    return slice(y, { axis: d, start, length: Math.max(0, Math.ceil((end - start) / step)), step });
   }, x);
 };
 
@@ -114,13 +115,13 @@ const transpose: Operator = (call) => {
 };
 
 const byIndex =
-  (f: (x: Tensor, indices: Tensor, axis: number) => Tensor): Operator =>
+  (f: (x: Tensor, indices: Tensor, options: AxisOptions) => Tensor): Operator =>
   (call) =>
-    f(call.x(0), call.x(1), call.number('axis', 0));
+    f(call.x(0), call.x(1), { axis: call.number('axis', 0) });
 
 const scatterNode: Operator = (call: Call) => {
   const reduction = call.text('reduction', 'none') as ScatterReduction;
-  return scatter(call.x(0), call.x(1), call.x(2), call.number('axis', 0), reduction);
+  return scatter(call.x(0), call.x(1), call.x(2), { axis: call.number('axis', 0), reduction });
 };
 
 export const SHAPES: Readonly<Record<string, Operator>> = {
@@ -133,7 +134,7 @@ export const SHAPES: Readonly<Record<string, Operator>> = {
   Concat: (call) =>
     concat(
       call.values.map((_value, i) => call.x(i)),
-      call.number('axis', 1),
+      { axis: call.number('axis', 1) },
     ),
   Split: split,
   Slice: sliceAxes,

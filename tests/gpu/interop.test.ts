@@ -169,7 +169,9 @@ test('record: a backward that returns too few or too large gradients is named', 
   const x = tensor([1, 2], [2], { scope, requiresGrad: true });
   const wrong = (gradients: (dy: typeof x) => (typeof x)[]): void => {
     const y = mul(x.detach(), x.detach());
-    backward(record('mine', { inputs: [x], output: y, saved: {}, backward: gradients }), y.detach());
+    backward(record('mine', { inputs: [x], output: y, saved: {}, backward: gradients }), {
+      seed: y.detach(),
+    });
   };
   throws(
     () => wrong(() => []),

@@ -3,10 +3,10 @@ import * as assert from 'uvu/assert';
 import {
   AdamW,
   backward,
-  fill,
   mul,
   ParameterStore,
   sum,
+  type Tensor,
   Weights,
   warmupCosine,
 } from '../../engine/index.ts';
@@ -30,6 +30,9 @@ function twin(p: Float64Array, gradients: Float64Array[], lr: number, decay: num
   return x;
 }
 
+/** Sets every element. */
+const write = (x: Tensor, value: number): void => x.write(new Float32Array(x.size).fill(value));
+
 const SPECS = [
   { name: 'a.weight', shape: [5, 13], group: 0 },
   { name: 'a.bias', shape: [5], group: 1 },
@@ -38,7 +41,7 @@ const SPECS = [
 
 test('adamw: groups decay apart, steps follow the float64 twin, gradients are zero afterwards', async () => {
   const store = new ParameterStore(engine, SPECS);
-  const optimizer = new AdamW(store, { weightDecay: [0.05, 0] });
+  const optimizer = new AdamW(store, { lr: 0.01, weightDecay: [0.05, 0] });
   for (const { name, shape } of SPECS)
     store.get(name).write(
       Float32Array.from(
@@ -59,7 +62,7 @@ test('adamw: groups decay apart, steps follow the float64 twin, gradients are ze
           ),
         ),
       );
-    optimizer.step(0.01);
+    optimizer.step();
   }
   for (const { name, shape, group } of SPECS) {
     const n = shape.reduce((a, b) => a * b);
@@ -78,9 +81,9 @@ test('adamw: groups decay apart, steps follow the float64 twin, gradients are ze
 
 test('adamw: clips the global norm over all arenas and reports it before clipping', async () => {
   const store = new ParameterStore(engine, SPECS);
-  const optimizer = new AdamW(store);
-  for (const { name } of SPECS) fill(store.get(name).grad!, 2);
-  optimizer.step(0.01, 1);
+  const optimizer = new AdamW(store, { lr: 0.01, maxNorm: 1 });
+  for (const { name } of SPECS) write(store.get(name).grad!, 2);
+  optimizer.step();
   const count = 65 + 5 + 21;
   compare('norm', await optimizer.gradNormSquared.data(), [4 * count]);
   const clip = 1 / (Math.sqrt(4 * count) + 1e-6);
@@ -92,11 +95,32 @@ test('adamw: clips the global norm over all arenas and reports it before clippin
 
 test('adamw: an update with a non-finite gradient is skipped on the GPU', async () => {
   const store = new ParameterStore(engine, SPECS);
-  const optimizer = new AdamW(store);
-  fill(store.get('a.bias'), 3);
+  const optimizer = new AdamW(store, { lr: 0.5 });
+  write(store.get('a.bias'), 3);
   store.get('b.weight').grad!.write(new Float32Array(21).fill(Number.NaN));
-  optimizer.step(0.5);
+  optimizer.step();
   compare('a.bias', await store.get('a.bias').data(), [3, 3, 3, 3, 3], TOLERANCE.exact);
+  optimizer.dispose();
+  store.dispose();
+});
+
+test('adamw: set changes one setting and keeps the other', async () => {
+  const store = new ParameterStore(engine, SPECS);
+  const optimizer = new AdamW(store, { lr: 0.5, maxNorm: 1 });
+  optimizer.set({ lr: 0.01 });
+  for (const { name } of SPECS) write(store.get(name).grad!, 2);
+  optimizer.step();
+  const clip = 1 / (Math.sqrt(4 * 91) + 1e-6);
+  const clipped = twin(new Float64Array(21), [new Float64Array(21).fill(2)], 0.01, 0, clip);
+  compare('lr set', await store.get('b.weight').data(), clipped, { abs: 1e-7, rel: 1e-6 });
+  throws(
+    () => Reflect.apply(optimizer.set, optimizer, [0.1]),
+    /^AdamW\.set: options must be an object of lr, /,
+  );
+  throws(
+    () => Reflect.construct(AdamW, [store, { learningRate: 1 }]),
+    /^AdamW: an option must be one of lr, .*got learningRate/,
+  );
   optimizer.dispose();
   store.dispose();
 });
@@ -116,7 +140,9 @@ test('parameters: gradients of ops collect in the arena; names are checked', asy
 });
 
 test('schedule: warms up, peaks, and ends at zero', () => {
-  const rates = Array.from({ length: 11 }, (_, step) => warmupCosine(step, 10, 2, 4));
+  const rates = Array.from({ length: 11 }, (_, step) =>
+    warmupCosine(step, { steps: 10, warmup: 2, peak: 4 }),
+  );
   assert.equal(rates.slice(0, 3), [2, 4, 4]);
   assert.ok(Math.abs(rates[6] - 2) < 1e-12, 'half the peak half way down');
   assert.ok(rates[10] === 0 && rates[9] > 0);

@@ -20,7 +20,7 @@ test('parameters: matrices in half precision lie beside vectors in f32, and only
   store.get('weight').write(f32ToBf16(Float32Array.from({ length: 12 }, (_, i) => i)));
   store.get('bias').write(Float32Array.of(1, 2, 3));
   using x = tensor([1, 1, 1, 1], [1, 4]);
-  using y = linear(x, store.get('weight'), store.get('bias'));
+  using y = linear(x, store.get('weight'), { bias: store.get('bias') });
   compare('sums of rows', await y.data(), [6 + 1, 22 + 2, 38 + 3], TOLERANCE.exact);
   throws(() => store.enableGradients(), /parameters: training needs f32, got table in f16/);
   store.dispose();

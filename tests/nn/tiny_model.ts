@@ -49,7 +49,7 @@ export class TinyModel {
     for (const [i, { name, shape }] of SPECS.entries())
       this.store.get(name).write(Float32Array.from(random(size(shape), 20 + i), (x) => 0.5 * x));
     this.store.enableGradients();
-    this.optimizer = new AdamW(this.store, { weightDecay: [0.05, 0] });
+    this.optimizer = new AdamW(this.store, { lr: 0.01, maxNorm: 1, weightDecay: [0.05, 0] });
   }
 
   /** @param x  [B, TOKENS, WIDTH] @returns the same shape */
@@ -59,7 +59,7 @@ export class TinyModel {
       const normed = layerNorm(x, get('norm.gamma'), get('norm.beta'));
       const heads = unpackHeads(linear(normed, get('qkv')), { parts: 3, heads: 2 });
       const mixed = add(x, attention(...heads).reshape(x.shape));
-      return add(mixed, linear(gelu(linear(mixed, get('up'), get('up.bias'))), get('down')));
+      return add(mixed, linear(gelu(linear(mixed, get('up'), { bias: get('up.bias') })), get('down')));
     };
     const embedded = add(x, get('position'));
     return this.#checkpointed ? checkpoint(block, embedded) : block(embedded);
@@ -81,7 +81,7 @@ export class TinyModel {
   /** One step of training; returns the loss [], in `scope`. */
   step(seed: number, scope: Scope): Tensor {
     const loss = this.gradients(seed, scope);
-    this.optimizer.step(0.01, 1);
+    this.optimizer.step();
     return loss;
   }
 

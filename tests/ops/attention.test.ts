@@ -58,7 +58,7 @@ test('attention: the cached queries, which are not used, get zeros', async () =>
   const [B, T, N, C] = [2, 3, 5, 8];
   const qkv = tensor(random(B * T * 3 * C, 1), [B, T, 3 * C], { scope, requiresGrad: true });
   const cached = tensor(random(B * N * 3 * C, 2), [B, N, 3 * C], { scope, requiresGrad: true });
-  backward(selfAttention(qkv, { heads: 2, cached }), engine.full([B, T, C], 1));
+  backward(selfAttention(qkv, { heads: 2, cached }), { seed: engine.full([B, T, C], 1) });
   const dcached = await numbers(cached.grad!);
   for (let row = 0; row < B * N; row++)
     compare('dq', dcached.subarray(row * 3 * C, row * 3 * C + C), new Float32Array(C));
@@ -90,7 +90,7 @@ test('attention: the same bits on every run', async () => {
   for (let i = 0; i < 2; i++) {
     const qkv = tensor(data, [2, 37, 96], { scope, requiresGrad: true });
     const out = selfAttention(qkv, { heads: 2 });
-    backward(out, tensor(random(2 * 37 * 32, 2), [2, 37, 32], { scope }));
+    backward(out, { seed: tensor(random(2 * 37 * 32, 2), [2, 37, 32], { scope }) });
     runs.push([await numbers(out), await numbers(qkv.grad!)]);
   }
   compare('out', runs[1][0], runs[0][0], TOLERANCE.exact);
@@ -115,7 +115,9 @@ test('attention: forward keeps no matrix of queries by keys, backward blocks of 
   const forward = await extraOf(() => noGrad(() => selfAttention(qkv, { heads, cached, force: 'split_kv' })));
   assert.ok(forward < operands, `forward: got ${forward} B over ${operands} B of operands`);
   const blocks = (engine.gpu.target.kind === 'cpu' ? 4 : 36) * 2 ** 20;
-  const both = await extraOf(() => backward(selfAttention(qkv, { heads, cached, force: 'split_kv' }), seed));
+  const both = await extraOf(() =>
+    backward(selfAttention(qkv, { heads, cached, force: 'split_kv' }), { seed }),
+  );
   assert.ok(both < blocks + 3 * operands + 65_536, `got ${both} B over ${operands} B of operands`);
 });
 
@@ -160,7 +162,7 @@ test('attention: output and gradients match PyTorch', async () => {
       ? selfAttention(qkv, { heads, cached })
       : poolAttention(q!, kv!, { heads, keyMask: get('mask') });
     compare(`${name}/out`, await numbers(out), vectors.get('out')!.data);
-    backward(out, get('dout')!);
+    backward(out, { seed: get('dout')! });
     for (const [key, leaf] of Object.entries({ qkv, cached, q, kv }))
       if (leaf)
         compare(`${name}/d${key}`, await numbers(leaf.grad!), vectors.get(`d${key}`)!.data, TOLERANCE.grad);
@@ -238,8 +240,8 @@ test('attention: a tensor that is queries, keys and values gets the sum of their
     const leaf = () => tensor(data, [1, T, H, K], { scope, requiresGrad: true });
     const dout = tensor(random(T * H * K, 2), [1, T, H, K], { scope });
     const [x, q, k, v] = [leaf(), leaf(), leaf(), leaf()];
-    backward(attention(x, x, x, { force }), dout);
-    backward(attention(q, k, v, { force }), dout);
+    backward(attention(x, x, x, { force }), { seed: dout });
+    backward(attention(q, k, v, { force }), { seed: dout });
     const parts = await Promise.all([q, k, v].map((one) => numbers(one.grad!)));
     const want = Float32Array.from(data, (_, i) => parts[0][i] + parts[1][i] + parts[2][i]);
     compare('dx', await numbers(x.grad!), want, TOLERANCE.grad);
@@ -250,7 +252,7 @@ test('attention: a part of a packed tensor that is not used gets zeros', async (
   using scope = engine.scope();
   const packed = tensor(random(3 * 24, 1), [1, 3, 24], { scope, requiresGrad: true });
   const [q, , v] = unpackHeads(packed, { parts: 3, heads: 2 });
-  backward(attention(q, v, v), tensor(random(24, 2), [1, 3, 2, 4], { scope }));
+  backward(attention(q, v, v), { seed: tensor(random(24, 2), [1, 3, 2, 4], { scope }) });
   const gradient = await numbers(packed.grad!);
   for (let t = 0; t < 3; t++)
     compare('dk', gradient.subarray(24 * t + 8, 24 * t + 16), new Float32Array(8), TOLERANCE.exact);

@@ -43,7 +43,7 @@ for (const [B, T, N, heads, K] of [
     const leaf = tensor(qkv, [B, T, 3 * C], { scope, requiresGrad: true });
     const cache = N > 0 ? tensor(cached, [B, N, 3 * C], { scope, requiresGrad: true }) : undefined;
     const out = selfAttention(leaf, { heads, cached: cache, force: 'query_blocks' });
-    backward(out, tensor(dout, [B, T, C], { scope }));
+    backward(out, { seed: tensor(dout, [B, T, C], { scope }) });
     const [got, dqkv] = [await numbers(out), await numbers(leaf.grad!)];
     const dcached = cache ? await numbers(cache.grad!) : new Float32Array(0);
     for (let z = 0; z < B; z++)
@@ -76,7 +76,7 @@ test('attention by query blocks: masked and shared queries give what splits of t
     const q = tensor(random(T * C, 1), [1, T, C], { scope, requiresGrad: true });
     const kv = tensor(random(B * M * 2 * C, 2), [B, M, 2 * C], { scope, requiresGrad: true });
     const out = poolAttention(q, kv, { heads, force, keyMask: tensor(mask, [B, M], { scope }) });
-    backward(out, tensor(random(B * T * C, 3), [B, T, C], { scope }));
+    backward(out, { seed: tensor(random(B * T * C, 3), [B, T, C], { scope }) });
     results.push([await numbers(out), await numbers(q.grad!), await numbers(kv.grad!)]);
   }
   for (const [i, name] of ['out', 'dq', 'dkv'].entries())
@@ -91,7 +91,7 @@ test('attention by query blocks: beyond the operands, memory stays at a block of
   await engine.gpu.idle();
   engine.resetPeak();
   const before = engine.stats().liveBytes;
-  backward(selfAttention(qkv, { heads, force: 'query_blocks' }), seed);
+  backward(selfAttention(qkv, { heads, force: 'query_blocks' }), { seed });
   const extra = engine.stats().peakBytes - before;
   // A block is 4 MiB at most, on a GPU 36; all scores would be 4 * 8 * 1500 * 1500 B = 72 MB.
   const block = (engine.gpu.target.kind === 'cpu' ? 4 : 36) * 2 ** 20;
@@ -158,7 +158,7 @@ for (const [T, M, K] of [
       const queries = tensor(q, [1, T, K], { scope, requiresGrad: true });
       const keys = tensor(kv, [1, M, 2 * K], { scope, requiresGrad: true });
       const out = poolAttention(queries, keys, { heads: 1, force: 'query_blocks' });
-      backward(out, tensor(dout, [1, T, K], { scope }));
+      backward(out, { seed: tensor(dout, [1, T, K], { scope }) });
       const want = headGradients(q, part(kv, 0), part(kv, K), dout, { T, M, K });
       const dkv = await keys.grad!.data();
       compare('out', await out.data(), want.out);

@@ -45,8 +45,8 @@ for (const { scale, softcap, mask, causal, cached = 0, keyMask, ...heads } of CA
     const seen = (m: Float64Array) =>
       broadcastTo(m, bias, [B, H, Tq, Tk]).map((value, e) => (hidden(e) ? -Infinity : value));
     const factor = scale ?? 1 / Math.sqrt(K);
-    const own = (x: Tensor): Tensor => byToken(slice(x, 2, cached, Tk - cached));
-    const kept = (x: Tensor): Tensor => byToken(slice(x, 2, 0, cached));
+    const own = (x: Tensor): Tensor => byToken(slice(x, { axis: 2, start: cached, length: Tk - cached }));
+    const kept = (x: Tensor): Tensor => byToken(slice(x, { axis: 2, length: cached }));
     await checkGradients<'q' | 'k' | 'v' | 'm'>({
       inputs: {
         q: { data: random(B * H * Tq * K, 1), shape: [B, H, Tq, K] },

@@ -19,17 +19,17 @@ for (const [R, C] of [
     using scope = engine.scope();
     const x = random(R * C, 1);
     const input = tensor(x, [R, C], { scope });
-    const first = await columnSum(input, [C], 0.5).data();
+    const first = await columnSum(input, { shape: [C], scale: 0.5 }).data();
     compare('y', first, twin(x, C, 0.5));
-    compare('y again', await columnSum(input, [C], 0.5).data(), first, TOLERANCE.exact);
-    const strips = withGpuPlans(() => columnSum(input, [C], 0.5));
+    compare('y again', await columnSum(input, { shape: [C], scale: 0.5 }).data(), first, TOLERANCE.exact);
+    const strips = withGpuPlans(() => columnSum(input, { shape: [C], scale: 0.5 }));
     compare('y by strips', await strips.data(), twin(x, C, 0.5));
   });
 
 test('column_sum: keeps the last extents that are asked for', async () => {
   using scope = engine.scope();
   const x = random(5 * 3 * 4, 2);
-  const y = columnSum(tensor(x, [5, 3, 4], { scope }), [3, 4]);
+  const y = columnSum(tensor(x, [5, 3, 4], { scope }), { shape: [3, 4] });
   assert.equal(y.shape, [3, 4]);
   compare('y', await y.data(), twin(x, 12));
 });
@@ -43,7 +43,10 @@ test('column_sum: no rows sum to zero', async () => {
 test('column_sum: a shape that x does not end with is named', () => {
   using scope = engine.scope();
   const x = tensor(random(6, 1), [2, 3], { scope });
-  throws(() => columnSum(x, [2]), /^columnSum: x must end with the kept shape, got x \[2, 3\] and \[2\]\./);
+  throws(
+    () => columnSum(x, { shape: [2] }),
+    /^columnSum: x must end with the kept shape, got x \[2, 3\] and \[2\]\./,
+  );
 });
 
 test.run();

@@ -39,7 +39,7 @@ for (const [name, change] of Object.entries(CASES))
         weight: { data: random(O * perGroup * kH * kW, 2), shape: [O, perGroup, kH, kW] },
         bias: { data: random(O, 3), shape: [O] },
       },
-      op: ({ x, weight, bias }) => conv2d(x, weight, bias, { groups, strides, dilations, pads }),
+      op: ({ x, weight, bias }) => conv2d(x, weight, { bias, groups, strides, dilations, pads }),
       twin: ({ x, weight, bias }) => twin(x, weight, bias, shape),
     });
   });
@@ -51,14 +51,15 @@ test('conv: values and gradients match PyTorch', async () => {
       tensor(vectors.get(key)!.data, vectors.get(key)!.shape, { scope, requiresGrad });
     const [x, weight, bias] = [get('x', true), get('weight', true), get('bias', true)];
     const [strideY, strideX, padY, padX, dilationY, dilationX, groups] = vectors.get('options')!.data;
-    const y = conv2d(x, weight, bias, {
+    const y = conv2d(x, weight, {
+      bias,
       groups,
       strides: [strideY, strideX],
       pads: [padY, padX, padY, padX],
       dilations: [dilationY, dilationX],
     });
     compare(`${name} y`, await y.data(), vectors.get('y')!.data);
-    backward(y, get('dy'));
+    backward(y, { seed: get('dy') });
     for (const [key, leaf] of Object.entries({ dx: x, dweight: weight, dbias: bias })) {
       compare(`${name} ${key}`, await leaf.grad!.data(), vectors.get(key)!.data, TOLERANCE.grad);
       leaf.grad!.dispose();
@@ -70,7 +71,7 @@ test('conv: unfold holds what the kernel sees, and its gradient adds where windo
   const shape = [2, 3, 6, 7];
   await checkGradients({
     inputs: { x: { data: random(252, 1), shape } },
-    op: ({ x }) => unfold(x, [3, 2], [2, 1], [1, 3]),
+    op: ({ x }) => unfold(x, [3, 2], { strides: [2, 1], dilations: [1, 3] }),
     twin: ({ x }) => {
       const y: number[] = [];
       for (let plane = 0; plane < 6; plane++)
@@ -91,14 +92,14 @@ test('conv: says what does not fit, and leaves nothing alive', () => {
     /conv2d: the channels must fit the groups, got x \[1, 2, 5, 5\], weight \[2, 1, 3, 3\] and groups 1/,
   );
   throws(
-    () => conv2d(x, weight, undefined, { groups: 2, dilations: [3, 1] }),
+    () => conv2d(x, weight, { groups: 2, dilations: [3, 1] }),
     /unfold: the kernel must fit into the image, got a kernel over \[7, 3\] for x \[1, 2, 5, 5\]/,
   );
-  throws(() => conv2d(x, weight, x, { groups: 2 }), /conv2d: bias must be \[2\], got \[1, 2, 5, 5\]/);
+  throws(() => conv2d(x, weight, { bias: x, groups: 2 }), /conv2d: bias must be \[2\], got \[1, 2, 5, 5\]/);
   const before = engine.stats().liveTensors;
   using bias = tensor(random(2, 1), [2]);
-  conv2d(x, weight, bias, { groups: 2, pads: [1, 1, 1, 1] }).dispose();
-  conv2d(x, weight, undefined, { groups: 2 }).dispose();
+  conv2d(x, weight, { bias, groups: 2, pads: [1, 1, 1, 1] }).dispose();
+  conv2d(x, weight, { groups: 2 }).dispose();
   compare('live tensors', [engine.stats().liveTensors], [before + 1]);
   for (const t of [x, weight]) t.dispose();
 });

@@ -1,5 +1,5 @@
 import { test } from 'uvu';
-import { concat, embed, permute, slice } from '../../engine/ops/copy.ts';
+import { concat, permute, placeInto, slice } from '../../engine/ops/copy.ts';
 import { size } from '../../engine/tensor/shape.ts';
 import {
   checkGradients,
@@ -67,7 +67,7 @@ for (const [shape, axis, start, length] of [
   test(`copy: ${length} of axis ${axis} of [${shape}] from ${start} on, and the gradient, match the twin`, async () => {
     await checkGradients({
       inputs: { x: { data: random(size(shape), 2), shape } },
-      op: ({ x }) => slice(x, axis, start, length),
+      op: ({ x }) => slice(x, { axis, start, length }),
       twin: ({ x }) => twin.slice(x, shape, axis < 0 ? axis + shape.length : axis, start, length),
     });
   });
@@ -85,7 +85,7 @@ for (const [shape, axis, start, length, step] of [
     const d = axis < 0 ? axis + shape.length : axis;
     await checkGradients({
       inputs: { x: { data: random(size(shape), 2), shape } },
-      op: ({ x }) => slice(x, axis, start, length, step),
+      op: ({ x }) => slice(x, { axis, start, length, step }),
       twin: ({ x }) => twin.slice(x, shape, d, start, length, step),
     });
   });
@@ -112,8 +112,8 @@ for (const [shape, to, at] of [
   test(`copy: [${shape}] embedded at [${at}] of [${to}], and the gradient, match the twin`, async () => {
     await checkGradients({
       inputs: { x: { data: random(size(shape), 5), shape } },
-      op: ({ x }) => embed(x, to, at, -1.5),
-      twin: ({ x }) => twin.embed(x, shape, to, at, -1.5),
+      op: ({ x }) => placeInto('pad', x, to, at, -1.5),
+      twin: ({ x }) => twin.placeInto(x, shape, to, at, -1.5),
     });
   });
 
@@ -128,7 +128,7 @@ for (const [a, b, axis] of [
   test(`copy: [${a}] and [${b}] joined along axis ${axis}, and the gradients, match the twin`, async () => {
     await checkGradients({
       inputs: { a: { data: random(size(a), 3), shape: a }, b: { data: random(size(b), 4), shape: b } },
-      op: ({ a, b }) => concat([a, b, a], axis),
+      op: ({ a, b }) => concat([a, b, a], { axis }),
       twin: (x) => twin.concat([x.a, x.b, x.a], [a, b, a], axis < 0 ? axis + a.length : axis),
     });
   });
@@ -143,8 +143,13 @@ test('copy: results equal PyTorch', async () => {
   const want = (name: string) => cases.get(name)!.get('y')!.data;
   const axes = Array.from(cases.get('permute')!.get('axes')!.data);
   compare('permute', await permute(get('permute', 'x'), axes).data(), want('permute'), TOLERANCE.exact);
-  compare('slice', await slice(get('slice', 'x'), 2, 1, 3).data(), want('slice'), TOLERANCE.exact);
-  const joined = concat([get('concat', 'a'), get('concat', 'b')], 2);
+  compare(
+    'slice',
+    await slice(get('slice', 'x'), { axis: 2, start: 1, length: 3 }).data(),
+    want('slice'),
+    TOLERANCE.exact,
+  );
+  const joined = concat([get('concat', 'a'), get('concat', 'b')], { axis: 2 });
   compare('concat', await joined.data(), want('concat'), TOLERANCE.exact);
 });
 
@@ -175,12 +180,17 @@ test('slice, concat: operands beyond the binding limit, from buffer to buffer', 
     tensor(random(2 * 30 * 4, 1), [2, 30, 4], { scope }),
     tensor(random(40, 2), [2, 5, 4], { scope }),
   ];
-  const whole = [concat([a, b, a], 1), slice(a, 1, 7, 20), slice(a, 2, 1, 2), slice(a, 0, 1, 1)];
+  const whole = [
+    concat([a, b, a], { axis: 1 }),
+    slice(a, { axis: 1, start: 7, length: 20 }),
+    slice(a, { axis: 2, start: 1, length: 2 }),
+    slice(a, { axis: 0, start: 1, length: 1 }),
+  ];
   const split = withBindingLimit(256, () => [
-    concat([a, b, a], 1),
-    slice(a, 1, 7, 20),
-    slice(a, 2, 1, 2),
-    slice(a, 0, 1, 1),
+    concat([a, b, a], { axis: 1 }),
+    slice(a, { axis: 1, start: 7, length: 20 }),
+    slice(a, { axis: 2, start: 1, length: 2 }),
+    slice(a, { axis: 0, start: 1, length: 1 }),
   ]);
   for (const [i, want] of whole.entries())
     compare(`case ${i}`, await split[i].data(), await want.data(), TOLERANCE.exact);
@@ -194,18 +204,18 @@ test('copy: says what does not fit', () => {
     /permute: every axis must be named once, got axes \[0, 0\] for x \[2, 3\]\./,
   );
   throws(
-    () => slice(x, 1, 2, 2),
+    () => slice(x, { axis: 1, start: 2, length: 2 }),
     /slice: the first and the last element must lie within the axis, got start 2, length 2 and step 1/,
   );
-  throws(() => slice(x, 2, 0, 1), /slice: the axis must lie in \[-2, 2\), got 2/);
-  throws(() => slice(x, 1, 0, 2, 0), /slice: .* got start 0, length 2 and step 0/);
+  throws(() => slice(x, { axis: 2, length: 1 }), /slice: the axis must lie in \[-2, 2\), got 2/);
+  throws(() => slice(x, { axis: 1, length: 2, step: 0 }), /slice: .* got start 0, length 2 and step 0/);
   throws(
-    () => embed(x, [2, 4], [0, 2], 0),
-    /embed: x must lie within the result, got x \[2, 3\] at \[0, 2\]/,
+    () => placeInto('pad', x, [2, 4], [0, 2], 0),
+    /pad: x must lie within the result, got x \[2, 3\] at \[0, 2\]/,
   );
-  throws(() => concat([], 0), /concat: there must be a tensor to join, got none/);
+  throws(() => concat([], { axis: 0 }), /concat: there must be a tensor to join, got none/);
   throws(
-    () => concat([x, tensor(random(8, 1), [2, 4], { scope })], 0),
+    () => concat([x, tensor(random(8, 1), [2, 4], { scope })], { axis: 0 }),
     /concat: extents must be equal but on axis 0/,
   );
 });

@@ -43,7 +43,7 @@ test('cosine: features and queries shorter than eps are divided by eps', async (
   const query = random(B * C, 4).map((u, i) => Math.fround(i < 4 ? 0.02 * u : u));
   await checkGradients({
     inputs: { features: { data: features, shape: [B, N, C] }, query: { data: query, shape: [B, C] } },
-    op: ({ features, query }) => cosineMap(features, query, 0.25),
+    op: ({ features, query }) => cosineMap(features, query, { eps: 0.25 }),
     twin: ({ features, query }) => twin(features, query, { B, N, C, eps: 0.25 }),
   });
 });
@@ -77,7 +77,7 @@ test('cosine: the map and both gradients match PyTorch', async () => {
     const query = get('query', true);
     const y = cosineMap(features, query);
     compare(`${name} y`, await y.data(), vectors.get('y')!.data);
-    backward(y, get('dy'));
+    backward(y, { seed: get('dy') });
     for (const [key, leaf] of Object.entries({ dfeatures: features, dquery: query })) {
       using gradient = leaf.grad!;
       compare(`${name} ${key}`, await gradient.data(), vectors.get(key)!.data, TOLERANCE.grad);
@@ -91,7 +91,7 @@ test('cosine: temporaries are freed after backward', () => {
   const seed = tensor(random(6, 2), [2, 3]);
   const before = engine.stats().liveTensors;
   const map = cosineMap(features, query);
-  backward(map, seed);
+  backward(map, { seed });
   for (const made of [map, features.grad!, query.grad!]) made.dispose();
   compare('live tensors', [engine.stats().liveTensors], [before], TOLERANCE.exact);
   for (const operand of [features, query, seed]) operand.dispose();

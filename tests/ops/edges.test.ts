@@ -16,11 +16,11 @@ const OPS: Readonly<Record<string, Op>> = {
   clamp: (x) => ops.clamp(x, -1, 1.5),
   gelu: (x) => ops.gelu(x),
   where: (cond, a, b) => ops.where(cond, a, b),
-  max: (x) => ops.max(x, along1),
-  min: (x) => ops.min(x, along1),
-  prod: (x) => ops.prod(x, along1),
-  sum: (x) => ops.sum(x, along1),
-  mean: (x) => ops.mean(x, along1),
+  max: (x) => ops.max(x, { axis: along1 }),
+  min: (x) => ops.min(x, { axis: along1 }),
+  prod: (x) => ops.prod(x, { axis: along1 }),
+  sum: (x) => ops.sum(x, { axis: along1 }),
+  mean: (x) => ops.mean(x, { axis: along1 }),
   softmax: (x) => ops.softmax(x),
   logSoftmax: (x) => ops.logSoftmax(x),
   l2Normalize: (x) => ops.l2Normalize(x),
@@ -57,7 +57,7 @@ for (const [name, vectors] of cases) {
     const result = op(...inputs);
     same('y', await result.data(), { data: y, shape });
     const dy = vectors.get('dy');
-    if (dy) ops.backward(result, tensor(dy.data, shape, { scope }));
+    if (dy) ops.backward(result, { seed: tensor(dy.data, shape, { scope }) });
     for (const [k, key] of names.entries()) {
       const want = vectors.get(`d${key}`);
       if (!want) continue;
@@ -74,7 +74,12 @@ test('edges: a NaN is the largest of a row, whatever its sign bit, and the first
   for (const negative of [false, true]) {
     const some = bits.map((b) => ((b & 0x7fffffff) > 0x7f800000 && negative ? b | 0x80000000 : b));
     const x = tensor(new Float32Array(some.buffer), shape, { scope });
-    compare('argMax', await ops.argMax(x, 1).data(), cases.get('argMax')!.get('y')!.data, TOLERANCE.exact);
+    compare(
+      'argMax',
+      await ops.argMax(x, { axis: 1 }).data(),
+      cases.get('argMax')!.get('y')!.data,
+      TOLERANCE.exact,
+    );
     const { values, indices } = ops.topK(x, shape[1]);
     const i = difference(await values.data(), cases.get('topK')!.get('values')!.data);
     if (i >= 0) throw new Error(`topK[${i}]: got ${(await values.data())[i]}`);

@@ -39,7 +39,7 @@ for (const [shape, indexShape, axis] of [
     const list = tensor(indices, indexShape, { scope });
     await checkGradients({
       inputs: { x: { data: random(size(shape), 1), shape } },
-      op: ({ x }) => take(x, list, axis),
+      op: ({ x }) => take(x, list, { axis }),
       twin: ({ x }) => twin.take(x, shape, indices, indexShape, d),
     });
   });
@@ -64,20 +64,20 @@ for (const [shape, indexShape, axis] of TABLE)
     const checkGather = () =>
       checkGradients({
         inputs: { x },
-        op: ({ x }) => gather(x, list, axis),
+        op: ({ x }) => gather(x, list, { axis }),
         twin: ({ x }) => twin.gather(x, shape, indices, indexShape, d),
       });
     await checkGather();
     await withGpuPlans(checkGather);
     await checkGradients({
       inputs: { x, updates },
-      op: ({ x, updates }) => scatter(x, list, updates, axis, 'add'),
+      op: ({ x, updates }) => scatter(x, list, updates, { axis, reduction: 'add' }),
       twin: ({ x, updates }) => twin.scatter(x, shape, indices, indexShape, updates, d, 'add'),
     });
     const put = [tensor(x.data, shape, { scope }), tensor(updates.data, indexShape, { scope })];
     for (const reduction of ['none', 'mul', 'min', 'max'] as ScatterReduction[]) {
       const want = twin.scatter(x.data, shape, indices, indexShape, updates.data, d, reduction);
-      const scattered = () => scatter(put[0], list, put[1], axis, reduction);
+      const scattered = () => scatter(put[0], list, put[1], { axis, reduction });
       compare(reduction, await scattered().data(), want);
       compare(`${reduction} by strips`, await withGpuPlans(scattered).data(), want);
     }
@@ -89,7 +89,7 @@ test('elements: replacing by indices that do not repeat has a gradient', async (
   const list = tensor(indices, [2, 3], { scope });
   await checkGradients({
     inputs: { x: { data: random(10, 1), shape: [2, 5] }, updates: { data: random(6, 2), shape: [2, 3] } },
-    op: ({ x, updates }) => scatter(x, list, updates, 1),
+    op: ({ x, updates }) => scatter(x, list, updates, { axis: 1 }),
     twin: ({ x, updates }) => twin.scatter(x, [2, 5], indices, [2, 3], updates, 1, 'none'),
   });
 });
@@ -101,7 +101,12 @@ test('elements: integers of both kinds, as elements and as indices', async () =>
     const list = tensor(new Uint32Array([3, 1, 3]), [3], { scope });
     compare('take', await take(x, list).data(), [4_000_000, 0, 4_000_000], TOLERANCE.exact);
     const updates = tensor([1, 2, 3], [3], { scope, dtype });
-    compare('add', await scatter(x, list, updates, 0, 'add').data(), [7, 2, 5, 4_000_004], TOLERANCE.exact);
+    compare(
+      'add',
+      await scatter(x, list, updates, { axis: 0, reduction: 'add' }).data(),
+      [7, 2, 5, 4_000_004],
+      TOLERANCE.exact,
+    );
   }
 });
 
@@ -117,11 +122,11 @@ test('elements: values and gradients match PyTorch', async () => {
     const [axis] = vectors.get('axis')!.data;
     const updates = vectors.has('updates') ? get('updates', true) : undefined;
     const y = updates
-      ? scatter(x, indices, updates, axis, name.split('_')[1] as ScatterReduction)
-      : (name === 'select' ? take : gather)(x, indices, axis);
+      ? scatter(x, indices, updates, { axis, reduction: name.split('_')[1] as ScatterReduction })
+      : (name === 'select' ? take : gather)(x, indices, { axis });
     compare(`${name} y`, await y.data(), vectors.get('y')!.data);
     if (!vectors.has('dx')) continue;
-    backward(y, get('dy'));
+    backward(y, { seed: get('dy') });
     for (const [key, leaf] of [
       ['dx', x],
       ['dupdates', updates],
@@ -149,13 +154,10 @@ test('elements: more columns than a grid dimension holds', async () => {
     [3, 2, 1].map((back) => (2 * I - back) % 4099),
     TOLERANCE.exact,
   );
-  const total = await scatter(
-    x,
-    tensor(new Int32Array(I), [1, I], { scope }),
-    tensor(y, [1, I], { scope }),
-    0,
-    'add',
-  ).data();
+  const total = await scatter(x, tensor(new Int32Array(I), [1, I], { scope }), tensor(y, [1, I], { scope }), {
+    axis: 0,
+    reduction: 'add',
+  }).data();
   compare('end of the first row', [total[I - 1]], [((I - 1) % 4099) + ((2 * I - 1) % 4099)], TOLERANCE.exact);
 });
 
@@ -164,7 +166,8 @@ test('elements: without a scope, only the result stays alive', () => {
   const list = tensor(new Int32Array(4), [2, 2]);
   const updates = tensor(random(4, 1), [2, 2]);
   const before = engine.stats().liveTensors;
-  for (const y of [take(x, list), gather(x, list, 1), scatter(x, list, updates, 1)]) y.dispose();
+  for (const y of [take(x, list), gather(x, list, { axis: 1 }), scatter(x, list, updates, { axis: 1 })])
+    y.dispose();
   compare('live tensors', [engine.stats().liveTensors], [before]);
   for (const t of [x, list, updates]) t.dispose();
 });
@@ -173,12 +176,15 @@ test('elements: says what does not fit', () => {
   using scope = engine.scope();
   const x = tensor(random(6, 1), [2, 3], { scope, requiresGrad: true });
   const list = tensor(new Int32Array(4), [4, 1], { scope });
-  throws(() => gather(x, list, 1), /gather: the indices must have x's rank .* \[4, 1\] and x \[2, 3\]/);
+  throws(
+    () => gather(x, list, { axis: 1 }),
+    /gather: the indices must have x's rank .* \[4, 1\] and x \[2, 3\]/,
+  );
   throws(() => take(x, x), /take: indices must be i32 or u32, got f32/);
-  throws(() => scatter(x, list, x, 0), /scatter: updates must have the shape of the indices/);
+  throws(() => scatter(x, list, x, { axis: 0 }), /scatter: updates must have the shape of the indices/);
   const updates = tensor(random(4, 1), [4, 1], { scope });
-  const y = scatter(x, list, updates, 0, 'max');
-  throws(() => backward(y, y), /scatter: gradients need the reduction 'none' or 'add', got 'max'/);
+  const y = scatter(x, list, updates, { axis: 0, reduction: 'max' });
+  throws(() => backward(y, { seed: y }), /scatter: gradients need the reduction 'none' or 'add', got 'max'/);
 });
 
 test.run();

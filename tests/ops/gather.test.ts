@@ -32,7 +32,7 @@ function distinct(B: number, k: number, N: number, seed: number): Uint32Array {
 /** Gradient of the table for the given gradient of the gathered rows. */
 async function gradientOf(table: Tensor, y: Tensor, dy: Float64Array): Promise<ArrayLike<number>> {
   using seed = tensor(dy, y.shape);
-  backward(y, seed);
+  backward(y, { seed });
   using gradient = table.grad!;
   return await gradient.data();
 }

@@ -18,7 +18,7 @@ for (const form of ['erf', 'tanh'] as const) {
     for (const n of [1, 3, 63, 64, 257, 260, 1031])
       await checkGradients({
         inputs: { x: { data: random(n, n).map((v) => Math.fround(5 * v)), shape: [n] } },
-        op: ({ x }) => gelu(x, form),
+        op: ({ x }) => gelu(x, { form }),
         twin: ({ x }) => twin(x, form),
       });
   });
@@ -29,9 +29,9 @@ for (const form of ['erf', 'tanh'] as const) {
       scope,
       requiresGrad: true,
     });
-    const y = gelu(x, form);
+    const y = gelu(x, { form });
     compare('y', await y.data(), [0, 0, 0, 11, 200, 2 ** 100], TOLERANCE.exact);
-    backward(y, tensor([1, 1, 1, 1, 1, 1], [6], { scope }));
+    backward(y, { seed: tensor([1, 1, 1, 1, 1, 1], [6], { scope }) });
     compare('dx', await x.grad!.data(), [0, 0, 0, 1, 1, 1], TOLERANCE.exact);
     x.grad!.dispose();
   });
@@ -42,10 +42,10 @@ test('gelu: output and gradient match PyTorch', async () => {
     using scope = engine.scope();
     const { data, shape } = vectors.get('x')!;
     const x = tensor(data, shape, { scope, requiresGrad: true });
-    const y = gelu(x, form === 'erf' ? 'erf' : 'tanh');
+    const y = gelu(x, { form: form === 'erf' ? 'erf' : 'tanh' });
     // Absolute: the largest magnitude, 100, says nothing about the interesting values.
     compare(`${form} y`, await y.data(), vectors.get('y')!.data, { abs: 2e-6, rel: 0 });
-    backward(y, tensor(vectors.get('dy')!.data, shape, { scope }));
+    backward(y, { seed: tensor(vectors.get('dy')!.data, shape, { scope }) });
     compare(`${form} dx`, await x.grad!.data(), vectors.get('dx')!.data, { abs: 2e-6, rel: 0 });
     x.grad!.dispose();
   }
@@ -63,7 +63,7 @@ test('gelu: no element, and more workgroups than a grid dimension holds', async 
 test('gelu: says which forms and dtypes there are', () => {
   using scope = engine.scope();
   throws(
-    () => gelu(tensor([1], [1], { scope }), 'quick' as 'erf'),
+    () => gelu(tensor([1], [1], { scope }), { form: 'quick' as 'erf' }),
     /gelu: the form must be 'erf' or 'tanh', got 'quick'/,
   );
   throws(() => gelu(tensor([1], [1], { scope, dtype: 'i32' })), /gelu: x must be f32, got i32/);

@@ -32,7 +32,7 @@ for (const [R, C] of [
           gamma: { data: random(C, 2), shape: [C] },
           beta: { data: random(C, 3), shape: [C] },
         },
-        op: ({ x, gamma, beta }) => layerNorm(x, gamma, beta, 1e-2),
+        op: ({ x, gamma, beta }) => layerNorm(x, gamma, beta, { eps: 1e-2 }),
         twin: ({ x, gamma, beta }) => twin(x, gamma, beta, 1e-2),
       });
     await check();
@@ -64,7 +64,7 @@ test('layer_norm: more rows than a grid dimension holds', async () => {
     tensor(x, [R, 2], { scope }),
     tensor(gamma, [2], { scope }),
     tensor(beta, [2], { scope }),
-    1e-3,
+    { eps: 1e-3 },
   );
   compare('y', await y.data(), twin(x, gamma, beta, 1e-3), { abs: 1e-4, rel: 0 });
 });
@@ -89,9 +89,9 @@ test('layer_norm: output and gradients match PyTorch', async () => {
     const x = get('x', true);
     const gamma = get('gamma', true);
     const beta = get('beta', true);
-    const y = layerNorm(x, gamma, beta, vectors.get('eps')!.data[0]);
+    const y = layerNorm(x, gamma, beta, { eps: vectors.get('eps')!.data[0] });
     compare(`${name} y`, await y.data(), vectors.get('y')!.data);
-    backward(y, get('dy'));
+    backward(y, { seed: get('dy') });
     for (const [key, leaf] of Object.entries({ dx: x, dgamma: gamma, dbeta: beta })) {
       compare(`${name} ${key}`, await leaf.grad!.data(), vectors.get(key)!.data, TOLERANCE.grad);
       leaf.grad!.dispose();

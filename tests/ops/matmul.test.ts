@@ -178,7 +178,7 @@ for (const kind of KINDS)
             bias: { data: random(N, 3), shape: [N] },
             residual: { data: random(M * N, 4), shape: [1, M, N] },
           },
-          op: ({ x, weight, bias, residual }) => linear(x, weight, bias, { gelu, residual, force: { kind } }),
+          op: ({ x, weight, bias, residual }) => linear(x, weight, { bias, gelu, residual, force: { kind } }),
           twin: ({ x, weight, bias, residual }) => linearTwin(x, weight, K, { bias, residual, gelu }),
           samples: 8,
         });
@@ -190,10 +190,10 @@ test('linear: gelu keeps its tails where the inputs are large', async () => {
   for (const gelu of ['erf', 'tanh'] as const) {
     const input = tensor(x, [200, 1], { scope, requiresGrad: true });
     const weight = tensor([1], [1, 1], { scope });
-    const y = linear(input, weight, undefined, { gelu });
+    const y = linear(input, weight, { gelu });
     const want = linearTwin(x, new Float64Array([1]), 1, { gelu });
     compare('y', await y.data(), want, { abs: 1e-6, rel: 1e-7 });
-    backward(y, engine.full([200, 1], 1));
+    backward(y, { seed: engine.full([200, 1], 1) });
     const dx = await input.grad!.data();
     compare('dx', [dx[0], dx[80], dx[120], dx[199]], [0, 0, 1, 1], { abs: 1e-6, rel: 0 });
   }
@@ -208,9 +208,9 @@ test('linear: output and gradients match PyTorch', async () => {
     };
     const [x, weight, bias, residual] = ['x', 'weight', 'bias', 'residual'].map(get);
     const gelu = name.startsWith('erf') ? 'erf' : name.startsWith('tanh') ? 'tanh' : undefined;
-    const y = linear(x!, weight!, bias, { gelu, residual });
+    const y = linear(x!, weight!, { bias, gelu, residual });
     compare(`${name}/y`, await y.data(), vectors.get('y')!.data);
-    backward(y, get('dy')!);
+    backward(y, { seed: get('dy')! });
     for (const [key, leaf] of Object.entries({ x, weight, bias, residual }))
       if (leaf)
         compare(`${name}/d${key}`, await leaf.grad!.data(), vectors.get(`d${key}`)!.data, TOLERANCE.grad);
@@ -262,9 +262,12 @@ test('matmul: shapes that do not fit are named', () => {
     () => linear(zeros(4, 8), zeros(8, 4)),
     /^linear: weight must be \[N, K\].*got x \[4, 8\] and weight \[8, 4\]/,
   );
-  throws(() => linear(zeros(4, 8), zeros(3, 8), zeros(4)), /^linear: bias must be \[3\], got \[4\]/);
   throws(
-    () => linear(zeros(4, 8), zeros(3, 8), undefined, { residual: zeros(4, 8) }),
+    () => linear(zeros(4, 8), zeros(3, 8), { bias: zeros(4) }),
+    /^linear: bias must be \[3\], got \[4\]/,
+  );
+  throws(
+    () => linear(zeros(4, 8), zeros(3, 8), { residual: zeros(4, 8) }),
     /^linear: residual must be \[4, 3\]/,
   );
 });

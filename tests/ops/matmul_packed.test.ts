@@ -33,7 +33,7 @@ for (const dtype of DTYPES)
             const shape = { M, N, K, transposeA, transposeB };
             compare('c', await c.data(), twin(left, rounded(right, dtype), shape));
             const dc = random(M * N, 3);
-            backward(c, tensor(dc, [M, N], { scope }));
+            backward(c, { seed: tensor(dc, [M, N], { scope }) });
             const da = transposeA
               ? twin(rounded(right, dtype), dc, {
                   M: K,

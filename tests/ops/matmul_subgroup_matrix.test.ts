@@ -86,14 +86,14 @@ for (const gelu of ['erf', 'tanh'] as const)
     const weight = tensor(data.weight, [N, K], { scope });
     const [bias, residual] = [tensor(data.bias, [N], { scope }), tensor(data.residual, [M, N], { scope })];
     const [y, tiny] = withMatrixUnit(engine, UNITS.square, () => [
-      linear(x, weight, bias, { gelu, residual, force }),
-      linear(x, weight, bias, { force }),
+      linear(x, weight, { bias, gelu, residual, force }),
+      linear(x, weight, { bias, force }),
     ]);
     const { x: left, weight: right, ...epilogue } = data;
     compare('y', await y.data(), linearTwin(left.map(half), right.map(half), K, { ...epilogue, gelu }));
     // A gradient of 1e-9 would be zero in f16.
     const dy = random(M * N, 5).map((value) => Math.fround(value * 1e-9));
-    withMatrixUnit(engine, UNITS.square, () => backward(tiny, tensor(dy, [M, N], { scope })));
+    withMatrixUnit(engine, UNITS.square, () => backward(tiny, { seed: tensor(dy, [M, N], { scope }) }));
     const dx = productTwin(dy, right, { M, N: K, K: N });
     compare('dx', await x.grad!.data(), dx, { ...TOLERANCE.grad, abs: 0 });
   });

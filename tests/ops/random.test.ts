@@ -175,11 +175,11 @@ test('random: forks depend on their number, not on what was drawn', () => {
   compare('others', [others.indexOf(first)], [-1]);
 });
 
-test('random: no element, a device instead of a tensor, and more workgroups than a grid dimension holds', async () => {
+test('random: no element, an engine instead of a tensor, and more workgroups than a grid dimension holds', async () => {
   using scope = engine.scope();
   const like = tensor([0], [1], { scope });
   compare('empty', await randomUniform(like, [0], { seed: 1 }).data(), []);
-  using one = randomBits(engine.gpu, [], { seed: 0 });
+  using one = randomBits(engine, [], { seed: 0 });
   compare('one', await one.data(), [0x6b200159], TOLERANCE.exact);
   const n = 65_536 * 128 + 1;
   const last = (await randomBits(like, [n], { seed: 2 }).data()).at(-1)!;
@@ -190,7 +190,7 @@ test('random: says what a seed and a range must be', () => {
   throws(() => new Random(-1), /random: seed must be an integer in \[0, 2\^32\), got -1\./);
   throws(() => new Random(1, 0.5), /random: stream must be an integer in \[0, 2\^32\), got 0\.5\./);
   throws(() => new Random(1).integer(0), /random: integer\(n\) needs an integer n in \[1, 2\^53\), got 0\./);
-  throws(() => randomUniform(engine.gpu, [1], { seed: 2 ** 32 }), /random: seed must be an integer/);
+  throws(() => randomUniform(engine, [1], { seed: 2 ** 32 }), /random: seed must be an integer/);
 });
 
 test.run();

@@ -51,26 +51,38 @@ const CASES: [shape: number[], axes: number[]][] = [
 for (const [shape, axes] of CASES)
   test(`reduce: sum, mean and max of [${shape}] over [${axes}], with gradients, match the twins`, async () => {
     const inputs = { x: { data: random(size(shape), 1), shape } };
-    await checkGradients({ inputs, op: ({ x }) => sum(x, axes), twin: ({ x }) => twin.sum(x, shape, axes) });
     await checkGradients({
       inputs,
-      op: ({ x }) => mean(x, axes),
+      op: ({ x }) => sum(x, { axis: axes }),
+      twin: ({ x }) => twin.sum(x, shape, axes),
+    });
+    await checkGradients({
+      inputs,
+      op: ({ x }) => mean(x, { axis: axes }),
       twin: ({ x }) => twin.mean(x, shape, axes),
     });
-    await checkGradients({ inputs, op: ({ x }) => max(x, axes), twin: ({ x }) => twin.max(x, shape, axes) });
+    await checkGradients({
+      inputs,
+      op: ({ x }) => max(x, { axis: axes }),
+      twin: ({ x }) => twin.max(x, shape, axes),
+    });
   });
 
 for (const [shape, axes] of CASES)
   test(`reduce: minimum, product and arg max of [${shape}] over [${axes}] match the twins`, async () => {
     const inputs = { x: { data: random(size(shape), 2), shape } };
-    await checkGradients({ inputs, op: ({ x }) => min(x, axes), twin: ({ x }) => twin.min(x, shape, axes) });
+    await checkGradients({
+      inputs,
+      op: ({ x }) => min(x, { axis: axes }),
+      twin: ({ x }) => twin.min(x, shape, axes),
+    });
     // Signs and a few powers of two: no product rounds, so that the order of 20,003 factors does not matter.
     const factors = random(size(shape), 3).map((v) =>
       Math.abs(v) < 1 / 32 ? 2 * Math.sign(v) : Math.abs(v) < 1 / 16 ? Math.sign(v) / 2 : Math.sign(v),
     );
     await checkGradients({
       inputs: { x: { data: factors, shape } },
-      op: ({ x }) => prod(x, axes),
+      op: ({ x }) => prod(x, { axis: axes }),
       twin: ({ x }) => twin.prod(x, shape, axes),
     });
     using scope = engine.scope();
@@ -79,7 +91,7 @@ for (const [shape, axes] of CASES)
       for (const last of [false, true]) {
         const x = tensor(coarse, shape, { scope, dtype });
         const want = twin.argMax(coarse, shape, axes[0], last);
-        compare('arg max', await argMax(x, axes[0], { last }).data(), want, TOLERANCE.exact);
+        compare('arg max', await argMax(x, { axis: axes[0], last }).data(), want, TOLERANCE.exact);
       }
   });
 
@@ -108,8 +120,35 @@ test('reduce: integers, signed and unsigned', async () => {
         [max, twin.max],
         [min, twin.min],
       ] as const)
-        compare(`${op.name} ${dtype}`, await op(x, axes).data(), want(data, shape, axes), TOLERANCE.exact);
+        compare(
+          `${op.name} ${dtype}`,
+          await op(x, { axis: axes }).data(),
+          want(data, shape, axes),
+          TOLERANCE.exact,
+        );
     }
+});
+
+test('reduce: one axis is the list of it, and argMax without an axis goes over all elements', async () => {
+  using scope = engine.scope();
+  const shape = [3, 4, 5];
+  const x = tensor(random(60, 3), shape, { scope });
+  for (const op of [sum, mean, max, min, prod])
+    for (const axis of [0, 2, -2]) {
+      const one = op(x, { axis, keepDims: true });
+      assert.equal(one.shape, shape.with(axis, 1));
+      compare(
+        op.name,
+        await one.data(),
+        await op(x, { axis: [axis], keepDims: true }).data(),
+        TOLERANCE.exact,
+      );
+    }
+  const flat = Array.from(random(60, 3), Math.fround);
+  const best = flat.indexOf(Math.max(...flat));
+  const found = argMax(x);
+  assert.equal([found.shape, Array.from(await found.data())], [[], [best]]);
+  assert.equal(argMax(x, { keepDims: true }).shape, [1, 1, 1]);
 });
 
 test('reduce: extrema and products of nothing are neutral', async () => {
@@ -123,7 +162,7 @@ test('reduce: extrema and products of nothing are neutral', async () => {
   ];
   for (const [op, ...neutral] of want)
     for (const [k, dtype] of (['f32', 'i32', 'u32'] as const).entries()) {
-      const y = Array.from(await op(none(dtype), [1]).data());
+      const y = Array.from(await op(none(dtype), { axis: 1 }).data());
       assert.equal(y, new Array(6).fill(neutral[k]), `${op.name} ${dtype}`);
     }
 });
@@ -131,18 +170,18 @@ test('reduce: extrema and products of nothing are neutral', async () => {
 test('reduce: shapes with and without keepDims, negative axes, no axes', () => {
   using scope = engine.scope();
   const x = tensor(random(24, 1), [2, 3, 4], { scope });
-  compare('plain', sum(x, [1]).shape, [2, 4]);
-  compare('kept', max(x, [-1, 0], { keepDims: true }).shape, [1, 3, 1]);
+  compare('plain', sum(x, { axis: 1 }).shape, [2, 4]);
+  compare('kept', max(x, { axis: [-1, 0], keepDims: true }).shape, [1, 3, 1]);
   compare('all', mean(x).shape, []);
-  compare('none', sum(x, []).shape, [2, 3, 4]);
+  compare('none', sum(x, { axis: [] }).shape, [2, 3, 4]);
 });
 
 test('reduce: sums of nothing are zero, and nothing has sums of shape zero', async () => {
   using scope = engine.scope();
   const x = tensor(new Float64Array(0), [0, 3], { scope });
-  compare('over the empty axis', await sum(x, [0]).data(), [0, 0, 0]);
-  compare('over the other', await sum(x, [1]).data(), []);
-  compare('max over the other', await max(x, [1]).data(), []);
+  compare('over the empty axis', await sum(x, { axis: 0 }).data(), [0, 0, 0]);
+  compare('over the other', await sum(x, { axis: 1 }).data(), []);
+  compare('max over the other', await max(x, { axis: 1 }).data(), []);
 });
 
 test('reduce: more rows than a grid dimension holds, short and long ones', async () => {
@@ -150,7 +189,7 @@ test('reduce: more rows than a grid dimension holds, short and long ones', async
   for (const C of [3, 40]) {
     const shape = [65_541, C];
     const x = random(size(shape), C);
-    const y = await sum(tensor(x, shape, { scope }), [1]).data();
+    const y = await sum(tensor(x, shape, { scope }), { axis: 1 }).data();
     compare(`rows of ${C}`, y, twin.sum(x, shape, [1]));
   }
 });
@@ -158,7 +197,7 @@ test('reduce: more rows than a grid dimension holds, short and long ones', async
 test('reduce: max of values far below any mask', async () => {
   using scope = engine.scope();
   const x = tensor(new Float64Array(70).fill(-3.4e38), [2, 35], { scope });
-  compare('y', await max(x, [1]).data(), new Float32Array([-3.4e38, -3.4e38]), TOLERANCE.exact);
+  compare('y', await max(x, { axis: 1 }).data(), new Float32Array([-3.4e38, -3.4e38]), TOLERANCE.exact);
 });
 
 test('reduce: equal runs give equal bits', async () => {
@@ -217,14 +256,14 @@ test('reduce: results match PyTorch, and a tie sends the gradient to the first m
     const { data, shape } = vectors.get('x')!;
     const x = tensor(data, shape, { scope, requiresGrad: name === 'ties' });
     if (name === 'ties') {
-      backward(max(x, [1]), tensor(vectors.get('dy')!.data, [3], { scope }));
+      backward(max(x, { axis: 1 }), { seed: tensor(vectors.get('dy')!.data, [3], { scope }) });
       compare('dx', await x.grad!.data(), vectors.get('dx')!.data, TOLERANCE.exact);
       x.grad!.dispose();
       continue;
     }
     const axes = Array.from(vectors.get('axes')!.data);
     for (const [key, op] of Object.entries({ sum, mean, max, min }))
-      compare(`${name} ${key}`, await op(x, axes).data(), vectors.get(key)!.data);
+      compare(`${name} ${key}`, await op(x, { axis: axes }).data(), vectors.get(key)!.data);
   }
 });
 
@@ -232,11 +271,11 @@ test('reduce: without a scope, only the result stays alive', () => {
   const x = tensor(random(24, 1), [2, 3, 4]);
   const before = engine.stats().liveTensors;
   for (const y of [
-    sum(x, [0, 2]),
-    mean(x, [1]),
-    max(x, [0, 2]),
-    prod(x, [1]),
-    argMax(x, 1),
+    sum(x, { axis: [0, 2] }),
+    mean(x, { axis: 1 }),
+    max(x, { axis: [0, 2] }),
+    prod(x, { axis: 1 }),
+    argMax(x, { axis: 1 }),
     sumTo(x, [1, 3, 1]),
     squaredNorm([x]),
   ])
@@ -248,9 +287,9 @@ test('reduce: without a scope, only the result stays alive', () => {
 test('reduce: says what does not fit', () => {
   using scope = engine.scope();
   const x = tensor(random(6, 1), [2, 3], { scope });
-  throws(() => sum(x, [0, -2]), /sum: an axis may be named once, got \[0, 0\]\./);
+  throws(() => sum(x, { axis: [0, -2] }), /sum: an axis may be named once, got \[0, 0\]\./);
   throws(
-    () => argMax(tensor([], [0, 2], { scope }), 0),
+    () => argMax(tensor([], [0, 2], { scope }), { axis: 0 }),
     /argMax: there must be an element to compare, got x \[0, 2\]/,
   );
   throws(() => mean(tensor([], [0], { scope })), /mean: there must be an element to average, got x \[0\]/);
@@ -270,7 +309,7 @@ test('reduce: sums of a million equal numbers are good to 1e-6', async () => {
   compare('mean', await mean(x).data(), [Math.fround(0.1)], near);
   compare('squares', await squaredNorm([x]).data(), [1e6 * Math.fround(0.1) ** 2], near);
   const total = 250_000 * Math.fround(0.1);
-  compare('columns', await sum(columns, [0]).data(), [total, total, total, total], near);
+  compare('columns', await sum(columns, { axis: 0 }).data(), [total, total, total, total], near);
 });
 
 test.run();

@@ -91,7 +91,7 @@ test('resize: every mode and its gradient equal PyTorch', async () => {
     using y = resize(input, [outH, outW], mode);
     compare(`${name}: y`, await y.data(), vectors.get('y')!.data, TOLERANCE.f32);
     using upstream = tensor(dy.data, dy.shape);
-    backward(y, upstream);
+    backward(y, { seed: upstream });
     compare(`${name}: dx`, await input.grad!.data(), vectors.get('dx')!.data, TOLERANCE.f32);
   }
 });
@@ -162,10 +162,10 @@ test('resize: images beyond the binding limit are resized in parts, and so are t
       using y = withBindingLimit(limit, () => resize(input, m, mode));
       compare(`${mode} to ${m.join('x')}`, await y.data(), twin(x, 3, [29, 31], m, 1, mode), TOLERANCE.f32);
       using upstream = tensor(w, [1, 3, ...m]);
-      withBindingLimit(2 * 4096, () => backward(y, upstream));
+      withBindingLimit(2 * 4096, () => backward(y, { seed: upstream }));
       using whole = tensor(x, [1, 3, 29, 31], { requiresGrad: true });
       using reference = resize(whole, m, mode);
-      backward(reference, upstream);
+      backward(reference, { seed: upstream });
       compare(`${mode}: dx`, await input.grad!.data(), await whole.grad!.data(), TOLERANCE.exact);
     }
   const table = random(6 * 8, 11);

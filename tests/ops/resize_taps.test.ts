@@ -119,7 +119,7 @@ test('resize: values and gradients match PyTorch with aligned corners, tents, an
     const y = resize(x, [want.shape[2], want.shape[3]], options);
     compare(`${name} y`, await y.data(), want.data);
     if (!vectors.has('dx')) continue;
-    backward(y, tensor(vectors.get('dy')!.data, want.shape, { scope }));
+    backward(y, { seed: tensor(vectors.get('dy')!.data, want.shape, { scope }) });
     compare(`${name} dx`, await x.grad!.data(), vectors.get('dx')!.data, TOLERANCE.grad);
     x.grad!.dispose();
   }

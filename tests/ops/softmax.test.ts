@@ -96,15 +96,39 @@ test('softmax: output and gradient match PyTorch', async () => {
     const x = tensor(data, shape, { scope, requiresGrad: true });
     const y = name.endsWith('log') ? logSoftmax(x) : softmax(x);
     compare(`${name} y`, await y.data(), vectors.get('y')!.data);
-    backward(y, tensor(vectors.get('dy')!.data, shape, { scope }));
+    backward(y, { seed: tensor(vectors.get('dy')!.data, shape, { scope }) });
     compare(`${name} dx`, await x.grad!.data(), vectors.get('dx')!.data, TOLERANCE.grad);
     x.grad!.dispose();
   }
 });
 
-test('softmax: says that a scalar has no axis', () => {
+for (const axis of [0, 1, -2, 2])
+  test(`softmax: over axis ${axis}, output and gradient match the twin`, async () => {
+    const shape = [3, 5, 4];
+    const d = axis < 0 ? axis + 3 : axis;
+    const stride = shape.slice(d + 1).reduce((a, b) => a * b, 1);
+    // Element by element: the row of one element is what differs from it in the axis alone.
+    const along = (x: Float64Array, log: boolean): Float64Array =>
+      x.map((value, i) => {
+        const first = i - (Math.floor(i / stride) % shape[d]) * stride;
+        const row = Array.from({ length: shape[d] }, (_, k) => Math.exp(x[first + k * stride]));
+        const sum = row.reduce((a, b) => a + b);
+        return log ? value - Math.log(sum) : Math.exp(value) / sum;
+      });
+    for (const [log, op] of [softmax, logSoftmax].entries())
+      await checkGradients({
+        inputs: { x: { data: random(60, 3), shape } },
+        op: ({ x }) => op(x, { axis }),
+        twin: ({ x }) => along(Float64Array.from(x), log === 1),
+      });
+  });
+
+test('softmax: says that a scalar has no axis, and which axes there are', () => {
   using scope = engine.scope();
   throws(() => softmax(tensor([1], [], { scope })), /softmax: x must have an axis, got x \[\]\./);
+  const x = tensor([1, 2], [1, 2], { scope });
+  for (const axis of [2, -3, 0.5, Number.NaN])
+    throws(() => softmax(x, { axis }), /softmax: the axis must lie in \[-2, 2\), got /);
 });
 
 test.run();

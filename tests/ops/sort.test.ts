@@ -9,7 +9,7 @@ const unsigned = (n: number, seed: number, limit: number): Uint32Array =>
 async function checkRows(keys: Uint32Array, B: number, bits?: number): Promise<void> {
   using scope = engine.scope();
   const N = keys.length / B;
-  const sorted = sortKeys(tensor(keys, [B, N], { scope }), bits);
+  const sorted = sortKeys(tensor(keys, [B, N], { scope }), { bits });
   const gotKeys = await sorted.keys.data();
   const gotOrder = await sorted.order.data();
   for (let row = 0; row < B; row++) {
@@ -82,7 +82,10 @@ test('sort: says what is wrong with its arguments', () => {
   using scope = engine.scope();
   const keys = tensor(new Uint32Array(4), [4], { scope });
   throws(() => sortKeys(keys), /^sortKeys: keys must be \[B, N\], got \[4\]/);
-  throws(() => sortKeys(keys.reshape([1, 4]), 33), /^sortKeys: bits must be within 1\.\.32, got 33/);
+  throws(
+    () => sortKeys(keys.reshape([1, 4]), { bits: 33 }),
+    /^sortKeys: bits must be within 1\.\.32, got 33/,
+  );
   throws(() => sortKeys(tensor(random(4, 1), [1, 4], { scope })), /^sortKeys: keys must be u32, got f32/);
 });
 

@@ -82,7 +82,7 @@ test('unary: values and gradients match PyTorch', async () => {
     const x = tensor(data, shape, { scope, requiresGrad: true });
     const y = all[name as keyof typeof all](x);
     compare(`${name} y`, await y.data(), vectors.get('y')!.data);
-    backward(y, tensor(vectors.get('dy')!.data, shape, { scope }));
+    backward(y, { seed: tensor(vectors.get('dy')!.data, shape, { scope }) });
     compare(`${name} dx`, await x.grad!.data(), vectors.get('dx')!.data, TOLERANCE.grad);
     x.grad!.dispose();
   }

@@ -48,7 +48,7 @@ export function slice(
 }
 
 /** x within a larger array of one value. */
-export function embed(
+export function placeInto(
   x: Float64Array,
   shape: readonly number[],
   to: readonly number[],

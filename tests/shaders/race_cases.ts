@@ -3,7 +3,6 @@ import {
   AdamW,
   adaptiveMaxPool,
   add,
-  arange,
   argMax,
   attention,
   backward,
@@ -19,7 +18,7 @@ import {
   embedding,
   erf,
   exp,
-  fill,
+  fullLike,
   gather,
   gelu,
   l2Normalize,
@@ -78,12 +77,12 @@ const attendWithCache = (force: 'split_kv' | 'query_blocks'): Tensor => {
 };
 
 /** Runs the backward kernels too. */
-const train = (y: Tensor): void => backward(y, tensor(random(y.size, 9), y.shape));
+const train = (y: Tensor): void => backward(y, { seed: tensor(random(y.size, 9), y.shape) });
 
 export const CASES: Readonly<Record<string, () => void>> = {
   adamw: () => {
     const store = new ParameterStore(engine, [{ name: 'a', shape: [5] }]);
-    new AdamW(store).step(0.1, 1);
+    new AdamW(store, { maxNorm: 1 }).step();
   },
   adaptive_max_pool: () => train(adaptiveMaxPool(leaf(2, 35), [5, 7], [2, 3])),
   'attention, split_kv': () => {
@@ -115,22 +114,22 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(sigmoidContrastive(l2Normalize(leaf(5, 4)), l2Normalize(leaf(5, 4)), leaf(1), leaf(1))),
   copy: () => {
     train(permute(leaf(2, 3, 4), [2, 0, 1]));
-    train(slice(leaf(4, 3), 0, 1, 2));
-    train(concat([leaf(2, 3), leaf(1, 3)], 0));
+    train(slice(leaf(4, 3), { axis: 0, start: 1, length: 2 }));
+    train(concat([leaf(2, 3), leaf(1, 3)], { axis: 0 }));
   },
   cosine: () => {
     train(cosineMap(leaf(2, 5, 6), leaf(2, 6)));
     withGpuPlans(() => train(cosineMap(leaf(2, 5, 6), leaf(2, 6))));
   },
   depthwise_conv: () => {
-    const once = () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), leaf(4), [3, 4]));
+    const once = () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), [3, 4], { bias: leaf(4) }));
     once();
     withGpuPlans(once);
   },
   dice: () => train(diceLoss(chances(3, 11), ones(3, 11))),
   fill: () => {
-    fill(leaf(5), 2);
-    arange(engine.empty([5], { dtype: 'u32' }));
+    fullLike(leaf(5), 2);
+    engine.arange(5);
   },
   elements: () => {
     train(gather(leaf(3, 4), integers([2, 0, 1, 1], [1, 4])));
@@ -168,7 +167,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
       transposeB: true,
       force: { kind: 'register', transposeFirst: true },
     });
-    train(linear(leaf(3, 5), leaf(4, 5), leaf(4), { gelu: 'erf' }));
+    train(linear(leaf(3, 5), leaf(4, 5), { bias: leaf(4), gelu: 'erf' }));
   },
   matmul_tiled: () => {
     matmul(leaf(3, 17), leaf(17, 4), { force: { kind: 'tiled' } });
@@ -195,14 +194,14 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(where(tensor([1, 0, 1], [3]), leaf(3), leaf(3)));
     accumulate(leaf(5), leaf(5));
   },
-  random: () => randomUniform(engine.gpu, [5], { seed: 1 }),
+  random: () => randomUniform(engine, [5], { seed: 1 }),
   reduce: () => {
     train(sum(leaf(3, 11)));
-    train(sum(leaf(3, 8), [1]));
-    train(sum(leaf(3, 5), [0]));
-    train(max(leaf(3, 5), [1]));
-    train(prod(chances(3, 5), [1]));
-    argMax(leaf(3, 5), 1);
+    train(sum(leaf(3, 8), { axis: 1 }));
+    train(sum(leaf(3, 5), { axis: 0 }));
+    train(max(leaf(3, 5), { axis: 1 }));
+    train(prod(chances(3, 5), { axis: 1 }));
+    argMax(leaf(3, 5), { axis: 1 });
     train(broadcastTo(leaf(5), [3, 5]));
   },
   resize: () => {
@@ -214,7 +213,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(softmax(leaf(3, 11)));
     withGpuPlans(() => train(softmax(leaf(3, 11))));
   },
-  sort: () => sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), 8),
+  sort: () => sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), { bits: 8 }),
   top_k: () => {
     topK(leaf(1, 9), 6);
     withGpuPlans(() => topK(leaf(1, 9), 6));

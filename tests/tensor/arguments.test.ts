@@ -99,15 +99,14 @@ test('write: an array of another type is refused, not read as bits', () => {
 const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: unknown[]]>> = {
   ...Object.fromEntries(
     (
-      'abs arange argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 diceLoss:2 erf exp floor ' +
-      'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:3 log logSoftmax matmul:2 max mean ' +
+      'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 diceLoss:2 erf exp floor ' +
+      'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:2 log logSoftmax matmul:2 max mean ' +
       'min neg onesLike patchGather prod reciprocal relu round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
       'sign sin softmax softplus sortKeys sqrt square sum take:2 tanh patchify zerosLike backward'
     )
       .split(' ')
       .map((name) => [name.split(':')[0], [Number(name.split(':')[1] ?? 1)]]),
   ),
-  argMax: [1, 0],
   adaptiveMaxPool: [1, [1, 1], [1, 1]],
   attention: [3],
   attentionWithScores: [3],
@@ -115,9 +114,7 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
   cast: [1, 'i32'],
   clamp: [1, 0, 1],
   compactMap: [1, 1],
-  depthwiseConv: [2, undefined, [1, 1]],
-  embed: [1, [2], [0], 0],
-  fill: [1, 1],
+  depthwiseConv: [2, [1, 1]],
   fullLike: [1, 0],
   pad: [1, [[0, 0]]],
   patchGather: [1, undefined, { imagePx: [2, 2], patchPx: 2 }],
@@ -127,7 +124,7 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
   resizeRows: [1, [1, 1], [1, 1], 'nearest'],
   scatterRows: [2, 1],
   selectTopK: [1, 1],
-  slice: [1, 0, 0, 1],
+  slice: [1],
   sumTo: [1, []],
   topK: [1, 1],
   patchify: [1, 2],
@@ -140,7 +137,7 @@ const PAIRS =
 
 /** Functions of the door that take no tensor, or a list of them, or one among their options. */
 const OTHERS =
-  'assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys ' +
+  'arange assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys ' +
   'expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatKernelTimes kernelTimes layerNormLayer linearLayer makeFolder ' +
   'noGrad onPath openSafetensors output randomBits randomNormal randomUniform readTextFile record size ' +
   'squaredNorm tidy unpackHeads warmupCosine writeSafetensors';
@@ -188,6 +185,88 @@ test('ops: undefined, a number, a list and a string in place of a tensor are ref
   throws(() => call('concat', [[3], 0]), /^concat: every x must be a tensor, got a number\./);
   throws(() => call('squaredNorm', [[3]]), /^squaredNorm: x must be a tensor, got a number\./);
   assert.equal(faults, []);
+});
+
+test('options: an unknown key, and what is no object, are refused by the name of the function', async () => {
+  using scope = engine.scope();
+  const square = engine.ones([2, 2], { scope });
+  const image = engine.ones([1, 3, 2, 2], { scope });
+  const heads = engine.ones([1, 2, 1, 4], { scope });
+  const rows = engine.ones([1, 4, 2], { scope });
+  const row = engine.ones([2], { scope });
+  const scalar = engine.ones([1], { scope });
+  const indices = engine.zeros([2, 2], { dtype: 'u32', scope });
+  const required: Readonly<Record<string, readonly unknown[]>> = {
+    arange: [engine, 2],
+    argMax: [square],
+    attention: [heads, heads, heads],
+    attentionWithScores: [heads, heads, heads],
+    backward: [square],
+    binaryCrossEntropy: [square, square],
+    columnSum: [square],
+    concat: [[square]],
+    conv2d: [image, image],
+    cosineMap: [rows, row.reshape([1, 2])],
+    depthwiseConv: [rows, row.reshape([2, 1, 1, 1]), [2, 2]],
+    diceLoss: [square, square],
+    embedding: [square, indices],
+    gather: [square, indices],
+    gelu: [square],
+    l2Normalize: [square],
+    layerNorm: [square, row, row],
+    linear: [square, square],
+    logSoftmax: [square],
+    matmul: [square, square],
+    max: [square],
+    mean: [square],
+    min: [square],
+    pad: [row, [[0, 0]]],
+    patchify: [image, 2],
+    prod: [square],
+    resize: [image, [2, 2]],
+    scatter: [square, indices, square],
+    sigmoidContrastive: [square, square, scalar, scalar],
+    slice: [square],
+    softmax: [square],
+    sortKeys: [indices],
+    sum: [square],
+    take: [square, indices],
+    unfold: [image, [1, 1]],
+  };
+  const given: Readonly<Record<string, object>> = { resize: { mode: 'linear' } };
+  for (const [name, args] of Object.entries(required)) {
+    throws(
+      () => call(name, [...args, { ...given[name], axes: 1 }]),
+      RegExp(`^${name}: an option must be one of .+, got axes\\.$`),
+    );
+    // As an earlier or another library would take it.
+    const rule =
+      name === 'resize'
+        ? /^resize: mode must be one of /
+        : RegExp(`^${name}: options must be an object of .+, got a number\\.$`);
+    throws(() => call(name, [...args, 1]), rule);
+  }
+  const withKey: Readonly<Record<string, readonly unknown[]>> = {
+    randomBits: [engine, [1], { seed: 1, low: 0 }],
+    randomNormal: [engine, [1], { seed: 1, low: 0 }],
+    randomUniform: [engine, [1], { seed: 1, std: 1 }],
+    patchGather: [image, undefined, { imagePx: [2, 2], patchPx: 2, size: 1 }],
+    unpackHeads: [rows, { parts: 1, heads: 1, head: 1 }],
+  };
+  for (const [name, args] of Object.entries(withKey))
+    throws(
+      () => call(name, args),
+      RegExp(`^${name}: an option must be one of .+, got (low|std|size|head)\\.$`),
+    );
+  for (const make of ['tensor', 'full'] as const)
+    throws(
+      () => Reflect.apply(engine[make], engine, [[1], [1], { scopes: scope }]),
+      /^tensor: an option must be one of dtype, scope, requiresGrad, got scopes\.$/,
+    );
+  for (const make of ['empty', 'zeros', 'ones'] as const)
+    throws(() => Reflect.apply(engine[make], engine, [[1], 'i32']), /^tensor: options must be an object of /);
+  const refused = await Reflect.apply(door.Engine.create, door.Engine, [{ teir: 0 }]).catch(String);
+  assert.match(String(refused), /^ShapeError: Engine\.create: an option must be one of .+, got teir\.$/);
 });
 
 test.run();

@@ -46,16 +46,16 @@ function model() {
   const optimizer = new AdamW(store, { betas: [0.9, 0.999], weightDecay: [0.01] });
   const weights = new Weights(store);
   const block = (x: Tensor): Tensor => {
-    const qkv = linearLayer(weights.in('qkv'), layerNormLayer(weights.in('norm1'), x, 1e-5));
+    const qkv = linearLayer(layerNormLayer(x, weights.in('norm1'), { eps: 1e-5 }), weights.in('qkv'));
     const y = add(x, attention(...unpackHeads(qkv, { parts: 3, heads: 2 })).reshape(x.shape));
-    const hidden = linearLayer(weights.in('fc1'), layerNormLayer(weights.in('norm2'), y, 1e-5), {
+    const hidden = linearLayer(layerNormLayer(y, weights.in('norm2'), { eps: 1e-5 }), weights.in('fc1'), {
       gelu: 'tanh',
     });
-    return linearLayer(weights.in('fc2'), hidden, { residual: y });
+    return linearLayer(hidden, weights.in('fc2'), { residual: y });
   };
   /** Forward, backward and update; the loss and the squared norm of its gradient. */
   const step = (x: Tensor, target: Tensor, recompute: boolean) => {
-    const embedded = linearLayer(weights.in('embed'), x);
+    const embedded = linearLayer(x, weights.in('embed'));
     const y = recompute ? checkpoint(block, embedded) : block(embedded);
     const loss = mean(square(sub(y, target)));
     backward(loss);
@@ -98,7 +98,7 @@ async function trained(recompute: boolean, captured: boolean, steps: number) {
     using capture = engine.capture((x, target) => step(x, target, recompute), x, target);
     for (let i = 0; i < steps; i++) {
       x.write(inputOf(i));
-      optimizer.set(rateOf(i), 1);
+      optimizer.set({ lr: rateOf(i), maxNorm: 1 });
       capture.replay();
       await note(capture.outputs);
     }
@@ -106,7 +106,7 @@ async function trained(recompute: boolean, captured: boolean, steps: number) {
     for (let i = 0; i < steps; i++) {
       using inner = engine.scope();
       x.write(inputOf(i));
-      optimizer.set(rateOf(i), 1);
+      optimizer.set({ lr: rateOf(i), maxNorm: 1 });
       await note(step(x.in(inner), target.in(inner), recompute));
     }
   const state = await bits();
@@ -129,7 +129,7 @@ test('capture: many replays without a read between them are the steps in order',
   using x = tensor(inputOf(0), [B, T, D]);
   using target = tensor(inputOf(1), [B, T, D]);
   const capture = engine.capture((x, target) => captured.step(x, target, false), x, target);
-  for (const { optimizer } of [eager, captured]) optimizer.set(0.01);
+  for (const { optimizer } of [eager, captured]) optimizer.set({ lr: 0.01 });
   for (let i = 0; i < 40; i++) {
     using scope = engine.scope();
     eager.step(x.in(scope), target.in(scope), false);
@@ -230,7 +230,7 @@ test('capture and eager loop: no buffer, bind group or pipeline is made after th
   };
   const eager = async (): Promise<void> => {
     using scope = engine.scope();
-    optimizer.set(0.01, 1);
+    optimizer.set({ lr: 0.01, maxNorm: 1 });
     const { loss } = step(x.in(scope), target.in(scope), false);
     await loss.data();
   };
@@ -272,7 +272,7 @@ test('capture: through the uniform ring, where there are no immediates, and beyo
 
 test('plan: the peak it predicts is the peak that is observed, and nothing runs', async () => {
   const { optimizer, step, bits, dispose } = model();
-  optimizer.set(0.01);
+  optimizer.set({ lr: 0.01 });
   const run = (): Tensor => {
     using scope = engine.scope();
     const x = tensor(inputOf(0), [B, T, D], { scope });

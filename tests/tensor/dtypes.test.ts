@@ -29,8 +29,8 @@ test('data: the compiler knows the array of every dtype, and it is the one that 
 test('data: ops pass the dtype on, or say their own', async () => {
   using scope = engine.scope();
   const x = engine.tensor(Int32Array.of(1, 5, 3), [1, 3], { scope });
-  const sums: Int32Array = await sum(add(x, concat([x], 0))).data();
-  const winner: Uint32Array = await argMax(x, 1).data();
+  const sums: Int32Array = await sum(add(x, concat([x], { axis: 0 }))).data();
+  const winner: Uint32Array = await argMax(x, { axis: 1 }).data();
   const best: Uint32Array = await topK(cast(x, 'f32'), 1).indices.data();
   assert.equal([...sums, ...winner, ...best], [18, 1, 1]);
 });

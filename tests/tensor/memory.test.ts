@@ -78,7 +78,7 @@ test('tidy: frees what was made in between, in training too', async () => {
   const y = tidy([x], (x) => add(layerNorm(add(x, x), gamma, beta), x));
   // The result, and what backward needs: x + x, gamma, mean, rstd.
   assert.is(engine.stats().liveTensors, live + 1 + 4);
-  backward(y, tensor(random(16, 4), [2, 8], { scope }));
+  backward(y, { seed: tensor(random(16, 4), [2, 8], { scope }) });
   assert.is(engine.stats().liveTensors, live + 2 + 3, 'the result, the seed and three gradients');
   for (const leaf of [x, gamma, beta]) leaf.grad!.dispose();
 });
@@ -90,7 +90,7 @@ test('pool: a fixed-shape loop creates no buffer and no bind group after its sec
     using inner = engine.scope();
     const x = tensor(random(16, 1), [2, 8], { scope: inner, requiresGrad: true });
     const y = layerNorm(add(x, x), gamma, beta);
-    backward(y, tensor(random(16, 2), [2, 8], { scope: inner }));
+    backward(y, { seed: tensor(random(16, 2), [2, 8], { scope: inner }) });
     await y.data();
     x.grad!.dispose();
   };
@@ -122,9 +122,9 @@ test('backward: gradients accumulate over uses and over calls', async () => {
   using scope = engine.scope();
   const x = tensor(random(4, 1), [4], { scope, requiresGrad: true });
   const seed = tensor([1, 10, 100, 1000], [4], { scope });
-  backward(add(add(x, x), x), seed);
+  backward(add(add(x, x), x), { seed });
   compare('once', await x.grad!.data(), [3, 30, 300, 3000], TOLERANCE.exact);
-  backward(add(x, x), seed);
+  backward(add(x, x), { seed });
   compare('twice', await x.grad!.data(), [5, 50, 500, 5000], TOLERANCE.exact);
   x.grad!.dispose();
 });
@@ -133,12 +133,12 @@ test('backward: detach, noGrad and leaves without gradient stop it', async () =>
   using scope = engine.scope();
   const x = tensor(random(4, 1), [4], { scope, requiresGrad: true });
   const seed = tensor([1, 2, 3, 4], [4], { scope });
-  backward(add(add(x, x).detach(), x), seed);
+  backward(add(add(x, x).detach(), x), { seed });
   compare('through one branch only', await x.grad!.data(), [1, 2, 3, 4], TOLERANCE.exact);
   x.grad!.dispose();
   const y = noGrad(() => add(x, x));
   assert.is(y.requiresGrad, false);
-  throws(() => backward(y, seed), /backward: the loss must depend on a tensor that requires a gradient/);
+  throws(() => backward(y, { seed }), /backward: the loss must depend on a tensor that requires a gradient/);
   throws(() => noGrad(async () => y), /noGrad: the function must be synchronous, got a promise/);
   throws(() => backward(add(x, x)), /backward: the loss must be a scalar, got \[4\]/);
 });
@@ -156,7 +156,7 @@ test('backward: a hook sees the whole gradient and may replace it', async () => 
     seen.push('x');
     return undefined;
   });
-  backward(add(middle, middle), tensor([1, 2, 3, 4], [4], { scope }));
+  backward(add(middle, middle), { seed: tensor([1, 2, 3, 4], [4], { scope }) });
   assert.equal(seen, ['middle', 'x']);
   compare('2 * 2 * 2', await x.grad!.data(), [8, 16, 24, 32], TOLERANCE.exact);
   x.grad!.dispose();
@@ -167,8 +167,8 @@ test('backward: a second run over the same tape is an error that says so', () =>
   const x = tensor(random(4, 1), [4], { scope, requiresGrad: true });
   const y = add(x, x);
   const seed = tensor([1, 2, 3, 4], [4], { scope });
-  backward(y, seed);
-  throws(() => backward(y, seed), /add: backward runs once per forward/);
+  backward(y, { seed });
+  throws(() => backward(y, { seed }), /add: backward runs once per forward/);
   x.grad!.dispose();
 });
 
@@ -179,7 +179,7 @@ test('checkpoint: same bits as without, fewer saved tensors, gradients of closed
   const seed = tensor(random(16, 5), [2, 8], { scope });
   const body = (x: Tensor): Tensor => layerNorm(add(layerNorm(x, gamma, beta), x), gamma, beta);
   const run = async (y: Tensor): Promise<ArrayLike<number>[]> => {
-    backward(y, seed);
+    backward(y, { seed });
     const results = [await y.data()];
     for (const leaf of [x, gamma, beta]) {
       results.push(await leaf.grad!.data());
@@ -202,7 +202,7 @@ test('reshape: shares storage, passes the gradient on, refuses another number of
   const y = x.reshape([3, -1]);
   assert.equal(y.shape, [3, 2]);
   assert.is(engine.stats().liveBytes, bytes);
-  backward(y, tensor([1, 2, 3, 4, 5, 6], [3, 2], { scope }));
+  backward(y, { seed: tensor([1, 2, 3, 4, 5, 6], [3, 2], { scope }) });
   assert.equal(x.grad!.shape, [2, 3]);
   compare('dx', await x.grad!.data(), [1, 2, 3, 4, 5, 6], TOLERANCE.exact);
   x.grad!.dispose();

@@ -7,6 +7,7 @@
 //              -> weights = exp(scores - lse), made again for some queries at a time -> dv = weights' dout
 //              -> dscores = scale weights (dout v' - delta) (B, H, T, M) -> dq = dscores k, dk = dscores' q
 import source from '../../../shaders/attention/delta.wgsl' with { type: 'text' };
+import { expectKeys } from '../../gpu/errors.ts';
 import { kernel } from '../../gpu/kernel.ts';
 import { record } from '../../tensor/autograd.ts';
 import { output, run } from '../../tensor/dispatch.ts';
@@ -19,6 +20,7 @@ import { attendInBlocks, differentiateBlocks } from './blocks.ts';
 import { compose } from './composed.ts';
 import { keyBias } from './key_mask.ts';
 import {
+  ATTENTION_KEYS,
   type AttentionOperand,
   type AttentionOptions,
   type HeadRows,
@@ -54,6 +56,7 @@ export function attention(
   v: AttentionOperand,
   options: AttentionOptions = {},
 ): Tensor<'f32'> {
+  expectKeys('attention', options, { ...ATTENTION_KEYS, force: true });
   const heads = headsOf('attention', q, k, v, options);
   const { mask, causal, softcap } = options;
   const [, , H, K] = heads.q.shape;
@@ -111,11 +114,11 @@ function attendPadded(heads: Heads, options: AttentionOptions, padding: number):
   return tidyHeads(heads, keyMask ? [keyMask] : [], ({ q, k, v, cached }, keyMask) => {
     const wide = (x: Tensor): Tensor => {
       const zeros = fill(output([x], [...x.shape.slice(0, 3), padding]), 0);
-      return concat([x, zeros], 3);
+      return concat([x, zeros], { axis: 3 });
     };
     const kept = cached && { k: wide(cached.k), v: wide(cached.v) };
     const out = attention(wide(q), wide(k), wide(v), { scale, keyMask, force, cached: kept });
-    return slice(out, 3, 0, q.shape[3]);
+    return slice(out, { axis: 3, length: q.shape[3] });
   });
 }
 
@@ -169,7 +172,7 @@ function gradientOf(slot: readonly HeadRows[], dout: Tensor, B: number): Tensor 
 /** The gradient of a tensor that a batch shares is a sum over the batch. */
 function sumTo(gradient: Tensor, { shape }: Tensor): Tensor {
   if (gradient.shape[0] === shape[0]) return gradient;
-  return columnSum(gradient, shape.slice(1)).reshape(shape);
+  return columnSum(gradient, { shape: shape.slice(1) }).reshape(shape);
 }
 
 /** [B, H, T] */

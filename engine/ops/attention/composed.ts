@@ -1,5 +1,6 @@
 // Attention made of products and a softmax, all scores in memory: for masks of any form, a causal mask, soft
 // caps, grouped heads, and for those who want to see the scores.
+import { expectKeys } from '../../gpu/errors.ts';
 import { output } from '../../tensor/dispatch.ts';
 import type { DType, Tensor } from '../../tensor/tensor.ts';
 import { concat, permute } from '../copy.ts';
@@ -10,7 +11,14 @@ import { broadcastTo } from '../reduce.ts';
 import { softmax } from '../softmax.ts';
 import { affine, tanh } from '../unary.ts';
 import { keyBias } from './key_mask.ts';
-import { type AttentionOperand, type AttentionOptions, type Heads, headsOf, tidyHeads } from './operands.ts';
+import {
+  ATTENTION_KEYS,
+  type AttentionOperand,
+  type AttentionOptions,
+  type Heads,
+  headsOf,
+  tidyHeads,
+} from './operands.ts';
 
 /** The scaled product; capped; then masked; or softmax of that, the weights of the values. */
 export type ScoreStage = 'product' | 'capped' | 'masked' | 'weights';
@@ -29,8 +37,10 @@ export function attentionWithScores(
   q: AttentionOperand,
   k: AttentionOperand,
   v: AttentionOperand,
-  { stage = 'weights', ...options }: Omit<AttentionOptions, 'force'> & { readonly stage?: ScoreStage } = {},
+  options: Omit<AttentionOptions, 'force'> & { readonly stage?: ScoreStage } = {},
 ): { out: Tensor<'f32'>; scores: Tensor<'f32'> } {
+  expectKeys('attentionWithScores', options, { ...ATTENTION_KEYS, stage: true });
+  const { stage = 'weights' } = options;
   const heads = headsOf('attentionWithScores', q, k, v, options);
   const [out, scores] = compose(heads, options, stage);
   return { out, scores };
@@ -45,7 +55,8 @@ export function compose(heads: Heads, options: AttentionOptions, stage?: ScoreSt
   const others = [keyMask, mask].filter((tensor) => tensor !== undefined);
   return tidyHeads(heads, others, ({ q, k, v, cached }, ...others) => {
     const byHead = <D extends DType>(x: Tensor<D>): Tensor<D> => permute(x, [0, 2, 1, 3]);
-    const joined = (own: Tensor, kept?: Tensor): Tensor => byHead(kept ? concat([kept, own], 1) : own);
+    const joined = (own: Tensor, kept?: Tensor): Tensor =>
+      byHead(kept ? concat([kept, own], { axis: 1 }) : own);
     // The queries of a group are below each other, so keys and values are read where they are.
     const queries = byHead(broadcastTo(q, [B, T, H, K])).reshape([B * G, (H / G) * T, K]);
     const keys = joined(k, cached?.k).reshape([B * G, N + M, K]);
@@ -79,6 +90,6 @@ function causalMask(like: Tensor, T: number, keys: number, cached: number): Tens
 function allKeysBias(keyMask: Tensor, N: number): Tensor {
   const [B, M] = keyMask.shape;
   const own = keyBias(keyMask);
-  const bias = N > 0 ? concat([fill(output([keyMask], [B, N]), 0), own], 1) : own;
+  const bias = N > 0 ? concat([fill(output([keyMask], [B, N]), 0), own], { axis: 1 }) : own;
   return bias.reshape([B, 1, 1, N + M]);
 }

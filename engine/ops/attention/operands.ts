@@ -1,5 +1,5 @@
 // What attention is given: heads of queries, keys and values, in tensors of their own or side by side in one.
-import { expect, expectDType } from '../../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../../gpu/errors.ts';
 import { tidy } from '../../tensor/dispatch.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -38,6 +38,16 @@ export interface AttentionOptions {
   /** Overrides the plan, for tests and tuning. */
   readonly force?: AttentionVariant;
 }
+
+/** The options that every way of attention takes, for `expectKeys`. */
+export const ATTENTION_KEYS = {
+  cached: true,
+  keyMask: true,
+  scale: true,
+  causal: true,
+  mask: true,
+  softcap: true,
+} as const;
 
 /** Heads of one operand: where they are, and how many. Counts f32. */
 export interface HeadRows {
@@ -78,9 +88,11 @@ export function unpackHeads(
 ): PackedHeads[];
 export function unpackHeads(
   packed: Tensor,
-  { parts, heads }: { readonly parts: number; readonly heads: number },
+  options: { readonly parts: number; readonly heads: number },
 ): PackedHeads[] {
   expectDType('unpackHeads', 'packed', packed, 'f32');
+  expectKeys('unpackHeads', options, { parts: true, heads: true });
+  const { parts, heads } = options;
   expect(packed.shape.length === 3, 'unpackHeads', 'packed must be [B, T, width]', show(packed.shape));
   expect(
     [parts, heads].every((n) => Number.isInteger(n) && n >= 1) && packed.shape[2] % (parts * heads) === 0,
@@ -117,8 +129,9 @@ export function headsOf(
   q: AttentionOperand,
   k: AttentionOperand,
   v: AttentionOperand,
-  { cached, keyMask, softcap }: AttentionOptions,
+  options: AttentionOptions,
 ): Heads {
+  const { cached, keyMask, softcap } = options;
   const heads: Heads = {
     q: rowsOf(op, 'q', q),
     k: rowsOf(op, 'k', k),
@@ -178,7 +191,9 @@ export function tidyHeads<T extends Tensor | readonly Tensor[]>(
     const [q, k, v, cachedK, cachedV] = list.map(({ shape, start }, i) => {
       const tensor = tensors[i];
       const width = shape[2] * shape[3];
-      return (tensor.shape.length === 4 ? tensor : slice(tensor, 2, start, width)).reshape(shape);
+      return (tensor.shape.length === 4 ? tensor : slice(tensor, { axis: 2, start, length: width })).reshape(
+        shape,
+      );
     });
     const cached = heads.cached && { k: cachedK, v: cachedV };
     return fn({ q, k, v, cached }, ...tensors.slice(list.length));

@@ -1,4 +1,4 @@
-import { expect, expectDType } from '../../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../../gpu/errors.ts';
 import type { MatmulForce } from '../../gpu/tuning.ts';
 import { isRecording, record } from '../../tensor/autograd.ts';
 import { output } from '../../tensor/dispatch.ts';
@@ -13,6 +13,8 @@ const exact = true;
 
 /** What `linear` fuses into its kernel. */
 export interface LinearOptions {
+  /** [N] f32, added to every row. Default: none. */
+  readonly bias?: Tensor;
   /** Gaussian error linear unit after the bias: exact, or its tanh form. */
   readonly gelu?: Gelu;
   /** Added last, in the shape of the result. */
@@ -26,12 +28,12 @@ export interface LinearOptions {
  *
  * @param x       [..., M, K] f32
  * @param weight  [N, K], as in PyTorch; f32, f16 or bf16
- * @param bias    [N]
  * @returns       [..., M, N]
  * @throws ShapeError when weight, bias or residual do not fit x
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor, options: LinearOptions = {}): Tensor<'f32'> {
-  const { gelu, residual, force } = options;
+export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor<'f32'> {
+  expectKeys('linear', options, { bias: true, gelu: true, residual: true, force: true });
+  const { bias, gelu, residual, force } = options;
   expectDType('linear', 'x', x, 'f32');
   expectDType('linear', 'weight', weight, ...FLOATS);
   const K = x.shape.at(-1) ?? 0;

@@ -1,4 +1,4 @@
-import { expect, expectDType } from '../../gpu/errors.ts';
+import { expect, expectDType, expectKeys } from '../../gpu/errors.ts';
 import type { MatmulForce } from '../../gpu/tuning.ts';
 import { record } from '../../tensor/autograd.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
@@ -30,6 +30,7 @@ export interface MatmulOptions {
  * @throws ShapeError when inner dimensions or leading extents disagree
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor<'f32'> {
+  expectKeys('matmul', options, { transposeA: true, transposeB: true, scale: true, force: true });
   const { transposeA = false, transposeB = false, scale = 1, force } = options;
   for (const [name, operand] of Object.entries({ a, b })) {
     expectDType('matmul', name, operand, ...FLOATS);
@@ -80,7 +81,7 @@ function matmulDa(
   const da = transposeA
     ? multiply(b, dc, { transposeA: transposeB, transposeB: true, scale, force, exact })
     : multiply(dc, b, { transposeB: !transposeB, scale, force, exact });
-  return a.shape.length < da.shape.length ? columnSum(da, a.shape) : da;
+  return a.shape.length < da.shape.length ? columnSum(da, { shape: a.shape }) : da;
 }
 
 /** db = scale op(a)^T dc, or its transpose. */
@@ -101,5 +102,5 @@ function matmulDb(
   const db = transposeB
     ? multiply(dc, a, { transposeA: true, transposeB: transposeA, scale, force, exact })
     : multiply(a, dc, { transposeA: !transposeA, scale, force, exact });
-  return b.shape.length < db.shape.length ? columnSum(db, b.shape) : db;
+  return b.shape.length < db.shape.length ? columnSum(db, { shape: b.shape }) : db;
 }

@@ -77,7 +77,7 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   }
   using c = output([a, b], [plan.splits, ...shape]);
   launch(plan, { ...problem, ...operands, c, scale: 1 });
-  return columnSum(c, shape, scale);
+  return columnSum(c, { shape, scale });
 }
 
 function launch(plan: MatmulPlan, product: Product): void {

@@ -34,13 +34,16 @@ export function encodeText(ids: Tensor, weights: Weights, config: TextConfig): T
   const [pooled, features, prompt] = tidy([ids], (ids) => {
     const [B, L] = ids.shape;
     const positions = cast(weights.get('positional_embedding').in(ids.scope), 'f32');
-    let x: Tensor = add(embedding(weights.get('token_embedding.weight'), ids), slice(positions, 0, 0, L));
+    let x: Tensor = add(
+      embedding(weights.get('token_embedding.weight'), ids),
+      slice(positions, { axis: 0, length: L }),
+    );
     const { heads, lnEps: eps, gelu } = config;
     for (let i = 0; i < config.layers; i++)
       [x] = transformerBlock(x, textBlock(weights.in(`transformer.resblocks.${i}`)), { heads, eps, gelu });
-    x = layerNormLayer(weights.in('ln_final'), x, eps);
-    const last = slice(x, 1, L - 1, 1).reshape([B, x.shape[2]]);
-    const pooled = linearLayer(weights.in('text_projection'), last);
+    x = layerNormLayer(x, weights.in('ln_final'), { eps });
+    const last = slice(x, { axis: 1, start: L - 1, length: 1 }).reshape([B, x.shape[2]]);
+    const pooled = linearLayer(last, weights.in('text_projection'));
     const features = l2Normalize(pooled);
     return [pooled, features, normedMlp(features, weights.in('prompt_proj'))];
   });

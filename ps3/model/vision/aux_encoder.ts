@@ -34,12 +34,12 @@ export function auxEncoder(
     const stem = weights.in('stem.0');
     const kernel = stem.get('weight').in(image.scope);
     const patches = patchify(image, kernelPx, { imagePx: [imagePx, imagePx], ...colours });
-    let x: Tensor = linear(patches, kernel.reshape([kernel.shape[0], -1]), stem.get('bias'));
-    x = layerNormLayer(weights.in('stem.1'), x, 1e-6);
+    let x: Tensor = linear(patches, kernel.reshape([kernel.shape[0], -1]), { bias: stem.get('bias') });
+    x = layerNormLayer(x, weights.in('stem.1'), { eps: 1e-6 });
     for (let i = 0; i < depth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [gridSide, gridSide]);
     const out = weights.in('out_proj');
     const projection = out.get('weight').in(image.scope);
-    return linear(x, projection.reshape(projection.shape.slice(0, 2)), out.get('bias'));
+    return linear(x, projection.reshape(projection.shape.slice(0, 2)), { bias: out.get('bias') });
   });
 }
 
@@ -47,10 +47,14 @@ export function auxEncoder(
 function convNextBlock(x: Tensor, weights: Weights, grid: readonly [number, number]): Tensor {
   return tidy([x], (x) => {
     const conv = weights.in('conv_dw');
-    const mixed = depthwiseConv(x, cast(conv.get('weight').in(x.scope), 'f32'), conv.get('bias'), grid);
-    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), mixed, 1e-6), {
-      gelu: 'erf',
+    const mixed = depthwiseConv(x, cast(conv.get('weight').in(x.scope), 'f32'), grid, {
+      bias: conv.get('bias'),
     });
-    return add(x, mul(linearLayer(weights.in('mlp.fc2'), hidden), weights.get('weight')));
+    const hidden = linearLayer(
+      layerNormLayer(mixed, weights.in('norm'), { eps: 1e-6 }),
+      weights.in('mlp.fc1'),
+      { gelu: 'erf' },
+    );
+    return add(x, mul(linearLayer(hidden, weights.in('mlp.fc2')), weights.get('weight')));
   });
 }

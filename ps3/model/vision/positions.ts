@@ -10,7 +10,6 @@ import {
   matmul,
   mul,
   noGrad,
-  output,
   remainder,
   resizeRows,
   type Tensor,
@@ -31,7 +30,7 @@ export function lowResPositions(weights: Weights, config: VisionConfig, [Y, X]: 
   const [, cells, C] = table.shape;
   return tidy([like], (like) => {
     if (cells === Y * X) return cast(table.in(like.scope), 'f32').reshape([cells, C]);
-    const all = arange(output([like], [1, Y * X], 'u32'));
+    const all = arange(like, Y * X).reshape([1, Y * X]);
     return baseRows(table.in(like.scope), config, [Y, X], all).reshape([Y * X, C]);
   });
 }
@@ -79,7 +78,7 @@ function baseRows(table: Tensor, config: VisionConfig, grid: Grid, indices: Tens
 function resamplingWeights(like: Tensor, side: number, longer: number): Tensor {
   return noGrad(() =>
     tidy([like], (like) => {
-      const cells = arange(output([like], [side], 'u32'));
+      const cells = arange(like, side);
       const identity = equal(cells.reshape([side, 1]), cells.reshape([1, side]));
       return resizeRows(identity, [side, 1], [longer, 1], 'bicubic-antialias');
     }),

@@ -45,7 +45,7 @@ export function mergeLooks(
   grids: readonly Grid[],
 ): Tensor {
   if (looks.length === 0) return low;
-  if (looks.length === 1) return concat([low, looks[0].tokens], 1);
+  if (looks.length === 1) return concat([low, looks[0].tokens], { axis: 1 });
   return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {
     const merged = [low];
     grids.forEach(([Y, X], scale) => {
@@ -54,15 +54,17 @@ export function mergeLooks(
       looks.forEach(({ choices, counts }, i) => {
         const { indices } = choices[scale];
         if (!indices) return;
-        parts.push(slice(tokens[i], 1, total(counts.slice(0, scale)), counts[scale]));
+        parts.push(
+          slice(tokens[i], { axis: 1, start: total(counts.slice(0, scale)), length: counts[scale] }),
+        );
         places.push(indices.in(low.scope));
       });
       if (parts.length === 0) return;
       // Sorted by place: nothing is as large as the grid.
-      const { order } = sortKeys(concat(places, 1), 32 - Math.clz32(Y * X));
-      merged.push(embedding(concat(parts, 1), order, { unique: true }));
+      const { order } = sortKeys(concat(places, { axis: 1 }), { bits: 32 - Math.clz32(Y * X) });
+      merged.push(embedding(concat(parts, { axis: 1 }), order, { unique: true }));
     });
-    return concat(merged, 1);
+    return concat(merged, { axis: 1 });
   });
 }
 
@@ -82,9 +84,9 @@ export function featureMaps(
 ): Tensor[] {
   const N = lowGrid[0] * lowGrid[1];
   let start = N;
-  const maps = [slice(tokens, 1, 0, N)];
+  const maps = [slice(tokens, { axis: 1, length: N })];
   selectionMaps.forEach((map, i) => {
-    const part = slice(tokens, 1, start, counts[i]);
+    const part = slice(tokens, { axis: 1, start, length: counts[i] });
     maps.push(scatterRows(part, compactMap(map, counts[i]), map.shape[1]));
     start += counts[i];
   });

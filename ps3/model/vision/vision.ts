@@ -154,7 +154,9 @@ export class VisionModel {
   pool(tokens: Tensor, keyMask?: Tensor): Tensor {
     const trunk = this.weights.in('trunk');
     return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
-      let x = trunk.has('norm.weight') ? layerNormLayer(trunk.in('norm'), tokens, this.config.lnEps) : tokens;
+      let x = trunk.has('norm.weight')
+        ? layerNormLayer(tokens, trunk.in('norm'), { eps: this.config.lnEps })
+        : tokens;
       if (this.config.adapter) x = radioAdapter(x, trunk.in('siglip_proj'));
       const { attnPool, lnEps: eps } = this.config;
       return attentionPool(x, trunk.in('attn_pool'), { heads: attnPool.heads, eps, keyMask });
@@ -165,7 +167,7 @@ export class VisionModel {
   selectionFeatures(image: Tensor, lowRes: LowRes): SelectionFeatures {
     const { width, auxEncoder: auxConfig } = this.config;
     const low = tidy(lowRes.tapped, (...hidden) =>
-      normedMlp(concat(hidden, 2), this.weights.in('selection_feature_proj'), width),
+      normedMlp(concat(hidden, { axis: 2 }), this.weights.in('selection_feature_proj'), width),
     );
     const aux = auxConfig
       ? auxEncoder(
@@ -282,7 +284,7 @@ export class VisionModel {
         patches.push(patchGather(image, indices, { imagePx: sizes[i + 1], patchPx, ...colours }));
         positions.push(positionsAt(this.weights, this.config, i + 1, grids[i + 1], indices.in(image.scope)));
       });
-      let x = add(this.#embed(concat(patches, 1)), concat(positions, 1));
+      let x = add(this.#embed(concat(patches, { axis: 1 })), concat(positions, { axis: 1 }));
       const hidden: Tensor[] = [];
       for (let i = 0; i < depth; i++) {
         const options = this.#blockOptions(lowRes.qkv[i]);
@@ -321,7 +323,7 @@ export class VisionModel {
               const touched = touchedCells(groundTruth, grids[i + 1]);
               return [embedding(touched.reshape([...touched.shape, 1]), indices, { unique: true })];
             }),
-            1,
+            { axis: 1 },
           ).reshape([tokens.shape[0], tokens.shape[1]])
         : undefined;
     const local = this.pool(tokens, keyMask);
@@ -340,7 +342,7 @@ export class VisionModel {
   #embed(patches: Tensor): Tensor {
     const embed = this.weights.in('trunk.patch_embed.proj');
     const kernel = embed.get('weight').in(patches.scope);
-    return linear(patches, kernel.reshape([kernel.shape[0], -1]), embed.get('bias'));
+    return linear(patches, kernel.reshape([kernel.shape[0], -1]), { bias: embed.get('bias') });
   }
 
   /** How many of the last blocks' outputs to keep: those asked for, and one in any case. */

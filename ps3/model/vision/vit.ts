@@ -5,7 +5,6 @@ import {
   cast,
   checkpoint,
   gelu,
-  layerNorm,
   layerNormLayer,
   linear,
   linearLayer,
@@ -13,20 +12,17 @@ import {
   type Tensor,
   tidy,
   unpackHeads,
-  type Weights,
+  Weights,
 } from '../../../engine/index.ts';
-
-/** Weight and bias of a layer. */
-type Pair = readonly [weight: Tensor, bias: Tensor];
 
 /** The six layers of a pre-norm block, whatever a checkpoint calls them. */
 export interface BlockWeights {
-  readonly norm1: Pair;
-  readonly qkv: Pair;
-  readonly proj: Pair;
-  readonly norm2: Pair;
-  readonly fc1: Pair;
-  readonly fc2: Pair;
+  readonly norm1: Weights;
+  readonly qkv: Weights;
+  readonly proj: Weights;
+  readonly norm2: Weights;
+  readonly fc1: Weights;
+  readonly fc2: Weights;
 }
 
 export interface BlockOptions {
@@ -38,31 +34,28 @@ export interface BlockOptions {
   readonly cached?: Tensor;
 }
 
-function pair(weights: Weights): Pair {
-  return [weights.get('weight'), weights.get('bias')];
-}
-
 /** timm's names, `blocks.0.attn.qkv.weight`. */
 export function visionBlock(weights: Weights): BlockWeights {
   return {
-    norm1: pair(weights.in('norm1')),
-    qkv: pair(weights.in('attn.qkv')),
-    proj: pair(weights.in('attn.proj')),
-    norm2: pair(weights.in('norm2')),
-    fc1: pair(weights.in('mlp.fc1')),
-    fc2: pair(weights.in('mlp.fc2')),
+    norm1: weights.in('norm1'),
+    qkv: weights.in('attn.qkv'),
+    proj: weights.in('attn.proj'),
+    norm2: weights.in('norm2'),
+    fc1: weights.in('mlp.fc1'),
+    fc2: weights.in('mlp.fc2'),
   };
 }
 
 /** open_clip's names, `resblocks.0.attn.in_proj_weight`. */
 export function textBlock(weights: Weights): BlockWeights {
   return {
-    norm1: pair(weights.in('ln_1')),
-    qkv: [weights.get('attn.in_proj_weight'), weights.get('attn.in_proj_bias')],
-    proj: pair(weights.in('attn.out_proj')),
-    norm2: pair(weights.in('ln_2')),
-    fc1: pair(weights.in('mlp.c_fc')),
-    fc2: pair(weights.in('mlp.c_proj')),
+    norm1: weights.in('ln_1'),
+    // Called in_proj_weight and in_proj_bias: no dot before the parameter.
+    qkv: new Weights(weights, 'attn.in_proj_'),
+    proj: weights.in('attn.out_proj'),
+    norm2: weights.in('ln_2'),
+    fc1: weights.in('mlp.c_fc'),
+    fc2: weights.in('mlp.c_proj'),
   };
 }
 
@@ -79,14 +72,14 @@ export function transformerBlock(
 ): [x: Tensor, qkv: Tensor] {
   const { heads, eps, gelu, cached } = options;
   return tidy(cached ? [x, cached] : [x], (x, cached) => {
-    const qkv = linear(layerNorm(x, ...block.norm1, eps), ...block.qkv);
+    const qkv = linearLayer(layerNormLayer(x, block.norm1, { eps }), block.qkv);
     const [q, k, v] = unpackHeads(qkv, { parts: 3, heads });
     const [, cachedK, cachedV] = cached ? unpackHeads(cached, { parts: 3, heads }) : [];
     const kept = cachedK && cachedV && { k: cachedK, v: cachedV };
     const heard = attention(q, k, v, { cached: kept }).reshape(x.shape);
-    const attended = linear(heard, ...block.proj, { residual: x });
-    const hidden = linear(layerNorm(attended, ...block.norm2, eps), ...block.fc1, { gelu });
-    return [linear(hidden, ...block.fc2, { residual: attended }), qkv] as [Tensor, Tensor];
+    const attended = linearLayer(heard, block.proj, { residual: x });
+    const hidden = linearLayer(layerNormLayer(attended, block.norm2, { eps }), block.fc1, { gelu });
+    return [linearLayer(hidden, block.fc2, { residual: attended }), qkv] as [Tensor, Tensor];
   });
 }
 
@@ -111,15 +104,15 @@ export function attentionPool(
   const { heads, eps, keyMask } = options;
   return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
     const [B, , C] = tokens.shape;
-    const query = linearLayer(weights.in('q'), cast(weights.get('latent').in(tokens.scope), 'f32'));
-    const kv = linearLayer(weights.in('kv'), tokens);
+    const query = linearLayer(cast(weights.get('latent').in(tokens.scope), 'f32'), weights.in('q'));
+    const kv = linearLayer(tokens, weights.in('kv'));
     const [k, v] = unpackHeads(kv, { parts: 2, heads });
     const pooled = attention(query.reshape([1, 1, heads, C / heads]), k, v, { keyMask });
-    const y = linearLayer(weights.in('proj'), pooled.reshape([B, 1, C]));
-    const hidden = linearLayer(weights.in('mlp.fc1'), layerNormLayer(weights.in('norm'), y, eps), {
+    const y = linearLayer(pooled.reshape([B, 1, C]), weights.in('proj'));
+    const hidden = linearLayer(layerNormLayer(y, weights.in('norm'), { eps }), weights.in('mlp.fc1'), {
       gelu: 'erf',
     });
-    return linearLayer(weights.in('mlp.fc2'), hidden, { residual: y }).reshape([B, C]);
+    return linearLayer(hidden, weights.in('mlp.fc2'), { residual: y }).reshape([B, C]);
   });
 }
 
@@ -129,7 +122,7 @@ export function attentionPool(
  */
 export function radioAdapter(tokens: Tensor, weights: Weights): Tensor {
   return tidy([tokens], (tokens) => {
-    let x: Tensor = linearLayer(weights.in('fc1'), tokens);
+    let x: Tensor = linearLayer(tokens, weights.in('fc1'));
     for (let i = 0; weights.has(`blocks.${i}.0.weight`); i++)
       x = adapterStep(x, weights.in(`blocks.${i}`), x);
     return adapterStep(x, weights.in('final'));
@@ -137,7 +130,11 @@ export function radioAdapter(tokens: Tensor, weights: Weights): Tensor {
 }
 
 function adapterStep(x: Tensor, weights: Weights, residual?: Tensor): Tensor {
-  return linearLayer(weights.in('2'), gelu(layerNormLayer(weights.in('0'), x, 1e-5), 'erf'), { residual });
+  return linearLayer(
+    gelu(layerNormLayer(x, weights.in('0'), { eps: 1e-5 }), { form: 'erf' }),
+    weights.in('2'),
+    { residual },
+  );
 }
 
 /**
@@ -147,22 +144,22 @@ function adapterStep(x: Tensor, weights: Weights, residual?: Tensor): Tensor {
  */
 export function normedMlp(x: Tensor, weights: Weights, rows?: number): Tensor {
   return tidy([x], (x) => {
-    const hidden = linearLayer(weights.in('fc1'), x, { gelu: 'erf' });
-    return firstRows(layerNormLayer(weights.in('norm'), hidden, 1e-5), weights.in('fc2'), rows);
+    const hidden = linearLayer(x, weights.in('fc1'), { gelu: 'erf' });
+    return firstRows(layerNormLayer(hidden, weights.in('norm'), { eps: 1e-5 }), weights.in('fc2'), rows);
   });
 }
 
 /** A linear layer of which only the first `rows` outputs are computed. */
 export function firstRows(x: Tensor, weights: Weights, rows?: number): Tensor {
   const weight = weights.get('weight');
-  if (rows === undefined || rows === weight.shape[0]) return linearLayer(weights, x);
+  if (rows === undefined || rows === weight.shape[0]) return linearLayer(x, weights);
   return tidy([x], (x) => {
     const [first, bias] = [weight.in(x.scope), weights.get('bias').in(x.scope)];
     // A view has no gradient, which half precision does not need, and a slice no half precision.
     const kept =
       first.dtype === 'f32'
-        ? slice(first, 0, 0, rows)
+        ? slice(first, { axis: 0, length: rows })
         : first.view(0, [rows, weight.shape[1]]).moveTo(x.scope);
-    return linear(x, kept, slice(bias, 0, 0, rows));
+    return linear(x, kept, { bias: slice(bias, { axis: 0, length: rows }) });
   });
 }

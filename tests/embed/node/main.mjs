@@ -13,15 +13,15 @@ const parameters = new ParameterStore(engine, [
   { name: 'weight', shape: [1, 2] },
   { name: 'bias', shape: [1] },
 ]);
-const optimizer = new AdamW(parameters);
+const optimizer = new AdamW(parameters, { lr: 0.05 });
 const pairs = Float32Array.from({ length: 64 }, (_, i) => Math.sin(i * i));
 const wanted = Float32Array.from({ length: 32 }, (_, i) => 3 * pairs[2 * i] - 2 * pairs[2 * i + 1] + 1);
 for (let step = 0; step < 300; step++) {
   const scope = engine.scope();
   const x = engine.tensor(pairs, [32, 2], { scope });
   const y = engine.tensor(wanted, [32, 1], { scope });
-  backward(mean(square(sub(linear(x, parameters.get('weight'), parameters.get('bias')), y))));
-  optimizer.step(0.05);
+  backward(mean(square(sub(linear(x, parameters.get('weight'), { bias: parameters.get('bias') }), y))));
+  optimizer.step();
   scope.dispose();
 }
 const weight = [...(await parameters.get('weight').data())];

@@ -67,7 +67,7 @@ const TRAIN = {
 type TrainValues = Values<typeof TRAIN>;
 
 /** Flags that a resumed run still takes; the others are in its config.json. */
-const OF_RESUMED_RUNS: readonly string[] = ['resume', 'photos', 'profile'];
+const OF_RESUMED_RUNS: readonly string[] = ['resume', 'profile'];
 
 function runConfig(values: TrainValues, presetName: string): RunConfig {
   const preset = presetNamed(presetName);
@@ -76,6 +76,7 @@ function runConfig(values: TrainValues, presetName: string): RunConfig {
     seed: values.seed ?? 1,
     recipe: values.recipe ?? 'paper',
     data: values.data,
+    photos: values.photos,
     towersSteps: values['towers-steps'] ?? preset.towers.steps,
     ps3Steps: values.steps ?? preset.ps3.steps,
     batch: values.batch ?? preset.ps3.batch,
@@ -105,16 +106,19 @@ function checkTraining(command: string, values: TrainValues): void {
 async function train(command: string, values: TrainValues, minutes?: number): Promise<number> {
   checkTraining(command, values);
   return withEngine(async (engine) => {
-    const { resume, photos, profile } = values;
+    const { resume, profile } = values;
     const presetName = values.preset ?? (engine.isSoftware ? 'small' : 'medium');
-    const config = resume ? await new RunFolder(resume).config() : runConfig(values, presetName);
     const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
-    const options: SessionOptions = {
-      out: resume ?? values.out ?? `runs/${config.preset}-${stamp}`,
-      resume: resume !== undefined,
-      ...{ photos, config, profile, minutes: values.minutes ?? minutes },
-    };
-    console.error(`adapter: ${engine.adapterName}\npreset ${config.preset}, run folder ${options.out}`);
+    const options: SessionOptions = resume
+      ? { out: resume, resume: true, profile }
+      : {
+          out: values.out ?? `runs/${presetName}-${stamp}`,
+          config: runConfig(values, presetName),
+          minutes: values.minutes ?? minutes,
+          profile,
+        };
+    const preset = resume ? '' : `preset ${presetName}, `;
+    console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
     const { run, evaluation, seconds } = await runSession(engine, options);
     console.log(`\n${formatEvaluation(evaluation)}\n`);
     console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
@@ -132,6 +136,7 @@ async function evaluateCommand(path: string): Promise<number> {
       preset: { ...presetOf(config), scenes: 0 },
       seed: config.seed,
       data: config.data,
+      photos: config.photos,
       onProgress: (what, done, all) => bar.update(what, done, all),
     });
     console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, bar)));

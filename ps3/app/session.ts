@@ -5,6 +5,7 @@ import {
   backward,
   chromeTrace,
   type Engine,
+  expect,
   expectKeys,
   formatKernelTimes,
   kernelTimes,
@@ -34,13 +35,13 @@ import { loadTrainingData, type TrainingData } from './training_data.ts';
 const EXAMPLES = 6;
 
 export interface SessionOptions {
+  /** Folder of the run. */
   readonly out: string;
+  /** Go on from the run's checkpoint; `config` and `minutes` are those that it began with. */
   readonly resume?: boolean;
-  /** Folder of the user's own images; default: Scenes. */
-  readonly data?: string;
-  readonly photos?: string;
-  readonly config: RunConfig;
-  /** Take fewer steps where this machine would train for longer than this. */
+  /** What a new run computes. */
+  readonly config?: RunConfig;
+  /** A new run takes fewer steps where this machine would train for longer than this. */
   readonly minutes?: number;
   /** First print where the time of a step goes, and write a trace of each stage into the run folder. */
   readonly profile?: boolean;
@@ -49,8 +50,6 @@ export interface SessionOptions {
 const SESSION_OPTIONS = {
   out: true,
   resume: true,
-  data: true,
-  photos: true,
   config: true,
   minutes: true,
   profile: true,
@@ -72,31 +71,44 @@ export function presetOf(config: RunConfig): Preset {
   };
 }
 
+/** The configuration of a new run, or of the one to go on with. */
+async function configOf({ out, resume, config, minutes }: SessionOptions): Promise<RunConfig> {
+  if (resume) {
+    const kept = { config, minutes };
+    const given = (['config', 'minutes'] as const).filter((name) => kept[name] !== undefined);
+    const rule = 'with resume a run keeps what it began with';
+    expect(given.length === 0, 'runSession', rule, given.join(' and '), 'Leave it out.');
+    return new RunFolder(out).config();
+  }
+  expect(config !== undefined, 'runSession', 'a new run must have a config', 'none');
+  await RunFolder.assertFree(out);
+  return config;
+}
+
 /**
  * Trains, evaluates and writes the report.
  *
- * @throws RunError, DataError: with a sentence that says what to do
+ * @throws RunError, DataError: with a sentence that says what to do; ShapeError for options that exclude each other
  */
 export async function runSession(engine: Engine, options: SessionOptions): Promise<SessionResult> {
   const started = performance.now();
   expectKeys('runSession', options, SESSION_OPTIONS);
   const { out, resume } = options;
-  let { config } = options;
-  if (!resume) await RunFolder.assertFree(out);
+  let config = await configOf(options);
   const progress = resume ? await new RunFolder(out).progress() : undefined;
   const bar = new ProgressBar();
   const data = await loadTrainingData({
     preset: presetOf(config),
     seed: config.seed,
-    data: options.data ?? config.data,
-    photos: options.photos,
+    data: config.data,
+    photos: config.photos,
     onProgress: (what, done, all) => bar.update(what, done, all),
   });
   const model = progress
     ? await PS3.load(engine, new RunFolder(out).checkpointPath)
     : newModel(engine, presetOf(config), data, config.seed);
   await warmup(engine, stageObjectives(engine, model, data, config), bar);
-  if (options.minutes && !resume) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
+  if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   const preset = presetOf(config);
   // Only now is something written: faulty data leaves no trace.
   const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);

@@ -225,20 +225,11 @@ async function debianPhotos(plasma: boolean, notice: Notice, credits: Credit[]):
   return photos;
 }
 
-async function choosePhotos(
-  options: SourceOptions,
-  notice: Notice,
-  credits: Credit[],
-): Promise<PhotoSource[]> {
-  const wanted = options.photos ?? 'auto';
-  if (wanted !== 'auto' && wanted !== 'generated') return ownPhotos(wanted);
-  if (wanted === 'auto') {
-    const photos = hasApt() ? await debianPhotos(options.plasma ?? false, notice, credits) : [];
-    if (photos.length >= 2) return photos;
-    notice(
-      'no photographs on this system: backgrounds are generated noise. Name your own with --photos DIR.',
-    );
-  }
+/** Debian's photographs, or what stands in for them. */
+async function systemPhotos(plasma: boolean, notice: Notice, credits: Credit[]): Promise<PhotoSource[]> {
+  const photos = hasApt() ? await debianPhotos(plasma, notice, credits) : [];
+  if (photos.length >= 2) return photos;
+  notice('no photographs on this system: backgrounds are generated noise. Name your own with --photos DIR.');
   return generatedPhotos();
 }
 
@@ -249,7 +240,9 @@ async function choosePhotos(
  */
 export async function openSources(options: SourceOptions = {}): Promise<Sources> {
   expectKeys('openSources', options, SOURCE_OPTIONS);
-  const notice = options.notice ?? (() => {});
+  const { photos: wanted = 'auto', plasma = false, notice = () => {} } = options;
+  // Before anything is downloaded: the folder may be mistaken.
+  const own = wanted === 'auto' || wanted === 'generated' ? undefined : ownPhotos(wanted);
   const credits: Credit[] = [];
   const npm = async (
     spec: string,
@@ -291,7 +284,7 @@ export async function openSources(options: SourceOptions = {}): Promise<Sources>
     );
     fonts.push({ name, path: join(root, file) });
   }
-  const photos = await choosePhotos(options, notice, credits);
+  const photos = own ?? (wanted === 'auto' ? await systemPhotos(plasma, notice, credits) : generatedPhotos());
   const sources: Sources = { emoji, emojiLabels: join(labels.root, 'en/data.json'), fonts, photos, credits };
   if (options.stamps === true) {
     const unpacked = await aptPackage('tuxpaint-stamps-default', notice);

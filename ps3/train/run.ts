@@ -32,6 +32,8 @@ export interface RunConfig {
   readonly recipe: 'paper' | 'released';
   /** Folder of the user's own images; undefined = Scenes. */
   readonly data?: string;
+  /** Folder of photographs for Scenes' backgrounds; undefined = openly licensed ones. */
+  readonly photos?: string;
   /** Steps of the first stage. */
   readonly towersSteps: number;
   /** Steps of the second stage. */

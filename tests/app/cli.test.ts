@@ -107,6 +107,20 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
     assert.match(again.err, /must be a new folder, got one with a run. Pass --resume/);
     const resumed = await ps3('train', '--resume', run);
     assert.is(resumed.code, 0, resumed.err);
+
+    // As a run on Scenes before photographs that are there no more.
+    const { data: _, ...config } = JSON.parse(await readFile(join(run, 'config.json'), 'utf8'));
+    const photos = join(folder, 'photos');
+    await writeFile(join(run, 'config.json'), JSON.stringify({ ...config, photos }));
+    for (const command of [
+      ['train', '--resume', run],
+      ['eval', run],
+    ]) {
+      const { code, err } = await ps3(...command);
+      assert.is(code, 2, err);
+      assert.ok(err.includes(`--photos must name a folder, got ${photos}. Check the path.`), err);
+      assert.not.match(err, /downloading/);
+    }
   });
 });
 
@@ -132,6 +146,20 @@ test('ps3 train: every flag reaches the run', async () => {
     const metrics = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
     assert.is(metrics.length, 5);
   });
+});
+
+test('ps3 train --resume: every other flag but --profile is refused by name', async () => {
+  const { out } = await ps3('train', '--help');
+  const flags = [...out.matchAll(/^ +--([\w-]+)( <)?/gm)].map(([, name, value]) => ({ name, value }));
+  const others = flags.filter(({ name }) => !['resume', 'profile'].includes(name));
+  assert.ok(others.length > 10, out);
+  const values: Record<string, string> = { preset: 'smoke', recipe: 'paper' };
+  const given = others.flatMap(({ name, value }) =>
+    value ? [`--${name}`, values[name] ?? '1'] : [`--${name}`],
+  );
+  const { code, err } = await ps3('train', '--resume', 'run', '--profile', ...given);
+  assert.is(code, 2, err);
+  assert.ok(err.includes(`got ${others.map(({ name }) => `--${name}`).join(', ')}. Leave it out.`), err);
 });
 
 test('ps3 train, data scenes: a folder that cannot be written is refused before any other work', async () => {

@@ -84,7 +84,10 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
   const { seed } = config;
   const opened = await openScenes({
     side: SHARPNESS * scalesPx[scalesPx.length - 1],
-    ...{ concepts, seed, styles },
+    concepts,
+    seed,
+    photos: config.photos,
+    styles,
     spec: { objects, objectPx: larger(objectPx), distractors },
   });
   const kit = await opened.kit(opened.splits.heldOutImages);

@@ -4,9 +4,9 @@
 //   loss      = sum over counted rows of cell / (counted rows * N);  0 if no row counts
 //   dp        = dloss / (counted rows * N) * (p - y) / max(p (1 - p), 1e-12)
 //
-// Layout    p, y, dp [B, N] row-major; partial [B, chunks]; row_weight [B], a row counts where it is not
+// Layout    p, y, dp [B, N] row-major; partial [B, splits]; row_weight [B], a row counts where it is not
 //           zero.
-// Mapping   one workgroup per (row, chunk), then one workgroup for the total. dp: one invocation per cell.
+// Mapping   one workgroup per (row, split), then one workgroup for the total. dp: one invocation per cell.
 // Traffic   reads p and y once, writes next to nothing; dp reads both again and writes once.
 // Numerics  the bounds are PyTorch's (aten/src/ATen/native/Loss.cpp), so that p = 0 and p = 1 give finite
 //           numbers.
@@ -16,21 +16,21 @@
 
 struct Params {
   B : u32,
-  N : u32,       // cells per row
-  chunk : u32,   // cells per workgroup
-  chunks : u32,  // workgroups per row
+  N : u32,            // cells per row
+  split_cells : u32,  // cells of a split, a workgroup's
+  splits : u32,       // workgroups per row
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> p : array<f32>;                // [B, N]
-@group(0) @binding(2) var<storage, read> y : array<f32>;                // [B, N]
-@group(0) @binding(3) var<storage, read> row_weight : array<f32>;       // [B], if HAS_WEIGHT
-@group(0) @binding(4) var<storage, read_write> partial : array<f32>;    // [B, chunks]
-@group(0) @binding(1) var<storage, read> partials : array<f32>;         // [B, chunks]
-@group(0) @binding(4) var<storage, read_write> loss : array<f32>;       // [1]
-@group(0) @binding(5) var<storage, read_write> share : array<f32>;      // [1] 1 / (counted rows * N), or 0
-@group(0) @binding(4) var<storage, read> cell_share : array<f32>;       // [1]
-@group(0) @binding(5) var<storage, read> dloss : array<f32>;            // [1]
-@group(0) @binding(6) var<storage, read_write> dp : array<f32>;         // [B, N]
+@group(0) @binding(1) var<storage, read> p : array<f32>;              // [B, N]
+@group(0) @binding(2) var<storage, read> y : array<f32>;              // [B, N]
+@group(0) @binding(3) var<storage, read> row_weight : array<f32>;     // [B], if HAS_WEIGHT
+@group(0) @binding(4) var<storage, read_write> partial : array<f32>;  // [B, splits]
+@group(0) @binding(1) var<storage, read> partials : array<f32>;       // [B, splits]
+@group(0) @binding(4) var<storage, read_write> loss : array<f32>;     // [1]
+@group(0) @binding(5) var<storage, read_write> share : array<f32>;    // [1] 1 / (counted rows * N), or 0
+@group(0) @binding(4) var<storage, read> cell_share : array<f32>;     // [1]
+@group(0) @binding(5) var<storage, read> dloss : array<f32>;          // [1]
+@group(0) @binding(6) var<storage, read_write> dp : array<f32>;       // [B, N]
 
 const HAS_WEIGHT : bool = false;
 const LOG_FLOOR : f32 = -100.0;
@@ -57,12 +57,12 @@ fn binary_cross_entropy(
   @builtin(local_invocation_index) i : u32,
 ) {
   let job = linear_group(group, groups);
-  if (job >= params.B * params.chunks) {
+  if (job >= params.B * params.splits) {
     return;
   }
-  let row = job / params.chunks;
-  let start = (job % params.chunks) * params.chunk;
-  let end = min(start + params.chunk, params.N);
+  let row = job / params.splits;
+  let start = (job % params.splits) * params.split_cells;
+  let end = min(start + params.split_cells, params.N);
   var sum = 0.0;
   for (var n = start + i; n < end; n += ROW_WG) {
     let probability = p[row * params.N + n];
@@ -82,8 +82,8 @@ fn binary_cross_entropy_sum(@builtin(local_invocation_index) i : u32) {
   for (var row = i; row < params.B; row += ROW_WG) {
     if (counts(row)) {
       rows += 1.0;
-      for (var chunk = 0u; chunk < params.chunks; chunk++) {
-        sum += partials[row * params.chunks + chunk];
+      for (var split = 0u; split < params.splits; split++) {
+        sum += partials[row * params.splits + split];
       }
     }
   }

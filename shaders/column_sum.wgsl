@@ -1,49 +1,48 @@
-// Sums over rows: y[p,c] = scale sum_{r in block p} x[r,c].
+// Sums over rows: y[p,c] = scale sum_{r in split p} x[r,c].
 //
-// Layout    x [R, C] row-major f32, y [blocks, C]. A lane is four columns, or one where C is not divisible by
-//           4.
-// Mapping   column_sum: one lane of one block of rows per invocation; neighbours hold neighbouring columns.
-//           column_sum_split: the rows of a block are assigned to WG_SPLITS invocations, whose sums one of
+// Layout    x [R, C] row-major f32, y [splits, C]; C counts Vecs.
+// Mapping   column_sum: one Vec of one split of rows per invocation; neighbours hold neighbouring columns.
+//           column_sum_split: the rows of a split are assigned to WG_SPLITS invocations, whose sums one of
 //           them adds.
-// Traffic   reads x once; a second launch reads the block sums.
-// Numerics  rows in ascending order inside a block or strip, then strips, then blocks: a fixed tree, the same
+// Traffic   reads x once; a second launch reads the split sums.
+// Numerics  rows in ascending order inside a share, then shares, then splits: a fixed tree, the same
 //           bits on every run.
 
 #import index  // linear_group(group, groups)
 
 struct Params {
   R : u32,
-  C : u32,           // columns, in lanes
-  block_rows : u32,
+  C : u32,           // Vecs per row
+  split_rows : u32,  // rows of a split
   scale : f32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Vec>;         // [R, C]
-@group(0) @binding(2) var<storage, read_write> y : array<Vec>;   // [blocks, C]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;        // [R, C]
+@group(0) @binding(2) var<storage, read_write> y : array<Vec>;  // [splits, C]
 
-alias Vec = vec4f;   // specialisation: or f32
+alias Vec = vec4f;         // specialisation: or f32
 const ROW_WG : u32 = 64u;  // invocations of column_sum; the host chooses it by adapter
-const NEIGHBOURS = 64u;  // rows added one after the other: rounding errors grow with the longest chain
+const CHAIN = 64u;         // rows added one after the other: rounding errors grow with the longest chain
 
 @compute @workgroup_size(ROW_WG)
 fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
               @builtin(local_invocation_index) i : u32) {
   let index = linear_group(group, groups) * ROW_WG + i;
   let c = index % params.C;
-  let r0 = index / params.C * params.block_rows;
+  let r0 = index / params.C * params.split_rows;
   if (r0 >= params.R) { return; }
-  let end = min(r0 + params.block_rows, params.R);
+  let end = min(r0 + params.split_rows, params.R);
   var total = Vec();
-  for (var first = r0; first < end; first += NEIGHBOURS) {
+  for (var first = r0; first < end; first += CHAIN) {
     var sum = Vec();
-    for (var r = first; r < min(first + NEIGHBOURS, end); r++) { sum += x[r * params.C + c]; }
+    for (var r = first; r < min(first + CHAIN, end); r++) { sum += x[r * params.C + c]; }
     total += sum;
   }
   y[index] = params.scale * total;
 }
 
 const SPLIT_WG = 256u;        // invocations
-const WG_SPLITS : u32 = 32u;  // of them share a lane; the others have neighbouring lanes. A power of two
+const WG_SPLITS : u32 = 32u;  // of them share a Vec; the others have neighbouring Vecs. A power of two
 const WG_VECS = SPLIT_WG / WG_SPLITS;
 
 var<workgroup> split_sums : array<Vec, SPLIT_WG>;
@@ -53,8 +52,8 @@ fn column_sum_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroup
                      @builtin(local_invocation_index) i : u32) {
   let index = linear_group(group, groups) * WG_VECS + i % WG_VECS;
   let c = index % params.C;
-  let r0 = index / params.C * params.block_rows;
-  let end = min(r0 + params.block_rows, params.R);
+  let r0 = index / params.C * params.split_rows;
+  let end = min(r0 + params.split_rows, params.R);
   var sum = Vec();
   var r = r0 + i / WG_VECS;
   for (; r + 3u * WG_SPLITS < end; r += 4u * WG_SPLITS) {  // four loads are in flight together
@@ -68,6 +67,6 @@ fn column_sum_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroup
   split_sums[i] = sum;
   workgroupBarrier();
   if (i >= WG_VECS || r0 >= params.R) { return; }
-  for (var strip = 1u; strip < WG_SPLITS; strip++) { sum += split_sums[strip * WG_VECS + i]; }
+  for (var share = 1u; share < WG_SPLITS; share++) { sum += split_sums[share * WG_VECS + i]; }
   y[index] = params.scale * sum;
 }

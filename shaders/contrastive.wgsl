@@ -5,13 +5,13 @@
 //   g[i,j]     = dloss / B * -z[i,j] sigmoid(-z[i,j] logit[i,j])
 //   du = (s g) v,   dv = (s g)^T u,   dlog_scale = sum_ij g s <u, v>,   dbias = sum_ij g
 //
-// The B x B logits are never stored. The host goes through strips of image rows: the products <u, v> of a
-// strip come from the matrix product, this kernel turns them into the strip's share of the loss or, going
+// The B x B logits are never stored. The host goes through blocks of image rows: the products <u, v> of a
+// block come from the matrix product, this kernel turns them into the block's share of the loss or, going
 // back, into s g in place, and du and dv are matrix products again.
 //
-// Layout    strip [rows, B]; partial [B], one pair of sums per image; classes [B].
-// Mapping   one workgroup per image row of the strip; one workgroup for the total.
-// Traffic   reads the strip once; backward writes it once.
+// Layout    pairs [rows, B], of a block; partial [B], one pair of sums per image; classes [B].
+// Mapping   one workgroup per image row of the block; one workgroup for the total.
+// Traffic   reads the block once; backward writes it once.
 // Numerics  softplus(t) = max(t, 0) + log1p(e^-|t|) with log1p by the series of atanh: `log` may err by 2^-21
 //           near 1, which would be most of a small loss. Sums run in a fixed order.
 
@@ -20,15 +20,15 @@
 
 struct Params {
   B : u32,
-  first : u32,  // image row the strip begins with
-  rows : u32,   // image rows in the strip
+  first : u32,  // image row the block begins with
+  rows : u32,   // image rows in the block
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> log_scale : array<f32>;        // [1]
 @group(0) @binding(2) var<storage, read> bias : array<f32>;             // [1]
 @group(0) @binding(3) var<storage, read> classes : array<u32>;          // [B], if HAS_CLASSES
 @group(0) @binding(4) var<storage, read> dloss : array<f32>;            // [1], if GRADIENT
-@group(0) @binding(5) var<storage, read_write> strip : array<f32>;  // [rows, B] <u, v>, then s g if GRADIENT
+@group(0) @binding(5) var<storage, read_write> pairs : array<f32>;  // [rows, B] <u, v>, then s g if GRADIENT
 @group(0) @binding(6) var<storage, read_write> partial : array<vec2f>;  // [B] loss, 0, or dlog_scale, dbias
 @group(0) @binding(1) var<storage, read> partials : array<vec2f>;       // [B]
 @group(0) @binding(2) var<storage, read_write> sums : array<f32>;       // [1] loss, or dlog_scale
@@ -64,13 +64,13 @@ fn contrastive_pairs(
       positive = positive || classes[image] == classes[text];
     }
     let z = select(-1.0, 1.0, positive);
-    let scaled = scale * strip[row * params.B + text];
+    let scaled = scale * pairs[row * params.B + text];
     let t = -z * (scaled + bias[0]);
     let e = exp(-abs(t));
     if (GRADIENT) {
       let sigmoid = select(e, 1.0, t >= 0.0) / (1.0 + e);
       let slope = dloss[0] / f32(params.B) * -z * sigmoid;
-      strip[row * params.B + text] = scale * slope;
+      pairs[row * params.B + text] = scale * slope;
       sum += slope * vec2f(scaled, 1.0);
     } else {
       sum.x += max(t, 0.0) + log1p_unit(e);

@@ -8,8 +8,8 @@
 // The cosine and the length are known when going back, so the backward pass needs no sums along C.
 //
 // Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts vectors.
-// Mapping   forward: ROW_WG invocations per token. Backward: one invocation per vector of C walks a slab of
-//           tokens; the slabs' shares of du are then added in order.
+// Mapping   forward: ROW_WG invocations per token. Backward: one invocation per vector of C walks a split of
+//           tokens; the splits' shares of du are then added in order.
 // Traffic   forward reads features once; backward reads them once and writes dfeatures once.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
@@ -19,23 +19,23 @@
 struct Params {
   B : u32,
   N : u32,
-  C : u32,        // vectors per row
-  queries : u32,  // B, or 1 for one query shared by the batch
-  slab : u32,     // tokens per slab
-  slabs : u32,    // slabs per batch element
-  eps : f32,      // shorter features are divided by this instead of their length
+  C : u32,             // vectors per row
+  queries : u32,       // B, or 1 for one query shared by the batch
+  split_tokens : u32,  // tokens of a split
+  splits : u32,        // splits per batch element
+  eps : f32,           // shorter features are divided by this instead of their length
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> features : array<Vec>;         // [B, N, C]
 @group(0) @binding(2) var<storage, read> unit : array<Vec>;             // [queries, C]
-@group(0) @binding(3) var<storage, read_write> cosines : array<f32>;     // [B, N]
-@group(0) @binding(4) var<storage, read_write> lengths : array<f32>;     // [B, N]
-@group(0) @binding(3) var<storage, read> token_cosines : array<f32>;     // [B, N]
-@group(0) @binding(4) var<storage, read> token_lengths : array<f32>;     // [B, N]
-@group(0) @binding(5) var<storage, read> dcosines : array<f32>;          // [B, N]
+@group(0) @binding(3) var<storage, read_write> cosines : array<f32>;    // [B, N]
+@group(0) @binding(4) var<storage, read_write> lengths : array<f32>;    // [B, N]
+@group(0) @binding(3) var<storage, read> token_cosines : array<f32>;    // [B, N]
+@group(0) @binding(4) var<storage, read> token_lengths : array<f32>;    // [B, N]
+@group(0) @binding(5) var<storage, read> dcosines : array<f32>;         // [B, N]
 @group(0) @binding(6) var<storage, read_write> dfeatures : array<Vec>;  // [B, N, C]
-@group(0) @binding(7) var<storage, read_write> partial : array<Vec>;    // [B, slabs, C]
-@group(0) @binding(1) var<storage, read> partials : array<Vec>;         // [B, slabs, C]
+@group(0) @binding(7) var<storage, read_write> partial : array<Vec>;    // [B, splits, C]
+@group(0) @binding(1) var<storage, read> partials : array<Vec>;         // [B, splits, C]
 @group(0) @binding(2) var<storage, read_write> dunit : array<Vec>;      // [queries, C]
 
 const COLUMN_WG : u32 = 64u;  // vectors of C per workgroup in the backward pass
@@ -107,8 +107,8 @@ fn cosine_backward(
   }
   let b = group.z;
   let u = unit[query_of(b) * params.C + c];
-  let first = b * params.N + group.y * params.slab;
-  let end = min(first + params.slab, (b + 1u) * params.N);
+  let first = b * params.N + group.y * params.split_tokens;
+  let end = min(first + params.split_tokens, (b + 1u) * params.N);
   var share = Vec();
   for (var token = first; token < end; token++) {
     let length = token_lengths[token];
@@ -118,7 +118,7 @@ fn cosine_backward(
     dfeatures[token * params.C + c] = a * u - radial * value;
     share += a * value;
   }
-  partial[(b * params.slabs + group.y) * params.C + c] = share;
+  partial[(b * params.splits + group.y) * params.C + c] = share;
 }
 
 @compute @workgroup_size(COLUMN_WG)
@@ -130,7 +130,7 @@ fn cosine_dunit(
   if (c >= params.C) {
     return;
   }
-  let each = params.B / params.queries * params.slabs;
+  let each = params.B / params.queries * params.splits;
   var sum = Vec();
   for (var share = 0u; share < each; share++) {
     sum += partials[(group.y * each + share) * params.C + c];

@@ -10,11 +10,11 @@
 //           neighbouring invocations, which own neighbouring channels, read neighbouring numbers. Four
 //           channels if Vec is vec4f.
 // Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; along a kernel row, a window of 8
-//           inputs slides under them. dweight: an invocation owns 8 taps of a kernel row and a chunk of image
-//           rows, along which the same window slides; a second kernel adds the chunks in order. No barriers
+//           inputs slides under them. dweight: an invocation owns 8 taps of a kernel row and a split of image
+//           rows, along which the same window slides; a second kernel adds the splits in order. No barriers
 //           and no atomics: the sums do not depend on timing.
 //           _columns, for CPUs, where loads are dear and registers spill cheaply: an invocation owns 4
-//           columns of a chunk of rows and walks down; every row that it loads meets all the SIDE rows of the
+//           columns of a split of rows and walks down; every row that it loads meets all the SIDE rows of the
 //           kernel at once.
 // Traffic   two loads per 8 multiply-adds and 8 more per kernel row; one multiply-add at a time needs two.
 //           _columns: 4 + SIDE - 1 loads per 4 SIDE^2 multiply-adds.
@@ -26,7 +26,7 @@ struct Params {
   Y : u32,
   X : u32,
   C : u32,       // Elements per pixel
-  chunks : u32,  // of rows: of all images for dweight, of each for _columns
+  splits : u32,  // of rows: of all images for dweight, of each for _columns
   turned : u32,  // 1: depthwise_conv_pack turns the kernel by 180 degrees
 }
 @group(0) @binding(0) var<uniform> params : Params;
@@ -52,11 +52,11 @@ const UNROLLED : bool = false;  // unroll the marked loops
 @group(0) @binding(4) var<storage, read_write> y : array<Vec>;         // [B, Y * X, C]
 
 @group(0) @binding(2) var<storage, read> dy : array<Vec>;              // [B, Y * X, C]
-@group(0) @binding(3) var<storage, read_write> partials : array<Vec>;  // [chunks, SIDE^2 + 1, C], last dbias
+@group(0) @binding(3) var<storage, read_write> partials : array<Vec>;  // [splits, SIDE^2 + 1, C], last dbias
 
-@group(0) @binding(1) var<storage, read> parts : array<f32>;               // [chunks, SIDE * SIDE + 1, C]
-@group(0) @binding(2) var<storage, read_write> dweight : array<f32>;       // [C, 1, SIDE, SIDE]
-@group(0) @binding(3) var<storage, read_write> dbias : array<f32>;         // [C]
+@group(0) @binding(1) var<storage, read> split_sums : array<f32>;     // [splits, SIDE * SIDE + 1, C]
+@group(0) @binding(2) var<storage, read_write> dweight : array<f32>;  // [C, 1, SIDE, SIDE]
+@group(0) @binding(3) var<storage, read_write> dbias : array<f32>;    // [C]
 
 @compute @workgroup_size(WG)
 fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -109,13 +109,13 @@ fn store_partial(base : u32, tap : u32, c : u32, value : Vec) {
 fn depthwise_conv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                   @builtin(local_invocation_index) i : u32) {
   let at = linear_group(group, groups) * WG + i;
-  let strips = (params.X + WINDOW - 1u) / WINDOW;
-  if (at >= params.B * params.Y * strips * params.C) {
+  let windows = (params.X + WINDOW - 1u) / WINDOW;
+  if (at >= params.B * params.Y * windows * params.C) {
     return;
   }
   let c = at % params.C;
-  let left = at / params.C % strips * WINDOW;
-  let row = at / (params.C * strips);  // of B * Y
+  let left = at / params.C % windows * WINDOW;
+  let row = at / (params.C * windows);  // of B * Y
   let v = row % params.Y;
 
   var s0 = Vec();
@@ -163,13 +163,13 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
                           @builtin(local_invocation_index) i : u32) {
   let at = linear_group(group, groups) * WG + i;
   let windows = (SIDE + WINDOW - 1u) / WINDOW;  // of taps in a kernel row; one for sides up to 7
-  if (at >= params.chunks * SIDE * windows * params.C) {
+  if (at >= params.splits * SIDE * windows * params.C) {
     return;
   }
   let c = at % params.C;
   let first_tap = at / params.C % windows * WINDOW;
   let tap_row = at / (params.C * windows) % SIDE;
-  let chunk = at / (params.C * windows * SIDE);
+  let split = at / (params.C * windows * SIDE);
   let rows = params.B * params.Y;
 
   var s0 = Vec();
@@ -181,9 +181,9 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   var s6 = Vec();
   var s7 = Vec();
   var sum_dy = Vec();
-  // Chunks differ by at most one row.
-  let end = (chunk + 1u) * rows / params.chunks;
-  for (var row = chunk * rows / params.chunks; row < end; row++) {
+  // Splits differ by at most one row.
+  let end = (split + 1u) * rows / params.splits;
+  for (var row = split * rows / params.splits; row < end; row++) {
     if (row % params.Y + tap_row - PAD >= params.Y) {  // also above the image, where it wraps
       continue;
     }
@@ -203,7 +203,7 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
       w = Window(w.v1, w.v2, w.v3, w.v4, w.v5, w.v6, w.v7, pixel(line, first_tap - PAD + u + WINDOW, c));
     }
   }
-  let base = chunk * (TAPS + 1u) + tap_row * SIDE;
+  let base = split * (TAPS + 1u) + tap_row * SIDE;
   store_partial(base, first_tap, c, s0);
   store_partial(base, first_tap + 1u, c, s1);
   store_partial(base, first_tap + 2u, c, s2);
@@ -214,7 +214,7 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   store_partial(base, first_tap + 7u, c, s7);
   // The middle kernel row meets every image row, so its sum of dy is complete.
   if (tap_row == PAD && first_tap == 0u) {
-    partials[(chunk * (TAPS + 1u) + TAPS) * params.C + c] = sum_dy;
+    partials[(split * (TAPS + 1u) + TAPS) * params.C + c] = sum_dy;
   }
 }
 
@@ -222,16 +222,16 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
 fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
                           @builtin(local_invocation_index) i : u32) {
   let at = linear_group(group, groups) * WG + i;
-  let strips = (params.X + THREAD_X - 1u) / THREAD_X;
+  let windows = (params.X + THREAD_X - 1u) / THREAD_X;
   let c = at % params.C;
-  let left = at / params.C % strips * THREAD_X;
-  let chunk = at / (params.C * strips) % params.chunks;
-  let image = at / (params.C * strips * params.chunks);
+  let left = at / params.C % windows * THREAD_X;
+  let split = at / (params.C * windows) % params.splits;
+  let image = at / (params.C * windows * params.splits);
   if (image >= params.B) {
     return;
   }
-  let first = chunk * params.Y / params.chunks;
-  let last = (chunk + 1u) * params.Y / params.chunks;
+  let first = split * params.Y / params.splits;
+  let last = (split + 1u) * params.Y / params.splits;
   var taps : array<Vec, TAPS>;
   // unroll
   for (var r = 0u; r < SIDE; r++) {
@@ -289,8 +289,8 @@ fn depthwise_conv_dweight_sum(@builtin(workgroup_id) group : vec3u, @builtin(num
     return;
   }
   var sum = 0.0;
-  for (var chunk = 0u; chunk < params.chunks; chunk++) {
-    sum += parts[chunk * width + at];
+  for (var split = 0u; split < params.splits; split++) {
+    sum += split_sums[split * width + at];
   }
   let tap = at / params.C;
   let c = at % params.C;

@@ -8,8 +8,8 @@
 // The hundredth is the reference's guard against overflow in half precision; it makes eps count a
 // hundredfold.
 //
-// Layout    p, y, dp [B, N] row-major; partial [B, chunks, 2]; rows [B, 2]; row_weight [B].
-// Mapping   one workgroup per (row, chunk), then one workgroup for the total. dp: one invocation per cell.
+// Layout    p, y, dp [B, N] row-major; partial [B, splits, 2]; rows [B, 2]; row_weight [B].
+// Mapping   one workgroup per (row, split), then one workgroup for the total. dp: one invocation per cell.
 // Traffic   reads p and y once, writes next to nothing; dp reads y again and writes once.
 
 #import index   // linear_group(group, groups)
@@ -17,24 +17,24 @@
 
 struct Params {
   B : u32,
-  N : u32,       // cells per row
-  chunk : u32,   // cells per workgroup
-  chunks : u32,  // workgroups per row
-  eps : f32,     // keeps the quotient of two empty maps at 1
+  N : u32,            // cells per row
+  split_cells : u32,  // cells of a split, a workgroup's
+  splits : u32,       // workgroups per row
+  eps : f32,          // keeps the quotient of two empty maps at 1
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> p : array<f32>;                 // [B, N]
-@group(0) @binding(2) var<storage, read> y : array<f32>;                 // [B, N]
-@group(0) @binding(3) var<storage, read> row_weight : array<f32>;        // [B], if HAS_WEIGHT
-@group(0) @binding(4) var<storage, read_write> partial : array<vec2f>;  // [B, chunks] sums of p y and p + y
-@group(0) @binding(1) var<storage, read> partials : array<vec2f>;        // [B, chunks]
-@group(0) @binding(4) var<storage, read_write> loss : array<f32>;        // [1]
-@group(0) @binding(5) var<storage, read_write> rows : array<vec2f>;      // [B] inner, outer
-@group(0) @binding(6) var<storage, read_write> share : array<f32>;       // [1] 1 / counted rows, or 0
-@group(0) @binding(4) var<storage, read> row_sums : array<vec2f>;        // [B] inner, outer
-@group(0) @binding(5) var<storage, read> row_share : array<f32>;         // [1]
-@group(0) @binding(6) var<storage, read> dloss : array<f32>;             // [1]
-@group(0) @binding(7) var<storage, read_write> dp : array<f32>;          // [B, N]
+@group(0) @binding(1) var<storage, read> p : array<f32>;                // [B, N]
+@group(0) @binding(2) var<storage, read> y : array<f32>;                // [B, N]
+@group(0) @binding(3) var<storage, read> row_weight : array<f32>;       // [B], if HAS_WEIGHT
+@group(0) @binding(4) var<storage, read_write> partial : array<vec2f>;  // [B, splits] sums of p y and p + y
+@group(0) @binding(1) var<storage, read> partials : array<vec2f>;       // [B, splits]
+@group(0) @binding(4) var<storage, read_write> loss : array<f32>;       // [1]
+@group(0) @binding(5) var<storage, read_write> rows : array<vec2f>;     // [B] inner, outer
+@group(0) @binding(6) var<storage, read_write> share : array<f32>;      // [1] 1 / counted rows, or 0
+@group(0) @binding(4) var<storage, read> row_sums : array<vec2f>;       // [B] inner, outer
+@group(0) @binding(5) var<storage, read> row_share : array<f32>;        // [1]
+@group(0) @binding(6) var<storage, read> dloss : array<f32>;            // [1]
+@group(0) @binding(7) var<storage, read_write> dp : array<f32>;         // [B, N]
 
 const HAS_WEIGHT : bool = false;
 const HUNDREDTH : f32 = 0.01;
@@ -53,12 +53,12 @@ fn dice(
   @builtin(local_invocation_index) i : u32,
 ) {
   let job = linear_group(group, groups);
-  if (job >= params.B * params.chunks) {
+  if (job >= params.B * params.splits) {
     return;
   }
-  let row = job / params.chunks;
-  let start = (job % params.chunks) * params.chunk;
-  let end = min(start + params.chunk, params.N);
+  let row = job / params.splits;
+  let start = (job % params.splits) * params.split_cells;
+  let end = min(start + params.split_cells, params.N);
   var sum = vec2f();
   for (var n = start + i; n < end; n += ROW_WG) {
     let probability = p[row * params.N + n];
@@ -78,8 +78,8 @@ fn dice_sum(@builtin(local_invocation_index) i : u32) {
   var counted_here = 0.0;
   for (var row = i; row < params.B; row += ROW_WG) {
     var both_either = vec2f();
-    for (var chunk = 0u; chunk < params.chunks; chunk++) {
-      both_either += partials[row * params.chunks + chunk];
+    for (var split = 0u; split < params.splits; split++) {
+      both_either += partials[row * params.splits + split];
     }
     let quotient = both_either * vec2f(2.0, 1.0) * HUNDREDTH + params.eps;
     rows[row] = quotient;

@@ -8,7 +8,7 @@
 //           i32 or u32. The index is read with strides, so one list of J may serve all o and i.
 // Mapping   gather: one invocation per element of y. scatter: one per o and i, which takes its J updates in
 //           order, so that repeated indices need no atomics and equal runs give equal bits; or several, each
-//           of which takes those that meet its part of the axis.
+//           of which takes those that meet its split of the axis.
 // Traffic   gather writes y once; its reads run along i. scatter moves every update and what it meets.
 
 #import index
@@ -24,12 +24,12 @@ alias Scalar = f32;  // of scatter_elements
 const WG = 64u;
 
 struct Params {
-  groups : u32,      // invocations at work
+  groups : u32,     // invocations at work
   J : u32,
   N : u32,
   I : u32,
-  strides : vec3u,   // of the index along o, j, i
-  strips : u32,      // scatter_elements_strips: parts of the axis
+  strides : vec3u,  // of the index along o, j, i
+  splits : u32,     // of the axis: scatter_elements_split
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> indices : array<i32>;  // [O, J, I], or with strides of 0 fewer
@@ -88,7 +88,7 @@ fn scatter_elements(
 }
 
 @compute @workgroup_size(WG)
-fn scatter_elements_strips(
+fn scatter_elements_split(
   @builtin(workgroup_id) group : vec3u,
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) lane : u32,
@@ -96,9 +96,9 @@ fn scatter_elements_strips(
   let at = linear_group(group, groups) * WG + lane;
   if (at >= params.groups) { return; }
   let i = at % params.I;
-  let o = at / params.I / params.strips;
-  let length = (params.N + params.strips - 1u) / params.strips;
-  let first = at / params.I % params.strips * length;
+  let o = at / params.I / params.splits;
+  let length = (params.N + params.splits - 1u) / params.splits;
+  let first = at / params.I % params.splits * length;
   let end = min(first + length, params.N);
   for (var j = 0u; j < params.J; j += 4u) {  // four loads are in flight together
     let last = params.J - 1u;

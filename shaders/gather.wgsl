@@ -6,9 +6,9 @@
 //
 // dtable wants no atomics on floats. The host sorts the indices (stable), so that each table row owns a
 // segment of the sorted list, and its owner adds dy in the order of m. A row that is used very often (padding
-// tokens) would make one invocation walk the whole list; therefore the list is cut into blocks of `block`
-// entries, and gather_heads first sums the part of every block that continues the segment of the block
-// before: an owner adds at most `block` rows of its own and then one sum per further block.
+// tokens) would make one invocation walk the whole list; therefore the list is cut into splits of
+// `split_entries` entries, and gather_heads first sums the part of every split that continues the segment of
+// the split before: an owner adds at most `split_entries` rows of its own and then one sum per further split.
 //
 // Layout    table [tables * N, C], indices [M], rows [M, C]. C counts vectors. With several tables (one per
 //           batch element) index m belongs to table m / per_table; keys hold table * N + index.
@@ -24,27 +24,27 @@
 #import vector  // Vec
 
 struct Params {
-  M : u32,          // indices in this dispatch
-  offset : u32,     // indices before them: long lists go in pieces
-  N : u32,          // rows of one table
-  C : u32,          // vectors per row
-  per_table : u32,  // indices per table
-  rows : u32,       // rows of all tables
-  first : u32,      // this dispatch sees the table rows from here ...
-  end : u32,        // ... to here: tables over the binding limit go in pieces
-  block : u32,      // sorted entries summed together
+  M : u32,              // indices in this dispatch
+  offset : u32,         // indices before them: long lists go in pieces
+  N : u32,              // rows of one table
+  C : u32,              // vectors per row
+  per_table : u32,      // indices per table
+  rows : u32,           // rows of all tables
+  first : u32,          // this dispatch sees the table rows from here ...
+  end : u32,            // ... to here: tables over the binding limit go in pieces
+  split_entries : u32,  // sorted entries of a split, which are summed together
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> indices : array<u32>;        // [M]
+@group(0) @binding(1) var<storage, read> indices : array<u32>;       // [M]
 @group(0) @binding(2) var<storage, read> table : array<Vec>;         // [end - first, C]
 @group(0) @binding(3) var<storage, read_write> y : array<Vec>;       // [M, C]; scatter: [end - first, C]
 @group(0) @binding(2) var<storage, read> x : array<Vec>;             // [M, C]
-@group(0) @binding(4) var<storage, read_write> keys : array<u32>;     // [M]
-@group(0) @binding(1) var<storage, read> sorted : array<u32>;         // [M] keys, ascending
+@group(0) @binding(4) var<storage, read_write> keys : array<u32>;    // [M]
+@group(0) @binding(1) var<storage, read> sorted : array<u32>;        // [M] keys, ascending
 @group(0) @binding(2) var<storage, read_write> starts : array<u32>;  // [rows + 1] first of each row's segment
-@group(0) @binding(3) var<storage, read> order : array<u32>;          // [M] which m each sorted key came from
+@group(0) @binding(3) var<storage, read> order : array<u32>;         // [M] which m each sorted key came from
 @group(0) @binding(4) var<storage, read> dy : array<Vec>;            // [M, C]
-@group(0) @binding(5) var<storage, read_write> heads : array<Vec>;   // [ceil(M / block), C]
+@group(0) @binding(5) var<storage, read_write> heads : array<Vec>;   // [ceil(M / split_entries), C]
 @group(0) @binding(6) var<storage, read_write> dtable : array<Vec>;  // [end - first, C]
 
 const WG : u32 = 64u;
@@ -166,13 +166,13 @@ fn gather_heads(
   @builtin(local_invocation_index) i : u32,
 ) {
   let head = row_at(linear_group(group, groups), i);
-  let start = head * params.block;
+  let start = head * params.split_entries;
   if (start >= params.M) {
     return;
   }
   var end = start;
   if (start > 0u && sorted[start] == sorted[start - 1u] && sorted[start] < params.rows) {
-    end = min(starts[sorted[start] + 1u], start + params.block);
+    end = min(starts[sorted[start] + 1u], start + params.split_entries);
   }
   for (var c = i % PER_ROW; c < params.C; c += PER_ROW) {
     heads[head * params.C + c] = segment_sum(start, end, c);
@@ -191,11 +191,11 @@ fn gather_dtable(
   }
   let start = starts[row];
   let end = starts[row + 1u];
-  let own_block_end = (start / params.block + 1u) * params.block;
+  let own_split_end = (start / params.split_entries + 1u) * params.split_entries;
   for (var c = i % PER_ROW; c < params.C; c += PER_ROW) {
-    var sum = segment_sum(start, min(end, own_block_end), c);
-    for (var m = own_block_end; m < end; m += params.block) {
-      sum += heads[m / params.block * params.C + c];
+    var sum = segment_sum(start, min(end, own_split_end), c);
+    for (var m = own_split_end; m < end; m += params.split_entries) {
+      sum += heads[m / params.split_entries * params.C + c];
     }
     dtable[(row - params.first) * params.C + c] = sum;
   }

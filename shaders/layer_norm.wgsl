@@ -10,8 +10,8 @@
 //
 // Layout    x, y [R, C] row-major, C counts vectors; mean, rstd [R] f32, kept for the backward pass.
 // Mapping   ROW_WG invocations per row; the first owns vectors 0, ROW_WG, 2 ROW_WG, ...
-//           dgamma, dbeta: one invocation per vector of a row and chunk of rows, then one per vector over the
-//           chunks, or 32 that each take every 32nd chunk.
+//           dgamma, dbeta: one invocation per vector and split of the rows, then one per vector over the
+//           splits, or 32 that each take every 32nd split.
 // Traffic   reads x three times (cached after the first), or once where the row is held; writes y once.
 // Numerics  two passes, not E[x^2] - E[x]^2: that form cancels when |mean| >> std.
 
@@ -23,7 +23,7 @@ struct Params {
   R : u32,       // rows
   C : u32,       // vectors per row
   eps : f32,     // added to the variance, not to its root
-  blocks : u32,  // chunks of rows of the partial sums
+  splits : u32,  // of the rows, for the parameter gradients
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> x : array<Vec>;              // [R, C]
@@ -174,7 +174,7 @@ fn layer_norm_dx_held(
 
 const COLUMN_WG = 64u;  // vectors of a workgroup of the parameter gradients
 
-@group(0) @binding(6) var<storage, read_write> partial : array<Vec>;  // [blocks, 2, C]: dgamma, dbeta
+@group(0) @binding(6) var<storage, read_write> partial : array<Vec>;  // [splits, 2, C]: dgamma, dbeta
 
 @compute @workgroup_size(COLUMN_WG)
 fn layer_norm_dparams(
@@ -182,24 +182,24 @@ fn layer_norm_dparams(
   @builtin(local_invocation_index) i : u32,
 ) {
   let c = group.x * COLUMN_WG + i;
-  let chunk = group.y;
+  let split = group.y;
   if (c >= params.C) { return; }
-  let rows = (params.R + params.blocks - 1u) / params.blocks;
-  let end = min(params.R, (chunk + 1u) * rows);
+  let rows = (params.R + params.splits - 1u) / params.splits;
+  let end = min(params.R, (split + 1u) * rows);
   var sum_gh = Vec();
   var sum_g = Vec();
-  for (var r = chunk * rows; r < end; r++) {
+  for (var r = split * rows; r < end; r++) {
     let g = dy[r * params.C + c];
     sum_gh += g * (x[r * params.C + c] - row_means[r]) * row_rstds[r];
     sum_g += g;
   }
-  partial[chunk * 2u * params.C + c] = sum_gh;
-  partial[(chunk * 2u + 1u) * params.C + c] = sum_g;
+  partial[split * 2u * params.C + c] = sum_gh;
+  partial[(split * 2u + 1u) * params.C + c] = sum_g;
 }
 
-@group(0) @binding(1) var<storage, read> partials : array<Vec>;       // [blocks, 2, C]
-@group(0) @binding(2) var<storage, read_write> dgamma : array<Vec>;   // [C]
-@group(0) @binding(3) var<storage, read_write> dbeta : array<Vec>;    // [C]
+@group(0) @binding(1) var<storage, read> partials : array<Vec>;      // [splits, 2, C]
+@group(0) @binding(2) var<storage, read_write> dgamma : array<Vec>;  // [C]
+@group(0) @binding(3) var<storage, read_write> dbeta : array<Vec>;   // [C]
 
 @compute @workgroup_size(COLUMN_WG)
 fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
@@ -207,15 +207,15 @@ fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
   if (c >= params.C) { return; }
   var sum_gh = Vec();
   var sum_g = Vec();
-  for (var chunk = 0u; chunk < params.blocks; chunk++) {
-    sum_gh += partials[chunk * 2u * params.C + c];
-    sum_g += partials[(chunk * 2u + 1u) * params.C + c];
+  for (var split = 0u; split < params.splits; split++) {
+    sum_gh += partials[split * 2u * params.C + c];
+    sum_g += partials[(split * 2u + 1u) * params.C + c];
   }
   dgamma[c] = sum_gh;
   dbeta[c] = sum_g;
 }
 
-const SPLIT_WG = 256u;  // invocations that add the chunks where there are many
+const SPLIT_WG = 256u;  // invocations that add the splits where there are many
 const WG_VECS = 8u;     // neighbouring vectors; 32 invocations share each
 const WG_SPLITS = SPLIT_WG / WG_VECS;
 
@@ -231,17 +231,17 @@ fn layer_norm_dparams_sum_split(
   let column = min(c, params.C - 1u);
   var sum_gh = Vec();
   var sum_g = Vec();
-  for (var chunk = i / WG_VECS; chunk < params.blocks; chunk += WG_SPLITS) {
-    sum_gh += partials[chunk * 2u * params.C + column];
-    sum_g += partials[(chunk * 2u + 1u) * params.C + column];
+  for (var split = i / WG_VECS; split < params.splits; split += WG_SPLITS) {
+    sum_gh += partials[split * 2u * params.C + column];
+    sum_g += partials[(split * 2u + 1u) * params.C + column];
   }
   split_gh[i] = sum_gh;
   split_g[i] = sum_g;
   workgroupBarrier();
   if (i >= WG_VECS || c >= params.C) { return; }
-  for (var strip = 1u; strip < WG_SPLITS; strip++) {
-    sum_gh += split_gh[strip * WG_VECS + i];
-    sum_g += split_g[strip * WG_VECS + i];
+  for (var share = 1u; share < WG_SPLITS; share++) {
+    sum_gh += split_gh[share * WG_VECS + i];
+    sum_g += split_g[share * WG_VECS + i];
   }
   dgamma[c] = sum_gh;
   dbeta[c] = sum_g;

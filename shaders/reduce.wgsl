@@ -1,16 +1,16 @@
 // Sums, sums of squares, products and extrema over one axis, in a fixed order, and where the extrema are.
 //
-//   rows     y[r, p]    = fold_k x[r, k]       k in part p of the row    the reduced axis is the last one
-//   columns  y[o, p, i] = fold_k x[o, k, i]    k in part p of the axis   any axis
+//   rows     y[r, p]    = fold_k x[r, k]       k in split p of the row   the reduced axis is the last one
+//   columns  y[o, p, i] = fold_k x[o, k, i]    k in split p of the axis  any axis
 //   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
 // Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two
-//           I, divides by 4; y [O, parts, I]. A long axis is cut into parts, which a second run folds.
-// Mapping   rows: ROW_WG invocations per part, the first folds values 0, ROW_WG, ..., then their tree.
+//           I, divides by 4; y [O, splits, I]. A long axis is cut into splits, which a second run folds.
+// Mapping   rows: ROW_WG invocations per split, the first folds values 0, ROW_WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
 // Numerics  the order depends on the shape and ROW_WG alone, so equal runs give equal bits. An invocation
-//           folds in blocks and then the blocks: the rounding errors of a sum grow with the longest chain of
+//           folds chains and then the chains: the rounding errors of a sum grow with the longest chain of
 //           additions. NaN is above all numbers and below them; WGSL may assume that there is none, so bits
 //           decide.
 
@@ -27,19 +27,19 @@ const OP : u32 = SUM;
 alias UVec = u32;           // u32 or vec4u, as wide as Vec
 const LAST : bool = false;  // arg_max: the last one of several
 const FLOAT : bool = true;  // whether a Vec holds floats
-const BLOCK = 64u;          // values that an invocation folds one after the other
+const CHAIN = 64u;          // values that an invocation folds one after the other
 
 struct Params {
-  groups : u32,   // rows: parts of all rows; columns: values in y
+  groups : u32,   // rows: splits of all rows; columns: values in y
   K : u32,        // vectors along the reduced axis
   I : u32,        // vectors behind it
-  parts : u32,    // of the axis
-  chunk : u32,    // values of a part
+  splits : u32,   // of the axis
+  k_split : u32,  // vectors of a split
   start : u32,    // rows: where y begins
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> x : array<Vec>;          // [O, K, I]
-@group(0) @binding(2) var<storage, read_write> y : array<f32>;     // [start + O * parts]
+@group(0) @binding(1) var<storage, read> x : array<Vec>;        // [O, K, I]
+@group(0) @binding(2) var<storage, read_write> y : array<f32>;  // [start + O * splits]
 
 const INFINITE = 0x7f800000u;  // the bits of infinity; those of a NaN without its sign are above
 const ALL_BUT_SIGN = 0x7fffffffu;
@@ -82,25 +82,25 @@ fn rows(
 ) {
   let own = own_row(group, groups, i, params.groups);
   let g = own.r;
-  let row = g / params.parts;
-  let begin = (g - row * params.parts) * params.chunk;
-  let end = row * params.K + min(params.K, begin + params.chunk);
+  let row = g / params.splits;
+  let begin = (g - row * params.splits) * params.k_split;
+  let end = row * params.K + min(params.K, begin + params.k_split);
   let first = row * params.K + begin;
   let nothing = select(Vec(), x[first], OP == MAX);
   var acc = nothing;
-  for (var head = first + own.lane; head < end; head += BLOCK * ROW_WG) {
-    let stop = min(end, head + BLOCK * ROW_WG);
-    var part_sum = nothing;
+  for (var head = first + own.lane; head < end; head += CHAIN * ROW_WG) {
+    let stop = min(end, head + CHAIN * ROW_WG);
+    var chain_sum = nothing;
     var k = head;
     for (; k + 3u * ROW_WG < stop; k += 4u * ROW_WG) { // four loads in flight at once
       let v0 = x[k];
       let v1 = x[k + ROW_WG];
       let v2 = x[k + 2u * ROW_WG];
       let v3 = x[k + 3u * ROW_WG];
-      part_sum = folded(folded(folded(folded(part_sum, v0), v1), v2), v3);
+      chain_sum = folded(folded(folded(folded(chain_sum, v0), v1), v2), v3);
     }
-    for (; k < stop; k += ROW_WG) { part_sum = folded(part_sum, x[k]); }
-    acc = joined(acc, part_sum);
+    for (; k < stop; k += ROW_WG) { chain_sum = folded(chain_sum, x[k]); }
+    acc = joined(acc, chain_sum);
   }
   let total = fold_workgroup(acc, i);
   if (own.index < params.groups && own.lane == 0u) { y[params.start + g] = total; }
@@ -110,7 +110,7 @@ const COLUMN_WG = 64u;
 // loads in flight: 8 for a GPU, which waits long for each; a CPU is slower with more than one
 const IN_FLIGHT : u32 = 1u;
 
-@group(0) @binding(2) var<storage, read_write> y_values : array<Vec>;    // [O, parts, I]
+@group(0) @binding(2) var<storage, read_write> y_values : array<Vec>;  // [O, splits, I]
 
 @compute @workgroup_size(COLUMN_WG)
 fn columns(
@@ -122,23 +122,23 @@ fn columns(
   if (at >= params.groups) { return; }
   let row = at / params.I;
   let column = at - row * params.I;
-  let outer = row / params.parts;
-  let begin = (row - outer * params.parts) * params.chunk;
-  let end = min(params.K, begin + params.chunk);
+  let outer = row / params.splits;
+  let begin = (row - outer * params.splits) * params.k_split;
+  let end = min(params.K, begin + params.k_split);
   let base = outer * params.K * params.I + column;
   var acc = Vec();
-  for (var first = begin; first < end; first += BLOCK) {
-    let stop = min(end, first + BLOCK);
-    var part_sum = x[base + first * params.I];
-    if (OP == SQUARES) { part_sum *= part_sum; }
+  for (var first = begin; first < end; first += CHAIN) {
+    let stop = min(end, first + CHAIN);
+    var chain_sum = x[base + first * params.I];
+    if (OP == SQUARES) { chain_sum *= chain_sum; }
     var k = first + 1u;
     for (; k + IN_FLIGHT <= stop; k += IN_FLIGHT) {
       var some : array<Vec, IN_FLIGHT>;
       for (var j = 0u; j < IN_FLIGHT; j++) { some[j] = x[base + (k + j) * params.I]; }
-      for (var j = 0u; j < IN_FLIGHT; j++) { part_sum = folded(part_sum, some[j]); }
+      for (var j = 0u; j < IN_FLIGHT; j++) { chain_sum = folded(chain_sum, some[j]); }
     }
-    for (; k < stop; k++) { part_sum = folded(part_sum, x[base + k * params.I]); }
-    if (first == begin) { acc = part_sum; } else { acc = joined(acc, part_sum); }
+    for (; k < stop; k++) { chain_sum = folded(chain_sum, x[base + k * params.I]); }
+    if (first == begin) { acc = chain_sum; } else { acc = joined(acc, chain_sum); }
   }
   y_values[at] = acc;
 }

@@ -1,12 +1,12 @@
 // Stable sort of unsigned keys per row, least significant digit first (LSD radix sort, Knuth TAOCP 3, 5.2.5).
 //
 // One pass per 8-bit digit, three dispatches each:
-//   sort_count    counts[digit, chunk] = how often the chunk holds the digit
-//   sort_scan     counts -> first position of every (digit, chunk), digits outermost
-//   sort_scatter  every element goes to that position plus its rank among equal digits before it in the chunk
+//   sort_count    counts[digit, split] = how often the split holds the digit
+//   sort_scan     counts -> first position of every (digit, split), digits outermost
+//   sort_scatter  every element goes to that position plus its rank among equal digits before it in the split
 //
-// Layout    keys, order [B, N]; order holds positions in the row before sorting; counts [B, BINS, chunks].
-// Mapping   one workgroup per (row, chunk); the scan has one workgroup per row, invocation i owns digit i.
+// Layout    keys, order [B, N]; order holds positions in the row before sorting; counts [B, BINS, splits].
+// Mapping   one workgroup per (row, split); the scan has one workgroup per row, invocation i owns digit i.
 // Traffic   per pass reads keys twice and order once, writes both once.
 // Numerics  integers: any order of the workgroup atomics gives the same counts, so the result is exact and
 //           repeatable.
@@ -17,14 +17,14 @@
 struct Params {
   B : u32,
   N : u32,
-  chunk : u32,   // elements per workgroup
-  chunks : u32,  // workgroups per row
-  shift : u32,   // lowest bit of this pass's digit
+  split_elements : u32,  // elements of a split, a workgroup's
+  splits : u32,          // workgroups per row
+  shift : u32,           // lowest bit of this pass's digit
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> keys : array<u32>;             // [B, N]
-@group(0) @binding(2) var<storage, read> order : array<u32>;            // [B, N], not read in the first pass
-@group(0) @binding(3) var<storage, read_write> counts : array<u32>;     // [B, BINS, chunks]
+@group(0) @binding(1) var<storage, read> keys : array<u32>;                // [B, N]
+@group(0) @binding(2) var<storage, read> order : array<u32>;  // [B, N], not read in the first pass
+@group(0) @binding(3) var<storage, read_write> counts : array<u32>;        // [B, BINS, splits]
 @group(0) @binding(4) var<storage, read_write> sorted_keys : array<u32>;   // [B, N]
 @group(0) @binding(5) var<storage, read_write> sorted_order : array<u32>;  // [B, N]
 
@@ -46,12 +46,12 @@ fn sort_count(
   @builtin(local_invocation_index) i : u32,
 ) {
   let job = linear_group(group, groups);
-  if (job >= params.B * params.chunks) {
+  if (job >= params.B * params.splits) {
     return;
   }
-  let row = job / params.chunks;
-  let start = (job % params.chunks) * params.chunk;
-  let end = min(start + params.chunk, params.N);
+  let row = job / params.splits;
+  let start = (job % params.splits) * params.split_elements;
+  let end = min(start + params.split_elements, params.N);
 
   for (var bin = i; bin < BINS; bin += WG) {
     atomicStore(&bins[bin], 0u);
@@ -62,7 +62,7 @@ fn sort_count(
   }
   workgroupBarrier();
   for (var bin = i; bin < BINS; bin += WG) {
-    counts[(row * BINS + bin) * params.chunks + job % params.chunks] = atomicLoad(&bins[bin]);
+    counts[(row * BINS + bin) * params.splits + job % params.splits] = atomicLoad(&bins[bin]);
   }
 }
 
@@ -76,13 +76,13 @@ fn sort_scan(
   if (row >= params.B) {
     return;
   }
-  let first = (row * BINS + digit) * params.chunks;
+  let first = (row * BINS + digit) * params.splits;
   var total = 0u;
-  for (var c = 0u; c < params.chunks; c++) {
+  for (var c = 0u; c < params.splits; c++) {
     total += counts[first + c];
   }
   var position = exclusive_scan(vec2u(total, 0u), digit).x;
-  for (var c = 0u; c < params.chunks; c++) {
+  for (var c = 0u; c < params.splits; c++) {
     let count = counts[first + c];
     counts[first + c] = position;
     position += count;
@@ -96,15 +96,15 @@ fn sort_scatter(
   @builtin(local_invocation_index) i : u32,
 ) {
   let job = linear_group(group, groups);
-  if (job >= params.B * params.chunks) {
+  if (job >= params.B * params.splits) {
     return;
   }
-  let row = job / params.chunks;
-  let start = (job % params.chunks) * params.chunk;
-  let end = min(start + params.chunk, params.N);
+  let row = job / params.splits;
+  let start = (job % params.splits) * params.split_elements;
+  let end = min(start + params.split_elements, params.N);
 
   for (var bin = i; bin < BINS; bin += WG) {
-    atomicStore(&bins[bin], counts[(row * BINS + bin) * params.chunks + job % params.chunks]);
+    atomicStore(&bins[bin], counts[(row * BINS + bin) * params.splits + job % params.splits]);
   }
   for (var tile = start; tile < end; tile += WG) {
     let n = tile + i;

@@ -6,8 +6,8 @@
 //   position of element n = #{m < n : key > T} + min(#{m < n : key = T}, E)
 //   E = k - #{key > T}, the number taken among equals
 //
-// Layout    values [B, N]; totals [B, 3, BINS] zeroed by the host; progress [B, 3]; counts [B, chunks].
-// Mapping   one workgroup per (row, chunk of the row). A dispatch begins by drawing the conclusion of the one
+// Layout    values [B, N]; totals [B, 3, BINS] zeroed by the host; progress [B, 3]; counts [B, splits].
+// Mapping   one workgroup per (row, split of the row). A dispatch begins by drawing the conclusion of the one
 //           before, every workgroup for itself: 2048 totals are cheaper than another dispatch.
 // Traffic   reads values five times, writes the map once.
 // Numerics  integers only: the atomics give the same counts in any order, so the result is exact and
@@ -20,31 +20,31 @@ struct Params {
   B : u32,
   N : u32,
   k : u32,
-  chunk : u32,   // elements per workgroup
-  chunks : u32,  // workgroups per row
-  digit : u32,   // which of the three digits, the highest first
+  split_elements : u32,  // elements of a split, a workgroup's
+  splits : u32,          // workgroups per row
+  digit : u32,           // which of the three digits, the highest first
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> values : array<u32>;                 // [B, N], the bits of f32
 @group(0) @binding(2) var<storage, read_write> totals : array<atomic<u32>>;   // [B, 3, BINS]
 // progress: the leading key bits of T, and how many to take of the elements that share them
-@group(0) @binding(3) var<storage, read_write> progress : array<vec2u>;       // [B, 3]
-@group(0) @binding(4) var<storage, read_write> counts : array<vec2u>;  // [B, chunks] above T, equal to T
-@group(0) @binding(5) var<storage, read_write> indices : array<u32>;          // [B, k] ascending
-@group(0) @binding(6) var<storage, read_write> selection : array<f32>;  // [B, N] 1 where selected, else 0
+@group(0) @binding(3) var<storage, read_write> progress : array<vec2u>;  // [B, 3]
+@group(0) @binding(4) var<storage, read_write> counts : array<vec2u>;    // [B, splits] above T, equal to T
+@group(0) @binding(5) var<storage, read_write> indices : array<u32>;     // [B, k] ascending
+@group(0) @binding(6) var<storage, read_write> selection : array<f32>;   // [B, N] 1 where selected, else 0
 // selected_keys: in the order of `indices`, then zeros
-@group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;    // [B, 4 ceil(k / 4)]
-@group(0) @binding(7) var<storage, read> key_blocks : array<vec4u>;  // the same by fours, [B, ceil(k / 4)]
+@group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;   // [B, 4 ceil(k / 4)]
+@group(0) @binding(7) var<storage, read> key_runs : array<vec4u>;  // the same by fours, [B, ceil(k / 4)]
 @group(0) @binding(7) var<storage, read> order : array<u32>;  // [B, k] places in `indices`, descending
-@group(0) @binding(6) var<storage, read_write> keys : array<u32>;             // [B, k]
-@group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;   // [B, k]
-@group(0) @binding(8) var<storage, read_write> sorted_values : array<u32>;    // [B, k], the bits of f32
+@group(0) @binding(6) var<storage, read_write> keys : array<u32>;            // [B, k]
+@group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;  // [B, k]
+@group(0) @binding(8) var<storage, read_write> sorted_values : array<u32>;   // [B, k], the bits of f32
 
 const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
 const BINS : u32 = 2048u;
-const RUN : u32 = 4u;           // neighbours per invocation and step, and keys of a block
+const RUN : u32 = 4u;           // neighbours per invocation and step, and keys of a run
 const IN_FLIGHT : u32 = 1u;     // loads of an invocation in flight together
-const SHARED : bool = false;    // top_k_rank: a workgroup per block, whose invocations share the others
+const SHARED : bool = false;    // top_k_rank: a workgroup per run, whose invocations share the others
 const ZERO_KEY : u32 = 0x80000000u;
 
 var<workgroup> bins : array<atomic<u32>, BINS>;
@@ -114,12 +114,12 @@ fn top_k_histogram(
   @builtin(local_invocation_index) i : u32,
 ) {
   let job = linear_group(group, groups);
-  if (job >= params.B * params.chunks) {
+  if (job >= params.B * params.splits) {
     return;
   }
-  let row = job / params.chunks;
-  let start = (job % params.chunks) * params.chunk;
-  let end = min(start + params.chunk, params.N);
+  let row = job / params.splits;
+  let start = (job % params.splits) * params.split_elements;
+  let end = min(start + params.split_elements, params.N);
 
   for (var bin = i; bin < BINS; bin += SCAN_WG) {
     atomicStore(&bins[bin], 0u);
@@ -161,12 +161,12 @@ fn top_k_count(
   @builtin(local_invocation_index) i : u32,
 ) {
   let job = linear_group(group, groups);
-  if (job >= params.B * params.chunks) {
+  if (job >= params.B * params.splits) {
     return;
   }
-  let row = job / params.chunks;
-  let start = (job % params.chunks) * params.chunk;
-  let end = min(start + params.chunk, params.N);
+  let row = job / params.splits;
+  let start = (job % params.splits) * params.split_elements;
+  let end = min(start + params.split_elements, params.N);
 
   var threshold = 0u;
   if (!FROM_MAP) {
@@ -196,27 +196,27 @@ fn top_k_emit(
   @builtin(local_invocation_index) i : u32,
 ) {
   let job = linear_group(group, groups);
-  if (job >= params.B * params.chunks) {
+  if (job >= params.B * params.splits) {
     return;
   }
-  let row = job / params.chunks;
-  let start = (job % params.chunks) * params.chunk;
-  let end = min(start + params.chunk, params.N);
+  let row = job / params.splits;
+  let start = (job % params.splits) * params.split_elements;
+  let end = min(start + params.split_elements, params.N);
 
   var threshold = vec2u();
   if (!FROM_MAP) {
     threshold = progress[row * 3u + 2u];
   }
   var earlier = vec2u();
-  for (var c = row * params.chunks + i; c < job; c += SCAN_WG) {
+  for (var c = row * params.splits + i; c < job; c += SCAN_WG) {
     earlier += counts[c];
   }
   exclusive_scan(earlier, i);
   var seen = scan_total();
 
-  let blocks = (params.k + RUN - 1u) / RUN;
-  if (!FROM_MAP && start == 0u && params.k + i < blocks * RUN) {
-    selected_keys[row * blocks * RUN + params.k + i] = 0u;  // nothing is below
+  let runs = (params.k + RUN - 1u) / RUN;
+  if (!FROM_MAP && start == 0u && params.k + i < runs * RUN) {
+    selected_keys[row * runs * RUN + params.k + i] = 0u;  // nothing is below
   }
   for (var tile = start; tile < end; tile += SCAN_WG * RUN) {
     let first = tile + i * RUN;
@@ -233,7 +233,7 @@ fn top_k_emit(
       if (chosen && position < params.k) {
         indices[row * params.k + position] = n;
         if (!FROM_MAP) {
-          selected_keys[row * blocks * RUN + position] = key_of(values[row * params.N + n]);
+          selected_keys[row * runs * RUN + position] = key_of(values[row * params.N + n]);
         }
       }
       if (!FROM_MAP) {
@@ -263,26 +263,26 @@ fn top_k_rank(
   @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let blocks = (params.k + RUN - 1u) / RUN;
+  let runs = (params.k + RUN - 1u) / RUN;
   let group_index = linear_group(group, groups);
   let job = select(group_index * SCAN_WG + i, group_index, SHARED);
-  let start = job / blocks * params.k;
-  let home = job % blocks;
+  let start = job / runs * params.k;
+  let home = job % runs;
   let first = home * RUN;
   var rank = vec4u();
-  if (job < params.B * blocks) {
-    let own = key_blocks[job];
+  if (job < params.B * runs) {
+    let own = key_runs[job];
     let step = select(1u, SCAN_WG, SHARED);
     var other = select(0u, i, SHARED);
     while (other < home) {
-      rank += at_least(key_blocks[job - home + other], own);
+      rank += at_least(key_runs[job - home + other], own);
       other += step;
     }
-    while (other < blocks) {
-      rank += above(key_blocks[job - home + other], own);
+    while (other < runs) {
+      rank += above(key_runs[job - home + other], own);
       other += step;
     }
-    if (!SHARED || i == 0u) {  // equal ones of the same block
+    if (!SHARED || i == 0u) {  // equal ones of the same run
       rank.y += select(0u, 1u, own.x == own.y);
       rank.z += select(0u, 1u, own.x == own.z) + select(0u, 1u, own.y == own.z);
       rank.w += select(0u, 1u, own.x == own.w) + select(0u, 1u, own.y == own.w) +
@@ -295,7 +295,7 @@ fn top_k_rank(
     let all = scan_total();
     rank = vec4u(all.x & 0xffffu, all.x >> 16u, all.y & 0xffffu, all.y >> 16u);
   }
-  if (job >= params.B * blocks || (SHARED && i > 0u)) {
+  if (job >= params.B * runs || (SHARED && i > 0u)) {
     return;
   }
   for (var e = 0u; e < min(RUN, params.k - first); e++) {

@@ -11,7 +11,7 @@ const sum = kernel(source, 'binary_cross_entropy_sum');
 const backward = kernel(source, 'binary_cross_entropy_dp');
 
 /** Cells per workgroup of the forward pass. */
-const CHUNK = 2048;
+const SPLIT_CELLS = 2048;
 
 /**
  * Binary cross-entropy of probabilities: the mean of -(y log p + (1 - y) log(1 - p)) over the cells of the rows that
@@ -32,13 +32,13 @@ export function binaryCrossEntropy(
   expectKeys('binaryCrossEntropy', options, { rowWeight: true });
   const { rowWeight } = options;
   const [B, N] = checkMaps('binaryCrossEntropy', p, y, rowWeight);
-  const chunks = Math.max(1, Math.ceil(N / CHUNK));
-  const params = { B, N, chunk: CHUNK, chunks };
+  const splits = Math.max(1, Math.ceil(N / SPLIT_CELLS));
+  const params = { B, N, split_cells: SPLIT_CELLS, splits };
   const define = { HAS_WEIGHT: rowWeight !== undefined };
-  using partial = output([p, y], [B, chunks]);
+  using partial = output([p, y], [B, splits]);
   const loss = output([p, y], [1]);
   using share = output([p, y], [1]);
-  run(forward, { bind: { p, y, partial }, params, groups: B * chunks, flops: 6 * p.size });
+  run(forward, { bind: { p, y, partial }, params, groups: B * splits, flops: 6 * p.size });
   run(sum, { bind: { partials: partial, row_weight: rowWeight, loss, share }, params, define, groups: 1 });
   return record('binaryCrossEntropy', {
     inputs: [p],

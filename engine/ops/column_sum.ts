@@ -8,18 +8,17 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { vectorOf } from './rows.ts';
 
 const forward = kernel(source, 'column_sum');
-
-const strips = kernel(source, 'column_sum_split');
+const forwardSplit = kernel(source, 'column_sum_split');
 
 /** On a CPU: rows that one invocation adds, the square root of a few thousand, so that both stages are short. */
-const BLOCK_ROWS = 64;
-/** Up to so many rows one stage does: a second dispatch costs a CPU as much as some hundred rows, a GPU as some steps along its strips. */
+const SPLIT_ROWS_CPU = 64;
+/** Up to so many rows one stage does: a second dispatch costs a CPU as much as some hundred rows, a GPU as some steps along its splits. */
 const ROWS_AT_ONCE = 512;
-/** On a GPU: at least so many rows to a block, four for each of its strips. */
-const STRIP_BLOCK_ROWS = 128;
+/** On a GPU: at least so many rows to a split, four for each invocation that shares it. */
+const SPLIT_ROWS_GPU = 128;
 /** Workgroups with which a large GPU reads at full speed. */
 const ENOUGH_GROUPS = 256;
-const MOST_STRIPS = 32;
+const MOST_WG_SPLITS = 32;
 
 /** What `columnSum` keeps. */
 export interface ColumnSumOptions {
@@ -56,49 +55,51 @@ export function columnSum(x: Tensor, options: ColumnSumOptions = {}): Tensor<'f3
   }
   const { target } = x.gpu;
   const plan = planColumnSum(target, R, C);
-  if (plan.blockRows >= R) sumBlocks(x, y, R, C, scale, plan);
+  if (plan.splitRows >= R) sumSplits(x, y, R, C, scale, plan);
   else {
-    using partial = output([x], [Math.ceil(R / plan.blockRows), C]);
-    sumBlocks(x, partial, R, C, 1, plan);
-    const blocks = partial.size / C;
-    sumBlocks(partial, y, blocks, C, scale, { ...planColumnSum(target, blocks, C), blockRows: blocks });
+    using partial = output([x], [Math.ceil(R / plan.splitRows), C]);
+    sumSplits(x, partial, R, C, 1, plan);
+    const splits = partial.size / C;
+    sumSplits(partial, y, splits, C, scale, { ...planColumnSum(target, splits, C), splitRows: splits });
   }
   return y;
 }
 
-/** How rows are assigned: to blocks, and within a block to invocations; 0 strips for the kernel without workgroup memory. */
+/** How rows are assigned. */
 interface ColumnSumPlan {
-  readonly blockRows: number;
-  readonly strips: number;
+  /** Rows of a split, which a workgroup or an invocation adds. */
+  readonly splitRows: number;
+  /** Invocations of a workgroup that share a split; 0 for the kernel without workgroup memory. */
+  readonly wgSplits: number;
 }
 
-/** On a GPU strips until the invocations fill it, as long as each has four rows to add; then blocks. Measured on lavapipe and an H200. */
+/** On a GPU invocations share a split until they fill it, as long as each has four rows to add; then there are more splits. Measured on lavapipe and an H200. */
 export function planColumnSum({ kind }: Target, R: number, C: number): ColumnSumPlan {
-  if (kind === 'cpu') return { blockRows: R <= ROWS_AT_ONCE ? R : BLOCK_ROWS, strips: 0 };
+  if (kind === 'cpu') return { splitRows: R <= ROWS_AT_ONCE ? R : SPLIT_ROWS_CPU, wgSplits: 0 };
   const columns = C / vectorOf(C);
-  const perGroup = strips.reflection.workgroupSize;
-  const useful = Math.min(MOST_STRIPS, R / 4, (ENOUGH_GROUPS * perGroup) / columns);
+  const perGroup = forwardSplit.reflection.workgroupSize;
+  const useful = Math.min(MOST_WG_SPLITS, R / 4, (ENOUGH_GROUPS * perGroup) / columns);
   const count = 2 ** Math.max(0, Math.floor(Math.log2(useful)));
-  if (R <= ROWS_AT_ONCE) return { blockRows: R, strips: count };
+  if (R <= ROWS_AT_ONCE) return { splitRows: R, wgSplits: count };
   const groups = Math.ceil((columns * count) / perGroup);
-  const blocks = Math.min(Math.ceil(R / STRIP_BLOCK_ROWS), Math.floor(ENOUGH_GROUPS / groups));
-  return { blockRows: Math.ceil(R / Math.max(1, blocks)), strips: count };
+  const splits = Math.min(Math.ceil(R / SPLIT_ROWS_GPU), Math.floor(ENOUGH_GROUPS / groups));
+  return { splitRows: Math.ceil(R / Math.max(1, splits)), wgSplits: count };
 }
 
-function sumBlocks(x: Tensor, y: Tensor, R: number, C: number, scale: number, plan: ColumnSumPlan): void {
+function sumSplits(x: Tensor, y: Tensor, R: number, C: number, scale: number, plan: ColumnSumPlan): void {
   const vec = vectorOf(C);
-  const { blockRows } = plan;
+  const { splitRows } = plan;
   const define = { Vec: vec === 4 ? 'vec4f' : 'f32' };
-  const sums = (C / vec) * Math.ceil(R / blockRows);
+  const sums = (C / vec) * Math.ceil(R / splitRows);
   const call = {
     bind: { x, y },
-    params: { R, C: C / vec, block_rows: blockRows, scale },
+    params: { R, C: C / vec, split_rows: splitRows, scale },
     flops: R * C,
   };
-  if (plan.strips === 0)
+  if (plan.wgSplits === 0)
     run(forward, { ...call, define, groups: Math.ceil(sums / x.gpu.target.rowWorkgroup) });
   else {
-    const groups = Math.ceil((sums * plan.strips) / strips.reflection.workgroupSize);
-    run(strips, { ...call, define: { ...define, WG_SPLITS: plan.strips }, groups });
+    const groups = Math.ceil((sums * plan.wgSplits) / forwardSplit.reflection.workgroupSize);
+    run(forwardSplit, { ...call, define: { ...define, WG_SPLITS: plan.wgSplits }, groups });
   }
 }

@@ -12,9 +12,9 @@ const pairs = kernel(source, 'contrastive_pairs');
 const sum = kernel(source, 'contrastive_sum');
 
 /** Image rows whose products with all texts are held at a time: on CPUs they stay in the cache; on GPUs fewer are too little work. */
-const STRIP = 256;
-/** Products held on GPUs, 32 MiB, where STRIP rows are fewer. */
-const STRIP_PRODUCTS = 2 ** 23;
+const BLOCK_ROWS = 256;
+/** Products held on GPUs, 32 MiB, where BLOCK_ROWS rows are fewer. */
+const BLOCK_PRODUCTS = 2 ** 23;
 
 /**
  * Sigmoid contrastive loss: -1/B sum_ij log sigmoid(z_ij (e^logitScale <u_i, v_j> + logitBias)), z = +1 for positive
@@ -50,9 +50,9 @@ export function sigmoidContrastive(
   };
   const B = images_BD.shape[0];
   using partial = output(inputs, [B, 2]);
-  for (const { rows, first, strip } of strips(operands)) {
-    runPairs(operands, strip, first, partial);
-    strip.dispose();
+  for (const { rows, first, block } of blocks(operands)) {
+    runPairs(operands, block, first, partial);
+    block.dispose();
     rows.dispose();
   }
   const loss = output(inputs, [1]);
@@ -75,15 +75,15 @@ function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
   using partial = output([dloss], [B, 2]);
   const dimages = output([dloss], [B, D]);
   let dtexts: Tensor | undefined;
-  for (const { rows, first, strip } of strips(operands)) {
-    runPairs(operands, strip, first, partial, dloss);
-    using share = multiply(strip, texts, { exact: true });
+  for (const { rows, first, block } of blocks(operands)) {
+    runPairs(operands, block, first, partial, dloss);
+    using share = multiply(block, texts, { exact: true });
     using part = dimages.view(first * D, share.shape);
     dloss.gpu.copy(share.range, part.range);
     const before = dtexts;
-    dtexts = multiply(strip, rows, { transposeA: true, residual: before, exact: true });
+    dtexts = multiply(block, rows, { transposeA: true, residual: before, exact: true });
     before?.dispose();
-    strip.dispose();
+    block.dispose();
     rows.dispose();
   }
   const dlogScale = output([dloss], [1]);
@@ -97,31 +97,31 @@ function contrastiveBackward(dloss: Tensor, operands: Operands): Tensor[] {
   return [dimages, dtexts!, dlogScale, dlogitBias];
 }
 
-/** Rows of a strip in a batch of B. Measured on lavapipe and an H200. */
+/** Rows of a block in a batch of B. Measured on lavapipe and an H200. */
 export function planContrastive({ kind }: Target, B: number): number {
-  return kind === 'cpu' ? STRIP : Math.max(STRIP, Math.floor(STRIP_PRODUCTS / B));
+  return kind === 'cpu' ? BLOCK_ROWS : Math.max(BLOCK_ROWS, Math.floor(BLOCK_PRODUCTS / B));
 }
 
-/** Strips of image rows with their inner products with all texts; the caller disposes both. */
-function* strips({ images, texts }: Operands): Generator<{ rows: Tensor; first: number; strip: Tensor }> {
+/** Blocks of image rows with their inner products with all texts; the caller disposes both. */
+function* blocks({ images, texts }: Operands): Generator<{ rows: Tensor; first: number; block: Tensor }> {
   const [B, D] = images.shape;
   const most = planContrastive(images.gpu.target, B);
   for (let first = 0; first < B; first += most) {
     const rows = images.view(first * D, [Math.min(most, B - first), D]);
-    yield { rows, first, strip: multiply(rows, texts, { transposeB: true, exact: true }) };
+    yield { rows, first, block: multiply(rows, texts, { transposeB: true, exact: true }) };
   }
 }
 
-/** Turns a strip's inner products into partial sums of the loss or, with `dloss`, into slopes and theirs. */
-function runPairs(operands: Operands, strip: Tensor, first: number, partial: Tensor, dloss?: Tensor): void {
+/** Turns a block's inner products into partial sums of the loss or, with `dloss`, into slopes and theirs. */
+function runPairs(operands: Operands, block: Tensor, first: number, partial: Tensor, dloss?: Tensor): void {
   const { log_scale, bias, classes } = operands;
-  const [rows, B] = strip.shape;
+  const [rows, B] = block.shape;
   run(pairs, {
-    bind: { log_scale, bias, classes, dloss, strip, partial },
+    bind: { log_scale, bias, classes, dloss, pairs: block, partial },
     params: { B, first, rows },
     define: { HAS_CLASSES: classes !== undefined, GRADIENT: dloss !== undefined },
     groups: rows,
-    flops: 30 * strip.size,
+    flops: 30 * block.size,
   });
 }
 

@@ -13,8 +13,8 @@ const forwardHeld = kernel(source, 'cosine_held');
 const backward = kernel(source, 'cosine_backward');
 const sumShares = kernel(source, 'cosine_dunit');
 
-/** Tokens per slab of the backward pass: enough slabs to fill a GPU, few enough that adding them costs nothing. */
-const SLAB = 32;
+/** Tokens per split of the backward pass: enough splits to fill a GPU, few enough that adding them costs nothing. */
+const SPLIT_TOKENS = 32;
 
 /**
  * Cosine of every token's feature with the query: map[b, n] = <f / max(|f|, eps), q / max(|q|, eps)>.
@@ -48,8 +48,8 @@ export function cosineMap(
   );
   const vectors = vectorsOf(columns);
   const { perRow, define } = vectors;
-  const slabs = Math.max(1, Math.ceil(N / SLAB));
-  const params = { B, N, C: perRow, queries, slab: SLAB, slabs, eps };
+  const splits = Math.max(1, Math.ceil(N / SPLIT_TOKENS));
+  const params = { B, N, C: perRow, queries, split_tokens: SPLIT_TOKENS, splits, eps };
   // One row beside N tokens: normalising the query in its own op costs nothing and brings its gradient along.
   const unit = l2Normalize(query_BC, { eps });
   const cosines = output([features_BNC, query_BC], [B, N]);
@@ -68,7 +68,7 @@ export function cosineMap(
     saved: { features: features_BNC, unit, cosines, lengths },
     backward: (dcosines, saved) => {
       const dfeatures = output([dcosines], features_BNC.shape);
-      const partial = output([dcosines], [B, slabs, columns]);
+      const partial = output([dcosines], [B, splits, columns]);
       const dunit = output([dcosines], [queries, columns]);
       const columnGroups = Math.ceil(perRow / backward.constant('COLUMN_WG'));
       run(backward, {
@@ -83,7 +83,7 @@ export function cosineMap(
         },
         params,
         define,
-        groups: [columnGroups, slabs, B],
+        groups: [columnGroups, splits, B],
         flops: 5 * features_BNC.size,
       });
       run(sumShares, {

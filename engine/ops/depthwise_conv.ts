@@ -17,8 +17,8 @@ const addPartials = kernel(source, 'depthwise_conv_dweight_sum');
 /** Enough for the weight gradient to fill a large GPU; a few cores gain nothing from more partial sums. */
 const DWEIGHT_INVOCATIONS = { gpu: 131_072, cpu: 2048 } as const;
 /** The second stage adds up this many partial sums at most. */
-const MAX_CHUNKS = 256;
-/** On CPUs: enough for the cores; and images are cut into chunks of no fewer rows, since each reads the rows beside it too. */
+const MOST_SPLITS = 256;
+/** On CPUs: enough for the cores; and images are cut into splits of no fewer rows, since each reads the rows beside it too. */
 const COLUMNS_INVOCATIONS = 2048;
 const COLUMNS_ROWS = 8;
 
@@ -91,11 +91,11 @@ function geometry(
 
 /** How images are cut. */
 interface DepthwisePlan {
-  /** Chunks of rows of an image, where an invocation walks down columns; undefined where each takes a strip of pixels. */
-  readonly columnChunks: number | undefined;
-  /** Chunks of rows whose weight gradients are summed apart. */
-  readonly dweightChunks: number;
-  /** Partial sums are added in strips first: a GPU would wait for every load of one invocation for each sum. */
+  /** Splits of rows of an image, where an invocation walks down columns; undefined where each takes a window of pixels. */
+  readonly columnSplits: number | undefined;
+  /** Splits of rows whose weight gradients are summed apart. */
+  readonly dweightSplits: number;
+  /** Partial sums are added by columnSum first: a GPU would wait for every load of one invocation for each sum. */
   readonly sumsFirst: boolean;
 }
 
@@ -107,13 +107,13 @@ export function planDepthwiseConv({ kind }: Target, geometry: Geometry): Depthwi
   );
   const partials = Math.ceil(DWEIGHT_INVOCATIONS[kind] / dweightInvocations(geometry));
   return {
-    columnChunks: kind === 'cpu' ? Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted)) : undefined,
-    dweightChunks: Math.max(1, Math.min(B * Y, MAX_CHUNKS, partials)),
+    columnSplits: kind === 'cpu' ? Math.max(1, Math.min(Math.floor(Y / COLUMNS_ROWS), wanted)) : undefined,
+    dweightSplits: Math.max(1, Math.min(B * Y, MOST_SPLITS, partials)),
     sumsFirst: kind === 'gpu',
   };
 }
 
-/** Invocations that sum the weight gradients of one chunk. */
+/** Invocations that sum the weight gradients of one split. */
 const dweightInvocations = ({ side, C }: Geometry): number =>
   (side * Math.ceil(side / partialSums.constant('WINDOW')) * C) / vectorOf(C);
 
@@ -137,14 +137,14 @@ function convolution(
   const y = output([x, weight, bias], x.shape);
   const call = { bind: { x, packed_weight: packedWeight, bias, y }, flops: 2 * y.size * taps };
   const HAS_BIAS = bias !== undefined;
-  const { columnChunks: chunks } = planDepthwiseConv(x.gpu.target, plan);
-  if (chunks !== undefined) {
-    const strips = B * Math.ceil(X / convolveColumns.constant('THREAD_X'));
+  const { columnSplits: splits } = planDepthwiseConv(x.gpu.target, plan);
+  if (splits !== undefined) {
+    const windows = B * Math.ceil(X / convolveColumns.constant('THREAD_X'));
     run(convolveColumns, {
       ...call,
-      params: { B, Y, X, C, chunks },
+      params: { B, Y, X, C, splits },
       define: { ...specialisation(plan, 1), HAS_BIAS, UNROLLED: true },
-      groups: Math.ceil((strips * chunks * C) / convolveColumns.workgroupSize),
+      groups: Math.ceil((windows * splits * C) / convolveColumns.workgroupSize),
     });
     return y;
   }
@@ -169,22 +169,22 @@ function weightGradients(
   const { B, Y, X, C, side } = plan;
   const taps = side * side;
   const vec = vectorOf(C);
-  const perChunk = dweightInvocations(plan);
-  const { dweightChunks: chunks, sumsFirst } = planDepthwiseConv(x.gpu.target, plan);
-  using partials = output([x, dy], [chunks, taps + 1, C]);
+  const perSplit = dweightInvocations(plan);
+  const { dweightSplits: splits, sumsFirst } = planDepthwiseConv(x.gpu.target, plan);
+  using partials = output([x, dy], [splits, taps + 1, C]);
   run(partialSums, {
     bind: { x, dy, partials },
-    params: { B, Y, X, C: C / vec, chunks },
+    params: { B, Y, X, C: C / vec, splits },
     define: specialisation(plan, vec),
-    groups: Math.ceil((chunks * perChunk) / partialSums.workgroupSize),
+    groups: Math.ceil((splits * perSplit) / partialSums.workgroupSize),
     flops: 2 * x.size * taps,
   });
   using sums = sumsFirst ? columnSum(partials, { shape: [taps + 1, C] }) : undefined;
   const dweight = output([x, dy], weightShape);
   const dbias = output([x, dy], [C]);
   run(addPartials, {
-    bind: { parts: sums ?? partials, dweight, dbias },
-    params: { C, chunks: sums ? 1 : chunks },
+    bind: { split_sums: sums ?? partials, dweight, dbias },
+    params: { C, splits: sums ? 1 : splits },
     define: { SIDE: side },
     groups: Math.ceil(((taps + 1) * C) / addPartials.workgroupSize),
     flops: partials.size,

@@ -11,7 +11,7 @@ const sum = kernel(source, 'dice_sum');
 const backward = kernel(source, 'dice_dp');
 
 /** Cells per workgroup of the forward pass. */
-const CHUNK = 2048;
+const SPLIT_CELLS = 2048;
 
 /**
  * DICE loss: the mean over counted rows of 1 - (2 sum p/100 y + eps) / (sum p/100 + sum y/100 + eps).
@@ -31,14 +31,14 @@ export function diceLoss(
   expectKeys('diceLoss', options, { rowWeight: true, eps: true });
   const { rowWeight, eps = 1e-6 } = options;
   const [B, N] = checkMaps('diceLoss', p, y, rowWeight);
-  const chunks = Math.max(1, Math.ceil(N / CHUNK));
-  const params = { B, N, chunk: CHUNK, chunks, eps };
+  const splits = Math.max(1, Math.ceil(N / SPLIT_CELLS));
+  const params = { B, N, split_cells: SPLIT_CELLS, splits, eps };
   const define = { HAS_WEIGHT: rowWeight !== undefined };
-  using partial = output([p, y], [B, chunks, 2]);
+  using partial = output([p, y], [B, splits, 2]);
   const loss = output([p, y], [1]);
   using rows = output([p, y], [B, 2]);
   using share = output([p, y], [1]);
-  run(forward, { bind: { p, y, partial }, params, groups: B * chunks, flops: 4 * p.size });
+  run(forward, { bind: { p, y, partial }, params, groups: B * splits, flops: 4 * p.size });
   run(sum, {
     bind: { partials: partial, row_weight: rowWeight, loss, rows, share },
     params,

@@ -20,11 +20,11 @@ import { fill } from './fill.ts';
 
 const pick = kernel(source, 'gather_elements');
 const put = kernel(source, 'scatter_elements');
-const putStrips = kernel(source, 'scatter_elements_strips');
+const putSplit = kernel(source, 'scatter_elements_split');
 
-/** Invocations that fill a large GPU: the axis of a scatter is cut into parts up to this number, and this many. */
+/** Invocations that fill a large GPU: the axis of a scatter is cut into splits up to this number, and this many. */
 const ENOUGH_INVOCATIONS = 65_536;
-const MOST_STRIPS = 32;
+const MOST_SPLITS = 32;
 
 /** What becomes of an element that meets an update: replaced, or combined with it. */
 export type ScatterReduction = 'none' | 'add' | 'mul' | 'min' | 'max';
@@ -50,20 +50,20 @@ function launch(
   groups: number,
   op: string,
   bind: Record<string, Tensor>,
-  strips = 1,
+  splits = 1,
 ): void {
   const { N, J, I, strides } = axis;
   const { updates } = bind;
   run(step, {
     bind,
     define: updates ? { OP: op, Scalar: updates.dtype } : {},
-    params: { groups, N, J, I, strides, strips },
+    params: { groups, N, J, I, strides, splits },
     groups: Math.ceil(groups / step.workgroupSize),
   });
 }
 
 /**
- * Invocations that share the axis [O, N, I] of a scatter, each with a part of it; undefined where one takes it whole, as on a CPU.
+ * Invocations that share the axis [O, N, I] of a scatter, a split each; undefined where one takes it whole, as on a CPU.
  * Measured on lavapipe and an H200.
  */
 export function planScatter(
@@ -71,15 +71,15 @@ export function planScatter(
   { O, N, I }: { O: number; N: number; I: number },
 ): number | undefined {
   if (kind === 'cpu') return undefined;
-  return Math.max(1, Math.min(MOST_STRIPS, N, Math.ceil(ENOUGH_INVOCATIONS / (O * I))));
+  return Math.max(1, Math.min(MOST_SPLITS, N, Math.ceil(ENOUGH_INVOCATIONS / (O * I))));
 }
 
 /** Combines updates with the result. */
 function scatterAlong(axis: Axis, op: string, bind: Record<'indices' | 'updates' | 'result', Tensor>): void {
   const { O, I } = axis;
-  const strips = planScatter(bind.result.gpu.target, axis);
-  if (strips === undefined) launch(put, axis, O * I, op, bind);
-  else launch(putStrips, axis, O * I * strips, op, bind, strips);
+  const splits = planScatter(bind.result.gpu.target, axis);
+  if (splits === undefined) launch(put, axis, O * I, op, bind);
+  else launch(putSplit, axis, O * I * splits, op, bind, splits);
 }
 
 function gatherAlong<D extends DType>(

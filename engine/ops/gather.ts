@@ -19,7 +19,7 @@ const sumHeads = kernel(source, 'gather_heads');
 const sumRows = kernel(source, 'gather_dtable');
 
 /** Entries of the sorted list that are summed together: about the root of the longest segment worth planning for. */
-const BLOCK = { gpu: 64, cpu: 128 } as const;
+const SPLIT_ENTRIES = { gpu: 64, cpu: 128 } as const;
 
 /**
  * Rows of a table by index: y[..., :] = table[indices[...], :].
@@ -101,9 +101,9 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32
 /** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */
 function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor<'f32'> {
   const { M, C, rows } = layout.params;
-  const { block, rows: WG_ROWS, fourLoads } = planGather(dy.gpu.target, C);
+  const { splitEntries, rows: WG_ROWS, fourLoads } = planGather(dy.gpu.target, C);
   const define = { ...layout.define, FOUR_IN_FLIGHT: fourLoads, WG_ROWS };
-  const params = { ...layout.params, block, offset: 0, first: 0, end: rows };
+  const params = { ...layout.params, split_entries: splitEntries, offset: 0, first: 0, end: rows };
   const dtable = output([dy], shape);
   if (M === 0) return fill(dtable, 0);
   using keys = output([dy], [1, M], 'u32');
@@ -116,10 +116,10 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
     define,
     groups: Math.ceil((rows + 1) / findStarts.workgroupSize),
   });
-  const blocks = Math.ceil(M / block);
-  using heads = output([dy], [blocks, layout.columns]);
+  const splits = Math.ceil(M / splitEntries);
+  using heads = output([dy], [splits, layout.columns]);
   const bind = { sorted: sorted.keys, starts, order: sorted.order, dy, heads };
-  if (blocks > 1) run(sumHeads, { bind, params, define, groups: Math.ceil(blocks / WG_ROWS) });
+  if (splits > 1) run(sumHeads, { bind, params, define, groups: Math.ceil(splits / WG_ROWS) });
   for (const [first, end] of pieces(dtable, rows)) {
     using part = viewRows(dtable, first, end, layout.columns);
     run(sumRows, {
@@ -197,7 +197,7 @@ interface GatherPlan {
   /** Rows of a workgroup. */
   readonly rows: number;
   /** Entries of the sorted list that are summed together. */
-  readonly block: number;
+  readonly splitEntries: number;
   /** Four loads are in flight together. */
   readonly fourLoads: boolean;
 }
@@ -211,7 +211,7 @@ export function planGather({ kind }: Target, C: number): GatherPlan {
     kind === 'cpu' ? 4 : 0,
     Math.floor(Math.log2(gather.workgroupSize / Math.max(1, C))),
   );
-  return { rows: 2 ** exponent, block: BLOCK[kind], fourLoads: kind === 'gpu' };
+  return { rows: 2 ** exponent, splitEntries: SPLIT_ENTRIES[kind], fourLoads: kind === 'gpu' };
 }
 
 /** Gather or scatter between a table's rows and a list of rows, both in pieces that fit into one binding. */
@@ -220,7 +220,7 @@ function move(
   { columns, define, params }: Layout,
   operands: { indices: Tensor; rows: readonly [string, Tensor]; list: readonly [string, Tensor] },
 ): void {
-  const { rows: WG_ROWS, block } = planGather(operands.indices.gpu.target, params.C);
+  const { rows: WG_ROWS, splitEntries } = planGather(operands.indices.gpu.target, params.C);
   const [tableName, table] = operands.rows;
   const [listName, list] = operands.list;
   for (const [offset, listEnd] of pieces(list, params.M)) {
@@ -231,7 +231,7 @@ function move(
       using rows = viewRows(table, first, end, columns);
       run(kernel, {
         bind: { indices, [tableName]: rows, [listName]: part },
-        params: { ...params, block, M, offset, first, end },
+        params: { ...params, split_entries: splitEntries, M, offset, first, end },
         define: { ...define, WG_ROWS },
         groups: Math.ceil(M / WG_ROWS),
         bytes: indices.sizeBytes + 2 * part.sizeBytes,

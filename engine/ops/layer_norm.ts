@@ -15,15 +15,15 @@ const backwardXHeld = kernel(source, 'layer_norm_dx_held');
 const backwardParams = kernel(source, 'layer_norm_dparams');
 const sumPartials = kernel(source, 'layer_norm_dparams_sum');
 
-const sumStrips = kernel(source, 'layer_norm_dparams_sum_split');
+const sumSplit = kernel(source, 'layer_norm_dparams_sum_split');
 
-/** Chunks of rows for the parameter gradients: enough to fill a GPU, few enough that adding them costs nothing; the fewest rows of one. */
-const CHUNKS = { gpu: { most: 256, rows: 8 }, cpu: { most: 64, rows: 32 } } as const;
+/** Splits of the rows for the parameter gradients: enough to fill a GPU, few enough that adding them costs nothing; the fewest rows of one. */
+const SPLITS = { gpu: { most: 256, rows: 8 }, cpu: { most: 64, rows: 32 } } as const;
 
 /** Blocks of rows of the parameter gradients, and whether several invocations add those of a column. Measured on lavapipe and an H200. */
-export function planDparams({ kind }: Target, R: number): { blocks: number; strips: boolean } {
-  const { most, rows } = CHUNKS[kind];
-  return { blocks: Math.max(1, Math.min(most, Math.ceil(R / rows))), strips: kind === 'gpu' };
+export function planDparams({ kind }: Target, R: number): { splits: number; inWorkgroup: boolean } {
+  const { most, rows } = SPLITS[kind];
+  return { splits: Math.max(1, Math.min(most, Math.ceil(R / rows))), inWorkgroup: kind === 'gpu' };
 }
 
 /**
@@ -106,27 +106,27 @@ function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): 
 function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): [Tensor, Tensor] {
   const R = mean.size;
   const C = gamma.size;
-  const { blocks, strips } = planDparams(x.gpu.target, R);
+  const { splits, inWorkgroup } = planDparams(x.gpu.target, R);
   const { perRow, define } = vectorsOf(C);
-  const params = { R, C: perRow, eps, blocks };
-  const partial = output([dy], [blocks, 2, C]);
+  const params = { R, C: perRow, eps, splits };
+  const partial = output([dy], [splits, 2, C]);
   const columnGroups = Math.ceil(perRow / backwardParams.constant('COLUMN_WG'));
   run(backwardParams, {
     bind: { x, dy, row_means: mean, row_rstds: rstd, partial },
     params,
     define,
-    groups: [columnGroups, blocks, 1],
+    groups: [columnGroups, splits, 1],
     flops: 5 * R * C,
   });
   const dgamma = output([dy], [C]);
   const dbeta = output([dy], [C]);
   const bind = { partials: partial, dgamma, dbeta };
-  if (strips)
-    run(sumStrips, {
+  if (inWorkgroup)
+    run(sumSplit, {
       bind,
       params,
       define,
-      groups: [Math.ceil(perRow / sumStrips.constant('WG_VECS')), 1, 1],
+      groups: [Math.ceil(perRow / sumSplit.constant('WG_VECS')), 1, 1],
     });
   else run(sumPartials, { bind, params, define, groups: columnGroups });
   return [dgamma, dbeta];

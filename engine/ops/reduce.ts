@@ -31,14 +31,14 @@ export interface ReduceOptions {
   readonly keepDims?: boolean;
 }
 
-/** Folds the rows of x [O, K] into y from element `start` on; returns the number of results, O times the parts. */
-function foldRows(x: Tensor, O: number, K: number, fold: Fold, parts: number, y: Tensor, start = 0): void {
+/** Folds the rows of x [O, K] into y from element `start` on; returns the number of results, O times the splits. */
+function foldRows(x: Tensor, O: number, K: number, fold: Fold, splits: number, y: Tensor, start = 0): void {
   const { perRow, vec } = vectorsOf(K);
-  const R = O * parts;
+  const R = O * splits;
   const { define, groups } = planRows(x.gpu.target, R);
   run(rows, {
     bind: { x, y },
-    params: { groups: R, K: perRow, parts, chunk: Math.ceil(perRow / parts), start },
+    params: { groups: R, K: perRow, splits, k_split: Math.ceil(perRow / splits), start },
     define: { OP: fold, ...vectorTypes(x, vec), ...define },
     groups,
     flops: O * K,
@@ -65,30 +65,30 @@ function foldAxis<D extends DType>(
   const again = fold === 'SQUARES' ? 'SUM' : fold;
   const hasTree = x.dtype === 'f32' && fold !== 'MIN' && fold !== 'PRODUCT';
   if (I === 1 && K > SHORT_ROW && hasTree) {
-    const { parts } = planReduce(x.gpu.target, { O, K, I, isRow: true });
-    if (parts === 1) foldRows(x, O, K, fold, 1, y);
+    const { splits } = planReduce(x.gpu.target, { O, K, I, isRow: true });
+    if (splits === 1) foldRows(x, O, K, fold, 1, y);
     else {
-      const partial = output([x], [O, parts]);
-      foldRows(x, O, K, fold, parts, partial);
-      foldRows(partial, O, parts, again, 1, y);
+      const partial = output([x], [O, splits]);
+      foldRows(x, O, K, fold, splits, partial);
+      foldRows(partial, O, splits, again, 1, y);
       partial.dispose();
     }
     return y;
   }
   const { perRow, vec } = vectorsOf(I);
-  const { parts, chunk, loads } = planReduce(x.gpu.target, { O, K, I, isRow: false });
-  const partial = parts === 1 ? y : output([x], [O, parts, I], x.dtype);
+  const { splits, splitK, loads } = planReduce(x.gpu.target, { O, K, I, isRow: false });
+  const partial = splits === 1 ? y : output([x], [O, splits, I], x.dtype);
   const groups = partial.size / vec;
   run(columns, {
     bind: { x, y_values: partial },
     define: { OP: fold, IN_FLIGHT: loads, ...vectorTypes(x, vec) },
-    params: { groups, K, I: perRow, parts, chunk },
+    params: { groups, K, I: perRow, splits, k_split: splitK },
     groups: Math.ceil(groups / columns.constant('COLUMN_WG')),
     flops: x.size,
   });
-  if (parts === 1) return y;
+  if (splits === 1) return y;
   y.dispose();
-  const folded = foldAxis(partial, O, parts, I, again, shape);
+  const folded = foldAxis(partial, O, splits, I, again, shape);
   partial.dispose();
   return folded;
 }
@@ -341,12 +341,12 @@ export function squaredNorm(xs: readonly Tensor[]): Tensor<'f32'> {
   for (const x of xs) expectDType('squaredNorm', 'x', x, 'f32');
   const filled = xs.filter((x) => x.size > 0);
   if (filled.length === 0) return fill(output(xs, [1]), 0);
-  const parts = filled.map((x) => planReduce(x.gpu.target, { O: 1, K: x.size, I: 1, isRow: true }).parts);
-  using partial = output(xs, [parts.reduce((total, count) => total + count, 0)]);
+  const splits = filled.map((x) => planReduce(x.gpu.target, { O: 1, K: x.size, I: 1, isRow: true }).splits);
+  using partial = output(xs, [splits.reduce((total, count) => total + count, 0)]);
   let start = 0;
   filled.forEach((x, k) => {
-    foldRows(x, 1, x.size, 'SQUARES', parts[k], partial, start);
-    start += parts[k];
+    foldRows(x, 1, x.size, 'SQUARES', splits[k], partial, start);
+    start += splits[k];
   });
   return foldAxis(partial, 1, partial.size, 1, 'SUM', [1]);
 }

@@ -11,8 +11,8 @@ const scan = kernel(source, 'sort_scan');
 const scatter = kernel(source, 'sort_scatter');
 
 /** Elements per workgroup: at least so many that 256 counters are cheap beside them, and at most 256 workgroups per row. */
-const MIN_CHUNK = 1024;
-const MAX_CHUNKS = 256;
+const LEAST_ELEMENTS = 1024;
+const MOST_SPLITS = 256;
 
 /**
  * Sorts each row of unsigned keys ascending; equal keys keep their order.
@@ -38,10 +38,10 @@ export function sortKeys(
   const bins = count.constant('BINS');
   const digitBits = Math.log2(bins);
   const passes = Math.ceil(bits / digitBits);
-  const chunk = Math.max(MIN_CHUNK, Math.ceil(N / MAX_CHUNKS));
-  const chunks = Math.max(1, Math.ceil(N / chunk));
-  const blocks = [...rowBlocks(B, 4 * bins * chunks)];
-  using counts = output([keys_BN], [Math.max(0, ...blocks.map(({ rows }) => rows)), bins, chunks], 'u32');
+  const split_elements = Math.max(LEAST_ELEMENTS, Math.ceil(N / MOST_SPLITS));
+  const splits = Math.max(1, Math.ceil(N / split_elements));
+  const blocks = [...rowBlocks(B, 4 * bins * splits)];
+  using counts = output([keys_BN], [Math.max(0, ...blocks.map(({ rows }) => rows)), bins, splits], 'u32');
 
   let sorted: { keys: Tensor<'u32'>; order: Tensor<'u32'> } | undefined;
   for (let pass = 0; pass < passes; pass++) {
@@ -52,13 +52,13 @@ export function sortKeys(
       using views = new Scope();
       const block = (x: Tensor): Tensor => x.view(first * N, [rows, N]).moveTo(views);
       const moved = { keys: block(keys), order: block(order) };
-      const params = { B: rows, N, chunk, chunks, shift: pass * digitBits };
-      run(count, { bind: { keys: moved.keys, counts }, params, groups: rows * chunks });
+      const params = { B: rows, N, split_elements, splits, shift: pass * digitBits };
+      run(count, { bind: { keys: moved.keys, counts }, params, groups: rows * splits });
       run(scan, { bind: { counts }, params, groups: rows });
       run(scatter, {
         bind: { ...moved, counts, sorted_keys: block(sorted_keys), sorted_order: block(sorted_order) },
         params,
-        groups: rows * chunks,
+        groups: rows * splits,
       });
     }
     sorted?.keys.dispose();

@@ -25,8 +25,8 @@ const DIGITS = 3;
  * of their own: SwiftShader takes 20 to 40 µs for each four.
  */
 const PLANS = {
-  cpu: { side: 4, loads: 1, minChunk: 8192, maxChunks: 512 },
-  gpu: { side: 16, loads: 4, minChunk: 2048, maxChunks: 2048 },
+  cpu: { side: 4, loads: 1, leastElements: 8192, mostSplits: 512 },
+  gpu: { side: 16, loads: 4, leastElements: 2048, mostSplits: 2048 },
 };
 /** Up to here counting what precedes each number (k^2 comparisons) beats the twelve dispatches of a sort. */
 const RANK_LIMIT = 4096;
@@ -58,14 +58,14 @@ export function selectTopK(values_BN: Tensor, k: number): Selection {
 /** The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to whole blocks. */
 function selected(op: string, values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const [B, N] = checked(op, 'values', values_BN, k);
-  const blockKeys = rank.constant('RUN');
-  const keys = output([values_BN], [B, blockKeys * Math.ceil(k / blockKeys)], 'u32');
+  const runKeys = rank.constant('RUN');
+  const keys = output([values_BN], [B, runKeys * Math.ceil(k / runKeys)], 'u32');
   const indices = output([values_BN], [B, k], 'u32');
   const map = output([values_BN], [B, N]);
   if (k === 0) return { indices, map: fill(map, 0), keys };
-  const { chunk, chunks, define } = planTopK(values_BN.gpu.target, N);
+  const { splitElements, splits, define } = planTopK(values_BN.gpu.target, N);
   const bins = DIGITS * histogram.constant('BINS');
-  for (const { first, rows } of rowBlocks(B, 4 * bins + 8 * chunks)) {
+  for (const { first, rows } of rowBlocks(B, 4 * bins + 8 * splits)) {
     using scratch = new Scope();
     const block = (x: Tensor): Tensor => x.view((first * x.size) / B, [rows, x.size / B]).moveTo(scratch);
     const fresh = (...columns: number[]): Tensor =>
@@ -74,13 +74,13 @@ function selected(op: string, values_BN: Tensor, k: number): Selection & { keys:
       values: block(values_BN),
       totals: fill(fresh(bins), 0),
       progress: fresh(DIGITS, 2),
-      counts: fresh(chunks, 2),
+      counts: fresh(splits, 2),
       indices: block(indices),
       selection: block(map),
       selected_keys: block(keys),
     };
-    const call = { bind, define, groups: rows * chunks };
-    const params = { B: rows, N, k, chunk, chunks };
+    const call = { bind, define, groups: rows * splits };
+    const params = { B: rows, N, k, split_elements: splitElements, splits };
     for (let digit = 0; digit < DIGITS; digit++) run(histogram, { ...call, params: { ...params, digit } });
     run(count, { ...call, params });
     run(emit, { ...call, params });
@@ -115,7 +115,7 @@ export function topK(
   if (k <= RANK_LIMIT) {
     const blocks = B * Math.ceil(k / rank.constant('RUN'));
     run(rank, {
-      bind: { ...bind, key_blocks: keys },
+      bind: { ...bind, key_runs: keys },
       params,
       define: { SHARED: rankShared, SCAN_WG, SCAN_SIDE },
       groups: rankShared ? blocks : Math.ceil(blocks / SCAN_WG),
@@ -154,12 +154,12 @@ export function topK(
  */
 export function compactMap(map_BN: Tensor, k: number): Tensor<'u32'> {
   const [B, N] = checked('compactMap', 'map', map_BN, k);
-  const { chunk, chunks, define } = planTopK(map_BN.gpu.target, N);
+  const { splitElements, splits, define } = planTopK(map_BN.gpu.target, N);
   const indices = fill(output([map_BN], [B, k], 'u32'), 0);
-  using counts = output([map_BN], [B, chunks, 2], 'u32');
+  using counts = output([map_BN], [B, splits, 2], 'u32');
   const bind = { values: map_BN, counts, indices };
-  const params = { B, N, k, chunk, chunks };
-  const call = { bind, params, define: { ...define, FROM_MAP: true }, groups: B * chunks };
+  const params = { B, N, k, split_elements: splitElements, splits };
+  const call = { bind, params, define: { ...define, FROM_MAP: true }, groups: B * splits };
   run(count, call);
   run(emit, call);
   return indices;
@@ -176,8 +176,8 @@ function checked(op: string, name: string, rows: Tensor, k: number): [number, nu
 /** How a row of N elements is searched. */
 interface TopKPlan {
   /** Elements of a workgroup, and workgroups per row. */
-  readonly chunk: number;
-  readonly chunks: number;
+  readonly splitElements: number;
+  readonly splits: number;
   readonly define: { readonly SCAN_WG: number; readonly SCAN_SIDE: number; readonly IN_FLIGHT: number };
   /** A workgroup ranks a block of keys, which a GPU has room for; otherwise an invocation does. */
   readonly rankShared: boolean;
@@ -185,8 +185,13 @@ interface TopKPlan {
 
 /** Measured on lavapipe, SwiftShader and an H200. */
 export function planTopK({ kind }: Target, N: number): TopKPlan {
-  const { side, loads, minChunk, maxChunks } = PLANS[kind];
-  const chunk = Math.max(minChunk, Math.ceil(N / maxChunks));
+  const { side, loads, leastElements, mostSplits } = PLANS[kind];
+  const splitElements = Math.max(leastElements, Math.ceil(N / mostSplits));
   const define = { SCAN_WG: side * side, SCAN_SIDE: side, IN_FLIGHT: loads };
-  return { chunk, chunks: Math.max(1, Math.ceil(N / chunk)), define, rankShared: kind === 'gpu' };
+  return {
+    splitElements,
+    splits: Math.max(1, Math.ceil(N / splitElements)),
+    define,
+    rankShared: kind === 'gpu',
+  };
 }

@@ -56,15 +56,15 @@ struct Params {
   first_split : u32,  // OUTPUT: the first that this dispatch computes
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> a : array<vec4f>;             // [planes, M, K] by its strides
-@group(0) @binding(2) var<storage, read> b : array<vec4f>;             // [planes, K, N] by its strides
-@group(0) @binding(3) var<storage, read_write> c : array<vec4f>;       // [splits, planes, M, N], strided
-@group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T]: lse or delta
-@group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, N], 0 or very low
+@group(0) @binding(1) var<storage, read> a : array<vec4f>;               // [planes, M, K] by its strides
+@group(0) @binding(2) var<storage, read> b : array<vec4f>;               // [planes, K, N] by its strides
+@group(0) @binding(3) var<storage, read_write> c : array<vec4f>;         // [splits, planes, M, N], strided
+@group(0) @binding(4) var<storage, read> per_query : array<f32>;         // [batch, heads, T]: lse or delta
+@group(0) @binding(5) var<storage, read> mask_bias : array<f32>;         // [batch, N], 0 or very low
 @group(0) @binding(6) var<storage, read_write> tile_max : array<vec4f>;  // [planes, tiles, pitch / 4]
 @group(0) @binding(7) var<storage, read_write> max_sum : array<vec2f>;   // OUTPUT, SPLIT: [splits, planes, M]
 @group(0) @binding(8) var<storage, read_write> lse : array<f32>;         // OUTPUT: [batch, heads, T]
-@group(0) @binding(1) var<storage, read> parts : array<vec4f>;         // merge_tiles: [splits, planes, M, N]
+@group(0) @binding(1) var<storage, read> split_sums : array<vec4f>;  // merge_tiles: [splits, planes, M, N]
 
 const SPLIT : bool = false;        // OUTPUT leaves max and sum of each split, to be merged
 const LOWEST = -3.4028234e38;
@@ -221,8 +221,8 @@ fn attention_merge_tiles(@builtin(workgroup_id) group : vec3u, @builtin(num_work
   let vecs = params.N / 4u;
   let all = params.planes * params.M * vecs;
   if (index >= all) { return; }
-  var sum = parts[index];
-  for (var s = 1u; s < params.splits; s++) { sum += parts[s * all + index]; }
+  var sum = split_sums[index];
+  for (var s = 1u; s < params.splits; s++) { sum += split_sums[s * all + index]; }
   let n = index % vecs * 4u;
   let m = index / vecs % params.M;
   let plane = params.first_plane + index / vecs / params.M;

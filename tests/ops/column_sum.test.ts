@@ -22,8 +22,8 @@ for (const [R, C] of [
     const first = await columnSum(input, { shape: [C], scale: 0.5 }).data();
     compare('y', first, twin(x, C, 0.5));
     compare('y again', await columnSum(input, { shape: [C], scale: 0.5 }).data(), first, TOLERANCE.exact);
-    const strips = withGpuPlans(() => columnSum(input, { shape: [C], scale: 0.5 }));
-    compare('y by strips', await strips.data(), twin(x, C, 0.5));
+    const split = withGpuPlans(() => columnSum(input, { shape: [C], scale: 0.5 }));
+    compare('y by split', await split.data(), twin(x, C, 0.5));
   });
 
 test('column_sum: keeps the last extents that are asked for', async () => {

@@ -73,7 +73,7 @@ test('contrastive: distinct class ids give the same bits as none', async () => {
   compare('loss', await labelled.data(), await plain.data(), TOLERANCE.exact);
 });
 
-test('contrastive: more pairs than a strip of the backward pass holds', () => check(523, 4, 1, -3));
+test('contrastive: more pairs than a block of the backward pass holds', () => check(523, 4, 1, -3));
 
 test('contrastive: a loss of many small terms keeps six digits', async () => {
   using scope = engine.scope();
@@ -129,7 +129,7 @@ test('contrastive: the B x B logits are never stored', () => {
   const before = engine.stats().liveBytes;
   backward(sigmoidContrastive(operands[0], operands[1], scalars[0], scalars[1]));
   const extraBytes = engine.stats().peakBytes - before;
-  const most = (engine.gpu.target.kind === 'cpu' ? 0.5 : 2.5) * B * B; // of 4 B B; strips are larger on a GPU
+  const most = (engine.gpu.target.kind === 'cpu' ? 0.5 : 2.5) * B * B; // of 4 B B; blocks are larger on a GPU
   if (extraBytes > most) throw new Error(`extra memory: got ${extraBytes} bytes, want at most ${most}`);
   for (const { grad } of [...operands, ...scalars]) grad!.dispose();
 });

@@ -14,7 +14,7 @@ import {
 } from '../harness.ts';
 import { depthwiseConv as twin } from '../reference/depthwise_conv.ts';
 
-/** B, Y, X, C, kernel side: strips of 8 pixels with and without rest, vec4 and scalar channels, kernels over the image, two chunks of rows. */
+/** B, Y, X, C, kernel side: windows of 8 pixels with and without rest, vec4 and scalar channels, kernels over the image, two splits of rows. */
 const CASES: readonly (readonly [number, number, number, number, number])[] = [
   [1, 1, 1, 1, 7],
   [2, 9, 16, 8, 7],
@@ -33,7 +33,7 @@ function operands([B, Y, X, C, side]: readonly [number, number, number, number, 
   };
 }
 
-test('depthwise_conv: matches float64 with and without bias, for pixels beside whole strips and kernels larger than the map', async () => {
+test('depthwise_conv: matches float64 with and without bias, for pixels beside whole windows and kernels larger than the map', async () => {
   for (const shape of CASES) {
     const [B, Y, X, C, side] = shape;
     const { x, weight, bias } = operands(shape);
@@ -70,8 +70,8 @@ test('depthwise_conv: dx and dweight match central differences without a bias', 
   });
 });
 
-test('depthwise_conv: dweight is right when chunks hold several image rows', async () => {
-  // 300 image rows of one channel: more than MAX_CHUNKS, so chunks are uneven.
+test('depthwise_conv: dweight is right when splits hold several image rows', async () => {
+  // 300 image rows of one channel: more than MOST_SPLITS, so splits are uneven.
   await checkGradients({
     inputs: operands([100, 3, 2, 1, 3]),
     op: ({ x, weight, bias }) => depthwiseConv(x, weight, [3, 2], { bias }),

@@ -79,7 +79,7 @@ for (const [shape, indexShape, axis] of TABLE)
       const want = twin.scatter(x.data, shape, indices, indexShape, updates.data, d, reduction);
       const scattered = () => scatter(put[0], list, put[1], { axis, reduction });
       compare(reduction, await scattered().data(), want);
-      compare(`${reduction} by strips`, await withGpuPlans(scattered).data(), want);
+      compare(`${reduction} in splits`, await withGpuPlans(scattered).data(), want);
     }
   });
 

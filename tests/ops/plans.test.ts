@@ -46,7 +46,7 @@ test('plans: rows go to invocations on a CPU once they fill it, and are held by 
   assert.equal(planRows(gpu, 7), { held: false, define: {}, groups: 7 });
 });
 
-test('plans: parts of a reduced axis cover it, none is empty, and they are as many as keep the cores busy', () => {
+test('plans: splits of a reduced axis cover it, none is empty, and they are as many as keep the cores busy', () => {
   for (const target of [cpu, gpu])
     for (const isRow of [true, false])
       for (const [O, K, I] of [
@@ -56,46 +56,49 @@ test('plans: parts of a reduced axis cover it, none is empty, and they are as ma
         [2, 129, 3],
         [1, 40_000, 1152],
       ]) {
-        const { parts, chunk } = planReduce(target, { O, K, I, isRow });
-        assert.ok(parts >= 1 && parts * chunk >= K && (parts - 1) * chunk < K, `${O} ${K} ${I}`);
+        const { splits, splitK } = planReduce(target, { O, K, I, isRow });
+        assert.ok(splits >= 1 && splits * splitK >= K && (splits - 1) * splitK < K, `${O} ${K} ${I}`);
       }
-  assert.is(planReduce(cpu, { O: 1, K: 16_777_216, I: 1, isRow: true }).parts, 1024);
-  assert.is(planReduce(gpu, { O: 1, K: 16_777_216, I: 1, isRow: true }).parts, 2048);
-  assert.is(planReduce(gpu, { O: 1, K: 128, I: 4, isRow: false }).parts, 1); // sooner than a second dispatch
-  assert.is(planReduce(cpu, { O: 1, K: 128, I: 4, isRow: false }).parts, 4);
+  assert.is(planReduce(cpu, { O: 1, K: 16_777_216, I: 1, isRow: true }).splits, 1024);
+  assert.is(planReduce(gpu, { O: 1, K: 16_777_216, I: 1, isRow: true }).splits, 2048);
+  assert.is(planReduce(gpu, { O: 1, K: 128, I: 4, isRow: false }).splits, 1); // sooner than a second dispatch
+  assert.is(planReduce(cpu, { O: 1, K: 128, I: 4, isRow: false }).splits, 4);
 });
 
-test('plans: sums of columns take strips on a GPU only, and blocks of rows once there are many', () => {
-  assert.equal(planColumnSum(cpu, 512, 64), { blockRows: 512, strips: 0 });
-  assert.equal(planColumnSum(cpu, 513, 64), { blockRows: 64, strips: 0 });
-  assert.equal(planColumnSum(gpu, 512, 64), { blockRows: 512, strips: 32 });
-  const { blockRows, strips } = planColumnSum(gpu, 3289, 1152);
-  assert.ok(strips === 32 && blockRows >= 128 && blockRows < 3289, `${blockRows} rows, ${strips} strips`);
+test('plans: sums of columns share splits within a workgroup on a GPU only, and have several once there are many rows', () => {
+  assert.equal(planColumnSum(cpu, 512, 64), { splitRows: 512, wgSplits: 0 });
+  assert.equal(planColumnSum(cpu, 513, 64), { splitRows: 64, wgSplits: 0 });
+  assert.equal(planColumnSum(gpu, 512, 64), { splitRows: 512, wgSplits: 32 });
+  const { splitRows, wgSplits } = planColumnSum(gpu, 3289, 1152);
+  assert.ok(
+    wgSplits === 32 && splitRows >= 128 && splitRows < 3289,
+    `${splitRows} rows, ${wgSplits} invocations`,
+  );
 });
 
 test('plans: row gathers, scatters and top-k take what was measured for each kind', () => {
-  assert.equal(planGather(cpu, 288), { rows: 16, block: 128, fourLoads: false });
-  assert.equal(planGather(gpu, 288), { rows: 1, block: 64, fourLoads: true });
+  assert.equal(planGather(cpu, 288), { rows: 16, splitEntries: 128, fourLoads: false });
+  assert.equal(planGather(gpu, 288), { rows: 1, splitEntries: 64, fourLoads: true });
   assert.is(planGather(gpu, 4).rows, 16);
   assert.is(planScatter(cpu, { O: 1, N: 100, I: 64 }), undefined);
   assert.is(planScatter(gpu, { O: 1, N: 100, I: 64 }), 32);
   assert.is(planScatter(gpu, { O: 1, N: 5, I: 64 }), 5);
   const four = { SCAN_WG: 16, SCAN_SIDE: 4, IN_FLIGHT: 1 };
-  assert.equal(planTopK(cpu, 72_900), { chunk: 8192, chunks: 9, define: four, rankShared: false });
+  assert.equal(planTopK(cpu, 72_900), { splitElements: 8192, splits: 9, define: four, rankShared: false });
   const many = { SCAN_WG: 256, SCAN_SIDE: 16, IN_FLIGHT: 4 };
-  assert.equal(planTopK(gpu, 72_900), { chunk: 2048, chunks: 36, define: many, rankShared: true });
+  assert.equal(planTopK(gpu, 72_900), { splitElements: 2048, splits: 36, define: many, rankShared: true });
   assert.equal([planFinite(cpu, 8), planFinite(gpu, 8), planFinite(gpu, 7)], [false, true, false]);
 });
 
 test('plans: convolutions, patches, parameter gradients and the loss cut their work finer on a GPU', () => {
   const geometry = { B: 1, Y: 54, X: 54, C: 512, side: 7 };
   const onCpu = planDepthwiseConv(cpu, geometry);
-  assert.equal(onCpu, { columnChunks: 1, dweightChunks: 3, sumsFirst: false });
+  assert.equal(onCpu, { columnSplits: 1, dweightSplits: 3, sumsFirst: false });
   const onGpu = planDepthwiseConv(gpu, geometry);
-  assert.equal(onGpu, { columnChunks: undefined, dweightChunks: 54, sumsFirst: true });
+  assert.equal(onGpu, { columnSplits: undefined, dweightSplits: 54, sumsFirst: true });
   assert.equal([planPatchGather(cpu, 14), planPatchGather(gpu, 14)], [14, 1]);
-  assert.equal(planDparams(cpu, 729), { blocks: 23, strips: false });
-  assert.equal(planDparams(gpu, 729), { blocks: 92, strips: true });
+  assert.equal(planDparams(cpu, 729), { splits: 23, inWorkgroup: false });
+  assert.equal(planDparams(gpu, 729), { splits: 92, inWorkgroup: true });
   assert.equal([planContrastive(cpu, 8192), planContrastive(gpu, 8192)], [256, 1024]);
 });
 

@@ -31,7 +31,7 @@ for (const [B, N] of [
 ])
   test(`sort: keys and order match the twin at ${B}x${N}`, () => checkRows(unsigned(B * N, 7, 2 ** 32), B));
 
-test('sort: equal keys keep their order across tiles and chunks', () => checkRows(unsigned(4099, 3, 5), 1));
+test('sort: equal keys keep their order across tiles and splits', () => checkRows(unsigned(4099, 3, 5), 1));
 
 test('sort: keys below 2^bits need only one pass per eight bits', async () => {
   await checkRows(unsigned(2000, 4, 2 ** 8), 2, 8);

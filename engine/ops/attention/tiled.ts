@@ -34,16 +34,16 @@ function planOf({ planes, problem }: QueryBlock, { M, N, K }: ProductSizes, whol
 }
 
 /** [splits, planes of the block, M, N] */
-function partsOf({ planes, problem }: QueryBlock, splits: number, { M, N }: ProductSizes): Tensor {
+function splitSumsOf({ planes, problem }: QueryBlock, splits: number, { M, N }: ProductSizes): Tensor {
   return output([problem.q.tensor], [splits, planes, M, N]);
 }
 
-/** Parts from a split on. */
-function viewOf({ plane, planes, problem }: QueryBlock, parts: Tensor, split: number): View {
-  const [, , M, N] = parts.shape;
+/** Sums from a split on. */
+function viewOf({ plane, planes, problem }: QueryBlock, splitSums: Tensor, split: number): View {
+  const [, , M, N] = splitSums.shape;
   const head = M * N;
   return {
-    ...{ tensor: parts, start: (split * planes - plane) * head, batch: problem.H * head, head, row: N },
+    ...{ tensor: splitSums, start: (split * planes - plane) * head, batch: problem.H * head, head, row: N },
     ...{ col: 1, transposed: false },
   };
 }
@@ -85,15 +85,15 @@ function mergeTiles(
   block: QueryBlock,
   kind: ProductKind,
   { c, perQuery, bias, scale = 1, adds = false }: Omit<ProductOperands, 'a' | 'b'>,
-  parts: Tensor,
+  splitSums: Tensor,
   bind?: OpCall['bind'],
 ): void {
-  const [splits, , M, N] = parts.shape;
+  const [splits, , M, N] = splitSums.shape;
   run(mergeKernel, {
-    bind: { parts, c: c.tensor, per_query: perQuery, mask_bias: bias, ...bind },
+    bind: { split_sums: splitSums, c: c.tensor, per_query: perQuery, mask_bias: bias, ...bind },
     params: { ...block.params, ...linesOf('c', c), M, N, scale, splits },
     define: { KIND: kind, ADDS: adds, HAS_MASK: !!bias },
-    groups: Math.ceil(parts.size / splits / 4 / mergeKernel.workgroupSize),
+    groups: Math.ceil(splitSums.size / splits / 4 / mergeKernel.workgroupSize),
   });
 }
 
@@ -110,9 +110,9 @@ function product(block: QueryBlock, kind: ProductKind, sizes: ProductSizes, oper
     multiplyTiles(block, kind, sizes, operands, plan);
     return;
   }
-  using parts = partsOf(block, plan.splits, sizes);
-  multiplyTiles(block, 'SUMS', sizes, { a, b, c: viewOf(block, parts, 0) }, plan);
-  mergeTiles(block, kind, operands, parts);
+  using splitSums = splitSumsOf(block, plan.splits, sizes);
+  multiplyTiles(block, 'SUMS', sizes, { a, b, c: viewOf(block, splitSums, 0) }, plan);
+  mergeTiles(block, kind, operands, splitSums);
 }
 
 /** Lines of keys, so that a workgroup finds the scores of a query side by side. */
@@ -146,18 +146,22 @@ function attend(
   const splits = outs.reduce((sum, one) => sum + one.splits, 0);
   const SPLIT = splits > 1;
   const c = block.rows(out);
-  using parts = SPLIT ? partsOf(block, splits, { M, N: K, K: 0 }) : undefined;
+  using splitSums = SPLIT ? splitSumsOf(block, splits, { M, N: K, K: 0 }) : undefined;
   using max_sum = SPLIT ? output([lse], [splits, planes, M, 2]) : undefined;
   segments.forEach(({ v, keys, before }, i) => {
     const first_split = i > 0 ? outs[0].splits : 0;
-    const operands = { a: from(before), b: block.keys(v), c: parts ? viewOf(block, parts, first_split) : c };
+    const operands = {
+      a: from(before),
+      b: block.keys(v),
+      c: splitSums ? viewOf(block, splitSums, first_split) : c,
+    };
     const bind = { tile_max, max_sum, lse };
     const params = { tiles, pitch, first_split };
     multiplyTiles(block, 'OUTPUT', { M, N: K, K: keys }, operands, outs[i], {
       ...{ bind, params, define: { SPLIT } },
     });
   });
-  if (parts) mergeTiles(block, 'OUTPUT', { c }, parts, { max_sum, lse });
+  if (splitSums) mergeTiles(block, 'OUTPUT', { c }, splitSums, { max_sum, lse });
 }
 
 export const tiledKernels: BlockKernels = {

@@ -264,6 +264,29 @@ rule(
   ['ps3/a.ts:1', 'shaders/a.wgsl:2'],
 );
 
+rule(
+  'shaders name sizes, vectors and splits by the words of the style guide',
+  rules.privateWords,
+  {
+    'shaders/a.wgsl': [
+      'const WG : u32 = 64u;  // LANES',
+      'const LANES : u32 = 64u;',
+      'alias Lane = f32;',
+      '@compute @workgroup_size(SCAN_WG)',
+      '@compute @workgroup_size(SIZE)',
+    ].join('\n'),
+    'shaders/lib/b.wgsl': 'struct Params {\n  split_rows : u32,\n  chunks : u32,\n}\nconst NEAR_M = 4u;',
+    'engine/c.ts': 'const LANES = 4;',
+  },
+  [
+    'shaders/a.wgsl:2',
+    'shaders/a.wgsl:5',
+    'shaders/a.wgsl:3',
+    'shaders/lib/b.wgsl:5',
+    'shaders/lib/b.wgsl:3',
+  ],
+);
+
 test('layout: engine/gpu/fragments.ts imports every file of shaders/lib', () => {
   const names = [...tree.keys()].flatMap((path) => /^shaders\/lib\/(\w+)\.wgsl$/.exec(path)?.[1] ?? []);
   assert.equal(Object.keys(FRAGMENTS), names.sort());

@@ -288,3 +288,27 @@ export const noOpenTasks: Rule = (tree) =>
     .filter(([path]) => isSource(path))
     .flatMap(([path, text]) => placesOf(/\b(TO[D]O|FIX[M]E)\b/, path, text))
     .map((place) => `${place} leaves a task open`);
+
+/** What a name of the shaders for one of these is spelled instead, so that a concept has one word. */
+const privateNames: [pattern: RegExp, instead: string][] = [
+  [
+    /^(?:const|alias|override)\s+(WORKGROUP\w*|WG_SIZE|\w*GROUP_SIZE|GROUP|THREADS|INVOCATIONS|LANES|COLUMNS|COLS|ROWS|WIDTH\w*|SPAN|STRIP\w*)\b/,
+    "WG for a workgroup, SUBGROUP for a subgroup, TILE_M/N/K for a workgroup's tile, THREAD_M/N for an invocation",
+  ],
+  [/@workgroup_size\((?!\d+\)|(?:\w+_)?WG\))/, 'WG, or a name that ends in _WG'],
+  [
+    /^(?:const|alias|override)\s+(NEAR_\w+|PARTS_\w+|HALVES|K_TILE)\b/,
+    'SUBGROUP_M/N, SQUARES_M/N, SHORT_END, TILE_K',
+  ],
+  [/^alias\s+(Lane|Value|Element|Cell|Part|Source|Count|Bits|Real)\b/, 'Vec, UVec, FVec, or Scalar'],
+  [/^\s+\w*(?:chunk|strip|slab|parts|piece)\w*\s*:/, 'split'],
+];
+
+export const privateWords: Rule = (tree) =>
+  [...tree]
+    .filter(([path]) => path.endsWith('.wgsl'))
+    .flatMap(([path, text]) =>
+      privateNames.flatMap(([pattern, instead]) =>
+        placesOf(pattern, path, text).map((place) => `${place} has a private word: use ${instead}`),
+      ),
+    );

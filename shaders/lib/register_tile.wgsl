@@ -17,7 +17,6 @@
 
 // Specialisation.
 alias AVec = f32;               // or vec4f, of four rows
-alias Part = AVec;              // of lib/broadcast.wgsl
 const A_VEC : u32 = 1u;         // rows in an AVec; SUBGROUP is 1 where it is 4
 const THREAD_M : u32 = 8u;      // rows of c per invocation, a multiple of SUBGROUP and A_VEC
 const THREAD_N : u32 = 2u;      // Vecs of c per invocation

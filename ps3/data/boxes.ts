@@ -59,6 +59,19 @@ export function boxCells(boxes: readonly Box[], side: number, gridSide: number):
 }
 
 /**
+ * The side of the smallest grid whose cells tell exactly which cells of every other grid are touched: the least common
+ * multiple of their sides where that divides the image, else the image's own pixels. The finest grid alone is not
+ * enough: of 270 cells along an axis two and a half make one of 108.
+ *
+ * @param side  of the image, pixels
+ */
+export function exactGridSide(gridSides: readonly number[], side: number): number {
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  const multiple = gridSides.reduce((all, grid) => (all / divisor(all, grid)) * grid, 1);
+  return side % multiple === 0 ? multiple : side;
+}
+
+/**
  * The rectangle of a random resized crop: area share and aspect ratio drawn, ten attempts, else the whole
  * image.
  *

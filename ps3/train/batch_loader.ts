@@ -1,7 +1,7 @@
 // Batches on the GPU from images in memory.
 import type { Engine, Scope, Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
-import { type Box, boxCells, cropImage } from '../data/boxes.ts';
+import { type Box, boxCells, cropImage, exactGridSide } from '../data/boxes.ts';
 import { type Draw, Sampler } from '../data/sampler.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
@@ -37,8 +37,8 @@ export class BatchLoader {
     this.#engine = engine;
     this.#samples = samples;
     this.#tokenizer = tokenizer;
-    // Boxes travel as the cells of the finest grid that they touch: coarser grids follow from it exactly.
-    this.#gridSide = config.vision.gridSides[config.vision.gridSides.length - 1];
+    // Boxes travel as the cells of one grid that they touch, from which those of every scale follow exactly.
+    this.#gridSide = exactGridSide(config.vision.gridSides, samples[0].side);
     this.#sampler = new Sampler(samples, {
       batchSize: options.batch,
       seed: options.seed,

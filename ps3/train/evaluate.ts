@@ -9,7 +9,7 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
-import { type Box, boxCells } from '../data/boxes.ts';
+import { type Box, boxCells, exactGridSide } from '../data/boxes.ts';
 import { total } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { captionIds } from './batch_loader.ts';
@@ -119,7 +119,7 @@ async function look(
 ): Promise<Seen> {
   const { vision } = model;
   const { gridSides } = model.config.vision;
-  const finest = gridSides[gridSides.length - 1];
+  const exact = exactGridSide(gridSides, batch[0].sample.side);
   const outputs = noGrad(() => {
     const image = imageBatch(
       engine,
@@ -152,7 +152,7 @@ async function look(
       maskAt(gridSides[0]).reshape([batch.length, gridSides[0] ** 2]),
     );
     // Without the prompt: what fills the look up beside the box must not come from the right caption.
-    const { pooled } = vision.pretrain(image, { groundTruth: maskAt(finest) });
+    const { pooled } = vision.pretrain(image, { groundTruth: maskAt(exact) });
     const scores = (pooledFeature: Tensor): Tensor =>
       matmul(l2Normalize(pooledFeature), captionFeatures, { transposeB: true });
     return {

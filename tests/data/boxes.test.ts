@@ -1,7 +1,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Random } from '../../engine/index.ts';
-import { boxCells, cropBoxes, cropImage, randomCrop, rasteriseBoxes } from '../../ps3/data/boxes.ts';
+import {
+  boxCells,
+  cropBoxes,
+  cropImage,
+  exactGridSide,
+  randomCrop,
+  rasteriseBoxes,
+} from '../../ps3/data/boxes.ts';
 
 test('boxes: the map covers floor of the start to one past the ceiling of the end', () => {
   const expected = [
@@ -63,6 +70,44 @@ test('boxes: a cell is one where any pixel of the map under it is', () => {
           }
         }
         assert.is(cells[row * gridSide + column], touched, `trial ${trial}, cell ${row}, ${column}`);
+      }
+    }
+  }
+});
+
+test('boxes: every grid follows from the exact one, for the published scales and others', () => {
+  const random = new Random(6);
+  for (const [side, exact, gridSides] of [
+    [3780, 540, [27, 54, 108, 270]],
+    [1512, 108, [27, 54, 108]],
+    [3840, 480, [24, 48, 96, 240]],
+    [100, 100, [3, 7, 10]], // 210 cells do not divide 100 pixels
+  ] as const) {
+    assert.is(exactGridSide(gridSides, side), exact);
+    for (let trial = 0; trial < 20; trial++) {
+      const [x, y] = [random.range(0, 0.95 * side), random.range(0, 0.95 * side)];
+      const width = trial % 2 === 0 ? 24 : random.range(0, side / 3);
+      const box = [x, y, Math.min(side, x + width), Math.min(side, y + width)] as const;
+      const cells = boxCells([[...box]], side, exact);
+      for (const grid of gridSides) {
+        // By the rule of the map, in pixels: floor of the start to one past the ceiling of the end.
+        const touches = (cell: number, low: number, high: number): boolean =>
+          Math.floor((cell * side) / grid) < Math.min(side, Math.ceil(high) + 1) &&
+          Math.ceil(((cell + 1) * side) / grid) > Math.floor(low);
+        const want = Array.from({ length: grid * grid }, (_, i) =>
+          Number(touches(Math.floor(i / grid), box[1], box[3]) && touches(i % grid, box[0], box[2])),
+        );
+        const got = new Array<number>(grid * grid).fill(0);
+        const under = (cell: number): [number, number] => [
+          Math.floor((cell * exact) / grid),
+          Math.ceil(((cell + 1) * exact) / grid),
+        ];
+        for (let i = 0; i < got.length; i++) {
+          const [[top, bottom], [left, right]] = [under(Math.floor(i / grid)), under(i % grid)];
+          for (let row = top; row < bottom; row++)
+            for (let column = left; column < right; column++) got[i] ||= cells[row * exact + column];
+        }
+        assert.equal(got, want, `${box} on ${grid} of ${side}`);
       }
     }
   }

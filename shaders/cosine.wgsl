@@ -39,6 +39,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> dunit : array<Vec>;      // [queries, C]
 
 const COLUMN_WG : u32 = 64u;  // vectors of C per workgroup in the backward pass
+const NEIGHBOURS = 128u;      // shares of du added one after the other, and then their sums
 
 fn query_of(b : u32) -> u32 {
   return min(b, params.queries - 1u);
@@ -55,10 +56,17 @@ fn cosine(
   let query = query_of(token / params.N) * params.C;
   var squares = Vec();
   var products = Vec();
-  for (var c = own.lane; c < params.C; c += ROW_WG) {
-    let value = features[token * params.C + c];
-    squares += value * value;
-    products += value * unit[query + c];
+  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
+    let end = min(params.C, first + BLOCK_TERMS);
+    var part_squares = Vec();
+    var part_products = Vec();
+    for (var c = first + own.lane; c < end; c += ROW_WG) {
+      let value = features[token * params.C + c];
+      part_squares += value * value;
+      part_products += value * unit[query + c];
+    }
+    squares += part_squares;
+    products += part_products;
   }
   let length = sqrt(workgroup_sum(vec_sum(squares), i));
   let inner = workgroup_sum(vec_sum(products), i);
@@ -132,8 +140,12 @@ fn cosine_dunit(
   }
   let each = params.B / params.queries * params.splits;
   var sum = Vec();
-  for (var share = 0u; share < each; share++) {
-    sum += partials[(group.y * each + share) * params.C + c];
+  for (var first = 0u; first < each; first += NEIGHBOURS) {
+    var part = Vec();
+    for (var share = first; share < min(first + NEIGHBOURS, each); share++) {
+      part += partials[(group.y * each + share) * params.C + c];
+    }
+    sum += part;
   }
   dunit[group.y * params.C + c] = sum;
 }

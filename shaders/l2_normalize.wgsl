@@ -41,9 +41,14 @@ fn l2_normalize(
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
   var sum = Vec();
-  for (var c = own.lane; c < params.C; c += ROW_WG) {
-    let value = x[row * params.C + c];
-    sum += value * value;
+  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
+    let end = min(params.C, first + BLOCK_TERMS);
+    var part = Vec();
+    for (var c = first + own.lane; c < end; c += ROW_WG) {
+      let value = x[row * params.C + c];
+      part += value * value;
+    }
+    sum += part;
   }
   let length = sqrt(workgroup_sum(vec_sum(sum), i));
   let scale = scale_of(length);
@@ -65,8 +70,13 @@ fn l2_normalize_dx(
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
   var sum = Vec();
-  for (var c = own.lane; c < params.C; c += ROW_WG) {
-    sum += unit[row * params.C + c] * dy[row * params.C + c];
+  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
+    let end = min(params.C, first + BLOCK_TERMS);
+    var part = Vec();
+    for (var c = first + own.lane; c < end; c += ROW_WG) {
+      part += unit[row * params.C + c] * dy[row * params.C + c];
+    }
+    sum += part;
   }
   let along = workgroup_sum(vec_sum(sum), i);
   let length = row_lengths[row];

@@ -46,12 +46,22 @@ fn layer_norm(
   let start = r * params.C;
   let count = f32(params.C * VEC);
   var total = Vec();
-  for (var c = own.lane; c < params.C; c += ROW_WG) { total += x[start + c]; }
+  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
+    let end = min(params.C, first + BLOCK_TERMS);
+    var part = Vec();
+    for (var c = first + own.lane; c < end; c += ROW_WG) { part += x[start + c]; }
+    total += part;
+  }
   let row_mean = row_sum(total, i) / count;
   total = Vec();
-  for (var c = own.lane; c < params.C; c += ROW_WG) {
-    let d = x[start + c] - row_mean;
-    total += d * d;
+  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
+    let end = min(params.C, first + BLOCK_TERMS);
+    var part = Vec();
+    for (var c = first + own.lane; c < end; c += ROW_WG) {
+      let d = x[start + c] - row_mean;
+      part += d * d;
+    }
+    total += part;
   }
   let row_rstd = inverseSqrt(row_sum(total, i) / count + params.eps);
   if (own.index >= params.R) { return; }
@@ -124,10 +134,17 @@ fn layer_norm_dx(
   let row_rstd = row_rstds[r];
   var sum_g = Vec();
   var sum_gh = Vec();
-  for (var c = own.lane; c < params.C; c += ROW_WG) {
-    let g = dy[start + c] * gamma[c];
-    sum_g += g;
-    sum_gh += g * (x[start + c] - row_mean) * row_rstd;
+  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
+    let end = min(params.C, first + BLOCK_TERMS);
+    var part_g = Vec();
+    var part_gh = Vec();
+    for (var c = first + own.lane; c < end; c += ROW_WG) {
+      let g = dy[start + c] * gamma[c];
+      part_g += g;
+      part_gh += g * (x[start + c] - row_mean) * row_rstd;
+    }
+    sum_g += part_g;
+    sum_gh += part_gh;
   }
   let mean_g = row_sum(sum_g, i) / count;
   let mean_gh = row_sum(sum_gh, i) / count;
@@ -172,7 +189,8 @@ fn layer_norm_dx_held(
   }
 }
 
-const COLUMN_WG = 64u;  // vectors of a workgroup of the parameter gradients
+const COLUMN_WG = 64u;   // vectors of a workgroup of the parameter gradients
+const NEIGHBOURS = 64u;  // rows of a split added one after the other, and then their sums
 
 @group(0) @binding(6) var<storage, read_write> partial : array<Vec>;  // [splits, 2, C]: dgamma, dbeta
 
@@ -188,10 +206,16 @@ fn layer_norm_dparams(
   let end = min(params.R, (split + 1u) * rows);
   var sum_gh = Vec();
   var sum_g = Vec();
-  for (var r = split * rows; r < end; r++) {
-    let g = dy[r * params.C + c];
-    sum_gh += g * (x[r * params.C + c] - row_means[r]) * row_rstds[r];
-    sum_g += g;
+  for (var first = split * rows; first < end; first += NEIGHBOURS) {
+    var part_gh = Vec();
+    var part_g = Vec();
+    for (var r = first; r < min(first + NEIGHBOURS, end); r++) {
+      let g = dy[r * params.C + c];
+      part_gh += g * (x[r * params.C + c] - row_means[r]) * row_rstds[r];
+      part_g += g;
+    }
+    sum_gh += part_gh;
+    sum_g += part_g;
   }
   partial[split * 2u * params.C + c] = sum_gh;
   partial[(split * 2u + 1u) * params.C + c] = sum_g;
@@ -225,9 +249,10 @@ var<workgroup> split_g : array<Vec, SPLIT_WG>;
 @compute @workgroup_size(SPLIT_WG)
 fn layer_norm_dparams_sum_split(
   @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
   @builtin(local_invocation_index) i : u32,
 ) {
-  let c = group.x * WG_VECS + i % WG_VECS;
+  let c = linear_group(group, groups) * WG_VECS + i % WG_VECS;
   let column = min(c, params.C - 1u);
   var sum_gh = Vec();
   var sum_g = Vec();

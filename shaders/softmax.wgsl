@@ -65,12 +65,18 @@ fn softmax(
   var own = max(x[start], FINITE_MIN);
   var lost = false;
   var total4 = vec4f();
-  for (var e = start + row.lane; e < even; e += 4u * ROW_WG) {
-    let numbers = four(e);
-    let next = max(own, max(max(numbers.x, numbers.y), max(numbers.z, numbers.w)));
-    lost = lost || has_nan(numbers - next);
-    total4 = total4 * exp(own - next) + exp(numbers - next);
-    own = next;
+  for (var first = start; first < even; first += 4u * BLOCK_TERMS) {
+    let stop = min(even, first + 4u * BLOCK_TERMS);
+    let before = own;
+    var part4 = vec4f();
+    for (var e = first + row.lane; e < stop; e += 4u * ROW_WG) {
+      let numbers = four(e);
+      let next = max(own, max(max(numbers.x, numbers.y), max(numbers.z, numbers.w)));
+      lost = lost || has_nan(numbers - next);
+      part4 = part4 * exp(own - next) + exp(numbers - next);
+      own = next;
+    }
+    if (first == start) { total4 = part4; } else { total4 = total4 * exp(before - own) + part4; }
   }
   var total = (total4.x + total4.y) + (total4.z + total4.w);
   for (var e = even + row.lane; e < end; e += ROW_WG) {
@@ -106,7 +112,12 @@ fn softmax_dx(
   let start = row.r * params.C;
   let end = start + params.C;
   var total = 0.0;
-  for (var e = start + row.lane; e < end; e += ROW_WG) { total += select(dy[e] * result[e], dy[e], LOG); }
+  for (var first = start; first < end; first += BLOCK_TERMS) {
+    let stop = min(end, first + BLOCK_TERMS);
+    var part = 0.0;
+    for (var e = first + row.lane; e < stop; e += ROW_WG) { part += select(dy[e] * result[e], dy[e], LOG); }
+    total += part;
+  }
   total = sum_or_nan(workgroup_sum(total, i), has_nan(vec4f(result[start])));  // such a row is NaN throughout
   if (row.index >= params.R) { return; }
   for (var e = start + row.lane; e < end; e += ROW_WG) {

@@ -122,12 +122,7 @@ function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: numb
   const dbeta = output([dy], [C]);
   const bind = { partials: partial, dgamma, dbeta };
   if (inWorkgroup)
-    run(sumSplit, {
-      bind,
-      params,
-      define,
-      groups: [Math.ceil(perRow / sumSplit.constant('WG_VECS')), 1, 1],
-    });
+    run(sumSplit, { bind, params, define, groups: Math.ceil(perRow / sumSplit.constant('WG_VECS')) });
   else run(sumPartials, { bind, params, define, groups: columnGroups });
   return [dgamma, dbeta];
 }

@@ -34,24 +34,29 @@ const ROWS_OF_INVOCATIONS = 64;
 /** Elements of a row that an invocation can hold beside what else it needs: a GPU has 255 registers for each at most. */
 const MOST_HELD = 48;
 
+/** Longer rows have a workgroup each, whose invocations add in blocks: rounding errors grow with the longest chain of additions. */
+const ORDINARY_ROW = 4096;
+const LONG_ROW = { ROW_WG: 64, ROW_BLOCK: 64 } as const;
+
 /** What WebGPU allows in a workgroup everywhere. */
 const MOST_INVOCATIONS = 256;
 
 /**
- * Assigns R rows to invocations. On a CPU, whose rows are in its caches, each goes to one invocation, without barriers. On a GPU a kernel
+ * Assigns R rows to invocations. On a CPU, whose rows are in its caches, each ordinary one goes to one invocation, without barriers. On a GPU a kernel
  * that has an entry for it holds short rows in registers: a subgroup each where its size is known and enough, otherwise a workgroup
  * that is wide enough.
  *
- * @param holds  the vectors of a row, for kernels that can hold it
+ * @param holds  the vectors of a row, for kernels that can hold it and add in blocks
  */
 export function planRows(target: Target, R: number, holds?: Vectors): RowPlan {
   const { subgroupSize, rowWorkgroup } = target;
-  if (target.kind === 'cpu') {
+  const isLong = holds !== undefined && holds.perRow * holds.vec > ORDINARY_ROW;
+  if (target.kind === 'cpu' && !isLong) {
     if (R < ROWS_OF_INVOCATIONS) return { held: false, define: {}, groups: R };
     const define = { ROW_WG: 1, WG_ROWS: rowWorkgroup };
     return { held: false, define, groups: Math.ceil(R / rowWorkgroup) };
   }
-  if (holds) {
+  if (holds && target.kind === 'gpu') {
     const most = Math.floor(MOST_HELD / holds.vec);
     const isSubgroup = subgroupSize > 1 && holds.perRow <= most * subgroupSize;
     const wide = 2 ** Math.ceil(Math.log2(Math.max(rowWorkgroup, holds.perRow / most)));
@@ -64,7 +69,7 @@ export function planRows(target: Target, R: number, holds?: Vectors): RowPlan {
         groups: R,
       };
   }
-  return { held: false, define: {}, groups: R };
+  return { held: false, define: isLong ? LONG_ROW : {}, groups: R };
 }
 
 /** Scratch memory of rows that are handled together. */

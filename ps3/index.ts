@@ -50,17 +50,29 @@ export {
   type VisionOutput,
 } from './model/vision/vision.ts';
 export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';
-export { type Evaluation, evaluate } from './train/evaluate.ts';
+export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.ts';
 export {
-  type Ablations,
   type Batch,
   type Losses,
+  type LossOptions,
   pretrainLoss,
   type Recipe,
   type TrainOutput,
 } from './train/loss.ts';
 export type { Metric } from './train/metrics.ts';
 export { PRESETS, type Preset, presetConfig, type StagePreset } from './train/presets.ts';
-export { type Progress, type RunConfig, RunError, RunFolder } from './train/run.ts';
-export { type CropBatch, type CropSource, cropAccuracy, towersLoss } from './train/towers.ts';
-export { type StageOptions, trainPS3, trainTowers } from './train/train.ts';
+export { type Ablations, type Progress, type RunConfig, RunError, RunFolder } from './train/run.ts';
+export {
+  type CropAccuracyOptions,
+  type CropBatch,
+  type CropSource,
+  cropAccuracy,
+  towersLoss,
+} from './train/towers.ts';
+export {
+  type PS3ObjectiveOptions,
+  type PS3StageOptions,
+  type StageOptions,
+  trainPS3,
+  trainTowers,
+} from './train/train.ts';

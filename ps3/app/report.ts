@@ -129,7 +129,7 @@ function facts(config: RunConfig, { adapterName, seconds, date = new Date() }: R
     `seed ${config.seed}`,
     `wall time ${formatSeconds(seconds)}`,
   ];
-  const off = Object.keys(config.ablations).filter((name) => !config.ablations[name]);
+  const off = Object.entries(config.ablations).flatMap(([name, isOn]) => (isOn ? [] : [name]));
   if (off.length > 0) lines.push(`switched off: ${off.join(', ')}`);
   return html`<ul class="facts">${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
 }

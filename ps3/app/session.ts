@@ -107,28 +107,27 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const model = progress
     ? await PS3.load(engine, new RunFolder(out).checkpointPath)
     : newModel(engine, presetOf(config), data, config.seed);
-  await warmup(engine, stageObjectives(engine, model, data, config), bar);
+  await warmup(engine, model, stageObjectives(engine, model, data, config), bar);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   const preset = presetOf(config);
   // Only now is something written: faulty data leaves no trace.
   const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
-  if (options.profile) await profileStages(run, stageObjectives(engine, model, data, config));
+  if (options.profile) await profileStages(engine, model, run, stageObjectives(engine, model, data, config));
   const stage = (name: Metric['stage'], title: string, preset: StagePreset): StageOptions => ({
-    engine,
     run,
-    model,
     stage: preset,
-    seed: config.seed,
     resume: progress?.stage === name ? progress : undefined,
     onStep: (metric, samplesPerS) =>
       bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
   });
   if (progress?.stage !== 'ps3') {
-    await trainTowers(stage('towers', 'stage 1: towers', preset.towers), data.crops);
+    await trainTowers(engine, model, data.crops, stage('towers', 'stage 1: towers', preset.towers));
     const share = await cropAccuracy(engine, model, data.heldOutCrops);
     console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
   }
-  await trainPS3(stage('ps3', 'stage 2: PS3', preset.ps3), data.train, config.recipe, config.ablations);
+  const { seed, recipe, ablations } = config;
+  const second = stage('ps3', 'stage 2: PS3', preset.ps3);
+  await trainPS3(engine, model, data.train, { ...second, seed, recipe, ...ablations });
   bar.stop();
   const evaluation = await evaluateRun(engine, model, data, config.seed, bar);
   const seconds = (performance.now() - started) / 1000;
@@ -140,39 +139,46 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
 /** The objectives of both stages; running their batches takes no samples from training. */
 function stageObjectives(engine: Engine, model: PS3, data: TrainingData, config: RunConfig) {
   const { towers, ps3 } = presetOf(config);
-  const base = { engine, model, seed: config.seed };
-  const first = { ...base, stage: towers };
-  const second = { ...base, stage: ps3 };
-  const objective = ps3Objective(second, data.train, config.recipe, config.ablations);
-  return { towers: [first, towersObjective(first, data.crops)], ps3: [second, objective] } as const;
+  const { seed, recipe, ablations } = config;
+  return {
+    towers: towersObjective(engine, model, data.crops, towers),
+    ps3: ps3Objective(engine, model, data.train, { batch: ps3.batch, seed, recipe, ...ablations }),
+  };
 }
 
 /** Compiles the kernels of both stages before anything is timed. */
 async function warmup(
   engine: Engine,
+  model: PS3,
   objectives: ReturnType<typeof stageObjectives>,
   bar: ProgressBar,
 ): Promise<void> {
-  const { parameters } = objectives.ps3[0].model;
-  parameters.enableGradients();
+  model.parameters.enableGradients();
   const record = <B>({ batch, losses }: Objective<B>): void => {
     using scope = engine.scope();
     backward(losses(batch(0, scope)).loss);
   };
   await engine.warmup(
     () => {
-      record(objectives.towers[1]);
-      record(objectives.ps3[1]);
+      record(objectives.towers);
+      record(objectives.ps3);
     },
     (done, all) => bar.update('compiling kernels', done, all),
   );
 }
 
 /** Prints where the time of a step of each stage goes, and writes it as a trace. */
-async function profileStages(run: RunFolder, objectives: ReturnType<typeof stageObjectives>): Promise<void> {
-  for (const name of ['towers', 'ps3'] as const) {
-    const times =
-      name === 'ps3' ? await profileStep(...objectives.ps3) : await profileStep(...objectives.towers);
+async function profileStages(
+  engine: Engine,
+  model: PS3,
+  run: RunFolder,
+  { towers, ps3 }: ReturnType<typeof stageObjectives>,
+): Promise<void> {
+  const stages = {
+    towers: await profileStep(engine, model, towers),
+    ps3: await profileStep(engine, model, ps3),
+  };
+  for (const [name, times] of Object.entries(stages)) {
     const path = join(run.path, `trace-${name}.json`);
     await writeFile(path, chromeTrace(times));
     console.log(
@@ -192,8 +198,8 @@ async function fitSteps(
 ): Promise<RunConfig> {
   const { towers, ps3 } = presetOf(config);
   const objectives = stageObjectives(engine, model, data, config);
-  const towersMs = await measureStep(...objectives.towers);
-  const ps3Ms = await measureStep(...objectives.ps3);
+  const towersMs = await measureStep(engine, model, objectives.towers);
+  const ps3Ms = await measureStep(engine, model, objectives.ps3);
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
   if (share >= 1) return config;
   const fitted = {
@@ -226,8 +232,8 @@ export async function evaluateRun(
   seed: number,
   bar: ProgressBar = new ProgressBar(),
 ): Promise<Evaluation> {
-  const progress = (done: number, all: number): void => bar.update('evaluating held-out images', done, all);
-  return evaluate(engine, model, data.heldOut, { seed, progress });
+  const onProgress = (done: number, all: number): void => bar.update('evaluating held-out images', done, all);
+  return evaluate(engine, model, data.heldOut, { seed, onProgress });
 }
 
 function details(metric: Metric, samplesPerS: number, preset: StagePreset): string {

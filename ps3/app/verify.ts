@@ -169,7 +169,7 @@ class Replay {
     });
     for (let step = 0; step < Number(metadata.steps); step++) {
       using scope = this.#engine.scope();
-      const output = pretrainLoss(this.#model, await this.#batch(scope), 'released');
+      const output = pretrainLoss(this.#model, await this.#batch(scope), { recipe: 'released' });
       const { total, contrastive, bottomUp, topDown } = output.losses;
       await this.#check(`step${step}.loss`, total);
       await this.#check(`step${step}.contrastive_loss`, contrastive);

@@ -1,5 +1,5 @@
 // Batches on the GPU from images in memory.
-import type { Engine, Scope, Tensor } from '../../engine/index.ts';
+import { type Engine, expectKeys, type Scope, type Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells, cropImage, exactGridSide } from '../data/boxes.ts';
 import { type Draw, Sampler } from '../data/sampler.ts';
@@ -15,9 +15,11 @@ export interface BatchLoaderOptions {
   readonly seed: number;
   /** Chance of the global caption; 0.25 by default. */
   readonly globalProbability?: number;
-  /** Random resized crop of image and boxes. */
+  /** Random resized crop of image and boxes; default false. */
   readonly crop?: boolean;
 }
+
+const BATCH_LOADER_OPTIONS = { batch: true, seed: true, globalProbability: true, crop: true } as const;
 
 /** Turns images with boxes and captions into training batches; each image at most once per batch. */
 export class BatchLoader {
@@ -27,6 +29,10 @@ export class BatchLoader {
   readonly #gridSide: number;
   readonly #sampler: Sampler;
 
+  /**
+   * @param config  of the model that the batches are for
+   * @throws ShapeError for unknown options; DataError when a batch needs more images than there are, or one has no caption
+   */
   constructor(
     engine: Engine,
     samples: readonly Sample[],
@@ -34,6 +40,7 @@ export class BatchLoader {
     config: ModelConfig,
     options: BatchLoaderOptions,
   ) {
+    expectKeys('BatchLoader', options, BATCH_LOADER_OPTIONS);
     this.#engine = engine;
     this.#samples = samples;
     this.#tokenizer = tokenizer;

@@ -1,6 +1,7 @@
 // What a trained model can do on scenes that it has not seen.
 import {
   type Engine,
+  expectKeys,
   l2Normalize,
   matmul,
   noGrad,
@@ -38,21 +39,32 @@ interface Question {
 
 const BATCH = 16;
 
+/** What `evaluate` asks. */
+export interface EvaluateOptions {
+  /** Captions to choose among, at most the number of different ones there are; default 32. */
+  readonly candidates?: number;
+  /** Decides which captions, and the patches of the random selection; default 1. */
+  readonly seed?: number;
+  /** After every batch: boxes done, and how many there are. */
+  readonly onProgress?: (done: number, all: number) => void;
+}
+
+const EVALUATE_OPTIONS = { candidates: true, seed: true, onProgress: true } as const;
+
 /**
  * Local retrieval and patch recall over every box of the samples.
  *
- * @param candidates  captions to choose among, at most the number of different ones there are
+ * @param samples  not trained on; sides are the model's largest scale
+ * @throws ShapeError for unknown options
  */
 export async function evaluate(
   engine: Engine,
   model: PS3,
   samples: readonly Sample[],
-  {
-    candidates = 32,
-    seed = 1,
-    progress,
-  }: { candidates?: number; seed?: number; progress?: (done: number, all: number) => void } = {},
+  options: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  expectKeys('evaluate', options, EVALUATE_OPTIONS);
+  const { candidates = 32, seed = 1, onProgress } = options;
   const captions = [...new Set(samples.flatMap((sample) => sample.captions))].sort();
   const choices = Math.min(candidates, captions.length);
   const random = new Random(seed, 0);
@@ -87,7 +99,7 @@ export async function evaluate(
     });
     budgetShare =
       total(seen.counts) / total(model.config.vision.gridSides.slice(1).map((side) => side * side));
-    progress?.(Math.min(start + BATCH, questions.length), questions.length);
+    onProgress?.(Math.min(start + BATCH, questions.length), questions.length);
   }
   const mean = (sum: number): number => sum / questions.length;
   return {

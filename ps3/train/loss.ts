@@ -3,6 +3,7 @@ import {
   add,
   binaryCrossEntropy,
   diceLoss,
+  expectKeys,
   l2Normalize,
   mul,
   sigmoidContrastive,
@@ -37,13 +38,17 @@ export interface Batch {
   readonly classes?: Tensor;
 }
 
-/** What can be switched off, one by one; all on by default. */
-export interface Ablations {
-  /** Select by ground truth in training. */
+/** How a batch's losses are computed. */
+export interface LossOptions {
+  /** Default 'paper'. */
+  readonly recipe?: Recipe;
+  /** Select by ground truth, not by prediction; default true. */
   readonly teacherForcing?: boolean;
-  /** Pool only tokens in the box. */
+  /** Pool only the selected tokens in the box, not all; default true. */
   readonly inBoxPooling?: boolean;
 }
+
+const LOSS_OPTIONS = { recipe: true, teacherForcing: true, inBoxPooling: true } as const;
 
 /** [1] each. */
 export interface Losses {
@@ -92,20 +97,17 @@ export function expectTrainable({ config }: Pick<PS3, 'config'>): void {
  * @throws ShapeError when the batch's tensors do not fit the model or one another; ConfigError for a drop_path
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
  */
-export function pretrainLoss(
-  model: PS3,
-  batch: Batch,
-  recipe: Recipe = 'paper',
-  ablations: Ablations = {},
-): TrainOutput {
+export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}): TrainOutput {
+  expectKeys('pretrainLoss', options, LOSS_OPTIONS);
   expectTrainable(model);
+  const { recipe = 'paper', teacherForcing, inBoxPooling } = options;
   const { features: textFeatures, prompt } = model.encodeText(batch.ids);
   const { pooled, grids, maps, selectionMaps } = model.vision.pretrain(batch.image, {
     prompt,
     groundTruth: batch.box,
     isGlobal: batch.isGlobal,
-    poolInBox: ablations.inBoxPooling,
-    selectByGroundTruth: ablations.teacherForcing,
+    poolInBox: inBoxPooling,
+    selectByGroundTruth: teacherForcing,
   });
   const imageFeatures = l2Normalize(pooled);
   const { logitScale, logitBias } = model;

@@ -1,10 +1,12 @@
 // What a step of training costs on this machine, without learning anything.
-import { AdamW, backward, type DispatchTime } from '../../engine/index.ts';
-import { BETAS, MAX_NORM, type Objective, type StageInput } from './train.ts';
+import { AdamW, backward, type DispatchTime, type Engine } from '../../engine/index.ts';
+import type { PS3 } from '../model/ps3.ts';
+import { BETAS, MAX_NORM, type Objective } from './train.ts';
 
 /** Milliseconds that a step takes on this machine, once its kernels are compiled. Nothing is learned. */
 export async function measureStep<B>(
-  { engine, model }: StageInput,
+  engine: Engine,
+  model: PS3,
   { batch, losses }: Objective<B>,
 ): Promise<number> {
   const times: number[] = [];
@@ -29,7 +31,8 @@ export async function measureStep<B>(
  * @throws UseError unless the engine was made with `profile: true`
  */
 export async function profileStep<B>(
-  { engine, model }: StageInput,
+  engine: Engine,
+  model: PS3,
   { batch, losses }: Objective<B>,
 ): Promise<DispatchTime[]> {
   const optimizer = new AdamW(model.parameters, { lr: 0, maxNorm: MAX_NORM, betas: BETAS });

@@ -41,7 +41,17 @@ export interface RunConfig {
   /** Images per step of the second stage. */
   readonly batch: number;
   /** Parts of the method that are switched off, by name. */
-  readonly ablations: Readonly<Record<string, boolean>>;
+  readonly ablations: Ablations;
+}
+
+/** Parts of the method; what is not false is on. See `LossOptions` and `PS3StageOptions`. */
+export interface Ablations {
+  /** Select by ground truth in training. */
+  readonly teacherForcing?: boolean;
+  /** Pool only tokens in the box. */
+  readonly inBoxPooling?: boolean;
+  /** Captions of whole images besides those of boxes. */
+  readonly globalMix?: boolean;
 }
 
 /** Where training stands. */

@@ -2,6 +2,7 @@
 // the SigLIP towers that PS3 starts from. Zhai et al. 2023, arXiv:2303.15343.
 import {
   type Engine,
+  expectKeys,
   l2Normalize,
   matmul,
   noGrad,
@@ -39,13 +40,25 @@ export function towersLoss(model: PS3, batch: CropBatch): Tensor {
   return sigmoidContrastive(image, features, model.logitScale, model.logitBias, { positives: batch.classes });
 }
 
-/** Share of `count` crops whose own caption, of all different captions among them, is the closest. */
+/** How much `cropAccuracy` looks at. */
+export interface CropAccuracyOptions {
+  /** Crops to take, those of step 0; default 512. */
+  readonly count?: number;
+}
+
+/**
+ * Share of crops whose own caption, of all different captions among them, is the closest, in [0, 1].
+ *
+ * @throws ShapeError for unknown options
+ */
 export async function cropAccuracy(
   engine: Engine,
   model: PS3,
   crops: CropSource,
-  count = 512,
+  options: CropAccuracyOptions = {},
 ): Promise<number> {
+  expectKeys('cropAccuracy', options, { count: true });
+  const { count = 512 } = options;
   const side = model.config.vision.scalesPx[0];
   using scope = engine.scope();
   const { rgba, captions } = crops(0, count);

@@ -1,27 +1,29 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
-import { AdamW, backward, type Engine, type Scope, type Tensor, warmupCosine } from '../../engine/index.ts';
+import {
+  AdamW,
+  backward,
+  type Engine,
+  expectKeys,
+  type Scope,
+  type Tensor,
+  warmupCosine,
+} from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { BatchLoader, captionIds, classesOf } from './batch_loader.ts';
-import { type Ablations, type Batch, pretrainLoss, type Recipe } from './loss.ts';
+import { type Batch, type LossOptions, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
 import type { StagePreset } from './presets.ts';
 import { type Progress, RunError, type RunFolder } from './run.ts';
 import { type CropBatch, type CropSource, towersLoss } from './towers.ts';
 
-/** What a stage trains, and where it writes. */
+/** How a stage trains, and where it writes. */
 export interface StageOptions {
-  /** Where it runs. */
-  readonly engine: Engine;
   /** Where metrics and checkpoints go. */
   readonly run: RunFolder;
-  /** The model to train, in place, with its tokenizer. */
-  readonly model: PS3;
   /** How long and how fast. */
   readonly stage: StagePreset;
-  /** Decides the order of the images. */
-  readonly seed: number;
   /** Go on from the run's checkpoint. */
   readonly resume?: Progress;
   /** Steps between checkpoints; default 200. */
@@ -44,16 +46,33 @@ export interface Objective<B> {
   losses(batch: B): { loss: Tensor } & Record<string, Tensor>;
 }
 
-/** What decides a stage's batches. */
-export type StageInput = Pick<StageOptions, 'engine' | 'model' | 'stage' | 'seed'>;
+/** How the second stage's losses are computed, and from which batches. */
+export interface PS3ObjectiveOptions extends LossOptions {
+  /** Decides the order of the images, captions and boxes. */
+  readonly seed: number;
+  /** Captions of whole images besides those of boxes; default true. */
+  readonly globalMix?: boolean;
+}
 
-/** Switches of the second stage; all on by default. */
-export type TrainAblations = Ablations & { readonly globalMix?: boolean };
+/** How the second stage trains. */
+export interface PS3StageOptions extends StageOptions, PS3ObjectiveOptions {}
+
+const STAGE_OPTIONS = { run: true, stage: true, resume: true, saveEvery: true, onStep: true } as const;
+const PS3_STAGE_OPTIONS = {
+  ...STAGE_OPTIONS,
+  seed: true,
+  recipe: true,
+  teacherForcing: true,
+  inBoxPooling: true,
+  globalMix: true,
+} as const;
 
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
-  { engine, model, stage }: StageInput,
+  engine: Engine,
+  model: PS3,
   crops: CropSource,
+  stage: Pick<StagePreset, 'batch'>,
 ): Objective<CropBatch> {
   const side = model.config.vision.scalesPx[0];
   return {
@@ -71,45 +90,67 @@ export function towersObjective(
 
 /** Stage 2: local and global captions, ground-truth selection, box supervision. */
 export function ps3Objective(
-  { engine, model, stage, seed }: StageInput,
+  engine: Engine,
+  model: PS3,
   samples: readonly Sample[],
-  recipe: Recipe,
-  ablations: TrainAblations = {},
+  { batch, seed, globalMix = true, ...loss }: PS3ObjectiveOptions & Pick<StagePreset, 'batch'>,
 ): Objective<Batch> {
-  const globalProbability = ablations.globalMix === false ? 0 : 0.25;
-  const options = { batch: stage.batch, seed, globalProbability };
+  const options = { batch, seed, globalProbability: globalMix ? undefined : 0 };
   const loader = new BatchLoader(engine, samples, model.tokenizer, model.config, options);
   return {
     batch: (step, scope) => loader.batch(step, scope),
     losses(batch) {
-      const { total, contrastive, bottomUp, topDown } = pretrainLoss(model, batch, recipe, ablations).losses;
+      const { total, contrastive, bottomUp, topDown } = pretrainLoss(model, batch, loss).losses;
       return { loss: total, contrastive, bottomUp, topDown };
     },
   };
 }
 
-/** Trains the towers; nothing else moves. */
-export async function trainTowers(options: StageOptions, crops: CropSource): Promise<void> {
-  await optimise('towers', options, towersObjective(options, crops));
+/**
+ * Stage 1: trains the image and text towers on crops of one object, in place; nothing else of the model changes.
+ *
+ * @param model  with its tokenizer
+ * @throws ShapeError for unknown options, RunError for a loss that is not finite; ConfigError for a drop_path
+ */
+export async function trainTowers(
+  engine: Engine,
+  model: PS3,
+  crops: CropSource,
+  options: StageOptions,
+): Promise<void> {
+  expectKeys('trainTowers', options, STAGE_OPTIONS);
+  await optimise('towers', engine, model, towersObjective(engine, model, crops, options.stage), options);
 }
 
-/** Trains everything. */
+/**
+ * Stage 2: trains the whole model on images with boxes and captions, in place.
+ *
+ * @param model    with its tokenizer, its towers trained
+ * @param samples  at least as many as a batch has; sides are the model's largest scale
+ * @throws ShapeError for unknown options, RunError for a loss that is not finite; ConfigError for a drop_path
+ * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
+ */
 export async function trainPS3(
-  options: StageOptions,
+  engine: Engine,
+  model: PS3,
   samples: readonly Sample[],
-  recipe: Recipe,
-  ablations: TrainAblations = {},
+  options: PS3StageOptions,
 ): Promise<void> {
-  await optimise('ps3', options, ps3Objective(options, samples, recipe, ablations));
+  expectKeys('trainPS3', options, PS3_STAGE_OPTIONS);
+  const { run, stage, resume, saveEvery, onStep, ...rest } = options;
+  const objective = ps3Objective(engine, model, samples, { ...rest, batch: stage.batch });
+  await optimise('ps3', engine, model, objective, { run, stage, resume, saveEvery, onStep });
 }
 
 /** The loop of both stages. */
 async function optimise<B>(
   name: Metric['stage'],
-  options: StageOptions,
+  engine: Engine,
+  model: PS3,
   objective: Objective<B>,
+  options: StageOptions,
 ): Promise<void> {
-  const { engine, run, model, stage, resume, saveEvery = 200 } = options;
+  const { run, stage, resume, saveEvery = 200 } = options;
   const optimizer = new AdamW(model.parameters, {
     betas: BETAS,
     maxNorm: MAX_NORM,

@@ -15,8 +15,8 @@ import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';
 import type { CropSource } from '../../ps3/train/towers.ts';
 import {
+  type PS3StageOptions,
   ps3Objective,
-  type StageOptions,
   towersObjective,
   trainPS3,
   trainTowers,
@@ -94,23 +94,16 @@ async function weights(model: PS3): Promise<ArrayLike<number>> {
 test('train: killed after a checkpoint and resumed, it computes the same bits as without', async () => {
   await inFolder(async (path) => {
     const stage = { ...PRESET.ps3, steps: 6 };
-    const options = (run: RunFolder, model: PS3): StageOptions => ({
-      engine,
-      run,
-      model,
-      stage,
-      seed: 3,
-      saveEvery: 2,
-    });
+    const options = (run: RunFolder): PS3StageOptions => ({ run, stage, seed: 3, saveEvery: 2 });
     const whole = fresh();
-    await trainPS3(options(await RunFolder.create(join(path, 'whole'), CONFIG), whole), SAMPLES, 'paper');
+    await trainPS3(engine, whole, SAMPLES, options(await RunFolder.create(join(path, 'whole'), CONFIG)));
 
     const run = await RunFolder.create(join(path, 'killed'), CONFIG);
     const kill = {
-      ...options(run, fresh()),
+      ...options(run),
       onStep: ({ step }: { step: number }) => assert.not.equal(step, 4),
     };
-    await trainPS3(kill, SAMPLES, 'paper').then(
+    await trainPS3(engine, fresh(), SAMPLES, kill).then(
       () => assert.unreachable('it should have been killed'),
       () => undefined,
     );
@@ -119,7 +112,7 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
     const resumed = await PS3.load(engine, run.checkpointPath);
     // Earlier checkpoints say where a sampler stood, which nothing asks for any more.
     const resume = Object.assign(progress, { sampler: { epoch: 7, cursor: 4 } });
-    await trainPS3({ ...options(run, resumed), resume }, SAMPLES, 'paper');
+    await trainPS3(engine, resumed, SAMPLES, { ...options(run), resume });
 
     compare('weights', await weights(resumed), await weights(whole), TOLERANCE.exact);
     const losses = async (name: string): Promise<number[]> =>
@@ -176,10 +169,11 @@ test('train: both stages lower their losses on images that four colours explain'
   await inFolder(async (path) => {
     const run = await RunFolder.create(path, CONFIG);
     const model = fresh();
-    const base = { engine, run, model, seed: 1 };
-    await trainTowers({ ...base, stage: { steps: 40, batch: 16, lr: 3e-3, warmup: 5 } }, crops);
+    const towers = { steps: 40, batch: 16, lr: 3e-3, warmup: 5 };
+    await trainTowers(engine, model, crops, { run, stage: towers });
     const before = await evaluate(engine, model, SAMPLES, { candidates: 4 });
-    await trainPS3({ ...base, stage: { steps: 60, batch: 8, lr: 2e-3, warmup: 5 } }, SAMPLES, 'paper');
+    const stage = { steps: 60, batch: 8, lr: 2e-3, warmup: 5 };
+    await trainPS3(engine, model, SAMPLES, { run, stage, seed: 1 });
     const after = await evaluate(engine, model, SAMPLES, { candidates: 4 });
     const metrics = await run.metrics();
     const mean = (stage: string, key: string, from: number, to: number): number => {
@@ -207,10 +201,10 @@ test('train: a model that asks for drop path is refused by both stages, and enco
     const dropping = { ...config, vision: { ...config.vision, dropPath: 0.1 } };
     const model = PS3.create(engine, dropping, 7, { layerScale: 0.1, tokenizer });
     const run = await RunFolder.create(path, CONFIG);
-    const options = { engine, run, model, seed: 1 };
     const refused = /^config: vision_config.drop_path must be 0 or null in training, got 0.1/;
-    await rejects(trainTowers({ ...options, stage: PRESET.towers }, crops), refused);
-    await rejects(trainPS3({ ...options, stage: PRESET.ps3 }, SAMPLES, 'paper'), refused);
+    const { towers, ps3 } = PRESET;
+    await rejects(trainTowers(engine, model, crops, { run, stage: towers }), refused);
+    await rejects(trainPS3(engine, model, SAMPLES, { run, stage: ps3, seed: 1 }), refused);
     const image = engine.tensor(SAMPLES[0].rgba, [1, SIDE, SIDE, 4]);
     const [without, withDropPath] = [await fresh().encode(image), await model.encode(image)];
     const [want, got] = [without.lastHiddenState, withDropPath.lastHiddenState];
@@ -224,7 +218,7 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
     for (const name of ['a', 'b']) {
       const run = await RunFolder.create(join(path, name), CONFIG);
       const stage = { ...PRESET.ps3, steps: 3 };
-      await trainPS3({ engine, run, model: fresh(), stage, seed: 5 }, SAMPLES, 'released');
+      await trainPS3(engine, fresh(), SAMPLES, { run, stage, seed: 5, recipe: 'released' });
       texts.push(await readFile(join(path, name, 'metrics.jsonl'), 'utf8'));
     }
     assert.is(texts[0], texts[1]);
@@ -234,9 +228,10 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
 test('train: measuring a step takes time, and changes neither weights nor gradients', async () => {
   const model = fresh();
   const before = await weights(model);
-  const input = { engine, model, stage: PRESET.ps3, seed: 1 };
-  assert.ok((await measureStep(input, ps3Objective(input, SAMPLES, 'paper'))) > 0);
-  assert.ok((await measureStep(input, towersObjective(input, crops))) > 0);
+  const { batch } = PRESET.ps3;
+  const objective = ps3Objective(engine, model, SAMPLES, { batch, seed: 1 });
+  assert.ok((await measureStep(engine, model, objective)) > 0);
+  assert.ok((await measureStep(engine, model, towersObjective(engine, model, crops, { batch }))) > 0);
   compare('weights', await weights(model), before, TOLERANCE.exact);
   const gradients = model.parameters.arenas[0].gradients!;
   compare('gradients', await gradients.data(), new Float32Array(gradients.size), TOLERANCE.exact);
@@ -247,22 +242,16 @@ test('train: a step leaves no tensor behind and creates no buffer after the seco
   await inFolder(async (path) => {
     const run = await RunFolder.create(path, CONFIG);
     const seen: [number, number, number][] = [];
-    await trainPS3(
-      {
-        engine,
-        run,
-        model: fresh(),
-        stage: { ...PRESET.ps3, steps: 12 },
-        seed: 5,
-        saveEvery: 100,
-        onStep: () => {
-          const { liveTensors, liveBytes, buffersCreated } = engine.stats();
-          seen.push([liveTensors, liveBytes, buffersCreated]);
-        },
+    await trainPS3(engine, fresh(), SAMPLES, {
+      run,
+      stage: { ...PRESET.ps3, steps: 12 },
+      seed: 5,
+      saveEvery: 100,
+      onStep: () => {
+        const { liveTensors, liveBytes, buffersCreated } = engine.stats();
+        seen.push([liveTensors, liveBytes, buffersCreated]);
       },
-      SAMPLES,
-      'paper',
-    );
+    });
     // The last steps: what is recorded ahead is the same at each of them.
     assert.equal(seen[8], seen[10]);
   });

@@ -75,7 +75,7 @@ async function tailError(out: Result, alone: Result, count: number): Promise<num
 
 const lowResCase: BenchCase = {
   op: 'model: low-res pass',
-  shape: `${PRESET.name}, ${B} of ${VISION.scalesPx[0]}px`,
+  shape: `${PRESET.preset}, ${B} of ${VISION.scalesPx[0]}px`,
   flops: LOW_FLOPS,
   quick: true,
   clock: 'wall',
@@ -95,7 +95,7 @@ const lowResCase: BenchCase = {
 
 const lookCase: BenchCase = {
   op: 'model: one look',
-  shape: `${PRESET.name}, ${B} of ${VISION.maxSelect} patches`,
+  shape: `${PRESET.preset}, ${B} of ${VISION.maxSelect} patches`,
   flops: LOOK_FLOPS,
   quick: true,
   clock: 'wall',
@@ -189,7 +189,7 @@ function inScope(batch: Batch, scope: Scope): Batch {
 /** Forward, backward and AdamW on a batch that lies on the GPU; a rate of 0 keeps the weights. */
 const trainingCase: BenchCase = {
   op: 'model: training step',
-  shape: `${PRESET.name}, batch ${B}`,
+  shape: `${PRESET.preset}, batch ${B}`,
   flops: 3 * (LOW_FLOPS + LOOK_FLOPS + TEXT_FLOPS),
   quick: true,
   clock: 'wall',

@@ -50,18 +50,24 @@ export {
   type VisionOutput,
 } from './model/vision/vision.ts';
 export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';
+export {
+  type Method,
+  type ModelSizes,
+  parseTrainConfig,
+  type StageConfig,
+  type TrainConfig,
+} from './train/config.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.ts';
 export {
   type Batch,
   type Losses,
   type LossOptions,
   pretrainLoss,
-  type Recipe,
   type TrainOutput,
 } from './train/loss.ts';
 export type { Metric } from './train/metrics.ts';
-export { PRESETS, type Preset, presetConfig, type StagePreset } from './train/presets.ts';
-export { type Ablations, type Progress, type RunConfig, RunError, RunFolder } from './train/run.ts';
+export { type ConfigSources, PRESETS, presetConfig, trainConfig } from './train/presets.ts';
+export { type Progress, RunError, RunFolder } from './train/run.ts';
 export {
   type CropAccuracyOptions,
   type CropBatch,
@@ -70,8 +76,6 @@ export {
   towersLoss,
 } from './train/towers.ts';
 export {
-  type PS3ObjectiveOptions,
-  type PS3StageOptions,
   type StageOptions,
   trainPS3,
   trainTowers,

@@ -1,12 +1,13 @@
 // The command line. Every mistake of the user ends in one sentence and exit code 2.
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { Engine, EngineError, fileErrorOf } from '../../engine/index.ts';
+import { Engine, EngineError, fileErrorOf, readTextFile } from '../../engine/index.ts';
 import { FORMATS, runDataScenes, SPLIT_NAMES } from '../data/build.ts';
+import { ConfigError } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
-import { PRESETS, presetNamed } from '../train/presets.ts';
-import { type RunConfig, RunFolder } from '../train/run.ts';
+import type { TrainConfig } from '../train/config.ts';
+import { PRESETS, trainConfig } from '../train/presets.ts';
+import { RunFolder } from '../train/run.ts';
 import { encodeImages } from './encode.ts';
 import {
   type Command,
@@ -17,14 +18,16 @@ import {
   on,
   oneOf,
   text,
+  texts,
   UsageError,
   type Values,
   whole,
 } from './flags.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
-import { evaluateRun, formatEvaluation, presetOf, runSession, type SessionOptions } from './session.ts';
+import { evaluateRun, formatEvaluation, runSession, type SessionOptions } from './session.ts';
 import { loadTrainingData } from './training_data.ts';
 import { formatComparisons, verify } from './verify.ts';
+import { version } from './version.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
 const START_MINUTES = 8;
@@ -40,6 +43,7 @@ async function withEngine<T>(work: (engine: Engine) => Promise<T>, profile = fal
 }
 
 const PRESET_NAMES = Object.keys(PRESETS);
+const RECIPE_NAMES: readonly TrainConfig['recipe'][] = ['demo', 'paper', 'released'];
 
 /** What `start` and `train` both take. */
 const TRAINING = {
@@ -49,19 +53,14 @@ const TRAINING = {
   photos: text('<dir>', "Photographs for Scenes' backgrounds"),
   seed: whole('Names the data and every random number; default 1', 0),
   minutes: whole('Train fewer steps where this machine would take longer'),
+  set: texts('<key=value>', 'Change a key of the configuration, such as ps3.lr=5e-6; any number of times'),
 };
 
 const TRAIN = {
   ...TRAINING,
   resume: text('<dir>', 'Continue from the checkpoint of a run folder'),
-  recipe: oneOf(['paper', 'released'], 'paper (cross-entropy + DICE, all boxes) or released; default paper'),
-  'towers-steps': whole('Steps of the first stage'),
-  steps: whole('Steps of the second stage'),
-  batch: whole('Images per step of the second stage'),
+  recipe: oneOf(RECIPE_NAMES, 'Constants of training: demo, paper or released; default the preset’s, demo'),
   profile: on('Print the GPU time of each kernel in a step, and write a trace'),
-  'no-teacher-forcing': on('Select by prediction in training, not by ground truth'),
-  'no-in-box-pooling': on('Pool all selected tokens'),
-  'no-global-mix': on('Local captions only'),
 };
 
 type TrainValues = Values<typeof TRAIN>;
@@ -69,55 +68,53 @@ type TrainValues = Values<typeof TRAIN>;
 /** Flags that a resumed run still takes; the others are in its config.json. */
 const OF_RESUMED_RUNS: readonly string[] = ['resume', 'profile'];
 
-function runConfig(values: TrainValues, presetName: string): RunConfig {
-  const preset = presetNamed(presetName);
-  return {
-    preset: presetName,
-    seed: values.seed ?? 1,
-    recipe: values.recipe ?? 'paper',
-    data: values.data,
-    photos: values.photos,
-    towersSteps: values['towers-steps'] ?? preset.towers.steps,
-    ps3Steps: values.steps ?? preset.ps3.steps,
-    batch: values.batch ?? preset.ps3.batch,
-    ablations: {
-      teacherForcing: !values['no-teacher-forcing'],
-      inBoxPooling: !values['no-in-box-pooling'],
-      globalMix: !values['no-global-mix'],
-    },
-  };
+/** The configuration of a new run: a preset, then the file, then flags. */
+function configOf(values: TrainValues, file: unknown, isSoftware: boolean): TrainConfig {
+  const { preset, recipe, seed, data, photos, set = [] } = values;
+  const defaultPreset = isSoftware ? 'small' : 'medium';
+  const flags = { seed, 'data.folder': data, 'data.photos': photos };
+  const given = Object.entries(flags).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key}=${JSON.stringify(value)}`],
+  );
+  return trainConfig({ preset, defaultPreset, recipe, file, set: [...given, ...set] });
+}
+
+async function readConfig(path: string): Promise<unknown> {
+  const words = await readTextFile(path);
+  try {
+    return JSON.parse(words);
+  } catch (cause) {
+    throw new ConfigError(`train: ${path} must hold JSON, got ${(cause as Error).message}.`);
+  }
 }
 
 /** Refuses flags that would be read and not used. */
-function checkTraining(command: string, values: TrainValues): void {
-  if (values.resume !== undefined) {
-    const unused = Object.keys(values).filter((name) => !OF_RESUMED_RUNS.includes(name));
-    if (unused.length > 0)
-      throw new UsageError(
-        `${command}: with --resume a run keeps what it began with, got --${unused.join(', --')}. Leave it out.`,
-      );
-  }
-  if (values.photos !== undefined && values.data !== undefined)
+function checkTraining(command: string, values: TrainValues, path: string | undefined): void {
+  if (values.resume === undefined) return;
+  const unused = Object.keys(values).filter((name) => !OF_RESUMED_RUNS.includes(name));
+  const given = [...unused.map((name) => `--${name}`), ...(path ? [path] : [])];
+  if (given.length > 0)
     throw new UsageError(
-      `${command}: --photos and --data exclude each other, got both: photographs are for Scenes.`,
+      `${command}: with --resume a run keeps what it began with, got ${given.join(', ')}. Leave it out.`,
     );
 }
 
-async function train(command: string, values: TrainValues, minutes?: number): Promise<number> {
-  checkTraining(command, values);
+async function train(command: string, values: TrainValues, path?: string, minutes?: number): Promise<number> {
+  checkTraining(command, values, path);
+  const file = path === undefined ? {} : await readConfig(path);
   return withEngine(async (engine) => {
     const { resume, profile } = values;
-    const presetName = values.preset ?? (engine.isSoftware ? 'small' : 'medium');
+    const config = resume ? undefined : configOf(values, file, engine.isSoftware);
     const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
-    const options: SessionOptions = resume
-      ? { out: resume, resume: true, profile }
-      : {
-          out: values.out ?? `runs/${presetName}-${stamp}`,
-          config: runConfig(values, presetName),
+    const options: SessionOptions = config
+      ? {
+          out: values.out ?? `runs/${config.preset}-${stamp}`,
+          config,
           minutes: values.minutes ?? minutes,
           profile,
-        };
-    const preset = resume ? '' : `preset ${presetName}, `;
+        }
+      : { out: String(resume), resume: true, profile };
+    const preset = config ? `preset ${config.preset}, ` : '';
     console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
     const { run, evaluation, seconds } = await runSession(engine, options);
     console.log(`\n${formatEvaluation(evaluation)}\n`);
@@ -132,13 +129,10 @@ async function evaluateCommand(path: string): Promise<number> {
     const config = await run.config();
     const bar = new ProgressBar();
     const model = await PS3.load(engine, run.checkpointPath);
-    const data = await loadTrainingData({
-      preset: { ...presetOf(config), scenes: 0 },
-      seed: config.seed,
-      data: config.data,
-      photos: config.photos,
-      onProgress: (what, done, all) => bar.update(what, done, all),
-    });
+    const data = await loadTrainingData(
+      { ...config, data: { ...config.data, scenes: 0 } },
+      (what, done, all) => bar.update(what, done, all),
+    );
     console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, bar)));
     return 0;
   });
@@ -245,14 +239,14 @@ const COMMANDS: readonly Command[] = [
     operands: '',
     help: 'Train a small PS3 on Scenes, evaluate it and write a report',
     flags: TRAINING,
-    run: (values) => train('start', values, START_MINUTES),
+    run: (values) => train('start', values, undefined, START_MINUTES),
   }),
   command({
     name: 'train',
-    operands: '',
-    help: 'Train: image and text towers first, then PS3',
+    operands: '[config.json]',
+    help: 'Train: image and text towers first, then PS3. Keys not in the file are those of its preset',
     flags: TRAIN,
-    run: (values) => train('train', values),
+    run: (values, [path]) => train('train', values, path),
   }),
   command({
     name: 'eval',
@@ -307,9 +301,4 @@ export async function main(argv: string[]): Promise<number> {
     console.error(`ps3: ${(refused ?? (error as EngineError)).message}`);
     return refused ? 1 : 2;
   }
-}
-
-function version(): string {
-  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(file) as { version: string }).version;
 }

@@ -17,6 +17,8 @@ export interface Flag<T> {
   readonly value?: string;
   /** What a value must be, for the message. */
   readonly rule: string;
+  /** Whether it may be given several times; the values are lists, which are joined. */
+  readonly isRepeated?: boolean;
   /** undefined for a text that is no such value. */
   read(text: string): T | undefined;
 }
@@ -56,6 +58,13 @@ export function numbers(value: string, help: string): Flag<readonly number[]> {
   return { help, value, rule: `${count} numbers with commas between`, read };
 }
 
+/** Texts, one each time that the flag is given. */
+export function texts(value: string, help: string): Flag<readonly string[]> {
+  const one = text(value, help);
+  const read = (word: string): string[] | undefined => (one.read(word) === undefined ? undefined : [word]);
+  return { ...one, isRepeated: true, read };
+}
+
 /** A flag without a value. */
 export function on(help: string): Flag<true> {
   return { help, rule: 'without a value', read: () => true };
@@ -69,7 +78,7 @@ function numberOf(text: string): number | undefined {
 /** A subcommand, its flags and its action. */
 export interface CommandSpec<F extends Flags> {
   readonly name: string;
-  /** What it takes besides flags, for the usage line: '', `<run>` for one, `[...images]` for any number. */
+  /** What it takes besides flags, for the usage line: '', `<run>` for one, `[file]` for one at most, `[...images]`. */
   readonly operands: string;
   readonly help: string;
   readonly flags: F;
@@ -133,18 +142,22 @@ function read<F extends Flags>(
     const { name, rawName, value, inlineValue } = token;
     if (!Object.hasOwn(flags, name) || rawName !== `--${name}`)
       fail(`an option must be one of ${Object.keys(flags).map(dashes).join(', ') || 'none'}`, rawName);
-    if (Object.hasOwn(values, name)) fail(`${rawName} must be given once`, 'it again');
-    const { rule, read, value: placeholder } = flags[name];
+    const { rule, read, value: placeholder, isRepeated } = flags[name];
+    if (Object.hasOwn(values, name) && !isRepeated) fail(`${rawName} must be given once`, 'it again');
     // What looks like an option is one that lost its place, not a value; `--prompt=--x` says that it is
     // meant.
     const isMissing = placeholder && (value === undefined || (!inlineValue && value.startsWith('--')));
     if (isMissing) fail(`${rawName} must be followed by ${rule}`, value ?? 'nothing');
     if (!placeholder && value !== undefined) fail(`${rawName} must be given ${rule}`, value);
-    values[name] = read(value ?? '') ?? fail(`${rawName} must be ${rule}`, value || 'an empty text');
+    const before = values[name];
+    const taken = read(value ?? '') ?? fail(`${rawName} must be ${rule}`, value || 'an empty text');
+    values[name] = Array.isArray(before) && Array.isArray(taken) ? [...before, ...taken] : taken;
   }
   if (operands === '' && given.length > 0) fail('there must be nothing but options', given[0]);
   if (operands.startsWith('<') && given.length !== 1)
     fail(`there must be one ${operands}`, given.length === 0 ? 'none' : given.join(', '));
+  if (/^\[\w/.test(operands) && given.length > 1)
+    fail(`there must be one ${operands} at most`, given.join(', '));
   return [values as Values<F>, given];
 }
 

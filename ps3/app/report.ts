@@ -2,9 +2,10 @@
 import { join } from 'node:path';
 import { expectKeys } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
+import type { TrainConfig } from '../train/config.ts';
 import type { Evaluation } from '../train/evaluate.ts';
 import type { Metric } from '../train/metrics.ts';
-import type { RunConfig, RunFolder } from '../train/run.ts';
+import type { RunFolder } from '../train/run.ts';
 import { SCALE_LINES } from './colours.ts';
 import { type Example, exampleRow } from './examples.ts';
 import { type Html, html, markup } from './html.ts';
@@ -113,23 +114,23 @@ function lossSection(metrics: readonly Metric[]): Html {
   return html`<p>Faint: every step. Strong: moving average over a fortieth of the stage.</p><div class="charts">${charts}</div>`;
 }
 
-function limits({ boxes, candidates }: Evaluation, { recipe, seed }: RunConfig): Html {
+function limits({ boxes, candidates }: Evaluation, { recipe, seed }: TrainConfig): Html {
   return html`<p>One run with one seed (${seed}), recipe “${recipe}”. The intervals are binomial over ${boxes} boxes; boxes of one image are not independent, so the true ones are wider. Another seed would move the numbers too.</p>
 <p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, with the box’s patches selected first and the rest of the look bottom-up. Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out images, ${candidates} at a time with the right one among them.</p>
 <p>Patch recall counts every patch that a box touches, at all high-res scales. Random selection takes the same number of patches per scale, evenly.</p>
 <p>The numbers are those of this model on this data. They say nothing about images of other kinds, nor about the published models.</p>`;
 }
 
-function facts(config: RunConfig, { adapterName, seconds, date = new Date() }: ReportOptions): Html {
+function facts(config: TrainConfig, { adapterName, seconds, date = new Date() }: ReportOptions): Html {
   const lines = [
     adapterName,
     `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
-    `${config.towersSteps} + ${config.ps3Steps} steps`,
-    `${config.batch} images per step`,
+    `${config.towers.steps} + ${config.ps3.steps} steps`,
+    `${config.ps3.batch} images per step`,
     `seed ${config.seed}`,
     `wall time ${formatSeconds(seconds)}`,
   ];
-  const off = Object.entries(config.ablations).flatMap(([name, isOn]) => (isOn ? [] : [name]));
+  const off = Object.entries(config.method).flatMap(([name, isOn]) => (isOn ? [] : [name]));
   if (off.length > 0) lines.push(`switched off: ${off.join(', ')}`);
   return html`<ul class="facts">${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
 }
@@ -149,7 +150,7 @@ function chosen(count: number): string {
 
 /** The report as one page. */
 export async function reportPage(
-  config: RunConfig,
+  config: TrainConfig,
   metrics: readonly Metric[],
   options: ReportOptions,
 ): Promise<string> {

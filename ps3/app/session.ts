@@ -12,11 +12,12 @@ import {
 } from '../../engine/index.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/text/tokenizer.ts';
+import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
 import type { Metric } from '../train/metrics.ts';
-import { type Preset, presetConfig, presetNamed, type StagePreset } from '../train/presets.ts';
-import { type RunConfig, RunFolder } from '../train/run.ts';
+import { presetConfig } from '../train/presets.ts';
+import { RunFolder } from '../train/run.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
   type Objective,
@@ -30,6 +31,7 @@ import { examplesOf } from './examples.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
 import { loadTrainingData, type TrainingData } from './training_data.ts';
+import { version } from './version.ts';
 
 /** Held-out images that the report shows. */
 const EXAMPLES = 6;
@@ -40,7 +42,7 @@ export interface SessionOptions {
   /** Go on from the run's checkpoint; `config` and `minutes` are those that it began with. */
   readonly resume?: boolean;
   /** What a new run computes. */
-  readonly config?: RunConfig;
+  readonly config?: TrainConfig;
   /** A new run takes fewer steps where this machine would train for longer than this. */
   readonly minutes?: number;
   /** First print where the time of a step goes, and write a trace of each stage into the run folder. */
@@ -61,18 +63,8 @@ export interface SessionResult {
   readonly seconds: number;
 }
 
-/** The preset of a run with its own number of steps and batch size. */
-export function presetOf(config: RunConfig): Preset {
-  const preset = presetNamed(config.preset);
-  return {
-    ...preset,
-    towers: { ...preset.towers, steps: config.towersSteps },
-    ps3: { ...preset.ps3, steps: config.ps3Steps, batch: config.batch },
-  };
-}
-
 /** The configuration of a new run, or of the one to go on with. */
-async function configOf({ out, resume, config, minutes }: SessionOptions): Promise<RunConfig> {
+async function configOf({ out, resume, config, minutes }: SessionOptions): Promise<TrainConfig> {
   if (resume) {
     const kept = { config, minutes };
     const given = (['config', 'minutes'] as const).filter((name) => kept[name] !== undefined);
@@ -97,37 +89,29 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   let config = await configOf(options);
   const progress = resume ? await new RunFolder(out).progress() : undefined;
   const bar = new ProgressBar();
-  const data = await loadTrainingData({
-    preset: presetOf(config),
-    seed: config.seed,
-    data: config.data,
-    photos: config.photos,
-    onProgress: (what, done, all) => bar.update(what, done, all),
-  });
+  const data = await loadTrainingData(config, (what, done, all) => bar.update(what, done, all));
   const model = progress
     ? await PS3.load(engine, new RunFolder(out).checkpointPath)
-    : newModel(engine, presetOf(config), data, config.seed);
+    : newModel(engine, config, data);
   await warmup(engine, model, stageObjectives(engine, model, data, config), bar);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
-  const preset = presetOf(config);
   // Only now is something written: faulty data leaves no trace.
-  const run = resume ? new RunFolder(out) : await RunFolder.create(out, config);
+  const run = resume
+    ? new RunFolder(out)
+    : await RunFolder.create(out, config, { 'ps3-webgpu': version(), adapter: engine.adapterName });
   if (options.profile) await profileStages(engine, model, run, stageObjectives(engine, model, data, config));
-  const stage = (name: Metric['stage'], title: string, preset: StagePreset): StageOptions => ({
+  const stage = (name: Metric['stage'], title: string): StageOptions => ({
     run,
-    stage: preset,
     resume: progress?.stage === name ? progress : undefined,
     onStep: (metric, samplesPerS) =>
-      bar.update(title, metric.step + 1, preset.steps, details(metric, samplesPerS, preset)),
+      bar.update(title, metric.step + 1, config[name].steps, details(metric, samplesPerS, config[name])),
   });
   if (progress?.stage !== 'ps3') {
-    await trainTowers(engine, model, data.crops, stage('towers', 'stage 1: towers', preset.towers));
+    await trainTowers(engine, model, data.crops, config, stage('towers', 'stage 1: towers'));
     const share = await cropAccuracy(engine, model, data.heldOutCrops);
     console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
   }
-  const { seed, recipe, ablations } = config;
-  const second = stage('ps3', 'stage 2: PS3', preset.ps3);
-  await trainPS3(engine, model, data.train, { ...second, seed, recipe, ...ablations });
+  await trainPS3(engine, model, data.train, config, stage('ps3', 'stage 2: PS3'));
   bar.stop();
   const evaluation = await evaluateRun(engine, model, data, config.seed, bar);
   const seconds = (performance.now() - started) / 1000;
@@ -137,12 +121,10 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
 }
 
 /** The objectives of both stages; running their batches takes no samples from training. */
-function stageObjectives(engine: Engine, model: PS3, data: TrainingData, config: RunConfig) {
-  const { towers, ps3 } = presetOf(config);
-  const { seed, recipe, ablations } = config;
+function stageObjectives(engine: Engine, model: PS3, data: TrainingData, config: TrainConfig) {
   return {
-    towers: towersObjective(engine, model, data.crops, towers),
-    ps3: ps3Objective(engine, model, data.train, { batch: ps3.batch, seed, recipe, ...ablations }),
+    towers: towersObjective(engine, model, data.crops, config),
+    ps3: ps3Objective(engine, model, data.train, config),
   };
 }
 
@@ -193,34 +175,35 @@ async function fitSteps(
   engine: Engine,
   model: PS3,
   data: TrainingData,
-  config: RunConfig,
+  config: TrainConfig,
   seconds: number,
-): Promise<RunConfig> {
-  const { towers, ps3 } = presetOf(config);
+): Promise<TrainConfig> {
+  const { towers, ps3 } = config;
   const objectives = stageObjectives(engine, model, data, config);
   const towersMs = await measureStep(engine, model, objectives.towers);
   const ps3Ms = await measureStep(engine, model, objectives.ps3);
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
   if (share >= 1) return config;
-  const fitted = {
-    ...config,
-    towersSteps: Math.max(1, Math.floor(share * towers.steps)),
-    ps3Steps: Math.max(1, Math.floor(share * ps3.steps)),
+  const shorter = (stage: StageConfig): StageConfig => {
+    const steps = Math.max(1, Math.floor(share * stage.steps));
+    return { ...stage, steps };
   };
+  const fitted = { ...config, towers: shorter(towers), ps3: shorter(ps3) };
   console.error(
-    `this machine takes ${towersMs.toFixed(0)} and ${ps3Ms.toFixed(0)} ms a step: ${fitted.towersSteps} + ${fitted.ps3Steps} steps instead of ${towers.steps} + ${ps3.steps}, to stay within ${(seconds / 60).toFixed(1)} minutes`,
+    `this machine takes ${towersMs.toFixed(0)} and ${ps3Ms.toFixed(0)} ms a step: ${fitted.towers.steps} + ${fitted.ps3.steps} steps instead of ${towers.steps} + ${ps3.steps}, to stay within ${(seconds / 60).toFixed(1)} minutes`,
   );
   return fitted;
 }
 
-function newModel(engine: Engine, preset: Preset, data: TrainingData, seed: number): PS3 {
-  const tokenizer = buildWordTokenizer([...data.captions], { contextLength: preset.contextLength });
-  return PS3.create(engine, presetConfig(preset, tokenizer.vocabSize), seed, {
+function newModel(engine: Engine, config: TrainConfig, data: TrainingData): PS3 {
+  const { contextLength } = config.model;
+  const tokenizer = buildWordTokenizer([...data.captions], { contextLength });
+  const { logitBias, ...init } = config.init;
+  return PS3.create(engine, presetConfig(config, tokenizer.vocabSize), config.seed, {
     tokenizer,
-    layerScale: 0.1,
-    positionResidualStd: 0.02,
+    ...init,
     // A caption fits about one image in as many as there are concepts.
-    logitBias: -Math.log(preset.concepts),
+    logitBias: logitBias ?? -Math.log(config.data.concepts),
   });
 }
 
@@ -236,8 +219,8 @@ export async function evaluateRun(
   return evaluate(engine, model, data.heldOut, { seed, onProgress });
 }
 
-function details(metric: Metric, samplesPerS: number, preset: StagePreset): string {
-  const left = ((preset.steps - metric.step - 1) * preset.batch) / samplesPerS;
+function details(metric: Metric, samplesPerS: number, { steps, batch }: StageConfig): string {
+  const left = ((steps - metric.step - 1) * batch) / samplesPerS;
   return `loss ${Number(metric.loss).toFixed(3)}  ${samplesPerS.toFixed(1)} samples/s  ${formatSeconds(left)} left`;
 }
 

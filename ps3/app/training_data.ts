@@ -1,6 +1,6 @@
 // Images to train and to test on: Scenes, or the user's own folder.
 import { basename } from 'node:path';
-import { expectKeys, Random } from '../../engine/index.ts';
+import { Random } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { cropImage } from '../data/boxes.ts';
 import { openScenes, sceneSeed } from '../data/build.ts';
@@ -8,7 +8,7 @@ import { DataError } from '../data/errors.ts';
 import { loadImage, openFolder } from '../data/folder.ts';
 import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import { creditLine } from '../data/sources.ts';
-import type { Preset } from '../train/presets.ts';
+import type { ModelSizes, TrainConfig } from '../train/config.ts';
 import type { CropSource } from '../train/towers.ts';
 
 export interface TrainingData {
@@ -25,33 +25,28 @@ export interface TrainingData {
   readonly credits: readonly string[];
 }
 
-export interface DataOptions {
-  readonly preset: Preset;
-  readonly seed: number;
-  /** A folder with annotations.jsonl; default: Scenes. */
-  readonly data?: string;
-  /** Photographs for Scenes' backgrounds. */
-  readonly photos?: string;
-  readonly onProgress?: (what: string, done: number, all: number) => void;
-}
+/** What of a run's configuration decides its images. */
+export type DataConfig = Pick<TrainConfig, 'seed' | 'data'> & {
+  readonly model: Pick<ModelSizes, 'scalesPx'>;
+};
 
-const DATA_OPTIONS = { preset: true, seed: true, data: true, photos: true, onProgress: true } as const;
+type OnProgress = (what: string, done: number, all: number) => void;
 
 /** @throws DataError when sources cannot be downloaded or the folder is faulty */
-export async function loadTrainingData(options: DataOptions): Promise<TrainingData> {
-  expectKeys('loadTrainingData', options, DATA_OPTIONS);
-  return options.data === undefined ? scenes(options) : ownFolder(options.data, options);
+export async function loadTrainingData(config: DataConfig, onProgress?: OnProgress): Promise<TrainingData> {
+  const { folder } = config.data;
+  return folder === null ? scenes(config, onProgress) : ownFolder(folder, config, onProgress);
 }
 
-async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promise<TrainingData> {
-  const side = preset.scalesPx[preset.scalesPx.length - 1];
+async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress): Promise<TrainingData> {
+  const side = model.scalesPx[model.scalesPx.length - 1];
   const opened = await openScenes({
     side,
-    concepts: preset.concepts,
+    concepts: data.concepts,
     seed,
-    photos,
-    styles: preset.styles,
-    spec: { objects: preset.objects, objectPx: preset.objectPx, distractors: preset.distractors },
+    photos: data.photos ?? undefined,
+    styles: data.styles ?? undefined,
+    spec: { objects: data.objects, objectPx: data.objectPx, distractors: data.distractors },
     notice: (text) => onProgress?.(text, 0, 0),
   });
   const { splits } = opened;
@@ -66,9 +61,9 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
     }
     return samples;
   };
-  const train = await build(trainKit, 'train', preset.scenes);
-  const heldOut = await build(testKit, 'held out', preset.heldOutScenes);
-  const lowPx = preset.scalesPx[0];
+  const train = await build(trainKit, 'train', data.scenes);
+  const heldOut = await build(testKit, 'held out', data.heldOut);
+  const lowPx = model.scalesPx[0];
   const cropsOf = (kit: SceneKit): CropSource =>
     cropSource((step) => (i) => singleObjectCrop(kit, lowPx, sceneSeed(seed, `crop ${step}`, i)));
   return {
@@ -86,8 +81,12 @@ async function scenes({ preset, seed, photos, onProgress }: DataOptions): Promis
   };
 }
 
-async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptions): Promise<TrainingData> {
-  const side = preset.scalesPx[preset.scalesPx.length - 1];
+async function ownFolder(
+  folder: string,
+  { model, data, seed }: DataConfig,
+  onProgress?: OnProgress,
+): Promise<TrainingData> {
+  const side = model.scalesPx[model.scalesPx.length - 1];
   const images = await openFolder(folder);
   const samples: Sample[] = [];
   for (const image of images) {
@@ -100,11 +99,11 @@ async function ownFolder(folder: string, { preset, seed, onProgress }: DataOptio
       `loadTrainingData: ${folder} must hold at least 10 images with boxes, got ${withBoxes.length}.`,
     );
   const order = new Random(seed, 0x5117).shuffle(Uint32Array.from(withBoxes.keys()));
-  const heldOutCount = Math.min(preset.heldOutScenes, Math.max(1, Math.floor(withBoxes.length / 10)));
+  const heldOutCount = Math.min(data.heldOut, Math.max(1, Math.floor(withBoxes.length / 10)));
   const pick = (indices: Uint32Array): Sample[] => Array.from(indices, (i) => withBoxes[i]);
   const heldOut = pick(order.subarray(0, heldOutCount));
   const train = pick(order.subarray(heldOutCount));
-  const lowPx = preset.scalesPx[0];
+  const lowPx = model.scalesPx[0];
   const cropsOf = (images: readonly Sample[]): CropSource =>
     cropSource((step) => {
       const random = new Random(seed, step);

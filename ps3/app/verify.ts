@@ -169,7 +169,10 @@ class Replay {
     });
     for (let step = 0; step < Number(metadata.steps); step++) {
       using scope = this.#engine.scope();
-      const output = pretrainLoss(this.#model, await this.#batch(scope), { recipe: 'released' });
+      const output = pretrainLoss(this.#model, await this.#batch(scope), {
+        dice: 0,
+        bottomUpBoxes: 'sampled',
+      });
       const { total, contrastive, bottomUp, topDown } = output.losses;
       await this.#check(`step${step}.loss`, total);
       await this.#check(`step${step}.contrastive_loss`, contrastive);

@@ -16,15 +16,26 @@ export interface SquareAnnotation extends Annotation {
 
 /** How samples are drawn. */
 export interface SamplerOptions {
+  /** Samples per batch. */
   batchSize: number;
+  /** Decides the order of the images, their captions and crops. */
   seed: number;
   /** Chance that an image with both kinds gives its global caption; 0.25 when left out. */
   globalProbability?: number;
+  /** Samples that a batch has of each of its images, with different captions where it has as many; 1 when left out. */
+  samplesPerImage?: number;
   /** Random resized crop of image and boxes; `pretraining` is area 0.9–1 and aspect 3/4–4/3. */
   crop?: 'none' | 'pretraining';
 }
 
-const SAMPLER_OPTIONS = { batchSize: true, seed: true, globalProbability: true, crop: true } as const;
+/** The keys of `SamplerOptions`. */
+export const SAMPLER_OPTIONS = {
+  batchSize: true,
+  seed: true,
+  globalProbability: true,
+  samplesPerImage: true,
+  crop: true,
+} as const;
 
 /** One sample of a batch. */
 export interface Draw {
@@ -55,13 +66,18 @@ export class Sampler {
   constructor(annotations: readonly SquareAnnotation[], options: SamplerOptions) {
     expectKeys('Sampler', options, SAMPLER_OPTIONS);
     this.#annotations = annotations;
-    const { batchSize, seed, globalProbability = 0.25, crop = 'none' } = options;
-    this.#options = { batchSize, seed, globalProbability, crop };
-    if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > annotations.length) {
+    const { batchSize, seed, globalProbability = 0.25, samplesPerImage = 1, crop = 'none' } = options;
+    this.#options = { batchSize, seed, globalProbability, samplesPerImage, crop };
+    const most = annotations.length * samplesPerImage;
+    if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > most) {
       throw new DataError(
-        `Sampler: the batch size must be a whole number within 1 to ${annotations.length} images, since a batch holds each image once, got ${batchSize}. Lower it or add images.`,
+        `Sampler: the batch size must be a whole number within 1 to ${most} images, since a batch holds each image ${samplesPerImage === 1 ? 'once' : `${samplesPerImage} times`}, got ${batchSize}. Lower it or add images.`,
       );
     }
+    if (!Number.isInteger(batchSize / samplesPerImage))
+      throw new DataError(
+        `Sampler: the batch size must be a multiple of the samples per image, ${samplesPerImage}, got ${batchSize}.`,
+      );
     if (!(globalProbability >= 0 && globalProbability <= 1)) {
       throw new DataError(
         `Sampler: the global probability must be within 0 and 1, got ${globalProbability}.`,
@@ -84,13 +100,30 @@ export class Sampler {
     return this.#cached.order;
   }
 
-  #draw(epoch: number, image: number): Draw {
+  /** The samples of an image, with different captions as long as there are others. */
+  #draws(epoch: number, image: number): Draw[] {
+    const { samplesPerImage, seed } = this.#options;
+    const draws: Draw[] = [];
+    const used = new Set<number>();
+    for (let k = 0; k < samplesPerImage; k++) {
+      const name = k === 0 ? `draw ${epoch}` : `draw ${epoch}, sample ${k}`;
+      const draw = this.#draw(new Random(seedFor(seed, name), image), image, used);
+      used.add(draw.captionIndex);
+      draws.push(draw);
+    }
+    return draws;
+  }
+
+  #draw(random: Random, image: number, used: ReadonlySet<number>): Draw {
     const { side, boxes, captions, globalCaption } = this.#annotations[image];
-    const random = new Random(seedFor(this.#options.seed, `draw ${epoch}`), image);
+    const open = [...captions.keys()].filter((index) => !used.has(index));
+    const isGlobalOpen = globalCaption !== undefined && !used.has(-1);
     const coin = random.uniform();
     const isGlobal =
-      captions.length === 0 || (globalCaption !== undefined && coin < this.#options.globalProbability);
-    const captionIndex = isGlobal ? -1 : random.integer(captions.length);
+      captions.length === 0 ||
+      (isGlobalOpen && (open.length === 0 || coin < this.#options.globalProbability));
+    const choices = open.length > 0 ? open : [...captions.keys()];
+    const captionIndex = isGlobal ? -1 : choices[random.integer(choices.length)];
     const crop =
       this.#options.crop === 'none' ? undefined : randomCrop(side, [0.9, 1], [3 / 4, 4 / 3], random);
     const place = (list: readonly Box[]): Box[] =>
@@ -106,17 +139,20 @@ export class Sampler {
     };
   }
 
-  /** `batchSize` different images. Those of an epoch that do not fill a batch are left out of it. */
+  /** Samples of different images. Those of an epoch that do not fill a batch are left out of it. */
   batch(step: number): Draw[] {
-    const { batchSize } = this.#options;
     const epoch = Math.floor(step / this.batchesPerEpoch);
-    const start = (step % this.batchesPerEpoch) * batchSize;
-    const images = this.#order(epoch).subarray(start, start + batchSize);
-    return Array.from(images, (image) => this.#draw(epoch, image));
+    const start = (step % this.batchesPerEpoch) * this.#imagesPerBatch;
+    const images = this.#order(epoch).subarray(start, start + this.#imagesPerBatch);
+    return Array.from(images).flatMap((image) => this.#draws(epoch, image));
+  }
+
+  get #imagesPerBatch(): number {
+    return this.#options.batchSize / this.#options.samplesPerImage;
   }
 
   /** Batches of one epoch. */
   get batchesPerEpoch(): number {
-    return Math.floor(this.#annotations.length / this.#options.batchSize);
+    return Math.floor(this.#annotations.length / this.#imagesPerBatch);
   }
 }

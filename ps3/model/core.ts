@@ -133,11 +133,11 @@ export class ModelCore {
     return tensor;
   }
 
-  /** Keeps the logit scale within [0, ln 100], as after every optimizer step of SigLIP. */
-  clampLogitScale(): void {
+  /** Keeps the scale of the logits within [1, most], as after every optimizer step of SigLIP. */
+  clampLogitScale(most = 100): void {
     const { logitScale } = this;
     using plain = logitScale.detach();
-    using clamped = clamp(plain, 0, Math.log(100));
+    using clamped = clamp(plain, 0, Math.log(most));
     logitScale.write(clamped);
   }
 

@@ -2,32 +2,27 @@
 import { type Engine, expectKeys, type Scope, type Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells, cropImage, exactGridSide } from '../data/boxes.ts';
-import { type Draw, Sampler } from '../data/sampler.ts';
+import { type Draw, SAMPLER_OPTIONS, Sampler, type SamplerOptions } from '../data/sampler.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import type { Batch } from './loss.ts';
 
-/** How batches are drawn. */
-export interface BatchLoaderOptions {
-  /** Images per batch. */
-  readonly batch: number;
-  /** Decides order, captions and crops. */
-  readonly seed: number;
-  /** Chance of the global caption; 0.25 by default. */
-  readonly globalProbability?: number;
-  /** Random resized crop of image and boxes; default false. */
-  readonly crop?: boolean;
+/** How batches are drawn and what is a positive in them. */
+export interface BatchLoaderOptions extends SamplerOptions {
+  /** Samples of equal captions are positives of each other; true by default. */
+  readonly sameCaptionPositives?: boolean;
 }
 
-const BATCH_LOADER_OPTIONS = { batch: true, seed: true, globalProbability: true, crop: true } as const;
+const BATCH_LOADER_OPTIONS = { ...SAMPLER_OPTIONS, sameCaptionPositives: true } as const;
 
-/** Turns images with boxes and captions into training batches; each image at most once per batch. */
+/** Turns images with boxes and captions into training batches; each image at most once per batch unless asked for otherwise. */
 export class BatchLoader {
   readonly #engine: Engine;
   readonly #samples: readonly Sample[];
   readonly #tokenizer: Tokenizer;
   readonly #gridSide: number;
   readonly #sampler: Sampler;
+  readonly #sameCaptionPositives: boolean;
 
   /**
    * @param config  of the model that the batches are for
@@ -46,12 +41,9 @@ export class BatchLoader {
     this.#tokenizer = tokenizer;
     // Boxes travel as the cells of one grid that they touch, from which those of every scale follow exactly.
     this.#gridSide = exactGridSide(config.vision.gridSides, samples[0].side);
-    this.#sampler = new Sampler(samples, {
-      batchSize: options.batch,
-      seed: options.seed,
-      globalProbability: options.globalProbability,
-      crop: options.crop ? 'pretraining' : 'none',
-    });
+    const { sameCaptionPositives = true, ...sampling } = options;
+    this.#sameCaptionPositives = sameCaptionPositives;
+    this.#sampler = new Sampler(samples, sampling);
   }
 
   /** The batch of a step, in `scope`. It depends on the number of the step alone. */
@@ -85,7 +77,9 @@ export class BatchLoader {
         [draws.length],
         { scope },
       ),
-      classes: this.#engine.tensor(classesOf(draws.map(({ caption }) => caption)), [draws.length], { scope }),
+      classes: this.#sameCaptionPositives
+        ? this.#engine.tensor(classesOf(draws.map(({ caption }) => caption)), [draws.length], { scope })
+        : undefined,
     };
   }
 

@@ -14,12 +14,6 @@ import { expectConfig } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { touchedCells } from '../model/vision/selection.ts';
 
-/**
- * `paper`: cross-entropy + DICE, bottom-up supervised by all boxes of the image.
- * `released`: the published code, cross-entropy only, both maps supervised by the sampled box.
- */
-export type Recipe = 'paper' | 'released';
-
 /** Images with one caption each, and where it points. */
 export interface Batch {
   /** [B, 3, S, S] f32 normalised or [B, S, S, 4] u8. */
@@ -40,19 +34,32 @@ export interface Batch {
 
 /** How a batch's losses are computed. */
 export interface LossOptions {
-  /** Default 'paper'. */
-  readonly recipe?: Recipe;
+  /** Weight of the supervision of the bottom-up map beside the contrastive loss; default 1. */
+  readonly bottomUp?: number;
+  /** Weight of the supervision of the top-down map; default 1. */
+  readonly topDown?: number;
+  /** Weight of DICE beside the cross-entropy in both; default 1, the paper's. The released code has 0. */
+  readonly dice?: number;
+  /** What the bottom-up map is to show: all boxes of the image, by default, or as in the released code the caption's. */
+  readonly bottomUpBoxes?: 'all' | 'sampled';
   /** Select by ground truth, not by prediction; default true. */
   readonly teacherForcing?: boolean;
   /** Pool only the selected tokens in the box, not all; default true. */
   readonly inBoxPooling?: boolean;
 }
 
-const LOSS_OPTIONS = { recipe: true, teacherForcing: true, inBoxPooling: true } as const;
+const LOSS_OPTIONS = {
+  bottomUp: true,
+  topDown: true,
+  dice: true,
+  bottomUpBoxes: true,
+  teacherForcing: true,
+  inBoxPooling: true,
+} as const;
 
 /** [1] each. */
 export interface Losses {
-  /** contrastive + bottomUp + topDown. */
+  /** contrastive + bottomUp + topDown, the two by their weights. */
   readonly total: Tensor;
   /** Sigmoid loss between image and text features, [1]. */
   readonly contrastive: Tensor;
@@ -92,7 +99,8 @@ export function expectTrainable({ config }: Pick<PS3, 'config'>): void {
 /**
  * The pre-training forward and its losses; `backward(losses.total)` gives the gradients.
  *
- *   total = sigmoid contrastive + mean over scales of the bottom-up map's supervision + the same of the top-down map's
+ *   total = sigmoid contrastive + w_b mean over scales of the bottom-up map's supervision + w_t the same of the top-down map's
+ *   supervision = cross-entropy + w_d DICE
  *
  * @throws ShapeError when the batch's tensors do not fit the model or one another; ConfigError for a drop_path
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
@@ -100,7 +108,8 @@ export function expectTrainable({ config }: Pick<PS3, 'config'>): void {
 export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}): TrainOutput {
   expectKeys('pretrainLoss', options, LOSS_OPTIONS);
   expectTrainable(model);
-  const { recipe = 'paper', teacherForcing, inBoxPooling } = options;
+  const { dice = 1, bottomUpBoxes = 'all', teacherForcing, inBoxPooling } = options;
+  const weights = { bottomUp: options.bottomUp ?? 1, topDown: options.topDown ?? 1 };
   const { features: textFeatures, prompt } = model.encodeText(batch.ids);
   const { pooled, grids, maps, selectionMaps } = model.vision.pretrain(batch.image, {
     prompt,
@@ -121,16 +130,26 @@ export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}
       const terms = inputs.map((prob, i) => {
         const y = touchedCells(map, grids[i + 1]);
         const entropy = binaryCrossEntropy(prob, y, { rowWeight });
-        return recipe === 'paper' ? add(entropy, diceLoss(prob, y, { rowWeight })) : entropy;
+        return dice === 0 ? entropy : add(entropy, weighted(diceLoss(prob, y, { rowWeight }), dice));
       });
       return mul(
         terms.reduce((a, b) => add(a, b)),
         1 / terms.length,
       );
     });
-  const bottomUp = supervise(maps.bottomUp, recipe === 'paper' ? (batch.allBoxes ?? batch.box) : batch.box);
+  const bottomUp = supervise(
+    maps.bottomUp,
+    bottomUpBoxes === 'all' ? (batch.allBoxes ?? batch.box) : batch.box,
+  );
   const topDown = supervise(maps.topDown!, batch.box);
-  const total = tidy([contrastive, bottomUp, topDown], (a, b, c) => add(add(a, b), c));
+  const total = tidy([contrastive, bottomUp, topDown], (a, b, c) =>
+    add(add(a, weighted(b, weights.bottomUp)), weighted(c, weights.topDown)),
+  );
   const losses = { total, contrastive, bottomUp, topDown };
   return { losses, imageFeatures, textFeatures, prompt, maps, selectionMaps };
+}
+
+/** A loss times its weight. */
+function weighted(loss: Tensor, weight: number): Tensor {
+  return weight === 1 ? loss : mul(loss, weight);
 }

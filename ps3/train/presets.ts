@@ -1,146 +1,225 @@
-// Sizes of what `npm start` trains, by what the adapter can do in ten minutes.
+// Configurations by name, and how one is put together: a preset, changed by a recipe, a file and single keys.
 
-import { ConfigError, type ModelConfig } from '../model/config/config.ts';
+import { expectKeys } from '../../engine/index.ts';
+import { expectConfig, type ModelConfig } from '../model/config/config.ts';
 import { parseHubConfig } from '../model/config/hub_config.ts';
+import { type Method, parseTrainConfig, type TrainConfig } from './config.ts';
 
-/** How long and how fast one stage trains. */
-export interface StagePreset {
-  /** Optimizer steps. */
-  readonly steps: number;
-  /** Images per step. */
-  readonly batch: number;
-  /** Peak learning rate; linear warm-up, then half a cosine to zero. */
-  readonly lr: number;
-  /** Steps of the warm-up. */
-  readonly warmup: number;
-}
+/** The method of the paper, nothing taken away. */
+const WHOLE: Method = {
+  lowResCache: true,
+  oneSamplePerImage: true,
+  teacherForcing: true,
+  inBoxPooling: true,
+  globalMix: true,
+  multiScale: true,
+  scalePositions: true,
+  auxEncoder: true,
+};
 
-/** A model, its data and its training. */
-export interface Preset {
-  /** As `--preset` takes it. */
-  readonly name: string;
-  /** Image side per scale, ascending; the first is the low-res one. */
-  readonly scalesPx: readonly number[];
-  /** D of the image tower. */
-  readonly width: number;
-  /** Blocks of the image tower. */
-  readonly depth: number;
-  /** H of both towers. */
-  readonly heads: number;
-  /** Patches of one look. */
-  readonly maxSelect: number;
-  /** Channels of the auxiliary encoder. */
-  readonly auxWidth: number;
-  /** Kernel and stride of the auxiliary encoder's stem, pixels. */
-  readonly auxKernelPx: number;
-  /** D of the text tower. */
-  readonly textWidth: number;
-  /** Blocks of the text tower. */
-  readonly textLayers: number;
-  /** Tokens per caption. */
-  readonly contextLength: number;
-  /** Concepts that captions name. */
-  readonly concepts: number;
-  /** Scenes that are built once, kept in memory and drawn from. */
-  readonly scenes: number;
-  /** Scenes for evaluation, of which nothing is trained on. */
-  readonly heldOutScenes: number;
-  /** Drawing styles of the objects; default: all three. */
-  readonly styles?: readonly string[];
-  /** Captioned objects per scene: lowest and highest. */
-  readonly objects: readonly [number, number];
-  /** Long side of captioned objects in pixels: lowest and highest. */
-  readonly objectPx: readonly [number, number];
-  /** Objects without a caption per scene: lowest and highest. */
-  readonly distractors: readonly [number, number];
-  /** Small image and text towers on crops of one object. */
-  readonly towers: StagePreset;
-  /** PS3 from these towers. */
-  readonly ps3: StagePreset;
-}
+/** Constants that small models need which train for minutes: high rates, clipping, parameters that start larger. */
+const DEMO = {
+  recipe: 'demo',
+  seed: 1,
+  init: { layerScale: 0.1, positionResidualStd: 0.02, logitScale: Math.log(10), logitBias: null },
+  sampling: { globalShare: 0.25, crop: 'none', sameCaptionPositives: true },
+  loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100 },
+  optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1 },
+  saveEvery: 200,
+  method: WHOLE,
+} as const;
+
+/**
+ * What both recipes of the paper share: the script of the released code, for batches of 32 on each of 8 GPUs.
+ * Source: Shi et al. 2025, arXiv:2503.19903, and its released code.
+ */
+const PUBLISHED = {
+  // SigLIP's values of the logits replace these where its towers are loaded.
+  init: { layerScale: 1e-6, positionResidualStd: 0, logitScale: Math.log(10), logitBias: -10 },
+  sampling: { globalShare: 0.25, crop: 'pretraining', sameCaptionPositives: false },
+  optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0 },
+  // 75 million samples.
+  ps3: { steps: 75_000_000 / 32, batch: 32, lr: 5e-6, warmup: 1500 },
+} as const;
+
+/** Constants of training by name, which replace those of a preset. Nothing here changes sizes, data or the towers' stage. */
+export const RECIPES: Readonly<Record<string, Tree>> = {
+  demo: {},
+  /** As the paper's text has it: DICE beside the cross-entropy, and the bottom-up map supervised by all boxes. */
+  paper: { ...PUBLISHED, loss: { ...DEMO.loss, dice: 1, bottomUpBoxes: 'all' } },
+  /** As the released code has it: cross-entropy alone, and both maps supervised by the sampled box. */
+  released: { ...PUBLISHED, loss: { ...DEMO.loss, dice: 0, bottomUpBoxes: 'sampled' } },
+};
 
 /** By name, as `ps3 train --preset` takes them. */
-export const PRESETS: Readonly<Record<string, Preset>> = {
+export const PRESETS: Readonly<Record<string, TrainConfig>> = {
   /** Under ten minutes on two CPU cores with a software adapter. */
   small: {
-    name: 'small',
-    scalesPx: [56, 112, 224],
-    width: 64,
-    depth: 3,
-    heads: 2,
-    maxSelect: 32,
-    auxWidth: 32,
-    auxKernelPx: 14,
-    textWidth: 64,
-    textLayers: 1,
-    contextLength: 6,
-    concepts: 32,
-    scenes: 3000,
-    heldOutScenes: 128,
-    styles: ['noto'],
-    objects: [3, 4],
-    objectPx: [26, 48],
-    distractors: [0, 1],
+    ...DEMO,
+    preset: 'small',
+    model: {
+      scalesPx: [56, 112, 224],
+      width: 64,
+      depth: 3,
+      heads: 2,
+      maxSelect: 32,
+      auxWidth: 32,
+      auxKernelPx: 14,
+      textWidth: 64,
+      textLayers: 1,
+      contextLength: 6,
+    },
+    data: {
+      folder: null,
+      photos: null,
+      scenes: 3000,
+      heldOut: 128,
+      concepts: 32,
+      styles: ['noto'],
+      objects: [3, 4],
+      objectPx: [26, 48],
+      distractors: [0, 1],
+    },
     towers: { steps: 900, batch: 64, lr: 3e-3, warmup: 50 },
     ps3: { steps: 450, batch: 32, lr: 1.5e-3, warmup: 40 },
   },
   /** For a discrete GPU; not yet run on one. No tensor of a step exceeds 128 MiB, the scenes take 2.6 GB of memory. */
   medium: {
-    name: 'medium',
-    scalesPx: [112, 224, 448, 896],
-    width: 256,
-    depth: 8,
-    heads: 4,
-    maxSelect: 512,
-    auxWidth: 128,
-    auxKernelPx: 28,
-    textWidth: 256,
-    textLayers: 4,
-    contextLength: 8,
-    concepts: 128,
-    scenes: 800,
-    heldOutScenes: 256,
-    objects: [4, 8],
-    objectPx: [40, 96],
-    distractors: [1, 3],
+    ...DEMO,
+    preset: 'medium',
+    model: {
+      scalesPx: [112, 224, 448, 896],
+      width: 256,
+      depth: 8,
+      heads: 4,
+      maxSelect: 512,
+      auxWidth: 128,
+      auxKernelPx: 28,
+      textWidth: 256,
+      textLayers: 4,
+      contextLength: 8,
+    },
+    data: {
+      folder: null,
+      photos: null,
+      scenes: 800,
+      heldOut: 256,
+      concepts: 128,
+      styles: null,
+      objects: [4, 8],
+      objectPx: [40, 96],
+      distractors: [1, 3],
+    },
     towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200 },
     ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200 },
   },
   /** Runs through every stage in seconds; learns nothing. */
   smoke: {
-    name: 'smoke',
-    scalesPx: [28, 56, 112],
-    width: 32,
-    depth: 2,
-    heads: 2,
-    maxSelect: 16,
-    auxWidth: 16,
-    auxKernelPx: 14,
-    textWidth: 32,
-    textLayers: 1,
-    contextLength: 8,
-    concepts: 32,
-    scenes: 24,
-    heldOutScenes: 16,
-    objects: [2, 2],
-    objectPx: [16, 32],
-    distractors: [0, 1],
+    ...DEMO,
+    preset: 'smoke',
+    model: {
+      scalesPx: [28, 56, 112],
+      width: 32,
+      depth: 2,
+      heads: 2,
+      maxSelect: 16,
+      auxWidth: 16,
+      auxKernelPx: 14,
+      textWidth: 32,
+      textLayers: 1,
+      contextLength: 8,
+    },
+    data: {
+      folder: null,
+      photos: null,
+      scenes: 24,
+      heldOut: 16,
+      concepts: 32,
+      styles: null,
+      objects: [2, 2],
+      objectPx: [16, 32],
+      distractors: [0, 1],
+    },
     towers: { steps: 6, batch: 8, lr: 1e-3, warmup: 2 },
     ps3: { steps: 6, batch: 4, lr: 1e-3, warmup: 2 },
   },
 };
 
-/** @throws ConfigError for an unknown name */
-export function presetNamed(name: string): Preset {
-  const preset = PRESETS[name];
-  if (!preset)
-    throw new ConfigError(`train: --preset must be one of ${Object.keys(PRESETS).join(', ')}, got ${name}.`);
-  return preset;
+/** What makes a configuration, each changing the ones before. */
+export interface ConfigSources {
+  /** Name of the preset, instead of the file's. */
+  readonly preset?: string;
+  /** Name of the preset where nothing names one; default small. */
+  readonly defaultPreset?: string;
+  /** Constants of training instead of the preset's own. */
+  readonly recipe?: TrainConfig['recipe'];
+  /** A part of a configuration: what the user's file says. */
+  readonly file?: unknown;
+  /** Single keys, `ps3.lr=5e-6`; a value is JSON, or else a text. */
+  readonly set?: readonly string[];
 }
 
-/** The model of a preset, in the terms of a published config.json. */
-export function presetConfig(preset: Preset, vocabSize: number): ModelConfig {
-  const { width, depth, heads, scalesPx } = preset;
+/**
+ * Puts a configuration together and checks it.
+ *
+ * @throws ConfigError for an unknown preset, and as `parseTrainConfig`
+ */
+export function trainConfig(sources: ConfigSources = {}): TrainConfig {
+  expectKeys('trainConfig', sources, SOURCES);
+  const { file = {}, set = [], defaultPreset = 'small' } = sources;
+  expectConfig(isTree(file), 'the file must hold an object', file);
+  const keys = set.map(assignment).reduce(merged, {});
+  const preset = String(keys.preset ?? sources.preset ?? file.preset ?? defaultPreset);
+  const names = Object.keys(PRESETS);
+  expectConfig(names.includes(preset), `preset must be one of ${names.join(', ')}`, preset);
+  const base = PRESETS[preset];
+  const recipe = keys.recipe ?? sources.recipe ?? file.recipe ?? base.recipe;
+  const constants = typeof recipe === 'string' && Object.hasOwn(RECIPES, recipe) ? RECIPES[recipe] : {};
+  const layers = [constants, file, keys, { preset, recipe }];
+  return parseTrainConfig(layers.reduce<Tree>(merged, { ...base }));
+}
+
+const SOURCES = { preset: true, defaultPreset: true, recipe: true, file: true, set: true } as const;
+
+type Tree = Readonly<Record<string, unknown>>;
+
+const isTree = (value: unknown): value is Tree =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** `over` on `under`, key by key; lists are replaced. */
+function merged(under: Tree, over: Tree): Tree {
+  const result: Record<string, unknown> = { ...under };
+  for (const [key, value] of Object.entries(over)) {
+    const before = result[key];
+    result[key] = isTree(before) && isTree(value) ? merged(before, value) : value;
+  }
+  return result;
+}
+
+/** `a.b=1` as { a: { b: 1 } }. */
+function assignment(words: string): Tree {
+  const at = words.indexOf('=');
+  expectConfig(at > 0, '--set must be KEY=VALUE, such as ps3.lr=5e-6', words);
+  const value = words.slice(at + 1);
+  const keys = words.slice(0, at).split('.');
+  return keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), parsed(value)) as Tree;
+}
+
+function parsed(word: string): unknown {
+  try {
+    return JSON.parse(word);
+  } catch {
+    return word; // a text, which needs no quotes on a command line
+  }
+}
+
+/** The model that a run makes, in the terms of a published config.json. */
+export function presetConfig(
+  { model, method }: Pick<TrainConfig, 'model' | 'method'>,
+  vocabSize: number,
+): ModelConfig {
+  const { width, depth, heads } = model;
+  const scalesPx = method.multiScale ? model.scalesPx : [model.scalesPx[0], model.scalesPx.at(-1)!];
   return parseHubConfig({
     architectures: ['PS3Model'],
     model_type: 'ps3',
@@ -150,13 +229,13 @@ export function presetConfig(preset: Preset, vocabSize: number): ModelConfig {
       pool: 'map',
       ps3_scales: [...scalesPx],
       select_based_on_layer: [...new Set([0, Math.floor(depth / 2) - 1, depth - 1])],
-      max_select_num: preset.maxSelect,
-      separate_pos_emb: true,
-      highres_selection_feature: true,
-      highres_selection_module_hidden_dim: preset.auxWidth,
-      highres_selection_module_out_dim: preset.auxWidth,
+      max_select_num: model.maxSelect,
+      separate_pos_emb: method.scalePositions,
+      highres_selection_feature: method.auxEncoder,
+      highres_selection_module_hidden_dim: model.auxWidth,
+      highres_selection_module_out_dim: model.auxWidth,
       highres_selection_module_depth: 3,
-      highres_selection_module_kernel_size: preset.auxKernelPx,
+      highres_selection_module_kernel_size: model.auxKernelPx,
       patch_size_px: 14,
       num_heads: heads,
       mlp_ratio: 4,
@@ -165,16 +244,17 @@ export function presetConfig(preset: Preset, vocabSize: number): ModelConfig {
       attn_pool_mlp_ratio: 4,
       aux_image_px: scalesPx[scalesPx.length - 1],
       pos_grid_side: scalesPx[0] / 14,
+      low_res_cache: method.lowResCache,
       ps3_webgpu: true,
     },
     text_config: {
       output_dim: width,
       prompt_proj_dim: width,
-      context_length: preset.contextLength,
+      context_length: model.contextLength,
       vocab_size: vocabSize,
-      width: preset.textWidth,
+      width: model.textWidth,
       heads,
-      layers: preset.textLayers,
+      layers: model.textLayers,
       mlp_ratio: 4,
       no_causal_mask: true,
       pool_type: 'last',

@@ -13,6 +13,7 @@ import {
 } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
+import { parseTrainConfig, type TrainConfig } from './config.ts';
 import { appendMetric, type Metric, readMetrics, rewindMetrics } from './metrics.ts';
 
 /** A run folder is missing, in use or broken. */
@@ -20,38 +21,6 @@ export class RunError extends EngineError {
   constructor(message: string) {
     super('run', message);
   }
-}
-
-/** Everything that decides what a run computes. */
-export interface RunConfig {
-  /** Name of the preset. */
-  readonly preset: string;
-  /** Decides weights, data and order. */
-  readonly seed: number;
-  /** The paper's losses, or those of the released code. */
-  readonly recipe: 'paper' | 'released';
-  /** Folder of the user's own images; undefined = Scenes. */
-  readonly data?: string;
-  /** Folder of photographs for Scenes' backgrounds; undefined = openly licensed ones. */
-  readonly photos?: string;
-  /** Steps of the first stage. */
-  readonly towersSteps: number;
-  /** Steps of the second stage. */
-  readonly ps3Steps: number;
-  /** Images per step of the second stage. */
-  readonly batch: number;
-  /** Parts of the method that are switched off, by name. */
-  readonly ablations: Ablations;
-}
-
-/** Parts of the method; what is not false is on. See `LossOptions` and `PS3StageOptions`. */
-export interface Ablations {
-  /** Select by ground truth in training. */
-  readonly teacherForcing?: boolean;
-  /** Pool only tokens in the box. */
-  readonly inBoxPooling?: boolean;
-  /** Captions of whole images besides those of boxes. */
-  readonly globalMix?: boolean;
 }
 
 /** Where training stands. */
@@ -85,19 +54,30 @@ export class RunFolder {
       );
   }
 
-  /** Begins a run. @throws RunError, FileError as `assertFree` */
-  static async create(path: string, config: RunConfig): Promise<RunFolder> {
+  /**
+   * Begins a run.
+   *
+   * @param environment  what it runs on, for `environment.json`: versions and adapter
+   * @throws RunError, FileError as `assertFree`
+   */
+  static async create(
+    path: string,
+    config: TrainConfig,
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<RunFolder> {
     await RunFolder.assertFree(path);
     const folder = new RunFolder(path);
     await makeFolder(path);
+    if (environment)
+      await writeWhole(`${path}/environment.json`, `${JSON.stringify(environment, undefined, 2)}\n`);
     await writeWhole(`${path}/config.json`, `${JSON.stringify(config, undefined, 2)}\n`);
     return folder;
   }
 
   /** @throws RunError when the folder holds no run */
-  async config(): Promise<RunConfig> {
+  async config(): Promise<TrainConfig> {
     try {
-      return JSON.parse(await readTextFile(`${this.path}/config.json`)) as RunConfig;
+      return parseTrainConfig(JSON.parse(await readTextFile(`${this.path}/config.json`)));
     } catch (cause) {
       const { message } = cause as Error;
       throw new RunError(

@@ -12,31 +12,23 @@ import type { Sample } from '../data/annotations.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { BatchLoader, captionIds, classesOf } from './batch_loader.ts';
-import { type Batch, type LossOptions, pretrainLoss } from './loss.ts';
+import type { StageConfig, TrainConfig } from './config.ts';
+import { type Batch, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
-import type { StagePreset } from './presets.ts';
 import { type Progress, RunError, type RunFolder } from './run.ts';
 import { type CropBatch, type CropSource, towersLoss } from './towers.ts';
 
-/** How a stage trains, and where it writes. */
+/** Where a stage writes, and from where it goes on. */
 export interface StageOptions {
   /** Where metrics and checkpoints go. */
   readonly run: RunFolder;
-  /** How long and how fast. */
-  readonly stage: StagePreset;
   /** Go on from the run's checkpoint. */
   readonly resume?: Progress;
-  /** Steps between checkpoints; default 200. */
-  readonly saveEvery?: number;
   /** After every step, with its losses. */
   readonly onStep?: (metric: Metric, samplesPerS: number) => void;
 }
 
-/** AdamW's, here and where a step is profiled. */
-export const BETAS = [0.9, 0.95] as const;
-/** Clip the global gradient norm: small models at high rates need it. */
-export const MAX_NORM = 1;
-const WEIGHT_DECAY = 0.05;
+const STAGE_OPTIONS = { run: true, resume: true, onStep: true } as const;
 
 /** What a stage descends: its batches, and their losses. */
 export interface Objective<B> {
@@ -46,42 +38,22 @@ export interface Objective<B> {
   losses(batch: B): { loss: Tensor } & Record<string, Tensor>;
 }
 
-/** How the second stage's losses are computed, and from which batches. */
-export interface PS3ObjectiveOptions extends LossOptions {
-  /** Decides the order of the images, captions and boxes. */
-  readonly seed: number;
-  /** Captions of whole images besides those of boxes; default true. */
-  readonly globalMix?: boolean;
-}
-
-/** How the second stage trains. */
-export interface PS3StageOptions extends StageOptions, PS3ObjectiveOptions {}
-
-const STAGE_OPTIONS = { run: true, stage: true, resume: true, saveEvery: true, onStep: true } as const;
-const PS3_STAGE_OPTIONS = {
-  ...STAGE_OPTIONS,
-  seed: true,
-  recipe: true,
-  teacherForcing: true,
-  inBoxPooling: true,
-  globalMix: true,
-} as const;
-
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
   engine: Engine,
   model: PS3,
   crops: CropSource,
-  stage: Pick<StagePreset, 'batch'>,
+  config: Pick<TrainConfig, 'towers'>,
 ): Objective<CropBatch> {
   const side = model.config.vision.scalesPx[0];
+  const { batch: count } = config.towers;
   return {
     batch(step, scope) {
-      const { rgba, captions } = crops(step, stage.batch);
+      const { rgba, captions } = crops(step, count);
       return {
-        image: engine.tensor(rgba, [stage.batch, side, side, 4], { scope }),
+        image: engine.tensor(rgba, [count, side, side, 4], { scope }),
         ids: captionIds(engine, model.tokenizer, captions, scope),
-        classes: engine.tensor(classesOf(captions), [stage.batch], { scope }),
+        classes: engine.tensor(classesOf(captions), [count], { scope }),
       };
     },
     losses: (batch) => ({ loss: towersLoss(model, batch) }),
@@ -93,14 +65,23 @@ export function ps3Objective(
   engine: Engine,
   model: PS3,
   samples: readonly Sample[],
-  { batch, seed, globalMix = true, ...loss }: PS3ObjectiveOptions & Pick<StagePreset, 'batch'>,
+  { seed, sampling, loss, ps3, method }: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method'>,
 ): Objective<Batch> {
-  const options = { batch, seed, globalProbability: globalMix ? undefined : 0 };
-  const loader = new BatchLoader(engine, samples, model.tokenizer, model.config, options);
+  const loader = new BatchLoader(engine, samples, model.tokenizer, model.config, {
+    batchSize: ps3.batch,
+    seed,
+    globalProbability: method.globalMix ? sampling.globalShare : 0,
+    samplesPerImage: method.oneSamplePerImage ? 1 : 2,
+    crop: sampling.crop,
+    sameCaptionPositives: sampling.sameCaptionPositives,
+  });
+  const { maxLogitScale: _, ...weights } = loss;
+  const { teacherForcing, inBoxPooling } = method;
   return {
     batch: (step, scope) => loader.batch(step, scope),
     losses(batch) {
-      const { total, contrastive, bottomUp, topDown } = pretrainLoss(model, batch, loss).losses;
+      const { losses } = pretrainLoss(model, batch, { ...weights, teacherForcing, inBoxPooling });
+      const { total, contrastive, bottomUp, topDown } = losses;
       return { loss: total, contrastive, bottomUp, topDown };
     },
   };
@@ -116,10 +97,11 @@ export async function trainTowers(
   engine: Engine,
   model: PS3,
   crops: CropSource,
+  config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
   expectKeys('trainTowers', options, STAGE_OPTIONS);
-  await optimise('towers', engine, model, towersObjective(engine, model, crops, options.stage), options);
+  await optimise('towers', engine, model, towersObjective(engine, model, crops, config), config, options);
 }
 
 /**
@@ -134,12 +116,11 @@ export async function trainPS3(
   engine: Engine,
   model: PS3,
   samples: readonly Sample[],
-  options: PS3StageOptions,
+  config: TrainConfig,
+  options: StageOptions,
 ): Promise<void> {
-  expectKeys('trainPS3', options, PS3_STAGE_OPTIONS);
-  const { run, stage, resume, saveEvery, onStep, ...rest } = options;
-  const objective = ps3Objective(engine, model, samples, { ...rest, batch: stage.batch });
-  await optimise('ps3', engine, model, objective, { run, stage, resume, saveEvery, onStep });
+  expectKeys('trainPS3', options, STAGE_OPTIONS);
+  await optimise('ps3', engine, model, ps3Objective(engine, model, samples, config), config, options);
 }
 
 /** The loop of both stages. */
@@ -148,20 +129,22 @@ async function optimise<B>(
   engine: Engine,
   model: PS3,
   objective: Objective<B>,
+  config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
-  const { run, stage, resume, saveEvery = 200 } = options;
+  const { run, resume } = options;
+  const { [name]: stage, loss, saveEvery } = config;
+  const { weightDecay, ...constants } = config.optimizer;
   const optimizer = new AdamW(model.parameters, {
-    betas: BETAS,
-    maxNorm: MAX_NORM,
-    weightDecay: GROUPS.map(({ decay }) => (decay ? WEIGHT_DECAY : 0)),
+    ...constants,
+    weightDecay: GROUPS.map(({ decay }) => (decay ? weightDecay : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
   if (resume) {
     await run.restore(optimizer, model);
     await run.rewind(resume);
   }
-  const log = logger(name, options);
+  const log = logger(name, stage, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
   for (let step = resume?.step ?? 0; step < stage.steps; step++) {
@@ -172,7 +155,7 @@ async function optimise<B>(
     const lr = warmupCosine(step, { steps: stage.steps, warmup: stage.warmup, peak: stage.lr });
     optimizer.set({ lr });
     optimizer.step();
-    model.clampLogitScale();
+    model.clampLogitScale(loss.maxLogitScale);
     const values = read({ ...losses, gradNormSquared: optimizer.gradNormSquared });
     await logged;
     logged = log(step, lr, values);
@@ -195,14 +178,14 @@ async function read(scalars: Readonly<Record<string, Tensor>>): Promise<Record<s
 }
 
 /** Writes a step's values to the run once they are read. */
-function logger(name: Metric['stage'], { run, stage, resume, onStep }: StageOptions) {
+function logger(name: Metric['stage'], stage: StageConfig, { run, resume, onStep }: StageOptions) {
   const first = resume?.step ?? 0;
   const started = performance.now();
   return async (step: number, lr: number, reading: Promise<Record<string, number>>): Promise<void> => {
     const values = await reading;
     if (!Number.isFinite(values.loss))
       throw new RunError(
-        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower the stage's lr in ps3/train/presets.ts.`,
+        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower ${name}.lr.`,
       );
     const metric: Metric = { stage: name, step, lr, ...values };
     await run.log(metric);

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { main } from '../../ps3/app/cli.ts';
+import { PRESETS, trainConfig } from '../../ps3/train/presets.ts';
 
 interface Outcome {
   readonly code: number;
@@ -66,7 +67,7 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
     assert.match(trained.out, /Right caption among \d+ for a box/);
     assert.match(trained.out, /top-down +\d/);
     const names = (await readdir(run)).sort();
-    assert.equal(names, ['checkpoint', 'config.json', 'metrics.jsonl', 'report.html']);
+    assert.equal(names, ['checkpoint', 'config.json', 'environment.json', 'metrics.jsonl', 'report.html']);
     const checkpoint = await readdir(join(run, 'checkpoint'));
     for (const name of ['config.json', 'model.safetensors', 'preprocessor_config.json', 'tokenizer.json'])
       assert.ok(checkpoint.includes(name), name);
@@ -109,9 +110,10 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
     assert.is(resumed.code, 0, resumed.err);
 
     // As a run on Scenes before photographs that are there no more.
-    const { data: _, ...config } = JSON.parse(await readFile(join(run, 'config.json'), 'utf8'));
+    const config = JSON.parse(await readFile(join(run, 'config.json'), 'utf8'));
     const photos = join(folder, 'photos');
-    await writeFile(join(run, 'config.json'), JSON.stringify({ ...config, photos }));
+    const data = { ...config.data, folder: null, photos };
+    await writeFile(join(run, 'config.json'), JSON.stringify({ ...config, data }));
     for (const command of [
       ['train', '--resume', run],
       ['eval', run],
@@ -128,21 +130,26 @@ test('ps3 train: every flag reaches the run', async () => {
   await inFolder(async (folder) => {
     await writeImages(folder, 24);
     const run = join(folder, 'run');
-    const flags =
-      '--preset smoke --seed 7 --recipe released --towers-steps 2 --steps 3 --batch 5 --minutes 9';
-    const off = '--no-teacher-forcing --no-in-box-pooling --no-global-mix';
-    const { code, err } = await ps3('train', ...`${flags} ${off}`.split(' '), '--data', folder, '--out', run);
+    const file = join(folder, 'tiny.json');
+    await writeFile(file, JSON.stringify({ preset: 'smoke', seed: 6, recipe: 'paper', ps3: { batch: 5 } }));
+    const flags = '--seed 7 --recipe released --minutes 9 --set towers.steps=2 --set ps3.steps=3';
+    const off = '--set method={"teacherForcing":false,"globalMix":false} --set ps3.warmup=1';
+    const words = ['train', file, ...`${flags} ${off}`.split(' '), '--data', folder, '--out', run];
+    const { code, err } = await ps3(...words);
     assert.is(code, 0, err);
+    const { smoke } = PRESETS;
+    const { loss, method } = smoke;
     assert.equal(JSON.parse(await readFile(join(run, 'config.json'), 'utf8')), {
-      preset: 'smoke',
+      ...trainConfig({ preset: 'smoke', recipe: 'released' }),
       seed: 7,
-      recipe: 'released',
-      data: folder,
-      towersSteps: 2,
-      ps3Steps: 3,
-      batch: 5,
-      ablations: { teacherForcing: false, inBoxPooling: false, globalMix: false },
+      data: { ...smoke.data, folder },
+      towers: { ...smoke.towers, steps: 2 },
+      ps3: { steps: 3, batch: 5, lr: 5e-6, warmup: 1 },
+      loss: { ...loss, dice: 0, bottomUpBoxes: 'sampled' },
+      method: { ...method, teacherForcing: false, globalMix: false },
     });
+    const environment = JSON.parse(await readFile(join(run, 'environment.json'), 'utf8'));
+    assert.equal(Object.keys(environment), ['ps3-webgpu', 'adapter']);
     const metrics = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
     assert.is(metrics.length, 5);
   });
@@ -152,7 +159,7 @@ test('ps3 train --resume: every other flag but --profile is refused by name', as
   const { out } = await ps3('train', '--help');
   const flags = [...out.matchAll(/^ +--([\w-]+)( <)?/gm)].map(([, name, value]) => ({ name, value }));
   const others = flags.filter(({ name }) => !['resume', 'profile'].includes(name));
-  assert.ok(others.length > 10, out);
+  assert.ok(others.length > 7, out);
   const values: Record<string, string> = { preset: 'smoke', recipe: 'paper' };
   const given = others.flatMap(({ name, value }) =>
     value ? [`--${name}`, values[name] ?? '1'] : [`--${name}`],
@@ -190,8 +197,18 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
     const mistakes: [RegExp, ...string[]][] = [
       [/train: an option must be one of --preset, .*, got --lrr/, 'train', '--lrr', '3', '--out', out],
       [/--preset must be one of small, medium, smoke, got huge/, 'train', '--preset', 'huge', '--out', out],
+      [
+        /config: ps3\.lrr must be absent: .*, got "lrr"/,
+        'train',
+        '--preset',
+        'smoke',
+        '--set',
+        'ps3.lrr=1',
+        '--out',
+        out,
+      ],
       [/--seed must be a whole number of at least 0, got -1/, 'train', '--seed', '-1', '--out', out],
-      [/--recipe must be one of paper, released, got new/, 'train', '--recipe', 'new', '--out', out],
+      [/--recipe must be one of demo, paper, released, got new/, 'train', '--recipe', 'new', '--out', out],
       [
         /must hold annotations.jsonl, got .*nowhere/,
         'train',
@@ -203,11 +220,11 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
         out,
       ],
       [
-        /train: with --resume .* got --steps, --no-global-mix/,
-        ...'train --resume x --steps 3 --no-global-mix'.split(' '),
+        /train: with --resume .* got --seed, --set, c\.json\. Leave it out/,
+        ...'train --resume x --seed 3 --set seed=4 --set ps3.lr=1 c.json'.split(' '),
       ],
       [
-        /train: --photos and --data exclude each other/,
+        /config: data\.photos must be null beside data\.folder/,
         ...'train --photos a --data b'.split(' '),
         '--out',
         out,

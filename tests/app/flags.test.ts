@@ -1,7 +1,7 @@
 // The command line's words as values: every flag by its declared type, from its raw text.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { command, helpOf, helpOfAll, numbers, on, oneOf, text, whole } from '../../ps3/app/flags.ts';
+import { command, helpOf, helpOfAll, numbers, on, oneOf, text, texts, whole } from '../../ps3/app/flags.ts';
 
 const FLAGS = {
   prompt: text('<text>', 'What to look for'),
@@ -11,6 +11,7 @@ const FLAGS = {
   format: oneOf(['npy', 'safetensors'], 'Format'),
   all: on('Everything'),
   'no-mix': on('Without'),
+  set: texts('<key=value>', 'Changes'),
 };
 
 async function given(...args: string[]): Promise<[object, readonly string[]]> {
@@ -51,6 +52,18 @@ test('flags: operands stay as they were written, in order', async () => {
     { all: true },
     ['007', '1e3', '--all', '-2'],
   ]);
+});
+
+test('flags: one that may be repeated collects its texts, in order', async () => {
+  assert.equal(await given('--set', 'a=1', '--all', '--set=b=2'), [{ set: ['a=1', 'b=2'], all: true }, []]);
+});
+
+test('flags: one operand at most, where one may be given', async () => {
+  const run = async (): Promise<number> => 0;
+  const go = command({ name: 'go', operands: '[file]', help: 'Goes', flags: {}, run });
+  assert.is(await go.run(['a']), 0);
+  const error: unknown = await go.run(['a', 'b']).catch((error: unknown) => error);
+  assert.match(String(error), /go: there must be one \[file\] at most, got a, b\./);
 });
 
 test('flags: whole numbers', async () => {
@@ -149,8 +162,9 @@ test('flags: the help names every flag with its value', () => {
   const help = helpOf(go);
   assert.match(help, /^Goes\.\n\nUsage:\n {2}\$ ps3 go <run> \[options\]\n/);
   for (const line of [
-    '  --prompt <text>  What to look for\n',
-    '  --all            Everything\n',
+    '  --prompt <text>    What to look for\n',
+    '  --set <key=value>  Changes\n',
+    '  --all              Everything\n',
     '  -h, --help   ',
   ])
     assert.ok(help.includes(line), line);

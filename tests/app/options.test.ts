@@ -6,7 +6,6 @@ import { encodeImages } from '../../ps3/app/encode.ts';
 import { heatMap, outlined } from '../../ps3/app/heat_map.ts';
 import { reportPage } from '../../ps3/app/report.ts';
 import { runSession } from '../../ps3/app/session.ts';
-import { loadTrainingData } from '../../ps3/app/training_data.ts';
 import { openScenes, runDataScenes } from '../../ps3/data/build.ts';
 import { drawContactSheet } from '../../ps3/data/contact_sheet.ts';
 import { Sampler } from '../../ps3/data/sampler.ts';
@@ -23,22 +22,15 @@ function misspelt<T extends object>(): T {
 }
 
 const image = { rgba: new Uint8Array(4), width: 1, height: 1 };
-const config = {
-  preset: Object.keys(PRESETS)[0],
-  seed: 1,
-  recipe: 'paper' as const,
-  ...{ towersSteps: 1, ps3Steps: 1, batch: 1, ablations: {} },
-};
 const model = PS3.allocate(engine, presetConfig(PRESETS.smoke, 8));
 const batch = engine.zeros([1, 3, 112, 112]);
 const encoding = await model.encode(batch, { looks: 0 });
 const CALLS: Readonly<Record<string, () => unknown>> = {
   encodeImages: () => encodeImages(engine, misspelt()),
   runSession: () => runSession(engine, misspelt()),
-  loadTrainingData: () => loadTrainingData(misspelt()),
   heatMap: () => heatMap(image, new Float32Array(1), [1, 1], misspelt()),
   outlined: () => outlined(image, misspelt()),
-  reportPage: () => reportPage(config, [], misspelt()),
+  reportPage: () => reportPage(PRESETS.smoke, [], misspelt()),
   openScenes: () => openScenes(misspelt()),
   runDataScenes: () => runDataScenes(misspelt()),
   scenePreset: () => scenePreset(448, misspelt()),

@@ -13,8 +13,8 @@ import { type Box, boxCells } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import type { Metric } from '../../ps3/train/metrics.ts';
-import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
-import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';
+import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
+import { RunFolder } from '../../ps3/train/run.ts';
 import { compare, engine, random } from '../harness.ts';
 
 const SIDE = 112;
@@ -36,15 +36,10 @@ function sample(key: string, captions: string[]): Sample {
   };
 }
 
-const config: RunConfig = {
+const config = trainConfig({
   preset: 'smoke',
-  seed: 7,
-  recipe: 'paper',
-  towersSteps: 30,
-  ps3Steps: 20,
-  batch: 4,
-  ablations: { teacherForcing: true, globalMix: false },
-};
+  set: ['seed=7', 'towers.steps=30', 'ps3.steps=20', 'method.globalMix=false'],
+});
 
 const metrics: Metric[] = [
   ...Array.from({ length: 30 }, (_, step) => ({

@@ -3,18 +3,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ShapeError } from '../../engine/index.ts';
 import { runSession, type SessionOptions } from '../../ps3/app/session.ts';
-import type { RunConfig } from '../../ps3/train/run.ts';
+import { PRESETS } from '../../ps3/train/presets.ts';
 import { engine } from '../harness.ts';
 
-const config: RunConfig = {
-  preset: 'smoke',
-  seed: 1,
-  recipe: 'paper',
-  towersSteps: 1,
-  ps3Steps: 1,
-  batch: 1,
-  ablations: {},
-};
+const config = PRESETS.smoke;
 
 const REFUSED: readonly [SessionOptions, string][] = [
   [{ out: 'nowhere', resume: true, minutes: 1 }, 'got minutes. Leave it out.'],

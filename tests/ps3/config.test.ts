@@ -317,9 +317,9 @@ test('config: what PS3 would compute otherwise is refused by name, the absent ke
     ['text', 'output_tokens', [true], /must be false, PS3 returns no tokens of texts/],
     ['text', 'ls_init_value', [0.1], /must be null, PS3 has no LayerScale/],
     ['text', 'tokenizer_kwargs', [{ clean: 'lower' }], /\.clean must be "canonicalize", got "lower"/],
-    ['text', 'tokenizer_kwargs', [{ strip: 1 }], /\.strip must be absent, PS3 knows clean alone/],
-    ['text', 'act_kwargs', [{ inplace: true }], /\.inplace must be absent, PS3 knows approximate alone/],
-    ['text', 'norm_kwargs', [{ bias: false }], /\.bias must be absent, PS3 knows eps alone/],
+    ['text', 'tokenizer_kwargs', [{ strip: 1 }], /\.strip must be absent: the keys are clean,/],
+    ['text', 'act_kwargs', [{ inplace: true }], /\.inplace must be absent: the keys are approximate,/],
+    ['text', 'norm_kwargs', [{ bias: false }], /\.bias must be absent: the keys are eps,/],
   ];
   for (const [part, key, values, rule] of refused)
     for (const value of values) {

@@ -5,7 +5,7 @@ import type { Box } from '../../ps3/data/boxes.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { touchedCells } from '../../ps3/model/vision/selection.ts';
 import { BatchLoader } from '../../ps3/train/batch_loader.ts';
-import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
+import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { engine } from '../harness.ts';
 
 const SIDE = 140;
@@ -17,7 +17,10 @@ for (const [name, box, want] of [
 ] as const)
   test(`batch: a box ${name} marks the cells that it touches, at scales that do not divide each other`, async () => {
     const tokenizer = buildWordTokenizer(['a'], { contextLength: 4 });
-    const config = presetConfig({ ...PRESETS.smoke, scalesPx: [28, 56, SIDE] }, tokenizer.vocabSize);
+    const config = presetConfig(
+      trainConfig({ preset: 'smoke', set: [`model.scalesPx=[28, 56, ${SIDE}]`] }),
+      tokenizer.vocabSize,
+    );
     assert.equal(config.vision.gridSides, [2, 4, 10]);
     const rgba = new Uint8Array(4 * SIDE * SIDE);
     const sample = {
@@ -28,7 +31,7 @@ for (const [name, box, want] of [
       captions: ['a'],
       globalCaption: 'a',
     };
-    const options = { batch: 1, seed: 1, globalProbability: 0 };
+    const options = { batchSize: 1, seed: 1, globalProbability: 0 };
     using scope = engine.scope();
     const batch = new BatchLoader(engine, [sample], tokenizer, config, options).batch(0, scope);
     for (const map of [batch.box, batch.allBoxes!])

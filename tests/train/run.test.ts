@@ -4,21 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type RunConfig, RunError, RunFolder } from '../../ps3/train/run.ts';
+import { trainConfig } from '../../ps3/train/presets.ts';
+import { RunError, RunFolder } from '../../ps3/train/run.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'run-'));
 test.after(() => rm(folder, { recursive: true }));
 
-const config: RunConfig = {
-  preset: 'smoke',
-  seed: 7,
-  recipe: 'paper',
-  data: '/images/café',
-  towersSteps: 3,
-  ps3Steps: 2,
-  batch: 4,
-  ablations: {},
-};
+const config = trainConfig({ preset: 'smoke', set: ['seed=7', 'data.folder=/images/café'] });
 
 async function refusal(work: Promise<unknown>): Promise<string> {
   const error: unknown = await work.then(

@@ -8,19 +8,14 @@ import type { Sample } from '../../ps3/data/annotations.ts';
 import type { Box } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import type { TrainConfig } from '../../ps3/train/config.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
 import { measureStep } from '../../ps3/train/measure.ts';
 import type { Metric } from '../../ps3/train/metrics.ts';
-import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
-import { type RunConfig, RunFolder } from '../../ps3/train/run.ts';
+import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
+import { RunFolder } from '../../ps3/train/run.ts';
 import type { CropSource } from '../../ps3/train/towers.ts';
-import {
-  type PS3StageOptions,
-  ps3Objective,
-  towersObjective,
-  trainPS3,
-  trainTowers,
-} from '../../ps3/train/train.ts';
+import { ps3Objective, towersObjective, trainPS3, trainTowers } from '../../ps3/train/train.ts';
 import { compare, engine, TOLERANCE } from '../harness.ts';
 
 const SIDE = 112;
@@ -43,16 +38,10 @@ function colouredSample(seed: number): Sample {
 }
 
 const SAMPLES = Array.from({ length: 24 }, (_, i) => colouredSample(i));
-const PRESET = PRESETS.smoke;
-const CONFIG: RunConfig = {
-  preset: 'smoke',
-  seed: 1,
-  recipe: 'paper',
-  towersSteps: 6,
-  ps3Steps: 6,
-  batch: 4,
-  ablations: {},
-};
+const CONFIG = PRESETS.smoke;
+
+/** The smallest preset with some keys changed. */
+const changed = (...set: string[]): TrainConfig => trainConfig({ preset: 'smoke', set });
 
 const crops: CropSource = (step, count) => {
   const captions = Array.from({ length: count }, (_, i) => NAMES[(step + i) % NAMES.length]);
@@ -66,7 +55,7 @@ const crops: CropSource = (step, count) => {
 function fresh(): PS3 {
   const captions = SAMPLES.flatMap(({ captions, globalCaption }) => [...captions, globalCaption ?? '']);
   const tokenizer = buildWordTokenizer(captions, { contextLength: 6 });
-  const config = presetConfig({ ...PRESET, contextLength: 6 }, tokenizer.vocabSize);
+  const config = presetConfig(changed('model.contextLength=6'), tokenizer.vocabSize);
   return PS3.create(engine, config, 7, { layerScale: 0.1, tokenizer });
 }
 
@@ -93,17 +82,17 @@ async function weights(model: PS3): Promise<ArrayLike<number>> {
 
 test('train: killed after a checkpoint and resumed, it computes the same bits as without', async () => {
   await inFolder(async (path) => {
-    const stage = { ...PRESET.ps3, steps: 6 };
-    const options = (run: RunFolder): PS3StageOptions => ({ run, stage, seed: 3, saveEvery: 2 });
+    const config = changed('ps3.steps=6', 'seed=3', 'saveEvery=2');
     const whole = fresh();
-    await trainPS3(engine, whole, SAMPLES, options(await RunFolder.create(join(path, 'whole'), CONFIG)));
+    const undisturbed = await RunFolder.create(join(path, 'whole'), CONFIG);
+    await trainPS3(engine, whole, SAMPLES, config, { run: undisturbed });
 
     const run = await RunFolder.create(join(path, 'killed'), CONFIG);
     const kill = {
-      ...options(run),
+      run,
       onStep: ({ step }: { step: number }) => assert.not.equal(step, 4),
     };
-    await trainPS3(engine, fresh(), SAMPLES, kill).then(
+    await trainPS3(engine, fresh(), SAMPLES, config, kill).then(
       () => assert.unreachable('it should have been killed'),
       () => undefined,
     );
@@ -112,7 +101,7 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
     const resumed = await PS3.load(engine, run.checkpointPath);
     // Earlier checkpoints say where a sampler stood, which nothing asks for any more.
     const resume = Object.assign(progress, { sampler: { epoch: 7, cursor: 4 } });
-    await trainPS3(engine, resumed, SAMPLES, { ...options(run), resume });
+    await trainPS3(engine, resumed, SAMPLES, config, { run, resume });
 
     compare('weights', await weights(resumed), await weights(whole), TOLERANCE.exact);
     const losses = async (name: string): Promise<number[]> =>
@@ -169,11 +158,11 @@ test('train: both stages lower their losses on images that four colours explain'
   await inFolder(async (path) => {
     const run = await RunFolder.create(path, CONFIG);
     const model = fresh();
-    const towers = { steps: 40, batch: 16, lr: 3e-3, warmup: 5 };
-    await trainTowers(engine, model, crops, { run, stage: towers });
+    const towers = 'towers={"steps":40,"batch":16,"lr":3e-3,"warmup":5}';
+    const config = changed(towers, 'ps3={"steps":60,"batch":8,"lr":2e-3,"warmup":5}');
+    await trainTowers(engine, model, crops, config, { run });
     const before = await evaluate(engine, model, SAMPLES, { candidates: 4 });
-    const stage = { steps: 60, batch: 8, lr: 2e-3, warmup: 5 };
-    await trainPS3(engine, model, SAMPLES, { run, stage, seed: 1 });
+    await trainPS3(engine, model, SAMPLES, config, { run });
     const after = await evaluate(engine, model, SAMPLES, { candidates: 4 });
     const metrics = await run.metrics();
     const mean = (stage: string, key: string, from: number, to: number): number => {
@@ -202,9 +191,8 @@ test('train: a model that asks for drop path is refused by both stages, and enco
     const model = PS3.create(engine, dropping, 7, { layerScale: 0.1, tokenizer });
     const run = await RunFolder.create(path, CONFIG);
     const refused = /^config: vision_config.drop_path must be 0 or null in training, got 0.1/;
-    const { towers, ps3 } = PRESET;
-    await rejects(trainTowers(engine, model, crops, { run, stage: towers }), refused);
-    await rejects(trainPS3(engine, model, SAMPLES, { run, stage: ps3, seed: 1 }), refused);
+    await rejects(trainTowers(engine, model, crops, CONFIG, { run }), refused);
+    await rejects(trainPS3(engine, model, SAMPLES, CONFIG, { run }), refused);
     const image = engine.tensor(SAMPLES[0].rgba, [1, SIDE, SIDE, 4]);
     const [without, withDropPath] = [await fresh().encode(image), await model.encode(image)];
     const [want, got] = [without.lastHiddenState, withDropPath.lastHiddenState];
@@ -217,8 +205,8 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
     const texts: string[] = [];
     for (const name of ['a', 'b']) {
       const run = await RunFolder.create(join(path, name), CONFIG);
-      const stage = { ...PRESET.ps3, steps: 3 };
-      await trainPS3(engine, fresh(), SAMPLES, { run, stage, seed: 5, recipe: 'released' });
+      const config = changed('ps3.steps=3', 'seed=5', 'loss.dice=0', 'loss.bottomUpBoxes=sampled');
+      await trainPS3(engine, fresh(), SAMPLES, config, { run });
       texts.push(await readFile(join(path, name, 'metrics.jsonl'), 'utf8'));
     }
     assert.is(texts[0], texts[1]);
@@ -228,10 +216,9 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
 test('train: measuring a step takes time, and changes neither weights nor gradients', async () => {
   const model = fresh();
   const before = await weights(model);
-  const { batch } = PRESET.ps3;
-  const objective = ps3Objective(engine, model, SAMPLES, { batch, seed: 1 });
+  const objective = ps3Objective(engine, model, SAMPLES, CONFIG);
   assert.ok((await measureStep(engine, model, objective)) > 0);
-  assert.ok((await measureStep(engine, model, towersObjective(engine, model, crops, { batch }))) > 0);
+  assert.ok((await measureStep(engine, model, towersObjective(engine, model, crops, CONFIG))) > 0);
   compare('weights', await weights(model), before, TOLERANCE.exact);
   const gradients = model.parameters.arenas[0].gradients!;
   compare('gradients', await gradients.data(), new Float32Array(gradients.size), TOLERANCE.exact);
@@ -242,11 +229,8 @@ test('train: a step leaves no tensor behind and creates no buffer after the seco
   await inFolder(async (path) => {
     const run = await RunFolder.create(path, CONFIG);
     const seen: [number, number, number][] = [];
-    await trainPS3(engine, fresh(), SAMPLES, {
+    await trainPS3(engine, fresh(), SAMPLES, changed('ps3.steps=12', 'seed=5'), {
       run,
-      stage: { ...PRESET.ps3, steps: 12 },
-      seed: 5,
-      saveEvery: 100,
       onStep: () => {
         const { liveTensors, liveBytes, buffersCreated } = engine.stats();
         seen.push([liveTensors, liveBytes, buffersCreated]);

@@ -7,7 +7,6 @@ import { EngineError, makeFolder } from '../../../engine/index.ts';
 import { openScenes, sceneSeed } from '../../data/build.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { creditLine } from '../../data/sources.ts';
-import { presetNamed } from '../../train/presets.ts';
 import { RunFolder } from '../../train/run.ts';
 import { encodeJpeg } from '../heat_map.ts';
 import type { Offers, SampleImage } from './offers.ts';
@@ -75,8 +74,9 @@ async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
 /** Held-out scenes as JPEG files, with the credits of what they are made of. */
 async function writeSamples(run: string, folder: string): Promise<SampleImage[]> {
   const config = await new RunFolder(run).config();
-  if (config.data !== undefined) return [];
-  const { scalesPx, objects, objectPx, distractors, concepts, styles } = presetNamed(config.preset);
+  if (config.data.folder !== null) return [];
+  const { photos, objects, objectPx, distractors, concepts, styles } = config.data;
+  const { scalesPx } = config.model;
   const larger = ([low, high]: readonly [number, number]): [number, number] => [
     SHARPNESS * low,
     SHARPNESS * high,
@@ -86,8 +86,8 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
     side: SHARPNESS * scalesPx[scalesPx.length - 1],
     concepts,
     seed,
-    photos: config.photos,
-    styles,
+    photos: photos ?? undefined,
+    styles: styles ?? undefined,
     spec: { objects, objectPx: larger(objectPx), distractors },
   });
   const kit = await opened.kit(opened.splits.heldOutImages);

@@ -54,6 +54,8 @@ export interface VisionConfig {
   readonly budgets: readonly number[]; // max_select_num_each_scale
   /** learned position residuals for the high-res scales */
   readonly separatePosEmb: boolean; // separate_pos_emb
+  /** selected patches attend to the keys and values of the low-res pass */
+  readonly lowResCache: boolean; // low_res_cache
   /** null when selection uses the trunk's features alone */
   readonly auxEncoder: AuxEncoderConfig | null; // highres_selection_feature
   /** pooling of the tokens to one embedding */

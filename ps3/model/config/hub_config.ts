@@ -4,7 +4,7 @@
 // describes adds keys to `vision_config`, which the reference implementation ignores:
 //
 //   ps3_webgpu true · patch_size_px · depth · num_heads · mlp_ratio · pos_grid_side
-//   attn_pool_heads · attn_pool_mlp_ratio · aux_image_px
+//   attn_pool_heads · attn_pool_mlp_ratio · aux_image_px · low_res_cache
 //
 // Its width is `hidden_size`, which for timm names is not read.
 import * as v from 'valibot';
@@ -21,21 +21,7 @@ import {
   type VisionConfig,
 } from './config.ts';
 import { parsePreprocessor } from './preprocessor.ts';
-
-// In the schemas a message is the rule: "<path> must be <message>, got <input>".
-const rule = <T>(test: (x: unknown) => boolean, message: string) => v.custom<T>(test, message);
-const count = rule<number>((x) => Number.isSafeInteger(x) && Number(x) > 0, 'a positive integer');
-const natural = rule<number>((x) => Number.isSafeInteger(x) && Number(x) >= 0, 'a non-negative integer');
-const positive = rule<number>((x) => Number.isFinite(x) && Number(x) > 0, 'a positive number');
-const rate = rule<number>((x) => Number.isFinite(x) && Number(x) >= 0 && Number(x) < 1, 'in [0, 1)');
-const flag = v.boolean('true or false');
-const text = v.string('a string');
-const list = (item: typeof count) => v.array(item, 'an array');
-/** Arguments of a layer: those that are not known here would change what it computes. */
-const onlyThese = <E extends v.ObjectEntries>(entries: E) =>
-  v.strictObject(entries, ({ expected }) =>
-    expected === 'never' ? `absent, PS3 knows ${Object.keys(entries)} alone` : 'an object',
-  );
+import { check, count, flag, list, natural, onlyThese, positive, rate, text } from './schema.ts';
 
 const visionSchema = v.looseObject(
   {
@@ -50,6 +36,7 @@ const visionSchema = v.looseObject(
     max_select_num: v.optional(count, 1280),
     max_select_num_each_scale: v.nullish(list(natural), null),
     separate_pos_emb: v.optional(flag, true),
+    low_res_cache: v.optional(flag, true),
     highres_selection_feature: v.optional(flag, true),
     highres_selection_module_hidden_dim: v.optional(count, 512),
     highres_selection_module_out_dim: v.optional(count, 512),
@@ -106,15 +93,6 @@ const textSchema = v.looseObject(
   },
   'an object',
 );
-
-/** Checks `json` against a schema; the message names the path of the first bad field. */
-function check<S extends v.GenericSchema>(schema: S, json: unknown, path: string): v.InferOutput<S> {
-  const result = v.safeParse(schema, json);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const where = [path, v.getDotPath(issue)].filter(Boolean).join('.');
-  expectConfig(false, `${where} must be ${issue.message}`, JSON.stringify(issue.input) ?? 'nothing');
-}
 
 type HubVision = v.InferOutput<typeof visionSchema>;
 
@@ -202,6 +180,7 @@ export function parseVisionConfig(json: unknown, path = 'vision_config'): Vision
     maxSelect: hub.max_select_num,
     budgets: given ?? selectionBudgets(hub.max_select_num, scalesPx),
     separatePosEmb: hub.separate_pos_emb,
+    lowResCache: hub.low_res_cache,
     auxEncoder: hub.highres_selection_feature ? auxEncoderOf(hub, path) : null,
     attnPool: {
       width: poolWidth,

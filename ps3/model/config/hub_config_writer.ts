@@ -19,6 +19,7 @@ const OWN_KEYS = [
   'attn_pool_heads',
   'attn_pool_mlp_ratio',
   'aux_image_px',
+  'low_res_cache',
 ];
 
 /** The object to write as `config.json`: every official key, keys this project does not know as they were read. */
@@ -88,6 +89,7 @@ function ownKeys(vision: VisionConfig): Record<string, unknown> {
   const keys: [name: string, value: unknown, usual: unknown][] = [
     ['patch_size_px', patchPx, named?.patchPx],
     ['depth', vision.depth, named?.depth],
+    ['low_res_cache', vision.lowResCache, true],
     ['num_heads', vision.heads, named?.heads],
     ['mlp_ratio', vision.mlpRatio, named?.mlpRatio],
     ['pos_grid_side', vision.posGridSide, Math.floor(usualPx / patchPx)],

@@ -287,7 +287,7 @@ export class VisionModel {
       let x = add(this.#embed(concat(patches, { axis: 1 })), concat(positions, { axis: 1 }));
       const hidden: Tensor[] = [];
       for (let i = 0; i < depth; i++) {
-        const options = this.#blockOptions(lowRes.qkv[i]);
+        const options = this.#blockOptions(this.config.lowResCache ? lowRes.qkv[i] : undefined);
         x = this.checkpointBlocks
           ? checkpointedBlock(x, this.#block(i), options)
           : transformerBlock(x, this.#block(i), options)[0];

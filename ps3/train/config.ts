@@ -1,0 +1,272 @@
+// What a training run computes, as one checked object. presets.ts puts it together.
+import * as v from 'valibot';
+import { expectConfig } from '../model/config/config.ts';
+import {
+  check,
+  count,
+  finite,
+  flag,
+  list,
+  natural,
+  nonNegative,
+  onlyThese,
+  positive,
+  rate,
+  share,
+  text,
+} from '../model/config/schema.ts';
+
+/** Lowest and highest, both included. */
+type Range = readonly [number, number];
+
+/** How long and how fast one stage trains. */
+export interface StageConfig {
+  /** Optimizer steps. */
+  readonly steps: number;
+  /** Samples per step. */
+  readonly batch: number;
+  /** Peak learning rate; linear warm-up, then half a cosine to zero. */
+  readonly lr: number;
+  /** Steps of the warm-up. */
+  readonly warmup: number;
+}
+
+/** Sizes of a model that is made, in pixels, channels and blocks. */
+export interface ModelSizes {
+  /** Image side per scale, ascending; the first is the low-res one. Multiples of 14, the side of a patch. */
+  readonly scalesPx: readonly number[];
+  /** D of the image tower. */
+  readonly width: number;
+  /** Blocks of the image tower. */
+  readonly depth: number;
+  /** H of both towers. */
+  readonly heads: number;
+  /** Patches of one look. */
+  readonly maxSelect: number;
+  /** Channels of the auxiliary encoder. */
+  readonly auxWidth: number;
+  /** Kernel and stride of the auxiliary encoder's stem. */
+  readonly auxKernelPx: number;
+  /** D of the text tower. */
+  readonly textWidth: number;
+  /** Blocks of the text tower. */
+  readonly textLayers: number;
+  /** Tokens per caption. */
+  readonly contextLength: number;
+}
+
+/** Parts of the method, all of them true in the paper's; false takes one away. Source: the paper's table of ablations. */
+export interface Method {
+  /** Selected patches attend to the keys and values of the low-res pass too. */
+  readonly lowResCache: boolean;
+  /** A batch has one sample of an image; false: two, which are negatives of each other. */
+  readonly oneSamplePerImage: boolean;
+  /** Training selects by ground truth, not by prediction. */
+  readonly teacherForcing: boolean;
+  /** Only the selected tokens in the box are pooled. */
+  readonly inBoxPooling: boolean;
+  /** Captions of whole images are mixed in. */
+  readonly globalMix: boolean;
+  /** Patches of every scale are selected; false: of the highest alone. */
+  readonly multiScale: boolean;
+  /** Each scale has position embeddings besides the shared ones. */
+  readonly scalePositions: boolean;
+  /** A ConvNeXt at high resolution helps selection. */
+  readonly auxEncoder: boolean;
+}
+
+/** Everything that decides what a run computes; `config.json` of its folder. */
+export interface TrainConfig {
+  /** The preset that this began with. */
+  readonly preset: string;
+  /** Where the constants of training come from: small runs here, the paper's text, or its released code. */
+  readonly recipe: 'demo' | 'paper' | 'released';
+  /** Decides weights, data and order. */
+  readonly seed: number;
+  /** What is trained. */
+  readonly model: ModelSizes;
+  /** Values that parameters begin with. */
+  readonly init: {
+    /** Factors on the residual branches of the auxiliary encoder. */
+    readonly layerScale: number;
+    /** Standard deviation of the position embeddings per scale. */
+    readonly positionResidualStd: number;
+    /** Logarithm of the scale of the logits. */
+    readonly logitScale: number;
+    /** null: the logarithm of the share of positives among as many captions as there are concepts. */
+    readonly logitBias: number | null;
+  };
+  /** What it is trained on. */
+  readonly data: {
+    /** A folder with annotations.jsonl; null: generated scenes, which all but `heldOut` below describes. */
+    readonly folder: string | null;
+    /** A folder of photographs for backgrounds; null: openly licensed ones. */
+    readonly photos: string | null;
+    /** Images that are built once, kept in memory and drawn from. */
+    readonly scenes: number;
+    /** Images for evaluation, of which nothing is trained on. */
+    readonly heldOut: number;
+    /** Concepts that captions name. */
+    readonly concepts: number;
+    /** Drawing styles of the objects; null: all. */
+    readonly styles: readonly string[] | null;
+    /** Captioned objects per scene. */
+    readonly objects: Range;
+    /** Long side of captioned objects, pixels. */
+    readonly objectPx: Range;
+    /** Objects without a caption per scene. */
+    readonly distractors: Range;
+  };
+  /** How samples are drawn from images. */
+  readonly sampling: {
+    /** Chance that an image gives its global caption instead of a local one. */
+    readonly globalShare: number;
+    /** `pretraining`: random resized crop of image and boxes, area 0.9 to 1, aspect 3/4 to 4/3. */
+    readonly crop: 'none' | 'pretraining';
+    /** Samples of equal captions are positives of each other. */
+    readonly sameCaptionPositives: boolean;
+  };
+  /** Weights of the losses beside the contrastive one, of weight 1. */
+  readonly loss: {
+    /** Of the supervision of the bottom-up map. */
+    readonly bottomUp: number;
+    /** Of the supervision of the top-down map. */
+    readonly topDown: number;
+    /** Of DICE beside the cross-entropy in both. */
+    readonly dice: number;
+    /** What the bottom-up map is to show: every box of the image, or that of the caption. */
+    readonly bottomUpBoxes: 'all' | 'sampled';
+    /** The scale of the logits is kept within 1 and this after every step. */
+    readonly maxLogitScale: number;
+  };
+  /** Of AdamW. */
+  readonly optimizer: {
+    /** Decay of the moments. */
+    readonly betas: readonly [number, number];
+    /** Added to the root of the second moment. */
+    readonly eps: number;
+    /** Of matrices, tables and kernels; none of biases, norms and scalars. */
+    readonly weightDecay: number;
+    /** Clips the global norm of the gradients; 0: no clipping. */
+    readonly maxNorm: number;
+  };
+  /** Plain image and text towers from scratch, on crops of one object: in place of published ones. */
+  readonly towers: StageConfig;
+  /** The whole model, from these towers. */
+  readonly ps3: StageConfig;
+  /** Steps between checkpoints. */
+  readonly saveEvery: number;
+  /** What is left of the paper's method. */
+  readonly method: Method;
+}
+
+const range = v.tuple([natural, natural], 'a list of two whole numbers from 0');
+const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: natural });
+
+const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
+  preset: text,
+  recipe: v.picklist(['demo', 'paper', 'released'], '"demo", "paper" or "released"'),
+  seed: natural,
+  model: onlyThese({
+    scalesPx: list(count),
+    width: count,
+    depth: count,
+    heads: count,
+    maxSelect: count,
+    auxWidth: count,
+    auxKernelPx: count,
+    textWidth: count,
+    textLayers: count,
+    contextLength: count,
+  }),
+  init: onlyThese({
+    layerScale: finite,
+    positionResidualStd: nonNegative,
+    logitScale: finite,
+    logitBias: v.nullable(finite),
+  }),
+  data: onlyThese({
+    folder: v.nullable(text),
+    photos: v.nullable(text),
+    scenes: count,
+    heldOut: count,
+    concepts: count,
+    styles: v.nullable(list(text)),
+    objects: range,
+    objectPx: range,
+    distractors: range,
+  }),
+  sampling: onlyThese({
+    globalShare: share,
+    crop: v.picklist(['none', 'pretraining'], '"none" or "pretraining"'),
+    sameCaptionPositives: flag,
+  }),
+  loss: onlyThese({
+    bottomUp: nonNegative,
+    topDown: nonNegative,
+    dice: nonNegative,
+    bottomUpBoxes: v.picklist(['all', 'sampled'], '"all" or "sampled"'),
+    maxLogitScale: positive,
+  }),
+  optimizer: onlyThese({
+    betas: v.tuple([rate, rate], 'a list of two numbers in [0, 1)'),
+    eps: positive,
+    weightDecay: nonNegative,
+    maxNorm: nonNegative,
+  }),
+  towers: stage,
+  ps3: stage,
+  saveEvery: count,
+  method: onlyThese({
+    lowResCache: flag,
+    oneSamplePerImage: flag,
+    teacherForcing: flag,
+    inBoxPooling: flag,
+    globalMix: flag,
+    multiScale: flag,
+    scalePositions: flag,
+    auxEncoder: flag,
+  }),
+});
+
+/**
+ * Checks a whole configuration.
+ *
+ * @throws ConfigError naming the path of the first key that is unknown, missing, of another type or does not fit others
+ */
+export function parseTrainConfig(json: unknown): TrainConfig {
+  const config = check(schema, json, '');
+  const { model, data, ps3, method } = config;
+  const { scalesPx, width, textWidth, heads, maxSelect } = model;
+  const ascending = scalesPx.every((px, i) => px % 14 === 0 && (i === 0 || px > scalesPx[i - 1]));
+  expectConfig(
+    scalesPx.length >= 2 && ascending,
+    'model.scalesPx must be two or more multiples of 14, ascending',
+    scalesPx,
+  );
+  const patches = scalesPx.slice(1).reduce((sum, px) => sum + (px / 14) ** 2, 0);
+  expectConfig(
+    maxSelect <= patches,
+    `model.maxSelect must be within the ${patches} high-res patches`,
+    maxSelect,
+  );
+  for (const [name, value] of Object.entries({ width, textWidth }))
+    expectConfig(value % heads === 0, `model.${name} must be a multiple of model.heads, ${heads}`, value);
+  for (const [name, [low, high]] of Object.entries({
+    objects: data.objects,
+    objectPx: data.objectPx,
+    distractors: data.distractors,
+  }))
+    expectConfig(low <= high, `data.${name} must be the lowest, then the highest`, [low, high]);
+  expectConfig(
+    data.photos === null || data.folder === null,
+    'data.photos must be null beside data.folder: photographs are for scenes',
+    data.photos,
+  );
+  expectConfig(
+    method.oneSamplePerImage || ps3.batch % 2 === 0,
+    'ps3.batch must be even where method.oneSamplePerImage is false',
+    ps3.batch,
+  );
+  return config;
+}

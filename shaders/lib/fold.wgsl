@@ -13,38 +13,31 @@ const REDUCE_FAN : u32 = 8u;
 
 var<workgroup> reduce_cells : array<f32, ROW_WG>;
 
-fn workgroup_sum(value : f32, i : u32) -> f32 {
+fn combined(one : f32, other : f32, is_max : bool) -> f32 {
+  if (is_max) { return max(one, other); }
+  return one + other;
+}
+
+fn workgroup_fold(value : f32, i : u32, is_max : bool) -> f32 {
   if (ROW_WG == 1u) { return value; }
   reduce_cells[i] = value;
   workgroupBarrier();
   if (ROW_WG > REDUCE_FAN) {
     if (i < REDUCE_FAN) {
       var part = value;
-      for (var k = REDUCE_FAN; k < ROW_WG; k += REDUCE_FAN) { part += reduce_cells[i + k]; }
+      for (var k = REDUCE_FAN; k < ROW_WG; k += REDUCE_FAN) {
+        part = combined(part, reduce_cells[i + k], is_max);
+      }
       reduce_cells[i] = part;  // no other invocation reads a cell of this one's in level 1
     }
     workgroupBarrier();
   }
   var total = reduce_cells[0];
-  for (var k = 1u; k < min(ROW_WG, REDUCE_FAN); k++) { total += reduce_cells[k]; }
+  for (var k = 1u; k < min(ROW_WG, REDUCE_FAN); k++) { total = combined(total, reduce_cells[k], is_max); }
   workgroupBarrier();  // the cells are free for the next call
   return total;
 }
 
-fn workgroup_max(value : f32, i : u32) -> f32 {
-  if (ROW_WG == 1u) { return value; }
-  reduce_cells[i] = value;
-  workgroupBarrier();
-  if (ROW_WG > REDUCE_FAN) {
-    if (i < REDUCE_FAN) {
-      var part = value;
-      for (var k = REDUCE_FAN; k < ROW_WG; k += REDUCE_FAN) { part = max(part, reduce_cells[i + k]); }
-      reduce_cells[i] = part;
-    }
-    workgroupBarrier();
-  }
-  var highest = reduce_cells[0];
-  for (var k = 1u; k < min(ROW_WG, REDUCE_FAN); k++) { highest = max(highest, reduce_cells[k]); }
-  workgroupBarrier();
-  return highest;
-}
+fn workgroup_sum(value : f32, i : u32) -> f32 { return workgroup_fold(value, i, false); }
+
+fn workgroup_max(value : f32, i : u32) -> f32 { return workgroup_fold(value, i, true); }

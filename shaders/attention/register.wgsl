@@ -10,18 +10,19 @@
 //
 // Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32.
 //           Queries are transposed, [plane, d, r].
-// Mapping   attention_product: an invocation computes THREAD_M rows x THREAD_N Vecs of c[m,n] = sum_k a[m,k]
-//           b[k,n]. Neighbours in a workgroup share their rows, of which each reads one in SUBGROUP and
-//           broadcasts it; reading b is contiguous. attention_weights: an invocation takes one query.
-//           attention_transpose: RUN numbers of one row.
+// Mapping   attention_product: c[m,n] = sum_k a[m,k] b[k,n], within a workgroup as lib/register_tile.wgsl.
+//           attention_weights: an invocation takes one query. attention_transpose: RUN elements of one row.
 // Traffic   per block, scores are written and read once forward, and written once and read four times
 //           backward.
 // Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
 //           every run.
 
-#import index                            // linear_group(group, groups)
-#import broadcast or broadcast_subgroup  // SUBGROUP, lane_of(mine, lane)
-#import attention_product                // KIND, ADDS, HAS_MASK
+alias Vec = vec4f;     // or f32
+const VEC : u32 = 4u;  // elements of a Vec
+
+#import index              // linear_group(group, groups)
+#import attention_product  // KIND, ADDS, HAS_MASK
+#import register_tile      // RegisterRegion, register_product(at, terms, i), AVec, THREAD_M, THREAD_N, WG
 
 struct Params {
   M : u32,
@@ -62,14 +63,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> lse : array<f32>;       // weights: [batch, heads, T]
 @group(0) @binding(3) var<storage, read_write> inverse_sum : array<f32>;  // weights: [batch, heads, T]
 
-// Specialisation.
-alias Vec = vec4f;              // or f32
-alias AVec = f32;               // what an invocation reads of a
-const VEC : u32 = 4u;           // numbers in a Vec
-const THREAD_M : u32 = 8u;      // rows of c per invocation, a multiple of SUBGROUP
-const THREAD_N : u32 = 2u;      // Vecs of c per invocation
-const WG : u32 = 8u;            // invocations per workgroup, SUBGROUP unless that is 1
-const UNROLLED : bool = false;  // unroll the marked loops
+fn a_at(at : u32) -> AVec { return a[at]; }
+fn b_at(at : u32) -> Vec { return b[at]; }
 
 @compute @workgroup_size(WG)
 fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -83,44 +78,11 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let z = plane / params.heads;
   let head = plane % params.heads;
 
-  var row : array<u32, THREAD_M / SUBGROUP>;  // where this invocation's rows of a are read next
-  // unroll
-  for (var i = 0u; i < THREAD_M / SUBGROUP; i++) {
-    let m = min(m0 + i * SUBGROUP + local.x % SUBGROUP, params.M - 1u);
-    row[i] = params.a_start + z * params.a_batch + head * params.a_head + m * params.a_row;
-  }
-  let vecs = (params.N + VEC - 1u) / VEC;
-  var col : array<u32, THREAD_N>;  // where each Vec of b is read next
-  // unroll
-  for (var j = 0u; j < THREAD_N; j++) {
-    col[j] = params.b_start + z * params.b_batch + head * params.b_head + min(n0 + j, vecs - 1u);
-  }
-  var sum : array<array<Vec, THREAD_N>, THREAD_M>;
-  for (var k = 0u; k < params.K; k++) {
-    var right : array<Vec, THREAD_N>;
-    // unroll
-    for (var j = 0u; j < THREAD_N; j++) {
-      right[j] = b[col[j]];
-      col[j] += params.b_step;
-    }
-    // All loads before the first sum, as in matmul/register.wgsl.
-    var mine : array<f32, THREAD_M / SUBGROUP>;
-    // unroll
-    for (var i = 0u; i < THREAD_M / SUBGROUP; i++) {
-      mine[i] = a[row[i]];
-      row[i] += params.a_step;
-    }
-    // unroll
-    for (var i = 0u; i < THREAD_M / SUBGROUP; i++) {
-      let part = mine[i];
-      for (var lane = 0u; lane < SUBGROUP; lane++) {
-        let left = Vec(lane_of(part, lane));
-        for (var j = 0u; j < THREAD_N; j++) {
-          sum[i * SUBGROUP + lane][j] = fma(left, right[j], sum[i * SUBGROUP + lane][j]);
-        }
-      }
-    }
-  }
+  let a0 = params.a_start + z * params.a_batch + head * params.a_head;
+  let b0 = params.b_start + z * params.b_batch + head * params.b_head;
+  let region = RegisterRegion(m0, n0, params.M, (params.N + VEC - 1u) / VEC,
+                              a0, params.a_row, params.a_step, b0, 1u, params.b_step);
+  var sum = register_product(region, params.K, local.x);
 
   let c0 = params.c_start + z * params.c_batch + head * params.c_head;
   // unroll

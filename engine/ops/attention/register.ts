@@ -3,7 +3,7 @@ import source from '../../../shaders/attention/register.wgsl' with { type: 'text
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { planRegisterTile } from '../register_tile.ts';
+import { planRegisterTile, registerDefine } from '../register_tile.ts';
 import type { ProductSizes } from './plan.ts';
 import {
   type BlockKernels,
@@ -54,10 +54,11 @@ function product(
   const strides = [b.start, b.batch, b.head, b.row];
   const vec = strides.every((stride) => stride % 4 === 0) ? 4 : 1;
   const vecs = Math.ceil(N / vec);
-  const { threadM, threadN, wg, broadcast } = planRegisterTile(c.tensor.gpu.target, M, vecs, vec);
+  const { target } = c.tensor.gpu;
+  const tile = planRegisterTile(target, M, vecs, vec);
   const [b_start, b_batch, b_head, b_step] = strides.map((stride) => stride / vec);
-  const groupsM = Math.ceil(M / threadM);
-  const groupsN = Math.ceil(vecs / threadN / wg);
+  const groupsM = Math.ceil(M / tile.threadM);
+  const groupsN = Math.ceil(vecs / tile.threadN / tile.wg);
   run(productKernel, {
     bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias },
     params: {
@@ -68,8 +69,7 @@ function product(
     },
     define: {
       ...{ Vec: vec === 4 ? 'vec4f' : 'f32', VEC: vec },
-      ...{ THREAD_M: threadM, THREAD_N: threadN, WG: wg, UNROLLED: c.tensor.gpu.target.unrolledRegisters },
-      ...(broadcast > 1 && { broadcast: 'broadcast_subgroup', SUBGROUP: broadcast }),
+      ...registerDefine(tile, target),
       ...{ KIND: kind, ADDS: adds, HAS_MASK: !!bias },
     },
     groups: groupsM * groupsN * planes,

@@ -1,5 +1,6 @@
 // One product as its kernels see it, and the parts of a dispatch that they share.
 import type { Define } from '../../gpu/kernel.ts';
+import type { OpCall } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Gelu } from '../gelu.ts';
 import type { MatmulProblem } from './plan.ts';
@@ -38,5 +39,35 @@ export function epilogueDefine({ bias, residual, pre, gelu }: Product): Define {
   return { HAS_BIAS: !!bias, HAS_RESIDUAL: !!residual, HAS_PRE: !!pre, GELU: gelu ? GELU[gelu] : 0 };
 }
 
-/** Multiplications and additions, for the profiler. */
-export const flopsOf = ({ batch, M, N, K }: Product): number => 2 * batch * M * N * K;
+/** How c is cut among workgroups. */
+interface Cut {
+  /** Rows and columns of c that a workgroup computes. */
+  readonly tileM: number;
+  readonly tileN: number;
+  readonly splits: number;
+  /** Terms that a kernel takes at a time, of which a split has whole ones; default 1. */
+  readonly stepK?: number;
+}
+
+/** Params and size of a dispatch: one workgroup per tile of c, batch entry and split. */
+export function dispatchOf(
+  { batch, M, N, K, scale }: Product,
+  { tileM, tileN, splits, stepK = 1 }: Cut,
+): Pick<OpCall, 'groups' | 'flops'> & { readonly params: Readonly<Record<string, number>> } {
+  const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
+  return {
+    params: {
+      M,
+      N,
+      K,
+      k_split: Math.max(stepK, Math.ceil(K / splits / stepK) * stepK),
+      batch,
+      groups_m: groupsM,
+      groups_n: groupsN,
+      splits,
+      scale,
+    },
+    groups: groupsM * groupsN * batch * splits,
+    flops: 2 * batch * M * N * K,
+  };
+}

@@ -5,7 +5,7 @@ import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { stridedPlace } from '../copy.ts';
 import { registerDefine } from '../register_tile.ts';
-import { bindingsOf, epilogueDefine, flopsOf, type Product } from './operands.ts';
+import { bindingsOf, dispatchOf, epilogueDefine, type Product } from './operands.ts';
 import type { RegisterPlan } from './plan.ts';
 
 const forward = kernel(source, 'matmul');
@@ -25,26 +25,19 @@ export function multiplyRegister(plan: RegisterPlan, product: Product): void {
 
 /** @param pitch  from one row of a transposed a to the next */
 function runRegister(plan: RegisterPlan, product: Product, pitch: number): void {
-  const { a, b, M, N, K, batch, transposeA = false, transposeB = false, scale } = product;
+  const { a, b, N, K, transposeA = false, transposeB = false } = product;
   const { vec, aVec, threadM, threadN, wg, splits } = plan;
-  const groupsM = Math.ceil(M / threadM);
-  const groupsN = Math.ceil(N / vec / threadN / wg);
+  const dispatch = dispatchOf(product, { tileM: threadM, tileN: vec * threadN * wg, splits });
   run(forward, {
+    ...dispatch,
     bind: bindingsOf(product),
     params: {
-      M,
+      ...dispatch.params,
       N: N / vec,
-      K,
-      k_split: Math.ceil(K / splits),
       a_row: transposeA ? 1 : K,
       a_step: transposeA ? pitch / aVec : 1,
       a_batch: product.aBatch / aVec,
       b_batch: product.bBatch / vec,
-      batch,
-      groups_m: groupsM,
-      groups_n: groupsN,
-      splits,
-      scale,
     },
     define: {
       ...registerDefine(plan, a.gpu.target),
@@ -61,8 +54,6 @@ function runRegister(plan: RegisterPlan, product: Product, pitch: number): void 
       A_TYPE: a.dtype.toUpperCase(),
       ...epilogueDefine(product),
     },
-    groups: groupsM * groupsN * batch * splits,
-    flops: flopsOf(product),
   });
 }
 

@@ -4,14 +4,14 @@ import source from '../../../shaders/matmul/subgroup_matrix.wgsl' with { type: '
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { epilogueDefine, flopsOf, type Product } from './operands.ts';
+import { dispatchOf, epilogueDefine, type Product } from './operands.ts';
 import type { SubgroupMatrixPlan } from './plan.ts';
 
 const forward = kernel(source, 'matmul_subgroup_matrix');
 const pack = kernel(packSource, 'matmul_pack');
 
 /** Two matrices along k, of 16 terms at most. */
-const K_STEP = 32;
+const STEP_K = 32;
 /** Eight numbers per invocation. */
 const PACKED_EACH = 8;
 /** Subgroups of a workgroup: two by two. */
@@ -30,7 +30,7 @@ interface Operand {
 function packed({ tensor, rows, K, batch, transposed }: Operand, tile: number): Tensor {
   const side = pack.constant('SIDE');
   const down = (Math.ceil(rows / tile) * tile) / side;
-  const across = (Math.ceil(K / K_STEP) * K_STEP) / side;
+  const across = (Math.ceil(K / STEP_K) * STEP_K) / side;
   const squares = output([tensor], [batch, down, across, side * side], 'f16');
   const isF32 = tensor.dtype === 'f32';
   const isWide = isF32 && !transposed && K % 4 === 0;
@@ -50,28 +50,21 @@ function packed({ tensor, rows, K, batch, transposed }: Operand, tile: number): 
 
 /** Records a product: operands packed, then one workgroup per tile, batch entry and split. */
 export function multiplySubgroupMatrix(plan: SubgroupMatrixPlan, product: Product): void {
-  const { a, b, c, bias, residual, pre, M, N, K, batch, aBatch, bBatch, scale } = product;
+  const { a, b, c, bias, residual, pre, M, N, K, batch, aBatch, bBatch } = product;
   const { transposeA = false, transposeB = false } = product;
   const { tileM, tileN, unit, splits } = plan;
   const [aCount, bCount] = [aBatch ? batch : 1, bBatch ? batch : 1];
   using aHalf = packed({ tensor: a, rows: M, K, batch: aCount, transposed: transposeA }, tileM);
   using bHalf = packed({ tensor: b, rows: N, K, batch: bCount, transposed: !transposeB }, tileN);
-  const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
-  const terms = K_STEP * Math.ceil(K / K_STEP);
+  const dispatch = dispatchOf(product, { tileM, tileN, splits, stepK: STEP_K });
   run(forward, {
+    ...dispatch,
     bind: { a_half: aHalf, b_half: bHalf, c, bias, residual, pre },
     params: {
-      M,
-      N,
-      K: terms,
-      k_split: Math.max(K_STEP, Math.ceil(terms / splits / K_STEP) * K_STEP),
+      ...dispatch.params,
+      K: STEP_K * Math.ceil(K / STEP_K),
       a_batch: aCount > 1 ? aHalf.size / batch : 0,
       b_batch: bCount > 1 ? bHalf.size / batch : 0,
-      batch,
-      groups_m: groupsM,
-      groups_n: groupsN,
-      splits,
-      scale,
     },
     define: {
       WG: SUBGROUPS * a.gpu.target.subgroupSize,
@@ -83,7 +76,5 @@ export function multiplySubgroupMatrix(plan: SubgroupMatrixPlan, product: Produc
       UNROLLED: a.gpu.target.unrolled,
       ...epilogueDefine(product),
     },
-    groups: groupsM * groupsN * batch * splits,
-    flops: flopsOf(product),
   });
 }

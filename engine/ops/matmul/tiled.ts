@@ -4,34 +4,23 @@ import { kernel } from '../../gpu/kernel.ts';
 import { run } from '../../tensor/dispatch.ts';
 import { vectorOf } from '../rows.ts';
 import { tileColumns, tileDefine } from '../shared_tile.ts';
-import { bindingsOf, epilogueDefine, flopsOf, type Product } from './operands.ts';
+import { bindingsOf, dispatchOf, epilogueDefine, type Product } from './operands.ts';
 import type { TiledPlan } from './plan.ts';
 
 const forward = kernel(source, 'matmul_tiled');
 
 /** Records a product: one workgroup per tile, batch entry and split. */
 export function multiplyTiled({ tile, splits }: TiledPlan, product: Product): void {
-  const { a, b, M, N, K, batch, scale, transposeA = false, transposeB = false } = product;
+  const { a, b, M, N, K, transposeA = false, transposeB = false } = product;
   const [aVec, bVec, vec] = [vectorOf(transposeA ? M : K), vectorOf(transposeB ? K : N), vectorOf(N)];
-  const [groupsM, groupsN] = [Math.ceil(M / tile), Math.ceil(N / tileColumns(tile))];
-  const depth = forward.constant('TILE_K');
+  const tileN = tileColumns(tile);
+  const dispatch = dispatchOf(product, { tileM: tile, tileN, splits, stepK: forward.constant('TILE_K') });
   run(forward, {
+    ...dispatch,
     bind: bindingsOf(product),
-    params: {
-      M,
-      N,
-      K,
-      k_split: Math.max(depth, Math.ceil(K / splits / depth) * depth),
-      a_batch: product.aBatch,
-      b_batch: product.bBatch,
-      batch,
-      groups_m: groupsM,
-      groups_n: groupsN,
-      splits,
-      scale,
-    },
+    params: { ...dispatch.params, a_batch: product.aBatch, b_batch: product.bBatch },
     define: {
-      ...tileDefine(a.gpu, tile, tileColumns(tile)),
+      ...tileDefine(a.gpu, tile, tileN),
       AVec: aVec === 4 ? 'vec4f' : 'f32',
       A_VEC: aVec,
       A_TYPE: a.dtype.toUpperCase(),
@@ -45,7 +34,5 @@ export function multiplyTiled({ tile, splits }: TiledPlan, product: Product): vo
       VEC: vec,
       ...epilogueDefine(product),
     },
-    groups: groupsM * groupsN * batch * splits,
-    flops: flopsOf(product),
   });
 }

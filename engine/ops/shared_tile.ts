@@ -18,9 +18,6 @@ export const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 
 /** Of that GPU, since WebGPU tells of none: its units. */
 export const UNITS = 132;
 
-/** Terms that a workgroup takes at a time; slices of a product have whole ones. */
-export const TILE_K = 16;
-
 /**
  * Who computes which part of tiles of M rows, 128, 96, 64 or 32, and N columns, a multiple of 8. Invocations hold 8 x 8 numbers of c;
  * 12 x 8 of 96 rows (H200, 2560 x 3456 x 1152: 39 instead of 32 TFLOP/s, more than 8 x 16 or 16 x 8).

@@ -3,7 +3,7 @@ import source from '../../../shaders/attention/tiled.wgsl' with { type: 'text' }
 import { kernel } from '../../gpu/kernel.ts';
 import { type OpCall, output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { TILE_K, tileDefine } from '../shared_tile.ts';
+import { tileDefine } from '../shared_tile.ts';
 import { type BlockTile, type ProductSizes, planBlockTile } from './plan.ts';
 import {
   type BlockKernels,
@@ -43,8 +43,13 @@ function viewOf({ plane, planes, problem }: QueryBlock, splitSums: Tensor, split
   const [, , M, N] = splitSums.shape;
   const head = M * N;
   return {
-    ...{ tensor: splitSums, start: (split * planes - plane) * head, batch: problem.H * head, head, row: N },
-    ...{ col: 1, transposed: false },
+    tensor: splitSums,
+    start: (split * planes - plane) * head,
+    batch: problem.H * head,
+    head,
+    row: N,
+    col: 1,
+    transposed: false,
   };
 }
 
@@ -61,18 +66,37 @@ function multiplyTiles(
   extras: Extras = {},
 ): void {
   const { planes } = block;
+  const TILE_K = tileKernel.constant('TILE_K');
   const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
   run(tileKernel, {
     bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias, ...extras.bind },
     params: {
-      ...{ ...block.params, M, N, K, scale, splits, groups_m: groupsM, groups_n: groupsN },
-      ...{ k_split: Math.ceil(K / splits / TILE_K) * TILE_K, c_split: planes * M * N },
-      ...{ ...linesOf('a', a), ...linesOf('b', b), ...linesOf('c', c) },
-      ...{ tiles: 0, first_tile: 0, pitch: 0, first_split: 0, ...extras.params },
+      ...block.params,
+      M,
+      N,
+      K,
+      scale,
+      splits,
+      groups_m: groupsM,
+      groups_n: groupsN,
+      k_split: Math.ceil(K / splits / TILE_K) * TILE_K,
+      c_split: planes * M * N,
+      ...linesOf('a', a),
+      ...linesOf('b', b),
+      ...linesOf('c', c),
+      tiles: 0,
+      first_tile: 0,
+      pitch: 0,
+      first_split: 0,
+      ...extras.params,
     },
     define: {
-      ...{ KIND: kind, ADDS: adds, HAS_MASK: !!bias, ...extras.define },
-      ...{ TRANSPOSE_A: a.transposed, TRANSPOSE_B: b.transposed },
+      KIND: kind,
+      ADDS: adds,
+      HAS_MASK: !!bias,
+      ...extras.define,
+      TRANSPOSE_A: a.transposed,
+      TRANSPOSE_B: b.transposed,
       ...tileDefine(c.tensor.gpu, tileM, tileN),
       SHORT_END: splits === 1 && (K - 1) % TILE_K < TILE_K / 2,
     },
@@ -158,7 +182,9 @@ function attend(
     const bind = { tile_max, max_sum, lse };
     const params = { tiles, pitch, first_split };
     multiplyTiles(block, 'OUTPUT', { M, N: K, K: keys }, operands, outs[i], {
-      ...{ bind, params, define: { SPLIT } },
+      bind,
+      params,
+      define: { SPLIT },
     });
   });
   if (splitSums) mergeTiles(block, 'OUTPUT', { c }, splitSums, { max_sum, lse });

@@ -8,7 +8,10 @@ export function commandBuild(outfile: string): BuildOptions {
   return {
     ...BUNDLE,
     entryPoints: ['bench/run.ts'],
-    ...{ platform: 'node', format: 'esm', target: 'node20.19', outfile },
+    platform: 'node',
+    format: 'esm',
+    target: 'node20.19',
+    outfile,
   };
 }
 
@@ -42,6 +45,9 @@ export function peersBuild(outdir: string): BuildOptions {
       [wasm]: `${ort}/${wasm}.wasm`,
     },
     loader: { '.wasm': 'copy' },
-    ...{ platform: 'browser', format: 'esm', target: 'es2022', outdir: `${outdir}/peers` },
+    platform: 'browser',
+    format: 'esm',
+    target: 'es2022',
+    outdir: `${outdir}/peers`,
   };
 }

@@ -27,14 +27,26 @@ function configOf(size: Size, imagePx: number): ModelConfig {
   return parseHubConfig({
     vision_config: {
       ...SIZES[size],
-      ...{ model_name: null, patch_size_px: 14, pos_grid_side: 27, pool: 'map', max_select_num: PATCHES },
+      model_name: null,
+      patch_size_px: 14,
+      pos_grid_side: 27,
+      pool: 'map',
+      max_select_num: PATCHES,
       ps3_scales: [378, 756, 1512, 3780].filter((px) => px <= imagePx),
       highres_selection_module_hidden_dim: 64,
       highres_selection_module_out_dim: 64,
     },
     text_config: {
-      ...{ output_dim: hidden_size, prompt_proj_dim: hidden_size, context_length: 4, vocab_size: 8 },
-      ...{ width: 32, heads: 1, layers: 1, no_causal_mask: true, pool_type: 'last', proj_bias: true },
+      output_dim: hidden_size,
+      prompt_proj_dim: hidden_size,
+      context_length: 4,
+      vocab_size: 8,
+      width: 32,
+      heads: 1,
+      layers: 1,
+      no_causal_mask: true,
+      pool_type: 'last',
+      proj_bias: true,
     },
   });
 }

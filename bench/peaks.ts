@@ -94,8 +94,11 @@ async function matrixPeak(
       bind: { quarters, y },
       params: { steps },
       define: {
-        ...{ WG: MATRIX_SUBGROUPS * engine.gpu.target.subgroupSize, CHAINS: MATRIX_CHAINS },
-        ...{ MATRIX_M: M, MATRIX_N: N, MATRIX_K: K },
+        WG: MATRIX_SUBGROUPS * engine.gpu.target.subgroupSize,
+        CHAINS: MATRIX_CHAINS,
+        MATRIX_M: M,
+        MATRIX_N: N,
+        MATRIX_K: K,
       },
       groups: MATRIX_GROUPS,
       flops,

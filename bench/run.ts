@@ -65,8 +65,13 @@ async function bench(options: BenchOptions): Promise<number> {
   if (options.json) {
     const date = new Date().toISOString();
     const result: BenchResult = {
-      ...{ adapter, runtime: runtimeName(), versions: named, date },
-      ...{ peaks, rows, failures },
+      adapter,
+      runtime: runtimeName(),
+      versions: named,
+      date,
+      peaks,
+      rows,
+      failures,
     };
     await writeText(options.json, `${JSON.stringify(result, undefined, 1)}\n`);
   }

@@ -27,6 +27,10 @@ export function pageBundle(folder: string, define: Record<string, unknown>, outd
     entryPoints: ['index.html', 'page.css', 'page.ts', 'worker.ts'].map((name) => `${folder}/${name}`),
     loader: { '.html': 'copy' },
     define: Object.fromEntries(texts),
-    ...{ platform: 'browser', format: 'esm', splitting: true, target: 'es2022', outdir },
+    platform: 'browser',
+    format: 'esm',
+    splitting: true,
+    target: 'es2022',
+    outdir,
   };
 }

@@ -39,7 +39,14 @@ interface Run {
 }
 
 const emptyRun = (withPeers: boolean): Run => ({
-  ...{ withPeers, adapter: '', peaks: undefined, cases: [], libraries: [], steps: 0, rows: [], failures: [] },
+  withPeers,
+  adapter: '',
+  peaks: undefined,
+  cases: [],
+  libraries: [],
+  steps: 0,
+  rows: [],
+  failures: [],
 });
 let run = emptyRun(false);
 let worker = newWorker();
@@ -179,7 +186,9 @@ async function resultText(): Promise<string> {
     runtime: await runtimeName(),
     versions: { 'ps3-webgpu': VERSION, ...(run.withPeers ? PEERS : {}) },
     date: new Date().toISOString(),
-    ...{ peaks: run.peaks, rows: run.rows, failures: run.failures },
+    peaks: run.peaks,
+    rows: run.rows,
+    failures: run.failures,
   };
   return `${JSON.stringify(result, undefined, 1)}\n`;
 }

@@ -50,17 +50,15 @@ export async function measurePeer(
     const ms = await takeSamples(seconds, () => timed(runs));
     const medianMs = median(ms);
     return {
-      ...{
-        op,
-        shape,
-        dtype: ours.dtype,
-        tier: ours.tier,
-        library,
-        medianMs,
-        spreadMs: medianDeviation(ms),
-        runs,
-        copies,
-      },
+      op,
+      shape,
+      dtype: ours.dtype,
+      tier: ours.tier,
+      library,
+      medianMs,
+      spreadMs: medianDeviation(ms),
+      runs,
+      copies,
       ...rates(benchCase, medianMs, peaks),
       maxError: error,
     };

@@ -168,7 +168,10 @@ export function unpackShader(packed: PackedShader, fragments: Readonly<Record<st
       Object.entries(packed.entries).map(([entry, [workgroupSize, read, bindings]]) => {
         const usesParams = read.length > 0;
         const params = packed.params.map(([name, offset, length, isFloat], i) => ({
-          ...{ name, offset, length, isFloat },
+          name,
+          offset,
+          length,
+          isFloat,
           isRead: read.includes(i),
         }));
         return [

@@ -53,7 +53,10 @@ export function registerDefine(
   { unrolledRegisters }: Pick<Target, 'unrolledRegisters'>,
 ): Define {
   return {
-    ...{ THREAD_M: threadM, THREAD_N: threadN, WG: wg, UNROLLED: unrolledRegisters },
+    THREAD_M: threadM,
+    THREAD_N: threadN,
+    WG: wg,
+    UNROLLED: unrolledRegisters,
     ...(broadcast > 1 && { broadcast: 'broadcast_subgroup', SUBGROUP: broadcast }),
   };
 }

@@ -268,7 +268,8 @@ function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geome
       const result = part(y, begin, end);
       run(step, {
         bind: {
-          ...{ first: table.first, weights: table.weights },
+          first: table.first,
+          weights: table.weights,
           ...(step === oneAxisDx
             ? { dy: operand.view, dx: result.view }
             : { x: operand.view, y: result.view }),

@@ -225,7 +225,9 @@ async function dataCommand(values: Values<typeof SCENES>, kind: string): Promise
     );
   const bar = new ProgressBar();
   const result = await runDataScenes({
-    ...{ ...values, out, count },
+    ...values,
+    out,
+    count,
     progress: (done, count, what) => bar.update(what, done, count),
     notice: (text) => console.error(text),
   });

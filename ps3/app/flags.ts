@@ -105,7 +105,10 @@ export interface Command {
 export function command<F extends Flags>(spec: CommandSpec<F>): Command {
   const { name, operands, help, flags } = spec;
   return {
-    ...{ name, operands, help, flags },
+    name,
+    operands,
+    help,
+    flags,
     async run(args) {
       const tokens = tokensOf(flags, args);
       if (tokens.some((token) => token.kind === 'option' && ['--help', '-h'].includes(token.rawName))) {

@@ -22,7 +22,11 @@ const transposeKernel = kernel(source, 'attention_transpose');
 const weightsKernel = kernel(source, 'attention_weights');
 
 const stridesOfA = ({ start, batch, head, row, col }: View) => ({
-  ...{ a_start: start, a_batch: batch, a_head: head, a_row: row, a_step: col },
+  a_start: start,
+  a_batch: batch,
+  a_head: head,
+  a_row: row,
+  a_step: col,
 });
 
 /** [planes of the block, K, queries] in scratch memory. */
@@ -33,9 +37,15 @@ function transposed(block: QueryBlock, rows: View): View {
   run(transposeKernel, {
     bind: { source: rows.tensor, transposed: to.tensor },
     params: {
-      ...{ ...block.params, M: queries, K },
+      ...block.params,
+      M: queries,
+      K,
       ...stridesOfA(rows),
-      ...{ c_start: to.start, c_batch: to.batch, c_head: to.head, c_row: 1, c_col: to.row },
+      c_start: to.start,
+      c_batch: to.batch,
+      c_head: to.head,
+      c_row: 1,
+      c_col: to.row,
     },
     groups: Math.ceil(
       (planes * queries * Math.ceil(K / transposeKernel.constant('RUN'))) / transposeKernel.workgroupSize,
@@ -62,15 +72,31 @@ function product(
   run(productKernel, {
     bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias },
     params: {
-      ...{ ...block.params, M, N, K, groups_m: groupsM, groups_n: groupsN, scale },
+      ...block.params,
+      M,
+      N,
+      K,
+      groups_m: groupsM,
+      groups_n: groupsN,
+      scale,
       ...stridesOfA(a),
-      ...{ b_start, b_batch, b_head, b_step },
-      ...{ c_start: c.start, c_batch: c.batch, c_head: c.head, c_row: c.row, c_col: c.col },
+      b_start,
+      b_batch,
+      b_head,
+      b_step,
+      c_start: c.start,
+      c_batch: c.batch,
+      c_head: c.head,
+      c_row: c.row,
+      c_col: c.col,
     },
     define: {
-      ...{ Vec: vec === 4 ? 'vec4f' : 'f32', VEC: vec },
+      Vec: vec === 4 ? 'vec4f' : 'f32',
+      VEC: vec,
       ...registerDefine(tile, target),
-      ...{ KIND: kind, ADDS: adds, HAS_MASK: !!bias },
+      KIND: kind,
+      ADDS: adds,
+      HAS_MASK: !!bias,
     },
     groups: groupsM * groupsN * planes,
     flops: 2 * planes * M * N * K,

@@ -28,7 +28,10 @@ export function bindingsOf({ a, b, c, bias, residual, pre }: Product): Record<st
   return {
     [a.dtype === 'f32' ? 'a' : 'a_packed']: a,
     [b.dtype === 'f32' ? 'b' : 'b_packed']: b,
-    ...{ c, bias, residual, pre },
+    c,
+    bias,
+    residual,
+    pre,
   };
 }
 

@@ -20,7 +20,9 @@ export class ModelWorker {
     };
     this.#worker.onerror = ({ message }) =>
       onAnswer({
-        ...{ kind: 'error', during: 'load', code: 'internal' },
+        kind: 'error',
+        during: 'load',
+        code: 'internal',
         message: message || 'worker.js did not load',
       });
   }

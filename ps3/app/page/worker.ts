@@ -102,7 +102,9 @@ function factsOf({ gpu, adapterName }: Engine, { config, parameters, tokenizer }
     isSoftware: gpu.isSoftware,
     parameterCount: sizes.reduce((sum, size) => sum + size, 0),
     weightsBytes: parameters.arenas.reduce((sum, { values }) => sum + values.sizeBytes, 0),
-    ...{ scalesPx, budgets, grids: scaleGrids(config.vision, side, side) },
+    scalesPx,
+    budgets,
+    grids: scaleGrids(config.vision, side, side),
     words: tokenizer.words,
   };
 }

@@ -1,5 +1,6 @@
 // The command line. Every mistake of the user ends in one sentence and exit code 2.
-import { basename } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { Engine, EngineError, fileErrorOf, readTextFile } from '../../engine/index.ts';
 import { FORMATS, runDataScenes, SPLIT_NAMES } from '../data/build.ts';
 import { ConfigError } from '../model/config/config.ts';
@@ -7,7 +8,7 @@ import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { PRESETS, trainConfig } from '../train/presets.ts';
-import { RunFolder } from '../train/run.ts';
+import { InterruptedError, RunFolder } from '../train/run.ts';
 import { encodeImages } from './encode.ts';
 import {
   type Command,
@@ -25,12 +26,15 @@ import {
 } from './flags.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { evaluateRun, formatEvaluation, runSession, type SessionOptions } from './session.ts';
-import { loadTrainingData } from './training_data.ts';
+import { loadTrainingData, type OnProgress } from './training_data.ts';
 import { formatComparisons, verify } from './verify.ts';
 import { version } from './version.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
 const START_MINUTES = 8;
+
+/** Exit code of a run that a signal ended. */
+const INTERRUPTED = 130;
 
 /** Runs with an engine that is closed afterwards. */
 async function withEngine<T>(work: (engine: Engine) => Promise<T>, profile = false): Promise<T> {
@@ -88,6 +92,24 @@ async function readConfig(path: string): Promise<unknown> {
   }
 }
 
+/** A signal that Ctrl-C or SIGTERM aborts, so that a run ends in order; the second one ends the process at once. */
+function stopOnSignal(): { readonly signal: AbortSignal; [Symbol.dispose](): void } {
+  const controller = new AbortController();
+  const stop = (name: string): void => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    console.error(`${name}: ends after this step and saves it; once more ends at once.`);
+    controller.abort();
+  };
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  for (const name of names) process.on(name, stop);
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      for (const name of names) process.off(name, stop);
+    },
+  };
+}
+
 /** Refuses flags that would be read and not used. */
 function checkTraining(command: string, values: TrainValues, path: string | undefined): void {
   if (values.resume === undefined) return;
@@ -116,7 +138,15 @@ async function train(command: string, values: TrainValues, path?: string, minute
       : { out: String(resume), resume: true, profile };
     const preset = config ? `preset ${config.preset}, ` : '';
     console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
-    const { run, evaluation, seconds } = await runSession(engine, options);
+    using stopper = stopOnSignal();
+    const result = await runSession(engine, { ...options, signal: stopper.signal }).catch(
+      (error: unknown) => {
+        if (error instanceof InterruptedError && existsSync(join(options.out, 'config.json')))
+          error.message += ` Continue with: ps3 train --resume ${options.out}`;
+        throw error;
+      },
+    );
+    const { run, evaluation, seconds } = result;
     console.log(`\n${formatEvaluation(evaluation)}\n`);
     console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
     return 0;
@@ -128,12 +158,10 @@ async function evaluateCommand(path: string): Promise<number> {
     const run = new RunFolder(path);
     const config = await run.config();
     const bar = new ProgressBar();
+    const show: OnProgress = (what, done, all) => bar.update(what, done, all);
     const model = await PS3.load(engine, run.checkpointPath);
-    const data = await loadTrainingData(
-      { ...config, data: { ...config.data, scenes: 0 } },
-      (what, done, all) => bar.update(what, done, all),
-    );
-    console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, bar)));
+    const data = await loadTrainingData({ ...config, data: { ...config.data, scenes: 0 } }, show);
+    console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, show)));
     return 0;
   });
 }
@@ -301,6 +329,7 @@ export async function main(argv: string[]): Promise<number> {
     const refused = fileErrorOf(error);
     if (!refused && !(error instanceof EngineError)) throw error;
     console.error(`ps3: ${(refused ?? (error as EngineError)).message}`);
+    if (error instanceof InterruptedError) return INTERRUPTED;
     return refused ? 1 : 2;
   }
 }

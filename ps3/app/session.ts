@@ -17,7 +17,7 @@ import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
 import type { Metric } from '../train/metrics.ts';
 import { presetConfig } from '../train/presets.ts';
-import { RunFolder } from '../train/run.ts';
+import { InterruptedError, RunFolder } from '../train/run.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
   type Objective,
@@ -30,7 +30,7 @@ import {
 import { examplesOf } from './examples.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
-import { loadTrainingData, type TrainingData } from './training_data.ts';
+import { loadTrainingData, type OnProgress, type TrainingData } from './training_data.ts';
 import { version } from './version.ts';
 
 /** Held-out images that the report shows. */
@@ -45,6 +45,8 @@ export interface SessionOptions {
   readonly config?: TrainConfig;
   /** A new run takes fewer steps where this machine would train for longer than this. */
   readonly minutes?: number;
+  /** Once it is aborted, the run ends after the step at hand, which is saved. */
+  readonly signal?: { readonly aborted: boolean };
   /** First print where the time of a step goes, and write a trace of each stage into the run folder. */
   readonly profile?: boolean;
 }
@@ -54,6 +56,7 @@ const SESSION_OPTIONS = {
   resume: true,
   config: true,
   minutes: true,
+  signal: true,
   profile: true,
 } as const;
 
@@ -80,29 +83,36 @@ async function configOf({ out, resume, config, minutes }: SessionOptions): Promi
 /**
  * Trains, evaluates and writes the report.
  *
- * @throws RunError, DataError: with a sentence that says what to do; ShapeError for options that exclude each other
+ * @throws RunError, DataError: with a sentence that says what to do; ShapeError for options that exclude each other;
+ *   InterruptedError after the signal
  */
 export async function runSession(engine: Engine, options: SessionOptions): Promise<SessionResult> {
   const started = performance.now();
   expectKeys('runSession', options, SESSION_OPTIONS);
-  const { out, resume } = options;
+  const { out, resume, signal } = options;
   let config = await configOf(options);
   const progress = resume ? await new RunFolder(out).progress() : undefined;
   const bar = new ProgressBar();
-  const data = await loadTrainingData(config, (what, done, all) => bar.update(what, done, all));
+  const show: OnProgress = (what, done, all) => {
+    if (signal?.aborted) throw new InterruptedError(`train: stopped while ${what}.`);
+    bar.update(what, done, all);
+  };
+  const data = await loadTrainingData(config, show);
   const model = progress
     ? await PS3.load(engine, new RunFolder(out).checkpointPath)
     : newModel(engine, config, data);
-  await warmup(engine, model, stageObjectives(engine, model, data, config), bar);
+  await warmup(engine, model, stageObjectives(engine, model, data, config), show);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   // Only now is something written: faulty data leaves no trace.
   const run = resume
     ? new RunFolder(out)
     : await RunFolder.create(out, config, { 'ps3-webgpu': version(), adapter: engine.adapterName });
   if (options.profile) await profileStages(engine, model, run, stageObjectives(engine, model, data, config));
+  if (resume) await run.rewind(progress);
   const stage = (name: Metric['stage'], title: string): StageOptions => ({
     run,
     resume: progress?.stage === name ? progress : undefined,
+    signal,
     onStep: (metric, samplesPerS) =>
       bar.update(title, metric.step + 1, config[name].steps, details(metric, samplesPerS, config[name])),
   });
@@ -113,7 +123,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   }
   await trainPS3(engine, model, data.train, config, stage('ps3', 'stage 2: PS3'));
   bar.stop();
-  const evaluation = await evaluateRun(engine, model, data, config.seed, bar);
+  const evaluation = await evaluateRun(engine, model, data, config.seed, show);
   const seconds = (performance.now() - started) / 1000;
   const examples = await examplesOf(engine, model, data.heldOut, EXAMPLES);
   await writeReport(run, { evaluation, examples, data, adapterName: engine.adapterName, seconds });
@@ -133,7 +143,7 @@ async function warmup(
   engine: Engine,
   model: PS3,
   objectives: ReturnType<typeof stageObjectives>,
-  bar: ProgressBar,
+  show: OnProgress,
 ): Promise<void> {
   model.parameters.enableGradients();
   const record = <B>({ batch, losses }: Objective<B>): void => {
@@ -145,7 +155,7 @@ async function warmup(
       record(objectives.towers);
       record(objectives.ps3);
     },
-    (done, all) => bar.update('compiling kernels', done, all),
+    (done, all) => show('compiling kernels', done, all),
   );
 }
 
@@ -213,9 +223,9 @@ export async function evaluateRun(
   model: PS3,
   data: TrainingData,
   seed: number,
-  bar: ProgressBar = new ProgressBar(),
+  show: OnProgress,
 ): Promise<Evaluation> {
-  const onProgress = (done: number, all: number): void => bar.update('evaluating held-out images', done, all);
+  const onProgress = (done: number, all: number): void => show('evaluating held-out images', done, all);
   return evaluate(engine, model, data.heldOut, { seed, onProgress });
 }
 

@@ -30,7 +30,8 @@ export type DataConfig = Pick<TrainConfig, 'seed' | 'data'> & {
   readonly model: Pick<ModelSizes, 'scalesPx'>;
 };
 
-type OnProgress = (what: string, done: number, all: number) => void;
+/** What is being done, how much of it is done, and of how much; 0 where nobody knows. */
+export type OnProgress = (what: string, done: number, all: number) => void;
 
 /** @throws DataError when sources cannot be downloaded or the folder is faulty */
 export async function loadTrainingData(config: DataConfig, onProgress?: OnProgress): Promise<TrainingData> {

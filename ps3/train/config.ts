@@ -156,6 +156,8 @@ export interface TrainConfig {
   readonly ps3: StageConfig;
   /** Steps between checkpoints. */
   readonly saveEvery: number;
+  /** Minutes after which a checkpoint is made besides; null: none. */
+  readonly saveEveryMinutes: number | null;
   /** What is left of the paper's method. */
   readonly method: Method;
 }
@@ -217,6 +219,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   towers: stage,
   ps3: stage,
   saveEvery: count,
+  saveEveryMinutes: v.nullable(positive),
   method: onlyThese({
     lowResCache: flag,
     oneSamplePerImage: flag,

@@ -26,6 +26,7 @@ const DEMO = {
   loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100 },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1 },
   saveEvery: 200,
+  saveEveryMinutes: 10,
   method: WHOLE,
 } as const;
 

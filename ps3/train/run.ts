@@ -23,6 +23,13 @@ export class RunError extends EngineError {
   }
 }
 
+/** Work was ended in order, as a signal had asked. */
+export class InterruptedError extends EngineError {
+  constructor(message: string) {
+    super('interrupted', message);
+  }
+}
+
 /** Where training stands. */
 export interface Progress {
   /** Which of the two stages of training. */
@@ -105,9 +112,9 @@ export class RunFolder {
     return readMetrics(this.#metricsPath, notice);
   }
 
-  /** Leaves out of metrics.jsonl what is not in the checkpoint, before a run goes on from it. */
-  rewind(progress: Progress, notice: (sentence: string) => void = console.error): Promise<void> {
-    return rewindMetrics(this.#metricsPath, progress, notice);
+  /** Leaves out of metrics.jsonl what is not in the checkpoint, all of it where there is none, before a run goes on. */
+  rewind(progress: Progress | undefined, notice: (sentence: string) => void = console.error): Promise<void> {
+    return rewindMetrics(this.#metricsPath, progress ?? { stage: 'towers', step: 0 }, notice);
   }
 
   /** Replaces the checkpoint. It is written beside the old one and renamed: a kill leaves one of the two. */
@@ -137,17 +144,18 @@ export class RunFolder {
     await rm(last, { recursive: true, force: true });
   }
 
-  /** Where the checkpoint stands. @throws RunError when there is none */
-  async progress(): Promise<Progress> {
-    const { rename } = await fileSystem();
+  /** Where the checkpoint stands; undefined where the run ended before its first. @throws RunError when it is damaged */
+  async progress(): Promise<Progress | undefined> {
+    const { rename, stat } = await fileSystem();
     // A kill between the two renames of `save` leaves the old checkpoint under its second name.
     await rename(`${this.path}/checkpoint.last`, this.checkpointPath).catch(
       (cause: NodeJS.ErrnoException) => {
         if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(cause.code ?? '')) throw cause;
       },
     );
+    if (!(await stat(this.checkpointPath).catch(() => undefined))) return undefined;
     const file = await openSafetensors(`${this.checkpointPath}/${STATE}`).catch((cause: Error) => {
-      throw new RunError(`train: ${this.path} must hold a checkpoint to resume from, got ${cause.message}`);
+      throw new RunError(`train: ${this.path} must hold a whole checkpoint, got ${cause.message}`);
     });
     await using state = file;
     return JSON.parse(state.metadata.progress) as Progress;

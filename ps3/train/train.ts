@@ -15,7 +15,7 @@ import { BatchLoader, captionIds, classesOf } from './batch_loader.ts';
 import type { StageConfig, TrainConfig } from './config.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
-import { type Progress, RunError, type RunFolder } from './run.ts';
+import { InterruptedError, type Progress, RunError, type RunFolder } from './run.ts';
 import { type CropBatch, type CropSource, towersLoss } from './towers.ts';
 
 /** Where a stage writes, and from where it goes on. */
@@ -24,11 +24,13 @@ export interface StageOptions {
   readonly run: RunFolder;
   /** Go on from the run's checkpoint. */
   readonly resume?: Progress;
+  /** Once it is aborted, training ends after the step at hand, which is saved. */
+  readonly signal?: { readonly aborted: boolean };
   /** After every step, with its losses. */
   readonly onStep?: (metric: Metric, samplesPerS: number) => void;
 }
 
-const STAGE_OPTIONS = { run: true, resume: true, onStep: true } as const;
+const STAGE_OPTIONS = { run: true, resume: true, signal: true, onStep: true } as const;
 
 /** What a stage descends: its batches, and their losses. */
 export interface Objective<B> {
@@ -91,7 +93,7 @@ export function ps3Objective(
  * Stage 1: trains the image and text towers on crops of one object, in place; nothing else of the model changes.
  *
  * @param model  with its tokenizer
- * @throws ShapeError for unknown options, RunError for a loss that is not finite; ConfigError for a drop_path
+ * @throws ShapeError for unknown options, RunError for a loss that is not finite, InterruptedError after the signal; ConfigError for a drop_path
  */
 export async function trainTowers(
   engine: Engine,
@@ -109,7 +111,7 @@ export async function trainTowers(
  *
  * @param model    with its tokenizer, its towers trained
  * @param samples  at least as many as a batch has; sides are the model's largest scale
- * @throws ShapeError for unknown options, RunError for a loss that is not finite; ConfigError for a drop_path
+ * @throws ShapeError for unknown options, RunError for a loss that is not finite, InterruptedError after the signal; ConfigError for a drop_path
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
  */
 export async function trainPS3(
@@ -132,21 +134,19 @@ async function optimise<B>(
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
-  const { run, resume } = options;
-  const { [name]: stage, loss, saveEvery } = config;
+  const { run, resume, signal } = options;
+  const { [name]: stage, loss, saveEvery, saveEveryMinutes } = config;
   const { weightDecay, ...constants } = config.optimizer;
   const optimizer = new AdamW(model.parameters, {
     ...constants,
     weightDecay: GROUPS.map(({ decay }) => (decay ? weightDecay : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
-  if (resume) {
-    await run.restore(optimizer, model);
-    await run.rewind(resume);
-  }
+  if (resume) await run.restore(optimizer, model);
   const log = logger(name, stage, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
+  let saved = performance.now();
   for (let step = resume?.step ?? 0; step < stage.steps; step++) {
     using scope = engine.scope();
     const batch = objective.batch(step, scope);
@@ -159,11 +159,18 @@ async function optimise<B>(
     const values = read({ ...losses, gradNormSquared: optimizer.gradNormSquared });
     await logged;
     logged = log(step, lr, values);
-    if ((step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
+    const stops = signal?.aborted === true;
+    const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
+    if (stops || isLate || (step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
       await logged;
       const optimizerSteps = (await optimizer.steps.data())[0];
       await run.save(model, optimizer, { stage: name, step: step + 1, optimizerSteps });
+      saved = performance.now();
     }
+    if (stops)
+      throw new InterruptedError(
+        `train: stopped after step ${step + 1} of ${stage.steps} of ${name}, saved.`,
+      );
   }
   await logged;
   optimizer.dispose();

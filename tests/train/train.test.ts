@@ -96,8 +96,9 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
       () => assert.unreachable('it should have been killed'),
       () => undefined,
     );
-    const progress = await run.progress();
+    const progress = (await run.progress())!;
     assert.is(progress.step, 4);
+    await run.rewind(progress);
     const resumed = await PS3.load(engine, run.checkpointPath);
     // Earlier checkpoints say where a sampler stood, which nothing asks for any more.
     const resume = Object.assign(progress, { sampler: { epoch: 7, cursor: 4 } });

@@ -1,0 +1,40 @@
+// kill -9 at random moments, while checkpoints are written too: nothing of it is seen in the end.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Random } from '../../engine/index.ts';
+import { loggedSteps, startTraining, traces, writeNoise } from './killed_runs.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'kill-'));
+test.after(() => rm(folder, { recursive: true }));
+
+test('killed twenty times, a run ends with the weights, moments and metrics of an undisturbed one', async () => {
+  await writeNoise(folder);
+  const lengths = ['--set', 'towers.steps=20', '--set', 'ps3.steps=120', '--set', 'saveEvery=3'];
+  const config = ['--preset', 'smoke', '--data', folder, ...lengths];
+  const [whole, run] = [join(folder, 'whole'), join(folder, 'killed')];
+  const undisturbed = await startTraining(...config, '--out', whole).ended;
+  assert.is(undisturbed.code, 0, undisturbed.err);
+  const random = new Random(9);
+  const reached: number[] = [];
+  for (let kill = 0; kill < 20; kill++) {
+    const training = startTraining(...(kill === 0 ? [...config, '--out', run] : ['--resume', run]));
+    const from = await loggedSteps(run);
+    // From the first step that is new: a moment within the next few, of which every third is saved.
+    while ((await loggedSteps(run)) <= from && training.process.exitCode === null) await setTimeout(3);
+    await setTimeout(random.integer(400));
+    training.process.kill('SIGKILL');
+    const { code, err } = await training.ended;
+    assert.ok(code === null || code === 0, err);
+    reached.push(await loggedSteps(run));
+  }
+  const resumed = await startTraining('--resume', run).ended;
+  assert.is(resumed.code, 0, resumed.err);
+  console.log(`killed after ${reached.join(', ')} logged steps`);
+  assert.equal(await traces(run), await traces(whole));
+});
+
+test.run();

@@ -18,15 +18,9 @@ import { measureStep, profileStep } from '../train/measure.ts';
 import type { Metric } from '../train/metrics.ts';
 import { presetConfig } from '../train/presets.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
+import type { Objective, Tensors } from '../train/step.ts';
 import { cropAccuracy } from '../train/towers.ts';
-import {
-  type Objective,
-  ps3Objective,
-  type StageOptions,
-  towersObjective,
-  trainPS3,
-  trainTowers,
-} from '../train/train.ts';
+import { ps3Objective, type StageOptions, towersObjective, trainPS3, trainTowers } from '../train/train.ts';
 import { examplesOf } from './examples.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
@@ -146,7 +140,7 @@ async function warmup(
   show: OnProgress,
 ): Promise<void> {
   model.parameters.enableGradients();
-  const record = <B>({ batch, losses }: Objective<B>): void => {
+  const record = <B extends Tensors<B>>({ batch, losses }: Objective<B>): void => {
     using scope = engine.scope();
     backward(losses(batch(0, scope)).loss);
   };

@@ -1,26 +1,25 @@
 // What a step of training costs on this machine, without learning anything.
 import { AdamW, backward, type DispatchTime, type Engine } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
-import type { Objective } from './train.ts';
+import { type Objective, type Tensors, TrainingStep } from './step.ts';
 
 /** Milliseconds that a step takes on this machine, once its kernels are compiled. Nothing is learned. */
-export async function measureStep<B>(
+export async function measureStep<B extends Tensors<B>>(
   engine: Engine,
   model: PS3,
-  { batch, losses }: Objective<B>,
+  objective: Objective<B>,
 ): Promise<number> {
   const times: number[] = [];
-  const { parameters } = model;
-  parameters.enableGradients();
-  for (let step = 0; step < 6; step++) {
-    using scope = engine.scope();
-    const started = performance.now();
-    const { loss } = losses(batch(step, scope));
-    backward(loss);
-    await loss.data();
-    times.push(performance.now() - started);
+  const optimizer = new AdamW(model.parameters, { lr: 0 });
+  {
+    using training = new TrainingStep(engine, model, objective, optimizer);
+    for (let step = 0; step < 6; step++) {
+      const started = performance.now();
+      await training.run(step);
+      times.push(performance.now() - started);
+    }
   }
-  parameters.zeroGradients();
+  optimizer.dispose();
   return Math.min(...times.slice(-3)); // whatever else the machine does only adds to it
 }
 
@@ -30,7 +29,7 @@ export async function measureStep<B>(
  *
  * @throws UseError unless the engine was made with `profile: true`
  */
-export async function profileStep<B>(
+export async function profileStep<B extends Tensors<B>>(
   engine: Engine,
   model: PS3,
   { batch, losses }: Objective<B>,

@@ -1,13 +1,5 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
-import {
-  AdamW,
-  backward,
-  type Engine,
-  expectKeys,
-  type Scope,
-  type Tensor,
-  warmupCosine,
-} from '../../engine/index.ts';
+import { AdamW, type Engine, expectKeys, warmupCosine } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
@@ -16,6 +8,7 @@ import type { StageConfig, TrainConfig } from './config.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
 import { InterruptedError, type Progress, RunError, type RunFolder } from './run.ts';
+import { type Objective, type Tensors, TrainingStep } from './step.ts';
 import { type CropBatch, type CropSource, towersLoss } from './towers.ts';
 
 /** Where a stage writes, and from where it goes on. */
@@ -31,14 +24,6 @@ export interface StageOptions {
 }
 
 const STAGE_OPTIONS = { run: true, resume: true, signal: true, onStep: true } as const;
-
-/** What a stage descends: its batches, and their losses. */
-export interface Objective<B> {
-  /** The batch of a step, in `scope`; depends on the number of the step alone. */
-  batch(step: number, scope: Scope): B;
-  /** The loss to descend as `loss`, and others to log; [1] each. */
-  losses(batch: B): { loss: Tensor } & Record<string, Tensor>;
-}
 
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
@@ -126,7 +111,7 @@ export async function trainPS3(
 }
 
 /** The loop of both stages. */
-async function optimise<B>(
+async function optimise<B extends Tensors<B>>(
   name: Metric['stage'],
   engine: Engine,
   model: PS3,
@@ -143,20 +128,15 @@ async function optimise<B>(
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
   if (resume) await run.restore(optimizer, model);
+  using training = new TrainingStep(engine, model, objective, optimizer, loss.maxLogitScale);
   const log = logger(name, stage, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
   let saved = performance.now();
   for (let step = resume?.step ?? 0; step < stage.steps; step++) {
-    using scope = engine.scope();
-    const batch = objective.batch(step, scope);
-    const losses = objective.losses(batch);
-    backward(losses.loss);
     const lr = warmupCosine(step, { steps: stage.steps, warmup: stage.warmup, peak: stage.lr });
     optimizer.set({ lr });
-    optimizer.step();
-    model.clampLogitScale(loss.maxLogitScale);
-    const values = read({ ...losses, gradNormSquared: optimizer.gradNormSquared });
+    const values = training.run(step);
     await logged;
     logged = log(step, lr, values);
     const stops = signal?.aborted === true;
@@ -174,14 +154,6 @@ async function optimise<B>(
   }
   await logged;
   optimizer.dispose();
-}
-
-/** Begins to read scalars at once. */
-async function read(scalars: Readonly<Record<string, Tensor>>): Promise<Record<string, number>> {
-  const reads = Object.entries(scalars).map(
-    async ([key, scalar]) => [key, (await scalar.data())[0]] as const,
-  );
-  return Object.fromEntries(await Promise.all(reads));
 }
 
 /** Writes a step's values to the run once they are read. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Random } from '../../engine/index.ts';
+import { AdamW, backward, Random } from '../../engine/index.ts';
 import type { Sample } from '../../ps3/data/annotations.ts';
 import type { Box } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
@@ -214,6 +214,30 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
   });
 });
 
+test('train: a recorded step computes the bits of one that is called', async () => {
+  await inFolder(async (path) => {
+    const config = changed('ps3.steps=4', 'optimizer.weightDecay=0.1');
+    const recorded = fresh();
+    await trainPS3(engine, recorded, SAMPLES, config, { run: await RunFolder.create(path, config) });
+    const called = fresh();
+    const { weightDecay, ...constants } = config.optimizer;
+    const optimizer = new AdamW(called.parameters, {
+      ...constants,
+      weightDecay: [weightDecay, 0, weightDecay, 0],
+    });
+    const objective = ps3Objective(engine, called, SAMPLES, config);
+    for (const [step, lr] of [0.5, 1, 1, 0.5].entries()) {
+      using scope = engine.scope();
+      backward(objective.losses(objective.batch(step, scope)).loss);
+      optimizer.set({ lr: lr * config.ps3.lr });
+      optimizer.step();
+      called.clampLogitScale();
+    }
+    compare('weights', await weights(recorded), await weights(called), TOLERANCE.exact);
+    optimizer.dispose();
+  });
+});
+
 test('train: measuring a step takes time, and changes neither weights nor gradients', async () => {
   const model = fresh();
   const before = await weights(model);
@@ -229,12 +253,12 @@ test('train: measuring a step takes time, and changes neither weights nor gradie
 test('train: a step leaves no tensor behind and creates no buffer after the second', async () => {
   await inFolder(async (path) => {
     const run = await RunFolder.create(path, CONFIG);
-    const seen: [number, number, number][] = [];
+    const seen: number[][] = [];
     await trainPS3(engine, fresh(), SAMPLES, changed('ps3.steps=12', 'seed=5'), {
       run,
       onStep: () => {
-        const { liveTensors, liveBytes, buffersCreated } = engine.stats();
-        seen.push([liveTensors, liveBytes, buffersCreated]);
+        const { liveTensors, liveBytes, buffersCreated, bindGroupsCreated } = engine.stats();
+        seen.push([liveTensors, liveBytes, buffersCreated, bindGroupsCreated]);
       },
     });
     // The last steps: what is recorded ahead is the same at each of them.

@@ -1,7 +1,8 @@
 // Adaptive max pooling of one-channel maps: the window of output o of m in an input of n is
 // [floor(o n / m), ceil((o + 1) n / m)), so windows overlap where m does not divide n.
 //
-//   y[b, p]  = max over the window of x[b, q];  argmax[b, p] = the first such q in raster order
+//   y[b, p]  = max over the window of x[b, q];  argmax[b, p] = the first such q in raster order,
+//              or the last NaN
 //   dx[b, q] = sum of dy[b, p] over the windows p that contain q and whose argmax is q
 //
 // Layout    x [B, Y X], y [B, outY outX]; argmax counts inside one map.
@@ -9,7 +10,8 @@
 //           themselves the window of q with n and m exchanged, so the backward pass gathers and needs no
 //           atomics.
 
-#import index  // linear_group
+#import index     // linear_group
+#import numerics  // is_nan
 
 struct Params {
   n : vec2u,  // Y, X
@@ -49,13 +51,14 @@ fn adaptive_max_pool(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let end = window_end(o, params.n, params.m);
   let map = at / cells * params.n[0] * params.n[1];
 
+  // A NaN is the largest, and the last of several wins. WGSL may assume that there is none, so bits decide.
   var best_at = begin[0] * params.n[1] + begin[1];
   var best = x[map + best_at];
   for (var v = begin[0]; v < end[0]; v++) {
     for (var u = begin[1]; u < end[1]; u++) {
       let q = v * params.n[1] + u;
       let value = x[map + q];
-      if (value > best) {
+      if (is_nan(value) || (value > best && !is_nan(best))) {
         best = value;
         best_at = q;
       }

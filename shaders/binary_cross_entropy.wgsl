@@ -12,6 +12,7 @@
 //           numbers.
 
 #import index   // linear_group(group, groups)
+#import numerics  // or_nan(result, operand)
 #import reduce  // ROW_WG, workgroup_sum(value, i)
 
 struct Params {
@@ -45,9 +46,9 @@ fn counts(row : u32) -> bool {
   return true;
 }
 
-/// log, bounded below; WGSL leaves log(0) open.
+/// log, bounded below; WGSL leaves log(0) open, and max(NaN, 1) may be 1.
 fn bounded_log(x : f32) -> f32 {
-  return select(log(max(x, LOG_FLOOR_AT)), LOG_FLOOR, x < LOG_FLOOR_AT);
+  return or_nan(select(log(max(x, LOG_FLOOR_AT)), LOG_FLOOR, x < LOG_FLOOR_AT), x);
 }
 
 @compute @workgroup_size(WG)

@@ -14,6 +14,7 @@
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
 #import vector  // Vec, vec_sum(value)
+#import numerics  // is_nan
 #import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
@@ -40,6 +41,9 @@ struct Params {
 
 const COLUMN_WG : u32 = 64u;  // vectors of C per workgroup in the backward pass
 const NEIGHBOURS = 128u;      // shares of du added one after the other, and then their sums
+
+// max(NaN, eps) may be eps.
+fn divisor(length : f32) -> f32 { return select(max(length, params.eps), length, is_nan(length)); }
 
 fn query_of(b : u32) -> u32 {
   return min(b, params.queries - 1u);
@@ -72,7 +76,7 @@ fn cosine(
   let inner = workgroup_sum(vec_sum(products), i);
   if (own.index < params.B * params.N && own.lane == 0u) {
     lengths[token] = length;
-    cosines[token] = inner / max(length, params.eps);
+    cosines[token] = inner / divisor(length);
   }
 }
 
@@ -100,7 +104,7 @@ fn cosine_held(
   let inner = workgroup_sum(vec_sum(products), i);
   if (i == 0u) {
     lengths[token] = length;
-    cosines[token] = inner / max(length, params.eps);
+    cosines[token] = inner / divisor(length);
   }
 }
 
@@ -120,7 +124,7 @@ fn cosine_backward(
   var share = Vec();
   for (var token = first; token < end; token++) {
     let length = token_lengths[token];
-    let a = dcosines[token] / max(length, params.eps);
+    let a = dcosines[token] / divisor(length);
     let radial = select(0.0, a * token_cosines[token] / length, length > params.eps);
     let value = features[token * params.C + c];
     dfeatures[token * params.C + c] = a * u - radial * value;

@@ -11,7 +11,8 @@
 //           of which takes those that meet its split of the axis.
 // Traffic   gather writes y once; its reads run along i. scatter moves every update and what it meets.
 
-#import index
+#import index     // linear_group(group, groups)
+#import numerics  // is_nan
 
 const NONE = 0u;     // the last of several stays
 const ADD = 1u;
@@ -19,7 +20,8 @@ const MUL = 2u;
 const MIN = 3u;
 const MAX = 4u;
 const OP : u32 = NONE;
-alias Scalar = f32;  // of scatter_elements
+alias Scalar = f32;         // of scatter_elements
+const FLOAT : bool = true;  // whether a Scalar is one
 
 const WG = 64u;
 
@@ -60,12 +62,19 @@ fn gather_elements(
 
 fn update_at(o : u32, j : u32, i : u32) -> Scalar { return updates[(o * params.J + j) * params.I + i]; }
 
+// The one of the two that is NaN, the extremum where neither is. WGSL may assume that there is none: bits
+// decide.
+fn extremum_or_nan(extremum : Scalar, one : Scalar, other : Scalar) -> Scalar {
+  if (!FLOAT) { return extremum; }
+  return select(select(extremum, other, is_nan(f32(other))), one, is_nan(f32(one)));
+}
+
 fn combine(to : u32, update : Scalar) {
   switch OP {
     case ADD: { result[to] += update; }
     case MUL: { result[to] *= update; }
-    case MIN: { result[to] = min(result[to], update); }
-    case MAX: { result[to] = max(result[to], update); }
+    case MIN: { result[to] = extremum_or_nan(min(result[to], update), result[to], update); }
+    case MAX: { result[to] = extremum_or_nan(max(result[to], update), result[to], update); }
     default: { result[to] = update; }
   }
 }

@@ -11,6 +11,7 @@
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)
 #import vector  // Vec, vec_sum(value)
+#import numerics  // is_nan
 #import held    // HELD, HeldRow, held_at(k, i)
 
 struct Params {
@@ -29,7 +30,7 @@ struct Params {
 
 // Of a row with a NaN, everything becomes NaN: max(NaN, eps) may be eps.
 fn scale_of(length : f32) -> f32 {
-  return select(1.0 / max(length, params.eps), length, (bitcast<u32>(length) & 0x7fffffffu) > 0x7f800000u);
+  return select(1.0 / max(length, params.eps), length, is_nan(length));
 }
 
 @compute @workgroup_size(WG)

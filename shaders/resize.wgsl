@@ -122,6 +122,12 @@ fn resize_taps(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
   first_out[row] = start;
 }
 
+// Which of n inputs is tap t. What fills up the table has weight 0 and reads the first tap once more, not an
+// input that may be NaN.
+fn tap(first_input : u32, t : u32, weight : f32, n : u32) -> u32 {
+  return min(first_input + select(t, 0u, weight == 0.0), n - 1u);
+}
+
 // As resize with four taps by four, where an output's inputs in a row are an aligned quad (n / m = 4, 12, 20,
 // ...): then all outputs of a row weigh them alike. A workgroup makes a row.
 @compute @workgroup_size(WG)
@@ -168,13 +174,12 @@ fn resize(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups 
   var inputs_x : array<u32, TAPS_X>;  // Elements from the start of a row
   for (var tx = 0u; tx < TAPS_X; tx++) {
     weights_x[tx] = weights[params.m[0] * TAPS_Y + column[1] * TAPS_X + tx];
-    // padding of the table has weight 0
-    inputs_x[tx] = min(x_first + tx, params.n[1] - 1u) * params.inner + place[1];
+    inputs_x[tx] = tap(x_first, tx, weights_x[tx], params.n[1]) * params.inner + place[1];
   }
   var sums : array<Vec, PLANES>;
   for (var ty = 0u; ty < TAPS_Y; ty++) {
-    let iy = min(y_first + ty, params.n[0] - 1u);
     let weight_y = weights[row[1] * TAPS_Y + ty];
+    let iy = tap(y_first, ty, weight_y, params.n[0]);
     for (var p = 0u; p < PLANES; p++) {
       let start = ((row[0] * PLANES + p) * params.n[0] + iy) * params.n[1] * params.inner - params.in_base;
       var across = Vec();
@@ -220,8 +225,9 @@ fn resize_axis(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gr
 
   var sum = Vec();
   for (var t = 0u; t < axis.taps; t++) {
-    let j = min(start + t, axis.n - 1u);
-    sum += weights[axis.weight + o * axis.taps + t] * x[(plane + j) * params.inner + c - params.in_base];
+    let weight = weights[axis.weight + o * axis.taps + t];
+    let j = tap(start, t, weight, axis.n);
+    sum += weight * x[(plane + j) * params.inner + c - params.in_base];
   }
   y[at - params.out_base] = sum;
 }
@@ -259,7 +265,7 @@ fn resize_axis_dx(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
       break;
     }
     let weight = weights[axis.weight + o * axis.taps + j - start];
-    sum += weight * dy[(plane + o) * params.inner + c - params.in_base];
+    sum += select(Vec(), weight * dy[(plane + o) * params.inner + c - params.in_base], weight != 0.0);
   }
   dx[at - params.out_base] = sum;
 }

@@ -15,7 +15,8 @@ type Grid = readonly [number, number];
  * Adaptive max pooling of one-channel maps, as PyTorch's `adaptive_max_pool2d`.
  *
  * y[o] = max x[floor(o n / m) .. ceil((o + 1) n / m)) along both axes; windows overlap where m does not divide n. The
- * gradient goes to the first maximum of each window in raster order. Differentiable.
+ * gradient goes to the first maximum of each window in raster order. A window with a NaN gives NaN, whose gradient goes to the
+ * last one. Differentiable.
  *
  * @param x_BP     [B, Y * X] f32
  * @param grid     Y, X

@@ -15,7 +15,7 @@ const SPLIT_CELLS = 2048;
 
 /**
  * Binary cross-entropy of probabilities: the mean of -(y log p + (1 - y) log(1 - p)) over the cells of the rows that
- * count. Logarithms are bounded below by -100.
+ * count. Logarithms are bounded below by -100. A NaN in a row that counts makes the loss NaN.
  *
  * @param p          [B, N] f32 in [0, 1]
  * @param y          [B, N] f32 in [0, 1]; gets no gradient

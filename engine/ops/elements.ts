@@ -56,7 +56,7 @@ function launch(
   const { updates } = bind;
   run(step, {
     bind,
-    define: updates ? { OP: op, Scalar: updates.dtype } : {},
+    define: updates ? { OP: op, Scalar: updates.dtype, FLOAT: updates.dtype === 'f32' } : {},
     params: { groups, N, J, I, strides, splits },
     groups: Math.ceil(groups / step.workgroupSize),
   });
@@ -154,7 +154,7 @@ export function gather<D extends DType>(x: Tensor<D>, indices: Tensor, options: 
 /**
  * x with elements replaced by, or combined with, updates: y[o, indices[o, j, i], i] = updates[o, j, i].
  *
- * Updates of one element are taken in the order of j; with 'none' the last one stays. Differentiable for 'none' and 'add'; with
+ * Updates of one element are taken in the order of j; with 'none' the last one stays, with 'min' and 'max' a NaN does. Differentiable for 'none' and 'add'; with
  * 'none' every update of an element receives its gradient, so indices should not repeat.
  *
  * @param x        f32, i32 or u32

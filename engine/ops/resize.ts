@@ -56,7 +56,8 @@ const MAX_SIZE_PRODUCT = 2 ** 29;
  * 'nearest', 'area' (adaptive average pooling), 'bicubic' (a = -0.75, edges replicated, no antialiasing) and
  * 'bicubic-antialias' (a = -0.5, stretched when shrinking, taps outside the image dropped). Options instead of a mode choose
  * among the conventions of ONNX's Resize: coordinates, rounding, cubic coefficient, edges. Differentiable; for
- * `tf_crop_and_resize` where the roi is not turned around.
+ * `tf_crop_and_resize` where the roi is not turned around. A NaN reaches the pixels that it has a weight in, and no others; what
+ * weighs an infinity is infinite or NaN.
  *
  * @param x      [B, C, H, W] f32
  * @param outPx  rows and columns of the result

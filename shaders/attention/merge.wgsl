@@ -6,9 +6,11 @@
 // Layout    contiguous, heads of a row side by side.
 // Mapping   an invocation adds up one Vec of all splits. No barriers.
 // Traffic   reads K + 2 numbers per query, head and split, writes K + 1.
-// Numerics  f32; sums run over ascending splits: the same bits on every run.
+// Numerics  f32; sums run over ascending splits: the same bits on every run. A score
+//           that is NaN or infinite makes the result NaN.
 
-#import index  // linear_group(group, groups)
+#import index     // linear_group(group, groups)
+#import numerics  // LOWEST, or_nan(result, operand), sum_or_nan(sum)
 
 struct Params {
   T : u32,           // queries per batch entry
@@ -26,8 +28,7 @@ struct Params {
 alias Vec = vec4f;              // or f32
 const HEAD_VECS : u32 = 8u;     // Vecs per head
 
-const LOWEST : f32 = -1e30;  // as MASKED of split.wgsl: no score is lower
-const WG : u32 = 64u;        // invocations of a workgroup; they share nothing
+const WG : u32 = 64u;           // invocations of a workgroup; they share nothing
 
 @compute @workgroup_size(WG)
 fn attention_merge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -48,9 +49,10 @@ fn attention_merge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
     row_sum = fma(keep, max_sum[part].y, row_sum);
     value = fma(Vec(keep), values[part * HEAD_VECS + at % HEAD_VECS], value);
   }
-  row_sum = max(row_sum, 1e-30);
+  row_sum = sum_or_nan(row_sum);
   out[at] = value * (1.0 / row_sum);
   if (at % HEAD_VECS == 0u) {
-    lse[(z * params.heads + row % params.heads) * params.T + row / params.heads] = row_max + log(row_sum);
+    lse[(z * params.heads + row % params.heads) * params.T + row / params.heads] =
+      or_nan(row_max + log(row_sum), row_sum);
   }
 }

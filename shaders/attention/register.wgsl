@@ -15,13 +15,14 @@
 // Traffic   per block, scores are written and read once forward, and written once and read four times
 //           backward.
 // Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
-//           every run.
+//           every run. A query with a score that is NaN or infinite has NaN for all weights.
 
 alias Vec = vec4f;     // or f32
 const VEC : u32 = 4u;  // elements of a Vec
 
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
+#import numerics           // or_nan(result, operand), sum_or_nan(sum)
 #import register_tile      // RegisterRegion, register_product(at, terms, i), AVec, THREAD_M, THREAD_N, WG
 
 struct Params {
@@ -99,7 +100,7 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
         var value = params.scale * vec4f(sum[i][e / VEC])[e % VEC];
         if (HAS_MASK && (KIND == SCORES || KIND == WEIGHTS)) { value += mask_bias[z * params.M + m]; }
         if (KIND == NORMALISED) { value *= query; }
-        if (KIND == WEIGHTS) { value = exp(value - query); }
+        if (KIND == WEIGHTS) { value = or_nan(exp(value - query), query); }
         if (KIND == GRADIENTS) { value = c[at] * (value - params.scale * query); }
         if (ADDS) { value += c[at]; }
         c[at] = value;
@@ -151,7 +152,8 @@ fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
     row_sum += weight;
     weights[at] = weight;
   }
+  row_sum = sum_or_nan(row_sum);
   let query = plane * params.T + params.first_query + n;
-  lse[query] = row_max + log(row_sum);
+  lse[query] = or_nan(row_max + log(row_sum), row_sum);
   inverse_sum[query] = 1.0 / row_sum;
 }

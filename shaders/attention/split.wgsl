@@ -16,8 +16,9 @@
 // Numerics  f32; the running maximum keeps every exponent at or below zero. Nothing of size T x M is stored.
 //           Sums run over ascending keys: the same bits on every run.
 
-#import index    // linear_group(group, groups)
-#import dot_add  // Vec (f32 where the head size is not divisible by 4), VEC, dot_add(left, right, sum)
+#import index     // linear_group(group, groups)
+#import numerics  // LOWEST
+#import dot_add   // Vec (f32 where the head size is not divisible by 4), VEC, dot_add(left, right, sum)
 
 struct Params {
   T : u32,            // queries per batch entry
@@ -51,8 +52,7 @@ const HEAD_VECS : u32 = 8u;      // Vecs per head
 const HAS_MASK : bool = false;
 const UNROLLED : bool = false;   // unroll the marked loops
 
-const MASKED : f32 = -1e30;  // finite: WGSL may assume that there are no infinities
-const WG : u32 = 64u;        // invocations of a workgroup; they share nothing
+const WG : u32 = 64u;  // invocations of a workgroup; they share nothing
 
 @compute @workgroup_size(WG)
 fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -72,7 +72,7 @@ fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
     q[d] = q_rows[query + d];
     value[d] = Vec();
   }
-  var row_max = MASKED;  // largest score so far
+  var row_max = LOWEST;  // largest score so far
   var row_sum = 0.0;     // sum of exp(score - row_max)
   let end = min((n + 1u) * params.split_keys, params.keys);
   for (var j = n * params.split_keys; j < end; j++) {

@@ -16,10 +16,12 @@
 //           sum them up: no pass over s but these two.
 // Traffic   per block, scores are written and read once forward, and written once and read four times
 //           backward.
-// Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run.
+// Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run. A
+//           query with a score that is NaN or infinite has NaN for all weights.
 
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
+#import numerics           // LOWEST, is_nan, or_nan(result, operand), sum_or_nan(sum)
 #import shared_tile        // Region, product(at, i), before(square, k, k1), tile_row(at, r, i),
                            // tile_column(at, p, i), row_of(i), column_of(i), THREAD_M, SQUARES_N
 
@@ -67,7 +69,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> split_sums : array<vec4f>;  // merge_tiles: [splits, planes, M, N]
 
 const SPLIT : bool = false;        // OUTPUT leaves max and sum of each split, to be merged
-const LOWEST = -3.4028234e38;
 
 // OUTPUT: of each row of a, four in a vec4, the largest score and four sums of exponentials.
 const QUADS : u32 = TILE_M / 4u;
@@ -104,7 +105,7 @@ fn finished(plane : u32, at : u32, m : u32, n : u32, sum : vec4f) -> vec4f {
   if (HAS_MASK && (KIND == SCORES || KIND == WEIGHTS)) { value += bias_run(plane / params.heads, n); }
   if (KIND == WEIGHTS || KIND == GRADIENTS) {
     let query = per_query[plane * params.T + params.first_query + m];
-    if (KIND == WEIGHTS) { value = exp(value - query); }
+    if (KIND == WEIGHTS) { value = select(exp(value - query), vec4f(query), is_nan(query)); }
     if (KIND == GRADIENTS) { value = c[at / 4u] * (value - params.scale * query); }
   }
   if (ADDS) { value += c[at / 4u]; }
@@ -159,7 +160,7 @@ fn keep_sum(plane : u32, split : u32, m : u32, row_max : f32, row_sum : f32) {
     let row = ((params.first_split + split) * params.planes + plane - params.first_plane) * params.M + m;
     max_sum[row] = vec2f(row_max, row_sum);
   } else {
-    lse[plane * params.T + params.first_query + m] = row_max + log(row_sum);
+    lse[plane * params.T + params.first_query + m] = or_nan(row_max + log(row_sum), row_sum);
   }
 }
 
@@ -189,8 +190,11 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
     if (KIND == OUTPUT) {
       let quad = r / 4u * WG_M + row_of(i);
       let four = (row_sums[0][quad] + row_sums[1][quad]) + (row_sums[2][quad] + row_sums[3][quad]);
-      let row_sum = four[r % 4u];
-      if (!SPLIT) { factor = 1.0 / row_sum; }
+      var row_sum = four[r % 4u];
+      if (!SPLIT) {
+        row_sum = sum_or_nan(row_sum);
+        factor = 1.0 / row_sum;
+      }
       if (column_of(i) == 0u && at.n0 == 0u && m < params.M) {
         keep_sum(plane, split, m, row_maxima[quad][r % 4u], row_sum);
       }
@@ -230,7 +234,10 @@ fn attention_merge_tiles(@builtin(workgroup_id) group : vec3u, @builtin(num_work
     let row = index / vecs;
     var row_sum = 0.0;
     for (var s = 0u; s < params.splits; s++) { row_sum += max_sum[s * params.planes * params.M + row].y; }
-    if (n == 0u) { lse[plane * params.T + params.first_query + m] = max_sum[row].x + log(row_sum); }
+    row_sum = sum_or_nan(row_sum);
+    if (n == 0u) {
+      lse[plane * params.T + params.first_query + m] = or_nan(max_sum[row].x + log(row_sum), row_sum);
+    }
     sum *= 1.0 / row_sum;
   }
   let at = c_plane(plane) + m * params.c_line + n;

@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as ops from '../../engine/index.ts';
 import type { Tensor } from '../../engine/tensor/tensor.ts';
-import { compare, engine, TOLERANCE, tensor, torchCases, type Vector } from '../harness.ts';
+import { compare, engine, TOLERANCE, tensor, torchCases, type Vector, withGpuPlans } from '../harness.ts';
 
 type Op = (...inputs: Tensor[]) => Tensor;
 
@@ -26,7 +26,18 @@ const OPS: Readonly<Record<string, Op>> = {
   l2Normalize: (x) => ops.l2Normalize(x),
   binaryCrossEntropy: (p, t) => ops.binaryCrossEntropy(p, t),
   layerNorm: (x, gamma, beta) => ops.layerNorm(x, gamma, beta),
+  adaptiveMaxPool: (x) => ops.adaptiveMaxPool(x, [5, 6], [3, 4]),
+  'resize nearest': (x) => ops.resize(x, [4, 9], 'nearest'),
+  'resize area': (x) => ops.resize(x, [4, 9], 'area'),
+  'resize bicubic': (x) => ops.resize(x, [4, 9], 'bicubic'),
+  cosineMap: (features, query) => ops.cosineMap(features, query),
+  diceLoss: (p, t) => ops.diceLoss(p, t),
+  sigmoidContrastive: (u, v, scale, bias) => ops.sigmoidContrastive(u, v, scale, bias),
+  attention: (q, k, v) => ops.attention(q, k, v),
 };
+
+const splitKv: Op = (q, k, v) => ops.attention(q, k, v, { force: 'split_kv' });
+const composed: Op = (q, k, v) => ops.attentionWithScores(q, k, v).out;
 
 /** The first place where two lists differ: NaN equals NaN, infinities themselves, numbers as far as f32 goes. */
 function difference(got: ArrayLike<number>, want: ArrayLike<number>): number {
@@ -38,10 +49,12 @@ function difference(got: ArrayLike<number>, want: ArrayLike<number>): number {
 
 const cases = await torchCases('edges');
 
-for (const [name, vectors] of cases) {
-  const op = OPS[name.split(' ')[0]];
-  if (!op) continue;
-  test(`edges: ${name} and its gradients are PyTorch's`, async () => {
+/** Families whose kernels a GPU's plans choose. */
+const PLANNED = /^(max|min|sum|softmax|logSoftmax|l2Normalize|layerNorm|cosineMap|attention)\b/;
+
+/** Has one case computed by an op, and compares. */
+function testCase(name: string, vectors: Map<string, Vector>, op: Op, way = ''): void {
+  const check = async () => {
     using scope = engine.scope();
     const { data: y, shape } = vectors.get('y')!;
     const names = [...vectors.keys()].filter((key) => !/^d?y$|^d/.test(key));
@@ -64,8 +77,72 @@ for (const [name, vectors] of cases) {
       same(`d${key}`, await inputs[k].grad!.data(), want);
       inputs[k].grad!.dispose();
     }
-  });
+  };
+  test(`edges: ${name} and its gradients are PyTorch's${way}`, check);
+  if (PLANNED.test(name))
+    test(`edges: ${name} and its gradients are PyTorch's${way}, with a GPU's plans`, () =>
+      withGpuPlans(check));
 }
+
+for (const [name, vectors] of cases) {
+  const family = name.split(' ')[0];
+  const op = OPS[name] ?? OPS[family];
+  if (op) testCase(name, vectors, op);
+  if (family !== 'attention') continue;
+  testCase(name, vectors, splitKv, ' by split-KV');
+  testCase(name, vectors, composed, ' by products and a softmax');
+}
+
+for (const [name, reduction] of Object.entries({
+  scatterMax: 'max',
+  scatterMin: 'min',
+  scatterMul: 'mul',
+} as const)) {
+  const check = async () => {
+    using scope = engine.scope();
+    const { x, indices, updates, y } = Object.fromEntries(cases.get(name)!);
+    const got = ops.scatter(
+      tensor(x.data, x.shape, { scope }),
+      tensor(Int32Array.from(indices.data), indices.shape, { scope }),
+      tensor(updates.data, updates.shape, { scope }),
+      { axis: 1, reduction },
+    );
+    const i = difference(await got.data(), y.data);
+    if (i >= 0) throw new Error(`${name}[${i}]: got ${(await got.data())[i]}, want ${y.data[i]}`);
+  };
+  test(`edges: scatter by ${reduction} is PyTorch's`, check);
+  test(`edges: scatter by ${reduction} is PyTorch's, with a GPU's plans`, () => withGpuPlans(check));
+}
+
+test('edges: a query from which all keys are hidden attends to all alike, in values and gradients', async () => {
+  using scope = engine.scope();
+  const hidden = -Infinity;
+  const mask = tensor([0, hidden, 0, hidden, hidden, hidden], [2, 3], { scope });
+  const [q, k] = [
+    [0.5, -1],
+    [1, 2, 3],
+  ].map((data) => tensor(data, [1, data.length, 1, 1], { scope }));
+  const v = tensor([10, 20, 60], [1, 3, 1, 1], { scope, requiresGrad: true });
+  const out = ops.attention(q, k, v, { mask });
+  // The first query weighs keys 0 and 2 by e^0.5 and e^1.5.
+  const third = 1 / (1 + Math.exp(-1));
+  compare('out', await out.data(), [10 + 50 * third, 30]);
+  ops.backward(ops.sum(out));
+  compare('dv', await v.grad!.data(), [1 - third + 1 / 3, 1 / 3, third + 1 / 3]);
+  v.grad!.dispose();
+});
+
+test('edges: a NaN in an image stays in the patch that it is in', async () => {
+  using scope = engine.scope();
+  const pixels = Float32Array.from({ length: 3 * 4 * 6 }, (_, i) => i);
+  pixels[7] = Number.NaN; // channel 0, row 1, column 1
+  pixels[24 + 23] = Infinity; // channel 1, the last pixel
+  const patches = await ops.patchify(tensor(pixels, [1, 3, 4, 6], { scope }), 2).data();
+  // A patch is 12 numbers, channel by channel; 6 patches.
+  const lost = [...patches].flatMap((value, i) => (Number.isFinite(value) ? [] : [[i, value]]));
+  const at = [3, 5 * 12 + 7];
+  if (`${lost}` !== `${at[0]},NaN,${at[1]},Infinity`) throw new Error(`not finite: ${lost}`);
+});
 
 test('edges: a NaN is the largest of a row, whatever its sign bit, and the first one wins', async () => {
   using scope = engine.scope();

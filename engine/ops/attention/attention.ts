@@ -42,6 +42,8 @@ const deltaKernel = kernel(source, 'attention_delta');
  * `mask`, `causal`, `softcap`, fewer heads of keys than of queries, and values of another size than keys hold
  * all scores in memory, several times B * H * T * (N + M) * 4 bytes. Neither way limits the size of a head.
  *
+ * A query with a score that is NaN or infinite, of a hidden key too, gets NaN; a NaN in v the elements it is in.
+ *
  * @param q  [B, T, H, K] f32; [1, T, H, K] serves the whole batch
  * @param k  [B, M, G, K] f32; H / G neighbouring heads of q share one head of k
  * @param v  [B, M, G, V] f32

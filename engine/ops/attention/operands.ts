@@ -31,7 +31,10 @@ export interface AttentionOptions {
   readonly scale?: number;
   /** Query i sees the cached keys and the keys 0 to i of k. Default: all keys. */
   readonly causal?: boolean;
-  /** f32 that broadcasts to [B, H, T, N + M], added to the scores; -infinity hides a key from a query. */
+  /**
+   * f32 that broadcasts to [B, H, T, N + M], added to the scores; -infinity hides a key from a query. A query from
+   * which all keys are hidden attends to all of them alike (PyTorch gives NaN).
+   */
   readonly mask?: Tensor;
   /** Bounds the scores: softcap tanh(scores / softcap). Default: none. */
   readonly softcap?: number;

@@ -7,11 +7,12 @@
 //
 // Layout    p, g, m, v [n] f32, read as vec4f where n divides by 4: then groups end at multiples of 4 too.
 //           Elements are sorted by group; lr is scaled and decay chosen by group.
-// Mapping   shaders/lib/elements.wgsl; a value is four elements or one.
+// Mapping   shaders/lib/elements.wgsl, which counts Vecs.
 // Traffic   28 B per parameter: four reads, three writes.
-// Numerics  what changes per step lies in a buffer and is counted on by adamw_begin, so that a recorded step
-//           can be replayed. 1 - beta^t as -expm1(t ln beta): a few ulp at any t, where a running product
-//           would drift. When the gradient norm is NaN or infinite, by its bits, nothing is changed.
+// Numerics  what changes per step is kept in buffers, and adamw_begin advances it, so that a recorded step
+//           can be replayed. 1 - beta^t as -expm1(t ln beta) is exact to a few ulp at any t; a running
+//           product would drift. If the gradient norm is NaN or infinite, tested by its bits, nothing
+//           changes.
 
 #import elements  // share_of(group, groups, i, n)
 
@@ -19,7 +20,7 @@ alias Vec = f32;    // or vec4f
 const VEC = 1u;     // elements of a Vec
 
 struct Params {
-  n : u32,            // values
+  n : u32,  // Vecs
   group_count : u32,
 }
 @group(0) @binding(0) var<uniform> params : Params;
@@ -69,7 +70,7 @@ fn scalar(name : u32) -> f32 {
   return bitcast<f32>(scalars[name]);
 }
 
-// The first group that ends behind the element.
+// The first group that ends after the element.
 fn group_of(element : u32) -> u32 {
   var low = 0u;
   var high = params.group_count - 1u;

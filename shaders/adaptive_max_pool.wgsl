@@ -6,9 +6,8 @@
 //   dx[b, q] = sum of dy[b, p] over the windows p that contain q and whose argmax is q
 //
 // Layout    x [B, Y X], y [B, outY outX]; argmax counts inside one map.
-// Mapping   one invocation per element of the result. The outputs whose window contains input q form
-//           themselves the window of q with n and m exchanged, so the backward pass gathers and needs no
-//           atomics.
+// Mapping   one invocation per element of the result. The outputs whose window contains input q are the
+//           window of q with n and m exchanged, so the backward pass gathers and needs no atomics.
 
 #import index     // linear_group
 #import numerics  // is_nan

@@ -6,7 +6,7 @@
 //
 // Layout    p, y, dp [B, N] row-major; partial [B, splits]; row_weight [B], a row counts where it is not
 //           zero.
-// Mapping   one workgroup per (row, split), then one workgroup for the total. dp: one invocation per cell.
+// Mapping   one workgroup per row and split, then one workgroup for the total. dp: one invocation per cell.
 // Traffic   reads p and y once, writes next to nothing; dp reads both again and writes once.
 // Numerics  the bounds are PyTorch's (aten/src/ATen/native/Loss.cpp), so that p = 0 and p = 1 give finite
 //           numbers.

@@ -6,8 +6,8 @@
 //               an integer keeps its low 8 bits
 //
 // Layout    32-bit types one per word; f16 and bf16 two per word, u8 four, the first element in the low bits.
-//           What is left of the last word is 0.
-// Mapping   shaders/lib/elements.wgsl; a value is a word of y.
+//           The unused rest of the last word is 0.
+// Mapping   shaders/lib/elements.wgsl, which counts words of y.
 // Numerics  bit arithmetic throughout: pack2x16float may round either way and may flush subnormals, so its
 //           results would differ between adapters, and a float operation need not keep a NaN.
 
@@ -31,7 +31,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<u32>;          // [elements], packed
 @group(0) @binding(2) var<storage, read_write> y : array<u32>;    // [elements], packed
 
-// The element's own bits, in the low end.
+// The bits of an element, in the low end of a word.
 fn load(e : u32) -> u32 {
   switch SOURCE {
     case F16, BF16: { return (x[e >> 1u] >> ((e & 1u) * 16u)) & 0xffffu; }

@@ -5,15 +5,15 @@
 //   g[i,j]     = dloss / B * -z[i,j] sigmoid(-z[i,j] logit[i,j])
 //   du = (s g) v,   dv = (s g)^T u,   dlog_scale = sum_ij g s <u, v>,   dbias = sum_ij g
 //
-// The B x B logits are never stored. The host goes through blocks of image rows: the products <u, v> of a
-// block come from the matrix product, this kernel turns them into the block's share of the loss or, going
-// back, into s g in place, and du and dv are matrix products again.
+// The B x B logits are never stored as a whole. The host loops over blocks of image rows: a matmul gives the
+// inner products <u, v> of a block; this kernel makes of them the block's share of the loss or, in the
+// backward pass, s g in place; du and dv are matmuls again.
 //
 // Layout    pairs [rows, B], of a block; partial [B], one pair of sums per image; classes [B].
 // Mapping   one workgroup per image row of the block; one workgroup for the total.
 // Traffic   reads the block once; backward writes it once.
-// Numerics  softplus(t) = max(t, 0) + log1p(e^-|t|) with log1p by the series of atanh: `log` may err by 2^-21
-//           near 1, which would be most of a small loss. Sums run in a fixed order.
+// Numerics  softplus(t) = max(t, 0) + log1p(e^-|t|) with log1p by the series of atanh: `log` may be off by
+//           2^-21 near 1, which is more than a small loss. Sums run in a fixed order.
 
 #import index   // linear_group(group, groups)
 #import reduce  // ROW_WG, workgroup_sum(value, i)

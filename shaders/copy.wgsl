@@ -1,31 +1,31 @@
-// Copies between a strided and a contiguous arrangement: transposing, slicing, joining and repeating are one
-// kernel each way.
+// Copies between a strided and a contiguous layout. Transposing, slicing, concatenating and repeating are one
+// kernel in each direction.
 //
 //   gather   y[element number] = x[start + sum_d index_d stride_d]
 //   place    y[start + sum_d index_d stride_d] = x[begin + element number], or is increased by it
 //   index    the mixed-radix digits of the element number
 //
-// Layout    32-bit elements of any type, moved as bits, four at once where every extent, stride and offset
+// Layout    32-bit elements of any type, moved as bits, four together where every extent, stride and offset
 //           divides by 4. A stride may be negative: arithmetic is modulo 2^32. The host merges axes that are
 //           contiguous with each other, so most calls have two or three digits of the six.
 // Mapping   shaders/lib/elements.wgsl.
-// Traffic   reads and writes each value once. Reads of a transpose are strided.
+// Traffic   reads and writes each element once. A transpose reads with a stride.
 
 #import elements   // share_of(group, groups, i, n)
 #import index  // divmod(n, d)
 
-alias Vec = u32;     // or vec4u; to add floats, f32 or vec4f
-const ADD : bool = false;  // place: adds to y; no two elements may meet
-const DIGITS = 6u;     // digits in use, the last ones of the six
+alias Vec = u32;           // or vec4u; to add floats, f32 or vec4f
+const ADD : bool = false;  // place: adds to y; no two elements may have one target
+const DIGITS = 6u;         // digits in use, the last ones of the six
 
 struct Params {
   extents : vec4u,       // of digits 1..4; digit 0 has whatever is left
   strides : vec4u,       // of digits 0..3
   last_strides : vec2u,  // of digits 4, 5
   last_extent : u32,     // of digit 5
-  n : u32,               // values to copy
-  start : u32,           // first value of the strided side
-  begin : u32,           // place: first value of x
+  n : u32,               // Vecs to copy
+  start : u32,           // first Vec of the strided side
+  begin : u32,           // place: first Vec of x
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> x : array<Vec>;         // strided, or [begin + n] for place
@@ -56,7 +56,7 @@ fn digits_of(at : u32) -> Digits {
   return digits;
 }
 
-// The digits of the sum of two numbers: what the next value of an invocation costs, instead of divisions.
+// The digits of the sum of two numbers, without divisions: an invocation's next position.
 fn plus(a : Digits, b : Digits) -> Digits {
   var digits = Digits(a.outer + b.outer, a.inner + b.inner);
   var parts = vec2u();

@@ -5,11 +5,11 @@
 //   dfeatures[n] = a u - b features[n],   du = sum_n a features[n]
 //   a = dmap[n] / max(length[n], eps),    b = dmap[n] map[n] / length[n]^2 where length[n] > eps, else 0
 //
-// The cosine and the length are known when going back, so the backward pass needs no sums along C.
+// The forward pass keeps cosine and length, so the backward pass needs no sums along C.
 //
 // Layout    features [B, N, C], unit [B or 1, C], map and length [B, N]. C counts vectors.
-// Mapping   forward: ROW_WG invocations per token. Backward: one invocation per vector of C walks a split of
-//           tokens; the splits' shares of du are then added in order.
+// Mapping   forward: ROW_WG invocations per token. Backward: one invocation per vector of C sums over
+//           a split of the tokens; then the splits are added in order.
 // Traffic   forward reads features once; backward reads them once and writes dfeatures once.
 
 #import reduce  // own_row(group, groups, i, R), workgroup_sum(value, i)

@@ -2,21 +2,21 @@
 //
 //   y[b, v, u, c]        = bias[c] + sum_{i, j} x[b, v + i - h, u + j - h, c] * weight[c, i, j]
 //   h                    = (SIDE - 1) / 2
-//   dx                   = the same sum over dy with the kernel turned by 180 degrees, no bias
+//   dx                   = the same sum over dy with the kernel rotated by 180 degrees, no bias
 //   dweight[c, i, j]     = sum_{b, v, u} x[b, v + i - h, u + j - h, c] * dy[b, v, u, c]
 //   dbias[c]             = sum_{b, v, u} dy[b, v, u, c]
 //
-// Layout    x, y [B, Y X, C], channels last; weights [C, SIDE^2] are first turned to [SIDE^2, C], so that
-//           neighbouring invocations, which own neighbouring channels, read neighbouring numbers. Four
-//           channels if Vec is vec4f.
-// Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; along a kernel row, a window of 8
-//           inputs slides under them. dweight: an invocation owns 8 taps of a kernel row and a split of image
-//           rows, along which the same window slides; a second kernel adds the splits in order. No barriers
-//           and no atomics: the sums do not depend on timing.
-//           _columns, for CPUs, where loads are dear and registers spill cheaply: an invocation owns 4
-//           columns of a split of rows and walks down; every row that it loads meets all the SIDE rows of the
-//           kernel at once.
-// Traffic   two loads per 8 multiply-adds and 8 more per kernel row; one multiply-add at a time needs two.
+// Layout    x, y [B, Y X, C], channels last; weights [C, SIDE^2] are first transposed to [SIDE^2, C],
+//           so that neighbouring invocations, which own neighbouring channels, read neighbouring elements.
+//           Four channels if Vec is vec4f.
+// Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; for each kernel row, a window of 8
+//           inputs slides along. dweight: an invocation owns 8 taps of a kernel row and a split of image
+//           rows, along which the same kind of window slides; a second kernel adds the splits in order. No
+//           barriers and no atomics: the sums do not depend on timing.
+//           _columns, for CPUs, where loads are expensive and spilled registers cheap: an invocation owns 4
+//           columns of a split of rows and goes down; every row that it loads is multiplied by all SIDE rows
+//           of the kernel.
+// Traffic   two loads per 8 multiply-adds and 8 more per kernel row, instead of two per multiply-add.
 //           _columns: 4 + SIDE - 1 loads per 4 SIDE^2 multiply-adds.
 
 #import index  // linear_group
@@ -25,9 +25,9 @@ struct Params {
   B : u32,
   Y : u32,
   X : u32,
-  C : u32,       // Elements per pixel
-  splits : u32,  // of rows: of all images for dweight, of each for _columns
-  turned : u32,  // 1: depthwise_conv_pack turns the kernel by 180 degrees
+  C : u32,        // Vecs per pixel
+  splits : u32,   // of rows: of all images for dweight, of each for _columns
+  rotated : u32,  // 1: depthwise_conv_pack rotates the kernel by 180 degrees
 }
 @group(0) @binding(0) var<uniform> params : Params;
 
@@ -66,11 +66,11 @@ fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgr
     return;
   }
   let tap = at / params.C;
-  packed_out[at] = weight[at % params.C * TAPS + select(tap, TAPS - 1u - tap, params.turned == 1u)];
+  packed_out[at] = weight[at % params.C * TAPS + select(tap, TAPS - 1u - tap, params.rotated == 1u)];
 }
 
-// Neighbouring pixels of one image row and channel. Not an array: arrays with a computed index live in
-// memory.
+// Neighbouring pixels of one image row and channel. Not an array: compilers keep arrays with a computed index
+// in memory.
 struct Window {
   v0 : Vec,
   v1 : Vec,
@@ -82,7 +82,7 @@ struct Window {
   v7 : Vec,
 }
 
-// Zero outside of the row; u wraps to a huge number left of it, so one comparison serves both edges.
+// Zero outside of the row. Left of it u wraps around to a huge number, so one comparison does for both edges.
 fn pixel(line : u32, u : u32, c : u32) -> Vec {
   return select(Vec(), x[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
 }
@@ -129,7 +129,7 @@ fn depthwise_conv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   var s5 = s0;
   var s6 = s0;
   var s7 = s0;
-  // Kernel rows that lie inside the image: v + tap_row - PAD in [0, Y).
+  // Kernel rows inside the image: v + tap_row - PAD in [0, Y).
   let begin = select(0u, PAD - v, v < PAD);
   let end = min(SIDE, params.Y + PAD - v);
   for (var tap_row = begin; tap_row < end; tap_row++) {
@@ -212,7 +212,7 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   store_partial(base, first_tap + 5u, c, s5);
   store_partial(base, first_tap + 6u, c, s6);
   store_partial(base, first_tap + 7u, c, s7);
-  // The middle kernel row meets every image row, so its sum of dy is complete.
+  // The middle kernel row is applied to every image row, so its sum of dy is complete.
   if (tap_row == PAD && first_tap == 0u) {
     partials[(split * (TAPS + 1u) + TAPS) * params.C + c] = sum_dy;
   }
@@ -243,7 +243,7 @@ fn depthwise_conv_columns(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   if (HAS_BIAS) {
     none = bias[c];
   }
-  // Of the SIDE output rows that the current input row v meets, from v - PAD on.
+  // Of the SIDE output rows that the current input row v contributes to, from v - PAD on.
   var sums : array<Vec, SIDE * THREAD_X>;
   // unroll
   for (var r = 0u; r < SIDE; r++) {

@@ -5,11 +5,11 @@
 //   loss     = mean over counted rows of 1 - inner / outer;  0 if no row counts
 //   dp       = -dloss / counted rows * (2 y outer - inner) / (100 outer^2)
 //
-// The hundredth is the reference's guard against overflow in half precision; it makes eps count a
-// hundredfold.
+// The factor 1/100 is the reference's guard against overflow in half precision; it makes eps weigh 100 times
+// as much.
 //
 // Layout    p, y, dp [B, N] row-major; partial [B, splits, 2]; rows [B, 2]; row_weight [B].
-// Mapping   one workgroup per (row, split), then one workgroup for the total. dp: one invocation per cell.
+// Mapping   one workgroup per row and split, then one workgroup for the total. dp: one invocation per cell.
 // Traffic   reads p and y once, writes next to nothing; dp reads y again and writes once.
 
 #import index   // linear_group(group, groups)

@@ -6,15 +6,16 @@
 //
 // Layout    x [O, N, I], 32-bit elements of any type, moved as bits; scatter's y [O, N, I] and updates f32,
 //           i32 or u32. The index is read with strides, so one list of J may serve all o and i.
-// Mapping   gather: one invocation per element of y. scatter: one per o and i, which takes its J updates in
+// Mapping   gather: one invocation per element of y. scatter: one per o and i, which applies its J updates in
 //           order, so that repeated indices need no atomics and equal runs give equal bits; or several, each
-//           of which takes those that meet its split of the axis.
-// Traffic   gather writes y once; its reads run along i. scatter moves every update and what it meets.
+//           of which applies the updates to its split of the axis.
+// Traffic   gather writes y once; neighbours read along i. scatter reads every update once, and reads and
+//           writes the element that it goes to.
 
 #import index     // linear_group(group, groups)
 #import numerics  // is_nan
 
-const NONE = 0u;     // the last of several stays
+const NONE = 0u;     // the last of several updates wins
 const ADD = 1u;
 const MUL = 2u;
 const MIN = 3u;
@@ -26,7 +27,7 @@ const FLOAT : bool = true;  // whether a Scalar is one
 const WG = 64u;
 
 struct Params {
-  groups : u32,     // invocations at work
+  groups : u32,     // invocations that have work
   J : u32,
   N : u32,
   I : u32,

@@ -1,7 +1,7 @@
 // Sets every element to one value, or to its own index.
 //
-// Layout    x [n], 32-bit elements of any type, written as bits, four at once where the elements divide by 4;
-//           index [n] u32.
+// Layout    x [n], 32-bit elements of any type, written as bits, four together where their number divides by
+//           4; index [n] u32.
 // Mapping   shaders/lib/elements.wgsl.
 
 #import elements  // share_of(group, groups, i, n)
@@ -9,8 +9,8 @@
 alias Vec = u32;  // or vec4u
 
 struct Params {
-  n : u32,      // values
-  bits : u32,   // of an element
+  n : u32,     // Vecs
+  bits : u32,  // of an element
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read_write> x : array<Vec>;    // [n]

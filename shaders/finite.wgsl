@@ -2,10 +2,10 @@
 //
 //   flag = min(flag, op_number)   if some x[i] has all exponent bits set
 //
-// Layout    x [n] f32, read as bits; flag [1] u32, 0xffffffff as long as nothing was found.
+// Layout    x [n] f32, read as bits; flag [1] u32, 0xffffffff as long as nothing has been found.
 // Mapping   one invocation per element, or per four on a GPU where n divides by four. The minimum does not
 //           depend on the order, so the atomic keeps runs equal.
-// Numerics  WGSL may assume that no float is NaN or infinite, so nothing here is a float.
+// Numerics  WGSL may assume that no float is NaN or infinite, so all elements are read as integers.
 
 #import index
 
@@ -13,7 +13,7 @@ const EXPONENT = 0x7f800000u;
 const WG = 64u;
 
 struct Params {
-  n : u32,          // elements (mark_non_finite_vec4: of four numbers)
+  n : u32,  // elements, or vec4u for mark_non_finite_vec4
   op_number : u32,
 }
 @group(0) @binding(0) var<uniform> params : Params;

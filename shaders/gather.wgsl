@@ -1,19 +1,20 @@
 // Rows of a table by index, and the two ways back.
 //
 //   gather_rows     y[m] = table[index m]                 (zeros where the index lies outside the table)
-//   scatter_rows    y[index m] = x[m]                     indices unique: plain stores into zeros
+//   scatter_rows    y[index m] = x[m]                     indices unique: stores into zeros
 //   gather_dtable   dtable[r] = sum over m with index m = r of dy[m]
 //
-// dtable wants no atomics on floats. The host sorts the indices (stable), so that each table row owns a
-// segment of the sorted list, and its owner adds dy in the order of m. A row that is used very often (padding
-// tokens) would make one invocation walk the whole list; therefore the list is cut into splits of
-// `split_entries` entries, and gather_heads first sums the part of every split that continues the segment of
-// the split before: an owner adds at most `split_entries` rows of its own and then one sum per further split.
+// The gradient of the table does without atomics on floats. The host sorts the indices (stable), so that each
+// table row owns a segment of the sorted list, and its owner adds dy in the order of m. A row that is used
+// very often (padding tokens) would leave the whole list to one invocation; therefore the list is cut into
+// splits of `split_entries` entries, and gather_heads first sums the part of every split that continues the
+// segment of the split before: an owner adds at most `split_entries` rows of its own and then one sum per
+// further split.
 //
 // Layout    table [tables * N, C], indices [M], rows [M, C]. C counts vectors. With several tables (one per
 //           batch element) index m belongs to table m / per_table; keys hold table * N + index.
 // Mapping   a workgroup has WG_ROWS rows, PER_ROW invocations a row, one vector in PER_ROW each, so that
-//           nothing is divided; with one row, its index is read once for all. On a CPU few invocations go
+//           no index is divided; with one row, its index is read once for all. On a CPU few invocations go
 //           through each row, since one vector in 64 each is twice as slow. keys and starts: one invocation
 //           per entry.
 // Traffic   gather and scatter move every row once; dtable reads dy once (heads: once more), writes dtable
@@ -25,13 +26,13 @@
 
 struct Params {
   M : u32,              // indices in this dispatch
-  offset : u32,         // indices before them: long lists go in pieces
+  offset : u32,         // indices before them: long lists take several dispatches
   N : u32,              // rows of one table
   C : u32,              // vectors per row
   per_table : u32,      // indices per table
   rows : u32,           // rows of all tables
   first : u32,          // this dispatch sees the table rows from here ...
-  end : u32,            // ... to here: tables over the binding limit go in pieces
+  end : u32,            // ... to here: tables beyond the binding limit take several
   split_entries : u32,  // sorted entries of a split, which are summed together
 }
 @group(0) @binding(0) var<uniform> params : Params;
@@ -48,7 +49,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> dtable : array<Vec>;  // [end - first, C]
 
 const WG : u32 = 64u;
-// rows of a segment are loaded by fours: on a GPU each load is waited for, on a CPU none
+// loads the rows of a segment by fours: a GPU would wait for each load, a CPU does not
 const FOUR_IN_FLIGHT : bool = false;
 const WG_ROWS : u32 = 1u;            // rows per workgroup, a power of two
 const PER_ROW : u32 = WG / WG_ROWS;  // invocations of a row

@@ -28,7 +28,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> row_lengths : array<f32>;      // [R]
 @group(0) @binding(4) var<storage, read_write> dx : array<Vec>;        // [R, C]
 
-// Of a row with a NaN, everything becomes NaN: max(NaN, eps) may be eps.
+// A row with a NaN becomes NaN as a whole: max(NaN, eps) may be eps.
 fn scale_of(length : f32) -> f32 {
   return select(1.0 / max(length, params.eps), length, is_nan(length));
 }

@@ -11,7 +11,7 @@
 // Layout    x, y [R, C] row-major, C counts vectors; mean, rstd [R] f32, kept for the backward pass.
 // Mapping   ROW_WG invocations per row; the first owns vectors 0, ROW_WG, 2 ROW_WG, ...
 //           dgamma, dbeta: one invocation per vector and split of the rows, then one per vector over the
-//           splits, or 32 that each take every 32nd split.
+//           splits, or 32 invocations that each take every 32nd split.
 // Traffic   reads x three times (cached after the first), or once where the row is held; writes y once.
 // Numerics  two passes, not E[x^2] - E[x]^2: that form cancels when |mean| >> std.
 

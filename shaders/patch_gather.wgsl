@@ -1,20 +1,20 @@
-// Chosen patches of an image at a virtual size, as rows of a matrix product. The image is never resized as a
-// whole: each pixel of a chosen patch is sampled from the source, so the cost follows the patches and not the
-// image.
+// Selected patches of an image at a virtual size, as rows of a matmul. The image is never resized as a
+// whole: each pixel of a selected patch is sampled from the source, so the cost depends on the patches, not
+// on the image.
 //
 //   rows[b, s, c P^2 + r P + q] = (sample(image[b, c], y, x) - mean[c]) / std[c]
 //   (y, x) = P (cell / X, cell % X) + (r, q),  cell = indices[b, s], or s for every patch
 //   sample = bicubic, Keys a = -0.75, edges replicated, no antialiasing
 //
-// Layout    image [B, 3, H, W] f32, or [B, H, W, 4] u8 with one u32 per pixel (red lowest), which counts as
+// Layout    image [B, 3, H, W] f32, or [B, H, W, 4] u8 with one u32 per pixel (red lowest), which is read as
 //           value / 255; rows [B, k, 3 P P]: channel, row, column, as a convolution weight [D, 3, P, P] is
 //           laid out.
 // Mapping   an invocation takes PIXELS neighbouring pixels of a patch's row, all three channels, so that an
 //           RGBA pixel is loaded once: one pixel on a GPU, the whole row on a CPU, where finding the place
 //           costs as much as a pixel.
 // Traffic   reads up to 16 source pixels per pixel, mostly cached; one where the position falls on a pixel
-//           centre (the image's own size, odd integer reductions), which then is copied exactly.
-//           At the image's own size positions are not even computed.
+//           centre (the image's own size, odd integer reductions), and then copied exactly. At the image's
+//           own size no positions are computed.
 
 #import index  // linear_group
 #import cubic  // keys, cubic_position
@@ -35,7 +35,7 @@ struct Params {
 
 alias Scalar = f32;                  // u32 if RGBA
 const RGBA : bool = false;
-// the image exceeds a binding: one image at a time, each plane bound by itself
+// the image exceeds a binding: one image at a time, each plane in a binding of its own
 const SPLIT : bool = false;
 const OWN_SIZE : bool = false;  // the virtual image has the source's size
 const HAS_INDICES : bool = true;
@@ -48,7 +48,7 @@ const WG : u32 = 64u;           // invocations of a workgroup; they share nothin
 @group(0) @binding(2) var<storage, read> indices : array<u32>;      // [B, k] raster indices into the grid
 @group(0) @binding(3) var<storage, read_write> rows : array<f32>;   // [B, k, 3 * P * P]
 
-// A plane that is bound by itself begins at the multiple of 64 words (256 bytes) at or before its own start.
+// A plane in a binding of its own begins at the multiple of 64 words (256 bytes) at or before its own start.
 fn plane_start(plane : u32) -> u32 {
   let start = plane * params.image[0] * params.image[1];
   return select(start, start & 63u, SPLIT);

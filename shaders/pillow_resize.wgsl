@@ -1,7 +1,7 @@
 // Resizes 8-bit RGBA images along one axis exactly as Pillow's bicubic does: integer weights, an 8-bit
 // result.
 //
-//   y[o] = clamp((2^21 + sum_j weight[o, j] x[first[o] + j]) >> 22, 0, 255), each channel by itself
+//   y[o] = clamp((2^21 + sum_j weight[o, j] x[first[o] + j]) >> 22, 0, 255), for each channel
 //
 // Layout    x, y [outer, n or m, inner] of one u32 per pixel, red lowest: columns are resized with inner = 1,
 //           rows with inner = the image's width. Weights are 2^22 times Keys' a = -0.5, stretched by max(n /

@@ -1,17 +1,16 @@
-// Functions of two operands, element by element, with NumPy's broadcasting, and the choice between two by a
-// third.
+// Element-wise functions of two operands with NumPy's broadcasting, and selection between two by a third.
 //
 //   binary      y[i] = f(a[i], b[i])
 //   choose      y[i] = a[i] if cond[i] != 0, otherwise b[i]
 //   accumulate  y[i] += x[i]
 //
 // Layout    f32, i32 or u32; cond f32. Comparisons give f32. The iteration space has up to four axes; an
-//           operand is dense (same order as y) or has a stride per axis, 0 where it repeats. y is read four
-//           at a time where the last axis divides by 4; an operand that repeats along the last axis is then
-//           read one at a time. Strides count values of the operand's own type.
+//           operand is dense (same order as y) or has a stride per axis, 0 where it repeats. y is written
+//           four elements at a time where the last axis divides by 4; an operand that repeats along the last
+//           axis is then read one at a time. Strides count Vecs of the operand's own type.
 // Mapping   shaders/lib/elements.wgsl.
 // Traffic   each operand once; a repeated one comes from the cache.
-// Numerics  powers with whole exponents up to 64 are products; others are 2^(v log2 u), NaN for u < 0. A
+// Numerics  powers with whole exponents up to 64 are multiplied; others are 2^(v log2 u), NaN for u < 0. A
 //           remainder is exact: that of floats comes from their mantissas, by long division. Integers wrap
 //           around. A NaN stays one in maxima and minima; WGSL may assume that there is none, so bits decide.
 
@@ -50,9 +49,9 @@ const B_NUMBER : bool = false;
 const AXES = 4u;                // axes in use, the last ones of the four
 
 struct Params {
-  extents : vec3u,         // of axes 1..3, in values; axis 0 has whatever is left
-  n : u32,                 // values of y
-  a_strides : vec4u,       // of a number: its bits come first
+  extents : vec3u,    // of axes 1..3, in Vecs; axis 0 has the rest
+  n : u32,            // Vecs of y
+  a_strides : vec4u,  // of a number: its bits, first
   b_strides : vec4u,
   cond_strides : vec4u,
 }
@@ -129,10 +128,10 @@ fn power(u : Vec, v : Vec) -> Vec {
     factor *= factor;
     rest = rest >> UVec(1u);
   }
-  // Of an integer's reciprocal nothing is left, unless it is 1 or -1.
+  // The reciprocal of an integer is 0, unless it is 1 or -1.
   if (!FLOAT) { return select(product, Vec(), (exponent < FVec()) & (abs(base) != FVec(1.0))); }
 
-  // What log2 gives for 0, infinity and negative numbers is up to the driver.
+  // log2 of 0, infinity and negative numbers depends on the driver.
   let to_0 = (abs(base) > FVec(1.0)) == (exponent < FVec());
   var long = Vec(exp2(exponent * log2(abs(base))));
   long = select(long, select(float_of(INFINITE), Vec(), to_0),

@@ -8,7 +8,7 @@
 //             u = (w[2b] + 1/2) 2^-32, a = 2 pi (w[2b+1] 2^-32 - 1/2)
 //
 // Layout    y [n], u32 for bits, f32 otherwise, written as bits.
-// Mapping   shaders/lib/elements.wgsl; a value is a block b, that is two elements.
+// Mapping   shaders/lib/elements.wgsl, which counts blocks b of two elements.
 // Numerics  bits and uniform (with scale 1, shift 0) are the same on every adapter; normal differs by what
 //           WGSL allows log, cos and sin. |normal| stays below 6.8.
 

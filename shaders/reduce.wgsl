@@ -5,7 +5,7 @@
 //   arg_max  y[o, i]    = the first or last k with the largest x[o, k, i]
 //
 // Layout    x [O, K, I] f32, for columns and arg_max also i32 and u32, in vectors where K, or for those two
-//           I, divides by 4; y [O, splits, I]. A long axis is cut into splits, which a second run folds.
+//           I, divides by 4; y [O, splits, I]. A long axis is cut into splits, which a second dispatch folds.
 // Mapping   rows: ROW_WG invocations per split, the first folds values 0, ROW_WG, ..., then their tree.
 //           columns: one invocation per result, so that neighbouring invocations read neighbouring values.
 // Traffic   reads x once.
@@ -32,7 +32,7 @@ const CHAIN = 64u;          // values that an invocation folds one after the oth
 struct Params {
   groups : u32,   // rows: splits of all rows; columns: values in y
   K : u32,        // vectors along the reduced axis
-  I : u32,        // vectors behind it
+  I : u32,        // vectors along the axes after it
   splits : u32,   // of the axis
   k_split : u32,  // vectors of a split
   start : u32,    // rows: where y begins
@@ -92,7 +92,7 @@ fn rows(
     let stop = min(end, head + CHAIN * ROW_WG);
     var chain_sum = nothing;
     var k = head;
-    for (; k + 3u * ROW_WG < stop; k += 4u * ROW_WG) { // four loads in flight at once
+    for (; k + 3u * ROW_WG < stop; k += 4u * ROW_WG) {  // four loads in flight together
       let v0 = x[k];
       let v1 = x[k + ROW_WG];
       let v2 = x[k + 2u * ROW_WG];
@@ -107,7 +107,7 @@ fn rows(
 }
 
 const COLUMN_WG = 64u;
-// loads in flight: 8 for a GPU, which waits long for each; a CPU is slower with more than one
+// loads in flight: 8 for a GPU, where each takes long; a CPU is slower with more than one
 const IN_FLIGHT : u32 = 1u;
 
 @group(0) @binding(2) var<storage, read_write> y_values : array<Vec>;  // [O, splits, I]
@@ -143,7 +143,7 @@ fn columns(
   y_values[at] = acc;
 }
 
-// Where the K values begin that result `at` of [O, I] is made of.
+// The first of the K values that result `at` of [O, I] is made of.
 fn first_of(at : u32) -> u32 {
   let outer = at / params.I;
   return outer * params.K * params.I + (at - outer * params.I);
@@ -202,8 +202,7 @@ fn extremum_dx(
   }
 }
 
-// dx of the product: dy times what stands before and behind the element, which needs no division.
-
+// dx of the product: dy times the elements before and after, which needs no division.
 @compute @workgroup_size(COLUMN_WG)
 fn product_dx(
   @builtin(workgroup_id) group : vec3u,

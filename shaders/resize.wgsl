@@ -8,11 +8,11 @@
 //   antialias  c = (o + 0.5) n / m, Keys a = -0.5 stretched by max(n / m, 1), taps outside dropped,
 //              weights sum to 1
 //
-// Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps lie in one table, Y
+// Layout    a planar image is [B C, H, W, 1], a feature map [B, Y, X, C]; both axes' taps are in one table, Y
 //           first.
 // Mapping   resize_taps: one invocation per table row. Otherwise one per element of the result (4 channels if
-//           Vec is vec4f). resize does both axes at once, of a few planes, resize_quads a row of it;
-//           resize_axis one, for many taps; resize_axis_dx is its transpose: an input element finds, by
+//           Vec is vec4f). resize does both axes of a few planes, resize_quads a row of that;
+//           resize_axis one axis, for many taps; resize_axis_dx is its transpose: an input element finds, by
 //           bisection, the outputs that read it, so it needs no atomics.
 // Numerics  positions are ratios of integers, divided exactly (n m < 2^29): in f32 the floor may be off by
 //           one.
@@ -21,13 +21,13 @@
 #import cubic  // keys, cubic_position
 
 struct Params {
-  n : vec2u,      // input rows, columns
-  m : vec2u,      // output rows, columns
-  taps : vec2u,   // table columns of either axis
-  inner : u32,    // Elements per pixel, or per row when rows are resized alone
-  axis : u32,     // 0 rows, 1 columns; for the one-axis entry points
-  // Elements [begin, end) of the result are made: all, unless it exceeds a binding; one of them stands for
-  // PLANES
+  n : vec2u,     // input rows, columns
+  m : vec2u,     // output rows, columns
+  taps : vec2u,  // table columns of either axis
+  inner : u32,   // Vecs per pixel, or per row when rows are resized alone
+  axis : u32,    // 0 rows, 1 columns; for the one-axis entry points
+  // Vecs [begin, end) of the result are made: all, unless it exceeds a binding; for resize each
+  // counts for PLANES of them
   begin : u32,
   end : u32,
   in_base : u32,  // first Vec of the operand that is bound
@@ -58,10 +58,10 @@ const BICUBIC : u32 = 2u;
 const ANTIALIAS : u32 = 3u;
 const MODE : u32 = 2u;
 
-// Both axes at once: taps of either, as in params, for loops that compilers write out.
+// Both axes together: taps of either, as in params, for loops that compilers unroll.
 const TAPS_Y : u32 = 4u;
 const TAPS_X : u32 = 4u;
-const PLANES : u32 = 1u;  // of an image, whose pixels an invocation makes together; they share their weights
+const PLANES : u32 = 1u;      // of an image that an invocation makes together, with the same weights
 const WG : u32 = 64u;         // invocations of a workgroup; they share nothing
 const INTERLEAVE : u32 = WG;  // as in shaders/lib/elements.wgsl
 

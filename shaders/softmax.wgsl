@@ -25,7 +25,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<f32>;          // [R, C]
 @group(0) @binding(2) var<storage, read_write> y : array<f32>;    // [R, C]
 
-// The numbers at e and the next three of the same invocation.
+// The element at e and the next three of the same invocation.
 fn four(e : u32) -> vec4f { return vec4f(x[e], x[e + ROW_WG], x[e + 2u * ROW_WG], x[e + 3u * ROW_WG]); }
 
 // WGSL may assume that there is no NaN, and one driver's exp makes infinity of it: bits decide.
@@ -58,10 +58,10 @@ fn softmax(
   let row = own_row(group, groups, i, params.R);
   let start = row.r * params.C;
   let end = start + params.C;
-  // Four columns per step, as far as they go: the steps of a loop cost a CPU more than what is in them.
+  // Four columns per step as far as possible: on a CPU the loop itself costs more than its body.
   let even = start + params.C / (4u * ROW_WG) * (4u * ROW_WG);
-  // An invocation's own maximum grows as it goes, and its sum shrinks with it. Finite from the start:
-  // -inf - -inf is NaN.
+  // An invocation's running maximum grows, and its sum is rescaled with it. Finite from the start: -inf -
+  // -inf is NaN.
   var own = max(x[start], FINITE_MIN);
   var lost = false;
   var total4 = vec4f();

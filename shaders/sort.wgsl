@@ -1,7 +1,7 @@
 // Stable sort of unsigned keys per row, least significant digit first (LSD radix sort, Knuth TAOCP 3, 5.2.5).
 //
 // One pass per 8-bit digit, three dispatches each:
-//   sort_count    counts[digit, split] = how often the split holds the digit
+//   sort_count    counts[digit, split] = how often the digit occurs in the split
 //   sort_scan     counts -> first position of every (digit, split), digits outermost
 //   sort_scatter  every element goes to that position plus its rank among equal digits before it in the split
 //

@@ -7,8 +7,8 @@
 //   E = k - #{key > T}, the number taken among equals
 //
 // Layout    values [B, N]; totals [B, 3, BINS] zeroed by the host; progress [B, 3]; counts [B, splits].
-// Mapping   one workgroup per (row, split of the row). A dispatch begins by drawing the conclusion of the one
-//           before, every workgroup for itself: 2048 totals are cheaper than another dispatch.
+// Mapping   one workgroup per (row, split of the row). Every workgroup first evaluates the totals of the
+//           dispatch before: for 2048 of them that is cheaper than another dispatch.
 // Traffic   reads values five times, writes the map once.
 // Numerics  integers only: the atomics give the same counts in any order, so the result is exact and
 //           repeatable.
@@ -34,7 +34,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> selection : array<f32>;   // [B, N] 1 where selected, else 0
 // selected_keys: in the order of `indices`, then zeros
 @group(0) @binding(7) var<storage, read_write> selected_keys : array<u32>;   // [B, 4 ceil(k / 4)]
-@group(0) @binding(7) var<storage, read> key_runs : array<vec4u>;  // the same by fours, [B, ceil(k / 4)]
+@group(0) @binding(7) var<storage, read> key_runs : array<vec4u>;  // as selected_keys, [B, ceil(k / 4)]
 @group(0) @binding(7) var<storage, read> order : array<u32>;  // [B, k] places in `indices`, descending
 @group(0) @binding(6) var<storage, read_write> keys : array<u32>;            // [B, k]
 @group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;  // [B, k]
@@ -60,8 +60,8 @@ fn digit_shift(digit : u32) -> u32 {
   return select(select(0u, 10u, digit == 1u), 21u, digit == 0u);
 }
 
-/// progress after `digit`: walks that digit's totals from the largest bin down to the one that holds the k-th
-/// largest key.
+/// progress after `digit`: goes through that digit's totals from the largest bin down to the one with the
+/// k-th largest key.
 fn resolve(row : u32, digit : u32, i : u32) -> vec2u {
   let each = BINS / SCAN_WG;
   let first = (row * 3u + digit) * BINS;
@@ -256,7 +256,7 @@ fn at_least(others : vec4u, own : vec4u) -> vec4u {
     + select(vec4u(), vec4u(1u), others.zzzz >= own) + select(vec4u(), vec4u(1u), others.wwww >= own);
 }
 
-/// Puts every selected number at its rank: how many precede it, larger ones, and equal ones before it.
+/// Puts every selected number at its rank, the number of larger ones and of equal ones before it.
 @compute @workgroup_size(SCAN_WG)
 fn top_k_rank(
   @builtin(workgroup_id) group : vec3u,

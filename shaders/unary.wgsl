@@ -1,13 +1,13 @@
-// Functions of one operand, element by element, and their derivatives.
+// Element-wise functions of one operand and their derivatives.
 //
 //   y[i]  = f(x[i])
 //   dx[i] = dy[i] f'(x[i]), with f' written in terms of y where that is cheaper (exp: f' = y)
 //
 // Layout    x, y, dy, dx [n] f32, read as vec4f where n divides by 4.
-// Mapping   shaders/lib/elements.wgsl; a value is four elements or one.
+// Mapping   shaders/lib/elements.wgsl, which counts Vecs.
 // Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may
 //           return NaN for |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already
-//           lost e's digits. A NaN stays one, whatever the function makes of it; WGSL may assume that there
+//           lost e's digits. A NaN stays NaN in every function; WGSL may assume that there
 //           is none, so bits decide.
 
 #import elements  // share_of(group, groups, i, n)
@@ -41,7 +41,7 @@ alias Vec = f32;   // or vec4f
 alias UVec = u32;  // or vec4u, as wide as Vec
 
 struct Params {
-  n : u32,      // values
+  n : u32,  // Vecs
   low : f32,
   high : f32,
 }
@@ -71,7 +71,7 @@ fn or_nan(result : Vec, operand : Vec) -> Vec {
 // The bits are not a constant: a constant must be finite.
 fn float_of(bits : u32) -> Vec { return bitcast<Vec>(UVec(bits | (params.n & 0u))); }
 
-// Outside of its domain the driver's log gives anything.
+// Outside of its domain, log depends on the driver.
 fn logarithm(v : Vec) -> Vec {
   let of_zero = select(log(v), -float_of(INFINITE), v == Vec());
   return select(of_zero, float_of(NAN), v < Vec());

@@ -117,20 +117,20 @@ export function planDepthwiseConv({ kind }: Target, geometry: Geometry): Depthwi
 const dweightInvocations = ({ side, C }: Geometry): number =>
   (side * Math.ceil(side / partialSums.constant('WINDOW')) * C) / vectorOf(C);
 
-/** The forward pass, or with the kernel turned by 180 degrees the gradient to x. */
+/** The forward pass, or with the kernel rotated by 180 degrees the gradient to x. */
 function convolution(
   x: Tensor,
   weight: Tensor,
   bias: Tensor | undefined,
   plan: Geometry,
-  turned: boolean,
+  rotated: boolean,
 ): Tensor<'f32'> {
   const { B, Y, X, C, side } = plan;
   const taps = side * side;
   using packedWeight = output([weight], [taps, C]);
   run(pack, {
     bind: { weight, packed_out: packedWeight },
-    params: { C, turned: turned ? 1 : 0 },
+    params: { C, rotated: rotated ? 1 : 0 },
     define: { SIDE: side },
     groups: Math.ceil((taps * C) / pack.workgroupSize),
   });

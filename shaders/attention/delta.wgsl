@@ -1,9 +1,9 @@
-// What the gradients of attention need of each query beside its log-sum-exp: delta[t] = dout[t] . out[t]. Dao
-// et al. 2022, FlashAttention, arXiv:2205.14135.
+// What the gradients of attention need of each query beside its logsumexp: delta[t] = dout[t] . out[t].
+// Dao et al. 2022, FlashAttention, arXiv:2205.14135.
 //
 // Layout    contiguous, heads of a row side by side.
 // Mapping   an invocation takes one query of one head.
-// Traffic   reads 2 K numbers per query and head, writes one.
+// Traffic   reads 2 K elements per query and head, writes one.
 // Numerics  f32, one fma per term, ascending.
 
 #import index    // linear_group(group, groups)

@@ -1,5 +1,5 @@
-// What a mask of keys adds to their scores: 0 where the key is attended to, MASKED elsewhere; a row of zeros
-// attends to everything.
+// The bias that a key mask adds to the scores: 0 where the key is attended to, MASKED elsewhere; a mask of
+// zeros alone attends to every key.
 //
 //   bias[z,j] = 0 if mask[z,j] != 0 or mask[z,i] == 0 for all i, else MASKED
 //

@@ -1,13 +1,13 @@
-// Split-KV attention, second pass: adds up what split.wgsl made of the splits n.
+// Split-KV attention, second pass: merges the results of split.wgsl for the splits n.
 //
 //   max = max_n max[n]     sum = sum_n exp(max[n] - max) sum[n]
 //   out = 1/sum sum_n exp(max[n] - max) value[n]                 lse = max + log(sum)
 //
 // Layout    contiguous, heads of a row side by side.
-// Mapping   an invocation adds up one Vec of all splits. No barriers.
-// Traffic   reads K + 2 numbers per query, head and split, writes K + 1.
-// Numerics  f32; sums run over ascending splits: the same bits on every run. A score
-//           that is NaN or infinite makes the result NaN.
+// Mapping   an invocation merges one Vec of all splits. No barriers.
+// Traffic   reads K + 2 elements per query, head and split, and writes K + 1 per query and head.
+// Numerics  f32; sums run over ascending splits: the same bits on every run. A score that is NaN or infinite
+//           makes the result NaN.
 
 #import index     // linear_group(group, groups)
 #import numerics  // LOWEST, or_nan(result, operand), sum_or_nan(sum)

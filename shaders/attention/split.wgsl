@@ -1,6 +1,6 @@
 // Split-KV attention (flash-decoding), first pass: softmax attention of T queries over one split of the keys,
-// for few queries on CPUs. The splits of one or two key/value segments, cached keys before the others, are
-// put together by merge.wgsl.
+// for few queries on CPUs. merge.wgsl merges the splits of one or two key/value segments, cached keys before
+// the others.
 //
 //   s[t,j] = scale q[t] . k[j] + mask_bias[j]
 //   max[t] = max_j s[t,j]                        sum[t] = sum_j exp(s[t,j] - max[t])
@@ -10,9 +10,9 @@
 // long-context inference".
 //
 // Layout    rows of q, k and v are strided; the heads of a row are contiguous.
-// Mapping   an invocation takes one query of one head through a split, its row and its sums in registers. No
-//           barriers.
-// Traffic   reads each key and value once per query, writes K + 2 numbers per query, head and split.
+// Mapping   an invocation computes one query of one head for a split, with the query and the sums in
+//           registers. No barriers.
+// Traffic   reads each key and value once per query, writes K + 2 elements per query, head and split.
 // Numerics  f32; the running maximum keeps every exponent at or below zero. Nothing of size T x M is stored.
 //           Sums run over ascending keys: the same bits on every run.
 

@@ -12,8 +12,8 @@
 //           and divide by four.
 // Mapping   attention_tile: a workgroup per tile of c, plane and split of K, within it as
 //           lib/shared_tile.wgsl says; where K is split, attention_merge_tiles adds the splits up. Tiles of s
-//           leave the row max of each of their rows, those of out take the exponentials of what they load and
-//           sum them up: no pass over s but these two.
+//           write the maximum of each of their rows, and tiles of out exponentiate the scores as they load
+//           them and sum them: s is written once and read once.
 // Traffic   per block, scores are written and read once forward, and written once and read four times
 //           backward.
 // Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run. A
@@ -68,7 +68,7 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> lse : array<f32>;         // OUTPUT: [batch, heads, T]
 @group(0) @binding(1) var<storage, read> split_sums : array<vec4f>;  // merge_tiles: [splits, planes, M, N]
 
-const SPLIT : bool = false;        // OUTPUT leaves max and sum of each split, to be merged
+const SPLIT : bool = false;  // OUTPUT writes max and sum of each split, to be merged
 
 // OUTPUT: of each row of a, four in a vec4, the largest score and four sums of exponentials.
 const QUADS : u32 = TILE_M / 4u;
@@ -99,7 +99,7 @@ fn bias_run(z : u32, n : u32) -> vec4f {
                mask_bias[row + min(n + 2u, end)], mask_bias[row + min(n + 3u, end)]);
 }
 
-// What KIND makes of the sums of row m and columns n .. n + 3, which belong at a multiple of four.
+// The result of KIND for the sums of row m and columns n .. n + 3; `at` is a multiple of four.
 fn finished(plane : u32, at : u32, m : u32, n : u32, sum : vec4f) -> vec4f {
   var value = params.scale * sum;
   if (HAS_MASK && (KIND == SCORES || KIND == WEIGHTS)) { value += bias_run(plane / params.heads, n); }
@@ -115,7 +115,7 @@ fn c_plane(plane : u32) -> u32 {
   return params.c_start + plane / params.heads * params.c_batch + plane % params.heads * params.c_head;
 }
 
-// Where rows m .. m + 3 of a tile stand in `tile_max`.
+// The index of rows m .. m + 3 of a tile in `tile_max`.
 fn max_at(plane : u32, tile : u32, m : u32) -> u32 {
   return ((plane - params.first_plane) * params.tiles + tile) * (params.pitch / 4u) + m / 4u;
 }
@@ -124,7 +124,7 @@ const IN_FLIGHT : u32 = 4u;        // loads of an invocation that do not wait fo
 
 // The largest scores of a tile's rows; no sums yet.
 fn find_row_max(plane : u32, m0 : u32, i : u32) {
-  for (var e = i; e < QUADS; e += WG) {  // heads of 8 have fewer invocations than fours of rows
+  for (var e = i; e < QUADS; e += WG) {  // heads of 8 have fewer invocations than QUADS
     let m = min(m0 + 4u * e, params.pitch - 4u);
     var row_max = vec4f(LOWEST);
     for (var tile = 0u; tile < params.tiles; tile += IN_FLIGHT) {
@@ -142,7 +142,7 @@ fn find_row_max(plane : u32, m0 : u32, i : u32) {
   workgroupBarrier();
 }
 
-// The largest score of each row of a tile: an invocation's own ones meet in workgroup memory.
+// The largest score of each row of a tile, by way of workgroup memory.
 fn keep_row_max(plane : u32, at : Region, own : array<vec4f, SQUARES_M>, i : u32) {
   // unroll
   for (var q = 0u; q < SQUARES_M; q++) { a_tile[column_of(i)][q * WG_M + row_of(i)] = own[q]; }
@@ -203,7 +203,7 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
     for (var p = 0u; p < SQUARES_N; p++) {
       let n = tile_column(at, p, i);
       let to = c0 + m * params.c_line + n;
-      // Past the end the last row and column once more: no harm to the largest score.
+      // Past the end the last row and column repeat, which does not change the largest score.
       if (KIND == SCORES || (m < params.M && n < params.N)) {
         let value = finished(plane, to, m, n, factor * sum[r][p]);
         most = max(most, value);

@@ -1,5 +1,5 @@
-// What becomes of the sums of a product of attention; per_query and mask_bias are those of the query and the
-// key of an element.
+// What is done to the sums of a matmul of attention; per_query and mask_bias belong to the query and the key
+// of an element.
 
 const SUMS : u32 = 0u;             // scale sum
 const NORMALISED : u32 = 1u;       // scale sum per_query

@@ -1,5 +1,5 @@
-// A number of one invocation for its whole subgroup, without subgroups: each invocation has its own. AVec is
-// the importing file's.
+// Broadcasts a value of one invocation to its subgroup; without subgroups each invocation has its own. AVec
+// is the importing file's.
 
 const SUBGROUP : u32 = 1u;  // invocations that share what they read
 

@@ -1,6 +1,6 @@
-// Cubic convolution: where an output pixel falls in the input, and what its neighbours weigh. Keys 1981,
-// doi:10.1109/TASSP.1981.1163711. PyTorch's plain bicubic has a = -0.75, its antialiased one (and Pillow's)
-// a = -0.5.
+// Cubic convolution: the position of an output pixel in the input, and the weights of its neighbours. Keys
+// 1981, doi:10.1109/TASSP.1981.1163711. PyTorch's plain bicubic has a = -0.75, its antialiased one (and
+// Pillow's) a = -0.5.
 
 fn keys(distance : f32, a : f32) -> f32 {
   let t = abs(distance);

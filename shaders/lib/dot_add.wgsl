@@ -1,7 +1,7 @@
 // The dot product of two Vecs added to a sum: one fma per term, in order.
 
-alias Vec = vec4f;               // or f32
-const VEC : u32 = 4u;            // numbers in a Vec
+alias Vec = vec4f;     // or f32
+const VEC : u32 = 4u;  // elements of a Vec
 
 fn dot_add(left : Vec, right : Vec, sum : f32) -> f32 {
   let l = vec4f(left);

@@ -8,7 +8,7 @@
 
 const WG = 64u;
 const ELEMENTS : u32 = 4u;  // per invocation; the host chooses both by adapter
-// Invocations that run together, or all: a CPU ends the loop of some before it begins that of others.
+// Invocations that run together, or all: a CPU finishes the loop of some before it begins the next ones.
 const INTERLEAVE : u32 = WG;
 
 struct Share {

@@ -1,4 +1,4 @@
-// What follows the sum of a product, each step but the first optional.
+// What follows the sum of a matmul; each step but the first is optional.
 //
 //   value = scale sum + bias[n];  pre[at] = value;  value = gelu(value);  result = value + residual[at]
 //

@@ -1,6 +1,6 @@
-// Who owns a row: a workgroup of ROW_WG invocations. On a CPU many rows have an invocation each, without a
-// barrier: ROW_WG is 1 then, and a workgroup has WG_ROWS. On a GPU whose subgroups have a known size, a short
-// row has one subgroup, which needs no barrier either.
+// Assigns rows to invocations: a row to a workgroup of ROW_WG. On a CPU with many rows each goes to one
+// invocation, without barriers: ROW_WG is 1, and a workgroup has WG_ROWS rows. On a GPU whose subgroups have
+// a known size, a short row goes to one subgroup, which needs no barrier either.
 
 #import index  // linear_group(group, groups)
 // workgroup_sum(value, i), workgroup_max(value, i); the second where ROW_WG is the size of every subgroup.

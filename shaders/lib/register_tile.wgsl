@@ -1,16 +1,14 @@
 // A product in registers, sum_k a[m,k] b[k,n]: an invocation computes THREAD_M rows and THREAD_N Vecs of
-// columns. No workgroup memory and no barrier. CPUs take it for every product, GPUs for products of at most 8
-// rows.
+// columns. No workgroup memory and no barrier. CPUs use it for every matmul, GPUs for at most 8 rows.
 //
 // An importer defines
 //   alias Vec                  f32 or vec4f, neighbours along n
-//   fn a_at(at : u32) -> AVec  the number of a at an index, or A_VEC rows of one column
+//   fn a_at(at : u32) -> AVec  the element of a at an index, or A_VEC rows of one column
 //   fn b_at(at : u32) -> Vec   the Vec of b at an index
 //
 // Mapping   the invocations of a workgroup share their rows and are neighbours along n. Each reads one row in
 //           SUBGROUP and broadcasts it, or reads A_VEC rows together; reads of b are contiguous.
-// Edges     an index past the end reads the last row or Vec once more; the importer does not store what comes
-//           of it.
+// Edges     an index past the end reads the last row or Vec again; the importer does not store the result.
 // Numerics  f32, one fma per term, k ascending.
 
 #import broadcast or broadcast_subgroup  // SUBGROUP, lane_of(mine, lane)
@@ -24,7 +22,7 @@ const UNROLLED : bool = false;  // unroll the marked loops
 // invocations per workgroup, SUBGROUP unless that is 1; 8 fill a SIMD register of a CPU
 const WG : u32 = 8u;
 
-const LOAD_M : u32 = SUBGROUP * A_VEC;  // rows of a that a load brings
+const LOAD_M : u32 = SUBGROUP * A_VEC;  // rows of a per load
 const LOADS : u32 = THREAD_M / LOAD_M;
 
 alias RegisterSums = array<array<Vec, THREAD_N>, THREAD_M>;
@@ -62,8 +60,8 @@ fn register_product(at : RegisterRegion, terms : u32, i : u32) -> RegisterSums {
       right[j] = b_at(col[j]);
       col[j] += at.b_step;
     }
-    // All loads before the first sum: on a CPU each is a branch per invocation, and sums between them would
-    // be spilled again and again.
+    // All loads before the first sum: on a CPU each load is a branch per invocation, and sums between them
+    // would be spilled each time.
     var mine : array<AVec, LOADS>;
     // unroll
     for (var r = 0u; r < LOADS; r++) {
@@ -74,7 +72,7 @@ fn register_product(at : RegisterRegion, terms : u32, i : u32) -> RegisterSums {
     for (var r = 0u; r < LOADS; r++) {
       let part = mine[r];
       for (var l = 0u; l < LOAD_M; l++) {
-        // of an AVec of one row, vec4f makes four equal ones
+        // vec4f repeats the element of an AVec of one row
         let left = Vec(vec4f(lane_of(part, l))[l % A_VEC]);
         for (var j = 0u; j < THREAD_N; j++) {
           sum[r * LOAD_M + l][j] = fma(left, right[j], sum[r * LOAD_M + l][j]);

@@ -1,7 +1,7 @@
 // Exclusive prefix sum of one pair of counts per invocation, in a workgroup of SCAN_WG invocations.
 //
-// Two levels of sixteen: three barriers whatever the size, which matters where a barrier is dear (software
-// adapters).
+// Two levels of sixteen: three barriers whatever the size, which matters where a barrier is expensive
+// (software adapters).
 
 const SCAN_WG : u32 = 256u;  // a square of SCAN_SIDE
 const SCAN_SIDE : u32 = 16u;

@@ -1,23 +1,26 @@
-// A tile of a matrix product, sum_k op(a)[m,k] op(b)[k,n], through workgroup memory. The importing file
-// declares how four neighbours of an operand are read, from a multiple of four on: fn a_run(at : u32) ->
-// vec4f and fn b_run(at : u32) -> vec4f, indices in numbers; and what becomes of the columns k to k + 3 of a
-// in rows 4 (e / 4) to 4 (e / 4) + 3 of the tile, fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) ->
-// mat4x4f: `before`, or more.
+// A tile of a matrix product, sum_k op(a)[m,k] op(b)[k,n], through workgroup memory.
+//
+// An importer defines
+//   fn a_run(at : u32) -> vec4f   four neighbours of a, from element `at` on, a multiple of four
+//   fn b_run(at : u32) -> vec4f   the same for b
+//   fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) -> mat4x4f
+//                                 the columns k to k + 3 of a in rows 4 (e / 4) to 4 (e / 4) + 3 of the tile
+//                                 as they are multiplied: `before`, or more
 //
 // Mapping   a workgroup of WG_M x WG_N invocations computes TILE_M x TILE_N of c, an invocation SQUARES_M
-//           x SQUARES_N squares of 4 x 4 that lie 4 WG_M and 4 WG_N apart; invocations that run together
+//           x SQUARES_N squares of 4 x 4 that are 4 WG_M and 4 WG_N apart; invocations that run together
 //           are SUBGROUP_M x SUBGROUP_N neighbours, which read neighbouring vec4 (no bank conflicts).
 // Tiles     16 terms of k at a time: an invocation loads squares of 4 x 4 of a and b, four of which share a
-//           line of memory, turns them k-major in registers and stores four vec4 each. Other workgroups
-//           multiply meanwhile: to load ahead takes registers that they need (H200, 4096 x 4096 x 4096: 37
-//           instead of 40 TFLOP/s, by two tiles in turn).
-// Edges     terms from k1 on are zero; rows and columns past the end are computed from whatever is read, and
-//           the caller does not store them.
+//           line of memory, transposes them to k-major in registers and stores four vec4 each. Other
+//           workgroups multiply meanwhile. Double buffering takes registers that they need (H200, 4096 x
+//           4096 x 4096: 37 instead of 40 TFLOP/s).
+// Edges     terms from k1 on are zero; rows and columns past the end have undefined values, which the caller
+//           does not store.
 // Numerics  f32, one fma per term, k ascending.
 
 // Specialisation.
-const TRANSPOSE_A : bool = false;  // a's lines run along m, not along k
-const TRANSPOSE_B : bool = false;  // b's lines run along k, not along n
+const TRANSPOSE_A : bool = false;  // m is the contiguous axis of a, not k
+const TRANSPOSE_B : bool = false;  // k is the contiguous axis of b, not n
 const WG_M : u32 = 8u;             // invocations along M and along N
 const WG_N : u32 = 8u;
 const SUBGROUP_M : u32 = 8u;       // of these, neighbours that run together
@@ -42,7 +45,7 @@ const HALF_K : u32 = 8u;
 
 alias TileSums = array<array<vec4f, SQUARES_N>, THREAD_M>;  // [row of the invocation][square along N]
 
-// Indexed twice, so that the bound of each index is checked where it is made, not at every access.
+// Nested arrays, so that the bound of each index is checked where it is computed, not at every access.
 var<workgroup> a_tile : array<array<vec4f, PITCH_M>, TILE_K>;  // [TILE_K, TILE_M / 4], k-major
 var<workgroup> b_tile : array<array<vec4f, PITCH_N>, TILE_K>;  // [TILE_K, TILE_N / 4]
 
@@ -117,7 +120,7 @@ fn stage(at : Region, k : u32, i : u32) {
   }
 }
 
-// Where an invocation stands among WG_M x WG_N.
+// Row and column of an invocation among WG_M x WG_N.
 fn column_of(i : u32) -> u32 {
   return i % SUBGROUP_N + i / (SUBGROUP_M * SUBGROUP_N) % (WG_N / SUBGROUP_N) * SUBGROUP_N;
 }

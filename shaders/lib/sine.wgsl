@@ -19,7 +19,7 @@ const TWO_OVER_PI = array<u32, 24>(
   0x34ddc0dbu, 0xddc0db62u, 0xc0db6295u, 0xdb629599u, 0x6295993cu, 0x95993c43u, 0x993c4390u, 0x3c439041u,
 );
 
-/// An angle without its quarter turns.
+/// An angle reduced by its quarter turns.
 struct Quarters {
   rest : f32,  // within pi / 4
   turns : u32, // modulo 4

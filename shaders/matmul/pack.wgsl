@@ -7,7 +7,7 @@
 //           whole tile.
 // Mapping   an invocation per eight terms of a row: 32 write one square, side by side.
 // Traffic   reads the operand once and writes half as many bytes.
-// Numerics  a number above 65504 becomes infinite, one below 6e-8 zero.
+// Numerics  magnitudes above 65504 become infinite, those below 6e-8 zero.
 
 enable f16;
 
@@ -28,10 +28,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> squares : array<vec4u>;  // [batch, groups_m, groups_n, 16, 16]
 
 // Specialisation.
-alias Vec = vec4f;                 // or f32 where lines do not run along k or K is not divisible by 4
-const VEC : u32 = 4u;              // f32 per Vec
-const TRANSPOSED : bool = false;   // lines run along the rows
-const SOURCE : u32 = F32;          // how the operand is stored
+alias Vec = vec4f;                // or f32 where k is not the contiguous axis or K is not divisible by 4
+const VEC : u32 = 4u;             // f32 per Vec
+const TRANSPOSED : bool = false;  // the rows are the contiguous axis
+const SOURCE : u32 = F32;         // how the operand is stored
 
 const SIDE : u32 = 16u;  // of a square
 const WG : u32 = 64u;    // invocations of a workgroup; they share nothing

@@ -1,12 +1,11 @@
-// Matrix product in registers, and what a linear layer needs beside it: c[z] = epilogue(scale op(a[z])
-// op(b[z])), op(a) [M, K], op(b) [K, N], for each batch entry z. What CPUs take for every product and GPUs
-// for at most 8 rows.
+// Matrix product in registers, with the epilogue of a linear layer: c[z] = epilogue(scale op(a[z]) op(b[z])),
+// op(a) [M, K], op(b) [K, N], for each batch entry z. CPUs use it for every matmul, GPUs for at most 8 rows.
 //
 //   c[m,n] = scale sum_k a[m,k] b[k,n] + bias[n];  pre = c;  c = gelu(c);  c += residual[m,n]
 //   each step is optional
 //
 // Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
-//           Either may be packed, two numbers of 16 bits in a word, and is then widened as it is read.
+//           Either may be packed, two elements of 16 bits in a word, and is then widened as it is read.
 // Mapping   a workgroup per THREAD_M rows and WG THREAD_N Vecs of columns, batch entry and split; within it
 //           as lib/register_tile.wgsl.
 // Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
@@ -51,8 +50,8 @@ struct Params {
 const TRANSPOSE_B : bool = false;  // only where Vec is f32
 const A_TYPE : u32 = F32;          // how a and b are stored
 const B_TYPE : u32 = F32;
-alias AVecs = vec4f;               // four numbers as AVecs; array<vec4f, 1> where AVec is vec4f
-alias Vecs = array<vec4f, 1>;      // four numbers as Vecs; vec4f where Vec is f32
+alias AVecs = vec4f;               // four elements as AVecs; array<vec4f, 1> where AVec is vec4f
+alias Vecs = array<vec4f, 1>;      // four elements as Vecs; vec4f where Vec is f32
 alias PackedA = u32;               // vec2u where AVec is vec4f
 alias PackedB = vec2u;             // u32 where Vec is f32
 

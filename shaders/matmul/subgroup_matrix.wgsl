@@ -8,14 +8,14 @@
 // Layout    a and b packed by pack.wgsl; c row-major.
 // Mapping   a workgroup computes a TILE_M x TILE_N tile of c, each of its subgroups SUBGROUP_TILE_M x
 //           SUBGROUP_TILE_N of it in matrices of MATRIX_M x MATRIX_N, whose operands the units load from
-//           storage: no staging and no bounds, neighbours meet in the cache.
+//           storage: no staging, no bounds checks; workgroups share tiles through the cache.
 // Traffic   reads a once per tile along N, b once per tile along M, and writes c once.
-// Epilogue  the units keep their sums to themselves: one row of matrices after the other passes through
-//           workgroup memory.
+// Epilogue  sums of the units cannot be addressed by element: one row of matrices after the other goes
+//           through workgroup memory.
 // Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
 //           in order.
-// Numerics  products of f16 are exact in f32, their sums as good as the unit. For the range of f16 see
-//           pack.wgsl: no kernel for gradients.
+// Numerics  products of f16 are exact in f32; the accuracy of their sums depends on the unit. For the range
+//           of f16 see pack.wgsl: not for gradients.
 
 enable f16;
 enable subgroups;
@@ -65,8 +65,8 @@ const TILE_M : u32 = SUBGROUP_TILE_M * SUBGROUPS_M;
 const TILE_N : u32 = SUBGROUP_TILE_N * SUBGROUPS_N;
 const MATRICES_M : u32 = SUBGROUP_TILE_M / MATRIX_M;  // matrices of a subgroup
 const MATRICES_N : u32 = SUBGROUP_TILE_N / MATRIX_N;
-const ROW : u32 = MATRIX_M * SUBGROUP_TILE_N;         // numbers in a row of matrices
-const STEPS : u32 = 2u;                               // along k, in turn
+const ROW : u32 = MATRIX_M * SUBGROUP_TILE_N;         // elements of a row of matrices
+const STEPS : u32 = 2u;                               // along k, alternately loaded and multiplied
 const SUBGROUP : u32 = WG / (SUBGROUPS_M * SUBGROUPS_N);
 
 // WGSL names the columns of a matrix before its rows.
@@ -77,7 +77,7 @@ alias Sum = subgroup_matrix_result<f32, MATRIX_N, MATRIX_M>;
 // [subgroup, MATRIX_M, SUBGROUP_TILE_N]: one row of matrices of every subgroup
 var<workgroup> c_tile : array<f32, SUBGROUPS_M * SUBGROUPS_N * ROW>;
 
-// Where row or column r and term k of a packed operand stand, which lies from `start` on.
+// The index of row or column r and term k of a packed operand that begins at `start`.
 fn packed_at(start : u32, r : u32, k : u32) -> u32 {
   return start + (r / SIDE * (params.K / SIDE) + k / SIDE) * AREA + r % SIDE * SIDE + k % SIDE;
 }

@@ -5,7 +5,7 @@
 //   each step is optional
 //
 // Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
-//           Either may be packed, two numbers of 16 bits in a word, and is then widened as it is read.
+//           Either may be packed, two elements of 16 bits in a word, and is then widened as it is read.
 // Mapping   a workgroup per tile of c, batch entry and split; within it as lib/shared_tile.wgsl says.
 // Traffic   reads a once per tile along N, b once per tile along M, and writes c once.
 // Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
@@ -56,7 +56,7 @@ alias Vecs = array<vec4f, 1>;      // four columns as Vecs; vec4f where Vec is f
 
 const VECS : u32 = 4u / VEC;
 
-// What a workgroup computes: split * batch + batch entry, and its part of the product there.
+// The share of a workgroup: split * batch + batch entry, and its region of the product there.
 struct Place {
   plane : u32,
   region : Region,
@@ -73,8 +73,8 @@ fn place(tile : u32) -> Place {
                              z * params.b_batch, select(params.N, params.K, TRANSPOSE_B)));
 }
 
-// Four neighbours along the contiguous axis. vec4f(x) is x for a vec4f and a splat for an f32: both branches
-// compile for both.
+// Four neighbours along the contiguous axis. vec4f(x) is x for a vec4f and repeats an f32, so that both
+// branches compile for both types.
 fn a_run(at : u32) -> vec4f {
   if (A_TYPE != F32) {
     if (A_VEC == 4u) {

@@ -60,8 +60,8 @@ fn cosine(
   let query = query_of(token / params.N) * params.C;
   var squares = Vec();
   var products = Vec();
-  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
-    let end = min(params.C, first + BLOCK_TERMS);
+  for (var first = 0u; first < params.C; first += CHAIN_TERMS) {
+    let end = min(params.C, first + CHAIN_TERMS);
     var part_squares = Vec();
     var part_products = Vec();
     for (var c = first + own.lane; c < end; c += ROW_WG) {

@@ -42,8 +42,8 @@ fn l2_normalize(
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
   var sum = Vec();
-  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
-    let end = min(params.C, first + BLOCK_TERMS);
+  for (var first = 0u; first < params.C; first += CHAIN_TERMS) {
+    let end = min(params.C, first + CHAIN_TERMS);
     var part = Vec();
     for (var c = first + own.lane; c < end; c += ROW_WG) {
       let value = x[row * params.C + c];
@@ -71,8 +71,8 @@ fn l2_normalize_dx(
   let own = own_row(group, groups, i, params.R);
   let row = own.r;
   var sum = Vec();
-  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
-    let end = min(params.C, first + BLOCK_TERMS);
+  for (var first = 0u; first < params.C; first += CHAIN_TERMS) {
+    let end = min(params.C, first + CHAIN_TERMS);
     var part = Vec();
     for (var c = first + own.lane; c < end; c += ROW_WG) {
       part += unit[row * params.C + c] * dy[row * params.C + c];

@@ -46,16 +46,16 @@ fn layer_norm(
   let start = r * params.C;
   let count = f32(params.C * VEC);
   var total = Vec();
-  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
-    let end = min(params.C, first + BLOCK_TERMS);
+  for (var first = 0u; first < params.C; first += CHAIN_TERMS) {
+    let end = min(params.C, first + CHAIN_TERMS);
     var part = Vec();
     for (var c = first + own.lane; c < end; c += ROW_WG) { part += x[start + c]; }
     total += part;
   }
   let row_mean = row_sum(total, i) / count;
   total = Vec();
-  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
-    let end = min(params.C, first + BLOCK_TERMS);
+  for (var first = 0u; first < params.C; first += CHAIN_TERMS) {
+    let end = min(params.C, first + CHAIN_TERMS);
     var part = Vec();
     for (var c = first + own.lane; c < end; c += ROW_WG) {
       let d = x[start + c] - row_mean;
@@ -134,8 +134,8 @@ fn layer_norm_dx(
   let row_rstd = row_rstds[r];
   var sum_g = Vec();
   var sum_gh = Vec();
-  for (var first = 0u; first < params.C; first += BLOCK_TERMS) {
-    let end = min(params.C, first + BLOCK_TERMS);
+  for (var first = 0u; first < params.C; first += CHAIN_TERMS) {
+    let end = min(params.C, first + CHAIN_TERMS);
     var part_g = Vec();
     var part_gh = Vec();
     for (var c = first + own.lane; c < end; c += ROW_WG) {

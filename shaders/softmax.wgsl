@@ -65,8 +65,8 @@ fn softmax(
   var own = max(x[start], FINITE_MIN);
   var lost = false;
   var total4 = vec4f();
-  for (var first = start; first < even; first += 4u * BLOCK_TERMS) {
-    let stop = min(even, first + 4u * BLOCK_TERMS);
+  for (var first = start; first < even; first += 4u * CHAIN_TERMS) {
+    let stop = min(even, first + 4u * CHAIN_TERMS);
     let before = own;
     var part4 = vec4f();
     for (var e = first + row.lane; e < stop; e += 4u * ROW_WG) {
@@ -112,8 +112,8 @@ fn softmax_dx(
   let start = row.r * params.C;
   let end = start + params.C;
   var total = 0.0;
-  for (var first = start; first < end; first += BLOCK_TERMS) {
-    let stop = min(end, first + BLOCK_TERMS);
+  for (var first = start; first < end; first += CHAIN_TERMS) {
+    let stop = min(end, first + CHAIN_TERMS);
     var part = 0.0;
     for (var e = first + row.lane; e < stop; e += ROW_WG) { part += select(dy[e] * result[e], dy[e], LOG); }
     total += part;

@@ -34,9 +34,9 @@ const ROWS_OF_INVOCATIONS = 64;
 /** Elements of a row that an invocation can hold beside what else it needs: a GPU has 255 registers for each at most. */
 const MOST_HELD = 48;
 
-/** Longer rows have a workgroup each, whose invocations add in blocks: rounding errors grow with the longest chain of additions. */
+/** Longer rows have a workgroup each, whose invocations add in chains: rounding errors grow with the longest chain of additions. */
 const ORDINARY_ROW = 4096;
-const LONG_ROW = { ROW_WG: 64, ROW_BLOCK: 64 } as const;
+const LONG_ROW = { ROW_WG: 64, ROW_CHAIN: 64 } as const;
 
 /** What WebGPU allows in a workgroup everywhere. */
 const MOST_INVOCATIONS = 256;
@@ -46,7 +46,7 @@ const MOST_INVOCATIONS = 256;
  * that has an entry for it holds short rows in registers: a subgroup each where its size is known and enough, otherwise a workgroup
  * that is wide enough.
  *
- * @param holds  the vectors of a row, for kernels that can hold it and add in blocks
+ * @param holds  the vectors of a row, for kernels that can hold it and add in chains
  */
 export function planRows(target: Target, R: number, holds?: Vectors): RowPlan {
   const { subgroupSize, rowWorkgroup } = target;

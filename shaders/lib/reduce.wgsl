@@ -12,8 +12,8 @@ const WG_ROWS : u32 = 1u;     // rows per workgroup; more only where ROW_WG is 1
 const WG : u32 = ROW_WG * WG_ROWS;
 // Terms that an invocation adds one after the other, before it adds these sums: rounding errors grow with the
 // longest chain. An ordinary row is one chain; of a long one the host makes several.
-const ROW_BLOCK : u32 = 4096u;
-const BLOCK_TERMS : u32 = ROW_BLOCK * ROW_WG;  // of all invocations
+const ROW_CHAIN : u32 = 4096u;
+const CHAIN_TERMS : u32 = ROW_CHAIN * ROW_WG;  // of all invocations
 
 struct Row {
   index : u32,  // R or more for surplus invocations, which must reach the barriers too and store nothing

@@ -36,7 +36,7 @@ test('plans: rows go to invocations on a CPU once they fill it, and are held by 
     define: { ROW_WG: 1, WG_ROWS: 8 },
     groups: 92,
   });
-  const long = { held: false, define: { ROW_WG: 64, ROW_BLOCK: 64 }, groups: 729 };
+  const long = { held: false, define: { ROW_WG: 64, ROW_CHAIN: 64 }, groups: 729 };
   assert.equal(planRows(cpu, 729, vectorsOf(4096)).define, { ROW_WG: 1, WG_ROWS: 8 });
   for (const C of [4097, 4100, 100_000]) assert.equal(planRows(cpu, 729, vectorsOf(C)), long);
   assert.equal(planRows(gpu, 729, vectorsOf(100_000)), long);

@@ -23,6 +23,7 @@ export interface Objective<B extends Tensors<B>> {
 /** Forward, backward and update of a model on batches of one objective. */
 export class TrainingStep<B extends Tensors<B>> {
   readonly #engine: Engine;
+  readonly #model: PS3;
   readonly #objective: Objective<B>;
   /** Lives as long as the step: what it reads, by name. */
   readonly #scope: Scope;
@@ -37,6 +38,7 @@ export class TrainingStep<B extends Tensors<B>> {
    */
   constructor(engine: Engine, model: PS3, objective: Objective<B>, optimizer: AdamW, maxLogitScale?: number) {
     this.#engine = engine;
+    this.#model = model;
     this.#objective = objective;
     this.#scope = engine.scope();
     const first = objective.batch(0, this.#scope);
@@ -66,6 +68,20 @@ export class TrainingStep<B extends Tensors<B>> {
     }
     this.#capture.replay();
     return read(this.#capture.outputs);
+  }
+
+  /**
+   * Goes through a step once more, kernel by kernel, without an update: the first kernel that writes a NaN or an infinity.
+   *
+   * @returns  its entry point, such as `softmax`; undefined where every number is finite
+   */
+  async firstNonFinite(step: number): Promise<string | undefined> {
+    using scope = this.#engine.scope();
+    this.#engine.watchNonFinite();
+    backward(this.#objective.losses(this.#objective.batch(step, scope)).loss);
+    const found = await this.#engine.firstNonFinite();
+    this.#model.parameters.zeroGradients();
+    return found?.kernel;
   }
 
   /** Frees what the step holds between its runs. */

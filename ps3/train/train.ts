@@ -129,7 +129,7 @@ async function optimise<B extends Tensors<B>>(
   });
   if (resume) await run.restore(optimizer, model);
   using training = new TrainingStep(engine, model, objective, optimizer, loss.maxLogitScale);
-  const log = logger(name, stage, options);
+  const log = logger(name, stage, training, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
   let saved = performance.now();
@@ -157,15 +157,23 @@ async function optimise<B extends Tensors<B>>(
 }
 
 /** Writes a step's values to the run once they are read. */
-function logger(name: Metric['stage'], stage: StageConfig, { run, resume, onStep }: StageOptions) {
+function logger(
+  name: Metric['stage'],
+  stage: StageConfig,
+  training: Pick<TrainingStep<object>, 'firstNonFinite'>,
+  { run, resume, onStep }: StageOptions,
+) {
   const first = resume?.step ?? 0;
   const started = performance.now();
   return async (step: number, lr: number, reading: Promise<Record<string, number>>): Promise<void> => {
     const values = await reading;
-    if (!Number.isFinite(values.loss))
+    if (!Number.isFinite(values.loss)) {
+      const kernel = await training.firstNonFinite(step);
+      const first = kernel ? `, first written by the kernel ${kernel}` : '';
       throw new RunError(
-        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}. Lower ${name}.lr.`,
+        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}${first}. Lower ${name}.lr.`,
       );
+    }
     const metric: Metric = { stage: name, step, lr, ...values };
     await run.log(metric);
     const seconds = (performance.now() - started) / 1000;

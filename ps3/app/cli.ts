@@ -160,7 +160,10 @@ async function evaluateCommand(path: string): Promise<number> {
     const bar = new ProgressBar();
     const show: OnProgress = (what, done, all) => bar.update(what, done, all);
     const model = await PS3.load(engine, run.checkpointPath);
-    const data = await loadTrainingData({ ...config, data: { ...config.data, scenes: 0 } }, show);
+    const data = await loadTrainingData(
+      { ...config, model: model.config.vision, data: { ...config.data, scenes: 0 } },
+      show,
+    );
     console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, show)));
     return 0;
   });

@@ -91,10 +91,10 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     if (signal?.aborted) throw new InterruptedError(`train: stopped while ${what}.`);
     bar.update(what, done, all);
   };
-  const data = await loadTrainingData(config, show);
-  const model = progress
-    ? await PS3.load(engine, new RunFolder(out).checkpointPath)
-    : newModel(engine, config, data);
+  const begin = progress ? out : config.init.from;
+  const loaded = begin === null ? undefined : await PS3.load(engine, await RunFolder.checkpointOf(begin));
+  const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
+  const model = loaded ?? newModel(engine, config, data);
   await warmup(engine, model, stageObjectives(engine, model, data, config), show);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   // Only now is something written: faulty data leaves no trace.

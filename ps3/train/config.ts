@@ -83,10 +83,12 @@ export interface TrainConfig {
   readonly recipe: 'demo' | 'paper' | 'released';
   /** Decides weights, data and order. */
   readonly seed: number;
-  /** What is trained. */
+  /** What is trained, where it does not begin with a checkpoint. */
   readonly model: ModelSizes;
   /** Values that parameters begin with. */
   readonly init: {
+    /** A checkpoint to begin with, whose sizes replace those of `model`: a folder, also of a run, or hf://owner/name. null: none. */
+    readonly from: string | null;
     /** Factors on the residual branches of the auxiliary encoder. */
     readonly layerScale: number;
     /** Standard deviation of the position embeddings per scale. */
@@ -182,6 +184,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     contextLength: count,
   }),
   init: onlyThese({
+    from: v.nullable(text),
     layerScale: finite,
     positionResidualStd: nonNegative,
     logitScale: finite,
@@ -266,6 +269,13 @@ export function parseTrainConfig(json: unknown): TrainConfig {
     'data.photos must be null beside data.folder: photographs are for scenes',
     data.photos,
   );
+  const { lowResCache, multiScale, scalePositions, auxEncoder } = method;
+  for (const [name, isOn] of Object.entries({ lowResCache, multiScale, scalePositions, auxEncoder }))
+    expectConfig(
+      isOn || config.init.from === null,
+      `method.${name} must be true beside init.from: the checkpoint decides it`,
+      isOn,
+    );
   expectConfig(
     method.oneSamplePerImage || ps3.batch % 2 === 0,
     'ps3.batch must be even where method.oneSamplePerImage is false',

@@ -93,6 +93,13 @@ export class RunFolder {
     }
   }
 
+  /** Where the checkpoint is that `place` names: in it, where that is the folder of a run, else `place` itself. */
+  static async checkpointOf(place: string): Promise<string> {
+    const { checkpointPath } = new RunFolder(place);
+    const { stat } = await fileSystem();
+    return (await stat(`${checkpointPath}/config.json`).catch(() => undefined)) ? checkpointPath : place;
+  }
+
   /** Folder of the checkpoint, in the published layout. */
   get checkpointPath(): string {
     return `${this.path}/checkpoint`;

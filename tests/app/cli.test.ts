@@ -155,6 +155,27 @@ test('ps3 train: every flag reaches the run', async () => {
   });
 });
 
+test('ps3 train: a run begins with the checkpoint of another, its sizes and its words', async () => {
+  await inFolder(async (folder) => {
+    await writeImages(folder, 24);
+    const [first, second] = [join(folder, 'first'), join(folder, 'second')];
+    const words = ['--data', folder, '--set', 'towers.steps=1', '--set', 'ps3.steps=1'];
+    const made = await ps3('train', '--preset', 'smoke', '--set', 'model.width=48', ...words, '--out', first);
+    assert.is(made.code, 0, made.err);
+    // A rate that is 0 in f32: what is written is what it began with.
+    const still = ['--set', 'towers.steps=0', '--set', 'ps3.steps=1', '--set', 'ps3.lr=1e-50'];
+    const from = ['--preset', 'smoke', '--data', folder, '--set', `init.from=${first}`];
+    const { code, err } = await ps3('train', ...from, ...still, '--out', second);
+    assert.is(code, 0, err);
+    for (const name of ['model.safetensors', 'config.json', 'tokenizer.json'])
+      assert.equal(
+        await readFile(join(second, 'checkpoint', name)),
+        await readFile(join(first, 'checkpoint', name)),
+        name,
+      );
+  });
+});
+
 test('ps3 train --resume: every other flag but --profile is refused by name', async () => {
   const { out } = await ps3('train', '--help');
   const flags = [...out.matchAll(/^ +--([\w-]+)( <)?/gm)].map(([, name, value]) => ({ name, value }));

@@ -41,6 +41,7 @@ test('config: the recipes hold the constants of the paper and of its code', () =
     assert.equal([ps3.lr, ps3.warmup, ps3.batch, ps3.batch * ps3.steps], [5e-6, 1500, 32, 75e6]);
     assert.equal(sampling, { globalShare: 0.25, crop: 'pretraining', sameCaptionPositives: false });
     assert.equal(init, {
+      from: null,
       layerScale: 1e-6,
       positionResidualStd: 0,
       logitScale: Math.log(10),
@@ -80,6 +81,10 @@ test('config: what is wrong is refused by its path', () => {
     /^config: data\.photos must be null beside data\.folder/,
   );
   throws(() => smoke('method.oneSamplePerImage=false', 'ps3.batch=3'), /^config: ps3\.batch must be even/);
+  throws(
+    () => smoke('init.from=a', 'method.auxEncoder=false'),
+    /^config: method\.auxEncoder must be true beside init\.from/,
+  );
   throws(
     () => trainConfig({ preset: 'huge' }),
     /^config: preset must be one of small, medium, smoke, got huge\.$/,

@@ -3,10 +3,11 @@ import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { pageBundle } from '../../../engine/bundle.ts';
-import { EngineError, makeFolder } from '../../../engine/index.ts';
+import { EngineError, makeFolder, readTextFile } from '../../../engine/index.ts';
 import { openScenes, sceneSeed } from '../../data/build.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { creditLine } from '../../data/sources.ts';
+import { parseHubConfig } from '../../model/config/hub_config.ts';
 import { RunFolder } from '../../train/run.ts';
 import { encodeJpeg } from '../heat_map.ts';
 import type { Offers, SampleImage } from './offers.ts';
@@ -76,7 +77,8 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
   const config = await new RunFolder(run).config();
   if (config.data.folder !== null) return [];
   const { photos, objects, objectPx, distractors, concepts, styles } = config.data;
-  const { scalesPx } = config.model;
+  const checkpoint = await readTextFile(join(folder, '../model/config.json'));
+  const { scalesPx } = parseHubConfig(JSON.parse(checkpoint)).vision;
   const larger = ([low, high]: readonly [number, number]): [number, number] => [
     SHARPNESS * low,
     SHARPNESS * high,

@@ -13,7 +13,7 @@ import { selfTest } from './self_test.ts';
 import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
 import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
-import { numbersOf } from './tensor/numbers.ts';
+import { bitsOf, numbersOf } from './tensor/numbers.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, expectNewTensor, Scope, Storage, Tensor } from './tensor/tensor.ts';
 import { type Trial, tune } from './tune.ts';
@@ -196,6 +196,7 @@ export class Engine {
 
   /** A tensor of one value. */
   full<D extends DType = 'f32'>(shape: Shape, value: number, options: TensorOptions<D> = {}): Tensor<D> {
+    bitsOf('full', value, options.dtype ?? 'f32');
     return fill(this.empty(shape, options), value);
   }
 

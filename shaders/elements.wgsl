@@ -2,7 +2,7 @@
 //
 //   gather_elements    y[o, j, i] = x[o, n, i], 0 where n is outside the axis
 //   scatter_elements   y[o, n, i] = f(y[o, n, i], updates[o, j, i]), nothing where n is outside the axis
-//   n = index[o, j, i], or index + N where it is negative
+//   n = index[o, j, i], or index + N where it is negative (i32)
 //
 // Layout    x [O, N, I], 32-bit elements of any type, moved as bits; scatter's y [O, N, I] and updates f32,
 //           i32 or u32. The index is read with strides, so one list of J may serve all o and i.
@@ -21,8 +21,9 @@ const MUL = 2u;
 const MIN = 3u;
 const MAX = 4u;
 const OP : u32 = NONE;
-alias Scalar = f32;         // of scatter_elements
-const FLOAT : bool = true;  // whether a Scalar is one
+const SIGNED : bool = true;  // whether indices are i32, of which negative ones count from the end; or u32
+alias Scalar = f32;          // of scatter_elements
+const FLOAT : bool = true;   // whether a Scalar is one
 
 const WG = 64u;
 
@@ -44,7 +45,7 @@ struct Params {
 fn index_at(o : u32, j : u32, i : u32) -> u32 {
   let steps = vec3u(o, j, i) * params.strides;
   let index = indices[steps.x + steps.y + steps.z];
-  return u32(select(index, index + i32(params.N), index < 0));
+  return u32(select(index, index + i32(params.N), SIGNED && index < 0));
 }
 
 @compute @workgroup_size(WG)

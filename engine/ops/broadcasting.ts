@@ -3,6 +3,7 @@ import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
 import { expect, expectDType, kindOf } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
+import { bitsOf } from '../tensor/numbers.ts';
 import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides, collapse } from '../tensor/strided.ts';
 import { type DType, Tensor } from '../tensor/tensor.ts';
@@ -78,23 +79,6 @@ function tensorOf(op: string, a: Operand, b: Operand): Tensor {
       ? `the numbers ${a} and ${b}`
       : `${kindOf(a)} and ${kindOf(b)}`;
   expect(false, op, 'an operand must be a tensor', got);
-}
-
-const INTEGERS = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const;
-
-/** The bit pattern of a number in a dtype. @throws ShapeError for one that an integer dtype does not have */
-function bitsOf(op: string, value: number, dtype: DType): number {
-  if (dtype !== 'i32' && dtype !== 'u32') return new Uint32Array(Float32Array.of(value).buffer)[0];
-  const [low, high] = INTEGERS[dtype];
-  const fits = Number.isInteger(value) && value >= low && value <= high;
-  expect(
-    fits,
-    op,
-    `a number beside ${dtype} must be a whole number from ${low} to ${high}`,
-    `${value}`,
-    'Use cast().',
-  );
-  return value >>> 0;
 }
 
 /** How a kernel reads the operands a and b of a dtype; a number's bits travel in the place of its strides. */

@@ -27,7 +27,9 @@ const ENOUGH_INVOCATIONS = 65_536;
 const MOST_SPLITS = 32;
 
 /** What becomes of an element that meets an update: replaced, or combined with it. */
-export type ScatterReduction = 'none' | 'add' | 'mul' | 'min' | 'max';
+export type ScatterReduction = (typeof REDUCTIONS)[number];
+
+const REDUCTIONS = ['none', 'add', 'mul', 'min', 'max'] as const;
 
 /** Where and how `scatter` puts updates. */
 export interface ScatterOptions extends AxisOptions {
@@ -53,10 +55,13 @@ function launch(
   splits = 1,
 ): void {
   const { N, J, I, strides } = axis;
-  const { updates } = bind;
+  const { indices, updates } = bind;
   run(step, {
     bind,
-    define: updates ? { OP: op, Scalar: updates.dtype, FLOAT: updates.dtype === 'f32' } : {},
+    define: {
+      SIGNED: indices.dtype === 'i32',
+      ...(updates && { OP: op, Scalar: updates.dtype, FLOAT: updates.dtype === 'f32' }),
+    },
     params: { groups, N, J, I, strides, splits },
     groups: Math.ceil(groups / step.workgroupSize),
   });
@@ -114,7 +119,7 @@ function gatherAlong<D extends DType>(
  * indices one after the other, in parallel only across the other axes: for a long list of rows use `embedding`.
  *
  * @param x        f32, i32 or u32, any shape
- * @param indices  i32, or u32 below 2^31, any shape
+ * @param indices  i32 or u32, any shape
  * @returns        x's shape with the shape of the indices in place of the axis
  * @throws ShapeError when x does not have the axis
  */
@@ -174,6 +179,12 @@ export function scatter<D extends DType>(
   expectDType(op, 'updates', updates, x.dtype);
   expectKeys(op, options, { axis: true, reduction: true });
   const { axis = 0, reduction = 'none' } = options;
+  expect(
+    REDUCTIONS.includes(reduction),
+    op,
+    `the reduction must be one of ${REDUCTIONS.join(', ')}`,
+    reduction,
+  );
   const d = axisOf(op, axis, x.shape.length);
   expectFit(op, x, indices, d);
   const both = `${show(updates.shape)} and ${show(indices.shape)}`;

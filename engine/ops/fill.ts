@@ -2,6 +2,7 @@ import source from '../../shaders/fill.wgsl' with { type: 'text' };
 import { expect, expectDType, expectKeys, expectTensor } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { type Like, output, outputLike, runEach } from '../tensor/dispatch.ts';
+import { bitsOf } from '../tensor/numbers.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
 import { vectorOf } from './rows.ts';
@@ -13,15 +14,14 @@ const countUp = kernel(source, 'arange');
  * Sets every element to `value`, in place, and returns the tensor. Not differentiable.
  *
  * @param x  any shape; f32, i32 or u32 for a value other than 0, which may be infinite
+ * @throws ShapeError for a value that an integer dtype does not have
  */
 export function fill<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
   expectTensor('fill', 'x', x);
   if (value === 0) x.gpu.clear(x.range);
   else {
     expectDType('fill', 'x', x, 'f32', 'i32', 'u32');
-    const [bits] = new Uint32Array(
-      (x.dtype === 'f32' ? Float32Array.of(value) : Int32Array.of(value)).buffer,
-    );
+    const bits = bitsOf('fill', value, x.dtype);
     const vec = vectorOf(x.size);
     const n = x.size / vec;
     runEach(forward, {
@@ -47,9 +47,11 @@ export function onesLike<D extends DType>(x: Tensor<D>): Tensor<D> {
  * A new tensor of one value with x's shape and dtype, where x lives.
  *
  * @param x  any shape; f32, i32 or u32 for a value other than 0
+ * @throws ShapeError for a value that an integer dtype does not have
  */
 export function fullLike<D extends DType>(x: Tensor<D>, value: number): Tensor<D> {
   expectTensor('fullLike', 'x', x);
+  bitsOf('fullLike', value, x.dtype);
   return fill(output([x], x.shape, x.dtype), value);
 }
 

@@ -64,3 +64,20 @@ function listOf(data: unknown): ArrayLike<number> {
   expect(at < 0, 'tensor', 'every item of data must be a number', `${kindOf(list[at])} at ${at}`, flatten);
   return data;
 }
+
+const INTEGERS = { i32: [-(2 ** 31), 2 ** 31 - 1], u32: [0, 2 ** 32 - 1] } as const;
+
+/** The bit pattern of a number in a dtype. @throws ShapeError for one that an integer dtype does not have */
+export function bitsOf(op: string, value: number, dtype: DType): number {
+  if (dtype !== 'i32' && dtype !== 'u32') return new Uint32Array(Float32Array.of(value).buffer)[0];
+  const [low, high] = INTEGERS[dtype];
+  const fits = Number.isInteger(value) && value >= low && value <= high;
+  expect(
+    fits,
+    op,
+    `a number beside ${dtype} must be a whole number from ${low} to ${high}`,
+    `${value}`,
+    'Use cast().',
+  );
+  return value >>> 0;
+}

@@ -1,8 +1,9 @@
 // Integers of all 32 bits, and remainders of floats of any size: exact results, as BigInt and float64 have them.
 import { test } from 'uvu';
+import { cast, embedding, fullLike, gather, scatter, take } from '../../engine/index.ts';
 import * as ops from '../../engine/ops/pointwise.ts';
 import type { Tensor } from '../../engine/tensor/tensor.ts';
-import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 import { BINARY } from '../reference/pointwise.ts';
 
 const COMPARISONS = {
@@ -94,6 +95,89 @@ test('exact: remainders of floats are exact, with the sign of the divisor', asyn
         throw new Error(`${a[i]} by ${b[i]}: got ${got[i]}, want ${want}`);
     }
   }
+});
+
+test('exact: integers are filled, compared with numbers, and read by index as they are', async () => {
+  using scope = engine.scope();
+  for (const [dtype, values] of [
+    ['u32', [2 ** 24 + 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1]],
+    ['i32', [2 ** 24 + 1, 2 ** 31 - 1, -(2 ** 31), -(2 ** 24) - 1]],
+  ] as const) {
+    const x = tensor([...values], [values.length], { scope, dtype });
+    for (const value of values) {
+      compare(
+        'full',
+        await engine.full([3], value, { scope, dtype }).data(),
+        [value, value, value],
+        TOLERANCE.exact,
+      );
+      compare(
+        'equal',
+        await ops.equal(x, value).data(),
+        values.map((v) => Number(v === value)),
+        TOLERANCE.exact,
+      );
+    }
+    const indices = tensor([3, 1, 0, 2], [4], { scope, dtype: 'u32' });
+    const want = [values[3], values[1], values[0], values[2]];
+    compare('take', await take(x, indices).data(), want, TOLERANCE.exact);
+    compare('gather', await gather(x, indices).data(), want, TOLERANCE.exact);
+    const put = await scatter(x, indices, tensor(want, [4], { scope, dtype })).data();
+    compare('scatter', put, [...values], TOLERANCE.exact);
+  }
+  for (const [dtype, value] of [
+    ['u32', -1],
+    ['u32', 2 ** 32],
+    ['u32', 0.5],
+    ['i32', 2 ** 31],
+    ['i32', Number.NaN],
+  ] as const) {
+    const rule = new RegExp(`a number beside ${dtype} must be a whole number from .*, got ${value}\\.`);
+    throws(() => engine.full([2], value, { dtype }), rule);
+    throws(() => fullLike(engine.zeros([2], { dtype, scope }), value), rule);
+  }
+});
+
+test('exact: indices of all 32 bits: negative ones count from the end, u32 from 2^31 on are outside', async () => {
+  using scope = engine.scope();
+  const x = tensor([10, 20, 30], [3], { scope });
+  const far = Uint32Array.of(2 ** 32 - 1, 2 ** 31, 2 ** 24 + 1, 2);
+  const near = Int32Array.of(-1, -3, -(2 ** 31), 2);
+  for (const [numbers, want] of [
+    [far, [0, 0, 0, 30]],
+    [near, [30, 10, 0, 30]],
+  ] as const) {
+    const indices = tensor(numbers, [4], { scope });
+    compare('take', await take(x, indices).data(), [...want], TOLERANCE.exact);
+    compare('gather', await gather(x, indices).data(), [...want], TOLERANCE.exact);
+  }
+  const put = scatter(x, tensor(far, [4], { scope }), tensor([1, 2, 3, 4], [4], { scope }));
+  compare('scatter', await put.data(), [10, 20, 4], TOLERANCE.exact);
+  const rows = embedding(x.reshape([3, 1]), tensor(far, [4], { scope }));
+  compare('embedding', await rows.data(), [0, 0, 0, 30], TOLERANCE.exact);
+});
+
+test('exact: casts beyond 2^24 round to the nearest even, casts to integers saturate', async () => {
+  using scope = engine.scope();
+  const casted = async (x: Tensor, dtype: 'f32' | 'i32' | 'u32') => [...(await cast(x, dtype).data())];
+  const counts = tensor(Uint32Array.of(2 ** 24 + 1, 2 ** 24 + 3, 2 ** 31 - 1, 2 ** 32 - 1), [4], { scope });
+  compare('u32', await casted(counts, 'f32'), [2 ** 24, 2 ** 24 + 4, 2 ** 31, 2 ** 32], TOLERANCE.exact);
+  const signed = tensor(Int32Array.of(-(2 ** 24) - 1, -(2 ** 31), 2 ** 31 - 1, 2 ** 24 + 3), [4], { scope });
+  compare(
+    'i32',
+    await casted(signed, 'f32'),
+    [-(2 ** 24), -(2 ** 31), 2 ** 31, 2 ** 24 + 4],
+    TOLERANCE.exact,
+  );
+  const floats = tensor([3e9, -3e9, 5e9, Infinity, -Infinity, Number.NaN, -0.9], [7], { scope });
+  const [most, least] = [2 ** 31 - 1, -(2 ** 31)];
+  compare('to i32', await casted(floats, 'i32'), [most, least, most, most, least, 0, 0], TOLERANCE.exact);
+  compare(
+    'to u32',
+    await casted(floats, 'u32'),
+    [3e9, 0, 2 ** 32 - 1, 2 ** 32 - 1, 0, 0, 0],
+    TOLERANCE.exact,
+  );
 });
 
 test.run();

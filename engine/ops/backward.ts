@@ -26,6 +26,10 @@ export function backward(loss: Tensor, options: { readonly seed?: Tensor<'f32'> 
     throw new UseError(`backward: the loss must be a scalar, got ${show(loss.shape)}.`);
   const fits = !seed || sameShape(seed.shape, loss.shape);
   expect(fits, 'backward', 'the seed must have the shape of the loss', `${seed && show(seed.shape)}`);
+  if (seed && seed.gpu !== loss.gpu)
+    throw new UseError(
+      "backward: the seed must live on the loss's device, got one of another. Upload it there.",
+    );
   const pass = new BackwardPass();
   const nodes = reachable(root);
   try {

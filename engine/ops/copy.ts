@@ -4,7 +4,15 @@ import { kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import { isBindable } from '../tensor/part.ts';
-import { type AxisOptions, axisOf, optionalAxis, type Shape, show, size } from '../tensor/shape.ts';
+import {
+  type AxisOptions,
+  axisOf,
+  expectList,
+  optionalAxis,
+  type Shape,
+  show,
+  size,
+} from '../tensor/shape.ts';
 import { collapse, contiguousStrides } from '../tensor/strided.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { fill } from './fill.ts';
@@ -151,6 +159,7 @@ function permuted<D extends DType>(
  */
 export function permute<D extends DType>(x: Tensor<D>, axes: readonly number[]): Tensor<D> {
   expectTensor('permute', 'x', x);
+  expectList('permute', 'axes', axes);
   const rank = x.shape.length;
   const order = axes.map((axis) => axisOf('permute', axis, rank));
   expect(

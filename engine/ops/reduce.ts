@@ -3,7 +3,7 @@ import { expect, expectDType, expectKeys, expectTensor, kindOf } from '../gpu/er
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
-import { axisOf, type Shape, sameShape, show, size } from '../tensor/shape.ts';
+import { axisOf, expectList, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides } from '../tensor/strided.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
@@ -109,6 +109,7 @@ export function reductionOf(op: string, x: Tensor, options: ReduceOptions): Redu
   const { axis, keepDims = false } = options;
   const rank = x.shape.length;
   const given = typeof axis === 'number' ? [axis] : (axis ?? x.shape.map((_extent, d) => d));
+  expectList(op, 'axis', given);
   const named = given.map((axis) => axisOf(op, axis, rank));
   expect(new Set(named).size === named.length, op, 'an axis may be named once', `[${named.join(', ')}]`);
   const kept = x.shape.map((extent, d) => (named.includes(d) ? 1 : extent));
@@ -290,6 +291,7 @@ function foldOrdered<D extends DType>(
  */
 export function sumTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
   expectTensor('sumTo', 'x', x);
+  expectList('sumTo', 'the shape', shape);
   const missing = x.shape.length - shape.length;
   expect(
     missing >= 0 && shape.every((extent, d) => extent === 1 || extent === x.shape[d + missing]),
@@ -317,6 +319,7 @@ export function sumTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
  */
 export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
   expectTensor('broadcastTo', 'x', x);
+  expectList('broadcastTo', 'the shape', shape);
   const missing = shape.length - x.shape.length;
   expect(
     missing >= 0 && x.shape.every((extent, d) => extent === 1 || extent === shape[d + missing]),

@@ -151,6 +151,12 @@ export function affine(x: Tensor, mul: number, add: number): Tensor<'f32'> {
  * @throws ShapeError when low > high
  */
 export function clamp(x: Tensor, low: number, high: number): Tensor<'f32'> {
-  expect(low <= high, 'clamp', 'low must not exceed high', `${low} and ${high}`);
+  const areNumbers = typeof low === 'number' && typeof high === 'number';
+  expect(
+    areNumbers && low <= high,
+    'clamp',
+    'low and high must be numbers, low not above',
+    `${low} and ${high}`,
+  );
   return unary('clamp', x, 'x', low, high);
 }

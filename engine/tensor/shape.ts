@@ -1,4 +1,4 @@
-import { expect, expectKeys } from '../gpu/errors.ts';
+import { expect, expectKeys, kindOf } from '../gpu/errors.ts';
 
 /** Extents from the outermost axis to the innermost; [] is a scalar. */
 export type Shape = readonly number[];
@@ -42,6 +42,11 @@ export function broadcast(op: string, a: Shape, b: Shape): number[] {
   return result;
 }
 
+/** Checks a shape or other list, for callers without TypeScript. @throws ShapeError */
+export function expectList(op: string, name: string, list: unknown): void {
+  expect(Array.isArray(list), op, `${name} must be a list of whole numbers`, kindOf(list), 'Use [n].');
+}
+
 /** Maps a possibly negative axis into [0, rank). @throws ShapeError */
 export function axisOf(op: string, axis: number, rank: number): number {
   const positive = axis < 0 ? axis + rank : axis;
@@ -68,6 +73,7 @@ export function optionalAxis(op: string, options: AxisOptions, preset: number, r
 
 /** Fills in one extent of -1. @throws ShapeError when the element counts differ */
 export function resolveReshape(from: Shape, to: Shape): number[] {
+  expectList('reshape', 'the shape', to);
   const count = size(from);
   const known = to.reduce((product, extent) => (extent === -1 ? product : product * extent), 1);
   const holes = to.filter((extent) => extent === -1).length;

@@ -336,7 +336,7 @@ export class Tensor<D extends DType = DType> {
    * Overwrites the numbers, in the order of recorded work.
    *
    * @param data  an array of the dtype's type, or a tensor of the same device
-   * @throws UseError when the sizes differ
+   * @throws UseError when the sizes or the devices differ
    * @throws DTypeError for an array or a tensor of another dtype
    */
   write(data: ArrayBufferView | Tensor): void {
@@ -352,6 +352,10 @@ export class Tensor<D extends DType = DType> {
     if (byteLength !== this.sizeBytes)
       throw new UseError(
         `tensor ${show(this.shape)}: write needs ${this.sizeBytes} bytes, got ${byteLength}.`,
+      );
+    if (data instanceof Tensor && data.gpu !== this.gpu)
+      throw new UseError(
+        `tensor ${show(this.shape)}: write needs a tensor of its own device, got one of another. Read it back first.`,
       );
     if (data instanceof Tensor) this.gpu.copy(data.range, this.range);
     else this.gpu.write(this.range, data);

@@ -134,7 +134,7 @@ export function headsOf(
   v: AttentionOperand,
   options: AttentionOptions,
 ): Heads {
-  const { cached, keyMask, softcap } = options;
+  const { cached, keyMask, mask, softcap } = options;
   const heads: Heads = {
     q: rowsOf(op, 'q', q),
     k: rowsOf(op, 'k', k),
@@ -164,6 +164,15 @@ export function headsOf(
     );
   }
   expect(N + M > 0, op, 'there must be a key', 'none');
+  expect(K > 0, op, 'a head must have elements', `q ${show(heads.q.shape)}`);
+  if (mask) {
+    const scores = [B, H, heads.q.shape[1], N + M];
+    expectDType(op, 'mask', mask, 'f32');
+    const rule = `the mask must broadcast to [B, H, T, N + M] = ${show(scores)}`;
+    const { length } = mask.shape;
+    const fits = length <= 4 && mask.shape.every((n, d) => n === 1 || n === scores[4 - length + d]);
+    expect(fits, op, rule, show(mask.shape), 'Reshape it.');
+  }
   if (keyMask) {
     expectDType(op, 'keyMask', keyMask, 'f32');
     expect(sameShape(keyMask.shape, [B, M]), op, `keyMask must be [${B}, ${M}]`, show(keyMask.shape));

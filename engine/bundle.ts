@@ -15,7 +15,7 @@ export const BUNDLE: BuildOptions = {
 
 /**
  * A page: the index.html, page.css, page.ts and worker.ts of a folder as static files. Both scripts are modules, and
- * what is imported when it is needed is a file of its own.
+ * dynamic imports become separate files.
  *
  * @param folder  of the sources
  * @param define  constants that the build puts in, by name

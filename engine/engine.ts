@@ -61,7 +61,7 @@ export interface EngineStats {
   peakBytes: number;
   /** Bytes kept for reuse. */
   pooledBytes: number;
-  /** Totals since the start; a steady loop adds to `dispatches` and `submits` only. */
+  /** Totals since the start; a loop of equal steps adds to `dispatches` and `submits` only. */
   buffersCreated: number;
   /** Bind groups made since the start. */
   bindGroupsCreated: number;
@@ -69,7 +69,7 @@ export interface EngineStats {
   pipelinesCreated: number;
   /** Kernel runs since the start. */
   dispatches: number;
-  /** Command buffers handed to the GPU since the start. */
+  /** Command buffers submitted to the GPU since the start. */
   submits: number;
 }
 
@@ -86,7 +86,7 @@ export interface EngineStats {
 export class Engine {
   /** The device with its buffers, kernels and recorded work. Its `device` is WebGPU's own. */
   readonly gpu: Gpu;
-  /** A sentence for each feature of the adapter that gave wrong numbers at the start, and is not used. */
+  /** A sentence for each feature of the adapter that gave wrong results at the start, and is not used. */
   readonly warnings: readonly string[];
   readonly #owned: boolean;
   #nonFinite: { flag: Tensor; kernels: string[] } | undefined;
@@ -122,7 +122,7 @@ export class Engine {
     return new Engine(gpu, true, await selfTest(gpu));
   }
 
-  /** Works on a device that somebody else opened, and never destroys it. Nothing is tried first. */
+  /** Works on a device that the caller opened, and never destroys it. Skips the start-up self-test. */
   static fromDevice(device: DeviceHandle): Engine {
     return new Engine(Gpu.adopt(device), false);
   }
@@ -254,8 +254,8 @@ export class Engine {
    *
    * Numbers of the host that enter the step, such as a scale, are recorded with it.
    *
-   * @param step    called with handles on `inputs` in a scope of its own: what it makes of them is freed, except what it
-   *                returns (a tensor, a list or a record of tensors)
+   * @param step    called with handles on `inputs` in a new scope: what it makes of them is freed, except
+   *                what it returns (a tensor, a list or a record of tensors)
    * @param inputs  tensors that exist, to be overwritten by `write()` between replays
    * @throws UseError when the step writes, reads, draws random numbers, returns a promise, or leaves a tensor behind
    */
@@ -312,7 +312,7 @@ export class Engine {
   }
 
   /**
-   * A kernel of one's own, one compute entry point of a WGSL text; see the guide "Kernels". The published package
+   * A custom kernel, one compute entry point of a WGSL text; see the guide "Kernels". The published package
    * needs `import 'ps3-webgpu/engine/wgsl'` once for texts.
    *
    * @param source  WGSL, or what `reflect` of ps3-webgpu/engine/wgsl made of it
@@ -329,13 +329,13 @@ export class Engine {
     return this.gpu.idle();
   }
 
-  /** Counts of tensors, bytes and GPU objects, as they stand now. */
+  /** Current counts of tensors, bytes and GPU objects. */
   stats(): EngineStats {
     const { gpu } = this;
     return { ...gpu.pool.stats, ...gpu.stats, ...gpu.made, ...gpu.recorder.stats };
   }
 
-  /** Lets `peakBytes` begin again at `liveBytes`. */
+  /** Resets `peakBytes` to `liveBytes`. */
   resetPeak(): void {
     this.gpu.pool.resetPeak();
   }

@@ -1,4 +1,5 @@
-// What rests on features that drivers get wrong is tried once per adapter, on numbers whose results are known, and not used if it fails.
+// Fast paths by features that drivers get wrong are tested once per adapter, on values whose results are
+// known, and not used if they fail.
 import type { Tier } from './gpu/adapter.ts';
 import { EngineError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';
@@ -67,7 +68,7 @@ function upload(gpu: Gpu, scope: Scope, shape: Shape, numbers: readonly number[]
   return tensor;
 }
 
-/** A product of whole numbers, whose sums every kernel has to compute exactly. */
+/** A matmul of whole numbers, whose sums every kernel has to compute exactly. */
 function product(
   gpu: Gpu,
   scope: Scope,
@@ -97,7 +98,7 @@ function unitRow(gpu: Gpu, scope: Scope): Check {
   return { result, want, what: 'a row of unit length', allowed: 1e-5 };
 }
 
-/** What is wrong with the numbers of a fast path; undefined if nothing is. */
+/** What is wrong with the results of a fast path; undefined if nothing is. */
 async function faultIn(gpu: Gpu, { check }: FastPath): Promise<string | undefined> {
   using scope = new Scope();
   const { result, want, what, allowed } = check(gpu, scope);
@@ -116,7 +117,8 @@ async function faultIn(gpu: Gpu, { check }: FastPath): Promise<string | undefine
 async function checkAll(gpu: Gpu): Promise<ReadonlyMap<FastPath, string>> {
   const faults = new Map<FastPath, string>();
   for (const path of fastPaths(gpu)) {
-    // With failures of its own: a kernel that does not compile must not stop the device's other work.
+    // On a sibling with separate failures: a kernel that does not compile must not stop the device's other
+    // work.
     const trial = gpu.sibling();
     const fault = await faultIn(trial, path);
     trial.destroy(false);

@@ -95,7 +95,7 @@ const { vendor, device, description } = adapter?.info ?? {};
 if (adapter) console.log('adapter: ' + [vendor, device, description].filter(Boolean).join(', '));
 process.exit(0);`;
 
-/** Name of the adapter that WebGPU gives in a process of its own, or null. A crash in a driver counts as none. */
+/** Name of the adapter that WebGPU gives in a separate process, or null. A crash in a driver counts as none. */
 function probeAdapter() {
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', probe], {
     cwd: root,

@@ -1,4 +1,4 @@
-// Measures which of the planner's choices is the fastest, for shapes that matter to somebody. Never in the way of work: the
+// Measures which of the planner's choices is the fastest, for the shapes that a user needs. The
 // table is made once, kept as JSON, and given to Engine.create.
 import { EngineError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';

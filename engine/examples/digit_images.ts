@@ -35,7 +35,7 @@ function distance(x: number, y: number, [ax, ay]: readonly number[], [bx, by]: r
   return Math.hypot(x - ax - t * dx, y - ay - t * dy);
 }
 
-/** Draws random digits: shifted, turned, sheared, thick or thin, on a noisy ground. */
+/** Draws random digits: shifted, rotated, sheared, thick or thin, on a noisy ground. */
 export function drawDigits(count: number, random: Random): DigitImages {
   const digits = Uint32Array.from({ length: count }, () => random.integer(10));
   const pixels = new Float32Array(count * SIDE_PX * SIDE_PX);

@@ -1,4 +1,4 @@
-// A kernel of one's own with its gradient: swish, y = x / (1 + exp(-x)).
+// A custom kernel with its gradient: swish, y = x / (1 + exp(-x)).
 import { type Engine, output, record, type Tensor } from 'ps3-webgpu/engine';
 import 'ps3-webgpu/engine/wgsl'; // the parser that engine.kernel needs for texts
 

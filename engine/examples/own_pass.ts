@@ -1,4 +1,4 @@
-// The engine and a compute pass of one's own on the same device and the same buffers, without a copy.
+// The engine and a custom compute pass on the same device and the same buffers, without a copy.
 import { add, Engine, mul, sum, tidy } from 'ps3-webgpu/engine';
 
 const SQUARE_IN_PLACE = `
@@ -7,7 +7,7 @@ const SQUARE_IN_PLACE = `
   if (id.x < arrayLength(&numbers)) { numbers[id.x] *= numbers[id.x]; }
 }`;
 
-/** 2 x + 1 by the engine, squared by a pass of one's own, summed with weights from a buffer of one's own. */
+/** 2 x + 1 by the engine, squared by a custom pass, summed with weights from a custom buffer. */
 export async function ownPass(device: GPUDevice): Promise<number> {
   const engine = Engine.fromDevice(device);
   using scope = engine.scope();
@@ -27,7 +27,7 @@ export async function ownPass(device: GPUDevice): Promise<number> {
   pass.end();
   device.queue.submit([encoder.finish()]); // y is [9, 25, 49, 81] for everything called from here on
 
-  // To the engine: a buffer of one's own as a tensor.
+  // To the engine: a custom buffer as a tensor.
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   const mine = device.createBuffer({ size: 16, usage });
   device.queue.writeBuffer(mine, 0, Float32Array.of(1, 10, 100, 1000));

@@ -3,8 +3,9 @@
 //   browsers, Deno   navigator.gpu
 //   Node             the `webgpu` package (Dawn)
 //
-// Limits: sizes are raised to what the adapter has, because kernels are written for the defaults and only
-// operands need room. Features: taken when present, never needed (tier 0 runs everywhere, and on default limits).
+// Limits: those of sizes are raised to the adapter's, because kernels are written for the defaults and only
+// operands need more. Features: used when present, never required (tier 0 runs everywhere, and on default
+// limits).
 import { AdapterError } from './errors.ts';
 import {
   H200,
@@ -18,13 +19,13 @@ import type { Tuning } from './tuning.ts';
 
 /**
  * 0: default limits, f32. 1: + shader-f16. 2: + subgroups. 3: + subgroup matrices, an experiment of Dawn and of Chromium with
- * --enable-unsafe-webgpu: forward products round their operands to f16. Never taken unless asked for.
+ * --enable-unsafe-webgpu: forward products round their operands to f16. Never used unless asked for.
  */
 export type Tier = 0 | 1 | 2 | 3;
 
 /** How `Engine.create` opens a device. */
 export interface AdapterOptions {
-  /** Which GPU to take on machines with two. Default: high-performance. */
+  /** Which GPU to use on machines with two. Default: high-performance. */
   powerPreference?: 'low-power' | 'high-performance';
   /** Highest tier to use; default: what the adapter offers, 2 at most. 0 also keeps every limit at WebGPU's default, without immediates. */
   tier?: Tier;
@@ -34,7 +35,7 @@ export interface AdapterOptions {
   profile?: boolean;
   /** What `engine.tune()` returned for this adapter. */
   tuning?: Tuning;
-  /** Plan as for another adapter: for tests and experiments. Default: what this one is. */
+  /** Plan as for another adapter: for tests and experiments. Default: this one's target. */
   target?: Partial<Target>;
 }
 
@@ -148,7 +149,7 @@ export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDe
   };
 }
 
-/** What can be told from a device that somebody else opened: no immediates, since its limits are unknown. */
+/** What is known of a device that the caller opened: no immediates, since its limits are unknown. */
 export function adoptDevice(device: GPUDevice): OpenedDevice {
   const tier = device.features.has('subgroups') ? 2 : device.features.has('shader-f16') ? 1 : 0;
   return {
@@ -188,7 +189,9 @@ function subgroupSizeOf(info: GPUAdapterInfo | undefined): number {
   return least === most ? least : 1;
 }
 
-/** What tier 3 needs: units for f16 summed in f32, and four subgroups of a known size in a workgroup. */
+/**
+ * What tier 3 needs: matrix units for f16 summed in f32, and four subgroups of a known size in a workgroup.
+ */
 function matrixUnitOf({ features, limits, info }: GPUAdapter): MatrixShape | undefined {
   const needed: GPUFeatureName[] = ['shader-f16', 'subgroups', SUBGROUP_MATRIX];
   const threads = 4 * subgroupSizeOf(info);

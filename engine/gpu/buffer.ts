@@ -1,22 +1,23 @@
 // Buffers of exact size, kept for reuse.
 //
-// A freed buffer is reusable at once: whatever is recorded later also runs later. So a fixed-shape training step
-// finds every buffer of the step before, and `created` stands still. What lies unused beyond a byte budget is
-// destroyed, oldest first, after the work already recorded has been submitted.
+// A freed buffer can be reused immediately: whatever is recorded later also runs later. So a training step of
+// fixed shapes finds every buffer of the step before, and `created` does not grow. Unused buffers beyond a
+// byte budget are destroyed, oldest first, after the work already recorded has been submitted.
 //
-// A captured step has a pool of its own, so that nobody else gets its buffers; a dry run has one that makes none.
+// A captured step has a separate pool, so that nobody else gets its buffers; a dry run has one that makes
+// none.
 import { MemoryError, UseError } from './errors.ts';
 
-/** A buffer that somebody else made. */
+/** A buffer that the caller made. */
 export type BufferHandle = GPUBuffer;
 
-/** Where the numbers of a tensor lie on the GPU. */
+/** Where the elements of a tensor are on the GPU. */
 export interface BufferSlice {
   /** The engine's buffer, or the one that was wrapped. */
   readonly buffer: BufferHandle;
   /** First byte; a multiple of 256. */
   readonly offset: number;
-  /** Bytes of the numbers; the buffer may be larger. */
+  /** Bytes of the elements; the buffer may be larger. */
   readonly sizeBytes: number;
 }
 
@@ -62,7 +63,7 @@ let nextId = 1;
 
 export class BufferPool {
   readonly stats: MemoryStats;
-  /** Buffers given out and not yet released. */
+  /** Buffers acquired and not yet released. */
   lent = 0;
   /** Called with a buffer that is about to be destroyed or given back to its owner, so that caches can forget it. */
   onDestroy: (buffer: PooledBuffer) => void = () => undefined;
@@ -70,7 +71,7 @@ export class BufferPool {
   closedBy: string | undefined;
   /** Called when the system had no memory for a buffer, some time after `acquire` returned it. */
   onFailure: (error: MemoryError) => void = () => undefined;
-  /** Ends when it is known of every buffer so far whether there was memory for it. */
+  /** Resolves when it is known for every buffer so far whether there was memory for it. */
   checked: Promise<unknown> = Promise.resolve();
   readonly #device: GPUDevice;
   readonly #budgetBytes: number;
@@ -83,8 +84,9 @@ export class BufferPool {
   #doomed: PooledBuffer[] = [];
 
   /**
-   * @param outer    makes this the pool of one step: its buffers return to `outer` by `dissolve`, its stats go on from there
-   * @param standIn  what to hand out instead of new buffers, in a dry run
+   * @param outer    makes this the pool of one step: its buffers return to `outer` by `dissolve`, its stats
+   *                 continue those of `outer`
+   * @param standIn  what to return instead of new buffers, in a dry run
    */
   constructor(device: GPUDevice, outer?: BufferPool, standIn?: GPUBuffer) {
     this.#device = device;

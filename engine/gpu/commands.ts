@@ -1,4 +1,4 @@
-// What the GPU is to do, as data: commands, and lists of those that are encoded together.
+// The work of the GPU as data: commands, and lists of those that are encoded together.
 import type { PooledBuffer } from './buffer.ts';
 
 /** A pipeline that may still be compiling. */
@@ -72,7 +72,7 @@ export class CommandList {
     this.usesRing = this.ready = false;
   }
 
-  /** The same commands in a list of their own that holds no more than it needs. */
+  /** The same commands in a new list that is no longer than needed. */
   copy(): CommandList {
     const copy = new CommandList(this.params.slice(0, this.paramsBytes));
     copy.commands.push(...this.commands);

@@ -1,4 +1,5 @@
-// The whole numbers that a shader states, `const NAME : u32 = 4u * OTHER;`, so that the host need not repeat them.
+// The whole numbers that a shader declares, `const NAME : u32 = 4u * OTHER;`, so that the host need not
+// repeat them.
 
 /** The right-hand sides of the constants of a WGSL text, by name. */
 export type Constants = ReadonlyMap<string, string>;

@@ -1,4 +1,5 @@
-// Turns a list of commands into command buffers: one encoder and one compute pass for as long as nothing but dispatches comes.
+// Encodes a list of commands into command buffers: one encoder, and one compute pass for consecutive
+// dispatches.
 import type { Command, CommandList, Dispatch, PipelineEntry } from './commands.ts';
 import { internal } from './errors.ts';
 import type { Profiler } from './profiler.ts';
@@ -37,7 +38,7 @@ class Encoding {
     this.#profiler = profiler;
   }
 
-  /** The queue writes at once, so that what is encoded goes first. */
+  /** The queue writes immediately, so what is encoded is submitted first. */
   upload({ buffer, offset, data }: CommandOf<'upload'>): void {
     this.submit();
     this.#device.queue.writeBuffer(buffer.gpu, offset, data);

@@ -1,4 +1,4 @@
-// One device with its buffers, pipelines and command list: what tensors stand on.
+// One device with its buffers, pipelines and command list: the base of tensors.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
 import type { CommandList, PipelineEntry } from './commands.ts';
@@ -50,7 +50,7 @@ export class Gpu {
   readonly adapterName: string;
   tier: Tier;
   readonly isSoftware: boolean;
-  /** Where buffers come from: during a capture or a dry run, a pool of its own. */
+  /** Where buffers come from: during a capture or a dry run, a separate pool. */
   pool: BufferPool;
   readonly recorder: Recorder;
   /** Resolves, with the reason, when the device is lost. */
@@ -114,7 +114,7 @@ export class Gpu {
     return new Gpu(await openDevice(options), options.profile);
   }
 
-  /** The same device with buffers, kernels and failures of its own. */
+  /** The same device with separate buffers, kernels and failures. */
   sibling(): Gpu {
     return new Gpu({ ...this.#opened, target: this.target });
   }
@@ -123,12 +123,15 @@ export class Gpu {
     return new Gpu(adoptDevice(device));
   }
 
-  /** What plans are made for. The start-up self-test takes from it what gives wrong numbers. */
+  /** What plans are made for. The start-up self-test removes from it the features that give wrong results. */
   get target(): Target {
     return this.#target;
   }
 
-  /** Kernels are compiled for how rows and elements are assigned: a target that assigns them otherwise needs a device of its own. */
+  /**
+   * Kernels are compiled for how rows and elements are assigned: a target that assigns them otherwise needs
+   * another device.
+   */
   set target(next: Target) {
     const { rowWorkgroup, elements, interleave } = this.#target;
     internal(
@@ -271,7 +274,7 @@ export class Gpu {
     });
   }
 
-  /** Submits, waits by `done`, and turns what went wrong on the way into an error. */
+  /** Submits, waits by `done`, and throws what failed meanwhile. */
   async #finish(done: () => Promise<void>): Promise<void> {
     await this.recorder.flush();
     this.#unsubmittedMs = 0;
@@ -315,7 +318,7 @@ export class Gpu {
   }
 
   /**
-   * Runs `step` without effect on the device, with a pool of its own.
+   * Runs `step` without effect on the device, with a separate pool.
    *
    * @throws UseError when `step` reads or disposes what was made before; or within another such step
    */

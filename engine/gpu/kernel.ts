@@ -8,7 +8,7 @@ import { type Define, specialise } from './specialise.ts';
 
 export type { Define };
 
-/** Params of up to this size travel as immediates (push constants) where the implementation has them. */
+/** Params of up to this size are passed as immediates (push constants) where the implementation has them. */
 export const IMMEDIATE_BYTES = 64;
 
 let nextId = 0;
@@ -84,7 +84,10 @@ export class Kernel {
     return specialise(this.entry, shaderOf(this.#given), define, immediates);
   }
 
-  /** Writes named params, those that the entry point reads and others at will, as the shader's struct lays them out, from byte `offset` (a multiple of 4) on. */
+  /**
+   * Writes named params, of which the entry point's must be given, in the layout of the shader's struct, from
+   * byte `offset` (a multiple of 4) on.
+   */
   pack(
     params: Readonly<Record<string, number | readonly number[]>>,
     f32: Float32Array,

@@ -1,4 +1,5 @@
-// Compiled kernels and bind groups, each made once. Params are not part of a bind group, so a steady loop makes none.
+// Compiled kernels and bind groups, each made once. Params are not part of a bind group, so a loop of equal
+// steps makes none.
 import type { OpenedDevice } from './adapter.ts';
 import type { BufferRange, PooledBuffer } from './buffer.ts';
 import type { PipelineEntry } from './commands.ts';
@@ -176,7 +177,7 @@ export class Pipelines {
     return group;
   }
 
-  /** Lets go of the bind groups of a buffer that goes away. */
+  /** Forgets the bind groups of a buffer that is destroyed. */
   forget(buffer: PooledBuffer): void {
     for (const hash of this.#hashesOf.get(buffer.id) ?? []) {
       const others = this.#groups
@@ -189,7 +190,7 @@ export class Pipelines {
   }
 }
 
-/** The compiler's messages with the lines they speak of. */
+/** The compiler's messages with the lines that they are about. */
 async function explain(entry: string, module: GPUShaderModule, code: string, cause: Error): Promise<string> {
   const lines = code.split('\n');
   const { messages } = await module.getCompilationInfo();

@@ -1,6 +1,6 @@
 /**
- * Waits for a promise of Dawn for Node, which polls for it once per turn of the event loop and would keep a core busy
- * that a software adapter needs for its kernels: sleeps a millisecond per turn.
+ * Waits for a promise of Dawn for Node, which polls for it once per iteration of the event loop and would
+ * keep a core busy that a software adapter needs for its kernels: sleeps a millisecond per iteration.
  */
 export async function pollWithSleep(waiting: Promise<unknown>): Promise<void> {
   let settled = false;

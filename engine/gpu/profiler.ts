@@ -1,4 +1,4 @@
-// Times every dispatch by a timestamp at each end of a pass of its own, or passes of many.
+// Times every dispatch by timestamps at both ends of a pass with it alone, or whole passes of many.
 
 /** What the profiler keeps of a dispatch until its timestamps are read. */
 interface Dispatch {
@@ -8,7 +8,7 @@ interface Dispatch {
   readonly bytes: number;
 }
 
-/** One dispatch as it was timed. */
+/** One timed dispatch. */
 export interface DispatchTime {
   /** Entry point of the kernel. */
   readonly label: string;
@@ -41,7 +41,10 @@ export interface KernelTime {
 const CAPACITY = 2048;
 
 export class Profiler {
-  /** Passes go on as they do without a profiler, and count as their first dispatch: without what beginning one costs each time. */
+  /**
+   * Passes are as without a profiler, and each counts as its first dispatch: without the cost of a pass per
+   * dispatch.
+   */
   wholePasses = false;
   readonly #device: GPUDevice;
   readonly #queries: GPUQuerySet;
@@ -125,7 +128,7 @@ export function kernelTimes(times: readonly DispatchTime[]): KernelTime[] {
   return rows.sort((a, b) => b.ms - a.ms);
 }
 
-/** The kernels of a step as a table for people. */
+/** The kernels of a step as a readable table. */
 export function formatKernelTimes(rows: readonly KernelTime[]): string {
   const whole = rows.reduce((total, { ms }) => total + ms, 0);
   const width = Math.max(6, ...rows.map(({ label }) => label.length));

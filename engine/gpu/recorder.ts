@@ -1,5 +1,5 @@
-// Commands are appended to a list and encoded later, in order: one encoder and one compute pass for as long as
-// nothing but dispatches comes. A flush waits for the pipelines its list needs, never in the caller's way.
+// Commands are appended to a list and encoded later, in order: one encoder, and one compute pass for
+// consecutive dispatches. A flush waits for the pipelines that its list needs without blocking the caller.
 import type { PooledBuffer } from './buffer.ts';
 import { type Command, CommandList, RING_BYTES, SLOT_BYTES } from './commands.ts';
 import { encode } from './encode.ts';
@@ -16,7 +16,7 @@ export class Recorder {
   #spare: CommandList[] = [];
   /** While a step is captured: its lists so far. */
   #captured: CommandList[] | undefined;
-  /** Ends when every list flushed so far has been submitted. */
+  /** Resolves when every list flushed so far has been submitted. */
   #tail: Promise<void> = Promise.resolve();
   #waiting = 0;
   #failure: Error | undefined;
@@ -99,7 +99,7 @@ export class Recorder {
   }
 
   /**
-   * Hands everything recorded to the GPU. Without waiting when all pipelines are compiled.
+   * Submits everything recorded to the GPU, immediately if all pipelines are compiled.
    *
    * @returns settled when it is submitted; rejects when a shader failed or the device is lost
    */

@@ -1,4 +1,5 @@
-// Reads the interface of a shader from its text, so that nothing that WGSL states is typed a second time.
+// Reads the interface of a shader from its text, so that nothing that the WGSL declares is repeated on the
+// host.
 import { ResourceType, type TypeInfo, WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 import { constantsOf, evaluate } from './constants.ts';
 import { ShaderError } from './errors.ts';
@@ -14,8 +15,8 @@ interface Attribute {
 /**
  * Parses a shader: bindings, params, workgroup size of every compute entry point.
  *
- * Bindings lie in group 0. Storage buffers of numbers are bound by their names; a uniform `params` of `struct Params`
- * at binding 0 holds the numbers that change from run to run.
+ * Bindings are in group 0. Storage buffers are bound by their names; a uniform `params` of `struct Params` at
+ * binding 0 holds the numbers that change from run to run.
  *
  * @param source  WGSL
  * @throws ShaderError when the text cannot be parsed, has no compute entry point or binds anything else

@@ -24,7 +24,7 @@ export interface ShaderParam {
   readonly offset: number;
   /** Numbers of 4 bytes: 1 for a scalar, 3 for a vec3. */
   readonly length: number;
-  /** f32; otherwise u32 or i32, which differ in nothing when they are written. */
+  /** f32; otherwise u32 or i32, which are written alike. */
   readonly isFloat: boolean;
   /** Whether the entry point or a function that it calls reads it; a run need not give the others. */
   readonly isRead: boolean;
@@ -122,7 +122,7 @@ export function resolveImports(
   });
 }
 
-/** A `Shader` as the published package holds it: without the words that all have in common, and params once. */
+/** A `Shader` as the published package holds it: without repeated keys, and params once. */
 export interface PackedShader {
   /** With `#import` lines. */
   readonly text: string;

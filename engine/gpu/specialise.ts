@@ -1,6 +1,7 @@
 // The text that the compiler gets for one specialisation of a shader, in four steps:
 //
-//   imports      `#import name` becomes the fragment of that name; `#import one or other` the one that `define` names, at first `one`
+//   imports      `#import name` becomes the fragment of that name; `#import one or other` the one that
+//                `define` names, by default `one`
 //   definitions  right-hand sides of `const` and `alias` declarations become those of `define`
 //   loops        those marked `// unroll` are unrolled if UNROLLED is defined as true
 //   directives   `enable` lines of fragments move to the head; params become immediates where the device has them
@@ -23,7 +24,7 @@ const isFragment = (name: string): boolean => /^[a-z]/.test(name);
  * The text to compile.
  *
  * @param entry       the kernel, for messages
- * @param immediates  whether params travel as immediates instead of a uniform buffer
+ * @param immediates  whether params are passed as immediates instead of a uniform buffer
  */
 export function specialise(entry: string, shader: Shader, define: Define, immediates: boolean): string {
   let text = resolveImports(shader.text, shader.fragments, define);
@@ -41,7 +42,7 @@ function defined(entry: string, text: string, name: string, value: string | numb
   return text.replace(declaration, `$1 ${literal};`);
 }
 
-/** Directives at the head, without lines of their own: messages count lines as the source does. */
+/** Directives at the head, all in the first line: messages count lines as the source does. */
 function withDirectives(text: string, immediates: boolean): string {
   const directives = new Set<string>();
   let body = text.replace(/^enable [^;]*;/gm, (directive) => {

@@ -45,7 +45,10 @@ export interface Target {
   readonly rowWorkgroup: number;
   /** Elements that an invocation of an element-wise kernel computes. */
   readonly elements: number;
-  /** Neighbouring invocations whose elements are interleaved, so that what runs together reads neighbours. */
+  /**
+   * Neighbouring invocations whose elements are interleaved, so that invocations that run together read
+   * neighbours.
+   */
   readonly interleave: number;
   /** Cores that run workgroups: streaming multiprocessors of a GPU. */
   readonly cores: number;

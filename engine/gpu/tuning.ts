@@ -4,7 +4,7 @@
 export interface MatmulForce {
   /** The kernel: shaders/matmul/KIND.wgsl. */
   readonly kind?: 'register' | 'tiled' | 'subgroup_matrix';
-  /** Parts of K that are summed apart and added in a second pass. */
+  /** Splits of K, summed separately and added in a second pass. */
   readonly splits?: number;
   /** Transpose a transposed b back into [K, N] first (`register`). */
   readonly transposeFirst?: boolean;

@@ -7,8 +7,8 @@ import { internal } from './errors.ts';
 
 const MARK = /^[ \t]*\/\/ unroll[ \t]*\n/m;
 const LOOP = /\bfor \(var (\w+) ?= ?0u; ?\1 ?< ?([A-Z][\w */]*?); ?\1(?:\+\+| ?\+= ?([A-Z]\w*))\) ?\{/;
-/** Longer loops keep their form. */
-const MAX_TURNS = 32;
+/** Longer loops stay loops. */
+const MOST_STEPS = 32;
 
 /**
  * The text with every marked loop unrolled.
@@ -28,7 +28,7 @@ export function unroll(text: string): string {
     const end = closingBrace(rest, open + 1) + 1;
     const endsEarly = /\b(break|continue|return)\b/.test(rest.slice(open, end));
     internal(!endsEarly, `a loop below "// unroll" must not end early, got ${line}`);
-    internal(turnsOf(loop!, constants) >= 0, `the loop below "// unroll" needs constant bounds, got ${line}`);
+    internal(stepsOf(loop!, constants) >= 0, `the loop below "// unroll" needs constant bounds, got ${line}`);
     done += rest.slice(0, start) + unrolled(rest.slice(start, end), constants);
     rest = rest.slice(end);
   }
@@ -36,7 +36,7 @@ export function unroll(text: string): string {
 }
 
 /** Steps of a loop, NaN where a bound is no constant. */
-function turnsOf([, , bound, step]: RegExpExecArray, constants: Constants): number {
+function stepsOf([, , bound, step]: RegExpExecArray, constants: Constants): number {
   return Math.ceil(evaluate(bound, constants) / (step ? evaluate(step, constants) : 1));
 }
 
@@ -49,15 +49,12 @@ function unrolled(text: string, constants: Constants): string {
     const bodyStart = match.index + head.length;
     const bodyEnd = closingBrace(rest, bodyStart);
     const stride = step ? evaluate(step, constants) : 1;
-    const turns = turnsOf(match, constants);
-    if (turns <= MAX_TURNS) {
+    const steps = stepsOf(match, constants);
+    if (steps <= MOST_STEPS) {
       const body = rest.slice(bodyStart, bodyEnd);
       const name = new RegExp(`\\b${variable}\\b`, 'g');
-      const copies = Array.from(
-        { length: turns },
-        (_, turn) => `{${body.replace(name, `${turn * stride}u`)}}`,
-      );
-      // The copies are looked at again: loops inside have become loops over constants.
+      const copies = Array.from({ length: steps }, (_, k) => `{${body.replace(name, `${k * stride}u`)}}`);
+      // The copies are scanned again: loops inside have become loops over constants.
       done += rest.slice(0, match.index);
       rest = copies.join('\n') + rest.slice(bodyEnd + 1);
     } else {

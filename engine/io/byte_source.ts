@@ -5,7 +5,7 @@ export interface ByteSource {
   /** for messages: the path, the File's name, or "bytes in memory" */
   readonly name: string;
   readonly sizeBytes: number;
-  /** A fresh copy of the range, which the caller has checked to lie inside. */
+  /** A fresh copy of the range, which the caller has checked to be inside. */
   read(offset: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 }

@@ -20,7 +20,7 @@ export function f32ToBf16(values: Float32Array): Uint16Array<ArrayBuffer> {
     const x = wide[i];
     const isNaNBits = (x & 0x7fffffff) > 0x7f800000;
     // Adding just under half a step, plus the last kept bit, carries exactly when rounding to even goes up.
-    // A NaN whose payload lies in the dropped half would turn into infinity: set the quiet bit.
+    // A NaN whose payload is in the dropped half would become infinity: set the quiet bit.
     bits[i] = isNaNBits ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
   }
   return bits;

@@ -57,7 +57,7 @@ async function readFileHeader(source: ByteSource): Promise<SafetensorsFile> {
   return new SafetensorsFile(source, 8 + headerBytes, metadata, entries);
 }
 
-/** Raw bytes, a copy of their own, in their dtype's typed array; F16 and BF16 widened. */
+/** Raw bytes, copied, in their dtype's typed array; F16 and BF16 widened. */
 function decode(dtype: SafetensorsDType, { buffer }: Uint8Array<ArrayBuffer>): SafetensorsData {
   if (dtype === 'BF16') return bf16ToF32(new Uint16Array(buffer));
   if (dtype === 'F16') return f16ToF32(new Uint16Array(buffer));
@@ -131,7 +131,7 @@ export class SafetensorsFile implements AsyncDisposable {
   }
 
   /**
-   * The bytes of one tensor piece by piece, for tensors that should not lie in memory as a whole.
+   * The bytes of one tensor piece by piece, for tensors that should not be in memory as a whole.
    *
    * @param maxBytes  size of a piece, rounded down to a multiple of 8 so that none splits an element
    */

@@ -85,7 +85,7 @@ function expect(condition: boolean, rule: string, got: string, todo = ''): asser
   if (!condition) throw new SafetensorsError(`safetensors: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
 }
 
-/** A JSON value as it stands in a message, cut to 80 characters. */
+/** A JSON value for a message, cut to 80 characters. */
 export function quote(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
@@ -166,7 +166,7 @@ function parseJson(bytes: Uint8Array): unknown {
   return root;
 }
 
-/** The first key that stands twice in one object of a valid JSON text; JSON.parse would keep the last. */
+/** The first key that occurs twice in one object of a valid JSON text; JSON.parse would keep the last. */
 function duplicateKey(json: string): string | undefined {
   const open: (Set<string> | undefined)[] = []; // keys so far of every open object; undefined for an array
   let isKey = false;
@@ -209,7 +209,7 @@ function readEntry(name: string, value: unknown): TensorEntry {
   const isPair =
     isNumbers(offsets) && offsets.length === 2 && offsets.every((o) => Number.isSafeInteger(o) && o >= 0);
   expect(isPair, `data_offsets of ${where} must be two non-negative integers`, quote(offsets));
-  // How many bytes an element of another dtype takes is not known here: the header's word is taken for it.
+  // How many bytes an element of another dtype takes is not known here: the header is trusted.
   const spanBytes = offsets[1] - offsets[0];
   const sizeBytes = isDType(dtype) ? tensorBytes(name, dtype, shape) : Math.max(0, spanBytes);
   expect(

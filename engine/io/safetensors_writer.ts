@@ -35,8 +35,8 @@ const writing = new Set<string>();
  * It is written as `<path>.partial`, flushed to the disk and renamed: whoever opens `path` finds the old
  * file or the whole new one, also after a crash. On failure the old file stays and the partial one is removed.
  *
- * @throws SafetensorsError when a name stands twice or data does not fit dtype and shape; FileError when the system
- *         refuses
+ * @throws SafetensorsError when a name occurs twice or data does not fit dtype and shape; FileError when the
+ *         system refuses
  */
 export async function writeSafetensors(
   path: string,

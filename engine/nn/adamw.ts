@@ -44,8 +44,8 @@ const OPTIONS = {
 } as const;
 
 /**
- * Updates every parameter of a store in one dispatch per arena. What changes per step lies on the GPU, the number of
- * steps too: nothing is read back, and a captured step goes on counting.
+ * Updates every parameter of a store in one dispatch per arena. What changes per step is on the GPU, the
+ * number of steps too: nothing is read back, and a captured step goes on counting.
  */
 export class AdamW {
   readonly #store: ParameterStore;

@@ -13,7 +13,7 @@ export interface ParameterSpec {
   readonly shape: readonly number[];
   /** How it is stored, f32 by default. What `linear` multiplies by and `embedding` reads may be half precision, for inference. */
   readonly dtype?: 'f32' | 'f16' | 'bf16';
-  /** Which optimizer group it belongs to; 0 by default. Groups lie together in the arena. */
+  /** Which optimizer group it belongs to; 0 by default. Groups are contiguous in the arena. */
   readonly group?: number;
 }
 

@@ -20,7 +20,7 @@ export interface ArgMaxOptions {
 }
 
 /**
- * Where along an axis the largest element stands; NaN is larger than any number. No gradient.
+ * The index of the largest element along an axis; NaN is larger than any number. No gradient.
  *
  * @param x  f32, i32 or u32
  * @returns  u32, x's shape without the axis, or with extent 1 there (`keepDims`)

@@ -68,7 +68,7 @@ class BackwardPass {
     gradient.dispose();
   }
 
-  /** Runs one node's backward. Everything it makes lives in a scope of its own; only its results leave. */
+  /** Runs one node's backward in a scope of its own, which only the results leave. */
   step(node: Node): void {
     using scope = new Scope();
     const gradients = node.outputs.map((variable) => this.#take(variable)?.moveTo(scope));

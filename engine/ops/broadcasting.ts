@@ -1,4 +1,4 @@
-// The kernels of two operands, element by element: what `pointwise.ts` records. Nothing here is differentiable.
+// Element-wise kernels of two operands, which `pointwise.ts` records. Nothing here is differentiable.
 import source from '../../shaders/pointwise.wgsl' with { type: 'text' };
 import { expect, expectDType, kindOf } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
@@ -10,7 +10,7 @@ import { type DType, Tensor } from '../tensor/tensor.ts';
 import { stridedCopy } from './copy.ts';
 import { vectorOf } from './rows.ts';
 
-/** A tensor, or a number of the other operand's dtype that stands for a tensor of its shape. */
+/** A tensor, or a number of the other operand's dtype that is read as a tensor of its shape. */
 export type Operand<D extends DType = DType> = Tensor<D> | number;
 
 const binaryKernel = kernel(source, 'binary');
@@ -81,7 +81,7 @@ function tensorOf(op: string, a: Operand, b: Operand): Tensor {
   expect(false, op, 'an operand must be a tensor', got);
 }
 
-/** How a kernel reads the operands a and b of a dtype; a number's bits travel in the place of its strides. */
+/** How a kernel reads the operands a and b of a dtype; a number's bits are in the place of its strides. */
 function readPair(op: string, a: Operand, b: Operand, sides: readonly [Side, Side], dtype: DType) {
   const [left, right] = [a, b].map((operand, k) =>
     typeof operand === 'number'
@@ -112,7 +112,7 @@ export function binary<D extends DType>(op: string, a: Operand, b: Operand, resu
   const shape = broadcast(op, u.shape, v.shape);
   const steps = broadcastCall(shape, [u, v], result);
   if (!steps) {
-    // Axes that alternate between the operands more than four times: write both out.
+    // Axes that alternate between the operands more than four times: copy both.
     using left = stridedCopy(op, u, shape, broadcastStrides(u.shape, shape));
     using right = stridedCopy(op, v, shape, broadcastStrides(v.shape, shape));
     return binary(op, typeof a === 'number' ? a : left, typeof b === 'number' ? b : right, result);

@@ -12,9 +12,12 @@ const forwardSplit = kernel(source, 'column_sum_split');
 
 /** On a CPU: rows that one invocation adds, the square root of a few thousand, so that both stages are short. */
 const SPLIT_ROWS_CPU = 64;
-/** Up to so many rows one stage does: a second dispatch costs a CPU as much as some hundred rows, a GPU as some steps along its splits. */
+/**
+ * Rows up to which there is one stage: a second dispatch costs a CPU as much as some hundred rows, a GPU as
+ * some steps along its splits.
+ */
 const ROWS_AT_ONCE = 512;
-/** On a GPU: at least so many rows to a split, four for each invocation that shares it. */
+/** On a GPU: the fewest rows of a split, four for each invocation that shares it. */
 const SPLIT_ROWS_GPU = 128;
 /** Workgroups with which a large GPU reads at full speed. */
 const ENOUGH_GROUPS = 256;

@@ -11,9 +11,12 @@ import { multiply } from './matmul/product.ts';
 const pairs = kernel(source, 'contrastive_pairs');
 const sum = kernel(source, 'contrastive_sum');
 
-/** Image rows whose products with all texts are held at a time: on CPUs they stay in the cache; on GPUs fewer are too little work. */
+/**
+ * Image rows whose inner products with all texts are in memory at a time: on CPUs they fit into the cache; on
+ * GPUs fewer are too little work.
+ */
 const BLOCK_ROWS = 256;
-/** Products held on GPUs, 32 MiB, where BLOCK_ROWS rows are fewer. */
+/** Inner products in memory on GPUs, 32 MiB, where BLOCK_ROWS rows are fewer. */
 const BLOCK_PRODUCTS = 2 ** 23;
 
 /**
@@ -112,7 +115,9 @@ function* blocks({ images, texts }: Operands): Generator<{ rows: Tensor; first: 
   }
 }
 
-/** Turns a block's inner products into partial sums of the loss or, with `dloss`, into slopes and theirs. */
+/**
+ * Makes of a block's inner products partial sums of the loss or, with `dloss`, slopes and their partial sums.
+ */
 function runPairs(operands: Operands, block: Tensor, first: number, partial: Tensor, dloss?: Tensor): void {
   const { log_scale, bias, classes } = operands;
   const [rows, B] = block.shape;

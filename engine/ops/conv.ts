@@ -1,4 +1,4 @@
-// Convolution as a matrix product: the windows that the kernel sees are a strided view of x, written out once.
+// Convolution as a matmul (im2col): the windows of the kernel are a strided view of x, which is copied once.
 import { expect, expectDType, expectKeys, expectTensor } from '../gpu/errors.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, tidy } from '../tensor/dispatch.ts';
@@ -24,7 +24,7 @@ export interface ConvOptions {
   readonly pads?: readonly [number, number, number, number];
   /** Rows and columns from one tap of the kernel to the next. Default 1. */
   readonly dilations?: Pair;
-  /** Channels are cut into so many groups that do not see each other. Default 1. */
+  /** Number of groups of channels that are convolved separately. Default 1. */
   readonly groups?: number;
 }
 
@@ -32,7 +32,8 @@ export interface ConvOptions {
  * Two-dimensional cross-correlation of planar images:
  * y[b, o, v, u] = bias[o] + sum_cij x[b, c, v stride + i dilation - pad, ...] weight[o, c, i, j]. Differentiable.
  *
- * Writes out x once per tap of the kernel; for one kernel per channel at stride 1 `depthwiseConv` needs no such copy.
+ * Copies x once per tap of the kernel; for one kernel per channel at stride 1 `depthwiseConv` needs no such
+ * copy.
  *
  * @param x       [B, C, H, W] f32
  * @param weight  [O, C / groups, kH, kW] f32
@@ -73,8 +74,9 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
 }
 
 /**
- * What a kernel of kH x kW taps sees at every position: y[b, c, i, j, v, u] = x[b, c, v stride + i dilation, ...].
- * Reshaped to [B, C kH kW, outH outW] it is PyTorch's `F.unfold`; pad x before. Differentiable.
+ * The inputs of a kernel of kH x kW taps at every position:
+ * y[b, c, i, j, v, u] = x[b, c, v stride + i dilation, ...]. Reshaped to [B, C kH kW, outH outW] it is
+ * PyTorch's `F.unfold`; pad x before. Differentiable.
  *
  * @param x  [B, C, H, W] f32
  * @returns  [B, C, kH, kW, outH, outW]

@@ -99,7 +99,7 @@ export function stridedCopy<D extends DType>(
 /**
  * Writes x, or its elements from `begin` on, as a tensor of `shape` into y from element `start` on. Not differentiable.
  *
- * @param strides  of y, in elements, one per axis of `shape`; no two elements may meet
+ * @param strides  of y, in elements, one per axis of `shape`; no two elements may have one target
  * @param add      f32: adds to what y holds
  */
 export function stridedPlace(
@@ -114,7 +114,7 @@ export function stridedPlace(
 }
 
 /**
- * Copies runs of neighbours from buffer to buffer: what remains where a tensor is larger than a binding. In elements of
+ * Copies runs of neighbours from buffer to buffer, for tensors larger than a binding. In elements of
  * 32 bits; runs follow each other unless a step is given.
  */
 function copyRuns(
@@ -132,7 +132,10 @@ function copyRuns(
   for (let i = 0; i < runs; i++) x.gpu.copy(at(x, from + i * fromStep), at(y, to + i * toStep));
 }
 
-/** Where neighbours stay neighbours, reading on end and writing here and there waits less for memory than the reverse. */
+/**
+ * Where neighbours stay neighbours, contiguous reads and scattered writes wait less for memory than the
+ * reverse.
+ */
 function permuted<D extends DType>(
   x: Tensor<D>,
   order: readonly number[],

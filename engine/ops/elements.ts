@@ -26,7 +26,7 @@ const putSplit = kernel(source, 'scatter_elements_split');
 const ENOUGH_INVOCATIONS = 65_536;
 const MOST_SPLITS = 32;
 
-/** What becomes of an element that meets an update: replaced, or combined with it. */
+/** How an update changes an element: replaces it, or is combined with it. */
 export type ScatterReduction = (typeof REDUCTIONS)[number];
 
 const REDUCTIONS = ['none', 'add', 'mul', 'min', 'max'] as const;
@@ -37,7 +37,7 @@ export interface ScatterOptions extends AxisOptions {
   readonly reduction?: ScatterReduction;
 }
 
-/** A tensor seen along one axis: [O, N, I], with J indices that the strides lead to. */
+/** A tensor viewed along one axis: [O, N, I], with J indices, which are strided. */
 interface Axis {
   readonly O: number;
   readonly N: number;
@@ -133,7 +133,7 @@ export function take<D extends DType>(x: Tensor<D>, indices: Tensor, options: Ax
 }
 
 /**
- * Elements of x, each by an index of its own along an axis: y[o, j, i] = x[o, indices[o, j, i], i].
+ * Elements of x by one index each along an axis: y[o, j, i] = x[o, indices[o, j, i], i].
  *
  * @param x        f32, i32 or u32
  * @param indices  i32 or u32 of x's rank, on the other axes at most x's extents; as in `take`

@@ -12,7 +12,7 @@ const markVec4 = kernel(source, 'mark_non_finite_vec4');
 /** What a flag holds as long as nothing was found. */
 export const NOTHING_FOUND = 0xffffffff;
 
-/** Whether four elements are read together: which lavapipe gains nothing by. */
+/** Whether four elements are read together; lavapipe gains nothing by it. */
 export function planFinite({ kind }: Target, size: number): boolean {
   return kind === 'gpu' && size % 4 === 0;
 }

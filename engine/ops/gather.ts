@@ -82,7 +82,7 @@ function takeRows<D extends DType>(table: Tensor<D>, indices: Tensor, layout: La
   return y;
 }
 
-/** Rows of halves are moved as words of two, and widened where they arrive. */
+/** Rows of 16-bit elements are moved as words of two and widened afterwards. */
 function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32'> {
   const { columns, params } = layout;
   expect(
@@ -169,10 +169,10 @@ export function scatterRows(x_BkC: Tensor, indices_Bk: Tensor, N: number): Tenso
 }
 
 interface Layout {
-  /** Numbers per row. */
+  /** Elements per row. */
   readonly columns: number;
   readonly define: Define;
-  /** C counts vectors of four numbers where the columns allow it. */
+  /** C counts vectors of four elements where the columns divide by four. */
   readonly params: { M: number; N: number; C: number; per_table: number; rows: number };
 }
 

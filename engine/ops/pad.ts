@@ -67,7 +67,7 @@ export function pad<D extends DType>(
   return y === x ? x.reshape(x.shape) : y;
 }
 
-/** Which of n elements stands at position i, which may lie outside [0, n). */
+/** Which of n elements is read at position i, which may be outside [0, n). */
 const SOURCE = {
   edge: (i: number, n: number) => Math.min(Math.max(i, 0), n - 1),
   wrap: (i: number, n: number) => ((i % n) + n) % n,

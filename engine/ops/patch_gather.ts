@@ -161,7 +161,9 @@ export function patchify(
   });
 }
 
-/** The planes of one image as bindings of their own: a 4K float image exceeds the 128 MiB that every device binds. */
+/**
+ * The planes of one image as separate bindings: a 4K float image exceeds the 128 MiB that every device binds.
+ */
 function planesOf(image: Tensor, b: number, isRgba: boolean, pixels: number): Record<string, Tensor> {
   const plane = (p: number): Tensor => part(image, p * pixels, (p + 1) * pixels).view;
   return isRgba

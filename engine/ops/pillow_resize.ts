@@ -37,7 +37,7 @@ export function pillowResize(image: Tensor, outPx: readonly [number, number]): T
   expect(isSize(h) && isSize(w), op, 'outPx must be positive integers', `[${outPx.join(', ')}]`);
 
   if (H === h && W === w) {
-    const y = output([image], shape, 'u8'); // a tensor of its own even when nothing changes
+    const y = output([image], shape, 'u8'); // a new tensor even when nothing changes
     y.write(image);
     return y;
   }
@@ -47,7 +47,10 @@ export function pillowResize(image: Tensor, outPx: readonly [number, number]): T
   return resizeAxis(columns, [B, H, w], h, [B, h, w, 4]);
 }
 
-/** Resizes the middle axis of x [outer, n, inner] pixels to m, in as many runs as the binding limit asks for. */
+/**
+ * Resizes the middle axis of x [outer, n, inner] pixels to m, in as many dispatches as the binding limit
+ * requires.
+ */
 function resizeAxis(
   x: Tensor,
   [outer, n, inner]: readonly [number, number, number],
@@ -84,7 +87,7 @@ interface Part {
 }
 
 /**
- * Cuts the result into parts of whole rows, as large as a binding lets them and what they read be.
+ * Cuts the result into parts of whole rows, as large as a binding allows for them and for what they read.
  *
  * @throws ShapeError when one row, or what it reads, exceeds a binding
  */

@@ -238,7 +238,7 @@ export function prod<D extends DType>(x: Tensor<D>, options: ReduceOptions = {})
   return foldOrdered('prod', 'PRODUCT', { f32: 1, i32: 1, u32: 1 }, x, options);
 }
 
-/** A fold whose gradient depends on where along the axis an element stands. */
+/** A fold whose gradient depends on the position of an element along the axis. */
 function foldOrdered<D extends DType>(
   op: string,
   fold: 'MAX' | 'MIN' | 'PRODUCT',

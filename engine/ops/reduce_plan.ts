@@ -9,7 +9,7 @@ const COLUMN_SPLIT = 32;
 const ONE_PASS = 128;
 /** Invocations that fill a large GPU: splits are made up to this number. */
 const ENOUGH_INVOCATIONS = 65_536;
-/** Workgroups that do, and not too many results for the second run, a workgroup for each row. */
+/** Workgroups that do, and not too many results for the second dispatch, a workgroup for each row. */
 const ENOUGH_GROUPS = { gpu: 2048, cpu: 1024 } as const;
 
 /** How the middle axis of [O, K, I] is folded. */

@@ -1,4 +1,4 @@
-// Products in registers: the host's side of shaders/lib/register_tile.wgsl.
+// Matmuls in registers: the host's side of shaders/lib/register_tile.wgsl.
 import type { Define } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 

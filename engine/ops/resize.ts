@@ -56,8 +56,8 @@ const MAX_SIZE_PRODUCT = 2 ** 29;
  * 'nearest', 'area' (adaptive average pooling), 'bicubic' (a = -0.75, edges replicated, no antialiasing) and
  * 'bicubic-antialias' (a = -0.5, stretched when shrinking, taps outside the image dropped). Options instead of a mode choose
  * among the conventions of ONNX's Resize: coordinates, rounding, cubic coefficient, edges. Differentiable; for
- * `tf_crop_and_resize` where the roi is not turned around. A NaN reaches the pixels that it has a weight in, and no others; what
- * weighs an infinity is infinite or NaN.
+ * `tf_crop_and_resize` where the roi is not reversed. A NaN reaches the pixels that it has a weight in, and
+ * no others; what weighs an infinity is infinite or NaN.
  *
  * @param x      [B, C, H, W] f32
  * @param outPx  rows and columns of the result
@@ -208,7 +208,10 @@ function resizeBoth(x: Tensor, table: TapTable, plan: Geometry, shape: readonly 
   return y;
 }
 
-/** One pass per axis whose size changes (with a table of its own, an axis may change without that), the one that leaves less for the other first. */
+/**
+ * One pass per axis whose size changes (with a table from the host, an axis may change without that), first
+ * the one that leaves less for the other.
+ */
 function alongAxes(
   step: Kernel,
   x: Tensor,
@@ -220,7 +223,7 @@ function alongAxes(
 ): Tensor<'f32'> {
   const columnsFirst = before[0] * after[1] <= after[0] * before[1];
   const axes = (columnsFirst ? [1, 0] : [0, 1]).filter((axis) => plan.table || before[axis] !== after[axis]);
-  if (axes.length === 0) axes.push(1); // the result is a tensor of its own even when nothing changes
+  if (axes.length === 0) axes.push(1); // the result is a new tensor even when nothing changes
   const sizes: [number, number] = [...before];
   let current: Tensor<'f32'> | undefined;
   for (const axis of axes) {
@@ -250,7 +253,10 @@ interface Pass {
   readonly flops: number;
 }
 
-/** Runs a kernel over all planes: at once, or, where a tensor exceeds a binding, over parts of the result. */
+/**
+ * Runs a kernel over all planes: in one dispatch or, where a tensor exceeds a binding, for parts of the
+ * result.
+ */
 function launch(step: Kernel, x: Tensor, y: Tensor, table: TapTable, plan: Geometry, pass: Pass): void {
   const { outer, inner, axis } = pass;
   const vec = vectorOf(inner);

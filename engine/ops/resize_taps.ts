@@ -10,7 +10,7 @@ type Coordinates =
   | 'tf_crop_and_resize';
 type Rounding = 'round_prefer_floor' | 'round_prefer_ceil' | 'floor' | 'ceil';
 
-/** Where the centre of output pixel o of m lies among n input pixels, at a scale of about m / n. */
+/** The position of the centre of output pixel o of m among n input pixels, at a scale of about m / n. */
 const COORDINATES: Readonly<Record<Coordinates, (place: Place) => number>> = {
   half_pixel: ({ o, scale }) => (o + 0.5) / scale - 0.5,
   /** As half_pixel, around the middle of the image when m is not n scale. */
@@ -51,7 +51,7 @@ export interface ResizeOptions {
   readonly scales?: readonly [number, number];
   /** Fractions where rows and columns begin and end, for tf_crop_and_resize. Default [0, 1]. */
   readonly roi?: readonly [readonly [number, number], readonly [number, number]];
-  /** Of tf_crop_and_resize, for pixels that lie outside of the image. Default 0. */
+  /** Of tf_crop_and_resize, for pixels outside of the image. Default 0. */
   readonly extrapolation?: number;
   /** Of nearest. Default round_prefer_floor. */
   readonly nearest?: Rounding;
@@ -59,7 +59,7 @@ export interface ResizeOptions {
   readonly cubicA?: number;
   /** Stretches linear and cubic where the image shrinks. Default false. */
   readonly antialias?: boolean;
-  /** Taps outside of the image weigh nothing instead of repeating the edge. Default false. */
+  /** Taps outside of the image have weight 0 instead of repeating the edge. Default false. */
   readonly excludeOutside?: boolean;
 }
 
@@ -84,7 +84,7 @@ export interface AxisTaps {
   /** Rows of `taps` weights. */
   readonly weights: readonly number[];
   readonly taps: number;
-  /** Whether output o lies in the image; only tf_crop_and_resize leaves it. */
+  /** Whether output o is in the image: always, except with tf_crop_and_resize. */
   readonly inside: readonly boolean[];
 }
 

@@ -1,5 +1,6 @@
-// Rows whose length divides by four are read four elements at a time (shaders/lib/vector.wgsl), and an adapter decides who owns a row: a
-// workgroup, one invocation (WG_ROWS of shaders/lib/reduce.wgsl), or a subgroup that holds it in registers (shaders/lib/held.wgsl).
+// Rows whose length divides by four are read four elements at a time (shaders/lib/vector.wgsl), and it
+// depends on the adapter what computes a row: a workgroup, one invocation (WG_ROWS of
+// shaders/lib/reduce.wgsl), or a subgroup that holds it in registers (shaders/lib/held.wgsl).
 import type { Define } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 
@@ -11,7 +12,7 @@ export interface Vectors {
   readonly define: Define;
 }
 
-/** Elements that a kernel reads together where so many follow each other: 4, or 1 where four does not divide them. */
+/** Elements that a kernel reads together of `count` neighbours: 4, or 1 where four does not divide them. */
 export const vectorOf = (count: number): 1 | 4 => (count % 4 === 0 ? 4 : 1);
 
 export function vectorsOf(columns: number): Vectors {
@@ -21,14 +22,14 @@ export function vectorsOf(columns: number): Vectors {
 
 /** How a row kernel runs. */
 export interface RowPlan {
-  /** By its entry that holds rows in registers. */
+  /** By its entry point that holds rows in registers. */
   readonly held: boolean;
-  /** Beside what the kernel is specialised to otherwise. */
+  /** In addition to the kernel's other specialisation. */
   readonly define: Define;
   readonly groups: number;
 }
 
-/** From here on the rows fill a CPU with an invocation each: lavapipe. */
+/** Rows from which one invocation each keeps a CPU busy: lavapipe. */
 const ROWS_OF_INVOCATIONS = 64;
 
 /** Elements of a row that an invocation can hold beside what else it needs: a GPU has 255 registers for each at most. */

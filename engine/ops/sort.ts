@@ -10,7 +10,9 @@ const count = kernel(source, 'sort_count');
 const scan = kernel(source, 'sort_scan');
 const scatter = kernel(source, 'sort_scatter');
 
-/** Elements per workgroup: at least so many that 256 counters are cheap beside them, and at most 256 workgroups per row. */
+/**
+ * Fewest elements per workgroup, so that 256 counters are cheap in comparison, and most workgroups per row.
+ */
 const LEAST_ELEMENTS = 1024;
 const MOST_SPLITS = 256;
 

@@ -22,7 +22,7 @@ const DIGITS = 3;
 /**
  * Invocations of a workgroup, a square; elements that each has in flight; elements per workgroup, not fewer than
  * the bins it must clear; and workgroups per row at most. A driver for CPUs gives invocations that wait at a barrier stacks
- * of their own: SwiftShader takes 20 to 40 µs for each four.
+ * each: SwiftShader takes 20 to 40 µs for each four.
  */
 const PLANS = {
   cpu: { side: 4, loads: 1, leastElements: 8192, mostSplits: 512 },
@@ -55,7 +55,10 @@ export function selectTopK(values_BN: Tensor, k: number): Selection {
   return selection;
 }
 
-/** The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to whole blocks. */
+/**
+ * The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to
+ * whole runs.
+ */
 function selected(op: string, values_BN: Tensor, k: number): Selection & { keys: Tensor } {
   const [B, N] = checked(op, 'values', values_BN, k);
   const runKeys = rank.constant('RUN');
@@ -144,7 +147,7 @@ export function topK(
 }
 
 /**
- * Positions of the nonzero entries of each row in ascending order: turns an explicit selection map into indices.
+ * Positions of the nonzero entries of each row in ascending order: the indices of a selection map.
  *
  * @param map_BN  f32 [B, N]
  * @param k       how many nonzero entries every row has; a row with more keeps its first k, one with fewer is
@@ -179,7 +182,7 @@ interface TopKPlan {
   readonly splitElements: number;
   readonly splits: number;
   readonly define: { readonly SCAN_WG: number; readonly SCAN_SIDE: number; readonly IN_FLIGHT: number };
-  /** A workgroup ranks a block of keys, which a GPU has room for; otherwise an invocation does. */
+  /** A workgroup ranks a run of keys, which a GPU has room for; otherwise an invocation does. */
   readonly rankShared: boolean;
 }
 

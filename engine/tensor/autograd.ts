@@ -14,7 +14,7 @@ export interface Node {
   readonly outputs: readonly Variable[];
   /** Gradients of the outputs in, gradients of the inputs out. What was saved moves into `scope` and goes with it. */
   readonly run: (gradients: Gradients, scope: Scope) => Gradients;
-  /** Lets go of what was saved and of the inputs. */
+  /** Releases the saved tensors and the inputs. */
   readonly release: () => void;
 }
 
@@ -29,7 +29,9 @@ export interface OpRecord<S extends Saved, T extends Tensor = Tensor> {
   readonly output?: T;
   /** What the op made, where that is several tensors. */
   readonly outputs?: readonly T[];
-  /** Retained until backward has run or nobody can reach the output; handed back as detached handles. */
+  /**
+   * Retained until backward has run or nobody can reach the output; passed to backward as detached handles.
+   */
   readonly saved: S;
   /**
    * Gradients of the inputs, in their order, each in its input's shape; undefined where `needs` is false.
@@ -80,7 +82,7 @@ export function isRecording(): boolean {
   return enabled;
 }
 
-/** A variable that no op made and that wants no gradient. */
+/** A variable that no op made and that requires no gradient. */
 export function leafVariable(requiresGrad = false): Variable {
   return { requiresGrad, node: undefined, references: 0, grad: undefined, ownsGrad: true, hooks: [] };
 }
@@ -91,7 +93,10 @@ export function holdVariable(variable: Variable): Variable {
   return variable;
 }
 
-/** A handle or a node no longer refers to a variable. An op whose results nobody can reach gives up what it saved. */
+/**
+ * A handle or a node no longer refers to a variable. An op whose results nobody can reach releases what it
+ * saved.
+ */
 export function dropVariable(variable: Variable): void {
   variable.references--;
   const { node } = variable;
@@ -100,7 +105,7 @@ export function dropVariable(variable: Variable): void {
 
 /**
  * Makes what an op did differentiable: puts it on the tape if one of its inputs requires a gradient. Every op of the
- * engine ends with it, and so does one's own.
+ * engine ends with it, and so does a custom op.
  *
  * @param name  for messages
  * @returns     the (first) output

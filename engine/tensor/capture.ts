@@ -1,4 +1,4 @@
-// A step whose work is not submitted but kept, to be submitted again and again; or only looked at.
+// A step whose work is kept instead of submitted, to be replayed many times, or only inspected.
 import { UseError } from '../gpu/errors.ts';
 import type { Gpu, RecordedStep, StepPurpose } from '../gpu/gpu.ts';
 import { Scope, Tensor } from './tensor.ts';
@@ -56,7 +56,7 @@ export function capture<T extends StepResult>(
   return new Capture(gpu, outputs as T, recorded);
 }
 
-/** Goes through `step` without running or keeping anything. */
+/** Traces `step` without running or keeping anything. */
 export function dryRun(gpu: Gpu, step: (...inputs: Tensor[]) => StepResult): RecordedStep<Tensor[]> {
   return recordStep(gpu, 'plan', step, [], (result) => {
     for (const tensor of detached(gpu, result)[1]) tensor.dispose();
@@ -92,7 +92,7 @@ function recordStep<T extends StepResult>(
   );
 }
 
-/** Handles on the tensors of a result that are cut off from autograd and belong to nobody, in the form of the result. */
+/** Handles on the tensors of a result that are detached and in no scope, in the form of the result. */
 function detached<T extends StepResult>(gpu: Gpu, result: T): [T, Tensor[]] {
   if (!result) return [result, []];
   const tensors: Tensor[] = [];

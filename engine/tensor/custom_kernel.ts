@@ -1,4 +1,5 @@
-// A kernel that the engine's user wrote. Unlike the engine's own, every run is checked against what the WGSL declares.
+// A kernel that a user wrote. Unlike those of the engine, every run is checked against what the WGSL
+// declares.
 
 import { SLOT_BYTES } from '../gpu/commands.ts';
 import { DTypeError, expectKeys, UseError } from '../gpu/errors.ts';

@@ -1,4 +1,4 @@
-// Parts of tensors that are larger than one binding may be. An op walks over them; most tensors are one part.
+// Parts of tensors that are larger than one binding may be. An op loops over them; most tensors are one part.
 import type { Tensor } from './tensor.ts';
 
 /** Bindings start at multiples of 256 bytes; ops count in words of 4 bytes (an f32, a u32, an RGBA pixel). */

@@ -29,7 +29,7 @@ export function threefry2x32(
   return [a >>> 0, b >>> 0];
 }
 
-/** Where a generator stands; survives JSON. */
+/** The state of a generator; survives JSON. */
 export interface RandomState {
   /** Integer in [0, 2^32). */
   readonly seed: number;
@@ -112,7 +112,7 @@ export class Random {
     return new Random(...threefry2x32([stream, MAX_U32], [this.#seed, this.#stream]));
   }
 
-  /** Where the sequence stands, for `restore`. */
+  /** The state of the sequence, for `restore`. */
   state(): RandomState {
     return { seed: this.#seed, stream: this.#stream, counter: this.#counter };
   }

@@ -128,7 +128,7 @@ export class Scope {
     this.#tensors.add(tensor);
   }
 
-  /** Lets a tensor go without freeing it. */
+  /** Releases a tensor from the scope without freeing it. */
   remove(tensor: Tensor): void {
     this.#tensors.delete(tensor);
   }
@@ -146,8 +146,8 @@ export class Scope {
 }
 
 /**
- * A handle on numbers on the GPU: contiguous, row-major. Made by `engine.tensor` and by ops; see the guide "Tensors and
- * memory". `Tensor` alone is one of any dtype.
+ * A handle on elements on the GPU: contiguous, row-major. Made by `engine.tensor` and by ops; see the guide
+ * "Tensors and memory". `Tensor` alone is one of any dtype.
  */
 export class Tensor<D extends DType = DType> {
   /** The device that it lives on. */
@@ -193,7 +193,7 @@ export class Tensor<D extends DType = DType> {
     return new Tensor(new Storage(gpu, gpu.pool.acquire(bytes, shape)), 0, shape, dtype, scope);
   }
 
-  /** Bytes of the numbers. */
+  /** Bytes of the elements. */
   get sizeBytes(): number {
     return this.size * BYTES_PER_ELEMENT[this.dtype];
   }
@@ -232,7 +232,7 @@ export class Tensor<D extends DType = DType> {
     return this.#handle(this.shape, scope, this.variable);
   }
 
-  /** Another handle on the same numbers, cut off from autograd, in the same scope. */
+  /** Another handle on the same elements, detached from autograd, in the same scope. */
   detach(): Tensor<D> {
     return this.#handle(this.shape, this.#scope);
   }
@@ -258,7 +258,7 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * The same numbers under another shape, differentiable. One extent may be -1.
+   * The same elements in another shape, differentiable. One extent may be -1.
    *
    * @throws ShapeError when the element counts differ
    */
@@ -274,7 +274,7 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * A detached handle on part of the storage: arenas hand these out. @internal
+   * A detached handle on part of the storage, as arenas give. @internal
    *
    * @param start  first element; its byte offset must be a multiple of 256
    */
@@ -283,7 +283,7 @@ export class Tensor<D extends DType = DType> {
     return new Tensor(this.#storage.retain(), offset, shape, this.dtype, undefined);
   }
 
-  /** Lets go of the accumulated gradient; that of a parameter, which a `ParameterStore` holds, is set to zero. */
+  /** Drops the accumulated gradient; that of a parameter, which a `ParameterStore` holds, is set to zero. */
   zeroGrad(): void {
     const { grad } = this.variable;
     if (!grad) return;
@@ -293,7 +293,7 @@ export class Tensor<D extends DType = DType> {
     } else grad.gpu.clear(grad.range);
   }
 
-  /** Sets whether gradients are wanted for this leaf. */
+  /** Sets whether this leaf requires a gradient. */
   setRequiresGrad(requiresGrad: boolean): this {
     this.variable.requiresGrad = requiresGrad;
     return this;
@@ -305,7 +305,7 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * Reads the numbers back; f16 and bf16 as their 16-bit patterns.
+   * Reads the elements back; f16 and bf16 as their 16-bit patterns.
    *
    * @throws DeviceLostError
    */
@@ -314,7 +314,7 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * Where the numbers lie on the GPU, for a compute pass of one's own: nothing is copied. Resolves when everything
+   * Where the elements are on the GPU, for a custom compute pass: nothing is copied. Resolves when everything
    * called so far is submitted, so that a pass submitted afterwards reads results; what is called after that pass
    * reads what the pass wrote. Other handles on the value, and what autograd has saved of it, see such writes too.
    *
@@ -333,7 +333,7 @@ export class Tensor<D extends DType = DType> {
   }
 
   /**
-   * Overwrites the numbers, in the order of recorded work.
+   * Overwrites the elements, in the order of recorded work.
    *
    * @param data  an array of the dtype's type, or a tensor of the same device
    * @throws UseError when the sizes or the devices differ

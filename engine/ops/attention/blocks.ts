@@ -1,4 +1,4 @@
-// Attention by query blocks: their scores are written out, and made again for the gradients.
+// Attention by query blocks: their scores are stored, and recomputed for the gradients.
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { AttentionPlan } from './plan.ts';
 import {

@@ -1,4 +1,4 @@
-// Attention made of products and a softmax, all scores in memory: for masks of any form, a causal mask, soft
+// Attention as two matmuls and a softmax, all scores in memory: for masks of any form, a causal mask, soft
 // caps, grouped heads, and for those who want to see the scores.
 import { expectKeys } from '../../gpu/errors.ts';
 import { output } from '../../tensor/dispatch.ts';

@@ -5,7 +5,9 @@ import type { Tensor } from '../../tensor/tensor.ts';
 
 const maskKernel = kernel(source, 'attention_key_mask');
 
-/** What a mask [B, M] adds to scores: 0 where it is not zero, else very low; the caller disposes it. */
+/**
+ * The bias that a mask [B, M] adds to scores: 0 where it is not zero, else very low; the caller disposes it.
+ */
 export function keyBias(keyMask: Tensor): Tensor {
   const [batch, keys] = keyMask.shape;
   const bias = output([keyMask], keyMask.shape);

@@ -1,4 +1,4 @@
-// What attention is given: heads of queries, keys and values, in tensors of their own or side by side in one.
+// The operands of attention: heads of queries, keys and values, in separate tensors or side by side in one.
 import { expect, expectDType, expectKeys } from '../../gpu/errors.ts';
 import { tidy } from '../../tensor/dispatch.ts';
 import { sameShape, show } from '../../tensor/shape.ts';

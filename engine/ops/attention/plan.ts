@@ -3,9 +3,10 @@
 //
 //   composed       matmul, softmax, matmul; all T x M scores in memory. The only one that takes masks of any
 //                  form, a causal mask, a soft cap, grouped heads, and values of another size than keys.
-//   query_blocks   the scores of some queries at a time are written out and read again; all gradients are made
-//                  so. Products in registers on CPUs, where a barrier is expensive: lavapipe, 256 queries over
-//                  985 keys of 16 heads of 72 in 143 ms. Products in tiles on GPUs: NVIDIA H200, 0.102 ms.
+//   query_blocks   the scores of some queries at a time are stored and read again; all gradients are
+//                  computed so. Matmuls in registers on CPUs, where a barrier is expensive: lavapipe, 256
+//                  queries over 985 keys of 16 heads of 72 in 143 ms. Matmuls in tiles on GPUs: NVIDIA H200,
+//                  0.102 ms.
 //   split_kv       flash-decoding, nothing of size T x M written: wins with one or two queries on CPUs.
 //                  lavapipe, 16 heads of 72, 729 keys: 5.1, 8.1 and 20 ms for 1, 2 and 4 queries, where query
 //                  blocks take 8.0, 9.8 and 8.4.
@@ -14,7 +15,7 @@
 import type { Target } from '../../gpu/target.ts';
 import { TILE_GROUPS, type Tile, tileBytes } from '../shared_tile.ts';
 
-/** How the result of an attention is made, where more than one way serves. */
+/** How attention is computed, where there is more than one way. */
 export type AttentionVariant = 'query_blocks' | 'split_kv';
 
 /** H heads of K numbers, T queries, and the keys of each segment. */
@@ -34,9 +35,9 @@ export interface BlockSize {
 
 export interface AttentionPlan {
   readonly variant: AttentionVariant;
-  /** How the products of query blocks are made. */
+  /** How the matmuls of query blocks are computed. */
   readonly products: 'register' | 'tiled';
-  /** Zeros to put behind every head first: tiles are read by vec4f. */
+  /** Zeros to append to every head first: tiles are read by vec4f. */
   readonly padding: number;
   readonly forward: BlockSize;
   readonly backward: BlockSize;
@@ -50,7 +51,7 @@ export interface AttentionPlan {
 const BLOCK_QUERIES = 3;
 /** Larger heads do not fit into the registers of an invocation. */
 const SPLIT_HEAD = 128;
-/** Keys of a split at least: a merge of more splits would cost more than it spreads. lavapipe, one query. */
+/** Fewest keys of a split: a merge of more splits would cost more than it spreads. lavapipe, one query. */
 const SPLIT_KEYS = 32;
 
 export function planAttention(
@@ -94,7 +95,7 @@ function planBlocks(
   return { planes, queries: planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(rows / 64) * 64)) };
 }
 
-/** One product of a query block: c[m,n] = sum_k a[m,k] b[k,n] in each of `planes`. */
+/** One matmul of a query block: c[m,n] = sum_k a[m,k] b[k,n] in each of `planes`. */
 export interface ProductSizes {
   readonly M: number;
   readonly N: number;
@@ -108,7 +109,7 @@ export interface BlockTile {
   readonly splits: number;
 }
 
-/** Measured on an NVIDIA H200: terms of a split at least; columns of c up to which a workgroup takes all. */
+/** Measured on an NVIDIA H200: fewest terms of a split; columns of c up to which a workgroup computes all. */
 const SPLIT_TERMS = 96;
 const NARROW = 128;
 

@@ -3,7 +3,7 @@ import { output } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { BlockSize, ProductSizes } from './plan.ts';
 
-/** The rows of one operand, heads contiguous within. Counts f32. */
+/** The rows of one operand, heads contiguous within each. Counts f32. */
 export interface Rows {
   readonly tensor: Tensor;
   /** The first column. */
@@ -23,7 +23,7 @@ export interface Segment {
   readonly bias: Tensor | undefined;
 }
 
-/** One attention as the kernels see it: T queries of H heads of K numbers over the keys of all segments. */
+/** One attention as the kernels see it: T queries of H heads of K elements over the keys of all segments. */
 export interface Problem {
   readonly B: number;
   readonly T: number;
@@ -58,7 +58,7 @@ export const transpose = (view: View): View => ({
 /** A view without its first rows. */
 export const fromRow = (view: View, row: number): View => ({ ...view, start: view.start + row * view.row });
 
-/** Some planes, some of their queries, and memory for what is made of them. */
+/** Some planes, some of their queries, and scratch memory for them. */
 export class QueryBlock {
   readonly problem: Problem;
   readonly plane: number;
@@ -120,7 +120,7 @@ export interface PlacedSegment extends Segment {
   readonly before: number;
 }
 
-/** What becomes of the sums of a product, see shaders/lib/attention_product.wgsl. */
+/** What is done to the sums of a matmul, see shaders/lib/attention_product.wgsl. */
 export type ProductKind = 'SUMS' | 'NORMALISED' | 'SCORES' | 'WEIGHTS' | 'GRADIENTS' | 'OUTPUT';
 
 export interface ProductOperands {
@@ -134,7 +134,7 @@ export interface ProductOperands {
   readonly adds?: boolean;
 }
 
-/** The products of query blocks, in registers or in tiles. */
+/** The matmuls of query blocks, in registers or in tiles. */
 export interface BlockKernels {
   /** The scores of a segment begin at a multiple of this. */
   readonly align: number;

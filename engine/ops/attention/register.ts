@@ -1,4 +1,4 @@
-// Products of query blocks on software adapters: in registers, an invocation for some rows and columns.
+// Matmuls of query blocks on software adapters: in registers, an invocation for some rows and columns.
 import source from '../../../shaders/attention/register.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';

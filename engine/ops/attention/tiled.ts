@@ -1,4 +1,4 @@
-// Products of query blocks on GPUs: in tiles of workgroup memory.
+// Matmuls of query blocks on GPUs: in tiles of workgroup memory.
 import source from '../../../shaders/attention/tiled.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
 import { type OpCall, output, run } from '../../tensor/dispatch.ts';

@@ -8,7 +8,7 @@ import { columnSum } from '../column_sum.ts';
 import { type Gelu, geluGradient } from '../gelu.ts';
 import { asRows, FLOATS, multiply } from './product.ts';
 
-/** For the products of the backward pass. */
+/** For the matmuls of the backward pass. */
 const exact = true;
 
 /** What `linear` fuses into its kernel. */

@@ -6,7 +6,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
 import { asRows, FLOATS, multiply, type ProductOptions } from './product.ts';
 
-/** For the products of the backward pass. */
+/** For the matmuls of the backward pass. */
 const exact = true;
 
 /** How `matmul` reads its operands. */

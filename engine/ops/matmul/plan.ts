@@ -1,8 +1,8 @@
-// Which kernel for which product: a pure function of the target and the sizes. No table of measured choices ships with the package:
-// `engine.tune()` makes one for the adapter at hand, and Engine.create takes it.
+// Which kernel for which product: a pure function of the target and the sizes. The package has no table of
+// measured choices: `engine.tune()` makes one for the current adapter, and Engine.create takes it.
 //
-//   register         CPUs, always (lavapipe in Node, `matmul NN 512x512x512`: 11.6 ms), for barriers are expensive there; GPUs for
-//                    M <= 8, where a tile would be mostly edge
+//   register         CPUs, always (lavapipe in Node, `matmul NN 512x512x512`: 11.6 ms), since barriers are
+//                    expensive there; GPUs for M <= 8, which would leave most of a tile unused
 //   tiled            GPUs (NVIDIA H200, `matmul_tiled NT 2560x3456x1152`: 0.517 ms)
 //   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same product on the same H200: 0.175 ms)
 import type { MatrixShape, Target } from '../../gpu/target.ts';
@@ -32,12 +32,12 @@ export interface MatmulProblem extends MatmulShape {
   readonly epilogue?: boolean;
   /** Operands must not be rounded to f16. */
   readonly exact?: boolean;
-  /** a or b has two numbers of 16 bits in a word. */
+  /** a or b has two elements of 16 bits in a word. */
   readonly packedA?: boolean;
   readonly packedB?: boolean;
 }
 
-/** A kernel with all that it leaves open; `splits` parts of K are summed apart and added in a second pass. */
+/** A kernel with its parameters; `splits` parts of K are summed separately and added in a second pass. */
 export type MatmulPlan =
   | ({
       readonly kind: 'register';
@@ -76,31 +76,34 @@ const H200 = {
   registerRows: 8,
   /** Workgroups of the larger tiles that a core works on at a time. */
   tiles: { 128: 2, 96: 3 },
-  /** A workgroup alone on a core takes so many times half the time of a pair there. */
+  /** Time of a workgroup alone on a core, relative to half the time of two that share one. */
   alone: 1.6,
   /** TFLOP/s of the larger tiles of subgroup matrices where the GPU is full, and how many a core works on at a time. */
   matrixRate: { 128: 200, 64: 168 },
   matrixTiles: { 128: 2, 64: 3 },
 } as const;
 
-/** Terms a split has at least; fewer would cost more in the second pass than they bring. */
+/** Fewest terms of a split; with fewer the second pass costs more than it saves. */
 const SPLIT_TERMS = 256;
 
-/** Parts that a sum over K may have. */
+/** Most splits of a sum over K. */
 const mostSplits = (K: number): number => Math.max(1, Math.min(64, Math.floor(K / SPLIT_TERMS)));
 
-/** Parts of a sum over K that make enough of some workgroups. */
+/** Splits of a sum over K that make `wanted` workgroups of `groups`. */
 const splitsOf = (wanted: number, groups: number, K: number): number =>
   Math.min(Math.ceil(wanted / Math.max(1, groups)), mostSplits(K));
 
-/** Time that a core which works on `together` workgroups at a time takes for its part of all, in workgroups. */
+/** Time of a core that runs `together` workgroups at a time for its share of `groups`, in workgroups. */
 function coreTime({ cores }: Target, together: number, groups: number): number {
   const round = cores * together;
   const rest = Math.ceil((groups % round) / cores);
   return Math.floor(groups / round) * together + (rest === 1 ? H200.alone : rest);
 }
 
-/** The largest tile that gives enough workgroups or, where K may be split, that is not mostly edge; the tile wanted, if it fits. */
+/**
+ * The largest tile that gives enough workgroups or, where K may be split, is mostly used; the tile wanted, if
+ * it fits.
+ */
 function planTile(
   target: Target,
   { M, N, K, batch = 1, epilogue = false }: MatmulProblem,

@@ -1,4 +1,4 @@
-// Products in registers: shaders/matmul/register.wgsl.
+// Matmuls in registers: shaders/matmul/register.wgsl.
 import source from '../../../shaders/matmul/register.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
@@ -10,7 +10,7 @@ import type { RegisterPlan } from './plan.ts';
 
 const forward = kernel(source, 'matmul');
 
-/** Records a product, after transposing what the plan wants transposed. */
+/** Records a matmul, after transposing what the plan wants transposed. */
 export function multiplyRegister(plan: RegisterPlan, product: Product): void {
   const { a, b, M, N, K, batch, aBatch, bBatch } = product;
   if (plan.transposeFirst) {

@@ -1,4 +1,4 @@
-// Products by the matrix units of a GPU: shaders/matmul/pack.wgsl, then subgroup_matrix.wgsl.
+// Matmuls by the matrix units of a GPU: shaders/matmul/pack.wgsl, then subgroup_matrix.wgsl.
 import packSource from '../../../shaders/matmul/pack.wgsl' with { type: 'text' };
 import source from '../../../shaders/matmul/subgroup_matrix.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
@@ -12,7 +12,7 @@ const pack = kernel(packSource, 'matmul_pack');
 
 /** Two matrices along k, of 16 terms at most. */
 const STEP_K = 32;
-/** Eight numbers per invocation. */
+/** Eight elements per invocation. */
 const PACKED_EACH = 8;
 /** Subgroups of a workgroup: two by two. */
 const SUBGROUPS = 4;
@@ -22,7 +22,7 @@ interface Operand {
   readonly rows: number;
   readonly K: number;
   readonly batch: number;
-  /** Lines run along the rows, not along K. */
+  /** The rows are the contiguous axis, not K. */
   readonly transposed: boolean;
 }
 
@@ -48,7 +48,7 @@ function packed({ tensor, rows, K, batch, transposed }: Operand, tile: number): 
   return squares;
 }
 
-/** Records a product: operands packed, then one workgroup per tile, batch entry and split. */
+/** Records a matmul: operands packed, then one workgroup per tile, batch entry and split. */
 export function multiplySubgroupMatrix(plan: SubgroupMatrixPlan, product: Product): void {
   const { a, b, c, bias, residual, pre, M, N, K, batch, aBatch, bBatch } = product;
   const { transposeA = false, transposeB = false } = product;

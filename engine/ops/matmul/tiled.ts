@@ -1,4 +1,4 @@
-// Products through workgroup memory: shaders/matmul/tiled.wgsl.
+// Matmuls through workgroup memory: shaders/matmul/tiled.wgsl.
 import source from '../../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
 import { run } from '../../tensor/dispatch.ts';
@@ -9,7 +9,7 @@ import type { TiledPlan } from './plan.ts';
 
 const forward = kernel(source, 'matmul_tiled');
 
-/** Records a product: one workgroup per tile, batch entry and split. */
+/** Records a matmul: one workgroup per tile, batch entry and split. */
 export function multiplyTiled({ tile, splits }: TiledPlan, product: Product): void {
   const { a, b, M, N, K, transposeA = false, transposeB = false } = product;
   const [aVec, bVec, vec] = [vectorOf(transposeA ? M : K), vectorOf(transposeB ? K : N), vectorOf(N)];

@@ -21,9 +21,6 @@ export const tileBytes = (M: number, N: number): number => 16 * (4 * M + 48 + 4 
  */
 export const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 64: 600, 32: 0 };
 
-/** Cores (streaming multiprocessors) of that GPU, since WebGPU tells none. */
-export const UNITS = 132;
-
 /**
  * Who computes which part of tiles of M rows, 128, 96, 64 or 32, and N columns, a multiple of 8. An
  * invocation holds 8 x 8 elements of c; 12 x 8 of 96 rows (H200, 2560 x 3456 x 1152: 39 instead of 32

@@ -58,7 +58,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Te
   const K = perGroup * kH * kW;
   // [B, groups, O / groups, K] x [B, groups, K, outH outW]; one group shares its weights with the whole batch.
   const lead = groups === 1 ? [] : [B, groups];
-  return tidy(bias ? [x, weight, bias] : [x, weight], (x, weight, bias) => {
+  return tidy([x, weight, bias], (x, weight, bias) => {
     const zeros = [0, 0] as const;
     const cut = unfold(pad(x, [zeros, zeros, [top, bottom], [left, right]]), [kH, kW], {
       strides,

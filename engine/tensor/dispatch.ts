@@ -94,18 +94,22 @@ export function runEach(
     run(kernel, { ...call, groups: Math.ceil(call.params.n / kernel.workgroupSize / gpu.target.elements) });
 }
 
+/** Handles of tensors, each of its dtype. */
+type Handles<I> = { -readonly [K in keyof I]: I[K] };
+
 /**
  * Runs `fn` and frees what it made except its results. Gradients flow: what backward needs stays with the tape.
  *
- * @param inputs  tensors to work on; the results live where these live
+ * @param inputs  tensors to work on, or undefined, which `fn` gets as such; the results live where these live
  */
-export function tidy<D extends DType, T extends Tensor | readonly Tensor[] | []>(
-  inputs: readonly Tensor<D>[],
-  fn: (...inputs: Tensor<D>[]) => T,
-): T {
+export function tidy<
+  I extends readonly (Tensor | undefined)[] | [],
+  T extends Tensor | readonly Tensor[] | [],
+>(inputs: I, fn: (...inputs: Handles<I>) => T): T {
   const outer = scopeOf(inputs);
   using inner = new Scope();
-  const result = fn(...inputs.map((tensor) => tensor.in(inner)));
+  const inside: readonly (Tensor | undefined)[] = inputs.map((tensor) => tensor?.in(inner));
+  const result = fn(...(inside as Handles<I>));
   const results: readonly Tensor[] = result instanceof Tensor ? [result] : result;
   for (const tensor of results) tensor.moveTo(outer);
   return result;

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { add, backward, checkpoint, layerNorm, noGrad, type Tensor, tidy } from '../../engine/index.ts';
+import { add, backward, checkpoint, layerNorm, noGrad, type Tensor, take, tidy } from '../../engine/index.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
 function weights(scope?: ReturnType<typeof engine.scope>): [Tensor, Tensor] {
@@ -68,6 +68,17 @@ test('scope: keep and moveTo take a tensor out', async () => {
   kept.dispose();
   throws(() => kept.range, /tensor \[4\]: it must not be used after it was disposed/);
   throws(() => tensor([1], [1], { scope }), /scope: it must not be used after dispose/);
+});
+
+test('tidy: hands its inputs on with their dtypes, and what is undefined', async () => {
+  using x = engine.tensor([1, 2], [2]);
+  using indices = engine.tensor(Uint32Array.of(1, 0), [2]);
+  using y = tidy([x, undefined, indices], (x, nothing, indices) => {
+    const both: [Tensor<'f32'>, Tensor<'u32'>] = [x, indices]; // which the compiler checks
+    assert.is(nothing, undefined);
+    return take(...both);
+  });
+  assert.equal([...(await y.data())], [2, 1]);
 });
 
 test('tidy: frees what was made in between, in training too', async () => {

@@ -50,7 +50,7 @@ export function saliency(
 ): Tensor {
   const { low, aux } = features;
   const side = Math.round(Math.sqrt(low.shape[1]));
-  return tidy(aux ? [low, query, aux] : [low, query], (low, query, aux) => {
+  return tidy([low, query, aux], (low, query, aux) => {
     const cosines = cosineMap(low, query);
     if (!aux) return sigmoid(mul(cosines, TEMPERATURE));
     const fine = Math.round(Math.sqrt(aux.shape[1]));
@@ -140,7 +140,7 @@ export interface PatchSelection {
 export function choose(prob: Tensor, taken: Tensor | undefined, count: number): PatchSelection {
   return noGrad(() => {
     if (count === 0) return { indices: undefined, map: zerosLike(prob) };
-    const [indices, map] = tidy(taken ? [prob, taken] : [prob], (prob, taken) => {
+    const [indices, map] = tidy([prob, taken], (prob, taken) => {
       // Taken patches become exactly -1, below every probability.
       const open = taken ? sub(mul(prob, sub(1, taken)), taken) : prob;
       const { indices, map } = selectTopK(open, count);

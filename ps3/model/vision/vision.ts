@@ -153,7 +153,7 @@ export class VisionModel {
   /** The pooled low-res feature [B, E], not normalised: what global captions are compared with. */
   pool(tokens: Tensor, keyMask?: Tensor): Tensor {
     const trunk = this.weights.in('trunk');
-    return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
+    return tidy([tokens, keyMask], (tokens, keyMask) => {
       let x = trunk.has('norm.weight')
         ? layerNormLayer(tokens, trunk.in('norm'), { eps: this.config.lnEps })
         : tokens;

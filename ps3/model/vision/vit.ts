@@ -71,7 +71,7 @@ export function transformerBlock(
   options: BlockOptions,
 ): [x: Tensor, qkv: Tensor] {
   const { heads, eps, gelu, cached } = options;
-  return tidy(cached ? [x, cached] : [x], (x, cached) => {
+  return tidy([x, cached], (x, cached) => {
     const qkv = linearLayer(layerNormLayer(x, block.norm1, { eps }), block.qkv);
     const [q, k, v] = unpackHeads(qkv, { parts: 3, heads });
     const [, cachedK, cachedV] = cached ? unpackHeads(cached, { parts: 3, heads }) : [];
@@ -102,7 +102,7 @@ export function attentionPool(
   options: { readonly heads: number; readonly eps: number; readonly keyMask?: Tensor },
 ): Tensor {
   const { heads, eps, keyMask } = options;
-  return tidy(keyMask ? [tokens, keyMask] : [tokens], (tokens, keyMask) => {
+  return tidy([tokens, keyMask], (tokens, keyMask) => {
     const [B, , C] = tokens.shape;
     const query = linearLayer(cast(weights.get('latent').in(tokens.scope), 'f32'), weights.in('q'));
     const kv = linearLayer(tokens, weights.in('kv'));

@@ -187,12 +187,12 @@ async function encodeImage(
   const image = resizeToSquare(engine, decoded, model.config.image.imagePx, scope);
   const vector = prompt === undefined ? undefined : model.encodeText(prompt, { scope }).prompt;
   const out = await model.encode(image, { prompt: vector, region, looks, tokens, hiddenStates });
-  const numbersOf = async (name: string, tensor: Tensor): Promise<Numbers> => ({
+  const numbersOf = async (name: string, tensor: Tensor<'f32'>): Promise<Numbers> => ({
     name,
     shape: tensor.shape.slice(1), // of a batch of one
-    data: (await tensor.data()) as Float32Array,
+    data: await tensor.data(),
   });
-  const perScale = (name: string, maps: readonly Tensor[]): Promise<Numbers[]> =>
+  const perScale = (name: string, maps: readonly Tensor<'f32'>[]): Promise<Numbers[]> =>
     Promise.all(maps.map((map, i) => numbersOf(`${name}.${i}`, map)));
   const selected = await perScale('selection_maps', out.selectionMaps);
   const probs = await perScale('selection_probs', out.selectionProbs);

@@ -80,7 +80,7 @@ async function exampleOf(
     const { prompt } = model.encodeText(ids);
     const maps = vision.maps(vision.selectionFeatures(image, vision.lowRes(image)), grids, { prompt });
     const [counts] = vision.plan(grids, { looks: 1 });
-    const choose = (probs: Tensor[]): Tensor[] =>
+    const choose = (probs: Tensor<'f32'>[]): Tensor<'f32'>[] =>
       vision.choose({ ...maps, probs }, counts).map(({ map }) => map);
     return { maps, chosen: { bottomUp: choose(maps.bottomUp), topDown: choose(maps.topDown!) } };
   });
@@ -90,11 +90,11 @@ async function exampleOf(
     return numbers.slice(row * length, (row + 1) * length);
   };
   const attention = async (
-    probs: readonly Tensor[],
-    selection: readonly Tensor[],
+    probs: readonly Tensor<'f32'>[],
+    selection: readonly Tensor<'f32'>[],
   ): Promise<[Attention, Attention]> => {
-    const saliency = (await probs[probs.length - 1].data()) as Float32Array;
-    const taken = (await Promise.all(selection.map((map) => map.data()))) as Float32Array[];
+    const saliency = await probs[probs.length - 1].data();
+    const taken = await Promise.all(selection.map((map) => map.data()));
     const ofRow = (row: number): Attention => ({
       probs: rowOf(saliency, row),
       grid,

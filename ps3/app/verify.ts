@@ -3,6 +3,7 @@
 import {
   AdamW,
   backward,
+  cast,
   type Engine,
   EngineError,
   openSafetensors,
@@ -229,9 +230,9 @@ class Replay {
   }
 
   /** Compares a computed tensor with the file's, if it has it. Element counts must agree; axes may be merged. */
-  async #check(name: string, tensor: Tensor): Promise<void> {
+  async #check(name: string, tensor: Tensor<'f32'>): Promise<void> {
     if (!this.#file.tensors.has(name)) return;
-    this.#compare(name, (await tensor.data()) as Float32Array, await this.#file.f32(name));
+    this.#compare(name, await tensor.data(), await this.#file.f32(name));
   }
 
   #compare(name: string, got: Float32Array, want: Float32Array, skip?: (i: number) => boolean): void {
@@ -249,7 +250,8 @@ class Replay {
 
   async #checkAfter(name: string): Promise<void> {
     if (!this.#file.tensors.has(`after3.${name}`)) return;
-    const got = (await this.#model.parameters.get(name).data()) as Float32Array;
+    using weight = cast(this.#model.parameters.get(name), 'f32');
+    const got = await weight.data();
     const want = await this.#file.f32(`after3.${name}`);
     const gradient = await this.#file.f32(`grad.${name}`);
     // Each side can have moved by lr in every step, in opposite directions.
@@ -268,7 +270,7 @@ class Replay {
   }
 
   /** The reference keeps [L, 2, B, heads, N, head]; ours is packed [B, N, 3C] per block. */
-  async #checkCache(qkv: readonly Tensor[]): Promise<void> {
+  async #checkCache(qkv: readonly Tensor<'f32'>[]): Promise<void> {
     if (!this.#file.tensors.has('low.kv_cache')) return;
     const [B, N, packed] = qkv[0].shape;
     const C = packed / 3;
@@ -277,7 +279,7 @@ class Replay {
     for (const block of qkv)
       for (const start of [C, 2 * C]) {
         const columns = slice(block, { axis: 2, start, length: C }).reshape([B, N, heads, C / heads]);
-        parts.push((await permute(columns, [0, 2, 1, 3]).data()) as Float32Array);
+        parts.push(await permute(columns, [0, 2, 1, 3]).data());
       }
     const got = new Float32Array(parts.length * B * N * C);
     for (const [i, part] of parts.entries()) got.set(part, i * B * N * C);

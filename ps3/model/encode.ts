@@ -65,7 +65,7 @@ function stack(images: readonly Tensor[], scope: Scope): Tensor {
 
 /** One image's part of a batch's output. */
 function sample(batch: VisionOutput, b: number): VisionOutput {
-  const one = (tensor: Tensor): Tensor => slice(tensor, { axis: 0, start: b, length: 1 });
+  const one = (tensor: Tensor<'f32'>): Tensor<'f32'> => slice(tensor, { axis: 0, start: b, length: 1 });
   const { maps } = batch;
   const hiddenStates = batch.hiddenStates.map(one);
   return {

@@ -7,17 +7,17 @@ import type { VisionOutput } from './vision/vision.ts';
 /** Tokens and maps of a batch of images. Lives where the images live; `dispose()` or `using` frees it earlier. */
 export class Encoding {
   /** [B, N + K, C], N low-res tokens, then the K selected, scale after scale in raster order; not normalised. */
-  readonly lastHiddenState: Tensor;
+  readonly lastHiddenState: Tensor<'f32'>;
   /** Outputs of the last blocks, as many as were asked for, in the same order; the last is `lastHiddenState`. */
-  readonly hiddenStates: readonly Tensor[];
+  readonly hiddenStates: readonly Tensor<'f32'>[];
   /** Per high-res scale [B, Y, X]: 1 where a patch was selected, else 0. */
-  readonly selectionMaps: readonly Tensor[];
+  readonly selectionMaps: readonly Tensor<'f32'>[];
   /** Per high-res scale [B, Y, X]: by what patches were selected, after ground truth and smoothing. */
-  readonly selectionProbs: readonly Tensor[];
+  readonly selectionProbs: readonly Tensor<'f32'>[];
   /** Per high-res scale [B, Y, X]: saliency by what stands out. */
-  readonly bottomUp: readonly Tensor[];
+  readonly bottomUp: readonly Tensor<'f32'>[];
   /** Per high-res scale [B, Y, X]: saliency by the prompt, if there was one. */
-  readonly topDown: readonly Tensor[] | undefined;
+  readonly topDown: readonly Tensor<'f32'>[] | undefined;
   /** Patches selected per high-res scale; their sum is K. */
   readonly counts: readonly number[];
   /** Patches of each scale, low-res first. */
@@ -26,7 +26,8 @@ export class Encoding {
   /** @param scope  where its tensors move to */
   constructor(output: VisionOutput, grids: readonly Grid[], scope: Scope | undefined) {
     const { lastHiddenState, hiddenStates, maps } = output;
-    const onGrids = (tensors: readonly Tensor[]): Tensor[] => mapsOnGrids(tensors, grids, scope);
+    const onGrids = (tensors: readonly Tensor<'f32'>[]): Tensor<'f32'>[] =>
+      mapsOnGrids(tensors, grids, scope);
     this.lastHiddenState = lastHiddenState.moveTo(scope);
     this.hiddenStates = hiddenStates.map((state) => state.moveTo(scope));
     this.selectionMaps = onGrids(output.selectionMaps);
@@ -38,7 +39,7 @@ export class Encoding {
   }
 
   /** Tokens back on their grids, [B, C, Y, X] per scale, low-res first; zeros where nothing was selected. */
-  featureMaps(): Tensor[] {
+  featureMaps(): Tensor<'f32'>[] {
     const { counts, grids } = this;
     return [
       ...tidy([this.lastHiddenState, ...this.selectionMaps], (tokens, ...maps) => {
@@ -66,9 +67,9 @@ export class Encoding {
 
 /** Maps [B, Y * X] per high-res scale as [B, Y, X], in a scope. */
 export function mapsOnGrids(
-  maps: readonly Tensor[],
+  maps: readonly Tensor<'f32'>[],
   grids: readonly Grid[],
   scope: Scope | undefined,
-): Tensor[] {
+): Tensor<'f32'>[] {
   return maps.map((map, i) => map.reshape([map.shape[0], ...grids[i + 1]]).moveTo(scope));
 }

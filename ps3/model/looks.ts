@@ -20,17 +20,17 @@ export interface LookResult extends Disposable {
   /** 0 is the low-res pass, then the looks from 1. */
   readonly index: number;
   /** [B, N, C] low-res tokens, or [B, K, C] of the patches taken, scale after scale in raster order; not normalised. */
-  readonly tokens: Tensor;
+  readonly tokens: Tensor<'f32'>;
   /** Patches that this look took per high-res scale; zeros in the low-res pass. */
   readonly counts: number[];
   /** Which ones, per high-res scale. */
   readonly choices: PatchSelection[];
   /** Per high-res scale [B, Y, X]: 1 where a patch was taken by now, else 0. */
-  readonly selectionMaps: readonly Tensor[];
+  readonly selectionMaps: readonly Tensor<'f32'>[];
   /** Per high-res scale [B, Y, X]: by what patches are selected, the same in all looks. */
-  readonly selectionProbs: readonly Tensor[];
+  readonly selectionProbs: readonly Tensor<'f32'>[];
   /** Per high-res scale [B, Y, X]: saliency by what stands out, the same in all looks. */
-  readonly bottomUp: readonly Tensor[];
+  readonly bottomUp: readonly Tensor<'f32'>[];
   /** Patches of each scale, low-res first. */
   readonly grids: readonly Grid[];
   /** Wall-clock time since the loop began. */
@@ -62,10 +62,10 @@ export async function* looks(
   });
   const finished = async (
     index: number,
-    tokens: Tensor,
+    tokens: Tensor<'f32'>,
     counts: number[],
     choices: readonly PatchSelection[],
-    taken: readonly Tensor[],
+    taken: readonly Tensor<'f32'>[],
   ): Promise<LookResult> => {
     const result = noGrad(() => ({
       index,
@@ -101,7 +101,7 @@ export async function* looks(
     [],
     nothing,
   );
-  let taken: Tensor[] | undefined;
+  let taken: Tensor<'f32'>[] | undefined;
   for (const [i, counts] of plan.entries()) {
     signal?.throwIfAborted();
     const look = noGrad(() => vision.look(inside, lowRes, maps, grids, counts, taken, query));

@@ -95,18 +95,22 @@ function expectOnePerImage(name: string, count: number, image: Tensor): void {
   );
 }
 
-function upload(like: Tensor, numbers: Float32Array, shape: readonly number[]): Tensor {
+function upload(like: Tensor, numbers: Float32Array, shape: readonly number[]): Tensor<'f32'> {
   const tensor = output([like], shape);
   tensor.write(numbers);
   return tensor;
 }
 
-function regionMaps(image: Tensor, region: Region | readonly Region[], grids: readonly Grid[]): Tensor[] {
+function regionMaps(
+  image: Tensor,
+  region: Region | readonly Region[],
+  grids: readonly Grid[],
+): Tensor<'f32'>[] {
   return grids.slice(1).map((grid) => regionMap(image, region, grid));
 }
 
 /** Nearness to one region per image on a grid, [B, Y * X]. */
-export function regionMap(image: Tensor, region: Region | readonly Region[], grid: Grid): Tensor {
+export function regionMap(image: Tensor, region: Region | readonly Region[], grid: Grid): Tensor<'f32'> {
   const B = image.shape[0];
   const cells = grid[0] * grid[1];
   const numbers = new Float32Array(B * cells);
@@ -182,7 +186,7 @@ export function optionsOf(
 }
 
 /** Some rows of a tensor of any dtype, as f32. */
-function rowsOf(tensor: Tensor, indices: readonly number[]): Tensor {
+function rowsOf(tensor: Tensor, indices: readonly number[]): Tensor<'f32'> {
   return noGrad(() =>
     tidy([tensor], (tensor) => {
       const numbers = cast(tensor, 'f32');

@@ -43,15 +43,15 @@ const POOL_OPTIONS = { tokens: true, region: true } as const;
 /** What `PS3.similarity` returns. Lives where the images live; `dispose()` or `using` frees it earlier. */
 export interface Similarity extends Disposable {
   /** [B, T], any number. */
-  readonly logits: Tensor;
+  readonly logits: Tensor<'f32'>;
   /** [B, T], of each pair by itself: rows need not sum to 1. */
-  readonly probabilities: Tensor;
+  readonly probabilities: Tensor<'f32'>;
   /** Frees the tensors. */
   dispose(): void;
 }
 
 /** Pooled and normalised, [B, E]. */
-export function imageFeatures(model: ModelCore, encoding: Encoding, options: PoolOptions): Tensor {
+export function imageFeatures(model: ModelCore, encoding: Encoding, options: PoolOptions): Tensor<'f32'> {
   expectKeys('imageFeatures', options, POOL_OPTIONS);
   const { tokens: kind = 'low', region } = options;
   const { grids, counts } = encoding;
@@ -82,7 +82,7 @@ export function imageFeatures(model: ModelCore, encoding: Encoding, options: Poo
 }
 
 /** Values of maps [B, Y * X] per high-res scale at the selected patches, [B, K]. */
-function ofSelected(maps: readonly Tensor[], { selectionMaps, counts }: Encoding): Tensor {
+function ofSelected(maps: readonly Tensor<'f32'>[], { selectionMaps, counts }: Encoding): Tensor<'f32'> {
   const parts = maps.flatMap((map, i) => {
     if (counts[i] === 0) return [];
     const [B, cells] = map.shape;

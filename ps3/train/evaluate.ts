@@ -126,7 +126,7 @@ async function look(
   engine: Engine,
   model: PS3,
   batch: readonly Question[],
-  captionFeatures: Tensor,
+  captionFeatures: Tensor<'f32'>,
   scope: Scope,
 ): Promise<Seen> {
   const { vision } = model;
@@ -138,7 +138,7 @@ async function look(
       batch.map(({ sample }) => sample),
       scope,
     );
-    const maskAt = (side: number): Tensor => {
+    const maskAt = (side: number): Tensor<'f32'> => {
       const mask = new Float32Array(batch.length * side * side);
       for (const [b, { box, sample }] of batch.entries())
         mask.set(boxCells([box], sample.side, side), b * side * side);
@@ -157,7 +157,7 @@ async function look(
     );
     const maps = vision.maps(features, grids, { prompt });
     const [counts] = vision.plan(grids, { looks: 1 });
-    const choose = (probs: Tensor[]): Tensor[] =>
+    const choose = (probs: Tensor<'f32'>[]): Tensor<'f32'>[] =>
       vision.choose({ ...maps, probs }, counts).map(({ map }) => map);
     const low = vision.pool(
       lowRes.hidden[lowRes.hidden.length - 1],
@@ -165,7 +165,7 @@ async function look(
     );
     // Without the prompt: what fills the look up beside the box must not come from the right caption.
     const { pooled } = vision.pretrain(image, { groundTruth: maskAt(exact) });
-    const scores = (pooledFeature: Tensor): Tensor =>
+    const scores = (pooledFeature: Tensor<'f32'>): Tensor<'f32'> =>
       matmul(l2Normalize(pooledFeature), captionFeatures, { transposeB: true });
     return {
       low: scores(low),
@@ -175,8 +175,8 @@ async function look(
       counts,
     };
   });
-  const read = async (tensors: readonly Tensor[]): Promise<Float32Array[]> =>
-    Promise.all(tensors.map(async (tensor) => (await tensor.data()) as Float32Array));
+  const read = async (tensors: readonly Tensor<'f32'>[]): Promise<Float32Array[]> =>
+    Promise.all(tensors.map((tensor) => tensor.data()));
   const [lowRes, ps3] = await read([outputs.low, outputs.ps3]);
   return {
     lowRes,
@@ -188,7 +188,7 @@ async function look(
 }
 
 /** Images of one side as a batch, [B, S, S, 4] u8. */
-export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Scope): Tensor {
+export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Scope): Tensor<'f32'> {
   const { side } = samples[0];
   const rgba = new Uint8Array(samples.length * side * side * 4);
   for (const [i, { rgba: pixels }] of samples.entries()) rgba.set(pixels, i * side * side * 4);

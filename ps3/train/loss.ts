@@ -60,13 +60,13 @@ const LOSS_OPTIONS = {
 /** [1] each. */
 export interface Losses {
   /** contrastive + bottomUp + topDown, the two by their weights. */
-  readonly total: Tensor;
+  readonly total: Tensor<'f32'>;
   /** Sigmoid loss between image and text features, [1]. */
-  readonly contrastive: Tensor;
+  readonly contrastive: Tensor<'f32'>;
   /** Supervision of the bottom-up map: of the reference's prior. */
-  readonly bottomUp: Tensor;
+  readonly bottomUp: Tensor<'f32'>;
   /** Supervision of the top-down map: of the reference's posterior. */
-  readonly topDown: Tensor;
+  readonly topDown: Tensor<'f32'>;
 }
 
 /** What one pre-training forward computes; maps and features are kept for metrics. */
@@ -74,15 +74,15 @@ export interface TrainOutput {
   /** The parts of the loss, [1] each. */
   readonly losses: Losses;
   /** Normalised, [B, E]. */
-  readonly imageFeatures: Tensor;
+  readonly imageFeatures: Tensor<'f32'>;
   /** Normalised, [B, E]. */
-  readonly textFeatures: Tensor;
+  readonly textFeatures: Tensor<'f32'>;
   /** [B, D], what selected the patches. */
-  readonly prompt: Tensor;
+  readonly prompt: Tensor<'f32'>;
   /** Saliency per high-res scale. */
   readonly maps: ReturnType<PS3['vision']['maps']>;
   /** Selected patches per high-res scale, [B, Y * X] of 0 and 1. */
-  readonly selectionMaps: Tensor[];
+  readonly selectionMaps: Tensor<'f32'>[];
 }
 
 /** @throws ConfigError for a model whose configuration asks for what training here does not do */
@@ -123,7 +123,7 @@ export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}
   const contrastive = sigmoidContrastive(imageFeatures, textFeatures, logitScale, logitBias, {
     positives: batch.classes,
   });
-  const supervise = (probs: readonly Tensor[], groundTruth: Tensor): Tensor =>
+  const supervise = (probs: readonly Tensor<'f32'>[], groundTruth: Tensor): Tensor<'f32'> =>
     tidy([...probs, groundTruth, batch.isLocal], (...inputs) => {
       const rowWeight = inputs.pop()!;
       const map = inputs.pop()!;

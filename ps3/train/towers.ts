@@ -27,13 +27,13 @@ export interface CropBatch {
 }
 
 /** Pooled low-res features, normalised, [B, E]. */
-function cropFeatures(model: PS3, image: Tensor): Tensor {
+function cropFeatures(model: PS3, image: Tensor): Tensor<'f32'> {
   const { hidden } = model.vision.lowRes(image);
   return l2Normalize(model.vision.pool(hidden[hidden.length - 1]));
 }
 
 /** The sigmoid loss between pooled low-res features and captions, [1]. */
-export function towersLoss(model: PS3, batch: CropBatch): Tensor {
+export function towersLoss(model: PS3, batch: CropBatch): Tensor<'f32'> {
   expectTrainable(model);
   const image = cropFeatures(model, batch.image);
   const { features } = model.encodeText(batch.ids);
@@ -68,7 +68,7 @@ export async function cropAccuracy(
     const text = model.encodeText(captionIds(engine, model.tokenizer, names, scope)).features;
     return matmul(cropFeatures(model, image), text, { transposeB: true });
   });
-  const scores = (await cosines.data()) as Float32Array;
+  const scores = await cosines.data();
   const right = captions.filter((caption, i) => {
     const row = scores.subarray(i * names.length, (i + 1) * names.length);
     return names[row.indexOf(Math.max(...row))] === caption;

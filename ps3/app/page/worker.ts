@@ -150,9 +150,7 @@ async function look(
       continue;
     }
     const taken = await Promise.all(
-      seen.choices.map(async ({ indices }) =>
-        indices ? ((await indices.data()) as Uint32Array) : new Uint32Array(),
-      ),
+      seen.choices.map(async ({ indices }) => (indices ? indices.data() : new Uint32Array())),
     );
     post({ kind: 'look', index: seen.index, taken, ms });
   }
@@ -160,14 +158,13 @@ async function look(
 }
 
 /** Of the coarsest grid: the finer ones are the same map, enlarged. */
-async function mapOf(map: Tensor): Promise<SaliencyMap> {
+async function mapOf(map: Tensor<'f32'>): Promise<SaliencyMap> {
   const [, rows, columns] = map.shape;
-  return { grid: [rows, columns], values: (await map.data()) as Float32Array };
+  return { grid: [rows, columns], values: await map.data() };
 }
 
 async function compare({ captions }: Request & { kind: 'compare' }, post: Post): Promise<void> {
   if (!model || !openImage) return post({ kind: 'stopped' });
   using similarity = await model.similarity(openImage, captions);
-  const probabilities = (await similarity.probabilities.data()) as Float32Array;
-  post({ kind: 'compared', probabilities: Array.from(probabilities) });
+  post({ kind: 'compared', probabilities: Array.from(await similarity.probabilities.data()) });
 }

@@ -17,11 +17,11 @@ import { normedMlp, textBlock, transformerBlock } from '../vision/vit.ts';
 /** What the text tower says about captions. */
 export interface TextOutput {
   /** [B, E], not normalised. */
-  readonly pooled: Tensor;
+  readonly pooled: Tensor<'f32'>;
   /** [B, E], normalised: what images are compared with. */
-  readonly features: Tensor;
+  readonly features: Tensor<'f32'>;
   /** [B, C], what the image side selects patches by. */
-  readonly prompt: Tensor;
+  readonly prompt: Tensor<'f32'>;
 }
 
 /**
@@ -34,7 +34,7 @@ export function encodeText(ids: Tensor, weights: Weights, config: TextConfig): T
   const [pooled, features, prompt] = tidy([ids], (ids) => {
     const [B, L] = ids.shape;
     const positions = cast(weights.get('positional_embedding').in(ids.scope), 'f32');
-    let x: Tensor = add(
+    let x: Tensor<'f32'> = add(
       embedding(weights.get('token_embedding.weight'), ids),
       slice(positions, { axis: 0, length: L }),
     );

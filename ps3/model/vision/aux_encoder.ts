@@ -28,13 +28,13 @@ export function auxEncoder(
   weights: Weights,
   config: AuxEncoderConfig,
   colours: Pick<PatchGatherOptions, 'mean' | 'std'>,
-): Tensor {
+): Tensor<'f32'> {
   const { kernelPx, imagePx, gridSide, depth } = config;
   return tidy([image], (image) => {
     const stem = weights.in('stem.0');
     const kernel = stem.get('weight').in(image.scope);
     const patches = patchify(image, kernelPx, { imagePx: [imagePx, imagePx], ...colours });
-    let x: Tensor = linear(patches, kernel.reshape([kernel.shape[0], -1]), { bias: stem.get('bias') });
+    let x: Tensor<'f32'> = linear(patches, kernel.reshape([kernel.shape[0], -1]), { bias: stem.get('bias') });
     x = layerNormLayer(x, weights.in('stem.1'), { eps: 1e-6 });
     for (let i = 0; i < depth; i++) x = convNextBlock(x, weights.in(`blocks.${i}`), [gridSide, gridSide]);
     const out = weights.in('out_proj');
@@ -44,7 +44,7 @@ export function auxEncoder(
 }
 
 /** x + scale * MLP(LN(depthwise 7x7(x))); `weight` is the per-channel LayerScale. */
-function convNextBlock(x: Tensor, weights: Weights, grid: readonly [number, number]): Tensor {
+function convNextBlock(x: Tensor<'f32'>, weights: Weights, grid: readonly [number, number]): Tensor<'f32'> {
   return tidy([x], (x) => {
     const conv = weights.in('conv_dw');
     const mixed = depthwiseConv(x, cast(conv.get('weight').in(x.scope), 'f32'), grid, {

@@ -25,7 +25,12 @@ import type { Grid } from './scales.ts';
  * @param like  any tensor of the computation; the result lives where it lives
  * @returns     [Y * X, C]
  */
-export function lowResPositions(weights: Weights, config: VisionConfig, [Y, X]: Grid, like: Tensor): Tensor {
+export function lowResPositions(
+  weights: Weights,
+  config: VisionConfig,
+  [Y, X]: Grid,
+  like: Tensor,
+): Tensor<'f32'> {
   const table = weights.get('trunk.pos_embed');
   const [, cells, C] = table.shape;
   return tidy([like], (like) => {
@@ -51,7 +56,7 @@ export function positionsAt(
   scale: number,
   grid: Grid,
   indices: Tensor,
-): Tensor {
+): Tensor<'f32'> {
   return tidy([indices], (indices) => {
     const base = baseRows(weights.get('trunk.pos_embed').in(indices.scope), config, grid, indices);
     if (!config.separatePosEmb) return base;
@@ -60,7 +65,7 @@ export function positionsAt(
   });
 }
 
-function baseRows(table: Tensor, config: VisionConfig, grid: Grid, indices: Tensor): Tensor {
+function baseRows(table: Tensor, config: VisionConfig, grid: Grid, indices: Tensor): Tensor<'f32'> {
   const [, cells, C] = table.shape;
   const side = Math.sqrt(cells);
   const longer = Math.max(...grid);
@@ -75,7 +80,7 @@ function baseRows(table: Tensor, config: VisionConfig, grid: Grid, indices: Tens
 }
 
 /** Weights [longer, side] of a table's rows in those of the resampled table, along one axis. */
-function resamplingWeights(like: Tensor, side: number, longer: number): Tensor {
+function resamplingWeights(like: Tensor, side: number, longer: number): Tensor<'f32'> {
   return noGrad(() =>
     tidy([like], (like) => {
       const cells = arange(like, side);
@@ -86,7 +91,7 @@ function resamplingWeights(like: Tensor, side: number, longer: number): Tensor {
 }
 
 /** Rows of a square table [1, side * side, C] whose top left is the grid. */
-function squareRows(table: Tensor, [Y, X]: Grid, indices: Tensor): Tensor {
+function squareRows(table: Tensor, [Y, X]: Grid, indices: Tensor): Tensor<'f32'> {
   const [, cells, C] = table.shape;
   const side = Math.sqrt(cells);
   const rows = table.reshape([cells, C]);

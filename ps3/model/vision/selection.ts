@@ -26,9 +26,9 @@ import { firstRows } from './vit.ts';
 /** What a query vector is compared with. */
 export interface SelectionFeatures {
   /** [B, G * G, C], low-res features after the selection head. */
-  readonly low: Tensor;
+  readonly low: Tensor<'f32'>;
   /** [B, Y * X, A], the auxiliary encoder's map; undefined where the model has none. */
-  readonly aux: Tensor | undefined;
+  readonly aux: Tensor<'f32'> | undefined;
 }
 
 /** Softmax temperature of the scores: sigmoid(5 * mean of the two cosines). */
@@ -47,7 +47,7 @@ export function saliency(
   query: Tensor,
   weights: Weights,
   config: VisionConfig,
-): Tensor {
+): Tensor<'f32'> {
   const { low, aux } = features;
   const side = Math.round(Math.sqrt(low.shape[1]));
   return tidy([low, query, aux], (low, query, aux) => {
@@ -62,7 +62,7 @@ export function saliency(
 }
 
 /** Nearest-upsamples a map [B, Y * X] to another grid. */
-export function upsample(map: Tensor, from: Grid, to: Grid): Tensor {
+export function upsample(map: Tensor<'f32'>, from: Grid, to: Grid): Tensor<'f32'> {
   const B = map.shape[0];
   return resize(map.reshape([B, 1, ...from]), to, 'nearest').reshape([B, to[0] * to[1]]);
 }
@@ -72,7 +72,7 @@ export function upsample(map: Tensor, from: Grid, to: Grid): Tensor {
  *
  * @param groundTruth  [B, h, w], nonzero = wanted; whatever its dtype, a partly covered cell counts
  */
-export function touchedCells(groundTruth: Tensor, grid: Grid): Tensor {
+export function touchedCells(groundTruth: Tensor, grid: Grid): Tensor<'f32'> {
   return noGrad(() =>
     tidy([groundTruth], (map) => {
       const [B, h, w] = map.shape;
@@ -92,10 +92,10 @@ export function touchedCells(groundTruth: Tensor, grid: Grid): Tensor {
  * @param groundTruth  [B, h, w], nonzero = wanted
  */
 export function overrideByGroundTruth(
-  probs: readonly Tensor[],
+  probs: readonly Tensor<'f32'>[],
   groundTruth: Tensor,
   grids: readonly Grid[],
-): Tensor[] {
+): Tensor<'f32'>[] {
   return probs.map((prob, i) =>
     tidy([prob, groundTruth], (prob, groundTruth) => {
       const touched = upsample(touchedCells(groundTruth, grids[0]), grids[0], grids[i]);
@@ -105,7 +105,7 @@ export function overrideByGroundTruth(
 }
 
 /** Averages each map over 6 x 6 blocks of the image. */
-export function smooth(probs: readonly Tensor[], grids: readonly Grid[]): Tensor[] {
+export function smooth(probs: readonly Tensor<'f32'>[], grids: readonly Grid[]): Tensor<'f32'>[] {
   return probs.map((prob, i) =>
     tidy([prob], (prob) => {
       const B = prob.shape[0];
@@ -118,7 +118,7 @@ export function smooth(probs: readonly Tensor[], grids: readonly Grid[]): Tensor
 /** Patches chosen by the caller. */
 export interface SelectionMap {
   /** [B, Y * X] f32, nonzero = selected. */
-  readonly map: Tensor;
+  readonly map: Tensor<'f32'>;
   /** Number of nonzero entries, the same for every image. */
   readonly count: number;
 }
@@ -126,9 +126,9 @@ export interface SelectionMap {
 /** The patches of one look, per scale. */
 export interface PatchSelection {
   /** u32 [B, k], raster order; undefined where nothing is taken. */
-  readonly indices: Tensor | undefined;
+  readonly indices: Tensor<'u32'> | undefined;
   /** [B, Y * X] of 0 and 1. */
-  readonly map: Tensor;
+  readonly map: Tensor<'f32'>;
 }
 
 /**
@@ -137,7 +137,7 @@ export interface PatchSelection {
  * @param prob   [B, Y * X]
  * @param taken  [B, Y * X] of 0 and 1
  */
-export function choose(prob: Tensor, taken: Tensor | undefined, count: number): PatchSelection {
+export function choose(prob: Tensor<'f32'>, taken: Tensor<'f32'> | undefined, count: number): PatchSelection {
   return noGrad(() => {
     if (count === 0) return { indices: undefined, map: zerosLike(prob) };
     const [indices, map] = tidy([prob, taken], (prob, taken) => {

@@ -22,13 +22,16 @@ export interface Look {
   /** Patches per scale. */
   readonly counts: number[];
   /** [B, sum of counts, C], scale after scale. */
-  readonly tokens: Tensor;
+  readonly tokens: Tensor<'f32'>;
   /** Outputs of the last blocks, as many as were asked for; the last is `tokens`. */
-  readonly hidden: readonly Tensor[];
+  readonly hidden: readonly Tensor<'f32'>[];
 }
 
 /** Per scale, the patches taken before a look and by it, [B, Y * X] of 0 and 1. */
-export function takenAfter({ choices }: Pick<Look, 'choices'>, before?: readonly Tensor[]): Tensor[] {
+export function takenAfter(
+  { choices }: Pick<Look, 'choices'>,
+  before?: readonly Tensor<'f32'>[],
+): Tensor<'f32'>[] {
   return choices.map(({ map }, i) => (before ? add(before[i], map) : map));
 }
 
@@ -40,17 +43,17 @@ export function takenAfter({ choices }: Pick<Look, 'choices'>, before?: readonly
  * @returns      [B, N + K, C], K = patches of all looks
  */
 export function mergeLooks(
-  low: Tensor,
+  low: Tensor<'f32'>,
   looks: readonly Omit<Look, 'hidden'>[],
   grids: readonly Grid[],
-): Tensor {
+): Tensor<'f32'> {
   if (looks.length === 0) return low;
   if (looks.length === 1) return concat([low, looks[0].tokens], { axis: 1 });
   return tidy([low, ...looks.map(({ tokens }) => tokens)], (low, ...tokens) => {
     const merged = [low];
     grids.forEach(([Y, X], scale) => {
-      const parts: Tensor[] = [];
-      const places: Tensor[] = [];
+      const parts: Tensor<'f32'>[] = [];
+      const places: Tensor<'u32'>[] = [];
       looks.forEach(({ choices, counts }, i) => {
         const { indices } = choices[scale];
         if (!indices) return;
@@ -77,11 +80,11 @@ export function mergeLooks(
  * @returns              [B, Y * X, C] per scale, low-res first; zeros where nothing was selected
  */
 export function featureMaps(
-  tokens: Tensor,
-  selectionMaps: readonly Tensor[],
+  tokens: Tensor<'f32'>,
+  selectionMaps: readonly Tensor<'f32'>[],
   counts: readonly number[],
   lowGrid: Grid,
-): Tensor[] {
+): Tensor<'f32'>[] {
   const N = lowGrid[0] * lowGrid[1];
   let start = N;
   const maps = [slice(tokens, { axis: 1, length: N })];

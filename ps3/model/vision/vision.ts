@@ -47,21 +47,21 @@ import {
 /** Result of the low-res pass. */
 export interface LowRes {
   /** Outputs of the last blocks, as many as were asked for, [B, N, C]; the last is not normalised. */
-  readonly hidden: Tensor[];
+  readonly hidden: Tensor<'f32'>[];
   /** Outputs of `config.selectionLayers`. */
-  readonly tapped: Tensor[];
+  readonly tapped: Tensor<'f32'>[];
   /** Packed queries, keys and values of every block, [B, N, 3C]: the cache that high-res tokens attend to. */
-  readonly qkv: Tensor[];
+  readonly qkv: Tensor<'f32'>[];
 }
 
 /** Saliency per high-res scale, [B, Y * X] each. */
 export interface Maps {
   /** What selection uses: after ground truth and smoothing. */
-  readonly probs: Tensor[];
+  readonly probs: Tensor<'f32'>[];
   /** By what stands out. */
-  readonly bottomUp: Tensor[];
+  readonly bottomUp: Tensor<'f32'>[];
   /** Present when there is a prompt. */
-  readonly topDown: Tensor[] | undefined;
+  readonly topDown: Tensor<'f32'>[] | undefined;
 }
 
 /** What decides where to look. */
@@ -69,7 +69,7 @@ export interface MapOptions {
   /** [B, C], the text model's prompt. Without one, selection is bottom-up. */
   readonly prompt?: Tensor;
   /** Maps [B, Y * X] per high-res scale, in [0, 1], to use in place of the model's own. */
-  readonly probs?: readonly Tensor[];
+  readonly probs?: readonly Tensor<'f32'>[];
   /** [B, h, w] of any dtype, nonzero = select these cells first. */
   readonly groundTruth?: Tensor;
   /** Blurs the maps before selection; default false. */
@@ -87,11 +87,11 @@ export interface LookOptions extends MapOptions, LookAmount {
 /** What `VisionModel.forward` returns. */
 export interface VisionOutput {
   /** [B, N + K, C], low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
-  readonly lastHiddenState: Tensor;
+  readonly lastHiddenState: Tensor<'f32'>;
   /** Outputs of the last blocks, as many as were asked for, in the same order; the last is `lastHiddenState`. */
-  readonly hiddenStates: Tensor[];
+  readonly hiddenStates: Tensor<'f32'>[];
   /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; zeros after zero looks. */
-  readonly selectionMaps: Tensor[];
+  readonly selectionMaps: Tensor<'f32'>[];
   /** Number of patches taken per high-res scale. */
   readonly selectionCounts: number[];
   /** Saliency by which patches were selected. */
@@ -136,8 +136,8 @@ export class VisionModel {
     );
     const [grid] = this.grids(image);
     x = add(x, lowResPositions(this.weights, this.config, grid, x));
-    const kept = new Map<number, Tensor>();
-    const qkv: Tensor[] = [];
+    const kept = new Map<number, Tensor<'f32'>>();
+    const qkv: Tensor<'f32'>[] = [];
     for (let i = 0; i < depth; i++) {
       const [next, packed] = transformerBlock(x, this.#block(i), this.#blockOptions());
       if (!kept.has(i - 1)) x.dispose();
@@ -145,13 +145,13 @@ export class VisionModel {
       qkv.push(packed);
       x = next;
     }
-    const outputs = (blocks: readonly number[]): Tensor[] => blocks.map((i) => kept.get(i)!);
+    const outputs = (blocks: readonly number[]): Tensor<'f32'>[] => blocks.map((i) => kept.get(i)!);
     const last = Array.from({ length: layers }, (_, i) => depth - layers + i);
     return { hidden: outputs(last), tapped: outputs(selectionLayers), qkv };
   }
 
   /** The pooled low-res feature [B, E], not normalised: what global captions are compared with. */
-  pool(tokens: Tensor, keyMask?: Tensor): Tensor {
+  pool(tokens: Tensor, keyMask?: Tensor): Tensor<'f32'> {
     const trunk = this.weights.in('trunk');
     return tidy([tokens, keyMask], (tokens, keyMask) => {
       let x = trunk.has('norm.weight')
@@ -183,7 +183,7 @@ export class VisionModel {
   /** Stage 2: where to look. */
   maps(features: SelectionFeatures, grids: readonly Grid[], options: MapOptions = {}): Maps {
     const highRes = grids.slice(1);
-    const spread = (query: Tensor): Tensor[] => {
+    const spread = (query: Tensor): Tensor<'f32'>[] => {
       using cells = saliency(features, query, this.weights, this.config);
       return highRes.map((grid) => upsample(cells, grids[0], grid));
     };
@@ -209,7 +209,7 @@ export class VisionModel {
     const lowRes = this.lowRes(image, layers);
     const maps = this.maps(this.selectionFeatures(image, lowRes), grids, options);
     const looks: Look[] = [];
-    let taken: Tensor[] | undefined;
+    let taken: Tensor<'f32'>[] | undefined;
     for (const counts of this.plan(grids, options)) {
       const look = this.look(image, lowRes, maps, grids, counts, taken, options);
       looks.push(look);
@@ -246,7 +246,7 @@ export class VisionModel {
     maps: Maps,
     grids: readonly Grid[],
     counts: number[],
-    taken?: readonly Tensor[],
+    taken?: readonly Tensor<'f32'>[],
     { selection }: Pick<LookOptions, 'selection'> = {},
   ): Look {
     const choices = selection
@@ -257,7 +257,7 @@ export class VisionModel {
   }
 
   /** The best patches of every scale that were not taken before. */
-  choose({ probs }: Maps, counts: readonly number[], taken?: readonly Tensor[]): PatchSelection[] {
+  choose({ probs }: Maps, counts: readonly number[], taken?: readonly Tensor<'f32'>[]): PatchSelection[] {
     return counts.map((count, i) => choose(probs[i], taken?.[i], count));
   }
 
@@ -272,20 +272,20 @@ export class VisionModel {
     lowRes: LowRes,
     choices: readonly PatchSelection[],
     grids: readonly Grid[],
-  ): Tensor[] {
+  ): Tensor<'f32'>[] {
     const { patchPx, depth } = this.config;
     const sizes = scaleSizes(this.config, ...imageSize(image));
     const colours = this.#colours(image);
     return tidy([image, lowRes.hidden[0]], (image) => {
-      const patches: Tensor[] = [];
-      const positions: Tensor[] = [];
+      const patches: Tensor<'f32'>[] = [];
+      const positions: Tensor<'f32'>[] = [];
       choices.forEach(({ indices }, i) => {
         if (!indices) return;
         patches.push(patchGather(image, indices, { imagePx: sizes[i + 1], patchPx, ...colours }));
         positions.push(positionsAt(this.weights, this.config, i + 1, grids[i + 1], indices.in(image.scope)));
       });
       let x = add(this.#embed(concat(patches, { axis: 1 })), concat(positions, { axis: 1 }));
-      const hidden: Tensor[] = [];
+      const hidden: Tensor<'f32'>[] = [];
       for (let i = 0; i < depth; i++) {
         const options = this.#blockOptions(this.config.lowResCache ? lowRes.qkv[i] : undefined);
         x = this.checkpointBlocks
@@ -307,7 +307,7 @@ export class VisionModel {
   pretrain(
     image: Tensor,
     options: MapOptions & { isGlobal?: Tensor; poolInBox?: boolean; selectByGroundTruth?: boolean },
-  ): { pooled: Tensor; grids: Grid[]; maps: Maps; selectionMaps: Tensor[] } {
+  ): { pooled: Tensor<'f32'>; grids: Grid[]; maps: Maps; selectionMaps: Tensor<'f32'>[] } {
     const grids = this.grids(image);
     const lowRes = this.lowRes(image);
     const { groundTruth, isGlobal, poolInBox = true, selectByGroundTruth = true } = options;
@@ -339,7 +339,7 @@ export class VisionModel {
   }
 
   /** Linear embedding of patch rows [B, T, 3 P P]. */
-  #embed(patches: Tensor): Tensor {
+  #embed(patches: Tensor<'f32'>): Tensor<'f32'> {
     const embed = this.weights.in('trunk.patch_embed.proj');
     const kernel = embed.get('weight').in(patches.scope);
     return linear(patches, kernel.reshape([kernel.shape[0], -1]), { bias: embed.get('bias') });
@@ -362,7 +362,12 @@ export class VisionModel {
     return visionBlock(this.weights.in(`trunk.blocks.${i}`));
   }
 
-  #blockOptions(cached?: Tensor): { heads: number; eps: number; gelu: 'erf'; cached: Tensor | undefined } {
+  #blockOptions(cached?: Tensor<'f32'>): {
+    heads: number;
+    eps: number;
+    gelu: 'erf';
+    cached: Tensor<'f32'> | undefined;
+  } {
     return { heads: this.config.heads, eps: this.config.lnEps, gelu: 'erf', cached };
   }
 }

@@ -31,7 +31,7 @@ export interface BlockOptions {
   readonly eps: number;
   readonly gelu: 'erf' | 'tanh';
   /** Packed q, k, v of an earlier pass of this block; its keys and values are put before this pass's own. */
-  readonly cached?: Tensor;
+  readonly cached?: Tensor<'f32'>;
 }
 
 /** timm's names, `blocks.0.attn.qkv.weight`. */
@@ -66,10 +66,10 @@ export function textBlock(weights: Weights): BlockWeights {
  * @returns  the block's output [B, T, C] and its packed queries, keys and values [B, T, 3C], for use as a cache
  */
 export function transformerBlock(
-  x: Tensor,
+  x: Tensor<'f32'>,
   block: BlockWeights,
   options: BlockOptions,
-): [x: Tensor, qkv: Tensor] {
+): [x: Tensor<'f32'>, qkv: Tensor<'f32'>] {
   const { heads, eps, gelu, cached } = options;
   return tidy([x, cached], (x, cached) => {
     const qkv = linearLayer(layerNormLayer(x, block.norm1, { eps }), block.qkv);
@@ -79,12 +79,16 @@ export function transformerBlock(
     const heard = attention(q, k, v, { cached: kept }).reshape(x.shape);
     const attended = linearLayer(heard, block.proj, { residual: x });
     const hidden = linearLayer(layerNormLayer(attended, block.norm2, { eps }), block.fc1, { gelu });
-    return [linearLayer(hidden, block.fc2, { residual: attended }), qkv] as [Tensor, Tensor];
+    return [linearLayer(hidden, block.fc2, { residual: attended }), qkv] as [Tensor<'f32'>, Tensor<'f32'>];
   });
 }
 
 /** `transformerBlock` that keeps only its inputs for backward, and runs again there. */
-export function checkpointedBlock(x: Tensor, block: BlockWeights, options: BlockOptions): Tensor {
+export function checkpointedBlock(
+  x: Tensor<'f32'>,
+  block: BlockWeights,
+  options: BlockOptions,
+): Tensor<'f32'> {
   const inputs = options.cached ? [x, options.cached] : [x];
   return checkpoint((x, cached) => transformerBlock(x, block, { ...options, cached })[0], ...inputs);
 }
@@ -100,7 +104,7 @@ export function attentionPool(
   tokens: Tensor,
   weights: Weights,
   options: { readonly heads: number; readonly eps: number; readonly keyMask?: Tensor },
-): Tensor {
+): Tensor<'f32'> {
   const { heads, eps, keyMask } = options;
   return tidy([tokens, keyMask], (tokens, keyMask) => {
     const [B, , C] = tokens.shape;
@@ -120,16 +124,16 @@ export function attentionPool(
  * C-RADIO's adapter from the tower's width to that of the pooling head: Linear, residual blocks
  * x + Linear(GELU(LN(x))), then Linear(GELU(LN(x))).
  */
-export function radioAdapter(tokens: Tensor, weights: Weights): Tensor {
+export function radioAdapter(tokens: Tensor, weights: Weights): Tensor<'f32'> {
   return tidy([tokens], (tokens) => {
-    let x: Tensor = linearLayer(tokens, weights.in('fc1'));
+    let x: Tensor<'f32'> = linearLayer(tokens, weights.in('fc1'));
     for (let i = 0; weights.has(`blocks.${i}.0.weight`); i++)
       x = adapterStep(x, weights.in(`blocks.${i}`), x);
     return adapterStep(x, weights.in('final'));
   });
 }
 
-function adapterStep(x: Tensor, weights: Weights, residual?: Tensor): Tensor {
+function adapterStep(x: Tensor<'f32'>, weights: Weights, residual?: Tensor<'f32'>): Tensor<'f32'> {
   return linearLayer(
     gelu(layerNormLayer(x, weights.in('0'), { eps: 1e-5 }), { form: 'erf' }),
     weights.in('2'),
@@ -142,7 +146,7 @@ function adapterStep(x: Tensor, weights: Weights, residual?: Tensor): Tensor {
  *
  * @param rows  take only the first rows of the second layer, that is so many outputs
  */
-export function normedMlp(x: Tensor, weights: Weights, rows?: number): Tensor {
+export function normedMlp(x: Tensor, weights: Weights, rows?: number): Tensor<'f32'> {
   return tidy([x], (x) => {
     const hidden = linearLayer(x, weights.in('fc1'), { gelu: 'erf' });
     return firstRows(layerNormLayer(hidden, weights.in('norm'), { eps: 1e-5 }), weights.in('fc2'), rows);
@@ -150,7 +154,7 @@ export function normedMlp(x: Tensor, weights: Weights, rows?: number): Tensor {
 }
 
 /** A linear layer of which only the first `rows` outputs are computed. */
-export function firstRows(x: Tensor, weights: Weights, rows?: number): Tensor {
+export function firstRows(x: Tensor, weights: Weights, rows?: number): Tensor<'f32'> {
   const weight = weights.get('weight');
   if (rows === undefined || rows === weight.shape[0]) return linearLayer(x, weights);
   return tidy([x], (x) => {

@@ -49,6 +49,10 @@ export interface StepPlan {
   readonly peakBytes: number;
   /** Different kernels, specialisations counted apart. */
   readonly kernels: number;
+  /** Floating-point operations of matrix products, attention and the other kernels that declare them. */
+  readonly flops: number;
+  /** Bytes of the largest operand; a device binds `maxStorageBufferBindingSize` of them. */
+  readonly largestBindingBytes: number;
 }
 
 /** What an engine holds and has done. */
@@ -270,8 +274,9 @@ export class Engine {
    * @throws UseError as `capture`
    */
   plan(step: () => StepResult): StepPlan {
-    const { pool, pipelines } = dryRun(this.gpu, step);
-    return { peakBytes: pool.stats.peakBytes, kernels: pipelines.size };
+    const { pool, work } = dryRun(this.gpu, step);
+    const { pipelines, flops, largestBindingBytes } = work;
+    return { peakBytes: pool.stats.peakBytes, kernels: pipelines.size, flops, largestBindingBytes };
   }
 
   /**
@@ -281,7 +286,7 @@ export class Engine {
    * @throws UseError as `plan`; ShaderError
    */
   async warmup(step: () => StepResult, onProgress?: (done: number, total: number) => void): Promise<void> {
-    const { pipelines } = dryRun(this.gpu, step);
+    const { pipelines } = dryRun(this.gpu, step).work;
     let done = 0;
     await Promise.all(
       [...pipelines].map(async ({ ready }) => {

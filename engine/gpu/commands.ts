@@ -1,5 +1,5 @@
 // The work of the GPU as data: commands, and lists of those that are encoded together.
-import type { PooledBuffer } from './buffer.ts';
+import type { BufferRange, PooledBuffer } from './buffer.ts';
 
 /** A pipeline that may still be compiling. */
 export interface PipelineEntry {
@@ -90,5 +90,24 @@ export class CommandList {
       if (command.kind === 'dispatch' && !command.entry.pipeline) pending.add(command.entry.ready);
     this.ready = pending.size === 0;
     return pending;
+  }
+}
+
+/** What the kernel runs of a plan come to. */
+export class PlannedWork {
+  readonly pipelines: Set<PipelineEntry> = new Set();
+  /** As the ops declare them. */
+  flops: number = 0;
+  largestBindingBytes: number = 0;
+
+  add(
+    entry: PipelineEntry,
+    bind: Readonly<Record<string, { readonly range: BufferRange } | undefined>>,
+    flops = 0,
+  ): void {
+    this.pipelines.add(entry);
+    this.flops += flops;
+    for (const name in bind)
+      this.largestBindingBytes = Math.max(this.largestBindingBytes, bind[name]?.range.sizeBytes ?? 0);
   }
 }

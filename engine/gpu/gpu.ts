@@ -1,7 +1,7 @@
 // One device with its buffers, pipelines and command list: the base of tensors.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange } from './buffer.ts';
-import type { CommandList, PipelineEntry } from './commands.ts';
+import { type CommandList, PlannedWork } from './commands.ts';
 import { DeviceLostError, EngineError, internal, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
 import { Pipelines } from './pipelines.ts';
@@ -42,7 +42,7 @@ export interface RecordedStep<T> {
   /** Of a capture. */
   readonly lists: readonly CommandList[];
   /** Of a plan. */
-  readonly pipelines: ReadonlySet<PipelineEntry>;
+  readonly work: PlannedWork;
 }
 
 export class Gpu {
@@ -70,8 +70,7 @@ export class Gpu {
   #target: Target;
   #unsubmittedMs = 0;
   #purpose: StepPurpose | undefined;
-  /** In a plan: the pipelines needed. */
-  #needed = new Set<PipelineEntry>();
+  #planned = new PlannedWork();
 
   constructor(opened: OpenedDevice, profile = false) {
     this.#opened = opened;
@@ -161,7 +160,7 @@ export class Gpu {
       );
     const entry = this.#pipelines.get(kernel, call.define);
     if (this.#purpose === 'plan') {
-      this.#needed.add(entry);
+      this.#planned.add(entry, call.bind, call.flops);
       return;
     }
     const { bindings, usesParams } = kernel.reflection;
@@ -329,17 +328,17 @@ export class Gpu {
     // Any buffer will do as a stand-in: nothing binds it.
     const pool = new BufferPool(this.device, outer, dry ? this.recorder.ring : undefined);
     pool.onDestroy = outer.onDestroy;
-    const pipelines = new Set<PipelineEntry>();
+    const work = new PlannedWork();
     const lists: CommandList[] = [];
     this.recorder.beginCapture();
     this.#purpose = outer.closedBy = purpose;
-    this.#needed = pipelines;
+    this.#planned = work;
     this.pool = pool;
     let done = false;
     try {
       const result = step();
       done = true;
-      return { result, pool, lists, pipelines };
+      return { result, pool, lists, work };
     } finally {
       this.#purpose = outer.closedBy = undefined;
       this.pool = outer;

@@ -7,6 +7,7 @@ import {
   backward,
   checkpoint,
   layerNormLayer,
+  linear,
   linearLayer,
   mean,
   mul,
@@ -14,6 +15,7 @@ import {
   randomNormal,
   square,
   sub,
+  sum,
   type Tensor,
   unpackHeads,
   Weights,
@@ -268,6 +270,26 @@ test('capture: through the uniform ring, where there are no immediates, and beyo
   capture.replay();
   compare('total', await total.data(), [9000, 18000, 27000, 36000], TOLERANCE.exact);
   device.destroy();
+});
+
+test('plan: counts the operations of a product and of its gradients, and the largest operand', () => {
+  const [M, K, N] = [12, 40, 24];
+  const x = engine.zeros([M, K], { requiresGrad: true });
+  const weight = engine.zeros([N, K], { requiresGrad: true });
+  const step = (train: boolean) => (): undefined => {
+    using scope = engine.scope();
+    const y = linear(x.in(scope), weight.in(scope));
+    if (train) backward(y, { seed: engine.zeros([M, N], { scope }) });
+  };
+  const forward = engine.plan(step(false));
+  assert.equal([forward.flops, forward.largestBindingBytes], [2 * M * K * N, 4 * N * K]);
+  for (const leaf of [x, weight]) backward(sum(leaf)); // gradients exist from now on
+  const accumulated = (M + N) * K;
+  assert.is(engine.plan(step(true)).flops, 3 * forward.flops + accumulated);
+  for (const leaf of [x, weight]) {
+    leaf.zeroGrad();
+    leaf.dispose();
+  }
 });
 
 test('plan: the peak it predicts is the peak that is observed, and nothing runs', async () => {

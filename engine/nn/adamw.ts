@@ -46,6 +46,9 @@ const OPTIONS = {
 /**
  * Updates every parameter of a store in one dispatch per arena. What changes per step is on the GPU, the
  * number of steps too: nothing is read back, and a captured step goes on counting.
+ *
+ * Squares are f32. Gradients whose norm exceeds 1.8e19 count as infinite: the step is skipped. Of a gradient below 1e-19
+ * the second moment is 0, as in PyTorch, and eps is what it is divided by.
  */
 export class AdamW {
   readonly #store: ParameterStore;

@@ -17,7 +17,8 @@ const sumShares = kernel(source, 'cosine_dunit');
 const SPLIT_TOKENS = 32;
 
 /**
- * Cosine of every token's feature with the query: map[b, n] = <f / max(|f|, eps), q / max(|q|, eps)>.
+ * Cosine of every token's feature with the query: map[b, n] = <f / max(|f|, eps), q / max(|q|, eps)>. Features and queries
+ * longer than 1.8e19, whose squares overflow in f32, give 0.
  *
  * @param features_BNC  [B, N, C] f32
  * @param query_BC      [B, C], or [1, C] for one query shared by the batch

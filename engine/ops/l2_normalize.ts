@@ -22,6 +22,8 @@ export interface L2NormalizeOptions extends AxisOptions {
 /**
  * Scales x to unit length along one axis, by default the last: y = x / max(|x|, eps).
  *
+ * Squares are added in f32: what is longer than 1.8e19 becomes 0 as in PyTorch, and without an eps lengths below 1e-17 lose accuracy.
+ *
  * @param x  f32; another axis than the last is moved there and back, by two copies
  * @returns  the shape of x
  * @throws ShapeError when x does not have the axis

@@ -334,7 +334,7 @@ export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor
 
 /**
  * The sum of squares of all elements of all tensors, in a fixed order: the squared global norm of gradients. Infinite from
- * a norm of 1.8e19 on, and 0 for numbers below 1e-23, whose squares f32 does not hold.
+ * a norm of 1.8e19 on, and without numbers below 1e-19, whose squares adapters may take for 0.
  *
  * @param xs  f32, at least one
  * @returns   [1]; not differentiable

@@ -33,7 +33,7 @@ function disableSubgroups(gpu: Gpu): void {
   gpu.target = { ...gpu.target, subgroupSize: 1, matrixUnit: undefined };
 }
 
-/** Of the smallest block that broadcasts numbers: larger ones take longer to compile. */
+/** Of the smallest tile that is broadcast: larger ones take longer to compile. */
 const BROADCAST = { M: 8, N: 5, K: 33 };
 
 const SUBGROUPS: FastPath = {
@@ -88,7 +88,9 @@ function product(
   return { result, want, what: 'a product', allowed: 0 };
 }
 
-/** A row that has two numbers for nearly every invocation of a subgroup, all of different weight in its length. */
+/**
+ * A row with two elements for nearly every invocation of a subgroup, all of different weight in its length.
+ */
 function unitRow(gpu: Gpu, scope: Scope): Check {
   const C = 2 * gpu.target.subgroupSize - 1;
   const row = Array.from({ length: C }, (_, c) => c + 1);

@@ -14,7 +14,7 @@ export interface Trial {
   readonly shape: string;
   /** What the planner was forced to. */
   readonly choice: MatmulForce;
-  /** Time of one product, milliseconds. */
+  /** Time of one matmul, milliseconds. */
   readonly ms: number;
   /** Largest error as a share of what is allowed; above 1 the choice is wrong and not timed. */
   readonly error: number;
@@ -23,7 +23,7 @@ export interface Trial {
 const SAMPLES = 5;
 const SAMPLE_MS = 10;
 
-/** @throws EngineError when no candidate computes the product */
+/** @throws EngineError when no candidate computes the matmul */
 export async function tune(
   gpu: Gpu,
   shapes: readonly MatmulShape[],
@@ -54,7 +54,7 @@ export async function tune(
   return { adapter: gpu.adapterName, matmul: table };
 }
 
-/** Random operands of one shape with what a right product has to satisfy. */
+/** Random operands of one shape with what a correct result has to satisfy. */
 class RandomProduct {
   readonly #gpu: Gpu;
   readonly #shape: MatmulShape;
@@ -125,7 +125,7 @@ class RandomProduct {
     return worst;
   }
 
-  /** Milliseconds per product: the median of some samples of several products each. */
+  /** Milliseconds per matmul: the median of some samples of several matmuls each. */
   async time(force: MatmulForce): Promise<number> {
     const sample = async (count: number): Promise<number> => {
       await this.#gpu.idle();

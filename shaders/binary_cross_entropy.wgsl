@@ -9,7 +9,7 @@
 // Mapping   one workgroup per row and split, then one workgroup for the total. dp: one invocation per cell.
 // Traffic   reads p and y once, writes next to nothing; dp reads both again and writes once.
 // Numerics  the bounds are PyTorch's (aten/src/ATen/native/Loss.cpp), so that p = 0 and p = 1 give finite
-//           numbers.
+//           results.
 
 #import index   // linear_group(group, groups)
 #import numerics  // or_nan(result, operand)

@@ -1,6 +1,6 @@
 // Rows of a table by index, and the two ways back.
 //
-//   gather_rows     y[m] = table[index m]                 (zeros where the index lies outside the table)
+//   gather_rows     y[m] = table[index m]                 (zeros where the index is outside the table)
 //   scatter_rows    y[index m] = x[m]                     indices unique: stores into zeros
 //   gather_dtable   dtable[r] = sum over m with index m = r of dy[m]
 //
@@ -54,7 +54,7 @@ const FOUR_IN_FLIGHT : bool = false;
 const WG_ROWS : u32 = 1u;            // rows per workgroup, a power of two
 const PER_ROW : u32 = WG / WG_ROWS;  // invocations of a row
 
-/// The row of all tables that the dispatch's m-th index means; params.rows where it lies outside its table.
+/// The row of all tables that the dispatch's m-th index means; params.rows where it is outside its table.
 fn row_of(m : u32) -> u32 {
   let index = indices[m];
   var before = 0u;

@@ -164,7 +164,7 @@ fn remainder(u : Vec, v : Vec) -> Vec {
     rest = (rest << shift) % divisor;
     steps -= shift;
   }
-  // Back to a float's bits: the leading bit of a normal number stands for one more in the exponent.
+  // Back to a float's bits: the leading bit of a normal number adds one to the exponent.
   let shift = min(UVec(23u) - firstLeadingBit(max(rest, UVec(1u))), exponent - UVec(1u));
   var bits = select(((exponent - UVec(1u) - shift) << UVec(23u)) + (rest << shift), rest, rest == UVec());
   bits = select(bits, a, exponent_a < exponent);

@@ -1,10 +1,10 @@
-// The k largest numbers of each row, ties to the lower index, by radix selection.
+// The k largest elements of each row, ties to the lower index, by radix selection.
 // Alabi et al. 2012, "Fast k-selection algorithms for graphics processing units".
 //
 //   key(x)  = bits of x, remapped so that unsigned order is numeric order (-0 equals +0, NaN is the largest)
 //   three histograms of 11, 11 and 10 key bits narrow the row down to the k-th largest key T
 //   position of element n = #{m < n : key > T} + min(#{m < n : key = T}, E)
-//   E = k - #{key > T}, the number taken among equals
+//   E = k - #{key > T}, how many of the equal ones are taken
 //
 // Layout    values [B, N]; totals [B, 3, BINS] zeroed by the host; progress [B, 3]; counts [B, splits].
 // Mapping   one workgroup per (row, split of the row). Every workgroup first evaluates the totals of the
@@ -40,7 +40,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> sorted_indices : array<u32>;  // [B, k]
 @group(0) @binding(8) var<storage, read_write> sorted_values : array<u32>;   // [B, k], the bits of f32
 
-const FROM_MAP : bool = false;  // select every number that is not zero instead of the largest k
+const FROM_MAP : bool = false;  // select every element that is not zero instead of the largest k
 const BINS : u32 = 2048u;
 const RUN : u32 = 4u;           // neighbours per invocation and step, and keys of a run
 const IN_FLIGHT : u32 = 1u;     // loads of an invocation in flight together
@@ -89,7 +89,7 @@ fn resolve(row : u32, digit : u32, i : u32) -> vec2u {
   return resolved;
 }
 
-/// The numbers first, first + SCAN_WG and so on of a row; past the end the last one again.
+/// The elements first, first + SCAN_WG, ... of a row; past the end the last one again.
 fn values_from(row : u32, first : u32, end : u32) -> array<u32, IN_FLIGHT> {
   var some : array<u32, IN_FLIGHT>;
   for (var load = 0u; load < IN_FLIGHT; load++) {
@@ -98,7 +98,7 @@ fn values_from(row : u32, first : u32, end : u32) -> array<u32, IN_FLIGHT> {
   return some;
 }
 
-/// x: the number is above the threshold, y: equal to it.
+/// x: the element is above the threshold, y: equal to it.
 fn compare(bits : u32, threshold : u32) -> vec2u {
   let key = key_of(bits);
   if (FROM_MAP) {
@@ -256,7 +256,7 @@ fn at_least(others : vec4u, own : vec4u) -> vec4u {
     + select(vec4u(), vec4u(1u), others.zzzz >= own) + select(vec4u(), vec4u(1u), others.wwww >= own);
 }
 
-/// Puts every selected number at its rank, the number of larger ones and of equal ones before it.
+/// Puts every selected element at its rank, the number of larger ones and of equal ones before it.
 @compute @workgroup_size(SCAN_WG)
 fn top_k_rank(
   @builtin(workgroup_id) group : vec3u,
@@ -305,7 +305,7 @@ fn top_k_rank(
   }
 }
 
-/// Keys whose ascending order is the descending order of the selected numbers.
+/// Keys whose ascending order is the descending order of the selected elements.
 @compute @workgroup_size(SCAN_WG)
 fn top_k_descending_keys(
   @builtin(workgroup_id) group : vec3u,

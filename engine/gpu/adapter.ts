@@ -19,7 +19,7 @@ import type { Tuning } from './tuning.ts';
 
 /**
  * 0: default limits, f32. 1: + shader-f16. 2: + subgroups. 3: + subgroup matrices, an experiment of Dawn and of Chromium with
- * --enable-unsafe-webgpu: forward products round their operands to f16. Never used unless asked for.
+ * --enable-unsafe-webgpu: forward matmuls round their operands to f16. Never used unless asked for.
  */
 export type Tier = 0 | 1 | 2 | 3;
 
@@ -39,7 +39,7 @@ export interface AdapterOptions {
   target?: Partial<Target>;
 }
 
-/** A device that somebody else opened. */
+/** A device that the caller opened. */
 export type DeviceHandle = GPUDevice;
 
 export interface OpenedDevice {

@@ -12,13 +12,13 @@ export interface MatrixShape {
   readonly K: number;
 }
 
-/** A kind of product that the matrix units of an adapter have, as WebGPU lists them. */
+/** A kind of matmul that the matrix units of an adapter support, as WebGPU lists them. */
 export interface MatrixConfig extends MatrixShape {
   readonly componentType: string;
   readonly resultComponentType: string;
 }
 
-/** The largest product of f16 summed in f32 that `matmul_subgroup_matrix` can be made of. */
+/** The largest matmul of f16 summed in f32 that `matmul_subgroup_matrix` can be made of. */
 export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | undefined {
   const sizeOf = ({ M, N, K }: MatrixShape): number => M * N * K;
   const fitting = configs.filter(
@@ -58,7 +58,10 @@ export interface Target {
   readonly fillInvocations: number;
   /** Unroll the loops of tiles in the shader's text: GPU compilers gain by it, a CPU's takes a minute for such code. */
   readonly unrolled: boolean;
-  /** Unroll those of products in registers, whatever the kind: SwiftShader keeps arrays in memory, Deno checks each index. */
+  /**
+   * Unroll those of matmuls in registers, whatever the kind: SwiftShader keeps arrays in memory, Deno checks
+   * each index.
+   */
   readonly unrolledRegisters: boolean;
   /** A rough rate of arithmetic, for deciding when enough work is recorded to be submitted. */
   readonly gflops: number;

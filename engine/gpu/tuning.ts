@@ -1,6 +1,6 @@
 // What `engine.tune()` measures and `Engine.create` takes: plain data that survives JSON.
 
-/** A choice of kernel for a product that tests and tuning impose; what is left out is planned. */
+/** A choice of kernel for a matmul that tests and tuning impose; what is left out is planned. */
 export interface MatmulForce {
   /** The kernel: shaders/matmul/KIND.wgsl. */
   readonly kind?: 'register' | 'tiled' | 'subgroup_matrix';
@@ -16,6 +16,6 @@ export interface MatmulForce {
 export interface Tuning {
   /** Name of the adapter that was measured; another one refuses it. */
   readonly adapter: string;
-  /** By the product: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
+  /** By the matmul: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
   readonly matmul: Readonly<Record<string, MatmulForce>>;
 }

@@ -1,6 +1,7 @@
 // Unrolls the loops that a shader marks: a line `// unroll` asks for the loop below it, and for the loops over constants inside it. Compilers
-// do this themselves, except two: with SwiftShader an array that is indexed by a loop variable stays in memory, which makes a product ten
-// times as slow; wgpu (Deno) checks the index every time (lavapipe, 512 x 512 x 512: 7.6 to 21.9 GFLOP/s).
+// do this themselves, except two: with SwiftShader an array that is indexed by a loop variable stays in
+// memory, which makes a matmul ten times as slow; wgpu (Deno) checks the index every time (lavapipe, 512 x
+// 512 x 512: 7.6 to 21.9 GFLOP/s).
 
 import { type Constants, constantsOf, evaluate } from './constants.ts';
 import { internal } from './errors.ts';

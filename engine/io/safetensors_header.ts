@@ -49,11 +49,14 @@ export const ARRAYS: Readonly<Record<SafetensorsDType, new (buffer: ArrayBuffer)
 
 /** What a header says of a tensor. */
 export interface TensorInfo {
-  /** Element type in the file; one that is no SafetensorsDType (F8_E4M3, C64) has bytes, but no numbers to read. */
+  /**
+   * Element type in the file; one that is no SafetensorsDType (F8_E4M3, C64) has bytes that cannot be read as
+   * numbers.
+   */
   readonly dtype: string;
   /** Extents; [] for a scalar. */
   readonly shape: readonly number[];
-  /** Bytes of its numbers. */
+  /** Bytes of its elements. */
   readonly sizeBytes: number;
 }
 

@@ -33,7 +33,7 @@ export function argMax(x: Tensor, options: ArgMaxOptions = {}): Tensor<'u32'> {
   const { axes, result, count: K } = reductionOf('argMax', x, { axis, keepDims });
   expect(K > 0, 'argMax', 'there must be an element to compare', `x ${show(x.shape)}`);
   const winners = output([x], result, 'u32');
-  // All axes are one, behind which there is none.
+  // All axes together are one axis, the last.
   const I = axis === undefined ? 1 : size(x.shape.slice(axes[0] + 1));
   const { perRow, vec } = vectorsOf(I);
   const groups = winners.size / vec;

@@ -13,8 +13,8 @@ const forwardSplit = kernel(source, 'column_sum_split');
 /** On a CPU: rows that one invocation adds, the square root of a few thousand, so that both stages are short. */
 const SPLIT_ROWS_CPU = 64;
 /**
- * Rows up to which there is one stage: a second dispatch costs a CPU as much as some hundred rows, a GPU as
- * some steps along its splits.
+ * Rows up to which there is one stage: a second dispatch costs a CPU as much as hundreds of rows, a GPU as
+ * a few steps along its splits.
  */
 const ROWS_AT_ONCE = 512;
 /** On a GPU: the fewest rows of a split, four for each invocation that shares it. */

@@ -1,7 +1,10 @@
 import type { Target } from '../gpu/target.ts';
 import { vectorOf, vectorsOf } from './rows.ts';
 
-/** A split of a row keeps a workgroup busy for some dozens of loads per invocation, each of which a GPU has to wait for. */
+/**
+ * A split of a row keeps a workgroup busy for dozens of loads per invocation, each of which a GPU has to wait
+ * for.
+ */
 const ROW_SPLIT = { gpu: 4096, cpu: 8192 } as const;
 /** A split of a column is long enough to pay for its partial result. */
 const COLUMN_SPLIT = 32;

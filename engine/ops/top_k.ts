@@ -40,7 +40,7 @@ export interface Selection {
 }
 
 /**
- * Selects the k largest numbers of each row; among equals the lower index wins, -0 equals +0, and NaN is
+ * Selects the k largest elements of each row; among equals the lower index wins, -0 equals +0, and NaN is
  * the largest. Not differentiable.
  *
  * @param values_BN  f32 [B, N]
@@ -56,7 +56,7 @@ export function selectTopK(values_BN: Tensor, k: number): Selection {
 }
 
 /**
- * The selection with the keys that order the numbers, [B, k] in the order of the indices, rows filled up to
+ * The selection with the keys that order the elements, [B, k] in the order of the indices, rows filled up to
  * whole runs.
  */
 function selected(op: string, values_BN: Tensor, k: number): Selection & { keys: Tensor } {
@@ -92,7 +92,8 @@ function selected(op: string, values_BN: Tensor, k: number): Selection & { keys:
 }
 
 /**
- * The k largest numbers of each row in descending order; among equals the lower index comes first, and NaN before all.
+ * The k largest elements of each row in descending order; among equals the lower index comes first, and NaN
+ * before all.
  *
  * @param values_BN  f32 [B, N]
  * @param k          0..N

@@ -21,7 +21,7 @@ export interface KernelRun {
   readonly flops?: number;
 }
 
-/** Dtypes whose bits an array of a WGSL scalar can hold; 16- and 8-bit numbers are read as packed u32. */
+/** Dtypes whose bits an array of a WGSL scalar can hold; 16- and 8-bit elements are read as packed u32. */
 const HELD_BY: Readonly<Record<string, readonly DType[]>> = {
   f32: ['f32'],
   i32: ['i32'],
@@ -69,7 +69,7 @@ export class CustomKernel {
    *
    * @throws UseError when names of bindings or params are missing or unknown, a param has the wrong number of
    *   components, a tensor is on another device, or one that is written is bound twice
-   * @throws DTypeError when a tensor's numbers are not what its binding declares
+   * @throws DTypeError when a tensor's elements are not what its binding declares
    */
   run(call: KernelRun): void {
     expectKeys(this.entry, call, { bind: true, params: true, groups: true, flops: true });

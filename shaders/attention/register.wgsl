@@ -1,5 +1,5 @@
-// Attention of a block of queries as products in registers, the form for adapters that run on a CPU: no
-// barrier, no workgroup memory. The scores of a block are stored, transposed: w[plane, j, r] for key j and
+// Attention of a block of queries by matmuls in registers, for adapters that run on a CPU: no barrier, no
+// workgroup memory. The scores of a block are stored, transposed: w[plane, j, r] for key j and
 // query r of the block.
 //
 //   forward    s = scale k q'               w = exp(s - row max)      out = (w' v) / sum w

@@ -1,4 +1,4 @@
-// Attention of a block of queries as products in tiles of workgroup memory, the form for GPUs. The scores of
+// Attention of a block of queries by matmuls in tiles of workgroup memory, for GPUs. The scores of
 // a block are stored: w[plane, r, j] for query r of the block and key j, cached keys first, then the others
 // from a multiple of four on.
 //

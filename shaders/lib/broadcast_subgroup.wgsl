@@ -1,6 +1,6 @@
 // Broadcasts a value of one invocation to its subgroup; AVec is the importing file's. On a CPU a load costs
 // the same whether the invocations read one address or many: to read SUBGROUP rows together, one per
-// invocation, and broadcast them doubles the speed of a product (lavapipe, 512 x 512 x 512: 22.8 to 45
+// invocation, and broadcast them doubles the speed of a matmul (lavapipe, 512 x 512 x 512: 22.8 to 45
 // GFLOP/s).
 
 enable subgroups;

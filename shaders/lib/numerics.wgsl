@@ -1,4 +1,4 @@
-// What WGSL leaves open about extreme numbers, pinned down. An implementation may assume that no value is NaN
+// Defines what WGSL leaves open about extreme numbers. An implementation may assume that no value is NaN
 // or infinite, so neither `x != x` nor a literal infinity is usable: tests look at bits, and masks are
 // finite.
 

@@ -1,5 +1,5 @@
-// A product in registers, sum_k a[m,k] b[k,n]: an invocation computes THREAD_M rows and THREAD_N Vecs of
-// columns. No workgroup memory and no barrier. CPUs use it for every matmul, GPUs for at most 8 rows.
+// A matrix product in registers, sum_k a[m,k] b[k,n]: an invocation computes THREAD_M rows and THREAD_N Vecs
+// of columns. No workgroup memory and no barrier. CPUs use it for every matmul, GPUs for at most 8 rows.
 //
 // An importer defines
 //   alias Vec                  f32 or vec4f, neighbours along n

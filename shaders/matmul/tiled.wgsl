@@ -56,7 +56,7 @@ alias Vecs = array<vec4f, 1>;      // four columns as Vecs; vec4f where Vec is f
 
 const VECS : u32 = 4u / VEC;
 
-// The share of a workgroup: split * batch + batch entry, and its region of the product there.
+// The share of a workgroup: split * batch + batch entry, and its region of that matmul.
 struct Place {
   plane : u32,
   region : Region,

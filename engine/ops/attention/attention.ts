@@ -110,7 +110,7 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   return out;
 }
 
-/** Attention of heads with zeros behind them, which change neither scores nor other columns of the result. */
+/** Attention of heads padded with zeros, which change neither scores nor other columns of the result. */
 function attendPadded(heads: Heads, options: AttentionOptions, padding: number): Tensor<'f32'> {
   const { scale, keyMask, force } = options;
   return tidyHeads(heads, keyMask ? [keyMask] : [], ({ q, k, v, cached }, keyMask) => {

@@ -20,7 +20,7 @@ import {
   tidyHeads,
 } from './operands.ts';
 
-/** The scaled product; capped; then masked; or softmax of that, the weights of the values. */
+/** q k^T, scaled; capped; then masked; or softmax of that, the weights of the values. */
 export type ScoreStage = 'product' | 'capped' | 'masked' | 'weights';
 
 /** Finite stand-in for -infinity: a row without any key gets equal weights, not NaN. */
@@ -86,7 +86,7 @@ function causalMask(like: Tensor, T: number, keys: number, cached: number): Tens
   return mask;
 }
 
-/** [B, 1, 1, N + M]: the bias of a mask of M keys, behind N that are attended to. */
+/** [B, 1, 1, N + M]: the bias of a mask of M keys, after N that are attended to. */
 function allKeysBias(keyMask: Tensor, N: number): Tensor {
   const [B, M] = keyMask.shape;
   const own = keyBias(keyMask);

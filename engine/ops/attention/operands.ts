@@ -188,7 +188,7 @@ export const listOf = ({ q, k, v, cached }: Heads): HeadRows[] =>
 /**
  * `tidy` for ops that are made of others: they get every operand as a tensor [B, rows, heads, head size].
  *
- * @param others  tensors besides, handed on as they are
+ * @param others  other tensors, which are passed through
  */
 export function tidyHeads<T extends Tensor | readonly Tensor[]>(
   heads: Heads,

@@ -18,7 +18,7 @@ import { TILE_GROUPS, type Tile, tileBytes } from '../shared_tile.ts';
 /** How attention is computed, where there is more than one way. */
 export type AttentionVariant = 'query_blocks' | 'split_kv';
 
-/** H heads of K numbers, T queries, and the keys of each segment. */
+/** H heads of K elements, T queries, and the keys of each segment. */
 export interface AttentionSizes {
   readonly B: number;
   readonly T: number;
@@ -76,11 +76,11 @@ export function planAttention(
 }
 
 /**
- * Scores in memory at a time. For products in registers 4 MB, which a CPU's cache holds (lavapipe). For tiles
+ * Scores in memory at a time. For matmuls in registers 4 MB, which a CPU's cache holds (lavapipe). For tiles
  * 36 MiB at least, since fewer are too little work in flight, and up to 128 MiB where q, k, v and out are
  * large themselves (NVIDIA H200).
  *
- * @param share  of the numbers of q, k, v and out: half as many beside their gradients
+ * @param share  of the elements of q, k, v and out: half as many beside their gradients
  */
 function planBlocks(
   products: 'register' | 'tiled',
@@ -114,7 +114,7 @@ const SPLIT_TERMS = 96;
 const NARROW = 128;
 
 /**
- * Tiles for `planes` products.
+ * Tiles for `planes` matmuls.
  *
  * @param whole  K must not be split
  */

@@ -34,7 +34,7 @@ export interface Problem {
   readonly segments: readonly Segment[];
 }
 
-/** [planes, rows, columns] of a product; batch and head are strides from plane to plane. */
+/** [planes, rows, columns] of a matmul; batch and head are strides from plane to plane. */
 export interface View {
   readonly tensor: Tensor;
   readonly start: number;

@@ -53,10 +53,10 @@ function viewOf({ plane, planes, problem }: QueryBlock, splitSums: Tensor, split
   };
 }
 
-/** Bindings, params and constants that only products of SCORES and OUTPUT have. */
+/** Bindings, params and constants that only matmuls of SCORES and OUTPUT have. */
 type Extras = Partial<Pick<OpCall, 'bind' | 'params' | 'define'>>;
 
-/** A product whose c has its lines along n. */
+/** A matmul whose c is contiguous along n. */
 function multiplyTiles(
   block: QueryBlock,
   kind: ProductKind,

@@ -92,7 +92,7 @@ function matmulDb(
   { transposeA, transposeB, scale, force }: ProductOptions,
 ): Tensor {
   if (b.shape.length === 2 && !transposeA) {
-    // One b for the whole batch: the batch joins the sum over rows, in one product.
+    // One b for the whole batch: the batch joins the sum over rows, in one matmul.
     const left = asRows(a, dc);
     const right = asRows(dc, dc);
     return transposeB

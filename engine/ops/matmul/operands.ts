@@ -1,11 +1,11 @@
-// One product as its kernels see it, and the parts of a dispatch that they share.
+// One matmul as its kernels see it, and the parts of a dispatch that they share.
 import type { Define } from '../../gpu/kernel.ts';
 import type { OpCall } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Gelu } from '../gelu.ts';
 import type { MatmulProblem } from './plan.ts';
 
-/** One (batched) product with its operands. */
+/** One (batched) matmul with its operands. */
 export interface Product extends MatmulProblem {
   readonly batch: number;
   /** f32, f16 or bf16, as b. */

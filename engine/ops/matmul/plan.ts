@@ -1,10 +1,11 @@
-// Which kernel for which product: a pure function of the target and the sizes. The package has no table of
+// Which kernel for which matmul: a pure function of the target and the sizes. The package has no table of
 // measured choices: `engine.tune()` makes one for the current adapter, and Engine.create takes it.
 //
 //   register         CPUs, always (lavapipe in Node, `matmul NN 512x512x512`: 11.6 ms), since barriers are
 //                    expensive there; GPUs for M <= 8, which would leave most of a tile unused
 //   tiled            GPUs (NVIDIA H200, `matmul_tiled NT 2560x3456x1152`: 0.517 ms)
-//   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same product on the same H200: 0.175 ms)
+//   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same matmul on the same H200: 0.175
+//   ms)
 import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { MatmulForce, Tuning } from '../../gpu/tuning.ts';
 import { planRegisterTile, type RegisterTile } from '../register_tile.ts';
@@ -145,7 +146,7 @@ function planMatrixTile(
   return MATRIX_TILES[wanted ?? planned];
 }
 
-/** How a product in registers reads its operands, and its tile. */
+/** How a matmul in registers reads its operands, and its tile. */
 function planRegister(
   target: Target,
   { M, N, transposeA, transposeB, packedA, packedB }: MatmulProblem,
@@ -161,7 +162,7 @@ function planRegister(
 }
 
 /**
- * Chooses kernel, tile and splits for one (batched) product.
+ * Chooses kernel, tile and splits for one (batched) matmul.
  *
  * @param force   overrides every other choice
  * @param tuning  measured choices, which come before those made here
@@ -194,13 +195,13 @@ export function planMatmul(
   return { kind: 'tiled', tile, splits: splits(tile, tileColumns(tile)) };
 }
 
-/** Names a product in a tuning table: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
+/** Names a matmul in a tuning table: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
 export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: MatmulShape): string {
   const form = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
   return `${M}x${N}x${K} ${form}${batch > 1 ? ` ${batch}` : ''}`;
 }
 
-/** Every choice that is legal for a product, one for each different plan. */
+/** Every choice that is legal for a matmul, one for each different plan. */
 export function matmulCandidates(target: Target, problem: MatmulProblem): MatmulForce[] {
   const candidates = new Map<string, MatmulForce>();
   const splitsMax = problem.epilogue ? 1 : mostSplits(problem.K);

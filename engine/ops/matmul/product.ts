@@ -1,4 +1,4 @@
-// The matrix product below `matmul` and `linear`: shapes already checked, nothing recorded on the tape.
+// The matmul below `matmul` and `linear`: shapes already checked, nothing recorded on the tape.
 import type { MatmulForce } from '../../gpu/tuning.ts';
 import { output } from '../../tensor/dispatch.ts';
 import { size } from '../../tensor/shape.ts';
@@ -14,7 +14,7 @@ import { multiplyTiled } from './tiled.ts';
 /** How operands may be stored. */
 export const FLOATS = ['f32', 'f16', 'bf16'] as const;
 
-/** How a product is asked for. */
+/** How operands are read, and what follows. */
 export interface ProductOptions {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
@@ -45,7 +45,7 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   const K = transposeA ? a0 : a1;
   const N = transposeB ? b0 : b1;
   const shape = [...lead, rows, N];
-  // Rows of a under one shared b are rows of one product.
+  // Rows of a under one shared b are rows of one matmul.
   const collapse = b.shape.length === 2 && !transposeA;
   const problem = {
     M: collapse ? rows * size(lead) : rows,

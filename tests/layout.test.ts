@@ -265,7 +265,7 @@ rule(
 );
 
 rule(
-  'shaders name sizes, vectors and splits by the words of the style guide',
+  'shaders and engine have one word per concept, the one of the field',
   rules.privateWords,
   {
     'shaders/a.wgsl': [
@@ -275,15 +275,23 @@ rule(
       '@compute @workgroup_size(SCAN_WG)',
       '@compute @workgroup_size(SIZE)',
     ].join('\n'),
-    'shaders/lib/b.wgsl': 'struct Params {\n  split_rows : u32,\n  chunks : u32,\n}\nconst NEAR_M = 4u;',
-    'engine/c.ts': 'const LANES = 4;',
+    'shaders/lib/b.wgsl': [
+      'struct Params {',
+      '  split_rows : u32,',
+      '  chunks : u32,',
+      '}',
+      'const STRIPS : u32 = 2u;',
+      'const NEAR_M = 4u;',
+      '// Barriers are dear.',
+    ].join('\n'),
+    'engine/c.ts':
+      "const LANES = 4;\n// A matrix that is turned.\nreturned();\n/** A kernel of one's own. */",
+    'ps3/d.ts': '// The head is turned.',
   },
   [
-    'shaders/a.wgsl:2',
-    'shaders/a.wgsl:5',
-    'shaders/a.wgsl:3',
-    'shaders/lib/b.wgsl:5',
-    'shaders/lib/b.wgsl:3',
+    ...['shaders/a.wgsl:5', 'shaders/a.wgsl:2', 'shaders/a.wgsl:3'],
+    ...['shaders/lib/b.wgsl:6', 'shaders/lib/b.wgsl:3', 'shaders/lib/b.wgsl:5', 'shaders/lib/b.wgsl:7'],
+    ...['engine/c.ts:2', 'engine/c.ts:4'],
   ],
 );
 

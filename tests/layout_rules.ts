@@ -289,26 +289,38 @@ export const noOpenTasks: Rule = (tree) =>
     .flatMap(([path, text]) => placesOf(/\b(TO[D]O|FIX[M]E)\b/, path, text))
     .map((place) => `${place} leaves a task open`);
 
-/** What a name of the shaders for one of these is spelled instead, so that a concept has one word. */
+/** Words of this project alone, in the names of shaders: what the field or this project says everywhere else. */
 const privateNames: [pattern: RegExp, instead: string][] = [
   [
-    /^(?:const|alias|override)\s+(WORKGROUP\w*|WG_SIZE|\w*GROUP_SIZE|GROUP|THREADS|INVOCATIONS|LANES|COLUMNS|COLS|ROWS|WIDTH\w*|SPAN|STRIP\w*)\b/,
-    "WG for a workgroup, SUBGROUP for a subgroup, TILE_M/N/K for a workgroup's tile, THREAD_M/N for an invocation",
+    /^(?:const|alias|override)\s+(?:WORKGROUP\w*|WG_SIZE|\w*GROUP_SIZE|GROUP|THREADS|INVOCATIONS)\b/,
+    'WG, or a name that ends in _WG',
   ],
   [/@workgroup_size\((?!\d+\)|(?:\w+_)?WG\))/, 'WG, or a name that ends in _WG'],
-  [
-    /^(?:const|alias|override)\s+(NEAR_\w+|PARTS_\w+|HALVES|K_TILE)\b/,
-    'SUBGROUP_M/N, SQUARES_M/N, SHORT_END, TILE_K',
-  ],
-  [/^alias\s+(Lane|Value|Element|Cell|Part|Source|Count|Bits|Real)\b/, 'Vec, UVec, FVec, or Scalar'],
-  [/^\s+\w*(?:chunk|strip|slab|parts|piece)\w*\s*:/, 'split'],
+  [/^(?:const|alias|override)\s+(?:LANES|COLUMNS|COLS|ROWS|WIDTH\w*|SPAN)\b/, 'SUBGROUP, THREAD_M/N, WG_M/N'],
+  [/^(?:const|alias|override)\s+(?:NEAR_\w+|PARTS_\w+|HALVES|K_TILE)\b/, 'SUBGROUP_M/N, SQUARES_M/N, TILE_K'],
+  [/^alias\s+(?:Lane|Value|Element|Cell|Part|Source|Count|Bits|Real)\b/, 'Vec, UVec, FVec, or Scalar'],
+  [/^(?:const\s+|\s+)\w*(?:chunk|strip|slab|parts|piece)\w*\s*:/i, 'split'],
+];
+
+/** The same in the sentences of shaders and engine. */
+const privatePhrases: [pattern: RegExp, instead: string][] = [
+  [/\bturned\b/i, 'transposed, rotated or made'],
+  [/\bon (?:its|their) way\b/i, 'in flight'],
+  [/\bwr(?:ites?|itten) out\b/i, 'unrolled, copied or stored'],
+  [/\bhand(?:s|ed|ing)? round\b/i, 'broadcast'],
+  [/\b(?:deals?|dealt|shares?|shared) out\b/i, 'distribute or assign'],
+  [/\bof one's own\b/i, 'custom'],
+  [/\bdear\b/i, 'expensive'],
 ];
 
 export const privateWords: Rule = (tree) =>
-  [...tree]
-    .filter(([path]) => path.endsWith('.wgsl'))
-    .flatMap(([path, text]) =>
-      privateNames.flatMap(([pattern, instead]) =>
-        placesOf(pattern, path, text).map((place) => `${place} has a private word: use ${instead}`),
-      ),
+  [...tree].flatMap(([path, text]) => {
+    const isShader = path.endsWith('.wgsl');
+    const words = [
+      ...(isShader ? privateNames : []),
+      ...(isShader || (path.startsWith('engine/') && isScript(path)) ? privatePhrases : []),
+    ];
+    return words.flatMap(([pattern, instead]) =>
+      placesOf(pattern, path, text).map((place) => `${place} has a private word: use ${instead}`),
     );
+  });

@@ -26,7 +26,7 @@ test('self-test: a right device keeps its features and has no warnings', async (
   assert.equal([engine.gpu.tier, engine.gpu.target], [tier, target]);
 });
 
-test('self-test: subgroups that hand round wrong numbers are found, named and not used', async () => {
+test('self-test: subgroups that broadcast wrong numbers are found, named and not used', async () => {
   if (!usesSubgroups) return console.log('skipped: needs subgroups of 4 or 8');
   const other = await Engine.create();
   const { run } = Object.getPrototypeOf(other.gpu) as Gpu;

@@ -1,4 +1,6 @@
 // Parts of tensors that are larger than one binding may be. An op loops over them; most tensors are one part.
+import { MemoryError } from '../gpu/errors.ts';
+import { show } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
 /** Bindings start at multiples of 256 bytes; ops count in words of 4 bytes (an f32, a u32, an RGBA pixel). */
@@ -13,6 +15,16 @@ export function partWords(tensor: Tensor): number {
 /** True when the whole tensor fits into one binding. */
 export function isBindable(tensor: Tensor): boolean {
   return tensor.sizeBytes <= tensor.gpu.device.limits.maxStorageBufferBindingSize;
+}
+
+/** Checks that an operand fits into one binding, as stored. @throws MemoryError */
+export function expectBindable(op: string, name: string, tensor: Tensor): void {
+  if (isBindable(tensor)) return;
+  const limitBytes = tensor.gpu.device.limits.maxStorageBufferBindingSize;
+  const narrower = tensor.dtype === 'f32' ? 'Store it as f16 or bf16, or multiply' : 'Multiply';
+  throw new MemoryError(
+    `${op}: ${name} must fit into maxStorageBufferBindingSize = ${limitBytes} bytes, got ${tensor.dtype} ${show(tensor.shape)} of ${tensor.sizeBytes}. ${narrower} by slices of it.`,
+  );
 }
 
 /**

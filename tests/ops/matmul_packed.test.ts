@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backward, cast, linear, matmul } from '../../engine/index.ts';
-import { compare, engine, random, TOLERANCE, tensor, withBindingLimit } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws, withBindingLimit } from '../harness.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, matmul as twin } from '../reference/matmul.ts';
 
@@ -100,5 +100,27 @@ for (const dtype of DTYPES)
       compare('y', await y.data(), linearTwin(left, rounded(right, dtype), K));
     }
   });
+
+test('matmul, linear: an operand beyond one binding is refused by name, with its size and the limit', () => {
+  using scope = engine.scope();
+  for (const [dtype, sizeBytes, todo] of [
+    ['f32', 65_536, 'Store it as f16 or bf16, or multiply by slices of it'],
+    ['f16', 32_768, 'Multiply by slices of it'],
+    ['bf16', 32_768, 'Multiply by slices of it'],
+  ] as const) {
+    const x = tensor(random(128, 1), [1, 128], { scope });
+    const weight = cast(tensor(random(128 * 128, 2), [128, 128], { scope }), dtype);
+    const refused = (name: string) =>
+      new RegExp(
+        `^${name} must fit into maxStorageBufferBindingSize = 16384 bytes, got ${dtype} \\[128, 128\\] of ${sizeBytes}\\. ${todo}\\.$`,
+      );
+    throws(() => withBindingLimit(16_384, () => linear(x, weight)), refused('linear: weight'));
+    throws(() => withBindingLimit(16_384, () => matmul(x, weight)), refused('matmul: b'));
+    throws(
+      () => withBindingLimit(16_384, () => matmul(weight, x, { transposeB: true })),
+      refused('matmul: a'),
+    );
+  }
+});
 
 test.run();

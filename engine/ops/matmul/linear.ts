@@ -2,6 +2,7 @@ import { expect, expectDType, expectKeys } from '../../gpu/errors.ts';
 import type { MatmulForce } from '../../gpu/tuning.ts';
 import { isRecording, record } from '../../tensor/autograd.ts';
 import { output } from '../../tensor/dispatch.ts';
+import { expectBindable } from '../../tensor/part.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
@@ -30,6 +31,7 @@ export interface LinearOptions {
  * @param weight  [N, K], as in PyTorch; f32, f16 or bf16
  * @returns       [..., M, N]
  * @throws ShapeError when weight, bias or residual do not fit x
+ * @throws MemoryError when x or the weight, as stored, exceeds a binding
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor<'f32'> {
   expectKeys('linear', options, { bias: true, gelu: true, residual: true, force: true });
@@ -47,6 +49,8 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     given,
     'Transpose weight or reshape x.',
   );
+  expectBindable('linear', 'x', x);
+  expectBindable('linear', 'weight', weight);
   for (const [name, extra] of Object.entries({ bias, residual }))
     if (extra !== undefined) expectDType('linear', name, extra, 'f32');
   if (bias) expect(sameShape(bias.shape, [N]), 'linear', `bias must be [${N}]`, show(bias.shape));

@@ -1,6 +1,7 @@
 import { expect, expectDType, expectKeys } from '../../gpu/errors.ts';
 import type { MatmulForce } from '../../gpu/tuning.ts';
 import { record } from '../../tensor/autograd.ts';
+import { expectBindable } from '../../tensor/part.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
@@ -28,6 +29,7 @@ export interface MatmulOptions {
  * @param b  [..., K, N] f32, f16 or bf16, with a's leading extents; either operand may be [., .], shared by the whole batch
  * @returns  [..., M, N]
  * @throws ShapeError when inner dimensions or leading extents disagree
+ * @throws MemoryError when an operand, as stored, exceeds a binding
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor<'f32'> {
   expectKeys('matmul', options, { transposeA: true, transposeB: true, scale: true, force: true });
@@ -59,6 +61,8 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     both,
     'Reshape or expand one.',
   );
+  expectBindable('matmul', 'a', a);
+  expectBindable('matmul', 'b', b);
   const c = multiply(a, b, { transposeA, transposeB, scale, force });
   return record('matmul', {
     inputs: [a, b],

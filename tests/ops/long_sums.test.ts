@@ -21,7 +21,6 @@ const ROWS = [
   [1, 100_000],
   [2, 100_003],
   [66, 20_001],
-  [65, 20_000],
   [1, 1_000_001],
 ] as const;
 
@@ -200,9 +199,9 @@ test('dice, binary_cross_entropy: losses of a million cells match the twins', as
   }
 });
 
-test('contrastive: loss and gradients of the scalars of 6000 x 6000 pairs match the twin', async () => {
+test('contrastive: loss and gradients of the scalars of 3000 x 3000 pairs match the twin', async () => {
   using scope = engine.scope();
-  const [B, D] = [6000, 1];
+  const [B, D] = [3000, 1];
   const images = near(0.5, B * D, 1);
   const texts = near(0.5, B * D, 2);
   const [logScale, bias] = [Math.fround(0.3), Math.fround(-0.7)];

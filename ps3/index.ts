@@ -25,7 +25,7 @@ export {
   resizeToSquare,
 } from './model/image.ts';
 export type { LookResult, StreamOptions } from './model/looks.ts';
-export { type LoadOptions, PS3 } from './model/ps3.ts';
+export { type CreateOptions, type LoadOptions, PS3 } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
 export type { Region } from './model/region.ts';
 export type { PoolOptions, Similarity } from './model/similarity.ts';
@@ -35,6 +35,7 @@ export {
   type JsonFile,
   Tokenizer,
   type TokenizerFiles,
+  type WordTokenizerOptions,
 } from './model/text/tokenizer.ts';
 export { TokenizerError } from './model/text/tokenizer_error.ts';
 export type { LookAmount } from './model/vision/look_plan.ts';

@@ -184,7 +184,7 @@ async function encodeImage(
   const decoded = await decodeImage(path, { orient: options.orient });
   const { width, height } = decoded;
   using scope: Scope = engine.scope();
-  const image = resizeToSquare(engine, decoded, model.config.image.imagePx, scope);
+  const image = resizeToSquare(engine, decoded, model.config.image.imagePx, { scope });
   const vector = prompt === undefined ? undefined : model.encodeText(prompt, { scope }).prompt;
   const out = await model.encode(image, { prompt: vector, region, looks, tokens, hiddenStates });
   const numbersOf = async (name: string, tensor: Tensor<'f32'>): Promise<Numbers> => ({

@@ -4,6 +4,7 @@ import {
   clamp,
   type Engine,
   expect,
+  expectKeys,
   noGrad,
   output,
   type ParameterSpec,
@@ -61,6 +62,16 @@ export function allocateParameters(
   return new ParameterStore(engine, specs);
 }
 
+/** Checks texts that a caller has the text tower read. @throws UseError without a tokenizer, ShapeError for texts */
+export function expectTexts(op: string, model: ModelCore, texts: readonly string[]): void {
+  if (!model.hasTokenizer)
+    throw new UseError(`${op}: the model must have a tokenizer to read texts, got none. Pass token ids.`);
+  expect(texts.length > 0, op, 'there must be a text', 'none');
+  const rule =
+    'a text must have letters or digits besides punctuation and blanks, which the text tower does not see';
+  for (const text of texts) expect(canonicalize(text) !== '', op, rule, JSON.stringify(text));
+}
+
 /** Both towers over one store of parameters, under the official names. Dispose it when done. */
 export class ModelCore {
   /** What the model is made of. */
@@ -83,9 +94,14 @@ export class ModelCore {
   get tokenizer(): Tokenizer {
     if (!this.#tokenizer)
       throw new UseError(
-        'tokenizer: the model must have a tokenizer to read texts, got none. Pass token ids.',
+        'PS3.tokenizer: the model must have a tokenizer to read texts, got none. Pass token ids.',
       );
     return this.#tokenizer;
+  }
+
+  /** Whether the model reads texts, not token ids alone. */
+  get hasTokenizer(): boolean {
+    return this.#tokenizer !== undefined;
   }
 
   /** Logarithm of the factor on cosines, [1]. */
@@ -108,25 +124,19 @@ export class ModelCore {
    */
   encodeText(
     texts: string | readonly string[] | Tensor,
-    { scope }: { readonly scope?: Scope } = {},
+    options: { readonly scope?: Scope } = {},
   ): TextOutput {
+    expectKeys('PS3.encodeText', options, { scope: true });
     const encode = (ids: Tensor): TextOutput =>
       encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text);
     if (texts instanceof Tensor) return encode(texts);
-    using ids = this.#textIds(typeof texts === 'string' ? [texts] : texts, scope);
+    using ids = this.#textIds(typeof texts === 'string' ? [texts] : texts, options.scope);
     return noGrad(() => encode(ids));
   }
 
   /** Token ids [n, L] of texts. */
   #textIds(texts: readonly string[], scope: Scope | undefined): Tensor {
-    expect(texts.length > 0, 'encodeText', 'there must be a text', 'none');
-    for (const text of texts)
-      expect(
-        canonicalize(text) !== '',
-        'encodeText',
-        'a text must have letters or digits besides punctuation and blanks, which the text tower does not see',
-        JSON.stringify(text),
-      );
+    expectTexts('PS3.encodeText', this, texts);
     const ids = this.tokenizer.encode(texts);
     const tensor = output([this.logitScale], [texts.length, ids.length / texts.length], 'i32');
     tensor.moveTo(scope).write(ids);

@@ -6,11 +6,16 @@ import { ENCODE_OPTIONS, type EncodeOptions, optionsOf, visionOptions } from './
 import type { VisionOutput } from './vision/vision.ts';
 
 /** Encodes a batch. */
-export async function encode(model: ModelCore, image: Tensor, options: EncodeOptions): Promise<Encoding> {
-  expectKeys('encode', options, ENCODE_OPTIONS);
+export async function encode(
+  op: string,
+  model: ModelCore,
+  image: Tensor,
+  options: EncodeOptions,
+): Promise<Encoding> {
+  expectKeys(op, options, ENCODE_OPTIONS);
   using inner = new Scope();
   const inside = image.in(inner);
-  const query = await visionOptions(model, inside, options);
+  const query = await visionOptions(op, model, inside, options);
   return noGrad(
     () => new Encoding(model.vision.forward(inside, query), model.vision.grids(image), image.scope),
   );
@@ -18,15 +23,16 @@ export async function encode(model: ModelCore, image: Tensor, options: EncodeOpt
 
 /** Encodes images of any sizes, those of equal size together. */
 export async function encodeList(
+  op: string,
   model: ModelCore,
   images: readonly Tensor[],
   options: EncodeOptions,
 ): Promise<Encoding[]> {
-  expectKeys('encode', options, ENCODE_OPTIONS);
+  expectKeys(op, options, ENCODE_OPTIONS);
   const bySize = new Map<string, number[]>();
   for (const [i, { shape, dtype }] of images.entries()) {
     const isImage = shape.length === 4 && shape[0] === 1;
-    expect(isImage, 'encode', `images[${i}] must be [1, H, W, 4] or [1, 3, H, W]`, `[${shape.join(', ')}]`);
+    expect(isImage, op, `images[${i}] must be [1, H, W, 4] or [1, 3, H, W]`, `[${shape.join(', ')}]`);
     const size = `${dtype} ${shape.join(' ')}`;
     bySize.set(size, [...(bySize.get(size) ?? []), i]);
   }
@@ -38,7 +44,7 @@ export async function encodeList(
         group.map((i) => images[i]),
         inner,
       );
-      const query = await visionOptions(model, batch, optionsOf(options, group, images.length, inner));
+      const query = await visionOptions(op, model, batch, optionsOf(options, group, images.length, inner));
       noGrad(() => {
         const together = model.vision.forward(batch, query);
         for (const [b, i] of group.entries())

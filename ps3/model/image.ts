@@ -4,6 +4,8 @@ import {
   type BlobLike,
   type Engine,
   EngineError,
+  expect,
+  expectKeys,
   fileSystem,
   isBlob,
   pillowResize,
@@ -60,6 +62,7 @@ export async function decodeImage(
   source: string | UrlLike | BlobLike | Uint8Array,
   options: DecodeOptions = {},
 ): Promise<DecodedImage> {
+  expectKeys('decodeImage', options, { orient: true, name: true });
   const name = options.name ?? nameOf(source);
   const encoded = await readAll(source, name);
   const orient = options.orient ?? false;
@@ -72,7 +75,7 @@ export async function decodeImage(
   } catch (cause) {
     const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new ImageError(
-      `image: ${name} must decode as an image, got: ${reason.replace(/\.$/, '')}. ` +
+      `decodeImage: ${name} must decode as an image, got: ${reason.replace(/\.$/, '')}. ` +
         'JPEG, PNG, WebP, GIF, AVIF and TIFF are read. Replace or remove it.',
       { cause },
     );
@@ -83,7 +86,7 @@ export async function decodeImage(
  * Uploads an image and squashes it to a square, bit for bit as Pillow's `resize((S, S), BICUBIC)` does.
  *
  * @param sidePx  S, the model's largest scale
- * @param scope   where the result lives; without one, the caller disposes it
+ * @param options  scope: where the result lives; without one, the caller disposes it
  * @returns       [1, S, S, 4] u8
  * @throws ShapeError when sidePx is not a positive integer
  * Source: Shi et al. 2025, arXiv:2503.19903, the released image processor.
@@ -92,10 +95,17 @@ export function resizeToSquare(
   engine: Engine,
   { rgba, width, height }: DecodedImage,
   sidePx: number,
-  scope?: Scope,
-): Tensor {
+  options: { readonly scope?: Scope } = {},
+): Tensor<'u8'> {
+  expectKeys('resizeToSquare', options, { scope: true });
+  expect(
+    Number.isSafeInteger(sidePx) && sidePx > 0,
+    'resizeToSquare',
+    'sidePx must be a positive integer',
+    `${sidePx}`,
+  );
   using image = engine.tensor(rgba, [1, height, width, 4]);
-  return pillowResize(image, [sidePx, sidePx]).moveTo(scope);
+  return pillowResize(image, [sidePx, sidePx]).moveTo(options.scope);
 }
 
 /** Node and Deno name a version of Node; Deno has createImageBitmap too, but not all of its options. */
@@ -122,7 +132,7 @@ async function readAll(source: string | UrlLike | BlobLike | Uint8Array, name: s
     return await readFile(/^file:/i.test(address) ? new URL(address) : address);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ImageError(`image: ${name} must be readable, got: ${reason}.`, { cause });
+    throw new ImageError(`decodeImage: ${name} must be readable, got: ${reason}.`, { cause });
   }
 }
 

@@ -45,7 +45,7 @@ export async function* looks(
   image: Tensor,
   options: StreamOptions,
 ): AsyncGenerator<LookResult, void, undefined> {
-  expectKeys('looks', options, STREAM_OPTIONS);
+  expectKeys('PS3.looks', options, STREAM_OPTIONS);
   const startMs = performance.now();
   const { signal, ...asked } = options;
   const { vision } = model;
@@ -53,7 +53,7 @@ export async function* looks(
   signal?.throwIfAborted();
   using shared = new Scope();
   const inside = image.in(shared);
-  const query = await visionOptions(model, inside, asked);
+  const query = await visionOptions('PS3.looks', model, inside, asked);
   const grids = vision.grids(image);
   const plan = vision.plan(grids, query);
   const { lowRes, maps } = noGrad(() => {

@@ -38,6 +38,20 @@ const LOAD_OPTIONS = {
   memoryLimitBytes: true,
 } as const;
 
+/** What a new model is made with. */
+export interface CreateOptions extends InitOptions {
+  /** The one that the text tower will be trained with. */
+  readonly tokenizer?: Tokenizer;
+}
+
+const CREATE_OPTIONS = {
+  tokenizer: true,
+  layerScale: true,
+  positionResidualStd: true,
+  logitScale: true,
+  logitBias: true,
+} as const;
+
 /** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
 export class PS3 extends ModelCore {
   /**
@@ -52,7 +66,7 @@ export class PS3 extends ModelCore {
    * @throws SafetensorsError, TokenizerError, ShapeError for unknown options, and the signal's reason
    */
   static async load(engine: Engine, source: CheckpointSource, options: LoadOptions = {}): Promise<PS3> {
-    expectKeys('load', options, LOAD_OPTIONS);
+    expectKeys('PS3.load', options, LOAD_OPTIONS);
     await using file = await CheckpointReader.open(source, options);
     const { storage = 'f32', memoryLimitBytes = await freeBytes(engine) } = options;
     const { config, tokenizer } = file;
@@ -71,20 +85,19 @@ export class PS3 extends ModelCore {
   }
 
   /** Makes a model whose weights are zero. */
-  static allocate(engine: Engine, config: ModelConfig, { tokenizer, dtypeOf }: AllocateOptions = {}): PS3 {
+  static allocate(engine: Engine, config: ModelConfig, options: AllocateOptions = {}): PS3 {
+    expectKeys('PS3.allocate', options, { tokenizer: true, dtypeOf: true });
+    const { tokenizer, dtypeOf } = options;
     return new PS3(config, allocateParameters(engine, config, dtypeOf), tokenizer);
   }
 
   /** Makes a model with random weights. Same seed, same bits, in any runtime. */
-  static create(
-    engine: Engine,
-    config: ModelConfig,
-    seed: number,
-    options: InitOptions & { tokenizer?: Tokenizer } = {},
-  ): PS3 {
-    const model = PS3.allocate(engine, config, options);
+  static create(engine: Engine, config: ModelConfig, seed: number, options: CreateOptions = {}): PS3 {
+    expectKeys('PS3.create', options, CREATE_OPTIONS);
+    const { tokenizer, ...initial } = options;
+    const model = PS3.allocate(engine, config, { tokenizer });
     let stream = 0;
-    for (const [name, parameter] of planParameters(config, options))
+    for (const [name, parameter] of planParameters(config, initial))
       model.parameters.get(name).write(draw(parameter, new Random(seed, ++stream)));
     return model;
   }
@@ -117,7 +130,9 @@ export class PS3 extends ModelCore {
    */
   encode(images: readonly Tensor[], options?: EncodeOptions): Promise<Encoding[]>;
   encode(images: Tensor | readonly Tensor[], options: EncodeOptions = {}): Promise<Encoding | Encoding[]> {
-    return images instanceof Tensor ? encode(this, images, options) : encodeList(this, images, options);
+    return images instanceof Tensor
+      ? encode('PS3.encode', this, images, options)
+      : encodeList('PS3.encode', this, images, options);
   }
 
   /**
@@ -142,7 +157,7 @@ export class PS3 extends ModelCore {
    * @throws ShapeError for high-res tokens of an encoding that looked at none
    */
   imageFeatures(encoding: Encoding, options: PoolOptions = {}): Tensor {
-    return imageFeatures(this, encoding, options);
+    return imageFeatures('PS3.imageFeatures', this, encoding, options);
   }
 
   /**

@@ -12,7 +12,7 @@ import {
   tidy,
   UseError,
 } from '../../engine/index.ts';
-import type { ModelCore } from './core.ts';
+import { expectTexts, type ModelCore } from './core.ts';
 import { nearness, type Region, regionsOf } from './region.ts';
 import type { LookAmount } from './vision/look_plan.ts';
 import type { Grid } from './vision/scales.ts';
@@ -55,41 +55,49 @@ export const ENCODE_OPTIONS: Readonly<Record<keyof EncodeOptions, true>> = {
 
 /** The options of a tensor-level encoding; what it makes lives in the scope of `image`. @throws UseError, ShapeError */
 export async function visionOptions(
+  op: string,
   model: ModelCore,
   image: Tensor,
   options: EncodeOptions,
 ): Promise<LookOptions> {
   const { region, selectionMaps, groundTruth, prompt, ...rest } = options;
+  model.vision.expectOptions(op, rest);
   const asked = [region, selectionMaps, prompt].filter((query) => query !== undefined).length;
   if (asked > 1)
-    throw new UseError(`encode: one of prompt, region and selectionMaps can decide, got ${asked}. Pass one.`);
+    throw new UseError(`${op}: one of prompt, region and selectionMaps can decide, got ${asked}. Pass one.`);
   const grids = model.vision.grids(image);
   return {
     ...rest,
-    prompt: prompt === undefined ? undefined : promptOf(model, image, prompt),
-    probs: region && regionMaps(image, region, grids),
+    prompt: prompt === undefined ? undefined : promptOf(op, model, image, prompt),
+    probs: region && regionMaps(op, image, region, grids),
     groundTruth: groundTruth?.in(image.scope),
-    selection: selectionMaps && (await countedMaps(image, selectionMaps, grids)),
+    selection: selectionMaps && (await countedMaps(op, image, selectionMaps, grids)),
   };
 }
 
 /** [B or 1, C]. */
-function promptOf(model: ModelCore, image: Tensor, prompt: string | readonly string[] | Tensor): Tensor {
+function promptOf(
+  op: string,
+  model: ModelCore,
+  image: Tensor,
+  prompt: string | readonly string[] | Tensor,
+): Tensor {
   if (typeof prompt === 'string' || Array.isArray(prompt)) {
     const texts = typeof prompt === 'string' ? [prompt] : (prompt as readonly string[]);
-    expectOnePerImage('prompt', texts.length, image);
+    expectOnePerImage(op, 'prompt', texts.length, image);
+    expectTexts(op, model, texts);
     return model.encodeText(texts, { scope: image.scope }).prompt;
   }
   const tensor = prompt as Tensor;
-  expectOnePerImage('prompt', tensor.shape[0], image);
+  expectOnePerImage(op, 'prompt', tensor.shape[0], image);
   return tensor.in(image.scope);
 }
 
-function expectOnePerImage(name: string, count: number, image: Tensor): void {
+function expectOnePerImage(op: string, name: string, count: number, image: Tensor): void {
   const B = image.shape[0];
   expect(
     count === B || count === 1,
-    'encode',
+    op,
     `there must be one ${name}, or one for each of ${B} images`,
     `${count}`,
   );
@@ -102,24 +110,31 @@ function upload(like: Tensor, numbers: Float32Array, shape: readonly number[]): 
 }
 
 function regionMaps(
+  op: string,
   image: Tensor,
   region: Region | readonly Region[],
   grids: readonly Grid[],
 ): Tensor<'f32'>[] {
-  return grids.slice(1).map((grid) => regionMap(image, region, grid));
+  return grids.slice(1).map((grid) => regionMap(op, image, region, grid));
 }
 
 /** Nearness to one region per image on a grid, [B, Y * X]. */
-export function regionMap(image: Tensor, region: Region | readonly Region[], grid: Grid): Tensor<'f32'> {
+export function regionMap(
+  op: string,
+  image: Tensor,
+  region: Region | readonly Region[],
+  grid: Grid,
+): Tensor<'f32'> {
   const B = image.shape[0];
   const cells = grid[0] * grid[1];
   const numbers = new Float32Array(B * cells);
-  for (const [b, one] of regionsOf(region, B).entries()) numbers.set(nearness(one, grid), b * cells);
+  for (const [b, one] of regionsOf(op, region, B).entries()) numbers.set(nearness(one, grid, op), b * cells);
   return upload(image, numbers, [B, cells]);
 }
 
 /** Explicit maps as 0 and 1 with their counts, which size the tokens. */
 async function countedMaps(
+  op: string,
   image: Tensor,
   maps: readonly Tensor[],
   grids: readonly Grid[],
@@ -128,17 +143,17 @@ async function countedMaps(
   const highRes = grids.slice(1);
   expect(
     maps.length === highRes.length,
-    'encode',
+    op,
     `selectionMaps must be one map for each of ${highRes.length} high-res scales`,
     `${maps.length}`,
   );
   return Promise.all(
     maps.map(async (map, i) => {
       const [Y, X] = highRes[i];
-      expectDType('encode', `selectionMaps[${i}]`, map, 'f32', 'i32', 'u32', 'u8');
+      expectDType(op, `selectionMaps[${i}]`, map, 'f32', 'i32', 'u32', 'u8');
       expect(
         map.size === B * Y * X && map.shape[0] === B,
-        'encode',
+        op,
         `selectionMaps[${i}] must be [${B}, ${Y}, ${X}]`,
         `[${map.shape.join(', ')}]`,
       );
@@ -148,7 +163,7 @@ async function countedMaps(
       );
       expect(
         counts.every((count) => count === counts[0]),
-        'encode',
+        op,
         `selectionMaps[${i}] must select equally many patches in every image of a batch`,
         counts.join(', '),
         'Encode images with different numbers one by one.',

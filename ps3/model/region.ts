@@ -19,17 +19,18 @@ const ROUNDING = 1e-6;
  *   nearness = 1                          in every cell that the box covers, if only in part; in the point's own cell
  *            = 1 - |c - r| / |(X, Y)|     elsewhere; c the cell's centre, r the point of the region nearest to it, in cells
  *
- * @returns  [Y * X], in (0, 1]
+ * @param op  the function that was called, for the message
+ * @returns   [Y * X], in (0, 1]
  * @throws ShapeError for a region that is empty or not within the image
  */
-export function nearness(region: Region, [Y, X]: Grid): Float32Array {
+export function nearness(region: Region, [Y, X]: Grid, op = 'nearness'): Float32Array {
   const isBox = 'box' in region;
   const [left, top, right, bottom] = isBox ? region.box : [...region.point, ...region.point];
   const isWithin = [left, top, right, bottom].every((fraction) => fraction >= 0 && fraction <= 1);
   const isProper = isBox ? left < right && top < bottom : true;
   expect(
     isWithin && isProper,
-    'region',
+    op,
     isBox
       ? 'a box must have 0 <= left < right <= 1 and 0 <= top < bottom <= 1'
       : 'a point must be within 0..1',
@@ -54,11 +55,11 @@ function alongAxis(cell: number, from: number, to: number): [distance: number, c
 }
 
 /** One region for every image: a single one is meant for all. @throws ShapeError when there are not B */
-export function regionsOf(region: Region | readonly Region[], B: number): readonly Region[] {
+export function regionsOf(op: string, region: Region | readonly Region[], B: number): readonly Region[] {
   const regions = Array.isArray(region) ? (region as readonly Region[]) : [region as Region];
   expect(
     regions.length === B || regions.length === 1,
-    'region',
+    op,
     `there must be one, or one for each of ${B} images`,
     `${regions.length}`,
   );

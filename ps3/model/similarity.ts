@@ -18,7 +18,7 @@ import {
   tidy,
 } from '../../engine/index.ts';
 import { total } from './config/config.ts';
-import type { ModelCore } from './core.ts';
+import { expectTexts, type ModelCore } from './core.ts';
 import { encode } from './encode.ts';
 import type { Encoding } from './encoding.ts';
 import { regionMap } from './query.ts';
@@ -51,15 +51,20 @@ export interface Similarity extends Disposable {
 }
 
 /** Pooled and normalised, [B, E]. */
-export function imageFeatures(model: ModelCore, encoding: Encoding, options: PoolOptions): Tensor<'f32'> {
-  expectKeys('imageFeatures', options, POOL_OPTIONS);
+export function imageFeatures(
+  op: string,
+  model: ModelCore,
+  encoding: Encoding,
+  options: PoolOptions,
+): Tensor<'f32'> {
+  expectKeys(op, options, POOL_OPTIONS);
   const { tokens: kind = 'low', region } = options;
   const { grids, counts } = encoding;
   const [Y, X] = grids[0];
   const K = total(counts);
   expect(
     kind === 'low' || K > 0,
-    'similarity',
+    op,
     'high-res tokens need an encoding that looked',
     `${K} patches`,
     "Encode with looks, or pass tokens: 'low'.",
@@ -72,7 +77,7 @@ export function imageFeatures(model: ModelCore, encoding: Encoding, options: Poo
           : slice(all, { axis: 1, start: Y * X, length: K });
       if (!region) return l2Normalize(model.vision.pool(tokens));
       const covered = grids.map((grid) => {
-        const near = regionMap(all, region, grid);
+        const near = regionMap(op, all, region, grid);
         return equal(near, 1);
       });
       const keyMask = kind === 'low' ? covered[0] : ofSelected(covered.slice(1), encoding);
@@ -99,13 +104,15 @@ export async function similarity(
   texts: string | readonly string[] | Tensor,
   options: PoolOptions,
 ): Promise<Similarity> {
-  expectKeys('similarity', options, POOL_OPTIONS);
+  const op = 'PS3.similarity';
+  expectKeys(op, options, POOL_OPTIONS);
+  if (!(texts instanceof Tensor)) expectTexts(op, model, typeof texts === 'string' ? [texts] : texts);
   const { tokens: kind = 'low', region } = options;
   if (image instanceof Tensor) {
-    using encoding = await encode(model, image, kind === 'low' ? { looks: 0 } : { looks: 1, region });
+    using encoding = await encode(op, model, image, kind === 'low' ? { looks: 0 } : { looks: 1, region });
     return similarity(model, encoding, texts, options);
   }
-  using pooled = imageFeatures(model, image, options);
+  using pooled = imageFeatures(op, model, image, options);
   const { scope } = pooled;
   const text = noGrad(() => model.encodeText(texts, { scope }));
   const [logits, probabilities] = noGrad(() =>

@@ -258,7 +258,7 @@ test('encode: impossible options are refused in one sentence before anything is 
     assert.not.match(message, /\n/);
   }
   const message = await errorOf(encode({ checkpoint: nowhere }));
-  assert.is(message, `checkpoint: ${nowhere} must hold config.json, got no such file.`);
+  assert.is(message, `PS3.load: ${nowhere} must hold config.json, got no such file.`);
 });
 
 test.run();

@@ -38,13 +38,13 @@ const CALLS: Readonly<Record<string, () => unknown>> = {
   makeSplits: () => makeSplits([], [], [], misspelt()),
   drawContactSheet: () => drawContactSheet([], 'sheet.png', misspelt()),
   Sampler: () => new Sampler([], misspelt()),
-  load: () => PS3.load(engine, 'nowhere', misspelt()),
-  save: () => model.save('nowhere', misspelt()),
-  encode: () => model.encode(batch, misspelt()),
-  'encode: of a list': () => model.encode([batch], misspelt()),
-  looks: () => model.looks(batch, misspelt()).next(),
-  similarity: () => model.similarity(batch, 'a cup', misspelt()),
-  imageFeatures: () => model.imageFeatures(encoding, misspelt()),
+  'PS3.load': () => PS3.load(engine, 'nowhere', misspelt()),
+  'PS3.save': () => model.save('nowhere', misspelt()),
+  'PS3.encode': () => model.encode(batch, misspelt()),
+  'PS3.encode: of a list': () => model.encode([batch], misspelt()),
+  'PS3.looks': () => model.looks(batch, misspelt()).next(),
+  'PS3.similarity': () => model.similarity(batch, 'a cup', misspelt()),
+  'PS3.imageFeatures': () => model.imageFeatures(encoding, misspelt()),
 };
 
 for (const [name, call] of Object.entries(CALLS))

@@ -168,7 +168,7 @@ export async function takenOnPage(page: Page): Promise<number[][][]> {
 export async function takenHere(options: StreamOptions): Promise<{ taken: number[][][]; map: number[] }> {
   using model = await PS3.load(engine, checkpoint);
   using scope = engine.scope();
-  const image = resizeToSquare(engine, await decodeImage(imagePath), 112, scope);
+  const image = resizeToSquare(engine, await decodeImage(imagePath), 112, { scope });
   const taken: number[][][] = [];
   let map: number[] = [];
   for await (const { index, choices, selectionProbs } of model.looks(image, options))

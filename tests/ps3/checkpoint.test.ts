@@ -229,7 +229,7 @@ test('checkpoint: faulty JSON, a missing file and other colours are told in a se
   await put('preprocessor_config.json', JSON.stringify({ ...colours, image_size: 99 }));
   assert.match(await messageOf(PS3.load(engine, copy)), /image_size must be the largest scale, 112, got 99/);
   await put('config.json', '{');
-  assert.match(await messageOf(PS3.load(engine, copy)), /checkpoint: config.json of .* must be JSON, got/);
+  assert.match(await messageOf(PS3.load(engine, copy)), /PS3.load: config.json of .* must be JSON, got/);
   await rm(join(copy, 'config.json'));
   assert.match(await messageOf(PS3.load(engine, copy)), /must hold config.json, got no such file/);
 });
@@ -240,7 +240,7 @@ test('checkpoint: a model beyond the memory is refused with the alternative, bef
   const refused = await messageOf(PS3.load(engine, folder, { memoryLimitBytes: need }));
   assert.match(
     refused,
-    /checkpoint: the model must fit into .* GB, got .* GB of weights as f32 and .* for a look/,
+    /PS3.load: the model must fit into .* GB, got .* GB of weights as f32 and .* for a look/,
   );
   assert.match(refused, /bf16/);
   assert.is(engine.stats().buffersCreated, before.buffersCreated);

@@ -60,7 +60,7 @@ test('checkpoint: an address sends ranges of the weights, or, without ranges, wh
           weights.join('\n'),
         );
       const lost = await messageOf(PS3.load(engine, `${url}/elsewhere/`));
-      assert.match(lost, /checkpoint: http.*elsewhere\/ must hold config.json, got no such file/);
+      assert.match(lost, /PS3.load: http.*elsewhere\/ must hold config.json, got no such file/);
     } finally {
       server.close();
     }
@@ -91,7 +91,7 @@ test('checkpoint: a token goes to the hub and nowhere else; a refusal is one sen
   const options = { hubUrl: 'http://hub', accessToken: 'hf_x', fetch: refuse };
   assert.is(
     await messageOf(PS3.load(engine, 'hf://a/b@refs/pr/1', options)),
-    'checkpoint: http://hub/a/b/resolve/refs%2Fpr%2F1/config.json must be readable, got status 401. ' +
+    'PS3.load: http://hub/a/b/resolve/refs%2Fpr%2F1/config.json must be readable, got status 401. ' +
       'A private repository needs accessToken.',
   );
   await messageOf(PS3.load(engine, 'http://elsewhere/a', options));

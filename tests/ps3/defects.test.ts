@@ -60,7 +60,7 @@ test('budgets and looks of the published models are those of the reference', () 
 test('looks and tokens: both is an error that says so, neither is one look', () => {
   throws(
     () => planLooks(BUDGETS_4K, SIGLIP_4K, { looks: 2, tokens: 3000 }),
-    /encode: looks and tokens exclude each other, got 2 and 3000. Pass one./,
+    /planLooks: looks and tokens exclude each other, got 2 and 3000. Pass one./,
   );
   assert.equal(planLooks(BUDGETS_4K, SIGLIP_4K, {}), [BUDGETS_4K]);
   assert.equal(planLooks(BUDGETS_4K, SIGLIP_4K, { tokens: 0 }), []);

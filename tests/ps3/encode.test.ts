@@ -161,7 +161,7 @@ test('encode: what cannot be done is said', async () => {
   const box = { box: [0, 0, 1, 1] as const };
   await rejects(
     () => small.encode(image, { prompt: 'a cup', region: box }),
-    /encode: one of prompt, region and selectionMaps can decide, got 2. Pass one./,
+    /PS3.encode: one of prompt, region and selectionMaps can decide, got 2. Pass one./,
   );
   await rejects(() => small.encode(image, { prompt: ['a cup', 'a red cup'] }), /one prompt.*got 2/);
   await rejects(() => small.encode(image, { selectionMaps: [map(1, 4)] }), /2 high-res scales, got 1/);
@@ -177,14 +177,14 @@ test('encode: what cannot be done is said', async () => {
   await rejects(() => small.encode(image, { hiddenStates: 3 }), /hiddenStates must be .* 0 to 2, got 3/);
   await rejects(() => small.encode(image, { looks: 2, tokens: 30 }), /looks and tokens exclude each other/);
   const mute = new PS3(small.config, small.parameters);
-  await rejects(() => mute.encode(image, { prompt: 'a cup' }), /^tokenizer: .* must have a tokenizer/);
+  await rejects(() => mute.encode(image, { prompt: 'a cup' }), /^PS3.encode: .* must have a tokenizer/);
 });
 
 test('encode: a text of which the text tower would see nothing is refused', async () => {
   using scope = engine.scope();
   const image = engine.tensor(pixels(3), [1, SIDE, SIDE, 4], { scope });
   const before = engine.stats();
-  throws(() => small.encodeText([]), /^encodeText: there must be a text, got none\.$/);
+  throws(() => small.encodeText([]), /^PS3.encodeText: there must be a text, got none\.$/);
   for (const text of ['', '?!', '__', ' \t']) {
     const refused = (given: string): boolean =>
       given.startsWith('encodeText: a text must have letters or digits') &&

@@ -130,19 +130,25 @@ test('image: what is cut off, empty, no image or missing is refused in one sente
     assert.match(message, /[^.]\. Replace or remove it\.$/);
     assert.not.match(message, '\n');
   }
-  assert.match(await refusal(imageUrl('missing.png')), /^image: .*missing\.png must be readable, got: .*\.$/);
+  assert.match(
+    await refusal(imageUrl('missing.png')),
+    /^decodeImage: .*missing\.png must be readable, got: .*\.$/,
+  );
   const broken = new Uint8Array([1, 2, 3]);
-  assert.match(await refusal(broken), /^image: bytes in memory must decode as an image/);
-  assert.match(await refusal(new Blob([broken])), /^image: Blob must decode as an image/);
-  assert.match(await refusal(new File([broken], 'cat.jpg')), /^image: cat\.jpg must decode as an image/);
-  assert.match(await refusal(broken, { name: 'shard 3' }), /^image: shard 3 must decode as an image/);
+  assert.match(await refusal(broken), /^decodeImage: bytes in memory must decode as an image/);
+  assert.match(await refusal(new Blob([broken])), /^decodeImage: Blob must decode as an image/);
+  assert.match(
+    await refusal(new File([broken], 'cat.jpg')),
+    /^decodeImage: cat\.jpg must decode as an image/,
+  );
+  assert.match(await refusal(broken, { name: 'shard 3' }), /^decodeImage: shard 3 must decode as an image/);
 });
 
 test('image: resizeToSquare gives the bytes of Pillow in the scope asked for', async () => {
   using scope = engine.scope();
   const before = engine.stats().liveTensors;
   const image = await decodeImage(imageUrl('rgba.png'));
-  const squashed = resizeToSquare(engine, image, 56, scope);
+  const squashed = resizeToSquare(engine, image, 56, { scope });
   assert.equal([squashed.shape, squashed.dtype, squashed.scope], [[1, 56, 56, 4], 'u8', scope]);
   assert.is(engine.stats().liveTensors, before + 1);
   const want = pillowResize(image.rgba, 1, [image.height, image.width], [56, 56]);
@@ -151,7 +157,7 @@ test('image: resizeToSquare gives the bytes of Pillow in the scope asked for', a
   assert.is(own.scope, undefined);
   throws(
     () => resizeToSquare(engine, image, 0),
-    /^pillowResize: outPx must be positive integers, got \[0, 0\]\.$/,
+    /^resizeToSquare: sidePx must be a positive integer, got 0\.$/,
   );
 });
 

@@ -70,7 +70,7 @@ test('region: an empty or outside region is refused', async () => {
   const refused = (region: Region, message: RegExp): void => throws(() => nearness(region, [4, 4]), message);
   refused(
     { box: [0.5, 0, 0.5, 1] },
-    /region: a box must have 0 <= left < right <= 1.*got {"box":\[0.5,0,0.5,1\]}/,
+    /nearness: a box must have 0 <= left < right <= 1.*got {"box":\[0.5,0,0.5,1\]}/,
   );
   refused({ box: [0.5, 0.6, 0.7, 0.4] }, /a box must have/);
   refused({ box: [10, 10, 90, 90] }, /Divide pixels by the width and height/);
@@ -82,7 +82,7 @@ test('region: an empty or outside region is refused', async () => {
   const error = await model.encode(image, { region }).catch((error: Error) => error);
   throws(() => {
     throw error;
-  }, /region: there must be one, or one for each of 3 images, got 2/);
+  }, /PS3.encode: there must be one, or one for each of 3 images, got 2/);
 });
 
 test.run();

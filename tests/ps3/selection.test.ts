@@ -29,7 +29,7 @@ test('budgets: what a scale cannot use moves to later scales, and back where tha
   assert.equal(lookBudgets([10, 20, 30], [100, 0, 5], 60, 3, true), [55, 0, 5]);
   throws(
     () => lookBudgets([10, 20], [100, 100], 31),
-    /selection: a look must take an integer of 0 to 30 patches, got 31/,
+    /lookBudgets: a look must take an integer of 0 to 30 patches, got 31/,
   );
 });
 

@@ -185,7 +185,7 @@ test('tokenizer: broken files say what is missing', () => {
   };
   const fails = (call: () => void, message: RegExp) =>
     assert.throws(call, (error: Error) => error instanceof TokenizerError && message.test(error.message));
-  fails(() => open('{'), /tokenizer: tokenizer.json must be JSON, got SyntaxError/);
+  fails(() => open('{'), /Tokenizer.fromFiles: tokenizer.json must be JSON, got SyntaxError/);
   fails(() => open('3'), /tokenizer.json must be an object, got 3/);
   fails(() => open({}), /tokenizer.json must have a model, got undefined/);
   fails(() => open({ model: { type: 'BPE' } }), /tokenizer.json must be loadable, got /);

@@ -180,7 +180,7 @@ async function readJsonIfThere(files: CheckpointFiles, name: string): Promise<un
     return JSON.parse(text);
   } catch (cause) {
     throw new ConfigError(
-      `checkpoint: ${name} of ${files.place} must be JSON, got ${(cause as Error).message}`,
+      `PS3.load: ${name} of ${files.place} must be JSON, got ${(cause as Error).message}`,
     );
   }
 }
@@ -188,7 +188,7 @@ async function readJsonIfThere(files: CheckpointFiles, name: string): Promise<un
 async function readJson(files: CheckpointFiles, name: string): Promise<unknown> {
   const json = await readJsonIfThere(files, name);
   if (json === undefined)
-    throw new ConfigError(`checkpoint: ${files.place} must hold ${name}, got no such file.`);
+    throw new ConfigError(`PS3.load: ${files.place} must hold ${name}, got no such file.`);
   return json;
 }
 
@@ -212,7 +212,7 @@ async function readTokenizer(
     (await readVocabulary(files)) ?? (place && (await readVocabulary(checkpointFiles(place, options))));
   if (!found)
     throw new ConfigError(
-      `checkpoint: ${files.place} must hold tokenizer.json or ${SENTENCEPIECE.join(' or ')}, got none. ${
+      `PS3.load: ${files.place} must hold tokenizer.json or ${SENTENCEPIECE.join(' or ')}, got none. ${
         repo ? `Its vocabulary is that of hf://${repo}: put it there, or pass that as \`tokenizer\`.` : ''
       }`.trimEnd(),
     );
@@ -246,7 +246,7 @@ async function openWeights(files: CheckpointFiles): Promise<SafetensorsFile[]> {
     for (const name of names) {
       const found = await files.open(name);
       if (found === undefined)
-        throw new ConfigError(`checkpoint: ${files.place} must hold ${name}, got no such file.`);
+        throw new ConfigError(`PS3.load: ${files.place} must hold ${name}, got no such file.`);
       opened.push(await openSafetensors(found));
     }
     return opened;
@@ -277,7 +277,7 @@ function matchTensors(
   for (const name of plan.keys()) if (!fileOf.has(name)) faults.push(`missing ${name}`);
   if (faults.length > 0)
     throw new ConfigError(
-      `checkpoint: the weights of ${place} must be those of its config.json, got ${faults.join('; ')}.`,
+      `PS3.load: the weights of ${place} must be those of its config.json, got ${faults.join('; ')}.`,
     );
   return fileOf;
 }

@@ -72,7 +72,7 @@ function inFolder(folder: string): CheckpointFiles {
 function onHub(designation: string, options: DownloadOptions): CheckpointFiles {
   const [repo, revision = 'main'] = designation.split('@');
   if (!/^[\w.-]+\/[\w.-]+$/.test(repo))
-    throw new ConfigError(`checkpoint: a hub address must be hf://owner/name, got hf://${designation}.`);
+    throw new ConfigError(`PS3.load: a hub address must be hf://owner/name, got hf://${designation}.`);
   const { hubUrl = 'https://huggingface.co', accessToken } = options;
   const folder = `${hubUrl}/${repo}/resolve/${encodeURIComponent(revision)}/`;
   return {
@@ -106,7 +106,7 @@ async function openAddress(
     if (response.ok) return response;
     await response.body?.cancel();
     throw new ConfigError(
-      `checkpoint: ${url} must be readable, got status ${response.status}. A private repository needs accessToken.`,
+      `PS3.load: ${url} must be readable, got status ${response.status}. A private repository needs accessToken.`,
     );
   };
   const probe = await request('0-0'); // one byte tells the size, and whether the server sends ranges

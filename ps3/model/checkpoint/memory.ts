@@ -47,7 +47,7 @@ export function expectMemory(
       ? `Load it with storage 'bf16': that needs ${inGB(half.peakBytes)}.`
       : `With storage 'bf16' it would still need ${inGB(half.peakBytes)}: use a smaller model, or another GPU.`;
   throw new MemoryError(
-    `checkpoint: the model must fit into ${inGB(limitBytes)}, got ${inGB(need.weightsBytes)} of weights as ${storage} and ${inGB(lookBytes)} for a look. ${advice}`,
+    `PS3.load: the model must fit into ${inGB(limitBytes)}, got ${inGB(need.weightsBytes)} of weights as ${storage} and ${inGB(lookBytes)} for a look. ${advice}`,
   );
 }
 

@@ -31,7 +31,7 @@ export async function saveCheckpoint(
   model: ModelCore,
   options: SaveOptions = {},
 ): Promise<void> {
-  expectKeys('save', options, SAVE_OPTIONS);
+  expectKeys('PS3.save', options, SAVE_OPTIONS);
   const { storage, shardBytes = 5e9 } = options;
   await makeFolder(folder);
   const { config, parameters, tokenizer } = model;

@@ -1,4 +1,5 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
+import { expectKeys } from '../../../engine/index.ts';
 import type { TextConfig } from '../config/config.ts';
 import { canonicalize } from './canonicalize.ts';
 import { openCharsmap } from './charsmap.ts';
@@ -117,7 +118,10 @@ export class Tokenizer {
       const { ids: found, tokens } = this.#hub.encode(canonicalize(text), { add_special_tokens: false });
       const n = Math.min(found.length, L - 1);
       for (let i = 0; i < n; i++) {
-        expect(found[i] !== undefined, 'every token must be in the vocabulary', JSON.stringify(tokens[i]));
+        if (found[i] === undefined)
+          throw new TokenizerError(
+            `Tokenizer.encode: every token must be in the vocabulary, got ${JSON.stringify(tokens[i])}.`,
+          );
         ids[row * L + i] = found[i];
       }
       ids[row * L + n] = this.eosId;
@@ -223,18 +227,25 @@ export function vocabularyRepo(
   return name;
 }
 
+/** How `buildWordTokenizer` encodes. */
+export interface WordTokenizerOptions {
+  /** L, tokens per text. */
+  readonly contextLength: number;
+  /** Keeps only this many words; the others become `<unk>`. Default: all. */
+  readonly maxWords?: number;
+}
+
 /**
  * A tokenizer whose tokens are the words of `captions`, for small models trained on few words.
  *
  * Ids: 0 `<pad>` (unused), 1 `</s>` for EOS and padding as in SigLIP, 2 `<unk>`, from 3 on the words, frequent
  * ones first, equally frequent ones in code unit order. The same captions always give the same ids.
  *
- * @param maxWords  keep only this many words; the others become `<unk>`
+ * @throws ShapeError for unknown options, TokenizerError for a contextLength that is no positive integer
  */
-export function buildWordTokenizer(
-  captions: readonly string[],
-  { contextLength, maxWords = Number.POSITIVE_INFINITY }: { contextLength: number; maxWords?: number },
-): Tokenizer {
+export function buildWordTokenizer(captions: readonly string[], options: WordTokenizerOptions): Tokenizer {
+  expectKeys('buildWordTokenizer', options, { contextLength: true, maxWords: true });
+  const { contextLength, maxWords = Number.POSITIVE_INFINITY } = options;
   const counts = new Map<string, number>();
   for (const caption of captions)
     for (const word of canonicalize(caption).split(' '))

@@ -7,12 +7,13 @@ export class TokenizerError extends EngineError {
   }
 }
 
-/** @throws TokenizerError unless the condition holds */
+/** What is checked of a tokenizer's files. @throws TokenizerError unless the condition holds */
 export function expectTokenizer(
   condition: boolean,
   rule: string,
   got: unknown,
   todo = '',
 ): asserts condition {
-  if (!condition) throw new TokenizerError(`tokenizer: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
+  if (!condition)
+    throw new TokenizerError(`Tokenizer.fromFiles: ${rule}, got ${got}.${todo ? ` ${todo}` : ''}`);
 }

@@ -14,6 +14,18 @@ export interface LookAmount {
   readonly onlyFirstScales?: number;
 }
 
+/** Checks the amounts that a caller asks for. @throws ShapeError for impossible looks, tokens or scales */
+export function expectLookAmount(op: string, scales: number, amount: LookAmount): void {
+  const { looks, tokens, onlyFirstScales: first = scales } = amount;
+  const isScale = Number.isInteger(first) && first >= 1 && first <= scales;
+  expect(isScale, op, `onlyFirstScales must be an integer of 1 to ${scales}`, `${first}`);
+  const isOne = looks === undefined || tokens === undefined;
+  expect(isOne, op, 'looks and tokens exclude each other', `${looks} and ${tokens}`, 'Pass one.');
+  const asked = tokens ?? looks ?? 1;
+  const isAmount = asked === 'all' || (Number.isInteger(asked) && asked >= 0);
+  expect(isAmount, op, 'looks and tokens must be integers >= 0', `${asked}`);
+}
+
 /**
  * Patches per high-res scale of every look.
  *
@@ -27,32 +39,13 @@ export function planLooks(
   grids: readonly Grid[],
   amount: LookAmount,
 ): number[][] {
+  expectLookAmount('planLooks', budgets.length, amount);
   const first = amount.onlyFirstScales ?? budgets.length;
-  expect(
-    Number.isInteger(first) && first >= 1 && first <= budgets.length,
-    'encode',
-    `onlyFirstScales must be an integer of 1 to ${budgets.length}`,
-    `${first}`,
-  );
   const available = grids.map(([Y, X]) => Y * X);
   const full = total(budgets);
   const everything = total(available.slice(0, first));
-  expect(
-    amount.looks === undefined || amount.tokens === undefined,
-    'encode',
-    'looks and tokens exclude each other',
-    `${amount.looks} and ${amount.tokens}`,
-    'Pass one.',
-  );
   const looks = amount.tokens === 'all' ? 'all' : (amount.looks ?? 1);
   const tokens = amount.tokens === 'all' ? undefined : amount.tokens;
-  const asked = tokens ?? (looks === 'all' ? everything : looks);
-  expect(
-    Number.isInteger(asked) && asked >= 0,
-    'encode',
-    'looks and tokens must be integers >= 0',
-    `${asked}`,
-  );
   const plan: number[][] = [];
   const take = (wanted: number, spillBack: boolean): number => {
     const counts = lookBudgets(budgets, available, wanted, first, spillBack);
@@ -96,7 +89,7 @@ export function lookBudgets(
   const wanted = tokens ?? full;
   expect(
     Number.isInteger(wanted) && wanted >= 0 && wanted <= full,
-    'selection',
+    'lookBudgets',
     `a look must take an integer of 0 to ${full} patches`,
     `${wanted}`,
   );

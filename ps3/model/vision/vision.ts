@@ -20,7 +20,7 @@ import {
 } from '../../../engine/index.ts';
 import { type ImageConfig, total, type VisionConfig } from '../config/config.ts';
 import { auxEncoder } from './aux_encoder.ts';
-import { type LookAmount, planLooks } from './look_plan.ts';
+import { expectLookAmount, type LookAmount, planLooks } from './look_plan.ts';
 import { lowResPositions, positionsAt } from './positions.ts';
 import { type Grid, imageSize, scaleGrids, scaleSizes } from './scales.ts';
 import {
@@ -204,8 +204,10 @@ export class VisionModel {
    * @throws ShapeError for impossible looks or tokens
    */
   forward(image: Tensor, options: LookOptions = {}): VisionOutput {
+    this.expectOptions('VisionModel.forward', options);
     const grids = this.grids(image);
-    const layers = this.#layerCount(options.hiddenStates);
+    const { hiddenStates = 0 } = options;
+    const layers = Math.max(hiddenStates === true ? this.config.depth : Number(hiddenStates), 1);
     const lowRes = this.lowRes(image, layers);
     const maps = this.maps(this.selectionFeatures(image, lowRes), grids, options);
     const looks: Look[] = [];
@@ -235,6 +237,7 @@ export class VisionModel {
 
   /** Patches per high-res scale of every look. @throws ShapeError for impossible looks or tokens */
   plan(grids: readonly Grid[], options: LookOptions): number[][] {
+    expectLookAmount('VisionModel.plan', this.config.budgets.length, options);
     if (options.selection) return [options.selection.map(({ count }) => count)];
     return planLooks(this.config.budgets, grids.slice(1), options);
   }
@@ -345,17 +348,15 @@ export class VisionModel {
     return linear(patches, kernel.reshape([kernel.shape[0], -1]), { bias: embed.get('bias') });
   }
 
-  /** How many of the last blocks' outputs to keep: those asked for, and one in any case. */
-  #layerCount(asked: boolean | number = 0): number {
-    const { depth } = this.config;
-    const layers = asked === true ? depth : Number(asked);
-    expect(
-      Number.isInteger(layers) && layers >= 0 && layers <= depth,
-      'encode',
-      `hiddenStates must be true, false or an integer of 0 to ${depth}`,
-      `${asked}`,
-    );
-    return Math.max(layers, 1);
+  /** Checks how much a caller asks for. @throws ShapeError for impossible looks, tokens, scales or hidden states */
+  expectOptions(op: string, options: LookOptions): void {
+    const { depth, budgets } = this.config;
+    expectLookAmount(op, budgets.length, options);
+    const { hiddenStates = false } = options;
+    const isCount =
+      Number.isInteger(hiddenStates) && Number(hiddenStates) >= 0 && Number(hiddenStates) <= depth;
+    const rule = `hiddenStates must be true, false or an integer of 0 to ${depth}`;
+    expect(typeof hiddenStates === 'boolean' || isCount, op, rule, `${hiddenStates}`);
   }
 
   #block(i: number): ReturnType<typeof visionBlock> {

@@ -186,18 +186,18 @@ test('encode: a text of which the text tower would see nothing is refused', asyn
   const before = engine.stats();
   throws(() => small.encodeText([]), /^PS3.encodeText: there must be a text, got none\.$/);
   for (const text of ['', '?!', '__', ' \t']) {
-    const refused = (given: string): boolean =>
-      given.startsWith('encodeText: a text must have letters or digits') &&
-      given.endsWith(`, got ${JSON.stringify(text)}.`);
-    for (const call of [
-      async () => small.encodeText(text),
-      async () => small.encodeText(['a red apple', text, 'a cup']),
-      () => small.encode(image, { prompt: text }),
-      () => small.similarity(image, ['a red apple', text]),
-    ]) {
-      const error: unknown = await call().catch((error: unknown) => error);
+    const calls: [name: string, call: () => unknown][] = [
+      ['PS3.encodeText', () => small.encodeText(text)],
+      ['PS3.encodeText', () => small.encodeText(['a red apple', text, 'a cup'])],
+      ['PS3.encode', () => small.encode(image, { prompt: text })],
+      ['PS3.similarity', () => small.similarity(image, ['a red apple', text])],
+    ];
+    for (const [name, call] of calls) {
+      const error: unknown = await (async () => call())().catch((error: unknown) => error);
       assert.instance(error, ShapeError);
-      assert.ok(refused((error as ShapeError).message), (error as ShapeError).message);
+      const { message } = error as ShapeError;
+      assert.ok(message.startsWith(`${name}: a text must have letters or digits`), message);
+      assert.ok(message.endsWith(`, got ${JSON.stringify(text)}.`), message);
     }
   }
   assert.is(engine.stats().liveTensors, before.liveTensors);

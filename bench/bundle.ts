@@ -8,6 +8,7 @@ export function commandBuild(outfile: string): BuildOptions {
   return {
     ...BUNDLE,
     entryPoints: ['bench/run.ts'],
+    external: ['webgpu'], // a binary
     platform: 'node',
     format: 'esm',
     target: 'node20.19',

@@ -13,22 +13,32 @@ import { packShader } from './gpu/shader.ts';
 import { reflect } from './wgsl.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const { scripts, devDependencies, dependencies, imports, ...manifest } = JSON.parse(
+  readFileSync(join(root, 'package.json'), 'utf8'),
+) as Manifest;
 const ENTRIES = { '.': 'ps3/index', './engine': 'engine/index', './engine/wgsl': 'engine/wgsl' };
 const BIN = 'ps3/app/bin';
 const WGSL_IMPORT = /\.wgsl' with \{ type: 'text' \}/g;
+
+interface Manifest {
+  readonly [field: string]: unknown;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly imports: Readonly<Record<string, { browser: string; default: string }>>;
+}
 
 function write(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
 }
 
-/** Compiles what the entry points reach. */
+/** Compiles what the entry points reach, in Node and in browsers. */
 function compile(out: string): void {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
   const files = [...Object.values(ENTRIES), BIN].map((entry) => join(root, `${entry}.ts`));
+  const twins = Object.values(imports).map(({ browser }) => join(root, browser));
   const program = ts.createProgram(
-    [...files, join(root, 'shaders/wgsl.d.ts'), join(root, 'engine/gpu/wgsl_reflect.d.ts')],
+    [...files, ...twins, join(root, 'shaders/wgsl.d.ts'), join(root, 'engine/gpu/wgsl_reflect.d.ts')],
     {
       ...options,
       allowImportingTsExtensions: false,
@@ -126,21 +136,9 @@ async function packagesOf(
   };
 }
 
-interface Manifest {
-  readonly [field: string]: unknown;
-  readonly dependencies: Record<string, string>;
-}
-
 async function writeManifest(out: string): Promise<void> {
-  const { scripts, devDependencies, dependencies, ...rest } = JSON.parse(
-    readFileSync(join(root, 'package.json'), 'utf8'),
-  ) as Manifest;
-  const { needed } = await packagesOf(out, Object.values(ENTRIES));
-  const { used } = await packagesOf(out, [...Object.values(ENTRIES), BIN]);
-  const versions = (names: readonly string[]): Record<string, string> =>
-    Object.fromEntries(Object.entries(dependencies).filter(([name]) => names.includes(name)));
-  const manifest = {
-    ...rest,
+  const built = {
+    ...manifest,
     bin: { ps3: `./${BIN}.js` },
     exports: {
       ...Object.fromEntries(
@@ -151,11 +149,21 @@ async function writeManifest(out: string): Promise<void> {
       ),
       './package.json': './package.json',
     },
+    imports: JSON.parse(JSON.stringify(imports).replaceAll('.ts"', '.js"')),
     sideEffects: ['./engine/gpu/reflect.js', './engine/wgsl.js', `./${BIN}.js`],
+  };
+  const save = (fields: object): void =>
+    write(join(out, 'package.json'), `${JSON.stringify(fields, null, 2)}\n`);
+  save(built); // bundling needs its imports
+  const { needed } = await packagesOf(out, Object.values(ENTRIES));
+  const { used } = await packagesOf(out, [...Object.values(ENTRIES), BIN]);
+  const versions = (names: readonly string[]): Record<string, string> =>
+    Object.fromEntries(Object.entries(dependencies).filter(([name]) => names.includes(name)));
+  save({
+    ...built,
     dependencies: versions(needed),
     optionalDependencies: versions(used.filter((name) => !needed.includes(name))),
-  };
-  write(join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  });
 }
 
 const out = resolve(process.argv[2] ?? join(root, 'dist'));

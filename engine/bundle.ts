@@ -8,7 +8,6 @@ export const BUNDLE: BuildOptions = {
   bundle: true,
   minify: true,
   keepNames: true, // of errors, which are printed
-  external: ['webgpu'], // a binary; in browsers the import is never reached
   legalComments: 'eof',
   logLevel: 'warning',
 };

@@ -1,3 +1,5 @@
+/** @internal */
+export { fileSystem, freeMemoryBytes } from '#system';
 export {
   type DTypeOfArray,
   Engine,
@@ -32,8 +34,6 @@ export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shade
 export type { MatrixShape, Target } from './gpu/target.ts';
 export type { MatmulForce, Tuning } from './gpu/tuning.ts';
 export type { BlobLike, UrlLike } from './io/byte_source.ts';
-/** @internal */
-export { fileSystem, isBlob } from './io/byte_source.ts';
 export {
   assertWritableFolder,
   FileError,

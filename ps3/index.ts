@@ -1,7 +1,7 @@
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
 export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
-export type { CheckpointSource, DownloadOptions } from './model/checkpoint/files.ts';
+export type { CheckpointSource, DownloadOptions, Fetched } from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';
 export type { SaveOptions } from './model/checkpoint/writer.ts';
 export {

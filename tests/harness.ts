@@ -1,6 +1,7 @@
 // What op tests share: one engine, comparison with a message that tells where, gradient checks against the twin,
 // and PyTorch's vectors.
 
+import { fileSystem } from '#system';
 import { GPU_ON_CPU, type Target } from '../engine/gpu/target.ts';
 import {
   backward,
@@ -11,7 +12,6 @@ import {
   type Tensor,
   type TensorOptions,
 } from '../engine/index.ts';
-import { fileSystem } from '../engine/io/byte_source.ts';
 import { openSafetensors } from '../engine/io/safetensors.ts';
 import { size } from '../engine/tensor/shape.ts';
 

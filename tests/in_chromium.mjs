@@ -22,7 +22,6 @@ const { outputFiles } = await build({
   format: 'esm',
   platform: 'browser',
   sourcemap: 'inline',
-  external: ['webgpu'], // Node's
   logLevel: 'error',
 });
 

@@ -67,6 +67,7 @@ rule(
   rules.importsPointDown,
   {
     'engine/gpu/device.ts': "\nimport type { Tensor } from '../tensor/tensor.ts';",
+    'engine/gpu/files.ts': "import { fileSystem } from '#system';",
     'engine/tensor/tensor.ts':
       "import { Device } from '../gpu/device.ts';\nexport { ps3 } from '../../ps3/index.ts';",
     'engine/ops/matmul.ts': "import source from '../../shaders/matmul.wgsl' with { type: 'text' };",
@@ -82,6 +83,7 @@ rule(
   },
   [
     'engine/gpu/device.ts:2',
+    'engine/gpu/files.ts:1',
     'engine/tensor/tensor.ts:2',
     'engine/nn/linear.ts:1',
     'ps3/model/vit.ts:2',

@@ -1,7 +1,13 @@
 // The rules of the source tree, each a function from the tree to the places that break it. layout.test.ts applies them.
 
+import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import ts from 'typescript';
+
+/** Modules that have a twin for browsers, by the name under which they are imported. */
+const { imports: twins } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as Record<'imports', Readonly<Record<string, { default: string }>>>;
 
 /** Path from the repository root -> text; a file that is neither source code nor Markdown has the text ''. */
 export type Tree = ReadonlyMap<string, string>;
@@ -105,6 +111,7 @@ function importOf(node: ts.Node): Import | undefined {
 function targetOf(path: string, name: string): string | undefined {
   if (name === 'ps3-webgpu') return 'ps3/index.ts';
   if (name === 'ps3-webgpu/engine') return 'engine/index.ts';
+  if (name in twins) return posix.normalize(twins[name].default);
   return name.startsWith('.') ? posix.join(posix.dirname(path), name) : undefined;
 }
 

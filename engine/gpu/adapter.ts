@@ -1,11 +1,9 @@
-// Which WebGPU implementation, which adapter, which limits and features.
-//
-//   browsers, Deno   navigator.gpu
-//   Node             the `webgpu` package (Dawn)
+// Which adapter, which limits and features.
 //
 // Limits: those of sizes are raised to the adapter's, because kernels are written for the defaults and only
 // operands need more. Features: used when present, never required (tier 0 runs everywhere, and on default
 // limits).
+import { inNode, openGpu } from '#webgpu';
 import { AdapterError } from './errors.ts';
 import {
   H200,
@@ -56,29 +54,6 @@ export interface OpenedDevice {
   spinsWhileWaiting: boolean;
 }
 
-/** By their switches; kept for the life of the process, since collecting one early crashes Dawn. */
-const nodeGpus = new Map<string, Promise<GPU>>();
-
-/** Dawn for Node. */
-function dawn(options: string[]): Promise<GPU> {
-  const key = options.join();
-  const known = nodeGpus.get(key);
-  if (known) return known;
-  const opening = (async () => {
-    try {
-      const { create, globals } = await import('webgpu');
-      Object.assign(globalThis, globals);
-      return create(options) as GPU;
-    } catch (cause) {
-      throw new AdapterError(
-        `engine: the npm package 'webgpu' must load in Node, got ${String(cause)}. Run: npm install webgpu`,
-      );
-    }
-  })();
-  nodeGpus.set(key, opening);
-  return opening;
-}
-
 /** Otherwise Dawn rounds to 65.5 µs. */
 const EXACT_TIMESTAMPS = ['disable-dawn-features=timestamp_quantization'];
 
@@ -102,13 +77,12 @@ const LIMITS_TO_RAISE = [
  * @throws AdapterError when the runtime has no WebGPU or no adapter answers
  */
 export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDevice> {
-  const inNode = typeof process !== 'undefined' && !!process.versions?.node && !('Deno' in globalThis);
   const switches = [
     ...(options.dawnOptions ?? []),
     ...(options.profile ? EXACT_TIMESTAMPS : []),
     ...(options.tier === 3 ? EXPERIMENTS : []),
   ];
-  const gpu = inNode ? await dawn(switches) : globalThis.navigator?.gpu;
+  const gpu = await openGpu(switches);
   if (!gpu)
     throw new AdapterError(
       'engine: this runtime must offer WebGPU, got none. Use a current Chrome, Edge, Safari or Firefox over https or localhost, Deno, or Node with the webgpu package.',

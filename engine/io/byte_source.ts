@@ -1,3 +1,4 @@
+import { fileSystem } from '#system';
 import { SafetensorsError } from './safetensors_header.ts';
 
 /** Bytes that are read by range: a file on disk, a browser's File, or memory. */
@@ -12,30 +13,20 @@ export interface ByteSource {
 
 /** What is used of a Blob or File. */
 export interface BlobLike {
+  /** Bytes. */
   readonly size: number;
   /** A File's. */
   readonly name?: string;
   /** Bytes [start, end). */
   slice(start: number, end: number): Pick<BlobLike, 'arrayBuffer'>;
+  /** All of them. */
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 
 /** What is used of a URL. */
 export interface UrlLike {
+  /** The whole address. */
   readonly href: string;
-}
-
-/** Whether something read from is a Blob, or a File. */
-export function isBlob(source: string | UrlLike | BlobLike | Uint8Array): source is BlobLike {
-  return typeof source === 'object' && 'arrayBuffer' in source;
-}
-
-// A name in a variable keeps bundlers for browsers, where no path is ever opened, from resolving it.
-const nodeFiles = 'node:fs/promises';
-
-/** Node's and Deno's file functions. @internal */
-export async function fileSystem(): Promise<typeof import('node:fs/promises')> {
-  return await import(/* @vite-ignore */ nodeFiles);
 }
 
 /**
@@ -45,7 +36,7 @@ export async function fileSystem(): Promise<typeof import('node:fs/promises')> {
  */
 export async function openSource(source: string | UrlLike | BlobLike | Uint8Array): Promise<ByteSource> {
   if (source instanceof Uint8Array) return memorySource(source);
-  if (isBlob(source)) return blobSource(source);
+  if (typeof source === 'object' && 'arrayBuffer' in source) return blobSource(source);
   const address = typeof source === 'object' ? source.href : source;
   const isUrl = typeof source === 'object' || /^[a-z][a-z+.-]+:\/\//i.test(source);
   const path = isUrl ? new URL(address) : address;

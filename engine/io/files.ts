@@ -1,7 +1,9 @@
 // What every reader and writer of files shares: the system's refusals as one sentence with the path, folders,
 // text.
+
+import { fileSystem } from '#system';
 import { EngineError } from '../gpu/errors.ts';
-import { fileSystem, type UrlLike } from './byte_source.ts';
+import type { UrlLike } from './byte_source.ts';
 
 /** The system refused to read or write a file or folder: no space, no permission, a file where a folder must be. */
 export class FileError extends EngineError {

@@ -1,4 +1,4 @@
-import { fileSystem } from './byte_source.ts';
+import { fileSystem } from '#system';
 import { onPath } from './files.ts';
 import { f32ToBf16, f32ToF16 } from './half.ts';
 import {

@@ -1,5 +1,6 @@
 // Images as the reference's processor reads them: decoded to RGB at the stored size, then squashed to a square by
 // Pillow's bicubic. Every other resolution is sampled from that square inside kernels.
+import { decodePixels } from '#decoder';
 import {
   type BlobLike,
   type Engine,
@@ -7,28 +8,20 @@ import {
   expect,
   expectKeys,
   fileSystem,
-  isBlob,
   pillowResize,
   type Scope,
   type Tensor,
   type UrlLike,
 } from '../../engine/index.ts';
+import type { DecodedImage } from './decoder.ts';
+
+export type { DecodedImage } from './decoder.ts';
 
 /** An image that cannot be read. */
 export class ImageError extends EngineError {
   constructor(message: string, options?: ErrorOptions) {
     super('image', message, options);
   }
-}
-
-/** An image in memory. */
-export interface DecodedImage {
-  /** [height, width, 4], opaque. */
-  readonly rgba: Uint8Array;
-  /** Pixels per row. */
-  readonly width: number;
-  /** Rows. */
-  readonly height: number;
 }
 
 /** How an image is decoded. */
@@ -41,9 +34,6 @@ export interface DecodeOptions {
 
 /** Images with more pixels are refused. */
 const MAX_PIXELS = 2 ** 29;
-
-// A name in a variable keeps bundlers for browsers, which decode by themselves, from resolving it.
-const sharpPackage = 'sharp';
 
 /**
  * Decodes an image to 8-bit RGB at its stored size: by sharp in Node and Deno, by the browser itself elsewhere.
@@ -69,7 +59,7 @@ export async function decodeImage(
   try {
     const frame = gifFrame(encoded);
     const whole = frame?.opaque ?? encoded;
-    const image = await (inBrowser ? decodeByBrowser(whole, orient) : decodeBySharp(whole, orient));
+    const image = await decodePixels(whole, orient, MAX_PIXELS);
     if (frame) fillOutside(image, frame);
     return image;
   } catch (cause) {
@@ -108,19 +98,20 @@ export function resizeToSquare(
   return pillowResize(image, [sidePx, sidePx]).moveTo(options.scope);
 }
 
-/** Node and Deno name a version of Node; Deno has createImageBitmap too, but not all of its options. */
+/** Node and Deno name a version of Node. */
 const inBrowser = globalThis.process?.versions?.node === undefined;
 
 function nameOf(source: string | UrlLike | BlobLike | Uint8Array): string {
   if (source instanceof Uint8Array) return 'bytes in memory';
-  if (isBlob(source)) return source.name ?? 'Blob';
+  if (typeof source === 'object' && 'arrayBuffer' in source) return source.name ?? 'Blob';
   const text = typeof source === 'object' ? source.href : source;
   return text.length > 200 ? `${text.slice(0, 197)}...` : text; // a data: address holds the image
 }
 
 async function readAll(source: string | UrlLike | BlobLike | Uint8Array, name: string): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
-  if (isBlob(source)) return new Uint8Array(await source.arrayBuffer());
+  if (typeof source === 'object' && 'arrayBuffer' in source)
+    return new Uint8Array(await source.arrayBuffer());
   try {
     const address = typeof source === 'object' ? source.href : source;
     if (inBrowser || /^(https?|blob|data):/i.test(address)) {
@@ -180,87 +171,4 @@ function fillOutside({ rgba, width, height }: DecodedImage, { covers, outside }:
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++)
       if (y < top || y >= bottom || x < left || x >= right) rgba.set(outside, 4 * (y * width + x));
-}
-
-async function decodeBySharp(encoded: Uint8Array, orient: boolean): Promise<DecodedImage> {
-  const { default: sharp } = (await import(/* @vite-ignore */ sharpPackage)) as typeof import('sharp');
-  const pipeline = sharp(encoded, { failOn: 'truncated', ignoreIcc: true, limitInputPixels: MAX_PIXELS });
-  const isCmyk = (await pipeline.metadata()).space === 'cmyk';
-  if (orient) pipeline.autoOrient();
-  if (isCmyk) pipeline.pipelineColourspace('cmyk').toColourspace('cmyk');
-  else pipeline.removeAlpha().toColourspace('srgb').ensureAlpha(1);
-  const { data, info } = await pipeline.raw().toBuffer({ resolveWithObject: true });
-  const pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return { rgba: isCmyk ? rgbOfCmyk(pixels) : pixels, width: info.width, height: info.height };
-}
-
-/** Pillow's conversion, which knows no inks: (1 - K) (1 - C), rounded at each product. */
-function rgbOfCmyk(cmyk: Uint8Array): Uint8Array {
-  const rgba = new Uint8Array(cmyk.length);
-  for (let at = 0; at < cmyk.length; at += 4) {
-    const white = 255 - cmyk[at + 3];
-    for (let c = 0; c < 3; c++) {
-      const product = cmyk[at + c] * white + 128;
-      rgba[at + c] = white - (((product >> 8) + product) >> 8);
-    }
-    rgba[at + 3] = 255;
-  }
-  return rgba;
-}
-
-/** Through WebGL, which hands out colours beneath alpha as they are stored; a canvas would have multiplied them. */
-async function decodeByBrowser(encoded: Uint8Array, orient: boolean): Promise<DecodedImage> {
-  const copy = new Uint8Array(encoded);
-  const bitmap = await createImageBitmap(new Blob(orient ? [copy] : withoutExif(copy)), {
-    colorSpaceConversion: 'none',
-    premultiplyAlpha: 'none',
-  });
-  const { width, height } = bitmap;
-  if (width * height > MAX_PIXELS) throw new Error(`more than ${MAX_PIXELS} pixels`);
-  const gl = new OffscreenCanvas(1, 1).getContext('webgl2');
-  if (!gl) throw new Error('no WebGL to read its pixels with');
-  const sidePx = Math.min(gl.getParameter(gl.MAX_TEXTURE_SIZE) as number, 4096);
-  const rgba = new Uint8Array(4 * width * height);
-  gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
-  const texture = gl.getParameter(gl.TEXTURE_BINDING_2D) as WebGLTexture;
-  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
-  gl.pixelStorei(gl.PACK_ROW_LENGTH, width);
-  for (let top = 0; top < height; top += sidePx)
-    for (let left = 0; left < width; left += sidePx) {
-      const [w, h] = [Math.min(sidePx, width - left), Math.min(sidePx, height - top)];
-      gl.pixelStorei(gl.UNPACK_SKIP_PIXELS, left);
-      gl.pixelStorei(gl.UNPACK_SKIP_ROWS, top);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, w, h, 0, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
-      gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
-      gl.readPixels(0, 0, w, h, gl.RGBA, gl.UNSIGNED_BYTE, rgba, 4 * (top * width + left));
-    }
-  if (gl.getError() !== gl.NO_ERROR) throw new Error('WebGL failed to read its pixels');
-  gl.getExtension('WEBGL_lose_context')?.loseContext(); // frees the texture now, not when memory is collected
-  bitmap.close();
-  for (let at = 3; at < rgba.length; at += 4) rgba[at] = 255;
-  return { rgba, width, height };
-}
-
-const [JPEG, EXIF_SEGMENT, FIRST_SCAN] = [0xffd8, 0xffe1, 0xffda];
-const [PNG, EXIF_CHUNK] = [0x89504e47, 0x65584966]; // the first four bytes, and "eXIf"
-
-/** The pieces of a file around the EXIF of a JPEG or PNG: browsers obey its orientation, asked or not. */
-function withoutExif(encoded: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
-  const view = new DataView(encoded.buffer);
-  if (encoded.length < 8) return [encoded];
-  const isJpeg = view.getUint16(0) === JPEG;
-  if (!isJpeg && view.getUint32(0) !== PNG) return [encoded];
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
-  let kept = 0;
-  for (let at = isJpeg ? 2 : 8; at + 8 <= encoded.length; ) {
-    const kind = isJpeg ? view.getUint16(at) : view.getUint32(at + 4);
-    if (kind === FIRST_SCAN) break; // beyond it, JPEG has no segments that tell their length
-    const end = isJpeg ? at + 2 + view.getUint16(at + 2) : at + 12 + view.getUint32(at);
-    if (kind === EXIF_SEGMENT || kind === EXIF_CHUNK) {
-      pieces.push(encoded.subarray(kept, at));
-      kept = end;
-    }
-    at = end;
-  }
-  return [...pieces, encoded.subarray(kept)];
 }

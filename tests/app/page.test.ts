@@ -22,7 +22,7 @@ test('page: carries the model and nothing of Node', async () => {
   assert.equal(foreign, []);
   const outputs = Object.entries(metafile.outputs);
   const left = outputs.flatMap(([, { imports }]) => imports.filter(({ external }) => external));
-  assert.equal([...new Set(left.map(({ path }) => path))], ['webgpu']); // reached in Node only
+  assert.equal([...new Set(left.map(({ path }) => path))], []);
   const partsOf = (name: string): string[] => {
     const parts = new Set<string>();
     const visit = (path: string): void => {

@@ -19,7 +19,7 @@ test('bench page: carries the suite, but neither other libraries nor anything of
     files.filter((path) => foreign.test(path)),
     [],
   );
-  assert.equal(imports, ['webgpu']); // reached in Node only
+  assert.equal(imports, []);
 });
 
 test('bench bundle: needs nothing but Node and webgpu', async () => {

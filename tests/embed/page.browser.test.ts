@@ -1,12 +1,14 @@
-// The package in a page: installed into a project with vite, built by it, opened in Chromium on SwiftShader.
+// The package in pages: installed into a project, bundled, opened in Chromium on SwiftShader.
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
-import { chromium } from 'playwright-core';
-import { test } from 'uvu';
-import { execute, expectExamples, installProject, newFolder, packPackage } from './install.ts';
+import { type Browser, chromium } from 'playwright-core';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { BUNDLERS } from './bundlers.ts';
+import { expectExamples, installProject, newFolder, packPackage } from './install.ts';
 
 const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript' };
 
@@ -27,32 +29,56 @@ async function serving(folder: string, use: (url: string) => Promise<void>): Pro
   }
 }
 
-test('embed: in a page built by vite the examples run', async () => {
-  const folder = await newFolder();
-  await packPackage(folder);
-  const project = await installProject(folder, 'vite');
-  await execute(
-    process.execPath,
-    ['node_modules/vite/bin/vite.js', 'build', 'tests/embed/vite', '--target', 'es2022'],
-    project,
-  );
-  const browser = await chromium.launch({
+const pages = suite<{ folder: string; page: string; browser: Browser }>('pages');
+
+pages.before(async (context) => {
+  context.folder = await newFolder();
+  await packPackage(context.folder);
+  context.page = join(await installProject(context.folder, 'page', '--omit=optional'), 'tests/embed/page');
+  context.browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
   });
-  try {
-    await serving(join(project, 'tests/embed/vite/dist'), async (url) => {
-      const page = await browser.newPage();
-      await page.goto(url);
-      await page.waitForFunction(() => document.body.textContent.trim() !== '', undefined, {
-        timeout: 240_000,
-      });
-      expectExamples((await page.textContent('body')) ?? '');
-    });
-  } finally {
-    await browser.close();
-    await rm(folder, { recursive: true });
-  }
+});
+pages.after(async ({ browser, folder }) => {
+  await browser.close();
+  await rm(folder, { recursive: true });
 });
 
-test.run();
+/** What a page prints that a bundler has made of an entry. */
+async function printed(
+  { page: project, browser }: { page: string; browser: Browser },
+  bundler: keyof typeof BUNDLERS,
+  entry: string,
+): Promise<string> {
+  const out = join(project, `dist/${bundler}/${entry}`);
+  await BUNDLERS[bundler](project, entry, out);
+  let text = '';
+  await serving(out, async (url) => {
+    const page = await browser.newPage();
+    page.on('pageerror', (error) => console.log(`${bundler}: ${error}`));
+    await page.goto(url);
+    const print = () => document.body.textContent.trim() !== '';
+    await page.waitForFunction(print, undefined, { timeout: 240_000 });
+    text = (await page.textContent('body')) ?? '';
+    await page.close();
+  });
+  return text;
+}
+
+pages('embed: in a page built by vite the examples run', async (context) => {
+  expectExamples(await printed(context, 'vite', 'main.ts'));
+});
+
+for (const bundler of ['esbuild', 'vite', 'webpack'] as const)
+  pages(`embed: in pages built by ${bundler} the engine computes and PS3 reads an image`, async (context) => {
+    assert.is((await printed(context, bundler, 'engine.js')).trim(), '7,10,15,22');
+    assert.equal(JSON.parse(await printed(context, bundler, 'model.js')), {
+      rgba: [255, 0, 0, 255],
+      finite: true,
+      refused:
+        'files: a path needs a runtime with files, got a browser. Pass bytes, a Blob or a File, or an address.',
+    });
+  });
+
+pages.run();

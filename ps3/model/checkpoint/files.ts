@@ -11,11 +11,17 @@ export type CheckpointSource = string | UrlLike | Iterable<BlobLike & { readonly
 
 /** What is used of a Response. */
 export interface Fetched {
+  /** Whether `status` is one of success. */
   readonly ok: boolean;
+  /** HTTP's status. */
   readonly status: number;
+  /** By name. */
   readonly headers: { get(name: string): string | null };
+  /** What is left unread is cancelled. */
   readonly body: { cancel(): Promise<void> } | null;
+  /** The whole body in memory. */
   arrayBuffer(): Promise<ArrayBuffer>;
+  /** The whole body, where the runtime keeps it. */
   blob(): Promise<BlobLike>;
 }
 

@@ -1,5 +1,5 @@
 // How much memory a model needs, told before anything is allocated.
-import { type Engine, MemoryError, noGrad } from '../../../engine/index.ts';
+import { type Engine, freeMemoryBytes, MemoryError, noGrad } from '../../../engine/index.ts';
 import type { ModelCore } from '../core.ts';
 import type { WeightDType } from './checkpoint.ts';
 
@@ -53,13 +53,7 @@ export function expectMemory(
 
 const inGB = (bytes: number): string => `${(bytes / 1e9).toPrecision(3)} GB`;
 
-// A name in a variable keeps bundlers for browsers from resolving it.
-const nodeSystem = 'node:os';
-
 /** Memory that a model can have: of the machine where the adapter is software; unknown, hence no limit, on GPUs. */
 export async function freeBytes({ isSoftware }: Engine): Promise<number> {
-  if (!isSoftware || typeof process === 'undefined' || !process.versions?.node)
-    return Number.POSITIVE_INFINITY;
-  const { freemem } = (await import(/* @vite-ignore */ nodeSystem)) as typeof import('node:os');
-  return freemem();
+  return isSoftware ? await freeMemoryBytes() : Number.POSITIVE_INFINITY;
 }

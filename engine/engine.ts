@@ -2,7 +2,7 @@ import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 import { type BufferHandle, expectUsage } from './gpu/buffer.ts';
 import type { DeviceLostError } from './gpu/errors.ts';
 import { expectKeys, UseError } from './gpu/errors.ts';
-import { Gpu } from './gpu/gpu.ts';
+import { type DeviceLimits, Gpu } from './gpu/gpu.ts';
 import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
 import type { Shader } from './gpu/shader.ts';
 import type { Tuning } from './gpu/tuning.ts';
@@ -144,6 +144,11 @@ export class Engine {
   /** Whether the adapter runs kernels on the CPU, as lavapipe and SwiftShader do. */
   get isSoftware(): boolean {
     return this.gpu.isSoftware;
+  }
+
+  /** The device's limits; a tensor must fit into `maxBufferSize`, most operands into `maxStorageBufferBindingSize`. */
+  get limits(): DeviceLimits {
+    return this.gpu.device.limits;
   }
 
   /** Resolves, with the reason, when the device is lost. */

@@ -23,6 +23,7 @@ export {
   ShapeError,
   UseError,
 } from './gpu/errors.ts';
+export type { DeviceLimits } from './gpu/gpu.ts';
 export {
   chromeTrace,
   type DispatchTime,

@@ -45,6 +45,14 @@ export interface RecordedStep<T> {
   readonly work: PlannedWork;
 }
 
+/** Bytes that a device allows. */
+export interface DeviceLimits {
+  /** Of one buffer. */
+  readonly maxBufferSize: number;
+  /** Of one operand of a kernel. */
+  readonly maxStorageBufferBindingSize: number;
+}
+
 export class Gpu {
   readonly device: GPUDevice;
   readonly adapterName: string;

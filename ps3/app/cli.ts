@@ -24,6 +24,7 @@ import {
   type Values,
   whole,
 } from './flags.ts';
+import { trainingPlan } from './plan.ts';
 import { formatSeconds, ProgressBar } from './progress.ts';
 import { evaluateRun, formatEvaluation, runSession, type SessionOptions } from './session.ts';
 import { loadTrainingData, type OnProgress } from './training_data.ts';
@@ -64,13 +65,14 @@ const TRAIN = {
   ...TRAINING,
   resume: text('<dir>', 'Continue from the checkpoint of a run folder'),
   recipe: oneOf(RECIPE_NAMES, 'Constants of training: demo, paper or released; default the preset’s, demo'),
+  plan: on('Print what the run would need, and do not train'),
   profile: on('Print the GPU time of each kernel in a step, and write a trace'),
 };
 
 type TrainValues = Values<typeof TRAIN>;
 
 /** Flags that a resumed run still takes; the others are in its config.json. */
-const OF_RESUMED_RUNS: readonly string[] = ['resume', 'profile'];
+const OF_RESUMED_RUNS: readonly string[] = ['resume', 'plan', 'profile'];
 
 /** The configuration of a new run: a preset, then the file, then flags. */
 function configOf(values: TrainValues, file: unknown, isSoftware: boolean): TrainConfig {
@@ -126,6 +128,11 @@ async function train(command: string, values: TrainValues, path?: string, minute
   const file = path === undefined ? {} : await readConfig(path);
   return withEngine(async (engine) => {
     const { resume, profile } = values;
+    if (values.plan) {
+      const asked = resume ? await new RunFolder(resume).config() : configOf(values, file, engine.isSoftware);
+      console.log(await trainingPlan(engine, asked));
+      return 0;
+    }
     const config = resume ? undefined : configOf(values, file, engine.isSoftware);
     const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
     const options: SessionOptions = config

@@ -156,6 +156,8 @@ export interface TrainConfig {
   readonly towers: StageConfig;
   /** The whole model, from these towers. */
   readonly ps3: StageConfig;
+  /** Keeps only the inputs of the blocks that see selected patches, and runs them again in backward: memory for time. */
+  readonly checkpointBlocks: boolean;
   /** Steps between checkpoints. */
   readonly saveEvery: number;
   /** Minutes after which a checkpoint is made besides; null: none. */
@@ -221,6 +223,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   }),
   towers: stage,
   ps3: stage,
+  checkpointBlocks: flag,
   saveEvery: count,
   saveEveryMinutes: v.nullable(positive),
   method: onlyThese({

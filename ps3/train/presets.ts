@@ -25,6 +25,7 @@ const DEMO = {
   sampling: { globalShare: 0.25, crop: 'none', sameCaptionPositives: true },
   loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100 },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1 },
+  checkpointBlocks: false,
   saveEvery: 200,
   saveEveryMinutes: 10,
   method: WHOLE,
@@ -39,6 +40,7 @@ const PUBLISHED = {
   init: { from: null, layerScale: 1e-6, positionResidualStd: 0, logitScale: Math.log(10), logitBias: -10 },
   sampling: { globalShare: 0.25, crop: 'pretraining', sameCaptionPositives: false },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0 },
+  checkpointBlocks: true,
   // 75 million samples.
   ps3: { steps: 75_000_000 / 32, batch: 32, lr: 5e-6, warmup: 1500 },
 } as const;

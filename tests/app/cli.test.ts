@@ -176,10 +176,10 @@ test('ps3 train: a run begins with the checkpoint of another, its sizes and its 
   });
 });
 
-test('ps3 train --resume: every other flag but --profile is refused by name', async () => {
+test('ps3 train --resume: every other flag but --plan and --profile is refused by name', async () => {
   const { out } = await ps3('train', '--help');
   const flags = [...out.matchAll(/^ +--([\w-]+)( <)?/gm)].map(([, name, value]) => ({ name, value }));
-  const others = flags.filter(({ name }) => !['resume', 'profile'].includes(name));
+  const others = flags.filter(({ name }) => !['resume', 'plan', 'profile'].includes(name));
   assert.ok(others.length > 7, out);
   const values: Record<string, string> = { preset: 'smoke', recipe: 'paper' };
   const given = others.flatMap(({ name, value }) =>

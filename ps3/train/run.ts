@@ -57,7 +57,7 @@ export class RunFolder {
     const { stat } = await fileSystem();
     if (await stat(`${path}/config.json`).catch(() => undefined))
       throw new RunError(
-        `train: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`,
+        `RunFolder.create: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`,
       );
   }
 
@@ -88,7 +88,7 @@ export class RunFolder {
     } catch (cause) {
       const { message } = cause as Error;
       throw new RunError(
-        `run: ${this.path} must hold a run's config.json, got ${message.replace(/\.$/, '')}.`,
+        `RunFolder.config: ${this.path} must hold a run's config.json, got ${message.replace(/\.$/, '')}.`,
       );
     }
   }
@@ -162,7 +162,9 @@ export class RunFolder {
     );
     if (!(await stat(this.checkpointPath).catch(() => undefined))) return undefined;
     const file = await openSafetensors(`${this.checkpointPath}/${STATE}`).catch((cause: Error) => {
-      throw new RunError(`train: ${this.path} must hold a whole checkpoint, got ${cause.message}`);
+      throw new RunError(
+        `RunFolder.progress: ${this.path} must hold a whole checkpoint, got ${cause.message}`,
+      );
     });
     await using state = file;
     return JSON.parse(state.metadata.progress) as Progress;

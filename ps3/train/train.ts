@@ -110,6 +110,9 @@ export async function trainPS3(
   await optimise('ps3', engine, model, ps3Objective(engine, model, samples, config), config, options);
 }
 
+/** The function that trains a stage. */
+const CALLED = { towers: 'trainTowers', ps3: 'trainPS3' } as const;
+
 /** The loop of both stages. */
 async function optimise<B extends Tensors<B>>(
   name: Metric['stage'],
@@ -171,7 +174,7 @@ function logger(
       const kernel = await training.firstNonFinite(step);
       const first = kernel ? `, first written by the kernel ${kernel}` : '';
       throw new RunError(
-        `train: the loss must stay finite, got ${values.loss} at step ${step} of ${name}${first}. Lower ${name}.lr.`,
+        `${CALLED[name]}: the loss must stay finite, got ${values.loss} at step ${step} of ${name}${first}. Lower ${name}.lr.`,
       );
     }
     const metric: Metric = { stage: name, step, lr, ...values };

@@ -27,7 +27,7 @@ test('train: weights that overflow in the first norm end the run at its step, an
   assert.instance(error, RunError);
   assert.match(
     String(error),
-    /train: the loss must stay finite, got NaN at step 0 of towers, first written by the kernel layer_norm\w*\. Lower towers\.lr\./,
+    /trainTowers: the loss must stay finite, got NaN at step 0 of towers, first written by the kernel layer_norm\w*\. Lower towers\.lr\./,
   );
   assert.equal(await run.metrics(), []);
   model.dispose();

@@ -42,7 +42,7 @@ test('run: config.json and metrics.jsonl are read with a byte order mark and CRL
 
 test('run: a config.json that is missing, cut off or in another encoding is refused in a sentence', async () => {
   const path = join(folder, 'config.json');
-  const rule = `run: ${folder} must hold a run's config.json, got `;
+  const rule = `RunFolder.config: ${folder} must hold a run's config.json, got `;
   await rm(path);
   assert.ok(
     (await refusal(new RunFolder(folder).config())).startsWith(`${rule}files: ${path} must be there`),

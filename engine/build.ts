@@ -9,8 +9,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
 import ts from 'typescript';
-import { packShader } from './gpu/shader.ts';
-import { reflect } from './wgsl.ts';
+import { shaderModule, strip } from './parsed_shaders.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { scripts, devDependencies, dependencies, imports, ...manifest } = JSON.parse(
@@ -67,30 +66,6 @@ function compile(out: string): void {
     );
 }
 
-/** Without comments (but marks of loops), indentation, empty lines and most spaces. WGSL has no strings, so `//` always begins a comment. */
-const strip = (text: string): string =>
-  text
-    .replace(/\/\/(?! unroll$).*$/gm, '')
-    .replace(/^[ \t]+|[ \t]+$/gm, '')
-    .replace(/\n{2,}/g, '\n')
-    .replace(/(?<!>) ?([:;,={}+*]) ?/g, '$1') // `>=` would be one token
-    .trim();
-
-/**
- * The module of a parsed shader: its own text; the fragments that it imports are modules that shaders share.
- *
- * @param up  from its folder to shaders/
- */
-function shaderModule(source: string, up: string): string {
-  const shader = reflect(source);
-  const names = Object.keys(shader.fragments);
-  return [
-    `import { unpackShader } from '../${up}engine/gpu/shader.js';`,
-    ...names.map((name) => `import ${name} from './${up}lib/${name}.wgsl.js';`),
-    `export default /* @__PURE__ */ unpackShader(${JSON.stringify(packShader(strip(source), shader))}, { ${names.join(', ')} });\n`,
-  ].join('\n');
-}
-
 function writeShaders(out: string): void {
   const sourcesOf = (folder: string): [name: string, source: string][] =>
     readdirSync(join(root, folder))
@@ -102,8 +77,15 @@ function writeShaders(out: string): void {
     .filter((entry) => entry.isDirectory() && entry.name !== 'lib')
     .map(({ name }) => `${name}/`);
   for (const folder of ['', ...folders])
-    for (const [name, source] of sourcesOf(`shaders/${folder}`))
-      write(join(out, `shaders/${folder}${name}.wgsl.js`), shaderModule(source, folder ? '../' : ''));
+    for (const [name, source] of sourcesOf(`shaders/${folder}`)) {
+      const up = folder ? '../' : '';
+      const module = shaderModule(
+        source,
+        `../${up}engine/gpu/shader.js`,
+        (part) => `./${up}lib/${part}.wgsl.js`,
+      );
+      write(join(out, `shaders/${folder}${name}.wgsl.js`), module);
+    }
 }
 
 /** Packages that modules import, statically from an entry point or anywhere in the package. */

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { pageBundle } from '../../engine/bundle.ts';
-import { buildPage, newestRun } from '../../ps3/app/page/build.ts';
+import { buildPage, newestRun, pageOptions } from '../../ps3/app/page/build.ts';
 
 const runs = mkdtempSync(join(tmpdir(), 'ps3-runs-'));
 
@@ -14,11 +13,11 @@ test.after(() => {
 });
 
 test('page: carries the model and nothing of Node', async () => {
-  const options = pageBundle('ps3/app/page', { OFFERS: { model: null, samples: [] } }, 'unused');
+  const options = pageOptions({ model: null, samples: [] }, 'unused');
   const { metafile } = await build({ ...options, write: false, metafile: true });
   const inputs = Object.keys(metafile.inputs);
   assert.ok(inputs.includes('ps3/model/vision/vision.ts') && inputs.includes('shaders/attention/split.wgsl'));
-  const foreign = inputs.filter((path) => /sharp|canvas|ps3\/(data|train)/.test(path));
+  const foreign = inputs.filter((path) => /sharp|canvas|wgsl_reflect|ps3\/(data|train)/.test(path));
   assert.equal(foreign, []);
   const outputs = Object.entries(metafile.outputs);
   const left = outputs.flatMap(([, { imports }]) => imports.filter(({ external }) => external));
@@ -37,7 +36,7 @@ test('page: carries the model and nothing of Node', async () => {
   const sizeOf = (name: string): number =>
     partsOf(name).reduce((sum, path) => sum + metafile.outputs[path].bytes, 0);
   assert.ok(sizeOf('page.js') < 40e3, `page.js and its parts have ${sizeOf('page.js')} bytes`);
-  assert.ok(sizeOf('worker.js') < 750e3, `worker.js and its parts have ${sizeOf('worker.js')} bytes`);
+  assert.ok(sizeOf('worker.js') < 480e3, `worker.js and its parts have ${sizeOf('worker.js')} bytes`);
 });
 
 test('page: the newest run with a checkpoint is offered', async () => {

@@ -15,7 +15,7 @@ import type { StreamOptions } from '../../ps3/index.ts';
 import { decodeImage, resizeToSquare } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
-import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
+import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { engine, random } from '../harness.ts';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -57,7 +57,10 @@ export function withPage(test: Test): void {
     await model.save(checkpoint);
     model.dispose();
     // With images of its own, a run brings no samples, which would have to be composed.
-    await writeFile(join(run, 'config.json'), JSON.stringify({ preset: 'smoke', data: 'images', seed: 1 }));
+    await writeFile(
+      join(run, 'config.json'),
+      JSON.stringify(trainConfig({ preset: 'smoke', set: ['data.folder=images'] })),
+    );
     const rgb = Buffer.from(random(3 * 96 * 96, 7).map((value) => 127 + 127 * value));
     await sharp(rgb, { raw: { width: 96, height: 96, channels: 3 } }).toFile(imagePath);
     await mkdir(join(folder, 'site'));

@@ -1,9 +1,10 @@
 // The page as static files, with a trained checkpoint and images to try it on where there are some.
 import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 import { pageBundle } from '../../../engine/bundle.ts';
 import { EngineError, makeFolder, readTextFile } from '../../../engine/index.ts';
+import { parsedShaders } from '../../../engine/parsed_shaders.ts';
 import { openScenes, sceneSeed } from '../../data/build.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { creditLine } from '../../data/sources.ts';
@@ -43,6 +44,11 @@ async function checkpointFiles(run: string): Promise<string[]> {
   return names.filter((name) => /\.(json|safetensors)$/.test(name) && !name.startsWith('training_state'));
 }
 
+/** How esbuild makes the page. Its shaders are parsed here, so that the page carries no parser. */
+export function pageOptions(offers: Offers, folder: string): BuildOptions {
+  return { ...pageBundle('ps3/app/page', { OFFERS: offers }, folder), plugins: [parsedShaders()] };
+}
+
 /**
  * Writes index.html, page.css, page.js and worker.js; with a run also its checkpoint and, if it was trained
  * on Scenes, held-out scenes.
@@ -57,7 +63,7 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
     model: run === undefined ? null : basename(run),
     samples: run === undefined ? [] : await copyRun(run, folder),
   };
-  await build(pageBundle('ps3/app/page', { OFFERS: offers }, folder));
+  await build(pageOptions(offers, folder));
 }
 
 async function copyRun(run: string, folder: string): Promise<SampleImage[]> {

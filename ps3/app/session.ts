@@ -203,7 +203,7 @@ async function fitSteps(
 function newModel(engine: Engine, config: TrainConfig, data: TrainingData): PS3 {
   const { contextLength } = config.model;
   const tokenizer = buildWordTokenizer([...data.captions], { contextLength });
-  const { logitBias, ...init } = config.init;
+  const { from: _, logitBias, ...init } = config.init;
   return PS3.create(engine, presetConfig(config, tokenizer.vocabSize), config.seed, {
     tokenizer,
     ...init,

@@ -32,6 +32,7 @@ export {
   kernelTimes,
 } from './gpu/profiler.ts';
 export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shader.ts';
+export type { Define } from './gpu/specialise.ts';
 export type { MatrixShape, Target } from './gpu/target.ts';
 export type { MatmulForce, Tuning } from './gpu/tuning.ts';
 export type { BlobLike, UrlLike } from './io/byte_source.ts';

@@ -62,18 +62,19 @@ export class Kernel {
 
   /** True when the shader is specialised by workgroup size (it imports `reduce` or declares ROW_WG). */
   get hasRowWorkgroup(): boolean {
-    return this.#has('ROW_WG');
+    return this.declares('ROW_WG');
   }
 
   /** Of the device's choices, those for which the shader declares a const. */
   chosen(choices: Define): Define {
-    return Object.fromEntries(Object.entries(choices).filter(([name]) => this.#has(name)));
+    return Object.fromEntries(Object.entries(choices).filter(([name]) => this.declares(name)));
   }
 
-  #has(name: string): boolean {
+  /** Whether the shader declares a const or an alias of that name. */
+  declares(name: string): boolean {
     let declares = this.#declares.get(name);
     if (declares === undefined) {
-      declares = new RegExp(`^const ${name}\\b`, 'm').test(this.source);
+      declares = new RegExp(`^(?:const|alias)\\s+${name}\\b`, 'm').test(this.source);
       this.#declares.set(name, declares);
     }
     return declares;

@@ -6,6 +6,7 @@ import { DTypeError, expectKeys, UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Kernel, kernel } from '../gpu/kernel.ts';
 import { type Reflection, type Shader, shaderOf } from '../gpu/shader.ts';
+import type { Define } from '../gpu/specialise.ts';
 import { run } from './dispatch.ts';
 import type { DType, Tensor } from './tensor.ts';
 
@@ -17,9 +18,16 @@ export interface KernelRun {
   readonly params?: Readonly<Record<string, number | readonly number[]>>;
   /** Workgroups: up to 65,535 as a number (more are folded into x and y), or in x, y and z. */
   readonly groups: number | readonly [number, number, number];
+  /**
+   * Other values of constants and types that the WGSL declares at the beginning of a line, as `const TILE = 64u;` or
+   * `alias Scalar = f32;`; their names begin with a capital. Each set of them is compiled once.
+   */
+  readonly define?: Define;
   /** Floating-point operations, for `kernelTimes`. */
   readonly flops?: number;
 }
+
+const NO_DEFINE: Define = {};
 
 /** Dtypes whose bits an array of a WGSL scalar can hold; 16- and 8-bit elements are read as packed u32. */
 const HELD_BY: Readonly<Record<string, readonly DType[]>> = {
@@ -59,7 +67,7 @@ export class CustomKernel {
       );
   }
 
-  /** Invocations of a workgroup, as the WGSL states them. */
+  /** Invocations of a workgroup, as the WGSL states them: `define` has no part in it. */
   get workgroupSize(): number {
     return this.#declared.workgroupSize;
   }
@@ -67,16 +75,21 @@ export class CustomKernel {
   /**
    * Records one run, in order with the ops before and after.
    *
-   * @throws UseError when names of bindings or params are missing or unknown, a param has the wrong number of
-   *   components, a tensor is on another device, or one that is written is bound twice
+   * @throws UseError when names of bindings or params are missing or unknown, `define` names what is not
+   *   declared, a param has the wrong number of components, a tensor is on another device, or one that is written is bound twice
    * @throws DTypeError when a tensor's elements are not what its binding declares
    */
   run(call: KernelRun): void {
-    expectKeys(this.entry, call, { bind: true, params: true, groups: true, flops: true });
-    const { bind, params = {}, groups, flops } = call;
+    expectKeys(this.entry, call, { bind: true, params: true, groups: true, define: true, flops: true });
+    const { bind, params = {}, groups, define = NO_DEFINE, flops } = call;
     const { bindings, params: members } = this.#declared;
     this.#checkNames('bindings', bindings, bind);
     this.#checkNames('params', members, params);
+    for (const name in define)
+      if (!/^[A-Z]\w*$/.test(name) || !this.#kernel.declares(name))
+        throw new UseError(
+          `${this.entry}: define must name constants or types that the WGSL declares, got ${name}. Declare const ${name}.`,
+        );
     for (const { name, scalar, writable } of bindings) {
       const tensor = bind[name];
       if (tensor.gpu !== this.#gpu)
@@ -98,7 +111,7 @@ export class CustomKernel {
       if (count !== length)
         throw new UseError(`${this.entry}: the param ${name} takes ${length} numbers, got ${count}.`);
     }
-    run(this.#kernel, { bind, params, groups, flops });
+    run(this.#kernel, { bind, params, groups, define, flops });
   }
 
   /** Every name must be declared, and be given unless it is not read. */

@@ -102,6 +102,44 @@ test('engine.kernel: params and bindings of every kind reach the WGSL by name', 
   compare('seen', await seen.data(), [3 + 4 + 5 + 6], TOLERANCE.exact);
 });
 
+const SCALED = `
+alias Scalar = f32;
+const COUNT : u32 = 2u;
+const SCALE = 1.0;
+const lower = 3u;
+struct Params { n : u32, factor : f32 }
+@group(0) @binding(0) var<uniform> params : Params;
+@group(0) @binding(1) var<storage, read_write> y : array<f32>;  // [n]
+@compute @workgroup_size(1) fn scaled(@builtin(workgroup_id) group : vec3u) {
+  for (var i = group.x * COUNT; i < min(params.n, (group.x + 1u) * COUNT); i++) {
+    y[i] = f32(Scalar(params.factor)) * SCALE;
+  }
+}`;
+
+test('engine.kernel: define gives constants and types of the WGSL other values', async () => {
+  const scaled = engine.kernel(SCALED);
+  for (const [define, want] of [
+    [undefined, [2.5, 2.5, 0, 0, 0]],
+    [{ COUNT: 3 }, [2.5, 2.5, 2.5, 0, 0]],
+    [{ SCALE: '4.0', COUNT: 5 }, [10, 10, 10, 10, 10]],
+    [{ Scalar: 'u32' }, [2, 2, 0, 0, 0]],
+  ] as const) {
+    using y = engine.zeros([5]);
+    scaled.run({ bind: { y }, params: { n: 5, factor: 2.5 }, groups: 1, define });
+    compare(`y, ${JSON.stringify(define)}`, await y.data(), want, TOLERANCE.exact);
+  }
+});
+
+test('engine.kernel: define refuses what the WGSL does not declare', () => {
+  using y = engine.zeros([5]);
+  const call = { bind: { y }, params: { n: 5, factor: 1 }, groups: 1 };
+  for (const name of ['TILE', 'COUN', 'lower', 'Params', 'S.*'])
+    throws(
+      () => engine.kernel(SCALED).run({ ...call, define: { [name]: 1 } }),
+      /scaled: define must name constants or types that the WGSL declares, got /,
+    );
+});
+
 test('engine.kernel: each mistake has a sentence', async () => {
   using scope = engine.scope();
   const every = engine.kernel(EVERY, 'every');

@@ -5,30 +5,19 @@ import { expectKeys, UseError } from './gpu/errors.ts';
 import { type DeviceLimits, Gpu } from './gpu/gpu.ts';
 import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
 import type { Shader } from './gpu/shader.ts';
+import type { Target } from './gpu/target.ts';
 import type { Tuning } from './gpu/tuning.ts';
 import { arange, fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
 import type { MatmulShape } from './ops/matmul/plan.ts';
 import { selfTest } from './self_test.ts';
-import { type Capture, capture, dryRun, type StepResult } from './tensor/capture.ts';
+import { type Capture, capture, dryRun, type StepPlan, type StepResult } from './tensor/capture.ts';
 import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
-import { bitsOf, numbersOf } from './tensor/numbers.ts';
+import { bitsOf, type DTypeOfArray, type NumberArray, numbersOf } from './tensor/numbers.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, expectNewTensor, Scope, Storage, Tensor } from './tensor/tensor.ts';
 import { type Trial, tune } from './tune.ts';
-
-/** Numbers in JavaScript: a typed array or a list. */
-export type NumberArray = ArrayLike<number> & (ArrayBufferView | readonly number[]);
-
-/** The dtype that an array is uploaded as unless another is asked for. */
-export type DTypeOfArray<A extends NumberArray> = A extends Int32Array
-  ? 'i32'
-  : A extends Uint32Array
-    ? 'u32'
-    : A extends Uint8Array | Uint8ClampedArray
-      ? 'u8'
-      : 'f32';
 
 /** How a tensor is made. */
 export interface TensorOptions<D extends DType = DType> {
@@ -41,18 +30,6 @@ export interface TensorOptions<D extends DType = DType> {
   scope?: Scope;
   /** Whether `backward` shall leave a gradient in `grad`; default false. */
   requiresGrad?: boolean;
-}
-
-/** What a step needs. */
-export interface StepPlan {
-  /** Highest bytes of live tensors while it runs, those that are alive already included. */
-  readonly peakBytes: number;
-  /** Different kernels, specialisations counted apart. */
-  readonly kernels: number;
-  /** Floating-point operations of matrix products, attention and the other kernels that declare them. */
-  readonly flops: number;
-  /** Bytes of the largest operand; a device binds `maxStorageBufferBindingSize` of them. */
-  readonly largestBindingBytes: number;
 }
 
 /** What an engine holds and has done. */
@@ -149,6 +126,21 @@ export class Engine {
   /** The device's limits; a tensor must fit into `maxBufferSize`, most operands into `maxStorageBufferBindingSize`. */
   get limits(): DeviceLimits {
     return this.gpu.device.limits;
+  }
+
+  /** What plans are made for; `Engine.create({ target })` plans for another one. */
+  get target(): Target {
+    return this.gpu.target;
+  }
+
+  /** Whether there are `kernelTimes`: `profile` was asked for, and the adapter has timestamps. */
+  get timesKernels(): boolean {
+    return this.gpu.timesKernels;
+  }
+
+  /** What ended the work of this engine; every later read throws it. Undefined while all is well. */
+  get failure(): Error | undefined {
+    return this.gpu.recorder.failure;
   }
 
   /** Resolves, with the reason, when the device is lost. */
@@ -332,6 +324,14 @@ export class Engine {
    */
   kernel(source: string | Shader, entry?: string): CustomKernel {
     return new CustomKernel(this.gpu, source, entry);
+  }
+
+  /**
+   * Has the GPU begin with everything called so far, which reads, `idle` and enough work do by themselves. Waits for
+   * nothing: kernels that still compile are submitted after it returns.
+   */
+  submit(): void {
+    this.gpu.submit();
   }
 
   /** Resolves when everything called so far has run on the GPU. */

@@ -1,13 +1,6 @@
 /** @internal */
 export { fileSystem, freeMemoryBytes } from '#system';
-export {
-  type DTypeOfArray,
-  Engine,
-  type EngineStats,
-  type NumberArray,
-  type StepPlan,
-  type TensorOptions,
-} from './engine.ts';
+export { Engine, type EngineStats, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export type { BufferHandle, BufferSlice } from './gpu/buffer.ts';
 export {
@@ -150,9 +143,10 @@ export {
   tanh,
 } from './ops/unary.ts';
 export { type Gradients, noGrad, type OpRecord, record, type Saved } from './tensor/autograd.ts';
-export type { Capture, StepResult } from './tensor/capture.ts';
+export type { Capture, StepPlan, StepResult } from './tensor/capture.ts';
 export { CustomKernel, type KernelRun } from './tensor/custom_kernel.ts';
 export { type Like, output, tidy } from './tensor/dispatch.ts';
+export type { DTypeOfArray, NumberArray } from './tensor/numbers.ts';
 export { Random, type RandomState } from './tensor/random.ts';
 export { type AxisOptions, type Shape, size } from './tensor/shape.ts';
 export { type DType, Scope, Tensor, type TensorArrays, type TensorData } from './tensor/tensor.ts';

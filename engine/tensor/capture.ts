@@ -6,6 +6,18 @@ import { Scope, Tensor } from './tensor.ts';
 /** What a step may return. */
 export type StepResult = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>> | undefined;
 
+/** What a step needs. */
+export interface StepPlan {
+  /** Highest bytes of live tensors while it runs, those that are alive already included. */
+  readonly peakBytes: number;
+  /** Different kernels, specialisations counted apart. */
+  readonly kernels: number;
+  /** Floating-point operations of matrix products, attention and the other kernels that declare them. */
+  readonly flops: number;
+  /** Bytes of the largest operand; a device binds `maxStorageBufferBindingSize` of them. */
+  readonly largestBindingBytes: number;
+}
+
 /** The recorded work of a step. Make one with `engine.capture()`. */
 export class Capture<T extends StepResult> {
   /** What the step returned, overwritten by each replay; without gradients. They live as long as the capture. */

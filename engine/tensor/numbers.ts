@@ -2,6 +2,18 @@
 import { DTypeError, expect, kindOf } from '../gpu/errors.ts';
 import { ARRAYS, type DType } from './tensor.ts';
 
+/** Numbers in JavaScript: a typed array or a list. */
+export type NumberArray = ArrayLike<number> & (ArrayBufferView | readonly number[]);
+
+/** The dtype that an array is uploaded as unless another is asked for. */
+export type DTypeOfArray<A extends NumberArray> = A extends Int32Array
+  ? 'i32'
+  : A extends Uint32Array
+    ? 'u32'
+    : A extends Uint8Array | Uint8ClampedArray
+      ? 'u8'
+      : 'f32';
+
 const TOLD: readonly (readonly [new (length: number) => ArrayBufferView, DType])[] = [
   [Float32Array, 'f32'],
   [Float64Array, 'f32'],

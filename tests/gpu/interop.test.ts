@@ -140,6 +140,47 @@ test('engine.kernel: define refuses what the WGSL does not declare', () => {
     );
 });
 
+test('engine.submit: sends recorded work without waiting for it', async () => {
+  using x = engine.tensor([1, 2]);
+  add(x, x).dispose();
+  await engine.idle(); // the kernel is compiled
+  const { submits, dispatches } = engine.stats();
+  using y = add(x, x);
+  assert.is(engine.stats().submits, submits);
+  engine.submit();
+  assert.is(engine.stats().submits, submits + 1);
+  assert.is(engine.stats().dispatches, dispatches + 1);
+  engine.submit();
+  assert.is(engine.stats().submits, submits + 1, 'nothing is left to submit');
+  compare('y', await y.data(), [2, 4], TOLERANCE.exact);
+});
+
+test('engine.target: is what a target given at the start became', async () => {
+  const other = await Engine.create({ target: { cores: 7 } });
+  assert.is(other.target.cores, 7);
+  assert.is(other.target.kind, other.isSoftware ? 'cpu' : 'gpu');
+  other.destroy();
+});
+
+test('engine.failure: what later reads throw', async () => {
+  const other = await Engine.create();
+  assert.is(other.failure, undefined);
+  using y = other.zeros([1]);
+  other.kernel(SCALED).run({
+    bind: { y },
+    params: { n: 1, factor: 1 },
+    groups: 1,
+    define: { Scalar: 'no_such_type' },
+  });
+  const thrown = await y.data().then(
+    () => undefined,
+    (error: EngineError) => error,
+  );
+  assert.is(thrown?.name, 'ShaderError');
+  assert.is(other.failure, thrown);
+  other.destroy();
+});
+
 test('engine.kernel: each mistake has a sentence', async () => {
   using scope = engine.scope();
   const every = engine.kernel(EVERY, 'every');

@@ -1,25 +1,22 @@
 // Two ways to time runs on a device.
 import type { Engine } from '../engine/index.ts';
+import { timingWholePasses, unprofiled } from '../engine/internal.ts';
 
 /** Runs `count` times and resolves to milliseconds per run. */
 export type Clock = (engine: Engine, run: () => void, count: number) => Promise<number>;
 
 /** The device's own time, by timestamps around all that goes into one pass; without clears and copies. */
 export const deviceClock: Clock = async (engine, run, count) => {
-  const { profiler } = engine.gpu.recorder;
   await engine.kernelTimes();
-  if (profiler) profiler.wholePasses = true;
-  try {
+  return timingWholePasses(engine, async () => {
     for (let i = 0; i < count; i++) run();
     return (await engine.kernelTimes()).reduce((sum, { ms }) => sum + ms, 0) / count;
-  } finally {
-    if (profiler) profiler.wholePasses = false;
-  }
+  });
 };
 
 /** From the first call to the end of all work, the host's share included. */
 export const wallClock: Clock = (engine, run, count) =>
-  unprofiled(engine, async () => {
+  unprofiledIdle(engine, async () => {
     const start = performance.now();
     for (let i = 0; i < count; i++) run();
     await engine.idle();
@@ -28,29 +25,22 @@ export const wallClock: Clock = (engine, run, count) =>
 
 /** The host's share: from the call to the submission, the device being idle before each run. */
 export const hostClock: Clock = (engine, run, count) =>
-  unprofiled(engine, async () => {
+  unprofiledIdle(engine, async () => {
     let ms = 0;
     for (let i = 0; i < count; i++) {
       const start = performance.now();
       run();
-      engine.gpu.submit();
+      engine.submit();
       ms += performance.now() - start;
       await engine.idle();
     }
     return ms / count;
   });
 
-/** Measures an idle engine without its profiler: that gives every dispatch a pass of its own, which costs time. */
-async function unprofiled(engine: Engine, measure: () => Promise<number>): Promise<number> {
-  const { recorder } = engine.gpu;
-  const { profiler } = recorder;
+/** Measures an idle engine without its profiler. */
+async function unprofiledIdle(engine: Engine, measure: () => Promise<number>): Promise<number> {
   await engine.idle();
-  recorder.profiler = undefined;
-  try {
-    return await measure();
-  } finally {
-    recorder.profiler = profiler;
-  }
+  return unprofiled(engine, measure);
 }
 
 const MAX_RUNS = 256;
@@ -85,7 +75,7 @@ export async function sample(
     runs = Math.min(MAX_RUNS, Math.max(1, Math.ceil(sampleMs / onceMs)));
   }
   const start = performance.now();
-  while (!engine.gpu.isSoftware && performance.now() - start < WARM_UP_MS) await wallClock(engine, run, runs);
+  while (!engine.isSoftware && performance.now() - start < WARM_UP_MS) await wallClock(engine, run, runs);
   return { ms: await takeSamples(seconds, () => clock(engine, run, runs)), runs };
 }
 

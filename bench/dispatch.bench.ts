@@ -78,10 +78,10 @@ function trainer(engine: Engine) {
 
 /** Dispatches that `run` submits. */
 function dispatchesOf(engine: Engine, run: () => void): number {
-  engine.gpu.submit();
+  engine.submit();
   const before = engine.stats().dispatches;
   run();
-  engine.gpu.submit();
+  engine.submit();
   return engine.stats().dispatches - before;
 }
 

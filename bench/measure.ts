@@ -88,7 +88,7 @@ export async function measure(
     const copies = bytes === undefined ? 1 : Math.ceil(beyondCaches(engine) / peakBytes);
     while (sets.length < Math.min(copies, MAX_COPIES)) prepare();
     for (const _ of sets) once(); // bind groups, and pages that a driver maps when they are first touched
-    const kind = clock === 'device' && !engine.gpu.timesKernels ? 'wall' : clock;
+    const kind = clock === 'device' && !engine.timesKernels ? 'wall' : clock;
     const { ms, runs } = await sample(engine, CLOCKS[kind], once, seconds, SAMPLE_MS[kind]);
     const samples = ms.map((one) => one / (first.parts ?? 1));
     const medianMs = median(samples);

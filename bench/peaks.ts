@@ -1,8 +1,6 @@
 // What this adapter reaches at best, measured: the denominators of every percentage.
-import { kernel } from '../engine/gpu/kernel.ts';
-import type { MatrixShape } from '../engine/gpu/target.ts';
-import { cast, type Engine, type Tensor } from '../engine/index.ts';
-import { run } from '../engine/tensor/dispatch.ts';
+import { cast, type Engine, type MatrixShape, type Tensor } from '../engine/index.ts';
+import { dispatch, kernel } from '../engine/internal.ts';
 import { type Clock, sample, wallClock } from './clock.ts';
 import emptySource from './shaders/empty.wgsl' with { type: 'text' };
 import fmaSource from './shaders/fma_chain.wgsl' with { type: 'text' };
@@ -21,9 +19,6 @@ export interface Peaks {
   readonly dispatchUs: number;
 }
 
-const fmaKernel = kernel(fmaSource, 'fma_chain');
-const copyKernel = kernel(copySource, 'vec4_copy');
-const matrixKernel = kernel(matrixSource, 'matrix_chain');
 const emptyKernel = kernel(emptySource, 'empty');
 
 /** Chains per invocation of fma_chain.wgsl. */
@@ -40,15 +35,14 @@ const DISPATCHES = 1000;
 const MIB = 2 ** 20;
 
 /** More than the caches of such an adapter hold. */
-export const beyondCaches = ({ gpu }: Engine): number => (gpu.isSoftware ? 64 : 256) * MIB;
+export const beyondCaches = ({ isSoftware }: Engine): number => (isSoftware ? 64 : 256) * MIB;
 
 /** @throws Error when a peak's kernel computes something else than it should */
 export async function measurePeaks(engine: Engine, clock: Clock, seconds: number): Promise<Peaks> {
+  const { matrixUnit } = engine.target;
   return {
     gflops: await fmaPeak(engine, clock, seconds),
-    ...(engine.gpu.target.matrixUnit && {
-      matrixGflops: await matrixPeak(engine, engine.gpu.target.matrixUnit, clock, seconds),
-    }),
+    ...(matrixUnit && { matrixGflops: await matrixPeak(engine, matrixUnit, clock, seconds) }),
     gbPerS: await copyPeak(engine, clock, seconds),
     dispatchUs: await dispatchCost(engine, seconds),
   };
@@ -56,18 +50,14 @@ export async function measurePeaks(engine: Engine, clock: Clock, seconds: number
 
 async function fmaPeak(engine: Engine, clock: Clock, seconds: number): Promise<number> {
   // Enough invocations for every unit of a large GPU, and for each core of a CPU.
-  const n = engine.gpu.isSoftware ? 2 ** 12 : 2 ** 20;
+  const n = engine.isSoftware ? 2 ** 12 : 2 ** 20;
   const steps = 2 ** 12;
   using y = engine.empty([n]);
   const [a, b] = [0.75, 0.25];
   const flops = 2 * CHAINS * steps * n;
-  const chain = (): void =>
-    run(fmaKernel, {
-      bind: { y },
-      params: { n, steps, a, b },
-      groups: Math.ceil(n / fmaKernel.workgroupSize),
-      flops,
-    });
+  const fma = engine.kernel(fmaSource);
+  const groups = Math.ceil(n / fma.workgroupSize);
+  const chain = (): void => fma.run({ bind: { y }, params: { n, steps, a, b }, groups, flops });
   chain();
   await check('fma_chain', y, (CHAINS * b) / (1 - a));
   return flops / median((await sample(engine, clock, chain, seconds, 20)).ms) / 1e6;
@@ -89,12 +79,13 @@ async function matrixPeak(
   using quarters = cast(quarter, 'f16');
   using y = engine.empty([MATRIX_GROUPS * M * N]);
   const flops = 2 * M * N * K * MATRIX_CHAINS * MATRIX_SUBGROUPS * MATRIX_GROUPS * steps;
+  const products = engine.kernel(matrixSource);
   const chain = (): void =>
-    run(matrixKernel, {
+    products.run({
       bind: { quarters, y },
       params: { steps },
       define: {
-        WG: MATRIX_SUBGROUPS * engine.gpu.target.subgroupSize,
+        WG: MATRIX_SUBGROUPS * engine.target.subgroupSize,
         CHAINS: MATRIX_CHAINS,
         MATRIX_M: M,
         MATRIX_N: N,
@@ -109,15 +100,16 @@ async function matrixPeak(
 }
 
 async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<number> {
-  const { maxStorageBufferBindingSize, maxBufferSize } = engine.gpu.device.limits;
+  const { maxStorageBufferBindingSize, maxBufferSize } = engine.limits;
   const sizeBytes = Math.min(beyondCaches(engine), maxStorageBufferBindingSize, maxBufferSize);
   const n = Math.floor(sizeBytes / 16);
   using x = engine.full([4 * n], 3);
   using y = engine.empty([4 * n]);
+  const vec4Copy = engine.kernel(copySource);
   const rates: number[] = [];
   for (const define of COPY_RUNS) {
     const groups = Math.ceil(n / (define.WG * define.RUN));
-    const copy = (): void => run(copyKernel, { bind: { x, y }, params: { n }, define, groups });
+    const copy = (): void => vec4Copy.run({ bind: { x, y }, params: { n }, define, groups });
     y.write(new Float32Array(y.size));
     copy();
     await check('vec4_copy', y, 3);
@@ -129,7 +121,7 @@ async function copyPeak(engine: Engine, clock: Clock, seconds: number): Promise<
 
 async function dispatchCost(engine: Engine, seconds: number): Promise<number> {
   const dispatches = (): void => {
-    for (let i = 0; i < DISPATCHES; i++) engine.gpu.run(emptyKernel, { bind: {}, groups: 1 });
+    for (let i = 0; i < DISPATCHES; i++) dispatch(engine, emptyKernel);
   };
   return (1000 * median((await sample(engine, wallClock, dispatches, seconds, 20)).ms)) / DISPATCHES;
 }

@@ -96,8 +96,7 @@ export async function runSuite(
 ): Promise<SuiteResult> {
   const asked = chosen(options, others);
   let engine = await Engine.create({ ...ENGINE_OPTIONS, tier: options.tier });
-  const { adapterName: adapter, tier } = engine;
-  const { timesKernels, isSoftware } = engine.gpu;
+  const { adapterName: adapter, tier, timesKernels, isSoftware } = engine;
   watch({ kind: 'adapter', adapter, tier, timesBy: timing(timesKernels, others) });
   const peers = (await others.peers?.open()) ?? [];
   const foreign = others.rows ?? [];
@@ -125,7 +124,7 @@ export async function runSuite(
     const { op, shape } = one;
     const ours = await attempt(one, LIBRARY, async () => {
       // After a fault of the device every later command fails, so the rest gets a new one.
-      if (engine.gpu.recorder.failure) {
+      if (engine.failure) {
         engine.destroy();
         engine = await Engine.create({ ...ENGINE_OPTIONS, tier: options.tier });
       }

@@ -110,15 +110,31 @@ rule(
 );
 
 rule(
-  "ps3 uses the engine's public door",
+  "ps3 and bench use the engine's doors",
   rules.engineByItsDoor,
   {
     'ps3/model/ps3.ts':
       "import { add } from '../../engine/index.ts';\nimport { expect } from '../../engine/gpu/errors.ts';",
     'ps3/app/page/page.ts': 'navigator.gpu.requestAdapter();\nengine.gpu.submit();',
-    'engine/engine.ts': 'engine.gpu.submit();',
+    'ps3/train.ts': "import { kernel } from '../engine/internal.ts';",
+    'bench/clock.ts':
+      "import { dispatch } from '../engine/internal.ts';\nimport { selfTest } from '../engine/self_test.ts';\n" +
+      'const tell = ({ gpu }: Engine) => gpu;\nconst [gpu] = times;\nengine.gpu.submit();',
+    'bench/ops/gelu.bench.ts': "import { gelu } from '../../engine/ops/gelu.ts';",
+    'bench/page/notices.ts': "import '../../engine/wgsl.ts';\nif (!navigator.gpu) throw none;",
+    'engine/engine.ts': "import { dispatch } from './internal.ts';\nengine.gpu.submit();",
+    'tests/ops/gelu.test.ts': "import { gelu } from '../../engine/ops/gelu.ts';\nengine.gpu.submit();",
   },
-  ['ps3/model/ps3.ts:2', 'ps3/app/page/page.ts:2'],
+  [
+    'ps3/model/ps3.ts:2',
+    'ps3/app/page/page.ts:2',
+    'ps3/train.ts:1',
+    'bench/clock.ts:2',
+    'bench/clock.ts:3',
+    'bench/clock.ts:5',
+    'bench/ops/gelu.bench.ts:1',
+    'engine/engine.ts:1',
+  ],
 );
 
 rule(

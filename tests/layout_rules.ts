@@ -168,16 +168,26 @@ export const noImportCycles: Rule = (tree) => {
   return breaches;
 };
 
-/** What goes round the engine's public door: files below it, and the device behind `engine.gpu` or `tensor.gpu`. */
+/** Of the engine, what others import: what it publishes, errors, and what builds, loads and serves sources. */
+const doors = /^engine\/(index|wgsl|errors|bundle|parsed_shaders|page_server|wgsl_loader)\.(ts|mjs)$/;
+const internalDoor = 'engine/internal.ts';
+
+/** What goes round the engine's doors: other files of it, and the device behind `engine.gpu` or `tensor.gpu`. */
 export const engineByItsDoor: Rule = syntaxRule((node, breach, path) => {
-  if (!path.startsWith('ps3/')) return;
+  const isBench = path.startsWith('bench/');
   const imported = importOf(node);
   const target = imported && targetOf(path, imported.name);
-  if (target && /^engine\/(gpu|tensor|ops|nn|io)\//.test(target))
-    breach(`imports ${target}: use engine/index.ts or errors.ts`);
+  if (target === internalDoor && !/^(bench|tests)\//.test(path)) breach(`imports ${target}: it is for bench`);
+  if (!isBench && !path.startsWith('ps3/')) return;
+  if (target?.startsWith('engine/') && target !== internalDoor && !doors.test(target))
+    breach(`imports ${target}: use engine/index.ts${isBench ? ` or ${internalDoor}` : ''}`);
   const isDevice = ts.isPropertyAccessExpression(node) && node.name.text === 'gpu';
-  if (isDevice && !(ts.isIdentifier(node.expression) && node.expression.text === 'navigator'))
-    breach('reaches for the device: use what Engine and Tensor offer');
+  const isOwn = isDevice && !(ts.isIdentifier(node.expression) && node.expression.text === 'navigator');
+  const isTaken =
+    ts.isBindingElement(node) &&
+    ts.isObjectBindingPattern(node.parent) &&
+    (node.propertyName ?? node.name).getText() === 'gpu';
+  if (isOwn || isTaken) breach('reaches for the device: use what Engine and Tensor offer');
 });
 
 export const webgpuStaysInItsLayer: Rule = syntaxRule((node, breach, path) => {

@@ -1,4 +1,4 @@
-import { adamwUpdate } from '../../engine/ops/adamw.ts';
+import { adamwUpdate } from '../../engine/internal.ts';
 import { adamw as twin } from '../../tests/reference/adamw.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

@@ -1,4 +1,4 @@
-import { adaptiveMaxPool } from '../../engine/ops/adaptive_max_pool.ts';
+import { adaptiveMaxPool } from '../../engine/index.ts';
 import { adaptiveMaxPool as twin } from '../../tests/reference/adaptive_max_pool.ts';
 import type { BenchCase } from '../harness.ts';
 

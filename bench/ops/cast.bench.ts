@@ -1,4 +1,4 @@
-import { cast } from '../../engine/ops/cast.ts';
+import { cast } from '../../engine/index.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../../tests/reference/cast.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

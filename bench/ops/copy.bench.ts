@@ -1,4 +1,4 @@
-import { permute, slice } from '../../engine/ops/copy.ts';
+import { permute, slice } from '../../engine/index.ts';
 import * as twin from '../../tests/reference/copy.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

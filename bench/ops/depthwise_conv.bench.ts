@@ -1,5 +1,4 @@
-import { backward, type Engine, type Tensor } from '../../engine/index.ts';
-import { depthwiseConv } from '../../engine/ops/depthwise_conv.ts';
+import { backward, depthwiseConv, type Engine, type Tensor } from '../../engine/index.ts';
 import { depthwiseConv as twin } from '../../tests/reference/depthwise_conv.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

@@ -1,4 +1,4 @@
-import { markNonFinite, NOTHING_FOUND } from '../../engine/ops/finite.ts';
+import { markNonFinite, NOTHING_FOUND } from '../../engine/internal.ts';
 import { firstNonFinite } from '../../tests/reference/finite.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

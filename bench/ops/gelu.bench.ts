@@ -1,4 +1,4 @@
-import { gelu } from '../../engine/ops/gelu.ts';
+import { gelu } from '../../engine/index.ts';
 import { gelu as twin } from '../../tests/reference/gelu.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

@@ -1,4 +1,4 @@
-import { patchGather } from '../../engine/ops/patch_gather.ts';
+import { patchGather } from '../../engine/index.ts';
 import { nonzero, resizeWeights } from '../../tests/reference/resize.ts';
 import type { BenchCase } from '../harness.ts';
 import { bytes } from '../operands.ts';

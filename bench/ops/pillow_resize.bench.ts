@@ -1,4 +1,4 @@
-import { pillowResize } from '../../engine/ops/pillow_resize.ts';
+import { pillowResize } from '../../engine/index.ts';
 import { pillowResize as twin } from '../../tests/reference/pillow_resize.ts';
 import type { BenchCase } from '../harness.ts';
 import { bytes } from '../operands.ts';

@@ -1,4 +1,4 @@
-import { add, mul } from '../../engine/ops/pointwise.ts';
+import { add, mul } from '../../engine/index.ts';
 import { BINARY } from '../../tests/reference/pointwise.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

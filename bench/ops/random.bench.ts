@@ -1,4 +1,4 @@
-import { randomNormal, randomUniform } from '../../engine/ops/random.ts';
+import { randomNormal, randomUniform } from '../../engine/index.ts';
 import { boxMuller, words } from '../../tests/reference/random.ts';
 import type { BenchCase } from '../harness.ts';
 

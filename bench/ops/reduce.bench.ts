@@ -1,5 +1,4 @@
-import { max, sum } from '../../engine/ops/reduce.ts';
-import { size } from '../../engine/tensor/shape.ts';
+import { max, size, sum } from '../../engine/index.ts';
 import { max as maxTwin, sum as sumTwin } from '../../tests/reference/reduce.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

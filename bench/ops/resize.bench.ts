@@ -1,4 +1,4 @@
-import { type ResizeMode, resize, resizeRows } from '../../engine/ops/resize.ts';
+import { type ResizeMode, resize, resizeRows } from '../../engine/index.ts';
 import { resize as twin } from '../../tests/reference/resize.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

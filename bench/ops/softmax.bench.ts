@@ -1,4 +1,4 @@
-import { softmax } from '../../engine/ops/softmax.ts';
+import { softmax } from '../../engine/index.ts';
 import { softmax as twin } from '../../tests/reference/softmax.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

@@ -1,4 +1,4 @@
-import { exp, sigmoid } from '../../engine/ops/unary.ts';
+import { exp, sigmoid } from '../../engine/index.ts';
 import { UNARY } from '../../tests/reference/unary.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';

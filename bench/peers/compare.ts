@@ -2,6 +2,7 @@
 // from the first call to the end of the device's work, with as many runs in a sample or, where the library is slower, in samples
 // that last as long, after two warm-ups and more.
 import type { Engine, TensorData } from '../../engine/index.ts';
+import { withoutSpinning as waitFor } from '../../engine/internal.ts';
 import { takeSamples } from '../clock.ts';
 import type { BenchCase, Result } from '../harness.ts';
 import { type Failure, mistake, type Row, rates, SAMPLE_MS } from '../measure.ts';
@@ -28,7 +29,7 @@ export async function measurePeer(
   if (!benchCase.peer) throw new Error(`internal: ${op} ${shape} names no operation for other libraries.`);
   const { operands, maxError } = reference(engine, benchCase);
   await engine.idle();
-  const withoutSpinning = <T>(waiting: Promise<T>): Promise<T> => engine.gpu.withoutSpinning(waiting);
+  const withoutSpinning = <T>(waiting: Promise<T>): Promise<T> => waitFor(engine, waiting);
   let run: PeerRun | undefined;
   try {
     const { copies = 1 } = ours;

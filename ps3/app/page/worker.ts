@@ -93,13 +93,13 @@ async function load(
   post({ kind: 'loaded', facts: factsOf(opened, model) });
 }
 
-function factsOf({ gpu, adapterName }: Engine, { config, parameters, tokenizer }: PS3): ModelFacts {
+function factsOf({ isSoftware, adapterName }: Engine, { config, parameters, tokenizer }: PS3): ModelFacts {
   const { scalesPx, budgets } = config.vision;
   const side = scalesPx[scalesPx.length - 1];
   const sizes = parameters.names.map((name) => parameters.get(name).size);
   return {
     adapter: adapterName,
-    isSoftware: gpu.isSoftware,
+    isSoftware,
     parameterCount: sizes.reduce((sum, size) => sum + size, 0),
     weightsBytes: parameters.arenas.reduce((sum, { values }) => sum + values.sizeBytes, 0),
     scalesPx,

@@ -30,6 +30,26 @@ function write(path: string, text: string): void {
   writeFileSync(path, text);
 }
 
+/** Of WebGPU's names those that stand for no object, hence have no prototype. */
+const DICTIONARY = /^GPUComputePassTimestampWrites$/;
+
+/**
+ * A declaration that compiles in programs without lib dom and without @webgpu/types: WebGPU's names are those of the
+ * program where it has them, else any object, and what `using` needs is asked for.
+ */
+function withTypes(declaration: string): string {
+  const names = [...new Set(declaration.match(/\bGPU[A-Z]\w*/g))].sort();
+  const aliases = names.map((name) =>
+    DICTIONARY.test(name)
+      ? `type ${name} = object;\n`
+      : `type ${name} = typeof globalThis extends { ${name}: { prototype: infer T } } ? T : object;\n`,
+  );
+  const lib = /\b(Async)?Disposable\b|Symbol\.(asyncD|d)ispose/.test(declaration)
+    ? '/// <reference lib="esnext.disposable" />\n'
+    : '';
+  return lib + declaration + aliases.join('');
+}
+
 /** Compiles what the entry points reach, in Node and in browsers. */
 function compile(out: string): void {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
@@ -53,7 +73,7 @@ function compile(out: string): void {
       .replace(WGSL_IMPORT, ".wgsl.js'")
       .replace(/^import .\.\/reflect\.js.;.*\n/m, '')
       .replace(/(from '\.[^']*)\.ts'/g, "$1.js'"); // in declarations
-    write(path, compiled);
+    write(path, path.endsWith('.d.ts') ? withTypes(compiled) : compiled);
   });
   const faults = [...ts.getPreEmitDiagnostics(program), ...diagnostics];
   if (faults.length > 0)

@@ -1,5 +1,5 @@
 // The package that `npm run build` writes: its size, its entry points, and that it works installed, in Node and Deno.
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
@@ -138,6 +138,65 @@ embed('installed in Node: its declarations compile with those of the runtime', a
     'esnext,dom',
   ];
   await execute(process.execPath, [tsc, ...options, 'main.ts'], project);
+});
+
+/** Compiles a program beside the built package; rejects with what the compiler says. */
+async function compile(
+  folder: string,
+  name: string,
+  program: string,
+  compilerOptions: object,
+): Promise<void> {
+  const project = join(folder, name);
+  await mkdir(join(project, 'node_modules'), { recursive: true });
+  await symlink(join(folder, 'dist'), join(project, 'node_modules/ps3-webgpu'));
+  await symlink(join(root, 'node_modules/@webgpu'), join(project, 'node_modules/@webgpu'));
+  const options = { target: 'es2023', module: 'nodenext', strict: true, noEmit: true, ...compilerOptions };
+  const files = { 'main.ts': program, 'package.json': '{ "type": "module" }' };
+  const config = JSON.stringify({ compilerOptions: options, files: ['main.ts'] });
+  for (const [file, text] of Object.entries({ ...files, 'tsconfig.json': config }))
+    await writeFile(join(project, file), text);
+  await execute(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.'], project);
+}
+
+const PROGRAM = `
+import { Engine, linear, type Tensor } from 'ps3-webgpu/engine';
+import { PS3 } from 'ps3-webgpu';
+export async function main(): Promise<Float32Array> {
+  const engine = await Engine.create();
+  const x: Tensor<'f32'> = engine.tensor([1, 2], [1, 2]);
+  using ps3 = await PS3.load(engine, 'folder');
+  return linear(x, ps3.logitScale).data();
+}
+// @ts-expect-error: there is no such dtype
+Engine.prototype.zeros([2], { dtype: 'float32' });
+`;
+
+embed(
+  'its declarations compile without lib dom and without types, every one of them checked',
+  async ({ folder }) => {
+    const options = { lib: ['es2023'], types: [], skipLibCheck: false };
+    await compile(folder, 'no-dom', PROGRAM, options);
+    const wrong = await compile(folder, 'no-dom-wrong', `${PROGRAM}\nmain(1);`, options).then(
+      () => 'nothing',
+      String,
+    );
+    assert.match(wrong, /main\.ts\(\d+,\d+\): error TS2554/);
+  },
+);
+
+embed('with WebGPU’s types, devices and buffers are those', async ({ folder }) => {
+  const program = `
+import { Engine } from 'ps3-webgpu/engine';
+export async function own(device: GPUDevice, buffer: GPUBuffer): Promise<GPUBuffer> {
+  const x = Engine.fromDevice(device).wrapBuffer(buffer, [4]);
+  return (await x.buffer()).buffer;
+}
+// @ts-expect-error: an object is no device
+Engine.fromDevice({});
+`;
+  const options = { lib: ['es2023', 'dom'], types: ['@webgpu/types'], skipLibCheck: true };
+  await compile(folder, 'webgpu-types', program, options);
 });
 
 embed('installed in Deno: the examples run', async ({ folder }) => {

@@ -185,7 +185,7 @@ embed(
   },
 );
 
-embed('with WebGPU’s types, devices and buffers are those', async ({ folder }) => {
+embed('with WebGPU’s types or lib dom, devices and buffers are those', async ({ folder }) => {
   const program = `
 import { Engine } from 'ps3-webgpu/engine';
 export async function own(device: GPUDevice, buffer: GPUBuffer): Promise<GPUBuffer> {
@@ -195,8 +195,9 @@ export async function own(device: GPUDevice, buffer: GPUBuffer): Promise<GPUBuff
 // @ts-expect-error: an object is no device
 Engine.fromDevice({});
 `;
-  const options = { lib: ['es2023', 'dom'], types: ['@webgpu/types'], skipLibCheck: true };
-  await compile(folder, 'webgpu-types', program, options);
+  const lib = ['es2023', 'dom'];
+  await compile(folder, 'webgpu-types', program, { lib, types: ['@webgpu/types'], skipLibCheck: true });
+  await compile(folder, 'webgpu-dom', program, { lib, types: [], skipLibCheck: false });
 });
 
 embed('installed in Deno: the examples run', async ({ folder }) => {

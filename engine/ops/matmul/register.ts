@@ -3,7 +3,7 @@ import source from '../../../shaders/matmul/register.wgsl' with { type: 'text' }
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { stridedPlace } from '../copy.ts';
+import { stridedCopy, stridedPlace } from '../copy.ts';
 import { registerDefine } from '../register_tile.ts';
 import { bindingsOf, dispatchOf, epilogueDefine, type Product } from './operands.ts';
 import type { RegisterPlan } from './plan.ts';
@@ -59,6 +59,8 @@ function runRegister(plan: RegisterPlan, product: Product, pitch: number): void 
 
 /** [batch, R, C] to [batch, C, pitch], undefined from R on; the caller disposes the result. */
 function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): Tensor {
+  // Writing in order: rows of 64 elements, 8192 of them, take lavapipe a quarter of the time that reading in order does.
+  if (pitch === R) return stridedCopy('matmul', x, [batch, C, R], [R * C, 1, C]);
   const y = output([x], [batch, C, pitch]);
   stridedPlace('matmul', x, y, [batch, R, C], [C * pitch, 1, pitch]);
   return y;

@@ -167,7 +167,7 @@ export class Engine {
     data: A,
     shape?: Shape,
     options: TensorOptions<D> = {},
-  ): Tensor<D> {
+  ): Tensor<NoInfer<D>> {
     const { dtype, numbers } = numbersOf(data, options.dtype);
     const tensor = this.empty(shape ?? [data.length], { ...options, dtype: dtype as D });
     if (data.length !== tensor.size) {
@@ -179,24 +179,28 @@ export class Engine {
   }
 
   /** A tensor with undefined contents. */
-  empty<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<D> {
+  empty<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<NoInfer<D>> {
     expectKeys('tensor', options, { dtype: true, scope: true, requiresGrad: true });
     const { dtype = 'f32' as D, scope, requiresGrad = false } = options;
     return Tensor.empty(this.gpu, shape, dtype, scope).setRequiresGrad(requiresGrad);
   }
 
   /** A tensor of zeros. */
-  zeros<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<D> {
+  zeros<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<NoInfer<D>> {
     return fill(this.empty(shape, options), 0);
   }
 
   /** A tensor of ones. */
-  ones<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<D> {
+  ones<D extends DType = 'f32'>(shape: Shape, options: TensorOptions<D> = {}): Tensor<NoInfer<D>> {
     return fill(this.empty(shape, options), 1);
   }
 
   /** A tensor of one value. */
-  full<D extends DType = 'f32'>(shape: Shape, value: number, options: TensorOptions<D> = {}): Tensor<D> {
+  full<D extends DType = 'f32'>(
+    shape: Shape,
+    value: number,
+    options: TensorOptions<D> = {},
+  ): Tensor<NoInfer<D>> {
     bitsOf('full', value, options.dtype ?? 'f32');
     return fill(this.empty(shape, options), value);
   }
@@ -209,7 +213,7 @@ export class Engine {
   arange<D extends 'f32' | 'i32' | 'u32' = 'u32'>(
     count: number,
     options: Omit<TensorOptions<D>, 'requiresGrad'> = {},
-  ): Tensor<D> {
+  ): Tensor<NoInfer<D>> {
     expectKeys('arange', options, { dtype: true, scope: true });
     return arange(this, count, { dtype: options.dtype }).moveTo(options.scope);
   }
@@ -225,7 +229,7 @@ export class Engine {
     buffer: BufferHandle,
     shape: Shape,
     options: Omit<TensorOptions<D>, 'requiresGrad'> = {},
-  ): Tensor<D> {
+  ): Tensor<NoInfer<D>> {
     expectKeys('wrapBuffer', options, { dtype: true, scope: true });
     const { dtype = 'f32' as D, scope } = options;
     expectUsage(buffer);

@@ -188,7 +188,7 @@ async function look(
 }
 
 /** Images of one side as a batch, [B, S, S, 4] u8. */
-export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Scope): Tensor<'f32'> {
+export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Scope): Tensor<'u8'> {
   const { side } = samples[0];
   const rgba = new Uint8Array(samples.length * side * side * 4);
   for (const [i, { rgba: pixels }] of samples.entries()) rgba.set(pixels, i * side * side * 4);

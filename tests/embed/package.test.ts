@@ -170,6 +170,10 @@ export async function main(): Promise<Float32Array> {
 }
 // @ts-expect-error: there is no such dtype
 Engine.prototype.zeros([2], { dtype: 'float32' });
+// @ts-expect-error: bytes make a tensor of u8, whatever it is taken for
+export const bytes: () => Tensor<'f32'> = () => Engine.prototype.tensor(new Uint8Array(4));
+// @ts-expect-error: without a dtype, zeros are f32
+export const zeros: () => Tensor<'i32'> = () => Engine.prototype.zeros([2]);
 `;
 
 embed(

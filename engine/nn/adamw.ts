@@ -121,6 +121,11 @@ export class AdamW {
     });
   }
 
+  /** As `dispose`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   /** Frees the moments; parameters stay. */
   dispose(): void {
     for (const tensor of [

@@ -125,7 +125,7 @@ async function optimise<B extends Tensors<B>>(
   const { run, resume, signal } = options;
   const { [name]: stage, loss, saveEvery, saveEveryMinutes } = config;
   const { weightDecay, ...constants } = config.optimizer;
-  const optimizer = new AdamW(model.parameters, {
+  using optimizer = new AdamW(model.parameters, {
     ...constants,
     weightDecay: GROUPS.map(({ decay }) => (decay ? weightDecay : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
@@ -156,7 +156,6 @@ async function optimise<B extends Tensors<B>>(
       );
   }
   await logged;
-  optimizer.dispose();
 }
 
 /** Writes a step's values to the run once they are read. */

@@ -1,5 +1,6 @@
 // What training needs, without training: parameters, memory, operations and an estimate of the time.
 import { AdamW, backward, type Engine, matmul, noGrad, type Scope } from '../../engine/index.ts';
+import { exactGridSide } from '../data/boxes.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { TrainConfig } from './config.ts';
@@ -49,10 +50,9 @@ export function planTraining(engine: Engine, model: ModelConfig, config: TrainCo
     plan((model, scope) => noGrad(() => work(model, scope))).flops;
   const step = (parts: Record<string, number>, work: (model: PS3, scope: Scope) => void): StepNeed => {
     const whole = plan((model, scope) => {
-      const optimizer = new AdamW(model.parameters);
+      using optimizer = new AdamW(model.parameters);
       work(model, scope);
       optimizer.step();
-      optimizer.dispose();
     });
     const forward = Object.values(parts).reduce((sum, part) => sum + part, 0);
     return {
@@ -74,7 +74,7 @@ export function planTraining(engine: Engine, model: ModelConfig, config: TrainCo
   const images = (scope: Scope): Batch => {
     const { batch } = config.ps3;
     const side = model.image.imagePx;
-    const grid = model.vision.gridSides[model.vision.gridSides.length - 1];
+    const grid = exactGridSide(model.vision.gridSides, side);
     const map = () => engine.empty([batch, grid, grid], { scope });
     return {
       image: engine.empty([batch, side, side, 4], { dtype: 'u8', scope }),

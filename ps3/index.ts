@@ -55,6 +55,8 @@ export {
   type Method,
   type ModelSizes,
   parseTrainConfig,
+  RECIPE_NAMES,
+  type Recipe,
   type StageConfig,
   type TrainConfig,
 } from './train/config.ts';

@@ -6,7 +6,7 @@ import { FORMATS, runDataScenes, SPLIT_NAMES } from '../data/build.ts';
 import { ConfigError } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
-import type { TrainConfig } from '../train/config.ts';
+import { RECIPE_NAMES, type TrainConfig } from '../train/config.ts';
 import { PRESETS, trainConfig } from '../train/presets.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
 import { encodeImages } from './encode.ts';
@@ -48,7 +48,6 @@ async function withEngine<T>(work: (engine: Engine) => Promise<T>, profile = fal
 }
 
 const PRESET_NAMES = Object.keys(PRESETS);
-const RECIPE_NAMES: readonly TrainConfig['recipe'][] = ['demo', 'paper', 'released'];
 
 /** What `start` and `train` both take. */
 const TRAINING = {

@@ -75,12 +75,17 @@ export interface Method {
   readonly auxEncoder: boolean;
 }
 
+/** Where constants of training come from: small runs here, the paper's text, or its released code. */
+export const RECIPE_NAMES = ['demo', 'paper', 'released'] as const;
+/** A name of `RECIPE_NAMES`. */
+export type Recipe = (typeof RECIPE_NAMES)[number];
+
 /** Everything that decides what a run computes; `config.json` of its folder. */
 export interface TrainConfig {
   /** The preset that this began with. */
   readonly preset: string;
-  /** Where the constants of training come from: small runs here, the paper's text, or its released code. */
-  readonly recipe: 'demo' | 'paper' | 'released';
+  /** Where the constants come from. */
+  readonly recipe: Recipe;
   /** Decides weights, data and order. */
   readonly seed: number;
   /** What is trained, where it does not begin with a checkpoint. */
@@ -100,7 +105,7 @@ export interface TrainConfig {
   };
   /** What it is trained on. */
   readonly data: {
-    /** A folder with annotations.jsonl; null: generated scenes, which all but `heldOut` below describes. */
+    /** A folder with annotations.jsonl; null: generated scenes, which the other keys describe. */
     readonly folder: string | null;
     /** A folder of photographs for backgrounds; null: openly licensed ones. */
     readonly photos: string | null;
@@ -171,7 +176,7 @@ const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: na
 
 const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   preset: text,
-  recipe: v.picklist(['demo', 'paper', 'released'], '"demo", "paper" or "released"'),
+  recipe: v.picklist(RECIPE_NAMES, '"demo", "paper" or "released"'),
   seed: natural,
   model: onlyThese({
     scalesPx: list(count),

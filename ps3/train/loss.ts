@@ -22,7 +22,7 @@ export interface Batch {
   readonly ids: Tensor;
   /** [B, h, w], nonzero in the sampled caption's box; all ones for a global caption. */
   readonly box: Tensor;
-  /** [B, h, w], nonzero in any box of the image; `paper` only. */
+  /** [B, h, w], nonzero in any box of the image; default: as `box`. */
   readonly allBoxes?: Tensor;
   /** [B, 1] of 0 and 1: the caption is of the whole image. */
   readonly isGlobal: Tensor;

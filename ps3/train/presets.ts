@@ -3,7 +3,7 @@
 import { expectKeys } from '../../engine/index.ts';
 import { expectConfig, type ModelConfig } from '../model/config/config.ts';
 import { parseHubConfig } from '../model/config/hub_config.ts';
-import { type Method, parseTrainConfig, type TrainConfig } from './config.ts';
+import { type Method, parseTrainConfig, RECIPE_NAMES, type Recipe, type TrainConfig } from './config.ts';
 
 /** The method of the paper, nothing taken away. */
 const WHOLE: Method = {
@@ -46,7 +46,7 @@ const PUBLISHED = {
 } as const;
 
 /** Constants of training by name, which replace those of a preset. Nothing here changes sizes, data or the towers' stage. */
-export const RECIPES: Readonly<Record<string, Tree>> = {
+const RECIPES: Readonly<Record<Recipe, Tree>> = {
   demo: {},
   /** As the paper's text has it: DICE beside the cross-entropy, and the bottom-up map supervised by all boxes. */
   paper: { ...PUBLISHED, loss: { ...DEMO.loss, dice: 1, bottomUpBoxes: 'all' } },
@@ -86,7 +86,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     towers: { steps: 900, batch: 64, lr: 3e-3, warmup: 50 },
     ps3: { steps: 450, batch: 32, lr: 1.5e-3, warmup: 40 },
   },
-  /** For a discrete GPU; not yet run on one. No tensor of a step exceeds 128 MiB, the scenes take 2.6 GB of memory. */
+  /** For a discrete GPU; not yet run on one. Operands exceed 128 MiB, see `--plan`; the scenes take 2.6 GB of memory. */
   medium: {
     ...DEMO,
     preset: 'medium',
@@ -155,7 +155,7 @@ export interface ConfigSources {
   /** Name of the preset where nothing names one; default small. */
   readonly defaultPreset?: string;
   /** Constants of training instead of the preset's own. */
-  readonly recipe?: TrainConfig['recipe'];
+  readonly recipe?: Recipe;
   /** A part of a configuration: what the user's file says. */
   readonly file?: unknown;
   /** Single keys, `ps3.lr=5e-6`; a value is JSON, or else a text. */
@@ -177,7 +177,7 @@ export function trainConfig(sources: ConfigSources = {}): TrainConfig {
   expectConfig(names.includes(preset), `preset must be one of ${names.join(', ')}`, preset);
   const base = PRESETS[preset];
   const recipe = keys.recipe ?? sources.recipe ?? file.recipe ?? base.recipe;
-  const constants = typeof recipe === 'string' && Object.hasOwn(RECIPES, recipe) ? RECIPES[recipe] : {};
+  const constants = RECIPES[RECIPE_NAMES.find((name) => name === recipe) ?? 'demo'];
   const layers = [constants, file, keys, { preset, recipe }];
   return parseTrainConfig(layers.reduce<Tree>(merged, { ...base }));
 }

@@ -2,35 +2,23 @@
 import * as v from 'valibot';
 import { expectConfig } from './config.ts';
 
-const rule = <T>(test: (x: unknown) => boolean, message: string): v.CustomSchema<T, string> =>
-  v.custom<T, string>(test, message);
+type NumberSchema = v.CustomSchema<number, string>;
 
-export const count: v.CustomSchema<number, string> = rule(
-  (x) => Number.isSafeInteger(x) && Number(x) > 0,
-  'a positive integer',
-);
-export const natural: v.CustomSchema<number, string> = rule(
-  (x) => Number.isSafeInteger(x) && Number(x) >= 0,
+/** A finite number that passes a test. */
+const number = (test: (x: number) => boolean, message: string): NumberSchema =>
+  v.custom<number, string>((x) => typeof x === 'number' && Number.isFinite(x) && test(x), message);
+
+export const count: NumberSchema = number((x) => Number.isSafeInteger(x) && x > 0, 'a positive integer');
+export const natural: NumberSchema = number(
+  (x) => Number.isSafeInteger(x) && x >= 0,
   'a non-negative integer',
 );
-export const finite: v.CustomSchema<number, string> = rule((x) => Number.isFinite(x), 'a number');
-export const positive: v.CustomSchema<number, string> = rule(
-  (x) => Number.isFinite(x) && Number(x) > 0,
-  'a positive number',
-);
-export const nonNegative: v.CustomSchema<number, string> = rule(
-  (x) => Number.isFinite(x) && Number(x) >= 0,
-  'a number of at least 0',
-);
+export const finite: NumberSchema = number(() => true, 'a number');
+export const positive: NumberSchema = number((x) => x > 0, 'a positive number');
+export const nonNegative: NumberSchema = number((x) => x >= 0, 'a number of at least 0');
 /** A chance that is never certain. */
-export const rate: v.CustomSchema<number, string> = rule(
-  (x) => Number.isFinite(x) && Number(x) >= 0 && Number(x) < 1,
-  'in [0, 1)',
-);
-export const share: v.CustomSchema<number, string> = rule(
-  (x) => Number.isFinite(x) && Number(x) >= 0 && Number(x) <= 1,
-  'in [0, 1]',
-);
+export const rate: NumberSchema = number((x) => x >= 0 && x < 1, 'in [0, 1)');
+export const share: NumberSchema = number((x) => x >= 0 && x <= 1, 'in [0, 1]');
 export const flag: v.BooleanSchema<string> = v.boolean('true or false');
 export const text: v.StringSchema<string> = v.string('a string');
 

@@ -1,0 +1,149 @@
+// `ps3 start` and `ps3 train`.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readTextFile } from '../../../engine/index.ts';
+import { ConfigError } from '../../model/config/config.ts';
+import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
+import { PRESETS, trainConfig } from '../../train/presets.ts';
+import { InterruptedError, RunFolder } from '../../train/run.ts';
+import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
+import { trainingPlan } from '../plan.ts';
+import { formatSeconds } from '../progress.ts';
+import { formatEvaluation, runSession, type SessionOptions } from '../session.ts';
+import { withEngine } from './engine.ts';
+
+/** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
+const START_MINUTES = 8;
+
+/** Exit code of a run that a signal ended. */
+export const INTERRUPTED = 130;
+
+const PRESET_NAMES = Object.keys(PRESETS);
+
+/** What `start` and `train` both take. */
+const TRAINING = {
+  preset: oneOf(PRESET_NAMES, `${PRESET_NAMES.join(', ')}; default by the adapter`),
+  out: text('<dir>', 'Run folder; default runs/PRESET-DATE'),
+  data: text('<dir>', 'Folder with annotations.jsonl to train on; default: Scenes'),
+  photos: text('<dir>', "Photographs for Scenes' backgrounds"),
+  seed: whole('Names the data and every random number; default 1', 0),
+  minutes: whole('Train fewer steps where this machine would take longer'),
+  set: texts('<key=value>', 'Change a key of the configuration, such as ps3.lr=5e-6; any number of times'),
+};
+
+const TRAIN = {
+  ...TRAINING,
+  resume: text('<dir>', 'Continue from the checkpoint of a run folder'),
+  recipe: oneOf(RECIPE_NAMES, 'Constants of training: demo, paper or released; default the preset’s, demo'),
+  plan: on('Print what the run would need, and do not train'),
+  profile: on('Print the GPU time of each kernel in a step, and write a trace'),
+};
+
+type TrainValues = Values<typeof TRAIN>;
+
+/** Flags that a resumed run still takes; the others are in its config.json. */
+const OF_RESUMED_RUNS: readonly string[] = ['resume', 'plan', 'profile'];
+
+/** The configuration of a new run: a preset, then the file, then flags. */
+function configOf(values: TrainValues, file: unknown, isSoftware: boolean): TrainConfig {
+  const { preset, recipe, seed, data, photos, set = [] } = values;
+  const defaultPreset = isSoftware ? 'small' : 'medium';
+  const flags = { seed, 'data.folder': data, 'data.photos': photos };
+  const given = Object.entries(flags).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key}=${JSON.stringify(value)}`],
+  );
+  return trainConfig({ preset, defaultPreset, recipe, file, set: [...given, ...set] });
+}
+
+async function readConfig(path: string): Promise<unknown> {
+  const words = await readTextFile(path);
+  try {
+    return JSON.parse(words);
+  } catch (cause) {
+    throw new ConfigError(`train: ${path} must hold JSON, got ${(cause as Error).message}.`);
+  }
+}
+
+/** A signal that Ctrl-C or SIGTERM aborts, so that a run ends in order; the second one ends the process at once. */
+function stopOnSignal(): { readonly signal: AbortSignal; [Symbol.dispose](): void } {
+  const controller = new AbortController();
+  const stop = (name: string): void => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    console.error(`${name}: ends after this step and saves it; once more ends at once.`);
+    controller.abort();
+  };
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  for (const name of names) process.on(name, stop);
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      for (const name of names) process.off(name, stop);
+    },
+  };
+}
+
+/** Refuses flags that would be read and not used. */
+function checkTraining(command: string, values: TrainValues, path: string | undefined): void {
+  if (values.resume === undefined) return;
+  const unused = Object.keys(values).filter((name) => !OF_RESUMED_RUNS.includes(name));
+  const given = [...unused.map((name) => `--${name}`), ...(path ? [path] : [])];
+  if (given.length > 0)
+    throw new UsageError(
+      `${command}: with --resume a run keeps what it began with, got ${given.join(', ')}. Leave it out.`,
+    );
+}
+
+async function train(command: string, values: TrainValues, path?: string, minutes?: number): Promise<number> {
+  checkTraining(command, values, path);
+  const file = path === undefined ? {} : await readConfig(path);
+  return withEngine(async (engine) => {
+    const { resume, profile } = values;
+    if (values.plan) {
+      const asked = resume ? await new RunFolder(resume).config() : configOf(values, file, engine.isSoftware);
+      console.log(await trainingPlan(engine, asked));
+      return 0;
+    }
+    const config = resume ? undefined : configOf(values, file, engine.isSoftware);
+    const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
+    const options: SessionOptions = config
+      ? {
+          out: values.out ?? `runs/${config.preset}-${stamp}`,
+          config,
+          minutes: values.minutes ?? minutes,
+          profile,
+        }
+      : { out: String(resume), resume: true, profile };
+    const preset = config ? `preset ${config.preset}, ` : '';
+    console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
+    using stopper = stopOnSignal();
+    const result = await runSession(engine, { ...options, signal: stopper.signal }).catch(
+      (error: unknown) => {
+        if (error instanceof InterruptedError && existsSync(join(options.out, 'config.json')))
+          error.message += ` Continue with: ps3 train --resume ${options.out}`;
+        throw error;
+      },
+    );
+    const { run, evaluation, seconds } = result;
+    console.log(`\n${formatEvaluation(evaluation)}\n`);
+    console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
+    return 0;
+  }, values.profile);
+}
+
+/** Trains a small PS3 on Scenes. */
+export const startCommand: Command = command({
+  name: 'start',
+  operands: '',
+  help: 'Train a small PS3 on Scenes, evaluate it and write a report',
+  flags: TRAINING,
+  run: (values) => train('start', values, undefined, START_MINUTES),
+});
+
+/** Trains what a configuration describes. */
+export const trainCommand: Command = command({
+  name: 'train',
+  operands: '[config.json]',
+  help: 'Train: image and text towers first, then PS3. Keys not in the file are those of its preset',
+  flags: TRAIN,
+  run: (values, [path]) => train('train', values, path),
+});

@@ -51,6 +51,7 @@ export {
   type VisionOutput,
 } from './model/vision/vision.ts';
 export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';
+export { type Cursor, type HostBatch, type HostTensor, upload } from './train/batches.ts';
 export {
   type Method,
   type ModelSizes,

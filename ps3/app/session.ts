@@ -12,6 +12,7 @@ import {
 } from '../../engine/index.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/text/tokenizer.ts';
+import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
@@ -96,13 +97,13 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
   const model = loaded ?? newModel(engine, config, data);
   model.vision.checkpointBlocks = config.checkpointBlocks;
-  await warmup(engine, model, stageObjectives(engine, model, data, config), show);
+  await warmup(engine, model, stageObjectives(model, data, config), show);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   // Only now is something written: faulty data leaves no trace.
   const run = resume
     ? new RunFolder(out)
     : await RunFolder.create(out, config, { 'ps3-webgpu': version(), adapter: engine.adapterName });
-  if (options.profile) await profileStages(engine, model, run, stageObjectives(engine, model, data, config));
+  if (options.profile) await profileStages(engine, model, run, stageObjectives(model, data, config));
   if (resume) await run.rewind(progress);
   const stage = (name: Metric['stage'], title: string): StageOptions => ({
     run,
@@ -126,10 +127,10 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
 }
 
 /** The objectives of both stages; running their batches takes no samples from training. */
-function stageObjectives(engine: Engine, model: PS3, data: TrainingData, config: TrainConfig) {
+function stageObjectives(model: PS3, data: TrainingData, config: TrainConfig) {
   return {
-    towers: towersObjective(engine, model, data.crops, config),
-    ps3: ps3Objective(engine, model, data.train, config),
+    towers: towersObjective(model, data.crops, config),
+    ps3: ps3Objective(model, data.train, config),
   };
 }
 
@@ -141,14 +142,17 @@ async function warmup(
   show: OnProgress,
 ): Promise<void> {
   model.parameters.enableGradients();
-  const record = <B extends Tensors<B>>({ batch, losses }: Objective<B>): void => {
-    using scope = engine.scope();
-    backward(losses(batch(0, scope)).loss);
+  const recording = async <B extends Tensors<B>>({ batches, losses }: Objective<B>) => {
+    const host = await firstBatch(batches);
+    return (): void => {
+      using scope = engine.scope();
+      backward(losses(upload(engine, host, scope)).loss);
+    };
   };
+  const stages = [await recording(objectives.towers), await recording(objectives.ps3)];
   await engine.warmup(
     () => {
-      record(objectives.towers);
-      record(objectives.ps3);
+      for (const record of stages) record();
     },
     (done, all) => show('compiling kernels', done, all),
   );
@@ -184,7 +188,7 @@ async function fitSteps(
   seconds: number,
 ): Promise<TrainConfig> {
   const { towers, ps3 } = config;
-  const objectives = stageObjectives(engine, model, data, config);
+  const objectives = stageObjectives(model, data, config);
   const towersMs = await measureStep(engine, model, objectives.towers);
   const ps3Ms = await measureStep(engine, model, objectives.ps3);
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);

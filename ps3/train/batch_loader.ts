@@ -1,10 +1,11 @@
-// Batches on the GPU from images in memory.
+// Batches from images in memory.
 import { type Engine, expectKeys, type Scope, type Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells, cropImage, exactGridSide } from '../data/boxes.ts';
 import { type Draw, SAMPLER_OPTIONS, Sampler, type SamplerOptions } from '../data/sampler.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
+import type { HostBatch, HostTensor } from './batches.ts';
 import type { Batch } from './loss.ts';
 
 /** How batches are drawn and what is a positive in them. */
@@ -17,7 +18,6 @@ const BATCH_LOADER_OPTIONS = { ...SAMPLER_OPTIONS, sameCaptionPositives: true } 
 
 /** Turns images with boxes and captions into training batches; each image at most once per batch unless asked for otherwise. */
 export class BatchLoader {
-  readonly #engine: Engine;
   readonly #samples: readonly Sample[];
   readonly #tokenizer: Tokenizer;
   readonly #gridSide: number;
@@ -29,14 +29,12 @@ export class BatchLoader {
    * @throws ShapeError for unknown options; DataError when a batch needs more images than there are, or one has no caption
    */
   constructor(
-    engine: Engine,
     samples: readonly Sample[],
     tokenizer: Tokenizer,
     config: ModelConfig,
     options: BatchLoaderOptions,
   ) {
     expectKeys('BatchLoader', options, BATCH_LOADER_OPTIONS);
-    this.#engine = engine;
     this.#samples = samples;
     this.#tokenizer = tokenizer;
     // Boxes travel as the cells of one grid that they touch, from which those of every scale follow exactly.
@@ -46,72 +44,57 @@ export class BatchLoader {
     this.#sampler = new Sampler(samples, sampling);
   }
 
-  /** The batch of a step, in `scope`. It depends on the number of the step alone. */
-  batch(step: number, scope: Scope): Batch {
+  /** The batch of a step, which depends on its number alone. */
+  batch(step: number): HostBatch<Batch> {
     const draws = this.#sampler.batch(step);
+    const B = draws.length;
+    const captions = draws.map(({ caption }) => caption);
     return {
-      image: this.#images(draws, scope),
-      ids: captionIds(
-        this.#engine,
-        this.#tokenizer,
-        draws.map(({ caption }) => caption),
-        scope,
-      ),
-      box: this.#maps(
-        draws.map(({ boxes }) => boxes),
-        draws,
-        scope,
-      ),
-      allBoxes: this.#maps(
-        draws.map(({ allBoxes }) => allBoxes),
-        draws,
-        scope,
-      ),
-      isGlobal: this.#engine.tensor(
-        Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)),
-        [draws.length, 1],
-        { scope },
-      ),
-      isLocal: this.#engine.tensor(
-        Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)),
-        [draws.length],
-        { scope },
-      ),
-      classes: this.#sameCaptionPositives
-        ? this.#engine.tensor(classesOf(draws.map(({ caption }) => caption)), [draws.length], { scope })
-        : undefined,
+      image: this.#images(draws),
+      ids: tokenIds(this.#tokenizer, captions),
+      box: this.#maps(draws, ({ boxes }) => boxes),
+      allBoxes: this.#maps(draws, ({ allBoxes }) => allBoxes),
+      isGlobal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)), shape: [B, 1] },
+      isLocal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)), shape: [B] },
+      ...(this.#sameCaptionPositives && { classes: { data: classesOf(captions), shape: [B] } }),
     };
   }
 
-  #images(draws: readonly Draw[], scope: Scope): Tensor {
+  #images(draws: readonly Draw[]): HostTensor {
     const { side } = this.#samples[0];
-    const rgba = new Uint8Array(draws.length * side * side * 4);
+    const data = new Uint8Array(draws.length * side * side * 4);
     draws.forEach(({ image, crop }, i) => {
       const pixels = this.#samples[image].rgba;
-      rgba.set(crop ? cropImage(pixels, side, crop) : pixels, i * side * side * 4);
+      data.set(crop ? cropImage(pixels, side, crop) : pixels, i * side * side * 4);
     });
-    return this.#engine.tensor(rgba, [draws.length, side, side, 4], { scope });
+    return { data, shape: [draws.length, side, side, 4] };
   }
 
-  #maps(boxes: readonly (readonly Box[])[], draws: readonly Draw[], scope: Scope): Tensor {
+  #maps(draws: readonly Draw[], boxesOf: (draw: Draw) => readonly Box[]): HostTensor {
     const side = this.#gridSide;
-    const map = new Float32Array(boxes.length * side * side);
-    boxes.forEach((list, i) => {
-      map.set(boxCells(list, this.#samples[draws[i].image].side, side), i * side * side);
+    const data = new Float32Array(draws.length * side * side);
+    draws.forEach((draw, i) => {
+      data.set(boxCells(boxesOf(draw), this.#samples[draw.image].side, side), i * side * side);
     });
-    return this.#engine.tensor(map, [boxes.length, side, side], { scope });
+    return { data, shape: [draws.length, side, side] };
   }
 }
 
-/** Token ids of captions, [B, L] i32. */
+/** Token ids of captions on the GPU, [B, L] i32. */
 export function captionIds(
   engine: Engine,
   tokenizer: Tokenizer,
   captions: readonly string[],
   scope: Scope,
 ): Tensor {
-  const ids = tokenizer.encode([...captions]);
-  return engine.tensor(ids, [captions.length, ids.length / captions.length], { scope });
+  const { data, shape } = tokenIds(tokenizer, captions);
+  return engine.tensor(data, shape, { scope });
+}
+
+/** Token ids of captions, [B, L] i32. */
+export function tokenIds(tokenizer: Tokenizer, captions: readonly string[]): HostTensor {
+  const data = tokenizer.encode([...captions]);
+  return { data, shape: [captions.length, data.length / captions.length] };
 }
 
 /** Equal captions get equal numbers: they are positives of each other, not false negatives. */

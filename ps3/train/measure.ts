@@ -1,6 +1,7 @@
 // What a step of training costs on this machine, without learning anything.
 import { AdamW, backward, type DispatchTime, type Engine } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
+import { firstBatch, upload } from './batches.ts';
 import { type Objective, type Tensors, TrainingStep } from './step.ts';
 
 /** Milliseconds that a step takes on this machine, once its kernels are compiled. Nothing is learned. */
@@ -11,10 +12,11 @@ export async function measureStep<B extends Tensors<B>>(
 ): Promise<number> {
   const times: number[] = [];
   using optimizer = new AdamW(model.parameters, { lr: 0 });
-  using training = new TrainingStep(engine, model, objective, optimizer);
+  const host = await firstBatch(objective.batches);
+  using training = new TrainingStep(engine, model, objective, host, optimizer);
   for (let step = 0; step < 6; step++) {
     const started = performance.now();
-    await training.run(step);
+    await training.run(host);
     times.push(performance.now() - started);
   }
   return Math.min(...times.slice(-3)); // whatever else the machine does only adds to it
@@ -29,13 +31,14 @@ export async function measureStep<B extends Tensors<B>>(
 export async function profileStep<B extends Tensors<B>>(
   engine: Engine,
   model: PS3,
-  { batch, losses }: Objective<B>,
+  { batches, losses }: Objective<B>,
 ): Promise<DispatchTime[]> {
   using optimizer = new AdamW(model.parameters, { lr: 0, maxNorm: 1 });
+  const host = await firstBatch(batches);
   for (let step = 0; step < 3; step++) {
     await engine.dispatchTimes();
     using scope = engine.scope();
-    backward(losses(batch(step, scope)).loss);
+    backward(losses(upload(engine, host, scope)).loss);
     optimizer.step();
   }
   return await engine.dispatchTimes();

@@ -13,6 +13,7 @@ import {
 } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
+import type { Cursor } from './batches.ts';
 import { parseTrainConfig, type TrainConfig } from './config.ts';
 import { appendMetric, type Metric, readMetrics, rewindMetrics } from './metrics.ts';
 
@@ -38,6 +39,8 @@ export interface Progress {
   readonly step: number;
   /** Steps the optimizer has taken in this stage. */
   readonly optimizerSteps: number;
+  /** Where the stage stands in its images; earlier checkpoints have none, which is `{ step }`. */
+  readonly data?: Cursor;
 }
 
 const STATE = 'training_state.safetensors';

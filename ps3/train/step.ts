@@ -8,14 +8,15 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
+import { type Batches, type Cursor, type HostBatch, upload } from './batches.ts';
 
 /** The tensors of a batch by name; undefined where there is none. */
 export type Tensors<B> = { readonly [K in keyof B]?: Tensor };
 
 /** What a stage descends: its batches, and their losses. */
 export interface Objective<B extends Tensors<B>> {
-  /** The batch of a step, in `scope`: tensors of the same shapes at every step. Depends on the number of the step alone. */
-  batch(step: number, scope: Scope): B;
+  /** The batches that follow a place. Opening them and taking some changes nothing for others that are open. */
+  batches(from: Cursor): Batches<B>;
   /** The loss to descend as `loss`, and others to log; [1] each. */
   losses(batch: B): { loss: Tensor } & Record<string, Tensor>;
 }
@@ -24,7 +25,7 @@ export interface Objective<B extends Tensors<B>> {
 export class TrainingStep<B extends Tensors<B>> {
   readonly #engine: Engine;
   readonly #model: PS3;
-  readonly #objective: Objective<B>;
+  readonly #losses: Objective<B>['losses'];
   /** Lives as long as the step: what it reads, by name. */
   readonly #scope: Scope;
   readonly #inputs: readonly (readonly [keyof B, Tensor])[];
@@ -33,52 +34,56 @@ export class TrainingStep<B extends Tensors<B>> {
   /**
    * Records the step; nothing of the model changes yet.
    *
+   * @param losses         of the objective
+   * @param host           a batch of the shapes that all have
    * @param optimizer      of the model's parameters
    * @param maxLogitScale  the scale of the logits is kept within 1 and this
    */
-  constructor(engine: Engine, model: PS3, objective: Objective<B>, optimizer: AdamW, maxLogitScale?: number) {
+  constructor(
+    engine: Engine,
+    model: PS3,
+    { losses }: Pick<Objective<B>, 'losses'>,
+    host: HostBatch<B>,
+    optimizer: AdamW,
+    maxLogitScale?: number,
+  ) {
     this.#engine = engine;
     this.#model = model;
-    this.#objective = objective;
+    this.#losses = losses;
     this.#scope = engine.scope();
-    const first = objective.batch(0, this.#scope);
+    const first = upload(engine, host, this.#scope);
     const names = Object.keys(first) as (keyof B)[];
     const inputs = names.flatMap((name) => (first[name] ? [[name, first[name]] as const] : []));
     this.#inputs = inputs;
     this.#capture = engine.capture(
       (...tensors) => {
         const batch = { ...first, ...Object.fromEntries(inputs.map(([name], i) => [name, tensors[i]])) };
-        const losses = objective.losses(batch);
-        backward(losses.loss);
+        const scalars = losses(batch);
+        backward(scalars.loss);
         optimizer.step();
         model.clampLogitScale(maxLogitScale);
-        return { ...losses, gradNormSquared: optimizer.gradNormSquared };
+        return { ...scalars, gradNormSquared: optimizer.gradNormSquared };
       },
       ...inputs.map(([, tensor]) => tensor),
     );
   }
 
-  /** Takes one step on the batch of that number. @returns the losses by name, and `gradNormSquared`, once they are read */
-  run(step: number): Promise<Record<string, number>> {
-    using scope = this.#engine.scope();
-    const batch = this.#objective.batch(step, scope);
-    for (const [name, input] of this.#inputs) {
-      const tensor = batch[name];
-      if (tensor) input.write(tensor);
-    }
+  /** Takes one step on a batch. @returns the losses by name, and `gradNormSquared`, once they are read */
+  run(host: HostBatch<B>): Promise<Record<string, number>> {
+    for (const [name, input] of this.#inputs) input.write(host[name].data);
     this.#capture.replay();
     return read(this.#capture.outputs);
   }
 
   /**
-   * Goes through a step once more, kernel by kernel, without an update: the first kernel that writes a NaN or an infinity.
+   * Goes through a batch once more, kernel by kernel, without an update: the first kernel that writes a NaN or an infinity.
    *
    * @returns  its entry point, such as `softmax`; undefined where every number is finite
    */
-  async firstNonFinite(step: number): Promise<string | undefined> {
+  async firstNonFinite(host: HostBatch<B>): Promise<string | undefined> {
     using scope = this.#engine.scope();
     this.#engine.watchNonFinite();
-    backward(this.#objective.losses(this.#objective.batch(step, scope)).loss);
+    backward(this.#losses(upload(this.#engine, host, scope)).loss);
     const found = await this.#engine.firstNonFinite();
     this.#model.parameters.zeroGradients();
     return found?.kernel;

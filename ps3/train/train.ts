@@ -3,7 +3,8 @@ import { AdamW, type Engine, expectKeys, warmupCosine } from '../../engine/index
 import type { Sample } from '../data/annotations.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { BatchLoader, captionIds, classesOf } from './batch_loader.ts';
+import { BatchLoader, classesOf, tokenIds } from './batch_loader.ts';
+import { batchesByStep, type HostBatch } from './batches.ts';
 import type { StageConfig, TrainConfig } from './config.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
@@ -27,34 +28,33 @@ const STAGE_OPTIONS = { run: true, resume: true, signal: true, onStep: true } as
 
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
-  engine: Engine,
   model: PS3,
   crops: CropSource,
   config: Pick<TrainConfig, 'towers'>,
 ): Objective<CropBatch> {
   const side = model.config.vision.scalesPx[0];
   const { batch: count } = config.towers;
+  const batch = (step: number): HostBatch<CropBatch> => {
+    const { rgba, captions } = crops(step, count);
+    return {
+      image: { data: rgba, shape: [count, side, side, 4] },
+      ids: tokenIds(model.tokenizer, captions),
+      classes: { data: classesOf(captions), shape: [count] },
+    };
+  };
   return {
-    batch(step, scope) {
-      const { rgba, captions } = crops(step, count);
-      return {
-        image: engine.tensor(rgba, [count, side, side, 4], { scope }),
-        ids: captionIds(engine, model.tokenizer, captions, scope),
-        classes: engine.tensor(classesOf(captions), [count], { scope }),
-      };
-    },
+    batches: (from) => batchesByStep(batch, from),
     losses: (batch) => ({ loss: towersLoss(model, batch) }),
   };
 }
 
 /** Stage 2: local and global captions, ground-truth selection, box supervision. */
 export function ps3Objective(
-  engine: Engine,
   model: PS3,
   samples: readonly Sample[],
   { seed, sampling, loss, ps3, method }: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method'>,
 ): Objective<Batch> {
-  const loader = new BatchLoader(engine, samples, model.tokenizer, model.config, {
+  const loader = new BatchLoader(samples, model.tokenizer, model.config, {
     batchSize: ps3.batch,
     seed,
     globalProbability: method.globalMix ? sampling.globalShare : 0,
@@ -65,7 +65,7 @@ export function ps3Objective(
   const { maxLogitScale: _, ...weights } = loss;
   const { teacherForcing, inBoxPooling } = method;
   return {
-    batch: (step, scope) => loader.batch(step, scope),
+    batches: (from) => batchesByStep((step) => loader.batch(step), from),
     losses(batch) {
       const { losses } = pretrainLoss(model, batch, { ...weights, teacherForcing, inBoxPooling });
       const { total, contrastive, bottomUp, topDown } = losses;
@@ -88,7 +88,7 @@ export async function trainTowers(
   options: StageOptions,
 ): Promise<void> {
   expectKeys('trainTowers', options, STAGE_OPTIONS);
-  await optimise('towers', engine, model, towersObjective(engine, model, crops, config), config, options);
+  await optimise('towers', engine, model, towersObjective(model, crops, config), config, options);
 }
 
 /**
@@ -107,7 +107,7 @@ export async function trainPS3(
   options: StageOptions,
 ): Promise<void> {
   expectKeys('trainPS3', options, STAGE_OPTIONS);
-  await optimise('ps3', engine, model, ps3Objective(engine, model, samples, config), config, options);
+  await optimise('ps3', engine, model, ps3Objective(model, samples, config), config, options);
 }
 
 /** The function that trains a stage. */
@@ -131,23 +131,31 @@ async function optimise<B extends Tensors<B>>(
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
   if (resume) await run.restore(optimizer, model);
-  using training = new TrainingStep(engine, model, objective, optimizer, loss.maxLogitScale);
+  const first = resume?.step ?? 0;
+  if (first >= stage.steps) return;
+  await using batches = objective.batches(resume?.data ?? { step: first });
+  let coming = ahead(batches.next());
+  const { host } = await coming;
+  using training = new TrainingStep(engine, model, objective, host, optimizer, loss.maxLogitScale);
   const log = logger(name, stage, training, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
   let saved = performance.now();
-  for (let step = resume?.step ?? 0; step < stage.steps; step++) {
+  for (let step = first; step < stage.steps; step++) {
     const lr = warmupCosine(step, { steps: stage.steps, warmup: stage.warmup, peak: stage.lr });
     optimizer.set({ lr });
-    const values = training.run(step);
+    const { host, next } = await coming;
+    const values = training.run(host);
+    // The next batch is made while the GPU works on this one.
+    if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
-    logged = log(step, lr, values);
+    logged = log(step, lr, values, host);
     const stops = signal?.aborted === true;
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
     if (stops || isLate || (step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
       await logged;
       const optimizerSteps = (await optimizer.steps.data())[0];
-      await run.save(model, optimizer, { stage: name, step: step + 1, optimizerSteps });
+      await run.save(model, optimizer, { stage: name, step: step + 1, optimizerSteps, data: next });
       saved = performance.now();
     }
     if (stops)
@@ -158,19 +166,30 @@ async function optimise<B extends Tensors<B>>(
   await logged;
 }
 
+/** Work that is awaited later, if at all: until then its error waits too. */
+function ahead<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => undefined);
+  return work;
+}
+
 /** Writes a step's values to the run once they are read. */
-function logger(
+function logger<B extends Tensors<B>>(
   name: Metric['stage'],
   stage: StageConfig,
-  training: Pick<TrainingStep<object>, 'firstNonFinite'>,
+  training: Pick<TrainingStep<B>, 'firstNonFinite'>,
   { run, resume, onStep }: StageOptions,
 ) {
   const first = resume?.step ?? 0;
   const started = performance.now();
-  return async (step: number, lr: number, reading: Promise<Record<string, number>>): Promise<void> => {
+  return async (
+    step: number,
+    lr: number,
+    reading: Promise<Record<string, number>>,
+    host: HostBatch<B>,
+  ): Promise<void> => {
     const values = await reading;
     if (!Number.isFinite(values.loss)) {
-      const kernel = await training.firstNonFinite(step);
+      const kernel = await training.firstNonFinite(host);
       const first = kernel ? `, first written by the kernel ${kernel}` : '';
       throw new RunError(
         `${CALLED[name]}: the loss must stay finite, got ${values.loss} at step ${step} of ${name}${first}. Lower ${name}.lr.`,

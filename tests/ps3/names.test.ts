@@ -62,7 +62,7 @@ const BAD: Readonly<Record<string, () => unknown>> = {
   'decodeImage: options': () => api.decodeImage(new Uint8Array(3), misspelt()),
   resizeToSquare: () => api.resizeToSquare(engine, decoded, 0),
   'resizeToSquare: options': () => api.resizeToSquare(engine, decoded, 1, misspelt()),
-  BatchLoader: () => new api.BatchLoader(engine, [], tokenizer, config, misspelt()),
+  BatchLoader: () => new api.BatchLoader([], tokenizer, config, misspelt()),
   cropAccuracy: () =>
     api.cropAccuracy(engine, model, () => ({ rgba: new Uint8Array(), captions: [] }), misspelt()),
   evaluate: () => api.evaluate(engine, model, [], misspelt()),

@@ -5,6 +5,7 @@ import type { Box } from '../../ps3/data/boxes.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { touchedCells } from '../../ps3/model/vision/selection.ts';
 import { BatchLoader } from '../../ps3/train/batch_loader.ts';
+import { upload } from '../../ps3/train/batches.ts';
 import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { engine } from '../harness.ts';
 
@@ -33,7 +34,7 @@ for (const [name, box, want] of [
     };
     const options = { batchSize: 1, seed: 1, globalProbability: 0 };
     using scope = engine.scope();
-    const batch = new BatchLoader(engine, [sample], tokenizer, config, options).batch(0, scope);
+    const batch = upload(engine, new BatchLoader([sample], tokenizer, config, options).batch(0), scope);
     for (const map of [batch.box, batch.allBoxes!])
       for (const [side, cells] of Object.entries(want)) {
         const touched = await touchedCells(map, [Number(side), Number(side)]).data();

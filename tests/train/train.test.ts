@@ -8,6 +8,7 @@ import type { Sample } from '../../ps3/data/annotations.ts';
 import type { Box } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import { upload } from '../../ps3/train/batches.ts';
 import type { TrainConfig } from '../../ps3/train/config.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
 import { measureStep } from '../../ps3/train/measure.ts';
@@ -225,10 +226,12 @@ test('train: a recorded step computes the bits of one that is called', async () 
       ...constants,
       weightDecay: [weightDecay, 0, weightDecay, 0],
     });
-    const objective = ps3Objective(engine, called, SAMPLES, config);
-    for (const [step, lr] of [0.5, 1, 1, 0.5].entries()) {
+    const objective = ps3Objective(called, SAMPLES, config);
+    await using batches = objective.batches({ step: 0 });
+    for (const lr of [0.5, 1, 1, 0.5]) {
       using scope = engine.scope();
-      backward(objective.losses(objective.batch(step, scope)).loss);
+      const { host } = await batches.next();
+      backward(objective.losses(upload(engine, host, scope)).loss);
       optimizer.set({ lr: lr * config.ps3.lr });
       optimizer.step();
       called.clampLogitScale();
@@ -241,9 +244,9 @@ test('train: a recorded step computes the bits of one that is called', async () 
 test('train: measuring a step takes time, and changes neither weights nor gradients', async () => {
   const model = fresh();
   const before = await weights(model);
-  const objective = ps3Objective(engine, model, SAMPLES, CONFIG);
+  const objective = ps3Objective(model, SAMPLES, CONFIG);
   assert.ok((await measureStep(engine, model, objective)) > 0);
-  assert.ok((await measureStep(engine, model, towersObjective(engine, model, crops, CONFIG))) > 0);
+  assert.ok((await measureStep(engine, model, towersObjective(model, crops, CONFIG))) > 0);
   compare('weights', await weights(model), before, TOLERANCE.exact);
   const gradients = model.parameters.arenas[0].gradients!;
   compare('gradients', await gradients.data(), new Float32Array(gradients.size), TOLERANCE.exact);

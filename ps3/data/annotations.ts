@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import { decodeImage } from '../model/image.ts';
 import { canonicalize } from '../model/text/canonicalize.ts';
 import type { Box } from './boxes.ts';
+import { cropToSquare } from './decode.ts';
 import { DataError } from './errors.ts';
 
 /** The captions and boxes of an image. */
@@ -119,32 +120,6 @@ export function boxesInside(boxes: readonly Box[], width: number, height: number
   });
 }
 
-/**
- * Decodes an image and squashes it to a square for training.
- *
- * By sharp's cubic, in its threads beside the GPU's work; it is some levels off Pillow's, by which `ps3
- * encode` squashes. An image that has the side already keeps its pixels.
- *
- * @param input  path or encoded bytes
- * @param where  name for the message
- * @returns      [side, side, 4] and the stored image's size
- * @throws ImageError when the image is missing, truncated or no image
- */
-async function decodeSquare(
-  input: string | Uint8Array,
-  side: number,
-  where: string,
-): Promise<{ rgba: Uint8Array; width: number; height: number }> {
-  const { rgba, width, height } = await decodeImage(input, { name: where });
-  const pixels = await sharp(rgba, { raw: { width, height, channels: 4 } })
-    .removeAlpha()
-    .resize(side, side, { fit: 'fill', kernel: 'cubic' })
-    .ensureAlpha(1)
-    .raw()
-    .toBuffer();
-  return { rgba: new Uint8Array(pixels), width, height };
-}
-
 /** The boxes of an image after it is squashed to a square. */
 function squashBoxes(boxes: readonly Box[], width: number, height: number, side: number): Box[] {
   const [sx, sy] = [side / width, side / height];
@@ -165,8 +140,10 @@ export async function decodeAnnotated(
   where: string,
 ): Promise<Sample> {
   const { key, captions, globalCaption } = annotated;
-  const { rgba, width, height } = await decodeSquare(input, side, where);
+  const image = await decodeImage(input, { name: where });
+  const { width, height } = image;
   const boxes = squashBoxes(boxesInside(annotated.boxes, width, height, where), width, height, side);
+  const rgba = await cropToSquare(image, undefined, side);
   return { key, side, rgba, boxes, captions, globalCaption };
 }
 

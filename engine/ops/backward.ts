@@ -11,14 +11,43 @@ import { add } from './pointwise.ts';
 /**
  * Adds d loss / d leaf to the `grad` of every leaf that requires it, and frees what the forward had saved.
  *
- * @param loss          one element, or any shape with `seed`
- * @param options.seed  gradient of the loss, in its shape; ones by default
- * @throws UseError when the loss has several elements and no seed, or depends on no leaf that requires a gradient
+ * @param loss          one element, or any shape with `seed`; or several such tensors, whose gradients are added
+ * @param options.seed  gradient of the loss, in its shape; ones by default. Of several losses, one for each
+ * @throws UseError when a loss has several elements and no seed, or depends on no leaf that requires a gradient
  */
-export function backward(loss: Tensor, options: { readonly seed?: Tensor<'f32'> } = {}): void {
-  expectTensor('backward', 'loss', loss);
+export function backward(
+  loss: Tensor | readonly Tensor[],
+  options: { readonly seed?: Tensor<'f32'> | readonly (Tensor<'f32'> | undefined)[] } = {},
+): void {
   expectKeys('backward', options, { seed: true });
+  const losses = isList(loss) ? loss : [loss];
+  expect(losses.length > 0, 'backward', 'there must be a loss', 'an empty list');
   const { seed } = options;
+  const seeds = isList(seed) ? seed : [seed];
+  const fits = seed === undefined || seeds.length === losses.length;
+  expect(fits, 'backward', `there must be a seed for each of ${losses.length} losses`, `${seeds.length}`);
+  const roots = losses.map((one, i) => rootOf(one, seeds[i]));
+  const pass = new BackwardPass();
+  const nodes = reachable(roots);
+  try {
+    noGrad(() => {
+      losses.forEach(({ gpu, shape, variable }, i) => {
+        pass.put(variable, seeds[i] ? seeds[i].alias() : fill(Tensor.empty(gpu, shape, 'f32'), 1));
+      });
+      for (const node of nodes) pass.step(node);
+      pass.finishHooked();
+    });
+  } finally {
+    for (const node of nodes) node.release();
+    pass.dispose();
+  }
+}
+
+const isList = <T>(one: T | readonly T[]): one is readonly T[] => Array.isArray(one);
+
+/** The node that made a loss. @throws UseError, ShapeError and DTypeError for what cannot be differentiated */
+function rootOf(loss: Tensor, seed: Tensor | undefined): Node {
+  expectTensor('backward', 'loss', loss);
   if (seed !== undefined) expectDType('backward', 'seed', seed, 'f32');
   const root = loss.variable.node;
   if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
@@ -30,18 +59,7 @@ export function backward(loss: Tensor, options: { readonly seed?: Tensor<'f32'> 
     throw new UseError(
       "backward: the seed must live on the loss's device, got one of another. Upload it there.",
     );
-  const pass = new BackwardPass();
-  const nodes = reachable(root);
-  try {
-    noGrad(() => {
-      pass.put(loss.variable, seed ? seed.alias() : fill(Tensor.empty(loss.gpu, loss.shape, 'f32'), 1));
-      for (const node of nodes) pass.step(node);
-      pass.finishHooked();
-    });
-  } finally {
-    for (const node of nodes) node.release();
-    pass.dispose();
-  }
+  return root;
 }
 
 /** A gradient that is not complete yet, owned by the pass; `exclusive` when no other handle can see its storage. */
@@ -117,10 +135,10 @@ function addToLeaf(variable: Variable, gradient: Tensor<'f32'>): void {
   }
 }
 
-/** Every node the root depends on, newest first. */
-function reachable(root: Node): Node[] {
-  const seen = new Set<Node>([root]);
-  const stack = [root];
+/** Every node the roots depend on, newest first. */
+function reachable(roots: readonly Node[]): Node[] {
+  const seen = new Set<Node>(roots);
+  const stack = [...seen];
   for (let node = stack.pop(); node; node = stack.pop())
     for (const { node: input } of node.inputs)
       if (input && !seen.has(input)) {

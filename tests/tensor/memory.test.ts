@@ -1,6 +1,17 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { add, backward, checkpoint, layerNorm, noGrad, type Tensor, take, tidy } from '../../engine/index.ts';
+import {
+  add,
+  backward,
+  checkpoint,
+  layerNorm,
+  mul,
+  noGrad,
+  sum,
+  type Tensor,
+  take,
+  tidy,
+} from '../../engine/index.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws } from '../harness.ts';
 
 function weights(scope?: ReturnType<typeof engine.scope>): [Tensor, Tensor] {
@@ -152,6 +163,25 @@ test('backward: detach, noGrad and leaves without gradient stop it', async () =>
   throws(() => backward(y, { seed }), /backward: the loss must depend on a tensor that requires a gradient/);
   throws(() => noGrad(async () => y), /noGrad: the function must be synchronous, got a promise/);
   throws(() => backward(add(x, x)), /backward: the loss must be a scalar, got \[4\]/);
+});
+
+test('backward: several losses give the sum of their gradients, a loss that another one depends on too', async () => {
+  using scope = engine.scope();
+  const leaf = () => tensor(random(4, 1), [4], { scope, requiresGrad: true });
+  const weights = tensor([1, 2, 3, 4], [4], { scope });
+  const seed = tensor([1, 10, 100, 1000], [4], { scope });
+  const x = leaf();
+  const doubled = add(x, x);
+  const total = sum(mul(doubled, weights));
+  backward([total, doubled], { seed: [undefined, seed] });
+  // 2 (weights + seed), by hand
+  compare('gradient', await x.grad!.data(), [4, 24, 206, 2008], TOLERANCE.exact);
+  throws(() => backward([]), /^backward: there must be a loss, got an empty list/);
+  throws(
+    () => backward([sum(leaf()), sum(leaf())], { seed: [undefined] }),
+    /^backward: there must be a seed for each of 2 losses, got 1/,
+  );
+  x.grad!.dispose();
 });
 
 test('backward: a hook sees the whole gradient and may replace it', async () => {

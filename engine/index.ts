@@ -70,7 +70,7 @@ export { backward, checkpoint } from './ops/backward.ts';
 export { binaryCrossEntropy } from './ops/binary_cross_entropy.ts';
 export { cast } from './ops/cast.ts';
 export { type ColumnSumOptions, columnSum } from './ops/column_sum.ts';
-export { sigmoidContrastive } from './ops/contrastive.ts';
+export { type ContrastiveOptions, sigmoidContrastive } from './ops/contrastive.ts';
 export { type ConvOptions, conv2d, unfold } from './ops/conv.ts';
 export { concat, permute, type SliceOptions, slice } from './ops/copy.ts';
 export { cosineMap } from './ops/cosine.ts';

@@ -28,7 +28,7 @@ function check(B: number, D: number, logScale: number, bias: number, classes?: U
     op: ({ images, texts, logitScale, logitBias }) =>
       sigmoidContrastive(images, texts, logitScale, logitBias, { positives }),
     twin: ({ images, texts, logitScale, logitBias }) =>
-      Float64Array.of(twin(images, texts, logitScale[0], logitBias[0], B, classes)),
+      Float64Array.of(twin(images, texts, logitScale[0], logitBias[0], B, { classes })),
     samples: 6,
   }).finally(() => positives?.dispose());
 }
@@ -57,6 +57,36 @@ test('contrastive: equal class ids are positive pairs', () =>
     -0.5,
     Uint32Array.from({ length: 37 }, (_, i) => i % 9),
   ));
+
+for (const [B, T] of [
+  [1, 7],
+  [9, 4],
+  [5, 300],
+])
+  test(`contrastive: a block of ${B} images and ${T} other texts matches the twin, with classes and without`, async () => {
+    const D = 6;
+    const ids = (n: number, seed: number) => Uint32Array.from({ length: n }, (_, i) => (i + seed) % 5);
+    for (const [classes, textClasses] of [[], [ids(B, 0), ids(T, 2)]]) {
+      using positives = classes && tensor(classes, [B]);
+      using textPositives = textClasses && tensor(textClasses, [T]);
+      const pairs = { diagonal: false, divisor: 40 };
+      await checkGradients({
+        inputs: {
+          images: { data: unit(B, D, 1), shape: [B, D] },
+          texts: { data: unit(T, D, 2), shape: [T, D] },
+          logitScale: { data: Float64Array.of(1.5), shape: [1] },
+          logitBias: { data: Float64Array.of(-2), shape: [1] },
+        },
+        op: ({ images, texts, logitScale, logitBias }) =>
+          sigmoidContrastive(images, texts, logitScale, logitBias, { ...pairs, positives, textPositives }),
+        twin: ({ images, texts, logitScale, logitBias }) =>
+          Float64Array.of(
+            twin(images, texts, logitScale[0], logitBias[0], B, { ...pairs, classes, textClasses }),
+          ),
+        samples: 6,
+      });
+    }
+  });
 
 test('contrastive: distinct class ids give the same bits as none', async () => {
   using scope = engine.scope();
@@ -168,7 +198,15 @@ test('contrastive: says what does not fit', () => {
   const ids = tensor(new Uint32Array(3), [3], { scope });
   throws(
     () => sigmoidContrastive(images, images.reshape([4, 2]), scalar, scalar),
-    /^sigmoidContrastive: images and texts must both be \[B, D\], got images \[2, 4\] and texts \[4, 2\]/,
+    /^sigmoidContrastive: images and texts must be \[B, D\] and \[T, D\], got images \[2, 4\] and texts \[4, 2\]/,
+  );
+  throws(
+    () => sigmoidContrastive(images, images, scalar, scalar, { divisor: 0 }),
+    /^sigmoidContrastive: the divisor must be positive, got 0/,
+  );
+  throws(
+    () => sigmoidContrastive(images, tensor(random(12, 1), [3, 4], { scope }), scalar, scalar),
+    /^sigmoidContrastive: there must be one text for each image where the diagonal is positive, got 2 images and 3 texts. Pass diagonal: false/,
   );
   throws(
     () => sigmoidContrastive(images, images, images, scalar),
@@ -176,7 +214,7 @@ test('contrastive: says what does not fit', () => {
   );
   throws(
     () => sigmoidContrastive(images, images, scalar, scalar, { positives: ids }),
-    /^sigmoidContrastive: positives must be \[B\] = \[2\], got \[3\]/,
+    /^sigmoidContrastive: positives must be \[2\], got \[3\]/,
   );
   const none = tensor([], [0, 4], { scope });
   throws(

@@ -11,7 +11,15 @@ import { arange, fill } from './ops/fill.ts';
 import { markNonFinite, NOTHING_FOUND } from './ops/finite.ts';
 import type { MatmulShape } from './ops/matmul/plan.ts';
 import { selfTest } from './self_test.ts';
-import { type Capture, capture, dryRun, type StepPlan, type StepResult } from './tensor/capture.ts';
+import type { EngineStats } from './stats.ts';
+import {
+  type Capture,
+  capture,
+  dryRun,
+  type Step,
+  type StepPlan,
+  type StepResult,
+} from './tensor/capture.ts';
 import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
 import { bitsOf, type DTypeOfArray, type NumberArray, numbersOf } from './tensor/numbers.ts';
@@ -30,28 +38,6 @@ export interface TensorOptions<D extends DType = DType> {
   scope?: Scope;
   /** Whether `backward` shall leave a gradient in `grad`; default false. */
   requiresGrad?: boolean;
-}
-
-/** What an engine holds and has done. */
-export interface EngineStats {
-  /** Tensor handles not yet disposed. */
-  liveTensors: number;
-  /** Bytes of buffers that live tensors use. */
-  liveBytes: number;
-  /** Highest `liveBytes` since the start or `resetPeak()`. */
-  peakBytes: number;
-  /** Bytes kept for reuse. */
-  pooledBytes: number;
-  /** Totals since the start; a loop of equal steps adds to `dispatches` and `submits` only. */
-  buffersCreated: number;
-  /** Bind groups made since the start. */
-  bindGroupsCreated: number;
-  /** Kernels compiled since the start, each specialisation counted. */
-  pipelinesCreated: number;
-  /** Kernel runs since the start. */
-  dispatches: number;
-  /** Command buffers submitted to the GPU since the start. */
-  submits: number;
 }
 
 /**
@@ -260,11 +246,12 @@ export class Engine {
    * Numbers of the host that enter the step, such as a scale, are recorded with it.
    *
    * @param step    called with handles on `inputs` in a new scope: what it makes of them is freed, except
-   *                what it returns (a tensor, a list or a record of tensors)
+   *                what it returns (a tensor, a list or a record of tensors). A generator function is cut where it yields,
+   *                for `replay(part)`: other work may run between the parts, which share their tensors
    * @param inputs  tensors that exist, to be overwritten by `write()` between replays
    * @throws UseError when the step writes, reads, draws random numbers, returns a promise, or leaves a tensor behind
    */
-  capture<T extends StepResult>(step: (...inputs: Tensor[]) => T, ...inputs: Tensor[]): Capture<T> {
+  capture<T extends StepResult>(step: Step<T>, ...inputs: Tensor[]): Capture<T> {
     return capture(this.gpu, step, inputs);
   }
 

@@ -1,6 +1,6 @@
 /** @internal */
 export { fileSystem, freeMemoryBytes } from '#system';
-export { Engine, type EngineStats, type TensorOptions } from './engine.ts';
+export { Engine, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export type { BufferHandle, BufferSlice } from './gpu/buffer.ts';
 export {
@@ -142,8 +142,9 @@ export {
   square,
   tanh,
 } from './ops/unary.ts';
+export type { EngineStats } from './stats.ts';
 export { type Gradients, noGrad, type OpRecord, record, type Saved } from './tensor/autograd.ts';
-export type { Capture, StepPlan, StepResult } from './tensor/capture.ts';
+export type { Capture, Step, StepPlan, StepResult } from './tensor/capture.ts';
 export { CustomKernel, type KernelRun } from './tensor/custom_kernel.ts';
 export { type Like, output, tidy } from './tensor/dispatch.ts';
 export type { DTypeOfArray, NumberArray } from './tensor/numbers.ts';

@@ -64,6 +64,12 @@ export class Recorder {
     this.#captured = [];
   }
 
+  /** Ends a list of the capture. @returns how many it has by now */
+  cut(): number {
+    this.submit();
+    return this.#captured?.length ?? 0;
+  }
+
   /** What was recorded since `beginCapture`, for `replay`. */
   endCapture(): CommandList[] {
     this.submit();

@@ -6,6 +6,9 @@ import { Scope, Tensor } from './tensor.ts';
 /** What a step may return. */
 export type StepResult = Tensor | readonly Tensor[] | Readonly<Record<string, Tensor>> | undefined;
 
+/** A step; one that yields is cut there into parts, which can be replayed one by one. */
+export type Step<T extends StepResult> = (...inputs: Tensor[]) => T | Generator<undefined, T, undefined>;
+
 /** What a step needs. */
 export interface StepPlan {
   /** Highest bytes of live tensors while it runs, those that are alive already included. */
@@ -24,19 +27,31 @@ export class Capture<T extends StepResult> {
   readonly outputs: T;
   readonly #gpu: Gpu;
   readonly #step: RecordedStep<Tensor[]>;
+  /** Command lists before each cut of the step. */
+  readonly #cuts: readonly number[];
   #disposed = false;
 
   /** @param step  its result are the tensors of `outputs` */
-  constructor(gpu: Gpu, outputs: T, step: RecordedStep<Tensor[]>) {
+  constructor(gpu: Gpu, outputs: T, step: RecordedStep<Tensor[]>, cuts: readonly number[]) {
     this.#gpu = gpu;
     this.outputs = outputs;
     this.#step = step;
+    this.#cuts = cuts;
   }
 
-  /** Runs the step once more, after everything called so far. @throws UseError after dispose() */
-  replay(): void {
+  /**
+   * Runs the step once more, after everything called so far.
+   *
+   * @param part  of a step that yields: the part to run, from 0; all by default
+   * @throws UseError after dispose() and for a part that there is not
+   */
+  replay(part?: number): void {
     if (this.#disposed) throw new UseError('capture: it must not be replayed after dispose().');
-    this.#gpu.replay(this.#step.lists);
+    const { lists } = this.#step;
+    const ends = [...this.#cuts, lists.length];
+    if (part !== undefined && ends[part] === undefined)
+      throw new UseError(`capture: the part must be within 0 to ${ends.length - 1}, got ${part}.`);
+    this.#gpu.replay(part === undefined ? lists : lists.slice(ends[part - 1] ?? 0, ends[part]));
   }
 
   /** Frees the outputs and every buffer between. */
@@ -56,16 +71,32 @@ export class Capture<T extends StepResult> {
 /** Records `step` on inputs that exist; nothing runs. */
 export function capture<T extends StepResult>(
   gpu: Gpu,
-  step: (...inputs: Tensor[]) => T,
+  step: Step<T>,
   inputs: readonly Tensor[],
 ): Capture<T> {
   let outputs: T | undefined;
-  const recorded = recordStep(gpu, 'capture', step, inputs, (result) => {
+  const cuts: number[] = [];
+  const whole = (...inputs: Tensor[]): T => {
+    const result = step(...inputs);
+    if (!isGenerator(result)) return result;
+    for (;;) {
+      const { done, value } = result.next();
+      if (done) return value;
+      cuts.push(gpu.recorder.cut());
+    }
+  };
+  const recorded = recordStep(gpu, 'capture', whole, inputs, (result) => {
     const [kept, tensors] = detached(gpu, result);
     outputs = kept;
     return tensors;
   });
-  return new Capture(gpu, outputs as T, recorded);
+  return new Capture(gpu, outputs as T, recorded, cuts);
+}
+
+function isGenerator<T extends StepResult>(
+  result: T | Generator<undefined, T, undefined>,
+): result is Generator<undefined, T, undefined> {
+  return result !== undefined && typeof (result as Generator).next === 'function';
 }
 
 /** Traces `step` without running or keeping anything. */

@@ -142,6 +142,36 @@ test('capture: many replays without a read between them are the steps in order',
   for (const { dispose } of [eager, captured]) dispose();
 });
 
+test('capture: a step that yields is replayed part by part, and what runs between is seen by the next', async () => {
+  using scope = engine.scope();
+  const x = tensor([1, 2], [2], { scope, requiresGrad: true });
+  const factor = tensor([0], [1], { scope });
+  // Zeros, which gradients are added to.
+  backward(add(x, x), { seed: tensor([0, 0], [2], { scope }) });
+  using capture = engine.capture(
+    function* (x, factor) {
+      const squares = square(x);
+      yield;
+      const total = sum(mul(squares, factor));
+      backward(total);
+      return { squares, total };
+    },
+    x,
+    factor,
+  );
+  capture.replay(0);
+  compare('between', await capture.outputs.squares.data(), [1, 4], TOLERANCE.exact);
+  factor.write(Float32Array.of(3));
+  capture.replay(1);
+  compare('total', await capture.outputs.total.data(), [15], TOLERANCE.exact);
+  compare('gradient 2 x factor', await x.grad!.data(), [6, 12], TOLERANCE.exact);
+  x.write(Float32Array.of(2, 0));
+  capture.replay();
+  compare('whole', await capture.outputs.total.data(), [12], TOLERANCE.exact);
+  throws(() => capture.replay(2), /^capture: the part must be within 0 to 1, got 2/);
+  x.grad!.dispose();
+});
+
 test('capture: records without running; its memory is its own until dispose', async () => {
   using scope = engine.scope();
   const n = 173; // a size that no other test leaves in the pool

@@ -61,6 +61,7 @@ export {
   type StageConfig,
   type TrainConfig,
 } from './train/config.ts';
+export type { DataSection, SamplingSection } from './train/data_config.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.ts';
 export {
   type Batch,

@@ -12,12 +12,15 @@ import {
   onlyThese,
   positive,
   rate,
-  share,
   text,
 } from '../model/config/schema.ts';
-
-/** Lowest and highest, both included. */
-type Range = readonly [number, number];
+import {
+  type DataSection,
+  dataSchema,
+  expectData,
+  type SamplingSection,
+  samplingSchema,
+} from './data_config.ts';
 
 /** How long and how fast one stage trains. */
 export interface StageConfig {
@@ -104,35 +107,9 @@ export interface TrainConfig {
     readonly logitBias: number | null;
   };
   /** What it is trained on. */
-  readonly data: {
-    /** A folder with annotations.jsonl; null: generated scenes, which the other keys describe. */
-    readonly folder: string | null;
-    /** A folder of photographs for backgrounds; null: openly licensed ones. */
-    readonly photos: string | null;
-    /** Images that are built once, kept in memory and drawn from. */
-    readonly scenes: number;
-    /** Images for evaluation, of which nothing is trained on. */
-    readonly heldOut: number;
-    /** Concepts that captions name. */
-    readonly concepts: number;
-    /** Drawing styles of the objects; null: all. */
-    readonly styles: readonly string[] | null;
-    /** Captioned objects per scene. */
-    readonly objects: Range;
-    /** Long side of captioned objects, pixels. */
-    readonly objectPx: Range;
-    /** Objects without a caption per scene. */
-    readonly distractors: Range;
-  };
+  readonly data: DataSection;
   /** How samples are drawn from images. */
-  readonly sampling: {
-    /** Chance that an image gives its global caption instead of a local one. */
-    readonly globalShare: number;
-    /** `pretraining`: random resized crop of image and boxes, area 0.9 to 1, aspect 3/4 to 4/3. */
-    readonly crop: 'none' | 'pretraining';
-    /** Samples of equal captions are positives of each other. */
-    readonly sameCaptionPositives: boolean;
-  };
+  readonly sampling: SamplingSection;
   /** Weights of the losses beside the contrastive one, of weight 1. */
   readonly loss: {
     /** Of the supervision of the bottom-up map. */
@@ -171,7 +148,6 @@ export interface TrainConfig {
   readonly method: Method;
 }
 
-const range = v.tuple([natural, natural], 'a list of two whole numbers from 0');
 const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: natural });
 
 const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
@@ -197,22 +173,8 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     logitScale: finite,
     logitBias: v.nullable(finite),
   }),
-  data: onlyThese({
-    folder: v.nullable(text),
-    photos: v.nullable(text),
-    scenes: count,
-    heldOut: count,
-    concepts: count,
-    styles: v.nullable(list(text)),
-    objects: range,
-    objectPx: range,
-    distractors: range,
-  }),
-  sampling: onlyThese({
-    globalShare: share,
-    crop: v.picklist(['none', 'pretraining'], '"none" or "pretraining"'),
-    sameCaptionPositives: flag,
-  }),
+  data: dataSchema,
+  sampling: samplingSchema,
   loss: onlyThese({
     bottomUp: nonNegative,
     topDown: nonNegative,
@@ -250,7 +212,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
  */
 export function parseTrainConfig(json: unknown): TrainConfig {
   const config = check(schema, json, '');
-  const { model, data, ps3, method } = config;
+  const { model, ps3, method } = config;
   const { scalesPx, width, textWidth, heads, maxSelect } = model;
   const ascending = scalesPx.every((px, i) => px % 14 === 0 && (i === 0 || px > scalesPx[i - 1]));
   expectConfig(
@@ -266,17 +228,7 @@ export function parseTrainConfig(json: unknown): TrainConfig {
   );
   for (const [name, value] of Object.entries({ width, textWidth }))
     expectConfig(value % heads === 0, `model.${name} must be a multiple of model.heads, ${heads}`, value);
-  for (const [name, [low, high]] of Object.entries({
-    objects: data.objects,
-    objectPx: data.objectPx,
-    distractors: data.distractors,
-  }))
-    expectConfig(low <= high, `data.${name} must be the lowest, then the highest`, [low, high]);
-  expectConfig(
-    data.photos === null || data.folder === null,
-    'data.photos must be null beside data.folder: photographs are for scenes',
-    data.photos,
-  );
+  expectData(config.data);
   const { lowResCache, multiScale, scalePositions, auxEncoder } = method;
   for (const [name, isOn] of Object.entries({ lowResCache, multiScale, scalePositions, auxEncoder }))
     expectConfig(

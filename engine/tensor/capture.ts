@@ -25,6 +25,8 @@ export interface StepPlan {
 export class Capture<T extends StepResult> {
   /** What the step returned, overwritten by each replay; without gradients. They live as long as the capture. */
   readonly outputs: T;
+  /** Floating-point operations of one replay, as the kernels declare them: as in `StepPlan`. */
+  readonly flops: number;
   readonly #gpu: Gpu;
   readonly #step: RecordedStep<Tensor[]>;
   /** Command lists before each cut of the step. */
@@ -37,6 +39,11 @@ export class Capture<T extends StepResult> {
     this.outputs = outputs;
     this.#step = step;
     this.#cuts = cuts;
+    const commands = step.lists.flatMap((list) => list.commands);
+    this.flops = commands.reduce(
+      (sum, command) => sum + (command.kind === 'dispatch' ? command.flops : 0),
+      0,
+    );
   }
 
   /**

@@ -17,6 +17,7 @@ import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
 import type { Metric } from '../train/metrics.ts';
+import { measureFlopsPerS } from '../train/plan.ts';
 import { presetConfig } from '../train/presets.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
 import type { Objective, Tensors } from '../train/step.ts';
@@ -105,10 +106,12 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     : await RunFolder.create(out, config, { 'ps3-webgpu': version(), adapter: engine.adapterName });
   if (options.profile) await profileStages(engine, model, run, stageObjectives(model, data, config));
   if (resume) await run.rewind(progress);
+  const peakFlopsPerS = await measureFlopsPerS(engine);
   const stage = (name: Metric['stage'], title: string): StageOptions => ({
     run,
     resume: progress?.stage === name ? progress : undefined,
     signal,
+    peakFlopsPerS,
     onStep: (metric, samplesPerS) =>
       bar.update(title, metric.step + 1, config[name].steps, details(metric, samplesPerS, config[name])),
   });
@@ -230,7 +233,14 @@ export async function evaluateRun(
 
 function details(metric: Metric, samplesPerS: number, { steps, batch }: StageConfig): string {
   const left = ((steps - metric.step - 1) * batch) / samplesPerS;
-  return `loss ${Number(metric.loss).toFixed(3)}  ${samplesPerS.toFixed(1)} samples/s  ${formatSeconds(left)} left`;
+  const { gflopPerS = 0, peakShare = 0, dataWaitMs } = metric.speed ?? {};
+  return [
+    `loss ${Number(metric.loss).toFixed(3)}`,
+    `${samplesPerS.toFixed(1)} images/s`,
+    `${gflopPerS.toFixed(1)} GFLOP/s (${(100 * peakShare).toFixed(0)} % of peak)`,
+    ...(dataWaitMs ? [`${dataWaitMs.toFixed(0)} ms for data`] : []),
+    `${formatSeconds(left)} left`,
+  ].join('  ');
 }
 
 /** The table that ends a run. */

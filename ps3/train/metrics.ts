@@ -11,7 +11,31 @@ export interface Metric {
   readonly step: number;
   /** Learning rate of the step. */
   readonly lr: number;
-  readonly [loss: string]: number | string;
+  /**
+   * How fast it went, in which two runs of the same config differ. Everything else in the line is decided by the config and
+   * the data.
+   */
+  readonly speed?: Speed;
+  /** Losses by their names, `gradNorm` before clipping, `logitScale` (the factor) and `logitBias` after the step. */
+  readonly [value: string]: number | string | Speed | undefined;
+}
+
+/** What the machine did in one step. */
+export interface Speed {
+  /** From the end of the step before, on the GPU and with what the host does between. */
+  readonly stepMs: number;
+  /** Samples of the batch per second. */
+  readonly imagesPerS: number;
+  /** Patches, low-res and selected, and text tokens per second. */
+  readonly tokensPerS: number;
+  /** Floating-point operations per second, 1e9, as the kernels declare them. */
+  readonly gflopPerS: number;
+  /** Of what this adapter reached on one large matrix product in f32, in [0, 1] and above where f16 products are faster. */
+  readonly peakShare?: number;
+  /** Bytes that the engine holds on the device: of live tensors and kept for reuse. */
+  readonly deviceBytes: number;
+  /** Milliseconds for which the step waited for its batch. */
+  readonly dataWaitMs?: number;
 }
 
 /** What the losses of the maps were called in earlier files. */

@@ -3,7 +3,9 @@ import {
   type AdamW,
   backward,
   type Capture,
+  concat,
   type Engine,
+  noGrad,
   type Scope,
   type Tensor,
 } from '../../engine/index.ts';
@@ -19,6 +21,8 @@ export interface Objective<B extends Tensors<B>> {
   batches(from: Cursor): Batches<B>;
   /** The loss to descend as `loss`, and others to log; [1] each. */
   losses(batch: B): { loss: Tensor } & Record<string, Tensor>;
+  /** Patches and text tokens of a sample that go through the towers: what tokens per second count. */
+  readonly tokensPerSample: number;
 }
 
 /** Forward, backward and update of a model on batches of one objective. */
@@ -29,7 +33,9 @@ export class TrainingStep<B extends Tensors<B>> {
   /** Lives as long as the step: what it reads, by name. */
   readonly #scope: Scope;
   readonly #inputs: readonly (readonly [keyof B, Tensor])[];
-  readonly #capture: Capture<Readonly<Record<string, Tensor>>>;
+  /** What the numbers that a step leaves are called. */
+  #names: readonly string[] = [];
+  readonly #capture: Capture<Tensor>;
 
   /**
    * Records the step; nothing of the model changes yet.
@@ -62,17 +68,40 @@ export class TrainingStep<B extends Tensors<B>> {
         backward(scalars.loss);
         optimizer.step();
         model.clampLogitScale(maxLogitScale);
-        return { ...scalars, gradNormSquared: optimizer.gradNormSquared };
+        const { gradNormSquared } = optimizer;
+        const { logitScale, logitBias } = model;
+        const left = { ...scalars, gradNormSquared, logitScale, logitBias };
+        this.#names = Object.keys(left);
+        // Joined, for one copy to the host.
+        return noGrad(() => concat(Object.values(left)));
       },
       ...inputs.map(([, tensor]) => tensor),
     );
   }
 
-  /** Takes one step on a batch. @returns the losses by name, and `gradNormSquared`, once they are read */
+  /** Floating-point operations of a step. */
+  get flops(): number {
+    return this.#capture.flops;
+  }
+
+  /**
+   * Takes one step on a batch.
+   *
+   * @returns  once they are read: the losses by name, the global norm of the gradients before clipping, and the factor on
+   *   the cosines and what is added to them as the step leaves them
+   */
   run(host: HostBatch<B>): Promise<Record<string, number>> {
     for (const [name, input] of this.#inputs) input.write(host[name].data);
     this.#capture.replay();
-    return read(this.#capture.outputs);
+    return this.#read();
+  }
+
+  /** Begins at once to read what the step leaves. */
+  async #read(): Promise<Record<string, number>> {
+    const numbers = await this.#capture.outputs.data();
+    const values = Object.fromEntries(this.#names.map((name, i) => [name, numbers[i]]));
+    const { gradNormSquared, logitScale, ...others } = values;
+    return { ...others, gradNorm: Math.sqrt(gradNormSquared), logitScale: Math.exp(logitScale) };
   }
 
   /**
@@ -94,12 +123,4 @@ export class TrainingStep<B extends Tensors<B>> {
     this.#capture.dispose();
     this.#scope.dispose();
   }
-}
-
-/** Begins to read scalars at once. */
-async function read(scalars: Readonly<Record<string, Tensor>>): Promise<Record<string, number>> {
-  const reads = Object.entries(scalars).map(
-    async ([key, scalar]) => [key, (await scalar.data())[0]] as const,
-  );
-  return Object.fromEntries(await Promise.all(reads));
 }

@@ -1,30 +1,27 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
 import { AdamW, type Engine, expectKeys, warmupCosine } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
+import { total as sum } from '../model/config/config.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
+import type { Grid } from '../model/vision/scales.ts';
 import { BatchLoader, classesOf, tokenIds } from './batch_loader.ts';
 import { batchesByStep, type HostBatch } from './batches.ts';
-import type { StageConfig, TrainConfig } from './config.ts';
+import type { TrainConfig } from './config.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
-import { InterruptedError, type Progress, RunError, type RunFolder } from './run.ts';
+import { InterruptedError } from './run.ts';
 import { type Objective, type Tensors, TrainingStep } from './step.ts';
+import { StepLog, type StepLogOptions } from './step_log.ts';
 import { type CropBatch, type CropSource, towersLoss } from './towers.ts';
 
 /** Where a stage writes, and from where it goes on. */
-export interface StageOptions {
-  /** Where metrics and checkpoints go. */
-  readonly run: RunFolder;
-  /** Go on from the run's checkpoint. */
-  readonly resume?: Progress;
+export interface StageOptions extends StepLogOptions {
   /** Once it is aborted, training ends after the step at hand, which is saved. */
   readonly signal?: { readonly aborted: boolean };
-  /** After every step, with its losses. */
-  readonly onStep?: (metric: Metric, samplesPerS: number) => void;
 }
 
-const STAGE_OPTIONS = { run: true, resume: true, signal: true, onStep: true } as const;
+const STAGE_OPTIONS = { run: true, resume: true, signal: true, peakFlopsPerS: true, onStep: true } as const;
 
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
@@ -45,6 +42,7 @@ export function towersObjective(
   return {
     batches: (from) => batchesByStep(batch, from),
     losses: (batch) => ({ loss: towersLoss(model, batch) }),
+    tokensPerSample: model.config.vision.gridSides[0] ** 2 + model.tokenizer.contextLength,
   };
 }
 
@@ -64,6 +62,8 @@ export function ps3Objective(
   });
   const { maxLogitScale: _, ...weights } = loss;
   const { teacherForcing, inBoxPooling } = method;
+  const grids = model.config.vision.gridSides.map((side): Grid => [side, side]);
+  const [counts] = model.vision.plan(grids, { looks: 1 });
   return {
     batches: (from) => batchesByStep((step) => loader.batch(step), from),
     losses(batch) {
@@ -71,6 +71,7 @@ export function ps3Objective(
       const { total, contrastive, bottomUp, topDown } = losses;
       return { loss: total, contrastive, bottomUp, topDown };
     },
+    tokensPerSample: grids[0][0] ** 2 + sum(counts) + model.tokenizer.contextLength,
   };
 }
 
@@ -110,9 +111,6 @@ export async function trainPS3(
   await optimise('ps3', engine, model, ps3Objective(model, samples, config), config, options);
 }
 
-/** The function that trains a stage. */
-const CALLED = { towers: 'trainTowers', ps3: 'trainPS3' } as const;
-
 /** The loop of both stages. */
 async function optimise<B extends Tensors<B>>(
   name: Metric['stage'],
@@ -123,6 +121,7 @@ async function optimise<B extends Tensors<B>>(
   options: StageOptions,
 ): Promise<void> {
   const { run, resume, signal } = options;
+  const { tokensPerSample } = objective;
   const { [name]: stage, loss, saveEvery, saveEveryMinutes } = config;
   const { weightDecay, ...constants } = config.optimizer;
   using optimizer = new AdamW(model.parameters, {
@@ -137,19 +136,21 @@ async function optimise<B extends Tensors<B>>(
   let coming = ahead(batches.next());
   const { host } = await coming;
   using training = new TrainingStep(engine, model, objective, host, optimizer, loss.maxLogitScale);
-  const log = logger(name, stage, training, options);
+  const log = new StepLog({ stage: name, batch: stage.batch, tokensPerSample }, engine, training, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
   let saved = performance.now();
   for (let step = first; step < stage.steps; step++) {
     const lr = warmupCosine(step, { steps: stage.steps, warmup: stage.warmup, peak: stage.lr });
     optimizer.set({ lr });
+    const asked = performance.now();
     const { host, next } = await coming;
+    const dataWaitMs = performance.now() - asked;
     const values = training.run(host);
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
-    logged = log(step, lr, values, host);
+    logged = log.write({ step, lr, host, dataWaitMs, values });
     const stops = signal?.aborted === true;
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
     if (stops || isLate || (step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
@@ -157,6 +158,7 @@ async function optimise<B extends Tensors<B>>(
       const optimizerSteps = (await optimizer.steps.data())[0];
       await run.save(model, optimizer, { stage: name, step: step + 1, optimizerSteps, data: next });
       saved = performance.now();
+      log.leaveOut();
     }
     if (stops)
       throw new InterruptedError(
@@ -170,34 +172,4 @@ async function optimise<B extends Tensors<B>>(
 function ahead<T>(work: Promise<T>): Promise<T> {
   work.catch(() => undefined);
   return work;
-}
-
-/** Writes a step's values to the run once they are read. */
-function logger<B extends Tensors<B>>(
-  name: Metric['stage'],
-  stage: StageConfig,
-  training: Pick<TrainingStep<B>, 'firstNonFinite'>,
-  { run, resume, onStep }: StageOptions,
-) {
-  const first = resume?.step ?? 0;
-  const started = performance.now();
-  return async (
-    step: number,
-    lr: number,
-    reading: Promise<Record<string, number>>,
-    host: HostBatch<B>,
-  ): Promise<void> => {
-    const values = await reading;
-    if (!Number.isFinite(values.loss)) {
-      const kernel = await training.firstNonFinite(host);
-      const first = kernel ? `, first written by the kernel ${kernel}` : '';
-      throw new RunError(
-        `${CALLED[name]}: the loss must stay finite, got ${values.loss} at step ${step} of ${name}${first}. Lower ${name}.lr.`,
-      );
-    }
-    const metric: Metric = { stage: name, step, lr, ...values };
-    await run.log(metric);
-    const seconds = (performance.now() - started) / 1000;
-    onStep?.(metric, ((step + 1 - first) * stage.batch) / seconds);
-  };
 }

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
+import type { Metric } from '../../ps3/train/metrics.ts';
 
 const BIN = fileURLToPath(new URL('../../ps3/app/bin.mjs', import.meta.url));
 
@@ -44,15 +45,24 @@ export async function loggedSteps(run: string): Promise<number> {
   return text.split('\n').length - 1;
 }
 
+/** metrics.jsonl without what a clock or the state of the machine decides. */
+export async function decidedMetrics(run: string): Promise<string> {
+  const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).split('\n');
+  const decided = (line: string): string => {
+    const { speed: _, ...metric } = JSON.parse(line) as Metric;
+    return JSON.stringify(metric);
+  };
+  return lines.map((line) => line && decided(line)).join('\n');
+}
+
 /** What must be equal, byte for byte, however often a run was ended and resumed. */
 export async function traces(run: string): Promise<Readonly<Record<string, string>>> {
   const names = [
     'checkpoint/model.safetensors',
     'checkpoint/training_state.safetensors',
     'checkpoint/config.json',
-    'metrics.jsonl',
     'config.json',
   ];
   const texts = names.map(async (name) => [name, await readFile(join(run, name), 'base64')] as const);
-  return Object.fromEntries(await Promise.all(texts));
+  return { ...Object.fromEntries(await Promise.all(texts)), metrics: await decidedMetrics(run) };
 }

@@ -9,6 +9,7 @@ import {
   layerNormLayer,
   linear,
   linearLayer,
+  matmul,
   mean,
   mul,
   ParameterStore,
@@ -124,6 +125,13 @@ for (const recompute of [false, true])
     compare('losses', replayed.losses, eager.losses, TOLERANCE.exact);
     compare('weights, moments, steps', replayed.state, eager.state, TOLERANCE.exact);
   });
+
+test('capture: its operations are those that its products have', () => {
+  using scope = engine.scope();
+  const [a, b] = [tensor(random(6, 1), [2, 3], { scope }), tensor(random(15, 2), [3, 5], { scope })];
+  using capture = engine.capture((a, b) => ({ once: matmul(a, b), twice: matmul(a, b) }), a, b);
+  assert.is(capture.flops, 2 * (2 * 2 * 5 * 3));
+});
 
 test('capture: many replays without a read between them are the steps in order', async () => {
   const eager = model();

@@ -17,6 +17,7 @@ import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { RunFolder } from '../../ps3/train/run.ts';
 import type { CropSource } from '../../ps3/train/towers.ts';
 import { ps3Objective, towersObjective, trainPS3, trainTowers } from '../../ps3/train/train.ts';
+import { decidedMetrics } from '../app/killed_runs.ts';
 import { compare, engine, TOLERANCE } from '../harness.ts';
 
 const SIDE = 112;
@@ -37,6 +38,9 @@ function colouredSample(seed: number): Sample {
   });
   return { key: `${seed}`, side: SIDE, rgba, boxes, captions, globalCaption: captions.join(' and ') };
 }
+
+/** Two factors of four digits each. */
+const ROUNDED = { abs: 0, rel: 1e-3 };
 
 const SAMPLES = Array.from({ length: 24 }, (_, i) => colouredSample(i));
 const CONFIG = PRESETS.smoke;
@@ -209,7 +213,7 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
       const run = await RunFolder.create(join(path, name), CONFIG);
       const config = changed('ps3.steps=3', 'seed=5', 'loss.dice=0', 'loss.bottomUpBoxes=sampled');
       await trainPS3(engine, fresh(), SAMPLES, config, { run });
-      texts.push(await readFile(join(path, name, 'metrics.jsonl'), 'utf8'));
+      texts.push(await decidedMetrics(join(path, name)));
     }
     assert.is(texts[0], texts[1]);
   });
@@ -219,7 +223,9 @@ test('train: a recorded step computes the bits of one that is called', async () 
   await inFolder(async (path) => {
     const config = changed('ps3.steps=4', 'optimizer.weightDecay=0.1');
     const recorded = fresh();
-    await trainPS3(engine, recorded, SAMPLES, config, { run: await RunFolder.create(path, config) });
+    const run = await RunFolder.create(path, config);
+    await trainPS3(engine, recorded, SAMPLES, config, { run, peakFlopsPerS: 1e9 });
+    const metrics = await run.metrics();
     const called = fresh();
     const { weightDecay, ...constants } = config.optimizer;
     const optimizer = new AdamW(called.parameters, {
@@ -228,13 +234,27 @@ test('train: a recorded step computes the bits of one that is called', async () 
     });
     const objective = ps3Objective(called, SAMPLES, config);
     await using batches = objective.batches({ step: 0 });
-    for (const lr of [0.5, 1, 1, 0.5]) {
+    for (const [step, lr] of [0.5, 1, 1, 0.5].entries()) {
       using scope = engine.scope();
       const { host } = await batches.next();
       backward(objective.losses(upload(engine, host, scope)).loss);
+      const gradients = await called.parameters.arenas[0].gradients!.data();
       optimizer.set({ lr: lr * config.ps3.lr });
       optimizer.step();
       called.clampLogitScale();
+      const { gradNorm, logitScale, logitBias, speed } = metrics[step];
+      compare('gradNorm', [Number(gradNorm)], [Math.hypot(...gradients)]);
+      compare('logitScale', [Number(logitScale)], [Math.exp((await called.logitScale.data())[0])]);
+      compare('logitBias', [Number(logitBias)], await called.logitBias.data(), TOLERANCE.exact);
+      const { stepMs, imagesPerS, tokensPerS, gflopPerS, peakShare = 0, deviceBytes } = speed!;
+      compare('imagesPerS', [imagesPerS * stepMs], [1000 * config.ps3.batch], ROUNDED);
+      // 2 x 2 patches of the lowest scale, 16 of a look, 6 text tokens.
+      compare('tokensPerS', [tokensPerS], [(4 + 16 + 6) * imagesPerS], ROUNDED);
+      compare('peakShare', [peakShare], [gflopPerS], ROUNDED);
+      // AdamW alone has 16 operations for a weight; weights, gradients and both moments have 4 bytes each.
+      const { elementCount } = called.parameters;
+      assert.ok(gflopPerS * stepMs * 1e6 > 16 * elementCount, `${gflopPerS} GFLOP/s`);
+      assert.ok(deviceBytes > 16 * elementCount, `${deviceBytes} bytes`);
     }
     compare('weights', await weights(recorded), await weights(called), TOLERANCE.exact);
     optimizer.dispose();

@@ -27,14 +27,15 @@ const layers: [layer: string, prefix: RegExp, mayImport: string][] = [
   ['nn', /^engine\/nn\//, 'gpu tensor ops'],
   ['io', /^engine\/io\//, 'gpu tensor ops'],
   ['engine', /^engine\//, 'shaders gpu tensor ops nn io'],
+  ['ranks', /^ps3\/ranks\//, 'engine'],
   ['model', /^ps3\/(model\/|config\.ts)/, 'gpu tensor ops nn io engine'],
-  ['data', /^ps3\/data\//, 'gpu tensor ops nn io engine model'],
-  ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine model data'],
-  ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine model data train'],
-  ['ps3', /^ps3\//, 'gpu tensor ops nn io engine model data train app'],
+  ['data', /^ps3\/data\//, 'gpu tensor ops nn io engine ranks model'],
+  ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine ranks model data'],
+  ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine ranks model data train'],
+  ['ps3', /^ps3\//, 'gpu tensor ops nn io engine ranks model data train app'],
   ['twins', /^tests\/reference\//, ''], // float64, apart from all that they check
-  ['bench', /^bench\//, 'shaders gpu tensor ops nn io engine model data train app ps3 twins'],
-  ['tests', /^tests\//, 'shaders gpu tensor ops nn io engine model data train app ps3 twins bench'],
+  ['bench', /^bench\//, 'shaders gpu tensor ops nn io engine ranks model data train app ps3 twins'],
+  ['tests', /^tests\//, 'shaders gpu tensor ops nn io engine ranks model data train app ps3 twins bench'],
 ];
 
 /** Where WebGPU's own names may appear: its layer, what embeds it, other libraries' devices, and tests. */

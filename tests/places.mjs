@@ -65,7 +65,7 @@ export const isPortable = (path) =>
 
 /** Why the others do not: they are tests of files, processes and command lines, or compare what no adapter changes. */
 export const notPortable =
-  'tests of files, packages, processes and the command line run in Node only: app, bench, data, io, ps3, shaders, train, layout, readme, run, setup';
+  'tests of files, packages, processes and the command line run in Node only: app, bench, data, io, ps3, ranks, shaders, train, layout, readme, run, setup';
 
 /** A few files that touch every part of the engine. */
 export const isSmoke = (path) =>

@@ -1,5 +1,5 @@
 /** @internal */
-export { fileSystem, freeMemoryBytes } from '#system';
+export { fileSystem, freeMemoryBytes, hashFunctions } from '#system';
 export { Engine, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export type { BufferHandle, BufferSlice } from './gpu/buffer.ts';

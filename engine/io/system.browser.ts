@@ -10,4 +10,12 @@ export const fileSystem: typeof system.fileSystem = () =>
     ),
   );
 
+export const hashFunctions: typeof system.hashFunctions = () =>
+  Promise.reject(
+    new EngineError(
+      'file',
+      'files: checksums of files need a runtime with files, got a browser. Verify them elsewhere.',
+    ),
+  );
+
 export const freeMemoryBytes: typeof system.freeMemoryBytes = () => Promise.resolve(Number.POSITIVE_INFINITY);

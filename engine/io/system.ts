@@ -9,3 +9,8 @@ export function fileSystem(): Promise<typeof import('node:fs/promises')> {
 export async function freeMemoryBytes(): Promise<number> {
   return (await import('node:os')).freemem();
 }
+
+/** Node's and Deno's hash functions. @internal */
+export function hashFunctions(): Promise<typeof import('node:crypto')> {
+  return import('node:crypto');
+}

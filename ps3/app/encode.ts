@@ -14,6 +14,7 @@ import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import { decodeImage, ImageError, resizeToSquare } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
+import { RunFolder } from '../train/run.ts';
 import { drawOverlays, type Numbers, writeNumbers } from './encode_files.ts';
 import { ProgressBar } from './progress.ts';
 
@@ -92,7 +93,7 @@ const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
 export async function encodeImages(engine: Engine, options: EncodeImagesOptions): Promise<number> {
   expectKeys('encodeImages', options, ENCODE_IMAGES_OPTIONS);
   const { out, prompt, looks, tokens, region, storage, log = console.error } = options;
-  const source = checkpointSource(options);
+  expectOneSource(options);
   if (looks !== undefined && tokens !== undefined)
     throw new EncodeError(
       `encode: looks and tokens exclude each other, got ${looks} and ${tokens}. Pass one.`,
@@ -103,6 +104,7 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
     throw new EncodeError('encode: the prompt must have a word, got none. Leave it out.');
   const jobs = namedJobs(options.images);
   await assertWritableFolder(out);
+  const source = options.checkpoint ?? (await new RunFolder(options.run!).newest(log));
   using model = await loadModel(engine, source, storage);
   if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0)
     log(`encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little.`);
@@ -136,12 +138,11 @@ async function loadModel(engine: Engine, source: string, storage?: WeightDType |
   });
 }
 
-function checkpointSource({ run, checkpoint }: EncodeImagesOptions): string {
+function expectOneSource({ run, checkpoint }: EncodeImagesOptions): void {
   if ((run === undefined) === (checkpoint === undefined))
     throw new EncodeError(
       `encode: one of --run and --checkpoint must be given, got ${run === undefined ? 'neither' : 'both'}.`,
     );
-  return checkpoint ?? join(run!, 'checkpoint');
 }
 
 interface Job {

@@ -87,7 +87,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   expectKeys('runSession', options, SESSION_OPTIONS);
   const { out, resume, signal } = options;
   let config = await configOf(options);
-  const progress = resume ? await new RunFolder(out).progress() : undefined;
+  const progress = resume ? await new RunFolder(out).recover() : undefined;
   const bar = new ProgressBar();
   const show: OnProgress = (what, done, all) => {
     if (signal?.aborted) throw new InterruptedError(`train: stopped while ${what}.`);

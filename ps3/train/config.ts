@@ -144,6 +144,11 @@ export interface TrainConfig {
   readonly saveEvery: number;
   /** Minutes after which a checkpoint is made besides; null: none. */
   readonly saveEveryMinutes: number | null;
+  /** Which checkpoints stay. */
+  readonly checkpoints: {
+    /** The last ones, so many. */
+    readonly keep: number;
+  };
   /** What is left of the paper's method. */
   readonly method: Method;
 }
@@ -193,6 +198,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   checkpointBlocks: flag,
   saveEvery: count,
   saveEveryMinutes: v.nullable(positive),
+  checkpoints: onlyThese({ keep: count }),
   method: onlyThese({
     lowResCache: flag,
     oneSamplePerImage: flag,

@@ -28,6 +28,7 @@ const DEMO = {
   checkpointBlocks: false,
   saveEvery: 200,
   saveEveryMinutes: 10,
+  checkpoints: { keep: 1 },
   method: WHOLE,
 } as const;
 

@@ -1,49 +1,48 @@
-// A run is a folder: config.json, metrics.jsonl, checkpoint/ (the published layout) with the state to go on from, and
-// report.html at the end.
-import {
-  type AdamW,
-  assertWritableFolder,
-  EngineError,
-  fileSystem,
-  makeFolder,
-  openSafetensors,
-  readTextFile,
-  type TensorToWrite,
-  writeSafetensors,
-} from '../../engine/index.ts';
+// A run is a folder:
+//
+//   config.json, environment.json, metrics.jsonl, and report.html at the end
+//   checkpoint/             the newest checkpoint: the published layout, progress.json, training_state.safetensors and
+//                           manifest.json with the checksums of all of these
+//   earlier/ps3-0000200/    those before it, where `checkpoints.keep` asks for more than one
+//   best/                   weights of the best evaluation by `checkpoints.best`, with the checksums too
+//   damaged/                what was found broken, out of the way
+import { assertWritableFolder, fileSystem, makeFolder, readTextFile } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
-import type { Cursor } from './batches.ts';
 import { parseTrainConfig, type TrainConfig } from './config.ts';
 import { appendMetric, type Metric, readMetrics, rewindMetrics } from './metrics.ts';
+import { RunError } from './run/errors.ts';
+import { damageOf, MANIFEST, replaceFolder, writeManifest } from './run/manifest.ts';
+import { compareProgress, nameOf, type Progress, progressNamed } from './run/progress.ts';
+import { readState, STATE, type TrainingState, writeState } from './run/state.ts';
 
-/** A run folder is missing, in use or broken. */
-export class RunError extends EngineError {
-  constructor(message: string) {
-    super('run', message);
+export { InterruptedError, RunError } from './run/errors.ts';
+export type { Progress } from './run/progress.ts';
+export type { TrainingState } from './run/state.ts';
+
+/** Told something in a sentence. */
+export type Notice = (sentence: string) => void;
+
+/** A number of an evaluation that decides which checkpoint is the best. */
+export interface Score {
+  /** What it is of, such as `retrieval.ps3`. */
+  readonly metric: string;
+  readonly value: number;
+}
+
+const PROGRESS = 'progress.json';
+
+/** Where a checkpoint stands; undefined where there is none, or no whole progress.json. */
+async function progressOf(folder: string): Promise<Progress | undefined> {
+  const { readFile } = await fileSystem();
+  const text = await readFile(`${folder}/${PROGRESS}`, 'utf8').catch(() => '');
+  try {
+    return JSON.parse(text) as Progress;
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return undefined;
+    throw cause;
   }
 }
-
-/** Work was ended in order, as a signal had asked. */
-export class InterruptedError extends EngineError {
-  constructor(message: string) {
-    super('interrupted', message);
-  }
-}
-
-/** Where training stands. */
-export interface Progress {
-  /** Which of the two stages of training. */
-  readonly stage: 'towers' | 'ps3';
-  /** Steps of the stage that are done. */
-  readonly step: number;
-  /** Steps the optimizer has taken in this stage. */
-  readonly optimizerSteps: number;
-  /** Where the stage stands in its images; earlier checkpoints have none, which is `{ step }`. */
-  readonly data?: Cursor;
-}
-
-const STATE = 'training_state.safetensors';
 
 /** The folder of one run: its configuration, metrics and checkpoint. */
 export class RunFolder {
@@ -96,16 +95,24 @@ export class RunFolder {
     }
   }
 
-  /** Where the checkpoint is that `place` names: in it, where that is the folder of a run, else `place` itself. */
-  static async checkpointOf(place: string): Promise<string> {
-    const { checkpointPath } = new RunFolder(place);
-    const { stat } = await fileSystem();
-    return (await stat(`${checkpointPath}/config.json`).catch(() => undefined)) ? checkpointPath : place;
+  /** Where the checkpoint is that `place` names: the newest of a run, where that is one, else `place` itself. */
+  static async checkpointOf(place: string, notice: Notice = console.error): Promise<string> {
+    const run = new RunFolder(place);
+    return (await run.#candidates()).length > 0 ? run.newest(notice) : place;
   }
 
-  /** Folder of the checkpoint, in the published layout. */
+  /** Folder of the newest checkpoint, in the published layout. */
   get checkpointPath(): string {
     return `${this.path}/checkpoint`;
+  }
+
+  /** Folder of the weights with the best evaluation, in the published layout, where there is one. */
+  get bestPath(): string {
+    return `${this.path}/best`;
+  }
+
+  get #earlierPath(): string {
+    return `${this.path}/earlier`;
   }
 
   get #metricsPath(): string {
@@ -118,70 +125,154 @@ export class RunFolder {
   }
 
   /** The lines of metrics.jsonl, each step once; none when there is no file. */
-  metrics(notice: (sentence: string) => void = console.error): Promise<Metric[]> {
+  metrics(notice: Notice = console.error): Promise<Metric[]> {
     return readMetrics(this.#metricsPath, notice);
   }
 
   /** Leaves out of metrics.jsonl what is not in the checkpoint, all of it where there is none, before a run goes on. */
-  rewind(progress: Progress | undefined, notice: (sentence: string) => void = console.error): Promise<void> {
+  rewind(progress: Progress | undefined, notice: Notice = console.error): Promise<void> {
     return rewindMetrics(this.#metricsPath, progress ?? { stage: 'towers', step: 0 }, notice);
   }
 
-  /** Replaces the checkpoint. It is written beside the old one and renamed: a kill leaves one of the two. */
-  async save(model: PS3, optimizer: AdamW, progress: Progress): Promise<void> {
-    const { rename, rm } = await fileSystem();
-    const next = `${this.path}/checkpoint.next`;
+  /**
+   * Adds a checkpoint. It is written beside the others, flushed to the disk and renamed: a kill leaves the one before.
+   *
+   * @param keep  checkpoints that stay, this one included
+   * @throws FileError, as for a full disk: the ones before stay
+   */
+  async save(model: PS3, state: TrainingState, progress: Progress, keep = 1): Promise<void> {
+    const former = await progressOf(this.checkpointPath);
+    await this.#write(this.checkpointPath, model, progress, {
+      state,
+      former: former && `${this.#earlierPath}/${nameOf(former)}`,
+    });
+    const { rm, rmdir } = await fileSystem();
+    const earlier = await this.#earlier();
+    for (const { path } of earlier.slice(keep - 1)) await rm(path, { recursive: true, force: true });
+    if (earlier.length > 0 && keep === 1)
+      await rmdir(this.#earlierPath).catch((cause: NodeJS.ErrnoException) => {
+        if (cause.code !== 'ENOTEMPTY') throw cause; // files of somebody else
+      });
+  }
+
+  /** Replaces the best checkpoint: weights without a training state. @param score  of its evaluation, for progress.json */
+  async saveBest(model: PS3, progress: Progress, score: Score): Promise<void> {
+    await this.#write(this.bestPath, model, { ...progress, ...score });
+  }
+
+  /** What the best checkpoint scored; undefined where there is none. */
+  async bestScore(): Promise<(Progress & Score) | undefined> {
+    const last = `${this.bestPath}.last`; // between two renames
+    return ((await progressOf(this.bestPath)) ?? (await progressOf(last))) as (Progress & Score) | undefined;
+  }
+
+  /** Writes a checkpoint in the place of that at `path`, which goes to `former`. */
+  async #write(
+    path: string,
+    model: PS3,
+    progress: Progress,
+    { state, former }: { readonly state?: TrainingState; readonly former?: string } = {},
+  ): Promise<void> {
+    const { rm } = await fileSystem();
+    const next = `${path}.next`;
     await rm(next, { recursive: true, force: true });
-    await model.save(next);
-    const { parameters } = model;
-    const tensors: TensorToWrite[] = optimizer.moments.flatMap((arenas, order) =>
-      parameters.names.map((name) => {
-        const view = parameters.viewOf(arenas, name);
-        const data = async (): Promise<ArrayBufferView> => {
-          using moment = view;
-          return moment.data();
-        };
-        return { name: `moment${order + 1}.${name}`, dtype: 'F32', shape: [...view.shape], data };
-      }),
-    );
-    await writeSafetensors(`${next}/${STATE}`, tensors, { progress: JSON.stringify(progress) });
-    const last = `${this.path}/checkpoint.last`;
-    await rm(last, { recursive: true, force: true });
-    await rename(this.checkpointPath, last).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== 'ENOENT') throw cause;
-    });
-    await rename(next, this.checkpointPath);
-    await rm(last, { recursive: true, force: true });
+    try {
+      await model.save(next);
+      if (state) await writeState(`${next}/${STATE}`, state, model.parameters);
+      await writeWhole(`${next}/${PROGRESS}`, `${JSON.stringify(progress)}\n`);
+      await writeManifest(next);
+      await replaceFolder(next, path, former);
+    } finally {
+      await rm(next, { recursive: true, force: true });
+    }
   }
 
-  /** Where the checkpoint stands; undefined where the run ended before its first. @throws RunError when it is damaged */
-  async progress(): Promise<Progress | undefined> {
-    const { rename, stat } = await fileSystem();
-    // A kill between the two renames of `save` leaves the old checkpoint under its second name.
-    await rename(`${this.path}/checkpoint.last`, this.checkpointPath).catch(
-      (cause: NodeJS.ErrnoException) => {
-        if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(cause.code ?? '')) throw cause;
-      },
-    );
-    if (!(await stat(this.checkpointPath).catch(() => undefined))) return undefined;
-    const file = await openSafetensors(`${this.checkpointPath}/${STATE}`).catch((cause: Error) => {
-      throw new RunError(
-        `RunFolder.progress: ${this.path} must hold a whole checkpoint, got ${cause.message}`,
-      );
-    });
-    await using state = file;
-    return JSON.parse(state.metadata.progress) as Progress;
-  }
-
-  /** Fills an optimizer with the checkpoint's moments. */
-  async restore(optimizer: AdamW, model: PS3): Promise<void> {
-    await using state = await openSafetensors(`${this.checkpointPath}/${STATE}`);
-    const { optimizerSteps } = JSON.parse(state.metadata.progress) as Progress;
-    optimizer.steps.write(Uint32Array.of(optimizerSteps));
-    for (const [order, arenas] of optimizer.moments.entries())
-      for (const name of model.parameters.names) {
-        using view = model.parameters.viewOf(arenas, name);
-        view.write(await state.f32(`moment${order + 1}.${name}`));
+  /**
+   * Where the newest whole checkpoint is, its checksums verified, for those who only read it.
+   *
+   * @param notice  told of damaged ones
+   * @throws RunError when there is none
+   */
+  async newest(notice: Notice = console.error): Promise<string> {
+    const damaged: string[] = [];
+    for (const path of await this.#candidates()) {
+      const { stat } = await fileSystem();
+      // As `PS3.save` writes it: nothing to verify it by.
+      if (!(await stat(`${path}/${MANIFEST}`).catch(() => undefined))) return path;
+      const damage = await damageOf(path, STATE);
+      if (damage === undefined) {
+        for (const sentence of damaged) notice(`${sentence}; ${path} is used instead.`);
+        return path;
       }
+      damaged.push(`${path} is damaged, with ${damage}`);
+    }
+    throw this.#noneWhole('newest', damaged);
+  }
+
+  /**
+   * Makes the newest whole checkpoint `checkpointPath`, and puts damaged ones out of the way.
+   *
+   * @param notice  told of damaged ones
+   * @returns       where it stands; undefined where the run ended before its first
+   * @throws RunError when all are damaged
+   */
+  async recover(notice: Notice = console.error): Promise<Progress | undefined> {
+    const { rename } = await fileSystem();
+    const candidates = await this.#candidates();
+    const damaged: [path: string, sentence: string][] = [];
+    for (const path of candidates) {
+      const damage = await damageOf(path);
+      const progress = damage === undefined ? await progressOf(path) : undefined;
+      if (!progress) {
+        damaged.push([path, `${path} is damaged, with ${damage ?? `no ${PROGRESS}`}`]);
+        continue;
+      }
+      for (const [path, sentence] of damaged) {
+        const place = `${this.path}/damaged/${path.slice(path.lastIndexOf('/') + 1)}`;
+        await replaceFolder(path, place);
+        notice(
+          `${sentence}. It is put into ${place}; the run goes on from step ${progress.step} of ${progress.stage}.`,
+        );
+      }
+      if (path !== this.checkpointPath) await rename(path, this.checkpointPath);
+      return progress;
+    }
+    if (candidates.length === 0) return undefined;
+    throw this.#noneWhole(
+      'recover',
+      damaged.map(([, sentence]) => sentence),
+    );
+  }
+
+  #noneWhole(called: string, damaged: readonly string[]): RunError {
+    return new RunError(
+      `RunFolder.${called}: ${this.path} must hold a whole checkpoint, got ${damaged.join(', and ') || 'none'}. Restore it from a copy, or begin a new run.`,
+    );
+  }
+
+  /** Folders of checkpoints that there are, the newest first. */
+  async #candidates(): Promise<string[]> {
+    const { stat } = await fileSystem();
+    const newest = await stat(this.checkpointPath).catch(() => undefined);
+    return [...(newest ? [this.checkpointPath] : []), ...(await this.#earlier()).map(({ path }) => path)];
+  }
+
+  /** Checkpoints before the newest, the newest of them first. */
+  async #earlier(): Promise<{ path: string; progress: Progress }[]> {
+    const { readdir } = await fileSystem();
+    const names = await readdir(this.#earlierPath).catch((cause: NodeJS.ErrnoException): string[] => {
+      if (cause.code === 'ENOENT') return [];
+      throw cause;
+    });
+    const found = names.flatMap((name) => {
+      const progress = progressNamed(name);
+      return progress ? [{ path: `${this.#earlierPath}/${name}`, progress }] : [];
+    });
+    return found.sort((a, b) => compareProgress(b.progress, a.progress));
+  }
+
+  /** Fills what training goes on from with the checkpoint's. */
+  restore(model: PS3, state: TrainingState): Promise<void> {
+    return readState(`${this.checkpointPath}/${STATE}`, state, model.parameters);
   }
 }

@@ -10,7 +10,7 @@ import { batchesByStep, type HostBatch } from './batches.ts';
 import type { TrainConfig } from './config.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
-import { InterruptedError } from './run.ts';
+import { InterruptedError, type TrainingState } from './run.ts';
 import { type Objective, type Tensors, TrainingStep } from './step.ts';
 import { StepLog, type StepLogOptions } from './step_log.ts';
 import { type CropBatch, type CropSource, towersLoss } from './towers.ts';
@@ -122,14 +122,16 @@ async function optimise<B extends Tensors<B>>(
 ): Promise<void> {
   const { run, resume, signal } = options;
   const { tokensPerSample } = objective;
-  const { [name]: stage, loss, saveEvery, saveEveryMinutes } = config;
+  const { [name]: stage, loss, saveEvery, saveEveryMinutes, checkpoints } = config;
   const { weightDecay, ...constants } = config.optimizer;
   using optimizer = new AdamW(model.parameters, {
     ...constants,
     weightDecay: GROUPS.map(({ decay }) => (decay ? weightDecay : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
-  if (resume) await run.restore(optimizer, model);
+  const [moment1, moment2] = optimizer.moments;
+  const state: TrainingState = { arenas: { moment1, moment2 }, tensors: { steps: optimizer.steps } };
+  if (resume) await run.restore(model, state);
   const first = resume?.step ?? 0;
   if (first >= stage.steps) return;
   await using batches = objective.batches(resume?.data ?? { step: first });
@@ -155,8 +157,7 @@ async function optimise<B extends Tensors<B>>(
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
     if (stops || isLate || (step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
       await logged;
-      const optimizerSteps = (await optimizer.steps.data())[0];
-      await run.save(model, optimizer, { stage: name, step: step + 1, optimizerSteps, data: next });
+      await run.save(model, state, { stage: name, step: step + 1, data: next }, checkpoints.keep);
       saved = performance.now();
       log.leaveOut();
     }

@@ -11,10 +11,10 @@ import { loggedSteps, startTraining, traces, writeNoise } from './killed_runs.ts
 const folder = await mkdtemp(join(tmpdir(), 'kill-'));
 test.after(() => rm(folder, { recursive: true }));
 
-test('killed twenty times, a run ends with the weights, moments and metrics of an undisturbed one', async () => {
+test('killed twenty times, a run ends with the files of an undisturbed one, every byte', async () => {
   await writeNoise(folder);
-  const lengths = ['--set', 'towers.steps=20', '--set', 'ps3.steps=120', '--set', 'saveEvery=3'];
-  const config = ['--preset', 'smoke', '--data', folder, ...lengths];
+  const keys = ['towers.steps=20', 'ps3.steps=120', 'saveEvery=3', 'checkpoints.keep=2'];
+  const config = ['--preset', 'smoke', '--data', folder, ...keys.flatMap((key) => ['--set', key])];
   const [whole, run] = [join(folder, 'whole'), join(folder, 'killed')];
   const undisturbed = await startTraining(...config, '--out', whole).ended;
   assert.is(undisturbed.code, 0, undisturbed.err);
@@ -34,7 +34,9 @@ test('killed twenty times, a run ends with the weights, moments and metrics of a
   const resumed = await startTraining('--resume', run).ended;
   assert.is(resumed.code, 0, resumed.err);
   console.log(`killed after ${reached.join(', ')} logged steps`);
-  assert.equal(await traces(run), await traces(whole));
+  const want = await traces(whole);
+  assert.ok(Object.hasOwn(want, '/earlier/ps3-0000117/training_state.safetensors'), Object.keys(want).join());
+  assert.equal(await traces(run), want);
 });
 
 test.run();

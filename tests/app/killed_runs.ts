@@ -1,6 +1,6 @@
 // Runs of `ps3 train` in a process of their own, to be ended by signals, and what they leave behind.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
@@ -55,14 +55,16 @@ export async function decidedMetrics(run: string): Promise<string> {
   return lines.map((line) => line && decided(line)).join('\n');
 }
 
-/** What must be equal, byte for byte, however often a run was ended and resumed. */
+/** Every file of a run that must be equal, byte for byte, however often it was ended and resumed. */
 export async function traces(run: string): Promise<Readonly<Record<string, string>>> {
-  const names = [
-    'checkpoint/model.safetensors',
-    'checkpoint/training_state.safetensors',
-    'checkpoint/config.json',
-    'config.json',
-  ];
-  const texts = names.map(async (name) => [name, await readFile(join(run, name), 'base64')] as const);
+  const entries = await readdir(run, { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+  // Those that tell how long it took are left out.
+  const compared = paths.filter((path) => !/report\.html$|metrics\.jsonl$|tfevents/.test(path)).sort();
+  const texts = compared.map(
+    async (path) => [path.slice(run.length), await readFile(path, 'base64')] as const,
+  );
   return { ...Object.fromEntries(await Promise.all(texts)), metrics: await decidedMetrics(run) };
 }

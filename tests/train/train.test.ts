@@ -101,7 +101,7 @@ test('train: killed after a checkpoint and resumed, it computes the same bits as
       () => assert.unreachable('it should have been killed'),
       () => undefined,
     );
-    const progress = (await run.progress())!;
+    const progress = (await run.recover())!;
     assert.is(progress.step, 4);
     await run.rewind(progress);
     const resumed = await PS3.load(engine, run.checkpointPath);
@@ -147,7 +147,7 @@ test('run: a metrics file with a cut line, steps twice and the former names can 
       ['ps3', 0, 5],
       ['ps3', 1, 4],
     ]);
-    await new RunFolder(path).rewind({ stage: 'ps3', step: 1, optimizerSteps: 1 }, () => undefined);
+    await new RunFolder(path).rewind({ stage: 'ps3', step: 1 }, () => undefined);
     assert.is(await readFile(file, 'utf8'), line('towers', 0, 9) + line('ps3', 0, 5));
     await new RunFolder(path).log({ stage: 'ps3', step: 1, lr: 1, loss: 2 });
     assert.equal(steps(await read()), [
@@ -155,7 +155,7 @@ test('run: a metrics file with a cut line, steps twice and the former names can 
       ['ps3', 0, 5],
       ['ps3', 1, 2],
     ]);
-    await new RunFolder(path).rewind({ stage: 'towers', step: 1, optimizerSteps: 1 });
+    await new RunFolder(path).rewind({ stage: 'towers', step: 1 });
     assert.equal(steps(await read()), [['towers', 0, 9]]);
   });
 });

@@ -13,7 +13,7 @@ async function evaluateFolder(path: string): Promise<number> {
     const config = await run.config();
     const bar = new ProgressBar();
     const show: OnProgress = (what, done, all) => bar.update(what, done, all);
-    const model = await PS3.load(engine, run.checkpointPath);
+    const model = await PS3.load(engine, await run.newest());
     const data = await loadTrainingData(
       { ...config, model: model.config.vision, data: { ...config.data, scenes: 0 } },
       show,

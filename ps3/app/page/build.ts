@@ -33,15 +33,18 @@ export async function newestRun(runs: string): Promise<string | undefined> {
   // Names end with the time at which a run began.
   const byTime = (name: string): string => name.slice(-'2026-11-24-221756'.length);
   for (const name of names.sort((a, b) => (byTime(a) < byTime(b) ? 1 : -1))) {
-    const files = await checkpointFiles(join(runs, name));
+    const files = await checkpointFiles(new RunFolder(join(runs, name)).checkpointPath);
     if (files.includes('model.safetensors')) return join(runs, name);
   }
   return undefined;
 }
 
-async function checkpointFiles(run: string): Promise<string[]> {
-  const names = await readdir(new RunFolder(run).checkpointPath).catch(() => []);
-  return names.filter((name) => /\.(json|safetensors)$/.test(name) && !name.startsWith('training_state'));
+/** The files of a checkpoint's folder that make the model, without those that training goes on from. */
+async function checkpointFiles(checkpoint: string): Promise<string[]> {
+  const names = await readdir(checkpoint).catch(() => []);
+  return names.filter(
+    (name) => /\.(json|safetensors)$/.test(name) && !/^(training_state|progress|manifest)\./.test(name),
+  );
 }
 
 /** How esbuild makes the page. Its shaders are parsed here, so that the page carries no parser. */
@@ -67,14 +70,14 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
 }
 
 async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
-  const files = await checkpointFiles(run);
+  const checkpoint = await RunFolder.checkpointOf(run);
+  const files = await checkpointFiles(checkpoint);
   if (!files.includes('config.json') || !files.some((name) => name.endsWith('.safetensors')))
     throw new PageError(
       `buildPage: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`,
     );
   await makeFolder(join(folder, 'model'));
-  const { checkpointPath } = new RunFolder(run);
-  for (const name of files) await copyFile(join(checkpointPath, name), join(folder, 'model', name));
+  for (const name of files) await copyFile(join(checkpoint, name), join(folder, 'model', name));
   return writeSamples(run, join(folder, 'samples'));
 }
 

@@ -24,7 +24,8 @@ import type { Objective, Tensors } from '../train/step.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import { ps3Objective, type StageOptions, towersObjective, trainPS3, trainTowers } from '../train/train.ts';
 import { examplesOf } from './examples.ts';
-import { formatSeconds, ProgressBar } from './progress.ts';
+import { RunMonitor } from './monitor.ts';
+import { ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
 import { loadTrainingData, type OnProgress, type TrainingData } from './training_data.ts';
 import { version } from './version.ts';
@@ -107,20 +108,20 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   if (options.profile) await profileStages(engine, model, run, stageObjectives(model, data, config));
   if (resume) await run.rewind(progress);
   const peakFlopsPerS = await measureFlopsPerS(engine);
-  const stage = (name: Metric['stage'], title: string): StageOptions => ({
+  const monitor = await RunMonitor.open(run, config, bar, progress);
+  const stage = (name: Metric['stage']): StageOptions => ({
     run,
     resume: progress?.stage === name ? progress : undefined,
     signal,
     peakFlopsPerS,
-    onStep: (metric, samplesPerS) =>
-      bar.update(title, metric.step + 1, config[name].steps, details(metric, samplesPerS, config[name])),
+    onStep: (metric, samplesPerS) => monitor.step(metric, samplesPerS),
   });
   if (progress?.stage !== 'ps3') {
-    await trainTowers(engine, model, data.crops, config, stage('towers', 'stage 1: towers'));
+    await trainTowers(engine, model, data.crops, config, stage('towers'));
     const share = await cropAccuracy(engine, model, data.heldOutCrops);
     console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
   }
-  await trainPS3(engine, model, data.train, config, stage('ps3', 'stage 2: PS3'));
+  await trainPS3(engine, model, data.train, config, stage('ps3'));
   bar.stop();
   const evaluation = await evaluateRun(engine, model, data, config.seed, show);
   const seconds = (performance.now() - started) / 1000;
@@ -229,18 +230,6 @@ export async function evaluateRun(
 ): Promise<Evaluation> {
   const onProgress = (done: number, all: number): void => show('evaluating held-out images', done, all);
   return evaluate(engine, model, data.heldOut, { seed, onProgress });
-}
-
-function details(metric: Metric, samplesPerS: number, { steps, batch }: StageConfig): string {
-  const left = ((steps - metric.step - 1) * batch) / samplesPerS;
-  const { gflopPerS = 0, peakShare = 0, dataWaitMs } = metric.speed ?? {};
-  return [
-    `loss ${Number(metric.loss).toFixed(3)}`,
-    `${samplesPerS.toFixed(1)} images/s`,
-    `${gflopPerS.toFixed(1)} GFLOP/s (${(100 * peakShare).toFixed(0)} % of peak)`,
-    ...(dataWaitMs ? [`${dataWaitMs.toFixed(0)} ms for data`] : []),
-    `${formatSeconds(left)} left`,
-  ].join('  ');
 }
 
 /** The table that ends a run. */

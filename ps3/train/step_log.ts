@@ -13,8 +13,8 @@ export interface StepLogOptions {
   readonly resume?: Progress;
   /** Operations per second that the adapter reaches at best, for the share of it that a step reaches. */
   readonly peakFlopsPerS?: number;
-  /** After every step, with its losses; and samples per second since the start. */
-  readonly onStep?: (metric: Metric, samplesPerS: number) => void;
+  /** After every step, with its losses; and samples per second since the start. Is waited for where it returns a promise. */
+  readonly onStep?: (metric: Metric, samplesPerS: number) => unknown;
 }
 
 /** What all steps of a stage have in common. */
@@ -80,7 +80,7 @@ export class StepLog<B extends Tensors<B>> {
     const { run, resume, onStep } = this.#options;
     await run.log(metric);
     const samples = (step + 1 - (resume?.step ?? 0)) * batch;
-    onStep?.(metric, (1000 * samples) / (now - this.#started));
+    await onStep?.(metric, (1000 * samples) / (now - this.#started));
   }
 
   /** Leaves what was done since the last step, such as saving, out of the next one's time. */

@@ -16,7 +16,7 @@ import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
-import type { Metric } from '../train/metrics.ts';
+import { cutCaptions, type Metric } from '../train/metrics.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
 import { presetConfig } from '../train/presets.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
@@ -123,6 +123,11 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   }
   await trainPS3(engine, model, data.train, config, stage('ps3'));
   bar.stop();
+  const cut = cutCaptions(await run.metrics());
+  if (cut > 0)
+    console.error(
+      `captions: ${(100 * cut).toFixed(1)} % were cut at the ${model.tokenizer.contextLength} tokens that the text tower takes`,
+    );
   const evaluation = await evaluateRun(engine, model, data, config.seed, show);
   const seconds = (performance.now() - started) / 1000;
   const examples = await examplesOf(engine, model, data.heldOut, EXAMPLES);

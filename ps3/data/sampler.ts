@@ -6,6 +6,7 @@
 import { expectKeys, Random } from '../../engine/index.ts';
 import type { Annotation } from './annotations.ts';
 import { type Box, cropBoxes, type Rect, randomCrop } from './boxes.ts';
+import { type CaptionOptions, processCaptions } from './captions.ts';
 import { DataError } from './errors.ts';
 import { seedFor } from './seeds.ts';
 
@@ -26,6 +27,8 @@ export interface SamplerOptions {
   samplesPerImage?: number;
   /** Random resized crop of image and boxes; `pretraining` is area 0.9–1 and aspect 3/4–4/3. */
   crop?: 'none' | 'pretraining';
+  /** What is done to captions; nothing when left out. */
+  captions?: CaptionOptions;
 }
 
 /** The keys of `SamplerOptions`. */
@@ -35,6 +38,7 @@ export const SAMPLER_OPTIONS = {
   globalProbability: true,
   samplesPerImage: true,
   crop: true,
+  captions: true,
 } as const;
 
 /** One sample of a batch. */
@@ -67,7 +71,8 @@ export class Sampler {
     expectKeys('Sampler', options, SAMPLER_OPTIONS);
     this.#annotations = annotations;
     const { batchSize, seed, globalProbability = 0.25, samplesPerImage = 1, crop = 'none' } = options;
-    this.#options = { batchSize, seed, globalProbability, samplesPerImage, crop };
+    const { captions = { clean: false, sentenceMasking: false } } = options;
+    this.#options = { batchSize, seed, globalProbability, samplesPerImage, crop, captions };
     const most = annotations.length * samplesPerImage;
     if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > most) {
       throw new DataError(
@@ -128,10 +133,11 @@ export class Sampler {
       this.#options.crop === 'none' ? undefined : randomCrop(side, [0.9, 1], [3 / 4, 4 / 3], random);
     const place = (list: readonly Box[]): Box[] =>
       crop === undefined ? [...list] : cropBoxes(list, crop, side);
+    const caption = isGlobal ? (globalCaption ?? '') : captions[captionIndex];
     return {
       image,
       isGlobal,
-      caption: isGlobal ? (globalCaption ?? '') : captions[captionIndex],
+      caption: processCaptions([caption], this.#options.captions, random),
       captionIndex,
       boxes: isGlobal ? [[0, 0, side, side]] : place([boxes[captionIndex]]),
       allBoxes: place(boxes),

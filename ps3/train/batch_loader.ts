@@ -5,7 +5,7 @@ import { type Box, boxCells, cropImage, exactGridSide } from '../data/boxes.ts';
 import { type Draw, SAMPLER_OPTIONS, Sampler, type SamplerOptions } from '../data/sampler.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
-import type { HostBatch, HostTensor } from './batches.ts';
+import type { HostTensor, Made } from './batches.ts';
 import type { Batch } from './loss.ts';
 
 /** How batches are drawn and what is a positive in them. */
@@ -45,19 +45,21 @@ export class BatchLoader {
   }
 
   /** The batch of a step, which depends on its number alone. */
-  batch(step: number): HostBatch<Batch> {
+  batch(step: number): Made<Batch> {
     const draws = this.#sampler.batch(step);
     const B = draws.length;
     const captions = draws.map(({ caption }) => caption);
-    return {
+    const { ids, cutCaptions } = countedIds(this.#tokenizer, captions);
+    const host = {
       image: this.#images(draws),
-      ids: tokenIds(this.#tokenizer, captions),
+      ids,
       box: this.#maps(draws, ({ boxes }) => boxes),
       allBoxes: this.#maps(draws, ({ allBoxes }) => allBoxes),
       isGlobal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)), shape: [B, 1] },
       isLocal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)), shape: [B] },
       ...(this.#sameCaptionPositives && { classes: { data: classesOf(captions), shape: [B] } }),
     };
+    return { host, facts: { cutCaptions } };
   }
 
   #images(draws: readonly Draw[]): HostTensor {
@@ -93,8 +95,18 @@ export function captionIds(
 
 /** Token ids of captions, [B, L] i32. */
 export function tokenIds(tokenizer: Tokenizer, captions: readonly string[]): HostTensor {
-  const data = tokenizer.encode([...captions]);
-  return { data, shape: [captions.length, data.length / captions.length] };
+  return countedIds(tokenizer, captions).ids;
+}
+
+/** Token ids of captions, [B, L] i32, and the share of the captions that are cut to fit L. */
+export function countedIds(
+  tokenizer: Tokenizer,
+  captions: readonly string[],
+): { ids: HostTensor; cutCaptions: number } {
+  const { ids, counts } = tokenizer.encodeCounted(captions);
+  const { contextLength: L } = tokenizer;
+  const cut = counts.filter((count) => count > L).length;
+  return { ids: { data: ids, shape: [captions.length, L] }, cutCaptions: cut / captions.length };
 }
 
 /** Equal captions get equal numbers: they are positives of each other, not false negatives. */

@@ -16,9 +16,15 @@ export interface Cursor {
   readonly step: number;
 }
 
-/** One batch, and from where the next ones come. */
-export interface Loaded<B> {
+/** A batch, and what its step's line of metrics says of it. */
+export interface Made<B> {
   readonly host: HostBatch<B>;
+  /** By name, such as the share of captions that are cut. */
+  readonly facts?: Readonly<Record<string, number>>;
+}
+
+/** One batch, and from where the next ones come. */
+export interface Loaded<B> extends Made<B> {
   readonly next: Cursor;
 }
 
@@ -29,10 +35,10 @@ export interface Batches<B> extends AsyncDisposable {
 }
 
 /** Batches that depend on the number of their step alone, such as those of images in memory. */
-export function batchesByStep<B>(batch: (step: number) => HostBatch<B>, from: Cursor): Batches<B> {
+export function batchesByStep<B>(batch: (step: number) => Made<B>, from: Cursor): Batches<B> {
   let { step } = from;
   return {
-    next: async () => ({ host: batch(step++), next: { step } }),
+    next: async () => ({ ...batch(step++), next: { step } }),
     [Symbol.asyncDispose]: async () => undefined,
   };
 }

@@ -1,5 +1,6 @@
 // What a training run sees: its images, and how samples are drawn from them.
 import * as v from 'valibot';
+import type { CaptionOptions } from '../data/captions.ts';
 import { expectConfig } from '../model/config/config.ts';
 import { count, flag, list, natural, onlyThese, share, text } from '../model/config/schema.ts';
 
@@ -36,6 +37,8 @@ export interface SamplingSection {
   readonly crop: 'none' | 'pretraining';
   /** Samples of equal captions are positives of each other. */
   readonly sameCaptionPositives: boolean;
+  /** What is done to captions before they are tokenized. */
+  readonly captions: CaptionOptions;
 }
 
 const range = v.tuple([natural, natural], 'a list of two whole numbers from 0');
@@ -58,6 +61,7 @@ export const samplingSchema: v.GenericSchema<unknown, SamplingSection> = onlyThe
   globalShare: share,
   crop: v.picklist(['none', 'pretraining'], '"none" or "pretraining"'),
   sameCaptionPositives: flag,
+  captions: onlyThese({ clean: flag, sentenceMasking: flag }),
 });
 
 /** @throws ConfigError for keys that do not fit each other */

@@ -16,7 +16,7 @@ export interface Metric {
    * the data.
    */
   readonly speed?: Speed;
-  /** Losses by their names, `gradNorm` before clipping, `logitScale` (the factor) and `logitBias` after the step. */
+  /** Losses by their names, `gradNorm` before clipping, `logitScale` (the factor) and `logitBias` after the step, `cutCaptions`. */
   readonly [value: string]: number | string | Speed | undefined;
 }
 
@@ -78,6 +78,12 @@ export async function rewindMetrics(
     metric.stage === stage ? metric.step < step : metric.stage === 'towers';
   const kept = (await readMetrics(path, notice)).filter(isDone);
   await writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''));
+}
+
+/** Share of the captions of all steps that were cut to fit the text tower. */
+export function cutCaptions(metrics: readonly Metric[]): number {
+  const shares = metrics.flatMap(({ cutCaptions }) => (typeof cutCaptions === 'number' ? [cutCaptions] : []));
+  return shares.length === 0 ? 0 : shares.reduce((sum, share) => sum + share) / shares.length;
 }
 
 function parse(line: string): Metric | undefined {

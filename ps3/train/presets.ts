@@ -22,7 +22,12 @@ const DEMO = {
   recipe: 'demo',
   seed: 1,
   init: { from: null, layerScale: 0.1, positionResidualStd: 0.02, logitScale: Math.log(10), logitBias: null },
-  sampling: { globalShare: 0.25, crop: 'none', sameCaptionPositives: true },
+  sampling: {
+    globalShare: 0.25,
+    crop: 'none',
+    sameCaptionPositives: true,
+    captions: { clean: false, sentenceMasking: false },
+  },
   loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100 },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1 },
   checkpointBlocks: false,
@@ -39,7 +44,12 @@ const DEMO = {
 const PUBLISHED = {
   // SigLIP's values of the logits replace these where its towers are loaded.
   init: { from: null, layerScale: 1e-6, positionResidualStd: 0, logitScale: Math.log(10), logitBias: -10 },
-  sampling: { globalShare: 0.25, crop: 'pretraining', sameCaptionPositives: false },
+  sampling: {
+    globalShare: 0.25,
+    crop: 'pretraining',
+    sameCaptionPositives: false,
+    captions: { clean: true, sentenceMasking: true },
+  },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0 },
   checkpointBlocks: true,
   // 75 million samples.

@@ -1,6 +1,6 @@
 // What a stage writes after every step: a line of metrics.jsonl.
 import type { Engine } from '../../engine/index.ts';
-import type { HostBatch } from './batches.ts';
+import type { Made } from './batches.ts';
 import type { Metric, Speed } from './metrics.ts';
 import { type Progress, RunError, type RunFolder } from './run.ts';
 import type { Tensors, TrainingStep } from './step.ts';
@@ -27,13 +27,11 @@ export interface StepKind {
 }
 
 /** What one step was. */
-export interface StepDone<B extends Tensors<B>> {
+export interface StepDone<B extends Tensors<B>> extends Made<B> {
   /** Its number within the stage. */
   readonly step: number;
   /** Its learning rate. */
   readonly lr: number;
-  /** Its batch, to go through once more where the loss is not finite. */
-  readonly host: HostBatch<B>;
   /** For how long it waited for its batch. */
   readonly dataWaitMs: number;
   /** Its losses, once they are read. */
@@ -63,7 +61,7 @@ export class StepLog<B extends Tensors<B>> {
   }
 
   /** @throws RunError for a loss that is not finite, with the kernel that wrote the first such number */
-  async write({ step, lr, host, dataWaitMs, values }: StepDone<B>): Promise<void> {
+  async write({ step, lr, host, facts, dataWaitMs, values }: StepDone<B>): Promise<void> {
     const losses = await values;
     const now = performance.now();
     const speed = this.#speed(now - this.#last, dataWaitMs);
@@ -76,7 +74,7 @@ export class StepLog<B extends Tensors<B>> {
         `${CALLED[name]}: the loss must stay finite, got ${losses.loss} at step ${step} of ${name}${first}. Lower ${name}.lr.`,
       );
     }
-    const metric: Metric = { stage: name, step, lr, ...losses, speed };
+    const metric: Metric = { stage: name, step, lr, ...losses, ...facts, speed };
     const { run, resume, onStep } = this.#options;
     await run.log(metric);
     const samples = (step + 1 - (resume?.step ?? 0)) * batch;

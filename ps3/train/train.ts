@@ -6,7 +6,7 @@ import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import { BatchLoader, classesOf, tokenIds } from './batch_loader.ts';
-import { batchesByStep, type HostBatch } from './batches.ts';
+import { batchesByStep, type Made } from './batches.ts';
 import type { TrainConfig } from './config.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
 import type { Metric } from './metrics.ts';
@@ -31,13 +31,14 @@ export function towersObjective(
 ): Objective<CropBatch> {
   const side = model.config.vision.scalesPx[0];
   const { batch: count } = config.towers;
-  const batch = (step: number): HostBatch<CropBatch> => {
+  const batch = (step: number): Made<CropBatch> => {
     const { rgba, captions } = crops(step, count);
-    return {
+    const host = {
       image: { data: rgba, shape: [count, side, side, 4] },
       ids: tokenIds(model.tokenizer, captions),
       classes: { data: classesOf(captions), shape: [count] },
     };
+    return { host };
   };
   return {
     batches: (from) => batchesByStep(batch, from),
@@ -58,6 +59,7 @@ export function ps3Objective(
     globalProbability: method.globalMix ? sampling.globalShare : 0,
     samplesPerImage: method.oneSamplePerImage ? 1 : 2,
     crop: sampling.crop,
+    captions: sampling.captions,
     sameCaptionPositives: sampling.sameCaptionPositives,
   });
   const { maxLogitScale: _, ...weights } = loss;
@@ -146,13 +148,13 @@ async function optimise<B extends Tensors<B>>(
     const lr = warmupCosine(step, { steps: stage.steps, warmup: stage.warmup, peak: stage.lr });
     optimizer.set({ lr });
     const asked = performance.now();
-    const { host, next } = await coming;
+    const { host, facts, next } = await coming;
     const dataWaitMs = performance.now() - asked;
     const values = training.run(host);
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
-    logged = log.write({ step, lr, host, dataWaitMs, values });
+    logged = log.write({ step, lr, host, facts, dataWaitMs, values });
     const stops = signal?.aborted === true;
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
     if (stops || isLate || (step + 1) % saveEvery === 0 || step + 1 === stage.steps) {

@@ -34,7 +34,8 @@ for (const [name, box, want] of [
     };
     const options = { batchSize: 1, seed: 1, globalProbability: 0 };
     using scope = engine.scope();
-    const batch = upload(engine, new BatchLoader([sample], tokenizer, config, options).batch(0), scope);
+    const { host } = new BatchLoader([sample], tokenizer, config, options).batch(0);
+    const batch = upload(engine, host, scope);
     for (const map of [batch.box, batch.allBoxes!])
       for (const [side, cells] of Object.entries(want)) {
         const touched = await touchedCells(map, [Number(side), Number(side)]).data();
@@ -44,5 +45,20 @@ for (const [name, box, want] of [
         );
       }
   });
+
+test('batch: the share of captions that are cut counts those with more tokens than the context, EOS included', () => {
+  // Words are tokens, and L is 4.
+  const captions = ['a b c', 'a b c d', 'a', 'a b c d e f', 'a'];
+  const tokenizer = buildWordTokenizer(captions, { contextLength: 4 });
+  assert.equal([...tokenizer.encodeCounted(captions).counts], [4, 5, 2, 7, 2]);
+  const config = presetConfig(trainConfig({ preset: 'smoke' }), tokenizer.vocabSize);
+  const samples = captions.map((caption) => {
+    const boxes = [[0, 0, 9, 9] as Box];
+    const rgba = new Uint8Array(4 * 112 * 112);
+    return { key: caption, side: 112, rgba, boxes, captions: [caption], globalCaption: undefined };
+  });
+  const loader = new BatchLoader(samples, tokenizer, config, { batchSize: 5, seed: 1 });
+  assert.equal(loader.batch(0).facts, { cutCaptions: 2 / 5 });
+});
 
 test.run();

@@ -39,7 +39,8 @@ test('config: the recipes hold the constants of the paper and of its code', () =
     const { optimizer, ps3, sampling, init, loss } = trainConfig({ preset: 'medium', recipe });
     assert.equal(optimizer, { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0 });
     assert.equal([ps3.lr, ps3.warmup, ps3.batch, ps3.batch * ps3.steps], [5e-6, 1500, 32, 75e6]);
-    assert.equal(sampling, { globalShare: 0.25, crop: 'pretraining', sameCaptionPositives: false });
+    const captions = { clean: true, sentenceMasking: true };
+    assert.equal(sampling, { globalShare: 0.25, crop: 'pretraining', sameCaptionPositives: false, captions });
     assert.equal(init, {
       from: null,
       layerScale: 1e-6,

@@ -216,6 +216,12 @@ test('train: the first steps do not depend on the adapter’s mood: two runs wri
       texts.push(await decidedMetrics(join(path, name)));
     }
     assert.is(texts[0], texts[1]);
+    // Three words and EOS at most, of six tokens.
+    const cut = texts[0]
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as Metric).cutCaptions);
+    assert.equal(cut, [0, 0, 0]);
   });
 });
 

@@ -112,10 +112,21 @@ export class Tokenizer {
    * @throws TokenizerError for a token that the vocabulary lacks when it has no unknown token either
    */
   encode(texts: readonly string[]): Int32Array<ArrayBuffer> {
+    return this.encodeCounted(texts).ids;
+  }
+
+  /**
+   * Encodes n texts as `encode` does.
+   *
+   * @returns ids [n, L], and how many tokens each text has with its EOS: more than L where it is cut
+   */
+  encodeCounted(texts: readonly string[]): { ids: Int32Array<ArrayBuffer>; counts: Int32Array } {
     const L = this.contextLength;
     const ids = new Int32Array(texts.length * L).fill(this.padId);
+    const counts = new Int32Array(texts.length);
     texts.forEach((text, row) => {
       const { ids: found, tokens } = this.#hub.encode(canonicalize(text), { add_special_tokens: false });
+      counts[row] = found.length + 1;
       const n = Math.min(found.length, L - 1);
       for (let i = 0; i < n; i++) {
         if (found[i] === undefined)
@@ -126,7 +137,7 @@ export class Tokenizer {
       }
       ids[row * L + n] = this.eosId;
     });
-    return ids;
+    return { ids, counts };
   }
 
   /** The two files to store beside the weights, by file name. */

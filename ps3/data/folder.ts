@@ -47,7 +47,17 @@ function storedPath(path: string): string {
   return stored === undefined ? path : join(folder, stored);
 }
 
-async function readEntry(folder: string, line: string, where: string): Promise<FolderImage> {
+/**
+ * Reads a line of a folder's annotations; whether the image is there is not asked.
+ *
+ * @param where  file and line, for the message
+ * @throws DataError with the rule, the value and the place
+ */
+export function parseEntry(
+  folder: string,
+  line: string,
+  where: string,
+): { key: string; path: string; annotation: Annotation } {
   const entry = parseLine(line, where);
   const annotation = parseAnnotation(entry, where);
   const { image } = entry;
@@ -56,7 +66,11 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
       `openFolder: ${where}: \`image\` must name a file in the folder, got ${JSON.stringify(image) ?? 'nothing'}.`,
     );
   }
-  const path = storedPath(join(folder, image));
+  return { key: image, path: storedPath(join(folder, image)), annotation };
+}
+
+async function readEntry(folder: string, line: string, where: string): Promise<FolderImage> {
+  const { key, path, annotation } = parseEntry(folder, line, where);
   if (!existsSync(path)) {
     throw new DataError(
       `openFolder: ${where}: the image must exist, got ${path}. Add the file or remove the line.`,
@@ -70,7 +84,7 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
       );
     });
   const boxes = boxesInside(annotation.boxes, size.width, size.height, where);
-  return { key: image, path, width: size.width, height: size.height, ...annotation, boxes };
+  return { key, path, width: size.width, height: size.height, ...annotation, boxes };
 }
 
 /**

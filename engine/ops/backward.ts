@@ -1,9 +1,19 @@
 // Reverse-mode differentiation over the tape of tensor/autograd.ts.
 import { expect, expectDType, expectKeys, expectTensor, UseError } from '../gpu/errors.ts';
-import { isRecording, type Node, noGrad, record, withGrad } from '../tensor/autograd.ts';
+import {
+  dropVariable,
+  type Gradients,
+  holdVariable,
+  isRecording,
+  type Node,
+  nodesRecorded,
+  noGrad,
+  record,
+  withGrad,
+} from '../tensor/autograd.ts';
 import { scopeOf } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
-import { type DType, Scope, Tensor, type Variable } from '../tensor/tensor.ts';
+import { Scope, Tensor, type Variable } from '../tensor/tensor.ts';
 import { accumulate } from './broadcasting.ts';
 import { fill } from './fill.ts';
 import { add } from './pointwise.ts';
@@ -26,31 +36,33 @@ export function backward(
   const seeds = isList(seed) ? seed : [seed];
   const fits = seed === undefined || seeds.length === losses.length;
   expect(fits, 'backward', `there must be a seed for each of ${losses.length} losses`, `${seeds.length}`);
-  const roots = losses.map((one, i) => rootOf(one, seeds[i]));
+  for (const [i, one] of losses.entries()) expectRoot(one, seeds[i]);
   const pass = new BackwardPass();
-  const nodes = reachable(roots);
+  const before = running;
+  running = pass;
   try {
+    using scope = new Scope();
+    const gradients = losses.map(
+      ({ gpu, shape }, i) => seeds[i] ?? fill(Tensor.empty(gpu, shape, 'f32', scope), 1),
+    );
     noGrad(() => {
-      losses.forEach(({ gpu, shape, variable }, i) => {
-        pass.put(variable, seeds[i] ? seeds[i].alias() : fill(Tensor.empty(gpu, shape, 'f32'), 1));
-      });
-      for (const node of nodes) pass.step(node);
+      pass.walk(losses, gradients);
       pass.finishHooked();
     });
   } finally {
-    for (const node of nodes) node.release();
+    running = before;
     pass.dispose();
   }
 }
 
 const isList = <T>(one: T | readonly T[]): one is readonly T[] => Array.isArray(one);
 
-/** The node that made a loss. @throws UseError, ShapeError and DTypeError for what cannot be differentiated */
-function rootOf(loss: Tensor, seed: Tensor | undefined): Node {
+/** @throws UseError, ShapeError and DTypeError for a loss that cannot be differentiated */
+function expectRoot(loss: Tensor, seed: Tensor | undefined): void {
   expectTensor('backward', 'loss', loss);
   if (seed !== undefined) expectDType('backward', 'seed', seed, 'f32');
-  const root = loss.variable.node;
-  if (!root) throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
+  if (!loss.variable.node)
+    throw new UseError('backward: the loss must depend on a tensor that requires a gradient.');
   if (loss.size !== 1 && !seed)
     throw new UseError(`backward: the loss must be a scalar, got ${show(loss.shape)}.`);
   const fits = !seed || sameShape(seed.shape, loss.shape);
@@ -59,8 +71,10 @@ function rootOf(loss: Tensor, seed: Tensor | undefined): Node {
     throw new UseError(
       "backward: the seed must live on the loss's device, got one of another. Upload it there.",
     );
-  return root;
 }
+
+/** The pass at hand: backward of a checkpoint goes on in it. */
+let running: BackwardPass | undefined;
 
 /** A gradient that is not complete yet, owned by the pass; `exclusive` when no other handle can see its storage. */
 interface Pending {
@@ -86,8 +100,31 @@ class BackwardPass {
     gradient.dispose();
   }
 
+  /**
+   * Takes the gradients of outputs through the nodes recorded after node number `since`, and frees these.
+   *
+   * @param gradients  one per output, which stay the caller's
+   */
+  walk(outputs: readonly Tensor[], gradients: Gradients, since = 0): void {
+    const roots = outputs.map(({ variable }) => holdVariable(variable));
+    const nodes = reachable(
+      roots.map(({ node }) => node),
+      since,
+    );
+    try {
+      roots.forEach((variable, i) => {
+        const gradient = gradients[i];
+        if (gradient && variable.requiresGrad) this.put(variable, gradient.alias());
+      });
+      for (const node of nodes) this.#step(node);
+    } finally {
+      for (const node of nodes) node.release();
+      roots.forEach(dropVariable);
+    }
+  }
+
   /** Runs one node's backward in a scope of its own, which only the results leave. */
-  step(node: Node): void {
+  #step(node: Node): void {
     using scope = new Scope();
     const gradients = node.outputs.map((variable) => this.#take(variable)?.moveTo(scope));
     if (!gradients.some((gradient) => gradient !== undefined)) return;
@@ -135,50 +172,57 @@ function addToLeaf(variable: Variable, gradient: Tensor<'f32'>): void {
   }
 }
 
-/** Every node the roots depend on, newest first. */
-function reachable(roots: readonly Node[]): Node[] {
-  const seen = new Set<Node>(roots);
-  const stack = [...seen];
+/** Every node that the roots depend on, among those recorded after node number `since`; newest first. */
+function reachable(roots: readonly (Node | undefined)[], since = 0): Node[] {
+  const seen = new Set<Node>();
+  const visit = (node: Node | undefined): void => {
+    if (!node || node.order <= since || seen.has(node)) return;
+    seen.add(node);
+    stack.push(node);
+  };
+  const stack: Node[] = [];
+  roots.forEach(visit);
   for (let node = stack.pop(); node; node = stack.pop())
-    for (const { node: input } of node.inputs)
-      if (input && !seen.has(input)) {
-        seen.add(input);
-        stack.push(input);
-      }
+    for (const { node: input } of node.inputs) visit(input);
   return [...seen].sort((a, b) => b.order - a.order);
 }
 
 /**
- * Runs `fn` without keeping its intermediates, and runs it again during backward: memory for time.
+ * Runs `fn` without keeping its intermediates, and runs it again during backward: memory for time, the same bits.
  *
  * @param fn      pure: same inputs, same result. Parameters it closes over get their gradients too
  * @param inputs  tensors that `fn` is called with; at least one must require a gradient for `fn` to be differentiated
+ * @returns       what `fn` returns, a tensor or a list of them
  */
-export function checkpoint<D extends DType, R extends DType>(
-  fn: (...inputs: Tensor<D>[]) => Tensor<R>,
-  ...inputs: Tensor<D>[]
-): Tensor<R> {
+export function checkpoint<I extends readonly Tensor[], T extends Tensor | readonly Tensor[] | []>(
+  fn: (...inputs: I) => T,
+  ...inputs: I
+): T {
   const outer = scopeOf(inputs);
   using inner = new Scope();
-  const result = noGrad(() => fn(...inputs.map((tensor) => tensor.alias().moveTo(inner))))
-    .alias()
-    .moveTo(outer);
-  if (!isRecording()) return result;
+  const run = (handles: readonly Tensor[]): T => fn(...(handles as I));
+  const made = noGrad(() => run(inputs.map((tensor) => tensor.alias().moveTo(inner))));
+  const isOne = made instanceof Tensor;
+  const outputs = listOf(made).map((tensor) => tensor.alias().moveTo(outer));
+  const variables = inputs.map(({ variable }) => variable);
   const saved = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
-  return record('checkpoint', {
-    inputs,
-    output: result,
-    saved,
-    backward: (dy, kept, needs) => {
-      using scope = new Scope();
-      const leaves = inputs.map((_tensor, i) =>
-        kept[`x${i}`].alias().moveTo(scope).setRequiresGrad(needs[i]),
-      );
-      backward(
-        withGrad(() => fn(...leaves)),
-        { seed: dy },
-      );
-      return leaves.map((leaf) => leaf.grad?.moveTo(dy.scope));
-    },
-  });
+  if (isRecording())
+    record('checkpoint', {
+      inputs,
+      outputs,
+      saved,
+      backward: (_dy, kept, _needs, gradients) => {
+        // What runs again takes the place of this node: gradients are added up in the order that they have without it.
+        const since = nodesRecorded();
+        using scope = new Scope();
+        const again = withGrad(() => run(variables.map((variable, i) => kept[`x${i}`].as(variable, scope))));
+        running!.walk(listOf(again), gradients, since);
+        return inputs.map(() => undefined);
+      },
+    });
+  return (isOne ? outputs[0] : outputs) as T;
+}
+
+function listOf(made: Tensor | readonly Tensor[]): readonly Tensor[] {
+  return made instanceof Tensor ? [made] : made;
 }

@@ -82,6 +82,11 @@ export function isRecording(): boolean {
   return enabled;
 }
 
+/** The number of the newest node. */
+export function nodesRecorded(): number {
+  return nodeCount;
+}
+
 /** A variable that no op made and that requires no gradient. */
 export function leafVariable(requiresGrad = false): Variable {
   return { requiresGrad, node: undefined, references: 0, grad: undefined, ownsGrad: true, hooks: [] };

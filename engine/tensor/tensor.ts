@@ -5,11 +5,12 @@
 // live where their inputs live: in the innermost scope among the inputs. So tagging the input of a computation
 // is enough, and nothing depends on which function is running: scopes are safe across `await`.
 
-import type { BufferRange, BufferSlice, PooledBuffer } from '../gpu/buffer.ts';
+import type { BufferRange, BufferSlice } from '../gpu/buffer.ts';
 import { DTypeError, expect, kindOf, UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { dropVariable, holdVariable, leafVariable, type Node, record } from './autograd.ts';
 import { resolveReshape, type Shape, show, size } from './shape.ts';
+import { Storage } from './storage.ts';
 
 /** Element types. f32, i32 and u32 compute; u8 holds images; f16 and bf16 are storage. */
 export type DType = 'f32' | 'i32' | 'u32' | 'u8' | 'f16' | 'bf16';
@@ -78,27 +79,6 @@ export function expectNewTensor(op: string, shape: Shape, dtype: DType): void {
     throw new DTypeError(`${op}: the dtype must be ${Object.keys(ARRAYS).join(', ')}, got ${dtype}.`);
 }
 
-/** Reference-counted buffer. Arenas and wrapped buffers are held, never pooled. */
-export class Storage {
-  readonly gpu: Gpu;
-  readonly buffer: PooledBuffer;
-  #references = 1;
-
-  constructor(gpu: Gpu, buffer: PooledBuffer) {
-    this.gpu = gpu;
-    this.buffer = buffer;
-  }
-
-  retain(): this {
-    this.#references++;
-    return this;
-  }
-
-  release(): void {
-    if (--this.#references === 0) this.buffer.pool.release(this.buffer);
-  }
-}
-
 /** What autograd knows of a value; shared by all handles on it. */
 export interface Variable {
   requiresGrad: boolean;
@@ -160,7 +140,8 @@ export class Tensor<D extends DType = DType> {
   readonly size: number;
   /** What autograd knows of the value; shared by handles from `in` and `reshape`. */
   readonly variable: Variable;
-  readonly #storage: Storage;
+  /** The memory that it shares with other handles. @internal */
+  readonly storage: Storage;
   readonly #range: BufferRange;
   #scope: Scope | undefined;
   #disposed = false;
@@ -178,7 +159,7 @@ export class Tensor<D extends DType = DType> {
     this.shape = shape;
     this.dtype = dtype;
     this.size = size(shape);
-    this.#storage = storage;
+    this.storage = storage;
     this.#range = { buffer: storage.buffer, offset: offsetBytes, sizeBytes: this.sizeBytes };
     this.variable = holdVariable(variable ?? leafVariable());
     this.#scope = scope;
@@ -242,6 +223,11 @@ export class Tensor<D extends DType = DType> {
     return this.#handle(shape, undefined);
   }
 
+  /** Another handle on the same elements, whose gradient goes to `variable`, in `scope`. @internal */
+  as(variable: Variable, scope: Scope): Tensor<D> {
+    return this.#handle(this.shape, scope, variable);
+  }
+
   /** Moves this handle out of its scope; the caller owns it from now on. */
   keep(): this {
     this.#scope?.remove(this);
@@ -280,7 +266,7 @@ export class Tensor<D extends DType = DType> {
    */
   view(start: number, shape: Shape): Tensor<D> {
     const offset = this.range.offset + start * BYTES_PER_ELEMENT[this.dtype];
-    return new Tensor(this.#storage.retain(), offset, shape, this.dtype, undefined);
+    return new Tensor(this.storage.retain(), offset, shape, this.dtype, undefined);
   }
 
   /** Drops the accumulated gradient; that of a parameter, which a `ParameterStore` holds, is set to zero. */
@@ -369,7 +355,7 @@ export class Tensor<D extends DType = DType> {
     this.#scope = undefined;
     this.gpu.stats.liveTensors--;
     dropVariable(this.variable);
-    this.#storage.release();
+    this.storage.release();
   }
 
   /** As `dispose`, for `using`. */
@@ -379,6 +365,6 @@ export class Tensor<D extends DType = DType> {
 
   #handle(shape: Shape, scope: Scope | undefined, variable?: Variable): Tensor<D> {
     const { offset } = this.range;
-    return new Tensor(this.#storage.retain(), offset, shape, this.dtype, scope, variable);
+    return new Tensor(this.storage.retain(), offset, shape, this.dtype, scope, variable);
   }
 }

@@ -25,6 +25,16 @@ export interface BlockWeights {
   readonly fc2: Weights;
 }
 
+/** Which blocks keep only their inputs for backward, and run again there: memory for time, the same bits. */
+export interface CheckpointBlocks {
+  /** Those of the low-res pass. */
+  readonly lowRes: boolean;
+  /** Those over selected patches. */
+  readonly highRes: boolean;
+  /** Those of the text tower. */
+  readonly text: boolean;
+}
+
 export interface BlockOptions {
   readonly heads: number;
   /** Of both layer norms. */
@@ -32,6 +42,8 @@ export interface BlockOptions {
   readonly gelu: 'erf' | 'tanh';
   /** Packed q, k, v of an earlier pass of this block; its keys and values are put before this pass's own. */
   readonly cached?: Tensor<'f32'>;
+  /** Keeps only its inputs for backward and runs the block again there: memory for time, the same bits. */
+  readonly checkpointed?: boolean;
 }
 
 /** timm's names, `blocks.0.attn.qkv.weight`. */
@@ -70,7 +82,8 @@ export function transformerBlock(
   block: BlockWeights,
   options: BlockOptions,
 ): [x: Tensor<'f32'>, qkv: Tensor<'f32'>] {
-  const { heads, eps, gelu, cached } = options;
+  const { heads, eps, gelu, cached, checkpointed } = options;
+  if (checkpointed) return checkpointedBlock(x, block, { heads, eps, gelu, cached });
   return tidy([x, cached], (x, cached) => {
     const qkv = linearLayer(layerNormLayer(x, block.norm1, { eps }), block.qkv);
     const [q, k, v] = unpackHeads(qkv, { parts: 3, heads });
@@ -83,14 +96,14 @@ export function transformerBlock(
   });
 }
 
-/** `transformerBlock` that keeps only its inputs for backward, and runs again there. */
-export function checkpointedBlock(
+function checkpointedBlock(
   x: Tensor<'f32'>,
   block: BlockWeights,
   options: BlockOptions,
-): Tensor<'f32'> {
-  const inputs = options.cached ? [x, options.cached] : [x];
-  return checkpoint((x, cached) => transformerBlock(x, block, { ...options, cached })[0], ...inputs);
+): [x: Tensor<'f32'>, qkv: Tensor<'f32'>] {
+  const { cached } = options;
+  if (!cached) return checkpoint((x) => transformerBlock(x, block, options), x);
+  return checkpoint((x, cached) => transformerBlock(x, block, { ...options, cached }), x, cached);
 }
 
 /**

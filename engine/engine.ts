@@ -1,7 +1,6 @@
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 import { type BufferHandle, expectUsage } from './gpu/buffer.ts';
-import type { DeviceLostError } from './gpu/errors.ts';
-import { expectKeys, UseError } from './gpu/errors.ts';
+import { type DeviceLostError, expectKeys, UseError } from './gpu/errors.ts';
 import { type DeviceLimits, Gpu } from './gpu/gpu.ts';
 import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
 import type { Shader } from './gpu/shader.ts';
@@ -24,7 +23,8 @@ import { CustomKernel } from './tensor/custom_kernel.ts';
 import { watchRuns } from './tensor/dispatch.ts';
 import { bitsOf, type DTypeOfArray, type NumberArray, numbersOf } from './tensor/numbers.ts';
 import { type Shape, show, size } from './tensor/shape.ts';
-import { BYTES_PER_ELEMENT, type DType, expectNewTensor, Scope, Storage, Tensor } from './tensor/tensor.ts';
+import { Storage } from './tensor/storage.ts';
+import { BYTES_PER_ELEMENT, type DType, expectNewTensor, Scope, Tensor } from './tensor/tensor.ts';
 import { type Trial, tune } from './tune.ts';
 
 /** How a tensor is made. */

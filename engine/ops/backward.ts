@@ -1,6 +1,7 @@
 // Reverse-mode differentiation over the tape of tensor/autograd.ts.
 import { expect, expectDType, expectKeys, expectTensor, UseError } from '../gpu/errors.ts';
 import {
+  currentPacking,
   dropVariable,
   type Gradients,
   holdVariable,
@@ -10,6 +11,7 @@ import {
   noGrad,
   record,
   withGrad,
+  withPacking,
 } from '../tensor/autograd.ts';
 import { scopeOf } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
@@ -204,6 +206,7 @@ export function checkpoint<I extends readonly Tensor[], T extends Tensor | reado
   const made = noGrad(() => run(inputs.map((tensor) => tensor.alias().moveTo(inner))));
   const isOne = made instanceof Tensor;
   const outputs = listOf(made).map((tensor) => tensor.alias().moveTo(outer));
+  const packing = currentPacking();
   const variables = inputs.map(({ variable }) => variable);
   const saved = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
   if (isRecording())
@@ -211,11 +214,14 @@ export function checkpoint<I extends readonly Tensor[], T extends Tensor | reado
       inputs,
       outputs,
       saved,
+      activations: Object.keys(saved),
       backward: (_dy, kept, _needs, gradients) => {
         // What runs again takes the place of this node: gradients are added up in the order that they have without it.
         const since = nodesRecorded();
         using scope = new Scope();
-        const again = withGrad(() => run(variables.map((variable, i) => kept[`x${i}`].as(variable, scope))));
+        const again = withPacking('checkpoint', packing, () =>
+          withGrad(() => run(variables.map((variable, i) => kept[`x${i}`].as(variable, scope)))),
+        );
         running!.walk(listOf(again), gradients, since);
         return inputs.map(() => undefined);
       },

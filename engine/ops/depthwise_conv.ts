@@ -57,6 +57,7 @@ export function depthwiseConv(
     inputs: bias ? [x, weight, bias] : [x, weight],
     output: y,
     saved: { x, weight },
+    activations: ['x'],
     backward: (dy, { x, weight }, needs) => {
       const dx = needs[0] ? convolution(dy, weight, undefined, plan, true) : undefined;
       if (!needs[1] && !needs[2]) return bias ? [dx, undefined, undefined] : [dx, undefined];

@@ -40,6 +40,7 @@ export function gelu(x: Tensor, options: { readonly form?: Gelu } = {}): Tensor<
     inputs: [x],
     output: y,
     saved: { x },
+    activations: ['x'],
     backward: (dy, { x }) => [geluGradient(dy, x, form)],
   });
 }

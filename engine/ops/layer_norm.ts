@@ -76,6 +76,7 @@ export function layerNorm(
     inputs: [x, gamma, beta],
     output: y,
     saved: { x, gamma, mean, rstd },
+    activations: ['x'],
     backward: (dy, saved, needs) => [
       needs[0] ? layerNormDx(dy, saved, eps) : undefined,
       ...(needs[1] || needs[2] ? layerNormDparams(dy, saved, eps) : []),

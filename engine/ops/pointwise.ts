@@ -67,6 +67,7 @@ export function mul(a: Operand, b: Operand): Tensor {
       left: requiresGrad(b) ? tensorOf(a) : undefined,
       right: requiresGrad(a) ? tensorOf(b) : undefined,
     },
+    activations: ['left', 'right'],
     backward: (dy, { left = a, right = b }, needs) => [
       needs[0] ? reduced(apply('mul', dy, right), a) : undefined,
       needs[1] ? reduced(apply('mul', dy, left), b) : undefined,

@@ -1,5 +1,6 @@
 // The tape. An op that has run calls `record` with what its backward needs; ops/backward.ts walks the nodes.
 import { UseError } from '../gpu/errors.ts';
+import { type Packing, SavedTensor } from './saved_tensor.ts';
 import type { Scope, Tensor, Variable } from './tensor.ts';
 
 /** Gradients in the order of the tensors that they belong to; undefined where there is none. */
@@ -34,6 +35,11 @@ export interface OpRecord<S extends Saved, T extends Tensor = Tensor> {
    */
   readonly saved: S;
   /**
+   * Those of `saved` that half precision is enough for, where `withSavedActivations` asks for it: large values that enter the
+   * gradient as factors. Statistics, masks and what is compared are not among them.
+   */
+  readonly activations?: readonly (keyof S & string)[];
+  /**
    * Gradients of the inputs, in their order, each in its input's shape; undefined where `needs` is false.
    * `dy` is the gradient of the first output that has one; `all` has one entry per output.
    */
@@ -48,7 +54,11 @@ export interface OpRecord<S extends Saved, T extends Tensor = Tensor> {
 const isGradient = (x: Tensor | undefined): x is Tensor<'f32'> | undefined =>
   x === undefined || x.dtype === 'f32';
 
+/** Smaller tensors are not packed: a dispatch costs more than they do. */
+const PACKED_FROM_BYTES = 1024;
+
 let enabled = true;
+let packing: Packing | undefined;
 let nodeCount = 0;
 
 function withRecording<T>(on: boolean, name: string, fn: () => T): T {
@@ -80,6 +90,22 @@ export function withGrad<T>(fn: () => T): T {
 
 export function isRecording(): boolean {
   return enabled;
+}
+
+/** Runs `fn`, whose ops keep their `activations` packed; undefined: as they are. */
+export function withPacking<T>(name: string, next: Packing | undefined, fn: () => T): T {
+  const before = packing;
+  packing = next;
+  try {
+    return withRecording(enabled, name, fn);
+  } finally {
+    packing = before;
+  }
+}
+
+/** How activations are kept at the moment. */
+export function currentPacking(): Packing | undefined {
+  return packing;
 }
 
 /** The number of the newest node. */
@@ -119,8 +145,13 @@ export function dropVariable(variable: Variable): void {
 export function record<S extends Saved, T extends Tensor>(name: string, op: OpRecord<S, T>): T {
   const outputs = op.outputs ?? [op.output!];
   if (!enabled || !op.inputs.some((tensor) => tensor?.requiresGrad)) return outputs[0];
-  const saved: Record<string, Tensor | undefined> = {};
-  for (const key in op.saved) saved[key] = op.saved[key]?.alias();
+  const kept: Record<string, SavedTensor | undefined> = {};
+  for (const key in op.saved) {
+    const tensor = op.saved[key];
+    const packs =
+      op.activations?.includes(key) && tensor?.dtype === 'f32' && tensor.sizeBytes >= PACKED_FROM_BYTES;
+    kept[key] = tensor && new SavedTensor(tensor.alias(), packs ? packing : undefined);
+  }
   const sizes = op.inputs.map((tensor) => tensor?.size);
   const needs = op.inputs.map((tensor) => tensor?.requiresGrad ?? false);
   let done = false;
@@ -134,7 +165,8 @@ export function record<S extends Saved, T extends Tensor>(name: string, op: OpRe
       if (done)
         throw new UseError(`${name}: backward runs once per forward, got a second run. Record it again.`);
       done = true;
-      for (const key in saved) saved[key]?.moveTo(scope);
+      const saved: Record<string, Tensor | undefined> = {};
+      for (const key in kept) saved[key] = kept[key]?.take(scope);
       const first = gradients.find((gradient) => gradient !== undefined)!;
       const results = op.backward(gradients[0] ?? first, saved as S, needs, gradients);
       const got = results.map((gradient) => gradient?.size);
@@ -151,7 +183,7 @@ export function record<S extends Saved, T extends Tensor>(name: string, op: OpRe
     release: () => {
       if (released) return;
       done = released = true;
-      for (const key in saved) saved[key]?.dispose();
+      for (const key in kept) kept[key]?.dispose();
       for (const variable of node.inputs) dropVariable(variable);
     },
   };

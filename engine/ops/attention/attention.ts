@@ -87,11 +87,14 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
 
   const slots = gradientSlots(list);
   const slotOf = list.map((rows) => slots.findIndex((slot) => slot.includes(rows)));
+  const operands = Object.fromEntries(slots.map(([{ tensor }], i) => [`operand${i}`, tensor]));
+  const saved: Readonly<Record<string, Tensor | undefined>> = { bias, out, lse, ...operands };
   record('attention', {
     inputs: slots.map(([{ tensor }]) => tensor),
     output: out,
-    saved: { bias, out, lse, ...Object.fromEntries(slots.map(([{ tensor }], i) => [`operand${i}`, tensor])) },
-    backward: (dout, saved: Readonly<Record<string, Tensor | undefined>>, needs) => {
+    saved,
+    activations: ['out', ...Object.keys(operands)],
+    backward: (dout, saved, needs) => {
       const kept = slotOf.map((slot) => saved[`operand${slot}`]!);
       const again = problemOf(heads, kept, scale, saved.bias);
       const gradients = slots.map((slot, i) => (needs[i] ? gradientOf(slot, dout, B) : undefined));

@@ -69,6 +69,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     inputs: [x, weight, bias, residual],
     output: y,
     saved: { x, weight, pre },
+    activations: ['x', 'pre'],
     backward: (dy, saved, needs) => {
       const dpre = gelu && saved.pre ? geluGradient(dy, saved.pre, gelu) : dy;
       return [

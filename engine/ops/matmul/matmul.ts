@@ -68,6 +68,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
     inputs: [a, b],
     output: c,
     saved: { a, b },
+    activations: ['a', 'b'],
     backward: (dc, saved, needs) => [
       needs[0] ? matmulDa(dc, saved.a, saved.b, { transposeA, transposeB, scale, force }) : undefined,
       needs[1] ? matmulDb(dc, saved.a, saved.b, { transposeA, transposeB, scale, force }) : undefined,

@@ -71,7 +71,7 @@ function verdict(
   if (largestBindingBytes > limit)
     return `does not fit: its largest operand has ${bytes(largestBindingBytes)}, and this adapter binds ${bytes(limit)}. A batch of ${Math.floor((batch * limit) / largestBindingBytes)} would.`;
   if (peakBytes > free)
-    return `does not fit: ${bytes(free)} are free. Lower the batch, or set checkpointBlocks=true.`;
+    return `does not fit: ${bytes(free)} are free. Lower the batch, or set checkpointBlocks.highRes=true, checkpointBlocks.lowRes=true or precision.activations="bf16".`;
   return Number.isFinite(free)
     ? `fits: ${bytes(free)} are free, and this adapter binds ${bytes(limit)}`
     : `fits as far as bindings go, ${bytes(limit)} on this adapter, which does not tell its memory`;

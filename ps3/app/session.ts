@@ -98,7 +98,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const loaded = begin === null ? undefined : await PS3.load(engine, await RunFolder.checkpointOf(begin));
   const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
   const model = loaded ?? newModel(engine, config, data);
-  model.vision.checkpointBlocks = config.checkpointBlocks;
+  model.checkpointBlocks = config.checkpointBlocks;
   await warmup(engine, model, stageObjectives(model, data, config), show);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   // Only now is something written: faulty data leaves no trace.

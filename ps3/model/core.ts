@@ -21,6 +21,7 @@ import { canonicalize } from './text/canonicalize.ts';
 import { encodeText, type TextOutput } from './text/text.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { VisionModel } from './vision/vision.ts';
+import type { CheckpointBlocks } from './vision/vit.ts';
 
 /**
  * Optimizer groups. Tensors of fewer than two dimensions are not decayed. What only PS3 has is apart from the two
@@ -80,6 +81,7 @@ export class ModelCore {
   readonly parameters: ParameterStore;
   /** The image side. */
   readonly vision: VisionModel;
+  #checkpointText = false;
   readonly #tokenizer: Tokenizer | undefined;
 
   /** @param tokenizer  the one that the text tower was or will be trained with */
@@ -102,6 +104,16 @@ export class ModelCore {
   /** Whether the model reads texts, not token ids alone. */
   get hasTokenizer(): boolean {
     return this.#tokenizer !== undefined;
+  }
+
+  /** Which blocks keep only their inputs for backward, and run again there; none at first. */
+  get checkpointBlocks(): CheckpointBlocks {
+    return { ...this.vision.checkpointBlocks, text: this.#checkpointText };
+  }
+
+  set checkpointBlocks({ text, ...image }: CheckpointBlocks) {
+    this.#checkpointText = text;
+    this.vision.checkpointBlocks = image;
   }
 
   /** Logarithm of the factor on cosines, [1]. */
@@ -128,7 +140,7 @@ export class ModelCore {
   ): TextOutput {
     expectKeys('PS3.encodeText', options, { scope: true });
     const encode = (ids: Tensor): TextOutput =>
-      encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text);
+      encodeText(ids, new Weights(this.parameters, 'text_model.'), this.config.text, this.#checkpointText);
     if (texts instanceof Tensor) return encode(texts);
     using ids = this.#textIds(typeof texts === 'string' ? [texts] : texts, options.scope);
     return noGrad(() => encode(ids));

@@ -14,6 +14,7 @@ import {
   rate,
   text,
 } from '../model/config/schema.ts';
+import type { CheckpointBlocks } from '../model/vision/vit.ts';
 import {
   type DataSection,
   dataSchema,
@@ -21,6 +22,7 @@ import {
   type SamplingSection,
   samplingSchema,
 } from './data_config.ts';
+import { type PrecisionSection, precisionSchema } from './precision_config.ts';
 
 /** How long and how fast one stage trains. */
 export interface StageConfig {
@@ -138,8 +140,10 @@ export interface TrainConfig {
   readonly towers: StageConfig;
   /** The whole model, from these towers. */
   readonly ps3: StageConfig;
-  /** Keeps only the inputs of the blocks that see selected patches, and runs them again in backward: memory for time. */
-  readonly checkpointBlocks: boolean;
+  /** Which blocks keep only their inputs for backward, and run again there: memory for time, the same bits. */
+  readonly checkpointBlocks: CheckpointBlocks;
+  /** How numbers are kept and multiplied. */
+  readonly precision: PrecisionSection;
   /** Steps between checkpoints. */
   readonly saveEvery: number;
   /** Minutes after which a checkpoint is made besides; null: none. */
@@ -195,7 +199,8 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   }),
   towers: stage,
   ps3: stage,
-  checkpointBlocks: flag,
+  checkpointBlocks: onlyThese({ lowRes: flag, highRes: flag, text: flag }),
+  precision: precisionSchema,
   saveEvery: count,
   saveEveryMinutes: v.nullable(positive),
   checkpoints: onlyThese({ keep: count }),

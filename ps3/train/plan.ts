@@ -1,5 +1,13 @@
 // What training needs, without training: parameters, memory, operations and an estimate of the time.
-import { AdamW, backward, type Engine, matmul, noGrad, type Scope } from '../../engine/index.ts';
+import {
+  AdamW,
+  backward,
+  type Engine,
+  matmul,
+  noGrad,
+  type Scope,
+  withSavedActivations,
+} from '../../engine/index.ts';
 import { exactGridSide } from '../data/boxes.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
@@ -35,11 +43,12 @@ export interface TrainingNeed {
 export function planTraining(engine: Engine, model: ModelConfig, config: TrainConfig): TrainingNeed {
   let parameters = 0;
   let weightsBytes = 0;
+  const { activations } = config.precision;
   const before = engine.stats().liveBytes;
   const plan = (work: (model: PS3, scope: Scope) => void) =>
     engine.plan(() => {
       using made = PS3.allocate(engine, model);
-      made.vision.checkpointBlocks = config.checkpointBlocks;
+      made.checkpointBlocks = config.checkpointBlocks;
       parameters = made.parameters.elementCount;
       weightsBytes = made.parameters.arenas.reduce((sum, { values }) => sum + values.sizeBytes, 0);
       using scope = engine.scope();
@@ -99,11 +108,12 @@ export function planTraining(engine: Engine, model: ModelConfig, config: TrainCo
   });
   const lowRes = low(images);
   const towers = step({ 'low-res pass': low(crops), text: text(crops) }, (model, scope) =>
-    backward(towersLoss(model, crops(scope))),
+    backward(withSavedActivations(activations, () => towersLoss(model, crops(scope)))),
   );
   const ps3 = step(
     { 'low-res pass': lowRes, selection: select - lowRes, look: look - select, text: text(images) },
-    (model, scope) => backward(pretrainLoss(model, images(scope)).losses.total),
+    (model, scope) =>
+      backward(withSavedActivations(activations, () => pretrainLoss(model, images(scope))).losses.total),
   );
   return { parameters, weightsBytes, towers, ps3 };
 }

@@ -30,7 +30,8 @@ const DEMO = {
   },
   loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100 },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1 },
-  checkpointBlocks: false,
+  checkpointBlocks: { lowRes: false, highRes: false, text: false },
+  precision: { activations: 'f32' },
   saveEvery: 200,
   saveEveryMinutes: 10,
   checkpoints: { keep: 1 },
@@ -51,7 +52,7 @@ const PUBLISHED = {
     captions: { clean: true, sentenceMasking: true },
   },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0 },
-  checkpointBlocks: true,
+  checkpointBlocks: { lowRes: true, highRes: true, text: true },
   // 75 million samples.
   ps3: { steps: 75_000_000 / 32, batch: 32, lr: 5e-6, warmup: 1500 },
 } as const;

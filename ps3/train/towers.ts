@@ -28,7 +28,8 @@ export interface CropBatch {
 
 /** Pooled low-res features, normalised, [B, E]. */
 function cropFeatures(model: PS3, image: Tensor): Tensor<'f32'> {
-  const { hidden } = model.vision.lowRes(image);
+  const { hidden, qkv } = model.vision.lowRes(image);
+  for (const packed of qkv) packed.dispose();
   return l2Normalize(model.vision.pool(hidden[hidden.length - 1]));
 }
 

@@ -1,5 +1,5 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
-import { AdamW, type Engine, expectKeys, warmupCosine } from '../../engine/index.ts';
+import { AdamW, type Engine, expectKeys, warmupCosine, withSavedActivations } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { total as sum } from '../model/config/config.ts';
 import { GROUPS } from '../model/core.ts';
@@ -27,8 +27,9 @@ const STAGE_OPTIONS = { run: true, resume: true, signal: true, peakFlopsPerS: tr
 export function towersObjective(
   model: PS3,
   crops: CropSource,
-  config: Pick<TrainConfig, 'towers'>,
+  config: Pick<TrainConfig, 'towers' | 'precision'>,
 ): Objective<CropBatch> {
+  const { activations } = config.precision;
   const side = model.config.vision.scalesPx[0];
   const { batch: count } = config.towers;
   const batch = (step: number): Made<CropBatch> => {
@@ -42,7 +43,7 @@ export function towersObjective(
   };
   return {
     batches: (from) => batchesByStep(batch, from),
-    losses: (batch) => ({ loss: towersLoss(model, batch) }),
+    losses: (batch) => withSavedActivations(activations, () => ({ loss: towersLoss(model, batch) })),
     tokensPerSample: model.config.vision.gridSides[0] ** 2 + model.tokenizer.contextLength,
   };
 }
@@ -51,8 +52,9 @@ export function towersObjective(
 export function ps3Objective(
   model: PS3,
   samples: readonly Sample[],
-  { seed, sampling, loss, ps3, method }: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method'>,
+  config: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision'>,
 ): Objective<Batch> {
+  const { seed, sampling, loss, ps3, method, precision } = config;
   const loader = new BatchLoader(samples, model.tokenizer, model.config, {
     batchSize: ps3.batch,
     seed,
@@ -69,7 +71,9 @@ export function ps3Objective(
   return {
     batches: (from) => batchesByStep((step) => loader.batch(step), from),
     losses(batch) {
-      const { losses } = pretrainLoss(model, batch, { ...weights, teacherForcing, inBoxPooling });
+      const { losses } = withSavedActivations(precision.activations, () =>
+        pretrainLoss(model, batch, { ...weights, teacherForcing, inBoxPooling }),
+      );
       const { total, contrastive, bottomUp, topDown } = losses;
       return { loss: total, contrastive, bottomUp, topDown };
     },

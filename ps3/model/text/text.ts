@@ -29,8 +29,14 @@ export interface TextOutput {
  *
  * @param ids      [B, L] u32 or i32, L <= contextLength
  * @param weights  the official names below `text_model.`
+ * @param checkpointed  keep only the inputs of blocks for backward, and run them again there
  */
-export function encodeText(ids: Tensor, weights: Weights, config: TextConfig): TextOutput {
+export function encodeText(
+  ids: Tensor,
+  weights: Weights,
+  config: TextConfig,
+  checkpointed = false,
+): TextOutput {
   const [pooled, features, prompt] = tidy([ids], (ids) => {
     const [B, L] = ids.shape;
     const positions = cast(weights.get('positional_embedding').in(ids.scope), 'f32');
@@ -39,8 +45,13 @@ export function encodeText(ids: Tensor, weights: Weights, config: TextConfig): T
       slice(positions, { axis: 0, length: L }),
     );
     const { heads, lnEps: eps, gelu } = config;
-    for (let i = 0; i < config.layers; i++)
-      [x] = transformerBlock(x, textBlock(weights.in(`transformer.resblocks.${i}`)), { heads, eps, gelu });
+    const options = { heads, eps, gelu, checkpointed };
+    for (let i = 0; i < config.layers; i++) {
+      const [next, qkv] = transformerBlock(x, textBlock(weights.in(`transformer.resblocks.${i}`)), options);
+      qkv.dispose();
+      x.dispose();
+      x = next;
+    }
     x = layerNormLayer(x, weights.in('ln_final'), { eps });
     const last = slice(x, { axis: 1, start: L - 1, length: 1 }).reshape([B, x.shape[2]]);
     const pooled = linearLayer(last, weights.in('text_projection'));

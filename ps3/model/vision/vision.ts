@@ -37,7 +37,7 @@ import {
 import { type Look, mergeLooks, takenAfter } from './token_maps.ts';
 import {
   attentionPool,
-  checkpointedBlock,
+  type CheckpointBlocks,
   normedMlp,
   radioAdapter,
   transformerBlock,
@@ -108,8 +108,8 @@ export class VisionModel {
   readonly weights: Weights;
   /** How u8 images are normalised. */
   readonly image: ImageConfig;
-  /** Keep only block inputs in the high-res pass and run the blocks again in backward. */
-  checkpointBlocks = false;
+  /** Which blocks keep only their inputs for backward, and run again there. */
+  checkpointBlocks: Omit<CheckpointBlocks, 'text'> = { lowRes: false, highRes: false };
 
   /** @param weights  the official names below `vision_model.` */
   constructor(config: VisionConfig, image: ImageConfig, weights: Weights) {
@@ -139,7 +139,8 @@ export class VisionModel {
     const kept = new Map<number, Tensor<'f32'>>();
     const qkv: Tensor<'f32'>[] = [];
     for (let i = 0; i < depth; i++) {
-      const [next, packed] = transformerBlock(x, this.#block(i), this.#blockOptions());
+      const checkpointed = this.checkpointBlocks.lowRes;
+      const [next, packed] = transformerBlock(x, this.#block(i), { ...this.#blockOptions(), checkpointed });
       if (!kept.has(i - 1)) x.dispose();
       if (i >= depth - layers || selectionLayers.includes(i)) kept.set(i, next);
       qkv.push(packed);
@@ -290,11 +291,17 @@ export class VisionModel {
       let x = add(this.#embed(concat(patches, { axis: 1 })), concat(positions, { axis: 1 }));
       const hidden: Tensor<'f32'>[] = [];
       for (let i = 0; i < depth; i++) {
-        const options = this.#blockOptions(this.config.lowResCache ? lowRes.qkv[i] : undefined);
-        x = this.checkpointBlocks
-          ? checkpointedBlock(x, this.#block(i), options)
-          : transformerBlock(x, this.#block(i), options)[0];
-        if (i >= depth - lowRes.hidden.length) hidden.push(x);
+        const cached = this.config.lowResCache ? lowRes.qkv[i] : undefined;
+        const checkpointed = this.checkpointBlocks.highRes;
+        const [next, own] = transformerBlock(x, this.#block(i), {
+          ...this.#blockOptions(),
+          cached,
+          checkpointed,
+        });
+        own.dispose();
+        if (hidden.at(-1) !== x) x.dispose();
+        if (i >= depth - lowRes.hidden.length) hidden.push(next);
+        x = next;
       }
       return hidden;
     });
@@ -318,6 +325,7 @@ export class VisionModel {
     const maps = this.maps(this.selectionFeatures(image, lowRes), grids, forSelection);
     const [counts] = this.plan(grids, { looks: 1 });
     const { choices, tokens } = this.look(image, lowRes, maps, grids, counts);
+    for (const packed of lowRes.qkv) packed.dispose(); // the tape has what it needs of them
     const keyMask =
       groundTruth && poolInBox
         ? concat(
@@ -363,12 +371,7 @@ export class VisionModel {
     return visionBlock(this.weights.in(`trunk.blocks.${i}`));
   }
 
-  #blockOptions(cached?: Tensor<'f32'>): {
-    heads: number;
-    eps: number;
-    gelu: 'erf';
-    cached: Tensor<'f32'> | undefined;
-  } {
-    return { heads: this.config.heads, eps: this.config.lnEps, gelu: 'erf', cached };
+  #blockOptions(): { heads: number; eps: number; gelu: 'erf' } {
+    return { heads: this.config.heads, eps: this.config.lnEps, gelu: 'erf' };
   }
 }

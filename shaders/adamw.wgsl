@@ -12,7 +12,7 @@
 // Numerics  what changes per step is kept in buffers, and adamw_begin advances it, so that a recorded step
 //           can be replayed. 1 - beta^t as -expm1(t ln beta) is exact to a few ulp at any t; a running
 //           product would drift. If the gradient norm is NaN or infinite, tested by its bits, nothing
-//           changes.
+//           changes: such a step is not counted.
 
 #import elements  // share_of(group, groups, i, n)
 
@@ -54,9 +54,13 @@ fn one_minus_exp(x : f32) -> f32 {
   return -x * sum;
 }
 
+fn is_infinite_or_nan(bits : u32) -> bool {
+  return (bits & 0x7f800000u) == 0x7f800000u;
+}
+
 @compute @workgroup_size(1)
 fn adamw_begin() {
-  let t = steps[0] + 1u;
+  let t = steps[0] + select(1u, 0u, is_infinite_or_nan(norm_squared[0]));
   steps[0] = t;
   for (var k = LR; k <= EPS; k++) { begun[k] = bitcast<u32>(settings[k]); }
   begun[CORRECTION1] = bitcast<u32>(one_minus_exp(f32(t) * settings[4]));
@@ -88,7 +92,7 @@ fn adamw(
   @builtin(local_invocation_index) i : u32,
 ) {
   let share = share_of(group_id, group_counts, i, params.n);
-  if (share.first >= share.end || (scalars[GRAD_NORM_SQUARED] & 0x7f800000u) == 0x7f800000u) { return; }
+  if (share.first >= share.end || is_infinite_or_nan(scalars[GRAD_NORM_SQUARED])) { return; }
   var scale = 1.0;
   if (scalar(MAX_NORM) > 0.0) {
     scale = min(1.0, scalar(MAX_NORM) / (sqrt(scalar(GRAD_NORM_SQUARED)) + 1e-6));

@@ -55,7 +55,7 @@ export class AdamW {
   #options: Required<AdamWOptions>;
   /** First and second moment, one tensor per arena. */
   readonly moments: readonly [Tensor[], Tensor[]];
-  /** [1] u32, steps taken. */
+  /** [1] u32, steps taken; those that were skipped do not count. */
   readonly steps: Tensor<'u32'>;
   /** [1], the squared global norm of the gradients of the last step, before clipping. */
   readonly gradNormSquared: Tensor<'f32'>;
@@ -99,8 +99,8 @@ export class AdamW {
   }
 
   /**
-   * One update from the gradients in the store, which are then zeroed. Skipped on the GPU when their norm is not
-   * finite.
+   * One update from the gradients in the store, which are then zeroed. Skipped on the GPU, and not counted, when
+   * their norm is not finite.
    */
   step(): void {
     const { arenas } = this.#store;

@@ -93,13 +93,20 @@ test('adamw: clips the global norm over all arenas and reports it before clippin
   store.dispose();
 });
 
-test('adamw: an update with a non-finite gradient is skipped on the GPU', async () => {
+test('adamw: an update with a non-finite gradient is skipped on the GPU, and not counted', async () => {
   const store = new ParameterStore(engine, SPECS);
   const optimizer = new AdamW(store, { lr: 0.5 });
   write(store.get('a.bias'), 3);
   store.get('b.weight').grad!.write(new Float32Array(21).fill(Number.NaN));
   optimizer.step();
   compare('a.bias', await store.get('a.bias').data(), [3, 3, 3, 3, 3], TOLERANCE.exact);
+  compare('steps', await optimizer.steps.data(), [0], TOLERANCE.exact);
+  optimizer.set({ lr: 0.01 });
+  write(store.get('b.weight').grad!, 2);
+  optimizer.step();
+  compare('steps', await optimizer.steps.data(), [1], TOLERANCE.exact);
+  const first = twin(new Float64Array(21), [new Float64Array(21).fill(2)], 0.01, 0, 1);
+  compare('b.weight', await store.get('b.weight').data(), first, { abs: 1e-7, rel: 1e-6 });
   optimizer.dispose();
   store.dispose();
 });

@@ -2,7 +2,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  backward,
   chromeTrace,
   type Engine,
   expect,
@@ -17,10 +16,11 @@ import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
 import { cutCaptions, type Metric } from '../train/metrics.ts';
+import { descendWhole, type Objective, partsOf, type Tensors } from '../train/phases.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
 import { presetConfig } from '../train/presets.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
-import type { Objective, Tensors } from '../train/step.ts';
+
 import { cropAccuracy } from '../train/towers.ts';
 import { ps3Objective, type StageOptions, towersObjective, trainPS3, trainTowers } from '../train/train.ts';
 import { examplesOf } from './examples.ts';
@@ -99,13 +99,16 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
   const model = loaded ?? newModel(engine, config, data);
   model.checkpointBlocks = config.checkpointBlocks;
-  await warmup(engine, model, stageObjectives(model, data, config), show);
+  await warmup(engine, model, stageObjectives(model, data, config), config, show);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
   // Only now is something written: faulty data leaves no trace.
   const run = resume
     ? new RunFolder(out)
     : await RunFolder.create(out, config, { 'ps3-webgpu': version(), adapter: engine.adapterName });
-  if (options.profile) await profileStages(engine, model, run, stageObjectives(model, data, config));
+  if (options.profile) {
+    const objectives = stageObjectives(model, data, config);
+    await profileStages(engine, model, run, objectives, config);
+  }
   if (resume) await run.rewind(progress);
   const peakFlopsPerS = await measureFlopsPerS(engine);
   const monitor = await RunMonitor.open(run, config, bar, progress);
@@ -147,18 +150,19 @@ function stageObjectives(model: PS3, data: TrainingData, config: TrainConfig) {
 async function warmup(
   engine: Engine,
   model: PS3,
-  objectives: ReturnType<typeof stageObjectives>,
+  { towers, ps3 }: ReturnType<typeof stageObjectives>,
+  config: TrainConfig,
   show: OnProgress,
 ): Promise<void> {
   model.parameters.enableGradients();
-  const recording = async <B extends Tensors<B>>({ batches, losses }: Objective<B>) => {
-    const host = await firstBatch(batches);
+  const recording = async <B extends Tensors<B>>(objective: Objective<B>, { accumulate }: StageConfig) => {
+    const [host] = partsOf(await firstBatch(objective.batches), accumulate);
     return (): void => {
       using scope = engine.scope();
-      backward(losses(upload(engine, host, scope)).loss);
+      descendWhole(model, objective, upload(engine, host, scope));
     };
   };
-  const stages = [await recording(objectives.towers), await recording(objectives.ps3)];
+  const stages = [await recording(towers, config.towers), await recording(ps3, config.ps3)];
   await engine.warmup(
     () => {
       for (const record of stages) record();
@@ -173,10 +177,11 @@ async function profileStages(
   model: PS3,
   run: RunFolder,
   { towers, ps3 }: ReturnType<typeof stageObjectives>,
+  config: TrainConfig,
 ): Promise<void> {
   const stages = {
-    towers: await profileStep(engine, model, towers),
-    ps3: await profileStep(engine, model, ps3),
+    towers: await profileStep(engine, model, towers, { accumulate: config.towers.accumulate }),
+    ps3: await profileStep(engine, model, ps3, { accumulate: config.ps3.accumulate }),
   };
   for (const [name, times] of Object.entries(stages)) {
     const path = join(run.path, `trace-${name}.json`);
@@ -198,8 +203,8 @@ async function fitSteps(
 ): Promise<TrainConfig> {
   const { towers, ps3 } = config;
   const objectives = stageObjectives(model, data, config);
-  const towersMs = await measureStep(engine, model, objectives.towers);
-  const ps3Ms = await measureStep(engine, model, objectives.ps3);
+  const towersMs = await measureStep(engine, model, objectives.towers, { accumulate: towers.accumulate });
+  const ps3Ms = await measureStep(engine, model, objectives.ps3, { accumulate: ps3.accumulate });
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
   if (share >= 1) return config;
   const shorter = (stage: StageConfig): StageConfig => {

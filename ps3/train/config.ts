@@ -34,6 +34,8 @@ export interface StageConfig {
   readonly lr: number;
   /** Steps of the warm-up. */
   readonly warmup: number;
+  /** Parts of a batch that go through the model one after another, for less memory; the loss stays that of the whole batch. */
+  readonly accumulate: number;
 }
 
 /** Sizes of a model that is made, in pixels, channels and blocks. */
@@ -157,7 +159,7 @@ export interface TrainConfig {
   readonly method: Method;
 }
 
-const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: natural });
+const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: natural, accumulate: count });
 
 const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   preset: text,
@@ -223,7 +225,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
  */
 export function parseTrainConfig(json: unknown): TrainConfig {
   const config = check(schema, json, '');
-  const { model, ps3, method } = config;
+  const { model, towers, ps3, method } = config;
   const { scalesPx, width, textWidth, heads, maxSelect } = model;
   const ascending = scalesPx.every((px, i) => px % 14 === 0 && (i === 0 || px > scalesPx[i - 1]));
   expectConfig(
@@ -237,6 +239,12 @@ export function parseTrainConfig(json: unknown): TrainConfig {
     `model.maxSelect must be within the ${patches} high-res patches`,
     maxSelect,
   );
+  for (const [name, { batch, accumulate }] of Object.entries({ towers, ps3 }))
+    expectConfig(
+      batch % accumulate === 0,
+      `${name}.accumulate must divide ${name}.batch, ${batch}, into parts of equal size`,
+      accumulate,
+    );
   for (const [name, value] of Object.entries({ width, textWidth }))
     expectConfig(value % heads === 0, `model.${name} must be a multiple of model.heads, ${heads}`, value);
   expectData(config.data);

@@ -57,22 +57,24 @@ const LOSS_OPTIONS = {
   inBoxPooling: true,
 } as const;
 
-/** [1] each. */
-export interface Losses {
-  /** contrastive + bottomUp + topDown, the two by their weights. */
-  readonly total: Tensor<'f32'>;
-  /** Sigmoid loss between image and text features, [1]. */
-  readonly contrastive: Tensor<'f32'>;
+/** How well the maps show where to look, unweighted, [1] each: means over the samples that supervise them. */
+export interface MapLosses {
   /** Supervision of the bottom-up map: of the reference's prior. */
   readonly bottomUp: Tensor<'f32'>;
   /** Supervision of the top-down map: of the reference's posterior. */
   readonly topDown: Tensor<'f32'>;
 }
 
+/** [1] each. */
+export interface Losses extends MapLosses {
+  /** contrastive + bottomUp + topDown, the two by their weights. */
+  readonly total: Tensor<'f32'>;
+  /** Sigmoid loss between image and text features, [1]. */
+  readonly contrastive: Tensor<'f32'>;
+}
+
 /** What one pre-training forward computes; maps and features are kept for metrics. */
-export interface TrainOutput {
-  /** The parts of the loss, [1] each. */
-  readonly losses: Losses;
+export interface TrainForward {
   /** Normalised, [B, E]. */
   readonly imageFeatures: Tensor<'f32'>;
   /** Normalised, [B, E]. */
@@ -83,6 +85,14 @@ export interface TrainOutput {
   readonly maps: ReturnType<PS3['vision']['maps']>;
   /** Selected patches per high-res scale, [B, Y * X] of 0 and 1. */
   readonly selectionMaps: Tensor<'f32'>[];
+  /** Losses of the batch that compare nothing between its samples. */
+  readonly mapLosses: MapLosses;
+}
+
+/** The same, compared within the batch. */
+export interface TrainOutput extends Omit<TrainForward, 'mapLosses'> {
+  /** The parts of the loss, [1] each. */
+  readonly losses: Losses;
 }
 
 /** @throws ConfigError for a model whose configuration asks for what training here does not do */
@@ -96,20 +106,26 @@ export function expectTrainable({ config }: Pick<PS3, 'config'>): void {
   );
 }
 
+/** Weights of the two map losses beside the contrastive one. */
+export function mapWeights({ bottomUp = 1, topDown = 1 }: LossOptions): {
+  bottomUp: number;
+  topDown: number;
+} {
+  return { bottomUp, topDown };
+}
+
 /**
- * The pre-training forward and its losses; `backward(losses.total)` gives the gradients.
+ * The pre-training forward, up to what the contrastive loss compares.
  *
- *   total = sigmoid contrastive + w_b mean over scales of the bottom-up map's supervision + w_t the same of the top-down map's
- *   supervision = cross-entropy + w_d DICE
+ *   map loss = mean over scales of cross-entropy + w_d DICE
  *
  * @throws ShapeError when the batch's tensors do not fit the model or one another; ConfigError for a drop_path
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
  */
-export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}): TrainOutput {
-  expectKeys('pretrainLoss', options, LOSS_OPTIONS);
+export function pretrainForward(model: PS3, batch: Batch, options: LossOptions = {}): TrainForward {
+  expectKeys('pretrainForward', options, LOSS_OPTIONS);
   expectTrainable(model);
   const { dice = 1, bottomUpBoxes = 'all', teacherForcing, inBoxPooling } = options;
-  const weights = { bottomUp: options.bottomUp ?? 1, topDown: options.topDown ?? 1 };
   const { features: textFeatures, prompt } = model.encodeText(batch.ids);
   const { pooled, grids, maps, selectionMaps } = model.vision.pretrain(batch.image, {
     prompt,
@@ -119,10 +135,6 @@ export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}
     selectByGroundTruth: teacherForcing,
   });
   const imageFeatures = l2Normalize(pooled);
-  const { logitScale, logitBias } = model;
-  const contrastive = sigmoidContrastive(imageFeatures, textFeatures, logitScale, logitBias, {
-    positives: batch.classes,
-  });
   const supervise = (probs: readonly Tensor<'f32'>[], groundTruth: Tensor): Tensor<'f32'> =>
     tidy([...probs, groundTruth, batch.isLocal], (...inputs) => {
       const rowWeight = inputs.pop()!;
@@ -142,11 +154,28 @@ export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}
     bottomUpBoxes === 'all' ? (batch.allBoxes ?? batch.box) : batch.box,
   );
   const topDown = supervise(maps.topDown!, batch.box);
-  const total = tidy([contrastive, bottomUp, topDown], (a, b, c) =>
+  return { imageFeatures, textFeatures, prompt, maps, selectionMaps, mapLosses: { bottomUp, topDown } };
+}
+
+/**
+ * The pre-training forward and its losses; `backward(losses.total)` gives the gradients.
+ *
+ *   total = sigmoid contrastive + w_b map loss of the bottom-up map + w_t map loss of the top-down map
+ *
+ * @throws as `pretrainForward`
+ * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
+ */
+export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}): TrainOutput {
+  const { mapLosses, ...forward } = pretrainForward(model, batch, options);
+  const { logitScale, logitBias } = model;
+  const contrastive = sigmoidContrastive(forward.imageFeatures, forward.textFeatures, logitScale, logitBias, {
+    positives: batch.classes,
+  });
+  const weights = mapWeights(options);
+  const total = tidy([contrastive, mapLosses.bottomUp, mapLosses.topDown], (a, b, c) =>
     add(add(a, weighted(b, weights.bottomUp)), weighted(c, weights.topDown)),
   );
-  const losses = { total, contrastive, bottomUp, topDown };
-  return { losses, imageFeatures, textFeatures, prompt, maps, selectionMaps };
+  return { losses: { total, contrastive, ...mapLosses }, ...forward };
 }
 
 /** A loss times its weight. */

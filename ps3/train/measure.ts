@@ -1,22 +1,25 @@
 // What a step of training costs on this machine, without learning anything.
-import { AdamW, backward, type DispatchTime, type Engine } from '../../engine/index.ts';
+import { AdamW, type DispatchTime, type Engine } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { firstBatch, upload } from './batches.ts';
-import { type Objective, type Tensors, TrainingStep } from './step.ts';
+import { firstBatch } from './batches.ts';
+import type { Objective, Tensors } from './phases.ts';
+import { type StepOptions, TrainingStep } from './step.ts';
 
 /** Milliseconds that a step takes on this machine, once its kernels are compiled. Nothing is learned. */
 export async function measureStep<B extends Tensors<B>>(
   engine: Engine,
   model: PS3,
   objective: Objective<B>,
+  options: StepOptions = {},
 ): Promise<number> {
   const times: number[] = [];
   using optimizer = new AdamW(model.parameters, { lr: 0 });
   const host = await firstBatch(objective.batches);
-  using training = new TrainingStep(engine, model, objective, host, optimizer);
+  using training = new TrainingStep(engine, model, objective, host, optimizer, options);
   for (let step = 0; step < 6; step++) {
     const started = performance.now();
-    await training.run(host);
+    const { values } = await training.run(host);
+    await values;
     times.push(performance.now() - started);
   }
   return Math.min(...times.slice(-3)); // whatever else the machine does only adds to it
@@ -31,15 +34,16 @@ export async function measureStep<B extends Tensors<B>>(
 export async function profileStep<B extends Tensors<B>>(
   engine: Engine,
   model: PS3,
-  { batches, losses }: Objective<B>,
+  objective: Objective<B>,
+  options: StepOptions = {},
 ): Promise<DispatchTime[]> {
   using optimizer = new AdamW(model.parameters, { lr: 0, maxNorm: 1 });
-  const host = await firstBatch(batches);
+  const host = await firstBatch(objective.batches);
+  using training = new TrainingStep(engine, model, objective, host, optimizer, options);
   for (let step = 0; step < 3; step++) {
     await engine.dispatchTimes();
-    using scope = engine.scope();
-    backward(losses(upload(engine, host, scope)).loss);
-    optimizer.step();
+    const { values } = await training.run(host);
+    await values;
   }
   return await engine.dispatchTimes();
 }

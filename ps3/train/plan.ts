@@ -72,7 +72,7 @@ export function planTraining(engine: Engine, model: ModelConfig, config: TrainCo
     };
   };
   const crops = (scope: Scope): CropBatch => {
-    const { batch } = config.towers;
+    const batch = config.towers.batch / config.towers.accumulate;
     const side = model.vision.scalesPx[0];
     return {
       image: engine.empty([batch, side, side, 4], { dtype: 'u8', scope }),
@@ -81,7 +81,7 @@ export function planTraining(engine: Engine, model: ModelConfig, config: TrainCo
     };
   };
   const images = (scope: Scope): Batch => {
-    const { batch } = config.ps3;
+    const batch = config.ps3.batch / config.ps3.accumulate;
     const side = model.image.imagePx;
     const grid = exactGridSide(model.vision.gridSides, side);
     const map = () => engine.empty([batch, grid, grid], { scope });

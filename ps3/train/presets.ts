@@ -54,7 +54,7 @@ const PUBLISHED = {
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0 },
   checkpointBlocks: { lowRes: true, highRes: true, text: true },
   // 75 million samples.
-  ps3: { steps: 75_000_000 / 32, batch: 32, lr: 5e-6, warmup: 1500 },
+  ps3: { steps: 75_000_000 / 32, batch: 32, lr: 5e-6, warmup: 1500, accumulate: 1 },
 } as const;
 
 /** Constants of training by name, which replace those of a preset. Nothing here changes sizes, data or the towers' stage. */
@@ -95,8 +95,8 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       objectPx: [26, 48],
       distractors: [0, 1],
     },
-    towers: { steps: 900, batch: 64, lr: 3e-3, warmup: 50 },
-    ps3: { steps: 450, batch: 32, lr: 1.5e-3, warmup: 40 },
+    towers: { steps: 900, batch: 64, lr: 3e-3, warmup: 50, accumulate: 1 },
+    ps3: { steps: 450, batch: 32, lr: 1.5e-3, warmup: 40, accumulate: 1 },
   },
   /** For a discrete GPU; not yet run on one. Operands exceed 128 MiB, see `--plan`; the scenes take 2.6 GB of memory. */
   medium: {
@@ -125,8 +125,8 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       objectPx: [40, 96],
       distractors: [1, 3],
     },
-    towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200 },
-    ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200 },
+    towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200, accumulate: 1 },
+    ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200, accumulate: 1 },
   },
   /** Runs through every stage in seconds; learns nothing. */
   smoke: {
@@ -155,8 +155,8 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       objectPx: [16, 32],
       distractors: [0, 1],
     },
-    towers: { steps: 6, batch: 8, lr: 1e-3, warmup: 2 },
-    ps3: { steps: 6, batch: 4, lr: 1e-3, warmup: 2 },
+    towers: { steps: 6, batch: 8, lr: 1e-3, warmup: 2, accumulate: 1 },
+    ps3: { steps: 6, batch: 4, lr: 1e-3, warmup: 2, accumulate: 1 },
   },
 };
 

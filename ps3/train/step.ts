@@ -1,118 +1,207 @@
-// One optimizer step of a stage, recorded once and replayed: the same bits as calling it, without its JavaScript.
+// One optimizer step of a stage in its phases, recorded once and replayed: the same bits as calling it, without its JavaScript.
 import {
   type AdamW,
-  backward,
+  add,
   type Capture,
   concat,
   type Engine,
+  mul,
   noGrad,
   type Scope,
   type Tensor,
+  zerosLike,
 } from '../../engine/index.ts';
+import { total } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { type Batches, type Cursor, type HostBatch, upload } from './batches.ts';
+import { type HostBatch, upload } from './batches.ts';
+import {
+  contrast,
+  descend,
+  descendWhole,
+  type Objective,
+  type PartSeeds,
+  partsOf,
+  type Tensors,
+  totalLoss,
+} from './phases.ts';
 
-/** The tensors of a batch by name; undefined where there is none. */
-export type Tensors<B> = { readonly [K in keyof B]?: Tensor };
-
-/** What a stage descends: its batches, and their losses. */
-export interface Objective<B extends Tensors<B>> {
-  /** The batches that follow a place. Opening them and taking some changes nothing for others that are open. */
-  batches(from: Cursor): Batches<B>;
-  /** The loss to descend as `loss`, and others to log; [1] each. */
-  losses(batch: B): { loss: Tensor } & Record<string, Tensor>;
-  /** Patches and text tokens of a sample that go through the towers: what tokens per second count. */
-  readonly tokensPerSample: number;
+/** How a step is made, beside what it descends. */
+export interface StepOptions {
+  /** The scale of the logits is kept within 1 and this; default 100. */
+  readonly maxLogitScale?: number;
+  /** Parts of a batch that go through the model one after another: memory for time, the same gradients. Default 1. */
+  readonly accumulate?: number;
 }
+
+/** A step that is recorded. */
+export interface Stepped {
+  /**
+   * Once they are read: the losses by name, the global norm of the gradients before clipping, and the factor on the cosines
+   * and what is added to them as the step leaves them.
+   */
+  readonly values: Promise<Record<string, number>>;
+}
+
+/** Features of one part, [b, E] each. */
+type Features = Pick<PartSeeds, 'images' | 'texts'>;
 
 /** Forward, backward and update of a model on batches of one objective. */
 export class TrainingStep<B extends Tensors<B>> {
   readonly #engine: Engine;
   readonly #model: PS3;
-  readonly #losses: Objective<B>['losses'];
-  /** Lives as long as the step: what it reads, by name. */
+  readonly #objective: Pick<Objective<B>, 'embed' | 'weights' | 'counted'>;
+  /** Lives as long as the step: everything that its captures read or add to. */
   readonly #scope: Scope;
+  /** What a part reads, by name. */
   readonly #inputs: readonly (readonly [keyof B, Tensor])[];
+  /** [B] of the whole batch. */
+  readonly #classes: Tensor | undefined;
+  /** Of every part. */
+  readonly #features: readonly Features[];
+  readonly #seeds: PartSeeds;
+  /** Cut in two: embeds a part, then goes backward from the seeds. */
+  readonly #part: Capture<{ imageFeatures: Tensor; textFeatures: Tensor }>;
+  /** The loss, then the gradients of the images, then those of the texts, part by part. */
+  readonly #contrast: Capture<Tensor[]>;
+  readonly #update: Capture<Tensor>;
   /** What the numbers that a step leaves are called. */
   #names: readonly string[] = [];
-  readonly #capture: Capture<Tensor>;
 
   /**
    * Records the step; nothing of the model changes yet.
    *
-   * @param losses         of the objective
-   * @param host           a batch of the shapes that all have
-   * @param optimizer      of the model's parameters
-   * @param maxLogitScale  the scale of the logits is kept within 1 and this
+   * @param host       a batch of the shapes that all have
+   * @param optimizer  of the model's parameters
    */
   constructor(
     engine: Engine,
     model: PS3,
-    { losses }: Pick<Objective<B>, 'losses'>,
+    objective: Pick<Objective<B>, 'embed' | 'weights' | 'counted'>,
     host: HostBatch<B>,
     optimizer: AdamW,
-    maxLogitScale?: number,
+    { maxLogitScale, accumulate = 1 }: StepOptions = {},
   ) {
     this.#engine = engine;
     this.#model = model;
-    this.#losses = losses;
-    this.#scope = engine.scope();
-    const first = upload(engine, host, this.#scope);
-    const names = Object.keys(first) as (keyof B)[];
+    this.#objective = objective;
+    const scope = engine.scope();
+    this.#scope = scope;
+    const first = upload(engine, partsOf(host, accumulate)[0], scope);
+    this.#classes = host.classes && engine.empty(host.classes.shape, { dtype: 'u32', scope });
+    const names = (Object.keys(first) as (keyof B)[]).filter((name) => name !== 'classes');
     const inputs = names.flatMap((name) => (first[name] ? [[name, first[name]] as const] : []));
     this.#inputs = inputs;
-    this.#capture = engine.capture(
-      (...tensors) => {
+    const shape = [inputs[0][1].shape[0], model.config.text.outputDim];
+    const zeros = (): Features => ({
+      images: engine.zeros(shape, { scope }),
+      texts: engine.zeros(shape, { scope }),
+    });
+    this.#features = Array.from({ length: accumulate }, zeros);
+    const seeds = { ...zeros(), share: engine.zeros([1], { scope }) };
+    this.#seeds = seeds;
+    const { weights } = objective;
+    const own = Object.keys(weights).map((name) => [name, engine.zeros([1], { scope })] as const);
+
+    this.#part = engine.capture(
+      function* (...tensors) {
         const batch = { ...first, ...Object.fromEntries(inputs.map(([name], i) => [name, tensors[i]])) };
-        const scalars = losses(batch);
-        backward(scalars.loss);
+        const embedded = objective.embed(batch);
+        yield;
+        descend(embedded, weights, seeds);
+        noGrad(() => {
+          for (const [name, sum] of own) sum.write(add(sum, mul(embedded.own[name], seeds.share)));
+        });
+        const { imageFeatures, textFeatures } = embedded;
+        return { imageFeatures, textFeatures };
+      },
+      ...inputs.map(([, tensor]) => tensor),
+    );
+    this.#contrast = engine.capture(
+      (...tensors) => {
+        const [images, texts] = [tensors.slice(0, accumulate), tensors.slice(accumulate, 2 * accumulate)];
+        return contrast(model, images, texts, { positives: tensors.at(2 * accumulate) });
+      },
+      ...this.#features.map(({ images }) => images),
+      ...this.#features.map(({ texts }) => texts),
+      ...(this.#classes ? [this.#classes] : []),
+    );
+    this.#update = engine.capture(
+      (contrastive, ...sums) => {
         optimizer.step();
         model.clampLogitScale(maxLogitScale);
         const { gradNormSquared } = optimizer;
         const { logitScale, logitBias } = model;
-        const left = { ...scalars, gradNormSquared, logitScale, logitBias };
+        const losses = Object.fromEntries(own.map(([name], i) => [name, sums[i]]));
+        const loss = noGrad(() => totalLoss(contrastive, losses, weights));
+        const parts = own.length > 0 ? { contrastive, ...losses } : {};
+        const left = { loss, ...parts, gradNormSquared, logitScale, logitBias };
         this.#names = Object.keys(left);
         // Joined, for one copy to the host.
-        return noGrad(() => concat(Object.values(left)));
+        const joined = noGrad(() => concat(Object.values(left)));
+        for (const sum of sums) sum.write(zerosLike(sum));
+        return joined;
       },
-      ...inputs.map(([, tensor]) => tensor),
+      this.#contrast.outputs[0],
+      ...own.map(([, sum]) => sum),
     );
   }
 
-  /** Floating-point operations of a step. */
+  /** Floating-point operations of a step; those of a part that is embedded twice count once. */
   get flops(): number {
-    return this.#capture.flops;
+    return this.#features.length * this.#part.flops + this.#contrast.flops + this.#update.flops;
   }
 
-  /**
-   * Takes one step on a batch.
-   *
-   * @returns  once they are read: the losses by name, the global norm of the gradients before clipping, and the factor on
-   *   the cosines and what is added to them as the step leaves them
-   */
-  run(host: HostBatch<B>): Promise<Record<string, number>> {
-    for (const [name, input] of this.#inputs) input.write(host[name].data);
-    this.#capture.replay();
-    return this.#read();
+  /** Takes one step on a batch. */
+  async run(host: HostBatch<B>): Promise<Stepped> {
+    const parts = partsOf(host, this.#features.length);
+    const counts = parts.map((part) => this.#objective.counted(part));
+    const counted = total(counts);
+    if (host.classes) this.#classes?.write(host.classes.data);
+    for (const [i, { images, texts }] of this.#features.entries()) {
+      this.#embed(parts[i]);
+      images.write(this.#part.outputs.imageFeatures);
+      texts.write(this.#part.outputs.textFeatures);
+    }
+    this.#contrast.replay();
+    const [, ...gradients] = this.#contrast.outputs;
+    const { images, texts, share } = this.#seeds;
+    // What the last part saved for its way backward is still there; the others are embedded again.
+    for (let i = parts.length - 1; i >= 0; i--) {
+      if (i + 1 < parts.length) this.#embed(parts[i]);
+      share.write(Float32Array.of(counted === 0 ? 0 : counts[i] / counted));
+      images.write(gradients[i]);
+      texts.write(gradients[parts.length + i]);
+      this.#part.replay(1);
+    }
+    this.#update.replay();
+    return { values: this.#read() };
+  }
+
+  #embed(part: HostBatch<B>): void {
+    for (const [name, input] of this.#inputs) input.write(part[name].data);
+    this.#part.replay(0);
   }
 
   /** Begins at once to read what the step leaves. */
   async #read(): Promise<Record<string, number>> {
-    const numbers = await this.#capture.outputs.data();
+    const numbers = await this.#update.outputs.data();
     const values = Object.fromEntries(this.#names.map((name, i) => [name, numbers[i]]));
     const { gradNormSquared, logitScale, ...others } = values;
     return { ...others, gradNorm: Math.sqrt(gradNormSquared), logitScale: Math.exp(logitScale) };
   }
 
   /**
-   * Goes through a batch once more, kernel by kernel, without an update: the first kernel that writes a NaN or an infinity.
+   * Goes through a batch once more, part by part and kernel by kernel, without an update: the first kernel that writes a NaN
+   * or an infinity.
    *
    * @returns  its entry point, such as `softmax`; undefined where every number is finite
    */
   async firstNonFinite(host: HostBatch<B>): Promise<string | undefined> {
-    using scope = this.#engine.scope();
     this.#engine.watchNonFinite();
-    backward(this.#losses(upload(this.#engine, host, scope)).loss);
+    for (const part of partsOf(host, this.#features.length)) {
+      using scope = this.#engine.scope();
+      descendWhole(this.#model, this.#objective, upload(this.#engine, part, scope));
+    }
     const found = await this.#engine.firstNonFinite();
     this.#model.parameters.zeroGradients();
     return found?.kernel;
@@ -120,7 +209,7 @@ export class TrainingStep<B extends Tensors<B>> {
 
   /** Frees what the step holds between its runs. */
   [Symbol.dispose](): void {
-    this.#capture.dispose();
+    for (const capture of [this.#part, this.#contrast, this.#update]) capture.dispose();
     this.#scope.dispose();
   }
 }

@@ -2,8 +2,9 @@
 import type { Engine } from '../../engine/index.ts';
 import type { Made } from './batches.ts';
 import type { Metric, Speed } from './metrics.ts';
+import type { Tensors } from './phases.ts';
 import { type Progress, RunError, type RunFolder } from './run.ts';
-import type { Tensors, TrainingStep } from './step.ts';
+import type { TrainingStep } from './step.ts';
 
 /** Where the lines go, and what they need to know. */
 export interface StepLogOptions {

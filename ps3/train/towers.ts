@@ -33,12 +33,22 @@ function cropFeatures(model: PS3, image: Tensor): Tensor<'f32'> {
   return l2Normalize(model.vision.pool(hidden[hidden.length - 1]));
 }
 
+/** Pooled low-res features of crops and the features of their captions, normalised, [B, E] each. */
+export function towersForward(
+  model: PS3,
+  batch: CropBatch,
+): { imageFeatures: Tensor<'f32'>; textFeatures: Tensor<'f32'> } {
+  expectTrainable(model);
+  const imageFeatures = cropFeatures(model, batch.image);
+  const { features: textFeatures } = model.encodeText(batch.ids);
+  return { imageFeatures, textFeatures };
+}
+
 /** The sigmoid loss between pooled low-res features and captions, [1]. */
 export function towersLoss(model: PS3, batch: CropBatch): Tensor<'f32'> {
-  expectTrainable(model);
-  const image = cropFeatures(model, batch.image);
-  const { features } = model.encodeText(batch.ids);
-  return sigmoidContrastive(image, features, model.logitScale, model.logitBias, { positives: batch.classes });
+  const { imageFeatures, textFeatures } = towersForward(model, batch);
+  const { logitScale, logitBias } = model;
+  return sigmoidContrastive(imageFeatures, textFeatures, logitScale, logitBias, { positives: batch.classes });
 }
 
 /** How much `cropAccuracy` looks at. */

@@ -8,12 +8,13 @@ import type { Grid } from '../model/vision/scales.ts';
 import { BatchLoader, classesOf, tokenIds } from './batch_loader.ts';
 import { batchesByStep, type Made } from './batches.ts';
 import type { TrainConfig } from './config.ts';
-import { type Batch, pretrainLoss } from './loss.ts';
+import { type Batch, mapWeights, pretrainForward } from './loss.ts';
 import type { Metric } from './metrics.ts';
+import type { Objective, Tensors } from './phases.ts';
 import { InterruptedError, type TrainingState } from './run.ts';
-import { type Objective, type Tensors, TrainingStep } from './step.ts';
+import { TrainingStep } from './step.ts';
 import { StepLog, type StepLogOptions } from './step_log.ts';
-import { type CropBatch, type CropSource, towersLoss } from './towers.ts';
+import { type CropBatch, type CropSource, towersForward } from './towers.ts';
 
 /** Where a stage writes, and from where it goes on. */
 export interface StageOptions extends StepLogOptions {
@@ -43,7 +44,12 @@ export function towersObjective(
   };
   return {
     batches: (from) => batchesByStep(batch, from),
-    losses: (batch) => withSavedActivations(activations, () => ({ loss: towersLoss(model, batch) })),
+    embed: (batch) => ({
+      ...withSavedActivations(activations, () => towersForward(model, batch)),
+      own: {},
+    }),
+    weights: {},
+    counted: () => 0,
     tokensPerSample: model.config.vision.gridSides[0] ** 2 + model.tokenizer.contextLength,
   };
 }
@@ -66,17 +72,19 @@ export function ps3Objective(
   });
   const { maxLogitScale: _, ...weights } = loss;
   const { teacherForcing, inBoxPooling } = method;
+  const options = { ...weights, teacherForcing, inBoxPooling };
   const grids = model.config.vision.gridSides.map((side): Grid => [side, side]);
   const [counts] = model.vision.plan(grids, { looks: 1 });
   return {
     batches: (from) => batchesByStep((step) => loader.batch(step), from),
-    losses(batch) {
-      const { losses } = withSavedActivations(precision.activations, () =>
-        pretrainLoss(model, batch, { ...weights, teacherForcing, inBoxPooling }),
+    embed(batch) {
+      const { mapLosses, ...features } = withSavedActivations(precision.activations, () =>
+        pretrainForward(model, batch, options),
       );
-      const { total, contrastive, bottomUp, topDown } = losses;
-      return { loss: total, contrastive, bottomUp, topDown };
+      return { ...features, own: { ...mapLosses } };
     },
+    weights: mapWeights(options),
+    counted: ({ isLocal }) => sum([...isLocal.data]),
     tokensPerSample: grids[0][0] ** 2 + sum(counts) + model.tokenizer.contextLength,
   };
 }
@@ -143,7 +151,10 @@ async function optimise<B extends Tensors<B>>(
   await using batches = objective.batches(resume?.data ?? { step: first });
   let coming = ahead(batches.next());
   const { host } = await coming;
-  using training = new TrainingStep(engine, model, objective, host, optimizer, loss.maxLogitScale);
+  using training = new TrainingStep(engine, model, objective, host, optimizer, {
+    maxLogitScale: loss.maxLogitScale,
+    accumulate: stage.accumulate,
+  });
   const log = new StepLog({ stage: name, batch: stage.batch, tokensPerSample }, engine, training, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
@@ -154,7 +165,7 @@ async function optimise<B extends Tensors<B>>(
     const asked = performance.now();
     const { host, facts, next } = await coming;
     const dataWaitMs = performance.now() - asked;
-    const values = training.run(host);
+    const { values } = await training.run(host);
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;

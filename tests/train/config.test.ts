@@ -28,7 +28,7 @@ test('config: a file changes the preset, and single keys the file; lists are rep
     file,
     set: ['seed=6', 'data.folder=/images', 'ps3.steps=7'],
   });
-  assert.equal(config.ps3, { steps: 7, batch: 32, lr: 1e-4, warmup: 1500 });
+  assert.equal(config.ps3, { steps: 7, batch: 32, lr: 1e-4, warmup: 1500, accumulate: 1 });
   assert.equal([config.seed, config.data.folder, config.model.scalesPx], [6, '/images', [28, 112]]);
   assert.is(config.model.width, PRESETS.smoke.model.width);
 });
@@ -73,6 +73,10 @@ test('config: what is wrong is refused by its path', () => {
     ],
     ['model.maxSelect=1000', /^config: model\.maxSelect must be within the 80 high-res patches, got 1000\.$/],
     ['model.width=33', /^config: model\.width must be a multiple of model\.heads, 2, got 33\.$/],
+    [
+      'ps3.accumulate=3',
+      /^config: ps3\.accumulate must divide ps3\.batch, 4, into parts of equal size, got 3\.$/,
+    ],
     ['data.objects=[3,2]', /^config: data\.objects must be the lowest, then the highest, got \[3,2\]\.$/],
     ['ps3.lr', /^config: --set must be KEY=VALUE, such as ps3\.lr=5e-6, got ps3\.lr\.$/],
   ];

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { AdamW, backward, Random } from '../../engine/index.ts';
+import { AdamW, Random } from '../../engine/index.ts';
 import type { Sample } from '../../ps3/data/annotations.ts';
 import type { Box } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
@@ -13,6 +13,7 @@ import type { TrainConfig } from '../../ps3/train/config.ts';
 import { evaluate } from '../../ps3/train/evaluate.ts';
 import { measureStep } from '../../ps3/train/measure.ts';
 import type { Metric } from '../../ps3/train/metrics.ts';
+import { descendWhole } from '../../ps3/train/phases.ts';
 import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { RunFolder } from '../../ps3/train/run.ts';
 import type { CropSource } from '../../ps3/train/towers.ts';
@@ -243,7 +244,7 @@ test('train: a recorded step computes the bits of one that is called', async () 
     for (const [step, lr] of [0.5, 1, 1, 0.5].entries()) {
       using scope = engine.scope();
       const { host } = await batches.next();
-      backward(objective.losses(upload(engine, host, scope)).loss);
+      descendWhole(called, objective, upload(engine, host, scope));
       const gradients = await called.parameters.arenas[0].gradients!.data();
       optimizer.set({ lr: lr * config.ps3.lr });
       optimizer.step();

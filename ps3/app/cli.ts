@@ -1,5 +1,8 @@
 // The command line. Every mistake of the user ends in one sentence and exit code 2.
+import { setTimeout } from 'node:timers/promises';
 import { EngineError, fileErrorOf } from '../../engine/index.ts';
+import { openTransport } from '../ranks/open.ts';
+import { type OpenTransport, SINGLE, type Transport } from '../ranks/transport.ts';
 import { InterruptedError } from '../train/run.ts';
 import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
@@ -18,28 +21,58 @@ const COMMANDS: readonly Command[] = [
   dataCommand,
 ];
 
-/** Runs a command line; returns the exit code. */
+/** Time for rank 0 to say what every rank has met. */
+const LISTEN_MS = 1000;
+
+/** Runs a command line, on every rank of an mpirun; returns the exit code. */
 export async function main(argv: string[]): Promise<number> {
-  const [name, ...args] = argv.slice(2);
-  const asked = COMMANDS.find((command) => command.name === name);
+  let transport: OpenTransport = SINGLE;
   try {
-    if (asked) return await asked.run(args);
-    if (name === '--version' || name === '-v') console.log(`ps3/${version()}`);
-    else if (name === '--help' || name === '-h') console.log(helpOfAll(COMMANDS));
-    else if (name === undefined) {
-      console.error(helpOfAll(COMMANDS));
-      return 2;
-    } else {
-      const names = COMMANDS.map(({ name }) => name).join(', ');
-      throw new UsageError(`the command must be one of ${names}, got ${name}. See ps3 --help.`);
-    }
-    return 0;
+    transport = await openTransport();
+    const code = await run(argv.slice(2), transport);
+    transport.close();
+    return code;
   } catch (error) {
-    // What the system refuses is no mistake of the command line: exit code 1.
-    const refused = fileErrorOf(error);
-    if (!refused && !(error instanceof EngineError)) throw error;
-    console.error(`ps3: ${(refused ?? (error as EngineError)).message}`);
-    if (error instanceof InterruptedError) return INTERRUPTED;
-    return refused ? 1 : 2;
+    const { rank, size } = transport;
+    // A signal stops every rank after the same step. Anything else may have met one alone, for which the others wait.
+    const isAgreed = error instanceof InterruptedError;
+    if (rank > 0 && !isAgreed) await setTimeout(LISTEN_MS);
+    const code = rank > 0 && isAgreed ? 0 : say(error, rank > 0 ? `rank ${rank} of ${size}: ` : '');
+    if (isAgreed) transport.close();
+    else if (size > 1) {
+      if (code === undefined) console.error(error);
+      transport.abort(code ?? 1);
+    }
+    if (code === undefined) throw error;
+    return code;
   }
+}
+
+async function run([name, ...args]: readonly string[], transport: Transport): Promise<number> {
+  const asked = COMMANDS.find((command) => command.name === name);
+  if (asked) return asked.run(args, transport);
+  const isHelp = name === '--help' || name === '-h';
+  if (name !== undefined && !isHelp && name !== '--version' && name !== '-v') {
+    const names = COMMANDS.map(({ name }) => name).join(', ');
+    throw new UsageError(`the command must be one of ${names}, got ${name}. See ps3 --help.`);
+  }
+  if (transport.rank > 0) return 0;
+  if (name === undefined) console.error(helpOfAll(COMMANDS));
+  else console.log(isHelp ? helpOfAll(COMMANDS) : `ps3/${version()}`);
+  return name === undefined ? 2 : 0;
+}
+
+/**
+ * Says in one sentence why a command ends.
+ *
+ * @param before  stands before the sentence
+ * @returns       the exit code; undefined for a fault of this program, of which the stack tells more
+ */
+function say(error: unknown, before: string): number | undefined {
+  // What the system refuses is no mistake of the command line: exit code 1.
+  const refused = fileErrorOf(error);
+  if (!refused && !(error instanceof EngineError)) return undefined;
+  console.error(`ps3: ${before}${(refused ?? (error as EngineError)).message}`);
+  if (error instanceof InterruptedError) return INTERRUPTED;
+  return refused ? 1 : 2;
 }

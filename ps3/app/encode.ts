@@ -14,8 +14,9 @@ import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import { decodeImage, ImageError, resizeToSquare } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
+import { ownPart, SINGLE, type Transport } from '../ranks/transport.ts';
 import { RunFolder } from '../train/run.ts';
-import { drawOverlays, type Numbers, writeNumbers } from './encode_files.ts';
+import { drawOverlays, lastFileOf, type Numbers, writeNumbers } from './encode_files.ts';
 import { ProgressBar } from './progress.ts';
 
 /** What was asked for cannot be encoded. */
@@ -50,6 +51,10 @@ export interface EncodeImagesOptions {
   readonly format?: 'safetensors' | 'npy';
   /** Folder to write; it is made where it is missing. */
   readonly out: string;
+  /** Leaves out images whose numbers are there already, whatever they were encoded with. */
+  readonly resume?: boolean;
+  /** Ranks that share the images; default: this process alone. */
+  readonly transport?: Transport;
   /** Takes a line per image; default: standard error. */
   readonly log?: (line: string) => void;
 }
@@ -67,6 +72,8 @@ const ENCODE_IMAGES_OPTIONS = {
   hiddenStates: true,
   format: true,
   out: true,
+  resume: true,
+  transport: true,
   log: true,
 } as const;
 
@@ -85,14 +92,16 @@ const OWN_IMAGE = /\.(bottom_up|top_down|scale_\d+px)\.png$/;
  *   NAME.last_hidden_state.npy ...          instead, in the format npy
  *
  * Tokens are the N low-res ones, then the K selected, scale after scale in raster order. A file appears whole
- * or not at all, the numbers last. An image that cannot be read is skipped with a sentence.
+ * or not at all, the numbers last. An image that cannot be read is skipped with a sentence. Of several ranks, each takes
+ * every so many-th image.
  *
- * @returns  the exit code: 0, or 2 when an image was skipped
+ * @returns  the exit code: 0, or 2 when an image was skipped, on whatever rank
  * @throws EncodeError, FileError, ConfigError, SafetensorsError before anything is written
  */
 export async function encodeImages(engine: Engine, options: EncodeImagesOptions): Promise<number> {
   expectKeys('encodeImages', options, ENCODE_IMAGES_OPTIONS);
-  const { out, prompt, looks, tokens, region, storage, log = console.error } = options;
+  const { out, prompt, looks, tokens, region, storage, resume, log = console.error } = options;
+  const { transport = SINGLE } = options;
   expectOneSource(options);
   if (looks !== undefined && tokens !== undefined)
     throw new EncodeError(
@@ -103,26 +112,38 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
   if (prompt?.trim() === '')
     throw new EncodeError('encode: the prompt must have a word, got none. Leave it out.');
   const jobs = namedJobs(options.images);
-  await assertWritableFolder(out);
+  if (transport.rank === 0) await assertWritableFolder(out);
+  await transport.barrier();
   const source = options.checkpoint ?? (await new RunFolder(options.run!).newest(log));
   using model = await loadModel(engine, source, storage);
-  if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0)
+  if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0 && transport.rank === 0)
     log(`encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little.`);
-  let skipped = 0;
-  for (const [i, { path, name }] of jobs.entries()) {
+  const [DONE, SKIPPED] = [0, 1];
+  const counts = new Float32Array(2);
+  for (const { path, name, number } of ownPart(transport, jobs)) {
     const started = performance.now();
-    const place = `${i + 1}/${jobs.length} ${path}`;
+    const place = `${number}/${jobs.length} ${path}`;
+    const target = join(out, name);
+    if (resume && existsSync(lastFileOf(target, options.format))) {
+      counts[DONE]++;
+      continue;
+    }
     try {
-      const [count, written] = await encodeImage(engine, model, path, join(out, name), options);
+      const [count, written] = await encodeImage(engine, model, path, target, options);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       log(`${place}: ${count} tokens in ${seconds} s, ${written}`);
     } catch (error) {
       if (!(error instanceof ImageError || error instanceof EncodeError)) throw error;
-      skipped++;
+      counts[SKIPPED]++;
       log(`${place}: skipped, ${error.message.replace(/^\w+: /, '')}`);
     }
   }
-  if (skipped > 0) log(`encode: ${skipped} of ${jobs.length} images skipped.`);
+  await transport.allReduce(counts);
+  const [done, skipped] = counts;
+  if (transport.rank === 0) {
+    if (done > 0) log(`encode: ${done} of ${jobs.length} images were there already.`);
+    if (skipped > 0) log(`encode: ${skipped} of ${jobs.length} images skipped.`);
+  }
   return skipped > 0 ? 2 : 0;
 }
 
@@ -149,6 +170,8 @@ interface Job {
   readonly path: string;
   /** Stem of the files written. */
   readonly name: string;
+  /** From 1. */
+  readonly number: number;
 }
 
 /** Every image with a unique name: `cat`, and `cat-2` where another folder has a cat too. */
@@ -163,12 +186,12 @@ function namedJobs(images: readonly string[]): Job[] {
   if (paths.length === 0)
     throw new EncodeError('encode: at least one image or folder must be given, got none.');
   const taken = new Set<string>();
-  return paths.map((path) => {
+  return paths.map((path, i) => {
     const stem = basename(path, extname(path));
     let name = stem;
     for (let n = 2; taken.has(name); n++) name = `${stem}-${n}`;
     taken.add(name);
-    return { path, name };
+    return { path, name, number: i + 1 };
   });
 }
 

@@ -13,6 +13,11 @@ export interface Numbers {
   readonly data: Float32Array;
 }
 
+/** Of an image's files, the one that is written last: where it exists, all do. The features are the first tensor. */
+export function lastFileOf(target: string, format: 'safetensors' | 'npy' = 'safetensors'): string {
+  return format === 'safetensors' ? `${target}.safetensors` : `${target}.last_hidden_state.npy`;
+}
+
 /**
  * Writes tensors as `TARGET.safetensors`, or each as `TARGET.NAME.npy`.
  *
@@ -27,7 +32,7 @@ export async function writeNumbers(
 ): Promise<string> {
   await makeFolder(dirname(target));
   if (format === 'safetensors') {
-    const path = `${target}.safetensors`;
+    const path = lastFileOf(target);
     await writeSafetensors(
       path,
       tensors.map((tensor) => ({ ...tensor, dtype: 'F32' })),

@@ -2,6 +2,7 @@
 // `007` stays `007` where a text is wanted and is refused by name where it does not fit.
 import { parseArgs } from 'node:util';
 import { EngineError } from '../../engine/index.ts';
+import { SINGLE, type Transport } from '../ranks/transport.ts';
 
 /** A command line that does not say what it must. */
 export class UsageError extends EngineError {
@@ -82,8 +83,10 @@ export interface CommandSpec<F extends Flags> {
   readonly operands: string;
   readonly help: string;
   readonly flags: F;
+  /** Whether several processes, the ranks of an mpirun, can share its work. */
+  readonly hasRanks?: true;
   /** @returns the exit code */
-  run(values: Values<F>, operands: readonly string[]): Promise<number>;
+  run(values: Values<F>, operands: readonly string[], transport: Transport): Promise<number>;
 }
 
 /** A subcommand with the types of its flags forgotten. */
@@ -96,9 +99,9 @@ export interface Command {
    * Reads its part of the command line and runs.
    *
    * @returns the exit code
-   * @throws UsageError naming the flag or operand that is wrong
+   * @throws UsageError naming the flag or operand that is wrong, or for more processes than can share its work
    */
-  run(args: readonly string[]): Promise<number>;
+  run(args: readonly string[], transport?: Transport): Promise<number>;
 }
 
 /** Makes a command of its table. */
@@ -109,14 +112,16 @@ export function command<F extends Flags>(spec: CommandSpec<F>): Command {
     operands,
     help,
     flags,
-    async run(args) {
+    async run(args, transport = SINGLE) {
       const tokens = tokensOf(flags, args);
       if (tokens.some((token) => token.kind === 'option' && ['--help', '-h'].includes(token.rawName))) {
-        console.log(helpOf(this));
+        if (transport.rank === 0) console.log(helpOf(this));
         return 0;
       }
       const [values, given] = read(spec, tokens);
-      return spec.run(values, given);
+      if (transport.size > 1 && !spec.hasRanks)
+        throw new UsageError(`${name}: it must run as one process, got ${transport.size}. Leave mpirun out.`);
+      return spec.run(values, given, transport);
     },
   };
 }

@@ -44,31 +44,7 @@ export const SINGLE: OpenTransport = {
   abort: (code) => process.exit(code),
 };
 
-/**
- * Does on every rank what may fail on some of them. Where one fails, none goes on and waits for it in vain: a rank that
- * failed throws its error, the others throw what the first of those says.
- *
- * @throws the error of `work`; OtherRankError on a rank whose sentence another one says
- */
-export async function together<T>(transport: Transport, work: () => Promise<T>): Promise<T> {
-  if (transport.size === 1) return work();
-  let failure: { readonly error: unknown } | undefined;
-  let result: T | undefined;
-  try {
-    result = await work();
-  } catch (error) {
-    failure = { error };
-  }
-  const failed = await transport.allGather(Uint8Array.of(failure ? 1 : 0));
-  const first = failed.indexOf(1);
-  if (first < 0) return result as T;
-  if (failure && transport.rank === first) throw failure.error;
-  throw new OtherRankError(first);
-}
-
-/** Every rank stops for a reason that another rank says. */
-export class OtherRankError extends RanksError {
-  constructor(rank: number) {
-    super(`together: every rank must succeed, got an error on rank ${rank}. It says which.`);
-  }
+/** This rank's part of a list: every item is that of one rank, whatever their number. */
+export function ownPart<T>({ rank, size }: Pick<Transport, 'rank' | 'size'>, items: readonly T[]): T[] {
+  return items.filter((_, i) => i % size === rank);
 }

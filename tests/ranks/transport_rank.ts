@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { openMpi } from '../../ps3/ranks/mpi.ts';
 import { implementationOf, openTransport } from '../../ps3/ranks/open.ts';
-import { type OpenTransport, OtherRankError, together } from '../../ps3/ranks/transport.ts';
+import type { OpenTransport } from '../../ps3/ranks/transport.ts';
 
 /** Number `i` of a rank's part: whole and small, so that float32 sums are exact in any order. */
 const numberOf = (rank: number, i: number): number => ((i * 7 + rank * 31) % 1013) - 500;
@@ -50,23 +50,6 @@ async function concurrency(transport: OpenTransport): Promise<void> {
   assert.ok(ticks > 5, `${ticks} ticks of a timer while a rank waits 300 ms`);
 }
 
-async function failures(transport: OpenTransport): Promise<void> {
-  const { rank } = transport;
-  assert.is(await together(transport, async () => rank), rank);
-  const failing = together(transport, async () => {
-    if (rank > 0) throw new RangeError(`own error of rank ${rank}`);
-  });
-  const error = await failing.then(
-    () => undefined,
-    (thrown: Error) => thrown,
-  );
-  if (rank === 1) assert.ok(error instanceof RangeError && error.message === 'own error of rank 1');
-  else {
-    assert.ok(error instanceof OtherRankError);
-    assert.match(error.message, 'got an error on rank 1');
-  }
-}
-
 const [name, pieceBytes] = process.argv.slice(2);
 const transport = pieceBytes
   ? openMpi(implementationOf(process.env)!, Number(pieceBytes))
@@ -75,7 +58,6 @@ const { rank, size } = transport;
 if (name === 'functions') {
   await functions(transport, [0, 1, 7, 4096, 100_003]);
   await concurrency(transport);
-  await failures(transport);
 } else if (name === 'unequal') {
   const sent = transport.sendReceive(new Uint8Array(rank === 0 ? 4 : 8), 1 - rank, 1 - rank);
   console.log(await sent.then(String, (error: Error) => error.message));

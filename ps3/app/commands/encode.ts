@@ -1,5 +1,6 @@
 // `ps3 encode`.
 import type { Region } from '../../model/region.ts';
+import type { Transport } from '../../ranks/transport.ts';
 import { encodeImages } from '../encode.ts';
 import { type Command, command, numbers, on, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
 import { withEngine } from './engine.ts';
@@ -21,9 +22,14 @@ const ENCODE = {
   'hidden-states': whole('Also write the outputs of the last n blocks'),
   format: oneOf(['safetensors', 'npy'], 'safetensors or npy; default safetensors'),
   out: text('<dir>', 'Folder to write; default .'),
+  resume: on('Leave out images whose features are in the folder already'),
 };
 
-async function encodeFiles(values: Values<typeof ENCODE>, images: readonly string[]): Promise<number> {
+async function encodeFiles(
+  values: Values<typeof ENCODE>,
+  images: readonly string[],
+  transport: Transport,
+): Promise<number> {
   const { all, box, point, 'hidden-states': hiddenStates, out = '.', ...rest } = values;
   for (const group of [
     ['run', 'checkpoint'],
@@ -40,7 +46,9 @@ async function encodeFiles(values: Values<typeof ENCODE>, images: readonly strin
     ? { box: [box[0], box[1], box[2], box[3]] }
     : point && { point: [point[0], point[1]] };
   const looks = all ? 'all' : values.looks;
-  return withEngine((engine) => encodeImages(engine, { ...rest, images, region, looks, hiddenStates, out }));
+  return withEngine((engine) =>
+    encodeImages(engine, { ...rest, images, region, looks, hiddenStates, out, transport }),
+  );
 }
 
 /** Encodes images. */
@@ -49,5 +57,6 @@ export const encodeCommand: Command = command({
   operands: '[...images]',
   help: 'Features, selection maps and heat maps of images',
   flags: ENCODE,
+  hasRanks: true,
   run: encodeFiles,
 });

@@ -19,6 +19,7 @@ import { cutCaptions, type Metric } from '../train/metrics.ts';
 import { descendWhole, type Objective, partsOf, type Tensors } from '../train/phases.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
 import { presetConfig } from '../train/presets.ts';
+import { resumedConfig } from '../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
 
 import { cropAccuracy } from '../train/towers.ts';
@@ -40,6 +41,8 @@ export interface SessionOptions {
   readonly resume?: boolean;
   /** What a new run computes. */
   readonly config?: TrainConfig;
+  /** Keys that a resumed run changes, of those in `CHANGEABLE_KEYS`: `saveEvery=50`. */
+  readonly set?: readonly string[];
   /** A new run takes fewer steps where this machine would train for longer than this. */
   readonly minutes?: number;
   /** Once it is aborted, the run ends after the step at hand, which is saved. */
@@ -52,6 +55,7 @@ const SESSION_OPTIONS = {
   out: true,
   resume: true,
   config: true,
+  set: true,
   minutes: true,
   signal: true,
   profile: true,
@@ -64,14 +68,15 @@ export interface SessionResult {
 }
 
 /** The configuration of a new run, or of the one to go on with. */
-async function configOf({ out, resume, config, minutes }: SessionOptions): Promise<TrainConfig> {
+async function configOf({ out, resume, config, set, minutes }: SessionOptions): Promise<TrainConfig> {
   if (resume) {
     const kept = { config, minutes };
     const given = (['config', 'minutes'] as const).filter((name) => kept[name] !== undefined);
     const rule = 'with resume a run keeps what it began with';
     expect(given.length === 0, 'runSession', rule, given.join(' and '), 'Leave it out.');
-    return new RunFolder(out).config();
+    return resumedConfig(await new RunFolder(out).config(), set ?? []);
   }
+  expect(set === undefined, 'runSession', 'a new run must have no set', String(set), 'Change its config.');
   expect(config !== undefined, 'runSession', 'a new run must have a config', 'none');
   await RunFolder.assertFree(out);
   return config;
@@ -97,6 +102,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const begin = progress ? out : config.init.from;
   const loaded = begin === null ? undefined : await PS3.load(engine, await RunFolder.checkpointOf(begin));
   const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
+  if (resume) await new RunFolder(out).expectData(data.fingerprint);
   const model = loaded ?? newModel(engine, config, data);
   model.checkpointBlocks = config.checkpointBlocks;
   await warmup(engine, model, stageObjectives(model, data, config), config, show);
@@ -104,12 +110,20 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   // Only now is something written: faulty data leaves no trace.
   const run = resume
     ? new RunFolder(out)
-    : await RunFolder.create(out, config, { 'ps3-webgpu': version(), adapter: engine.adapterName });
+    : await RunFolder.create(
+        out,
+        config,
+        { 'ps3-webgpu': version(), adapter: engine.adapterName },
+        data.fingerprint,
+      );
   if (options.profile) {
     const objectives = stageObjectives(model, data, config);
     await profileStages(engine, model, run, objectives, config);
   }
-  if (resume) await run.rewind(progress);
+  if (resume) {
+    await run.rewind(progress);
+    await run.setConfig(config);
+  }
   const peakFlopsPerS = await measureFlopsPerS(engine);
   const monitor = await RunMonitor.open(run, config, bar, progress);
   const stage = (name: Metric['stage']): StageOptions => ({

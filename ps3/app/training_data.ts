@@ -5,6 +5,7 @@ import type { Sample } from '../data/annotations.ts';
 import { cropImage } from '../data/boxes.ts';
 import { openScenes, sceneSeed } from '../data/build.ts';
 import { DataError } from '../data/errors.ts';
+import { type Fingerprint, fingerprintFolder, fingerprintSources } from '../data/fingerprint.ts';
 import { loadImage, openFolder } from '../data/folder.ts';
 import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import { creditLine } from '../data/sources.ts';
@@ -23,6 +24,8 @@ export interface TrainingData {
   readonly captions: readonly string[];
   /** Where the images come from, one line each. */
   readonly credits: readonly string[];
+  /** What a run that goes on must find again. */
+  readonly fingerprint: Fingerprint;
 }
 
 /** What of a run's configuration decides its images. */
@@ -79,6 +82,7 @@ async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress
       ...train.flatMap(({ globalCaption }) => globalCaption ?? []),
     ],
     credits: opened.sources.credits.map(creditLine),
+    fingerprint: await fingerprintSources(opened.sources),
   };
 }
 
@@ -120,6 +124,7 @@ async function ownFolder(
       globalCaption ? [...captions, globalCaption] : captions,
     ),
     credits: [`${folder}: the user's own images`],
+    fingerprint: await fingerprintFolder(folder, images),
   };
 }
 

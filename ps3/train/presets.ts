@@ -194,6 +194,16 @@ export function trainConfig(sources: ConfigSources = {}): TrainConfig {
   return parseTrainConfig(layers.reduce<Tree>(merged, { ...base }));
 }
 
+/**
+ * A configuration with some keys changed.
+ *
+ * @param set  single keys, `ps3.lr=5e-6`, as of `ConfigSources`
+ * @throws ConfigError as `parseTrainConfig`
+ */
+export function changedConfig(config: TrainConfig, set: readonly string[]): TrainConfig {
+  return parseTrainConfig(set.map(assignment).reduce(merged, { ...config }));
+}
+
 const SOURCES = { preset: true, defaultPreset: true, recipe: true, file: true, set: true } as const;
 
 type Tree = Readonly<Record<string, unknown>>;

@@ -1,12 +1,14 @@
 // A run is a folder:
 //
 //   config.json, environment.json, metrics.jsonl, and report.html at the end
+//   data.json               the fingerprint of what it is trained on
 //   checkpoint/             the newest checkpoint: the published layout, progress.json, training_state.safetensors and
 //                           manifest.json with the checksums of all of these
 //   earlier/ps3-0000200/    those before it, where `checkpoints.keep` asks for more than one
 //   best/                   weights of the best evaluation by `checkpoints.best`, with the checksums too
 //   damaged/                what was found broken, out of the way
 import { assertWritableFolder, fileSystem, makeFolder, readTextFile } from '../../engine/index.ts';
+import type { Fingerprint } from '../data/fingerprint.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { parseTrainConfig, type TrainConfig } from './config.ts';
@@ -30,6 +32,7 @@ export interface Score {
   readonly value: number;
 }
 
+const DATA = 'data.json';
 const PROGRESS = 'progress.json';
 
 /** Where a checkpoint stands; undefined where there is none, or no whole progress.json. */
@@ -67,20 +70,46 @@ export class RunFolder {
    * Begins a run.
    *
    * @param environment  what it runs on, for `environment.json`: versions and adapter
+   * @param data         what it is trained on, for `data.json`
    * @throws RunError, FileError as `assertFree`
    */
   static async create(
     path: string,
     config: TrainConfig,
     environment?: Readonly<Record<string, string>>,
+    data?: Fingerprint,
   ): Promise<RunFolder> {
     await RunFolder.assertFree(path);
     const folder = new RunFolder(path);
     await makeFolder(path);
-    if (environment)
-      await writeWhole(`${path}/environment.json`, `${JSON.stringify(environment, undefined, 2)}\n`);
-    await writeWhole(`${path}/config.json`, `${JSON.stringify(config, undefined, 2)}\n`);
+    if (environment) await folder.#json('environment.json', environment);
+    if (data) await folder.#json(DATA, data);
+    await folder.setConfig(config); // the last: a folder with one is a run
     return folder;
+  }
+
+  #json(name: string, value: unknown): Promise<void> {
+    return writeWhole(`${this.path}/${name}`, `${JSON.stringify(value, undefined, 2)}\n`);
+  }
+
+  /** Replaces the configuration, which a run that goes on may change in parts: see `resumedConfig`. */
+  setConfig(config: TrainConfig): Promise<void> {
+    return this.#json('config.json', config);
+  }
+
+  /** @throws RunError unless the data is what the run began with, where it noted that */
+  async expectData(data: Fingerprint): Promise<void> {
+    const { stat } = await fileSystem();
+    const path = `${this.path}/${DATA}`;
+    if (!(await stat(path).catch(() => undefined))) return;
+    const began = JSON.parse(await readTextFile(path)) as Fingerprint;
+    const parts = new Set([...Object.keys(began), ...Object.keys(data)]);
+    const other = [...parts].filter((part) => began[part] !== data[part]);
+    const was = other.map((part) => `${part}: ${data[part] ?? 'none'} instead of ${began[part] ?? 'none'}`);
+    if (other.length > 0)
+      throw new RunError(
+        `RunFolder.expectData: the data must be what ${this.path} began with, got other ${was.join(', and ')}. Restore it, or begin a new run with init.from=${this.path}.`,
+      );
   }
 
   /** @throws RunError when the folder holds no run */

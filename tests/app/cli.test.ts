@@ -1,5 +1,5 @@
 // The command line as a user meets it: a whole small run on a folder of images, and every kind of mistake.
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -67,7 +67,8 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
     assert.match(trained.out, /Right caption among \d+ for a box/);
     assert.match(trained.out, /top-down +\d/);
     const names = (await readdir(run)).sort();
-    assert.equal(names, ['checkpoint', 'config.json', 'environment.json', 'metrics.jsonl', 'report.html']);
+    const files = ['config.json', 'data.json', 'environment.json', 'metrics.jsonl', 'report.html'];
+    assert.equal(names, ['checkpoint', ...files]);
     const checkpoint = await readdir(join(run, 'checkpoint'));
     for (const name of ['config.json', 'model.safetensors', 'preprocessor_config.json', 'tokenizer.json'])
       assert.ok(checkpoint.includes(name), name);
@@ -106,8 +107,41 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
     const again = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', run);
     assert.is(again.code, 2);
     assert.match(again.err, /must be a new folder, got one with a run. Pass --resume/);
-    const resumed = await ps3('train', '--resume', run);
+    const resumed = await ps3(
+      'train',
+      '--resume',
+      run,
+      '--set',
+      'saveEvery=50',
+      '--set',
+      'checkpoints.keep=2',
+    );
     assert.is(resumed.code, 0, resumed.err);
+    const changed = JSON.parse(await readFile(join(run, 'config.json'), 'utf8'));
+    assert.equal([changed.saveEvery, changed.checkpoints.keep, changed.ps3.lr], [50, 2, 1e-3]);
+    const other = await ps3('train', '--resume', run, '--set', 'saveEvery=9', '--set', 'ps3.lr=1');
+    assert.is(other.code, 2, other.err);
+    assert.match(other.err, /must stay as the run began, got another ps3\.lr\. Change saveEvery, /);
+    assert.equal(JSON.parse(await readFile(join(run, 'config.json'), 'utf8')), changed);
+
+    // The folder may be elsewhere, but must hold the same.
+    const moved = join(folder, 'moved');
+    await mkdir(moved);
+    await writeImages(moved, 24);
+    const elsewhere = await ps3('train', '--resume', run, '--set', `data.folder=${moved}`);
+    assert.is(elsewhere.code, 0, elsewhere.err);
+    await appendFile(join(moved, 'annotations.jsonl'), '\n');
+    for (const command of [
+      ['train', '--resume', run],
+      ['eval', run],
+    ]) {
+      const { code, err } = await ps3(...command);
+      assert.is(code, 2, err);
+      assert.match(
+        err,
+        /the data must be what .*run began with, got other annotations\.jsonl: sha256 \w{64} /,
+      );
+    }
 
     // As a run on Scenes before photographs that are there no more.
     const config = JSON.parse(await readFile(join(run, 'config.json'), 'utf8'));
@@ -176,11 +210,11 @@ test('ps3 train: a run begins with the checkpoint of another, its sizes and its 
   });
 });
 
-test('ps3 train --resume: every other flag but --plan and --profile is refused by name', async () => {
+test('ps3 train --resume: every other flag but --plan, --profile and --set is refused by name', async () => {
   const { out } = await ps3('train', '--help');
   const flags = [...out.matchAll(/^ +--([\w-]+)( <)?/gm)].map(([, name, value]) => ({ name, value }));
-  const others = flags.filter(({ name }) => !['resume', 'plan', 'profile'].includes(name));
-  assert.ok(others.length > 7, out);
+  const others = flags.filter(({ name }) => !['resume', 'plan', 'profile', 'set'].includes(name));
+  assert.ok(others.length > 6, out);
   const values: Record<string, string> = { preset: 'smoke', recipe: 'paper' };
   const given = others.flatMap(({ name, value }) =>
     value ? [`--${name}`, values[name] ?? '1'] : [`--${name}`],
@@ -241,8 +275,8 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
         out,
       ],
       [
-        /train: with --resume .* got --seed, --set, c\.json\. Leave it out/,
-        ...'train --resume x --seed 3 --set seed=4 --set ps3.lr=1 c.json'.split(' '),
+        /train: with --resume .* got --seed, --minutes, c\.json\. Leave it out/,
+        ...'train --resume x --seed 3 --set seed=4 --minutes 1 c.json'.split(' '),
       ],
       [
         /config: data\.photos must be null beside data\.folder/,

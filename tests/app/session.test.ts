@@ -12,6 +12,10 @@ const REFUSED: readonly [SessionOptions, string][] = [
   [{ out: 'nowhere', resume: true, minutes: 1 }, 'got minutes. Leave it out.'],
   [{ out: 'nowhere', resume: true, config }, 'got config. Leave it out.'],
   [{ out: 'nowhere', resume: true, config, minutes: 1 }, 'got config and minutes. Leave it out.'],
+  [
+    { out: 'nowhere', config, set: ['saveEvery=1'] },
+    'a new run must have no set, got saveEvery=1. Change its config.',
+  ],
   [{ out: 'nowhere' }, 'a new run must have a config, got none.'],
 ];
 

@@ -18,6 +18,7 @@ async function evaluateFolder(path: string): Promise<number> {
       { ...config, model: model.config.vision, data: { ...config.data, scenes: 0 } },
       show,
     );
+    await run.expectData(data.fingerprint);
     console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, show)));
     return 0;
   });

@@ -5,6 +5,7 @@ import { readTextFile } from '../../../engine/index.ts';
 import { ConfigError } from '../../model/config/config.ts';
 import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
+import { CHANGEABLE_KEYS, resumedConfig } from '../../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../../train/run.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { trainingPlan } from '../plan.ts';
@@ -36,13 +37,17 @@ const TRAIN = {
   resume: text('<dir>', 'Continue from the checkpoint of a run folder'),
   recipe: oneOf(RECIPE_NAMES, 'Constants of training: demo, paper or released; default the preset’s, demo'),
   plan: on('Print what the run would need, and do not train'),
+  set: texts(
+    '<key=value>',
+    `Change a key of the configuration, such as ps3.lr=5e-6; any number of times. With --resume only ${CHANGEABLE_KEYS.join(', ')}`,
+  ),
   profile: on('Print the GPU time of each kernel in a step, and write a trace'),
 };
 
 type TrainValues = Values<typeof TRAIN>;
 
 /** Flags that a resumed run still takes; the others are in its config.json. */
-const OF_RESUMED_RUNS: readonly string[] = ['resume', 'plan', 'profile'];
+const OF_RESUMED_RUNS: readonly string[] = ['resume', 'plan', 'profile', 'set'];
 
 /** The configuration of a new run: a preset, then the file, then flags. */
 function configOf(values: TrainValues, file: unknown, isSoftware: boolean): TrainConfig {
@@ -99,7 +104,9 @@ async function train(command: string, values: TrainValues, path?: string, minute
   return withEngine(async (engine) => {
     const { resume, profile } = values;
     if (values.plan) {
-      const asked = resume ? await new RunFolder(resume).config() : configOf(values, file, engine.isSoftware);
+      const asked = resume
+        ? resumedConfig(await new RunFolder(resume).config(), values.set ?? [])
+        : configOf(values, file, engine.isSoftware);
       console.log(await trainingPlan(engine, asked));
       return 0;
     }
@@ -112,7 +119,7 @@ async function train(command: string, values: TrainValues, path?: string, minute
           minutes: values.minutes ?? minutes,
           profile,
         }
-      : { out: String(resume), resume: true, profile };
+      : { out: String(resume), resume: true, set: values.set, profile };
     const preset = config ? `preset ${config.preset}, ` : '';
     console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
     using stopper = stopOnSignal();

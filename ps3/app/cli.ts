@@ -1,6 +1,6 @@
 // The command line. Every mistake of the user ends in one sentence and exit code 2.
 import { setTimeout } from 'node:timers/promises';
-import { EngineError, fileErrorOf } from '../../engine/index.ts';
+import { DeviceLostError, EngineError, fileErrorOf } from '../../engine/index.ts';
 import { openTransport } from '../ranks/open.ts';
 import { type OpenTransport, SINGLE, type Transport } from '../ranks/transport.ts';
 import { InterruptedError } from '../train/run.ts';
@@ -69,10 +69,10 @@ async function run([name, ...args]: readonly string[], transport: Transport): Pr
  * @returns       the exit code; undefined for a fault of this program, of which the stack tells more
  */
 function say(error: unknown, before: string): number | undefined {
-  // What the system refuses is no mistake of the command line: exit code 1.
+  // What the system or the device refuses is no mistake of the command line: exit code 1.
   const refused = fileErrorOf(error);
   if (!refused && !(error instanceof EngineError)) return undefined;
   console.error(`ps3: ${before}${(refused ?? (error as EngineError)).message}`);
   if (error instanceof InterruptedError) return INTERRUPTED;
-  return refused ? 1 : 2;
+  return refused || error instanceof DeviceLostError ? 1 : 2;
 }

@@ -21,7 +21,6 @@ import { measureFlopsPerS } from '../train/plan.ts';
 import { presetConfig } from '../train/presets.ts';
 import { resumedConfig } from '../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
-
 import { cropAccuracy } from '../train/towers.ts';
 import { ps3Objective, type StageOptions, towersObjective, trainPS3, trainTowers } from '../train/train.ts';
 import { examplesOf } from './examples.ts';

@@ -1,6 +1,6 @@
 // metrics.jsonl, one line per step. A kill may cut its last line, and lines of a run that went on from an earlier checkpoint
 // may follow those of the steps it does again.
-import { fileSystem, readTextFile } from '../../engine/index.ts';
+import { fileSystem, onPath, readTextFile } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 
 /** One line of metrics.jsonl. */
@@ -44,7 +44,7 @@ const FORMER_NAMES: Readonly<Record<string, string>> = { prior: 'bottomUp', post
 /** Appends a line. */
 export async function appendMetric(path: string, metric: Metric): Promise<void> {
   const { appendFile } = await fileSystem();
-  await appendFile(path, `${JSON.stringify(metric)}\n`);
+  await onPath(path, () => appendFile(path, `${JSON.stringify(metric)}\n`));
 }
 
 /**

@@ -59,8 +59,7 @@ export class RunFolder {
   /** @throws RunError when there is a run already, FileError when nothing can be written there */
   static async assertFree(path: string): Promise<void> {
     await assertWritableFolder(path);
-    const { stat } = await fileSystem();
-    if (await stat(`${path}/config.json`).catch(() => undefined))
+    if (await new RunFolder(path).exists())
       throw new RunError(
         `RunFolder.create: ${path} must be a new folder, got one with a run. Pass --resume or another --out.`,
       );
@@ -110,6 +109,12 @@ export class RunFolder {
       throw new RunError(
         `RunFolder.expectData: the data must be what ${this.path} began with, got other ${was.join(', and ')}. Restore it, or begin a new run with init.from=${this.path}.`,
       );
+  }
+
+  /** Whether the folder holds a run. */
+  async exists(): Promise<boolean> {
+    const { stat } = await fileSystem();
+    return (await stat(`${this.path}/config.json`).catch(() => undefined)) !== undefined;
   }
 
   /** @throws RunError when the folder holds no run */
@@ -163,6 +168,11 @@ export class RunFolder {
     return rewindMetrics(this.#metricsPath, progress ?? { stage: 'towers', step: 0 }, notice);
   }
 
+  /** Where the newest checkpoint stands, nothing verified; undefined where there is none. */
+  progress(): Promise<Progress | undefined> {
+    return progressOf(this.checkpointPath);
+  }
+
   /**
    * Adds a checkpoint. It is written beside the others, flushed to the disk and renamed: a kill leaves the one before.
    *
@@ -170,7 +180,7 @@ export class RunFolder {
    * @throws FileError, as for a full disk: the ones before stay
    */
   async save(model: PS3, state: TrainingState, progress: Progress, keep = 1): Promise<void> {
-    const former = await progressOf(this.checkpointPath);
+    const former = await this.progress();
     await this.#write(this.checkpointPath, model, progress, {
       state,
       former: former && `${this.#earlierPath}/${nameOf(former)}`,

@@ -169,7 +169,7 @@ async function optimise<B extends Tensors<B>>(
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
-    logged = log.write({ step, lr, host, facts, dataWaitMs, values });
+    logged = ahead(log.write({ step, lr, host, facts, dataWaitMs, values: ahead(values) }));
     const stops = signal?.aborted === true;
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
     if (stops || isLate || (step + 1) % saveEvery === 0 || step + 1 === stage.steps) {

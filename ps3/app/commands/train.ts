@@ -1,7 +1,5 @@
 // `ps3 start` and `ps3 train`.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { readTextFile } from '../../../engine/index.ts';
+import { DeviceLostError, Engine, fileErrorOf, MemoryError, readTextFile } from '../../../engine/index.ts';
 import { ConfigError } from '../../model/config/config.ts';
 import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
@@ -10,7 +8,8 @@ import { InterruptedError, RunFolder } from '../../train/run.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { trainingPlan } from '../plan.ts';
 import { formatSeconds } from '../progress.ts';
-import { formatEvaluation, runSession, type SessionOptions } from '../session.ts';
+import { runRecovering } from '../recovery.ts';
+import { formatEvaluation, type SessionOptions } from '../session.ts';
 import { withEngine } from './engine.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
@@ -87,6 +86,17 @@ function stopOnSignal(): { readonly signal: AbortSignal; [Symbol.dispose](): voi
   };
 }
 
+/** Throws an error of a run, with the line that continues it where it can go on as it is. */
+async function rethrow(error: unknown, out: string): Promise<never> {
+  const refused = fileErrorOf(error);
+  const resumable = [InterruptedError, DeviceLostError, MemoryError].some((type) => error instanceof type);
+  const ended = refused ?? (resumable && error instanceof Error ? error : undefined);
+  if (!ended || !(await new RunFolder(out).exists())) throw error;
+  const first = /ENOSPC|EDQUOT/.test(ended.message) ? 'Free some space, then continue' : 'Continue';
+  ended.message += ` ${first} with: ps3 train --resume ${out}`;
+  throw ended;
+}
+
 /** Refuses flags that would be read and not used. */
 function checkTraining(command: string, values: TrainValues, path: string | undefined): void {
   if (values.resume === undefined) return;
@@ -123,12 +133,9 @@ async function train(command: string, values: TrainValues, path?: string, minute
     const preset = config ? `preset ${config.preset}, ` : '';
     console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
     using stopper = stopOnSignal();
-    const result = await runSession(engine, { ...options, signal: stopper.signal }).catch(
-      (error: unknown) => {
-        if (error instanceof InterruptedError && existsSync(join(options.out, 'config.json')))
-          error.message += ` Continue with: ps3 train --resume ${options.out}`;
-        throw error;
-      },
+    const reopen = (): Promise<Engine> => Engine.create({ profile });
+    const result = await runRecovering(engine, { ...options, signal: stopper.signal }, { reopen }).catch(
+      (error: unknown) => rethrow(error, options.out),
     );
     const { run, evaluation, seconds } = result;
     console.log(`\n${formatEvaluation(evaluation)}\n`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expectKeys } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { TrainConfig } from '../train/config.ts';
-import type { Evaluation } from '../train/evaluate.ts';
+import type { Evaluation, Interval } from '../train/evaluate.ts';
 import type { Metric } from '../train/metrics.ts';
 import type { RunFolder } from '../train/run.ts';
 import { SCALE_LINES } from './colours.ts';
@@ -68,33 +68,30 @@ li { overflow-wrap: anywhere; }
 @media (max-width: 40rem) { .row { grid-template-columns: repeat(2, 1fr); } th { width: 6rem; } td:nth-child(2) { width: 7.5rem; } }
 `;
 
-/** How many boxes' worth of luck a share may hold: half the 95 % interval of a binomial share. */
-export function halfInterval(share: number, count: number): number {
-  return 1.96 * Math.sqrt((share * (1 - share)) / count);
-}
-
 const percent = (share: number): string => `${(100 * share).toFixed(1)}\u00a0%`;
 
-function tableRow(name: string, share: number, spread?: number): Html {
+function tableRow(name: string, share: number, interval?: Interval): Html {
   const bar = markup(`<span class="bar" style="width:${(100 * Math.min(1, share)).toFixed(1)}%"></span>`);
-  const interval = spread === undefined ? undefined : html` <small>± ${(100 * spread).toFixed(1)}</small>`;
-  return html`<tr><th scope="row">${name}</th><td>${percent(share)}${interval}</td><td>${bar}</td></tr>\n`;
+  const range =
+    interval && html` <small>${interval.map((edge) => (100 * edge).toFixed(1)).join('–')}</small>`;
+  return html`<tr><th scope="row">${name}</th><td>${percent(share)}${range}</td><td>${bar}</td></tr>\n`;
 }
 
 /** The two tables, and whether the paper's order came out. */
-function resultTables({ boxes, candidates, retrieval, recall, budgetShare }: Evaluation): Html {
+function resultTables(evaluation: Evaluation): Html {
+  const { boxes, candidates, retrieval, recall, budgetShare, intervals, protocols } = evaluation;
   const asInPaper = recall.topDown > recall.bottomUp && recall.bottomUp > recall.random;
-  const spread = (share: number): number => halfInterval(share, boxes);
+  const half = ([low, high]: Interval): number => (high - low) / 2;
   const gain = retrieval.ps3 - retrieval.lowRes;
-  const isClear = gain > Math.hypot(spread(retrieval.ps3), spread(retrieval.lowRes));
+  const isClear = gain > Math.hypot(half(intervals.retrieval.ps3), half(intervals.retrieval.lowRes));
   const better = gain <= 0 ? 'does not hold' : isClear ? 'holds' : 'holds by less than the intervals';
   return html`<table>
-<caption><b>Local retrieval.</b> The right caption among ${candidates} for a box, ${boxes} boxes</caption>
-${tableRow('chance', 1 / candidates)}${tableRow('low-res only', retrieval.lowRes, spread(retrieval.lowRes))}${tableRow('PS3', retrieval.ps3, spread(retrieval.ps3))}</table>
+<caption><b>Local retrieval.</b> The right caption among ${candidates} for a box, ${boxes} boxes of ${protocols.images} images</caption>
+${tableRow('chance', 1 / candidates)}${tableRow('low-res only', retrieval.lowRes, intervals.retrieval.lowRes)}${tableRow('PS3, its own selection', retrieval.predicted, intervals.retrieval.predicted)}${tableRow('PS3, the box selected', retrieval.ps3, intervals.retrieval.ps3)}</table>
 <table>
 <caption><b>Patch recall.</b> Share of a box’s patches that one look selects, at a budget of ${percent(budgetShare)} of all patches</caption>
-${tableRow('random', recall.random)}${tableRow('bottom-up', recall.bottomUp)}${tableRow('top-down', recall.topDown)}</table>
-<p>The paper’s order is PS3 &gt; low-res only, and top-down &gt; bottom-up &gt; random. Here the first ${better} and the second ${asInPaper ? 'holds' : 'does not hold'}.</p>
+${tableRow('random', recall.random, intervals.recall.random)}${tableRow('bottom-up', recall.bottomUp, intervals.recall.bottomUp)}${tableRow('top-down', recall.topDown, intervals.recall.topDown)}</table>
+<p>The paper’s order is PS3 (the box selected, as in training) &gt; low-res only, and top-down &gt; bottom-up &gt; random. Here the first ${better} and the second ${asInPaper ? 'holds' : 'does not hold'}.</p>
 `;
 }
 
@@ -115,8 +112,8 @@ function lossSection(metrics: readonly Metric[]): Html {
 }
 
 function limits({ boxes, candidates }: Evaluation, { recipe, seed }: TrainConfig): Html {
-  return html`<p>One run with one seed (${seed}), recipe “${recipe}”. The intervals are binomial over ${boxes} boxes; boxes of one image are not independent, so the true ones are wider. Another seed would move the numbers too.</p>
-<p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, with the box’s patches selected first and the rest of the look bottom-up. Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out images, ${candidates} at a time with the right one among them.</p>
+  return html`<p>One run with one seed (${seed}), recipe “${recipe}”. The intervals hold 95 % of what other images of the same kind would give: images are drawn anew with all their boxes, ${boxes} in all. Another seed would move the numbers too.</p>
+<p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, of a look that it selects by itself (bottom-up), or of one that takes the box’s patches first (teacher-forced, as in training). Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out images, ${candidates} at a time with the right one among them.</p>
 <p>Patch recall counts every patch that a box touches, at all high-res scales. Random selection takes the same number of patches per scale, evenly.</p>
 <p>The numbers are those of this model on this data. They say nothing about images of other kinds, nor about the published models.</p>`;
 }

@@ -254,20 +254,3 @@ export async function evaluateRun(
   const onProgress = (done: number, all: number): void => show('evaluating held-out images', done, all);
   return evaluate(engine, model, data.heldOut, { seed, onProgress });
 }
-
-/** The table that ends a run. */
-export function formatEvaluation({ boxes, candidates, retrieval, recall, budgetShare }: Evaluation): string {
-  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`.padStart(8);
-  return [
-    `Held-out images, ${boxes} boxes`,
-    '',
-    `Right caption among ${candidates} for a box (chance ${percent(1 / candidates).trim()})`,
-    `  low-res only             ${percent(retrieval.lowRes)}`,
-    `  PS3                      ${percent(retrieval.ps3)}`,
-    '',
-    `Share of a box's patches selected (one look, ${percent(budgetShare).trim()} of all patches)`,
-    `  random                   ${percent(recall.random)}`,
-    `  bottom-up                ${percent(recall.bottomUp)}`,
-    `  top-down                 ${percent(recall.topDown)}`,
-  ].join('\n');
-}

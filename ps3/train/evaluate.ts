@@ -1,19 +1,30 @@
 // What a trained model can do on scenes that it has not seen.
-import {
-  type Engine,
-  expectKeys,
-  l2Normalize,
-  matmul,
-  noGrad,
-  Random,
-  type Scope,
-  type Tensor,
-} from '../../engine/index.ts';
+import { type Engine, expectKeys, noGrad, Random } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
-import { type Box, boxCells, exactGridSide } from '../data/boxes.ts';
+import { type Box, boxCells } from '../data/boxes.ts';
 import { total } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { captionIds } from './batch_loader.ts';
+import { type AskedBox, askBoxes, type BoxAnswers, globalScores, imageBatch } from './evaluation/answers.ts';
+import { type Estimate, ImageBootstrap } from './evaluation/intervals.ts';
+import {
+  type BoxRecord,
+  BUDGETS,
+  type ImageRecord,
+  type Protocols,
+  protocolsOf,
+} from './evaluation/protocols.ts';
+import {
+  type Coverage,
+  coverageOf,
+  isInside,
+  pointOf,
+  selectionRanks,
+  sizeOf,
+} from './evaluation/selection.ts';
+
+/** An interval around an average. */
+export type Interval = readonly [low: number, high: number];
 
 /** Averages over all boxes of the samples. */
 export interface Evaluation {
@@ -21,20 +32,30 @@ export interface Evaluation {
   readonly boxes: number;
   /** Captions that one is picked from. */
   readonly candidates: number;
-  /** Share of boxes whose own caption scores highest: pooled from low-res tokens in the box, and from PS3's patches in it. */
-  readonly retrieval: { readonly lowRes: number; readonly ps3: number };
+  /**
+   * Share of boxes whose own caption scores highest: pooled from low-res tokens in the box; from PS3's patches in it, those
+   * of the box selected first (teacher-forced); and from those of its patches that the model selects by itself, bottom-up.
+   */
+  readonly retrieval: { readonly lowRes: number; readonly ps3: number; readonly predicted: number };
   /** Mean share of a box's patches that one look takes. */
   readonly recall: { readonly random: number; readonly bottomUp: number; readonly topDown: number };
   /** Share of all high-res patches that one look takes. */
   readonly budgetShare: number;
+  /** 95 % of draws of images anew are within. */
+  readonly intervals: {
+    readonly retrieval: Readonly<Record<'lowRes' | 'ps3' | 'predicted', Interval>>;
+    readonly recall: Readonly<Record<'random' | 'bottomUp' | 'topDown', Interval>>;
+  };
+  /** More numbers, by the protocols that others use. */
+  readonly protocols: Protocols;
 }
 
 /** One question: a box of an image, its caption and other captions. */
-interface Question {
-  readonly sample: Sample;
-  readonly box: Box;
-  /** The right one first. */
-  readonly captions: string[];
+interface Question extends AskedBox {
+  /** Index of the sample. */
+  readonly image: number;
+  /** Wrong captions to choose among. */
+  readonly others: string[];
 }
 
 const BATCH = 16;
@@ -68,131 +89,123 @@ export async function evaluate(
   const captions = [...new Set(samples.flatMap((sample) => sample.captions))].sort();
   const choices = Math.min(candidates, captions.length);
   const random = new Random(seed, 0);
-  const questions: Question[] = samples.flatMap((sample) =>
+  const questions: Question[] = samples.flatMap((sample, image) =>
     sample.boxes.map((box, i) => {
-      const right = sample.captions[i];
-      const others = random.shuffle(captions.filter((caption) => caption !== right)).slice(0, choices - 1);
-      return { sample, box, captions: [right, ...others] };
+      const caption = sample.captions[i];
+      const others = random.shuffle(captions.filter((other) => other !== caption)).slice(0, choices - 1);
+      return { image, sample, box, caption, others };
     }),
   );
   using kept = engine.scope();
   const text = noGrad(() => model.encodeText(captionIds(engine, model.tokenizer, captions, kept)));
   const index = new Map(captions.map((caption, i) => [caption, i]));
-  const totals = { lowRes: 0, ps3: 0, random: 0, bottomUp: 0, topDown: 0 };
+  const answers = {
+    lowRes: [] as number[],
+    ps3: [] as number[],
+    predicted: [] as number[],
+    random: [] as number[],
+    bottomUp: [] as number[],
+    topDown: [] as number[],
+  };
+  const boxes: BoxRecord[] = [];
   let budgetShare = 0;
   for (let start = 0; start < questions.length; start += BATCH) {
     using scope = engine.scope();
     const batch = questions.slice(start, start + BATCH);
-    const seen = await look(engine, model, batch, text.features, scope);
-    const drawn = randomMaps(seen.counts, model, batch.length, random);
-    batch.forEach(({ captions: asked, box, sample }, b) => {
-      const wins = (scores: Float32Array): boolean => {
-        const own = scores[b * captions.length + index.get(asked[0])!];
-        return asked.slice(1).every((other) => scores[b * captions.length + index.get(other)!] < own);
+    const said = await askBoxes(engine, model, batch, text.features, scope);
+    const drawn = randomMaps(said.counts, model, batch.length, random);
+    batch.forEach((question, b) => {
+      const { caption, others, box, sample } = question;
+      const wins = (scores: Float32Array): number => {
+        const row = scores.subarray(b * captions.length);
+        return Number(others.every((other) => row[index.get(other)!] < row[index.get(caption)!]));
       };
-      totals.lowRes += Number(wins(seen.lowRes));
-      totals.ps3 += Number(wins(seen.ps3));
+      answers.lowRes.push(wins(said.scores.lowRes));
+      answers.ps3.push(wins(said.scores.teacherForced));
+      answers.predicted.push(wins(said.scores.predicted));
       const share = (maps: Float32Array[]): number => recallOf(maps, b, box, sample.side, model);
-      totals.bottomUp += share(seen.bottomUp);
-      totals.topDown += share(seen.topDown);
-      totals.random += share(drawn);
+      answers.bottomUp.push(share(said.selected.bottomUp));
+      answers.topDown.push(share(said.selected.topDown));
+      answers.random.push(share(drawn));
+      boxes.push(boxRecord(model, said, [b, batch.length], question, index.get(caption)!));
     });
     budgetShare =
-      total(seen.counts) / total(model.config.vision.gridSides.slice(1).map((side) => side * side));
+      total(said.counts) / total(model.config.vision.gridSides.slice(1).map((side) => side * side));
     onProgress?.(Math.min(start + BATCH, questions.length), questions.length);
   }
-  const mean = (sum: number): number => sum / questions.length;
+  const bootstrap = new ImageBootstrap(samples.length, seed);
+  const estimate = (values: readonly number[]): Estimate =>
+    bootstrap.estimate(values.map((value, i) => ({ image: questions[i].image, value }))) ?? NOTHING;
+  const retrieval = {
+    lowRes: estimate(answers.lowRes),
+    ps3: estimate(answers.ps3),
+    predicted: estimate(answers.predicted),
+  };
+  const recall = {
+    random: estimate(answers.random),
+    bottomUp: estimate(answers.bottomUp),
+    topDown: estimate(answers.topDown),
+  };
+  const intervalOf = ({ low, high }: Estimate): Interval => [low, high];
   return {
     boxes: questions.length,
     candidates: choices,
-    retrieval: { lowRes: mean(totals.lowRes), ps3: mean(totals.ps3) },
-    recall: { random: mean(totals.random), bottomUp: mean(totals.bottomUp), topDown: mean(totals.topDown) },
+    retrieval: mapValues(retrieval, ({ mean }) => mean),
+    recall: mapValues(recall, ({ mean }) => mean),
     budgetShare,
+    intervals: { retrieval: mapValues(retrieval, intervalOf), recall: mapValues(recall, intervalOf) },
+    protocols: protocolsOf(bootstrap, samples.length, boxes, await askImages(engine, model, samples)),
   };
 }
 
-interface Seen {
-  /** Cosines [B, captions] of the low-res feature of the box, and of PS3's. */
-  readonly lowRes: Float32Array;
-  readonly ps3: Float32Array;
-  /** Selection maps per scale, [B, Y * X]. */
-  readonly bottomUp: Float32Array[];
-  readonly topDown: Float32Array[];
-  readonly counts: number[];
+/** The same keys with other values. */
+function mapValues<K extends string, A, B>(
+  object: Readonly<Record<K, A>>,
+  of: (value: A) => B,
+): Record<K, B> {
+  const entries = Object.entries(object) as [K, A][];
+  return Object.fromEntries(entries.map(([key, value]) => [key, of(value)])) as Record<K, B>;
 }
 
-/** Runs the model on a batch of questions. */
-async function look(
-  engine: Engine,
+/** Of no boxes. */
+const NOTHING: Estimate = { mean: Number.NaN, low: Number.NaN, high: Number.NaN, count: 0 };
+
+/** What the protocols need of row `b` of the answers. */
+function boxRecord(
   model: PS3,
-  batch: readonly Question[],
-  captionFeatures: Tensor<'f32'>,
-  scope: Scope,
-): Promise<Seen> {
-  const { vision } = model;
-  const { gridSides } = model.config.vision;
-  const exact = exactGridSide(gridSides, batch[0].sample.side);
-  const outputs = noGrad(() => {
-    const image = imageBatch(
-      engine,
-      batch.map(({ sample }) => sample),
-      scope,
-    );
-    const maskAt = (side: number): Tensor<'f32'> => {
-      const mask = new Float32Array(batch.length * side * side);
-      for (const [b, { box, sample }] of batch.entries())
-        mask.set(boxCells([box], sample.side, side), b * side * side);
-      return engine.tensor(mask, [batch.length, side, side], { scope });
-    };
-    const grids = vision.grids(image);
-    const lowRes = vision.lowRes(image);
-    const features = vision.selectionFeatures(image, lowRes);
-    const { prompt } = model.encodeText(
-      captionIds(
-        engine,
-        model.tokenizer,
-        batch.map(({ captions }) => captions[0]),
-        scope,
-      ),
-    );
-    const maps = vision.maps(features, grids, { prompt });
-    const [counts] = vision.plan(grids, { looks: 1 });
-    const choose = (probs: Tensor<'f32'>[]): Tensor<'f32'>[] =>
-      vision.choose({ ...maps, probs }, counts).map(({ map }) => map);
-    const low = vision.pool(
-      lowRes.hidden[lowRes.hidden.length - 1],
-      maskAt(gridSides[0]).reshape([batch.length, gridSides[0] ** 2]),
-    );
-    // Without the prompt: what fills the look up beside the box must not come from the right caption.
-    const { pooled } = vision.pretrain(image, { groundTruth: maskAt(exact) });
-    const scores = (pooledFeature: Tensor<'f32'>): Tensor<'f32'> =>
-      matmul(l2Normalize(pooledFeature), captionFeatures, { transposeB: true });
-    return {
-      low: scores(low),
-      ps3: scores(pooled),
-      bottomUp: choose(maps.bottomUp),
-      topDown: choose(maps.topDown!),
-      counts,
-    };
-  });
-  const read = async (tensors: readonly Tensor<'f32'>[]): Promise<Float32Array[]> =>
-    Promise.all(tensors.map((tensor) => tensor.data()));
-  const [lowRes, ps3] = await read([outputs.low, outputs.ps3]);
+  { scores, maps }: BoxAnswers,
+  /** Row, and how many there are. */
+  [b, count]: readonly [number, number],
+  { image, sample, box }: Question,
+  caption: number,
+): BoxRecord {
+  const { gridSides, budgets } = model.config.vision;
+  const { side } = sample;
+  // Scales that no patch is taken from are not judged.
+  const used = budgets.flatMap((budget, scale) => (budget > 0 ? [scale] : []));
+  const mapsOf = (all: readonly Float32Array[]): Float32Array[] =>
+    used.map((scale) => rowOf(all[scale], gridSides[scale + 1] ** 2, b));
+  const cells = used.map((scale) => boxCells([box], side, gridSides[scale + 1]));
+  const row = (all: Float32Array): Float32Array => rowOf(all, all.length / count, b);
+  const finest = gridSides[gridSides.length - 1];
+  const coverage = (all: readonly Float32Array[]): Coverage =>
+    coverageOf(mapsOf(all).map(selectionRanks), cells, BUDGETS);
+  const point = (all: readonly Float32Array[]): number =>
+    Number(isInside(pointOf(rowOf(all[all.length - 1], finest ** 2, b), finest, finest), box, side));
+  const [x1, y1, x2, y2] = box;
   return {
-    lowRes,
-    ps3,
-    bottomUp: await read(outputs.bottomUp),
-    topDown: await read(outputs.topDown),
-    counts: outputs.counts,
+    image,
+    size: sizeOf(box, side, gridSides[0]),
+    caption,
+    scores: {
+      lowRes: row(scores.lowRes),
+      teacherForced: row(scores.teacherForced),
+      predicted: row(scores.predicted),
+    },
+    coverage: { bottomUp: coverage(maps.bottomUp), topDown: coverage(maps.topDown) },
+    points: { bottomUp: point(maps.bottomUp), topDown: point(maps.topDown) },
+    area: ((x2 - x1) * (y2 - y1)) / side ** 2,
   };
-}
-
-/** Images of one side as a batch, [B, S, S, 4] u8. */
-export function imageBatch(engine: Engine, samples: readonly Sample[], scope: Scope): Tensor<'u8'> {
-  const { side } = samples[0];
-  const rgba = new Uint8Array(samples.length * side * side * 4);
-  for (const [i, { rgba: pixels }] of samples.entries()) rgba.set(pixels, i * side * side * 4);
-  return engine.tensor(rgba, [samples.length, side, side, 4], { scope });
 }
 
 /** Share of the box's patches, over all high-res scales, that the maps select. */
@@ -214,6 +227,38 @@ export function recallOf(
     });
   });
   return taken / wanted;
+}
+
+/** Row `b` of [B, length], a copy. */
+function rowOf(numbers: Float32Array, length: number, b: number): Float32Array {
+  return numbers.slice(b * length, (b + 1) * length);
+}
+
+/** Whole images against all global captions. */
+async function askImages(engine: Engine, model: PS3, samples: readonly Sample[]): Promise<ImageRecord[]> {
+  const asked = samples.flatMap(({ globalCaption }, image) =>
+    globalCaption ? [{ image, globalCaption }] : [],
+  );
+  const captions = [...new Set(asked.map(({ globalCaption }) => globalCaption))].sort();
+  if (captions.length === 0) return [];
+  using kept = engine.scope();
+  const text = noGrad(() => model.encodeText(captionIds(engine, model.tokenizer, captions, kept)));
+  const records: ImageRecord[] = [];
+  for (let start = 0; start < asked.length; start += BATCH) {
+    using scope = engine.scope();
+    const batch = asked.slice(start, start + BATCH);
+    const images = imageBatch(
+      engine,
+      batch.map(({ image }) => samples[image]),
+      scope,
+    );
+    const scores = await globalScores(model, images, text.features);
+    batch.forEach(({ image, globalCaption }, b) => {
+      const caption = captions.indexOf(globalCaption);
+      records.push({ image, caption, scores: rowOf(scores, captions.length, b) });
+    });
+  }
+  return records;
 }
 
 /** Selection maps of a look that draws its patches evenly. */

@@ -7,11 +7,13 @@ import * as assert from 'uvu/assert';
 import { type Example, examplesOf } from '../../ps3/app/examples.ts';
 import { html, markup } from '../../ps3/app/html.ts';
 import { lossChart, movingAverage } from '../../ps3/app/loss_curves.ts';
-import { halfInterval, type ReportOptions, reportPage, writeReport } from '../../ps3/app/report.ts';
+import { type ReportOptions, reportPage, writeReport } from '../../ps3/app/report.ts';
 import type { Sample } from '../../ps3/data/annotations.ts';
 import { type Box, boxCells } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import { ImageBootstrap } from '../../ps3/train/evaluation/intervals.ts';
+import { protocolsOf } from '../../ps3/train/evaluation/protocols.ts';
 import type { Metric } from '../../ps3/train/metrics.ts';
 import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { RunFolder } from '../../ps3/train/run.ts';
@@ -78,9 +80,14 @@ function options(captions = ['ring', 'snowman']): ReportOptions {
     evaluation: {
       boxes: 393,
       candidates: 32,
-      retrieval: { lowRes: 0.1234, ps3: 0.4321 },
+      retrieval: { lowRes: 0.1234, ps3: 0.4321, predicted: 0.3456 },
       recall: { random: 0.0951, bottomUp: 0.2345, topDown: 0.6789 },
       budgetShare: 0.0952,
+      intervals: {
+        retrieval: { lowRes: [0.1, 0.15], ps3: [0.38, 0.48], predicted: [0.3, 0.39] },
+        recall: { random: [0.09, 0.1], bottomUp: [0.21, 0.26], topDown: [0.65, 0.7] },
+      },
+      protocols: protocolsOf(new ImageBootstrap(2, 1), 2, [], []),
     },
     examples: [example(captions)],
     data: {
@@ -105,13 +112,14 @@ function textOf(page: string): string {
 test('report: the page holds every number of the evaluation, the facts of the run and the sources', async () => {
   const text = textOf(await reportPage(config, metrics, options()));
   for (const want of [
-    '12.3 % ± 3.3',
-    '43.2 % ± 4.9',
+    '12.3 % 10.0–15.0',
+    '43.2 % 38.0–48.0',
+    '34.6 % 30.0–39.0',
     '3.1 %',
     '9.5 %',
     '23.4 %',
     '67.9 %',
-    'among 32 for a box, 393 boxes',
+    'among 32 for a box, 393 boxes of 2 images',
     'a budget of 9.5 %',
     'Trained on 1 images, tested on 2 with 3 boxes',
     'Held-out images: other photographs.',
@@ -134,11 +142,11 @@ test('report: the page says so when the order of the paper did not come out', as
   const flipped = {
     ...evaluation,
     recall: { ...evaluation.recall, topDown: 0.2 },
-    retrieval: { lowRes: 0.2, ps3: 0.2 },
+    retrieval: { lowRes: 0.2, ps3: 0.2, predicted: 0.2 },
   };
   const text = textOf(await reportPage(config, [], { ...given, evaluation: flipped, examples: [] }));
   assert.match(text, 'the first does not hold and the second does not hold');
-  const close = { ...evaluation, retrieval: { lowRes: 0.2, ps3: 0.22 } };
+  const close = { ...evaluation, retrieval: { lowRes: 0.2, ps3: 0.22, predicted: 0.2 } };
   const closeText = textOf(await reportPage(config, [], { ...given, evaluation: close, examples: [] }));
   assert.match(closeText, 'the first holds by less than the intervals and the second holds');
   assert.match(text, 'No held-out image has two different captions');
@@ -191,11 +199,6 @@ test('report: the moving average is the weighted mean of its formula', () => {
     return weights.reduce((total, weight, j) => total + weight * values[j], 0) / sum;
   });
   compare('average', movingAverage(values, span), want, { abs: 1e-12, rel: 0 });
-});
-
-test('report: the interval of a share is that of the normal approximation', () => {
-  assert.ok(Math.abs(halfInterval(0.5, 100) - 0.098) < 1e-12);
-  assert.is(halfInterval(0, 10), 0);
 });
 
 test('html: fillings are escaped, pieces and lists are not escaped twice', () => {

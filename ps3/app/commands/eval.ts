@@ -1,25 +1,65 @@
 // `ps3 eval`.
+import { type Engine, readTextFile } from '../../../engine/index.ts';
 import { PS3 } from '../../model/ps3.ts';
+import { zeroShot } from '../../train/evaluation/zero_shot.ts';
 import { RunFolder } from '../../train/run.ts';
-import { type Command, command } from '../flags.ts';
+import { formatEvaluation, formatProtocols, formatZeroShot } from '../evaluation_text.ts';
+import { type Command, command, on, text, UsageError, type Values } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
-import { evaluateRun, formatEvaluation } from '../session.ts';
+import { evaluateRun } from '../session.ts';
 import { loadTrainingData, type OnProgress } from '../training_data.ts';
 import { withEngine } from './engine.ts';
 
-async function evaluateFolder(path: string): Promise<number> {
-  return withEngine(async (engine) => {
+const EVAL = {
+  'zero-shot': text('<dir>', 'Classify images instead: a subfolder for each class, named after it'),
+  templates: text('<file>', 'Texts for a class, a line each, {} in the place of its name; default {}'),
+  best: on('Take the best checkpoint, not the newest'),
+  json: on('Print JSON'),
+};
+
+type EvalValues = Values<typeof EVAL>;
+
+/** Lines of a file, each with a place for the name. */
+async function templatesIn(path: string): Promise<string[]> {
+  const lines = (await readTextFile(path)).split('\n').map((line) => line.trim());
+  const templates = lines.filter((line) => line !== '');
+  const bad = templates.find((line) => !line.includes('{}'));
+  if (bad !== undefined || templates.length === 0)
+    throw new UsageError(
+      `eval: --templates must name a file of lines with {} in each, got ${bad ?? 'an empty one'}.`,
+    );
+  return templates;
+}
+
+async function evaluateFolder(path: string, values: EvalValues): Promise<number> {
+  const { best, json } = values;
+  if (values.templates !== undefined && values['zero-shot'] === undefined)
+    throw new UsageError('eval: --templates must stand beside --zero-shot, got it alone.');
+  const templates = values.templates === undefined ? undefined : await templatesIn(values.templates);
+  return withEngine(async (engine: Engine) => {
     const run = new RunFolder(path);
     const config = await run.config();
     const bar = new ProgressBar();
     const show: OnProgress = (what, done, all) => bar.update(what, done, all);
-    const model = await PS3.load(engine, await run.newest());
+    const model = await PS3.load(engine, best ? run.bestPath : await run.newest());
+    if (values['zero-shot'] !== undefined) {
+      const result = await zeroShot(engine, model, values['zero-shot'], {
+        templates,
+        seed: config.seed,
+        onProgress: (done, all) => show('classifying images', done, all),
+        notice: console.error,
+      });
+      console.log(json ? JSON.stringify(result) : formatZeroShot(result));
+      return 0;
+    }
     const data = await loadTrainingData(
       { ...config, model: model.config.vision, data: { ...config.data, scenes: 0 } },
       show,
     );
     await run.expectData(data.fingerprint);
-    console.log(formatEvaluation(await evaluateRun(engine, model, data, config.seed, show)));
+    const evaluation = await evaluateRun(engine, model, data, config.seed, show);
+    if (json) console.log(JSON.stringify(evaluation));
+    else console.log(`${formatEvaluation(evaluation)}\n\n${formatProtocols(evaluation.protocols)}`);
     return 0;
   });
 }
@@ -28,7 +68,7 @@ async function evaluateFolder(path: string): Promise<number> {
 export const evalCommand: Command = command({
   name: 'eval',
   operands: '<run>',
-  help: 'Evaluate a run on its held-out images',
-  flags: {},
-  run: (_, [run]) => evaluateFolder(run),
+  help: 'Evaluate a run on its held-out images, or on a folder of labelled ones',
+  flags: EVAL,
+  run: (values, [run]) => evaluateFolder(run, values),
 });

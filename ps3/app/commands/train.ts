@@ -5,11 +5,12 @@ import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
 import { CHANGEABLE_KEYS, resumedConfig } from '../../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../../train/run.ts';
+import { formatEvaluation } from '../evaluation_text.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { trainingPlan } from '../plan.ts';
 import { formatSeconds } from '../progress.ts';
 import { runRecovering } from '../recovery.ts';
-import { formatEvaluation, type SessionOptions } from '../session.ts';
+import type { SessionOptions } from '../session.ts';
 import { withEngine } from './engine.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */

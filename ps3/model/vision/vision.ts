@@ -326,21 +326,26 @@ export class VisionModel {
     const [counts] = this.plan(grids, { looks: 1 });
     const { choices, tokens } = this.look(image, lowRes, maps, grids, counts);
     for (const packed of lowRes.qkv) packed.dispose(); // the tape has what it needs of them
-    const keyMask =
-      groundTruth && poolInBox
-        ? concat(
-            choices.flatMap(({ indices }, i) => {
-              if (!indices) return [];
-              const touched = touchedCells(groundTruth, grids[i + 1]);
-              return [embedding(touched.reshape([...touched.shape, 1]), indices, { unique: true })];
-            }),
-            { axis: 1 },
-          ).reshape([tokens.shape[0], tokens.shape[1]])
-        : undefined;
+    const keyMask = groundTruth && poolInBox ? this.inBox(choices, groundTruth, grids) : undefined;
     const local = this.pool(tokens, keyMask);
     const last = lowRes.hidden[lowRes.hidden.length - 1];
     const pooled = isGlobal ? where(isGlobal, this.pool(last), local) : local;
     return { pooled, grids, maps, selectionMaps: choices.map(({ map }) => map) };
+  }
+
+  /**
+   * Which tokens of a look are of patches that the ground truth touches: 0 and 1, [B, K], a mask for `pool`.
+   *
+   * @param groundTruth  [B, h, w], nonzero = wanted
+   */
+  inBox(choices: readonly PatchSelection[], groundTruth: Tensor, grids: readonly Grid[]): Tensor<'f32'> {
+    const masks = choices.flatMap(({ indices }, i) => {
+      if (!indices) return [];
+      const touched = touchedCells(groundTruth, grids[i + 1]);
+      return [embedding(touched.reshape([...touched.shape, 1]), indices, { unique: true })];
+    });
+    const mask = concat(masks, { axis: 1 });
+    return mask.reshape([mask.shape[0], mask.shape[1]]);
   }
 
   /** Normalisation that u8 images need and f32 ones have had. */

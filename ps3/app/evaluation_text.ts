@@ -1,0 +1,116 @@
+// The tables that end a run and that `ps3 eval` prints.
+import type { Evaluation, Interval } from '../train/evaluate.ts';
+import type { Estimate } from '../train/evaluation/intervals.ts';
+import type { Classification, Protocols, TwoWays } from '../train/evaluation/protocols.ts';
+import type { ZeroShotResult } from '../train/evaluation/zero_shot.ts';
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`.padStart(8);
+
+/** `    12.3 %  (9.1 to 15.7)`. */
+function withInterval(share: number, [low, high]: Interval): string {
+  return `${percent(share)}  (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
+}
+
+const estimated = ({ mean, low, high }: Estimate): string => withInterval(mean, [low, high]);
+
+/** The table that ends a run. */
+export function formatEvaluation(evaluation: Evaluation): string {
+  const { boxes, candidates, retrieval, recall, budgetShare, intervals, protocols } = evaluation;
+  return [
+    `Held-out images, ${boxes} boxes of ${protocols.images} images; in brackets 95 % of what other images would give`,
+    '',
+    `Right caption among ${candidates} for a box (chance ${percent(1 / candidates).trim()})`,
+    `  low-res only             ${withInterval(retrieval.lowRes, intervals.retrieval.lowRes)}`,
+    `  PS3, its own selection   ${withInterval(retrieval.predicted, intervals.retrieval.predicted)}`,
+    `  PS3, the box selected    ${withInterval(retrieval.ps3, intervals.retrieval.ps3)}`,
+    '',
+    `Share of a box's patches selected (one look, ${percent(budgetShare).trim()} of all patches)`,
+    `  random                   ${withInterval(recall.random, intervals.recall.random)}`,
+    `  bottom-up                ${withInterval(recall.bottomUp, intervals.recall.bottomUp)}`,
+    `  top-down                 ${withInterval(recall.topDown, intervals.recall.topDown)}`,
+  ].join('\n');
+}
+
+/** Names of the features that stand for a box. */
+const FEATURE_NAMES = {
+  predicted: 'PS3, its own selection',
+  teacherForced: 'PS3, the box selected',
+  lowRes: 'low-res only',
+} as const;
+
+/** Rows of two ways of retrieval. */
+function ways(name: string, { imageToText, textToImage }: TwoWays): string[] {
+  const row = (way: string, { recall1, recall5, recall10, medianRank }: TwoWays['imageToText']): string =>
+    `  ${`${name}, ${way}`.padEnd(42)}${estimated(recall1)}${percent(recall5.mean)}${percent(recall10.mean)}  ${medianRank}`;
+  return [row('to text', imageToText), row('from text', textToImage)];
+}
+
+/** What the protocols give, as tables. */
+export function formatProtocols(protocols: Protocols): string {
+  const { local, global, regions, selection, pointing, budgets } = protocols;
+  const lines: string[] = [];
+  const featureNames = Object.entries(FEATURE_NAMES) as [keyof typeof FEATURE_NAMES, string][];
+  const retrievalHead = 'recall at 1, at 5, at 10, median rank';
+  if (local)
+    for (const [title, candidates] of [
+      ['all boxes and captions', 'all'],
+      ['the other images’', 'otherImages'],
+      ['the image’s own others', 'sameImage'],
+    ] as const) {
+      lines.push('', `Boxes and captions against ${title}: ${retrievalHead}`);
+      for (const [feature, name] of featureNames) {
+        const both = local[feature][candidates];
+        if (both) lines.push(...ways(name, both));
+      }
+    }
+  if (global) lines.push('', `Whole images and their captions: ${retrievalHead}`, ...ways('low-res', global));
+  if (regions) {
+    lines.push(
+      '',
+      `Boxes by ${regions.predicted.classes} captions as classes: first, among five, mean over classes`,
+    );
+    const row = (name: string, { top1, top5, meanPerClass }: Classification): string =>
+      `  ${name.padEnd(42)}${estimated(top1)}${percent(top5.mean)}${percent(meanPerClass)}`;
+    for (const [feature, name] of featureNames) lines.push(row(name, regions[feature]));
+  }
+  lines.push(
+    '',
+    `Share of a box's patches selected at ${budgets.map((budget) => percent(budget).trim()).join(', ')} of all; area under the curve`,
+  );
+  for (const [map, name] of [
+    ['bottomUp', 'bottom-up'],
+    ['topDown', 'top-down'],
+  ] as const)
+    for (const size of ['all', 'small', 'medium', 'large'] as const) {
+      const result = selection[map][size];
+      if (!result) continue;
+      const title = `${name}, ${size} boxes (${result.area.count})`;
+      const recalls = result.recall.map(({ mean }) => percent(mean)).join('');
+      lines.push(`  ${title.padEnd(42)}${recalls}  ${estimated(result.area)}`);
+    }
+  if (pointing)
+    lines.push(
+      '',
+      `Highest point of the map in the box (chance ${percent(pointing.chance).trim()})`,
+      `  ${'bottom-up'.padEnd(42)}${estimated(pointing.bottomUp)}`,
+      `  ${'top-down'.padEnd(42)}${estimated(pointing.topDown)}`,
+    );
+  return lines.slice(1).join('\n');
+}
+
+/** What zero-shot classification gives. */
+export function formatZeroShot({
+  images,
+  classes,
+  templates,
+  top1,
+  top5,
+  meanPerClass,
+}: ZeroShotResult): string {
+  return [
+    `Zero-shot, ${images} images of ${classes} classes, ${templates} template${templates === 1 ? '' : 's'}, low-res feature (chance ${percent(1 / classes).trim()})`,
+    `  first                    ${estimated(top1)}`,
+    `  among five               ${estimated(top5)}`,
+    `  first, mean over classes ${percent(meanPerClass)}`,
+  ].join('\n');
+}

@@ -1,0 +1,258 @@
+// The protocols of evaluation without a language model, from what a model said about every box and image.
+import { meanPerClass, placeOf } from './classification.ts';
+import type { Answer, Estimate, ImageBootstrap } from './intervals.ts';
+import { median, type RetrievalTask, ranksOf } from './retrieval.ts';
+import type { Coverage, ObjectSize } from './selection.ts';
+
+/** Shares of all high-res patches at which selection is judged. */
+export const BUDGETS = [0.05, 0.1, 0.2, 0.44] as const;
+
+/** By which feature of a box. */
+export const FEATURES = ['predicted', 'teacherForced', 'lowRes'] as const;
+export type Feature = (typeof FEATURES)[number];
+
+/** How often the right one is among the first. */
+export interface RetrievalResult {
+  readonly recall1: Estimate;
+  readonly recall5: Estimate;
+  readonly recall10: Estimate;
+  /** Mean of 1 / rank. */
+  readonly reciprocalRank: Estimate;
+  readonly medianRank: number;
+}
+
+/** Both ways. */
+export interface TwoWays {
+  readonly imageToText: RetrievalResult;
+  readonly textToImage: RetrievalResult;
+}
+
+/** Boxes against captions; which wrong candidates there are. */
+export interface LocalRetrieval {
+  /** All: those of other images and the image's own others, hard negatives. */
+  readonly all: TwoWays;
+  /** Those of other images. */
+  readonly otherImages: TwoWays;
+  /** The image's own others alone. */
+  readonly sameImage: TwoWays | undefined;
+}
+
+/** Boxes by the texts of all classes. */
+export interface Classification {
+  readonly classes: number;
+  readonly top1: Estimate;
+  readonly top5: Estimate;
+  /** Top-1 of each class, averaged over classes. */
+  readonly meanPerClass: number;
+}
+
+/** How a kind of map covers boxes. */
+export interface SelectionResult {
+  /** Of the box's patches, for each of `BUDGETS`. */
+  readonly recall: readonly Estimate[];
+  /** Of the selected patches. */
+  readonly precision: readonly Estimate[];
+  /** At least one finest patch of the box. */
+  readonly hit: readonly Estimate[];
+  /** Under recall over the budget. */
+  readonly area: Estimate;
+}
+
+/** By the box's area in low-res patches: below 1, 1 to 4, above 4. */
+export type BySize = Readonly<Record<ObjectSize | 'all', SelectionResult | undefined>>;
+
+/** What the protocols give; undefined where nothing was asked. */
+export interface Protocols {
+  readonly images: number;
+  readonly boxes: number;
+  readonly budgets: readonly number[];
+  readonly local: Readonly<Record<Feature, LocalRetrieval>> | undefined;
+  /** Whole images by their low-res feature against global captions. */
+  readonly global: TwoWays | undefined;
+  readonly regions: Readonly<Record<Feature, Classification>> | undefined;
+  readonly selection: Readonly<Record<'bottomUp' | 'topDown', BySize>>;
+  /** Share of boxes that the highest point of the map is in; chance is the mean share of the image that boxes cover. */
+  readonly pointing:
+    | { readonly bottomUp: Estimate; readonly topDown: Estimate; readonly chance: number }
+    | undefined;
+}
+
+/** One box: what it is, and what the model said. */
+export interface BoxRecord {
+  /** Index of its image. */
+  readonly image: number;
+  readonly size: ObjectSize;
+  /** Index of its caption among the different ones. */
+  readonly caption: number;
+  /** Cosines with all different captions. */
+  readonly scores: Readonly<Record<Feature, Float32Array>>;
+  readonly coverage: Readonly<Record<'bottomUp' | 'topDown', Coverage>>;
+  /** 1 where the highest point of the map is in the box. */
+  readonly points: Readonly<Record<'bottomUp' | 'topDown', number>>;
+  /** Share of the image that the box covers. */
+  readonly area: number;
+}
+
+/** One image with a global caption. */
+export interface ImageRecord {
+  readonly image: number;
+  /** Index among the different global captions. */
+  readonly caption: number;
+  /** Cosines with all different global captions. */
+  readonly scores: Float32Array;
+}
+
+function retrievalResult(
+  bootstrap: ImageBootstrap,
+  images: readonly number[],
+  task: RetrievalTask,
+): RetrievalResult | undefined {
+  const ranks = ranksOf(task);
+  const asked = [...ranks].flatMap((rank, row) => (Number.isNaN(rank) ? [] : [{ rank, image: images[row] }]));
+  const estimate = (value: (rank: number) => number): Estimate =>
+    bootstrap.estimate(asked.map(({ rank, image }) => ({ image, value: value(rank) })))!;
+  if (asked.length === 0) return undefined;
+  const recall = (k: number): Estimate => estimate((rank) => Number(rank <= k));
+  return {
+    recall1: recall(1),
+    recall5: recall(5),
+    recall10: recall(10),
+    reciprocalRank: estimate((rank) => 1 / rank),
+    medianRank: median(asked.map(({ rank }) => rank)),
+  };
+}
+
+/** Retrieval both ways between boxes (or images) and captions; every one of them asks once each way. */
+function twoWays(
+  bootstrap: ImageBootstrap,
+  records: readonly { readonly image: number; readonly caption: number; readonly scores: Float32Array }[],
+  /** Whether the caption of one may be a wrong answer for another; and, where captions are equal, a right one. */
+  competes: (a: number, b: number) => boolean = () => true,
+  shares: (a: number, b: number) => boolean = () => true,
+): TwoWays | undefined {
+  const images = records.map(({ image }) => image);
+  const captions = records[0]?.scores.length ?? 0;
+  // A caption competes with a box where it is that of a box that does.
+  const owners: number[][] = Array.from({ length: captions }, () => []);
+  records.forEach(({ caption }, i) => {
+    owners[caption].push(i);
+  });
+  const imageToText = retrievalResult(bootstrap, images, {
+    rows: records.length,
+    columns: captions,
+    score: (row, column) => records[row].scores[column],
+    isRight: (row, column) => records[row].caption === column,
+    isCandidate: (row, column) => owners[column].some((owner) => competes(row, owner)),
+  });
+  const textToImage = retrievalResult(bootstrap, images, {
+    rows: records.length,
+    columns: records.length,
+    score: (row, column) => records[column].scores[records[row].caption],
+    isRight: (row, column) => records[column].caption === records[row].caption && shares(row, column),
+    isCandidate: competes,
+  });
+  return imageToText && textToImage && { imageToText, textToImage };
+}
+
+function localRetrieval(
+  bootstrap: ImageBootstrap,
+  boxes: readonly BoxRecord[],
+  feature: Feature,
+): LocalRetrieval {
+  const records = boxes.map(({ image, caption, scores }) => ({ image, caption, scores: scores[feature] }));
+  const isSame = (list: readonly { image: number }[]) => (a: number, b: number) =>
+    list[a].image === list[b].image;
+  // Among the image's own: of images with two different captions.
+  const captionsOf = new Map<number, Set<number>>();
+  for (const { image, caption } of records)
+    captionsOf.set(image, (captionsOf.get(image) ?? new Set()).add(caption));
+  const several = records.filter(({ image }) => captionsOf.get(image)!.size > 1);
+  return {
+    all: twoWays(bootstrap, records)!,
+    otherImages: twoWays(bootstrap, records, (a, b) => !isSame(records)(a, b))!,
+    sameImage: twoWays(bootstrap, several, isSame(several), isSame(several)),
+  };
+}
+
+function classification(
+  bootstrap: ImageBootstrap,
+  boxes: readonly BoxRecord[],
+  feature: Feature,
+): Classification {
+  const places = boxes.map(({ scores, caption }) => placeOf(scores[feature], caption));
+  const top = (k: number): Estimate =>
+    bootstrap.estimate(boxes.map(({ image }, i) => ({ image, value: Number(places[i] <= k) })))!;
+  const labels = boxes.map(({ caption }) => caption);
+  const isRight = places.map((place) => place === 1);
+  return {
+    classes: boxes[0].scores[feature].length,
+    top1: top(1),
+    top5: top(5),
+    meanPerClass: meanPerClass(labels, isRight),
+  };
+}
+
+function selectionResult(
+  bootstrap: ImageBootstrap,
+  boxes: readonly BoxRecord[],
+  map: 'bottomUp' | 'topDown',
+): SelectionResult | undefined {
+  if (boxes.length === 0) return undefined;
+  const estimate = (value: (coverage: Coverage) => number): Estimate =>
+    bootstrap.estimate(boxes.map(({ image, coverage }): Answer => ({ image, value: value(coverage[map]) })))!;
+  const each = (key: 'recall' | 'precision' | 'hit'): Estimate[] =>
+    BUDGETS.map((_, i) => estimate((coverage) => coverage[key][i]));
+  return {
+    recall: each('recall'),
+    precision: each('precision'),
+    hit: each('hit'),
+    area: estimate(({ area }) => area),
+  };
+}
+
+/** Puts the records of so many images together. */
+export function protocolsOf(
+  bootstrap: ImageBootstrap,
+  images: number,
+  boxes: readonly BoxRecord[],
+  globals: readonly ImageRecord[],
+): Protocols {
+  const byFeature = <T>(of: (feature: Feature) => T): Record<Feature, T> => ({
+    predicted: of('predicted'),
+    teacherForced: of('teacherForced'),
+    lowRes: of('lowRes'),
+  });
+  const bySize = (map: 'bottomUp' | 'topDown'): BySize => {
+    const of = (size: ObjectSize): SelectionResult | undefined =>
+      selectionResult(
+        bootstrap,
+        boxes.filter((box) => box.size === size),
+        map,
+      );
+    return {
+      all: selectionResult(bootstrap, boxes, map),
+      small: of('small'),
+      medium: of('medium'),
+      large: of('large'),
+    };
+  };
+  const pointing = (map: 'bottomUp' | 'topDown'): Estimate =>
+    bootstrap.estimate(boxes.map(({ image, points }) => ({ image, value: points[map] })))!;
+  const has = boxes.length > 0;
+  return {
+    images,
+    boxes: boxes.length,
+    budgets: BUDGETS,
+    local: has ? byFeature((feature) => localRetrieval(bootstrap, boxes, feature)) : undefined,
+    global: twoWays(bootstrap, globals),
+    regions: has ? byFeature((feature) => classification(bootstrap, boxes, feature)) : undefined,
+    selection: { bottomUp: bySize('bottomUp'), topDown: bySize('topDown') },
+    pointing: has
+      ? {
+          bottomUp: pointing('bottomUp'),
+          topDown: pointing('topDown'),
+          chance: boxes.reduce((sum, { area }) => sum + area, 0) / boxes.length,
+        }
+      : undefined,
+  };
+}

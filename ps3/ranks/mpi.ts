@@ -1,7 +1,7 @@
-// The transport over an installed MPI, called through koffi: Open MPI, or MPICH and what shares its ABI. Calls run on a
-// thread of Node's pool, one after another (MPI_THREAD_SERIALIZED), so that the event loop lives while ranks wait.
+// The transport over an installed MPI, called through koffi: Open MPI, or MPICH and what shares its ABI. Calls run on
+// threads of Node's pool, those of a channel one after another, so that the event loop lives while ranks wait.
 import koffi, { type LibraryHandle } from 'koffi';
-import { type OpenTransport, RanksError } from './transport.ts';
+import { type OpenTransport, RanksError, type Transport } from './transport.ts';
 
 /** What differs between the implementations: handles are addresses of symbols in one, numbers in the other. */
 interface Abi {
@@ -44,7 +44,8 @@ const ABIS: Readonly<Record<Implementation, Abi>> = {
 /** An implementation of MPI whose ABI is known here. */
 export type Implementation = 'Open MPI' | 'MPICH';
 
-const THREAD_SERIALIZED = 2;
+/** Any thread may call at any time. */
+const THREAD_MULTIPLE = 3;
 /** Counts are 32-bit integers: longer arrays are sent in pieces. */
 const PIECE_BYTES = 2 ** 30;
 /** Room for an MPI_Status (24 and 20 bytes) and for the text of an error. */
@@ -95,11 +96,11 @@ export function openMpi(implementation: Implementation, pieceBytes: number = PIE
   };
   check(
     'MPI_Init_thread',
-    define('Init_thread', [buffer, buffer, 'int', buffer])(null, null, THREAD_SERIALIZED, provided),
+    define('Init_thread', [buffer, buffer, 'int', buffer])(null, null, THREAD_MULTIPLE, provided),
   );
-  if (provided[0] < THREAD_SERIALIZED)
+  if (provided[0] < THREAD_MULTIPLE)
     throw new RanksError(
-      `openMpi: ${implementation} must allow calls from any thread, got level ${provided[0]}.`,
+      `openMpi: ${implementation} must allow calls from any thread at any time, got thread level ${provided[0]}.`,
     );
   check('MPI_Comm_set_errhandler', define('Comm_set_errhandler', [handle, handle])(world, errorsReturn));
   const numberOf = (name: string): number => {
@@ -116,72 +117,79 @@ export function openMpi(implementation: Implementation, pieceBytes: number = PIE
     Barrier: define('Barrier', [handle]),
   };
   const getCount = define('Get_count', [buffer, handle, buffer]);
-  let last: Promise<unknown> = Promise.resolve();
-  /** Runs a call on another thread after those before it. What `parameters` refer to must live until then. */
-  const call = (name: keyof typeof functions, ...parameters: unknown[]): Promise<void> => {
-    const made = last.then(
-      () =>
-        new Promise<void>((resolve, reject) => {
-          functions[name].async(...parameters, (failure: Error | null, code: number) => {
-            if (failure) reject(failure);
-            else
-              try {
-                check(`MPI_${name}`, code);
-                resolve();
-              } catch (error) {
-                reject(error);
-              }
-          });
+  const duplicate = define('Comm_dup', [handle, buffer]);
+  /** Calls on another thread. What `parameters` refer to must live until then. */
+  const call = async (name: keyof typeof functions, ...parameters: unknown[]): Promise<void> => {
+    const code = await new Promise<number>((resolve, reject) => {
+      functions[name].async(...parameters, (failure: Error | null, code: number) =>
+        failure ? reject(failure) : resolve(code),
+      );
+    });
+    check(`MPI_${name}`, code);
+  };
+
+  /** The calls on one communicator: each begins when the one before it has ended, on every rank in the same order. */
+  const channelOn = (communicator: unknown): Transport => {
+    let last: Promise<unknown> = Promise.resolve();
+    const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+      const done = last.then(work);
+      last = done.catch(() => undefined);
+      return done;
+    };
+    return {
+      rank,
+      size,
+      allReduce: (values) =>
+        inTurn(async () => {
+          for (const piece of piecesOf(values, pieceBytes / 4))
+            await call('Allreduce', abi.inPlace, piece, piece.length, float, sum, communicator);
         }),
-    );
-    last = made.catch(() => undefined);
-    return made;
+      allGather: (bytes) =>
+        inTurn(async () => {
+          const all = outside(size * bytes.length);
+          let begin = 0;
+          for (const piece of piecesOf(bytes, pieceBytes)) {
+            const { length } = piece;
+            const gathered = length === bytes.length ? all : outside(size * length);
+            await call('Allgather', piece, length, byte, gathered, length, byte, communicator);
+            for (let r = 0; r < size && gathered !== all; r++)
+              all.set(gathered.subarray(r * length, (r + 1) * length), r * bytes.length + begin);
+            begin += length;
+          }
+          return all;
+        }),
+      sendReceive: (bytes, to, from) =>
+        inTurn(async () => {
+          const received = outside(bytes.length);
+          const arrivals = piecesOf(received, pieceBytes);
+          for (const [i, piece] of piecesOf(bytes, pieceBytes).entries()) {
+            const { length } = piece;
+            const status = outside(STATUS_BYTES);
+            const [sent, arriving] = [
+              [piece, length, byte, to, 0],
+              [arrivals[i], length, byte, from, 0],
+            ];
+            await call('Sendrecv', ...sent, ...arriving, communicator, status);
+            const count = new Int32Array(1);
+            check('MPI_Get_count', getCount(status, byte, count));
+            if (count[0] !== length)
+              throw new RanksError(
+                `sendReceive: both ranks must send as much, got ${count[0]} bytes from rank ${from} for ${length}.`,
+              );
+          }
+          return received;
+        }),
+      barrier: () => inTurn(() => call('Barrier', communicator)),
+    };
   };
 
   return {
-    rank,
-    size,
-    async allReduce(values) {
-      for (const piece of piecesOf(values, pieceBytes / 4))
-        await call('Allreduce', abi.inPlace, piece, piece.length, float, sum, world);
+    ...channelOn(world),
+    channel() {
+      const made = handle === 'int' ? new Int32Array(1) : new BigUint64Array(1);
+      check('MPI_Comm_dup', duplicate(world, made));
+      return channelOn(made[0]);
     },
-    async allGather(bytes) {
-      const all = outside(size * bytes.length);
-      let begin = 0;
-      for (const piece of piecesOf(bytes, pieceBytes)) {
-        const isWhole = piece.length === bytes.length;
-        const gathered = isWhole ? all : outside(size * piece.length);
-        await call('Allgather', piece, piece.length, byte, gathered, piece.length, byte, world);
-        if (!isWhole)
-          for (let r = 0; r < size; r++)
-            all.set(gathered.subarray(r * piece.length, (r + 1) * piece.length), r * bytes.length + begin);
-        begin += piece.length;
-      }
-      return all;
-    },
-    async sendReceive(bytes, to, from) {
-      const received = outside(bytes.length);
-      const arrivals = piecesOf(received, pieceBytes);
-      for (const [i, piece] of piecesOf(bytes, pieceBytes).entries()) {
-        const status = outside(STATUS_BYTES);
-        const arrival = arrivals[i];
-        await call(
-          'Sendrecv',
-          ...[piece, piece.length, byte, to, 0],
-          ...[arrival, arrival.length, byte, from, 0],
-          world,
-          status,
-        );
-        const count = new Int32Array(1);
-        check('MPI_Get_count', getCount(status, byte, count));
-        if (count[0] !== arrival.length)
-          throw new RanksError(
-            `sendReceive: both ranks must send as much, got ${count[0]} bytes from rank ${from} for ${arrival.length}.`,
-          );
-      }
-      return received;
-    },
-    barrier: () => call('Barrier', world),
     close: () => check('MPI_Finalize', define('Finalize', [])()),
     abort: (code) => check('MPI_Abort', define('Abort', [handle, 'int'])(world, code)),
   };

@@ -8,7 +8,10 @@ export class RanksError extends EngineError {
   }
 }
 
-/** Calls that wait for other ranks: every rank makes the same ones in the same order, with equal lengths. */
+/**
+ * Calls that wait for other ranks: every rank makes the same ones in the same order, with equal lengths. One that is made
+ * before another has ended waits for its turn.
+ */
 export interface Transport {
   /** Number of this process, from 0. */
   readonly rank: number;
@@ -24,25 +27,55 @@ export interface Transport {
   barrier(): Promise<void>;
 }
 
-/** A transport with an end. */
+/** A transport with channels and an end. */
 export interface OpenTransport extends Transport {
+  /** Another one between the same ranks, whose calls have an order of their own. Every rank asks for it at the same place. */
+  channel(): Transport;
   /** After the last call of every rank. */
   close(): void;
   /** Ends every rank at once: for an error that the others do not know of. */
   abort(code: number): void;
 }
 
-/** The only process. */
-export const SINGLE: OpenTransport = {
+const ALONE: Transport = {
   rank: 0,
   size: 1,
   allReduce: () => Promise.resolve(),
   allGather: (bytes) => Promise.resolve(bytes.slice()),
   sendReceive: (bytes) => Promise.resolve(bytes.slice()),
   barrier: () => Promise.resolve(),
+};
+
+/** The only process. */
+export const SINGLE: OpenTransport = {
+  ...ALONE,
+  channel: () => ALONE,
   close: () => {},
   abort: (code) => process.exit(code),
 };
+
+/**
+ * What rank 0 has, on every rank. @param value  JSON; that of other ranks is ignored
+ */
+export async function fromLead<T>(transport: Transport, value: T): Promise<T> {
+  const { rank, size } = transport;
+  if (size === 1) return value;
+  const bytes = new TextEncoder().encode(rank === 0 ? JSON.stringify(value) : '');
+  const length = Float32Array.of(bytes.length); // exact below 16 MiB
+  await transport.allReduce(length);
+  const padded = new Uint8Array(length[0]);
+  padded.set(bytes);
+  const all = await transport.allGather(padded);
+  return JSON.parse(new TextDecoder().decode(all.subarray(0, length[0]))) as T;
+}
+
+/** Does on rank 0 first, then on the others, what finds files by then that rank 0 has made. */
+export async function leadFirst<T>(transport: Transport, work: () => Promise<T>): Promise<T> {
+  if (transport.rank > 0) await transport.barrier();
+  const result = await work();
+  if (transport.rank === 0) await transport.barrier();
+  return result;
+}
 
 /** This rank's part of a list: every item is that of one rank, whatever their number. */
 export function ownPart<T>({ rank, size }: Pick<Transport, 'rank' | 'size'>, items: readonly T[]): T[] {

@@ -13,7 +13,9 @@ import {
 } from '../../engine/index.ts';
 import { total } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
+import { SINGLE, type Transport } from '../ranks/transport.ts';
 import { type HostBatch, upload } from './batches.ts';
+import { type ReduceDType, sumGradients, sumScalars } from './exchange.ts';
 import {
   contrast,
   descend,
@@ -24,6 +26,7 @@ import {
   type Tensors,
   totalLoss,
 } from './phases.ts';
+import { RingContrast } from './ring_contrast.ts';
 
 /** How a step is made, beside what it descends. */
 export interface StepOptions {
@@ -31,6 +34,10 @@ export interface StepOptions {
   readonly maxLogitScale?: number;
   /** Parts of a batch that go through the model one after another: memory for time, the same gradients. Default 1. */
   readonly accumulate?: number;
+  /** Ranks that take the step together, each with its part of the batch; default: this process alone. */
+  readonly transport?: Transport;
+  /** As what gradients are summed over ranks; default f32. */
+  readonly reduce?: ReduceDType;
 }
 
 /** A step that is recorded. */
@@ -63,6 +70,12 @@ export class TrainingStep<B extends Tensors<B>> {
   readonly #part: Capture<{ imageFeatures: Tensor; textFeatures: Tensor }>;
   /** The loss, then the gradients of the images, then those of the texts, part by part. */
   readonly #contrast: Capture<Tensor[]>;
+  /** What other ranks bring; undefined where there are none. */
+  readonly #ring: RingContrast | undefined;
+  readonly #transport: Transport;
+  readonly #reduce: ReduceDType;
+  /** [1] each: the contrastive loss and the others, of this rank before they are summed. */
+  readonly #losses: readonly Tensor<'f32'>[];
   readonly #update: Capture<Tensor>;
   /** What the numbers that a step leaves are called. */
   #names: readonly string[] = [];
@@ -70,7 +83,7 @@ export class TrainingStep<B extends Tensors<B>> {
   /**
    * Records the step; nothing of the model changes yet.
    *
-   * @param host       a batch of the shapes that all have
+   * @param host       a batch of the shapes that all have; of several ranks, this one's part
    * @param optimizer  of the model's parameters
    */
   constructor(
@@ -79,10 +92,12 @@ export class TrainingStep<B extends Tensors<B>> {
     objective: Pick<Objective<B>, 'embed' | 'weights' | 'counted'>,
     host: HostBatch<B>,
     optimizer: AdamW,
-    { maxLogitScale, accumulate = 1 }: StepOptions = {},
+    { maxLogitScale, accumulate = 1, transport = SINGLE, reduce = 'f32' }: StepOptions = {},
   ) {
     this.#engine = engine;
     this.#model = model;
+    this.#transport = transport;
+    this.#reduce = reduce;
     this.#objective = objective;
     const scope = engine.scope();
     this.#scope = scope;
@@ -116,15 +131,27 @@ export class TrainingStep<B extends Tensors<B>> {
       },
       ...inputs.map(([, tensor]) => tensor),
     );
+    const divisor = shape[0] * accumulate * transport.size;
     this.#contrast = engine.capture(
       (...tensors) => {
         const [images, texts] = [tensors.slice(0, accumulate), tensors.slice(accumulate, 2 * accumulate)];
-        return contrast(model, images, texts, { positives: tensors.at(2 * accumulate) });
+        return contrast(model, images, texts, { positives: tensors.at(2 * accumulate), divisor });
       },
       ...this.#features.map(({ images }) => images),
       ...this.#features.map(({ texts }) => texts),
       ...(this.#classes ? [this.#classes] : []),
     );
+    const features = {
+      images: this.#features.map(({ images }) => images),
+      texts: this.#features.map(({ texts }) => texts),
+      classes: this.#classes,
+    };
+    const contrasted = this.#contrast.outputs;
+    this.#ring =
+      transport.size > 1
+        ? new RingContrast(engine, model, transport, features, contrasted, divisor)
+        : undefined;
+    this.#losses = [contrasted[0] as Tensor<'f32'>, ...own.map(([, sum]) => sum)];
     this.#update = engine.capture(
       (contrastive, ...sums) => {
         optimizer.step();
@@ -141,8 +168,7 @@ export class TrainingStep<B extends Tensors<B>> {
         for (const sum of sums) sum.write(zerosLike(sum));
         return joined;
       },
-      this.#contrast.outputs[0],
-      ...own.map(([, sum]) => sum),
+      ...this.#losses,
     );
   }
 
@@ -155,7 +181,9 @@ export class TrainingStep<B extends Tensors<B>> {
   async run(host: HostBatch<B>): Promise<Stepped> {
     const parts = partsOf(host, this.#features.length);
     const counts = parts.map((part) => this.#objective.counted(part));
-    const counted = total(counts);
+    const sum = Float32Array.of(total(counts));
+    await this.#transport.allReduce(sum);
+    const [counted] = sum;
     if (host.classes) this.#classes?.write(host.classes.data);
     for (const [i, { images, texts }] of this.#features.entries()) {
       this.#embed(parts[i]);
@@ -163,6 +191,7 @@ export class TrainingStep<B extends Tensors<B>> {
       texts.write(this.#part.outputs.textFeatures);
     }
     this.#contrast.replay();
+    await this.#ring?.run();
     const [, ...gradients] = this.#contrast.outputs;
     const { images, texts, share } = this.#seeds;
     // What the last part saved for its way backward is still there; the others are embedded again.
@@ -173,6 +202,8 @@ export class TrainingStep<B extends Tensors<B>> {
       texts.write(gradients[parts.length + i]);
       this.#part.replay(1);
     }
+    await sumScalars(this.#transport, this.#losses);
+    await sumGradients(this.#engine, this.#transport, this.#model.parameters, this.#reduce);
     this.#update.replay();
     return { values: this.#read() };
   }
@@ -209,6 +240,7 @@ export class TrainingStep<B extends Tensors<B>> {
 
   /** Frees what the step holds between its runs. */
   [Symbol.dispose](): void {
+    this.#ring?.[Symbol.dispose]();
     for (const capture of [this.#part, this.#contrast, this.#update]) capture.dispose();
     this.#scope.dispose();
   }

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { openMpi } from '../../ps3/ranks/mpi.ts';
 import { implementationOf, openTransport } from '../../ps3/ranks/open.ts';
-import type { OpenTransport } from '../../ps3/ranks/transport.ts';
+import { fromLead, type OpenTransport } from '../../ps3/ranks/transport.ts';
 
 /** Number `i` of a rank's part: whole and small, so that float32 sums are exact in any order. */
 const numberOf = (rank: number, i: number): number => ((i * 7 + rank * 31) % 1013) - 500;
@@ -47,6 +47,13 @@ async function concurrency(transport: OpenTransport): Promise<void> {
   if (rank === 0) await new Promise((resolve) => setTimeout(resolve, 300));
   await transport.barrier();
   clearInterval(timer);
+  // Two channels: the order of calls differs between ranks, and neither waits for the other.
+  const other = transport.channel();
+  const [a, b] = [Float32Array.of(rank), Float32Array.of(2 * rank)];
+  const calls = [() => transport.allReduce(a), () => other.allReduce(b)];
+  await Promise.all((rank % 2 === 0 ? calls : calls.reverse()).map((call) => call()));
+  assert.equal([a[0], b[0]], [(size * (size - 1)) / 2, size * (size - 1)]);
+  assert.equal(await fromLead(transport, { text: `é of rank ${rank}` }), { text: 'é of rank 0' });
   assert.ok(ticks > 5, `${ticks} ticks of a timer while a rank waits 300 ms`);
 }
 

@@ -117,6 +117,7 @@ export {
   sumTo,
 } from './ops/reduce.ts';
 export { type ResizeMode, type ResizeOptions, resize, resizeRows } from './ops/resize.ts';
+export { type AxisTaps, axisTaps } from './ops/resize_taps.ts';
 export { type ActivationDType, withSavedActivations } from './ops/saved_activations.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { sortKeys } from './ops/sort.ts';

@@ -11,10 +11,12 @@ export {
   ConfigError,
   type ImageConfig,
   type ModelConfig,
+  type TextCleaning,
   type TextConfig,
   type VisionConfig,
 } from './model/config/config.ts';
 export { parseHubConfig, parseVisionConfig } from './model/config/hub_config.ts';
+export type { LookSizes } from './model/config/look_sizes.ts';
 export type { AllocateOptions, ModelCore } from './model/core.ts';
 export { Encoding } from './model/encoding.ts';
 export {
@@ -25,7 +27,7 @@ export {
   resizeToSquare,
 } from './model/image.ts';
 export type { LookResult, StreamOptions } from './model/looks.ts';
-export { type CreateOptions, type LoadOptions, PS3 } from './model/ps3.ts';
+export { type CreateOptions, type LoadOptions, PS3, type StartOptions } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
 export type { Region } from './model/region.ts';
 export type { PoolOptions, Similarity } from './model/similarity.ts';

@@ -17,7 +17,8 @@ import {
 import type { WeightDType } from './checkpoint/checkpoint.ts';
 import { planParameters } from './checkpoint/init.ts';
 import type { ModelConfig } from './config/config.ts';
-import { canonicalize } from './text/canonicalize.ts';
+import { isTower } from './parts.ts';
+import { CLEAN } from './text/canonicalize.ts';
 import { encodeText, type TextOutput } from './text/text.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
 import { VisionModel } from './vision/vision.ts';
@@ -33,12 +34,6 @@ export const GROUPS: readonly { readonly tower: boolean; readonly decay: boolean
   { tower: false, decay: true },
   { tower: false, decay: false },
 ];
-
-/** Parameters that a plain image-text model has too. */
-function isTower(name: string): boolean {
-  if (name.startsWith('text_model.')) return !name.startsWith('text_model.prompt_proj.');
-  return name.startsWith('vision_model.trunk.') || name.startsWith('logit_');
-}
 
 /** What an empty model is made with. */
 export interface AllocateOptions {
@@ -70,7 +65,8 @@ export function expectTexts(op: string, model: ModelCore, texts: readonly string
   expect(texts.length > 0, op, 'there must be a text', 'none');
   const rule =
     'a text must have letters or digits besides punctuation and blanks, which the text tower does not see';
-  for (const text of texts) expect(canonicalize(text) !== '', op, rule, JSON.stringify(text));
+  const clean = CLEAN[model.tokenizer.clean];
+  for (const text of texts) expect(clean(text) !== '', op, rule, JSON.stringify(text));
 }
 
 /** Both towers over one store of parameters, under the official names. Dispose it when done. */

@@ -7,14 +7,17 @@ import {
   type WeightDType,
 } from './checkpoint/checkpoint.ts';
 import type { CheckpointSource } from './checkpoint/files.ts';
-import { draw, type InitOptions, planParameters } from './checkpoint/init.ts';
+import { draw, type InitOptions, planParameters, startsAsZero } from './checkpoint/init.ts';
 import { expectMemory, freeBytes, type MemoryNeed, memoryNeed } from './checkpoint/memory.ts';
+import { SiglipReader } from './checkpoint/siglip.ts';
 import { type SaveOptions, saveCheckpoint } from './checkpoint/writer.ts';
 import type { ModelConfig } from './config/config.ts';
+import type { LookSizes } from './config/look_sizes.ts';
 import { type AllocateOptions, allocateParameters, ModelCore } from './core.ts';
 import { encode, encodeList } from './encode.ts';
 import type { Encoding } from './encoding.ts';
 import { type LookResult, looks, type StreamOptions } from './looks.ts';
+import { isTower } from './parts.ts';
 import type { EncodeOptions } from './query.ts';
 import { imageFeatures, type PoolOptions, type Similarity, similarity } from './similarity.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -44,6 +47,17 @@ export interface CreateOptions extends InitOptions {
   readonly tokenizer?: Tokenizer;
 }
 
+/** How a PS3 begins with the towers of a SigLIP checkpoint. */
+export interface StartOptions
+  extends OpenOptions,
+    Omit<FillOptions, 'prefix'>,
+    Pick<InitOptions, 'layerScale' | 'positionResidualStd'> {
+  /** The scales at which it will see images, and what finds the patches to look at. */
+  readonly look: LookSizes;
+  /** Decides the values of what only PS3 has. */
+  readonly seed: number;
+}
+
 const CREATE_OPTIONS = {
   tokenizer: true,
   layerScale: true,
@@ -51,6 +65,31 @@ const CREATE_OPTIONS = {
   logitScale: true,
   logitBias: true,
 } as const;
+
+const { storage: _storage, memoryLimitBytes: _limit, ...READING_OPTIONS } = LOAD_OPTIONS;
+const START_OPTIONS = {
+  ...READING_OPTIONS,
+  look: true,
+  seed: true,
+  layerScale: true,
+  positionResidualStd: true,
+} as const;
+
+/** Draws the first values of new parameters; each has numbers of its own, whichever others are drawn. */
+function drawParameters(
+  { config, parameters }: ModelCore,
+  seed: number,
+  options: InitOptions,
+  isDrawn: (name: string) => boolean,
+): void {
+  let stream = 0;
+  for (const [name, parameter] of planParameters(config, options)) {
+    stream++;
+    // The largest tables start as zero: nothing of their size is made here.
+    if (isDrawn(name) && !startsAsZero(parameter))
+      parameters.get(name).write(draw(parameter, new Random(seed, stream)));
+  }
+}
 
 /** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
 export class PS3 extends ModelCore {
@@ -96,9 +135,32 @@ export class PS3 extends ModelCore {
     expectKeys('PS3.create', options, CREATE_OPTIONS);
     const { tokenizer, ...initial } = options;
     const model = PS3.allocate(engine, config, { tokenizer });
-    let stream = 0;
-    for (const [name, parameter] of planParameters(config, initial))
-      model.parameters.get(name).write(draw(parameter, new Random(seed, ++stream)));
+    drawParameters(model, seed, initial, () => true);
+    return model;
+  }
+
+  /**
+   * Makes a model that begins with a SigLIP or SigLIP 2 image-text checkpoint, in open_clip's files or in transformers':
+   * towers, pooling head, logit scale and bias are those of the checkpoint, and what only PS3 has is random. Weights
+   * stream to the GPU as in `load`.
+   *
+   * @throws ConfigError for sizes that do not go together, and: one error that lists every missing, unknown, misshapen and
+   *   repeated tensor
+   * @throws SafetensorsError, TokenizerError, ShapeError for unknown options, and the signal's reason
+   * Source: Shi et al. 2025, arXiv:2503.19903, pre-training begins so.
+   */
+  static async start(engine: Engine, source: CheckpointSource, options: StartOptions): Promise<PS3> {
+    expectKeys('PS3.start', options, START_OPTIONS);
+    const { look, seed, layerScale, positionResidualStd, ...reading } = options;
+    await using file = await SiglipReader.open(source, look, reading);
+    const model = PS3.allocate(engine, file.config, { tokenizer: file.tokenizer });
+    try {
+      drawParameters(model, seed, { layerScale, positionResidualStd }, (name) => !isTower(name));
+      await file.fill(model.parameters, reading);
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
     return model;
   }
 

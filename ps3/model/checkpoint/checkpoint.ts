@@ -28,7 +28,8 @@ export type WeightDType = 'f32' | 'f16' | 'bf16';
 export const WEIGHTS: string = 'model.safetensors';
 export const INDEX: string = `${WEIGHTS}.index.json`;
 
-const STORED: Readonly<Partial<Record<string, WeightDType>>> = {
+/** How stored floats are kept where nothing else is asked for. */
+export const STORED: Readonly<Partial<Record<string, WeightDType>>> = {
   F64: 'f32',
   F32: 'f32',
   F16: 'f16',
@@ -81,7 +82,7 @@ export class CheckpointReader implements AsyncDisposable {
       await readJsonIfThere(files, 'preprocessor_config.json'),
     );
     const tokenizer = await readTokenizer(files, config, options);
-    const weights = await openWeights(files);
+    const weights = await openWeights(files, WEIGHTS);
     try {
       return new CheckpointReader(config, tokenizer, weights, matchTensors(config, weights, files.place));
     } catch (error) {
@@ -118,34 +119,66 @@ export interface FillOptions {
   readonly signal?: { throwIfAborted(): void };
 }
 
+/** A run of a stored tensor's elements, and the parameter whose run it is. */
+export interface Destination {
+  /** The parameter. */
+  readonly name: string;
+  /** Its first element here. */
+  readonly start: number;
+  /** Elements. */
+  readonly length: number;
+  /** The stored tensor's first element here. */
+  readonly storedStart: number;
+}
+
 /** Streams weights from their files into their places, a piece at a time. @throws UseError for an unknown name */
 export async function fillParameters(
   parameters: ParameterStore,
   files: readonly SafetensorsFile[],
-  { prefix = '', onProgress, signal }: FillOptions = {},
+  { prefix = '', ...options }: FillOptions = {},
+): Promise<void> {
+  await streamWeights(parameters, files, options, (name) => {
+    if (!name.startsWith(prefix)) return [];
+    const own = name.slice(prefix.length);
+    return [{ name: own, start: 0, length: parameters.get(own).size, storedStart: 0 }];
+  });
+}
+
+/** As `fillParameters`, of the stored tensors that go anywhere. @param destinations  of a stored tensor, by its name */
+export async function streamWeights(
+  parameters: ParameterStore,
+  files: readonly SafetensorsFile[],
+  { onProgress, signal }: Omit<FillOptions, 'prefix'>,
+  destinations: (name: string) => readonly Destination[],
 ): Promise<void> {
   // In the order of the file, which is that of the disk or the connection.
   const weights = files.flatMap((file) =>
-    [...file.tensors]
-      .filter(([name]) => name.startsWith(prefix))
-      .map(([name, { dtype, sizeBytes }]) => ({ file, name, dtype, sizeBytes })),
+    [...file.tensors].map(([name, { dtype, sizeBytes }]) => {
+      return { file, name, dtype, sizeBytes, to: destinations(name) };
+    }),
   );
-  const all = weights.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const wanted = weights.filter(({ to }) => to.length > 0);
+  const all = wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let done = 0;
   let waiting = 0;
-  for (const { file, name, dtype } of weights) {
-    const tensor = parameters.get(name.slice(prefix.length));
-    let start = 0;
+  for (const { file, name, dtype, to } of wanted) {
+    const first = parameters.get(to[0].name);
+    let at = 0;
     for await (const bytes of file.chunks(name, PIECE_BYTES)) {
       signal?.throwIfAborted();
-      const numbers = converted(bytes, dtype, tensor.dtype as WeightDType);
-      using piece = tensor.view(start, [numbers.length]);
-      piece.write(numbers);
-      start += numbers.length;
+      const numbers = converted(bytes, dtype, first.dtype as WeightDType);
+      for (const { name, start, length, storedStart } of to) {
+        const from = Math.max(at, storedStart);
+        const end = Math.min(at + numbers.length, storedStart + length);
+        if (from >= end) continue;
+        using piece = parameters.get(name).view(start + from - storedStart, [end - from]);
+        piece.write(numbers.subarray(from - at, end - at));
+      }
+      at += numbers.length;
       done += bytes.length;
       waiting += numbers.byteLength;
       if (waiting >= UPLOAD_BYTES) {
-        await tensor.ready();
+        await first.ready();
         waiting = 0;
       }
       onProgress?.(done, all);
@@ -173,7 +206,8 @@ async function readText(files: CheckpointFiles, name: string): Promise<string | 
     : new TextDecoder().decode(await found.arrayBuffer());
 }
 
-async function readJsonIfThere(files: CheckpointFiles, name: string): Promise<unknown> {
+/** A file as JSON; undefined where it is missing. @throws ConfigError when it is no JSON */
+export async function readJsonIfThere(files: CheckpointFiles, name: string): Promise<unknown> {
   const text = await readText(files, name);
   if (text === undefined) return undefined;
   try {
@@ -198,25 +232,29 @@ const SENTENCEPIECE = ['tokenizer.model', 'spiece.model'];
 /**
  * The tokenizer of a checkpoint. Published ones name the repository of their vocabulary instead of holding it: it is fetched
  * where the checkpoint itself comes from the hub.
+ *
+ * @param overrides  keys of tokenizer_config.json, instead of the file's
  */
-async function readTokenizer(
+export async function readTokenizer(
   files: CheckpointFiles,
   config: ModelConfig,
   options: OpenOptions,
+  overrides: JsonObject = {},
 ): Promise<Tokenizer> {
-  const tokenizerConfig = ((await readJsonIfThere(files, 'tokenizer_config.json')) ?? {}) as JsonObject;
+  const found = ((await readJsonIfThere(files, 'tokenizer_config.json')) ?? {}) as JsonObject;
+  const tokenizerConfig = { ...found, ...overrides };
   const { contextLength } = config.text;
   const repo = vocabularyRepo(tokenizerConfig, config.text);
   const place = options.tokenizer ?? (files.isHub && repo ? `hf://${repo}` : undefined);
-  const found =
+  const vocabulary =
     (await readVocabulary(files)) ?? (place && (await readVocabulary(checkpointFiles(place, options))));
-  if (!found)
+  if (!vocabulary)
     throw new ConfigError(
       `PS3.load: ${files.place} must hold tokenizer.json or ${SENTENCEPIECE.join(' or ')}, got none. ${
         repo ? `Its vocabulary is that of hf://${repo}: put it there, or pass that as \`tokenizer\`.` : ''
       }`.trimEnd(),
     );
-  return Tokenizer.fromFiles({ ...found, tokenizerConfig, contextLength });
+  return Tokenizer.fromFiles({ ...vocabulary, tokenizerConfig, contextLength });
 }
 
 type JsonObject = Record<string, unknown>;
@@ -235,12 +273,12 @@ async function readVocabulary(
   return undefined;
 }
 
-/** The weights in one file, or in the shards that an index names. */
-async function openWeights(files: CheckpointFiles): Promise<SafetensorsFile[]> {
-  const index = (await readJsonIfThere(files, INDEX)) as
+/** The weights in one file of that name, or in the shards that its index names. */
+export async function openWeights(files: CheckpointFiles, file: string): Promise<SafetensorsFile[]> {
+  const index = (await readJsonIfThere(files, `${file}.index.json`)) as
     | { weight_map?: Readonly<Record<string, string>> }
     | undefined;
-  const names = index ? [...new Set(Object.values(index.weight_map ?? {}))] : [WEIGHTS];
+  const names = index ? [...new Set(Object.values(index.weight_map ?? {}))] : [file];
   const opened: SafetensorsFile[] = [];
   try {
     for (const name of names) {

@@ -116,7 +116,8 @@ function planVision(plan: Plan, config: VisionConfig, options: InitOptions): voi
   plan.defaultLinear(`${root}selection_feature_proj.fc2`, [S * width, tapped]);
   if (config.separatePosEmb)
     for (let i = 1; i <= S; i++) {
-      const initial: Initial = { kind: 'normal', std: options.positionResidualStd ?? 0 };
+      const std = options.positionResidualStd ?? 0;
+      const initial: Initial = std === 0 ? { kind: 'constant', value: 0 } : { kind: 'normal', std };
       plan.put(`${root}pos_emb_residual.${i - 1}`, [1, config.gridSides[i] ** 2, width], initial);
     }
   if (!auxEncoder) return;
@@ -159,6 +160,11 @@ function planText(plan: Plan, config: TextConfig): void {
   plan.defaultLinear(`${root}prompt_proj.fc1`, [promptProjDim, outputDim]);
   plan.norm(`${root}prompt_proj.norm`, promptProjDim);
   plan.defaultLinear(`${root}prompt_proj.fc2`, [promptProjDim, promptProjDim]);
+}
+
+/** Whether a parameter starts as it is allocated. */
+export function startsAsZero({ initial }: ParameterPlan): boolean {
+  return initial.kind === 'constant' && initial.value === 0;
 }
 
 /** Draws a parameter's first values. */

@@ -14,13 +14,28 @@ export interface Backbone {
   readonly hasClassToken: boolean;
 }
 
-// Source: timm 1.0.15, models/vision_transformer.py. The first three are the published PS3 backbones; the others are
-// of the same kind and small enough to train.
+// Source: timm 1.0.15, models/vision_transformer.py: the published PS3 backbones, SigLIP's image towers, and others of the
+// same kind that are small enough to train.
 const so400m = { patchPx: 14, width: 1152, depth: 27, heads: 16, mlpRatio: 3.7362, hasClassToken: false };
+const siglip = { patchPx: 16, mlpRatio: 4, hasClassToken: false };
+const siglipBase = { ...siglip, width: 768, depth: 12, heads: 12 };
+const siglipLarge = { ...siglip, width: 1024, depth: 24, heads: 16 };
+const siglipSo400m = { ...so400m, patchPx: 16 };
 const vit16 = { patchPx: 16, imagePx: 224, mlpRatio: 4, hasClassToken: true };
 const BACKBONES: ReadonlyMap<string, Backbone> = new Map([
   ['vit_so400m_patch14_siglip_384', { ...so400m, imagePx: 384 }],
   ['vit_so400m_patch14_siglip_378', { ...so400m, imagePx: 378 }],
+  ['vit_so400m_patch14_siglip_224', { ...so400m, imagePx: 224 }],
+  ['vit_so400m_patch16_siglip_256', { ...siglipSo400m, imagePx: 256 }],
+  ['vit_so400m_patch16_siglip_384', { ...siglipSo400m, imagePx: 384 }],
+  ['vit_so400m_patch16_siglip_512', { ...siglipSo400m, imagePx: 512 }],
+  ['vit_base_patch16_siglip_224', { ...siglipBase, imagePx: 224 }],
+  ['vit_base_patch16_siglip_256', { ...siglipBase, imagePx: 256 }],
+  ['vit_base_patch16_siglip_384', { ...siglipBase, imagePx: 384 }],
+  ['vit_base_patch16_siglip_512', { ...siglipBase, imagePx: 512 }],
+  ['vit_large_patch16_siglip_256', { ...siglipLarge, imagePx: 256 }],
+  ['vit_large_patch16_siglip_384', { ...siglipLarge, imagePx: 384 }],
+  ['vit_large_patch16_siglip_512', { ...siglipLarge, imagePx: 512 }],
   ['vit_large_patch16_224', { ...vit16, width: 1024, depth: 24, heads: 16 }],
   ['vit_base_patch16_224', { ...vit16, width: 768, depth: 12, heads: 12 }],
   ['vit_small_patch16_224', { ...vit16, width: 384, depth: 12, heads: 6 }],

@@ -32,6 +32,8 @@ export interface VisionConfig {
   readonly mlpRatio: number; // timm name, or mlp_ratio
   /** F = floor(D · mlpRatio) */
   readonly mlpHidden: number;
+  /** activation of the blocks and of the pooling head; the published models have erf */
+  readonly gelu: 'erf' | 'tanh'; // act_kwargs.approximate, as in text_config
   /** of the blocks and the final norm; timm's ViTs have no other */
   readonly lnEps: number;
   /** chance to skip a block in training, which training here does not do: it refuses any but 0 */
@@ -104,6 +106,12 @@ export interface AdapterConfig {
   readonly innerBlocks: number; // ..._num_inner
 }
 
+/** How texts are brought into form: SigLIP's way, which drops punctuation, or lower case alone, as for SigLIP 2. */
+export const TEXT_CLEANING = ['canonicalize', 'lower'] as const;
+
+/** A name of `TEXT_CLEANING`. */
+export type TextCleaning = (typeof TEXT_CLEANING)[number];
+
 /**
  * One entry per key of `text_config`, and what follows from them. Every token attends to every other, the last one stands
  * for the text, and its projection has a bias: files that say otherwise are refused.
@@ -129,6 +137,8 @@ export interface TextConfig {
   readonly mlpHidden: number;
   /** form of the activation */
   readonly gelu: 'erf' | 'tanh'; // act_kwargs.approximate
+  /** how texts are brought into form before they become tokens */
+  readonly clean: TextCleaning; // tokenizer_kwargs.clean
   /** added to the variance in every layer normalisation */
   readonly lnEps: number; // norm_kwargs.eps
   /** E */

@@ -4,7 +4,7 @@
 // describes adds keys to `vision_config`, which the reference implementation ignores:
 //
 //   ps3_webgpu true · patch_size_px · depth · num_heads · mlp_ratio · pos_grid_side
-//   attn_pool_heads · attn_pool_mlp_ratio · aux_image_px · low_res_cache
+//   attn_pool_heads · attn_pool_mlp_ratio · aux_image_px · low_res_cache · act_kwargs
 //
 // Its width is `hidden_size`, which for timm names is not read.
 import * as v from 'valibot';
@@ -17,11 +17,17 @@ import {
   type ModelConfig,
   RADIO_POOL,
   selectionBudgets,
+  TEXT_CLEANING,
   type TextConfig,
   type VisionConfig,
 } from './config.ts';
 import { parsePreprocessor } from './preprocessor.ts';
 import { check, count, flag, list, natural, onlyThese, positive, rate, text } from './schema.ts';
+
+const actKwargs = v.nullish(
+  onlyThese({ approximate: v.optional(v.picklist(['none', 'tanh'], '"none" or "tanh"'), 'none') }),
+  {},
+);
 
 const visionSchema = v.looseObject(
   {
@@ -59,6 +65,7 @@ const visionSchema = v.looseObject(
     attn_pool_heads: v.optional(count),
     attn_pool_mlp_ratio: v.optional(positive),
     aux_image_px: v.optional(count, AUX_IMAGE_PX),
+    act_kwargs: actKwargs,
   },
   'an object',
 );
@@ -82,13 +89,12 @@ const textSchema = v.looseObject(
     proj_bias: v.optional(v.literal(true, 'true, PS3 projects with a bias'), false as true),
     output_tokens: v.optional(v.literal(false, 'false, PS3 returns no tokens of texts'), false),
     tokenizer_kwargs: v.nullish(
-      onlyThese({ clean: v.optional(v.literal('canonicalize', '"canonicalize"'), 'canonicalize') }),
+      onlyThese({
+        clean: v.optional(v.picklist(TEXT_CLEANING, '"canonicalize" or "lower"'), 'canonicalize'),
+      }),
       {},
     ),
-    act_kwargs: v.nullish(
-      onlyThese({ approximate: v.optional(v.picklist(['none', 'tanh'], '"none" or "tanh"'), 'none') }),
-      {},
-    ),
+    act_kwargs: actKwargs,
     norm_kwargs: v.nullish(onlyThese({ eps: v.optional(positive, 1e-5) }), {}),
   },
   'an object',
@@ -169,6 +175,7 @@ export function parseVisionConfig(json: unknown, path = 'vision_config'): Vision
     headSize: width / heads,
     mlpRatio,
     mlpHidden: Math.floor(width * mlpRatio),
+    gelu: hub.act_kwargs?.approximate === 'tanh' ? 'tanh' : 'erf',
     lnEps: 1e-6,
     dropPath: hub.drop_path ?? 0,
     hasFinalNorm: !hub.radio || hub.final_norm,
@@ -282,6 +289,7 @@ export function parseTextConfig(json: unknown, path = 'text_config'): TextConfig
     mlpRatio: hub.mlp_ratio,
     mlpHidden: Math.floor(hub.width * hub.mlp_ratio),
     gelu: hub.act_kwargs?.approximate === 'tanh' ? 'tanh' : 'erf',
+    clean: hub.tokenizer_kwargs?.clean ?? 'canonicalize',
     lnEps: hub.norm_kwargs?.eps ?? 1e-5,
     outputDim: hub.output_dim,
     promptProjDim: hub.prompt_proj_dim,

@@ -20,6 +20,7 @@ const OWN_KEYS = [
   'attn_pool_mlp_ratio',
   'aux_image_px',
   'low_res_cache',
+  'act_kwargs',
 ];
 
 /** The object to write as `config.json`: every official key, keys this project does not know as they were read. */
@@ -97,6 +98,7 @@ function ownKeys(vision: VisionConfig): Record<string, unknown> {
     ['attn_pool_mlp_ratio', attnPool.mlpRatio, adapter ? RADIO_POOL.mlpRatio : vision.mlpRatio],
     ['aux_image_px', vision.auxEncoder?.imagePx ?? AUX_IMAGE_PX, AUX_IMAGE_PX],
   ];
+  if (vision.gelu === 'tanh') keys.push(['act_kwargs', { approximate: 'tanh' }, undefined]);
   const unusual = keys.filter(([, value, usual]) => value !== usual);
   return unusual.length ? { ps3_webgpu: true, ...Object.fromEntries(unusual) } : {};
 }

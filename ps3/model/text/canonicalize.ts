@@ -1,4 +1,5 @@
 import { decodeHTML } from 'entities/decode';
+import type { TextCleaning } from '../config/config.ts';
 
 /**
  * Brings a caption into the form SigLIP was trained on: HTML references resolved, `_` to space, ASCII punctuation
@@ -9,14 +10,31 @@ import { decodeHTML } from 'entities/decode';
  * Source: big_vision `prompt_engineering.py`, canonicalize_text.
  */
 export function canonicalize(text: string): string {
-  const straight = text.normalize('NFC').replace(/[\u02bc\u2018-\u201f]/g, "'");
-  return unescapeHtml(unescapeHtml(straight))
-    .replaceAll('_', ' ')
-    .replace(/[!-/:-@[-`{-~]/g, '')
-    .toLowerCase()
-    .replace(WHITE_SPACE, ' ')
-    .replace(/^ | $/g, '');
+  return lowerCase(
+    plain(text)
+      .replaceAll('_', ' ')
+      .replace(/[!-/:-@[-`{-~]/g, ''),
+  );
 }
+
+/** As `canonicalize`, with punctuation kept: what SigLIP 2 was trained on. Source: open_clip's tokenizer, clean `lower`. */
+export function toLowerCase(text: string): string {
+  return lowerCase(plain(text));
+}
+
+/** How a text is brought into form, by the name of the way. */
+export const CLEAN: Readonly<Record<TextCleaning, (text: string) => string>> = {
+  canonicalize,
+  lower: toLowerCase,
+};
+
+function plain(text: string): string {
+  const straight = text.normalize('NFC').replace(/[\u02bc\u2018-\u201f]/g, "'");
+  return unescapeHtml(unescapeHtml(straight));
+}
+
+const lowerCase = (text: string): string =>
+  text.toLowerCase().replace(WHITE_SPACE, ' ').replace(/^ | $/g, '');
 
 // Python's idea of white space: the separators 0x1c to 0x1f and next line too, the byte order mark not.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are meant

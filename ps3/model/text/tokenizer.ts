@@ -1,7 +1,7 @@
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { expectKeys } from '../../../engine/index.ts';
-import type { TextConfig } from '../config/config.ts';
-import { canonicalize } from './canonicalize.ts';
+import { TEXT_CLEANING, type TextCleaning, type TextConfig } from '../config/config.ts';
+import { CLEAN, canonicalize } from './canonicalize.ts';
 import { openCharsmap } from './charsmap.ts';
 import { convertSentencePiece } from './sentencepiece.ts';
 import { expectTokenizer as expect, TokenizerError } from './tokenizer_error.ts';
@@ -37,6 +37,8 @@ export class Tokenizer {
   readonly padId: number;
   /** Token that ends a text. */
   readonly eosId: number;
+  /** How texts are brought into form first. */
+  readonly clean: TextCleaning;
   readonly #hub: HubTokenizer;
   readonly #json: Record<string, unknown>;
   readonly #config: Record<string, unknown>;
@@ -56,7 +58,9 @@ export class Tokenizer {
     this.contextLength = contextLength;
     const { tokenizerJson, tokenizerConfig } = readFiles(files);
     const { clean = 'canonicalize', context_length = contextLength } = tokenizerConfig;
-    expect(clean === 'canonicalize', 'tokenizer_config.json: clean must be "canonicalize"', clean);
+    const known = TEXT_CLEANING.find((name) => name === clean);
+    expect(known !== undefined, 'tokenizer_config.json: clean must be "canonicalize" or "lower"', clean);
+    this.clean = known;
     expect(
       context_length === contextLength,
       `tokenizer_config.json: context_length must be the text tower's, ${contextLength}`,
@@ -99,7 +103,7 @@ export class Tokenizer {
   unknownWords(text: string): string[] {
     const known = this.words && new Set(this.words);
     return known
-      ? canonicalize(text)
+      ? CLEAN[this.clean](text)
           .split(' ')
           .filter((word) => word && !known.has(word))
       : [];
@@ -125,7 +129,7 @@ export class Tokenizer {
     const ids = new Int32Array(texts.length * L).fill(this.padId);
     const counts = new Int32Array(texts.length);
     texts.forEach((text, row) => {
-      const { ids: found, tokens } = this.#hub.encode(canonicalize(text), { add_special_tokens: false });
+const { ids: found, tokens } = this.#hub.encode(CLEAN[this.clean](text), { add_special_tokens: false });
       counts[row] = found.length + 1;
       const n = Math.min(found.length, L - 1);
       for (let i = 0; i < n; i++) {
@@ -148,8 +152,8 @@ export class Tokenizer {
       'tokenizer_config.json': {
         // The reference's PS3Tokenizer reads these three; "." is the folder it is started in.
         tokenizer_name: '.',
-        clean: 'canonicalize',
         ...this.#config,
+        clean: this.clean,
         context_length: this.contextLength,
         eos_token: content(this.eosId),
         pad_token: content(this.padId),

@@ -37,6 +37,7 @@ import {
 import { type Look, mergeLooks, takenAfter } from './token_maps.ts';
 import {
   attentionPool,
+  type BlockOptions,
   type CheckpointBlocks,
   normedMlp,
   radioAdapter,
@@ -159,8 +160,8 @@ export class VisionModel {
         ? layerNormLayer(tokens, trunk.in('norm'), { eps: this.config.lnEps })
         : tokens;
       if (this.config.adapter) x = radioAdapter(x, trunk.in('siglip_proj'));
-      const { attnPool, lnEps: eps } = this.config;
-      return attentionPool(x, trunk.in('attn_pool'), { heads: attnPool.heads, eps, keyMask });
+      const { attnPool, lnEps: eps, gelu } = this.config;
+      return attentionPool(x, trunk.in('attn_pool'), { heads: attnPool.heads, eps, gelu, keyMask });
     });
   }
 
@@ -376,7 +377,8 @@ export class VisionModel {
     return visionBlock(this.weights.in(`trunk.blocks.${i}`));
   }
 
-  #blockOptions(): { heads: number; eps: number; gelu: 'erf' } {
-    return { heads: this.config.heads, eps: this.config.lnEps, gelu: 'erf' };
+  #blockOptions(): Omit<BlockOptions, 'cached'> {
+    const { heads, lnEps: eps, gelu } = this.config;
+    return { heads, eps, gelu };
   }
 }

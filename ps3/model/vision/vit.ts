@@ -116,9 +116,9 @@ function checkpointedBlock(
 export function attentionPool(
   tokens: Tensor,
   weights: Weights,
-  options: { readonly heads: number; readonly eps: number; readonly keyMask?: Tensor },
+  options: Omit<BlockOptions, 'cached'> & { readonly keyMask?: Tensor },
 ): Tensor<'f32'> {
-  const { heads, eps, keyMask } = options;
+  const { heads, eps, gelu, keyMask } = options;
   return tidy([tokens, keyMask], (tokens, keyMask) => {
     const [B, , C] = tokens.shape;
     const query = linearLayer(cast(weights.get('latent').in(tokens.scope), 'f32'), weights.in('q'));
@@ -127,7 +127,7 @@ export function attentionPool(
     const pooled = attention(query.reshape([1, 1, heads, C / heads]), k, v, { keyMask });
     const y = linearLayer(pooled.reshape([B, 1, C]), weights.in('proj'));
     const hidden = linearLayer(layerNormLayer(y, weights.in('norm'), { eps }), weights.in('mlp.fc1'), {
-      gelu: 'erf',
+      gelu,
     });
     return linearLayer(hidden, weights.in('mlp.fc2'), { residual: y }).reshape([B, C]);
   });

@@ -1,0 +1,24 @@
+// The parts of a model, by the names of its parameters: what is begun with, trained and locked together.
+
+/**
+ * `vision` and `text` are the towers that a plain image-text model has too, the pooling head and the projection included,
+ * `logits` the scale and bias of their comparison. Only PS3 has the others: position embeddings per scale, and all that
+ * decides where to look: the selection head, the auxiliary encoder, the prior and the projections of prompts.
+ */
+export const PARTS = ['vision', 'text', 'logits', 'positions', 'selection'] as const;
+
+/** A name of `PARTS`. */
+export type Part = (typeof PARTS)[number];
+
+/** The part that a parameter belongs to, by its official name. */
+export function partOf(name: string): Part {
+  if (name.startsWith('vision_model.trunk.')) return 'vision';
+  if (name.startsWith('logit_')) return 'logits';
+  if (name.startsWith('vision_model.pos_emb_residual.')) return 'positions';
+  return name.startsWith('text_model.') && !name.startsWith('text_model.prompt_proj.') ? 'text' : 'selection';
+}
+
+/** Whether a plain image-text model has the parameter too. */
+export function isTower(name: string): boolean {
+  return ['vision', 'text', 'logits'].includes(partOf(name));
+}

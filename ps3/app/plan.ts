@@ -1,11 +1,10 @@
 // What `ps3 train --plan` prints.
 import { type Engine, MemoryError, ShapeError } from '../../engine/index.ts';
-import { CheckpointReader } from '../model/checkpoint/checkpoint.ts';
 import { freeBytes } from '../model/checkpoint/memory.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { measureFlopsPerS, planTraining, type StepNeed, type TrainingNeed } from '../train/plan.ts';
 import { presetConfig } from '../train/presets.ts';
-import { RunFolder } from '../train/run.ts';
+import { startConfig } from '../train/start.ts';
 
 /** Of a model whose captions are not read yet: a row of the token table more or less changes little. */
 const ASSUMED_WORDS = 1000;
@@ -29,11 +28,11 @@ const flop = (count: number): string => scaled(count, 'FLOP');
 /** What a run would need, and whether this adapter has it, in lines. */
 export async function trainingPlan(engine: Engine, config: TrainConfig): Promise<string> {
   const { from } = config.init;
-  await using file =
-    from === null ? undefined : await CheckpointReader.open(await RunFolder.checkpointOf(from));
+  const { vocabSize } = config.model;
+  const begun = from === null ? undefined : await startConfig(config, from);
   let need: TrainingNeed;
   try {
-    need = planTraining(engine, file?.config ?? presetConfig(config, ASSUMED_WORDS), config);
+    need = planTraining(engine, begun ?? presetConfig(config, vocabSize ?? ASSUMED_WORDS), config);
   } catch (error) {
     if (!(error instanceof MemoryError) && !(error instanceof ShapeError)) throw error;
     return `does not fit this adapter: ${error.message} Lower the batch of the stage, or the scales.`;
@@ -42,7 +41,7 @@ export async function trainingPlan(engine: Engine, config: TrainConfig): Promise
   const { maxStorageBufferBindingSize } = engine.limits;
   const free = await freeBytes(engine);
   const lines = [
-    `${scaled(need.parameters, '').trimEnd()} parameters${file ? '' : `, with ${ASSUMED_WORDS} words in the captions`}`,
+    `${scaled(need.parameters, '').trimEnd()} parameters${(begun ?? vocabSize) ? '' : `, with ${ASSUMED_WORDS} words in the captions`}`,
   ];
   for (const [name, stage] of Object.entries({ towers: need.towers, ps3: need.ps3 })) {
     const { batch, steps } = config[name as 'towers' | 'ps3'];

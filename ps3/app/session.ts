@@ -10,7 +10,6 @@ import {
   kernelTimes,
 } from '../../engine/index.ts';
 import { PS3 } from '../model/ps3.ts';
-import { buildWordTokenizer } from '../model/text/tokenizer.ts';
 import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
@@ -18,9 +17,9 @@ import { measureStep, profileStep } from '../train/measure.ts';
 import { cutCaptions, type Metric } from '../train/metrics.ts';
 import { descendWhole, type Objective, partsOf, type Tensors } from '../train/phases.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
-import { presetConfig } from '../train/presets.ts';
 import { resumedConfig } from '../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
+import { loadStart, newModel } from '../train/start.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import { ps3Objective, type StageOptions, towersObjective, trainPS3, trainTowers } from '../train/train.ts';
 import { examplesOf } from './examples.ts';
@@ -99,10 +98,15 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     bar.update(what, done, all);
   };
   const begin = progress ? out : config.init.from;
-  const loaded = begin === null ? undefined : await PS3.load(engine, await RunFolder.checkpointOf(begin));
+  const loaded =
+    begin === null
+      ? undefined
+      : progress
+        ? await PS3.load(engine, await RunFolder.checkpointOf(begin))
+        : await loadStart(engine, config, begin);
   const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
   if (resume) await new RunFolder(out).expectData(data.fingerprint);
-  const model = loaded ?? newModel(engine, config, data);
+  const model = loaded ?? newModel(engine, config, data.captions);
   model.checkpointBlocks = config.checkpointBlocks;
   await warmup(engine, model, stageObjectives(model, data, config), config, show);
   if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
@@ -132,7 +136,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     peakFlopsPerS,
     onStep: (metric, samplesPerS) => monitor.step(metric, samplesPerS),
   });
-  if (progress?.stage !== 'ps3') {
+  if (progress?.stage !== 'ps3' && config.towers.steps > 0) {
     await trainTowers(engine, model, data.crops, config, stage('towers'));
     const share = await cropAccuracy(engine, model, data.heldOutCrops);
     console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
@@ -175,7 +179,10 @@ async function warmup(
       descendWhole(model, objective, upload(engine, host, scope));
     };
   };
-  const stages = [await recording(towers, config.towers), await recording(ps3, config.ps3)];
+  const stages = [
+    ...(config.towers.steps > 0 ? [await recording(towers, config.towers)] : []),
+    ...(config.ps3.steps > 0 ? [await recording(ps3, config.ps3)] : []),
+  ];
   await engine.warmup(
     () => {
       for (const record of stages) record();
@@ -193,8 +200,12 @@ async function profileStages(
   config: TrainConfig,
 ): Promise<void> {
   const stages = {
-    towers: await profileStep(engine, model, towers, { accumulate: config.towers.accumulate }),
-    ps3: await profileStep(engine, model, ps3, { accumulate: config.ps3.accumulate }),
+    ...(config.towers.steps > 0 && {
+      towers: await profileStep(engine, model, towers, { accumulate: config.towers.accumulate }),
+    }),
+    ...(config.ps3.steps > 0 && {
+      ps3: await profileStep(engine, model, ps3, { accumulate: config.ps3.accumulate }),
+    }),
   };
   for (const [name, times] of Object.entries(stages)) {
     const path = join(run.path, `trace-${name}.json`);
@@ -216,12 +227,17 @@ async function fitSteps(
 ): Promise<TrainConfig> {
   const { towers, ps3 } = config;
   const objectives = stageObjectives(model, data, config);
-  const towersMs = await measureStep(engine, model, objectives.towers, { accumulate: towers.accumulate });
-  const ps3Ms = await measureStep(engine, model, objectives.ps3, { accumulate: ps3.accumulate });
+  const timeOf = async <B extends Tensors<B>>(
+    stage: StageConfig,
+    objective: Objective<B>,
+  ): Promise<number> =>
+    stage.steps === 0 ? 0 : measureStep(engine, model, objective, { accumulate: stage.accumulate });
+  const towersMs = await timeOf(towers, objectives.towers);
+  const ps3Ms = await timeOf(ps3, objectives.ps3);
   const share = (1000 * seconds) / (towers.steps * towersMs + ps3.steps * ps3Ms);
   if (share >= 1) return config;
   const shorter = (stage: StageConfig): StageConfig => {
-    const steps = Math.max(1, Math.floor(share * stage.steps));
+    const steps = Math.min(stage.steps, Math.max(1, Math.floor(share * stage.steps)));
     return { ...stage, steps };
   };
   const fitted = { ...config, towers: shorter(towers), ps3: shorter(ps3) };
@@ -229,18 +245,6 @@ async function fitSteps(
     `this machine takes ${towersMs.toFixed(0)} and ${ps3Ms.toFixed(0)} ms a step: ${fitted.towers.steps} + ${fitted.ps3.steps} steps instead of ${towers.steps} + ${ps3.steps}, to stay within ${(seconds / 60).toFixed(1)} minutes`,
   );
   return fitted;
-}
-
-function newModel(engine: Engine, config: TrainConfig, data: TrainingData): PS3 {
-  const { contextLength } = config.model;
-  const tokenizer = buildWordTokenizer([...data.captions], { contextLength });
-  const { from: _, logitBias, ...init } = config.init;
-  return PS3.create(engine, presetConfig(config, tokenizer.vocabSize), config.seed, {
-    tokenizer,
-    ...init,
-    // A caption fits about one image in as many as there are concepts.
-    logitBias: logitBias ?? -Math.log(config.data.concepts),
-  });
 }
 
 /** Evaluates on the held-out images. */

@@ -40,26 +40,36 @@ export interface StageConfig {
 
 /** Sizes of a model that is made, in pixels, channels and blocks. */
 export interface ModelSizes {
-  /** Image side per scale, ascending; the first is the low-res one. Multiples of 14, the side of a patch. */
+  /** Image side per scale, ascending; the first is the low-res one. Multiples of `patchPx`. */
   readonly scalesPx: readonly number[];
+  /** Side of a patch. */
+  readonly patchPx: number;
   /** D of the image tower. */
   readonly width: number;
   /** Blocks of the image tower. */
   readonly depth: number;
   /** H of both towers. */
   readonly heads: number;
+  /** Hidden numbers of the MLPs of both towers per number of D. */
+  readonly mlpRatio: number;
+  /** Blocks whose outputs feed the selection; null: the first, the middle and the last. */
+  readonly selectionLayers: readonly number[] | null;
   /** Patches of one look. */
   readonly maxSelect: number;
   /** Channels of the auxiliary encoder. */
   readonly auxWidth: number;
   /** Kernel and stride of the auxiliary encoder's stem. */
   readonly auxKernelPx: number;
+  /** Side to which the image is resized for the auxiliary encoder; null: the largest scale. */
+  readonly auxImagePx: number | null;
   /** D of the text tower. */
   readonly textWidth: number;
   /** Blocks of the text tower. */
   readonly textLayers: number;
   /** Tokens per caption. */
   readonly contextLength: number;
+  /** Rows of the token table; null: as many as the captions have words. */
+  readonly vocabSize: number | null;
 }
 
 /** Parts of the method, all of them true in the paper's; false takes one away. Source: the paper's table of ablations. */
@@ -99,7 +109,10 @@ export interface TrainConfig {
   readonly model: ModelSizes;
   /** Values that parameters begin with. */
   readonly init: {
-    /** A checkpoint to begin with, whose sizes replace those of `model`: a folder, also of a run, or hf://owner/name. null: none. */
+    /**
+     * A checkpoint to begin with: a folder, also of a run, or hf://owner/name. null: none. The sizes of a PS3 replace those of
+     * `model`; of SigLIP's towers, those of the towers do, and logitScale and logitBias are theirs.
+     */
     readonly from: string | null;
     /** Factors on the residual branches of the auxiliary encoder. */
     readonly layerScale: number;
@@ -167,15 +180,20 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   seed: natural,
   model: onlyThese({
     scalesPx: list(count),
+    patchPx: count,
     width: count,
     depth: count,
     heads: count,
+    mlpRatio: positive,
+    selectionLayers: v.nullable(list(natural)),
     maxSelect: count,
     auxWidth: count,
     auxKernelPx: count,
+    auxImagePx: v.nullable(count),
     textWidth: count,
     textLayers: count,
     contextLength: count,
+    vocabSize: v.nullable(count),
   }),
   init: onlyThese({
     from: v.nullable(text),
@@ -226,14 +244,14 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
 export function parseTrainConfig(json: unknown): TrainConfig {
   const config = check(schema, json, '');
   const { model, towers, ps3, method } = config;
-  const { scalesPx, width, textWidth, heads, maxSelect } = model;
-  const ascending = scalesPx.every((px, i) => px % 14 === 0 && (i === 0 || px > scalesPx[i - 1]));
+  const { scalesPx, patchPx, width, textWidth, heads, maxSelect } = model;
+  const ascending = scalesPx.every((px, i) => px % patchPx === 0 && (i === 0 || px > scalesPx[i - 1]));
   expectConfig(
     scalesPx.length >= 2 && ascending,
-    'model.scalesPx must be two or more multiples of 14, ascending',
+    `model.scalesPx must be two or more multiples of ${patchPx}, ascending`,
     scalesPx,
   );
-  const patches = scalesPx.slice(1).reduce((sum, px) => sum + (px / 14) ** 2, 0);
+  const patches = scalesPx.slice(1).reduce((sum, px) => sum + (px / patchPx) ** 2, 0);
   expectConfig(
     maxSelect <= patches,
     `model.maxSelect must be within the ${patches} high-res patches`,
@@ -248,13 +266,6 @@ export function parseTrainConfig(json: unknown): TrainConfig {
   for (const [name, value] of Object.entries({ width, textWidth }))
     expectConfig(value % heads === 0, `model.${name} must be a multiple of model.heads, ${heads}`, value);
   expectData(config.data);
-  const { lowResCache, multiScale, scalePositions, auxEncoder } = method;
-  for (const [name, isOn] of Object.entries({ lowResCache, multiScale, scalePositions, auxEncoder }))
-    expectConfig(
-      isOn || config.init.from === null,
-      `method.${name} must be true beside init.from: the checkpoint decides it`,
-      isOn,
-    );
   expectConfig(
     method.oneSamplePerImage || ps3.batch % 2 === 0,
     'ps3.batch must be even where method.oneSamplePerImage is false',

@@ -3,6 +3,7 @@
 import { expectKeys } from '../../engine/index.ts';
 import { expectConfig, type ModelConfig } from '../model/config/config.ts';
 import { parseHubConfig } from '../model/config/hub_config.ts';
+import { hubLook, type LookSizes } from '../model/config/look_sizes.ts';
 import { type Method, parseTrainConfig, RECIPE_NAMES, type Recipe, type TrainConfig } from './config.ts';
 
 /** The method of the paper, nothing taken away. */
@@ -74,15 +75,20 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     preset: 'small',
     model: {
       scalesPx: [56, 112, 224],
+      patchPx: 14,
       width: 64,
       depth: 3,
       heads: 2,
+      mlpRatio: 4,
+      selectionLayers: null,
       maxSelect: 32,
       auxWidth: 32,
       auxKernelPx: 14,
+      auxImagePx: null,
       textWidth: 64,
       textLayers: 1,
       contextLength: 6,
+      vocabSize: null,
     },
     data: {
       folder: null,
@@ -104,15 +110,20 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     preset: 'medium',
     model: {
       scalesPx: [112, 224, 448, 896],
+      patchPx: 14,
       width: 256,
       depth: 8,
       heads: 4,
+      mlpRatio: 4,
+      selectionLayers: null,
       maxSelect: 512,
       auxWidth: 128,
       auxKernelPx: 28,
+      auxImagePx: null,
       textWidth: 256,
       textLayers: 4,
       contextLength: 8,
+      vocabSize: null,
     },
     data: {
       folder: null,
@@ -128,21 +139,66 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200, accumulate: 1 },
     ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200, accumulate: 1 },
   },
+  /**
+   * The published PS3-4K-SigLIP, trained as its code does: to be begun with SigLIP's towers,
+   * `init.from=hf://timm/ViT-SO400M-14-SigLIP-384`, and to be planned for without. Its own images replace the scenes.
+   */
+  so400m: {
+    ...DEMO,
+    ...PUBLISHED,
+    preset: 'so400m',
+    recipe: 'released',
+    loss: { ...DEMO.loss, dice: 0, bottomUpBoxes: 'sampled' },
+    model: {
+      scalesPx: [378, 756, 1512, 3780],
+      patchPx: 14,
+      width: 1152,
+      depth: 27,
+      heads: 16,
+      mlpRatio: 3.7362,
+      selectionLayers: [0, 9, 18, 26],
+      maxSelect: 2560,
+      auxWidth: 512,
+      auxKernelPx: 28,
+      auxImagePx: 1512,
+      textWidth: 1152,
+      textLayers: 27,
+      contextLength: 64,
+      vocabSize: 32000,
+    },
+    data: {
+      folder: null,
+      photos: null,
+      scenes: 800,
+      heldOut: 256,
+      concepts: 128,
+      styles: null,
+      objects: [4, 8],
+      objectPx: [40, 96],
+      distractors: [1, 3],
+    },
+    towers: { steps: 0, batch: 32, accumulate: 1, lr: 5e-6, warmup: 0 },
+  },
   /** Runs through every stage in seconds; learns nothing. */
   smoke: {
     ...DEMO,
     preset: 'smoke',
     model: {
       scalesPx: [28, 56, 112],
+      patchPx: 14,
       width: 32,
       depth: 2,
       heads: 2,
+      mlpRatio: 4,
+      selectionLayers: null,
       maxSelect: 16,
       auxWidth: 16,
       auxKernelPx: 14,
+      auxImagePx: null,
       textWidth: 32,
       textLayers: 1,
       contextLength: 8,
+      vocabSize: null,
     },
     data: {
       folder: null,
@@ -238,49 +294,45 @@ function parsed(word: string): unknown {
   }
 }
 
+/** How the towers of a run become a PS3. */
+export function lookSizes({ model, method }: Pick<TrainConfig, 'model' | 'method'>): LookSizes {
+  const { scalesPx } = model;
+  return {
+    ...model,
+    scalesPx: method.multiScale ? scalesPx : [scalesPx[0], scalesPx[scalesPx.length - 1]],
+    lowResCache: method.lowResCache,
+    scalePositions: method.scalePositions,
+    auxEncoder: method.auxEncoder,
+  };
+}
+
 /** The model that a run makes, in the terms of a published config.json. */
-export function presetConfig(
-  { model, method }: Pick<TrainConfig, 'model' | 'method'>,
-  vocabSize: number,
-): ModelConfig {
-  const { width, depth, heads } = model;
-  const scalesPx = method.multiScale ? model.scalesPx : [model.scalesPx[0], model.scalesPx.at(-1)!];
+export function presetConfig(config: Pick<TrainConfig, 'model' | 'method'>, vocabSize: number): ModelConfig {
+  const { width, depth, heads, mlpRatio, patchPx, scalesPx, ...text } = config.model;
   return parseHubConfig({
     architectures: ['PS3Model'],
     model_type: 'ps3',
     vision_config: {
+      ...hubLook(lookSizes(config), depth),
       model_name: null,
       hidden_size: width,
-      pool: 'map',
-      ps3_scales: [...scalesPx],
-      select_based_on_layer: [...new Set([0, Math.floor(depth / 2) - 1, depth - 1])],
-      max_select_num: model.maxSelect,
-      separate_pos_emb: method.scalePositions,
-      highres_selection_feature: method.auxEncoder,
-      highres_selection_module_hidden_dim: model.auxWidth,
-      highres_selection_module_out_dim: model.auxWidth,
-      highres_selection_module_depth: 3,
-      highres_selection_module_kernel_size: model.auxKernelPx,
-      patch_size_px: 14,
+      patch_size_px: patchPx,
       num_heads: heads,
-      mlp_ratio: 4,
+      mlp_ratio: mlpRatio,
       depth,
       attn_pool_heads: heads,
-      attn_pool_mlp_ratio: 4,
-      aux_image_px: scalesPx[scalesPx.length - 1],
-      pos_grid_side: scalesPx[0] / 14,
-      low_res_cache: method.lowResCache,
-      ps3_webgpu: true,
+      attn_pool_mlp_ratio: mlpRatio,
+      pos_grid_side: scalesPx[0] / patchPx,
     },
     text_config: {
       output_dim: width,
       prompt_proj_dim: width,
-      context_length: model.contextLength,
+      context_length: text.contextLength,
       vocab_size: vocabSize,
-      width: model.textWidth,
+      width: text.textWidth,
       heads,
-      layers: model.textLayers,
-      mlp_ratio: 4,
+      layers: text.textLayers,
+      mlp_ratio: mlpRatio,
       no_causal_mask: true,
       pool_type: 'last',
       proj_bias: true,

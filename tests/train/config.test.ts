@@ -87,10 +87,6 @@ test('config: what is wrong is refused by its path', () => {
   );
   throws(() => smoke('method.oneSamplePerImage=false', 'ps3.batch=3'), /^config: ps3\.batch must be even/);
   throws(
-    () => smoke('init.from=a', 'method.auxEncoder=false'),
-    /^config: method\.auxEncoder must be true beside init\.from/,
-  );
-  throws(
     () => trainConfig({ preset: 'huge' }),
     /^config: preset must be one of small, medium, smoke, got huge\.$/,
   );

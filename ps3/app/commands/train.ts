@@ -7,6 +7,7 @@ import { CHANGEABLE_KEYS, resumedConfig } from '../../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../../train/run.ts';
 import { formatEvaluation } from '../evaluation_text.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
+import { writeStart } from '../init_only.ts';
 import { trainingPlan } from '../plan.ts';
 import { formatSeconds } from '../progress.ts';
 import { runRecovering } from '../recovery.ts';
@@ -36,6 +37,8 @@ const TRAIN = {
   ...TRAINING,
   resume: text('<dir>', 'Continue from the checkpoint of a run folder'),
   recipe: oneOf(RECIPE_NAMES, 'Constants of training: demo, paper or released; default the preset’s, demo'),
+  from: text('<place>', 'Begin with a PS3 or SigLIP checkpoint: a folder, also of a run, or hf://owner/name'),
+  'init-only': on('Write the checkpoint that training would begin with into --out, and do not train'),
   plan: on('Print what the run would need, and do not train'),
   set: texts(
     '<key=value>',
@@ -51,9 +54,9 @@ const OF_RESUMED_RUNS: readonly string[] = ['resume', 'plan', 'profile', 'set'];
 
 /** The configuration of a new run: a preset, then the file, then flags. */
 function configOf(values: TrainValues, file: unknown, isSoftware: boolean): TrainConfig {
-  const { preset, recipe, seed, data, photos, set = [] } = values;
+  const { preset, recipe, seed, data, photos, from, set = [] } = values;
   const defaultPreset = isSoftware ? 'small' : 'medium';
-  const flags = { seed, 'data.folder': data, 'data.photos': photos };
+  const flags = { seed, 'data.folder': data, 'data.photos': photos, 'init.from': from };
   const given = Object.entries(flags).flatMap(([key, value]) =>
     value === undefined ? [] : [`${key}=${JSON.stringify(value)}`],
   );
@@ -131,6 +134,11 @@ async function train(command: string, values: TrainValues, path?: string, minute
           profile,
         }
       : { out: String(resume), resume: true, set: values.set, profile };
+    if (config && values['init-only']) {
+      await writeStart(engine, options.out, config);
+      console.log(`${options.out}: the checkpoint that training would begin with`);
+      return 0;
+    }
     const preset = config ? `preset ${config.preset}, ` : '';
     console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
     using stopper = stopOnSignal();

@@ -129,7 +129,7 @@ export class Tokenizer {
     const ids = new Int32Array(texts.length * L).fill(this.padId);
     const counts = new Int32Array(texts.length);
     texts.forEach((text, row) => {
-const { ids: found, tokens } = this.#hub.encode(CLEAN[this.clean](text), { add_special_tokens: false });
+      const { ids: found, tokens } = this.#hub.encode(CLEAN[this.clean](text), { add_special_tokens: false });
       counts[row] = found.length + 1;
       const n = Math.min(found.length, L - 1);
       for (let i = 0; i < n; i++) {

@@ -1,0 +1,28 @@
+// What `ps3 train --init-only` makes.
+import type { Engine } from '../../engine/index.ts';
+import type { TrainConfig } from '../train/config.ts';
+import { RunFolder } from '../train/run.ts';
+import { loadStart, newModel } from '../train/start.ts';
+import { ProgressBar } from './progress.ts';
+import { loadTrainingData } from './training_data.ts';
+
+/**
+ * Writes the checkpoint that training would begin with, in the published layout.
+ *
+ * @param out  a new folder, which is then a checkpoint and no run
+ * @throws RunError where there is something already; as `loadStart`, and DataError for the captions of a new model
+ */
+export async function writeStart(engine: Engine, out: string, config: TrainConfig): Promise<void> {
+  await RunFolder.assertFree(out);
+  const bar = new ProgressBar();
+  const show = (what: string, done: number, all: number): void => bar.update(what, done, all);
+  const { from } = config.init;
+  using model =
+    from === null
+      ? newModel(engine, config, (await loadTrainingData(config, show)).captions)
+      : await loadStart(engine, config, from, {
+          onProgress: (done, all) => show(`reading ${from}`, done, all),
+        });
+  bar.stop();
+  await model.save(out);
+}

@@ -17,7 +17,7 @@ export {
 } from './model/config/config.ts';
 export { parseHubConfig, parseVisionConfig } from './model/config/hub_config.ts';
 export type { LookSizes } from './model/config/look_sizes.ts';
-export type { AllocateOptions, ModelCore } from './model/core.ts';
+export type { AllocateOptions, IsLocked, ModelCore } from './model/core.ts';
 export { Encoding } from './model/encoding.ts';
 export {
   type DecodedImage,
@@ -27,6 +27,7 @@ export {
   resizeToSquare,
 } from './model/image.ts';
 export type { LookResult, StreamOptions } from './model/looks.ts';
+export { PARTS, type Part } from './model/parts.ts';
 export { type CreateOptions, type LoadOptions, PS3, type StartOptions } from './model/ps3.ts';
 export type { EncodeOptions } from './model/query.ts';
 export type { Region } from './model/region.ts';
@@ -65,6 +66,7 @@ export {
 } from './train/config.ts';
 export type { DataSection, SamplingSection } from './train/data_config.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.ts';
+export type { LockConfig } from './train/lock.ts';
 export {
   type Batch,
   type Losses,

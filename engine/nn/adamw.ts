@@ -44,14 +44,14 @@ const OPTIONS = {
 } as const;
 
 /**
- * Updates every parameter of a store in one dispatch per arena. What changes per step is on the GPU, the
+ * Updates every parameter of a store that is not locked in one dispatch per arena. What changes per step is on the GPU, the
  * number of steps too: nothing is read back, and a captured step goes on counting.
  *
  * Squares are f32. Gradients whose norm exceeds 1.8e19 count as infinite: the step is skipped. Of a gradient below 1e-19
  * the second moment is 0, as in PyTorch, and eps is what it is divided by.
  */
 export class AdamW {
-  readonly #store: ParameterStore;
+  readonly #arenas: readonly Arena[];
   #options: Required<AdamWOptions>;
   /** First and second moment, one tensor per arena. */
   readonly moments: readonly [Tensor[], Tensor[]];
@@ -64,11 +64,12 @@ export class AdamW {
   readonly #scalars: Tensor;
 
   constructor(store: ParameterStore, options: AdamWOptions = {}) {
-    this.#store = store;
     expectKeys('AdamW', options, OPTIONS);
     this.#options = { ...DEFAULTS, ...options };
     store.enableGradients();
-    const { gpu, arenas } = store;
+    const { gpu } = store;
+    const arenas = store.arenas.filter(({ isLocked }) => !isLocked);
+    this.#arenas = arenas;
     const zeros = ({ values }: Arena): Tensor => fill(Tensor.empty(gpu, values.shape, 'f32'), 0);
     this.moments = [arenas.map(zeros), arenas.map(zeros)];
     this.#groups = arenas.map(({ groupEnds }) => {
@@ -103,7 +104,7 @@ export class AdamW {
    * their norm is not finite.
    */
   step(): void {
-    const { arenas } = this.#store;
+    const arenas = this.#arenas;
     using norm = squaredNorm(arenas.map(({ gradients }) => gradients!));
     this.gradNormSquared.write(norm);
     const scalars = this.#scalars;

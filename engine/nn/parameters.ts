@@ -15,6 +15,8 @@ export interface ParameterSpec {
   readonly dtype?: 'f32' | 'f16' | 'bf16';
   /** Which optimizer group it belongs to; 0 by default. Groups are contiguous in the arena. */
   readonly group?: number;
+  /** Never trained: it gets no gradient, and optimizers leave it alone. */
+  readonly isLocked?: boolean;
 }
 
 /** Neighbours begin at multiples of this, the strictest binding alignment. */
@@ -24,9 +26,19 @@ const ALIGNMENT_BYTES = 256;
 export interface Arena {
   /** [elements], the parameters one after the other at multiples of 256 bytes. */
   readonly values: Tensor;
-  /** Made by `enableGradients`. */
+  /** Made by `enableGradients`, unless it is locked. */
   gradients: Tensor<'f32'> | undefined;
+  /** Whether its parameters are never trained. */
+  readonly isLocked: boolean;
   /** First element after each group, ascending. */
+  readonly groupEnds: number[];
+}
+
+interface Layout {
+  readonly dtype: DType;
+  readonly isLocked: boolean;
+  elements: number;
+  sizeBytes: number;
   readonly groupEnds: number[];
 }
 
@@ -39,7 +51,7 @@ interface Placed extends ParameterSpec {
  * Parameters by name. Each is a view on an arena: `get('blocks.0.norm1.weight')`.
  *
  * Arenas hold the parameters sorted by dtype and group and are split where they would exceed the device's binding
- * limit. A parameter beyond that limit has an arena to itself; ops that walk over such operands in parts can read it.
+ * limit; those of locked parameters come last. A parameter beyond that limit has an arena to itself; ops that walk over such operands in parts can read it.
  */
 export class ParameterStore {
   /** The device that it lives on. */
@@ -61,16 +73,18 @@ export class ParameterStore {
     this.names = specs.map(({ name }) => name);
     const limitBytes = gpu.device.limits.maxStorageBufferBindingSize;
     const order = ['f32', 'f16', 'bf16'];
-    const rank = ({ dtype = 'f32', group = 0 }: ParameterSpec): number => 1e6 * order.indexOf(dtype) + group;
-    const layouts: { dtype: DType; elements: number; sizeBytes: number; groupEnds: number[] }[] = [];
+    const rank = ({ dtype = 'f32', group = 0, isLocked = false }: ParameterSpec): number =>
+      1e9 * Number(isLocked) + 1e6 * order.indexOf(dtype) + group;
+    const layouts: Layout[] = [];
     for (const spec of specs.toSorted((a, b) => rank(a) - rank(b))) {
-      const { name, shape, dtype = 'f32', group = 0 } = spec;
+      const { name, shape, dtype = 'f32', group = 0, isLocked = false } = spec;
       if (this.#placed.has(name)) throw new UseError(`parameters: names must differ, got ${name} twice.`);
       const roomBytes =
         Math.ceil((size(shape) * BYTES_PER_ELEMENT[dtype]) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
       let layout = layouts.at(-1);
-      if (layout?.dtype !== dtype || layout.sizeBytes + roomBytes > limitBytes) {
-        layout = { dtype, elements: 0, sizeBytes: 0, groupEnds: [] };
+      const isOfItsKind = layout?.dtype === dtype && layout.isLocked === isLocked;
+      if (!layout || !isOfItsKind || layout.sizeBytes + roomBytes > limitBytes) {
+        layout = { dtype, isLocked, elements: 0, sizeBytes: 0, groupEnds: [] };
         layouts.push(layout);
       }
       this.#placed.set(name, { ...spec, arena: layouts.length - 1, start: layout.elements });
@@ -79,9 +93,10 @@ export class ParameterStore {
       for (let before = 0; before < group; before++) layout.groupEnds[before] ??= 0;
       layout.groupEnds[group] = layout.elements;
     }
-    this.arenas = layouts.map(({ dtype, elements, groupEnds }) => ({
+    this.arenas = layouts.map(({ dtype, isLocked, elements, groupEnds }) => ({
       values: fill(Tensor.empty(gpu, [elements], dtype), 0),
       gradients: undefined,
+      isLocked,
       groupEnds: runningMax(groupEnds),
     }));
     for (const [name, { arena, start, shape }] of this.#placed)
@@ -100,19 +115,31 @@ export class ParameterStore {
     return tensor;
   }
 
+  /** Whether a parameter is never trained. @throws UseError for an unknown name */
+  isLocked(name: string): boolean {
+    this.get(name);
+    return this.#placed.get(name)?.isLocked ?? false;
+  }
+
+  /** The parameters that are not locked, in the order of `names`. */
+  get trainedNames(): string[] {
+    return this.names.filter((name) => !this.isLocked(name));
+  }
+
   /** Number of parameters, in elements. */
   get elementCount(): number {
     return [...this.#placed.values()].reduce((total, { shape }) => total + size(shape), 0);
   }
 
   /**
-   * Makes zeroed gradient buffers and has every parameter collect its gradient there.
+   * Makes zeroed gradient buffers and has every parameter that is not locked collect its gradient there.
    *
    * @throws UseError for parameters in half precision, MemoryError for one beyond the binding limit
    */
   enableGradients(): void {
     const limitBytes = this.gpu.device.limits.maxStorageBufferBindingSize;
-    for (const [name, { dtype, shape, sizeBytes }] of this.#tensors) {
+    const trained = [...this.#tensors].filter(([name]) => !this.isLocked(name));
+    for (const [name, { dtype, shape, sizeBytes }] of trained) {
       if (dtype !== 'f32')
         throw new UseError(
           `parameters: training needs f32, got ${name} in ${dtype}. Store the weights as f32.`,
@@ -123,8 +150,8 @@ export class ParameterStore {
         );
     }
     for (const arena of this.arenas)
-      arena.gradients ??= fill(Tensor.empty(this.gpu, arena.values.shape, 'f32'), 0);
-    for (const [name, tensor] of this.#tensors) {
+      if (!arena.isLocked) arena.gradients ??= fill(Tensor.empty(this.gpu, arena.values.shape, 'f32'), 0);
+    for (const [name, tensor] of trained) {
       const { arena, start, shape } = this.#placed.get(name)!;
       tensor.setRequiresGrad(true);
       tensor.variable.grad ??= this.arenas[arena].gradients!.view(start, shape);
@@ -137,7 +164,7 @@ export class ParameterStore {
     for (const { gradients } of this.arenas) if (gradients) fill(gradients, 0);
   }
 
-  /** A view on the part of a same-sized arena (a moment, say) that belongs to a parameter. */
+  /** A view on the part of a same-sized arena (a moment, say) that belongs to a parameter, which is not locked. */
   viewOf(arenas: readonly Tensor[], name: string): Tensor {
     const { arena, start, shape } = this.#placed.get(name)!;
     return arenas[arena].view(start, shape);

@@ -79,7 +79,7 @@ export function layerNorm(
     activations: ['x'],
     backward: (dy, saved, needs) => [
       needs[0] ? layerNormDx(dy, saved, eps) : undefined,
-      ...(needs[1] || needs[2] ? layerNormDparams(dy, saved, eps) : []),
+      ...(needs[1] || needs[2] ? layerNormDparams(dy, saved, eps) : [undefined, undefined]),
     ],
   });
 }

@@ -80,9 +80,11 @@ export function checkResizeOptions(op: string, options: ResizeOptions): void {
 
 /** Taps of one axis: output o reads inputs first[o], ..., first[o] + taps - 1. */
 export interface AxisTaps {
+  /** Per output, the first input it reads. */
   readonly first: readonly number[];
   /** Rows of `taps` weights. */
   readonly weights: readonly number[];
+  /** Inputs that an output reads. */
   readonly taps: number;
   /** Whether output o is in the image: always, except with tf_crop_and_resize. */
   readonly inside: readonly boolean[];

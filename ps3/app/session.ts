@@ -13,6 +13,7 @@ import { PS3 } from '../model/ps3.ts';
 import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
+import { lockOf } from '../train/lock.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
 import { cutCaptions, type Metric } from '../train/metrics.ts';
 import { descendWhole, type Objective, partsOf, type Tensors } from '../train/phases.ts';
@@ -102,7 +103,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     begin === null
       ? undefined
       : progress
-        ? await PS3.load(engine, await RunFolder.checkpointOf(begin))
+        ? await PS3.load(engine, await RunFolder.checkpointOf(begin), { isLocked: lockOf(config.lock) })
         : await loadStart(engine, config, begin);
   const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
   if (resume) await new RunFolder(out).expectData(data.fingerprint);

@@ -17,7 +17,7 @@ import {
 import type { WeightDType } from './checkpoint/checkpoint.ts';
 import { planParameters } from './checkpoint/init.ts';
 import type { ModelConfig } from './config/config.ts';
-import { isTower } from './parts.ts';
+import { isTower, partOf } from './parts.ts';
 import { CLEAN } from './text/canonicalize.ts';
 import { encodeText, type TextOutput } from './text/text.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -41,19 +41,25 @@ export interface AllocateOptions {
   readonly tokenizer?: Tokenizer;
   /** How a weight is kept; f32 by default. */
   readonly dtypeOf?: (name: string) => WeightDType;
+  /** Which weights training leaves as they are; none by default. */
+  readonly isLocked?: IsLocked;
 }
+
+/** Whether training leaves a weight as it is, by its official name. */
+export type IsLocked = (name: string, config: ModelConfig) => boolean;
 
 /** The parameters of a model, all zero, under the official names. */
 export function allocateParameters(
   engine: Engine,
   config: ModelConfig,
-  dtypeOf?: AllocateOptions['dtypeOf'],
+  { dtypeOf, isLocked }: Omit<AllocateOptions, 'tokenizer'> = {},
 ): ParameterStore {
   const specs: ParameterSpec[] = [...planParameters(config)].map(([name, { shape }]) => ({
     name,
     shape,
     dtype: dtypeOf?.(name),
-    group: (isTower(name) ? 0 : 2) + (shape.length >= 2 ? 0 : 1),
+    isLocked: isLocked?.(name, config),
+    group: (isTower(partOf(name)) ? 0 : 2) + (shape.length >= 2 ? 0 : 1),
   }));
   return new ParameterStore(engine, specs);
 }
@@ -151,8 +157,9 @@ export class ModelCore {
     return tensor;
   }
 
-  /** Keeps the scale of the logits within [1, most], as after every optimizer step of SigLIP. */
+  /** Keeps the scale of the logits within [1, most], as after every optimizer step of SigLIP, unless it is locked. */
   clampLogitScale(most = 100): void {
+    if (this.parameters.isLocked('logit_scale')) return;
     const { logitScale } = this;
     using plain = logitScale.detach();
     using clamped = clamp(plain, 0, Math.log(most));

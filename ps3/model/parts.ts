@@ -18,7 +18,7 @@ export function partOf(name: string): Part {
   return name.startsWith('text_model.') && !name.startsWith('text_model.prompt_proj.') ? 'text' : 'selection';
 }
 
-/** Whether a plain image-text model has the parameter too. */
-export function isTower(name: string): boolean {
-  return ['vision', 'text', 'logits'].includes(partOf(name));
+/** Whether a plain image-text model has the part too. */
+export function isTower(part: Part): boolean {
+  return part === 'vision' || part === 'text' || part === 'logits';
 }

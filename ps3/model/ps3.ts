@@ -13,11 +13,11 @@ import { SiglipReader } from './checkpoint/siglip.ts';
 import { type SaveOptions, saveCheckpoint } from './checkpoint/writer.ts';
 import type { ModelConfig } from './config/config.ts';
 import type { LookSizes } from './config/look_sizes.ts';
-import { type AllocateOptions, allocateParameters, ModelCore } from './core.ts';
+import { type AllocateOptions, allocateParameters, type IsLocked, ModelCore } from './core.ts';
 import { encode, encodeList } from './encode.ts';
 import type { Encoding } from './encoding.ts';
 import { type LookResult, looks, type StreamOptions } from './looks.ts';
-import { isTower } from './parts.ts';
+import { isTower, partOf } from './parts.ts';
 import type { EncodeOptions } from './query.ts';
 import { imageFeatures, type PoolOptions, type Similarity, similarity } from './similarity.ts';
 import type { Tokenizer } from './text/tokenizer.ts';
@@ -28,6 +28,8 @@ export interface LoadOptions extends OpenOptions, Omit<FillOptions, 'prefix'> {
   readonly storage?: WeightDType | 'stored';
   /** Refuse models that need more; default: the free memory of the machine where a software adapter uses that. */
   readonly memoryLimitBytes?: number;
+  /** Which weights training leaves as they are; none by default. */
+  readonly isLocked?: IsLocked;
 }
 
 const LOAD_OPTIONS = {
@@ -39,12 +41,15 @@ const LOAD_OPTIONS = {
   signal: true,
   storage: true,
   memoryLimitBytes: true,
+  isLocked: true,
 } as const;
 
 /** What a new model is made with. */
 export interface CreateOptions extends InitOptions {
   /** The one that the text tower will be trained with. */
   readonly tokenizer?: Tokenizer;
+  /** Which weights training leaves as they are; none by default. */
+  readonly isLocked?: IsLocked;
 }
 
 /** How a PS3 begins with the towers of a SigLIP checkpoint. */
@@ -56,10 +61,13 @@ export interface StartOptions
   readonly look: LookSizes;
   /** Decides the values of what only PS3 has. */
   readonly seed: number;
+  /** Which weights training leaves as they are; none by default. */
+  readonly isLocked?: IsLocked;
 }
 
 const CREATE_OPTIONS = {
   tokenizer: true,
+  isLocked: true,
   layerScale: true,
   positionResidualStd: true,
   logitScale: true,
@@ -107,10 +115,10 @@ export class PS3 extends ModelCore {
   static async load(engine: Engine, source: CheckpointSource, options: LoadOptions = {}): Promise<PS3> {
     expectKeys('PS3.load', options, LOAD_OPTIONS);
     await using file = await CheckpointReader.open(source, options);
-    const { storage = 'f32', memoryLimitBytes = await freeBytes(engine) } = options;
+    const { storage = 'f32', memoryLimitBytes = await freeBytes(engine), isLocked } = options;
     const { config, tokenizer } = file;
     const make = (as: WeightDType | 'stored'): PS3 =>
-      PS3.allocate(engine, config, { tokenizer, dtypeOf: (name) => file.storageOf(name, as) });
+      PS3.allocate(engine, config, { tokenizer, isLocked, dtypeOf: (name) => file.storageOf(name, as) });
     const needAs = (as: WeightDType | 'stored'): MemoryNeed => memoryNeed(engine, () => make(as));
     expectMemory(memoryLimitBytes, storage, needAs);
     const model = make(storage);
@@ -125,16 +133,16 @@ export class PS3 extends ModelCore {
 
   /** Makes a model whose weights are zero. */
   static allocate(engine: Engine, config: ModelConfig, options: AllocateOptions = {}): PS3 {
-    expectKeys('PS3.allocate', options, { tokenizer: true, dtypeOf: true });
-    const { tokenizer, dtypeOf } = options;
-    return new PS3(config, allocateParameters(engine, config, dtypeOf), tokenizer);
+    expectKeys('PS3.allocate', options, { tokenizer: true, dtypeOf: true, isLocked: true });
+    const { tokenizer, ...store } = options;
+    return new PS3(config, allocateParameters(engine, config, store), tokenizer);
   }
 
   /** Makes a model with random weights. Same seed, same bits, in any runtime. */
   static create(engine: Engine, config: ModelConfig, seed: number, options: CreateOptions = {}): PS3 {
     expectKeys('PS3.create', options, CREATE_OPTIONS);
-    const { tokenizer, ...initial } = options;
-    const model = PS3.allocate(engine, config, { tokenizer });
+    const { tokenizer, isLocked, ...initial } = options;
+    const model = PS3.allocate(engine, config, { tokenizer, isLocked });
     drawParameters(model, seed, initial, () => true);
     return model;
   }
@@ -151,11 +159,11 @@ export class PS3 extends ModelCore {
    */
   static async start(engine: Engine, source: CheckpointSource, options: StartOptions): Promise<PS3> {
     expectKeys('PS3.start', options, START_OPTIONS);
-    const { look, seed, layerScale, positionResidualStd, ...reading } = options;
+    const { look, seed, isLocked, layerScale, positionResidualStd, ...reading } = options;
     await using file = await SiglipReader.open(source, look, reading);
-    const model = PS3.allocate(engine, file.config, { tokenizer: file.tokenizer });
+    const model = PS3.allocate(engine, file.config, { tokenizer: file.tokenizer, isLocked });
     try {
-      drawParameters(model, seed, { layerScale, positionResidualStd }, (name) => !isTower(name));
+      drawParameters(model, seed, { layerScale, positionResidualStd }, (name) => !isTower(partOf(name)));
       await file.fill(model.parameters, reading);
     } catch (error) {
       model.dispose();

@@ -14,6 +14,7 @@ import {
   rate,
   text,
 } from '../model/config/schema.ts';
+import { isTower, PARTS, type Part } from '../model/parts.ts';
 import type { CheckpointBlocks } from '../model/vision/vit.ts';
 import {
   type DataSection,
@@ -22,6 +23,7 @@ import {
   type SamplingSection,
   samplingSchema,
 } from './data_config.ts';
+import type { LockConfig } from './lock.ts';
 import { type PrecisionSection, precisionSchema } from './precision_config.ts';
 
 /** How long and how fast one stage trains. */
@@ -155,6 +157,8 @@ export interface TrainConfig {
   readonly towers: StageConfig;
   /** The whole model, from these towers. */
   readonly ps3: StageConfig;
+  /** What is kept as it begins. */
+  readonly lock: LockConfig;
   /** Which blocks keep only their inputs for backward, and run again there: memory for time, the same bits. */
   readonly checkpointBlocks: CheckpointBlocks;
   /** How numbers are kept and multiplied. */
@@ -219,6 +223,11 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   }),
   towers: stage,
   ps3: stage,
+  lock: onlyThese({
+    parts: v.array(v.picklist(PARTS, `one of ${PARTS.join(', ')}`), 'an array'),
+    unlockedVisionGroups: natural,
+    unlockedTextGroups: natural,
+  }),
   checkpointBlocks: onlyThese({ lowRes: flag, highRes: flag, text: flag }),
   precision: precisionSchema,
   saveEvery: count,
@@ -266,10 +275,26 @@ export function parseTrainConfig(json: unknown): TrainConfig {
   for (const [name, value] of Object.entries({ width, textWidth }))
     expectConfig(value % heads === 0, `model.${name} must be a multiple of model.heads, ${heads}`, value);
   expectData(config.data);
+  expectTrained(config);
   expectConfig(
     method.oneSamplePerImage || ps3.batch % 2 === 0,
     'ps3.batch must be even where method.oneSamplePerImage is false',
     ps3.batch,
   );
   return config;
+}
+
+/** A stage that takes steps has something to train. */
+function expectTrained({ lock, towers }: TrainConfig): void {
+  const { parts } = lock;
+  const isLocked = (part: Part): boolean =>
+    parts.includes(part) &&
+    !(part === 'vision' && lock.unlockedVisionGroups > 0) &&
+    !(part === 'text' && lock.unlockedTextGroups > 0);
+  expectConfig(!PARTS.every(isLocked), 'lock.parts must leave a part to train', parts);
+  expectConfig(
+    towers.steps === 0 || !PARTS.filter((part) => isTower(part)).every(isLocked),
+    'towers.steps must be 0 where lock.parts holds both towers and the logits',
+    towers.steps,
+  );
 }

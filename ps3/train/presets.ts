@@ -31,6 +31,7 @@ const DEMO = {
   },
   loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100 },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1 },
+  lock: { parts: [], unlockedVisionGroups: 0, unlockedTextGroups: 0 },
   checkpointBlocks: { lowRes: false, highRes: false, text: false },
   precision: { activations: 'f32' },
   saveEvery: 200,

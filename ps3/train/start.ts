@@ -6,6 +6,7 @@ import { expectConfig, type ModelConfig } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
 import { buildWordTokenizer } from '../model/text/tokenizer.ts';
 import type { TrainConfig } from './config.ts';
+import { lockOf } from './lock.ts';
 import { lookSizes, presetConfig } from './presets.ts';
 import { RunFolder } from './run.ts';
 
@@ -35,16 +36,18 @@ export async function loadStart(
   const place = await RunFolder.checkpointOf(from);
   const { layerScale, positionResidualStd } = config.init;
   const { seed } = config;
+  const isLocked = lockOf(config.lock);
   if (await isSiglip(place))
     return PS3.start(engine, place, {
       look: lookSizes(config),
       seed,
       layerScale,
       positionResidualStd,
+      isLocked,
       ...reading,
     });
   expectWholeMethod(config);
-  return PS3.load(engine, place, reading);
+  return PS3.load(engine, place, { isLocked, ...reading });
 }
 
 /** The sizes of what `init.from` names; its weights are not read. @throws as `loadStart` */
@@ -76,6 +79,7 @@ export function newModel(engine: Engine, config: TrainConfig, captions: readonly
   const { from: _, logitBias, ...init } = config.init;
   return PS3.create(engine, presetConfig(config, vocabSize ?? tokenizer.vocabSize), config.seed, {
     tokenizer,
+    isLocked: lockOf(config.lock),
     ...init,
     // A caption fits about one image in as many as there are concepts.
     logitBias: logitBias ?? -Math.log(config.data.concepts),

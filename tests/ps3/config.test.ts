@@ -316,7 +316,7 @@ test('config: what PS3 would compute otherwise is refused by name, the absent ke
     ['text', 'embed_cls', [true], /must be false, PS3 has no class embedding/],
     ['text', 'output_tokens', [true], /must be false, PS3 returns no tokens of texts/],
     ['text', 'ls_init_value', [0.1], /must be null, PS3 has no LayerScale/],
-    ['text', 'tokenizer_kwargs', [{ clean: 'lower' }], /\.clean must be "canonicalize", got "lower"/],
+    ['text', 'tokenizer_kwargs', [{ clean: 'whitespace' }], /\.clean must be "canonicalize" or "lower", got/],
     ['text', 'tokenizer_kwargs', [{ strip: 1 }], /\.strip must be absent: the keys are clean,/],
     ['text', 'act_kwargs', [{ inplace: true }], /\.inplace must be absent: the keys are approximate,/],
     ['text', 'norm_kwargs', [{ bias: false }], /\.bias must be absent: the keys are eps,/],

@@ -88,7 +88,7 @@ test('config: what is wrong is refused by its path', () => {
   throws(() => smoke('method.oneSamplePerImage=false', 'ps3.batch=3'), /^config: ps3\.batch must be even/);
   throws(
     () => trainConfig({ preset: 'huge' }),
-    /^config: preset must be one of small, medium, smoke, got huge\.$/,
+    /^config: preset must be one of small, medium, so400m, smoke, got huge\.$/,
   );
   throws(
     () => trainConfig({ preset: 'smoke', file: [1] }),

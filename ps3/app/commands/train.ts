@@ -1,7 +1,9 @@
 // `ps3 start` and `ps3 train`.
 import { DeviceLostError, Engine, fileErrorOf, MemoryError, readTextFile } from '../../../engine/index.ts';
 import { ConfigError } from '../../model/config/config.ts';
+import { PARTS } from '../../model/parts.ts';
 import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
+import { allBut } from '../../train/lock.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
 import { CHANGEABLE_KEYS, resumedConfig } from '../../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../../train/run.ts';
@@ -38,6 +40,8 @@ const TRAIN = {
   resume: text('<dir>', 'Continue from the checkpoint of a run folder'),
   recipe: oneOf(RECIPE_NAMES, 'Constants of training: demo, paper or released; default the preset’s, demo'),
   from: text('<place>', 'Begin with a PS3 or SigLIP checkpoint: a folder, also of a run, or hf://owner/name'),
+  lock: texts('<part,...>', `Leave parts as they are: ${PARTS.join(', ')}; any number of times`),
+  train: texts('<part,...>', 'Train these parts alone, such as selection; any number of times'),
   'init-only': on('Write the checkpoint that training would begin with into --out, and do not train'),
   plan: on('Print what the run would need, and do not train'),
   set: texts(
@@ -55,12 +59,29 @@ const OF_RESUMED_RUNS: readonly string[] = ['resume', 'plan', 'profile', 'set'];
 /** The configuration of a new run: a preset, then the file, then flags. */
 function configOf(values: TrainValues, file: unknown, isSoftware: boolean): TrainConfig {
   const { preset, recipe, seed, data, photos, from, set = [] } = values;
+  const lock = lockedParts(values);
   const defaultPreset = isSoftware ? 'small' : 'medium';
-  const flags = { seed, 'data.folder': data, 'data.photos': photos, 'init.from': from };
+  const flags = { seed, 'data.folder': data, 'data.photos': photos, 'init.from': from, 'lock.parts': lock };
   const given = Object.entries(flags).flatMap(([key, value]) =>
     value === undefined ? [] : [`${key}=${JSON.stringify(value)}`],
   );
   return trainConfig({ preset, defaultPreset, recipe, file, set: [...given, ...set] });
+}
+
+/** What `--lock` or `--train` leaves untrained; undefined without either. */
+function lockedParts({ lock, train }: TrainValues): readonly string[] | undefined {
+  if (lock && train)
+    throw new UsageError('train: --lock and --train exclude each other, got both. Pass one.');
+  if (lock) return lock.flatMap((words) => words.split(','));
+  if (!train) return undefined;
+  const trained = train
+    .flatMap((words) => words.split(','))
+    .map((word) => {
+      const part = PARTS.find((part) => part === word);
+      if (!part) throw new UsageError(`train: --train must name one of ${PARTS.join(', ')}, got ${word}.`);
+      return part;
+    });
+  return allBut(trained);
 }
 
 async function readConfig(path: string): Promise<unknown> {

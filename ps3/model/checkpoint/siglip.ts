@@ -4,7 +4,7 @@ import { type ParameterStore, type SafetensorsFile, size } from '../../../engine
 import { ConfigError, type ModelConfig } from '../config/config.ts';
 import type { LookSizes } from '../config/look_sizes.ts';
 import { parseOpenClip, parseTransformers, ps3Config, type SiglipConfig } from '../config/siglip_config.ts';
-import { isTower } from '../parts.ts';
+import { isTower, partOf } from '../parts.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import {
   type FillOptions,
@@ -156,7 +156,7 @@ function matchSegments(
 ): Map<string, Segment[]> {
   const byStored = new Map<string, Segment[]>();
   for (const [name, { shape }] of planParameters(config)) {
-    if (!isTower(name)) continue;
+    if (!isTower(partOf(name))) continue;
     for (const segment of segmentsOf(name, storedShape(name, shape, siglip), siglip.naming))
       byStored.set(segment.stored, [...(byStored.get(segment.stored) ?? []), segment]);
   }

@@ -107,10 +107,10 @@ export interface AdapterConfig {
 }
 
 /** How texts are brought into form: SigLIP's way, which drops punctuation, or lower case alone, as for SigLIP 2. */
-export const TEXT_CLEANING = ['canonicalize', 'lower'] as const;
+export type TextCleaning = 'canonicalize' | 'lower';
 
-/** A name of `TEXT_CLEANING`. */
-export type TextCleaning = (typeof TEXT_CLEANING)[number];
+/** Every way of `TextCleaning`. */
+export const TEXT_CLEANING: readonly TextCleaning[] = ['canonicalize', 'lower'];
 
 /**
  * One entry per key of `text_config`, and what follows from them. Every token attends to every other, the last one stands

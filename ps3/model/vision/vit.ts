@@ -96,12 +96,14 @@ export function transformerBlock(
   });
 }
 
+/** Where no input needs a gradient, as behind locked blocks, what the gradients of the weights need is kept, if they need it. */
 function checkpointedBlock(
   x: Tensor<'f32'>,
   block: BlockWeights,
   options: BlockOptions,
 ): [x: Tensor<'f32'>, qkv: Tensor<'f32'>] {
   const { cached } = options;
+  if (!x.requiresGrad && !cached?.requiresGrad) return transformerBlock(x, block, options);
   if (!cached) return checkpoint((x) => transformerBlock(x, block, options), x);
   return checkpoint((x, cached) => transformerBlock(x, block, { ...options, cached }), x, cached);
 }

@@ -13,7 +13,8 @@ export const STATE = 'training_state.safetensors';
 /** Tensors that a checkpoint holds beside the weights, and a resumed run fills. Names are those of the file. */
 export interface TrainingState {
   /**
-   * Each as many tensors as the model's parameters have arenas, and of their shapes, such as the moments of an optimizer.
+   * Each as many tensors as the model's parameters have arenas that are trained, and of their shapes, such as the moments
+   * of an optimizer.
    * Stored by parameter, so that an adapter with other arenas goes on from it too.
    */
   readonly arenas: Readonly<Record<string, readonly Tensor[]>>;
@@ -41,7 +42,7 @@ interface Entry {
 
 function entriesOf({ arenas, tensors }: TrainingState, parameters: ParameterStore): Entry[] {
   const inArenas = Object.entries(arenas).flatMap(([kind, arena]) =>
-    parameters.names.map((name) => ({
+    parameters.trainedNames.map((name) => ({
       name: `${kind}.${name}`,
       dtype: arena[0].dtype,
       shape: parameters.get(name).shape,

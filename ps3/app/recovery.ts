@@ -15,7 +15,7 @@ export interface RecoveryOptions {
 /** What a failure of the device asks of the user, by its class. */
 const ADVICE: Readonly<Record<string, string>> = {
   memory:
-    'Resume with --set checkpointBlocks.lowRes=true --set checkpointBlocks.highRes=true, or begin a new run with a higher accumulate or activations in half precision.',
+    'Resume with --set checkpointBlocks.lowRes=true --set checkpointBlocks.highRes=true, or begin a new run with a higher ps3.accumulate or activations in half precision.',
   other:
     'Close what else uses the GPU and check its driver, which may reset a GPU whose work takes long: a lower ps3.batch shortens it.',
 };

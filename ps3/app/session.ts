@@ -142,7 +142,11 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     const share = await cropAccuracy(engine, model, data.heldOutCrops);
     console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
   }
-  await trainPS3(engine, model, data.train, config, stage('ps3'));
+  await trainPS3(engine, model, data.train, config, {
+    ...stage('ps3'),
+    // A signal ends the run after the evaluation, once the step is saved.
+    evaluate: () => evaluateRun(engine, model, data, config.seed, (...what) => bar.update(...what)),
+  });
   bar.stop();
   const cut = cutCaptions(await run.metrics());
   if (cut > 0)

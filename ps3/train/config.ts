@@ -171,6 +171,13 @@ export interface TrainConfig {
   readonly checkpoints: {
     /** The last ones, so many. */
     readonly keep: number;
+    /** Besides, the weights with the best evaluation by this number of it, such as `retrieval.ps3`, in best/; null: none. */
+    readonly best: string | null;
+  };
+  /** When the held-out images are asked about while training. */
+  readonly evaluation: {
+    /** Steps of the second stage between evaluations, and one at its end; null: none. */
+    readonly everySteps: number | null;
   };
   /** What is left of the paper's method. */
   readonly method: Method;
@@ -232,7 +239,8 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   precision: precisionSchema,
   saveEvery: count,
   saveEveryMinutes: v.nullable(positive),
-  checkpoints: onlyThese({ keep: count }),
+  checkpoints: onlyThese({ keep: count, best: v.nullable(text) }),
+  evaluation: onlyThese({ everySteps: v.nullable(count) }),
   method: onlyThese({
     lowResCache: flag,
     oneSamplePerImage: flag,
@@ -276,6 +284,11 @@ export function parseTrainConfig(json: unknown): TrainConfig {
     expectConfig(value % heads === 0, `model.${name} must be a multiple of model.heads, ${heads}`, value);
   expectData(config.data);
   expectTrained(config);
+  expectConfig(
+    config.checkpoints.best === null || config.evaluation.everySteps !== null,
+    'checkpoints.best must be null where evaluation.everySteps is: nothing is compared',
+    config.checkpoints.best,
+  );
   expectConfig(
     method.oneSamplePerImage || ps3.batch % 2 === 0,
     'ps3.batch must be even where method.oneSamplePerImage is false',

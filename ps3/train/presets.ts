@@ -36,7 +36,8 @@ const DEMO = {
   precision: { activations: 'f32' },
   saveEvery: 200,
   saveEveryMinutes: 10,
-  checkpoints: { keep: 1 },
+  checkpoints: { keep: 1, best: null },
+  evaluation: { everySteps: null },
   method: WHOLE,
 } as const;
 

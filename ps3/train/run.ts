@@ -13,10 +13,12 @@ import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { parseTrainConfig, type TrainConfig } from './config.ts';
 import { appendMetric, type Metric, readMetrics, rewindMetrics } from './metrics.ts';
+import { recoverBest } from './run/best.ts';
+import { PROGRESS, progressOf, writeCheckpoint } from './run/checkpoint.ts';
 import { RunError } from './run/errors.ts';
-import { damageOf, MANIFEST, replaceFolder, writeManifest } from './run/manifest.ts';
+import { damageOf, MANIFEST, replaceFolder } from './run/manifest.ts';
 import { compareProgress, nameOf, type Progress, progressNamed } from './run/progress.ts';
-import { readState, STATE, type TrainingState, writeState } from './run/state.ts';
+import { readState, STATE, type TrainingState } from './run/state.ts';
 
 export { InterruptedError, RunError } from './run/errors.ts';
 export type { Progress } from './run/progress.ts';
@@ -25,28 +27,7 @@ export type { TrainingState } from './run/state.ts';
 /** Told something in a sentence. */
 export type Notice = (sentence: string) => void;
 
-/** A number of an evaluation that decides which checkpoint is the best. */
-export interface Score {
-  /** What it is of, such as `retrieval.ps3`. */
-  readonly metric: string;
-  readonly value: number;
-}
-
 const DATA = 'data.json';
-const PROGRESS = 'progress.json';
-
-/** Where a checkpoint stands; undefined where there is none, or no whole progress.json. */
-async function progressOf(folder: string): Promise<Progress | undefined> {
-  const { readFile } = await fileSystem();
-  const text = await readFile(`${folder}/${PROGRESS}`, 'utf8').catch(() => '');
-  try {
-    return JSON.parse(text) as Progress;
-  } catch (cause) {
-    if (cause instanceof SyntaxError) return undefined;
-    throw cause;
-  }
-}
-
 /** The folder of one run: its configuration, metrics and checkpoint. */
 export class RunFolder {
   /** Where it is. */
@@ -181,7 +162,7 @@ export class RunFolder {
    */
   async save(model: PS3, state: TrainingState, progress: Progress, keep = 1): Promise<void> {
     const former = await this.progress();
-    await this.#write(this.checkpointPath, model, progress, {
+    await writeCheckpoint(this.checkpointPath, model, progress, {
       state,
       former: former && `${this.#earlierPath}/${nameOf(former)}`,
     });
@@ -192,38 +173,6 @@ export class RunFolder {
       await rmdir(this.#earlierPath).catch((cause: NodeJS.ErrnoException) => {
         if (cause.code !== 'ENOTEMPTY') throw cause; // files of somebody else
       });
-  }
-
-  /** Replaces the best checkpoint: weights without a training state. @param score  of its evaluation, for progress.json */
-  async saveBest(model: PS3, progress: Progress, score: Score): Promise<void> {
-    await this.#write(this.bestPath, model, { ...progress, ...score });
-  }
-
-  /** What the best checkpoint scored; undefined where there is none. */
-  async bestScore(): Promise<(Progress & Score) | undefined> {
-    const last = `${this.bestPath}.last`; // between two renames
-    return ((await progressOf(this.bestPath)) ?? (await progressOf(last))) as (Progress & Score) | undefined;
-  }
-
-  /** Writes a checkpoint in the place of that at `path`, which goes to `former`. */
-  async #write(
-    path: string,
-    model: PS3,
-    progress: Progress,
-    { state, former }: { readonly state?: TrainingState; readonly former?: string } = {},
-  ): Promise<void> {
-    const { rm } = await fileSystem();
-    const next = `${path}.next`;
-    await rm(next, { recursive: true, force: true });
-    try {
-      await model.save(next);
-      if (state) await writeState(`${next}/${STATE}`, state, model.parameters);
-      await writeWhole(`${next}/${PROGRESS}`, `${JSON.stringify(progress)}\n`);
-      await writeManifest(next);
-      await replaceFolder(next, path, former);
-    } finally {
-      await rm(next, { recursive: true, force: true });
-    }
   }
 
   /**
@@ -257,6 +206,7 @@ export class RunFolder {
    */
   async recover(notice: Notice = console.error): Promise<Progress | undefined> {
     const { rename } = await fileSystem();
+    await recoverBest(this.bestPath);
     const candidates = await this.#candidates();
     const damaged: [path: string, sentence: string][] = [];
     for (const path of candidates) {

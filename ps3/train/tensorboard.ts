@@ -6,7 +6,7 @@
 //   event   a protobuf message: 1 wall_time double, 2 step int64, 3 file_version string, 5 summary, 7 session_log
 //
 // Source: TensorFlow's tsl/lib/io/record_writer.h, core/util/event.proto and core/framework/summary.proto.
-import { fileSystem, makeFolder } from '../../engine/index.ts';
+import { fileSystem, makeFolder, onPath } from '../../engine/index.ts';
 
 /** Numbers by tag. */
 export type Scalars = Readonly<Record<string, number>>;
@@ -104,7 +104,8 @@ export class EventFile {
   async add(step: number, scalars: Scalars): Promise<void> {
     const { appendFile } = await fileSystem();
     const finite = Object.fromEntries(Object.entries(scalars).filter(([, value]) => Number.isFinite(value)));
-    await appendFile(this.path, record(event(Date.now() / 1000, wholeField(2, step), summary(finite))));
+    const line = record(event(Date.now() / 1000, wholeField(2, step), summary(finite)));
+    await onPath(this.path, () => appendFile(this.path, line));
   }
 }
 

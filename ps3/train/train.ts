@@ -11,7 +11,8 @@ import type { TrainConfig } from './config.ts';
 import { type Batch, mapWeights, pretrainForward } from './loss.ts';
 import type { Metric } from './metrics.ts';
 import type { Objective, Tensors } from './phases.ts';
-import { InterruptedError, type TrainingState } from './run.ts';
+import { keepBest } from './run/best.ts';
+import { InterruptedError, type Progress, type TrainingState } from './run.ts';
 import { TrainingStep } from './step.ts';
 import { StepLog, type StepLogOptions } from './step_log.ts';
 import { type CropBatch, type CropSource, towersForward } from './towers.ts';
@@ -20,9 +21,18 @@ import { type CropBatch, type CropSource, towersForward } from './towers.ts';
 export interface StageOptions extends StepLogOptions {
   /** Once it is aborted, training ends after the step at hand, which is saved. */
   readonly signal?: { readonly aborted: boolean };
+  /** Evaluates the model as it is, every `evaluation.everySteps`; a number of it decides which weights are the best. */
+  readonly evaluate?: (progress: Progress) => Promise<object>;
 }
 
-const STAGE_OPTIONS = { run: true, resume: true, signal: true, peakFlopsPerS: true, onStep: true } as const;
+const STAGE_OPTIONS = {
+  run: true,
+  resume: true,
+  signal: true,
+  evaluate: true,
+  peakFlopsPerS: true,
+  onStep: true,
+} as const;
 
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
@@ -134,9 +144,9 @@ async function optimise<B extends Tensors<B>>(
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
-  const { run, resume, signal } = options;
+  const { run, resume, signal, evaluate } = options;
   const { tokensPerSample } = objective;
-  const { [name]: stage, loss, saveEvery, saveEveryMinutes, checkpoints } = config;
+  const { [name]: stage, loss, saveEvery, saveEveryMinutes, checkpoints, evaluation } = config;
   const { weightDecay, ...constants } = config.optimizer;
   using optimizer = new AdamW(model.parameters, {
     ...constants,
@@ -170,11 +180,22 @@ async function optimise<B extends Tensors<B>>(
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
     logged = ahead(log.write({ step, lr, host, facts, dataWaitMs, values: ahead(values) }));
+    const progress: Progress = { stage: name, step: step + 1, data: next };
+    const isLast = progress.step === stage.steps;
+    const isDue = (every: number | null): boolean => every !== null && progress.step % every === 0;
+    const { everySteps } = evaluation;
+    const isEvaluated = everySteps !== null && (isLast || isDue(everySteps));
+    if (evaluate && isEvaluated) {
+      await logged;
+      const numbers = await evaluate(progress);
+      if (checkpoints.best !== null) await keepBest(run.bestPath, model, progress, checkpoints.best, numbers);
+      log.leaveOut();
+    }
     const stops = signal?.aborted === true;
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
-    if (stops || isLate || (step + 1) % saveEvery === 0 || step + 1 === stage.steps) {
+    if (stops || isLate || isLast || isDue(saveEvery)) {
       await logged;
-      await run.save(model, state, { stage: name, step: step + 1, data: next }, checkpoints.keep);
+      await run.save(model, state, progress, checkpoints.keep);
       saved = performance.now();
       log.leaveOut();
     }

@@ -8,6 +8,8 @@ import { AdamW } from '../../engine/index.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
+import { keepBest } from '../../ps3/train/run/best.ts';
+import { damageOf } from '../../ps3/train/run/manifest.ts';
 import { RunError, RunFolder, type TrainingState } from '../../ps3/train/run.ts';
 import { engine } from '../harness.ts';
 
@@ -164,6 +166,49 @@ test('checkpoints: those who only read take the newest whole one, whatever its t
     (await failure(run.newest())).message,
     /and .*ps3-0000003 is damaged, with no tokenizer.json\. /,
   );
+});
+
+test('checkpoints: the weights of the best evaluation stay, by the largest number or the lowest loss', async () => {
+  const run = await RunFolder.create(join(folder, 'best'), PRESETS.smoke);
+  const found = async (step: number, metric: string, evaluation: object): Promise<boolean> => {
+    logitScale.write(Float32Array.of(step));
+    return keepBest(run.bestPath, model, { stage: 'ps3', step }, metric, evaluation);
+  };
+  const best = async (): Promise<number> => {
+    using loaded = await PS3.load(engine, run.bestPath);
+    return (await loaded.parameters.get('logit_scale').data())[0];
+  };
+  const of = (ps3: number) => ({ retrieval: { ps3, lowRes: 9 }, loss: ps3 });
+  const said: [boolean, number][] = [];
+  for (const [step, value] of [0.2, 0.5, 0.4, 0.5, 0.6].entries())
+    said.push([await found(step, 'retrieval.ps3', of(value)), await best()]);
+  assert.equal(said, [
+    [true, 0],
+    [true, 1],
+    [false, 1],
+    [false, 1],
+    [true, 4],
+  ]);
+  assert.is(await damageOf(run.bestPath), undefined);
+  assert.not.ok((await readdir(run.bestPath)).includes('training_state.safetensors'));
+  // Another number begins anew.
+  assert.ok(await found(5, 'loss', of(0.3)));
+  assert.not.ok(await found(6, 'loss', of(0.4)));
+  assert.ok(await found(7, 'loss', of(0.1)));
+  assert.is(await best(), 7);
+  const { message } = await failure(found(8, 'recall', of(1)));
+  assert.match(
+    message,
+    /checkpoints\.best must be one of retrieval\.ps3, retrieval\.lowRes, loss, got recall\. /,
+  );
+  // A kill between the two renames, and one after both.
+  for (const left of [[`${run.bestPath}.last`], [`${run.bestPath}.last`, run.bestPath]]) {
+    for (const path of left.slice(0, 1)) await cp(run.bestPath, path, { recursive: true });
+    if (left.length === 1) await rm(run.bestPath, { recursive: true });
+    await run.recover();
+    assert.is(await best(), 7);
+    assert.equal((await readdir(run.path)).sort(), ['best', 'config.json']);
+  }
 });
 
 test.run();

@@ -207,6 +207,36 @@ test('train: a model that asks for drop path is refused by both stages, and enco
   });
 });
 
+test('train: evaluating at intervals and at the end changes no bit, and keeps the best weights', async () => {
+  await inFolder(async (path) => {
+    const plain = fresh();
+    const keys = ['ps3.steps=5', 'seed=3'];
+    await trainPS3(engine, plain, SAMPLES, changed(...keys), {
+      run: await RunFolder.create(join(path, 'plain'), CONFIG),
+    });
+    const config = changed(...keys, 'evaluation.everySteps=2', 'checkpoints.best=recall.topDown');
+    const run = await RunFolder.create(join(path, 'evaluated'), config);
+    const evaluated = fresh();
+    const seen: [step: number, recall: number][] = [];
+    await trainPS3(engine, evaluated, SAMPLES, config, {
+      run,
+      evaluate: async ({ step }) => {
+        const found = await evaluate(engine, evaluated, SAMPLES, { candidates: 4 });
+        seen.push([step, found.recall.topDown]);
+        return found;
+      },
+    });
+    assert.equal(
+      seen.map(([step]) => step),
+      [2, 4, 5],
+    );
+    compare('weights', await weights(evaluated), await weights(plain), TOLERANCE.exact);
+    const [step, value] = seen.reduce((best, next) => (next[1] > best[1] ? next : best));
+    const best = JSON.parse(await readFile(join(run.bestPath, 'progress.json'), 'utf8'));
+    assert.equal([best.step, best.metric, best.value], [step, 'recall.topDown', value]);
+  });
+});
+
 test('train: the first steps do not depend on the adapter’s mood: two runs write the same metrics', async () => {
   await inFolder(async (path) => {
     const texts: string[] = [];

@@ -11,6 +11,7 @@ export const CHANGEABLE_KEYS: readonly string[] = [
   'saveEvery',
   'saveEveryMinutes',
   'checkpoints',
+  'evaluation',
   'checkpointBlocks',
   'data.folder',
   'data.photos',

@@ -178,7 +178,7 @@ test('ps3 train: every flag reaches the run', async () => {
       seed: 7,
       data: { ...smoke.data, folder },
       towers: { ...smoke.towers, steps: 2 },
-      ps3: { steps: 3, batch: 5, lr: 5e-6, warmup: 1 },
+      ps3: { steps: 3, batch: 5, lr: 5e-6, warmup: 1, accumulate: 1 },
       loss: { ...loss, dice: 0, bottomUpBoxes: 'sampled' },
       method: { ...method, teacherForcing: false, globalMix: false },
     });

@@ -38,6 +38,24 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     assert.equal(await traces(run), await traces(whole));
   });
 
+test('a second signal ends the run at once with code 130; what the step began is done again', async () => {
+  const run = join(folder, 'twice');
+  const training = startTraining(...config, '--out', run);
+  while ((await loggedSteps(run)) < 9 && training.process.exitCode === null) await setTimeout(5);
+  training.process.kill('SIGINT');
+  // Both signals may come before the first is handled; then they count as one.
+  while (training.process.exitCode === null) {
+    training.process.kill('SIGTERM');
+    await setTimeout(1);
+  }
+  const { code, err } = await training.ended;
+  assert.is(code, 130, err);
+  assert.not.match(err, /stopped after step|Continue with/, 'nothing is finished or saved');
+  const resumed = await startTraining('--resume', run).ended;
+  assert.is(resumed.code, 0, resumed.err);
+  assert.equal(await traces(run), await traces(whole));
+});
+
 test('a run killed before its first checkpoint resumes from its start', async () => {
   const run = join(folder, 'early');
   const { code } = await interrupted(run, 1, 'SIGKILL', ...config, '--out', run);

@@ -171,7 +171,7 @@ export interface TrainConfig {
   readonly checkpoints: {
     /** The last ones, so many. */
     readonly keep: number;
-    /** Besides, the weights with the best evaluation by this number of it, such as `retrieval.ps3`, in best/; null: none. */
+    /** Besides, the weights with the best evaluation by this number of it, such as `retrieval.predicted`, in best/; null: none. */
     readonly best: string | null;
   };
   /** When the held-out images are asked about while training. */

@@ -13,7 +13,8 @@ test.after(() => rm(folder, { recursive: true }));
 
 test('killed twenty times, a run ends with the files of an undisturbed one, every byte', async () => {
   await writeNoise(folder);
-  const keys = ['towers.steps=20', 'ps3.steps=120', 'saveEvery=3', 'checkpoints.keep=2'];
+  const best = ['evaluation.everySteps=40', 'checkpoints.best=recall.topDown'];
+  const keys = ['towers.steps=20', 'ps3.steps=120', 'saveEvery=3', 'checkpoints.keep=2', ...best];
   const config = ['--preset', 'smoke', '--data', folder, ...keys.flatMap((key) => ['--set', key])];
   const [whole, run] = [join(folder, 'whole'), join(folder, 'killed')];
   const undisturbed = await startTraining(...config, '--out', whole).ended;
@@ -35,7 +36,8 @@ test('killed twenty times, a run ends with the files of an undisturbed one, ever
   assert.is(resumed.code, 0, resumed.err);
   console.log(`killed after ${reached.join(', ')} logged steps`);
   const want = await traces(whole);
-  assert.ok(Object.hasOwn(want, '/earlier/ps3-0000117/training_state.safetensors'), Object.keys(want).join());
+  for (const path of ['/earlier/ps3-0000117/training_state.safetensors', '/best/model.safetensors'])
+    assert.ok(Object.hasOwn(want, path), Object.keys(want).join());
   assert.equal(await traces(run), want);
 });
 

@@ -199,7 +199,7 @@ test('checkpoints: the weights of the best evaluation stay, by the largest numbe
   const { message } = await failure(found(8, 'recall', of(1)));
   assert.match(
     message,
-    /checkpoints\.best must be one of retrieval\.ps3, retrieval\.lowRes, loss, got recall\. /,
+    /checkpoints\.best must be a number of the evaluation, such as retrieval\.ps3, retrieval\.lowRes, loss, got recall\. /,
   );
   // A kill between the two renames, and one after both.
   for (const left of [[`${run.bestPath}.last`], [`${run.bestPath}.last`, run.bestPath]]) {

@@ -7,7 +7,7 @@ import type { Progress } from './progress.ts';
 
 /** Where the best weights stand: progress.json of best/. */
 export interface BestProgress extends Progress {
-  /** What they were compared by, such as `retrieval.ps3`. */
+  /** What they were compared by, such as `retrieval.predicted`. */
   readonly metric: string;
   /** Of the metric. */
   readonly value: number;
@@ -20,7 +20,7 @@ const isLowerBetter = (metric: string): boolean => /loss/i.test(metric);
  * Keeps the weights as the best where an evaluation says so: `path` is replaced as a whole.
  *
  * @param path        the run's `bestPath`
- * @param metric      a number of the evaluation by its keys, `retrieval.ps3`; another one than before begins anew
+ * @param metric      a number of the evaluation by its keys, `retrieval.predicted`; another one than before begins anew
  * @param evaluation  numbers in groups
  * @returns           whether they are the best so far
  * @throws RunError when the evaluation has no such number; FileError
@@ -36,7 +36,7 @@ export async function keepBest(
   const value = numbers.get(metric);
   if (value === undefined)
     throw new RunError(
-      `keepBest: checkpoints.best must be one of ${[...numbers.keys()].join(', ')}, got ${metric}. Resume with --set checkpoints.best=NAME.`,
+      `keepBest: checkpoints.best must be a number of the evaluation, such as ${[...numbers.keys()].slice(0, 9).join(', ')}, got ${metric}. Resume with --set checkpoints.best=NAME.`,
     );
   const best = await progressOf<BestProgress>(path);
   const isBetter =

@@ -79,7 +79,7 @@ function numberOf(text: string): number | undefined {
 /** A subcommand, its flags and its action. */
 export interface CommandSpec<F extends Flags> {
   readonly name: string;
-  /** What it takes besides flags, for the usage line: '', `<run>` for one, `[file]` for one at most, `[...images]`. */
+  /** What it takes besides flags, for the usage line: '', `<run>` for one, `<source> <folder>` for two, `[file]` for one at most, `[...images]`. */
   readonly operands: string;
   readonly help: string;
   readonly flags: F;
@@ -162,8 +162,9 @@ function read<F extends Flags>(
     values[name] = Array.isArray(before) && Array.isArray(taken) ? [...before, ...taken] : taken;
   }
   if (operands === '' && given.length > 0) fail('there must be nothing but options', given[0]);
-  if (operands.startsWith('<') && given.length !== 1)
-    fail(`there must be one ${operands}`, given.length === 0 ? 'none' : given.join(', '));
+  const wanted = operands.startsWith('<') ? operands.split(' ').length : given.length;
+  if (given.length !== wanted)
+    fail(`there must be ${wanted === 1 ? 'one ' : ''}${operands}`, given.join(', ') || 'none');
   if (/^\[\w/.test(operands) && given.length > 1)
     fail(`there must be one ${operands} at most`, given.join(', '));
   return [values as Values<F>, given];
@@ -172,7 +173,7 @@ function read<F extends Flags>(
 const dashes = (name: string): string => `--${name}`;
 
 /** Lines of two columns. */
-function columns(rows: readonly (readonly [string, string])[]): string {
+export function columns(rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}\n`).join('');
 }

@@ -47,6 +47,16 @@ function storedPath(path: string): string {
   return stored === undefined ? path : join(folder, stored);
 }
 
+/** The image that a line names. */
+function imageOf(folder: string, image: unknown, where: string): { key: string; path: string } {
+  if (typeof image !== 'string' || image === '' || normalize(image).split(sep)[0] === '..') {
+    throw new DataError(
+      `openFolder: ${where}: \`image\` must name a file in the folder, got ${JSON.stringify(image) ?? 'nothing'}.`,
+    );
+  }
+  return { key: image, path: storedPath(join(folder, image)) };
+}
+
 /**
  * Reads a line of a folder's annotations; whether the image is there is not asked.
  *
@@ -60,13 +70,22 @@ export function parseEntry(
 ): { key: string; path: string; annotation: Annotation } {
   const entry = parseLine(line, where);
   const annotation = parseAnnotation(entry, where);
-  const { image } = entry;
-  if (typeof image !== 'string' || image === '' || normalize(image).split(sep)[0] === '..') {
-    throw new DataError(
-      `openFolder: ${where}: \`image\` must name a file in the folder, got ${JSON.stringify(image) ?? 'nothing'}.`,
-    );
-  }
-  return { key: image, path: storedPath(join(folder, image)), annotation };
+  return { ...imageOf(folder, entry.image, where), annotation };
+}
+
+/**
+ * Reads a line of a folder's annotations without a look at the annotation.
+ *
+ * @returns  the image, and the rest of the line
+ * @throws DataError for a line that is no JSON object or names no image
+ */
+export function parseRawEntry(
+  folder: string,
+  line: string,
+  where: string,
+): { key: string; path: string; annotation: Readonly<Record<string, unknown>> } {
+  const { image, ...annotation } = parseLine(line, where) ?? {};
+  return { ...imageOf(folder, image, where), annotation };
 }
 
 async function readEntry(folder: string, line: string, where: string): Promise<FolderImage> {

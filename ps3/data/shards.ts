@@ -5,10 +5,10 @@
 //   DIR/annotations/00000.tar   00000000.json, 00000001.json, ...
 //
 // The key of a sample is its file name without the suffix; keys of the two collections must agree.
-import { createReadStream, existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { createTarDecoder, packTar } from 'modern-tar';
+import { createTarDecoder } from 'modern-tar';
 import { makeFolder } from '../../engine/index.ts';
 import {
   type Annotation,
@@ -19,6 +19,7 @@ import {
 } from './annotations.ts';
 import { DataError } from './errors.ts';
 import { isImageName } from './image_files.ts';
+import { type FileToArchive, writeTar } from './tar_writer.ts';
 
 /** An encoded image with its annotation. */
 export interface EncodedSample extends Annotation {
@@ -33,18 +34,6 @@ interface TarFile {
   key: string;
   name: string;
   bytes: Uint8Array;
-}
-
-async function writeTar(path: string, files: readonly { name: string; bytes: Uint8Array }[]): Promise<void> {
-  const mtime = new Date(0); // the same samples give the same archive
-  const archive = await packTar(
-    files.map(({ name, bytes }) => ({
-      header: { name, size: bytes.length, mtime, mode: 0o644 },
-      body: bytes,
-    })),
-  );
-  writeFileSync(`${path}.partial`, archive);
-  renameSync(`${path}.partial`, path);
 }
 
 /**
@@ -65,8 +54,8 @@ export async function writeShards(
   }
   for (const collection of ['images', 'annotations']) await makeFolder(join(folder, collection));
   let shard = 0;
-  let images: { name: string; bytes: Uint8Array }[] = [];
-  let annotations: { name: string; bytes: Uint8Array }[] = [];
+  let images: FileToArchive[] = [];
+  let annotations: FileToArchive[] = [];
   const flush = async (): Promise<void> => {
     const name = `${String(shard).padStart(5, '0')}.tar`;
     await writeTar(join(folder, 'images', name), images);
@@ -76,9 +65,8 @@ export async function writeShards(
     annotations = [];
   };
   for await (const sample of samples) {
-    images.push({ name: `${sample.key}.${sample.suffix}`, bytes: sample.image });
-    const bytes = new TextEncoder().encode(JSON.stringify(annotationJson(sample)));
-    annotations.push({ name: `${sample.key}.json`, bytes });
+    images.push({ name: `${sample.key}.${sample.suffix}`, content: sample.image });
+    annotations.push({ name: `${sample.key}.json`, content: JSON.stringify(annotationJson(sample)) });
     if (images.length === samplesPerShard) await flush();
   }
   if (images.length > 0) await flush();

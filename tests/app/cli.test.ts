@@ -313,7 +313,9 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
       [/the file must be readable, got ENOENT/, 'verify', join(folder, 'missing.safetensors')],
       [/give at least one safetensors file/, 'verify'],
       [/--out must name the folder to write/, 'data', 'scenes'],
-      [/the kind of data must be scenes, got images/, 'data', 'images', '--out', out],
+      [/data: the kind must be one of scenes, .*pack, got images/, 'data', 'images', '--out', out],
+      [/data pack: there must be <source> <folder>, got a\./, 'data', 'pack', 'a'],
+      [/must hold annotations\.jsonl, or images\/ and annotations\//, 'data', 'pack', folder, out],
       [/the command must be one of start, train, .* got fly/, 'fly'],
     ];
     for (const [sentence, ...args] of mistakes) {
@@ -323,6 +325,30 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
       assert.not.match(err, / {4}at /, 'no stack trace');
       assert.equal(await readdir(folder), ['broken.jpg'], `${args.join(' ')} wrote something`);
     }
+  });
+});
+
+test('ps3 data pack: a folder to shards and back', async () => {
+  await inFolder(async (folder) => {
+    const [from, shards, back] = ['from', 'shards', 'back'].map((name) => join(folder, name));
+    await mkdir(from);
+    await writeImages(from, 5);
+    const packed = await ps3('data', 'pack', from, shards, '--samples-per-shard', '2');
+    assert.equal([packed.code, packed.out], [0, `5 samples into 3 shards: ${shards}`], packed.err);
+    const again = await ps3('data', 'pack', from, shards, '--samples-per-shard', '2');
+    assert.match(again.out, /3 shards, 3 of them packed before/);
+    const images = join(shards, 'images', '{00000..00002}.tar');
+    const annotations = join(shards, 'annotations', '{00000..00002}.tar');
+    const unpacked = await ps3('data', 'pack', images, back, '--annotations', annotations);
+    assert.is(unpacked.code, 0, unpacked.err);
+    assert.equal((await readdir(back)).sort(), [...(await readdir(from)), 'pack.json'].sort());
+    for (const name of await readdir(from))
+      assert.equal(await readFile(join(back, name)), await readFile(join(from, name)), name);
+    const useless = await ps3('data', 'pack', shards, join(folder, 'x'), '--max-shard-mb', '3');
+    assert.equal(
+      [useless.code, useless.err],
+      [2, 'ps3: data pack: shards become one folder, got --max-shard-mb. Leave it out.'],
+    );
   });
 });
 

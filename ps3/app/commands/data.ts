@@ -1,63 +1,30 @@
-// `ps3 data`.
-import { FORMATS, runDataScenes, SPLIT_NAMES } from '../../data/build.ts';
-import {
-  type Command,
-  command,
-  type Flag,
-  on,
-  oneOf,
-  text,
-  UsageError,
-  type Values,
-  whole,
-} from '../flags.ts';
-import { ProgressBar } from '../progress.ts';
+// `ps3 data` and what follows it.
+import { type Command, columns, UsageError } from '../flags.ts';
+import { packCommand } from './data_pack.ts';
+import { scenesCommand } from './data_scenes.ts';
 
-const SCENES = {
-  out: text('<dir>', 'Folder to write'),
-  count: whole('Images; default 100'),
-  side: { ...whole('Side of the images; default 448', 64), value: '<px>' },
-  seed: whole('Default 1', 0),
-  concepts: conceptCount("Captioned concepts, or 'all'; default 32"),
-  signs: whole('Captioned words per image, at most; default by the side', 0),
-  split: oneOf(SPLIT_NAMES, `${SPLIT_NAMES.slice(0, -1).join(', ')} or ${SPLIT_NAMES.at(-1)}; default train`),
-  format: oneOf(FORMATS, 'folder or shards; default folder'),
-  photos: text('<dir>', 'Your own photographs as backgrounds'),
-  stamps: on('Add tuxpaint’s stamps (161 MB)'),
-  permissive: on('Only sources that ask for no more than attribution'),
-};
+/** Each is named `data` and a word. */
+const KINDS: readonly Command[] = [scenesCommand, packCommand];
 
-function conceptCount(help: string): Flag<number | 'all'> {
-  const count = whole(help);
-  const read = (text: string): number | 'all' | undefined => (text === 'all' ? text : count.read(text));
-  return { ...count, rule: `${count.rule} or all`, read };
-}
+const wordOf = ({ name }: Command): string => name.split(' ')[1];
+const rows = KINDS.map((kind) => [wordOf(kind), kind.help] as const);
 
-async function buildData(values: Values<typeof SCENES>, kind: string): Promise<number> {
-  if (kind !== 'scenes') throw new UsageError(`data: the kind of data must be scenes, got ${kind}.`);
-  const { out, count = 100 } = values;
-  if (!out) throw new UsageError('data scenes: --out must name the folder to write, got none.');
-  if (values.stamps && values.permissive)
-    throw new UsageError(
-      'data scenes: --stamps and --permissive exclude each other, got both: the stamps are GPL.',
-    );
-  const bar = new ProgressBar();
-  const result = await runDataScenes({
-    ...values,
-    out,
-    count,
-    progress: (done, count, what) => bar.update(what, done, count),
-    notice: (text) => console.error(text),
-  });
-  console.log(`${result.images} images with ${result.boxes} boxes in ${result.out}`);
-  return 0;
-}
-
-/** Builds sample data. */
-export const dataCommand: Command = command({
+/** Builds, checks and packs collections of images. */
+export const dataCommand: Command = {
   name: 'data',
-  operands: '<what>',
-  help: 'Build sample data: ps3 data scenes --out DIR',
-  flags: SCENES,
-  run: (values, [kind]) => buildData(values, kind),
-});
+  operands: `<${KINDS.map(wordOf).join('|')}>`,
+  help: 'Build sample data, pack a folder into shards or back',
+  flags: {},
+  async run([word, ...args]) {
+    const kind = KINDS.find((kind) => wordOf(kind) === word);
+    if (kind) return kind.run(args);
+    if (word === '--help' || word === '-h') {
+      console.log(`${this.help}.\n\nUsage:\n  $ ps3 data <what> [options]\n\nWhat:\n${columns(rows)}`);
+      return 0;
+    }
+    const words = KINDS.map(wordOf).join(', ');
+    throw new UsageError(
+      `data: the kind must be one of ${words}, got ${word ?? 'none'}. See ps3 data --help.`,
+    );
+  },
+};

@@ -60,14 +60,31 @@ export class SkippedError extends DataError {
   }
 }
 
+/** Paths or addresses of a shard's two archives. */
+export interface ArchivePair {
+  readonly images: string;
+  readonly annotations: string;
+}
+
 /**
  * The shards of a collection, in order.
  *
  * @throws DataError when there are none, or not as many archives of annotations as of images
  */
-export function shardsOf({ images, annotations }: CollectionPlaces, cache: ShardCache): Shard[] {
-  if (annotations !== null) return pairs(expand(images), expand(annotations), cache);
-  if (existsSync(join(images, ANNOTATION_FILE))) return [new FolderShard(images)];
+export function shardsOf(places: CollectionPlaces, cache: ShardCache): Shard[] {
+  const archives = archivesOf(places);
+  if (archives === undefined) return [new FolderShard(places.images)];
+  return archives.map(({ images, annotations }) => new TarShard(images, annotations, cache));
+}
+
+/**
+ * The archives of a collection, in order; undefined for a folder with annotations.jsonl.
+ *
+ * @throws DataError when there are none, or not as many archives of annotations as of images
+ */
+export function archivesOf({ images, annotations }: CollectionPlaces): ArchivePair[] | undefined {
+  if (annotations !== null) return pairs(expand(images), expand(annotations));
+  if (existsSync(join(images, ANNOTATION_FILE))) return undefined;
   const [imageTars, annotationTars] = ['images', 'annotations'].map((name) => tarsIn(join(images, name)));
   if (imageTars.length === 0)
     throw new DataError(
@@ -79,7 +96,7 @@ export function shardsOf({ images, annotations }: CollectionPlaces, cache: Shard
     throw new DataError(
       `shardsOf: images/ and annotations/ must hold archives of the same names, got ${imageTars.length} and ${annotationTars.length} in ${images}.`,
     );
-  return pairs(imageTars, annotationTars, cache);
+  return pairs(imageTars, annotationTars);
 }
 
 function tarsIn(folder: string): string[] {
@@ -88,22 +105,25 @@ function tarsIn(folder: string): string[] {
   return names.sort().map((name) => join(folder, name));
 }
 
-function pairs(images: readonly string[], annotations: readonly string[], cache: ShardCache): Shard[] {
+function pairs(images: readonly string[], annotations: readonly string[]): ArchivePair[] {
   if (images.length !== annotations.length)
     throw new DataError(
       `shardsOf: there must be as many archives of annotations as of images, got ${images.length} of images (${images[0]}, ...) and ${annotations.length} of annotations (${annotations[0]}, ...).`,
     );
-  return images.map((image, i) => new TarShard(image, annotations[i], cache));
+  return images.map((image, i) => ({ images: image, annotations: annotations[i] }));
 }
 
 /** The file's name up to its first dot: what an image and its annotation share. */
-function keyOf(name: string): string {
+export function keyOf(name: string): string {
   const file = basename(name);
   return file.slice(0, file.indexOf('.'));
 }
 
-const isWanted = ({ name }: TarEntry, test: (file: string) => boolean): boolean => test(basename(name));
-const isAnnotationName = (name: string): boolean => /^[^.].*\.json$/i.test(name);
+/** Whether a file of an archive is an image, by its name. */
+export const isImage = ({ name }: TarEntry): boolean => isImageName(basename(name));
+
+/** Whether a file of an archive is an annotation, by its name. */
+export const isAnnotation = ({ name }: TarEntry): boolean => /^[^.].*\.json$/i.test(basename(name));
 
 /** A pair of archives. */
 class TarShard implements Shard {
@@ -171,7 +191,7 @@ class TarShard implements Shard {
       const { entries, fault } = await indexTar(file);
       if (fault) skip('', 'broken tar', `${this.#annotations} is ${fault}.`);
       const found = new Map<string, Annotation | null>();
-      for (const entry of entries.filter((entry) => isWanted(entry, isAnnotationName))) {
+      for (const entry of entries.filter(isAnnotation)) {
         const key = keyOf(entry.name);
         if (found.has(key)) {
           skip(key, 'repeated key', `${this.#annotations} has ${key} more than once.`);
@@ -201,7 +221,7 @@ class TarShard implements Shard {
   ): Reference[] {
     const references: Reference[] = [];
     const seen = new Set<string>();
-    for (const entry of entries.filter((entry) => isWanted(entry, isImageName))) {
+    for (const entry of entries.filter(isImage)) {
       const key = keyOf(entry.name);
       const annotation = annotated.get(key);
       if (seen.has(key)) skip(key, 'repeated key', `${this.name} has ${key} more than once.`);
@@ -216,7 +236,8 @@ class TarShard implements Shard {
   }
 }
 
-async function inFile<T>(
+/** Opens a file for some work. */
+export async function inFile<T>(
   path: string,
   work: (file: Awaited<ReturnType<typeof open>>) => Promise<T>,
 ): Promise<T> {

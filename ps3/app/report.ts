@@ -17,7 +17,7 @@ export interface ReportOptions {
   readonly evaluation: Evaluation;
   readonly examples: readonly Example[];
   /** Counted and described, not shown. */
-  readonly data: Pick<TrainingData, 'train' | 'heldOut' | 'heldOutMeans' | 'credits'>;
+  readonly data: Pick<TrainingData, 'trainedOn' | 'heldOut' | 'heldOutMeans' | 'credits'>;
   /** The adapter in words. */
   readonly adapterName: string;
   /** Wall time. */
@@ -169,7 +169,7 @@ export async function reportPage(
 <h1>${title}</h1>
 ${facts(config, options)}
 <h2>Result on held-out images</h2>
-<p>${data.heldOutMeans} Trained on ${data.train.length} images, tested on ${data.heldOut.length} with ${boxCount} boxes.</p>
+<p>${data.heldOutMeans} Trained on ${data.trainedOn}, tested on ${data.heldOut.length} with ${boxCount} boxes.</p>
 ${resultTables(evaluation)}
 <h2>Where it looks</h2>
 <p>${chosen(examples.length)} Dark to bright runs from the lowest to the highest value of each map. Outlines are the patches that one look selects${lineNames(examples)}. Percentages are shares of a box’s patches that the look takes.</p>

@@ -120,6 +120,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
         { 'ps3-webgpu': version(), adapter: engine.adapterName },
         data.fingerprint,
       );
+  await data.skips?.writeTo(join(run.path, 'skipped.jsonl'));
   if (options.profile) {
     const objectives = stageObjectives(model, data, config);
     await profileStages(engine, model, run, objectives, config);
@@ -148,6 +149,8 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     evaluate: () => evaluateRun(engine, model, data, config.seed, (...what) => bar.update(...what)),
   });
   bar.stop();
+  const skipped = Object.entries(data.skips?.counts ?? {}).map(([kind, count]) => `${count} ${kind}`);
+  if (skipped.length > 0) console.error(`skipped: ${skipped.join(', ')}; each in ${run.path}/skipped.jsonl`);
   const cut = cutCaptions(await run.metrics());
   if (cut > 0)
     console.error(

@@ -13,6 +13,12 @@ export interface Rect {
   height: number;
 }
 
+/** The whole pixels that a box touches. */
+export function pixelsOf([x1, y1, x2, y2]: Box): Rect {
+  const [x, y] = [Math.floor(x1), Math.floor(y1)];
+  return { x, y, width: Math.ceil(x2) - x, height: Math.ceil(y2) - y };
+}
+
 /** [first row or column, one past the last] that the map's rule gives an interval, clipped to the image. */
 function mapSpan(low: number, high: number, side: number): [number, number] {
   return [Math.min(side, Math.max(0, Math.floor(low))), Math.min(side, Math.max(0, Math.ceil(high) + 1))];

@@ -41,10 +41,8 @@ export const SAMPLER_OPTIONS = {
   captions: true,
 } as const;
 
-/** One sample of a batch. */
-export interface Draw {
-  /** Index of the image. */
-  image: number;
+/** One sample of an image. */
+export interface SampleDraw {
   isGlobal: boolean;
   caption: string;
   /** Index of the local caption, -1 for the global one. */
@@ -55,6 +53,63 @@ export interface Draw {
   allBoxes: Box[];
   /** The part of the image that is shown, squashed back to its side; undefined for all of it. */
   crop: Rect | undefined;
+}
+
+/** One sample of a batch. */
+export interface Draw extends SampleDraw {
+  /** Index of the image. */
+  image: number;
+}
+
+/** How samples are drawn from an image. */
+export interface DrawOptions extends Required<Pick<SamplerOptions, 'globalProbability' | 'captions'>> {
+  /** Samples to draw, with different captions as long as there are others. */
+  readonly count: number;
+  /** Side of the square that they are shown in; boxes are in its pixels. */
+  readonly side: number;
+  /** The part that a sample shows; undefined for all of an image that has the side. */
+  readonly cropOf: (random: Random) => Rect | undefined;
+  /** What decides a sample, by its number. */
+  readonly randomOf: (sample: number) => Random;
+}
+
+/** Draws samples from an image: by a coin its global caption or else a local one, with the box that it speaks of. */
+export function drawSamples(annotation: Annotation, options: DrawOptions): SampleDraw[] {
+  const draws: SampleDraw[] = [];
+  const used = new Set<number>();
+  for (let k = 0; k < options.count; k++) {
+    const draw = drawSample(annotation, options, options.randomOf(k), used);
+    used.add(draw.captionIndex);
+    draws.push(draw);
+  }
+  return draws;
+}
+
+function drawSample(
+  { boxes, captions, globalCaption }: Annotation,
+  { side, cropOf, ...options }: DrawOptions,
+  random: Random,
+  used: ReadonlySet<number>,
+): SampleDraw {
+  const open = [...captions.keys()].filter((index) => !used.has(index));
+  const isGlobalOpen = globalCaption !== undefined && !used.has(-1);
+  const coin = random.uniform();
+  const isGlobal =
+    captions.length === 0 || (isGlobalOpen && (open.length === 0 || coin < options.globalProbability));
+  const choices = open.length > 0 ? open : [...captions.keys()];
+  const captionIndex = isGlobal ? -1 : choices[random.integer(choices.length)];
+  const crop = cropOf(random);
+  const place = (list: readonly Box[]): Box[] =>
+    crop === undefined ? [...list] : cropBoxes(list, crop, side);
+  const caption = isGlobal ? (globalCaption ?? '') : captions[captionIndex];
+  return {
+    isGlobal,
+    caption: processCaptions([caption], options.captions, random),
+    captionIndex,
+    boxes: isGlobal ? [[0, 0, side, side]] : place([boxes[captionIndex]]),
+    allBoxes: place(boxes),
+    crop,
+  };
 }
 
 /** Batches by the number of the step. */
@@ -105,44 +160,15 @@ export class Sampler {
     return this.#cached.order;
   }
 
-  /** The samples of an image, with different captions as long as there are others. */
   #draws(epoch: number, image: number): Draw[] {
-    const { samplesPerImage, seed } = this.#options;
-    const draws: Draw[] = [];
-    const used = new Set<number>();
-    for (let k = 0; k < samplesPerImage; k++) {
-      const name = k === 0 ? `draw ${epoch}` : `draw ${epoch}, sample ${k}`;
-      const draw = this.#draw(new Random(seedFor(seed, name), image), image, used);
-      used.add(draw.captionIndex);
-      draws.push(draw);
-    }
-    return draws;
-  }
-
-  #draw(random: Random, image: number, used: ReadonlySet<number>): Draw {
-    const { side, boxes, captions, globalCaption } = this.#annotations[image];
-    const open = [...captions.keys()].filter((index) => !used.has(index));
-    const isGlobalOpen = globalCaption !== undefined && !used.has(-1);
-    const coin = random.uniform();
-    const isGlobal =
-      captions.length === 0 ||
-      (isGlobalOpen && (open.length === 0 || coin < this.#options.globalProbability));
-    const choices = open.length > 0 ? open : [...captions.keys()];
-    const captionIndex = isGlobal ? -1 : choices[random.integer(choices.length)];
-    const crop =
-      this.#options.crop === 'none' ? undefined : randomCrop(side, [0.9, 1], [3 / 4, 4 / 3], random);
-    const place = (list: readonly Box[]): Box[] =>
-      crop === undefined ? [...list] : cropBoxes(list, crop, side);
-    const caption = isGlobal ? (globalCaption ?? '') : captions[captionIndex];
-    return {
-      image,
-      isGlobal,
-      caption: processCaptions([caption], this.#options.captions, random),
-      captionIndex,
-      boxes: isGlobal ? [[0, 0, side, side]] : place([boxes[captionIndex]]),
-      allBoxes: place(boxes),
-      crop,
-    };
+    const { samplesPerImage, seed, globalProbability, captions, crop } = this.#options;
+    const { side } = this.#annotations[image];
+    const draws = drawSamples(this.#annotations[image], {
+      ...{ count: samplesPerImage, side, globalProbability, captions },
+      cropOf: (random) => (crop === 'none' ? undefined : randomCrop(side, [0.9, 1], [3 / 4, 4 / 3], random)),
+      randomOf: (k) => new Random(seedFor(seed, `draw ${epoch}${k === 0 ? '' : `, sample ${k}`}`), image),
+    });
+    return draws.map((draw) => ({ image, ...draw }));
   }
 
   /** Samples of different images. Those of an epoch that do not fill a batch are left out of it. */

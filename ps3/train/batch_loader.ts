@@ -1,8 +1,8 @@
-// Batches from images in memory.
+// Batches put together from images and captions, and loaded from images in memory.
 import { type Engine, expectKeys, type Scope, type Tensor } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells, cropImage, exactGridSide } from '../data/boxes.ts';
-import { type Draw, SAMPLER_OPTIONS, Sampler, type SamplerOptions } from '../data/sampler.ts';
+import { SAMPLER_OPTIONS, type SampleDraw, Sampler, type SamplerOptions } from '../data/sampler.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import type { HostTensor, Made } from './batches.ts';
@@ -14,13 +14,69 @@ export interface BatchLoaderOptions extends SamplerOptions {
   readonly sameCaptionPositives?: boolean;
 }
 
-const BATCH_LOADER_OPTIONS = { ...SAMPLER_OPTIONS, sameCaptionPositives: true } as const;
+/** The keys of `BatchLoaderOptions`. */
+export const BATCH_LOADER_OPTIONS: Readonly<Record<keyof BatchLoaderOptions, true>> = {
+  ...SAMPLER_OPTIONS,
+  sameCaptionPositives: true,
+};
+
+/** A batch of the second stage that is put together, sample by sample. */
+export class Assembly {
+  readonly #side: number;
+  /** Boxes travel as the cells of one grid that they touch, from which those of every scale follow exactly. */
+  readonly #gridSide: number;
+  readonly #draws: SampleDraw[] = [];
+  readonly #image: Uint8Array;
+
+  /**
+   * @param count  of samples
+   * @param side   of the images, pixels
+   */
+  constructor(count: number, side: number, gridSides: readonly number[]) {
+    this.#side = side;
+    this.#gridSide = exactGridSide(gridSides, side);
+    this.#image = new Uint8Array(count * side * side * 4);
+  }
+
+  /** Shows a sample in a place. @param rgba  [side, side, 4] */
+  put(place: number, draw: SampleDraw, rgba: Uint8Array): void {
+    this.#draws[place] = draw;
+    this.#image.set(rgba, place * rgba.length);
+  }
+
+  /** The batch, once every place is filled. */
+  finish(tokenizer: Tokenizer, sameCaptionPositives: boolean): Made<Batch> {
+    const draws = this.#draws;
+    const B = draws.length;
+    const captions = draws.map(({ caption }) => caption);
+    const { ids, cutCaptions } = countedIds(tokenizer, captions);
+    const host = {
+      image: { data: this.#image, shape: [B, this.#side, this.#side, 4] },
+      ids,
+      box: this.#maps(({ boxes }) => boxes),
+      allBoxes: this.#maps(({ allBoxes }) => allBoxes),
+      isGlobal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)), shape: [B, 1] },
+      isLocal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)), shape: [B] },
+      ...(sameCaptionPositives && { classes: { data: classesOf(captions), shape: [B] } }),
+    };
+    return { host, facts: { cutCaptions } };
+  }
+
+  #maps(boxesOf: (draw: SampleDraw) => readonly Box[]): HostTensor {
+    const side = this.#gridSide;
+    const data = new Float32Array(this.#draws.length * side * side);
+    this.#draws.forEach((draw, i) => {
+      data.set(boxCells(boxesOf(draw), this.#side, side), i * side * side);
+    });
+    return { data, shape: [this.#draws.length, side, side] };
+  }
+}
 
 /** Turns images with boxes and captions into training batches; each image at most once per batch unless asked for otherwise. */
 export class BatchLoader {
   readonly #samples: readonly Sample[];
   readonly #tokenizer: Tokenizer;
-  readonly #gridSide: number;
+  readonly #gridSides: readonly number[];
   readonly #sampler: Sampler;
   readonly #sameCaptionPositives: boolean;
 
@@ -37,8 +93,7 @@ export class BatchLoader {
     expectKeys('BatchLoader', options, BATCH_LOADER_OPTIONS);
     this.#samples = samples;
     this.#tokenizer = tokenizer;
-    // Boxes travel as the cells of one grid that they touch, from which those of every scale follow exactly.
-    this.#gridSide = exactGridSide(config.vision.gridSides, samples[0].side);
+    this.#gridSides = config.vision.gridSides;
     const { sameCaptionPositives = true, ...sampling } = options;
     this.#sameCaptionPositives = sameCaptionPositives;
     this.#sampler = new Sampler(samples, sampling);
@@ -47,38 +102,13 @@ export class BatchLoader {
   /** The batch of a step, which depends on its number alone. */
   batch(step: number): Made<Batch> {
     const draws = this.#sampler.batch(step);
-    const B = draws.length;
-    const captions = draws.map(({ caption }) => caption);
-    const { ids, cutCaptions } = countedIds(this.#tokenizer, captions);
-    const host = {
-      image: this.#images(draws),
-      ids,
-      box: this.#maps(draws, ({ boxes }) => boxes),
-      allBoxes: this.#maps(draws, ({ allBoxes }) => allBoxes),
-      isGlobal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)), shape: [B, 1] },
-      isLocal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)), shape: [B] },
-      ...(this.#sameCaptionPositives && { classes: { data: classesOf(captions), shape: [B] } }),
-    };
-    return { host, facts: { cutCaptions } };
-  }
-
-  #images(draws: readonly Draw[]): HostTensor {
     const { side } = this.#samples[0];
-    const data = new Uint8Array(draws.length * side * side * 4);
-    draws.forEach(({ image, crop }, i) => {
-      const pixels = this.#samples[image].rgba;
-      data.set(crop ? cropImage(pixels, side, crop) : pixels, i * side * side * 4);
-    });
-    return { data, shape: [draws.length, side, side, 4] };
-  }
-
-  #maps(draws: readonly Draw[], boxesOf: (draw: Draw) => readonly Box[]): HostTensor {
-    const side = this.#gridSide;
-    const data = new Float32Array(draws.length * side * side);
-    draws.forEach((draw, i) => {
-      data.set(boxCells(boxesOf(draw), this.#samples[draw.image].side, side), i * side * side);
-    });
-    return { data, shape: [draws.length, side, side] };
+    const assembly = new Assembly(draws.length, side, this.#gridSides);
+    for (const [place, draw] of draws.entries()) {
+      const { rgba } = this.#samples[draw.image];
+      assembly.put(place, draw, draw.crop ? cropImage(rgba, side, draw.crop) : rgba);
+    }
+    return assembly.finish(this.#tokenizer, this.#sameCaptionPositives);
   }
 }
 

@@ -1,5 +1,7 @@
 // Batches in host memory: made while the GPU works on the one before, then written into the tensors of a step.
 import type { Engine, Scope, Tensor } from '../../engine/index.ts';
+import type { ImageStream } from '../data/stream/image_stream.ts';
+import type { StreamCursor } from '../data/stream/order.ts';
 
 /** An array in host memory and its shape. */
 export interface HostTensor {
@@ -14,6 +16,8 @@ export type HostBatch<B> = { readonly [K in keyof B]: HostTensor };
 export interface Cursor {
   /** Batches of the stage that are behind. */
   readonly step: number;
+  /** Where their stream stands, if they come from one. */
+  readonly stream?: StreamCursor;
 }
 
 /** A batch, and what its step's line of metrics says of it. */
@@ -40,6 +44,23 @@ export function batchesByStep<B>(batch: (step: number) => Made<B>, from: Cursor)
   return {
     next: async () => ({ ...batch(step++), next: { step } }),
     [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** Batches from a stream, which is opened where the cursor says. */
+export function batchesOf<B>(
+  open: (from: StreamCursor | undefined) => ImageStream<Made<B>>,
+  from: Cursor,
+): Batches<B> {
+  let { step } = from;
+  const stream = open(from.stream);
+  return {
+    next: async () => {
+      const behind = ++step;
+      const { batch, next } = await stream.next();
+      return { ...batch, next: { step: behind, stream: next } };
+    },
+    [Symbol.asyncDispose]: () => stream.close(),
   };
 }
 

@@ -1,16 +1,36 @@
 // What a training run sees: its images, and how samples are drawn from them.
 import * as v from 'valibot';
 import type { CaptionOptions } from '../data/captions.ts';
+import type { CollectionSource } from '../data/stream/collections.ts';
+import type { CollectionPlaces } from '../data/stream/shard.ts';
 import { expectConfig } from '../model/config/config.ts';
-import { count, flag, list, natural, onlyThese, share, text } from '../model/config/schema.ts';
+import { count, flag, list, natural, onlyThese, positive, share, text } from '../model/config/schema.ts';
 
 /** Lowest and highest, both included. */
 type Range = readonly [number, number];
 
 /** What a run is trained on. */
 export interface DataSection {
-  /** A folder with annotations.jsonl; null: generated scenes, which the other keys describe. */
+  /** A folder with annotations.jsonl, or with tar archives in images/ and annotations/; null: see `sources`. */
   readonly folder: string | null;
+  /** Collections that are mixed; null, where `folder` is null too: generated scenes, which the last keys describe. */
+  readonly sources: readonly CollectionSource[] | null;
+  /** A collection to evaluate on; null: images of the last shard of each source, which are not trained on. */
+  readonly validation: CollectionPlaces | null;
+  /** Samples of a collection that are shuffled together, at least; 0: the order in which they are stored. */
+  readonly shuffle: number;
+  /** Shards are drawn with replacement; otherwise an epoch has each once. */
+  readonly resampled: boolean;
+  /** Images of a collection that are read and decoded at once, at most. */
+  readonly imagesInFlight: number;
+  /** Of the samples of a collection; when more cannot be used, the run stops. */
+  readonly maxSkippedShare: number;
+  /** Shards of each source whose captions are the vocabulary of a new model. */
+  readonly vocabularyShards: number;
+  /** Where archives behind addresses are kept; null: a folder for temporary files. */
+  readonly cacheFolder: string | null;
+  /** What they may take there, 10^9 bytes, besides those in use. */
+  readonly cacheGb: number;
   /** A folder of photographs for backgrounds; null: openly licensed ones. */
   readonly photos: string | null;
   /** Images that are built once, kept in memory and drawn from. */
@@ -43,9 +63,20 @@ export interface SamplingSection {
 
 const range = v.tuple([natural, natural], 'a list of two whole numbers from 0');
 
+const places = { images: text, annotations: v.optional(v.nullable(text), null) };
+
 /** What `data` may hold. */
 export const dataSchema: v.GenericSchema<unknown, DataSection> = onlyThese({
   folder: v.nullable(text),
+  sources: v.nullable(list(onlyThese({ ...places, weight: v.optional(positive, 1) }))),
+  validation: v.nullable(onlyThese(places)),
+  shuffle: natural,
+  resampled: flag,
+  imagesInFlight: count,
+  maxSkippedShare: share,
+  vocabularyShards: count,
+  cacheFolder: v.nullable(text),
+  cacheGb: positive,
   photos: v.nullable(text),
   scenes: count,
   heldOut: count,
@@ -72,9 +103,22 @@ export function expectData(data: DataSection): void {
     distractors: data.distractors,
   }))
     expectConfig(low <= high, `data.${name} must be the lowest, then the highest`, [low, high]);
+  const { folder, sources, photos, validation } = data;
   expectConfig(
-    data.photos === null || data.folder === null,
-    'data.photos must be null beside data.folder: photographs are for scenes',
-    data.photos,
+    sources === null || folder === null,
+    'data.folder must be null beside data.sources: name it there',
+    folder,
+  );
+  expectConfig(sources?.length !== 0, 'data.sources must be null or name a collection', sources);
+  const isScenes = folder === null && sources === null;
+  expectConfig(
+    photos === null || isScenes,
+    'data.photos must be null beside data.folder and data.sources: photographs are for scenes',
+    photos,
+  );
+  expectConfig(
+    validation === null || !isScenes,
+    'data.validation must be null beside scenes, which have their own',
+    validation,
   );
 }

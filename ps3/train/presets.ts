@@ -18,6 +18,21 @@ const WHOLE: Method = {
   auxEncoder: true,
 };
 
+/** Where a run's images come from by default: scenes. What a collection is read by stands beside it. */
+const SCENES = {
+  folder: null,
+  sources: null,
+  validation: null,
+  shuffle: 5000,
+  resampled: false,
+  imagesInFlight: 16,
+  maxSkippedShare: 0.05,
+  vocabularyShards: 8,
+  cacheFolder: null,
+  cacheGb: 50,
+  photos: null,
+} as const;
+
 /** Constants that small models need which train for minutes: high rates, clipping, parameters that start larger. */
 const DEMO = {
   recipe: 'demo',
@@ -93,8 +108,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       vocabSize: null,
     },
     data: {
-      folder: null,
-      photos: null,
+      ...SCENES,
       scenes: 3000,
       heldOut: 128,
       concepts: 32,
@@ -128,8 +142,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       vocabSize: null,
     },
     data: {
-      folder: null,
-      photos: null,
+      ...SCENES,
       scenes: 800,
       heldOut: 256,
       concepts: 128,
@@ -169,8 +182,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       vocabSize: 32000,
     },
     data: {
-      folder: null,
-      photos: null,
+      ...SCENES,
       scenes: 800,
       heldOut: 256,
       concepts: 128,
@@ -203,8 +215,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       vocabSize: null,
     },
     data: {
-      folder: null,
-      photos: null,
+      ...SCENES,
       scenes: 24,
       heldOut: 16,
       concepts: 32,

@@ -1,12 +1,13 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
 import { AdamW, type Engine, expectKeys, warmupCosine, withSavedActivations } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
+import { Collections } from '../data/stream/collections.ts';
 import { total as sum } from '../model/config/config.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
 import type { Grid } from '../model/vision/scales.ts';
-import { BatchLoader, classesOf, tokenIds } from './batch_loader.ts';
-import { batchesByStep, type Made } from './batches.ts';
+import { BatchLoader } from './batch_loader.ts';
+import { batchesByStep } from './batches.ts';
 import type { TrainConfig } from './config.ts';
 import { type Batch, mapWeights, pretrainForward } from './loss.ts';
 import type { Metric } from './metrics.ts';
@@ -15,6 +16,7 @@ import { keepBest } from './run/best.ts';
 import { InterruptedError, type Progress, type TrainingState } from './run.ts';
 import { TrainingStep } from './step.ts';
 import { StepLog, type StepLogOptions } from './step_log.ts';
+import { cropBatch, streamedBatches, streamedCrops } from './streams.ts';
 import { type CropBatch, type CropSource, towersForward } from './towers.ts';
 
 /** Where a stage writes, and from where it goes on. */
@@ -37,23 +39,18 @@ const STAGE_OPTIONS = {
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
   model: PS3,
-  crops: CropSource,
-  config: Pick<TrainConfig, 'towers' | 'precision'>,
+  crops: CropSource | Collections,
+  config: Pick<TrainConfig, 'seed' | 'towers' | 'precision'>,
 ): Objective<CropBatch> {
   const { activations } = config.precision;
   const side = model.config.vision.scalesPx[0];
   const { batch: count } = config.towers;
-  const batch = (step: number): Made<CropBatch> => {
-    const { rgba, captions } = crops(step, count);
-    const host = {
-      image: { data: rgba, shape: [count, side, side, 4] },
-      ids: tokenIds(model.tokenizer, captions),
-      classes: { data: classesOf(captions), shape: [count] },
-    };
-    return { host };
-  };
+  const options = { batchSize: count, seed: config.seed };
   return {
-    batches: (from) => batchesByStep(batch, from),
+    batches: (from) =>
+      crops instanceof Collections
+        ? streamedCrops(crops, model, options, from)
+        : batchesByStep((step) => cropBatch(model.tokenizer, side, crops(step, count)), from),
     embed: (batch) => ({
       ...withSavedActivations(activations, () => towersForward(model, batch)),
       own: {},
@@ -67,11 +64,11 @@ export function towersObjective(
 /** Stage 2: local and global captions, ground-truth selection, box supervision. */
 export function ps3Objective(
   model: PS3,
-  samples: readonly Sample[],
+  samples: readonly Sample[] | Collections,
   config: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision'>,
 ): Objective<Batch> {
   const { seed, sampling, loss, ps3, method, precision } = config;
-  const loader = new BatchLoader(samples, model.tokenizer, model.config, {
+  const drawing = {
     batchSize: ps3.batch,
     seed,
     globalProbability: method.globalMix ? sampling.globalShare : 0,
@@ -79,14 +76,21 @@ export function ps3Objective(
     crop: sampling.crop,
     captions: sampling.captions,
     sameCaptionPositives: sampling.sameCaptionPositives,
-  });
+  };
   const { maxLogitScale: _, ...weights } = loss;
   const { teacherForcing, inBoxPooling } = method;
   const options = { ...weights, teacherForcing, inBoxPooling };
   const grids = model.config.vision.gridSides.map((side): Grid => [side, side]);
   const [counts] = model.vision.plan(grids, { looks: 1 });
+  const inMemory = (samples: readonly Sample[]): Objective<Batch>['batches'] => {
+    const loader = new BatchLoader(samples, model.tokenizer, model.config, drawing);
+    return (from) => batchesByStep((step) => loader.batch(step), from);
+  };
   return {
-    batches: (from) => batchesByStep((step) => loader.batch(step), from),
+    batches:
+      samples instanceof Collections
+        ? (from) => streamedBatches(samples, model, drawing, from)
+        : inMemory(samples),
     embed(batch) {
       const { mapLosses, ...features } = withSavedActivations(precision.activations, () =>
         pretrainForward(model, batch, options),
@@ -108,7 +112,7 @@ export function ps3Objective(
 export async function trainTowers(
   engine: Engine,
   model: PS3,
-  crops: CropSource,
+  crops: CropSource | Collections,
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
@@ -120,14 +124,14 @@ export async function trainTowers(
  * Stage 2: trains the whole model on images with boxes and captions, in place.
  *
  * @param model    with its tokenizer, its towers trained
- * @param samples  at least as many as a batch has; sides are the model's largest scale
+ * @param samples  in memory, at least as many as a batch has, sides the model's largest scale; or collections
  * @throws ShapeError for unknown options, RunError for a loss that is not finite, InterruptedError after the signal; ConfigError for a drop_path
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
  */
 export async function trainPS3(
   engine: Engine,
   model: PS3,
-  samples: readonly Sample[],
+  samples: readonly Sample[] | Collections,
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {

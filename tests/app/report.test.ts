@@ -91,7 +91,7 @@ function options(captions = ['ring', 'snowman']): ReportOptions {
     },
     examples: [example(captions)],
     data: {
-      train: [sample('a', ['ring'])],
+      trainedOn: '3 images',
       heldOut: [sample('b', ['ring']), sample('c', ['ring', 'key'])],
       heldOutMeans: 'Held-out images: other photographs.',
       credits: ['@iconify-json/noto 1.2.9 (npm): Apache-2.0; https://example.org/noto'],
@@ -121,7 +121,7 @@ test('report: the page holds every number of the evaluation, the facts of the ru
     '67.9 %',
     'among 32 for a box, 393 boxes of 2 images',
     'a budget of 9.5 %',
-    'Trained on 1 images, tested on 2 with 3 boxes',
+    'Trained on 3 images, tested on 2 with 3 boxes',
     'Held-out images: other photographs.',
     '88 % of its box, 13 % of the other’s',
     'llvmpipe',

@@ -42,6 +42,8 @@ export interface ShardIndex {
 export interface Shard {
   /** Path or address of its images. */
   readonly name: string;
+  /** That of its annotations, where it is a pair of archives. */
+  readonly annotations?: string;
   /** Reads what there is, annotations but no image; it stays at hand until it is released. */
   index(): Promise<ShardIndex>;
   /** Encoded bytes of an image. @throws SkippedError when it is not there */
@@ -128,12 +130,12 @@ export const isAnnotation = ({ name }: TarEntry): boolean => /^[^.].*\.json$/i.t
 /** A pair of archives. */
 class TarShard implements Shard {
   readonly name: string;
-  readonly #annotations: string;
+  readonly annotations: string;
   readonly #cache: ShardCache;
 
   constructor(images: string, annotations: string, cache: ShardCache) {
     this.name = images;
-    this.#annotations = annotations;
+    this.annotations = annotations;
     this.#cache = cache;
   }
 
@@ -153,10 +155,10 @@ class TarShard implements Shard {
         return undefined;
       }
     };
-    const annotated = await opened(this.#annotations, this.#cache.acquire(this.#annotations), (path) =>
+    const annotated = await opened(this.annotations, this.#cache.acquire(this.annotations), (path) =>
       this.#readAnnotations(path, skip),
     );
-    this.#cache.release(this.#annotations);
+    this.#cache.release(this.annotations);
     const images =
       annotated &&
       (await opened(this.name, this.#cache.acquire(this.name), (path) => inFile(path, indexTar)));
@@ -189,16 +191,16 @@ class TarShard implements Shard {
   ): Promise<Map<string, Annotation | null>> {
     return inFile(path, async (file) => {
       const { entries, fault } = await indexTar(file);
-      if (fault) skip('', 'broken tar', `${this.#annotations} is ${fault}.`);
+      if (fault) skip('', 'broken tar', `${this.annotations} is ${fault}.`);
       const found = new Map<string, Annotation | null>();
       for (const entry of entries.filter(isAnnotation)) {
         const key = keyOf(entry.name);
         if (found.has(key)) {
-          skip(key, 'repeated key', `${this.#annotations} has ${key} more than once.`);
+          skip(key, 'repeated key', `${this.annotations} has ${key} more than once.`);
           continue;
         }
         found.set(key, null);
-        const where = `${this.#annotations}: ${entry.name}`;
+        const where = `${this.annotations}: ${entry.name}`;
         const text = new TextDecoder('utf-8', { fatal: true });
         try {
           const json: unknown = JSON.parse(text.decode(await readAt(file, entry.offset, entry.sizeBytes)));
@@ -226,7 +228,7 @@ class TarShard implements Shard {
       const annotation = annotated.get(key);
       if (seen.has(key)) skip(key, 'repeated key', `${this.name} has ${key} more than once.`);
       else if (annotation === undefined)
-        skip(key, 'missing annotation', `${this.#annotations} has no ${key}.json.`);
+        skip(key, 'missing annotation', `${this.annotations} has no ${key}.json.`);
       else if (annotation !== null) references.push({ shard: this, key, entry, ...annotation });
       seen.add(key);
     }

@@ -314,6 +314,7 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
       [/give at least one safetensors file/, 'verify'],
       [/--out must name the folder to write/, 'data', 'scenes'],
       [/data: the kind must be one of scenes, .*pack, got images/, 'data', 'images', '--out', out],
+      [/data check: --out must name the folder to write/, 'data', 'check', folder],
       [/data pack: there must be <source> <folder>, got a\./, 'data', 'pack', 'a'],
       [/must hold annotations\.jsonl, or images\/ and annotations\//, 'data', 'pack', folder, out],
       [/the command must be one of start, train, .* got fly/, 'fly'],

@@ -11,7 +11,17 @@ const sources = ['app', 'data'].flatMap((folder) =>
     .filter((name) => name.endsWith('.ts'))
     .map((name) => ({ name: `${folder}/${name}`, text: readFileSync(join(root, folder, name), 'utf8') })),
 );
-const COMMANDS = ['start', 'train', 'eval', 'encode', 'verify', 'data', 'data scenes', 'data pack'];
+const COMMANDS = [
+  'start',
+  'train',
+  'eval',
+  'encode',
+  'verify',
+  'data',
+  'data scenes',
+  'data check',
+  'data pack',
+];
 
 test('errors: each begins with a name that its file exports or with a command of ps3', () => {
   let count = 0;

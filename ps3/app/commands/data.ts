@@ -1,10 +1,11 @@
 // `ps3 data` and what follows it.
 import { type Command, columns, UsageError } from '../flags.ts';
+import { checkCommand } from './data_check.ts';
 import { packCommand } from './data_pack.ts';
 import { scenesCommand } from './data_scenes.ts';
 
 /** Each is named `data` and a word. */
-const KINDS: readonly Command[] = [scenesCommand, packCommand];
+const KINDS: readonly Command[] = [scenesCommand, checkCommand, packCommand];
 
 const wordOf = ({ name }: Command): string => name.split(' ')[1];
 const rows = KINDS.map((kind) => [wordOf(kind), kind.help] as const);
@@ -13,7 +14,7 @@ const rows = KINDS.map((kind) => [wordOf(kind), kind.help] as const);
 export const dataCommand: Command = {
   name: 'data',
   operands: `<${KINDS.map(wordOf).join('|')}>`,
-  help: 'Build sample data, pack a folder into shards or back',
+  help: 'Build sample data, check a collection, pack a folder into shards or back',
   flags: {},
   async run([word, ...args]) {
     const kind = KINDS.find((kind) => wordOf(kind) === word);

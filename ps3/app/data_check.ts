@@ -1,6 +1,6 @@
 // A check of a collection: parts that were checked before are not checked again, all of them together make the page.
 import { existsSync } from 'node:fs';
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../../engine/index.ts';
 import { type CheckPart, checkPart, partsOf } from '../data/check/check_part.ts';
@@ -38,7 +38,8 @@ interface Checked {
  */
 export async function checkData(options: CheckOptions): Promise<Summary> {
   const { images, out, tokenizer, onProgress } = options;
-  const cache = new ShardCache({ folder: join(out, '.fetched'), maxBytes: 1e10 });
+  const fetched = join(out, '.fetched');
+  const cache = new ShardCache({ folder: fetched, maxBytes: 1e10 });
   const parts = await partsOf(options, cache);
   await makeFolder(out);
   const kept = new Kept(join(out, 'check.jsonl'));
@@ -58,6 +59,7 @@ export async function checkData(options: CheckOptions): Promise<Summary> {
   await writeWhole(join(out, 'faults.jsonl'), lines.join(''));
   const page = await checkPage(images, summary, await shownOf(done), tokenizer?.name);
   await writeWhole(join(out, 'check.html'), page);
+  await rm(fetched, { recursive: true, force: true });
   return summary;
 }
 

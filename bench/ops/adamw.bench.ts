@@ -24,7 +24,7 @@ export const cases: BenchCase[] = [4096, 3 * 4304 * 1152].map((n) => ({
       moment1: engine.zeros([n]),
       moment2: engine.zeros([n]),
       groups: engine.tensor(table, [1, 4]),
-      scalars: engine.tensor([LR, 0.9, 0.95, 1e-6, 0.1, 0.05, 0, n / 2], [8]),
+      scalars: engine.tensor([LR, 0.9, 0.95, 1e-6, 0.1, 0.05, 1, n / 2], [8]),
     };
     return {
       run: () => {

@@ -8,21 +8,43 @@ import { vectorOf } from './rows.ts';
 
 const update = kernel(source, 'adamw');
 const begin = kernel(source, 'adamw_begin');
+const average = kernel(source, 'adamw_average');
 
 export interface AdamwClock {
-  /** [8] f32: lr, beta1, beta2, eps, ln beta1, ln beta2, maxNorm (0: no clipping), unused. */
+  /**
+   * [8] f32: lr, beta1, beta2, eps, ln beta1, ln beta2, maxNorm (0: no clipping), good steps until the loss scale doubles (0: it is
+   * fixed).
+   */
   readonly settings: Tensor;
-  /** [1] f32, squared norm of the gradients. */
+  /** [1] f32, squared norm of the gradients as they are. */
   readonly normSquared: Tensor;
-  /** [1] u32, steps taken; counted on. */
+  /** [1] u32, steps taken; counted on unless the norm is NaN or infinite. */
   readonly steps: Tensor;
+  /** [1] f32, what the loss was multiplied by; halved when the norm is NaN or infinite, doubled after so many good steps. */
+  readonly lossScale: Tensor;
+  /** [1] u32, good steps since the loss scale changed; counted on. */
+  readonly goodSteps: Tensor;
+  /** [1] f32, overwritten: the squared norm of the gradients of the loss itself. */
+  readonly unscaledNormSquared: Tensor;
   /** [8] f32, overwritten: what `adamwUpdate` takes. */
   readonly scalars: Tensor;
 }
 
 /** Begins a step: counts it, and works out the scalars of `adamwUpdate`. */
-export function adamwBegin({ settings, normSquared, steps, scalars }: AdamwClock): void {
-  run(begin, { bind: { settings, norm_squared: normSquared, steps, begun: scalars }, groups: 1 });
+export function adamwBegin(clock: AdamwClock): void {
+  const { settings, normSquared, steps, lossScale, goodSteps, unscaledNormSquared, scalars } = clock;
+  run(begin, {
+    bind: {
+      settings,
+      norm_squared: normSquared,
+      steps,
+      loss_scale: lossScale,
+      good_steps: goodSteps,
+      unscaled_norm_squared: unscaledNormSquared,
+      begun: scalars,
+    },
+    groups: 1,
+  });
 }
 
 export interface AdamwArenas {
@@ -39,14 +61,14 @@ export interface AdamwArenas {
    * ascend, the last one is n; where n divides by 4, so must all.
    */
   readonly groups: Tensor;
-  /** [8] f32: lr, beta1, beta2, eps, 1 - beta1^t, 1 - beta2^t, maxNorm (0: no clipping), squared norm of the gradients. */
+  /** [8] f32: lr, beta1, beta2, eps, 1 - beta1^t, 1 - beta2^t, factor on the gradients, squared norm of the gradients. */
   readonly scalars: Tensor;
 }
 
 /**
  * One step of AdamW over flat arenas, in place: p -= lr decay p, then p -= lr mhat / (sqrt(vhat) + eps).
  *
- * Gradients are scaled by min(1, maxNorm / (norm + 1e-6)) first. When the squared norm is NaN or infinite, nothing changes.
+ * When the squared norm is NaN or infinite, nothing changes.
  *
  * @throws ShapeError when the arenas differ in size, or groups or scalars do not have their form
  * Source: Loshchilov & Hutter 2019, arXiv:1711.05101; order of operations as in torch.optim.AdamW.
@@ -73,7 +95,35 @@ export function adamwUpdate(arenas: AdamwArenas): void {
   runEach(update, {
     bind: { ...arenas },
     define: { Vec: vec === 4 ? 'vec4f' : 'f32', VEC: `${vec}u` },
-    params: { n, group_count: groups.shape[0] },
+    params: { n, group_count: groups.shape[0], average_rate: 0 },
     flops: 16 * parameters.size,
+  });
+}
+
+/**
+ * Moves running means of parameters towards them, in place: average += (1 - decay) (p - average). Nothing changes in a step
+ * that `adamwUpdate` skips.
+ *
+ * @param averages  [n] f32, as the parameters
+ * @param scalars   of the step, as `adamwUpdate` takes them
+ */
+export function adamwAverage(
+  averages: Tensor,
+  { parameters, scalars }: Pick<AdamwArenas, 'parameters' | 'scalars'>,
+  decay: number,
+): void {
+  expect(
+    averages.size === parameters.size,
+    'adamw',
+    'averages must have the size of parameters',
+    `${show(averages.shape)} and ${show(parameters.shape)}`,
+  );
+  const vec = vectorOf(parameters.size);
+  const n = parameters.size / vec;
+  runEach(average, {
+    bind: { averages, parameters, scalars },
+    define: { Vec: vec === 4 ? 'vec4f' : 'f32', VEC: `${vec}u` },
+    params: { n, group_count: 0, average_rate: 1 - decay },
+    flops: 3 * parameters.size,
   });
 }

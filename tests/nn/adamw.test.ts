@@ -111,6 +111,115 @@ test('adamw: an update with a non-finite gradient is skipped on the GPU, and not
   store.dispose();
 });
 
+/** What torch.cuda.amp.GradScaler does after each step with its scale, from the finiteness of the gradients. */
+function gradScaler(scale: number, finite: readonly boolean[], interval: number): number[] {
+  let tracker = 0;
+  return finite.map((isGood) => {
+    if (!isGood) {
+      scale *= 0.5;
+      tracker = 0;
+    } else if (++tracker === interval) {
+      scale *= 2;
+      tracker = 0;
+    }
+    return scale;
+  });
+}
+
+/** Whether the gradients of a step are finite, and the scale after it, by hand: doubled after three good steps in a row. */
+const TRACE = [
+  [true, 1024],
+  [true, 1024],
+  [false, 512],
+  [true, 512],
+  [true, 512],
+  [true, 1024],
+  [true, 1024],
+  [false, 512],
+  [false, 256],
+  [true, 256],
+  [true, 256],
+  [true, 512],
+  [true, 512],
+] as const;
+
+test('adamw: the loss scale goes the way of GradScaler in a capture, and scaled steps are those without', async () => {
+  assert.equal(
+    gradScaler(
+      1024,
+      TRACE.map(([finite]) => finite),
+      3,
+    ),
+    TRACE.map(([, scale]) => scale),
+  );
+  const stores = [new ParameterStore(engine, SPECS), new ParameterStore(engine, SPECS)];
+  const options = { lr: 0.01, maxNorm: 0.5, weightDecay: [0.05, 0] };
+  const scaled = new AdamW(stores[0], { ...options, lossScale: 1024, lossScaleInterval: 3 });
+  const plain = new AdamW(stores[1], options);
+  using scope = engine.scope();
+  const x = tensor(new Float32Array(65), [5, 13], { scope });
+  using captured = engine.capture((x) => {
+    const loss = sum(mul(stores[0].get('a.weight'), x));
+    backward(loss, { seed: scaled.lossScale?.reshape(loss.shape) });
+    scaled.step();
+    return { norm: scaled.gradNormSquared };
+  }, x);
+  let taken = 0;
+  for (const [step, [finite, scale]] of TRACE.entries()) {
+    const numbers = Float32Array.from(random(65, 30 + step));
+    if (!finite) numbers[7] = 1e38; // beyond f32 once it is scaled
+    x.write(numbers);
+    captured.replay();
+    compare(`scale after step ${step}`, await scaled.lossScale!.data(), [scale], TOLERANCE.exact);
+    if (finite) {
+      backward(sum(mul(stores[1].get('a.weight'), x)));
+      plain.step();
+      taken++;
+      compare(
+        'norm',
+        await captured.outputs.norm.data(),
+        await plain.gradNormSquared.data(),
+        TOLERANCE.exact,
+      );
+    }
+    compare('steps', await scaled.steps.data(), [taken], TOLERANCE.exact);
+    const [got, want] = await Promise.all(stores.map((store) => store.arenas[0].values.data()));
+    compare(`weights after step ${step}`, got, want, TOLERANCE.exact);
+  }
+  const fixed = new AdamW(stores[1], { lossScale: 2 ** 127, lossScaleInterval: 1 });
+  fixed.step();
+  compare('a scale stays finite', await fixed.lossScale!.data(), [2 ** 127], TOLERANCE.exact);
+  for (const it of [scaled, plain, fixed, ...stores]) it.dispose();
+});
+
+test('adamw: averages follow the float64 recurrence over steps that count, and can be swapped with the weights', async () => {
+  const store = new ParameterStore(engine, SPECS);
+  for (const { name, shape } of SPECS) {
+    const size = shape.reduce((a, b) => a * b);
+    store.get(name).write(Float32Array.from(random(size, size)));
+  }
+  const optimizer = new AdamW(store, { lr: 0.1, averageDecay: 0.75 });
+  const read = async (tensors: readonly Tensor[]) => (await tensors[0].data()) as Float32Array;
+  const values = () => read(store.arenas.map(({ values }) => values));
+  let want = Float64Array.from(await values());
+  for (const step of [0, 1, 2, 3, 4]) {
+    for (const { name } of SPECS) write(store.get(name).grad!, step === 2 ? Number.NaN : 1 + step);
+    optimizer.step();
+    optimizer.updateAverages();
+    const after = await values();
+    if (step !== 2) want = want.map((average, i) => 0.75 * average + 0.25 * after[i]);
+    compare(`after step ${step}`, await read(optimizer.averages), want);
+  }
+  const [weights, averages] = [await values(), await read(optimizer.averages)];
+  optimizer.swapAverages();
+  compare('swapped', await values(), averages, TOLERANCE.exact);
+  optimizer.swapAverages();
+  compare('weights again', await values(), weights, TOLERANCE.exact);
+  compare('averages again', await read(optimizer.averages), averages, TOLERANCE.exact);
+  optimizer.dispose();
+  store.dispose();
+});
+
 test('adamw: set changes one setting and keeps the other', async () => {
   const store = new ParameterStore(engine, SPECS);
   const optimizer = new AdamW(store, { lr: 0.5, maxNorm: 1 });

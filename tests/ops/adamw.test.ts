@@ -24,7 +24,8 @@ function optimizer(p: ArrayLike<number>, options: AdamwOptions, scope: Scope) {
   const step = (gradient: ArrayLike<number>, squaredNorm?: number) => {
     t++;
     const norm = squaredNorm ?? Array.from(gradient).reduce((total, value) => total + value * value, 0);
-    const scalars = [lr, beta1, beta2, eps, 1 - beta1 ** t, 1 - beta2 ** t, maxNorm, norm];
+    const factor = maxNorm > 0 ? Math.min(1, maxNorm / (Math.sqrt(norm) + 1e-6)) : 1;
+    const scalars = [lr, beta1, beta2, eps, 1 - beta1 ** t, 1 - beta2 ** t, factor, norm];
     adamwUpdate({
       parameters,
       gradients: tensor(Float32Array.from(gradient), [n], { scope }),
@@ -126,13 +127,21 @@ test('adamw: a step counts on the GPU, and its bias corrections are right from t
     [0.99, 0.9999],
   ])
     for (const taken of [0, 1, 6, 99, 4999, 1_000_000]) {
-      const settings = [0.1, beta1, beta2, 1e-6, Math.log(beta1), Math.log(beta2), 3, 0];
+      const settings = [0.1, beta1, beta2, 1e-6, Math.log(beta1), Math.log(beta2), 0.5, 0];
       const steps = engine.tensor(Uint32Array.of(taken), [1], { scope });
-      adamwBegin({ settings: tensor(settings, [8], { scope }), normSquared, steps, scalars });
+      const lossScale = tensor([4], [1], { scope });
+      const goodSteps = engine.zeros([1], { dtype: 'u32', scope });
+      const unscaledNormSquared = engine.zeros([1], { scope });
+      const clock = { normSquared, steps, lossScale, goodSteps, unscaledNormSquared, scalars };
+      adamwBegin({ settings: tensor(settings, [8], { scope }), ...clock });
       const t = taken + 1;
       compare('steps', await steps.data(), [t], TOLERANCE.exact);
       const got = await scalars.data();
-      compare('copied', [...got.slice(0, 4), got[6], got[7]], [0.1, beta1, beta2, 1e-6, 3, 7]);
+      compare('copied', [...got.slice(0, 4), got[7]], [0.1, beta1, beta2, 1e-6, 7]);
+      const norm = Math.sqrt(7 / 16);
+      compare('norm', await unscaledNormSquared.data(), [7 / 16], TOLERANCE.exact);
+      compare('clipping over the loss scale', got.slice(6, 7), [0.5 / (norm + 1e-6) / 4]);
+      compare('a fixed scale', await lossScale.data(), [4], TOLERANCE.exact);
       for (const [i, beta] of [beta1, beta2].entries())
         compare(`1 - ${beta}^${t}`, got.slice(4 + i, 5 + i), [1 - beta ** t], { abs: 0, rel: 1e-6 });
     }

@@ -82,7 +82,9 @@ const train = (y: Tensor): void => backward(y, { seed: tensor(random(y.size, 9),
 export const CASES: Readonly<Record<string, () => void>> = {
   adamw: () => {
     const store = new ParameterStore(engine, [{ name: 'a', shape: [5] }]);
-    new AdamW(store, { maxNorm: 1 }).step();
+    const optimizer = new AdamW(store, { maxNorm: 1, averageDecay: 0.5, lossScale: 2 });
+    optimizer.step();
+    optimizer.updateAverages();
   },
   adaptive_max_pool: () => train(adaptiveMaxPool(leaf(2, 35), [5, 7], [2, 3])),
   'attention, split_kv': () => {

@@ -10,6 +10,7 @@ import {
   kernelTimes,
 } from '../../engine/index.ts';
 import { PS3 } from '../model/ps3.ts';
+import { fromLead, SINGLE, type Transport } from '../ranks/transport.ts';
 import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
@@ -22,7 +23,15 @@ import { resumedConfig } from '../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../train/run.ts';
 import { loadStart, newModel } from '../train/start.ts';
 import { cropAccuracy } from '../train/towers.ts';
-import { ps3Objective, type StageOptions, towersObjective, trainPS3, trainTowers } from '../train/train.ts';
+import {
+  expectParts,
+  ps3Objective,
+  type Share,
+  type StageOptions,
+  towersObjective,
+  trainPS3,
+  trainTowers,
+} from '../train/train.ts';
 import { examplesOf } from './examples.ts';
 import { RunMonitor } from './monitor.ts';
 import { ProgressBar } from './progress.ts';
@@ -46,6 +55,8 @@ export interface SessionOptions {
   readonly minutes?: number;
   /** Once it is aborted, the run ends after the step at hand, which is saved. */
   readonly signal?: { readonly aborted: boolean };
+  /** Ranks that train together, whose first one writes and evaluates; default: this process alone. */
+  readonly transport?: Transport;
   /** First print where the time of a step goes, and write a trace of each stage into the run folder. */
   readonly profile?: boolean;
 }
@@ -57,6 +68,7 @@ const SESSION_OPTIONS = {
   set: true,
   minutes: true,
   signal: true,
+  transport: true,
   profile: true,
 } as const;
 
@@ -90,13 +102,20 @@ async function configOf({ out, resume, config, set, minutes }: SessionOptions): 
 export async function runSession(engine: Engine, options: SessionOptions): Promise<SessionResult> {
   const started = performance.now();
   expectKeys('runSession', options, SESSION_OPTIONS);
-  const { out, resume, signal } = options;
-  let config = await configOf(options);
-  const progress = resume ? await new RunFolder(out).recover() : undefined;
+  const { out, resume, signal, transport = SINGLE } = options;
+  const isLead = transport.rank === 0;
+  let config = await fromLead(transport, () => configOf(options));
+  expectParts(config, transport.size);
+  const recovered = await fromLead(
+    transport,
+    async () => (resume && (await new RunFolder(out).recover())) || null,
+  );
+  const progress = recovered ?? undefined;
   const bar = new ProgressBar();
   const show: OnProgress = (what, done, all) => {
-    if (signal?.aborted) throw new InterruptedError(`train: stopped while ${what}.`);
-    bar.update(what, done, all);
+    // Of several ranks, none can stop alone before they train.
+    if (signal?.aborted && transport.size === 1) throw new InterruptedError(`train: stopped while ${what}.`);
+    if (isLead) bar.update(what, done, all);
   };
   const begin = progress ? out : config.init.from;
   const loaded =
@@ -106,68 +125,78 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
         ? await PS3.load(engine, await RunFolder.checkpointOf(begin), { isLocked: lockOf(config.lock) })
         : await loadStart(engine, config, begin);
   const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
-  if (resume) await new RunFolder(out).expectData(data.fingerprint);
+  if (resume && isLead) await new RunFolder(out).expectData(data.fingerprint);
   const model = loaded ?? newModel(engine, config, data.captions);
   model.checkpointBlocks = config.checkpointBlocks;
-  await warmup(engine, model, stageObjectives(model, data, config), config, show);
-  if (options.minutes) config = await fitSteps(engine, model, data, config, 60 * options.minutes);
+  const objectivesOf = (config: TrainConfig): Objectives => stageObjectives(model, data, config, transport);
+  await warmup(engine, model, objectivesOf(config), config, show);
+  if (options.minutes) {
+    const fitted = await fitSteps(engine, model, objectivesOf(config), config, 60 * options.minutes, isLead);
+    config = await fromLead(transport, async () => fitted);
+  }
   // Only now is something written: faulty data leaves no trace.
-  const run = resume
-    ? new RunFolder(out)
-    : await RunFolder.create(
-        out,
-        config,
-        { 'ps3-webgpu': version(), adapter: engine.adapterName },
-        data.fingerprint,
-      );
-  await data.skips?.writeTo(join(run.path, 'skipped.jsonl'));
-  if (options.profile) {
-    const objectives = stageObjectives(model, data, config);
-    await profileStages(engine, model, run, objectives, config);
+  const run = new RunFolder(out);
+  if (isLead) {
+    const ranks: Record<string, string> = transport.size > 1 ? { ranks: `${transport.size}` } : {};
+    const environment = { 'ps3-webgpu': version(), adapter: engine.adapterName, ...ranks };
+    if (!resume) await RunFolder.create(out, config, environment, data.fingerprint);
+    await data.skips?.writeTo(join(run.path, 'skipped.jsonl'));
+    if (options.profile) await profileStages(engine, model, run, objectivesOf(config), config);
+    if (resume) {
+      await run.rewind(progress);
+      await run.setConfig(config);
+    }
   }
-  if (resume) {
-    await run.rewind(progress);
-    await run.setConfig(config);
-  }
-  const peakFlopsPerS = await measureFlopsPerS(engine);
-  const monitor = await RunMonitor.open(run, config, bar, progress);
+  const peakFlopsPerS = isLead ? await measureFlopsPerS(engine) : undefined;
+  const monitor = isLead ? await RunMonitor.open(run, config, bar, progress) : undefined;
   const stage = (name: Metric['stage']): StageOptions => ({
     run,
     resume: progress?.stage === name ? progress : undefined,
+    transport,
     signal,
     peakFlopsPerS,
-    onStep: (metric, samplesPerS) => monitor.step(metric, samplesPerS),
+    onStep: (metric, samplesPerS) => monitor?.step(metric, samplesPerS),
   });
   if (progress?.stage !== 'ps3' && config.towers.steps > 0) {
     await trainTowers(engine, model, data.crops, config, stage('towers'));
-    const share = await cropAccuracy(engine, model, data.heldOutCrops);
-    console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
+    if (isLead) {
+      const share = await cropAccuracy(engine, model, data.heldOutCrops);
+      console.error(`stage 1: the right name for ${(100 * share).toFixed(1)} % of held-out crops`);
+    }
   }
   await trainPS3(engine, model, data.train, config, {
     ...stage('ps3'),
     // A signal ends the run after the evaluation, once the step is saved.
-    evaluate: () => evaluateRun(engine, model, data, config.seed, (...what) => bar.update(...what)),
+    evaluate: isLead
+      ? () => evaluateRun(engine, model, data, config.seed, (...what) => bar.update(...what))
+      : undefined,
   });
-  bar.stop();
-  const skipped = Object.entries(data.skips?.counts ?? {}).map(([kind, count]) => `${count} ${kind}`);
-  if (skipped.length > 0) console.error(`skipped: ${skipped.join(', ')}; each in ${run.path}/skipped.jsonl`);
-  const cut = cutCaptions(await run.metrics());
-  if (cut > 0)
-    console.error(
-      `captions: ${(100 * cut).toFixed(1)} % were cut at the ${model.tokenizer.contextLength} tokens that the text tower takes`,
-    );
-  const evaluation = await evaluateRun(engine, model, data, config.seed, show);
-  const seconds = (performance.now() - started) / 1000;
-  const examples = await examplesOf(engine, model, data.heldOut, EXAMPLES);
-  await writeReport(run, { evaluation, examples, data, adapterName: engine.adapterName, seconds });
-  return { run, evaluation, seconds };
+  const ended = async (): Promise<Omit<SessionResult, 'run'>> => {
+    bar.stop();
+    const skipped = Object.entries(data.skips?.counts ?? {}).map(([kind, count]) => `${count} ${kind}`);
+    if (skipped.length > 0)
+      console.error(`skipped: ${skipped.join(', ')}; each in ${run.path}/skipped.jsonl`);
+    const cut = cutCaptions(await run.metrics());
+    if (cut > 0)
+      console.error(
+        `captions: ${(100 * cut).toFixed(1)} % were cut at the ${model.tokenizer.contextLength} tokens that the text tower takes`,
+      );
+    const evaluation = await evaluateRun(engine, model, data, config.seed, show);
+    const seconds = (performance.now() - started) / 1000;
+    const examples = await examplesOf(engine, model, data.heldOut, EXAMPLES);
+    await writeReport(run, { evaluation, examples, data, adapterName: engine.adapterName, seconds });
+    return { evaluation, seconds };
+  };
+  return { run, ...(await fromLead(transport, ended)) };
 }
 
+type Objectives = ReturnType<typeof stageObjectives>;
+
 /** The objectives of both stages; running their batches takes no samples from training. */
-function stageObjectives(model: PS3, data: TrainingData, config: TrainConfig) {
+function stageObjectives(model: PS3, data: TrainingData, config: TrainConfig, share: Share) {
   return {
-    towers: towersObjective(model, data.crops, config),
-    ps3: ps3Objective(model, data.train, config),
+    towers: towersObjective(model, data.crops, config, share),
+    ps3: ps3Objective(model, data.train, config, share),
   };
 }
 
@@ -175,7 +204,7 @@ function stageObjectives(model: PS3, data: TrainingData, config: TrainConfig) {
 async function warmup(
   engine: Engine,
   model: PS3,
-  { towers, ps3 }: ReturnType<typeof stageObjectives>,
+  { towers, ps3 }: Objectives,
   config: TrainConfig,
   show: OnProgress,
 ): Promise<void> {
@@ -204,7 +233,7 @@ async function profileStages(
   engine: Engine,
   model: PS3,
   run: RunFolder,
-  { towers, ps3 }: ReturnType<typeof stageObjectives>,
+  { towers, ps3 }: Objectives,
   config: TrainConfig,
 ): Promise<void> {
   const stages = {
@@ -229,12 +258,12 @@ async function profileStages(
 async function fitSteps(
   engine: Engine,
   model: PS3,
-  data: TrainingData,
+  objectives: Objectives,
   config: TrainConfig,
   seconds: number,
+  isLead: boolean,
 ): Promise<TrainConfig> {
   const { towers, ps3 } = config;
-  const objectives = stageObjectives(model, data, config);
   const timeOf = async <B extends Tensors<B>>(
     stage: StageConfig,
     objective: Objective<B>,
@@ -249,6 +278,7 @@ async function fitSteps(
     return { ...stage, steps };
   };
   const fitted = { ...config, towers: shorter(towers), ps3: shorter(ps3) };
+  if (!isLead) return fitted;
   console.error(
     `this machine takes ${towersMs.toFixed(0)} and ${ps3Ms.toFixed(0)} ms a step: ${fitted.towers.steps} + ${fitted.ps3.steps} steps instead of ${towers.steps} + ${ps3.steps}, to stay within ${(seconds / 60).toFixed(1)} minutes`,
   );

@@ -65,6 +65,8 @@ type Foreign = ReturnType<LibraryHandle['func']>;
  */
 export function openMpi(implementation: Implementation, pieceBytes: number = PIECE_BYTES): OpenTransport {
   koffi.config({ async_stack_size: STACK_BYTES });
+  // UCX, which both may use, would otherwise patch the memory functions of the process: V8 then dies now and then.
+  process.env.UCX_MEM_EVENTS ??= 'n';
   const abi = ABIS[implementation];
   const { handle } = abi;
   const library = loadLibrary(implementation, abi.libraries);

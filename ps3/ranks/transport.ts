@@ -54,27 +54,17 @@ export const SINGLE: OpenTransport = {
   abort: (code) => process.exit(code),
 };
 
-/**
- * What rank 0 has, on every rank. @param value  JSON; that of other ranks is ignored
- */
-export async function fromLead<T>(transport: Transport, value: T): Promise<T> {
+/** Does something on rank 0 alone. @returns what it gives, as JSON has it, on every rank */
+export async function fromLead<T>(transport: Transport, work: () => Promise<T>): Promise<T> {
   const { rank, size } = transport;
-  if (size === 1) return value;
-  const bytes = new TextEncoder().encode(rank === 0 ? JSON.stringify(value) : '');
+  if (size === 1) return work();
+  const bytes = new TextEncoder().encode(rank === 0 ? JSON.stringify(await work()) : '');
   const length = Float32Array.of(bytes.length); // exact below 16 MiB
   await transport.allReduce(length);
   const padded = new Uint8Array(length[0]);
   padded.set(bytes);
   const all = await transport.allGather(padded);
   return JSON.parse(new TextDecoder().decode(all.subarray(0, length[0]))) as T;
-}
-
-/** Does on rank 0 first, then on the others, what finds files by then that rank 0 has made. */
-export async function leadFirst<T>(transport: Transport, work: () => Promise<T>): Promise<T> {
-  if (transport.rank > 0) await transport.barrier();
-  const result = await work();
-  if (transport.rank === 0) await transport.barrier();
-  return result;
 }
 
 /** This rank's part of a list: every item is that of one rank, whatever their number. */

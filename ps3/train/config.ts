@@ -23,6 +23,7 @@ import {
   type SamplingSection,
   samplingSchema,
 } from './data_config.ts';
+import { REDUCE_DTYPES, type ReduceDType } from './exchange.ts';
 import type { LockConfig } from './lock.ts';
 import { type PrecisionSection, precisionSchema } from './precision_config.ts';
 
@@ -163,6 +164,11 @@ export interface TrainConfig {
   readonly checkpointBlocks: CheckpointBlocks;
   /** How numbers are kept and multiplied. */
   readonly precision: PrecisionSection;
+  /** How several processes train one model. */
+  readonly ranks: {
+    /** As what gradients travel: bf16 is half the bytes and rounds them twice. */
+    readonly reduce: ReduceDType;
+  };
   /** Steps between checkpoints. */
   readonly saveEvery: number;
   /** Minutes after which a checkpoint is made besides; null: none. */
@@ -237,6 +243,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   }),
   checkpointBlocks: onlyThese({ lowRes: flag, highRes: flag, text: flag }),
   precision: precisionSchema,
+  ranks: onlyThese({ reduce: v.picklist(REDUCE_DTYPES, '"f32" or "bf16"') }),
   saveEvery: count,
   saveEveryMinutes: v.nullable(positive),
   checkpoints: onlyThese({ keep: count, best: v.nullable(text) }),

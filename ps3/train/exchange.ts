@@ -38,7 +38,8 @@ export async function sumGradients(
   dtype: ReduceDType,
 ): Promise<void> {
   if (transport.size === 1) return;
-  const buckets = arenas.flatMap(({ gradients }) => bucketsOf(gradients!));
+  const buckets = arenas.flatMap(({ gradients }) => (gradients ? bucketsOf(gradients) : []));
+  if (buckets.length === 0) return;
   const read = async (bucket: Tensor<'f32'>): Promise<Float32Array | Uint16Array> => {
     if (dtype === 'f32') return bucket.data();
     using half = noGrad(() => cast(bucket, 'bf16'));

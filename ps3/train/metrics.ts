@@ -36,6 +36,10 @@ export interface Speed {
   readonly deviceBytes: number;
   /** Milliseconds for which the step waited for its batch. */
   readonly dataWaitMs?: number;
+  /** Of several ranks: milliseconds in which an exchange between them was under way, waiting for slower ones included. */
+  readonly exchangeMs?: number;
+  /** Of several ranks: what each had to send. */
+  readonly exchangeBytes?: number;
 }
 
 /** What the losses of the maps were called in earlier files. */

@@ -49,6 +49,7 @@ const DEMO = {
   lock: { parts: [], unlockedVisionGroups: 0, unlockedTextGroups: 0 },
   checkpointBlocks: { lowRes: false, highRes: false, text: false },
   precision: { activations: 'f32' },
+  ranks: { reduce: 'f32' },
   saveEvery: 200,
   saveEveryMinutes: 10,
   checkpoints: { keep: 1, best: null },

@@ -1,5 +1,7 @@
 // What a stage writes after every step: a line of metrics.jsonl.
 import type { Engine } from '../../engine/index.ts';
+import type { Exchanged } from '../ranks/meter.ts';
+import { SINGLE, type Transport } from '../ranks/transport.ts';
 import type { Made } from './batches.ts';
 import type { Metric, Speed } from './metrics.ts';
 import type { Tensors } from './phases.ts';
@@ -12,6 +14,8 @@ export interface StepLogOptions {
   readonly run: RunFolder;
   /** Go on from the run's checkpoint. */
   readonly resume?: Progress;
+  /** Ranks that train together, of which the first one writes; default: this process alone. */
+  readonly transport?: Transport;
   /** Operations per second that the adapter reaches at best, for the share of it that a step reaches. */
   readonly peakFlopsPerS?: number;
   /** After every step, with its losses; and samples per second since the start. Is waited for where it returns a promise. */
@@ -35,6 +39,8 @@ export interface StepDone<B extends Tensors<B>> extends Made<B> {
   readonly lr: number;
   /** For how long it waited for its batch. */
   readonly dataWaitMs: number;
+  /** What it cost to exchange with other ranks. */
+  readonly exchanged: Exchanged;
   /** Its losses, once they are read. */
   readonly values: Promise<Record<string, number>>;
 }
@@ -62,10 +68,14 @@ export class StepLog<B extends Tensors<B>> {
   }
 
   /** @throws RunError for a loss that is not finite, with the kernel that wrote the first such number */
-  async write({ step, lr, host, facts, dataWaitMs, values }: StepDone<B>): Promise<void> {
+  async write({ step, lr, host, facts, dataWaitMs, exchanged, values }: StepDone<B>): Promise<void> {
     const losses = await values;
     const now = performance.now();
-    const speed = this.#speed(now - this.#last, dataWaitMs);
+    const { run, resume, transport = SINGLE, onStep } = this.#options;
+    const speed = {
+      ...this.#speed(now - this.#last, dataWaitMs),
+      ...(transport.size > 1 && { exchangeMs: round(exchanged.ms), exchangeBytes: exchanged.bytes }),
+    };
     this.#last = now;
     const { stage: name, batch } = this.#steps;
     if (!Number.isFinite(losses.loss)) {
@@ -75,8 +85,8 @@ export class StepLog<B extends Tensors<B>> {
         `${CALLED[name]}: the loss must stay finite, got ${losses.loss} at step ${step} of ${name}${first}. Lower ${name}.lr.`,
       );
     }
+    if (transport.rank > 0) return;
     const metric: Metric = { stage: name, step, lr, ...losses, ...facts, speed };
-    const { run, resume, onStep } = this.#options;
     await run.log(metric);
     const samples = (step + 1 - (resume?.step ?? 0)) * batch;
     await onStep?.(metric, (1000 * samples) / (now - this.#started));

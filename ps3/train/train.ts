@@ -6,12 +6,15 @@ import { total as sum } from '../model/config/config.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
 import type { Grid } from '../model/vision/scales.ts';
+import { Meter } from '../ranks/meter.ts';
+import { RanksError, SINGLE, type Transport } from '../ranks/transport.ts';
 import { BatchLoader } from './batch_loader.ts';
-import { batchesByStep } from './batches.ts';
+import { type Batches, batchesByStep } from './batches.ts';
 import type { TrainConfig } from './config.ts';
+import { expectSameWeights } from './exchange.ts';
 import { type Batch, mapWeights, pretrainForward } from './loss.ts';
 import type { Metric } from './metrics.ts';
-import type { Objective, Tensors } from './phases.ts';
+import { type Objective, partsOf, type Tensors } from './phases.ts';
 import { keepBest } from './run/best.ts';
 import { InterruptedError, type Progress, type TrainingState } from './run.ts';
 import { TrainingStep } from './step.ts';
@@ -30,27 +33,61 @@ export interface StageOptions extends StepLogOptions {
 const STAGE_OPTIONS = {
   run: true,
   resume: true,
+  transport: true,
   signal: true,
   evaluate: true,
   peakFlopsPerS: true,
   onStep: true,
 } as const;
 
+/** Which of several ranks takes a part of every batch. */
+export type Share = Pick<Transport, 'rank' | 'size'>;
+
+/** A rank's parts of batches, in which equal classes are equal captions of the whole. */
+function ownBatches<B>(whole: Batches<B>, { rank, size }: Share): Batches<B> {
+  if (size === 1) return whole;
+  return {
+    next: async () => {
+      const { host, ...others } = await whole.next();
+      return { host: partsOf(host, size)[rank], ...others };
+    },
+    [Symbol.asyncDispose]: () => whole[Symbol.asyncDispose](),
+  };
+}
+
+/**
+ * @param size  of the ranks that train together
+ * @throws RanksError when a batch does not divide into equal parts
+ */
+export function expectParts(config: Pick<TrainConfig, 'towers' | 'ps3'>, size: number): void {
+  for (const name of ['towers', 'ps3'] as const) {
+    const { batch, accumulate } = config[name];
+    if (batch % (size * accumulate) !== 0)
+      throw new RanksError(
+        `train: ${name}.batch, of all ranks together, must be a multiple of ${size} ranks times ${name}.accumulate, got ${batch} and ${accumulate}. Change one of them.`,
+      );
+  }
+}
+
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
   model: PS3,
   crops: CropSource | Collections,
   config: Pick<TrainConfig, 'seed' | 'towers' | 'precision'>,
+  share: Share = SINGLE,
 ): Objective<CropBatch> {
   const { activations } = config.precision;
   const side = model.config.vision.scalesPx[0];
   const { batch: count } = config.towers;
   const options = { batchSize: count, seed: config.seed };
   return {
-    batches: (from) =>
-      crops instanceof Collections
-        ? streamedCrops(crops, model, options, from)
-        : batchesByStep((step) => cropBatch(model.tokenizer, side, crops(step, count)), from),
+    batches: (from) => {
+      const whole =
+        crops instanceof Collections
+          ? streamedCrops(crops, model, options, from)
+          : batchesByStep((step) => cropBatch(model.tokenizer, side, crops(step, count)), from);
+      return ownBatches(whole, share);
+    },
     embed: (batch) => ({
       ...withSavedActivations(activations, () => towersForward(model, batch)),
       own: {},
@@ -66,6 +103,7 @@ export function ps3Objective(
   model: PS3,
   samples: readonly Sample[] | Collections,
   config: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision'>,
+  share: Share = SINGLE,
 ): Objective<Batch> {
   const { seed, sampling, loss, ps3, method, precision } = config;
   const drawing = {
@@ -86,11 +124,12 @@ export function ps3Objective(
     const loader = new BatchLoader(samples, model.tokenizer, model.config, drawing);
     return (from) => batchesByStep((step) => loader.batch(step), from);
   };
+  const whole: Objective<Batch>['batches'] =
+    samples instanceof Collections
+      ? (from) => streamedBatches(samples, model, drawing, from)
+      : inMemory(samples);
   return {
-    batches:
-      samples instanceof Collections
-        ? (from) => streamedBatches(samples, model, drawing, from)
-        : inMemory(samples),
+    batches: (from) => ownBatches(whole(from), share),
     embed(batch) {
       const { mapLosses, ...features } = withSavedActivations(precision.activations, () =>
         pretrainForward(model, batch, options),
@@ -117,7 +156,8 @@ export async function trainTowers(
   options: StageOptions,
 ): Promise<void> {
   expectKeys('trainTowers', options, STAGE_OPTIONS);
-  await optimise('towers', engine, model, towersObjective(model, crops, config), config, options);
+  const objective = towersObjective(model, crops, config, options.transport);
+  await optimise('towers', engine, model, objective, config, options);
 }
 
 /**
@@ -136,7 +176,8 @@ export async function trainPS3(
   options: StageOptions,
 ): Promise<void> {
   expectKeys('trainPS3', options, STAGE_OPTIONS);
-  await optimise('ps3', engine, model, ps3Objective(model, samples, config), config, options);
+  const objective = ps3Objective(model, samples, config, options.transport);
+  await optimise('ps3', engine, model, objective, config, options);
 }
 
 /** The loop of both stages. */
@@ -148,9 +189,12 @@ async function optimise<B extends Tensors<B>>(
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
-  const { run, resume, signal, evaluate } = options;
+  const { run, resume, signal, transport = SINGLE, evaluate } = options;
   const { tokensPerSample } = objective;
-  const { [name]: stage, loss, saveEvery, saveEveryMinutes, checkpoints, evaluation } = config;
+  const { [name]: stage, loss, ranks, saveEvery, saveEveryMinutes, checkpoints, evaluation } = config;
+  expectParts(config, transport.size);
+  const meter = new Meter(transport);
+  const isLead = transport.rank === 0;
   const { weightDecay, ...constants } = config.optimizer;
   using optimizer = new AdamW(model.parameters, {
     ...constants,
@@ -168,7 +212,10 @@ async function optimise<B extends Tensors<B>>(
   using training = new TrainingStep(engine, model, objective, host, optimizer, {
     maxLogitScale: loss.maxLogitScale,
     accumulate: stage.accumulate,
+    transport: meter.transport,
+    reduce: ranks.reduce,
   });
+  await expectSameWeights(transport, model.parameters, 'to begin with');
   const log = new StepLog({ stage: name, batch: stage.batch, tokensPerSample }, engine, training, options);
   // One step is read while the next is recorded, so that the GPU does not wait for the host.
   let logged: Promise<void> = Promise.resolve();
@@ -183,7 +230,8 @@ async function optimise<B extends Tensors<B>>(
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
-    logged = ahead(log.write({ step, lr, host, facts, dataWaitMs, values: ahead(values) }));
+    const exchanged = meter.take();
+    logged = ahead(log.write({ step, lr, host, facts, dataWaitMs, exchanged, values: ahead(values) }));
     const progress: Progress = { stage: name, step: step + 1, data: next };
     const isLast = progress.step === stage.steps;
     const isDue = (every: number | null): boolean => every !== null && progress.step % every === 0;
@@ -195,11 +243,16 @@ async function optimise<B extends Tensors<B>>(
       if (checkpoints.best !== null) await keepBest(run.bestPath, model, progress, checkpoints.best, numbers);
       log.leaveOut();
     }
-    const stops = signal?.aborted === true;
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
-    if (stops || isLate || isLast || isDue(saveEvery)) {
+    // A signal to any rank stops all; by the clock of the first one they save.
+    const votes = Float32Array.of(Number(signal?.aborted === true), isLead ? Number(isLate) : 0);
+    await transport.allReduce(votes);
+    const [stops, saves] = Array.from(votes, (vote) => vote > 0);
+    if (stops || saves || isLast || isDue(saveEvery)) {
       await logged;
-      await run.save(model, state, progress, checkpoints.keep);
+      await expectSameWeights(transport, model.parameters, `after step ${step + 1} of ${name}`);
+      if (isLead) await run.save(model, state, progress, checkpoints.keep);
+      await transport.barrier();
       saved = performance.now();
       log.leaveOut();
     }

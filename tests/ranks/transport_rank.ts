@@ -53,7 +53,9 @@ async function concurrency(transport: OpenTransport): Promise<void> {
   const calls = [() => transport.allReduce(a), () => other.allReduce(b)];
   await Promise.all((rank % 2 === 0 ? calls : calls.reverse()).map((call) => call()));
   assert.equal([a[0], b[0]], [(size * (size - 1)) / 2, size * (size - 1)]);
-  assert.equal(await fromLead(transport, { text: `é of rank ${rank}` }), { text: 'é of rank 0' });
+  assert.equal(await fromLead(transport, async () => ({ text: `é of rank ${rank}` })), {
+    text: 'é of rank 0',
+  });
   assert.ok(ticks > 5, `${ticks} ticks of a timer while a rank waits 300 ms`);
 }
 

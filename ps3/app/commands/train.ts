@@ -2,6 +2,7 @@
 import { DeviceLostError, Engine, fileErrorOf, MemoryError, readTextFile } from '../../../engine/index.ts';
 import { ConfigError } from '../../model/config/config.ts';
 import { PARTS } from '../../model/parts.ts';
+import { fromLead, type Transport } from '../../ranks/transport.ts';
 import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
 import { allBut } from '../../train/lock.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
@@ -94,11 +95,11 @@ async function readConfig(path: string): Promise<unknown> {
 }
 
 /** A signal that Ctrl-C or SIGTERM aborts, so that a run ends in order; the second one ends the process at once. */
-function stopOnSignal(): { readonly signal: AbortSignal; [Symbol.dispose](): void } {
+function stopOnSignal(isLead: boolean): { readonly signal: AbortSignal; [Symbol.dispose](): void } {
   const controller = new AbortController();
   const stop = (name: string): void => {
     if (controller.signal.aborted) process.exit(INTERRUPTED);
-    console.error(`${name}: ends after this step and saves it; once more ends at once.`);
+    if (isLead) console.error(`${name}: ends after this step and saves it; once more ends at once.`);
     controller.abort();
   };
   const names = ['SIGINT', 'SIGTERM'] as const;
@@ -133,12 +134,26 @@ function checkTraining(command: string, values: TrainValues, path: string | unde
     );
 }
 
-async function train(command: string, values: TrainValues, path?: string, minutes?: number): Promise<number> {
+interface TrainOptions {
+  readonly transport: Transport;
+  /** A file of the configuration. */
+  readonly path?: string;
+  /** Unless the flag says otherwise. */
+  readonly minutes?: number;
+}
+
+async function train(
+  command: string,
+  values: TrainValues,
+  { transport, path, minutes }: TrainOptions,
+): Promise<number> {
+  const isLead = transport.rank === 0;
   checkTraining(command, values, path);
   const file = path === undefined ? {} : await readConfig(path);
   return withEngine(async (engine) => {
     const { resume, profile } = values;
     if (values.plan) {
+      if (!isLead) return 0;
       const asked = resume
         ? resumedConfig(await new RunFolder(resume).config(), values.set ?? [])
         : configOf(values, file, engine.isSoftware);
@@ -149,24 +164,30 @@ async function train(command: string, values: TrainValues, path?: string, minute
     const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
     const options: SessionOptions = config
       ? {
-          out: values.out ?? `runs/${config.preset}-${stamp}`,
+          out: await fromLead(transport, async () => values.out ?? `runs/${config.preset}-${stamp}`),
           config,
           minutes: values.minutes ?? minutes,
           profile,
+          transport,
         }
-      : { out: String(resume), resume: true, set: values.set, profile };
+      : { out: String(resume), resume: true, set: values.set, profile, transport };
     if (config && values['init-only']) {
+      if (!isLead) return 0;
       await writeStart(engine, options.out, config);
       console.log(`${options.out}: the checkpoint that training would begin with`);
       return 0;
     }
     const preset = config ? `preset ${config.preset}, ` : '';
-    console.error(`adapter: ${engine.adapterName}\n${preset}run folder ${options.out}`);
-    using stopper = stopOnSignal();
+    const ranks = transport.size > 1 ? `${transport.size} ranks, the first one on ` : '';
+    if (isLead) console.error(`adapter: ${ranks}${engine.adapterName}\n${preset}run folder ${options.out}`);
+    using stopper = stopOnSignal(isLead);
     const reopen = (): Promise<Engine> => Engine.create({ profile });
-    const result = await runRecovering(engine, { ...options, signal: stopper.signal }, { reopen }).catch(
+    // What one of several ranks loses, it cannot get back while the others go on.
+    const recovery = transport.size > 1 ? { reopen, pausesS: [] } : { reopen };
+    const result = await runRecovering(engine, { ...options, signal: stopper.signal }, recovery).catch(
       (error: unknown) => rethrow(error, options.out),
     );
+    if (!isLead) return 0;
     const { run, evaluation, seconds } = result;
     console.log(`\n${formatEvaluation(evaluation)}\n`);
     console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
@@ -180,7 +201,7 @@ export const startCommand: Command = command({
   operands: '',
   help: 'Train a small PS3 on Scenes, evaluate it and write a report',
   flags: TRAINING,
-  run: (values) => train('start', values, undefined, START_MINUTES),
+  run: (values, _, transport) => train('start', values, { transport, minutes: START_MINUTES }),
 });
 
 /** Trains what a configuration describes. */
@@ -189,5 +210,6 @@ export const trainCommand: Command = command({
   operands: '[config.json]',
   help: 'Train: image and text towers first, then PS3. Keys not in the file are those of its preset',
   flags: TRAIN,
-  run: (values, [path]) => train('train', values, path),
+  hasRanks: true,
+  run: (values, [path], transport) => train('train', values, { transport, path }),
 });

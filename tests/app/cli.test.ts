@@ -265,7 +265,7 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
       [/--seed must be a whole number of at least 0, got -1/, 'train', '--seed', '-1', '--out', out],
       [/--recipe must be one of demo, paper, released, got new/, 'train', '--recipe', 'new', '--out', out],
       [
-        /must hold annotations.jsonl, got .*nowhere/,
+        /must hold annotations\.jsonl, or images.*nowhere/,
         'train',
         '--preset',
         'smoke',

@@ -76,7 +76,14 @@ export {
 } from './train/loss.ts';
 export type { Metric } from './train/metrics.ts';
 export { type ConfigSources, PRESETS, presetConfig, trainConfig } from './train/presets.ts';
-export { InterruptedError, type Progress, RunError, RunFolder } from './train/run.ts';
+export {
+  InterruptedError,
+  type Notice,
+  type Progress,
+  RunError,
+  RunFolder,
+  type TrainingState,
+} from './train/run.ts';
 export {
   type CropAccuracyOptions,
   type CropBatch,

@@ -226,12 +226,13 @@ async function optimise<B extends Tensors<B>>(
     const asked = performance.now();
     const { host, facts, next } = await coming;
     const dataWaitMs = performance.now() - asked;
-    const { values } = await training.run(host);
+    const stepped = await training.run(host);
+    const values = ahead(stepped.values);
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
     const exchanged = meter.take();
-    logged = ahead(log.write({ step, lr, host, facts, dataWaitMs, exchanged, values: ahead(values) }));
+    logged = ahead(log.write({ step, lr, host, facts, dataWaitMs, exchanged, values }));
     const progress: Progress = { stage: name, step: step + 1, data: next };
     const isLast = progress.step === stage.steps;
     const isDue = (every: number | null): boolean => every !== null && progress.step % every === 0;

@@ -7,6 +7,7 @@ import { InterruptedError } from '../train/run.ts';
 import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
 import { evalCommand } from './commands/eval.ts';
+import { compareCommand, reportCommand } from './commands/report.ts';
 import { INTERRUPTED, startCommand, trainCommand } from './commands/train.ts';
 import { verifyCommand } from './commands/verify.ts';
 import { type Command, helpOfAll, UsageError } from './flags.ts';
@@ -16,6 +17,8 @@ const COMMANDS: readonly Command[] = [
   startCommand,
   trainCommand,
   evalCommand,
+  reportCommand,
+  compareCommand,
   encodeCommand,
   verifyCommand,
   dataCommand,

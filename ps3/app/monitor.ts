@@ -1,9 +1,15 @@
-// What is shown of a run while it trains: a bar or lines, and event files for TensorBoard.
+// What is shown of a run while it trains: a bar or lines, event files for TensorBoard, and a report that is kept up to date.
 import type { TrainConfig } from '../train/config.ts';
+import type { Evaluation } from '../train/evaluate.ts';
 import type { Metric } from '../train/metrics.ts';
+import { appendEvaluation } from '../train/run/evaluations.ts';
 import type { Progress, RunFolder } from '../train/run.ts';
 import { EventFile, scalarsOf } from '../train/tensorboard.ts';
 import { formatSeconds, type ProgressBar } from './progress.ts';
+import { writeReport } from './report.ts';
+
+/** Between two reports. */
+const REPORT_MS = 60_000;
 
 const TITLES = { towers: 'stage 1: towers', ps3: 'stage 2: PS3' } as const;
 
@@ -12,8 +18,12 @@ export class RunMonitor {
   readonly #config: TrainConfig;
   readonly #bar: ProgressBar;
   readonly #events: EventFile;
+  readonly #run: RunFolder;
+  /** When the report is to be written next. */
+  #reportAt = performance.now() + REPORT_MS;
 
-  private constructor(config: TrainConfig, bar: ProgressBar, events: EventFile) {
+  private constructor(run: RunFolder, config: TrainConfig, bar: ProgressBar, events: EventFile) {
+    this.#run = run;
     this.#config = config;
     this.#bar = bar;
     this.#events = events;
@@ -27,7 +37,7 @@ export class RunMonitor {
     progress: Progress | undefined,
   ): Promise<RunMonitor> {
     const first = progress ? stepsBefore(config, progress.stage) + progress.step : 0;
-    return new RunMonitor(config, bar, await EventFile.begin(`${run.path}/tensorboard`, first));
+    return new RunMonitor(run, config, bar, await EventFile.begin(`${run.path}/tensorboard`, first));
   }
 
   /** @param samplesPerS  since the run began or went on */
@@ -37,6 +47,24 @@ export class RunMonitor {
     this.#bar.update(TITLES[stage], step + 1, steps, details(metric, samplesPerS, this.#config));
     // Steps count on over both stages: readers drop what a later file has again by the number of the step.
     await this.#events.add(stepsBefore(this.#config, stage) + step, scalarsOf(values, stage));
+    if (performance.now() > this.#reportAt) await this.#report();
+  }
+
+  /** Keeps an evaluation on the way, and shows it. */
+  async evaluated({ stage, step }: Progress, evaluation: Evaluation): Promise<void> {
+    await appendEvaluation(this.#run.path, { stage, step, evaluation });
+    const { protocols: _, ...numbers } = evaluation;
+    const done = stepsBefore(this.#config, stage) + step;
+    await this.#events.add(done - 1, scalarsOf(numbers, 'evaluation'));
+    await this.#report();
+  }
+
+  async #report(): Promise<void> {
+    const started = performance.now();
+    await writeReport(this.#run, { isRunning: true });
+    const ended = performance.now();
+    // A report of many steps takes its time, but no more than a fiftieth of all.
+    this.#reportAt = ended + Math.max(REPORT_MS, 50 * (ended - started));
   }
 }
 

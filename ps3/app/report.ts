@@ -4,71 +4,40 @@ import { expectKeys } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { TrainConfig } from '../train/config.ts';
 import type { Evaluation, Interval } from '../train/evaluate.ts';
-import type { Metric } from '../train/metrics.ts';
+import { type Metric, trainingSeconds } from '../train/metrics.ts';
+import { type IntervalEvaluation, readEvaluation, readEvaluations } from '../train/run/evaluations.ts';
 import type { RunFolder } from '../train/run.ts';
-import { SCALE_LINES } from './colours.ts';
-import { type Example, exampleRow } from './examples.ts';
 import { type Html, html, markup } from './html.ts';
-import { lossChart } from './loss_curves.ts';
+import { CURVE_COLOURS, type Line, lineChart, lossChart } from './loss_curves.ts';
 import { formatSeconds } from './progress.ts';
-import type { TrainingData } from './training_data.ts';
+import { htmlPage, percent } from './report_page.ts';
+import { type ReportParts, readReportParts } from './report_parts.ts';
+import { protocolSection } from './report_protocols.ts';
 
-export interface ReportOptions {
-  readonly evaluation: Evaluation;
-  readonly examples: readonly Example[];
-  /** Counted and described, not shown. */
-  readonly data: Pick<TrainingData, 'trainedOn' | 'heldOut' | 'heldOutMeans' | 'credits'>;
-  /** The adapter in words. */
-  readonly adapterName: string;
-  /** Wall time. */
-  readonly seconds: number;
+/** What is known of a run. */
+export interface ReportOptions extends ReportParts {
+  /** Of all held-out images, once training is done. */
+  readonly evaluation?: Evaluation;
+  /** Evaluations on the way. */
+  readonly evaluations?: readonly IntervalEvaluation[];
+  /** Whether training goes on, so that browsers load the page again. */
+  readonly isRunning?: boolean;
   /** Default: now. */
   readonly date?: Date;
 }
 
 const REPORT_OPTIONS = {
-  evaluation: true,
-  examples: true,
-  data: true,
   adapterName: true,
-  seconds: true,
+  data: true,
+  examples: true,
+  evaluation: true,
+  evaluations: true,
+  isRunning: true,
   date: true,
 } as const;
 
-const STYLE = `
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #5c6670; --paper: #ffffff; --line: #d9dee3; --bar: #a9cdf3; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa5b0; --paper: #14171a; --line: #33393f; --bar: #2b5681; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 68rem; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .3rem; }
-h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
-p { max-width: 46rem; margin: .5rem 0; }
-small, .facts { color: var(--soft); }
-.facts { display: flex; flex-wrap: wrap; gap: 0 1.2rem; margin: 0; padding: 0; list-style: none; font-size: .9rem; }
-table { border-collapse: collapse; width: 100%; max-width: 40rem; font-variant-numeric: tabular-nums; margin: .8rem 0 1.2rem; }
-caption { text-align: left; padding: .3rem 0; }
-th, td { text-align: left; font-weight: normal; padding: .3rem .5rem .3rem 0; border-top: 1px solid var(--line); }
-th { width: 9rem; }
-td:nth-child(2) { text-align: right; white-space: nowrap; width: 8.5rem; }
-.bar { display: block; height: .9rem; background: var(--bar); min-width: 1px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem; }
-figure { margin: 0; }
-.chart { display: flex; flex-direction: column; justify-content: space-between; }
-.chart figcaption { font-size: .9rem; }
-.key { white-space: nowrap; margin-right: .6rem; }
-.key i { display: inline-block; width: 1em; height: 3px; vertical-align: middle; margin-right: .3em; }
-.row { display: grid; grid-template-columns: repeat(4, 1fr); gap: .6rem; margin: 0 0 1.4rem; }
-.row img { width: 100%; height: auto; display: block; }
-.row figcaption { font-size: .85rem; line-height: 1.35; padding-top: .25rem; overflow-wrap: anywhere; }
-.row figcaption b, .row figcaption small { display: block; }
-.swatch { display: inline-block; width: .75em; height: .75em; margin: 0 .3em 0 .1em; border: 1px solid #000; }
-details { margin: .5rem 0; }
-summary { cursor: pointer; }
-li { overflow-wrap: anywhere; }
-@media (max-width: 40rem) { .row { grid-template-columns: repeat(2, 1fr); } th { width: 6rem; } td:nth-child(2) { width: 7.5rem; } }
-`;
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)}\u00a0%`;
+/** Seconds after which browsers load the page of a run that goes on. */
+const REFRESH_SECONDS = 60;
 
 function tableRow(name: string, share: number, interval?: Interval): Html {
   const bar = markup(`<span class="bar" style="width:${(100 * Math.min(1, share)).toFixed(1)}%"></span>`);
@@ -96,7 +65,7 @@ ${tableRow('random', recall.random, intervals.recall.random)}${tableRow('bottom-
 }
 
 function lossSection(metrics: readonly Metric[]): Html {
-  const [blue, orange] = ['#2f7ed8', '#d9822b'];
+  const [blue, orange] = CURVE_COLOURS;
   const towers = metrics.filter(({ stage }) => stage === 'towers');
   const ps3 = metrics.filter(({ stage }) => stage === 'ps3');
   const charts = [
@@ -111,6 +80,64 @@ function lossSection(metrics: readonly Metric[]): Html {
   return html`<p>Faint: every step. Strong: moving average over a fortieth of the stage.</p><div class="charts">${charts}</div>`;
 }
 
+/** Numbers on held-out images over the steps. */
+function evaluationSection(evaluations: readonly IntervalEvaluation[]): Html | undefined {
+  const [blue, orange, green] = CURVE_COLOURS;
+  const lineOf = (name: string, colour: string, value: (evaluation: Evaluation) => number): Line => ({
+    name,
+    colour,
+    points: evaluations.map(({ step, evaluation }) => ({ x: step, y: value(evaluation) })),
+    isSmooth: false,
+  });
+  const axes = { x: 'step', y: 'share' };
+  const charts = [
+    lineChart('Right caption for a box', axes, [
+      lineOf('PS3, its own selection', blue, ({ retrieval }) => retrieval.predicted),
+      lineOf('PS3, the box selected', orange, ({ retrieval }) => retrieval.ps3),
+      lineOf('low-res only', green, ({ retrieval }) => retrieval.lowRes),
+    ]),
+    lineChart('Box’s patches selected', axes, [
+      lineOf('bottom-up', blue, ({ recall }) => recall.bottomUp),
+      lineOf('top-down', orange, ({ recall }) => recall.topDown),
+      lineOf('random', green, ({ recall }) => recall.random),
+    ]),
+  ];
+  if (evaluations.length === 0) return undefined;
+  return html`<h2>Held-out images on the way</h2>
+<div class="charts">${charts}</div>
+`;
+}
+
+/** What else of the second stage, or the first where it has not begun, is worth a look. */
+function courseSection(metrics: readonly Metric[]): Html {
+  const stage = metrics.some((metric) => metric.stage === 'ps3') ? 'ps3' : 'towers';
+  const [blue] = CURVE_COLOURS;
+  const chart = (title: string, y: string, value: (metric: Metric) => number | undefined): Html | undefined =>
+    lineChart(title, { x: 'step', y }, [
+      {
+        name: '',
+        colour: blue,
+        points: metrics.flatMap((metric) => {
+          const found = metric.stage === stage ? value(metric) : undefined;
+          return found === undefined ? [] : [{ x: metric.step + 1, y: found }];
+        }),
+      },
+    ]);
+  const numberOf = (key: string) => (metric: Metric) => {
+    const { [key]: value } = metric;
+    return typeof value === 'number' ? value : undefined;
+  };
+  const charts = [
+    chart('Gradient norm', 'norm', numberOf('gradNorm')),
+    chart('Logit scale', 'factor', numberOf('logitScale')),
+    chart('Learning rate', 'rate', numberOf('lr')),
+    chart('Images per second', 'images/s', ({ speed }) => speed?.imagesPerS),
+    chart('Share of the adapter’s peak', 'share', ({ speed }) => speed?.peakShare),
+    chart('Waiting for data', 'ms a step', ({ speed }) => speed?.dataWaitMs),
+  ];
+  return html`<p>Stage ${stage === 'ps3' ? '2: PS3' : '1: towers'}.</p><div class="charts">${charts}</div>`;
+}
+
 function limits({ boxes, candidates }: Evaluation, { recipe, seed }: TrainConfig): Html {
   return html`<p>One run with one seed (${seed}), recipe “${recipe}”. The intervals hold 95 % of what other images of the same kind would give: images are drawn anew with all their boxes, ${boxes} in all. Another seed would move the numbers too.</p>
 <p>In retrieval both models are told the box: “low-res only” pools the low-res tokens that the box touches, PS3 the high-res patches that the box touches, of a look that it selects by itself (bottom-up), or of one that takes the box’s patches first (teacher-forced, as in training). Both use the same trained weights; “low-res only” is not a separately trained model. Captions come from the held-out images, ${candidates} at a time with the right one among them.</p>
@@ -118,81 +145,105 @@ function limits({ boxes, candidates }: Evaluation, { recipe, seed }: TrainConfig
 <p>The numbers are those of this model on this data. They say nothing about images of other kinds, nor about the published models.</p>`;
 }
 
-function facts(config: TrainConfig, { adapterName, seconds, date = new Date() }: ReportOptions): Html {
+function facts(
+  config: TrainConfig,
+  metrics: readonly Metric[],
+  { adapterName, date = new Date() }: ReportOptions,
+): Html {
   const lines = [
     adapterName,
     `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     `${config.towers.steps} + ${config.ps3.steps} steps`,
     `${config.ps3.batch} images per step`,
     `seed ${config.seed}`,
-    `wall time ${formatSeconds(seconds)}`,
+    `training time ${formatSeconds(trainingSeconds(metrics).at(-1) ?? 0)}`,
   ];
   const off = Object.entries(config.method).flatMap(([name, isOn]) => (isOn ? [] : [name]));
   if (off.length > 0) lines.push(`switched off: ${off.join(', ')}`);
   return html`<ul class="facts">${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
 }
 
-/** Which line is which scale, where there are several. */
-function lineNames(examples: readonly Example[]): string {
-  const count = examples[0]?.bottomUp.selected.length ?? 0;
-  const names = SCALE_LINES.slice(0, count).map(({ name }) => name);
-  return count > 1 ? `, from the coarsest scale to the finest ${names.join(', ')}` : '';
-}
-
-function chosen(count: number): string {
-  if (count === 0) return 'No held-out image has two different captions, so none is shown.';
-  const which = count === 1 ? 'The first held-out image' : `The first ${count} held-out images`;
-  return `${which} with two different captions, not chosen by outcome.`;
+/** Where a run stands that has no evaluation yet, and how fast it goes. */
+function standing(config: TrainConfig, metrics: readonly Metric[], isRunning: boolean): Html {
+  const last = metrics.at(-1);
+  if (!last) return html`<p class="now">No step is done yet.</p>`;
+  const { stage, step, speed } = last;
+  const name = stage === 'towers' ? 'stage 1, towers' : 'stage 2, PS3';
+  const done = `${step + 1} of ${config[stage].steps} steps of ${name}`;
+  const recent = metrics.filter((metric) => metric.stage === stage).slice(-50);
+  const times = recent.flatMap(({ speed }) => (speed ? [speed.stepMs] : []));
+  const stepMs = times.reduce((sum, ms) => sum + ms, 0) / Math.max(1, times.length);
+  const left = ((config[stage].steps - step - 1) * stepMs) / 1000;
+  const words = [
+    isRunning ? `In training: ${done}` : `Not finished: ${done}`,
+    ...(speed
+      ? [
+          `${((1000 * config[stage].batch) / stepMs).toPrecision(3)} images/s`,
+          `${speed.tokensPerS.toFixed(0)} tokens/s`,
+          `${speed.gflopPerS.toPrecision(3)} GFLOP/s`,
+          ...(speed.peakShare === undefined ? [] : [`${percent(speed.peakShare)} of this adapter’s peak`]),
+          `${(speed.deviceBytes / 1e6).toFixed(0)} MB on the device`,
+          ...(speed.dataWaitMs === undefined ? [] : [`${speed.dataWaitMs.toFixed(1)} ms waiting for data`]),
+          ...(isRunning ? [`${formatSeconds(left)} left in this stage`] : []),
+        ]
+      : []),
+  ];
+  return html`<p class="now">${words.join(' · ')}</p>`;
 }
 
 /** The report as one page. */
-export async function reportPage(
-  config: TrainConfig,
-  metrics: readonly Metric[],
-  options: ReportOptions,
-): Promise<string> {
+export function reportPage(config: TrainConfig, metrics: readonly Metric[], options: ReportOptions): string {
   expectKeys('reportPage', options, REPORT_OPTIONS);
-  const { evaluation, examples, data } = options;
-  const rows: Html[] = [];
-  for (const example of examples) rows.push(await exampleRow(example));
-  const boxCount = data.heldOut.reduce((sum, { boxes }) => sum + boxes.length, 0);
-  const title = `PS3, preset ${config.preset}`;
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title}</title>
-<style>${markup(STYLE)}</style>
-</head>
-<body>
-<h1>${title}</h1>
-${facts(config, options)}
-<h2>Result on held-out images</h2>
-<p>${data.heldOutMeans} Trained on ${data.trainedOn}, tested on ${data.heldOut.length} with ${boxCount} boxes.</p>
-${resultTables(evaluation)}
-<h2>Where it looks</h2>
-<p>${chosen(examples.length)} Dark to bright runs from the lowest to the highest value of each map. Outlines are the patches that one look selects${lineNames(examples)}. Percentages are shares of a box’s patches that the look takes.</p>
-${rows}
-<h2>Losses</h2>
+  const { evaluation, evaluations = [], examples, data, isRunning = false } = options;
+  const results = evaluation
+    ? html`<h2>Result on held-out images</h2>
+<p>${data.heldOutMeans} Trained on ${data.trainedOn}, tested on ${data.heldOutImages} with ${data.heldOutBoxes} boxes.</p>
+${resultTables(evaluation)}`
+    : standing(config, metrics, isRunning);
+  const looks =
+    examples &&
+    html`<h2>Where it looks</h2>
+${markup(examples)}
+`;
+  const body = html`${facts(config, metrics, options)}
+${results}
+${looks}<h2>Losses</h2>
 ${lossSection(metrics)}
-<h2>What this shows, and what not</h2>
+${evaluationSection(evaluations)}<h2>Course</h2>
+${courseSection(metrics)}
+${evaluation && protocolSection(evaluation.protocols)}${
+  evaluation &&
+  html`<h2>What this shows, and what not</h2>
 ${limits(evaluation, config)}
-<h2>Images and licences</h2>
+`
+}<h2>Images and licences</h2>
 <p>Images above may be passed on only under the terms of everything that went into them. The sources of this data set:</p>
-<details open><summary>${data.credits.length} sources</summary><ul>${data.credits.map((credit) => html`<li>${credit}</li>`)}</ul></details>
-</body>
-</html>
-`.html;
+<details open><summary>${data.credits.length} sources</summary><ul>${data.credits.map((credit) => html`<li>${credit}</li>`)}</ul></details>`;
+  const isOpen = isRunning && !evaluation;
+  return htmlPage(`PS3, preset ${config.preset}`, body, isOpen ? { refreshSeconds: REFRESH_SECONDS } : {});
 }
 
 /**
- * Writes `report.html` into the run's folder; it appears whole or not at all.
+ * Writes `report.html` into the run's folder, from what else is there; it appears whole or not at all.
  *
- * @returns its path
+ * @param options.isRunning  whether training goes on
+ * @returns  its path
+ * @throws RunError where the folder holds no run
  */
-export async function writeReport(run: RunFolder, options: ReportOptions): Promise<string> {
+export async function writeReport(
+  run: RunFolder,
+  options: { readonly isRunning?: boolean } = {},
+): Promise<string> {
+  expectKeys('writeReport', options, { isRunning: true });
   const path = join(run.path, 'report.html');
-  await writeWhole(path, await reportPage(await run.config(), await run.metrics(), options));
+  const quiet = (): void => undefined; // broken lines are told when the run goes on
+  const [config, metrics, parts, evaluation, evaluations] = await Promise.all([
+    run.config(),
+    run.metrics(quiet),
+    readReportParts(run.path),
+    readEvaluation(run.path),
+    readEvaluations(run.path, quiet),
+  ]);
+  await writeWhole(path, reportPage(config, metrics, { ...parts, ...options, evaluation, evaluations }));
   return path;
 }

@@ -19,8 +19,9 @@ import { measureStep, profileStep } from '../train/measure.ts';
 import { cutCaptions, type Metric } from '../train/metrics.ts';
 import { descendWhole, type Objective, partsOf, type Tensors } from '../train/phases.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
+import { rewindEvaluations, writeEvaluation } from '../train/run/evaluations.ts';
 import { resumedConfig } from '../train/run/resume.ts';
-import { InterruptedError, RunFolder } from '../train/run.ts';
+import { InterruptedError, type Progress, RunFolder } from '../train/run.ts';
 import { loadStart, newModel } from '../train/start.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
@@ -36,6 +37,7 @@ import { examplesOf } from './examples.ts';
 import { RunMonitor } from './monitor.ts';
 import { ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
+import { examplesHtml, factsOf, type ReportParts, writeReportParts } from './report_parts.ts';
 import { loadTrainingData, type OnProgress, type TrainingData } from './training_data.ts';
 import { version } from './version.ts';
 
@@ -144,11 +146,19 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     if (options.profile) await profileStages(engine, model, run, objectivesOf(config), config);
     if (resume) {
       await run.rewind(progress);
+      await rewindEvaluations(run.path, progress, console.error);
       await run.setConfig(config);
     }
   }
+  const parts: ReportParts = { adapterName: engine.adapterName, data: factsOf(data) };
+  if (isLead) await writeReportParts(run.path, parts);
   const peakFlopsPerS = isLead ? await measureFlopsPerS(engine) : undefined;
   const monitor = isLead ? await RunMonitor.open(run, config, bar, progress) : undefined;
+  const evaluateOnTheWay = async (progress: Progress): Promise<Evaluation> => {
+    const evaluation = await evaluateRun(engine, model, data, config.seed, (...what) => bar.update(...what));
+    await monitor?.evaluated(progress, evaluation);
+    return evaluation;
+  };
   const stage = (name: Metric['stage']): StageOptions => ({
     run,
     resume: progress?.stage === name ? progress : undefined,
@@ -167,9 +177,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   await trainPS3(engine, model, data.train, config, {
     ...stage('ps3'),
     // A signal ends the run after the evaluation, once the step is saved.
-    evaluate: isLead
-      ? () => evaluateRun(engine, model, data, config.seed, (...what) => bar.update(...what))
-      : undefined,
+    evaluate: monitor && evaluateOnTheWay,
   });
   const ended = async (): Promise<Omit<SessionResult, 'run'>> => {
     bar.stop();
@@ -183,8 +191,10 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
       );
     const evaluation = await evaluateRun(engine, model, data, config.seed, show);
     const seconds = (performance.now() - started) / 1000;
-    const examples = await examplesOf(engine, model, data.heldOut, EXAMPLES);
-    await writeReport(run, { evaluation, examples, data, adapterName: engine.adapterName, seconds });
+    await writeEvaluation(run.path, evaluation);
+    const examples = await examplesHtml(await examplesOf(engine, model, data.heldOut, EXAMPLES));
+    await writeReportParts(run.path, { ...parts, examples });
+    await writeReport(run);
     return { evaluation, seconds };
   };
   return { run, ...(await fromLead(transport, ended)) };

@@ -56,13 +56,21 @@ export async function appendMetric(path: string, metric: Metric): Promise<void> 
  *
  * @param notice  told, in a sentence, of lines that are broken and left out
  */
-export async function readMetrics(path: string, notice: (sentence: string) => void): Promise<Metric[]> {
+export function readMetrics(path: string, notice: (sentence: string) => void): Promise<Metric[]> {
+  return readSteps<Metric>(path, notice);
+}
+
+/** As `readMetrics`, of any file whose lines are of steps. */
+export async function readSteps<T extends Pick<Metric, 'stage' | 'step'>>(
+  path: string,
+  notice: (sentence: string) => void,
+): Promise<T[]> {
   const { stat } = await fileSystem();
   const text = (await stat(path).catch(() => undefined)) ? await readTextFile(path) : '';
-  const steps = new Map<string, Metric>();
+  const steps = new Map<string, T>();
   for (const [i, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;
-    const metric = parse(line);
+    const metric = parse<T>(line);
     if (metric) {
       const key = `${metric.stage} ${metric.step}`;
       steps.delete(key);
@@ -84,18 +92,27 @@ export async function rewindMetrics(
   await writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''));
 }
 
+/** Seconds of training up to each of the metrics, without what was done between steps, such as saving. */
+export function trainingSeconds(metrics: readonly Metric[]): number[] {
+  let seconds = 0;
+  return metrics.map(({ speed }) => {
+    seconds += (speed?.stepMs ?? 0) / 1000;
+    return seconds;
+  });
+}
+
 /** Share of the captions of all steps that were cut to fit the text tower. */
 export function cutCaptions(metrics: readonly Metric[]): number {
   const shares = metrics.flatMap(({ cutCaptions }) => (typeof cutCaptions === 'number' ? [cutCaptions] : []));
   return shares.length === 0 ? 0 : shares.reduce((sum, share) => sum + share) / shares.length;
 }
 
-function parse(line: string): Metric | undefined {
+function parse<T extends object>(line: string): T | undefined {
   try {
-    const metric = JSON.parse(line) as Metric;
+    const metric = JSON.parse(line) as T;
     return Object.fromEntries(
       Object.entries(metric).map(([key, value]) => [FORMER_NAMES[key] ?? key, value]),
-    ) as Metric;
+    ) as T;
   } catch (cause) {
     if (cause instanceof SyntaxError) return undefined;
     throw cause;

@@ -67,8 +67,8 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
     assert.match(trained.out, /Right caption among \d+ for a box/);
     assert.match(trained.out, /top-down +\d/);
     const names = (await readdir(run)).sort();
-    const files = ['config.json', 'data.json', 'environment.json', 'metrics.jsonl', 'report.html'];
-    assert.equal(names, ['checkpoint', ...files, 'tensorboard']);
+    const files = ['config.json', 'data.json', 'environment.json', 'evaluation.json', 'metrics.jsonl'];
+    assert.equal(names, ['checkpoint', ...files, 'report.html', 'report.json', 'tensorboard']);
     const checkpoint = await readdir(join(run, 'checkpoint'));
     for (const name of ['config.json', 'model.safetensors', 'preprocessor_config.json', 'tokenizer.json'])
       assert.ok(checkpoint.includes(name), name);

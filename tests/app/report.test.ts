@@ -4,18 +4,28 @@ import { join } from 'node:path';
 import { parseHTML } from 'linkedom';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { comparePage } from '../../ps3/app/compare.ts';
 import { type Example, examplesOf } from '../../ps3/app/examples.ts';
 import { html, markup } from '../../ps3/app/html.ts';
 import { lossChart, movingAverage } from '../../ps3/app/loss_curves.ts';
 import { type ReportOptions, reportPage, writeReport } from '../../ps3/app/report.ts';
+import { examplesHtml, factsOf, writeReportParts } from '../../ps3/app/report_parts.ts';
 import type { Sample } from '../../ps3/data/annotations.ts';
 import { type Box, boxCells } from '../../ps3/data/boxes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import type { Evaluation } from '../../ps3/train/evaluate.ts';
 import { ImageBootstrap } from '../../ps3/train/evaluation/intervals.ts';
 import { protocolsOf } from '../../ps3/train/evaluation/protocols.ts';
 import type { Metric } from '../../ps3/train/metrics.ts';
 import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
+import {
+  appendEvaluation,
+  readEvaluation,
+  readEvaluations,
+  rewindEvaluations,
+  writeEvaluation,
+} from '../../ps3/train/run/evaluations.ts';
 import { RunFolder } from '../../ps3/train/run.ts';
 import { compare, engine, random } from '../harness.ts';
 
@@ -43,17 +53,28 @@ const config = trainConfig({
   set: ['seed=7', 'towers.steps=30', 'ps3.steps=20', 'method.globalMix=false'],
 });
 
+const SPEED = {
+  imagesPerS: 4,
+  tokensPerS: 100,
+  gflopPerS: 12.5,
+  peakShare: 0.456,
+  deviceBytes: 123e6,
+  dataWaitMs: 7.5,
+};
+
 const metrics: Metric[] = [
   ...Array.from({ length: 30 }, (_, step) => ({
     stage: 'towers' as const,
     step,
     lr: 1e-3,
+    speed: { ...SPEED, stepMs: 100 },
     loss: 4 - step / 10,
   })),
   ...Array.from({ length: 20 }, (_, step) => ({
     stage: 'ps3' as const,
     step,
     lr: 1e-3,
+    speed: { ...SPEED, stepMs: 5000 },
     loss: 6,
     contrastive: 3,
     bottomUp: 2,
@@ -75,29 +96,30 @@ function example(captions: string[]): Example {
   return { sample: one, boxes: [0, 1], bottomUp: attention, topDown: [attention, attention] };
 }
 
-function options(captions = ['ring', 'snowman']): ReportOptions {
+const EVALUATION: Evaluation = {
+  boxes: 393,
+  candidates: 32,
+  retrieval: { lowRes: 0.1234, ps3: 0.4321, predicted: 0.3456 },
+  recall: { random: 0.0951, bottomUp: 0.2345, topDown: 0.6789 },
+  budgetShare: 0.0952,
+  intervals: {
+    retrieval: { lowRes: [0.1, 0.15], ps3: [0.38, 0.48], predicted: [0.3, 0.39] },
+    recall: { random: [0.09, 0.1], bottomUp: [0.21, 0.26], topDown: [0.65, 0.7] },
+  },
+  protocols: protocolsOf(new ImageBootstrap(2, 1), 2, [], []),
+};
+
+async function options(captions = ['ring', 'snowman']): Promise<ReportOptions> {
   return {
-    evaluation: {
-      boxes: 393,
-      candidates: 32,
-      retrieval: { lowRes: 0.1234, ps3: 0.4321, predicted: 0.3456 },
-      recall: { random: 0.0951, bottomUp: 0.2345, topDown: 0.6789 },
-      budgetShare: 0.0952,
-      intervals: {
-        retrieval: { lowRes: [0.1, 0.15], ps3: [0.38, 0.48], predicted: [0.3, 0.39] },
-        recall: { random: [0.09, 0.1], bottomUp: [0.21, 0.26], topDown: [0.65, 0.7] },
-      },
-      protocols: protocolsOf(new ImageBootstrap(2, 1), 2, [], []),
-    },
-    examples: [example(captions)],
-    data: {
+    evaluation: EVALUATION,
+    examples: await examplesHtml([example(captions)]),
+    data: factsOf({
       trainedOn: '3 images',
       heldOut: [sample('b', ['ring']), sample('c', ['ring', 'key'])],
       heldOutMeans: 'Held-out images: other photographs.',
       credits: ['@iconify-json/noto 1.2.9 (npm): Apache-2.0; https://example.org/noto'],
-    },
+    }),
     adapterName: 'llvmpipe',
-    seconds: 512,
     date: new Date('2025-03-25T10:20:00Z'),
   };
 }
@@ -110,7 +132,7 @@ function textOf(page: string): string {
 }
 
 test('report: the page holds every number of the evaluation, the facts of the run and the sources', async () => {
-  const text = textOf(await reportPage(config, metrics, options()));
+  const text = textOf(reportPage(config, metrics, await options()));
   for (const want of [
     '12.3 % 10.0–15.0',
     '43.2 % 38.0–48.0',
@@ -127,7 +149,7 @@ test('report: the page holds every number of the evaluation, the facts of the ru
     'llvmpipe',
     '2025-03-25 10:20 UTC',
     '30 + 20 steps',
-    'wall time 8 min 32 s',
+    'training time 1 min 43 s',
     'switched off: globalMix',
     '@iconify-json/noto 1.2.9 (npm): Apache-2.0',
     'the first holds and the second holds',
@@ -137,24 +159,23 @@ test('report: the page holds every number of the evaluation, the facts of the ru
 });
 
 test('report: the page says so when the order of the paper did not come out', async () => {
-  const given = options();
-  const { evaluation } = given;
+  const given = { ...(await options()), examples: await examplesHtml([]) };
   const flipped = {
-    ...evaluation,
-    recall: { ...evaluation.recall, topDown: 0.2 },
+    ...EVALUATION,
+    recall: { ...EVALUATION.recall, topDown: 0.2 },
     retrieval: { lowRes: 0.2, ps3: 0.2, predicted: 0.2 },
   };
-  const text = textOf(await reportPage(config, [], { ...given, evaluation: flipped, examples: [] }));
+  const text = textOf(reportPage(config, [], { ...given, evaluation: flipped }));
   assert.match(text, 'the first does not hold and the second does not hold');
-  const close = { ...evaluation, retrieval: { lowRes: 0.2, ps3: 0.22, predicted: 0.2 } };
-  const closeText = textOf(await reportPage(config, [], { ...given, evaluation: close, examples: [] }));
+  const close = { ...EVALUATION, retrieval: { lowRes: 0.2, ps3: 0.22, predicted: 0.2 } };
+  const closeText = textOf(reportPage(config, [], { ...given, evaluation: close }));
   assert.match(closeText, 'the first holds by less than the intervals and the second holds');
   assert.match(text, 'No held-out image has two different captions');
   assert.match(text, 'The run logged no losses');
 });
 
 test('report: nothing is fetched from elsewhere', async () => {
-  const page = await reportPage(config, metrics, options());
+  const page = reportPage(config, metrics, await options());
   const { document } = parseHTML(page);
   const urls = [...document.querySelectorAll('[src], [href]')].map(
     (element) => element.getAttribute('src') ?? element.getAttribute('href') ?? '',
@@ -167,7 +188,7 @@ test('report: nothing is fetched from elsewhere', async () => {
 
 test('report: captions with markup are shown and not obeyed', async () => {
   const captions = ['<script>alert(1)</script> & "co"', "it's <b>"];
-  const page = await reportPage(config, metrics, options(captions));
+  const page = reportPage(config, metrics, await options(captions));
   const { document } = parseHTML(page);
   assert.is(document.querySelectorAll('script').length, 0);
   assert.is(document.querySelectorAll('.row figure').length, 4);
@@ -176,11 +197,11 @@ test('report: captions with markup are shown and not obeyed', async () => {
   for (const caption of captions) assert.ok(textOf(page).includes(caption), caption);
 });
 
-test('report: three charts, raw and smoothed lines in each', async () => {
-  const { document } = parseHTML(await reportPage(config, metrics, options()));
+test('report: three charts of losses, raw and smoothed lines in each', async () => {
+  const { document } = parseHTML(reportPage(config, metrics, await options()));
   const charts = [...document.querySelectorAll('figure.chart')];
   assert.equal(
-    charts.map((chart) => chart.querySelectorAll('g[aria-label="line"] path').length),
+    charts.slice(0, 3).map((chart) => chart.querySelectorAll('g[aria-label="line"] path').length),
     [2, 2, 4],
   );
   assert.match(charts[0].textContent ?? '', 'Stage 1: towers');
@@ -209,14 +230,96 @@ test('html: fillings are escaped, pieces and lists are not escaped twice', () =>
   assert.is(html`${markup('<hr>')}`.html, '<hr>');
 });
 
-test('report: writeReport leaves one file of that name in the run folder', async () => {
+test('report: a run that goes on shows where it stands and loads itself again, a finished one does not', async () => {
+  const { evaluation: _, examples: __, ...begun } = await options();
+  const page = reportPage(config, metrics.slice(0, 40), { ...begun, isRunning: true });
+  const refresh = '<meta http-equiv="refresh" content="60">';
+  assert.ok(page.includes(refresh));
+  const text = textOf(page);
+  const speed =
+    '12.5 GFLOP/s · 45.6 % of this adapter’s peak · 123 MB on the device · 7.5 ms waiting for data';
+  for (const want of ['In training: 10 of 20 steps of stage 2, PS3', `100 tokens/s · ${speed}`, '50 s left'])
+    assert.ok(text.includes(want), `the page must say ${want}, got ${text}`);
+  const interrupted = reportPage(config, metrics.slice(0, 40), begun);
+  assert.ok(textOf(interrupted).includes('Not finished: 10 of 20 steps'));
+  for (const finished of [
+    interrupted,
+    reportPage(config, metrics, { ...(await options()), isRunning: true }),
+  ])
+    assert.not.ok(finished.includes(refresh));
+});
+
+test('report: evaluations on the way are curves over the steps', async () => {
+  const evaluations = [5, 10, 15].map((step) => ({ stage: 'ps3' as const, step, evaluation: EVALUATION }));
+  const { document } = parseHTML(reportPage(config, metrics, { ...(await options()), evaluations }));
+  const titles = [...document.querySelectorAll('figcaption b')].map(({ textContent }) => textContent);
+  for (const title of ['Right caption for a box', 'Box’s patches selected'])
+    assert.ok(titles.includes(title), title);
+});
+
+test('report: it is built from the run folder alone, and is one file of that name', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ps3-report-'));
   const run = await RunFolder.create(join(folder, 'run'), config);
   for (const metric of metrics) await run.log(metric);
-  const path = await writeReport(run, options());
+  const { data, adapterName, examples } = await options();
+  await writeReport(run);
+  await writeReportParts(run.path, { data, adapterName, examples });
+  await writeEvaluation(run.path, EVALUATION);
+  for (const step of [5, 10])
+    await appendEvaluation(run.path, { stage: 'ps3', step, evaluation: EVALUATION });
+  const path = await writeReport(run);
   assert.is(path, join(run.path, 'report.html'));
-  assert.match(await readFile(path, 'utf8'), /^<!doctype html>/);
-  assert.equal((await readdir(run.path)).sort(), ['config.json', 'metrics.jsonl', 'report.html']);
+  const page = await readFile(path, 'utf8');
+  assert.match(page, /^<!doctype html>/);
+  for (const want of ['43.2', 'llvmpipe', 'other photographs', 'class="row"', 'Held-out images on the way'])
+    assert.ok(page.includes(want), want);
+  const files = [
+    'config.json',
+    'evaluation.json',
+    'evaluations.jsonl',
+    'metrics.jsonl',
+    'report.html',
+    'report.json',
+  ];
+  assert.equal((await readdir(run.path)).sort(), files);
+  // Back at a checkpoint of step 7, the second evaluation is still to come.
+  await rewindEvaluations(run.path, { stage: 'ps3', step: 7 }, console.error);
+  const kept = await readEvaluations(run.path, console.error);
+  assert.equal(
+    kept.map(({ step }) => step),
+    [5],
+  );
+  assert.is(await readEvaluation(run.path), undefined, 'its end is to come, too');
+  await rewindEvaluations(run.path, undefined, console.error);
+  assert.equal(await readEvaluations(run.path, console.error), []);
+  await rm(folder, { recursive: true });
+});
+
+test('compare: runs share charts by step and time, keys that differ and final numbers with intervals', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'ps3-compare-'));
+  const runs: RunFolder[] = [];
+  for (const [name, seed] of [
+    ['a', 7],
+    ['b <x>', 8],
+  ] as const) {
+    const run = await RunFolder.create(join(folder, name), { ...config, seed });
+    for (const metric of metrics) await run.log(metric);
+    runs.push(run);
+  }
+  await writeEvaluation(runs[1].path, EVALUATION);
+  const page = await comparePage(runs);
+  const { document } = parseHTML(page);
+  const text = textOf(page);
+  for (const want of ['seed78', 'b <x>', 'a', '34.6 % (30.0–39.0)', '67.9 % (65.0–70.0)'])
+    assert.ok(text.includes(want), `the page must say ${want}, got ${text}`);
+  assert.not.ok(text.includes('towers.batch'), 'what is equal is left out');
+  const charts = [...document.querySelectorAll('figure.chart')];
+  const names = charts.map((chart) => chart.querySelector('b')?.textContent);
+  for (const want of ['Stage 1: loss', 'Stage 2: loss', 'Stage 2: loss, by minutes'])
+    assert.ok(names.includes(want), want);
+  for (const chart of charts) assert.is(chart.querySelectorAll('g[aria-label="line"] path').length, 2);
+  const same = await comparePage([runs[0], new RunFolder(runs[0].path)]);
+  assert.ok(textOf(same).includes('The runs have one configuration.'));
   await rm(folder, { recursive: true });
 });
 
@@ -262,7 +365,13 @@ test('report: examples come from the first images with two captions, with maps a
       });
     }
   assert.is.not(String(examples[0].topDown[0].probs), String(examples[0].topDown[1].probs));
-  assert.not.match(await reportPage(config, metrics, { ...options(), examples }), 'NaN');
+  assert.not.match(
+    reportPage(config, metrics, {
+      ...(await options()),
+      examples: await examplesHtml(examples),
+    }),
+    'NaN',
+  );
   model.dispose();
 });
 

@@ -36,6 +36,16 @@ export interface BenchCase {
 /** What a check reads: a tensor, or the result of another library. */
 export type Result = Pick<Tensor, 'data' | 'dispose'>;
 
+/** What the host does in a step of the trainer, once everything is recorded and compiled. */
+export interface StepCosts {
+  /** From the batch in host memory to the losses read back, medians of some steps. */
+  readonly recordedStepMs: number;
+  /** Of it, until everything is submitted: JavaScript and what the device's API does within. */
+  readonly hostMs: number;
+  readonly buffersPerStep: number;
+  readonly bindGroupsPerStep: number;
+}
+
 export interface Prepared {
   /** What a run consists of, if its time is to be given per part. */
   readonly parts?: number;
@@ -43,6 +53,8 @@ export interface Prepared {
   run(): Tensor;
   /** Compares the result with a reference; `again` runs the op once more, for those whose runs build on each other. */
   maxError(out: Result, again: () => Result): Promise<number>;
+  /** Of a training step: what the host does in the trainer's own. */
+  stepCosts?(): Promise<StepCosts>;
   /** Frees what else `prepare` made. */
   dispose?(): void;
 }

@@ -1,7 +1,7 @@
 // One case: inputs, the check against its reference, then the time. Nothing is timed that is not right.
 import type { DType, Engine, Scope, Tensor, Tier } from '../engine/index.ts';
 import { deviceClock, hostClock, sample, wallClock } from './clock.ts';
-import { type BenchCase, DEFAULT_TOLERANCE, LIBRARY, type Prepared } from './harness.ts';
+import { type BenchCase, DEFAULT_TOLERANCE, LIBRARY, type Prepared, type StepCosts } from './harness.ts';
 import { beyondCaches, type Peaks } from './peaks.ts';
 import { median, medianDeviation } from './statistics.ts';
 
@@ -28,6 +28,8 @@ export interface Row {
   /** Highest bytes of live tensors in a run, inputs and weights included; unknown of other libraries. */
   readonly peakBytes?: number;
   readonly maxError: number;
+  /** Of the training step. */
+  readonly stepCosts?: StepCosts;
 }
 
 /** A case that has no time, and why. */
@@ -90,6 +92,7 @@ export async function measure(
     for (const _ of sets) once(); // bind groups, and pages that a driver maps when they are first touched
     const kind = clock === 'device' && !engine.timesKernels ? 'wall' : clock;
     const { ms, runs } = await sample(engine, CLOCKS[kind], once, seconds, SAMPLE_MS[kind]);
+    const stepCosts = await first.stepCosts?.();
     const samples = ms.map((one) => one / (first.parts ?? 1));
     const medianMs = median(samples);
     return {
@@ -106,6 +109,7 @@ export async function measure(
       bytes,
       peakBytes,
       maxError,
+      ...(stepCosts && { stepCosts }),
     };
   } finally {
     for (const prepared of sets) prepared.dispose?.();

@@ -12,11 +12,14 @@ import {
   type Tensor,
   tidy,
 } from '../engine/index.ts';
-import type { ModelConfig } from '../ps3/model/config/config.ts';
+import { type ModelConfig, total } from '../ps3/model/config/config.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
-import { type Batch, pretrainLoss } from '../ps3/train/loss.ts';
+import { type HostBatch, upload } from '../ps3/train/batches.ts';
+import { type Batch, mapWeights, pretrainForward, pretrainLoss } from '../ps3/train/loss.ts';
 import { PRESETS, presetConfig } from '../ps3/train/presets.ts';
-import type { BenchCase, Result } from './harness.ts';
+import { TrainingStep } from '../ps3/train/step.ts';
+import type { BenchCase, Result, StepCosts } from './harness.ts';
+import { median } from './statistics.ts';
 
 const PRESET = PRESETS.small;
 const B = PRESET.ps3.batch;
@@ -131,7 +134,7 @@ const lookCase: BenchCase = {
 };
 
 /** A batch of random images, boxes and captions, its samples in this order; every fourth is global. */
-function randomBatch(engine: Engine, order: readonly number[]): Batch {
+function randomBatch(order: readonly number[]): HostBatch<Batch> {
   const images = randomImages();
   const random = new Random(1, 2);
   const side = VISION.gridSides[VISION.gridSides.length - 1];
@@ -153,23 +156,53 @@ function randomBatch(engine: Engine, order: readonly number[]): Batch {
   ordered.forEach(({ image }, i) => {
     rgba.set(image, i * image.length);
   });
-  const box = engine.tensor(
-    floats((sample) => sample.box),
-    [B, side, side],
-  );
+  const box = { data: floats((sample) => sample.box), shape: [B, side, side] };
   return {
-    image: engine.tensor(rgba, [B, IMAGE_PX, IMAGE_PX, 4]),
-    ids: engine.tensor(Int32Array.from(ordered.flatMap(({ ids }) => [...ids])), [B, TEXT.contextLength]),
+    image: { data: rgba, shape: [B, IMAGE_PX, IMAGE_PX, 4] },
+    ids: {
+      data: Int32Array.from(ordered.flatMap(({ ids }) => [...ids])),
+      shape: [B, TEXT.contextLength],
+    },
     box,
     allBoxes: box,
-    isGlobal: engine.tensor(
-      floats(({ isGlobal }) => [Number(isGlobal)]),
-      [B, 1],
-    ),
-    isLocal: engine.tensor(
-      floats(({ isGlobal }) => [Number(!isGlobal)]),
-      [B],
-    ),
+    isGlobal: { data: floats(({ isGlobal }) => [Number(isGlobal)]), shape: [B, 1] },
+    isLocal: { data: floats(({ isGlobal }) => [Number(!isGlobal)]), shape: [B] },
+  };
+}
+
+/** Steps before the host's part is measured: after them, everything is made. */
+const WARM_STEPS = 3;
+const HOST_STEPS = 10;
+
+/** What the host does in a step of the trainer, which replays what it recorded, on a batch from host memory. */
+async function stepCosts(engine: Engine, host: HostBatch<Batch>): Promise<StepCosts> {
+  using model = createModel(engine, CONFIG);
+  using optimizer = new AdamW(model.parameters, { lr: 0, maxNorm: 1 });
+  const objective = {
+    embed: (batch: Batch) => {
+      const { mapLosses, ...features } = pretrainForward(model, batch);
+      return { ...features, own: { ...mapLosses } };
+    },
+    weights: mapWeights({}),
+    counted: ({ isLocal }: HostBatch<Batch>) => total([...isLocal.data]),
+  };
+  using training = new TrainingStep<Batch>(engine, model, objective, host, optimizer);
+  const steps: { readonly stepMs: number; readonly hostMs: number }[] = [];
+  let before = engine.stats();
+  for (let step = 0; step < WARM_STEPS + HOST_STEPS; step++) {
+    if (step === WARM_STEPS) before = engine.stats();
+    const started = performance.now();
+    const { values } = await training.run(host);
+    const hostMs = performance.now() - started;
+    await values;
+    if (step >= WARM_STEPS) steps.push({ stepMs: performance.now() - started, hostMs });
+  }
+  const after = engine.stats();
+  return {
+    recordedStepMs: median(steps.map(({ stepMs }) => stepMs)),
+    hostMs: median(steps.map(({ hostMs }) => hostMs)),
+    buffersPerStep: (after.buffersCreated - before.buffersCreated) / HOST_STEPS,
+    bindGroupsPerStep: (after.bindGroupsCreated - before.bindGroupsCreated) / HOST_STEPS,
   };
 }
 
@@ -199,11 +232,12 @@ const trainingCase: BenchCase = {
     const model = createModel(engine, CONFIG);
     const optimizer = new AdamW(model.parameters, { lr: 0, maxNorm: 1 });
     const inOrder = Array.from({ length: B }, (_, i) => i);
-    const batch = randomBatch(engine, inOrder);
+    const host = randomBatch(inOrder);
+    const scope = engine.scope();
+    const batch = upload(engine, host, scope);
     const step = (batch: Batch): Tensor => {
       using scope = engine.scope();
-      const { total } = pretrainLoss(model, inScope(batch, scope)).losses;
-      backward(total);
+      backward(pretrainLoss(model, inScope(batch, scope)).losses.total);
       optimizer.step();
       model.clampLogitScale();
       const norm = output([optimizer.gradNormSquared], [1]);
@@ -215,11 +249,14 @@ const trainingCase: BenchCase = {
       // The norm of all gradients does not depend on the order of the samples.
       maxError: async (out) => {
         const [got] = await out.data();
-        using reversed = step(randomBatch(engine, inOrder.toReversed()));
+        using other = engine.scope();
+        using reversed = step(upload(engine, randomBatch(inOrder.toReversed()), other));
         const [want] = await reversed.data();
         return want > 0 ? Math.abs(got - want) / want : Number.NaN;
       },
+      stepCosts: () => stepCosts(engine, host),
       dispose: () => {
+        scope.dispose();
         optimizer.dispose();
         model.dispose();
       },

@@ -31,7 +31,7 @@ export interface Transport {
 export interface OpenTransport extends Transport {
   /** Another one between the same ranks, whose calls have an order of their own. Every rank asks for it at the same place. */
   channel(): Transport;
-  /** After the last call of every rank. */
+  /** After the last call of every rank. Then end by process.exit(): Node would unload the library under its threads. */
   close(): void;
   /** Ends every rank at once: for an error that the others do not know of. */
   abort(code: number): void;

@@ -38,6 +38,8 @@ export interface EndedRanks {
 export interface RankOptions {
   /** More words for mpirun. */
   readonly words?: readonly string[];
+  /** What starts mpirun itself, such as `ip netns exec`. */
+  readonly by?: readonly string[];
   /** More variables. */
   readonly env?: Readonly<Record<string, string>>;
   /** Called with the process of mpirun. */
@@ -49,11 +51,12 @@ export function runRanks(
   implementation: Implementation,
   ranks: number,
   args: readonly string[],
-  { words = [], env = {}, onStart }: RankOptions = {},
+  { words = [], by = [], env = {}, onStart }: RankOptions = {},
 ): Promise<EndedRanks> {
   const program = launcherOf(implementation)!;
   const own = LAUNCHERS[implementation].words;
-  const child = spawn(program, [...own, ...words, '-n', String(ranks), process.execPath, ...args], {
+  const line = [...by, program, ...own, ...words, '-n', String(ranks), process.execPath, ...args];
+  const child = spawn(line[0], line.slice(1), {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { XDG_RUNTIME_DIR: tmpdir(), ...process.env, ...env },
   });

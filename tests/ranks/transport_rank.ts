@@ -75,3 +75,4 @@ else if (name === 'die' && rank === 1) process.kill(process.pid, 'SIGKILL');
 await transport.barrier();
 transport.close();
 console.log(`rank ${rank} of ${size} agrees`);
+process.exit(0); // as ps3 does: Node would unload the library while threads of Open MPI's run in it

@@ -78,6 +78,7 @@ else {
     for (const [words, sentence] of [
       [['encode', '--nonsense'], /ps3: .*nonsense/],
       [['eval', 'run'], /ps3: eval: it must run as one process, got 2\. Leave mpirun out\./],
+      [['data', 'check', 'x'], /ps3: data check: it must run as one process, got 2\. Leave mpirun out\./],
     ] as const) {
       const { code, lines, err } = await ps3(2, ...words);
       assert.is(code, 2, err);

@@ -16,9 +16,9 @@ export const dataCommand: Command = {
   operands: `<${KINDS.map(wordOf).join('|')}>`,
   help: 'Build sample data, check a collection, pack a folder into shards or back',
   flags: {},
-  async run([word, ...args]) {
+  async run([word, ...args], transport) {
     const kind = KINDS.find((kind) => wordOf(kind) === word);
-    if (kind) return kind.run(args);
+    if (kind) return kind.run(args, transport);
     if (word === '--help' || word === '-h') {
       console.log(`${this.help}.\n\nUsage:\n  $ ps3 data <what> [options]\n\nWhat:\n${columns(rows)}`);
       return 0;

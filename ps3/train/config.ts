@@ -153,6 +153,8 @@ export interface TrainConfig {
     readonly weightDecay: number;
     /** Clips the global norm of the gradients; 0: no clipping. */
     readonly maxNorm: number;
+    /** Decay of running means of the weights, which checkpoints and evaluations have instead of them; null: none. */
+    readonly averageDecay: number | null;
   };
   /** Plain image and text towers from scratch, on crops of one object: in place of published ones. */
   readonly towers: StageConfig;
@@ -233,6 +235,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     eps: positive,
     weightDecay: nonNegative,
     maxNorm: nonNegative,
+    averageDecay: v.nullable(rate),
   }),
   towers: stage,
   ps3: stage,

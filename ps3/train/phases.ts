@@ -49,6 +49,7 @@ export interface Objective<B extends Tensors<B>> {
  * Compares all embeddings with each other and adds the gradients of the logits' scale and bias.
  *
  * @param images  the parts of the batch, [b, E] each
+ * @param seed    [1], what gradients are multiplied by; 1 by default
  * @returns       the loss, [1], then the gradients of the images and of the texts, part by part; the caller disposes those
  */
 export function contrast(
@@ -56,13 +57,14 @@ export function contrast(
   images: readonly Tensor[],
   texts: readonly Tensor[],
   options: ContrastiveOptions = {},
+  seed?: Tensor<'f32'>,
 ): Tensor[] {
   const leaves = (parts: readonly Tensor[]) => parts.map((part) => part.detach().setRequiresGrad(true));
   const whole = (parts: readonly Tensor[]) =>
     parts.length === 1 ? parts[0] : concat([...parts], { axis: 0 });
   const [u, v] = [leaves(images), leaves(texts)];
   const loss = sigmoidContrastive(whole(u), whole(v), logitScale, logitBias, options);
-  backward(loss);
+  backward(loss, { seed: seed?.reshape(loss.shape) });
   return [loss, ...[...u, ...v].map(({ grad }) => grad!)];
 }
 
@@ -75,14 +77,23 @@ export interface PartSeeds {
   readonly share: Tensor<'f32'>;
 }
 
-/** Adds the gradients of a part to those of the parameters. */
+/**
+ * Adds the gradients of a part to those of the parameters.
+ *
+ * @param lossScale  [1], what those of the features are multiplied by already; 1 by default
+ */
 export function descend(
   { imageFeatures, textFeatures, own }: Embedded,
   weights: Objective<object>['weights'],
   { images, texts, share }: PartSeeds,
+  lossScale?: Tensor<'f32'>,
 ): void {
   const of = (name: string): Tensor<'f32'> =>
-    weights[name] === 1 ? share : noGrad(() => mul(share.in(imageFeatures.scope), weights[name]));
+    noGrad(() => {
+      const { scope } = imageFeatures;
+      const scaled = lossScale ? mul(share.in(scope), lossScale) : share;
+      return weights[name] === 1 ? scaled : mul(scaled.in(scope), weights[name]);
+    });
   const roots: [Tensor, Tensor<'f32'>][] = [
     [imageFeatures, images],
     [textFeatures, texts],

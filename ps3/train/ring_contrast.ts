@@ -28,6 +28,7 @@ export class RingContrast {
   /**
    * @param contrasted  what `contrast` gives for the rank's own texts: the loss, then gradients of images and texts by part
    * @param divisor     images of all ranks
+   * @param lossScale   [1], what gradients are multiplied by; 1 by default
    */
   constructor(
     engine: Engine,
@@ -36,6 +37,7 @@ export class RingContrast {
     own: OwnFeatures,
     contrasted: readonly Tensor[],
     divisor: number,
+    lossScale?: Tensor<'f32'>,
   ) {
     this.#engine = engine;
     this.#transport = transport;
@@ -53,7 +55,7 @@ export class RingContrast {
         const [images, sums] = [rest.slice(0, parts), rest.slice(parts, 2 * parts + 1)];
         const [positives, textPositives] = rest.slice(2 * parts + 1);
         const options = { positives, textPositives, diagonal: false, divisor };
-        const made = contrast(model, images, [visitor], options);
+        const made = contrast(model, images, [visitor], options, lossScale);
         noGrad(() => {
           for (const [i, sum] of sums.entries()) sum.write(add(sum, made[i]));
         });

@@ -115,6 +115,7 @@ export class TrainingStep<B extends Tensors<B>> {
     const seeds = { ...zeros(), share: engine.zeros([1], { scope }) };
     this.#seeds = seeds;
     const { weights } = objective;
+    const { lossScale } = optimizer;
     const own = Object.keys(weights).map((name) => [name, engine.zeros([1], { scope })] as const);
 
     this.#part = engine.capture(
@@ -122,7 +123,7 @@ export class TrainingStep<B extends Tensors<B>> {
         const batch = { ...first, ...Object.fromEntries(inputs.map(([name], i) => [name, tensors[i]])) };
         const embedded = objective.embed(batch);
         yield;
-        descend(embedded, weights, seeds);
+        descend(embedded, weights, seeds, lossScale);
         noGrad(() => {
           for (const [name, sum] of own) sum.write(add(sum, mul(embedded.own[name], seeds.share)));
         });
@@ -135,7 +136,7 @@ export class TrainingStep<B extends Tensors<B>> {
     this.#contrast = engine.capture(
       (...tensors) => {
         const [images, texts] = [tensors.slice(0, accumulate), tensors.slice(accumulate, 2 * accumulate)];
-        return contrast(model, images, texts, { positives: tensors.at(2 * accumulate), divisor });
+        return contrast(model, images, texts, { positives: tensors.at(2 * accumulate), divisor }, lossScale);
       },
       ...this.#features.map(({ images }) => images),
       ...this.#features.map(({ texts }) => texts),
@@ -149,19 +150,21 @@ export class TrainingStep<B extends Tensors<B>> {
     const contrasted = this.#contrast.outputs;
     this.#ring =
       transport.size > 1
-        ? new RingContrast(engine, model, transport, features, contrasted, divisor)
+        ? new RingContrast(engine, model, transport, features, contrasted, divisor, lossScale)
         : undefined;
     this.#losses = [contrasted[0] as Tensor<'f32'>, ...own.map(([, sum]) => sum)];
     this.#update = engine.capture(
       (contrastive, ...sums) => {
         optimizer.step();
         model.clampLogitScale(maxLogitScale);
+        optimizer.updateAverages();
         const { gradNormSquared } = optimizer;
         const { logitScale, logitBias } = model;
         const losses = Object.fromEntries(own.map(([name], i) => [name, sums[i]]));
         const loss = noGrad(() => totalLoss(contrastive, losses, weights));
         const parts = own.length > 0 ? { contrastive, ...losses } : {};
-        const left = { loss, ...parts, gradNormSquared, logitScale, logitBias };
+        const scale = lossScale && { lossScale };
+        const left = { loss, ...parts, gradNormSquared, logitScale, logitBias, ...scale };
         this.#names = Object.keys(left);
         // Joined, for one copy to the host.
         const joined = noGrad(() => concat(Object.values(left)));

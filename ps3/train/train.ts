@@ -198,14 +198,21 @@ async function optimise<B extends Tensors<B>>(
   const { weightDecay, ...constants } = config.optimizer;
   using optimizer = new AdamW(model.parameters, {
     ...constants,
+    lossScale: config.precision.lossScale,
     weightDecay: GROUPS.map(({ decay }) => (decay ? weightDecay : 0)),
     lrScale: GROUPS.map(({ tower }) => (tower || name === 'ps3' ? 1 : 0)),
   });
   const [moment1, moment2] = optimizer.moments;
-  const state: TrainingState = { arenas: { moment1, moment2 }, tensors: { steps: optimizer.steps } };
+  const { steps, lossScale, goodSteps, averages } = optimizer;
+  // Averages, where there are some, stand in for the weights in a checkpoint, and its state has the weights.
+  const state: TrainingState = {
+    arenas: { moment1, moment2, ...(averages.length > 0 && { weights: averages }) },
+    tensors: { steps, ...(lossScale && { lossScale, goodSteps }) },
+  };
   if (resume) await run.restore(model, state);
   const first = resume?.step ?? 0;
   if (first >= stage.steps) return;
+  if (resume) optimizer.swapAverages();
   await using batches = objective.batches(resume?.data ?? { step: first });
   let coming = ahead(batches.next());
   const { host } = await coming;
@@ -240,8 +247,10 @@ async function optimise<B extends Tensors<B>>(
     const isEvaluated = everySteps !== null && (isLast || isDue(everySteps));
     if (evaluate && isEvaluated) {
       await logged;
+      optimizer.swapAverages();
       const numbers = await evaluate(progress);
       if (checkpoints.best !== null) await keepBest(run.bestPath, model, progress, checkpoints.best, numbers);
+      optimizer.swapAverages();
       log.leaveOut();
     }
     const isLate = performance.now() - saved > 60_000 * (saveEveryMinutes ?? Infinity);
@@ -252,7 +261,11 @@ async function optimise<B extends Tensors<B>>(
     if (stops || saves || isLast || isDue(saveEvery)) {
       await logged;
       await expectSameWeights(transport, model.parameters, `after step ${step + 1} of ${name}`);
-      if (isLead) await run.save(model, state, progress, checkpoints.keep);
+      if (isLead) {
+        optimizer.swapAverages();
+        await run.save(model, state, progress, checkpoints.keep);
+        optimizer.swapAverages();
+      }
       await transport.barrier();
       saved = performance.now();
       log.leaveOut();
@@ -263,6 +276,7 @@ async function optimise<B extends Tensors<B>>(
       );
   }
   await logged;
+  optimizer.swapAverages();
 }
 
 /** Work that is awaited later, if at all: until then its error waits too. */

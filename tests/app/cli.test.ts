@@ -251,7 +251,14 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
     await writeFile(join(folder, 'broken.jpg'), 'not an image');
     const mistakes: [RegExp, ...string[]][] = [
       [/train: an option must be one of --preset, .*, got --lrr/, 'train', '--lrr', '3', '--out', out],
-      [/--preset must be one of small, medium, smoke, got huge/, 'train', '--preset', 'huge', '--out', out],
+      [
+        /--preset must be one of small, medium, so400m, smoke, got huge/,
+        'train',
+        '--preset',
+        'huge',
+        '--out',
+        out,
+      ],
       [
         /config: ps3\.lrr must be absent: .*, got "lrr"/,
         'train',

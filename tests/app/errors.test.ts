@@ -16,6 +16,8 @@ const COMMANDS = [
   'train',
   'eval',
   'encode',
+  'report',
+  'compare',
   'verify',
   'data',
   'data scenes',

@@ -37,7 +37,13 @@ test('config: the recipes hold the constants of the paper and of its code', () =
   // spec: AdamW 5e-6, (0.9, 0.95), 1e-8, decay 3e-4, no clipping, warm-up 1500, batch 32 a GPU, 75 million samples.
   for (const recipe of ['paper', 'released'] as const) {
     const { optimizer, ps3, sampling, init, loss } = trainConfig({ preset: 'medium', recipe });
-    assert.equal(optimizer, { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0, averageDecay: null });
+    assert.equal(optimizer, {
+      betas: [0.9, 0.95],
+      eps: 1e-8,
+      weightDecay: 3e-4,
+      maxNorm: 0,
+      averageDecay: null,
+    });
     assert.equal([ps3.lr, ps3.warmup, ps3.batch, ps3.batch * ps3.steps], [5e-6, 1500, 32, 75e6]);
     const captions = { clean: true, sentenceMasking: true };
     assert.equal(sampling, { globalShare: 0.25, crop: 'pretraining', sameCaptionPositives: false, captions });

@@ -1,7 +1,8 @@
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
+import type { DeviceLimits } from './gpu/buffer.ts';
 import { type BufferHandle, expectUsage } from './gpu/buffer.ts';
 import { type DeviceLostError, expectKeys, UseError } from './gpu/errors.ts';
-import { type DeviceLimits, Gpu } from './gpu/gpu.ts';
+import { Gpu } from './gpu/gpu.ts';
 import { type DispatchTime, type KernelTime, kernelTimes } from './gpu/profiler.ts';
 import type { Shader } from './gpu/shader.ts';
 import type { Target } from './gpu/target.ts';
@@ -258,11 +259,14 @@ export class Engine {
   /**
    * Tells what a step needs, without running it and without allocating anything. Its kernels begin to compile.
    *
-   * @param step  synchronous; may upload; disposes or returns what it makes
+   * @param step            synchronous; may upload; disposes or returns what it makes
+   * @param options.limits  of a device that has others: no operand is refused or split that it would take. Buffers of any size are
+   *   counted, whichever device is asked
    * @throws UseError as `capture`
    */
-  plan(step: () => StepResult): StepPlan {
-    const { pool, work } = dryRun(this.gpu, step);
+  plan(step: () => StepResult, options: { readonly limits?: DeviceLimits } = {}): StepPlan {
+    expectKeys('Engine.plan', options, { limits: true });
+    const { pool, work } = dryRun(this.gpu, step, options.limits);
     const { pipelines, flops, largestBindingBytes } = work;
     return { peakBytes: pool.stats.peakBytes, kernels: pipelines.size, flops, largestBindingBytes };
   }

@@ -2,7 +2,7 @@
 export { fileSystem, freeMemoryBytes, hashFunctions } from '#system';
 export { Engine, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
-export type { BufferHandle, BufferSlice } from './gpu/buffer.ts';
+export type { BufferHandle, BufferSlice, DeviceLimits } from './gpu/buffer.ts';
 export {
   AdapterError,
   DeviceLostError,
@@ -16,7 +16,6 @@ export {
   ShapeError,
   UseError,
 } from './gpu/errors.ts';
-export type { DeviceLimits } from './gpu/gpu.ts';
 export {
   chromeTrace,
   type DispatchTime,

@@ -8,6 +8,14 @@
 // none.
 import { MemoryError, UseError } from './errors.ts';
 
+/** Bytes that a device allows. */
+export interface DeviceLimits {
+  /** Of one buffer. */
+  readonly maxBufferSize: number;
+  /** Of one operand of a kernel. */
+  readonly maxStorageBufferBindingSize: number;
+}
+
 /** A buffer that the caller made. */
 export type BufferHandle = GPUBuffer;
 
@@ -119,7 +127,7 @@ export class BufferPool {
     }
     const label = `tensor [${shape.join(', ')}]`;
     const limit = this.#device.limits.maxBufferSize;
-    if (size > limit) {
+    if (!this.#standIn && size > limit) {
       stats.liveBytes -= size;
       this.lent--;
       throw new MemoryError(

@@ -1,6 +1,6 @@
 // One device with its buffers, pipelines and command list: the base of tensors.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
-import { BufferPool, type BufferRange } from './buffer.ts';
+import { BufferPool, type BufferRange, type DeviceLimits } from './buffer.ts';
 import { type CommandList, PlannedWork } from './commands.ts';
 import { DeviceLostError, EngineError, internal, MemoryError, ShapeError, UseError } from './errors.ts';
 import type { Define, Kernel } from './kernel.ts';
@@ -45,16 +45,10 @@ export interface RecordedStep<T> {
   readonly work: PlannedWork;
 }
 
-/** Bytes that a device allows. */
-export interface DeviceLimits {
-  /** Of one buffer. */
-  readonly maxBufferSize: number;
-  /** Of one operand of a kernel. */
-  readonly maxStorageBufferBindingSize: number;
-}
-
 export class Gpu {
   readonly device: GPUDevice;
+  /** What a plan is made for instead of the device's own limits. */
+  assumedLimits: DeviceLimits | undefined;
   readonly adapterName: string;
   tier: Tier;
   readonly isSoftware: boolean;
@@ -317,6 +311,11 @@ export class Gpu {
       );
     await this.idle();
     return this.recorder.profiler.take();
+  }
+
+  /** What operands are checked by. */
+  get limits(): DeviceLimits {
+    return this.assumedLimits ?? this.device.limits;
   }
 
   /** Why the current step is recorded; undefined while work runs as usual. */

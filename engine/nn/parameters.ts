@@ -137,7 +137,7 @@ export class ParameterStore {
    * @throws UseError for parameters in half precision, MemoryError for one beyond the binding limit
    */
   enableGradients(): void {
-    const limitBytes = this.gpu.device.limits.maxStorageBufferBindingSize;
+    const limitBytes = this.gpu.limits.maxStorageBufferBindingSize;
     const trained = [...this.#tensors].filter(([name]) => !this.isLocked(name));
     for (const [name, { dtype, shape, sizeBytes }] of trained) {
       if (dtype !== 'f32')

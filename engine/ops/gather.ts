@@ -245,7 +245,7 @@ const viewRows = (x: Tensor, first: number, end: number, columns: number): Tenso
 
 /** Cuts rows into runs that each fit into one binding, beginning at multiples of 64 rows, hence of 256 bytes. */
 function* pieces(x: Tensor, rows: number): Generator<[first: number, end: number]> {
-  const limitBytes = x.gpu.device.limits.maxStorageBufferBindingSize;
+  const limitBytes = x.gpu.limits.maxStorageBufferBindingSize;
   const rowBytes = Math.max(1, x.sizeBytes / Math.max(1, rows));
   const step = Math.max(64, Math.floor(limitBytes / rowBytes / 64) * 64);
   for (let first = 0; first < rows; first += step) yield [first, Math.min(rows, first + step)];

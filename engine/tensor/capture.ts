@@ -1,4 +1,6 @@
 // A step whose work is kept instead of submitted, to be replayed many times, or only inspected.
+
+import type { DeviceLimits } from '../gpu/buffer.ts';
 import { UseError } from '../gpu/errors.ts';
 import type { Gpu, RecordedStep, StepPurpose } from '../gpu/gpu.ts';
 import { Scope, Tensor } from './tensor.ts';
@@ -107,11 +109,20 @@ function isGenerator<T extends StepResult>(
 }
 
 /** Traces `step` without running or keeping anything. */
-export function dryRun(gpu: Gpu, step: (...inputs: Tensor[]) => StepResult): RecordedStep<Tensor[]> {
-  return recordStep(gpu, 'plan', step, [], (result) => {
-    for (const tensor of detached(gpu, result)[1]) tensor.dispose();
-    return [];
-  });
+export function dryRun(
+  gpu: Gpu,
+  step: (...inputs: Tensor[]) => StepResult,
+  limits?: DeviceLimits,
+): RecordedStep<Tensor[]> {
+  gpu.assumedLimits = limits;
+  try {
+    return recordStep(gpu, 'plan', step, [], (result) => {
+      for (const tensor of detached(gpu, result)[1]) tensor.dispose();
+      return [];
+    });
+  } finally {
+    gpu.assumedLimits = undefined;
+  }
 }
 
 /** @param keep  takes what the step returned; gives back the tensors that may outlive it */

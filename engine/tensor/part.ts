@@ -8,19 +8,19 @@ const ALIGNMENT_WORDS = 64;
 
 /** Words that any part of a tensor may have to fit into one binding, wherever it starts. */
 export function partWords(tensor: Tensor): number {
-  const limitBytes = tensor.gpu.device.limits.maxStorageBufferBindingSize;
+  const limitBytes = tensor.gpu.limits.maxStorageBufferBindingSize;
   return (Math.floor(limitBytes / 4 / ALIGNMENT_WORDS) - 1) * ALIGNMENT_WORDS;
 }
 
 /** True when the whole tensor fits into one binding. */
 export function isBindable(tensor: Tensor): boolean {
-  return tensor.sizeBytes <= tensor.gpu.device.limits.maxStorageBufferBindingSize;
+  return tensor.sizeBytes <= tensor.gpu.limits.maxStorageBufferBindingSize;
 }
 
 /** Checks that an operand fits into one binding, as stored. @throws MemoryError */
 export function expectBindable(op: string, name: string, tensor: Tensor): void {
   if (isBindable(tensor)) return;
-  const limitBytes = tensor.gpu.device.limits.maxStorageBufferBindingSize;
+  const limitBytes = tensor.gpu.limits.maxStorageBufferBindingSize;
   const narrower = tensor.dtype === 'f32' ? 'Store it as f16 or bf16, or multiply' : 'Multiply';
   throw new MemoryError(
     `${op}: ${name} must fit into maxStorageBufferBindingSize = ${limitBytes} bytes, got ${tensor.dtype} ${show(tensor.shape)} of ${tensor.sizeBytes}. ${narrower} by slices of it.`,

@@ -1,5 +1,5 @@
 // What `ps3 train --plan` prints.
-import { type Engine, MemoryError, ShapeError } from '../../engine/index.ts';
+import { type Engine, MemoryError } from '../../engine/index.ts';
 import { freeBytes } from '../model/checkpoint/memory.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { measureFlopsPerS, planTraining, type StepNeed, type TrainingNeed } from '../train/plan.ts';
@@ -25,52 +25,76 @@ function scaled(count: number, unit: string): string {
 const bytes = (count: number): string => scaled(count, 'B');
 const flop = (count: number): string => scaled(count, 'FLOP');
 
+/** What data-centre GPUs bind and hold, for a plan that this adapter could not even go through. */
+const ASSUMED_LIMITS = { maxStorageBufferBindingSize: 2 ** 32 - 4, maxBufferSize: 2 ** 38 };
+
 /** What a run would need, and whether this adapter has it, in lines. */
 export async function trainingPlan(engine: Engine, config: TrainConfig): Promise<string> {
   const { from } = config.init;
   const { vocabSize } = config.model;
   const begun = from === null ? undefined : await startConfig(config, from);
+  const model = begun ?? presetConfig(config, vocabSize ?? ASSUMED_WORDS);
   let need: TrainingNeed;
   try {
-    need = planTraining(engine, begun ?? presetConfig(config, vocabSize ?? ASSUMED_WORDS), config);
+    need = planTraining(engine, model, config);
   } catch (error) {
-    if (!(error instanceof MemoryError) && !(error instanceof ShapeError)) throw error;
-    return `does not fit this adapter: ${error.message} Lower the batch of the stage, or the scales.`;
+    if (!(error instanceof MemoryError)) throw error;
+    need = planTraining(engine, model, config, ASSUMED_LIMITS);
   }
   const flopsPerS = await measureFlopsPerS(engine);
-  const { maxStorageBufferBindingSize } = engine.limits;
   const free = await freeBytes(engine);
-  const lines = [
-    `${scaled(need.parameters, '').trimEnd()} parameters${(begun ?? vocabSize) ? '' : `, with ${ASSUMED_WORDS} words in the captions`}`,
-  ];
-  for (const [name, stage] of Object.entries({ towers: need.towers, ps3: need.ps3 })) {
-    const { batch, steps } = config[name as 'towers' | 'ps3'];
-    if (steps === 0) continue;
+  const { parameters, trainedParameters, weightsBytes, trainedBytes } = need;
+  const trained = trainedParameters < parameters ? `, ${amount(trainedParameters)} of them trained` : '';
+  const words = (begun ?? vocabSize) ? '' : `, with ${ASSUMED_WORDS} words in the captions`;
+  const lines = [`${amount(parameters)} parameters${trained}${words}`];
+  for (const name of ['towers', 'ps3'] as const) {
+    const stage = need[name];
+    if (!stage) continue;
+    const { batch, steps, accumulate } = config[name];
     const seconds = stage.totalFlops / flopsPerS;
     const parts = Object.entries(stage.flops).map(([part, flops]) => `${part} ${flop(flops)}`);
-    const rest = stage.peakBytes - 4 * need.weightsBytes;
+    const rest = stage.peakBytes - weightsBytes - 3 * trainedBytes;
     lines.push(
       '',
-      `${name}: ${steps} steps of ${batch} images`,
-      `  memory      ${bytes(stage.peakBytes)}: weights ${bytes(need.weightsBytes)}, gradients ${bytes(need.weightsBytes)}, moments ${bytes(2 * need.weightsBytes)}, activations ${bytes(rest)}`,
+      `${name}: ${steps} steps of ${batch} images${accumulate > 1 ? ` in ${accumulate} parts` : ''}`,
+      `  memory      ${bytes(stage.peakBytes)}: weights ${bytes(weightsBytes)}, gradients ${bytes(trainedBytes)}, moments ${bytes(2 * trainedBytes)}, activations ${bytes(rest)}; largest operand ${bytes(stage.largestBindingBytes)}`,
       `  operations  ${flop(stage.totalFlops)} a step: ${parts.join(', ')}`,
       `  time        ${seconds.toPrecision(2)} s a step and ${((seconds * steps) / 3600).toPrecision(2)} h in all, at the ${flop(flopsPerS)}/s of a matrix product here: no less`,
-      `  ${verdict(stage, batch, maxStorageBufferBindingSize, free)}`,
+      `  ${verdict(name, stage, config, engine.limits.maxStorageBufferBindingSize, free)}`,
     );
   }
   return lines.join('\n');
 }
 
+const amount = (count: number): string => scaled(count, '').trimEnd();
+
 function verdict(
+  name: 'towers' | 'ps3',
   { peakBytes, largestBindingBytes }: StepNeed,
-  batch: number,
+  config: TrainConfig,
   limit: number,
   free: number,
 ): string {
-  if (largestBindingBytes > limit)
-    return `does not fit: its largest operand has ${bytes(largestBindingBytes)}, and this adapter binds ${bytes(limit)}. A batch of ${Math.floor((batch * limit) / largestBindingBytes)} would.`;
-  if (peakBytes > free)
-    return `does not fit: ${bytes(free)} are free. Lower the batch, or set checkpointBlocks.highRes=true, checkpointBlocks.lowRes=true or precision.activations="bf16".`;
+  const { batch, accumulate } = config[name];
+  const faults: string[] = [];
+  if (largestBindingBytes > limit) {
+    const part = Math.floor((batch * limit) / (accumulate * largestBindingBytes));
+    const smaller = `lower ${name}.batch to ${accumulate * part}, or raise ${name}.accumulate to ${Math.ceil(batch / part)} or more`;
+    faults.push(
+      `its largest operand has ${bytes(largestBindingBytes)}, and this adapter binds ${bytes(limit)}: ${part > 0 ? smaller : `an adapter must bind ${bytes(largestBindingBytes / (batch / accumulate))} for one image alone`}`,
+    );
+  }
+  if (peakBytes > free) {
+    const { checkpointBlocks: again, precision } = config;
+    const savings = [
+      ...(again.lowRes && again.highRes && again.text ? [] : ['set checkpointBlocks']),
+      ...(precision.activations === 'f32' ? ['set precision.activations=bf16'] : []),
+      `lower ${name}.batch or raise ${name}.accumulate`,
+      'lock parts',
+    ];
+    faults.push(`${bytes(free)} are free: ${savings.join(', ')}`);
+  }
+  if (faults.length > 0) return `does not fit: ${faults.join('; ')}.`;
   return Number.isFinite(free)
     ? `fits: ${bytes(free)} are free, and this adapter binds ${bytes(limit)}`
     : `fits as far as bindings go, ${bytes(limit)} on this adapter, which does not tell its memory`;

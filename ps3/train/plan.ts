@@ -1,7 +1,9 @@
 // What training needs, without training: parameters, memory, operations and an estimate of the time.
 import {
   AdamW,
+  type Arena,
   backward,
+  type DeviceLimits,
   type Engine,
   matmul,
   noGrad,
@@ -11,7 +13,8 @@ import {
 import { exactGridSide } from '../data/boxes.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
-import type { TrainConfig } from './config.ts';
+import type { StageConfig, TrainConfig } from './config.ts';
+import { lockOf } from './lock.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
 import { type CropBatch, towersLoss } from './towers.ts';
 
@@ -21,7 +24,7 @@ export interface StepNeed {
   readonly peakBytes: number;
   /** Of the largest operand, which a device must be able to bind. */
   readonly largestBindingBytes: number;
-  /** Floating-point operations by part of the forward pass, and of everything after it. */
+  /** Floating-point operations by part of the forward pass, of backward with what it runs again, and of the update. */
   readonly flops: Readonly<Record<string, number>>;
   /** Sum of `flops`. */
   readonly totalFlops: number;
@@ -29,46 +32,84 @@ export interface StepNeed {
 
 /** What a run needs. */
 export interface TrainingNeed {
-  /** Number of trained parameters. */
+  /** Number of parameters. */
   readonly parameters: number;
-  /** Bytes of the weights; of the gradients too, and twice that of AdamW's moments. */
+  /** Number of those that are trained. */
+  readonly trainedParameters: number;
+  /** Bytes of the weights. */
   readonly weightsBytes: number;
-  /** Of the stage of plain towers. */
-  readonly towers: StepNeed;
-  /** Of the stage of the whole model. */
-  readonly ps3: StepNeed;
+  /** Bytes of the trained weights: of the gradients too, and twice that of AdamW's moments. */
+  readonly trainedBytes: number;
+  /** Of the stage of plain towers, if it takes steps. */
+  readonly towers: StepNeed | undefined;
+  /** Of the stage of the whole model, if it takes steps. */
+  readonly ps3: StepNeed | undefined;
 }
 
-/** Goes through a step of both stages without running or allocating anything. */
-export function planTraining(engine: Engine, model: ModelConfig, config: TrainConfig): TrainingNeed {
-  let parameters = 0;
-  let weightsBytes = 0;
+/**
+ * Goes through a step of both stages without running or allocating anything.
+ *
+ * @param limits  of the device to plan for; default: the engine's
+ * @throws MemoryError for an operand beyond the limits that no op splits
+ */
+export function planTraining(
+  engine: Engine,
+  model: ModelConfig,
+  config: TrainConfig,
+  limits?: DeviceLimits,
+): TrainingNeed {
   const { activations } = config.precision;
+  const isLocked = lockOf(config.lock);
   const before = engine.stats().liveBytes;
+  const sizes = { parameters: 0, trainedParameters: 0, weightsBytes: 0, trainedBytes: 0 };
   const plan = (work: (model: PS3, scope: Scope) => void) =>
-    engine.plan(() => {
-      using made = PS3.allocate(engine, model);
-      made.checkpointBlocks = config.checkpointBlocks;
-      parameters = made.parameters.elementCount;
-      weightsBytes = made.parameters.arenas.reduce((sum, { values }) => sum + values.sizeBytes, 0);
-      using scope = engine.scope();
-      work(made, scope);
-      return undefined;
-    });
+    engine.plan(
+      () => {
+        using made = PS3.allocate(engine, model, { isLocked });
+        made.checkpointBlocks = config.checkpointBlocks;
+        const { parameters } = made;
+        const bytesOf = (arenas: readonly Arena[]): number =>
+          arenas.reduce((sum, { values }) => sum + values.sizeBytes, 0);
+        sizes.parameters = parameters.elementCount;
+        sizes.trainedParameters = parameters.trainedNames.reduce(
+          (sum, name) => sum + parameters.get(name).size,
+          0,
+        );
+        sizes.weightsBytes = bytesOf(parameters.arenas);
+        sizes.trainedBytes = bytesOf(parameters.arenas.filter(({ isLocked }) => !isLocked));
+        using scope = engine.scope();
+        work(made, scope);
+        return undefined;
+      },
+      { limits },
+    );
   const flops = (work: (model: PS3, scope: Scope) => void): number =>
     plan((model, scope) => noGrad(() => work(model, scope))).flops;
-  const step = (parts: Record<string, number>, work: (model: PS3, scope: Scope) => void): StepNeed => {
+  const step = (
+    { accumulate }: StageConfig,
+    parts: Record<string, number>,
+    work: (model: PS3, scope: Scope) => void,
+  ): StepNeed => {
+    const update = flops((model) => {
+      using optimizer = new AdamW(model.parameters);
+      optimizer.step();
+    });
     const whole = plan((model, scope) => {
       using optimizer = new AdamW(model.parameters);
       work(model, scope);
       optimizer.step();
     });
     const forward = Object.values(parts).reduce((sum, part) => sum + part, 0);
+    // Parts of a batch are embedded once more before they are descended.
+    const backwardFlops = whole.flops - forward - update + (accumulate > 1 ? forward : 0);
+    const byPart: Record<string, number> = { ...parts, backward: backwardFlops };
+    for (const part of Object.keys(byPart)) byPart[part] *= accumulate;
+    byPart.optimizer = update;
     return {
       peakBytes: whole.peakBytes - before,
       largestBindingBytes: whole.largestBindingBytes,
-      flops: { ...parts, 'backward and update': whole.flops - forward },
-      totalFlops: whole.flops,
+      flops: byPart,
+      totalFlops: Object.values(byPart).reduce((sum, part) => sum + part, 0),
     };
   };
   const crops = (scope: Scope): CropBatch => {
@@ -98,24 +139,31 @@ export function planTraining(engine: Engine, model: ModelConfig, config: TrainCo
     flops((model, scope) => model.encodeText(ids(scope).ids));
   const low = (of: (scope: Scope) => Pick<Batch, 'image'>): number =>
     flops((model, scope) => model.vision.lowRes(of(scope).image));
-  const look = flops((model, scope) => {
-    const { image } = images(scope);
-    model.vision.forward(image, { looks: 1 });
-  });
-  const select = flops((model, scope) => {
-    const { image } = images(scope);
-    model.vision.forward(image, { looks: 0 });
-  });
-  const lowRes = low(images);
-  const towers = step({ 'low-res pass': low(crops), text: text(crops) }, (model, scope) =>
-    backward(withSavedActivations(activations, () => towersLoss(model, crops(scope)))),
-  );
-  const ps3 = step(
-    { 'low-res pass': lowRes, selection: select - lowRes, look: look - select, text: text(images) },
-    (model, scope) =>
+  const towers = (): StepNeed =>
+    step(config.towers, { 'low-res pass': low(crops), text: text(crops) }, (model, scope) =>
+      backward(withSavedActivations(activations, () => towersLoss(model, crops(scope)))),
+    );
+  const ps3 = (): StepNeed => {
+    const looking = (looks: number): number =>
+      flops((model, scope) => {
+        model.vision.forward(images(scope).image, { looks });
+      });
+    const [lowRes, select, look] = [low(images), looking(0), looking(1)];
+    const parts = {
+      'low-res pass': lowRes,
+      selection: select - lowRes,
+      'high-res pass': look - select,
+      text: text(images),
+    };
+    return step(config.ps3, parts, (model, scope) =>
       backward(withSavedActivations(activations, () => pretrainLoss(model, images(scope))).losses.total),
-  );
-  return { parameters, weightsBytes, towers, ps3 };
+    );
+  };
+  const stages = {
+    towers: config.towers.steps > 0 ? towers() : undefined,
+    ps3: config.ps3.steps > 0 ? ps3() : undefined,
+  };
+  return { ...sizes, ...stages };
 }
 
 /** Operations per second that the adapter reaches on a matrix product of 1024 x 1024 x 1024, the best of some runs. */

@@ -257,7 +257,7 @@ export class Engine {
   }
 
   /**
-   * Tells what a step needs, without running it and without allocating anything. Its kernels begin to compile.
+   * Tells what a step needs, without running it and without allocating or compiling anything.
    *
    * @param step            synchronous; may upload; disposes or returns what it makes
    * @param options.limits  of a device that has others: no operand is refused or split that it would take. Buffers of any size are

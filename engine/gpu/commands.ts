@@ -1,13 +1,14 @@
 // The work of the GPU as data: commands, and lists of those that are encoded together.
 import type { BufferRange, PooledBuffer } from './buffer.ts';
 
-/** A pipeline that may still be compiling. */
+/** A pipeline that may not be compiled yet. */
 export interface PipelineEntry {
   readonly label: string;
   readonly layout: GPUBindGroupLayout;
   readonly immediates: boolean;
   readonly paramsBytes: number;
   pipeline: GPUComputePipeline | undefined;
+  /** Compilation begins when this is first read. */
   readonly ready: Promise<void>;
 }
 
@@ -99,6 +100,8 @@ export class PlannedWork {
   /** As the ops declare them. */
   flops: number = 0;
   largestBindingBytes: number = 0;
+  /** How many runs each one that is added stands for. */
+  repeats: number = 1;
 
   add(
     entry: PipelineEntry,
@@ -106,7 +109,7 @@ export class PlannedWork {
     flops = 0,
   ): void {
     this.pipelines.add(entry);
-    this.flops += flops;
+    this.flops += flops * this.repeats;
     for (const name in bind)
       this.largestBindingBytes = Math.max(this.largestBindingBytes, bind[name]?.range.sizeBytes ?? 0);
   }

@@ -72,7 +72,8 @@ export class Gpu {
   #target: Target;
   #unsubmittedMs = 0;
   #purpose: StepPurpose | undefined;
-  #planned = new PlannedWork();
+  /** What the plan in progress comes to so far. */
+  planned: PlannedWork | undefined;
 
   constructor(opened: OpenedDevice, profile = false) {
     this.#opened = opened;
@@ -161,10 +162,11 @@ export class Gpu {
         `${kernel.entry}: a grid may have ${MAX_GROUPS} workgroups per dimension, got [${groups.join(', ')}]. Split the rows among several calls.`,
       );
     const entry = this.#pipelines.get(kernel, call.define);
-    if (this.#purpose === 'plan') {
-      this.#planned.add(entry, call.bind, call.flops);
+    if (this.planned) {
+      this.planned.add(entry, call.bind, call.flops);
       return;
     }
+    void entry.ready;
     const { bindings, usesParams } = kernel.reflection;
     const ranges = this.#ranges;
     ranges.length = bindings.length;
@@ -184,8 +186,7 @@ export class Gpu {
     bytes = call.bytes ?? bytes;
     const bindGroup = this.#pipelines.bindGroup(entry, kernel, ranges);
     this.recorder.record({ kind: 'dispatch', entry, bindGroup, paramsOffset, groups, flops, bytes });
-    const rates = this.target;
-    this.#unsubmittedMs += flops / rates.gflops / 1e6 + bytes / rates.gbPerS / 1e6;
+    this.#unsubmittedMs += flops / this.#target.gflops / 1e6 + bytes / this.#target.gbPerS / 1e6;
     if (this.#unsubmittedMs > this.submitBudgetMs) this.submit();
   }
 
@@ -339,7 +340,7 @@ export class Gpu {
     const lists: CommandList[] = [];
     this.recorder.beginCapture();
     this.#purpose = outer.closedBy = purpose;
-    this.#planned = work;
+    if (dry) this.planned = work;
     this.pool = pool;
     let done = false;
     try {
@@ -347,7 +348,7 @@ export class Gpu {
       done = true;
       return { result, pool, lists, work };
     } finally {
-      this.#purpose = outer.closedBy = undefined;
+      this.#purpose = this.planned = outer.closedBy = undefined;
       this.pool = outer;
       lists.push(...this.recorder.endCapture());
       if (!dry) pool.charge();

@@ -46,7 +46,7 @@ export class Pipelines {
     this.#choices = choices;
   }
 
-  /** The pipeline of a kernel; its compilation begins with the first call and is waited for at a flush. */
+  /** The pipeline of a kernel. Its compilation begins where `ready` is read, and is waited for at a flush. */
   get(kernel: Kernel, define: Define = NOTHING_DEFINED): PipelineEntry {
     let hash = kernel.id;
     let names = 0;
@@ -64,50 +64,59 @@ export class Pipelines {
       for (const name in define) if (variant.define[name] !== define[name]) continue search;
       return variant.entry;
     }
-    const entry = this.#compile(kernel, define);
+    const entry = this.#entry(kernel, define);
     this.#variants.set(hash, [...(variants ?? []), { kernel, define: { ...define }, names, entry }]);
     return entry;
   }
 
-  #compile(kernel: Kernel, define: Define): PipelineEntry {
+  #entry(kernel: Kernel, define: Define): PipelineEntry {
     const { usesParams, paramsBytes } = kernel.reflection;
     const immediates = this.#hasImmediates && usesParams && paramsBytes <= IMMEDIATE_BYTES;
+    let ready: Promise<void> | undefined;
+    const compile = (): Promise<void> => this.#compile(kernel, define, entry);
+    const entry: PipelineEntry = {
+      label: kernel.entry,
+      layout: this.#layout(kernel, immediates),
+      immediates,
+      paramsBytes: immediates ? Math.ceil(paramsBytes / 4) * 4 : usesParams ? paramsBytes : 0,
+      pipeline: undefined,
+      get ready() {
+        ready ??= compile();
+        return ready;
+      },
+    };
+    return entry;
+  }
+
+  #compile(kernel: Kernel, define: Define, entry: PipelineEntry): Promise<void> {
+    const { immediates, layout, paramsBytes } = entry;
     const code = kernel.specialise({ ...kernel.chosen(this.#choices), ...define }, immediates);
-    const layout = this.#layout(kernel, immediates);
-    const immediateSize = immediates ? Math.ceil(paramsBytes / 4) * 4 : 0;
     const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = {
       bindGroupLayouts: [layout],
     };
-    if (immediates) pipelineLayout.immediateSize = immediateSize;
+    if (immediates) pipelineLayout.immediateSize = paramsBytes;
     // A faulty module shows as a rejected pipeline below, which tells more than the uncaptured error would.
     this.#device.pushErrorScope('validation');
     const module = this.#device.createShaderModule({ code, label: kernel.entry });
     void this.#device.popErrorScope();
     this.stats.pipelinesCreated++;
-    const entry: PipelineEntry = {
-      label: kernel.entry,
-      layout,
-      immediates,
-      paramsBytes: immediates ? immediateSize : usesParams ? paramsBytes : 0,
-      pipeline: undefined,
-      ready: this.#device
-        .createComputePipelineAsync({
-          layout: this.#device.createPipelineLayout(pipelineLayout),
-          compute: { module, entryPoint: kernel.entry },
-          label: kernel.entry,
-        })
-        .then(
-          (pipeline) => {
-            entry.pipeline = pipeline;
-          },
-          async (cause: Error) => {
-            const lost = await this.#recorder.deviceLossWithin(100);
-            throw lost ?? new ShaderError(await explain(kernel.entry, module, code, cause));
-          },
-        ),
-    };
-    entry.ready.catch((error: Error) => this.#recorder.fail(error));
-    return entry;
+    const ready = this.#device
+      .createComputePipelineAsync({
+        layout: this.#device.createPipelineLayout(pipelineLayout),
+        compute: { module, entryPoint: kernel.entry },
+        label: kernel.entry,
+      })
+      .then(
+        (pipeline) => {
+          entry.pipeline = pipeline;
+        },
+        async (cause: Error) => {
+          const lost = await this.#recorder.deviceLossWithin(100);
+          throw lost ?? new ShaderError(await explain(kernel.entry, module, code, cause));
+        },
+      );
+    ready.catch((error: Error) => this.#recorder.fail(error));
+    return ready;
   }
 
   #layout(kernel: Kernel, immediates: boolean): GPUBindGroupLayout {

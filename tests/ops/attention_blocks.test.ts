@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GPU_ON_CPU, LAVAPIPE, type Target } from '../../engine/gpu/target.ts';
-import { backward, type Tensor } from '../../engine/index.ts';
+import { backward, Engine, sum, type Tensor } from '../../engine/index.ts';
 import { planAttention, planBlockTile } from '../../engine/ops/attention/plan.ts';
 import { planRegisterTile } from '../../engine/ops/register_tile.ts';
 import { compare, engine, random, TOLERANCE, tensor, withGpuPlans } from '../harness.ts';
@@ -183,5 +183,34 @@ for (const [B, T, M, K] of [
       });
       compare('out', await out.data(), new Float32Array(B * T * K).fill(1));
     }));
+
+// Blocks of 512 queries with a rest of 464; blocks of 11 planes with a rest of 2.
+test('attention by query blocks: a plan counts what a capture records, knows every kernel and compiles none', async () => {
+  const fresh = await Engine.create();
+  const heads = 3;
+  for (const [B, T] of [
+    [1, 2000],
+    [8, 300],
+  ]) {
+    const qkv = fresh.zeros([B, T, 12 * heads], { requiresGrad: true });
+    backward(sum(qkv)); // its gradient exists from now on
+    const step = (): undefined => {
+      using scope = fresh.scope();
+      const out = selfAttention(qkv.in(scope), { heads, force: 'query_blocks' });
+      backward(out, { seed: fresh.zeros([B, T, 4 * heads], { scope }) });
+    };
+    const compiled = (): number => fresh.stats().pipelinesCreated;
+    const before = compiled();
+    const { flops } = fresh.plan(step);
+    assert.is(compiled(), before);
+    await fresh.warmup(step);
+    const warm = compiled();
+    using captured = fresh.capture(step);
+    assert.is(compiled(), warm);
+    assert.is(flops, captured.flops);
+    assert.ok(captured.flops > 0 && warm > 0);
+  }
+  fresh.destroy();
+});
 
 test.run();

@@ -108,11 +108,47 @@ export class QueryBlock {
   }
 }
 
-/** The blocks of a problem, one after the other, with their memory, which the caller disposes. */
+/**
+ * The blocks of a problem, one after the other, with their memory, which the caller disposes. In a plan, one of
+ * each kind that stands for all of it: PS3-4K has 5120 blocks in each attention to 32 images.
+ */
 export function* blocksOf(problem: Problem, size: BlockSize): Generator<QueryBlock> {
-  for (let plane = 0; plane < problem.B * problem.H; plane += size.planes)
-    for (let query = 0; query < problem.T; query += size.queries)
-      yield new QueryBlock(problem, plane, query, size);
+  const { B, H, T } = problem;
+  const { planned } = problem.q.tensor.gpu;
+  for (const planes of runsOf(B * H, size.planes, !!planned))
+    for (const queries of runsOf(T, size.queries, !!planned)) {
+      const block = new QueryBlock(problem, planes.first, queries.first, size);
+      if (!planned) {
+        yield block;
+        continue;
+      }
+      planned.repeats = planes.count * queries.count;
+      try {
+        yield block;
+      } finally {
+        planned.repeats = 1;
+      }
+    }
+}
+
+/** Blocks of `size` that cover `total` and run the same kernels. */
+interface Run {
+  /** Where the first one begins. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** The first block, which begins sums that others add to, those like the second, and what is left; else one by one. */
+function runsOf(total: number, size: number, together: boolean): Run[] {
+  const blocks = Math.ceil(total / size);
+  if (!together) return Array.from({ length: blocks }, (_, i) => ({ first: i * size, count: 1 }));
+  const whole = Math.max(1, Math.floor(total / size));
+  const runs = [
+    { first: 0, count: 1 },
+    { first: size, count: whole - 1 },
+    { first: whole * size, count: blocks - whole },
+  ];
+  return runs.filter(({ count }) => count > 0);
 }
 
 /** A segment whose scores are those from key `before` on. */

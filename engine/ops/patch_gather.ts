@@ -1,5 +1,5 @@
 import source from '../../shaders/patch_gather.wgsl' with { type: 'text' };
-import { expect, expectDType, expectKeys, expectTensor } from '../gpu/errors.ts';
+import { expect, expectDType, expectKeys, expectTensor, MemoryError } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -96,13 +96,10 @@ function gatherPatches(
   }
   const k = indices ? indices.shape[1] : Y * X;
   const rows = output([image, indices], [B, k, 3 * P * P]);
-  expect(
-    isBindable(rows),
-    op,
-    'the rows must fit into a binding',
-    `${rows.sizeBytes} bytes`,
-    'Gather fewer at a time.',
-  );
+  if (!isBindable(rows))
+    throw new MemoryError(
+      `${op}: the rows must fit into a binding, got ${rows.sizeBytes} bytes. Gather fewer at a time.`,
+    );
   const isSplit = !isBindable(image);
   const together = isSplit ? 1 : B;
   const PIXELS = planPatchGather(image.gpu.target, P);

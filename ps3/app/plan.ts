@@ -59,25 +59,30 @@ export async function trainingPlan(engine: Engine, config: TrainConfig): Promise
       `${name}: ${steps} steps of ${batch} images${accumulate > 1 ? ` in ${accumulate} parts` : ''}`,
       `  memory      ${bytes(stage.peakBytes)}: weights ${bytes(weightsBytes)}, gradients ${bytes(trainedBytes)}, moments ${bytes(2 * trainedBytes)}, activations ${bytes(rest)}; largest operand ${bytes(stage.largestBindingBytes)}`,
       `  operations  ${flop(stage.totalFlops)} a step: ${parts.join(', ')}`,
-      `  time        ${seconds.toPrecision(2)} s a step and ${((seconds * steps) / 3600).toPrecision(2)} h in all, at the ${flop(flopsPerS)}/s of a matrix product here: no less`,
+      `  time        ${rounded(seconds)} s a step and ${rounded((seconds * steps) / 3600)} h in all, at the ${flop(flopsPerS)}/s of a matrix product here: no less`,
       `  ${verdict(name, stage, config, engine.limits.maxStorageBufferBindingSize, free)}`,
     );
   }
   return lines.join('\n');
 }
 
+const rounded = (value: number): string => String(Number(value.toPrecision(2)));
 const amount = (count: number): string => scaled(count, '').trimEnd();
 
 function verdict(
   name: 'towers' | 'ps3',
-  { peakBytes, largestBindingBytes }: StepNeed,
+  { peakBytes, largestBindingBytes, parameterBindingBytes }: StepNeed,
   config: TrainConfig,
   limit: number,
   free: number,
 ): string {
   const { batch, accumulate } = config[name];
   const faults: string[] = [];
-  if (largestBindingBytes > limit) {
+  if (parameterBindingBytes > limit)
+    faults.push(
+      `its largest parameter has ${bytes(parameterBindingBytes)}, and this adapter binds ${bytes(limit)}, whatever the batch`,
+    );
+  else if (largestBindingBytes > limit) {
     const part = Math.floor((batch * limit) / (accumulate * largestBindingBytes));
     const smaller = `lower ${name}.batch to ${accumulate * part}, or raise ${name}.accumulate to ${Math.ceil(batch / part)} or more`;
     faults.push(

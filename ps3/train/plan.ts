@@ -24,6 +24,8 @@ export interface StepNeed {
   readonly peakBytes: number;
   /** Of the largest operand, which a device must be able to bind. */
   readonly largestBindingBytes: number;
+  /** Of the largest parameter or run of small ones that the optimizer binds, whatever the batch. */
+  readonly parameterBindingBytes: number;
   /** Floating-point operations by part of the forward pass, of backward with what it runs again, and of the update. */
   readonly flops: Readonly<Record<string, number>>;
   /** Sum of `flops`. */
@@ -90,7 +92,7 @@ export function planTraining(
     parts: Record<string, number>,
     work: (model: PS3, scope: Scope) => void,
   ): StepNeed => {
-    const update = flops((model) => {
+    const update = plan((model) => {
       using optimizer = new AdamW(model.parameters);
       optimizer.step();
     });
@@ -99,15 +101,16 @@ export function planTraining(
       work(model, scope);
       optimizer.step();
     });
-    const forward = Object.values(parts).reduce((sum, part) => sum + part, 0);
+    const forwardFlops = Object.values(parts).reduce((sum, part) => sum + part, 0);
     // Parts of a batch are embedded once more before they are descended.
-    const backwardFlops = whole.flops - forward - update + (accumulate > 1 ? forward : 0);
+    const backwardFlops = whole.flops - forwardFlops - update.flops + (accumulate > 1 ? forwardFlops : 0);
     const byPart: Record<string, number> = { ...parts, backward: backwardFlops };
     for (const part of Object.keys(byPart)) byPart[part] *= accumulate;
-    byPart.optimizer = update;
+    byPart.optimizer = update.flops;
     return {
       peakBytes: whole.peakBytes - before,
       largestBindingBytes: whole.largestBindingBytes,
+      parameterBindingBytes: update.largestBindingBytes,
       flops: byPart,
       totalFlops: Object.values(byPart).reduce((sum, part) => sum + part, 0),
     };

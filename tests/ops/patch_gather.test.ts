@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { MemoryError } from '../../engine/index.ts';
 import { patchGather, patchify } from '../../engine/ops/patch_gather.ts';
 import { resize } from '../../engine/ops/resize.ts';
 import { compare, random, TOLERANCE, tensor, throws, torchCases, withBindingLimit } from '../harness.ts';
@@ -125,10 +126,9 @@ test('patch_gather: an image beyond the binding limit is read plane by plane', a
     using rows = withBindingLimit(4096, () => patchGather(image, indices, { imagePx: [25, 22], patchPx: P }));
     compare(image.dtype, await rows.data(), twin(floats, [H, W], [25, 22], P, cells), TOLERANCE.f32);
   }
-  throws(
-    () => withBindingLimit(4096, () => patchify(tensor(floats, [2, 3, H, W]), P)),
-    /^patchify: the rows must fit into a binding, got 18816 bytes\. Gather fewer at a time\.$/,
-  );
+  const tooMany = (): unknown => withBindingLimit(4096, () => patchify(tensor(floats, [2, 3, H, W]), P));
+  assert.throws(tooMany, (error: unknown) => error instanceof MemoryError);
+  throws(tooMany, /^patchify: the rows must fit into a binding, got 18816 bytes\. Gather fewer at a time\.$/);
 });
 
 test('patch_gather: no chosen patches give no rows', () => {

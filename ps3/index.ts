@@ -1,5 +1,17 @@
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
+export type { CaptionOptions } from './data/captions.ts';
+export type { Fingerprint } from './data/fingerprint.ts';
+export type { CollectionSource, Collections, CollectionsOptions } from './data/stream/collections.ts';
+export type {
+  BatchBuilder,
+  ImageStream,
+  ImageStreamOptions,
+  StreamedBatch,
+} from './data/stream/image_stream.ts';
+export type { SourceCursor, StreamCursor } from './data/stream/order.ts';
+export type { CollectionPlaces } from './data/stream/shard.ts';
+export type { Skip, SkipKind, SkipLog } from './data/stream/skips.ts';
 export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
 export type { CheckpointSource, DownloadOptions, Fetched } from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';
@@ -53,8 +65,10 @@ export {
   VisionModel,
   type VisionOutput,
 } from './model/vision/vision.ts';
+export type { CheckpointBlocks } from './model/vision/vit.ts';
+export type { Transport } from './ranks/transport.ts';
 export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';
-export { type Cursor, type HostBatch, type HostTensor, upload } from './train/batches.ts';
+export { type Cursor, type HostBatch, type HostTensor, type Made, upload } from './train/batches.ts';
 export {
   type Method,
   type ModelSizes,
@@ -64,8 +78,19 @@ export {
   type StageConfig,
   type TrainConfig,
 } from './train/config.ts';
-export type { DataSection, SamplingSection } from './train/data_config.ts';
+export type { DataSection, Range, SamplingSection } from './train/data_config.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.ts';
+export type { Estimate } from './train/evaluation/intervals.ts';
+export type {
+  BySize,
+  Classification,
+  LocalRetrieval,
+  Protocols,
+  RetrievalResult,
+  SelectionResult,
+  TwoWays,
+} from './train/evaluation/protocols.ts';
+export type { ObjectSize } from './train/evaluation/selection.ts';
 export type { LockConfig } from './train/lock.ts';
 export {
   type Batch,
@@ -74,7 +99,8 @@ export {
   pretrainLoss,
   type TrainOutput,
 } from './train/loss.ts';
-export type { Metric } from './train/metrics.ts';
+export type { Metric, Speed } from './train/metrics.ts';
+export type { PrecisionSection } from './train/precision_config.ts';
 export { type ConfigSources, PRESETS, presetConfig, trainConfig } from './train/presets.ts';
 export {
   InterruptedError,

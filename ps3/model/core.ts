@@ -113,6 +113,7 @@ export class ModelCore {
     return { ...this.vision.checkpointBlocks, text: this.#checkpointText };
   }
 
+  /** Chooses them. */
   set checkpointBlocks({ text, ...image }: CheckpointBlocks) {
     this.#checkpointText = text;
     this.vision.checkpointBlocks = image;

@@ -5,7 +5,9 @@ import type { StreamCursor } from '../data/stream/order.ts';
 
 /** An array in host memory and its shape. */
 export interface HostTensor {
+  /** The elements, row-major. */
   readonly data: Uint8Array | Int32Array | Uint32Array | Float32Array;
+  /** As of the tensor that it becomes. */
   readonly shape: readonly number[];
 }
 
@@ -22,6 +24,7 @@ export interface Cursor {
 
 /** A batch, and what its step's line of metrics says of it. */
 export interface Made<B> {
+  /** In host memory. */
   readonly host: HostBatch<B>;
   /** By name, such as the share of captions that are cut. */
   readonly facts?: Readonly<Record<string, number>>;

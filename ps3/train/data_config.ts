@@ -7,7 +7,7 @@ import { expectConfig } from '../model/config/config.ts';
 import { count, flag, list, natural, onlyThese, positive, share, text } from '../model/config/schema.ts';
 
 /** Lowest and highest, both included. */
-type Range = readonly [number, number];
+export type Range = readonly [number, number];
 
 /** What a run is trained on. */
 export interface DataSection {

@@ -23,6 +23,7 @@ export interface CollectionsOptions
     ImageStreamOptions,
     'seed' | 'shuffle' | 'resampled' | 'imagesInFlight' | 'rank' | 'ranks' | 'exchangeHashes'
   > {
+  /** What is mixed. */
   readonly sources: readonly CollectionSource[];
   /** Images to evaluate on; null: images of the last shard of each source, which are not trained on. */
   readonly validation: CollectionPlaces | null;

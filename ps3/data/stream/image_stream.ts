@@ -26,6 +26,7 @@ export interface ImageStreamOptions extends OrderOptions {
   readonly imagesInFlight: number;
   /** This process among those that share each batch: it has the same part of every one. Default: the only one. */
   readonly rank?: number;
+  /** How many there are. Default 1. */
   readonly ranks?: number;
   /** The hashes of every rank's images, in the order of ranks; called by all ranks as often and in the same order. */
   readonly exchangeHashes?: (own: readonly string[]) => Promise<readonly string[]>;
@@ -33,7 +34,9 @@ export interface ImageStreamOptions extends OrderOptions {
 
 /** A batch, and where the stream stands after it. */
 export interface StreamedBatch<B> {
+  /** As its builder made it. */
   readonly batch: B;
+  /** From where the batches after it come. */
   readonly next: StreamCursor;
 }
 

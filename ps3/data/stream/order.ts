@@ -32,6 +32,7 @@ export interface OrderOptions {
 
 /** Where a source stands: at a sample of the block that begins with a shard of an epoch. */
 export interface SourceCursor {
+  /** From 0. */
   readonly epoch: number;
   /** Shards of the epoch before the block. */
   readonly shard: number;

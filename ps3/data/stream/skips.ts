@@ -20,6 +20,7 @@ export interface Skip {
   readonly shard: string;
   /** The sample; empty for a whole archive. */
   readonly key: string;
+  /** What is wrong. */
   readonly kind: SkipKind;
   /** One sentence. */
   readonly reason: string;

@@ -3,6 +3,7 @@ import { Random } from '../../../engine/index.ts';
 
 /** An average with its 95 % interval. */
 export interface Estimate {
+  /** Over all questions. */
   readonly mean: number;
   /** 2.5 % of the draws are below. */
   readonly low: number;

@@ -9,21 +9,28 @@ export const BUDGETS = [0.05, 0.1, 0.2, 0.44] as const;
 
 /** By which feature of a box. */
 export const FEATURES = ['predicted', 'teacherForced', 'lowRes'] as const;
+/** A name of `FEATURES`. */
 export type Feature = (typeof FEATURES)[number];
 
 /** How often the right one is among the first. */
 export interface RetrievalResult {
+  /** Share of queries whose right one is first. */
   readonly recall1: Estimate;
+  /** Among the first five. */
   readonly recall5: Estimate;
+  /** Among the first ten. */
   readonly recall10: Estimate;
   /** Mean of 1 / rank. */
   readonly reciprocalRank: Estimate;
+  /** From 1. */
   readonly medianRank: number;
 }
 
 /** Both ways. */
 export interface TwoWays {
+  /** The text of an image. */
   readonly imageToText: RetrievalResult;
+  /** The image of a text. */
   readonly textToImage: RetrievalResult;
 }
 
@@ -39,8 +46,11 @@ export interface LocalRetrieval {
 
 /** Boxes by the texts of all classes. */
 export interface Classification {
+  /** How many there are. */
   readonly classes: number;
+  /** Share whose class scores highest. */
   readonly top1: Estimate;
+  /** Share whose class is among the five that score highest. */
   readonly top5: Estimate;
   /** Top-1 of each class, averaged over classes. */
   readonly meanPerClass: number;
@@ -63,13 +73,19 @@ export type BySize = Readonly<Record<ObjectSize | 'all', SelectionResult | undef
 
 /** What the protocols give; undefined where nothing was asked. */
 export interface Protocols {
+  /** How many there were. */
   readonly images: number;
+  /** How many there were in all of them. */
   readonly boxes: number;
+  /** Shares of all high-res patches that were selected, in the order of the results. */
   readonly budgets: readonly number[];
+  /** Boxes against captions, both ways. */
   readonly local: Readonly<Record<Feature, LocalRetrieval>> | undefined;
   /** Whole images by their low-res feature against global captions. */
   readonly global: TwoWays | undefined;
+  /** Boxes by their captions as classes. */
   readonly regions: Readonly<Record<Feature, Classification>> | undefined;
+  /** How selection covers boxes, by their size. */
   readonly selection: Readonly<Record<'bottomUp' | 'topDown', BySize>>;
   /** Share of boxes that the highest point of the map is in; chance is the mean share of the image that boxes cover. */
   readonly pointing:

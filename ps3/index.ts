@@ -1,17 +1,13 @@
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
 export type { CaptionOptions } from './data/captions.ts';
-export type { Fingerprint } from './data/fingerprint.ts';
-export type { CollectionSource, Collections, CollectionsOptions } from './data/stream/collections.ts';
 export type {
-  BatchBuilder,
-  ImageStream,
-  ImageStreamOptions,
-  StreamedBatch,
-} from './data/stream/image_stream.ts';
-export type { SourceCursor, StreamCursor } from './data/stream/order.ts';
-export type { CollectionPlaces } from './data/stream/shard.ts';
-export type { Skip, SkipKind, SkipLog } from './data/stream/skips.ts';
+  CollectionPlaces,
+  CollectionSource,
+  Fingerprint,
+  SourceCursor,
+  StreamCursor,
+} from './data/collection.ts';
 export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
 export type { CheckpointSource, DownloadOptions, Fetched } from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';
@@ -68,7 +64,15 @@ export {
 export type { CheckpointBlocks } from './model/vision/vit.ts';
 export type { Transport } from './ranks/transport.ts';
 export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';
-export { type Cursor, type HostBatch, type HostTensor, type Made, upload } from './train/batches.ts';
+export {
+  type Batches,
+  type Cursor,
+  type HostBatch,
+  type HostTensor,
+  type Loaded,
+  type Made,
+  upload,
+} from './train/batches.ts';
 export {
   type Method,
   type ModelSizes,
@@ -91,6 +95,7 @@ export type {
   TwoWays,
 } from './train/evaluation/protocols.ts';
 export type { ObjectSize } from './train/evaluation/selection.ts';
+export type { ImageSource } from './train/image_source.ts';
 export type { LockConfig } from './train/lock.ts';
 export {
   type Batch,

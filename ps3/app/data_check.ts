@@ -1,11 +1,12 @@
 // A check of a collection: parts that were checked before are not checked again, all of them together make the page.
+
 import { existsSync } from 'node:fs';
 import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../../engine/index.ts';
 import { type CheckPart, checkPart, partsOf } from '../data/check/check_part.ts';
 import { type Findings, type Summary, summarise } from '../data/check/findings.ts';
-import type { CollectionPlaces } from '../data/stream/shard.ts';
+import type { CollectionPlaces } from '../data/collection.ts';
 import { ShardCache } from '../data/stream/shard_cache.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';

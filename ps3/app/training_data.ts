@@ -1,27 +1,31 @@
 // Images to train and to test on: Scenes, or the user's own collections.
+
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { pixelsOf } from '../data/boxes.ts';
 import { openScenes, sceneSeed } from '../data/build.ts';
+import type { CollectionSource, Fingerprint } from '../data/collection.ts';
 import { cropToSquare } from '../data/decode.ts';
-import { type Fingerprint, fingerprintSources } from '../data/fingerprint.ts';
+import { fingerprintSources } from '../data/fingerprint.ts';
 import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import { creditLine } from '../data/sources.ts';
-import { type CollectionSource, Collections } from '../data/stream/collections.ts';
+import { Collections } from '../data/stream/collections.ts';
 import type { SkipLog } from '../data/stream/skips.ts';
 import type { ModelSizes, TrainConfig } from '../train/config.ts';
+import type { ImageSource } from '../train/image_source.ts';
+import { imageSource } from '../train/streams.ts';
 import type { CropSource } from '../train/towers.ts';
 
 export interface TrainingData {
-  readonly train: readonly Sample[] | Collections;
+  readonly train: readonly Sample[] | ImageSource;
   /** What `train` is, in words. */
   readonly trainedOn: string;
   readonly heldOut: readonly Sample[];
   /** How the held-out images differ from those of training; one sentence. */
   readonly heldOutMeans: string;
-  readonly crops: CropSource | Collections;
+  readonly crops: CropSource | ImageSource;
   /** Crops of the held-out images' kind. */
   readonly heldOutCrops: CropSource;
   /** Every caption that training can show: the vocabulary. */
@@ -124,12 +128,12 @@ async function collections(
     ? validation.images
     : `the last of ${count(train.shardCount, 'shard')}, drawn at random`;
   return {
-    train,
+    train: imageSource(train),
     skips: train.skips,
     trainedOn: `${count(train.shardCount, 'shard')} of ${names}`,
     heldOut,
     heldOutMeans: `Held-out images: ${heldOut.length} of ${from}; nothing of them was trained on.`,
-    crops: train,
+    crops: imageSource(train),
     heldOutCrops: await boxCrops(heldOut, scalesPx[0], seed),
     captions,
     credits: sources.map(({ images }) => `${images}: the user's own images`),

@@ -1,16 +1,15 @@
 // What tells data from other data without reading all of it.
+
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { onPath } from '../../engine/index.ts';
+import type { Fingerprint } from './collection.ts';
 import { ANNOTATION_FILE, type FolderImage } from './folder.ts';
 import { creditLine, type Sources } from './sources.ts';
 import type { Shard } from './stream/shard.ts';
 import { isAddress } from './stream/shard_cache.ts';
-
-/** What data consists of, each part by its name in words that are equal for equal data, wherever it is kept. */
-export type Fingerprint = Readonly<Record<string, string>>;
 
 /** A file of some data. */
 export interface FingerprintFile {

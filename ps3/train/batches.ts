@@ -1,7 +1,7 @@
 // Batches in host memory: made while the GPU works on the one before, then written into the tensors of a step.
+
 import type { Engine, Scope, Tensor } from '../../engine/index.ts';
-import type { ImageStream } from '../data/stream/image_stream.ts';
-import type { StreamCursor } from '../data/stream/order.ts';
+import type { StreamCursor } from '../data/collection.ts';
 
 /** An array in host memory and its shape. */
 export interface HostTensor {
@@ -47,23 +47,6 @@ export function batchesByStep<B>(batch: (step: number) => Made<B>, from: Cursor)
   return {
     next: async () => ({ ...batch(step++), next: { step } }),
     [Symbol.asyncDispose]: async () => undefined,
-  };
-}
-
-/** Batches from a stream, which is opened where the cursor says. */
-export function batchesOf<B>(
-  open: (from: StreamCursor | undefined) => ImageStream<Made<B>>,
-  from: Cursor,
-): Batches<B> {
-  let { step } = from;
-  const stream = open(from.stream);
-  return {
-    next: async () => {
-      const behind = ++step;
-      const { batch, next } = await stream.next();
-      return { ...batch, next: { step: behind, stream: next } };
-    },
-    [Symbol.asyncDispose]: () => stream.close(),
   };
 }
 

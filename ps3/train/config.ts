@@ -16,16 +16,11 @@ import {
 } from '../model/config/schema.ts';
 import { isTower, PARTS, type Part } from '../model/parts.ts';
 import type { CheckpointBlocks } from '../model/vision/vit.ts';
-import {
-  type DataSection,
-  dataSchema,
-  expectData,
-  type SamplingSection,
-  samplingSchema,
-} from './data_config.ts';
+import { type DataSection, expectData, type SamplingSection } from './data_config.ts';
 import { REDUCE_DTYPES, type ReduceDType } from './exchange.ts';
 import type { LockConfig } from './lock.ts';
-import { type PrecisionSection, precisionSchema } from './precision_config.ts';
+import type { PrecisionSection } from './precision_config.ts';
+import { dataSchema, precisionSchema, samplingSchema } from './section_schemas.ts';
 
 /** How long and how fast one stage trains. */
 export interface StageConfig {

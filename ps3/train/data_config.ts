@@ -1,10 +1,8 @@
 // What a training run sees: its images, and how samples are drawn from them.
-import * as v from 'valibot';
+
 import type { CaptionOptions } from '../data/captions.ts';
-import type { CollectionSource } from '../data/stream/collections.ts';
-import type { CollectionPlaces } from '../data/stream/shard.ts';
+import type { CollectionPlaces, CollectionSource } from '../data/collection.ts';
 import { expectConfig } from '../model/config/config.ts';
-import { count, flag, list, natural, onlyThese, positive, share, text } from '../model/config/schema.ts';
 
 /** Lowest and highest, both included. */
 export type Range = readonly [number, number];
@@ -60,40 +58,6 @@ export interface SamplingSection {
   /** What is done to captions before they are tokenized. */
   readonly captions: CaptionOptions;
 }
-
-const range = v.tuple([natural, natural], 'a list of two whole numbers from 0');
-
-const places = { images: text, annotations: v.optional(v.nullable(text), null) };
-
-/** What `data` may hold. */
-export const dataSchema: v.GenericSchema<unknown, DataSection> = onlyThese({
-  folder: v.nullable(text),
-  sources: v.nullable(list(onlyThese({ ...places, weight: v.optional(positive, 1) }))),
-  validation: v.nullable(onlyThese(places)),
-  shuffle: natural,
-  resampled: flag,
-  imagesInFlight: count,
-  maxSkippedShare: share,
-  vocabularyShards: count,
-  cacheFolder: v.nullable(text),
-  cacheGb: positive,
-  photos: v.nullable(text),
-  scenes: count,
-  heldOut: count,
-  concepts: count,
-  styles: v.nullable(list(text)),
-  objects: range,
-  objectPx: range,
-  distractors: range,
-});
-
-/** What `sampling` may hold. */
-export const samplingSchema: v.GenericSchema<unknown, SamplingSection> = onlyThese({
-  globalShare: share,
-  crop: v.picklist(['none', 'pretraining'], '"none" or "pretraining"'),
-  sameCaptionPositives: flag,
-  captions: onlyThese({ clean: flag, sentenceMasking: flag }),
-});
 
 /** @throws ConfigError for keys that do not fit each other */
 export function expectData(data: DataSection): void {

@@ -1,7 +1,5 @@
 // How a training step keeps and multiplies numbers.
-import * as v from 'valibot';
 import type { ActivationDType } from '../../engine/index.ts';
-import { onlyThese, positive } from '../model/config/schema.ts';
 
 /** How numbers are kept and multiplied; weights, moments and sums are f32 always. */
 export interface PrecisionSection {
@@ -13,9 +11,3 @@ export interface PrecisionSection {
    */
   readonly lossScale: number | null;
 }
-
-/** Of the section `precision`. */
-export const precisionSchema: v.GenericSchema<unknown, PrecisionSection> = onlyThese({
-  activations: v.picklist(['f32', 'f16', 'bf16'], '"f32", "f16" or "bf16"'),
-  lossScale: v.nullable(positive),
-});

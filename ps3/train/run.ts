@@ -7,8 +7,9 @@
 //   earlier/ps3-0000200/    those before it, where `checkpoints.keep` asks for more than one
 //   best/                   weights of the best evaluation by `checkpoints.best`, with the checksums too
 //   damaged/                what was found broken, out of the way
+
 import { assertWritableFolder, fileSystem, makeFolder, readTextFile } from '../../engine/index.ts';
-import type { Fingerprint } from '../data/fingerprint.ts';
+import type { Fingerprint } from '../data/collection.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { parseTrainConfig, type TrainConfig } from './config.ts';

@@ -2,33 +2,32 @@
 import { expectKeys, Random } from '../../engine/index.ts';
 import { boxesInside } from '../data/annotations.ts';
 import { type Box, pixelsOf } from '../data/boxes.ts';
+import type { StreamCursor } from '../data/collection.ts';
 import { cropToSquare, randomResizedCrop } from '../data/decode.ts';
 import { drawSamples } from '../data/sampler.ts';
 import { seedFor } from '../data/seeds.ts';
 import type { Collections } from '../data/stream/collections.ts';
-import type { BatchBuilder } from '../data/stream/image_stream.ts';
+import type { BatchBuilder, ImageStream } from '../data/stream/image_stream.ts';
 import type { Reference } from '../data/stream/shard.ts';
 import { type DecodedImage, decodeImage } from '../model/image.ts';
-import type { PS3 } from '../model/ps3.ts';
-import type { Tokenizer } from '../model/text/tokenizer.ts';
-import {
-  Assembly,
-  BATCH_LOADER_OPTIONS,
-  type BatchLoaderOptions,
-  classesOf,
-  tokenIds,
-} from './batch_loader.ts';
-import { type Batches, batchesOf, type Cursor, type Made } from './batches.ts';
+import { Assembly, BATCH_LOADER_OPTIONS, type BatchLoaderOptions } from './batch_loader.ts';
+import type { Batches, Cursor, Made } from './batches.ts';
+import type { BatchModel, ImageSource } from './image_source.ts';
 import type { Batch } from './loss.ts';
-import type { CropBatch } from './towers.ts';
+import { type CropBatch, cropBatch } from './towers.ts';
 
-/** What decides the images of both stages, which come in orders of their own. */
-type Target = Pick<PS3, 'config' | 'tokenizer'>;
+/** Collections as what a run trains on; both stages have orders of their own. */
+export function imageSource(collections: Collections): ImageSource {
+  return {
+    batches: (model, options, from) => streamedBatches(collections, model, options, from),
+    crops: (model, options, from) => streamedCrops(collections, model, options, from),
+  };
+}
 
 /** The second stage's batches that follow a place, drawn as by `BatchLoader`; crops are of the original images. */
 export function streamedBatches(
   collections: Collections,
-  { config, tokenizer }: Target,
+  { config, tokenizer }: BatchModel,
   options: BatchLoaderOptions,
   from: Cursor,
 ): Batches<Batch> {
@@ -63,7 +62,7 @@ export function streamedBatches(
 /** The first stage's batches that follow a place: of each image a box by chance, or all of it where it has none. */
 export function streamedCrops(
   collections: Collections,
-  { config, tokenizer }: Target,
+  { config, tokenizer }: BatchModel,
   { batchSize, seed }: Pick<BatchLoaderOptions, 'batchSize' | 'seed'>,
   from: Cursor,
 ): Batches<CropBatch> {
@@ -85,21 +84,6 @@ export function streamedCrops(
   return batchesOf((at) => collections.stream(batchSize, builder, at, 'towers'), from);
 }
 
-/** Crops as a batch of the first stage. @param rgba  [B, side, side, 4] */
-export function cropBatch(
-  tokenizer: Tokenizer,
-  side: number,
-  { rgba, captions }: { rgba: Uint8Array; captions: readonly string[] },
-): Made<CropBatch> {
-  const B = captions.length;
-  const host = {
-    image: { data: rgba, shape: [B, side, side, 4] },
-    ids: tokenIds(tokenizer, captions),
-    classes: { data: classesOf(captions), shape: [B] },
-  };
-  return { host };
-}
-
 /** @throws ImageError when an image does not decode, DataError when a box is outside of it */
 async function decode(
   { shard, key, boxes }: Reference,
@@ -108,4 +92,21 @@ async function decode(
   const where = `${shard.name}: ${key}`;
   const image = await decodeImage(encoded, { name: where });
   return { image, boxes: boxesInside(boxes, image.width, image.height, where) };
+}
+
+/** Batches from a stream, which is opened where the cursor says. */
+function batchesOf<B>(
+  open: (from: StreamCursor | undefined) => ImageStream<Made<B>>,
+  from: Cursor,
+): Batches<B> {
+  let { step } = from;
+  const stream = open(from.stream);
+  return {
+    next: async () => {
+      const behind = ++step;
+      const { batch, next } = await stream.next();
+      return { ...batch, next: { step: behind, stream: next } };
+    },
+    [Symbol.asyncDispose]: () => stream.close(),
+  };
 }

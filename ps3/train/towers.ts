@@ -10,7 +10,9 @@ import {
   type Tensor,
 } from '../../engine/index.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { captionIds } from './batch_loader.ts';
+import type { Tokenizer } from '../model/text/tokenizer.ts';
+import { captionIds, classesOf, tokenIds } from './batch_loader.ts';
+import type { Made } from './batches.ts';
 import { expectTrainable } from './loss.ts';
 
 /** Crops of one object for the first stage: `count` images of the low-res side with captions, for one step. */
@@ -24,6 +26,21 @@ export interface CropBatch {
   readonly ids: Tensor;
   /** u32 [B]: equal captions are positives of each other. */
   readonly classes: Tensor;
+}
+
+/** Crops as a batch of the first stage. @param rgba  [B, side, side, 4] */
+export function cropBatch(
+  tokenizer: Tokenizer,
+  side: number,
+  { rgba, captions }: { rgba: Uint8Array; captions: readonly string[] },
+): Made<CropBatch> {
+  const B = captions.length;
+  const host = {
+    image: { data: rgba, shape: [B, side, side, 4] },
+    ids: tokenIds(tokenizer, captions),
+    classes: { data: classesOf(captions), shape: [B] },
+  };
+  return { host };
 }
 
 /** Pooled low-res features, normalised, [B, E]. */

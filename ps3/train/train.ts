@@ -1,7 +1,6 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
 import { AdamW, type Engine, expectKeys, warmupCosine, withSavedActivations } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
-import { Collections } from '../data/stream/collections.ts';
 import { total as sum } from '../model/config/config.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
@@ -12,6 +11,7 @@ import { BatchLoader } from './batch_loader.ts';
 import { type Batches, batchesByStep } from './batches.ts';
 import type { TrainConfig } from './config.ts';
 import { expectSameWeights } from './exchange.ts';
+import type { ImageSource } from './image_source.ts';
 import { type Batch, mapWeights, pretrainForward } from './loss.ts';
 import type { Metric } from './metrics.ts';
 import { type Objective, partsOf, type Tensors } from './phases.ts';
@@ -19,8 +19,7 @@ import { keepBest } from './run/best.ts';
 import { InterruptedError, type Progress, type TrainingState } from './run.ts';
 import { TrainingStep } from './step.ts';
 import { StepLog, type StepLogOptions } from './step_log.ts';
-import { cropBatch, streamedBatches, streamedCrops } from './streams.ts';
-import { type CropBatch, type CropSource, towersForward } from './towers.ts';
+import { type CropBatch, type CropSource, cropBatch, towersForward } from './towers.ts';
 
 /** Where a stage writes, and from where it goes on. */
 export interface StageOptions extends StepLogOptions {
@@ -72,7 +71,7 @@ export function expectParts(config: Pick<TrainConfig, 'towers' | 'ps3'>, size: n
 /** Stage 1: contrast crops of single objects with their names at low resolution. */
 export function towersObjective(
   model: PS3,
-  crops: CropSource | Collections,
+  crops: CropSource | ImageSource,
   config: Pick<TrainConfig, 'seed' | 'towers' | 'precision'>,
   share: Share = SINGLE,
 ): Objective<CropBatch> {
@@ -83,9 +82,9 @@ export function towersObjective(
   return {
     batches: (from) => {
       const whole =
-        crops instanceof Collections
-          ? streamedCrops(crops, model, options, from)
-          : batchesByStep((step) => cropBatch(model.tokenizer, side, crops(step, count)), from);
+        typeof crops === 'function'
+          ? batchesByStep((step) => cropBatch(model.tokenizer, side, crops(step, count)), from)
+          : crops.crops(model, options, from);
       return ownBatches(whole, share);
     },
     embed: (batch) => ({
@@ -101,7 +100,7 @@ export function towersObjective(
 /** Stage 2: local and global captions, ground-truth selection, box supervision. */
 export function ps3Objective(
   model: PS3,
-  samples: readonly Sample[] | Collections,
+  samples: readonly Sample[] | ImageSource,
   config: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision'>,
   share: Share = SINGLE,
 ): Objective<Batch> {
@@ -125,9 +124,7 @@ export function ps3Objective(
     return (from) => batchesByStep((step) => loader.batch(step), from);
   };
   const whole: Objective<Batch>['batches'] =
-    samples instanceof Collections
-      ? (from) => streamedBatches(samples, model, drawing, from)
-      : inMemory(samples);
+    'batches' in samples ? (from) => samples.batches(model, drawing, from) : inMemory(samples);
   return {
     batches: (from) => ownBatches(whole(from), share),
     embed(batch) {
@@ -151,7 +148,7 @@ export function ps3Objective(
 export async function trainTowers(
   engine: Engine,
   model: PS3,
-  crops: CropSource | Collections,
+  crops: CropSource | ImageSource,
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
@@ -164,14 +161,14 @@ export async function trainTowers(
  * Stage 2: trains the whole model on images with boxes and captions, in place.
  *
  * @param model    with its tokenizer, its towers trained
- * @param samples  in memory, at least as many as a batch has, sides the model's largest scale; or collections
+ * @param samples  in memory, at least as many as a batch has, sides the model's largest scale; or from elsewhere
  * @throws ShapeError for unknown options, RunError for a loss that is not finite, InterruptedError after the signal; ConfigError for a drop_path
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
  */
 export async function trainPS3(
   engine: Engine,
   model: PS3,
-  samples: readonly Sample[] | Collections,
+  samples: readonly Sample[] | ImageSource,
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {

@@ -1,12 +1,14 @@
 // The order of a stream: which images come, on however many ranks, wherever it goes on, whatever of it is broken.
+
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { StreamCursor } from '../../ps3/data/collection.ts';
 import { ImageStream, type ImageStreamOptions } from '../../ps3/data/stream/image_stream.ts';
-import type { Source, StreamCursor } from '../../ps3/data/stream/order.ts';
+import type { Source } from '../../ps3/data/stream/order.ts';
 import type { Reference, Shard } from '../../ps3/data/stream/shard.ts';
 import { SkipLog } from '../../ps3/data/stream/skips.ts';
 import { ImageError } from '../../ps3/model/image.ts';

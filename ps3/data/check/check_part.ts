@@ -1,4 +1,5 @@
 // A collection in parts, and what is found in one: every image is decoded, every box held against its image.
+
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,15 +7,9 @@ import { decodeImage, ImageError } from '../../model/image.ts';
 import { canonicalize } from '../../model/text/canonicalize.ts';
 import type { Tokenizer } from '../../model/text/tokenizer.ts';
 import type { Box } from '../boxes.ts';
+import type { CollectionPlaces } from '../collection.ts';
 import { ANNOTATION_FILE } from '../folder.ts';
-import {
-  archivesOf,
-  type CollectionPlaces,
-  type Reference,
-  type ShardIndex,
-  SkippedError,
-  shardsOf,
-} from '../stream/shard.ts';
+import { archivesOf, type Reference, type ShardIndex, SkippedError, shardsOf } from '../stream/shard.ts';
 import { isAddress, type ShardCache } from '../stream/shard_cache.ts';
 import type { Skip } from '../stream/skips.ts';
 import { binOf, type Fault, type Findings, type Hashed, MEASURES, type MeasureName } from './findings.ts';

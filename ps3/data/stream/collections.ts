@@ -1,21 +1,17 @@
 // The collections of a run: what it trains on, as a stream, and the images held out of that.
+
 import { Random } from '../../../engine/index.ts';
 import { ImageError } from '../../model/image.ts';
 import { decodeAnnotated, type Sample } from '../annotations.ts';
+import type { CollectionPlaces, CollectionSource, Fingerprint, StreamCursor } from '../collection.ts';
 import { DataError } from '../errors.ts';
-import { type Fingerprint, fingerprintShards } from '../fingerprint.ts';
+import { fingerprintShards } from '../fingerprint.ts';
 import { seedFor } from '../seeds.ts';
 import { type BatchBuilder, ImageStream, type ImageStreamOptions } from './image_stream.ts';
-import type { Source, StreamCursor } from './order.ts';
-import { type CollectionPlaces, type Reference, type Shard, shardsOf } from './shard.ts';
+import type { Source } from './order.ts';
+import { type Reference, type Shard, shardsOf } from './shard.ts';
 import { type CacheOptions, ShardCache } from './shard_cache.ts';
 import { SkipLog } from './skips.ts';
-
-/** A collection, and how often it is drawn from. */
-export interface CollectionSource extends CollectionPlaces {
-  /** Relative to the other sources. */
-  readonly weight: number;
-}
 
 /** What a run trains on, and how. */
 export interface CollectionsOptions

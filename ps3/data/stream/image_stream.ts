@@ -1,8 +1,10 @@
 // Batches of images from collections: read and decoded ahead, some images at once, in an order that nothing of this changes.
+
 import { createHash } from 'node:crypto';
 import { ImageError } from '../../model/image.ts';
+import type { StreamCursor } from '../collection.ts';
 import { DataError } from '../errors.ts';
-import { Order, type OrderOptions, type Slot, type StreamCursor } from './order.ts';
+import { Order, type OrderOptions, type Slot } from './order.ts';
 import { type Reference, SkippedError } from './shard.ts';
 import type { SkipKind } from './skips.ts';
 

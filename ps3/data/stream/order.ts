@@ -2,7 +2,9 @@
 //
 // Shards are shuffled; as many of them as hold a window of samples make a block; a block's samples are shuffled. So the place
 // is three numbers, and to go on there only the indices of one block are read. The order is that of all ranks together.
+
 import { Random } from '../../../engine/index.ts';
+import type { SourceCursor, StreamCursor } from '../collection.ts';
 import { DataError } from '../errors.ts';
 import { seedFor } from '../seeds.ts';
 import type { Reference, Shard } from './shard.ts';
@@ -28,24 +30,6 @@ export interface OrderOptions {
   readonly resampled: boolean;
   /** Told of what cannot be used. */
   readonly skips: SkipLog;
-}
-
-/** Where a source stands: at a sample of the block that begins with a shard of an epoch. */
-export interface SourceCursor {
-  /** From 0. */
-  readonly epoch: number;
-  /** Shards of the epoch before the block. */
-  readonly shard: number;
-  /** Samples of the block that are behind. */
-  readonly sample: number;
-}
-
-/** Where a stream stands. */
-export interface StreamCursor {
-  /** Images that are behind. */
-  readonly slot: number;
-  /** By source. */
-  readonly sources: readonly SourceCursor[];
 }
 
 /** A place in the stream, and the image that it holds. */

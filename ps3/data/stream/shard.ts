@@ -1,25 +1,19 @@
 // A shard of a collection: a pair of archives, or a folder with annotations.jsonl. Its samples are references; the bytes of
 // an image are read when it is wanted.
+
 import { existsSync, readdirSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expand } from 'brace-expansion';
 import { readTextFile } from '../../../engine/index.ts';
 import { type Annotation, parseAnnotation } from '../annotations.ts';
+import type { CollectionPlaces } from '../collection.ts';
 import { DataError } from '../errors.ts';
 import { ANNOTATION_FILE, parseEntry } from '../folder.ts';
 import { isImageName } from '../image_files.ts';
 import { isAddress, MissingShardError, type ShardCache } from './shard_cache.ts';
 import type { Skip, SkipKind } from './skips.ts';
 import { indexTar, readAt, type TarEntry, type TarIndex } from './tar_index.ts';
-
-/** Where the samples of a collection lie. */
-export interface CollectionPlaces {
-  /** Tar archives of images, as paths or http(s) addresses with {00..99}; or a folder that holds either layout. */
-  readonly images: string;
-  /** Tar archives of annotations in the same order; null where `images` is a folder. */
-  readonly annotations: string | null;
-}
 
 /** One image with its annotation, not yet read. */
 export interface Reference extends Annotation {

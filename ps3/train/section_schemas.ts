@@ -1,0 +1,45 @@
+// What sections of a run's configuration may hold, beside their types: types are public, and need no package.
+import * as v from 'valibot';
+import { count, flag, list, natural, onlyThese, positive, share, text } from '../model/config/schema.ts';
+import type { DataSection, SamplingSection } from './data_config.ts';
+import type { PrecisionSection } from './precision_config.ts';
+
+const range = v.tuple([natural, natural], 'a list of two whole numbers from 0');
+
+const places = { images: text, annotations: v.optional(v.nullable(text), null) };
+
+/** What `data` may hold. */
+export const dataSchema: v.GenericSchema<unknown, DataSection> = onlyThese({
+  folder: v.nullable(text),
+  sources: v.nullable(list(onlyThese({ ...places, weight: v.optional(positive, 1) }))),
+  validation: v.nullable(onlyThese(places)),
+  shuffle: natural,
+  resampled: flag,
+  imagesInFlight: count,
+  maxSkippedShare: share,
+  vocabularyShards: count,
+  cacheFolder: v.nullable(text),
+  cacheGb: positive,
+  photos: v.nullable(text),
+  scenes: count,
+  heldOut: count,
+  concepts: count,
+  styles: v.nullable(list(text)),
+  objects: range,
+  objectPx: range,
+  distractors: range,
+});
+
+/** What `sampling` may hold. */
+export const samplingSchema: v.GenericSchema<unknown, SamplingSection> = onlyThese({
+  globalShare: share,
+  crop: v.picklist(['none', 'pretraining'], '"none" or "pretraining"'),
+  sameCaptionPositives: flag,
+  captions: onlyThese({ clean: flag, sentenceMasking: flag }),
+});
+
+/** What `precision` may hold. */
+export const precisionSchema: v.GenericSchema<unknown, PrecisionSection> = onlyThese({
+  activations: v.picklist(['f32', 'f16', 'bf16'], '"f32", "f16" or "bf16"'),
+  lossScale: v.nullable(positive),
+});

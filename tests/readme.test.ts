@@ -73,7 +73,7 @@ for (const name of readdirSync(join(root, 'engine/guides')))
 
 /** Numbers with a unit that may be typed, and the test that holds each. */
 const HELD: Readonly<Record<string, readonly string[]>> = {
-  'engine/guides/performance.md': ['70 KB'], // tests/embed/package.test.ts
+  'engine/guides/performance.md': ['72 KB'], // tests/embed/package.test.ts
 };
 
 test('pages: no number with a unit is typed into prose; measured ones are in blocks that a script writes', async () => {

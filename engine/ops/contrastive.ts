@@ -54,8 +54,8 @@ export function sigmoidContrastive(
   options: ContrastiveOptions = {},
 ): Tensor<'f32'> {
   expectKeys('sigmoidContrastive', options, OPTIONS);
-  const { positives, textPositives = positives, diagonal = true, divisor = images_BD.shape[0] } = options;
   checkOperands(images_BD, texts_TD, logitScale, logitBias);
+  const { positives, textPositives = positives, diagonal = true, divisor = images_BD.shape[0] } = options;
   checkPositives([images_BD.shape[0], texts_TD.shape[0]], { positives, textPositives, diagonal, divisor });
   const inputs = [images_BD, texts_TD, logitScale, logitBias];
   const operands = {

@@ -138,7 +138,7 @@ const PAIRS =
 /** Functions of the door that take no tensor, or a list of them, or one among their options. */
 const OTHERS =
   'arange assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys ' +
-  'expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatKernelTimes freeMemoryBytes kernelTimes layerNormLayer linearLayer makeFolder ' +
+  'axisTaps expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatKernelTimes freeMemoryBytes hashFunctions kernelTimes layerNormLayer linearLayer makeFolder ' +
   'noGrad onPath openSafetensors output randomBits randomNormal randomUniform readTextFile record size ' +
   'squaredNorm tidy unpackHeads warmupCosine withSavedActivations writeSafetensors';
 

@@ -95,7 +95,7 @@ export type {
   TwoWays,
 } from './train/evaluation/protocols.ts';
 export type { ObjectSize } from './train/evaluation/selection.ts';
-export type { ImageSource } from './train/image_source.ts';
+export type { BatchModel, ImageSource } from './train/image_source.ts';
 export type { LockConfig } from './train/lock.ts';
 export {
   type Batch,

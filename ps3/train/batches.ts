@@ -32,6 +32,7 @@ export interface Made<B> {
 
 /** One batch, and from where the next ones come. */
 export interface Loaded<B> extends Made<B> {
+  /** What follows it begins there. */
   readonly next: Cursor;
 }
 

@@ -29,7 +29,10 @@ const PRESET_NAMES = Object.keys(PRESETS);
 const TRAINING = {
   preset: oneOf(PRESET_NAMES, `${PRESET_NAMES.join(', ')}; default by the adapter`),
   out: text('<dir>', 'Run folder; default runs/PRESET-DATE'),
-  data: text('<dir>', 'Folder with annotations.jsonl to train on; default: Scenes'),
+  data: text(
+    '<dir>',
+    'Folder to train on: annotations.jsonl, or tars in images/ and annotations/; default: Scenes',
+  ),
   photos: text('<dir>', "Photographs for Scenes' backgrounds"),
   seed: whole('Names the data and every random number; default 1', 0),
   minutes: whole('Train fewer steps where this machine would take longer'),

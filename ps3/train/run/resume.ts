@@ -15,6 +15,9 @@ export const CHANGEABLE_KEYS: readonly string[] = [
   'checkpointBlocks',
   'data.folder',
   'data.photos',
+  'data.imagesInFlight',
+  'data.cacheFolder',
+  'data.cacheGb',
 ];
 
 /**

@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { DeviceLostError, EngineError, fileErrorOf } from '../../engine/index.ts';
 import { openTransport } from '../ranks/open.ts';
-import { type OpenTransport, SINGLE, type Transport } from '../ranks/transport.ts';
+import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { InterruptedError } from '../train/run.ts';
 import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
@@ -51,7 +51,7 @@ export async function main(argv: string[]): Promise<number> {
   }
 }
 
-async function run([name, ...args]: readonly string[], transport: Transport): Promise<number> {
+async function run([name, ...args]: readonly string[], transport: OpenTransport): Promise<number> {
   const asked = COMMANDS.find((command) => command.name === name);
   if (asked) return asked.run(args, transport);
   const isHelp = name === '--help' || name === '-h';

@@ -2,7 +2,7 @@
 // `007` stays `007` where a text is wanted and is refused by name where it does not fit.
 import { parseArgs } from 'node:util';
 import { EngineError } from '../../engine/index.ts';
-import { SINGLE, type Transport } from '../ranks/transport.ts';
+import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 
 /** A command line that does not say what it must. */
 export class UsageError extends EngineError {
@@ -86,7 +86,7 @@ export interface CommandSpec<F extends Flags> {
   /** Whether several processes, the ranks of an mpirun, can share its work. */
   readonly hasRanks?: true;
   /** @returns the exit code */
-  run(values: Values<F>, operands: readonly string[], transport: Transport): Promise<number>;
+  run(values: Values<F>, operands: readonly string[], transport: OpenTransport): Promise<number>;
 }
 
 /** A subcommand with the types of its flags forgotten. */
@@ -101,7 +101,7 @@ export interface Command {
    * @returns the exit code
    * @throws UsageError naming the flag or operand that is wrong, or for more processes than can share its work
    */
-  run(args: readonly string[], transport?: Transport): Promise<number>;
+  run(args: readonly string[], transport?: OpenTransport): Promise<number>;
 }
 
 /** Makes a command of its table. */

@@ -10,7 +10,7 @@ import {
   kernelTimes,
 } from '../../engine/index.ts';
 import { PS3 } from '../model/ps3.ts';
-import { fromLead, SINGLE, type Transport } from '../ranks/transport.ts';
+import { fromLead, type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
@@ -58,7 +58,7 @@ export interface SessionOptions {
   /** Once it is aborted, the run ends after the step at hand, which is saved. */
   readonly signal?: { readonly aborted: boolean };
   /** Ranks that train together, whose first one writes and evaluates; default: this process alone. */
-  readonly transport?: Transport;
+  readonly transport?: OpenTransport;
   /** First print where the time of a step goes, and write a trace of each stage into the run folder. */
   readonly profile?: boolean;
 }
@@ -126,7 +126,8 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
       : progress
         ? await PS3.load(engine, await RunFolder.checkpointOf(begin), { isLocked: lockOf(config.lock) })
         : await loadStart(engine, config, begin);
-  const data = await loadTrainingData({ ...config, model: loaded?.config.vision ?? config.model }, show);
+  const sizes = loaded?.config.vision ?? config.model;
+  const data = await loadTrainingData({ ...config, model: sizes }, show, transport);
   if (resume && isLead) await new RunFolder(out).expectData(data.fingerprint);
   const model = loaded ?? newModel(engine, config, data.captions);
   model.checkpointBlocks = config.checkpointBlocks;

@@ -13,9 +13,10 @@ import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import { creditLine } from '../data/sources.ts';
 import { Collections } from '../data/stream/collections.ts';
 import type { SkipLog } from '../data/stream/skips.ts';
+import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import type { ModelSizes, TrainConfig } from '../train/config.ts';
 import type { ImageSource } from '../train/image_source.ts';
-import { imageSource } from '../train/streams.ts';
+import { hashExchange, imageSource } from '../train/streams.ts';
 import type { CropSource } from '../train/towers.ts';
 
 export interface TrainingData {
@@ -47,10 +48,14 @@ export type DataConfig = Pick<TrainConfig, 'seed' | 'data'> & {
 export type OnProgress = (what: string, done: number, all: number) => void;
 
 /** @throws DataError when sources cannot be downloaded or a collection has nothing that can be used */
-export async function loadTrainingData(config: DataConfig, onProgress?: OnProgress): Promise<TrainingData> {
+export async function loadTrainingData(
+  config: DataConfig,
+  onProgress?: OnProgress,
+  transport: OpenTransport = SINGLE,
+): Promise<TrainingData> {
   const { folder, sources } = config.data;
   const named = folder === null ? sources : [{ images: folder, annotations: null, weight: 1 }];
-  return named === null ? scenes(config, onProgress) : collections(named, config, onProgress);
+  return named === null ? scenes(config, onProgress) : collections(named, config, transport, onProgress);
 }
 
 async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress): Promise<TrainingData> {
@@ -101,6 +106,7 @@ async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress
 async function collections(
   sources: readonly CollectionSource[],
   { model, data, seed }: DataConfig,
+  { rank, size, channel }: OpenTransport,
   onProgress?: OnProgress,
 ): Promise<TrainingData> {
   const { scalesPx } = model;
@@ -116,6 +122,7 @@ async function collections(
       imagesInFlight,
       maxSkippedShare,
     },
+    ...(size > 1 && { rank, ranks: size, exchangeHashes: hashExchange(channel()) }),
     cache: { folder: data.cacheFolder ?? join(tmpdir(), 'ps3-shards'), maxBytes: 1e9 * data.cacheGb },
   });
   const heldOut = await train.heldOut(scalesPx[scalesPx.length - 1], (done, all) =>

@@ -44,8 +44,12 @@ export class Assembly {
     this.#image.set(rgba, place * rgba.length);
   }
 
-  /** The batch, once every place is filled. */
-  finish(tokenizer: Tokenizer, sameCaptionPositives: boolean): Made<Batch> {
+  /** The batch, once every place is filled. @param classes  numbers of captions */
+  finish(
+    tokenizer: Tokenizer,
+    sameCaptionPositives: boolean,
+    classes: typeof classesOf = classesOf,
+  ): Made<Batch> {
     const draws = this.#draws;
     const B = draws.length;
     const captions = draws.map(({ caption }) => caption);
@@ -57,7 +61,7 @@ export class Assembly {
       allBoxes: this.#maps(({ allBoxes }) => allBoxes),
       isGlobal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(isGlobal)), shape: [B, 1] },
       isLocal: { data: Float32Array.from(draws, ({ isGlobal }) => Number(!isGlobal)), shape: [B] },
-      ...(sameCaptionPositives && { classes: { data: classesOf(captions), shape: [B] } }),
+      ...(sameCaptionPositives && { classes: { data: classes(captions), shape: [B] } }),
     };
     return { host, facts: { cutCaptions } };
   }

@@ -8,7 +8,7 @@ import type { CropBatch } from './towers.ts';
 /** What of a model decides its batches. */
 export type BatchModel = Pick<PS3, 'config' | 'tokenizer'>;
 
-/** Images that are read as they are needed. */
+/** Images that are read as they are needed; of several ranks each reads its own part of every batch. */
 export interface ImageSource {
   /** The second stage's batches that follow a place, drawn as by `BatchLoader`. */
   batches(model: BatchModel, options: BatchLoaderOptions, from: Cursor): Batches<Batch>;

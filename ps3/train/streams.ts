@@ -10,6 +10,7 @@ import type { Collections } from '../data/stream/collections.ts';
 import type { BatchBuilder, ImageStream } from '../data/stream/image_stream.ts';
 import type { Reference } from '../data/stream/shard.ts';
 import { type DecodedImage, decodeImage } from '../model/image.ts';
+import type { Transport } from '../ranks/transport.ts';
 import { Assembly, BATCH_LOADER_OPTIONS, type BatchLoaderOptions } from './batch_loader.ts';
 import type { Batches, Cursor, Made } from './batches.ts';
 import type { BatchModel, ImageSource } from './image_source.ts';
@@ -53,7 +54,7 @@ export function streamedBatches(
         for (const [k, draw] of draws.entries())
           assembly.put(place * count + k, draw, await cropToSquare(image, draw.crop, side));
       },
-      finish: () => assembly.finish(tokenizer, sameCaptionPositives),
+      finish: () => assembly.finish(tokenizer, sameCaptionPositives, commonClasses),
     };
   };
   return batchesOf((at) => collections.stream(batchSize / count, builder, at, 'ps3'), from);
@@ -78,7 +79,7 @@ export function streamedCrops(
         rgba.set(await cropToSquare(image, shown, side), place * side * side * 4);
         captions[place] = reference.captions[chosen] ?? reference.globalCaption ?? '';
       },
-      finish: () => cropBatch(tokenizer, side, { rgba, captions }),
+      finish: () => cropBatch(tokenizer, side, { rgba, captions }, commonClasses),
     };
   };
   return batchesOf((at) => collections.stream(batchSize, builder, at, 'towers'), from);
@@ -108,5 +109,23 @@ function batchesOf<B>(
       return { ...batch, next: { step: behind, stream: next } };
     },
     [Symbol.asyncDispose]: () => stream.close(),
+  };
+}
+
+/** Numbers of captions that all ranks give alike, whatever else is in their parts of a batch: hashes of 32 bits. */
+function commonClasses(captions: readonly string[]): Uint32Array {
+  return Uint32Array.from(captions, (caption) => seedFor(0, caption));
+}
+
+/**
+ * How the ranks that share batches tell each other the hashes of their images, which all have the same length.
+ *
+ * @param channel  of this use alone
+ */
+export function hashExchange(channel: Transport): (own: readonly string[]) => Promise<readonly string[]> {
+  return async (own) => {
+    const all = new TextDecoder().decode(await channel.allGather(new TextEncoder().encode(own.join(''))));
+    const { length } = own[0];
+    return Array.from({ length: all.length / length }, (_, i) => all.slice(i * length, (i + 1) * length));
   };
 }

@@ -33,12 +33,13 @@ export function cropBatch(
   tokenizer: Tokenizer,
   side: number,
   { rgba, captions }: { rgba: Uint8Array; captions: readonly string[] },
+  classes: typeof classesOf = classesOf,
 ): Made<CropBatch> {
   const B = captions.length;
   const host = {
     image: { data: rgba, shape: [B, side, side, 4] },
     ids: tokenIds(tokenizer, captions),
-    classes: { data: classesOf(captions), shape: [B] },
+    classes: { data: classes(captions), shape: [B] },
   };
   return { host };
 }

@@ -8,7 +8,7 @@ import type { Grid } from '../model/vision/scales.ts';
 import { Meter } from '../ranks/meter.ts';
 import { RanksError, SINGLE, type Transport } from '../ranks/transport.ts';
 import { BatchLoader } from './batch_loader.ts';
-import { type Batches, batchesByStep } from './batches.ts';
+import { type Batches, batchesByStep, type Made } from './batches.ts';
 import type { TrainConfig } from './config.ts';
 import { expectSameWeights } from './exchange.ts';
 import type { ImageSource } from './image_source.ts';
@@ -81,11 +81,9 @@ export function towersObjective(
   const options = { batchSize: count, seed: config.seed };
   return {
     batches: (from) => {
-      const whole =
-        typeof crops === 'function'
-          ? batchesByStep((step) => cropBatch(model.tokenizer, side, crops(step, count)), from)
-          : crops.crops(model, options, from);
-      return ownBatches(whole, share);
+      if (typeof crops !== 'function') return crops.crops(model, options, from);
+      const batch = (step: number): Made<CropBatch> => cropBatch(model.tokenizer, side, crops(step, count));
+      return ownBatches(batchesByStep(batch, from), share);
     },
     embed: (batch) => ({
       ...withSavedActivations(activations, () => towersForward(model, batch)),
@@ -121,12 +119,14 @@ export function ps3Objective(
   const [counts] = model.vision.plan(grids, { looks: 1 });
   const inMemory = (samples: readonly Sample[]): Objective<Batch>['batches'] => {
     const loader = new BatchLoader(samples, model.tokenizer, model.config, drawing);
-    return (from) => batchesByStep((step) => loader.batch(step), from);
+    return (from) =>
+      ownBatches(
+        batchesByStep((step) => loader.batch(step), from),
+        share,
+      );
   };
-  const whole: Objective<Batch>['batches'] =
-    'batches' in samples ? (from) => samples.batches(model, drawing, from) : inMemory(samples);
   return {
-    batches: (from) => ownBatches(whole(from), share),
+    batches: 'batches' in samples ? (from) => samples.batches(model, drawing, from) : inMemory(samples),
     embed(batch) {
       const { mapLosses, ...features } = withSavedActivations(precision.activations, () =>
         pretrainForward(model, batch, options),

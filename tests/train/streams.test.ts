@@ -11,7 +11,8 @@ import type { ModelConfig } from '../../ps3/model/config/config.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import type { Batches, Cursor, Loaded } from '../../ps3/train/batches.ts';
 import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
-import { streamedBatches, streamedCrops } from '../../ps3/train/streams.ts';
+import { hashExchange, streamedBatches, streamedCrops } from '../../ps3/train/streams.ts';
+import { localRanks } from '../ranks/local_ranks.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'streams-'));
 test.after(() => rm(folder, { recursive: true }));
@@ -153,6 +154,40 @@ test('streams: a cursor that went through JSON leads to the same bits', async ()
     assert.is(cursor.step, at);
     const [resumed] = await take(streamedBatches(await open(shards), model, options, cursor), 1);
     assert.equal(resumed, whole[at], `batch ${at}`);
+  }
+});
+
+test('streams: ranks read parts that make up the batches of one process', async () => {
+  // Copies of four images under other names: some batch would show one twice.
+  const twins = join(folder, 'twins');
+  await mkdir(twins);
+  for (const name of await readdir(plain)) await copyFile(join(plain, name), join(twins, name));
+  for (let i = 0; i < 20; i++)
+    await copyFile(join(plain, `0000000${i % 4}.png`), join(twins, `twin${i}.png`));
+  const more = Array.from({ length: 20 }, (_, i) =>
+    JSON.stringify({ image: `twin${i}.png`, text: [], box: [], global_text: 'twin' }),
+  );
+  await writeFile(join(twins, 'annotations.jsonl'), [...lines, ...more].join('\n'));
+  const sizes = { ...options, batchSize: 8, sameCaptionPositives: true };
+  const alone = await take(streamedBatches(await open(twins), model, sizes, { step: 0 }), 5);
+  for (const ranks of [2, 4]) {
+    const parts = await Promise.all(
+      localRanks(ranks).map(async (transport) => {
+        const shared = { rank: transport.rank, ranks, exchangeHashes: hashExchange(transport) };
+        return take(streamedBatches(await open(twins, shared), model, sizes, { step: 0 }), 5);
+      }),
+    );
+    for (const [step, { host, next }] of alone.entries()) {
+      for (const [name, { data }] of Object.entries(host)) {
+        const own = parts.map((part) => [...part[step].host[name as keyof typeof host]!.data]);
+        assert.ok(own.every(({ length }) => length === data.length / ranks));
+        assert.equal(own.flat(), [...data], `${name} of step ${step} on ${ranks} ranks`);
+      }
+      assert.equal(
+        parts.map((part) => part[step].next),
+        Array(ranks).fill(next),
+      );
+    }
   }
 });
 

@@ -2,7 +2,7 @@
 import { DeviceLostError, Engine, fileErrorOf, MemoryError, readTextFile } from '../../../engine/index.ts';
 import { ConfigError } from '../../model/config/config.ts';
 import { PARTS } from '../../model/parts.ts';
-import { fromLead, type Transport } from '../../ranks/transport.ts';
+import { fromLead, type OpenTransport } from '../../ranks/transport.ts';
 import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
 import { allBut } from '../../train/lock.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
@@ -138,7 +138,7 @@ function checkTraining(command: string, values: TrainValues, path: string | unde
 }
 
 interface TrainOptions {
-  readonly transport: Transport;
+  readonly transport: OpenTransport;
   /** A file of the configuration. */
   readonly path?: string;
   /** Unless the flag says otherwise. */

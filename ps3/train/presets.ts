@@ -85,6 +85,18 @@ const RECIPES: Readonly<Record<Recipe, Tree>> = {
   released: { ...PUBLISHED, loss: { ...DEMO.loss, dice: 0, bottomUpBoxes: 'sampled' } },
 };
 
+/** Scenes of the presets for GPUs. */
+const LARGE_SCENES: TrainConfig['data'] = {
+  ...SCENES,
+  scenes: 800,
+  heldOut: 256,
+  concepts: 128,
+  styles: null,
+  objects: [4, 8],
+  objectPx: [40, 96],
+  distractors: [1, 3],
+};
+
 /** By name, as `ps3 train --preset` takes them. */
 export const PRESETS: Readonly<Record<string, TrainConfig>> = {
   /** Under ten minutes on two CPU cores with a software adapter. */
@@ -142,16 +154,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       contextLength: 8,
       vocabSize: null,
     },
-    data: {
-      ...SCENES,
-      scenes: 800,
-      heldOut: 256,
-      concepts: 128,
-      styles: null,
-      objects: [4, 8],
-      objectPx: [40, 96],
-      distractors: [1, 3],
-    },
+    data: LARGE_SCENES,
     towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200, accumulate: 1 },
     ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200, accumulate: 1 },
   },
@@ -182,16 +185,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       contextLength: 64,
       vocabSize: 32000,
     },
-    data: {
-      ...SCENES,
-      scenes: 800,
-      heldOut: 256,
-      concepts: 128,
-      styles: null,
-      objects: [4, 8],
-      objectPx: [40, 96],
-      distractors: [1, 3],
-    },
+    data: LARGE_SCENES,
     towers: { steps: 0, batch: 32, accumulate: 1, lr: 5e-6, warmup: 0 },
   },
   /** Runs through every stage in seconds; learns nothing. */

@@ -19,7 +19,7 @@ export async function writeStart(engine: Engine, out: string, config: TrainConfi
   const { from } = config.init;
   using model =
     from === null
-      ? newModel(engine, config, (await loadTrainingData(config, show)).captions)
+      ? newModel(engine, config, await (await loadTrainingData(config, show)).captions())
       : await loadStart(engine, config, from, {
           onProgress: (done, all) => show(`reading ${from}`, done, all),
         });

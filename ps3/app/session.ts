@@ -129,7 +129,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const sizes = loaded?.config.vision ?? config.model;
   const data = await loadTrainingData({ ...config, model: sizes }, show, transport);
   if (resume && isLead) await new RunFolder(out).expectData(data.fingerprint);
-  const model = loaded ?? newModel(engine, config, data.captions);
+  const model = loaded ?? newModel(engine, config, await data.captions());
   model.checkpointBlocks = config.checkpointBlocks;
   const objectivesOf = (config: TrainConfig): Objectives => stageObjectives(model, data, config, transport);
   await warmup(engine, model, objectivesOf(config), config, show);

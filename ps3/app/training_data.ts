@@ -30,7 +30,7 @@ export interface TrainingData {
   /** Crops of the held-out images' kind. */
   readonly heldOutCrops: CropSource;
   /** Every caption that training can show: the vocabulary. */
-  readonly captions: readonly string[];
+  readonly captions: () => Promise<readonly string[]>;
   /** What of collections was skipped. */
   readonly skips?: SkipLog;
   /** Where the images come from, one line each. */
@@ -93,7 +93,7 @@ async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress
     heldOutMeans: `Held-out images: other photographs than in training (${splits.heldOutImages.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
     crops: cropsOf(trainKit),
     heldOutCrops: cropsOf(testKit),
-    captions: [
+    captions: async () => [
       ...splits.train.objects.map((id) => opened.catalogue[id].name),
       ...train.flatMap((sample) => sample.captions),
       ...train.flatMap(({ globalCaption }) => globalCaption ?? []),
@@ -128,8 +128,6 @@ async function collections(
   const heldOut = await train.heldOut(scalesPx[scalesPx.length - 1], (done, all) =>
     onProgress?.('reading held-out images', done, all),
   );
-  onProgress?.('reading captions', 0, 0);
-  const captions = await train.captions(data.vocabularyShards);
   const names = sources.map(({ images }) => images).join(', ');
   const from = validation
     ? validation.images
@@ -142,7 +140,10 @@ async function collections(
     heldOutMeans: `Held-out images: ${heldOut.length} of ${from}; nothing of them was trained on.`,
     crops: imageSource(train),
     heldOutCrops: await boxCrops(heldOut, scalesPx[0], seed),
-    captions,
+    captions: () => {
+      onProgress?.('reading captions', 0, 0);
+      return train.captions(data.vocabularyShards);
+    },
     credits: sources.map(({ images }) => `${images}: the user's own images`),
     fingerprint: await train.fingerprint(),
   };

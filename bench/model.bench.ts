@@ -12,10 +12,10 @@ import {
   type Tensor,
   tidy,
 } from '../engine/index.ts';
-import { type ModelConfig, total } from '../ps3/model/config/config.ts';
+import type { ModelConfig } from '../ps3/model/config/config.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
 import { type HostBatch, upload } from '../ps3/train/batches.ts';
-import { type Batch, mapWeights, pretrainForward, pretrainLoss } from '../ps3/train/loss.ts';
+import { type Batch, pretrainLoss, pretrainObjective } from '../ps3/train/loss.ts';
 import { PRESETS, presetConfig } from '../ps3/train/presets.ts';
 import { TrainingStep } from '../ps3/train/step.ts';
 import type { BenchCase, Result, StepCosts } from './harness.ts';
@@ -178,14 +178,7 @@ const HOST_STEPS = 10;
 async function stepCosts(engine: Engine, host: HostBatch<Batch>): Promise<StepCosts> {
   using model = createModel(engine, CONFIG);
   using optimizer = new AdamW(model.parameters, { lr: 0, maxNorm: 1 });
-  const objective = {
-    embed: (batch: Batch) => {
-      const { mapLosses, ...features } = pretrainForward(model, batch);
-      return { ...features, own: { ...mapLosses } };
-    },
-    weights: mapWeights({}),
-    counted: ({ isLocal }: HostBatch<Batch>) => total([...isLocal.data]),
-  };
+  const objective = pretrainObjective(model);
   using training = new TrainingStep<Batch>(engine, model, objective, host, optimizer);
   const steps: { readonly stepMs: number; readonly hostMs: number }[] = [];
   let before = engine.stats();

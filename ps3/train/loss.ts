@@ -10,9 +10,10 @@ import {
   type Tensor,
   tidy,
 } from '../../engine/index.ts';
-import { expectConfig } from '../model/config/config.ts';
+import { expectConfig, total as sum } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { touchedCells } from '../model/vision/selection.ts';
+import { type Objective, weighted } from './phases.ts';
 
 /** Images with one caption each, and where it points. */
 export interface Batch {
@@ -157,6 +158,21 @@ export function pretrainForward(model: PS3, batch: Batch, options: LossOptions =
   return { imageFeatures, textFeatures, prompt, maps, selectionMaps, mapLosses: { bottomUp, topDown } };
 }
 
+/** What a step descends: the forward above, and its map losses by their weights. */
+export function pretrainObjective(
+  model: PS3,
+  options: LossOptions = {},
+): Pick<Objective<Batch>, 'embed' | 'weights' | 'counted'> {
+  return {
+    embed(batch) {
+      const { mapLosses, ...features } = pretrainForward(model, batch, options);
+      return { ...features, own: { ...mapLosses } };
+    },
+    weights: mapWeights(options),
+    counted: ({ isLocal }) => sum([...isLocal.data]),
+  };
+}
+
 /**
  * The pre-training forward and its losses; `backward(losses.total)` gives the gradients.
  *
@@ -176,9 +192,4 @@ export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}
     add(add(a, weighted(b, weights.bottomUp)), weighted(c, weights.topDown)),
   );
   return { losses: { total, contrastive, ...mapLosses }, ...forward };
-}
-
-/** A loss times its weight. */
-function weighted(loss: Tensor, weight: number): Tensor {
-  return weight === 1 ? loss : mul(loss, weight);
 }

@@ -114,10 +114,12 @@ export function totalLoss(
   own: Readonly<Record<string, Tensor>>,
   weights: Objective<object>['weights'],
 ): Tensor {
-  const weighted = Object.keys(own).map((name) =>
-    weights[name] === 1 ? own[name] : mul(own[name], weights[name]),
-  );
-  return weighted.reduce((sum, loss) => add(sum, loss), contrastive);
+  return Object.keys(own).reduce((sum, name) => add(sum, weighted(own[name], weights[name])), contrastive);
+}
+
+/** A loss times its weight. */
+export function weighted(loss: Tensor, weight: number): Tensor {
+  return weight === 1 ? loss : mul(loss, weight);
 }
 
 /**

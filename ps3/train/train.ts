@@ -12,7 +12,7 @@ import { type Batches, batchesByStep, type Made } from './batches.ts';
 import type { TrainConfig } from './config.ts';
 import { expectSameWeights } from './exchange.ts';
 import type { ImageSource } from './image_source.ts';
-import { type Batch, mapWeights, pretrainForward } from './loss.ts';
+import { type Batch, pretrainObjective } from './loss.ts';
 import type { Metric } from './metrics.ts';
 import { type Objective, partsOf, type Tensors } from './phases.ts';
 import { keepBest } from './run/best.ts';
@@ -114,7 +114,7 @@ export function ps3Objective(
   };
   const { maxLogitScale: _, ...weights } = loss;
   const { teacherForcing, inBoxPooling } = method;
-  const options = { ...weights, teacherForcing, inBoxPooling };
+  const objective = pretrainObjective(model, { ...weights, teacherForcing, inBoxPooling });
   const grids = model.config.vision.gridSides.map((side): Grid => [side, side]);
   const [counts] = model.vision.plan(grids, { looks: 1 });
   const inMemory = (samples: readonly Sample[]): Objective<Batch>['batches'] => {
@@ -127,14 +127,8 @@ export function ps3Objective(
   };
   return {
     batches: 'batches' in samples ? (from) => samples.batches(model, drawing, from) : inMemory(samples),
-    embed(batch) {
-      const { mapLosses, ...features } = withSavedActivations(precision.activations, () =>
-        pretrainForward(model, batch, options),
-      );
-      return { ...features, own: { ...mapLosses } };
-    },
-    weights: mapWeights(options),
-    counted: ({ isLocal }) => sum([...isLocal.data]),
+    ...objective,
+    embed: (batch) => withSavedActivations(precision.activations, () => objective.embed(batch)),
     tokensPerSample: grids[0][0] ** 2 + sum(counts) + model.tokenizer.contextLength,
   };
 }

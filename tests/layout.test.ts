@@ -74,6 +74,7 @@ rule(
     'engine/nn/linear.ts': "const reader = await import('../io/safetensors.ts');",
     'ps3/model/vit.ts':
       "import { Tensor } from 'ps3-webgpu/engine';\nexport type A = import('../data/scenes.ts').A;",
+    'ps3/benchmarks/open.ts': "import { DataError } from '../data/errors.ts';\nimport '../train/train.ts';",
     'ps3/train/run.ts': "import { vit } from '../model/vit.ts';\nimport { main } from '../app/cli.ts';",
     'bench/run.ts':
       "import { run } from '../ps3/train/run.ts';\nimport { engine } from '../tests/harness.ts';",
@@ -87,6 +88,7 @@ rule(
     'engine/tensor/tensor.ts:2',
     'engine/nn/linear.ts:1',
     'ps3/model/vit.ts:2',
+    'ps3/benchmarks/open.ts:2',
     'ps3/train/run.ts:2',
     'bench/run.ts:2',
     'tests/reference/gelu.ts:1',

@@ -30,12 +30,21 @@ const layers: [layer: string, prefix: RegExp, mayImport: string][] = [
   ['ranks', /^ps3\/ranks\//, 'engine'],
   ['model', /^ps3\/(model\/|config\.ts)/, 'gpu tensor ops nn io engine'],
   ['data', /^ps3\/data\//, 'gpu tensor ops nn io engine ranks model'],
-  ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine ranks model data'],
-  ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine ranks model data train'],
-  ['ps3', /^ps3\//, 'gpu tensor ops nn io engine ranks model data train app'],
+  ['benchmarks', /^ps3\/benchmarks\//, 'gpu tensor ops nn io engine ranks model data'],
+  ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine ranks model data benchmarks'],
+  ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine ranks model data benchmarks train'],
+  ['ps3', /^ps3\//, 'gpu tensor ops nn io engine ranks model data benchmarks train app'],
   ['twins', /^tests\/reference\//, ''], // float64, apart from all that they check
-  ['bench', /^bench\//, 'shaders gpu tensor ops nn io engine ranks model data train app ps3 twins'],
-  ['tests', /^tests\//, 'shaders gpu tensor ops nn io engine ranks model data train app ps3 twins bench'],
+  [
+    'bench',
+    /^bench\//,
+    'shaders gpu tensor ops nn io engine ranks model data benchmarks train app ps3 twins',
+  ],
+  [
+    'tests',
+    /^tests\//,
+    'shaders gpu tensor ops nn io engine ranks model data benchmarks train app ps3 twins bench',
+  ],
 ];
 
 /** Where WebGPU's own names may appear: its layer, what embeds it, other libraries' devices, and tests. */

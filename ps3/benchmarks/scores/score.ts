@@ -1,4 +1,5 @@
 // The score of a whole benchmark, from what somebody replied to each of its questions.
+import { DataError } from '../../data/errors.ts';
 import type { BenchmarkRecord } from '../record.ts';
 import { anls } from './anls.ts';
 import { isContained, isExact } from './contained.ts';
@@ -47,6 +48,10 @@ export function scoreReply(record: BenchmarkRecord, reply: Reply, foldFullWidth 
     const chosen = reply.losses ? likeliest(reply.losses) : extractChoice(text, options);
     return of(chosen === answer, chosen === undefined);
   }
+  if (answer.length === 0)
+    throw new DataError(
+      `benchmark: a question that is scored must have an answer, got none for ${record.id}. The answers of some splits are not public.`,
+    );
   if (metric === 'anls') return of(anls(answer, text));
   if (metric === 'relaxed') return of(answer.some((target) => isRelaxedCorrect(text, target)));
   if (metric === 'vqa') return of(vqaAccuracy(answer, text));

@@ -4,6 +4,7 @@ import { DeviceLostError, EngineError, fileErrorOf } from '../../engine/index.ts
 import { openTransport } from '../ranks/open.ts';
 import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { InterruptedError } from '../train/run.ts';
+import { benchmarkCommand } from './commands/benchmark.ts';
 import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
 import { evalCommand } from './commands/eval.ts';
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   encodeCommand,
   verifyCommand,
   dataCommand,
+  benchmarkCommand,
 ];
 
 /** Time for rank 0 to say what every rank has met. */

@@ -5,28 +5,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { main } from '../../ps3/app/cli.ts';
 import { PRESETS, trainConfig } from '../../ps3/train/presets.ts';
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs `ps3 ...args` in this process and catches what it prints. */
-async function ps3(...args: string[]): Promise<Outcome> {
-  const { log, error } = console;
-  const lines = { out: [] as string[], err: [] as string[] };
-  console.log = (line: unknown) => lines.out.push(String(line));
-  console.error = (line: unknown) => lines.err.push(String(line));
-  try {
-    const code = await main(['node', 'ps3', ...args]);
-    return { code, out: lines.out.join('\n'), err: lines.err.join('\n') };
-  } finally {
-    Object.assign(console, { log, error });
-  }
-}
+import { ps3 } from './run_cli.ts';
 
 async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
   const path = await mkdtemp(join(tmpdir(), 'ps3-cli-'));

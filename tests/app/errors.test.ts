@@ -1,4 +1,4 @@
-// What the errors of ps3/app and ps3/data begin with.
+// What the errors of ps3/app, ps3/data and ps3/benchmarks begin with.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
 const root = fileURLToPath(new URL('../../ps3', import.meta.url));
-const sources = ['app', 'data'].flatMap((folder) =>
+const sources = ['app', 'data', 'benchmarks'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .map((name) => ({ name: `${folder}/${name}`, text: readFileSync(join(root, folder, name), 'utf8') })),
@@ -19,6 +19,7 @@ const COMMANDS = [
   'report',
   'compare',
   'verify',
+  'benchmark',
   'data',
   'data scenes',
   'data check',

@@ -1,0 +1,124 @@
+// `ps3 benchmark`.
+
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import * as v from 'valibot';
+import { onPath } from '../../../engine/index.ts';
+import { BENCHMARK_NAMES, type BenchmarkName, readBenchmark } from '../../benchmarks/benchmarks.ts';
+import { type FieldMap, readFieldMap } from '../../benchmarks/loaders/field_map.ts';
+import { overviewOf } from '../../benchmarks/overview.ts';
+import { promptOf, SUITES, type Suite } from '../../benchmarks/prompts.ts';
+import { jsonLines } from '../../benchmarks/rows/json_rows.ts';
+import { rowError, shown } from '../../benchmarks/rows/rows.ts';
+import { type Reply, type ScoredQuestion, scoreReply, summarize } from '../../benchmarks/scores/score.ts';
+import { ImageBootstrap } from '../../train/evaluation/intervals.ts';
+import { formatOverview, formatScore } from '../benchmark_text.ts';
+import { type Command, command, on, oneOf, text, UsageError, type Values } from '../flags.ts';
+
+const BENCHMARK = {
+  as: oneOf(BENCHMARK_NAMES, `What the files are: ${BENCHMARK_NAMES.join(', ')}`),
+  map: text('<file>', 'JSON naming the column of each field, for any other benchmark'),
+  prompts: text('<file>', 'Writes a JSON line for each question: id, image, prompt, maxNewTokens, suite'),
+  score: text(
+    '<file>',
+    'Scores a JSON line for each question: id, and reply, losses of the options, or point',
+  ),
+  suite: oneOf(SUITES, `Whose prompts: ${SUITES.join(', ')}; default ${SUITES[0]}`),
+  json: on('Print JSON'),
+};
+
+const REPLY = v.strictObject({
+  id: v.union([v.string(), v.pipe(v.number(), v.transform(String))]),
+  reply: v.optional(v.string()),
+  losses: v.optional(v.pipe(v.array(v.number()), v.minLength(2))),
+  point: v.optional(v.tuple([v.number(), v.number()])),
+});
+
+async function repliesIn(path: string): Promise<Map<string, Reply>> {
+  const replies = new Map<string, Reply>();
+  for await (const { values, where } of jsonLines(path)) {
+    const result = v.safeParse(REPLY, values);
+    if (!result.success) {
+      const [issue] = result.issues;
+      const key = v.getDotPath(issue) ?? 'the line';
+      throw rowError(where, `\`${key}\` must be as in {"id": "1", "reply": "B"}`, issue.input, 'Correct it.');
+    }
+    const { id, ...reply } = result.output;
+    if (replies.has(id)) throw rowError(where, 'there must be one reply to a question', id, 'Remove one.');
+    replies.set(id, reply);
+  }
+  return replies;
+}
+
+type Source = BenchmarkName | FieldMap;
+
+async function writePrompts(source: Source, path: string, out: string, suite: Suite): Promise<void> {
+  if (typeof source !== 'string')
+    throw new UsageError('benchmark: --prompts must stand beside --as, got --map.');
+  const file = createWriteStream(out);
+  await onPath(out, () => once(file, 'open'));
+  for await (const record of readBenchmark(source, path)) {
+    const { id, image } = record;
+    const named = typeof image === 'string' ? { image } : {};
+    file.write(`${JSON.stringify({ id, ...named, ...promptOf(source, suite, record), suite })}\n`);
+  }
+  file.end();
+  await onPath(out, () => once(file, 'close'));
+}
+
+async function score(source: Source, path: string, given: string, suite: Suite, json?: true): Promise<void> {
+  const replies = await repliesIn(given);
+  const questions: ScoredQuestion[] = [];
+  for await (const record of readBenchmark(source, path)) {
+    const reply = replies.get(record.id);
+    if (!reply)
+      throw new UsageError(
+        `benchmark: ${given} must have a reply to every question, got none to ${record.id}.`,
+      );
+    replies.delete(record.id);
+    // The image is not needed any more.
+    questions.push(scoreReply({ ...record, image: '' }, reply, suite === 'lmms-eval'));
+  }
+  const [unasked] = replies.keys();
+  if (unasked !== undefined)
+    throw new UsageError(`benchmark: ${given} must reply to questions of ${path}, got ${shown(unasked)}.`);
+  const groups = [...new Set(questions.map(({ record }) => record.group))];
+  const indices = new Map(groups.map((group, i) => [group, i]));
+  const answers = questions.map(({ record, value }) => ({ image: indices.get(record.group)!, value }));
+  const result = summarize(questions);
+  const interval = new ImageBootstrap(groups.length, 1).estimate(answers)!;
+  if (json) console.log(JSON.stringify({ suite, ...result, interval }));
+  else console.log(`Prompts of ${suite}\n\n${formatScore(result, interval)}`);
+}
+
+async function run(values: Values<typeof BENCHMARK>, [path]: readonly string[]): Promise<number> {
+  const { as, map, prompts, suite = SUITES[0], json } = values;
+  if ((as === undefined) === (map === undefined))
+    throw new UsageError(`benchmark: there must be either --as or --map, got ${as ? 'both' : 'none'}.`);
+  if (prompts !== undefined && values.score !== undefined)
+    throw new UsageError('benchmark: there must be --prompts or --score, got both.');
+  const source: Source = as ?? (await readFieldMap(map!));
+  if (prompts !== undefined) await writePrompts(source, path, prompts, suite);
+  else if (values.score !== undefined) await score(source, path, values.score, suite, json);
+  else {
+    const overview = (await overviewOf(readBenchmark(source, path)))!;
+    const { first, ...rest } = overview;
+    const image = typeof first.image === 'string' ? first.image : `${first.image.length} bytes`;
+    const maps = Object.entries(rest).map(([k, value]) => [
+      k,
+      value instanceof Map ? Object.fromEntries(value) : value,
+    ]);
+    if (json) console.log(JSON.stringify({ first: { ...first, image }, ...Object.fromEntries(maps) }));
+    else console.log(formatOverview(overview));
+  }
+  return 0;
+}
+
+/** Reads, asks and scores public benchmarks. */
+export const benchmarkCommand: Command = command({
+  name: 'benchmark',
+  operands: '<path>',
+  help: 'Show what a public benchmark holds, write its prompts, or score replies to it',
+  flags: BENCHMARK,
+  run,
+});

@@ -85,13 +85,12 @@ export {
 export type { DataSection, Range, SamplingSection } from './train/data_config.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.ts';
 export type { Estimate } from './train/evaluation/intervals.ts';
+export type { BySize, MapName, SelectionProtocols, SelectionResult } from './train/evaluation/located.ts';
 export type {
-  BySize,
   Classification,
   LocalRetrieval,
   Protocols,
   RetrievalResult,
-  SelectionResult,
   TwoWays,
 } from './train/evaluation/protocols.ts';
 export type { ObjectSize } from './train/evaluation/selection.ts';

@@ -1,6 +1,8 @@
 // The tables that end a run and that `ps3 eval` prints.
 import type { Evaluation, Interval } from '../train/evaluate.ts';
+import type { Grounding } from '../train/evaluation/grounding.ts';
 import type { Estimate } from '../train/evaluation/intervals.ts';
+import type { SelectionProtocols } from '../train/evaluation/located.ts';
 import type { Classification, Protocols, TwoWays } from '../train/evaluation/protocols.ts';
 import type { ZeroShotResult } from '../train/evaluation/zero_shot.ts';
 
@@ -45,6 +47,32 @@ function ways(name: string, { imageToText, textToImage }: TwoWays): string[] {
   return [row('to text', imageToText), row('from text', textToImage)];
 }
 
+/** How maps lead to boxes, by budget. */
+function selectionLines(budgets: readonly number[], { selection, pointing }: SelectionProtocols): string[] {
+  const lines = [
+    `Share of a box's patches selected at ${budgets.map((budget) => percent(budget).trim()).join(', ')} of all; area under the curve`,
+  ];
+  for (const [map, name] of [
+    ['bottomUp', 'bottom-up'],
+    ['topDown', 'top-down'],
+  ] as const)
+    for (const size of ['all', 'small', 'medium', 'large'] as const) {
+      const result = selection[map][size];
+      if (!result) continue;
+      const title = `${name}, ${size} boxes (${result.area.count})`;
+      const recalls = result.recall.map(({ mean }) => percent(mean)).join('');
+      lines.push(`  ${title.padEnd(42)}${recalls}  ${estimated(result.area)}`);
+    }
+  if (pointing)
+    lines.push(
+      '',
+      `Highest point of the map in the box (chance ${percent(pointing.chance).trim()})`,
+      `  ${'bottom-up'.padEnd(42)}${estimated(pointing.bottomUp)}`,
+      `  ${'top-down'.padEnd(42)}${estimated(pointing.topDown)}`,
+    );
+  return lines;
+}
+
 /** What the protocols give, as tables. */
 export function formatProtocols(protocols: Protocols): string {
   const { local, global, regions, selection, pointing, budgets } = protocols;
@@ -73,28 +101,7 @@ export function formatProtocols(protocols: Protocols): string {
       `  ${name.padEnd(42)}${estimated(top1)}${percent(top5.mean)}${percent(meanPerClass)}`;
     for (const [feature, name] of featureNames) lines.push(row(name, regions[feature]));
   }
-  lines.push(
-    '',
-    `Share of a box's patches selected at ${budgets.map((budget) => percent(budget).trim()).join(', ')} of all; area under the curve`,
-  );
-  for (const [map, name] of [
-    ['bottomUp', 'bottom-up'],
-    ['topDown', 'top-down'],
-  ] as const)
-    for (const size of ['all', 'small', 'medium', 'large'] as const) {
-      const result = selection[map][size];
-      if (!result) continue;
-      const title = `${name}, ${size} boxes (${result.area.count})`;
-      const recalls = result.recall.map(({ mean }) => percent(mean)).join('');
-      lines.push(`  ${title.padEnd(42)}${recalls}  ${estimated(result.area)}`);
-    }
-  if (pointing)
-    lines.push(
-      '',
-      `Highest point of the map in the box (chance ${percent(pointing.chance).trim()})`,
-      `  ${'bottom-up'.padEnd(42)}${estimated(pointing.bottomUp)}`,
-      `  ${'top-down'.padEnd(42)}${estimated(pointing.topDown)}`,
-    );
+  lines.push('', ...selectionLines(budgets, { selection, pointing }));
   return lines.slice(1).join('\n');
 }
 
@@ -113,4 +120,30 @@ export function formatZeroShot({
     `  among five               ${estimated(top5)}`,
     `  first, mean over classes ${percent(meanPerClass)}`,
   ].join('\n');
+}
+
+/** What looking for named targets gives; a random selection finds the share that it selects. */
+export function formatGrounding(grounding: Grounding): string {
+  const { images, boxes, skipped, budgets, categories, selection, pointing } = grounding;
+  const lines = [
+    `${boxes} targets in ${images} images${skipped > 0 ? `, ${skipped} more left out` : ''}; in brackets 95 % of what other images would give`,
+    '',
+    ...selectionLines(budgets, { selection, pointing }),
+  ];
+  for (const [map, name] of [
+    ['bottomUp', 'bottom-up'],
+    ['topDown', 'top-down'],
+  ] as const)
+    for (const [i, budget] of budgets.entries()) {
+      const recall = selection[map].all?.recall[i];
+      const title = `${name}, recall at ${percent(budget).trim()}`;
+      if (recall) lines.push(...(i === 0 ? [''] : []), `  ${title.padEnd(42)}${estimated(recall)}`);
+    }
+  for (const [category, { selection, pointing }] of Object.entries(categories)) {
+    const recalls = selection.topDown.all?.recall.map(({ mean }) => percent(mean)).join('') ?? '';
+    lines.push('', `${category}, top-down (${selection.topDown.all?.area.count})`);
+    lines.push(`  ${'recall'.padEnd(42)}${recalls}`);
+    if (pointing) lines.push(`  ${'pointing'.padEnd(42)}${estimated(pointing.topDown)}`);
+  }
+  return lines.join('\n');
 }

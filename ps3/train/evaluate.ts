@@ -7,21 +7,8 @@ import type { PS3 } from '../model/ps3.ts';
 import { captionIds } from './batch_loader.ts';
 import { type AskedBox, askBoxes, type BoxAnswers, globalScores, imageBatch } from './evaluation/answers.ts';
 import { type Estimate, ImageBootstrap } from './evaluation/intervals.ts';
-import {
-  type BoxRecord,
-  BUDGETS,
-  type ImageRecord,
-  type Protocols,
-  protocolsOf,
-} from './evaluation/protocols.ts';
-import {
-  type Coverage,
-  coverageOf,
-  isInside,
-  pointOf,
-  selectionRanks,
-  sizeOf,
-} from './evaluation/selection.ts';
+import { locate } from './evaluation/located.ts';
+import { type BoxRecord, type ImageRecord, type Protocols, protocolsOf } from './evaluation/protocols.ts';
 
 /** An interval around an average. */
 export type Interval = readonly [low: number, high: number];
@@ -179,32 +166,20 @@ function boxRecord(
   { image, sample, box }: Question,
   caption: number,
 ): BoxRecord {
-  const { gridSides, budgets } = model.config.vision;
-  const { side } = sample;
-  // Scales that no patch is taken from are not judged.
-  const used = budgets.flatMap((budget, scale) => (budget > 0 ? [scale] : []));
-  const mapsOf = (all: readonly Float32Array[]): Float32Array[] =>
-    used.map((scale) => rowOf(all[scale], gridSides[scale + 1] ** 2, b));
-  const cells = used.map((scale) => boxCells([box], side, gridSides[scale + 1]));
+  const { vision } = model.config;
+  const sides = vision.gridSides.slice(1);
+  const own = (all: readonly Float32Array[]): Float32Array[] =>
+    all.map((map, scale) => rowOf(map, sides[scale] ** 2, b));
   const row = (all: Float32Array): Float32Array => rowOf(all, all.length / count, b);
-  const finest = gridSides[gridSides.length - 1];
-  const coverage = (all: readonly Float32Array[]): Coverage =>
-    coverageOf(mapsOf(all).map(selectionRanks), cells, BUDGETS);
-  const point = (all: readonly Float32Array[]): number =>
-    Number(isInside(pointOf(rowOf(all[all.length - 1], finest ** 2, b), finest, finest), box, side));
-  const [x1, y1, x2, y2] = box;
   return {
     image,
-    size: sizeOf(box, side, gridSides[0]),
     caption,
     scores: {
       lowRes: row(scores.lowRes),
       teacherForced: row(scores.teacherForced),
       predicted: row(scores.predicted),
     },
-    coverage: { bottomUp: coverage(maps.bottomUp), topDown: coverage(maps.topDown) },
-    points: { bottomUp: point(maps.bottomUp), topDown: point(maps.topDown) },
-    area: ((x2 - x1) * (y2 - y1)) / side ** 2,
+    ...locate(vision, { bottomUp: own(maps.bottomUp), topDown: own(maps.topDown) }, box, sample.side),
   };
 }
 

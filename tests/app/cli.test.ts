@@ -1,5 +1,5 @@
 // The command line as a user meets it: a whole small run on a folder of images, and every kind of mistake.
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -62,6 +62,20 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
       trained.out.indexOf('\n\n', trained.out.indexOf('top-down')),
     );
     assert.ok(evaluated.out.includes(table), 'the same table again, from the checkpoint');
+
+    const vstar = join(folder, 'vstar');
+    await mkdir(join(vstar, 'direct_attributes'), { recursive: true });
+    await copyFile(join(folder, '0.png'), join(vstar, 'direct_attributes', '0.png'));
+    const target = {
+      target_object: ['red square'],
+      bbox: [[0, 0, 28, 28]],
+      question: '?',
+      options: ['a', 'b'],
+    };
+    await writeFile(join(vstar, 'direct_attributes', '0.json'), JSON.stringify(target));
+    const found = await ps3('eval', run, '--vstar', vstar);
+    assert.is(found.code, 0, found.err);
+    assert.match(found.out, /^1 targets in 1 images/);
 
     const out = join(folder, 'features');
     const encoded = await ps3('encode', join(folder, '0.png'), '--run', run, '--prompt', 'red', '--out', out);

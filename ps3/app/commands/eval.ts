@@ -1,9 +1,11 @@
 // `ps3 eval`.
 import { type Engine, readTextFile } from '../../../engine/index.ts';
+import { readBenchmark } from '../../benchmarks/benchmarks.ts';
 import { PS3 } from '../../model/ps3.ts';
+import { grounding } from '../../train/evaluation/grounding.ts';
 import { zeroShot } from '../../train/evaluation/zero_shot.ts';
 import { RunFolder } from '../../train/run.ts';
-import { formatEvaluation, formatProtocols, formatZeroShot } from '../evaluation_text.ts';
+import { formatEvaluation, formatGrounding, formatProtocols, formatZeroShot } from '../evaluation_text.ts';
 import { type Command, command, on, text, UsageError, type Values } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
 import { evaluateRun } from '../session.ts';
@@ -13,6 +15,14 @@ import { withEngine } from './engine.ts';
 const EVAL = {
   'zero-shot': text('<dir>', 'Classify images instead: a subfolder for each class, named after it'),
   templates: text('<file>', 'Texts for a class, a line each, {} in the place of its name; default {}'),
+  vstar: text(
+    '<dir>',
+    "Find the targets of V*Bench instead, its authors' folders; also of a published model",
+  ),
+  screenspot: text(
+    '<dir>',
+    'Find what the instructions of ScreenSpot-Pro name instead; also of a published model',
+  ),
   best: on('Take the best checkpoint, not the newest'),
   json: on('Print JSON'),
 };
@@ -31,16 +41,27 @@ async function templatesIn(path: string): Promise<string[]> {
   return templates;
 }
 
+/** At most one of what replaces the run's own held-out images. */
+const INSTEAD = ['zero-shot', 'vstar', 'screenspot'] as const;
+
 async function evaluateFolder(path: string, values: EvalValues): Promise<number> {
-  const { best, json } = values;
+  const given = INSTEAD.filter((name) => values[name] !== undefined).map((name) => `--${name}`);
+  if (given.length > 1)
+    throw new UsageError(
+      `eval: ${INSTEAD.map((name) => `--${name}`).join(', ')} exclude each other, got ${given.join(' and ')}.`,
+    );
   if (values.templates !== undefined && values['zero-shot'] === undefined)
     throw new UsageError('eval: --templates must stand beside --zero-shot, got it alone.');
   const templates = values.templates === undefined ? undefined : await templatesIn(values.templates);
   return withEngine(async (engine: Engine) => {
-    const run = new RunFolder(path);
-    const config = await run.config();
     const bar = new ProgressBar();
     const show: OnProgress = (what, done, all) => bar.update(what, done, all);
+    if (values.vstar !== undefined) return ground(engine, path, 'vstar', values.vstar, values, show);
+    if (values.screenspot !== undefined)
+      return ground(engine, path, 'screenspot-pro', values.screenspot, values, show);
+    const { best, json } = values;
+    const run = new RunFolder(path);
+    const config = await run.config();
     const model = await PS3.load(engine, best ? run.bestPath : await run.newest());
     if (values['zero-shot'] !== undefined) {
       const result = await zeroShot(engine, model, values['zero-shot'], {
@@ -64,11 +85,30 @@ async function evaluateFolder(path: string, values: EvalValues): Promise<number>
   });
 }
 
+/** Looks for the targets of a benchmark with a run or a published model. */
+async function ground(
+  engine: Engine,
+  path: string,
+  benchmark: 'vstar' | 'screenspot-pro',
+  folder: string,
+  { best, json }: EvalValues,
+  show: OnProgress,
+): Promise<number> {
+  const newest = (): Promise<string> => RunFolder.checkpointOf(path);
+  const model = await PS3.load(engine, best ? new RunFolder(path).bestPath : await newest());
+  const result = await grounding(engine, model, readBenchmark(benchmark, folder), {
+    onProgress: (done) => show('looking for targets', done, 0),
+    notice: console.error,
+  });
+  console.log(json ? JSON.stringify(result) : formatGrounding(result));
+  return 0;
+}
+
 /** Evaluates a run. */
 export const evalCommand: Command = command({
   name: 'eval',
   operands: '<run>',
-  help: 'Evaluate a run on its held-out images, or on a folder of labelled ones',
+  help: 'Evaluate a run on its held-out images, on a folder of labelled ones, or by the targets of a benchmark',
   flags: EVAL,
   run: (values, [run]) => evaluateFolder(run, values),
 });

@@ -1,11 +1,8 @@
 // The protocols of evaluation without a language model, from what a model said about every box and image.
 import { meanPerClass, placeOf } from './classification.ts';
-import type { Answer, Estimate, ImageBootstrap } from './intervals.ts';
+import type { Estimate, ImageBootstrap } from './intervals.ts';
+import { BUDGETS, type LocatedBox, type SelectionProtocols, selectionProtocols } from './located.ts';
 import { median, type RetrievalTask, ranksOf } from './retrieval.ts';
-import type { Coverage, ObjectSize } from './selection.ts';
-
-/** Shares of all high-res patches at which selection is judged. */
-export const BUDGETS = [0.05, 0.1, 0.2, 0.44] as const;
 
 /** By which feature of a box. */
 export const FEATURES = ['predicted', 'teacherForced', 'lowRes'] as const;
@@ -56,21 +53,6 @@ export interface Classification {
   readonly meanPerClass: number;
 }
 
-/** How a kind of map covers boxes. */
-export interface SelectionResult {
-  /** Of the box's patches, for each of `BUDGETS`. */
-  readonly recall: readonly Estimate[];
-  /** Of the selected patches. */
-  readonly precision: readonly Estimate[];
-  /** At least one finest patch of the box. */
-  readonly hit: readonly Estimate[];
-  /** Under recall over the budget. */
-  readonly area: Estimate;
-}
-
-/** By the box's area in low-res patches: below 1, 1 to 4, above 4. */
-export type BySize = Readonly<Record<ObjectSize | 'all', SelectionResult | undefined>>;
-
 /** What the protocols give; undefined where nothing was asked. */
 export interface Protocols {
   /** How many there were. */
@@ -86,27 +68,17 @@ export interface Protocols {
   /** Boxes by their captions as classes. */
   readonly regions: Readonly<Record<Feature, Classification>> | undefined;
   /** How selection covers boxes, by their size. */
-  readonly selection: Readonly<Record<'bottomUp' | 'topDown', BySize>>;
-  /** Share of boxes that the highest point of the map is in; chance is the mean share of the image that boxes cover. */
-  readonly pointing:
-    | { readonly bottomUp: Estimate; readonly topDown: Estimate; readonly chance: number }
-    | undefined;
+  readonly selection: SelectionProtocols['selection'];
+  /** Whether the highest point of a map is in a box. */
+  readonly pointing: SelectionProtocols['pointing'];
 }
 
 /** One box: what it is, and what the model said. */
-export interface BoxRecord {
-  /** Index of its image. */
-  readonly image: number;
-  readonly size: ObjectSize;
+export interface BoxRecord extends LocatedBox {
   /** Index of its caption among the different ones. */
   readonly caption: number;
   /** Cosines with all different captions. */
   readonly scores: Readonly<Record<Feature, Float32Array>>;
-  readonly coverage: Readonly<Record<'bottomUp' | 'topDown', Coverage>>;
-  /** 1 where the highest point of the map is in the box. */
-  readonly points: Readonly<Record<'bottomUp' | 'topDown', number>>;
-  /** Share of the image that the box covers. */
-  readonly area: number;
 }
 
 /** One image with a global caption. */
@@ -208,24 +180,6 @@ function classification(
   };
 }
 
-function selectionResult(
-  bootstrap: ImageBootstrap,
-  boxes: readonly BoxRecord[],
-  map: 'bottomUp' | 'topDown',
-): SelectionResult | undefined {
-  if (boxes.length === 0) return undefined;
-  const estimate = (value: (coverage: Coverage) => number): Estimate =>
-    bootstrap.estimate(boxes.map(({ image, coverage }): Answer => ({ image, value: value(coverage[map]) })))!;
-  const each = (key: 'recall' | 'precision' | 'hit'): Estimate[] =>
-    BUDGETS.map((_, i) => estimate((coverage) => coverage[key][i]));
-  return {
-    recall: each('recall'),
-    precision: each('precision'),
-    hit: each('hit'),
-    area: estimate(({ area }) => area),
-  };
-}
-
 /** Puts the records of so many images together. */
 export function protocolsOf(
   bootstrap: ImageBootstrap,
@@ -238,22 +192,6 @@ export function protocolsOf(
     teacherForced: of('teacherForced'),
     lowRes: of('lowRes'),
   });
-  const bySize = (map: 'bottomUp' | 'topDown'): BySize => {
-    const of = (size: ObjectSize): SelectionResult | undefined =>
-      selectionResult(
-        bootstrap,
-        boxes.filter((box) => box.size === size),
-        map,
-      );
-    return {
-      all: selectionResult(bootstrap, boxes, map),
-      small: of('small'),
-      medium: of('medium'),
-      large: of('large'),
-    };
-  };
-  const pointing = (map: 'bottomUp' | 'topDown'): Estimate =>
-    bootstrap.estimate(boxes.map(({ image, points }) => ({ image, value: points[map] })))!;
   const has = boxes.length > 0;
   return {
     images,
@@ -262,13 +200,6 @@ export function protocolsOf(
     local: has ? byFeature((feature) => localRetrieval(bootstrap, boxes, feature)) : undefined,
     global: twoWays(bootstrap, globals),
     regions: has ? byFeature((feature) => classification(bootstrap, boxes, feature)) : undefined,
-    selection: { bottomUp: bySize('bottomUp'), topDown: bySize('topDown') },
-    pointing: has
-      ? {
-          bottomUp: pointing('bottomUp'),
-          topDown: pointing('topDown'),
-          chance: boxes.reduce((sum, { area }) => sum + area, 0) / boxes.length,
-        }
-      : undefined,
+    ...selectionProtocols(bootstrap, boxes),
   };
 }

@@ -47,7 +47,7 @@ function isBox(value: unknown): value is Box {
 }
 
 /** Whether nothing is left of a caption in the form that models are trained on. */
-function isWordless(caption: string): boolean {
+export function isWordless(caption: string): boolean {
   return canonicalize(caption) === '';
 }
 

@@ -115,7 +115,8 @@ test('train: a device that fails again and again ends the run with what to do; i
     String(failure),
     /It was so 4 times in a row after step 4 of ps3\. Close what else uses the GPU .*ps3\.batch shortens it\.$/,
   );
-  assert.equal(await new RunFolder(run).recover(), { stage: 'ps3', step: 4, data: { step: 4 } });
+  const { stage, step } = (await new RunFolder(run).recover())!;
+  assert.equal([stage, step], ['ps3', 4]);
   const engine = await Engine.create();
   await runSession(engine, { out: run, resume: true });
   engine.destroy();

@@ -1,11 +1,12 @@
 // `ps3 data` and what follows it.
 import { type Command, columns, UsageError } from '../flags.ts';
+import { captionCommand } from './data_caption.ts';
 import { checkCommand } from './data_check.ts';
 import { packCommand } from './data_pack.ts';
 import { scenesCommand } from './data_scenes.ts';
 
 /** Each is named `data` and a word. */
-const KINDS: readonly Command[] = [scenesCommand, checkCommand, packCommand];
+const KINDS: readonly Command[] = [scenesCommand, captionCommand, checkCommand, packCommand];
 
 const wordOf = ({ name }: Command): string => name.split(' ')[1];
 const rows = KINDS.map((kind) => [wordOf(kind), kind.help] as const);
@@ -14,7 +15,7 @@ const rows = KINDS.map((kind) => [wordOf(kind), kind.help] as const);
 export const dataCommand: Command = {
   name: 'data',
   operands: `<${KINDS.map(wordOf).join('|')}>`,
-  help: 'Build sample data, check a collection, pack a folder into shards or back',
+  help: 'Build sample data or make some of documents, check a collection, pack a folder into shards or back',
   flags: {},
   async run([word, ...args], transport) {
     const kind = KINDS.find((kind) => wordOf(kind) === word);

@@ -1,0 +1,220 @@
+// Documents and web pages as a collection of images with captions: what `ps3 data caption` does. Each piece of the work is kept
+// by the hash of what decides it, so a stopped run goes on, and a changed source is done anew by itself.
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join, relative } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { assertWritableFolder, expectKeys, makeFolder } from '../../../engine/index.ts';
+import { writeWhole } from '../../model/checkpoint/writer.ts';
+import { DataError } from '../errors.ts';
+import { ANNOTATION_FILE } from '../folder.ts';
+import { seedFor } from '../seeds.ts';
+import { type CaptionOptions, captionCount, IMAGES, kindOf, type Piece, piecesOf } from './piece.ts';
+import type { Answer, WorkerData } from './worker.ts';
+
+/** Parts of the sources. */
+export const SOURCE_SPLITS = ['all', 'train', 'heldOut'] as const;
+
+/** What is read, how, and where it goes. */
+export interface CaptionRun extends Partial<CaptionOptions> {
+  /** A file or a folder of PDF and HTML files, at any depth. */
+  readonly source: string;
+  /** Folder to write, or to go on with. */
+  readonly out: string;
+  /** Which of the source files: each is of one part, by its name and the seed; default all. */
+  readonly split?: (typeof SOURCE_SPLITS)[number];
+  /** Share of the source files that is held out; default 0.2. */
+  readonly heldOutShare?: number;
+  /** Terms of the sources, for the manifest; default: as far as a file beside them says. */
+  readonly licence?: string;
+  /** Threads; default: one for each core. */
+  readonly threads?: number;
+  /** Pieces done, of how many. */
+  readonly onProgress?: (done: number, all: number) => void;
+  /** Told of a source that is left out. */
+  readonly notice?: (text: string) => void;
+}
+
+const CAPTION_RUN = {
+  source: true,
+  out: true,
+  dpi: true,
+  rule: true,
+  screen: true,
+  seed: true,
+  split: true,
+  heldOutShare: true,
+  licence: true,
+  threads: true,
+  onProgress: true,
+  notice: true,
+} as const;
+
+/** What was written. */
+export interface CaptionResult {
+  readonly images: number;
+  readonly captions: number;
+  readonly sources: number;
+  /** Pieces that an earlier run had made. */
+  readonly kept: number;
+}
+
+/** Folder of the lines of each piece, in that which is written. */
+const PIECES = '.pieces';
+/** Names of files that state terms. */
+const LICENCE_FILE = /^(copyright|licen[cs]e|copying)(\.\w+)?$/i;
+
+/**
+ * Writes images, `annotations.jsonl` and `licences.json`.
+ *
+ * @throws DataError without sources, or for options out of range
+ */
+export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
+  expectKeys('captionSources', run, CAPTION_RUN);
+  const { source, out, split = 'all', heldOutShare = 0.2, licence, notice, onProgress } = run;
+  const options: CaptionOptions = {
+    dpi: run.dpi ?? [150],
+    rule: run.rule ?? { words: 15, minWords: 3 },
+    screen: run.screen ?? { width: 3840, height: 2160, screens: 4 },
+    seed: run.seed ?? 1,
+  };
+  expectOptions(options, heldOutShare);
+  const isHeldOut = (file: string): boolean =>
+    seedFor(options.seed, `source ${file}`) / 2 ** 32 < heldOutShare;
+  const files = (await filesOf(source)).filter(
+    ({ file }) => split === 'all' || isHeldOut(file) === (split === 'heldOut'),
+  );
+  if (files.length === 0)
+    throw new DataError(
+      `captionSources: there must be PDF or HTML files, got none ${split === 'all' ? '' : `for the split ${split} `}in ${source}. Name a folder that has some.`,
+    );
+  await assertWritableFolder(out);
+  await makeFolder(join(out, IMAGES));
+  await makeFolder(join(out, PIECES));
+  const pieces: Piece[] = [];
+  for (const { path, file } of files)
+    try {
+      pieces.push(...(await piecesOf(path, file, options)));
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      notice?.(error.message);
+    }
+  const linesFile = ({ hash }: Piece): string => join(out, PIECES, `${hash}.jsonl`);
+  const missing = pieces.filter((piece) => !existsSync(linesFile(piece)));
+  const kept = pieces.length - missing.length;
+  const threads = Math.min(run.threads ?? availableParallelism(), missing.length);
+  let done = kept;
+  await inThreads({ out, options }, threads, missing, async (piece, lines) => {
+    // The lines are the last of a piece to be there: where they are, it is whole.
+    await writeWhole(linesFile(piece), lines.map((line) => `${line}\n`).join(''));
+    onProgress?.(++done, pieces.length);
+  });
+  await removeOthers(out, pieces);
+  const lines: string[] = [];
+  for (const piece of pieces)
+    lines.push(...(await readFile(linesFile(piece), 'utf8')).split('\n').filter((line) => line !== ''));
+  await writeWhole(join(out, ANNOTATION_FILE), lines.map((line) => `${line}\n`).join(''));
+  const manifest = await Promise.all(
+    files.map(async ({ path, file }) => ({
+      file,
+      licence: licence ?? (await licenceBeside(path)) ?? 'not stated',
+      split: isHeldOut(file) ? 'heldOut' : 'train',
+      changes: 'drawn as an image',
+    })),
+  );
+  await writeWhole(
+    join(out, 'licences.json'),
+    `${JSON.stringify({ options, sources: manifest }, null, 2)}\n`,
+  );
+  return { images: lines.length, captions: captionCount(lines), sources: files.length, kept };
+}
+
+function expectOptions({ dpi, rule, screen }: CaptionOptions, heldOutShare: number): void {
+  const isWhole = (value: number, high: number): boolean =>
+    Number.isInteger(value) && value >= 1 && value <= high;
+  const rules: [boolean, string, unknown][] = [
+    [
+      dpi.length > 0 && dpi.every((value) => value >= 20 && value <= 1200),
+      'dpi must be within 20 to 1200',
+      dpi,
+    ],
+    [
+      rule.words === 'line' || isWhole(rule.words, 1000),
+      'the words of a caption must be 1 to 1000',
+      rule.words,
+    ],
+    [
+      isWhole(screen.width, 16384) && isWhole(screen.height, 16384),
+      'a side of a screen must be 1 to 16384 pixels',
+      [screen.width, screen.height],
+    ],
+    [heldOutShare >= 0 && heldOutShare <= 1, 'heldOutShare must be within 0 and 1', heldOutShare],
+  ];
+  for (const [holds, sentence, got] of rules)
+    if (!holds) throw new DataError(`captionSources: ${sentence}, got ${JSON.stringify(got)}.`);
+}
+
+/** The sources in order of their paths. */
+async function filesOf(source: string): Promise<{ path: string; file: string }[]> {
+  if (!existsSync(source))
+    throw new DataError(`captionSources: the source must exist, got ${source}. Name a file or a folder.`);
+  if (!(await stat(source)).isDirectory())
+    return kindOf(source) ? [{ path: source, file: basename(source) }] : [];
+  const entries = await readdir(source, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith('.') && kindOf(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .map((path) => ({ path, file: relative(source, path).replaceAll('\\', '/') }))
+    .sort((a, b) => (a.file < b.file ? -1 : 1));
+}
+
+/** The first lines of a file beside a source that states terms. */
+async function licenceBeside(path: string): Promise<string | undefined> {
+  const folder = dirname(path);
+  const name = (await readdir(folder)).find((name) => LICENCE_FILE.test(name));
+  return name === undefined ? undefined : `see ${name}`;
+}
+
+/** Makes pieces in threads; each is done with its lines before the next of its thread begins. */
+async function inThreads(
+  workerData: WorkerData,
+  threads: number,
+  pieces: readonly Piece[],
+  done: (piece: Piece, lines: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const waiting = pieces.values();
+  const thread = async (): Promise<void> => {
+    const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData });
+    try {
+      for (const piece of waiting) {
+        const answered = once(worker, 'message'); // rejects when the thread breaks down
+        worker.postMessage(piece);
+        const [answer] = (await answered) as [Answer];
+        if ('error' in answer) throw answer.error;
+        await done(piece, answer.lines);
+      }
+      const ended = once(worker, 'exit');
+      worker.postMessage('end');
+      await ended;
+    } finally {
+      await worker.terminate();
+    }
+  };
+  const all = await Promise.allSettled(Array.from({ length: threads }, thread));
+  const failed = all.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+/** Removes what pieces that are no more have left: of sources that were changed or taken away, of other options. */
+async function removeOthers(out: string, pieces: readonly Piece[]): Promise<void> {
+  const present = new Set(pieces.map(({ hash }) => `${hash}.jsonl`));
+  for (const name of await readdir(join(out, PIECES))) {
+    if (present.has(name)) continue;
+    const path = join(out, PIECES, name);
+    for (const line of (await readFile(path, 'utf8')).split('\n'))
+      if (line !== '') await rm(join(out, (JSON.parse(line) as { image: string }).image), { force: true });
+    await rm(path);
+  }
+}

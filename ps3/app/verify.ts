@@ -5,7 +5,6 @@ import {
   backward,
   cast,
   type Engine,
-  EngineError,
   openSafetensors,
   permute,
   resize,
@@ -21,32 +20,8 @@ import { imageSize, scaleSizes } from '../model/vision/scales.ts';
 import { featureMaps } from '../model/vision/token_maps.ts';
 import type { LookOptions, VisionOutput } from '../model/vision/vision.ts';
 import { type Batch, pretrainLoss } from '../train/loss.ts';
-
-/** A file that cannot be replayed. */
-export class VerifyError extends EngineError {
-  constructor(message: string) {
-    super('verify', message);
-  }
-}
-
-/** Outcome for one tensor. */
-export interface Comparison {
-  readonly name: string;
-  /** Largest |got - want|. */
-  readonly maxAbs: number;
-  /** The same over the largest |want| of the tensor. */
-  readonly maxRel: number;
-  readonly passed: boolean;
-}
-
-/** How far a tensor may be off, by what it is. */
-function allowed(name: string, largest: number, relative: number): number {
-  if (name.includes('selection_maps')) return 0;
-  if (name.includes('selection_probs')) return 1e-5;
-  if (name.startsWith('grad.')) return 1e-3 * largest;
-  if (name.startsWith('after3.')) return 1e-4;
-  return relative * largest;
-}
+import { Comparer, type Comparison, VerifyError } from './comparison.ts';
+import { verifyBaselines } from './verify_baselines.ts';
 
 /** Below this a step-0 gradient is rounding, and AdamW moves the weight in a direction that rounding decides. */
 const ROUNDING_GRADIENT = 1e-6;
@@ -64,8 +39,9 @@ export async function verify(
   engine: Engine,
   path: string,
   { checkpoint, relative = 1e-4 }: { checkpoint?: string; relative?: number } = {},
-): Promise<Comparison[]> {
+): Promise<readonly Comparison[]> {
   await using file = await openSafetensors(path);
+  if (file.metadata.kind === 'vila-baselines') return await verifyBaselines(engine, file, relative);
   const model = checkpoint ? await PS3.load(engine, checkpoint) : await modelOf(engine, file);
   const replay = new Replay(engine, file, model, relative);
   try {
@@ -89,17 +65,20 @@ async function modelOf(engine: Engine, file: SafetensorsFile): Promise<PS3> {
 }
 
 class Replay {
-  readonly comparisons: Comparison[] = [];
+  readonly #comparer: Comparer;
   readonly #engine: Engine;
   readonly #file: SafetensorsFile;
   readonly #model: PS3;
-  readonly #relative: number;
 
   constructor(engine: Engine, file: SafetensorsFile, model: PS3, relative: number) {
     this.#engine = engine;
     this.#file = file;
     this.#model = model;
-    this.#relative = relative;
+    this.#comparer = new Comparer(file, relative);
+  }
+
+  get comparisons(): readonly Comparison[] {
+    return this.#comparer.comparisons;
   }
 
   dispose(): void {
@@ -114,19 +93,20 @@ class Replay {
       scope,
     );
     const text = this.#model.encodeText(await this.#input('in.text', scope));
-    await this.#check('text.pooled_output', text.pooled);
-    await this.#check('text.prompt', text.prompt);
+    await this.#comparer.check('text.pooled_output', text.pooled);
+    await this.#comparer.check('text.prompt', text.prompt);
     const grids = vision.grids(image);
     const sizes = scaleSizes(this.#model.config.vision, ...imageSize(image));
     for (let i = 0; i < sizes.length; i++)
       if (this.#file.tensors.has(`resize.${i}`))
-        await this.#check(`resize.${i}`, resize(image, sizes[i], 'bicubic'));
+        await this.#comparer.check(`resize.${i}`, resize(image, sizes[i], 'bicubic'));
     const lowRes = vision.lowRes(image, this.#model.config.vision.depth);
-    for (let i = 0; i < lowRes.hidden.length; i++) await this.#check(`low.hidden.${i}`, lowRes.hidden[i]);
+    for (let i = 0; i < lowRes.hidden.length; i++)
+      await this.#comparer.check(`low.hidden.${i}`, lowRes.hidden[i]);
     await this.#checkCache(lowRes.qkv);
-    await this.#check('low.pooled', vision.pool(lowRes.hidden[lowRes.hidden.length - 1]));
+    await this.#comparer.check('low.pooled', vision.pool(lowRes.hidden[lowRes.hidden.length - 1]));
     const { aux } = vision.selectionFeatures(image, lowRes);
-    if (aux) await this.#check('aux.features', permute(aux, [0, 2, 1]));
+    if (aux) await this.#comparer.check('aux.features', permute(aux, [0, 2, 1]));
 
     const groundTruth = this.#file.tensors.has('in.gt_selection_maps')
       ? await this.#input('in.gt_selection_maps', scope)
@@ -151,11 +131,11 @@ class Replay {
       const counts = output.selectionCounts;
       const maps = featureMaps(output.lastHiddenState, output.selectionMaps, counts, grids[0]);
       for (let i = 0; i < maps.length; i++)
-        await this.#check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
+        await this.#comparer.check(`${name}.feature_maps.${i}`, permute(maps[i], [0, 2, 1]));
     }
     if (!groundTruth) return;
     const { pooled } = vision.pretrain(image, { prompt: text.prompt, groundTruth });
-    await this.#check('pretrain.pooled_output', pooled);
+    await this.#comparer.check('pretrain.pooled_output', pooled);
   }
 
   async training(): Promise<void> {
@@ -175,25 +155,25 @@ class Replay {
         bottomUpBoxes: 'sampled',
       });
       const { total, contrastive, bottomUp, topDown } = output.losses;
-      await this.#check(`step${step}.loss`, total);
-      await this.#check(`step${step}.contrastive_loss`, contrastive);
-      await this.#check(`step${step}.prior_box_supervision_loss`, bottomUp);
-      await this.#check(`step${step}.posterior_box_supervision_loss`, topDown);
+      await this.#comparer.check(`step${step}.loss`, total);
+      await this.#comparer.check(`step${step}.contrastive_loss`, contrastive);
+      await this.#comparer.check(`step${step}.prior_box_supervision_loss`, bottomUp);
+      await this.#comparer.check(`step${step}.posterior_box_supervision_loss`, topDown);
       if (step === 0) {
-        await this.#check('step0.image_features', output.imageFeatures);
-        await this.#check('step0.text_features', output.textFeatures);
-        await this.#check('step0.prompt', output.prompt);
+        await this.#comparer.check('step0.image_features', output.imageFeatures);
+        await this.#comparer.check('step0.text_features', output.textFeatures);
+        await this.#comparer.check('step0.prompt', output.prompt);
         for (let i = 0; i < output.selectionMaps.length; i++) {
-          await this.#check(`step0.selection_maps.${i}`, output.selectionMaps[i]);
-          await this.#check(`step0.bottomup_selection_probs.${i}`, output.maps.bottomUp[i]);
-          await this.#check(`step0.topdown_selection_probs.${i}`, output.maps.topDown![i]);
+          await this.#comparer.check(`step0.selection_maps.${i}`, output.selectionMaps[i]);
+          await this.#comparer.check(`step0.bottomup_selection_probs.${i}`, output.maps.bottomUp[i]);
+          await this.#comparer.check(`step0.topdown_selection_probs.${i}`, output.maps.topDown![i]);
         }
       }
       backward(total);
       if (step === 0)
         for (const name of parameters.names)
           if (this.#file.tensors.has(`grad.${name}`))
-            await this.#check(`grad.${name}`, parameters.get(name).grad!);
+            await this.#comparer.check(`grad.${name}`, parameters.get(name).grad!);
       optimizer.step();
     }
     for (const name of parameters.names) await this.#checkAfter(name);
@@ -229,25 +209,6 @@ class Replay {
     return this.#engine.tensor(data, entry.shape, { scope });
   }
 
-  /** Compares a computed tensor with the file's, if it has it. Element counts must agree; axes may be merged. */
-  async #check(name: string, tensor: Tensor<'f32'>): Promise<void> {
-    if (!this.#file.tensors.has(name)) return;
-    this.#compare(name, await tensor.data(), await this.#file.f32(name));
-  }
-
-  #compare(name: string, got: Float32Array, want: Float32Array, skip?: (i: number) => boolean): void {
-    let maxAbs = got.length === want.length ? 0 : Number.POSITIVE_INFINITY;
-    let largest = 0;
-    for (let i = 0; i < want.length; i++) {
-      largest = Math.max(largest, Math.abs(want[i]));
-      if (skip?.(i)) continue;
-      const error = Math.abs(got[i] - want[i]);
-      maxAbs = error <= maxAbs ? maxAbs : Number.isNaN(error) ? Number.POSITIVE_INFINITY : error;
-    }
-    const passed = maxAbs <= allowed(name, largest, this.#relative);
-    this.comparisons.push({ name, maxAbs, maxRel: maxAbs === 0 ? 0 : maxAbs / largest, passed });
-  }
-
   async #checkAfter(name: string): Promise<void> {
     if (!this.#file.tensors.has(`after3.${name}`)) return;
     using weight = cast(this.#model.parameters.get(name), 'f32');
@@ -258,14 +219,14 @@ class Replay {
     const reach = 2 * Number(this.#file.metadata.lr) * Number(this.#file.metadata.steps);
     const undecided = (i: number): boolean =>
       Math.abs(gradient[i]) <= ROUNDING_GRADIENT && Math.abs(got[i] - want[i]) <= reach;
-    this.#compare(`after3.${name}`, got, want, undecided);
+    this.#comparer.compare(`after3.${name}`, got, want, undecided);
   }
 
   async #checkOutput(name: string, output: VisionOutput): Promise<void> {
-    await this.#check(`${name}.last_hidden_state`, output.lastHiddenState);
+    await this.#comparer.check(`${name}.last_hidden_state`, output.lastHiddenState);
     for (let i = 0; i < output.maps.probs.length; i++) {
-      await this.#check(`${name}.selection_probs.${i}`, output.maps.probs[i]);
-      await this.#check(`${name}.selection_maps.${i}`, output.selectionMaps[i]);
+      await this.#comparer.check(`${name}.selection_probs.${i}`, output.maps.probs[i]);
+      await this.#comparer.check(`${name}.selection_maps.${i}`, output.selectionMaps[i]);
     }
   }
 
@@ -283,33 +244,6 @@ class Replay {
       }
     const got = new Float32Array(parts.length * B * N * C);
     for (const [i, part] of parts.entries()) got.set(part, i * B * N * C);
-    this.#compare('low.kv_cache', got, await this.#file.f32('low.kv_cache'));
+    this.#comparer.compare('low.kv_cache', got, await this.#file.f32('low.kv_cache'));
   }
-}
-
-/** One line per group of tensors: count, largest absolute and relative error. */
-export function formatComparisons(comparisons: readonly Comparison[]): string[] {
-  const groups = new Map<string, Comparison[]>();
-  for (const comparison of comparisons) {
-    const group = groupOf(comparison.name);
-    groups.set(group, [...(groups.get(group) ?? []), comparison]);
-  }
-  return [...groups].map(([group, members]) => {
-    const abs = Math.max(...members.map(({ maxAbs }) => maxAbs));
-    const rel = Math.max(...members.map(({ maxRel }) => maxRel));
-    const failed = members.filter(({ passed }) => !passed);
-    const verdict = failed.length === 0 ? 'ok' : `FAILED: ${failed.map(({ name }) => name).join(', ')}`;
-    return `${group.padEnd(32)} ${String(members.length).padStart(4)} tensors   abs ${abs.toExponential(1)}   rel ${rel.toExponential(1)}   ${verdict}`;
-  });
-}
-
-/** `look1.selection_maps.0` belongs to `look1.selection_maps`; gradients and weights group by tower. */
-function groupOf(name: string): string {
-  const parts = name.split('.');
-  if (parts[0] === 'grad' || parts[0] === 'after3')
-    return parts
-      .slice(0, 3)
-      .join('.')
-      .replace(/\.(weight|bias)$/, '');
-  return parts.slice(0, 2).join('.');
 }

@@ -2,16 +2,23 @@
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { formatComparisons, verify } from '../../ps3/app/verify.ts';
+import { formatComparisons } from '../../ps3/app/comparison.ts';
+import { verify } from '../../ps3/app/verify.ts';
 import { engine } from '../harness.ts';
 
 /** How many tensors each file must have compared: a replay that skips some proves nothing. */
-const FILES = { 'infer-square': 59, 'infer-portrait': 54, 'infer-radio': 31, train: 317 };
+const FILES = {
+  'ps3-infer-square': 59,
+  'ps3-infer-portrait': 54,
+  'ps3-infer-radio': 31,
+  'ps3-train': 317,
+  'vila-baselines-tiny': 37,
+};
 
 for (const [name, count] of Object.entries(FILES))
-  test(`ps3-${name}: every tensor agrees with the official implementation`, async () => {
+  test(`${name}: every tensor agrees with the official implementation`, async () => {
     const before = engine.stats();
-    const path = fileURLToPath(new URL(`../fixtures/ps3-${name}.safetensors`, import.meta.url));
+    const path = fileURLToPath(new URL(`../fixtures/${name}.safetensors`, import.meta.url));
     const comparisons = await verify(engine, path);
     const failed = comparisons.filter(({ passed }) => !passed);
     assert.is(failed.length, 0, `\n${formatComparisons(failed).join('\n')}`);

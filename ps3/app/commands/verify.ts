@@ -1,7 +1,8 @@
 // `ps3 verify`.
 import { basename } from 'node:path';
+import { formatComparisons } from '../comparison.ts';
 import { type Command, command, text, UsageError } from '../flags.ts';
-import { formatComparisons, verify } from '../verify.ts';
+import { verify } from '../verify.ts';
 import { withEngine } from './engine.ts';
 
 async function verifyFiles(checkpoint: string | undefined, paths: readonly string[]): Promise<number> {

@@ -1,5 +1,5 @@
-import { expectConfig, type ModelConfig } from './config.ts';
-import { parseHubConfig } from './hub_config.ts';
+import { expectConfig, type ModelConfig, type VisionConfig } from './config.ts';
+import { parseHubConfig, parseVisionConfig } from './hub_config.ts';
 
 /**
  * The configuration of a model whose weights stand in a safetensors file that describes itself in its metadata:
@@ -25,31 +25,8 @@ export function configFromTensors(
     );
   };
   const trunk = 'vision_model.trunk';
-  const stem = shapeOf(`${trunk}.patch_embed.proj.weight`);
-  expectConfig(
-    stem?.length === 4,
-    `${trunk}.patch_embed.proj.weight must be [D, 3, patch, patch]`,
-    stem ?? 'nothing',
-  );
-  const positions = shapeOf(`${trunk}.pos_embed`);
-  expectConfig(positions?.length === 3, `${trunk}.pos_embed must be [1, side², D]`, positions ?? 'nothing');
-  let depth = 0;
-  while (shapeOf(`${trunk}.blocks.${depth}.norm1.weight`)) depth++;
-
   const config = parseHubConfig({
-    vision_config: {
-      ...objectOf(metadata, 'vision_config'),
-      hidden_size: stem[0],
-      patch_size_px: stem[2],
-      pos_grid_side: Math.sqrt(positions[1]),
-      depth,
-      num_heads: numberOf(metadata, 'num_heads'),
-      mlp_ratio: numberOf(metadata, 'mlp_ratio'),
-      ...('attn_pool_heads' in metadata && { attn_pool_heads: numberOf(metadata, 'attn_pool_heads') }),
-      ...('attn_pool_mlp_ratio' in metadata && {
-        attn_pool_mlp_ratio: numberOf(metadata, 'attn_pool_mlp_ratio'),
-      }),
-    },
+    vision_config: visionHub(metadata, shapes, prefix),
     text_config: objectOf(metadata, 'text_config'),
   });
 
@@ -67,6 +44,52 @@ export function configFromTensors(
   const last = `text_model.transformer.resblocks.${text.layers - 1}`;
   expectShape(`${last}.mlp.c_fc.weight`, [text.mlpHidden, text.width]);
   return config;
+}
+
+/** `vision_config` with the sizes that only the shapes and the other metadata tell. */
+function visionHub(
+  metadata: Readonly<Record<string, string>>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  prefix: string,
+): object {
+  const trunk = `${prefix}vision_model.trunk`;
+  const stem = shapes.get(`${trunk}.patch_embed.proj.weight`);
+  expectConfig(
+    stem?.length === 4,
+    `${trunk}.patch_embed.proj.weight must be [D, 3, patch, patch]`,
+    stem ?? 'nothing',
+  );
+  const positions = shapes.get(`${trunk}.pos_embed`);
+  expectConfig(positions?.length === 3, `${trunk}.pos_embed must be [1, side², D]`, positions ?? 'nothing');
+  let depth = 0;
+  while (shapes.has(`${trunk}.blocks.${depth}.norm1.weight`)) depth++;
+  return {
+    ...objectOf(metadata, 'vision_config'),
+    hidden_size: stem[0],
+    patch_size_px: stem[2],
+    pos_grid_side: Math.sqrt(positions[1]),
+    depth,
+    num_heads: numberOf(metadata, 'num_heads'),
+    mlp_ratio: numberOf(metadata, 'mlp_ratio'),
+    ...('attn_pool_heads' in metadata && { attn_pool_heads: numberOf(metadata, 'attn_pool_heads') }),
+    ...('attn_pool_mlp_ratio' in metadata && {
+      attn_pool_mlp_ratio: numberOf(metadata, 'attn_pool_mlp_ratio'),
+    }),
+  };
+}
+
+/**
+ * The configuration of an image tower alone, whose weights stand in such a file.
+ *
+ * @param prefix  what stands before `vision_model.`
+ * @throws ConfigError when metadata is missing or disagrees with the shapes
+ */
+export function visionConfigFromTensors(
+  metadata: Readonly<Record<string, string>>,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  prefix: string,
+): VisionConfig {
+  return parseVisionConfig(visionHub(metadata, shapes, prefix));
 }
 
 function objectOf(metadata: Readonly<Record<string, string>>, key: string): object {

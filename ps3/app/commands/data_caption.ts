@@ -19,6 +19,11 @@ const CAPTION = {
   lines: on('Each line is a caption, in place of so many words'),
   screen: screenSize('Screen that web pages are shown on; default 3840x2160'),
   screens: whole('Screens of a web page, from its top, at most; default 4'),
+  captioner: text(
+    '<program|url>',
+    'What describes images: a program that is given the path of one and of a part, or a chat server’s address',
+  ),
+  boxes: whole('Boxes of an image that are described, at most; default 4'),
   split: oneOf(SOURCE_SPLITS, 'Part of the source files: all, train or heldOut; default all'),
   'held-out': percent('Percent of the source files that are held out; default 20'),
   seed: whole('Chooses the splits and the dpi of each page; default 1', 0),
@@ -55,11 +60,11 @@ async function caption(values: Values<typeof CAPTION>, [source, out]: readonly s
   const { words = 15, lines, screen: [width, height] = [3840, 2160], screens = 4 } = values;
   if (lines && values.words !== undefined)
     throw new UsageError('data caption: --words and --lines exclude each other, got both. Leave one out.');
-  const { dpi, split, seed, licence, threads } = values;
+  const { dpi, split, seed, licence, threads, captioner, boxes } = values;
   const heldOut = values['held-out'];
   const bar = new ProgressBar();
   const result = await captionSources({
-    ...{ source, out, dpi, split, seed, licence, threads },
+    ...{ source, out, dpi, split, seed, licence, threads, captioner, boxes },
     rule: lines ? { words: 'line', minWords: 1 } : { words, minWords: Math.min(3, words) },
     screen: { width, height, screens },
     heldOutShare: heldOut === undefined ? undefined : heldOut / 100,
@@ -76,7 +81,7 @@ async function caption(values: Values<typeof CAPTION>, [source, out]: readonly s
 export const captionCommand: Command = command({
   name: 'data caption',
   operands: '<source> <folder>',
-  help: 'Make images with captions of PDF and HTML files; once more goes on after a stop',
+  help: 'Make images with captions of PDF and HTML files, and of photographs with a model of yours; once more goes on after a stop',
   flags: CAPTION,
   run: caption,
 });

@@ -4,7 +4,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import sharp from 'sharp';
 import { total } from '../../model/config/config.ts';
+import { isImageName } from '../image_files.ts';
 import { seedFor } from '../seeds.ts';
+import { captionerOf } from './captioner.ts';
+import { describe } from './describe.ts';
 import { PdfFile } from './pdf.ts';
 import { PageReader, type ScreenOptions } from './web_page.ts';
 import { type Caption, type CaptionRule, captionsOf } from './words.ts';
@@ -15,11 +18,15 @@ export interface CaptionOptions {
   readonly dpi: readonly number[];
   readonly rule: CaptionRule;
   readonly screen: ScreenOptions;
+  /** What describes images, as `captionerOf` takes it; null: images are left out. */
+  readonly captioner: string | null;
+  /** Boxes of an image that are described, at most. */
+  readonly boxes: number;
   readonly seed: number;
 }
 
 /** What a source is, by its suffix. */
-export type SourceKind = 'document' | 'ui';
+export type SourceKind = 'document' | 'ui' | 'natural';
 
 /** A part of a source file. */
 export interface Piece {
@@ -42,7 +49,8 @@ const PAGES_PER_PIECE = 16;
 const KINDS: Readonly<Record<string, SourceKind>> = { '.pdf': 'document', '.html': 'ui', '.htm': 'ui' };
 
 /** @returns  undefined for a file that is no source */
-export const kindOf = (file: string): SourceKind | undefined => KINDS[extname(file).toLowerCase()];
+export const kindOf = (file: string): SourceKind | undefined =>
+  isImageName(basename(file)) ? 'natural' : KINDS[extname(file).toLowerCase()];
 
 /**
  * Cuts a source into pieces.
@@ -53,7 +61,7 @@ export async function piecesOf(path: string, file: string, options: CaptionOptio
   const bytes = await readFile(path);
   const kind = kindOf(file)!;
   const content = createHash('sha256').update(bytes).digest('hex');
-  const count = kind === 'ui' ? 1 : await pageCount(bytes, path);
+  const count = kind === 'document' ? await pageCount(bytes, path) : 1;
   return Array.from({ length: Math.ceil(count / PAGES_PER_PIECE) }, (_, i) => {
     const pages = [i * PAGES_PER_PIECE, Math.min(count, (i + 1) * PAGES_PER_PIECE)] as const;
     const decides = JSON.stringify([content, file, pages, options]);
@@ -85,7 +93,10 @@ export class PieceMaker implements AsyncDisposable {
    */
   async make(piece: Piece): Promise<string[]> {
     const lines: string[] = [];
-    const images = piece.kind === 'document' ? this.#pages(piece) : this.#screens(piece);
+    const images = { document: this.#pages, ui: this.#screens, natural: this.#image }[piece.kind].call(
+      this,
+      piece,
+    );
     for await (const { name, encoded, captions, title, page } of images) {
       if (captions.length === 0 && title === '') continue;
       const image = `${IMAGES}/${name}`;
@@ -130,6 +141,15 @@ export class PieceMaker implements AsyncDisposable {
       const captions = distinct([...elements, ...blocks.flatMap((lines) => captionsOf(lines, rule))]);
       yield { name, encoded: image, captions, title, page };
     }
+  }
+
+  async *#image({ path, file, hash }: Piece): AsyncGenerator<Annotated> {
+    const { captioner, boxes } = this.#options;
+    if (captioner === null) return;
+    const encoded = await readFile(path);
+    const described = await describe(encoded, file, captionerOf(captioner), boxes);
+    const name = `${nameOf(file)}-${hash.slice(0, 8)}${extname(file).toLowerCase()}`;
+    yield { name, encoded, ...described, page: 1 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-// Documents and web pages as a collection of images with captions: what `ps3 data caption` does. Each piece of the work is kept
+// Documents, web pages and photographs as a collection of images with captions: what `ps3 data caption` does. Each piece of the work is kept
 // by the hash of what decides it, so a stopped run goes on, and a changed source is done anew by itself.
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -19,7 +19,7 @@ export const SOURCE_SPLITS = ['all', 'train', 'heldOut'] as const;
 
 /** What is read, how, and where it goes. */
 export interface CaptionRun extends Partial<CaptionOptions> {
-  /** A file or a folder of PDF and HTML files, at any depth. */
+  /** A file or a folder of PDF and HTML files and images, at any depth. */
   readonly source: string;
   /** Folder to write, or to go on with. */
   readonly out: string;
@@ -43,6 +43,8 @@ const CAPTION_RUN = {
   dpi: true,
   rule: true,
   screen: true,
+  captioner: true,
+  boxes: true,
   seed: true,
   split: true,
   heldOutShare: true,
@@ -78,17 +80,27 @@ export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
     dpi: run.dpi ?? [150],
     rule: run.rule ?? { words: 15, minWords: 3 },
     screen: run.screen ?? { width: 3840, height: 2160, screens: 4 },
+    captioner: run.captioner ?? null,
+    boxes: run.boxes ?? 4,
     seed: run.seed ?? 1,
   };
   expectOptions(options, heldOutShare);
   const isHeldOut = (file: string): boolean =>
     seedFor(options.seed, `source ${file}`) / 2 ** 32 < heldOutShare;
-  const files = (await filesOf(source)).filter(
-    ({ file }) => split === 'all' || isHeldOut(file) === (split === 'heldOut'),
-  );
+  const all = await filesOf(source);
+  const isDescribed = ({ file }: { file: string }): boolean =>
+    options.captioner !== null || kindOf(file) !== 'natural';
+  const files = all
+    .filter(isDescribed)
+    .filter(({ file }) => split === 'all' || isHeldOut(file) === (split === 'heldOut'));
+  const left = all.filter((source) => !isDescribed(source)).length;
+  if (left > 0)
+    notice?.(
+      `captionSources: ${left} images are left out: they need a captioner, since no caption is invented.`,
+    );
   if (files.length === 0)
     throw new DataError(
-      `captionSources: there must be PDF or HTML files, got none ${split === 'all' ? '' : `for the split ${split} `}in ${source}. Name a folder that has some.`,
+      `captionSources: there must be PDF or HTML files, or images and a captioner, got none ${split === 'all' ? '' : `for the split ${split} `}in ${source}. Name a folder that has some.`,
     );
   await assertWritableFolder(out);
   await makeFolder(join(out, IMAGES));
@@ -121,7 +133,7 @@ export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
       file,
       licence: licence ?? (await licenceBeside(path)) ?? 'not stated',
       split: isHeldOut(file) ? 'heldOut' : 'train',
-      changes: 'drawn as an image',
+      changes: kindOf(file) === 'natural' ? 'none' : 'drawn as an image',
     })),
   );
   await writeWhole(
@@ -131,10 +143,11 @@ export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
   return { images: lines.length, captions: captionCount(lines), sources: files.length, kept };
 }
 
-function expectOptions({ dpi, rule, screen }: CaptionOptions, heldOutShare: number): void {
+function expectOptions({ dpi, rule, screen, boxes }: CaptionOptions, heldOutShare: number): void {
   const isWhole = (value: number, high: number): boolean =>
     Number.isInteger(value) && value >= 1 && value <= high;
   const rules: [boolean, string, unknown][] = [
+    [isWhole(boxes, 1000), 'the boxes of an image must be 1 to 1000', boxes],
     [
       dpi.length > 0 && dpi.every((value) => value >= 20 && value <= 1200),
       'dpi must be within 20 to 1200',

@@ -188,7 +188,7 @@ test('captionSources: nothing to read, and options out of range, are refused', a
       assert.match(String(error), message);
     }
   };
-  await refused({}, /there must be PDF or HTML files, got none/);
+  await refused({}, /there must be PDF or HTML files, or images and a captioner, got none/);
   await refused({ source: join(empty, 'no') }, /the source must exist/);
   await refused({ dpi: [5] }, /dpi must be within 20 to 1200, got \[5\]/);
   await refused({ heldOutShare: 2 }, /heldOutShare must be within 0 and 1, got 2/);

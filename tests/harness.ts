@@ -2,6 +2,7 @@
 // and PyTorch's vectors.
 
 import { fileSystem } from '#system';
+import type { Tier } from '../engine/gpu/adapter.ts';
 import { GPU_ON_CPU, type Target } from '../engine/gpu/target.ts';
 import {
   backward,
@@ -19,12 +20,15 @@ import { size } from '../engine/tensor/shape.ts';
 const { TEST_TIER, TEST_ADAPTER, TEST_PLANS } = globalThis.process?.env ?? {};
 
 export const engine: Engine = await Engine.create({
-  tier: TEST_TIER === '0' ? 0 : undefined,
+  tier: TEST_TIER === undefined ? undefined : (Number(TEST_TIER) as Tier),
   target: TEST_PLANS === 'gpu' ? GPU_ON_CPU : undefined,
 });
 
 if (TEST_ADAPTER && !engine.adapterName.toLowerCase().includes(TEST_ADAPTER))
   throw new Error(`the adapter must be ${TEST_ADAPTER}, got ${engine.adapterName}`);
+
+if (TEST_TIER && engine.tier !== Number(TEST_TIER))
+  throw new Error(`the tier must be ${TEST_TIER}, got ${engine.tier}. ${engine.warnings.join(' ')}`);
 
 /** Largest errors against float64 of this file, in the unit of `relativeError`; -1 where none was measured. */
 const largest = { values: -1, gradients: -1 };

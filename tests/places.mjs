@@ -22,9 +22,40 @@ const deno = (path) => [
 ];
 const chromium = (path) => [process.execPath, join(root, 'tests/in_chromium.mjs'), path];
 
+/** Where debian_root.mjs makes a Debian 13, whose lavapipe has matrix units of 8 x 8 x 8. */
+export const debianRoot = process.env.DEBIAN_ROOT ?? '/var/lib/ps3-webgpu/debian13';
+
+/** Runs Node in that root; what is mounted for it goes with the process. */
+const ENTER = `
+set -e
+base=$1 repo=$2 node=$3
+shift 3
+mkdir -p "$base$repo"
+touch "$base/usr/local/bin/node"
+mount --bind /proc "$base/proc"
+mount --rbind /dev "$base/dev"
+mount --bind "$repo" "$base$repo"
+mount --bind "$node" "$base/usr/local/bin/node"
+exec chroot "$base" env --unset=NODE_EXTRA_CA_CERTS --chdir="$repo" node "$@"`;
+const debian = (path) => [
+  ...['unshare', '--mount', 'sh', '-c', ENTER, 'enter', debianRoot, root, process.execPath],
+  ...node(path).slice(1),
+];
+const debianOnTier = (tier) => ({
+  is: `Dawn in Node on Debian 13, Mesa 26's lavapipe, tier ${tier}`,
+  command: debian,
+  env: { TEST_TIER: String(tier), TEST_ADAPTER: 'mesa 26' },
+  needs: {
+    file: join(debianRoot, 'usr/share/vulkan/icd.d/lvp_icd.json'),
+    install: 'as root on Debian: node tests/debian_root.mjs',
+    isOptional: true,
+  },
+});
+
 /**
- * By name: what it is, the command that runs a test file, what the command's environment holds beside ours, and a file
- * that must be there with the command that brings it. Tests stop when the adapter is not the one of TEST_ADAPTER.
+ * By name: what it is, the command that runs a test file, what the command's environment holds beside ours, and a file that
+ * must be there with the command that brings it: without it a place fails, or is skipped where it is optional. Tests stop
+ * when the adapter is not the one of TEST_ADAPTER.
  */
 export const places = {
   dawn: { is: 'Dawn in Node, default driver', command: node },
@@ -50,6 +81,7 @@ export const places = {
     command: chromium,
     needs: { file: chromiumPath, install: installChromium },
   },
+  ...Object.fromEntries([0, 1, 2, 3].map((tier) => [`debian13-tier${tier}`, debianOnTier(tier)])),
 };
 
 /** Why a place cannot be had, as a sentence; null when it can. */
@@ -59,9 +91,18 @@ export function missing(name) {
   return `${name}: ${needs.file} must exist, got no such file. Run ${needs.install}`;
 }
 
+/** Whether a place that cannot be had is skipped: it takes 520 MB and Debian's tools. */
+export const isOptional = (name) => places[name].needs?.isOptional === true;
+
 /** Files that run everywhere: tests of kernels, tensors, devices, layers, images and tokenizers, which read nothing but fixtures. */
 export const isPortable = (path) =>
   /^tests\/((ops|tensor|gpu|nn)\/|ps3\/(image|tokenizer|sentencepiece)\.)/.test(path);
+
+/** Files that run on Debian 13 beside those: the model against the official one, and training on matrix units. */
+export const isForMatrixUnits = (path) =>
+  /^tests\/(ps3\/(golden|encode|hidden_states)|train\/(precision|products)|shaders\/subgroup_matrix)\.test/.test(
+    path,
+  );
 
 /** Why the others do not: they are tests of files, processes and command lines, or compare what no adapter changes. */
 export const notPortable =

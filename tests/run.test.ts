@@ -113,4 +113,13 @@ test('run: a place without its browser is a failure that says what to install', 
   assert.is(status, 1);
 });
 
+test('run: the place that only some machines can have is skipped with a sentence', () => {
+  const env = { DEBIAN_ROOT: '/nowhere/debian13' };
+  const { status, lines } = runWith(env, '--on', 'dawn', '--on', 'debian13-tier3', 'engine');
+  assert.is(lastLine(lines), '1 passed, 0 failed, 1 skipped');
+  assert.match(lines.join('\n'), '/nowhere/debian13/usr/share/vulkan/icd.d/lvp_icd.json must exist, got no');
+  assert.match(lines.join('\n'), 'node tests/debian_root.mjs');
+  assert.is(status, 0);
+});
+
 test.run();

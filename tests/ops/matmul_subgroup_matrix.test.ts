@@ -29,20 +29,25 @@ const DTYPES = {
   bf16: (value: number): number => fromBfloat(toBfloat(value)),
 } as const;
 
+/** The device's own units, where it has some. */
+const own = engine.target.matrixUnit;
+
 // Every specialisation takes a CPU seconds to compile: each layout has another unit and another way to store b.
-for (const [name, unit, dtype, transposeA, transposeB] of [
+for (const [name, emulated, dtype, transposeA, transposeB] of [
   ['NN', 'square', 'f32', false, false],
   ['NT', 'small', 'f16', false, true],
   ['TN', 'wide', 'bf16', true, false],
   ['TT', 'narrow', 'f32', true, true],
 ] as const) {
+  const unit = own ?? UNITS[emulated];
+  const units = `${own ? 'real' : 'emulated'} units of ${unit.M} x ${unit.N} x ${unit.K}`;
   const multiplied = (a: Tensor, b: Tensor, scale: number, splits: number): Tensor =>
-    withMatrixUnit(engine, UNITS[unit], () =>
+    withMatrixUnit(engine, unit, () =>
       matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, splits } }),
     );
 
   // One below, at and above the tile of 64 x 64 and the depth of 32.
-  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, emulated ${unit} units: c matches the twin at every shape`, async () => {
+  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, ${units}: c matches the twin at every shape`, async () => {
     using scope = engine.scope();
     for (const [M, N, K] of [
       [63, 64, 31],
@@ -59,7 +64,7 @@ for (const [name, unit, dtype, transposeA, transposeB] of [
     }
   });
 
-  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, emulated ${unit} units: a batch, in splits, matches the twin`, async () => {
+  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, ${units}: a batch, in splits, matches the twin`, async () => {
     using scope = engine.scope();
     const [batch, M, N, K] = [2, 33, 18, 600];
     const [left, right] = [random(batch * M * K, 1), random(batch * K * N, 2)];
@@ -85,7 +90,7 @@ for (const gelu of ['erf', 'tanh'] as const)
     const x = tensor(data.x, [M, K], { scope, requiresGrad: true });
     const weight = tensor(data.weight, [N, K], { scope });
     const [bias, residual] = [tensor(data.bias, [N], { scope }), tensor(data.residual, [M, N], { scope })];
-    const [y, tiny] = withMatrixUnit(engine, UNITS.square, () => [
+    const [y, tiny] = withMatrixUnit(engine, own ?? UNITS.square, () => [
       linear(x, weight, { bias, gelu, residual, force }),
       linear(x, weight, { bias, force }),
     ]);
@@ -93,7 +98,9 @@ for (const gelu of ['erf', 'tanh'] as const)
     compare('y', await y.data(), linearTwin(left.map(half), right.map(half), K, { ...epilogue, gelu }));
     // A gradient of 1e-9 would be zero in f16.
     const dy = random(M * N, 5).map((value) => Math.fround(value * 1e-9));
-    withMatrixUnit(engine, UNITS.square, () => backward(tiny, { seed: tensor(dy, [M, N], { scope }) }));
+    withMatrixUnit(engine, own ?? UNITS.square, () =>
+      backward(tiny, { seed: tensor(dy, [M, N], { scope }) }),
+    );
     const dx = productTwin(dy, right, { M, N: K, K: N });
     compare('dx', await x.grad!.data(), dx, { ...TOLERANCE.grad, abs: 0 });
   });

@@ -61,9 +61,14 @@ export function emulated(text: string): string {
 
 const kernels = new Map<Kernel, Kernel>();
 
-/** Runs `fn` on an engine as if its device had matrix units of this shape; `define` may make the tiles smaller. */
+/**
+ * Runs `fn` on an engine as if its device had matrix units of this shape, which is nothing where it has them; `define` may make
+ * the tiles smaller.
+ */
 export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T, define: Define = {}): T {
   const { run, target } = gpu;
+  const own = target.matrixUnit;
+  if (own && own.M === unit.M && own.N === unit.N && own.K === unit.K) return fn();
   gpu.target = { ...target, matrixUnit: unit };
   gpu.run = (kernel, call) => {
     const isProduct = kernel.entry === 'matmul_subgroup_matrix';

@@ -64,6 +64,8 @@ export interface ModelSizes {
   readonly textWidth: number;
   /** Blocks of the text tower. */
   readonly textLayers: number;
+  /** Position embeddings per scale depend on the place within a low-res patch alone, which short runs can train. */
+  readonly tiedPositions: boolean;
   /** Tokens per caption. */
   readonly contextLength: number;
   /** Rows of the token table; null: as many as the captions have words. */
@@ -206,6 +208,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     auxImagePx: v.nullable(count),
     textWidth: count,
     textLayers: count,
+    tiedPositions: v.optional(flag, false),
     contextLength: count,
     vocabSize: v.nullable(count),
   }),

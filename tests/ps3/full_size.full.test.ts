@@ -58,7 +58,7 @@ function drawn({ shape, initial }: ParameterPlan, next: () => number): Float32Ar
   const [center, spread] =
     initial.kind === 'constant'
       ? [initial.value, 0.05] // biases and norms that are not all alike
-      : [0, initial.kind === 'normal' ? initial.std * Math.sqrt(3) : initial.bound];
+      : [0, initial.kind === 'uniform' ? initial.bound : initial.std * Math.sqrt(3)];
   for (let i = 0; i < values.length; i++) values[i] = center + spread * (2 * next() - 1);
   return values;
 }

@@ -1,12 +1,14 @@
 // Names, shapes and initial values of a model's parameters, under the official checkpoint names.
 import { type Random, size } from '../../../engine/index.ts';
-import type { ModelConfig, TextConfig, VisionConfig } from '../config/config.ts';
+import { type ModelConfig, residualSide, type TextConfig, type VisionConfig } from '../config/config.ts';
 
 /** How a parameter starts. */
 type Initial =
   | { readonly kind: 'constant'; readonly value: number }
   /** N(0, std^2). */
   | { readonly kind: 'normal'; readonly std: number }
+  /** Sines and cosines of rows and columns, of mean square std^2, over a square of places. */
+  | { readonly kind: 'waves'; readonly std: number }
   /** Uniform in [-bound, bound]. */
   | { readonly kind: 'uniform'; readonly bound: number };
 
@@ -117,8 +119,9 @@ function planVision(plan: Plan, config: VisionConfig, options: InitOptions): voi
   if (config.separatePosEmb)
     for (let i = 1; i <= S; i++) {
       const std = options.positionResidualStd ?? 0;
-      const initial: Initial = std === 0 ? { kind: 'constant', value: 0 } : { kind: 'normal', std };
-      plan.put(`${root}pos_emb_residual.${i - 1}`, [1, config.gridSides[i] ** 2, width], initial);
+      const kind = config.tiedPositions ? 'waves' : 'normal';
+      const initial: Initial = std === 0 ? { kind: 'constant', value: 0 } : { kind, std };
+      plan.put(`${root}pos_emb_residual.${i - 1}`, [1, residualSide(config, i) ** 2, width], initial);
     }
   if (!auxEncoder) return;
   const { hiddenWidth, outChannels, kernelPx, depth } = auxEncoder;
@@ -171,7 +174,33 @@ export function startsAsZero({ initial }: ParameterPlan): boolean {
 export function draw({ shape, initial }: ParameterPlan, random: Random): Float32Array {
   const n = size(shape);
   if (initial.kind === 'constant') return new Float32Array(n).fill(initial.value);
+  if (initial.kind === 'waves') return waves(Math.sqrt(shape[1]), shape[2], initial.std);
   return Float32Array.from({ length: n }, () =>
     initial.kind === 'normal' ? initial.std * random.normal() : initial.bound * (2 * random.uniform() - 1),
   );
+}
+
+/**
+ * A table that tells places of a square apart, so that a small model does not begin with a bag of patches.
+ *
+ *   table[y, x] = std sqrt(2) [sin a_k(x), cos a_k(x), sin a_k(y), cos a_k(y)],  a_k(x) = 2 pi f_k (x + 1/2) / side
+ *
+ * with frequencies f_k from half a wave a side to one for every two places, in equal ratios.
+ *
+ * @returns  [side², C]; numbers beyond a multiple of four are zero
+ */
+function waves(side: number, C: number, std: number): Float32Array {
+  const table = new Float32Array(side * side * C);
+  const count = Math.floor(C / 4);
+  for (let k = 0; k < count; k++) {
+    const frequency = 0.5 * side ** (k / Math.max(1, count - 1));
+    for (let place = 0; place < side * side; place++)
+      for (const [axis, at] of [place % side, Math.floor(place / side)].entries()) {
+        const angle = (2 * Math.PI * frequency * (at + 0.5)) / side;
+        const o = place * C + 4 * k + 2 * axis;
+        table[o] = std * Math.SQRT2 * Math.sin(angle);
+        table[o + 1] = std * Math.SQRT2 * Math.cos(angle);
+      }
+  }
+  return table;
 }

@@ -8,9 +8,11 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../../../engine/index.ts';
+import type { VisionConfig } from '../config/config.ts';
 import { toHubConfig } from '../config/hub_config_writer.ts';
 import { toPreprocessor } from '../config/preprocessor.ts';
 import type { ModelCore } from '../core.ts';
+import { untied } from '../vision/positions.ts';
 import { converted, INDEX, WEIGHTS, type WeightDType } from './checkpoint.ts';
 
 const FILE_DTYPE = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
@@ -21,9 +23,11 @@ export interface SaveOptions {
   readonly storage?: WeightDType;
   /** Weights beyond this go into several files; default 5e9. */
   readonly shardBytes?: number;
+  /** Writes tied position residuals as the tables of every place that the official code reads; default false. */
+  readonly untied?: boolean;
 }
 
-const SAVE_OPTIONS = { storage: true, shardBytes: true } as const;
+const SAVE_OPTIONS = { storage: true, shardBytes: true, untied: true } as const;
 
 /** Writes a checkpoint folder; each file appears whole or not at all, the weights last. */
 export async function saveCheckpoint(
@@ -32,16 +36,21 @@ export async function saveCheckpoint(
   options: SaveOptions = {},
 ): Promise<void> {
   expectKeys('PS3.save', options, SAVE_OPTIONS);
-  const { storage, shardBytes = 5e9 } = options;
+  const { storage, shardBytes = 5e9, untied: isUntied = false } = options;
   await makeFolder(folder);
-  const { config, parameters, tokenizer } = model;
+  const { parameters, tokenizer } = model;
+  const { vision } = model.config;
+  const expands = isUntied && vision.tiedPositions;
+  const config = expands ? { ...model.config, vision: { ...vision, tiedPositions: false } } : model.config;
   const json = (name: string, value: unknown): Promise<void> =>
     writeWhole(`${folder}/${name}`, `${JSON.stringify(value, undefined, 2)}\n`);
   await json('config.json', toHubConfig(config));
   await json('preprocessor_config.json', toPreprocessor(config.image));
   for (const [name, value] of Object.entries(tokenizer.toJSON())) await json(name, value);
   const shards = shardsOf(
-    parameters.names.map((name) => toWrite(name, parameters.get(name), storage)),
+    parameters.names.map((name) =>
+      toWrite(name, parameters.get(name), storage, expands ? vision : undefined),
+    ),
     shardBytes,
   );
   if (shards.length === 1) return writeSafetensors(`${folder}/${WEIGHTS}`, shards[0], { format: 'pt' });
@@ -56,18 +65,27 @@ export async function saveCheckpoint(
   await json(INDEX, { metadata: { total_size }, weight_map: weightMap });
 }
 
-function toWrite(name: string, tensor: Tensor, storage?: WeightDType): TensorToWrite {
-  const { shape } = tensor;
+/** @param tied  whose tied residuals are written as tables of every place, [1, Y * Y, D] */
+function toWrite(
+  name: string,
+  tensor: Tensor,
+  storage: WeightDType | undefined,
+  tied: VisionConfig | undefined,
+): TensorToWrite {
+  const table = /^vision_model\.pos_emb_residual\.(\d+)$/.exec(name);
+  const scale = tied && table ? 1 + Number(table[1]) : undefined;
+  const grid = scale && tied?.gridSides[scale];
+  const shape = grid ? [1, grid * grid, tensor.shape[2]] : [...tensor.shape];
   const kept = tensor.dtype as WeightDType;
   const dtype = shape.length < 2 ? 'f32' : (storage ?? kept);
   const data = async (): Promise<ArrayBufferView> => {
-    const numbers = await tensor.data();
+    const stored = (await tensor.data()) as Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+    const numbers = grid ? untied(stored, Math.sqrt(tensor.shape[1]), grid) : stored;
     if (dtype === kept) return numbers;
-    const { buffer } = numbers;
-    return converted(new Uint8Array(buffer as ArrayBuffer), FILE_DTYPE[kept], dtype);
+    return converted(new Uint8Array(numbers.buffer), FILE_DTYPE[kept], dtype);
   };
   // The official code has scalars here.
-  return { name, dtype: FILE_DTYPE[dtype], shape: name.startsWith('logit_') ? [] : [...shape], data };
+  return { name, dtype: FILE_DTYPE[dtype], shape: name.startsWith('logit_') ? [] : shape, data };
 }
 
 function bytesOf({ dtype, shape }: TensorToWrite): number {

@@ -56,6 +56,8 @@ export interface VisionConfig {
   readonly budgets: readonly number[]; // max_select_num_each_scale
   /** learned position residuals for the high-res scales */
   readonly separatePosEmb: boolean; // separate_pos_emb
+  /** these residuals depend on the place within a low-res patch alone: [1, (Y/G)², D] a scale, not [1, Y², D] */
+  readonly tiedPositions: boolean; // tied_pos_emb_residual
   /** selected patches attend to the keys and values of the low-res pass */
   readonly lowResCache: boolean; // low_res_cache
   /** null when selection uses the trunk's features alone */
@@ -199,6 +201,26 @@ export function selectionBudgets(maxSelect: number, scalesPx: readonly number[])
   const budgets = areas.map((area) => Math.floor((maxSelect * area) / whole));
   budgets[budgets.length - 1] += maxSelect - total(budgets);
   return budgets;
+}
+
+/**
+ * Side of the table of position residuals of a high-res scale: of its grid, or of a low-res patch where they are tied.
+ *
+ * @param scale  index of the scale, from 1
+ * @throws ConfigError for tied residuals of a grid that does not divide into low-res patches
+ */
+export function residualSide(
+  { gridSides, tiedPositions }: Pick<VisionConfig, 'gridSides' | 'tiedPositions'>,
+  scale: number,
+): number {
+  if (!tiedPositions) return gridSides[scale];
+  const side = gridSides[scale] / gridSides[0];
+  expectConfig(
+    Number.isInteger(side),
+    'vision_config.ps3_scales must be multiples of the first where tied_pos_emb_residual is true',
+    gridSides,
+  );
+  return side;
 }
 
 /** Sum of patch counts or areas. */

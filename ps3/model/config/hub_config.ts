@@ -4,7 +4,7 @@
 // describes adds keys to `vision_config`, which the reference implementation ignores:
 //
 //   ps3_webgpu true · patch_size_px · depth · num_heads · mlp_ratio · pos_grid_side
-//   attn_pool_heads · attn_pool_mlp_ratio · aux_image_px · low_res_cache · act_kwargs
+//   attn_pool_heads · attn_pool_mlp_ratio · aux_image_px · low_res_cache · tied_pos_emb_residual · act_kwargs
 //
 // Its width is `hidden_size`, which for timm names is not read.
 import * as v from 'valibot';
@@ -42,6 +42,7 @@ const visionSchema = v.looseObject(
     max_select_num: v.optional(count, 1280),
     max_select_num_each_scale: v.nullish(list(natural), null),
     separate_pos_emb: v.optional(flag, true),
+    tied_pos_emb_residual: v.optional(flag, false),
     low_res_cache: v.optional(flag, true),
     highres_selection_feature: v.optional(flag, true),
     highres_selection_module_hidden_dim: v.optional(count, 512),
@@ -187,6 +188,7 @@ export function parseVisionConfig(json: unknown, path = 'vision_config'): Vision
     maxSelect: hub.max_select_num,
     budgets: given ?? selectionBudgets(hub.max_select_num, scalesPx),
     separatePosEmb: hub.separate_pos_emb,
+    tiedPositions: hub.tied_pos_emb_residual,
     lowResCache: hub.low_res_cache,
     auxEncoder: hub.highres_selection_feature ? auxEncoderOf(hub, path) : null,
     attnPool: {

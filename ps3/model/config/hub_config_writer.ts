@@ -20,6 +20,7 @@ const OWN_KEYS = [
   'attn_pool_mlp_ratio',
   'aux_image_px',
   'low_res_cache',
+  'tied_pos_emb_residual',
   'act_kwargs',
 ];
 
@@ -91,6 +92,7 @@ function ownKeys(vision: VisionConfig): Record<string, unknown> {
     ['patch_size_px', patchPx, named?.patchPx],
     ['depth', vision.depth, named?.depth],
     ['low_res_cache', vision.lowResCache, true],
+    ['tied_pos_emb_residual', vision.tiedPositions, false],
     ['num_heads', vision.heads, named?.heads],
     ['mlp_ratio', vision.mlpRatio, named?.mlpRatio],
     ['pos_grid_side', vision.posGridSide, Math.floor(usualPx / patchPx)],

@@ -20,6 +20,8 @@ export interface LookSizes {
   readonly lowResCache: boolean;
   /** Each high-res scale has position embeddings besides the shared ones. */
   readonly scalePositions: boolean;
+  /** These depend on the place within a low-res patch alone; default false. */
+  readonly tiedPositions?: boolean;
   /** There is an auxiliary encoder. */
   readonly auxEncoder: boolean;
 }
@@ -40,6 +42,7 @@ export function hubLook(sizes: LookSizes, depth: number): Record<string, unknown
     highres_selection_module_kernel_size: sizes.auxKernelPx,
     aux_image_px: sizes.auxImagePx ?? scalesPx[scalesPx.length - 1],
     low_res_cache: sizes.lowResCache,
+    tied_pos_emb_residual: sizes.tiedPositions ?? false,
     ps3_webgpu: true,
   };
 }

@@ -1,4 +1,4 @@
-import { expectConfig, type ModelConfig, type VisionConfig } from './config.ts';
+import { expectConfig, type ModelConfig, residualSide, type VisionConfig } from './config.ts';
 import { parseHubConfig, parseVisionConfig } from './hub_config.ts';
 
 /**
@@ -36,8 +36,8 @@ export function configFromTensors(
   expectShape(`${trunk}.attn_pool.latent`, [1, 1, attnPool.width]);
   expectShape(`${trunk}.attn_pool.mlp.fc1.weight`, [attnPool.mlpHidden, attnPool.width]);
   if (vision.separatePosEmb)
-    vision.gridSides.slice(1).forEach((side, i) => {
-      expectShape(`vision_model.pos_emb_residual.${i}`, [1, side * side, D]);
+    vision.gridSides.slice(1).forEach((_, i) => {
+      expectShape(`vision_model.pos_emb_residual.${i}`, [1, residualSide(vision, i + 1) ** 2, D]);
     });
   expectShape('text_model.token_embedding.weight', [text.vocabSize, text.width]);
   expectShape('text_model.positional_embedding', [text.contextLength, text.width]);

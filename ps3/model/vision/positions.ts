@@ -61,7 +61,10 @@ export function positionsAt(
     const base = baseRows(weights.get('trunk.pos_embed').in(indices.scope), config, grid, indices);
     if (!config.separatePosEmb) return base;
     const residual = weights.get(`pos_emb_residual.${scale - 1}`).in(indices.scope);
-    return add(base, squareRows(residual, grid, indices));
+    return add(
+      base,
+      config.tiedPositions ? cellRows(residual, grid, indices) : squareRows(residual, grid, indices),
+    );
   });
 }
 
@@ -98,6 +101,35 @@ function squareRows(table: Tensor, [Y, X]: Grid, indices: Tensor): Tensor<'f32'>
   if (X === side || Y === 1) return embedding(rows, indices);
   const [row, column] = placeOf(indices, X);
   return embedding(rows, add(mul(row, side), column));
+}
+
+/** Rows of a table [1, side * side, C] of the places within a low-res patch, which each of them repeats. */
+function cellRows(table: Tensor, [, X]: Grid, indices: Tensor): Tensor<'f32'> {
+  const [, places, C] = table.shape;
+  const side = Math.sqrt(places);
+  const [row, column] = placeOf(indices, X);
+  const place = add(mul(remainder(row, side), side), remainder(column, side));
+  return embedding(table.reshape([places, C]), place);
+}
+
+/**
+ * The table [1, Y * Y, C] of every place of a grid that tied residuals [1, side * side, C] stand for.
+ *
+ * @param grid  Y
+ */
+export function untied<A extends Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>>(
+  table: A,
+  side: number,
+  grid: number,
+): A {
+  const C = table.length / side ** 2;
+  const whole = new (table.constructor as new (length: number) => A)(grid * grid * C);
+  for (let y = 0; y < grid; y++)
+    for (let x = 0; x < grid; x++) {
+      const place = (y % side) * side + (x % side);
+      whole.set(table.subarray(place * C, (place + 1) * C), (y * grid + x) * C);
+    }
+  return whole;
 }
 
 /** Row and column of raster indices into a grid of X columns. */

@@ -53,14 +53,8 @@ export type { LookAmount } from './model/vision/look_plan.ts';
 export type { Grid } from './model/vision/scales.ts';
 export type { PatchSelection, SelectionFeatures, SelectionMap } from './model/vision/selection.ts';
 export { type Look, mergeLooks } from './model/vision/token_maps.ts';
-export {
-  type LookOptions,
-  type LowRes,
-  type MapOptions,
-  type Maps,
-  VisionModel,
-  type VisionOutput,
-} from './model/vision/vision.ts';
+export { VisionModel } from './model/vision/vision.ts';
+export type { LookOptions, LowRes, MapOptions, Maps, VisionOutput } from './model/vision/vision_types.ts';
 export type { CheckpointBlocks } from './model/vision/vit.ts';
 export type { Transport } from './ranks/transport.ts';
 export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';

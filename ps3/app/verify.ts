@@ -18,7 +18,7 @@ import { GROUPS } from '../model/core.ts';
 import { PS3 } from '../model/ps3.ts';
 import { imageSize, scaleSizes } from '../model/vision/scales.ts';
 import { featureMaps } from '../model/vision/token_maps.ts';
-import type { LookOptions, VisionOutput } from '../model/vision/vision.ts';
+import type { LookOptions, VisionOutput } from '../model/vision/vision_types.ts';
 import { type Batch, pretrainLoss } from '../train/loss.ts';
 import { Comparer, type Comparison, VerifyError } from './comparison.ts';
 import { verifyBaselines } from './verify_baselines.ts';

@@ -3,7 +3,7 @@ import { expect, expectKeys, noGrad, output, Scope, slice, type Tensor } from '.
 import type { ModelCore } from './core.ts';
 import { Encoding } from './encoding.ts';
 import { ENCODE_OPTIONS, type EncodeOptions, optionsOf, visionOptions } from './query.ts';
-import type { VisionOutput } from './vision/vision.ts';
+import type { VisionOutput } from './vision/vision_types.ts';
 
 /** Encodes a batch. */
 export async function encode(

@@ -2,7 +2,7 @@
 import { permute, type Scope, type Tensor, tidy } from '../../engine/index.ts';
 import type { Grid } from './vision/scales.ts';
 import { featureMaps } from './vision/token_maps.ts';
-import type { VisionOutput } from './vision/vision.ts';
+import type { VisionOutput } from './vision/vision_types.ts';
 
 /** Tokens and maps of a batch of images. Lives where the images live; `dispose()` or `using` frees it earlier. */
 export class Encoding {

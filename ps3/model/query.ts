@@ -17,7 +17,7 @@ import { nearness, type Region, regionsOf } from './region.ts';
 import type { LookAmount } from './vision/look_plan.ts';
 import type { Grid } from './vision/scales.ts';
 import type { SelectionMap } from './vision/selection.ts';
-import type { LookOptions } from './vision/vision.ts';
+import type { LookOptions } from './vision/vision_types.ts';
 
 /** Where to look, how much, and what to return. */
 export interface EncodeOptions extends LookAmount {

@@ -12,6 +12,7 @@ import {
   noGrad,
   remainder,
   resizeRows,
+  slice,
   type Tensor,
   tidy,
   type Weights,
@@ -65,6 +66,35 @@ export function positionsAt(
       base,
       config.tiedPositions ? cellRows(residual, grid, indices) : squareRows(residual, grid, indices),
     );
+  });
+}
+
+/**
+ * The same for chosen patches of windows, which have the positions that they have in the whole images.
+ *
+ * @param whole    of the whole images
+ * @param scale    index of the scale; 0, the low-res one, has no residuals
+ * @param grid     of the window
+ * @param indices  u32 [B, k] into the window's Y * X; undefined: all of them
+ * @param origin   u32 [B, 2], the low-res row and column at which each window begins
+ * @returns        [B, k, C]
+ */
+export function windowPositionsAt(
+  weights: Weights,
+  whole: VisionConfig,
+  scale: number,
+  [Y, X]: Grid,
+  indices: Tensor | undefined,
+  origin: Tensor,
+): Tensor<'f32'> {
+  return tidy([origin, indices], (origin, indices) => {
+    const [row, column] = placeOf(indices ?? arange(origin, Y * X).reshape([1, Y * X]), X);
+    const side = whole.gridSides[scale];
+    const beginning = (axis: number): Tensor =>
+      mul(slice(origin, { axis: 1, start: axis, length: 1 }), side / whole.gridSides[0]);
+    const places = add(mul(add(row, beginning(0)), side), add(column, beginning(1)));
+    if (scale > 0) return positionsAt(weights, whole, scale, [side, side], places);
+    return baseRows(weights.get('trunk.pos_embed').in(places.scope), whole, [side, side], places);
   });
 }
 

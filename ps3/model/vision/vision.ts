@@ -20,21 +20,21 @@ import {
 } from '../../../engine/index.ts';
 import { type ImageConfig, total, type VisionConfig } from '../config/config.ts';
 import { auxEncoder } from './aux_encoder.ts';
-import { expectLookAmount, type LookAmount, planLooks } from './look_plan.ts';
-import { lowResPositions, positionsAt } from './positions.ts';
+import { expectLookAmount, planLooks } from './look_plan.ts';
+import { lowResPositions, positionsAt, windowPositionsAt } from './positions.ts';
 import { type Grid, imageSize, scaleGrids, scaleSizes } from './scales.ts';
 import {
   choose,
   overrideByGroundTruth,
   type PatchSelection,
   type SelectionFeatures,
-  type SelectionMap,
   saliency,
   smooth,
   touchedCells,
   upsample,
 } from './selection.ts';
 import { type Look, mergeLooks, takenAfter } from './token_maps.ts';
+import type { LookOptions, LowRes, MapOptions, Maps, VisionOutput } from './vision_types.ts';
 import {
   attentionPool,
   type BlockOptions,
@@ -44,62 +44,7 @@ import {
   transformerBlock,
   visionBlock,
 } from './vit.ts';
-
-/** Result of the low-res pass. */
-export interface LowRes {
-  /** Outputs of the last blocks, as many as were asked for, [B, N, C]; the last is not normalised. */
-  readonly hidden: Tensor<'f32'>[];
-  /** Outputs of `config.selectionLayers`. */
-  readonly tapped: Tensor<'f32'>[];
-  /** Packed queries, keys and values of every block, [B, N, 3C]: the cache that high-res tokens attend to. */
-  readonly qkv: Tensor<'f32'>[];
-}
-
-/** Saliency per high-res scale, [B, Y * X] each. */
-export interface Maps {
-  /** What selection uses: after ground truth and smoothing. */
-  readonly probs: Tensor<'f32'>[];
-  /** By what stands out. */
-  readonly bottomUp: Tensor<'f32'>[];
-  /** Present when there is a prompt. */
-  readonly topDown: Tensor<'f32'>[] | undefined;
-}
-
-/** What decides where to look. */
-export interface MapOptions {
-  /** [B, C], the text model's prompt. Without one, selection is bottom-up. */
-  readonly prompt?: Tensor;
-  /** Maps [B, Y * X] per high-res scale, in [0, 1], to use in place of the model's own. */
-  readonly probs?: readonly Tensor<'f32'>[];
-  /** [B, h, w] of any dtype, nonzero = select these cells first. */
-  readonly groundTruth?: Tensor;
-  /** Blurs the maps before selection; default false. */
-  readonly smooth?: boolean;
-}
-
-/** Where to look and how much. */
-export interface LookOptions extends MapOptions, LookAmount {
-  /** Maps of 0 and 1 per high-res scale [B, Y * X] with their number of ones: selected as they are, in one look. */
-  readonly selection?: readonly SelectionMap[];
-  /** Outputs of which blocks to return: true = all, n = the last n; default none. */
-  readonly hiddenStates?: boolean | number;
-}
-
-/** What `VisionModel.forward` returns. */
-export interface VisionOutput {
-  /** [B, N + K, C], low-res tokens, then the selected tokens of each scale in raster order; not normalised. */
-  readonly lastHiddenState: Tensor<'f32'>;
-  /** Outputs of the last blocks, as many as were asked for, in the same order; the last is `lastHiddenState`. */
-  readonly hiddenStates: Tensor<'f32'>[];
-  /** The patches taken so far per high-res scale, [B, Y * X] of 0 and 1; zeros after zero looks. */
-  readonly selectionMaps: Tensor<'f32'>[];
-  /** Number of patches taken per high-res scale. */
-  readonly selectionCounts: number[];
-  /** Saliency by which patches were selected. */
-  readonly maps: Maps;
-  /** The low-res pass, for further looks. */
-  readonly lowRes: LowRes;
-}
+import { windowConfig } from './windows.ts';
 
 /** The image side of a model: the low-res pass, the maps of where to look, and the looks. Owns no weights. */
 export class VisionModel {
@@ -111,10 +56,13 @@ export class VisionModel {
   readonly image: ImageConfig;
   /** Which blocks keep only their inputs for backward, and run again there. */
   checkpointBlocks: Omit<CheckpointBlocks, 'text'> = { lowRes: false, highRes: false };
+  /** Of the images that its images are windows of; `config` where they are whole. */
+  readonly #whole: VisionConfig;
 
   /** @param weights  the official names below `vision_model.` */
-  constructor(config: VisionConfig, image: ImageConfig, weights: Weights) {
+  constructor(config: VisionConfig, image: ImageConfig, weights: Weights, whole: VisionConfig = config) {
     this.config = config;
+    this.#whole = whole;
     this.image = image;
     this.weights = weights;
   }
@@ -124,19 +72,33 @@ export class VisionModel {
     return scaleGrids(this.config, ...imageSize(image));
   }
 
+  /** The same weights for windows of images at their resolution, `cells` x `cells` low-res patches. @param maxSelect  patches of a look */
+  window(cells: number, maxSelect: number): VisionModel {
+    const config = windowConfig(this.config, cells, maxSelect);
+    const window = new VisionModel(config, this.image, this.weights, this.config);
+    window.checkpointBlocks = this.checkpointBlocks;
+    return window;
+  }
+
   /**
    * Stage 1: the whole image at the lowest scale.
    *
    * @param image   [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8
    * @param layers  outputs of so many of the last blocks are kept
+   * @param origin  u32 [B, 2], the low-res row and column at which windows begin; without it they have their own positions
    */
-  lowRes(image: Tensor, layers = 1): LowRes {
+  lowRes(image: Tensor, layers = 1, origin?: Tensor): LowRes {
     const { scalesPx, patchPx, depth, selectionLayers } = this.config;
     let x = this.#embed(
       patchify(image, patchPx, { imagePx: [scalesPx[0], scalesPx[0]], ...this.#colours(image) }),
     );
     const [grid] = this.grids(image);
-    x = add(x, lowResPositions(this.weights, this.config, grid, x));
+    x = add(
+      x,
+      origin
+        ? windowPositionsAt(this.weights, this.#whole, 0, grid, undefined, origin)
+        : lowResPositions(this.weights, this.config, grid, x),
+    );
     const kept = new Map<number, Tensor<'f32'>>();
     const qkv: Tensor<'f32'>[] = [];
     for (let i = 0; i < depth; i++) {
@@ -149,7 +111,7 @@ export class VisionModel {
     }
     const outputs = (blocks: readonly number[]): Tensor<'f32'>[] => blocks.map((i) => kept.get(i)!);
     const last = Array.from({ length: layers }, (_, i) => depth - layers + i);
-    return { hidden: outputs(last), tapped: outputs(selectionLayers), qkv };
+    return { hidden: outputs(last), tapped: outputs(selectionLayers), qkv, origin };
   }
 
   /** The pooled low-res feature [B, E], not normalised: what global captions are compared with. */
@@ -281,13 +243,19 @@ export class VisionModel {
     const { patchPx, depth } = this.config;
     const sizes = scaleSizes(this.config, ...imageSize(image));
     const colours = this.#colours(image);
+    const { origin } = lowRes;
     return tidy([image, lowRes.hidden[0]], (image) => {
       const patches: Tensor<'f32'>[] = [];
       const positions: Tensor<'f32'>[] = [];
       choices.forEach(({ indices }, i) => {
         if (!indices) return;
         patches.push(patchGather(image, indices, { imagePx: sizes[i + 1], patchPx, ...colours }));
-        positions.push(positionsAt(this.weights, this.config, i + 1, grids[i + 1], indices.in(image.scope)));
+        const [scale, grid, places] = [i + 1, grids[i + 1], indices.in(image.scope)];
+        positions.push(
+          origin
+            ? windowPositionsAt(this.weights, this.#whole, scale, grid, places, origin.in(image.scope))
+            : positionsAt(this.weights, this.config, scale, grid, places),
+        );
       });
       let x = add(this.#embed(concat(patches, { axis: 1 })), concat(positions, { axis: 1 }));
       const hidden: Tensor<'f32'>[] = [];
@@ -309,21 +277,52 @@ export class VisionModel {
   }
 
   /**
+   * Small crops at the resolution of one high-res scale, as looks that see nothing else: the towers alone.
+   *
+   * @param image   [B, s, s, 4] u8 or [B, 3, s, s] f32, resized to the side of the patches
+   * @param places  u32 [B, k] into the grid of the scale: a square of k patches, in raster order
+   * @returns       [B, k, C], not normalised
+   */
+  encodeCrops(image: Tensor, scale: number, places: Tensor): Tensor<'f32'> {
+    const { patchPx, depth, gridSides } = this.#whole;
+    const sidePx = Math.sqrt(places.shape[1]) * patchPx;
+    const grid: Grid = [gridSides[scale], gridSides[scale]];
+    return tidy([image, places], (image, places) => {
+      const patches = patchify(image, patchPx, { imagePx: [sidePx, sidePx], ...this.#colours(image) });
+      let x = add(this.#embed(patches), positionsAt(this.weights, this.#whole, scale, grid, places));
+      for (let i = 0; i < depth; i++) [x] = transformerBlock(x, this.#block(i), this.#blockOptions());
+      return x;
+    });
+  }
+
+  /**
    * The pre-training forward: one look, pooled over in-box tokens.
    *
    * @param options  groundTruth [B, h, w]: pools only tokens whose cell it touches; a sample without any pools all.
-   *   isGlobal [B, 1]: 1 = take the pooled low-res feature instead
+   *   isGlobal [B, 1]: 1 = take the pooled low-res feature instead. origin: as for `lowRes`
    * @returns  pooled [B, E], not normalised; the grid of each scale, the low-res one first
    */
   pretrain(
     image: Tensor,
-    options: MapOptions & { isGlobal?: Tensor; poolInBox?: boolean; selectByGroundTruth?: boolean },
-  ): { pooled: Tensor<'f32'>; grids: Grid[]; maps: Maps; selectionMaps: Tensor<'f32'>[] } {
+    options: MapOptions & {
+      isGlobal?: Tensor;
+      poolInBox?: boolean;
+      selectByGroundTruth?: boolean;
+      origin?: Tensor;
+    },
+  ): {
+    pooled: Tensor<'f32'>;
+    grids: Grid[];
+    features: SelectionFeatures;
+    maps: Maps;
+    selectionMaps: Tensor<'f32'>[];
+  } {
     const grids = this.grids(image);
-    const lowRes = this.lowRes(image);
+    const lowRes = this.lowRes(image, 1, options.origin);
     const { groundTruth, isGlobal, poolInBox = true, selectByGroundTruth = true } = options;
     const forSelection = { ...options, groundTruth: selectByGroundTruth ? groundTruth : undefined };
-    const maps = this.maps(this.selectionFeatures(image, lowRes), grids, forSelection);
+    const features = this.selectionFeatures(image, lowRes);
+    const maps = this.maps(features, grids, forSelection);
     const [counts] = this.plan(grids, { looks: 1 });
     const { choices, tokens } = this.look(image, lowRes, maps, grids, counts);
     for (const packed of lowRes.qkv) packed.dispose(); // the tape has what it needs of them
@@ -331,7 +330,7 @@ export class VisionModel {
     const local = this.pool(tokens, keyMask);
     const last = lowRes.hidden[lowRes.hidden.length - 1];
     const pooled = isGlobal ? where(isGlobal, this.pool(last), local) : local;
-    return { pooled, grids, maps, selectionMaps: choices.map(({ map }) => map) };
+    return { pooled, grids, features, maps, selectionMaps: choices.map(({ map }) => map) };
   }
 
   /**

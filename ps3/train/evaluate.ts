@@ -2,6 +2,7 @@
 import { type Engine, expectKeys, noGrad, Random } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { type Box, boxCells } from '../data/boxes.ts';
+import { randomSelection } from '../model/baselines/controls.ts';
 import { total } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { captionIds } from './batch_loader.ts';
@@ -100,7 +101,7 @@ export async function evaluate(
     using scope = engine.scope();
     const batch = questions.slice(start, start + BATCH);
     const said = await askBoxes(engine, model, batch, text.features, scope);
-    const drawn = randomMaps(said.counts, model, batch.length, random);
+    const drawn = randomSelection(said.counts, model.config.vision.gridSides.slice(1), batch.length, random);
     batch.forEach((question, b) => {
       const { caption, others, box, sample } = question;
       const wins = (scores: Float32Array): number => {
@@ -234,17 +235,4 @@ async function askImages(engine: Engine, model: PS3, samples: readonly Sample[])
     });
   }
   return records;
-}
-
-/** Selection maps of a look that draws its patches evenly. */
-function randomMaps(counts: readonly number[], model: PS3, B: number, random: Random): Float32Array[] {
-  return counts.map((count, scale) => {
-    const cells = model.config.vision.gridSides[scale + 1] ** 2;
-    const map = new Float32Array(B * cells);
-    for (let b = 0; b < B; b++) {
-      const order = random.shuffle(Uint32Array.from({ length: cells }, (_, i) => i));
-      for (let i = 0; i < count; i++) map[b * cells + order[i]] = 1;
-    }
-    return map;
-  });
 }

@@ -53,9 +53,32 @@ export interface S2Options {
 }
 
 /**
+ * What S² encodes: the tiles of every scale.
+ *
+ *   x_s = bicubic(x, s x s), a = -0.75, no antialias
+ *
+ * @param image  [B, 3, S, S], normalised
+ * @returns      per scale [k * k * B, G * G, C], tile after tile in raster order, each of all B
+ * @throws ShapeError when a scale is no multiple of the tile
+ */
+export function s2Tokens(
+  image: Tensor<'f32'>,
+  encode: TileEncoder,
+  { scalesPx, tilePx = scalesPx[0] }: S2Options,
+): Tensor<'f32'>[] {
+  return scalesPx.map((side) => {
+    const k = side / tilePx;
+    expect(Number.isInteger(k), 's2Features', `a scale must be a multiple of ${tilePx} px`, `${side}`);
+    const isOwn = image.shape[2] === side && image.shape[3] === side;
+    const seen = isOwn ? image : resize(image, [side, side], 'bicubic');
+    return encode(cutTiles(seen, [k, k]));
+  });
+}
+
+/**
  * S²: the image at several scales, each cut into tiles, the maps of all scales brought to one and joined on channels.
  *
- *   x_s = bicubic(x, s x s), a = -0.75, no antialias;   y = concat_s area(stitch(encode(tiles of x_s)))
+ *   y = concat_s area(stitch(encode(tiles of x_s)))
  *
  * @param image  [B, 3, S, S], normalised
  * @returns      [B, C * scales, h, w]
@@ -63,15 +86,12 @@ export interface S2Options {
  * Source: Shi et al. 2024, arXiv:2403.13043; bfshi/scaling_on_scales, s2wrapper/core.py.
  */
 export function s2Features(image: Tensor<'f32'>, encode: TileEncoder, options: S2Options): Tensor<'f32'> {
-  const { scalesPx, tilePx = scalesPx[0], resizeTo = -1 } = options;
-  const maps = scalesPx.map((side) => {
-    const k = side / tilePx;
-    expect(Number.isInteger(k), 's2Features', `a scale must be a multiple of ${tilePx} px`, `${side}`);
-    const isOwn = image.shape[2] === side && image.shape[3] === side;
-    const seen = isOwn ? image : resize(image, [side, side], 'bicubic');
-    return stitchTokens(encode(cutTiles(seen, [k, k])), [k, k]);
+  const [B] = image.shape;
+  const maps = s2Tokens(image, encode, options).map((tokens) => {
+    const k = Math.sqrt(tokens.shape[0] / B);
+    return stitchTokens(tokens, [k, k]);
   });
-  return merge(maps, resizeTo);
+  return merge(maps, options.resizeTo ?? -1);
 }
 
 /**

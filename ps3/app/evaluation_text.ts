@@ -1,5 +1,6 @@
 // The tables that end a run and that `ps3 eval` prints.
 import type { Evaluation, Interval } from '../train/evaluate.ts';
+import type { Contrast } from '../train/evaluation/contrast.ts';
 import type { Grounding } from '../train/evaluation/grounding.ts';
 import type { Estimate } from '../train/evaluation/intervals.ts';
 import type { SelectionProtocols } from '../train/evaluation/located.ts';
@@ -144,6 +145,21 @@ export function formatGrounding(grounding: Grounding): string {
     lines.push('', `${category}, top-down (${selection.topDown.all?.area.count})`);
     lines.push(`  ${'recall'.padEnd(42)}${recalls}`);
     if (pointing) lines.push(`  ${'pointing'.padEnd(42)}${estimated(pointing.topDown)}`);
+  }
+  return lines.join('\n');
+}
+
+/** What encoders answer by contrast. */
+export function formatContrast({ questions, images, skipped, chance, encoders }: Contrast): string {
+  const lines = [
+    `${questions} questions about ${images} images${skipped > 0 ? `, ${skipped} more left out` : ''}, by contrast, given the boxes (chance ${percent(chance).trim()})`,
+    'accuracy; difference to low-res on the same questions; tokens through the tower',
+  ];
+  for (const [name, { accuracy, overLowRes, meanTokens }] of Object.entries(encoders)) {
+    const over = overLowRes ? estimated(overLowRes) : '';
+    lines.push(
+      `  ${name.padEnd(16)}${estimated(accuracy).padEnd(28)}${over.padEnd(28)}${Math.round(meanTokens)}`,
+    );
   }
   return lines.join('\n');
 }

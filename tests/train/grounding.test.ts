@@ -2,17 +2,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readBenchmark } from '../../ps3/benchmarks/benchmarks.ts';
 import { decodeImage, resizeToSquare } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import { contrast } from '../../ps3/train/evaluation/contrast.ts';
 import { grounding } from '../../ps3/train/evaluation/grounding.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
-import { ps3 } from '../app/run_cli.ts';
-import { png, put } from '../benchmarks/made_files.ts';
+import { OPTIONS, TARGETS, writeVstar } from '../benchmarks/made_vstar.ts';
 import { compare, engine } from '../harness.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'grounding-'));
@@ -21,54 +20,6 @@ test.after(() => rm(folder, { recursive: true }));
 const tokenizer = buildWordTokenizer(['a red cap blue dog green sign'], { contextLength: 8 });
 const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 7, { tokenizer });
 const { gridSides, budgets } = model.config.vision;
-
-interface Target {
-  readonly category: string;
-  readonly name: string;
-  readonly size: readonly [width: number, height: number];
-  /** x, y, width, height. */
-  readonly boxes: readonly (readonly number[])[];
-  readonly names: readonly string[];
-}
-const TARGETS: readonly Target[] = [
-  {
-    category: 'direct_attributes',
-    name: 'a',
-    size: [200, 100],
-    boxes: [[20, 10, 60, 30]],
-    names: ['red cap'],
-  },
-  {
-    ...{ category: 'relative_position', name: 'b', size: [90, 150] },
-    boxes: [
-      [0, 0, 30, 50],
-      [60, 100, 30, 50],
-    ],
-    names: ['blue dog', 'green sign'],
-  },
-  { category: 'relative_position', name: 'c', size: [112, 112], boxes: [[56, 0, 56, 56]], names: ['dog'] },
-];
-
-/** A PNG of coloured waves. */
-function waves(width: number, height: number, seed: number): Promise<Buffer> {
-  const wave = (i: number): number => {
-    const [x, y, c] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width), i % 3];
-    return 127 + 120 * Math.sin((x * (3 + seed) + y * (5 - seed)) / 20 + c * (1 + seed));
-  };
-  const pixels = Uint8Array.from({ length: 3 * width * height }, (_, i) => wave(i));
-  return sharp(pixels, { raw: { width, height, channels: 3 } })
-    .png()
-    .toBuffer();
-}
-
-/** Writes the folder as the authors of V* give it. */
-async function writeVstar(path: string): Promise<void> {
-  for (const [i, { category, name, size, boxes, names }] of TARGETS.entries()) {
-    await put(await waves(size[0], size[1], i), path, category, `${name}.png`);
-    const question = { target_object: names, bbox: boxes, question: 'Which?', options: ['a', 'b'] };
-    await put(JSON.stringify(question), path, category, `${name}.json`);
-  }
-}
 
 /** Whether a cell of a grid shows a pixel of the box, which covers one row and one column more by the reference's rule. */
 function touches(row: number, column: number, side: number, grid: number, edges: readonly number[]): boolean {
@@ -135,37 +86,34 @@ test('grounding: recall and pointing are those of the maps that encode gives for
   compare('pointing', [result.pointing!.topDown.mean], [mean(points)]);
 });
 
-test('ps3 eval --vstar and --screenspot: of a published folder', async () => {
-  const [published, vstar, screens] = ['published', 'found', 'screens'].map((name) => join(folder, name));
-  await model.save(published);
+test('contrast: the option nearest to the pooled box, as the public comparison has it', async () => {
+  const vstar = join(folder, 'contrast');
   await writeVstar(vstar);
-  const { code, out, err } = await ps3('eval', published, '--vstar', vstar);
-  assert.is(code, 0, err);
-  assert.match(out, /^4 targets in 3 images/);
-  assert.match(out, /top-down, recall at 44\.0 % +\d/);
-  assert.match(out, /relative_position, top-down \(3\)/);
-  await put('no image', vstar, 'direct_attributes', 'a.png');
-  const broken = await ps3('eval', published, '--vstar', vstar);
-  assert.is(broken.code, 2);
-  assert.match(broken.err, /^ps3: benchmark: .*a\.json: `image` must be an image, got .*a\.png/m);
-
-  await put(await png(160, 90, '#808080'), screens, 'images', 'a.png');
-  const question = {
-    img_filename: 'a.png',
-    bbox: [0, 0, 80, 45],
-    instruction: 'the red cap',
-    group: 'Office',
-  };
-  await put(JSON.stringify([question]), screens, 'annotations', 'word.json');
-  const found = await ps3('eval', published, '--screenspot', screens, '--json');
-  assert.is(found.code, 0, found.err);
-  const { boxes, categories, pointing } = JSON.parse(found.out) as Awaited<ReturnType<typeof grounding>>;
-  assert.equal([boxes, Object.keys(categories), pointing!.chance], [1, ['Office'], 0.25]);
-  const both = await ps3('eval', published, '--vstar', vstar, '--screenspot', screens);
-  assert.equal(
-    [both.code, both.err],
-    [2, 'ps3: eval: --zero-shot, --vstar, --screenspot exclude each other, got --vstar and --screenspot.'],
-  );
+  const encoders = ['low-res', 'ps3-top-down', 's2'] as const;
+  const result = await contrast(engine, model, readBenchmark('vstar', vstar), { encoders });
+  const right: number[] = [];
+  for (const { category, name, size, boxes } of TARGETS) {
+    if (boxes.length > 1) continue; // the public comparison takes one box
+    using scope = engine.scope();
+    const decoded = await decodeImage(join(vstar, category, `${name}.png`));
+    const image = resizeToSquare(engine, decoded, model.config.image.imagePx, { scope });
+    const [[x, y, w, h]] = boxes;
+    const box = [x / size[0], y / size[1], (x + w) / size[0], (y + h) / size[1]] as const;
+    using similarity = await model.similarity(image, OPTIONS, { tokens: 'low', region: { box } });
+    const logits = await similarity.logits.data();
+    right.push(Number(logits[0] > Math.max(logits[1], logits[2])));
+  }
+  const { questions, images, chance, encoders: found } = result;
+  assert.equal([questions, images, chance], [3, 3, 1 / 3]);
+  assert.equal(Object.keys(found), [...encoders]);
+  const { accuracy, categories, overLowRes, meanTokens } = found['low-res']!;
+  assert.is(categories.direct_attributes.mean, right[0]);
+  const two = categories.relative_position.mean * 2;
+  assert.ok(two === right[1] || two === right[1] + 1, `${two} of two`);
+  assert.is(accuracy.mean, (right[0] + two) / 3);
+  assert.equal([overLowRes, meanTokens], [undefined, gridSides[0] ** 2]);
+  const top = found['ps3-top-down']!;
+  assert.ok(Math.abs(top.overLowRes!.mean - (top.accuracy.mean - accuracy.mean)) < 1e-12);
 });
 
 test.run();

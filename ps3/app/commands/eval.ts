@@ -2,10 +2,17 @@
 import { type Engine, readTextFile } from '../../../engine/index.ts';
 import { readBenchmark } from '../../benchmarks/benchmarks.ts';
 import { PS3 } from '../../model/ps3.ts';
+import { contrast } from '../../train/evaluation/contrast.ts';
 import { grounding } from '../../train/evaluation/grounding.ts';
 import { zeroShot } from '../../train/evaluation/zero_shot.ts';
 import { RunFolder } from '../../train/run.ts';
-import { formatEvaluation, formatGrounding, formatProtocols, formatZeroShot } from '../evaluation_text.ts';
+import {
+  formatContrast,
+  formatEvaluation,
+  formatGrounding,
+  formatProtocols,
+  formatZeroShot,
+} from '../evaluation_text.ts';
 import { type Command, command, on, text, UsageError, type Values } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
 import { evaluateRun } from '../session.ts';
@@ -22,6 +29,9 @@ const EVAL = {
   screenspot: text(
     '<dir>',
     'Find what the instructions of ScreenSpot-Pro name instead; also of a published model',
+  ),
+  choices: on(
+    'With --vstar: answer its questions by contrast, PS3 beside AnyRes, S² and controls, given the boxes',
   ),
   best: on('Take the best checkpoint, not the newest'),
   json: on('Print JSON'),
@@ -50,6 +60,8 @@ async function evaluateFolder(path: string, values: EvalValues): Promise<number>
     throw new UsageError(
       `eval: ${INSTEAD.map((name) => `--${name}`).join(', ')} exclude each other, got ${given.join(' and ')}.`,
     );
+  if (values.choices && values.vstar === undefined)
+    throw new UsageError('eval: --choices must stand beside --vstar, got it alone.');
   if (values.templates !== undefined && values['zero-shot'] === undefined)
     throw new UsageError('eval: --templates must stand beside --zero-shot, got it alone.');
   const templates = values.templates === undefined ? undefined : await templatesIn(values.templates);
@@ -91,11 +103,19 @@ async function ground(
   path: string,
   benchmark: 'vstar' | 'screenspot-pro',
   folder: string,
-  { best, json }: EvalValues,
+  { best, json, choices }: EvalValues,
   show: OnProgress,
 ): Promise<number> {
   const newest = (): Promise<string> => RunFolder.checkpointOf(path);
   const model = await PS3.load(engine, best ? new RunFolder(path).bestPath : await newest());
+  if (choices) {
+    const result = await contrast(engine, model, readBenchmark(benchmark, folder), {
+      onProgress: (done) => show('answering by contrast', done, 0),
+      notice: console.error,
+    });
+    console.log(json ? JSON.stringify(result) : formatContrast(result));
+    return 0;
+  }
   const result = await grounding(engine, model, readBenchmark(benchmark, folder), {
     onProgress: (done) => show('looking for targets', done, 0),
     notice: console.error,

@@ -1,0 +1,62 @@
+// `ps3 eval` on benchmarks, of a published folder.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { REGION_ENCODERS } from '../../ps3/model/baselines/regions.ts';
+import { PS3 } from '../../ps3/model/ps3.ts';
+import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import type { Grounding } from '../../ps3/train/evaluation/grounding.ts';
+import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
+import { png, put } from '../benchmarks/made_files.ts';
+import { writeVstar } from '../benchmarks/made_vstar.ts';
+import { engine } from '../harness.ts';
+import { ps3 } from './run_cli.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'eval-benchmarks-'));
+test.after(() => rm(folder, { recursive: true }));
+
+const tokenizer = buildWordTokenizer(['a red cap blue dog green sign'], { contextLength: 8 });
+const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 7, { tokenizer });
+
+test('ps3 eval --vstar and --screenspot: of a published folder', async () => {
+  const [published, vstar, screens] = ['published', 'found', 'screens'].map((name) => join(folder, name));
+  await model.save(published);
+  await writeVstar(vstar);
+  const { code, out, err } = await ps3('eval', published, '--vstar', vstar);
+  assert.is(code, 0, err);
+  assert.match(out, /^4 targets in 3 images/);
+  assert.match(out, /top-down, recall at 44\.0 % +\d/);
+  assert.match(out, /relative_position, top-down \(3\)/);
+  const chosen = await ps3('eval', published, '--vstar', vstar, '--choices');
+  assert.is(chosen.code, 0, chosen.err);
+  assert.match(chosen.out, /^3 questions about 3 images, by contrast, given the boxes \(chance 33\.3 %\)/);
+  for (const name of REGION_ENCODERS) assert.match(chosen.out, new RegExp(`^  ${name} +\\d`, 'm'));
+  const alone = await ps3('eval', published, '--choices');
+  assert.equal([alone.code, alone.err], [2, 'ps3: eval: --choices must stand beside --vstar, got it alone.']);
+  await put('no image', vstar, 'direct_attributes', 'a.png');
+  const broken = await ps3('eval', published, '--vstar', vstar);
+  assert.is(broken.code, 2);
+  assert.match(broken.err, /^ps3: benchmark: .*a\.json: `image` must be an image, got .*a\.png/m);
+
+  await put(await png(160, 90, '#808080'), screens, 'images', 'a.png');
+  const question = {
+    img_filename: 'a.png',
+    bbox: [0, 0, 80, 45],
+    instruction: 'the red cap',
+    group: 'Office',
+  };
+  await put(JSON.stringify([question]), screens, 'annotations', 'word.json');
+  const found = await ps3('eval', published, '--screenspot', screens, '--json');
+  assert.is(found.code, 0, found.err);
+  const { boxes, categories, pointing } = JSON.parse(found.out) as Grounding;
+  assert.equal([boxes, Object.keys(categories), pointing!.chance], [1, ['Office'], 0.25]);
+  const both = await ps3('eval', published, '--vstar', vstar, '--screenspot', screens);
+  assert.equal(
+    [both.code, both.err],
+    [2, 'ps3: eval: --zero-shot, --vstar, --screenspot exclude each other, got --vstar and --screenspot.'],
+  );
+});
+
+test.run();

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { interfacePage } from '../../ps3/data/caption/interfaces.ts';
 import { captionSources } from '../../ps3/data/caption/run.ts';
 import { PageReader } from '../../ps3/data/caption/web_page.ts';
 import { openFolder } from '../../ps3/data/folder.ts';
@@ -89,6 +90,40 @@ test('captionSources: a page becomes an image with captions of its texts and ele
     'OK',
   ]);
   assert.equal([globalCaption, width, height], ['A small page', 800, 600]);
+});
+
+test('interfacePage: a seed gives a page, all of whose texts are found on it', async () => {
+  const material = {
+    fonts: [{ name: 'none', path: page }],
+    themes: [['#eee', '#fff', '#000', '#ccc', '#00f']],
+    icon: () => '<svg></svg>',
+  };
+  const html = interfacePage(7, material);
+  assert.is(interfacePage(7, material), html);
+  assert.is.not(interfacePage(8, material), html);
+  const file = join(folder, 'interface.html');
+  writeFileSync(file, html);
+  await using reader = await PageReader.open();
+  const words: string[] = [];
+  for await (const { blocks, elements } of reader.screens(file, { width: 3840, height: 2160, screens: 9 })) {
+    words.push(...blocks.flat(2).map(({ text }) => text));
+    const names = [...html.matchAll(/aria-label="([^"]+)"/g)].map(([, name]) => `${name} button`);
+    const seen = elements.map(({ text }) => text).filter((text) => text.endsWith(' button'));
+    assert.equal(seen, names);
+  }
+  assert.ok(words.length > 100);
+  // The texts between the tags, as they stand in the source.
+  const source = html
+    .slice(html.indexOf('</style>'))
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
+  const written = new Set(source.split(/\s+/));
+  assert.equal(
+    words.filter((word) => !written.has(word)),
+    [],
+  );
+  const version = /Version \S+/.exec(source)![0].split(' ')[1];
+  assert.ok(words.includes(version), version);
 });
 
 test.run();

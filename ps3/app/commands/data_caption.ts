@@ -25,6 +25,7 @@ const CAPTION = {
   ),
   boxes: whole('Boxes of an image that are described, at most; default 4'),
   split: oneOf(SOURCE_SPLITS, 'Part of the source files: all, train or heldOut; default all'),
+  count: whole('Pages of the source `interfaces`, which are made up; default 100'),
   'held-out': percent('Percent of the source files that are held out; default 20'),
   seed: whole('Chooses the splits and the dpi of each page; default 1', 0),
   licence: text('<terms>', 'Terms of the sources, for the manifest'),
@@ -60,11 +61,12 @@ async function caption(values: Values<typeof CAPTION>, [source, out]: readonly s
   const { words = 15, lines, screen: [width, height] = [3840, 2160], screens = 4 } = values;
   if (lines && values.words !== undefined)
     throw new UsageError('data caption: --words and --lines exclude each other, got both. Leave one out.');
-  const { dpi, split, seed, licence, threads, captioner, boxes } = values;
+  const { dpi, split, seed, licence, threads, captioner, boxes, count } = values;
   const heldOut = values['held-out'];
   const bar = new ProgressBar();
   const result = await captionSources({
-    ...{ source, out, dpi, split, seed, licence, threads, captioner, boxes },
+    ...{ source, out, dpi, seed, licence, threads, captioner, boxes, count },
+    split: split ?? (source === 'interfaces' ? 'train' : 'all'),
     rule: lines ? { words: 'line', minWords: 1 } : { words, minWords: Math.min(3, words) },
     screen: { width, height, screens },
     heldOutShare: heldOut === undefined ? undefined : heldOut / 100,

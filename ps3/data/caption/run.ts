@@ -11,6 +11,7 @@ import { writeWhole } from '../../model/checkpoint/writer.ts';
 import { DataError } from '../errors.ts';
 import { ANNOTATION_FILE } from '../folder.ts';
 import { seedFor } from '../seeds.ts';
+import { INTERFACE_LICENCE, writeInterfaces } from './interfaces.ts';
 import { type CaptionOptions, captionCount, IMAGES, kindOf, type Piece, piecesOf } from './piece.ts';
 import type { Answer, WorkerData } from './worker.ts';
 
@@ -19,12 +20,14 @@ export const SOURCE_SPLITS = ['all', 'train', 'heldOut'] as const;
 
 /** What is read, how, and where it goes. */
 export interface CaptionRun extends Partial<CaptionOptions> {
-  /** A file or a folder of PDF and HTML files and images, at any depth. */
+  /** A file or a folder of PDF and HTML files and images, at any depth; or `interfaces`, which are made up. */
   readonly source: string;
   /** Folder to write, or to go on with. */
   readonly out: string;
   /** Which of the source files: each is of one part, by its name and the seed; default all. */
   readonly split?: (typeof SOURCE_SPLITS)[number];
+  /** Pages that are made up; default 100. */
+  readonly count?: number;
   /** Share of the source files that is held out; default 0.2. */
   readonly heldOutShare?: number;
   /** Terms of the sources, for the manifest; default: as far as a file beside them says. */
@@ -47,6 +50,7 @@ const CAPTION_RUN = {
   boxes: true,
   seed: true,
   split: true,
+  count: true,
   heldOutShare: true,
   licence: true,
   threads: true,
@@ -65,6 +69,14 @@ export interface CaptionResult {
 
 /** Folder of the lines of each piece, in that which is written. */
 const PIECES = '.pieces';
+/** Name of the source that is made up. */
+const GENERATOR = 'interfaces';
+const DEFAULTS = {
+  dpi: [150],
+  rule: { words: 15, minWords: 3 },
+  screen: { width: 3840, height: 2160, screens: 4 },
+} as const;
+
 /** Names of files that state terms. */
 const LICENCE_FILE = /^(copyright|licen[cs]e|copying)(\.\w+)?$/i;
 
@@ -75,11 +87,29 @@ const LICENCE_FILE = /^(copyright|licen[cs]e|copying)(\.\w+)?$/i;
  */
 export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
   expectKeys('captionSources', run, CAPTION_RUN);
+  if (run.source !== GENERATOR || existsSync(GENERATOR)) return captionFiles(run);
+  const { out, count, seed, notice, split = 'all', screen = DEFAULTS.screen } = run;
+  if (split === 'all')
+    throw new DataError(`captionSources: ${GENERATOR} must be of the split train or heldOut, got all.`);
+  await assertWritableFolder(out);
+  const source = join(out, '.pages');
+  await rm(source, { recursive: true, force: true });
+  await writeInterfaces(source, { count, seed, split, notice });
+  return captionFiles({
+    ...run,
+    source,
+    split: 'all',
+    screen: { ...screen, screens: 1 },
+    licence: INTERFACE_LICENCE,
+  });
+}
+
+async function captionFiles(run: CaptionRun): Promise<CaptionResult> {
   const { source, out, split = 'all', heldOutShare = 0.2, licence, notice, onProgress } = run;
   const options: CaptionOptions = {
-    dpi: run.dpi ?? [150],
-    rule: run.rule ?? { words: 15, minWords: 3 },
-    screen: run.screen ?? { width: 3840, height: 2160, screens: 4 },
+    dpi: run.dpi ?? DEFAULTS.dpi,
+    rule: run.rule ?? DEFAULTS.rule,
+    screen: run.screen ?? DEFAULTS.screen,
     captioner: run.captioner ?? null,
     boxes: run.boxes ?? 4,
     seed: run.seed ?? 1,

@@ -1,15 +1,20 @@
 // `ps3 data check`: what it finds, that it goes on, and the page.
-import { mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { checkData } from '../../ps3/app/data_check.ts';
+import { type CheckOptions, checkData } from '../../ps3/app/data_check.ts';
+import type { Summary } from '../../ps3/data/check/findings.ts';
 import { packShards } from '../../ps3/data/pack/pack_shards.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { temporaryFolder } from '../data/fixture.ts';
+import { localRanks } from '../ranks/local_ranks.ts';
 
 const folder = temporaryFolder('check');
+
+/** A check by one process. */
+const check = async (options: CheckOptions): Promise<Summary> => (await checkData(options))!;
 
 const png = (width: number, height: number, red: number): Promise<Buffer> =>
   sharp({ create: { width, height, channels: 3, background: { r: red, g: 90, b: 20 } } })
@@ -60,7 +65,7 @@ test('data check: counts, faults by kind and sizes of a folder, as counted by ha
   const out = join(folder, 'result');
   const words = ['a red fox sitting key mug one two three four five six b wide'];
   const tokenizer = { name: 'words', tokenizer: buildWordTokenizer(words, { contextLength: 4 }) };
-  const summary = await checkData({ images, annotations: null, out, tokenizer });
+  const summary = await check({ images, annotations: null, out, tokenizer });
   // Samples: a, same, small, cut and the second line of wide.
   const { samples, decoded, boxes, captions, globalCaptions, cutCaptions } = summary;
   assert.equal([samples, decoded, boxes, captions, globalCaptions], [5, 4, 5, 5, 3]);
@@ -126,34 +131,87 @@ test('data check: goes on where it was stopped, and checks anew what has changed
   const before = await readFile(state, 'utf8');
   assert.is(before.trim().split('\n').length, 2);
   await writeFile(state, `${before}{"state":"cut`);
-  const summary = await checkData(options);
+  const summary = await check(options);
   assert.equal([summary.samples, summary.decoded, summary.faults.length], [6, 6, 0]);
   const after = await readFile(state, 'utf8');
   assert.ok(after.startsWith(before), 'what was found is kept');
   assert.is(after.trim().split('\n').length, 4, 'with the line that was cut');
-  assert.equal(await checkData(options), summary);
+  assert.equal(await check(options), summary);
   assert.is(await readFile(state, 'utf8'), after, 'nothing is checked twice');
 
   // The second shard is replaced by one whose images end too early.
   const second = join(shards, 'images', '00001.tar');
   const bytes = await readFile(second);
   await writeFile(second, bytes.subarray(0, bytes.length - 1800));
-  const broken = await checkData(options);
+  const broken = await check(options);
   assert.ok(broken.faults.length > 0 && broken.faults.every(({ shard }) => shard === second));
   assert.is((await readFile(state, 'utf8')).trim().split('\n').length, 5);
   await rm(second);
-  const gone = await checkData(options).catch((error: Error) => error.message);
+  const gone = await check(options).catch((error: Error) => error.message);
   assert.match(String(gone), /must hold archives of the same names/);
 });
 
 test('data check: an image of a folder that was replaced is seen again', async () => {
   const images = await faulty('mended');
   const options = { images, annotations: null, out: join(folder, 'mended result') };
-  assert.is((await checkData(options)).decoded, 4);
+  assert.is((await check(options)).decoded, 4);
   await writeFile(join(images, 'cut.png'), await png(50, 50, 5));
   const { mtimeMs } = await stat(join(images, 'cut.png'));
   await utimes(join(images, 'cut.png'), mtimeMs / 1000 + 2, mtimeMs / 1000 + 2);
-  assert.is((await checkData(options)).decoded, 5);
+  assert.is((await check(options)).decoded, 5);
+});
+
+test('data check: two ranks find what one process does, byte for byte, and three go on with what is left', async () => {
+  const images = join(folder, 'ranked');
+  await mkdir(images);
+  const lines: string[] = [];
+  for (let i = 0; i < 10; i++) {
+    // One image in three is there twice; one box is outside.
+    await writeFile(join(images, `${i}.png`), await png(20 + i - (i % 3 === 2 ? 1 : 0), 20, i === 5 ? 4 : 7));
+    lines.push(JSON.stringify({ image: `${i}.png`, text: ['mug'], box: [[0, 0, i === 8 ? 99 : 9, 9]] }));
+  }
+  await writeFile(join(images, 'annotations.jsonl'), `${lines.join('\n')}\n`);
+  const shards = join(folder, 'ranked shards');
+  await packShards(images, shards, { samplesPerShard: 2 });
+  const contents = async (out: string): Promise<Record<string, string>> => {
+    const names = (await readdir(out)).sort();
+    return Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, await readFile(join(out, name), 'utf8')] as const)),
+    );
+  };
+  const [alone, shared, stopped] = ['alone', 'shared', 'stopped ranks'].map((name) => join(folder, name));
+  const options = { images: shards, annotations: null };
+  const want = await check({ ...options, out: alone });
+  const onRanks = (size: number, out: string, most = Infinity) => {
+    const done: number[] = [];
+    const ranks = localRanks(size).map((transport) => {
+      done.push(0);
+      const onProgress = (count: number): void => {
+        done[transport.rank] = count;
+        if (count === most) throw new Error('killed');
+      };
+      return checkData({ ...options, out, transport, onProgress });
+    });
+    return Promise.allSettled(ranks).then((results) => ({ results, done }));
+  };
+  const both = await onRanks(2, shared);
+  assert.equal(
+    both.results.map((result) => result.status === 'fulfilled' && result.value),
+    [want, undefined],
+  );
+  assert.equal(both.done, [3, 2], 'five shards, each of one rank');
+  assert.equal(await contents(shared), await contents(alone));
+
+  const killed = await onRanks(2, stopped, 1);
+  assert.ok(killed.results.every(({ status }) => status === 'rejected'));
+  assert.equal((await readdir(stopped)).sort(), ['check.0.jsonl', 'check.1.jsonl']);
+  await appendFile(join(stopped, 'check.1.jsonl'), '{"state":"cut');
+  const rest = await onRanks(3, stopped);
+  assert.equal(rest.done, [1, 1, 1], 'three shards were left');
+  const { 'check.jsonl': lines1, ...files } = await contents(alone);
+  const { 'check.jsonl': lines2, ...found } = await contents(stopped);
+  assert.equal(found, files);
+  assert.equal(lines2.split('\n').sort(), lines1.split('\n').sort());
 });
 
 test.run();

@@ -3,11 +3,14 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { OnPacked, Packed } from '../../ps3/data/pack/begun.ts';
 import { folderPath, shardName } from '../../ps3/data/pack/keys.ts';
 import { packFolder } from '../../ps3/data/pack/pack_folder.ts';
 import { packShards, shardRanges } from '../../ps3/data/pack/pack_shards.ts';
 import { archivesOf } from '../../ps3/data/stream/shard.ts';
 import { ShardCache } from '../../ps3/data/stream/shard_cache.ts';
+import type { Transport } from '../../ps3/ranks/transport.ts';
+import { localRanks } from '../ranks/local_ranks.ts';
 import { temporaryFolder } from './fixture.ts';
 
 const folder = temporaryFolder('pack');
@@ -134,6 +137,62 @@ test('pack: what an interrupted call has finished is kept, the rest is written a
   assert.equal(await packFolder(archives, cutBack, { cache }), { samples: 7, shards: 4, kept: 2 });
   assert.equal(files(cutBack), files(from));
   assert.equal(await packFolder(archives, cutBack, { cache }), { samples: 7, shards: 4, kept: 4 });
+});
+
+test('pack: ranks do each shard once and leave the bytes of one process, in both directions', async () => {
+  const from = source('ranks');
+  const [whole, shared, back] = ['one', 'shared', 'shared back'].map((name) => join(folder, name));
+  await packShards(from, whole, { samplesPerShard: 2 });
+  /** Packs on so many ranks, each of which dies after so many shards. */
+  const onRanks = async (
+    size: number,
+    pack: (options: { transport: Transport; onProgress: OnPacked }) => Promise<Packed>,
+    most = Infinity,
+  ) => {
+    const done = new Array<number>(size).fill(0);
+    const ranks = localRanks(size).map((transport) => {
+      const onProgress = (count: number): void => {
+        done[transport.rank] = count;
+        if (count === most) throw new Error('killed');
+      };
+      return pack({ transport, onProgress });
+    });
+    const results = await Promise.allSettled(ranks);
+    return {
+      done,
+      results: results.map((result) => (result.status === 'fulfilled' ? result.value : 'died')),
+    };
+  };
+  const toShards = (options: object) => packShards(from, shared, { samplesPerShard: 2, ...options });
+  assert.equal(await onRanks(2, toShards, 1), { done: [1, 1], results: ['died', 'died'] });
+  const inode = statSync(join(shared, 'images', '00001.tar')).ino;
+  const ended = { samples: 7, shards: 4, kept: 2 };
+  assert.equal(await onRanks(3, toShards), { done: [1, 1, 0], results: [ended, ended, ended] });
+  assert.is(statSync(join(shared, 'images', '00001.tar')).ino, inode, 'what was there is not done again');
+  assert.equal(files(shared), files(whole));
+
+  const archives = archivesOf({ images: whole, annotations: null })!;
+  const toFolder = (options: object) => packFolder(archives, back, { cache, ...options });
+  assert.equal(await onRanks(3, toFolder, 1), { done: [1, 1, 1], results: ['died', 'died', 'died'] });
+  const one = { samples: 7, shards: 4, kept: 3 };
+  assert.equal(await onRanks(2, toFolder), { done: [1, 0], results: [one, one] });
+  assert.equal(files(back), files(from));
+
+  // What one rank cannot see, the first one does: an image that two of them have unpacked.
+  const twice = join(folder, 'twice on ranks');
+  for (const collection of ['images', 'annotations']) {
+    mkdirSync(join(twice, collection), { recursive: true });
+    for (const name of ['0', '1'])
+      symlinkSync(join(whole, collection, '00000.tar'), join(twice, collection, `${name}.tar`));
+  }
+  const doubled = archivesOf({ images: twice, annotations: null })!;
+  const [first] = localRanks(2).map((transport) =>
+    packFolder(doubled, join(folder, 'not on ranks'), { cache, transport }),
+  );
+  assert.match(
+    await message(() => first),
+    /an image must be there once, got a\.jpg in .*1\.tar and in .*0\.tar/,
+  );
 });
 
 test('pack: shards are cut by samples and by bytes, whichever is reached first', () => {

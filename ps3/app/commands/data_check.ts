@@ -1,5 +1,6 @@
 // `ps3 data check`.
 import { CheckpointReader } from '../../model/checkpoint/checkpoint.ts';
+import { fromLead, type Transport } from '../../ranks/transport.ts';
 import { countRows, faultCounts } from '../check_page.ts';
 import { checkData } from '../data_check.ts';
 import { type Command, columns, command, text, UsageError, type Values } from '../flags.ts';
@@ -14,19 +15,29 @@ const CHECK = {
   tokenizer: text('<checkpoint>', 'Counts captions in tokens of a checkpoint: a folder or hf://owner/name'),
 };
 
-async function check(values: Values<typeof CHECK>, [images]: readonly string[]): Promise<number> {
+async function check(
+  values: Values<typeof CHECK>,
+  [images]: readonly string[],
+  transport: Transport,
+): Promise<number> {
   const { out, annotations = null, tokenizer: name } = values;
   if (!out) throw new UsageError('data check: --out must name the folder to write, got none.');
   const tokenizer = name === undefined ? undefined : { name, tokenizer: await tokenizerOf(name) };
   const bar = new ProgressBar();
-  const onProgress = (done: number, all: number, faults: number): void =>
-    bar.update('checking shards or thousands of images', done, all, `${faults} faults`);
-  const summary = await checkData({ images, annotations, out, tokenizer, onProgress });
-  console.log(columns(countRows(summary, name)));
-  const counts = faultCounts(summary);
-  if (counts.length > 0) console.log(columns(counts.map(([kind, count]) => [kind, `${count}`])));
-  console.log(`${out}/check.html`);
-  return summary.faults.length > 0 ? 1 : 0;
+  const share = transport.size > 1 ? `, rank 0 of ${transport.size}` : '';
+  const onProgress = (done: number, all: number, faults: number): void => {
+    const title = `checking shards or thousands of images${share}`;
+    if (transport.rank === 0) bar.update(title, done, all, `${faults} faults`);
+  };
+  const summary = await checkData({ images, annotations, out, tokenizer, transport, onProgress });
+  return fromLead(transport, async () => {
+    const { faults } = summary!;
+    console.log(columns(countRows(summary!, name)));
+    const counts = faultCounts(summary!);
+    if (counts.length > 0) console.log(columns(counts.map(([kind, count]) => [kind, `${count}`])));
+    console.log(`${out}/check.html`);
+    return faults.length > 0 ? 1 : 0;
+  });
 }
 
 async function tokenizerOf(source: string): Promise<CheckpointReader['tokenizer']> {
@@ -40,5 +51,6 @@ export const checkCommand: Command = command({
   operands: '<path>',
   help: 'Check a folder or shards: counts, faults, histograms and some images; exit code 1 where there are faults',
   flags: CHECK,
+  hasRanks: true,
   run: check,
 });

@@ -5,12 +5,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../../../engine/index.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
+import { fromLead, type Transport } from '../../ranks/transport.ts';
 import { DataError } from '../errors.ts';
 
 /** Name of the file that describes a pack. */
 export const PACK_FILE = 'pack.json';
 
-/** How far packing is: shards done, of how many. */
+/** How far packing is: shards done, of how many; of several ranks, those of this one. */
 export type OnPacked = (done: number, all: number) => void;
 
 /** What packing did. */
@@ -48,4 +49,35 @@ export async function beginPack(out: string, description: Readonly<Record<string
     );
   await makeFolder(out);
   await writeWhole(file, text);
+}
+
+/**
+ * As `beginPack` on every rank, the first one first: all must mean the same.
+ *
+ * @param missing  asked on the first rank alone, once the folder is there: the shards that are to be done
+ * @returns        what it says
+ */
+export async function beginPackOn(
+  transport: Transport,
+  out: string,
+  description: Readonly<Record<string, unknown>>,
+  missing: () => Promise<number[]>,
+): Promise<number[]> {
+  const given = await fromLead(transport, async () => {
+    await beginPack(out, description);
+    return missing();
+  });
+  if (transport.rank > 0) await beginPack(out, description);
+  return given;
+}
+
+/** What `OnPacked` is told: one process tells of all shards, a rank of its own. */
+export function progressOf(
+  { size }: Transport,
+  kept: number,
+  done: number,
+  own: number,
+): [done: number, all: number] {
+  const before = size === 1 ? kept : 0;
+  return [before + done, before + own];
 }

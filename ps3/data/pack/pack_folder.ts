@@ -2,25 +2,29 @@
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { type FileHandle, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { expectKeys, makeFolder } from '../../../engine/index.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
+import { fromLead, ownPart, SINGLE, type Transport } from '../../ranks/transport.ts';
 import { DataError } from '../errors.ts';
 import { ANNOTATION_FILE } from '../folder.ts';
 import { type ArchivePair, inFile, isAnnotation, isImage, keyOf } from '../stream/shard.ts';
 import { isAddress, type ShardCache } from '../stream/shard_cache.ts';
 import { indexTar, readAt, type TarEntry } from '../stream/tar_index.ts';
-import { beginPack, fingerprint, type OnPacked, type Packed } from './begun.ts';
+import { beginPackOn, fingerprint, type OnPacked, type Packed, progressOf } from './begun.ts';
 import { folderPath } from './keys.ts';
 
 /** How archives are read. */
 export interface UnpackOptions {
   /** Where archives behind addresses are fetched to. */
   readonly cache: ShardCache;
+  /** Ranks that share the archives; default: this process alone. */
+  readonly transport?: Transport;
   readonly onProgress?: OnPacked;
 }
 
-const UNPACK_OPTIONS = { cache: true, onProgress: true } as const;
+const UNPACK_OPTIONS = { cache: true, transport: true, onProgress: true } as const;
 
 /** Folder within that which is written, for the lines of shards that are done. */
 const LINES = '.pack';
@@ -44,28 +48,22 @@ export async function packFolder(
   options: UnpackOptions,
 ): Promise<Packed> {
   expectKeys('packFolder', options, UNPACK_OPTIONS);
-  const { cache, onProgress } = options;
-  await beginPack(out, { to: 'folder', archives: fingerprint(await Promise.all(archives.map(stateOf))) });
+  const { cache, transport = SINGLE, onProgress } = options;
+  const description = { to: 'folder', archives: fingerprint(await Promise.all(archives.map(stateOf))) };
   const file = join(out, ANNOTATION_FILE);
-  const isWhole = existsSync(file);
-  if (!isWhole) await makeFolder(join(out, LINES));
   const lines = archives.map((_, i) => join(out, LINES, `${String(i).padStart(5, '0')}.jsonl`));
-  const archiveOf = new Map<string, string>();
-  let kept = 0;
-  for (const [i, pair] of archives.entries()) {
+  const missing = await beginPackOn(transport, out, description, async () => {
+    if (existsSync(file)) return [];
+    await makeFolder(join(out, LINES));
+    return lines.flatMap((path, i) => (existsSync(path) ? [] : [i]));
+  });
+  const own = ownPart(transport, missing);
+  const kept = archives.length - missing.length;
+  const known = new Images();
+  for (const [done, i] of own.entries()) {
+    const pair = archives[i];
     await inPair(pair, cache, async (samples, read) => {
-      for (const { path } of samples) {
-        const earlier = archiveOf.get(path);
-        if (earlier !== undefined)
-          throw new DataError(
-            `packFolder: an image must be there once, got ${path} in ${pair.images} and in ${earlier}. Pack one of the archives into another folder.`,
-          );
-        archiveOf.set(path, pair.images);
-      }
-      if (isWhole || existsSync(lines[i])) {
-        kept++;
-        return;
-      }
+      for (const { path } of samples) known.add(path, pair);
       const written: string[] = [];
       for (const { path, image, annotation } of samples) {
         const place = join(out, path);
@@ -77,12 +75,47 @@ export async function packFolder(
       // The lines of a shard are the last of it to be there: where they are, it is whole.
       await writeWhole(lines[i], written.join(''));
     });
-    onProgress?.(i + 1, archives.length);
+    onProgress?.(...progressOf(transport, kept, done + 1, own.length));
   }
-  if (!isWhole) await concatenate(lines, file);
-  await rm(join(out, LINES), { recursive: true, force: true });
-  return { samples: archiveOf.size, shards: archives.length, kept };
+  await transport.barrier();
+  const samples = await fromLead(transport, async () => {
+    if (!existsSync(file)) {
+      await expectOnce(lines, archives);
+      await concatenate(lines, file);
+    }
+    await rm(join(out, LINES), { recursive: true, force: true });
+    let count = 0;
+    for await (const _ of linesIn(file)) count++;
+    return count;
+  });
+  return { samples, shards: archives.length, kept };
 }
+
+/** Where the images of a folder come from. */
+class Images {
+  readonly #archives = new Map<string, string>();
+
+  /** @throws DataError when it is there already */
+  add(path: string, { images }: ArchivePair): void {
+    const earlier = this.#archives.get(path);
+    if (earlier !== undefined)
+      throw new DataError(
+        `packFolder: an image must be there once, got ${path} in ${images} and in ${earlier}. Pack one of the archives into another folder.`,
+      );
+    this.#archives.set(path, images);
+  }
+}
+
+/** @throws DataError when an image is in two archives, which several ranks or earlier calls may have unpacked */
+async function expectOnce(lines: readonly string[], archives: readonly ArchivePair[]): Promise<void> {
+  const known = new Images();
+  for (const [i, path] of lines.entries())
+    for await (const line of linesIn(path))
+      known.add((JSON.parse(line) as { image: string }).image, archives[i]);
+}
+
+const linesIn = (path: string): AsyncIterable<string> =>
+  createInterface({ input: createReadStream(path), crlfDelay: Infinity });
 
 /** What decides the content of a pair, as far as it shows without reading it. */
 async function stateOf({ images, annotations }: ArchivePair): Promise<string> {

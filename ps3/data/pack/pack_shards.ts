@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expectKeys, makeFolder, readTextFile } from '../../../engine/index.ts';
+import { ownPart, SINGLE, type Transport } from '../../ranks/transport.ts';
 import { DataError } from '../errors.ts';
 import { ANNOTATION_FILE, parseRawEntry } from '../folder.ts';
 import { writeTar } from '../tar_writer.ts';
-import { beginPack, fingerprint, type OnPacked, type Packed } from './begun.ts';
+import { beginPackOn, fingerprint, type OnPacked, type Packed, progressOf } from './begun.ts';
 import { type ShardName, shardName } from './keys.ts';
 
 /** How shards are cut. */
@@ -15,10 +16,17 @@ export interface PackOptions {
   readonly samplesPerShard?: number;
   /** Bytes of an archive of images, at most, unless one image is larger; default 1e9. */
   readonly maxShardBytes?: number;
+  /** Ranks that share the shards; default: this process alone. */
+  readonly transport?: Transport;
   readonly onProgress?: OnPacked;
 }
 
-const PACK_OPTIONS = { samplesPerShard: true, maxShardBytes: true, onProgress: true } as const;
+const PACK_OPTIONS = {
+  samplesPerShard: true,
+  maxShardBytes: true,
+  transport: true,
+  onProgress: true,
+} as const;
 
 /** An image of the folder and what is written of it. */
 interface Source extends ShardName {
@@ -66,7 +74,7 @@ export function shardRanges(
  */
 export async function packShards(folder: string, out: string, options: PackOptions = {}): Promise<Packed> {
   expectKeys('packShards', options, PACK_OPTIONS);
-  const { samplesPerShard = 1000, maxShardBytes = 1e9, onProgress } = options;
+  const { samplesPerShard = 1000, maxShardBytes = 1e9, transport = SINGLE, onProgress } = options;
   for (const [name, value] of Object.entries({ samplesPerShard, maxShardBytes }))
     if (!Number.isSafeInteger(value) || value < 1)
       throw new DataError(`packShards: ${name} must be a whole number from 1, got ${value}.`);
@@ -74,25 +82,29 @@ export async function packShards(folder: string, out: string, options: PackOptio
   const described = sources.map(({ key, suffix, sizeBytes, mtimeMs, json }) =>
     JSON.stringify([key, suffix, sizeBytes, mtimeMs, json]),
   );
-  await beginPack(out, { to: 'shards', samplesPerShard, maxShardBytes, images: fingerprint(described) });
-  for (const collection of ['images', 'annotations']) await makeFolder(join(out, collection));
+  const description = { to: 'shards', samplesPerShard, maxShardBytes, images: fingerprint(described) };
   const sizes = sources.map(({ sizeBytes }) => sizeBytes);
   const ranges = shardRanges(sizes, samplesPerShard, maxShardBytes);
-  let kept = 0;
-  for (const [i, [from, to]] of ranges.entries()) {
+  // The archive of images is the last to get its name: where it is, the shard is whole.
+  const places = ranges.map((_, i) => {
     const name = `${String(i).padStart(5, '0')}.tar`;
-    // The archive of images is the last to get its name: where it is, the shard is whole.
-    const images = join(out, 'images', name);
-    if (existsSync(images)) kept++;
-    else {
-      const part = sources.slice(from, to);
-      const annotations = part.map(({ key, json }) => ({ name: `${key}.json`, content: json }));
-      await writeTar(join(out, 'annotations', name), annotations);
-      const files = part.map(({ key, suffix, path }) => ({ name: `${key}.${suffix}`, path }));
-      await writeTar(images, files);
-    }
-    onProgress?.(i + 1, ranges.length);
+    return { images: join(out, 'images', name), annotations: join(out, 'annotations', name) };
+  });
+  const missing = await beginPackOn(transport, out, description, async () => {
+    for (const collection of ['images', 'annotations']) await makeFolder(join(out, collection));
+    return places.flatMap(({ images }, i) => (existsSync(images) ? [] : [i]));
+  });
+  const own = ownPart(transport, missing);
+  const kept = ranges.length - missing.length;
+  for (const [done, i] of own.entries()) {
+    const part = sources.slice(...ranges[i]);
+    const annotations = part.map(({ key, json }) => ({ name: `${key}.json`, content: json }));
+    await writeTar(places[i].annotations, annotations);
+    const files = part.map(({ key, suffix, path }) => ({ name: `${key}.${suffix}`, path }));
+    await writeTar(places[i].images, files);
+    onProgress?.(...progressOf(transport, kept, done + 1, own.length));
   }
+  await transport.barrier();
   return { samples: sources.length, shards: ranges.length, kept };
 }
 

@@ -1,14 +1,15 @@
 // Scenes from end to end: sources, catalogue, splits and kits for a trainer; a folder or shards on disk for
 // the command `ps3 data scenes`.
-import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { assertWritableFolder, expectKeys, makeFolder } from '../../engine/index.ts';
-import { annotationJson, encodeSquare } from './annotations.ts';
+import { assertWritableFolder, expectKeys } from '../../engine/index.ts';
+import { fromLead, SINGLE, type Transport } from '../ranks/transport.ts';
 import { type Concept, openCatalogue } from './concepts.ts';
-import { type AnnotatedImage, drawContactSheet } from './contact_sheet.ts';
+import { drawContactSheet } from './contact_sheet.ts';
 import { DataError } from './errors.ts';
-import { ANNOTATION_FILE } from './folder.ts';
+import { fingerprintSources } from './fingerprint.ts';
 import { licenceManifest, manifestText } from './manifest.ts';
+import { finishScenes, writeScenes } from './scene_files.ts';
 import {
   buildScene,
   type Scene,
@@ -18,7 +19,6 @@ import {
   scenePreset,
 } from './scenes.ts';
 import { seedFor } from './seeds.ts';
-import { type EncodedSample, writeShards } from './shards.ts';
 import { openSources, type PhotoSource, type SourceOptions, type Sources } from './sources.ts';
 import { makeSplits, type Split, type Splits } from './splits.ts';
 
@@ -124,6 +124,8 @@ export interface DataScenesOptions extends ScenesOptions {
   signs?: number;
   /** `folder` (images and annotations.jsonl) or `shards` (two tar collections); `folder` when left out. */
   format?: 'folder' | 'shards';
+  /** Ranks that share the images; this process alone when left out. */
+  transport?: Transport;
 }
 
 const DATA_SCENES_OPTIONS = {
@@ -133,6 +135,7 @@ const DATA_SCENES_OPTIONS = {
   split: true,
   signs: true,
   format: true,
+  transport: true,
 } as const;
 
 /** The outcome of the command. */
@@ -144,7 +147,6 @@ export interface DataScenesResult {
   imageBytes: number;
 }
 
-const SAMPLES_PER_SHARD = 1000;
 const SHEET_IMAGES = 8;
 
 /** Values of `ps3 data scenes --split`. */
@@ -183,60 +185,48 @@ function checkOptions({
 /**
  * Writes a collection of Scenes with annotations, licence manifest and contact sheet: `ps3 data scenes`.
  *
- * The folder appears under its name only when it is complete.
- *
- * Nothing is left behind after an error.
+ * The folder appears under its name only when it is complete. What a call that was stopped has made stays beside it in
+ * `.NAME.partial`, and the next call with the same options and sources goes on, with any number of ranks.
  *
  * @throws DataError for wrong options or sources that cannot be downloaded, FileError for a folder
  *         that cannot be written
  */
 export async function runDataScenes(options: DataScenesOptions): Promise<DataScenesResult> {
   expectKeys('runDataScenes', options, DATA_SCENES_OPTIONS);
-  const { out: folder, signs, count, split = 'train', format = 'folder', ...scenesOptions } = options;
+  const {
+    out: folder,
+    signs,
+    count,
+    split = 'train',
+    format = 'folder',
+    transport = SINGLE,
+    ...others
+  } = options;
   const { seed = 1, progress } = options;
-  checkOptions(options);
-  await assertWritableFolder(folder);
+  const isLead = transport.rank === 0;
+  await fromLead(transport, async () => {
+    checkOptions(options);
+    await assertWritableFolder(folder);
+    return null;
+  });
   const spec = signs === undefined ? options.spec : { ...options.spec, signs: [0, signs] as const };
-  const scenes = await openScenes({ ...scenesOptions, spec });
+  const open = (): Promise<Scenes> => openScenes({ ...others, spec });
+  // The first rank fetches what the cache lacks, then it is there for all.
+  const opened = isLead ? await open() : undefined;
+  await transport.barrier();
+  const scenes = opened ?? (await open());
   const kit = await scenes.kit(scenes.splits[split]);
   const out = resolve(folder);
-  const partial = join(dirname(out), `.${basename(out)}.partial-${process.pid}`);
-  const result: DataScenesResult = { out, images: count, boxes: 0, imageBytes: 0 };
-  const sheet: AnnotatedImage[] = [];
-  const lines: string[] = [];
-
-  async function encode(index: number): Promise<EncodedSample> {
-    const scene: Scene = buildScene(kit, sceneSeed(seed, split, index));
-    if (sheet.length < (scene.side > 1024 ? 1 : SHEET_IMAGES)) sheet.push(scene);
-    const image = await encodeSquare(scene.rgba, scene.side);
-    const { boxes, captions, globalCaption } = scene;
-    return { key: String(index).padStart(8, '0'), suffix: 'jpg', image, boxes, captions, globalCaption };
-  }
-  /** Scenes in order; the next one is composed while the last ones are encoded in sharp's threads. */
-  async function* encoded(): AsyncGenerator<EncodedSample> {
-    const ahead: Promise<EncodedSample>[] = [];
-    for (let index = 0; index < count; index++) {
-      while (ahead.length < 4 && index + ahead.length < count) ahead.push(encode(index + ahead.length));
-      const sample = await (ahead.shift() as Promise<EncodedSample>);
-      result.boxes += sample.boxes.length;
-      result.imageBytes += sample.image.length;
-      yield sample;
-      progress?.(index + 1, count, 'building scenes');
-    }
-  }
-
-  try {
-    await makeFolder(partial);
-    if (format === 'shards') {
-      await writeShards(partial, encoded(), SAMPLES_PER_SHARD);
-    } else {
-      for await (const sample of encoded()) {
-        const image = `${sample.key}.${sample.suffix}`;
-        writeFileSync(join(partial, image), sample.image);
-        lines.push(JSON.stringify({ image, ...annotationJson(sample) }));
-      }
-      writeFileSync(join(partial, ANNOTATION_FILE), `${lines.join('\n')}\n`);
-    }
+  const partial = join(dirname(out), `.${basename(out)}.partial`);
+  const scene = (index: number): Scene => buildScene(kit, sceneSeed(seed, split, index));
+  const { notice: _, progress: __, ...deciding } = others;
+  const sources = await fingerprintSources(scenes.sources);
+  const description = JSON.stringify({ ...deciding, spec, split, format, count, sources });
+  const written = await writeScenes({
+    ...{ folder: partial, count, format, description, scene, transport },
+    onProgress: (done, all) => progress?.(done, all, 'building scenes'),
+  });
+  if (isLead) {
     const manifest = licenceManifest(
       scenes.sources,
       scenes.splits[split].photos.map((photo) => scenes.photos[photo]),
@@ -246,8 +236,10 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
     writeFileSync(join(partial, 'LICENCES.md'), manifestText(manifest));
     const font = scenes.sources.fonts.find(({ name }) => name === 'oswald') ?? scenes.sources.fonts[0];
     const quality = 66; // a sheet of eight images stays below 150 kB
+    const shown = Math.min(count, scenes.spec.side > 1024 ? 1 : SHEET_IMAGES);
+    const sheet = Array.from({ length: shown }, (_, i) => scene(i));
     const layout =
-      sheet[0].side > 1024
+      scenes.spec.side > 1024
         ? { columns: 1, tilePx: 1060, font, quality }
         : { columns: 4, tilePx: 260, font, quality };
     writeFileSync(
@@ -255,9 +247,8 @@ export async function runDataScenes(options: DataScenesOptions): Promise<DataSce
       await drawContactSheet(sheet, 'contact_sheet.jpg', layout),
     );
     rmSync(out, { recursive: true, force: true }); // empty, see checkOptions
-    renameSync(partial, out);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
+    await finishScenes(partial, out);
   }
-  return result;
+  await transport.barrier();
+  return { out, images: count, ...written };
 }

@@ -52,25 +52,37 @@ export async function writeShards(
       `writeShards: samples per shard must be a whole number from 1, got ${samplesPerShard}.`,
     );
   }
-  for (const collection of ['images', 'annotations']) await makeFolder(join(folder, collection));
   let shard = 0;
-  let images: FileToArchive[] = [];
-  let annotations: FileToArchive[] = [];
-  const flush = async (): Promise<void> => {
-    const name = `${String(shard).padStart(5, '0')}.tar`;
-    await writeTar(join(folder, 'images', name), images);
-    await writeTar(join(folder, 'annotations', name), annotations);
-    shard++;
-    images = [];
-    annotations = [];
-  };
+  let waiting: EncodedSample[] = [];
   for await (const sample of samples) {
-    images.push({ name: `${sample.key}.${sample.suffix}`, content: sample.image });
-    annotations.push({ name: `${sample.key}.json`, content: JSON.stringify(annotationJson(sample)) });
-    if (images.length === samplesPerShard) await flush();
+    waiting.push(sample);
+    if (waiting.length < samplesPerShard) continue;
+    await writeShard(folder, shard++, waiting);
+    waiting = [];
   }
-  if (images.length > 0) await flush();
+  if (waiting.length > 0) await writeShard(folder, shard++, waiting);
   return shard;
+}
+
+/** Writes one pair of archives. */
+export async function writeShard(
+  folder: string,
+  shard: number,
+  samples: readonly EncodedSample[],
+): Promise<void> {
+  const name = `${String(shard).padStart(5, '0')}.tar`;
+  const write = async (
+    collection: 'images' | 'annotations',
+    fileOf: (sample: EncodedSample) => FileToArchive,
+  ) => {
+    await makeFolder(join(folder, collection));
+    await writeTar(join(folder, collection, name), samples.map(fileOf));
+  };
+  await write('images', ({ key, suffix, image }) => ({ name: `${key}.${suffix}`, content: image }));
+  await write('annotations', (sample) => ({
+    name: `${sample.key}.json`,
+    content: JSON.stringify(annotationJson(sample)),
+  }));
 }
 
 /** The wanted files of an archive, in order, one in memory at a time. */

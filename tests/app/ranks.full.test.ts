@@ -1,5 +1,6 @@
 // The command line under mpirun: shared work, and what is said once.
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +21,12 @@ const IMAGES = 5;
 async function ps3(ranks: number, ...words: string[]) {
   const ended = await runRanks(implementation, ranks, [BIN, ...words]);
   return { ...ended, lines: ended.err.split('\n') };
+}
+
+/** The same in a process by itself. */
+async function ps3Alone(...words: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...words], { encoding: 'utf8' });
+  return { code: status, out: stdout, err: stderr };
 }
 
 /** Runs in a new folder with a small checkpoint and images. */
@@ -74,11 +81,54 @@ else {
     });
   });
 
+  test('data pack and data check: two ranks leave what one process does, and say it once', async () => {
+    await inFolder(async (_, images, folder) => {
+      const lines = Array.from({ length: IMAGES }, (_, i) =>
+        JSON.stringify({ image: `${i}.png`, text: ['ring'], box: [[i, 0, i === 3 ? 99 : 20, 20]] }),
+      );
+      await writeFile(join(images, 'annotations.jsonl'), `${lines.join('\n')}\n`);
+      const filesOf = async (path: string): Promise<Record<string, string>> => {
+        const entries = await readdir(path, { recursive: true, withFileTypes: true });
+        const paths = entries.filter((entry) => entry.isFile()).map((e) => join(e.parentPath, e.name));
+        const texts = paths
+          .sort()
+          .map(async (p) => [p.slice(path.length), await readFile(p, 'base64')] as const);
+        return Object.fromEntries(await Promise.all(texts));
+      };
+      /** One process, then two ranks; the result must be the same. */
+      const compareRanks = async (
+        name: string,
+        words: (out: string) => string[],
+        code: number,
+        said: RegExp,
+      ) => {
+        const [one, two] = [join(folder, `${name} one`), join(folder, `${name} two`)];
+        const alone = await ps3Alone(...words(one));
+        const shared = await ps3(2, ...words(two));
+        for (const ended of [alone, shared]) {
+          assert.is(ended.code, code, ended.err);
+          assert.is(ended.out.match(said)?.length, 1, ended.out);
+        }
+        assert.equal(await filesOf(two), await filesOf(one));
+        return two;
+      };
+      const pack = (source: string) => (out: string) => ['data', 'pack', source, out];
+      const shards = await compareRanks(
+        'pack',
+        (out) => [...pack(images)(out), '--samples-per-shard', '2'],
+        0,
+        /5 samples into 3 shards/g,
+      );
+      await compareRanks('unpack', pack(shards), 0, /5 samples from 3 shards/g);
+      await compareRanks('check', (out) => ['data', 'check', shards, '--out', out], 1, /faults +1$/gm);
+    });
+  });
+
   test('a mistake is said once, and ends every rank with its code', async () => {
     for (const [words, sentence] of [
       [['encode', '--nonsense'], /ps3: .*nonsense/],
       [['eval', 'run'], /ps3: eval: it must run as one process, got 2\. Leave mpirun out\./],
-      [['data', 'check', 'x'], /ps3: data check: it must run as one process, got 2\. Leave mpirun out\./],
+      [['data', 'check', 'x'], /ps3: data check: --out must name the folder to write, got none\./],
     ] as const) {
       const { code, lines, err } = await ps3(2, ...words);
       assert.is(code, 2, err);

@@ -1,5 +1,6 @@
 // `ps3 data scenes`.
 import { FORMATS, runDataScenes, SPLIT_NAMES } from '../../data/build.ts';
+import type { Transport } from '../../ranks/transport.ts';
 import {
   type Command,
   command,
@@ -33,7 +34,11 @@ function conceptCount(help: string): Flag<number | 'all'> {
   return { ...count, rule: `${count.rule} or all`, read };
 }
 
-async function buildScenes(values: Values<typeof SCENES>): Promise<number> {
+async function buildScenes(
+  values: Values<typeof SCENES>,
+  _: readonly string[],
+  transport: Transport,
+): Promise<number> {
   const { out, count = 100 } = values;
   if (!out) throw new UsageError('data scenes: --out must name the folder to write, got none.');
   if (values.stamps && values.permissive)
@@ -41,14 +46,21 @@ async function buildScenes(values: Values<typeof SCENES>): Promise<number> {
       'data scenes: --stamps and --permissive exclude each other, got both: the stamps are GPL.',
     );
   const bar = new ProgressBar();
+  const isLead = transport.rank === 0;
+  const share = transport.size > 1 ? `, rank 0 of ${transport.size}` : '';
   const result = await runDataScenes({
     ...values,
     out,
     count,
-    progress: (done, count, what) => bar.update(what, done, count),
-    notice: (text) => console.error(text),
+    transport,
+    progress: (done, count, what) => {
+      if (isLead) bar.update(`${what}${share}`, done, count);
+    },
+    notice: (text) => {
+      if (isLead) console.error(text);
+    },
   });
-  console.log(`${result.images} images with ${result.boxes} boxes in ${result.out}`);
+  if (isLead) console.log(`${result.images} images with ${result.boxes} boxes in ${result.out}`);
   return 0;
 }
 
@@ -58,5 +70,6 @@ export const scenesCommand: Command = command({
   operands: '',
   help: 'Build sample data: photographs with captioned drawings and words',
   flags: SCENES,
+  hasRanks: true,
   run: buildScenes,
 });

@@ -157,9 +157,9 @@ export function formatContrast({ questions, images, skipped, chance, encoders }:
   ];
   for (const [name, { accuracy, overLowRes, meanTokens }] of Object.entries(encoders)) {
     const over = overLowRes ? estimated(overLowRes) : '';
-    lines.push(
-      `  ${name.padEnd(16)}${estimated(accuracy).padEnd(28)}${over.padEnd(28)}${Math.round(meanTokens)}`,
-    );
+    const tokens = meanTokens === undefined ? '' : `${Math.round(meanTokens)}`;
+    const cells = [estimated(accuracy).padEnd(28), over.padEnd(28), tokens];
+    lines.push(`  ${name.padEnd(20)}${cells.join('')}`.trimEnd());
   }
   return lines.join('\n');
 }

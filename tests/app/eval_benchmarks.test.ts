@@ -4,15 +4,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type TensorToWrite, writeSafetensors } from '../../engine/index.ts';
+import { formatContrast } from '../../ps3/app/evaluation_text.ts';
 import { REGION_ENCODERS } from '../../ps3/model/baselines/regions.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import type { Contrast } from '../../ps3/train/evaluation/contrast.ts';
 import type { Grounding } from '../../ps3/train/evaluation/grounding.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { png, put } from '../benchmarks/made_files.ts';
-import { writeVstar } from '../benchmarks/made_vstar.ts';
+import { OPTIONS, TARGETS, writeVstar } from '../benchmarks/made_vstar.ts';
 import { engine } from '../harness.ts';
 import { ps3 } from './run_cli.ts';
+
+/** One target in one image, two in another. */
+const two = TARGETS.slice(0, 2);
 
 const folder = await mkdtemp(join(tmpdir(), 'eval-benchmarks-'));
 test.after(() => rm(folder, { recursive: true }));
@@ -23,16 +29,32 @@ const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize
 test('ps3 eval --vstar and --screenspot: of a published folder', async () => {
   const [published, vstar, screens] = ['published', 'found', 'screens'].map((name) => join(folder, name));
   await model.save(published);
-  await writeVstar(vstar);
+  await writeVstar(vstar, two);
   const { code, out, err } = await ps3('eval', published, '--vstar', vstar);
   assert.is(code, 0, err);
-  assert.match(out, /^4 targets in 3 images/);
+  assert.match(out, /^3 targets in 2 images/);
   assert.match(out, /top-down, recall at 44\.0 % +\d/);
-  assert.match(out, /relative_position, top-down \(3\)/);
-  const chosen = await ps3('eval', published, '--vstar', vstar, '--choices');
-  assert.is(chosen.code, 0, chosen.err);
-  assert.match(chosen.out, /^3 questions about 3 images, by contrast, given the boxes \(chance 33\.3 %\)/);
-  for (const name of REGION_ENCODERS) assert.match(chosen.out, new RegExp(`^  ${name} +\\d`, 'm'));
+  assert.match(out, /relative_position, top-down \(2\)/);
+  // Stored features that name the first option everywhere, and of crops another one.
+  const one = (name: string, at: number): TensorToWrite => ({
+    ...{ name, dtype: 'F32', shape: [3], data: Float32Array.from([0, 1, 2], (i) => Number(i === at)) },
+  });
+  const ids = two.map(({ category, name }) => `${category}/${name}`);
+  const features = join(folder, 'other.safetensors');
+  await writeSafetensors(features, [
+    ...OPTIONS.map((option, i) => one(`text/${option}`, i)),
+    ...ids.flatMap((id) => [one(`image/${id}`, 0), one(`crop/${id}`, 1)]),
+  ]);
+  const other = await put(JSON.stringify({ name: 'Other', features }), folder, 'other.json');
+  const beside = await ps3('eval', published, '--vstar', vstar, '--choices', '--encoder', other, '--json');
+  assert.is(beside.code, 0, beside.err);
+  const result = JSON.parse(beside.out) as Contrast;
+  const { encoders } = result;
+  assert.equal(Object.keys(encoders), [...REGION_ENCODERS, 'Other', 'Other crop']);
+  assert.equal([encoders.Other.accuracy.mean, encoders['Other crop'].accuracy.mean], [1, 0]);
+  const lines = formatContrast(result).split('\n');
+  assert.is(lines[0], '2 questions about 2 images, by contrast, given the boxes (chance 33.3 %)');
+  assert.match(lines[lines.length - 1], /^ {2}Other crop +0\.0 % +\(0\.0 to 0\.0\) +-?\d+\.\d %/);
   const alone = await ps3('eval', published, '--choices');
   assert.equal([alone.code, alone.err], [2, 'ps3: eval: --choices must stand beside --vstar, got it alone.']);
   await put('no image', vstar, 'direct_attributes', 'a.png');

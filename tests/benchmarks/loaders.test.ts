@@ -159,7 +159,7 @@ test('any other benchmark: a map names the columns', async () => {
   };
   assert.match(
     await fault({ quesiton: 'q' }),
-    /map\.json: the map must not have `quesiton`, got it\. The fields are id, image/,
+    /map\.json: it must not have `quesiton`, got it\. The fields are id, image/,
   );
   assert.match(
     await fault({ question: 'query' }),

@@ -47,8 +47,8 @@ function waves(width: number, height: number, seed: number): Promise<Buffer> {
 export const OPTIONS: readonly string[] = ['a red cap', 'a blue dog', 'a green sign'];
 
 /** Writes the folder as the authors of V* give it. */
-export async function writeVstar(path: string): Promise<void> {
-  for (const [i, { category, name, size, boxes, names }] of TARGETS.entries()) {
+export async function writeVstar(path: string, targets: readonly Target[] = TARGETS): Promise<void> {
+  for (const [i, { category, name, size, boxes, names }] of targets.entries()) {
     await put(await waves(size[0], size[1], i), path, category, `${name}.png`);
     const question = { target_object: names, bbox: boxes, question: 'Which?', options: OPTIONS };
     await put(JSON.stringify(question), path, category, `${name}.json`);

@@ -1,6 +1,8 @@
 // `ps3 eval`.
 import { type Engine, readTextFile } from '../../../engine/index.ts';
 import { readBenchmark } from '../../benchmarks/benchmarks.ts';
+import { openEncoder } from '../../model/encoders/description.ts';
+import type { OtherEncoder } from '../../model/encoders/encoder.ts';
 import { PS3 } from '../../model/ps3.ts';
 import { contrast } from '../../train/evaluation/contrast.ts';
 import { grounding } from '../../train/evaluation/grounding.ts';
@@ -13,7 +15,7 @@ import {
   formatProtocols,
   formatZeroShot,
 } from '../evaluation_text.ts';
-import { type Command, command, on, text, UsageError, type Values } from '../flags.ts';
+import { type Command, command, on, text, texts, UsageError, type Values } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
 import { evaluateRun } from '../session.ts';
 import { loadTrainingData, type OnProgress } from '../training_data.ts';
@@ -32,6 +34,10 @@ const EVAL = {
   ),
   choices: on(
     'With --vstar: answer its questions by contrast, PS3 beside AnyRes, S² and controls, given the boxes',
+  ),
+  encoder: texts(
+    '<file>',
+    'With --choices: JSON naming an other encoder, stored features or ONNX files; may be repeated',
   ),
   best: on('Take the best checkpoint, not the newest'),
   json: on('Print JSON'),
@@ -62,6 +68,8 @@ async function evaluateFolder(path: string, values: EvalValues): Promise<number>
     );
   if (values.choices && values.vstar === undefined)
     throw new UsageError('eval: --choices must stand beside --vstar, got it alone.');
+  if (values.encoder !== undefined && !values.choices)
+    throw new UsageError('eval: --encoder must stand beside --choices, got it alone.');
   if (values.templates !== undefined && values['zero-shot'] === undefined)
     throw new UsageError('eval: --templates must stand beside --zero-shot, got it alone.');
   const templates = values.templates === undefined ? undefined : await templatesIn(values.templates);
@@ -103,18 +111,25 @@ async function ground(
   path: string,
   benchmark: 'vstar' | 'screenspot-pro',
   folder: string,
-  { best, json, choices }: EvalValues,
+  { best, json, choices, encoder = [] }: EvalValues,
   show: OnProgress,
 ): Promise<number> {
   const newest = (): Promise<string> => RunFolder.checkpointOf(path);
   const model = await PS3.load(engine, best ? new RunFolder(path).bestPath : await newest());
   if (choices) {
-    const result = await contrast(engine, model, readBenchmark(benchmark, folder), {
-      onProgress: (done) => show('answering by contrast', done, 0),
-      notice: console.error,
-    });
-    console.log(json ? JSON.stringify(result) : formatContrast(result));
-    return 0;
+    const others: OtherEncoder[] = [];
+    try {
+      for (const file of encoder) others.push(await openEncoder(engine, file));
+      const result = await contrast(engine, model, readBenchmark(benchmark, folder), {
+        others,
+        onProgress: (done) => show('answering by contrast', done, 0),
+        notice: console.error,
+      });
+      console.log(json ? JSON.stringify(result) : formatContrast(result));
+      return 0;
+    } finally {
+      for (const other of others) await other[Symbol.asyncDispose]();
+    }
   }
   const result = await grounding(engine, model, readBenchmark(benchmark, folder), {
     onProgress: (done) => show('looking for targets', done, 0),

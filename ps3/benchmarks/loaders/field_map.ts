@@ -2,8 +2,9 @@
 import * as v from 'valibot';
 import { readTextFile } from '../../../engine/index.ts';
 import { DataError } from '../../data/errors.ts';
+import { fieldFault } from '../../model/config/schema.ts';
 import { METRICS, type Metric, type UnmeasuredRecord } from '../record.ts';
-import { type Row, rowError, shown } from '../rows/rows.ts';
+import { type Row, rowError } from '../rows/rows.ts';
 import { answerIndex, boxOf, groupOf, imageOf, optionalText, textOf, textsOf } from './fields.ts';
 
 /** Which column of a table feeds which field of a record. */
@@ -67,15 +68,9 @@ export async function readFieldMap(path: string): Promise<FieldMap> {
   }
   const result = v.safeParse(FIELD_MAP, json);
   if (result.success) return result.output;
-  const [issue] = result.issues;
-  const key = v.getDotPath(issue) ?? 'the map';
-  const fields = Object.keys(FIELDS).join(', ');
-  const isKey = issue.type === 'strict_object' && key !== 'the map';
-  const rule = isKey
-    ? `the map must ${key in FIELDS ? 'have' : 'not have'} \`${key}\``
-    : `${key} must be ${issue.expected}`;
-  const got = isKey && !(key in FIELDS) ? 'it' : shown(issue.input);
-  throw new DataError(`benchmark: ${path}: ${rule}, got ${got}. The fields are ${fields}.`);
+  const fields = Object.keys(FIELDS);
+  const fault = fieldFault(result.issues[0], fields);
+  throw new DataError(`benchmark: ${path}: ${fault}. The fields are ${fields.join(', ')}.`);
 }
 
 /** The record of a row by a map. @throws DataError naming what the row lacks */

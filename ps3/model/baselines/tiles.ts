@@ -35,13 +35,12 @@ async function resized(
   return { rgba: await result.data(), width: w };
 }
 
-/** Uploads squares of pixels, given by their left top corners, as [n, 3, t, t] normalised. */
-function upload(
-  engine: Engine,
+/** Squares of pixels, given by their left top corners, as numbers [n, 3, t, t]. */
+function normalized(
   squares: readonly (readonly [Pixels, left: number, top: number])[],
   t: number,
-  { image: { mean, std }, scope }: TileOptions,
-): Tensor<'f32'> {
+  { mean, std }: TileOptions['image'],
+): Float32Array {
   const numbers = new Float32Array(squares.length * 3 * t * t);
   let at = 0;
   for (const [{ rgba, width }, left, top] of squares)
@@ -49,7 +48,27 @@ function upload(
       for (let y = 0; y < t; y++)
         for (let x = 0; x < t; x++)
           numbers[at++] = (rgba[4 * ((top + y) * width + left + x) + c] / 255 - mean[c]) / std[c];
-  return engine.tensor(numbers, [squares.length, 3, t, t], { scope });
+  return numbers;
+}
+
+/** The same on the device. */
+function upload(
+  engine: Engine,
+  squares: readonly (readonly [Pixels, left: number, top: number])[],
+  t: number,
+  { image, scope }: TileOptions,
+): Tensor<'f32'> {
+  return engine.tensor(normalized(squares, t, image), [squares.length, 3, t, t], { scope });
+}
+
+/** A whole image resized to a square and normalised, [1, 3, S, S] on the host. */
+export async function normalizedPixels(
+  engine: Engine,
+  image: DecodedImage,
+  sidePx: number,
+  colours: TileOptions['image'],
+): Promise<Float32Array> {
+  return normalized([[await resized(engine, image, sidePx, sidePx), 0, 0]], sidePx, colours);
 }
 
 /** Corners of all tiles in raster order. */

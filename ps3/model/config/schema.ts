@@ -47,3 +47,18 @@ export function check<S extends v.GenericSchema>(schema: S, json: unknown, path:
   const where = [path, v.getDotPath(issue)].filter(Boolean).join('.');
   expectConfig(false, `${where} must be ${issue.message}`, JSON.stringify(issue.input) ?? 'nothing');
 }
+
+/**
+ * What is wrong with an object of named fields, as the middle of a sentence: `it must have \`name\`, got nothing`.
+ *
+ * @param fields  those that it may have
+ */
+export function fieldFault(issue: v.BaseIssue<unknown>, fields: readonly string[]): string {
+  const key = v.getDotPath(issue);
+  const got = issue.input === undefined ? 'nothing' : JSON.stringify(issue.input);
+  if (key === null || issue.type !== 'strict_object')
+    return `${key ?? 'it'} must be ${issue.expected}, got ${got}`;
+  return fields.includes(key)
+    ? `it must have \`${key}\`, got nothing`
+    : `it must not have \`${key}\`, got it`;
+}

@@ -3,8 +3,10 @@
 import { type Engine, expectKeys, noGrad, Random } from '../../../engine/index.ts';
 import type { BenchmarkRecord } from '../../benchmarks/record.ts';
 import { DataError } from '../../data/errors.ts';
+import { cropBoxes } from '../../model/baselines/controls.ts';
 import { REGION_ENCODERS, type RegionEncoder, regionFeature } from '../../model/baselines/regions.ts';
 import { expectTexts } from '../../model/core.ts';
+import type { ImagePart, OtherEncoder } from '../../model/encoders/encoder.ts';
 import { decodeImage, ImageError } from '../../model/image.ts';
 import type { PS3 } from '../../model/ps3.ts';
 import { captionIds } from '../batch_loader.ts';
@@ -14,6 +16,8 @@ import { type Answer, type Estimate, ImageBootstrap } from './intervals.ts';
 export interface ContrastOptions {
   /** Which encoders; default all. */
   readonly encoders?: readonly RegionEncoder[];
+  /** Other encoders, each over the whole image and over the boxes' crop, as far as it can. */
+  readonly others?: readonly OtherEncoder[];
   /** Most tiles of AnyRes and of the largest scale of S²; default 16. */
   readonly maxTiles?: number;
   /** Of random selections and intervals; default 1. */
@@ -26,6 +30,7 @@ export interface ContrastOptions {
 
 const CONTRAST_OPTIONS = {
   encoders: true,
+  others: true,
   maxTiles: true,
   seed: true,
   onProgress: true,
@@ -38,8 +43,8 @@ export interface EncoderResult {
   readonly accuracy: Estimate;
   /** Difference to low-res on the same questions; undefined where that was not asked. */
   readonly overLowRes: Estimate | undefined;
-  /** Tokens that went through the tower, mean over questions. */
-  readonly meanTokens: number;
+  /** Tokens that went through the tower, mean over questions; undefined of other encoders. */
+  readonly meanTokens: number | undefined;
   /** Accuracy of each category. */
   readonly categories: Readonly<Record<string, Estimate>>;
 }
@@ -52,7 +57,8 @@ export interface Contrast {
   readonly skipped: number;
   /** What guessing gives: the mean of 1 / options. */
   readonly chance: number;
-  readonly encoders: Readonly<Partial<Record<RegionEncoder, EncoderResult>>>;
+  /** By `REGION_ENCODERS`' names, and by those of other encoders, with ` crop` behind them where they see the boxes alone. */
+  readonly encoders: Readonly<Record<string, EncoderResult>>;
 }
 
 /**
@@ -73,12 +79,19 @@ export async function contrast(
   options: ContrastOptions = {},
 ): Promise<Contrast> {
   expectKeys('contrast', options, CONTRAST_OPTIONS);
-  const { encoders = REGION_ENCODERS, maxTiles, seed = 1, onProgress, notice } = options;
+  const { encoders = REGION_ENCODERS, others = [], maxTiles, seed = 1, onProgress, notice } = options;
   const random = new Random(seed, 0x5e1e);
   const groups = new Map<string, number>();
   const asked: { image: number; category: string; chance: number }[] = [];
-  const right = new Map<RegionEncoder, number[]>(encoders.map((name) => [name, []]));
-  const tokens = new Map<RegionEncoder, number>();
+  const entrants = [
+    ...encoders,
+    ...others.flatMap(({ name, parts }) => parts.map((part) => rowName(name, part))),
+  ];
+  const twice = entrants.find((name, i) => entrants.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new DataError(`contrast: names of encoders must differ, got ${twice} twice.`);
+  const right = new Map<string, number[]>(entrants.map((name) => [name, []]));
+  const tokens = new Map<string, number>();
   let [done, skipped] = [0, 0];
   for await (const record of records) {
     const { id, options = [], answer, boxes = [], referents, group, category = 'none' } = record;
@@ -102,6 +115,14 @@ export async function contrast(
         right.get(name)!.push(Number(isNearest(found.feature, texts, answer)));
         tokens.set(name, (tokens.get(name) ?? 0) + found.tokens);
       }
+      for (const other of others) {
+        const own = concatenated(await other.textFeatures(options));
+        for (const part of other.parts) {
+          const seen = part === 'crop' && boxes.length > 0 ? cropBoxes(image, boxes) : image;
+          const feature = await other.imageFeature(id, part, seen);
+          right.get(rowName(other.name, part))!.push(Number(isNearest(feature, own, answer)));
+        }
+      }
       const at = groups.get(group) ?? groups.size;
       groups.set(group, at);
       asked.push({ image: at, category, chance: 1 / options.length });
@@ -119,7 +140,7 @@ export async function contrast(
   const answersOf = (values: readonly number[]): Answer[] =>
     values.map((value, i) => ({ image: asked[i].image, value }));
   const lowRes = right.get('low-res');
-  const resultOf = (name: RegionEncoder): EncoderResult => {
+  const resultOf = (name: string): EncoderResult => {
     const values = right.get(name)!;
     const answers = answersOf(values);
     const of = (category: string): Estimate =>
@@ -128,15 +149,29 @@ export async function contrast(
     return {
       accuracy: bootstrap.estimate(answers)!,
       overLowRes: name === 'low-res' ? undefined : over,
-      meanTokens: tokens.get(name)! / asked.length,
+      meanTokens: tokens.has(name) ? tokens.get(name)! / asked.length : undefined,
       categories: Object.fromEntries(names.map((category) => [category, of(category)])),
     };
   };
   return {
     ...{ questions: asked.length, images: groups.size, skipped },
     chance: asked.reduce((sum, { chance }) => sum + chance, 0) / asked.length,
-    encoders: Object.fromEntries(encoders.map((name) => [name, resultOf(name)])),
+    encoders: Object.fromEntries(entrants.map((name) => [name, resultOf(name)])),
   };
+}
+
+/** How the results of an other encoder are called. */
+const rowName = (name: string, part: ImagePart): string => (part === 'crop' ? `${name} crop` : name);
+
+/** Vectors of one length, one after the other. */
+function concatenated(vectors: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(vectors.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const vector of vectors) {
+    all.set(vector, at);
+    at += vector.length;
+  }
+  return all;
 }
 
 /** Whether the cosine with the right text is higher than with every other. @param texts  [options, E], normalised */

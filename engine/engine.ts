@@ -1,4 +1,5 @@
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
+import { chooseAdapter } from './gpu/adapters.ts';
 import type { DeviceLimits } from './gpu/buffer.ts';
 import { type BufferHandle, expectUsage } from './gpu/buffer.ts';
 import { type DeviceLostError, expectKeys, UseError } from './gpu/errors.ts';
@@ -54,7 +55,7 @@ export interface TensorOptions<D extends DType = DType> {
 export class Engine {
   /** The device with its buffers, kernels and recorded work. Its `device` is WebGPU's own. */
   readonly gpu: Gpu;
-  /** A sentence for each feature of the adapter that gave wrong results at the start, and is not used. */
+  /** A sentence for each feature of the adapter that gave wrong results at the start, and is not used; and for another adapter than `index`. */
   readonly warnings: readonly string[];
   readonly #owned: boolean;
   #nonFinite: { flag: Tensor; kernels: string[] } | undefined;
@@ -74,6 +75,7 @@ export class Engine {
   static async create(options: AdapterOptions = {}): Promise<Engine> {
     expectKeys('Engine.create', options, {
       powerPreference: true,
+      index: true,
       tier: true,
       dawnOptions: true,
       profile: true,
@@ -87,7 +89,9 @@ export class Engine {
         `engine: the tuning must be that of this adapter, ${gpu.adapterName}, got one of ${tuning.adapter}. Call engine.tune() on this one.`,
       );
     gpu.tuning = tuning;
-    return new Engine(gpu, true, await selfTest(gpu));
+    const { warning } = options.index === undefined ? {} : await chooseAdapter(options.index);
+    const broken = await selfTest(gpu);
+    return new Engine(gpu, true, warning === undefined ? broken : [warning, ...broken]);
   }
 
   /** Works on a device that the caller opened, and never destroys it. Skips the start-up self-test. */

@@ -4,6 +4,7 @@
 // operands need more. Features: used when present, never required (tier 0 runs everywhere, and on default
 // limits).
 import { inNode, openGpu } from '#webgpu';
+import { chooseAdapter, SOFTWARE } from './adapters.ts';
 import { AdapterError } from './errors.ts';
 import {
   H200,
@@ -25,6 +26,11 @@ export type Tier = 0 | 1 | 2 | 3;
 export interface AdapterOptions {
   /** Which GPU to use on machines with two. Default: high-performance. */
   powerPreference?: 'low-power' | 'high-performance';
+  /**
+   * Node only: which of a machine's adapters, from 0; numbers go on from the first after the last. Software ones count where
+   * there is nothing else. Default: the one that the driver puts first.
+   */
+  index?: number;
   /** Highest tier to use; default: what the adapter offers, 2 at most. 0 also keeps every limit at WebGPU's default, without immediates. */
   tier?: Tier;
   /** Node only: switches for Dawn, such as 'backend=vulkan'. */
@@ -77,7 +83,10 @@ const LIMITS_TO_RAISE = [
  * @throws AdapterError when the runtime has no WebGPU or no adapter answers
  */
 export async function openDevice(options: AdapterOptions = {}): Promise<OpenedDevice> {
+  const { switches: choice } =
+    options.index === undefined ? { switches: [] } : await chooseAdapter(options.index);
   const switches = [
+    ...choice,
     ...(options.dawnOptions ?? []),
     ...(options.profile ? EXACT_TIMESTAMPS : []),
     ...(options.tier === 3 ? EXPERIMENTS : []),
@@ -143,7 +152,7 @@ function describe(
   const adapterName =
     [info?.vendor, info?.architecture, info?.device, info?.description].filter(Boolean).join(' ') ||
     'unknown adapter';
-  const isSoftware = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i.test(adapterName);
+  const isSoftware = SOFTWARE.test(adapterName);
   return {
     device,
     adapterName,

@@ -8,7 +8,7 @@ import { AdapterError } from './errors.ts';
 export const inNode: boolean =
   typeof process !== 'undefined' && !!process.versions?.node && !('Deno' in globalThis);
 
-/** By their switches; kept for the life of the process, since collecting one early crashes Dawn. */
+/** By what they were opened with; kept for the life of the process, since collecting one early crashes Dawn. */
 const nodeGpus = new Map<string, Promise<GPU>>();
 
 /**
@@ -18,7 +18,7 @@ const nodeGpus = new Map<string, Promise<GPU>>();
  */
 export async function openGpu(switches: string[]): Promise<GPU | undefined> {
   if (!inNode) return globalThis.navigator?.gpu;
-  const key = switches.join();
+  const key = [process.env.DRI_PRIME ?? '', ...switches].join();
   const known = nodeGpus.get(key);
   if (known) return known;
   const opening = (async () => {
@@ -34,4 +34,24 @@ export async function openGpu(switches: string[]): Promise<GPU | undefined> {
   })();
   nodeGpus.set(key, opening);
   return opening;
+}
+
+/** Where layers are registered that every Vulkan program goes through. */
+const LAYER_FOLDERS = ['/etc', '/usr/share', '/usr/local/share'].map(
+  (path) => `${path}/vulkan/implicit_layer.d`,
+);
+
+/** Whether Mesa's device-select layer is installed, which puts the GPU first that DRI_PRIME names. */
+export async function hasSelectLayer(): Promise<boolean> {
+  if (!inNode || process.env.NODEVICE_SELECT !== undefined) return false;
+  const { existsSync } = await import('node:fs');
+  return LAYER_FOLDERS.some((path) => existsSync(`${path}/VkLayer_MESA_device_select.json`));
+}
+
+/** What the user chose by DRI_PRIME; undefined for nothing. */
+export const driPrime = (): string | undefined => (inNode ? process.env.DRI_PRIME : undefined);
+
+/** Chooses for what is opened from now on. */
+export function setDriPrime(passedOver: number): void {
+  process.env.DRI_PRIME = String(passedOver);
 }

@@ -18,3 +18,10 @@ export async function openTransport(environment: Environment = process.env): Pro
   const { openMpi } = await import('./mpi.ts');
   return openMpi(implementation);
 }
+
+/** Number of this process among the ranks of its machine, from 0; undefined where no `mpirun` says. */
+export function localRankOf(environment: Environment = process.env): number | undefined {
+  const { OMPI_COMM_WORLD_LOCAL_RANK: openMpi, MPI_LOCALRANKID: mpich } = environment;
+  const text = openMpi ?? mpich;
+  return text === undefined ? undefined : Number(text);
+}

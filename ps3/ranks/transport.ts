@@ -67,6 +67,22 @@ export async function fromLead<T>(transport: Transport, work: () => Promise<T>):
   return JSON.parse(new TextDecoder().decode(all.subarray(0, length[0]))) as T;
 }
 
+/** The texts of all ranks, in their order. */
+export async function allTexts(transport: Transport, text: string): Promise<string[]> {
+  const bytes = new TextEncoder().encode(text);
+  const lengths = new Uint32Array((await transport.allGather(bytesOf(Uint32Array.of(bytes.length)))).buffer);
+  const padded = new Uint8Array(Math.max(...lengths));
+  padded.set(bytes);
+  const all = await transport.allGather(padded);
+  return Array.from(lengths, (length, r) => {
+    const begin = r * padded.length;
+    return new TextDecoder().decode(all.subarray(begin, begin + length));
+  });
+}
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Uint32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
 /** This rank's part of a list: every item is that of one rank, whatever their number. */
 export function ownPart<T>({ rank, size }: Pick<Transport, 'rank' | 'size'>, items: readonly T[]): T[] {
   return items.filter((_, i) => i % size === rank);

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import { openMpi } from '../../ps3/ranks/mpi.ts';
 import { implementationOf, openTransport } from '../../ps3/ranks/open.ts';
-import { fromLead, type OpenTransport } from '../../ps3/ranks/transport.ts';
+import { allTexts, fromLead, type OpenTransport } from '../../ps3/ranks/transport.ts';
 
 /** Number `i` of a rank's part: whole and small, so that float32 sums are exact in any order. */
 const numberOf = (rank: number, i: number): number => ((i * 7 + rank * 31) % 1013) - 500;
@@ -56,6 +56,8 @@ async function concurrency(transport: OpenTransport): Promise<void> {
   assert.equal(await fromLead(transport, async () => ({ text: `é of rank ${rank}` })), {
     text: 'é of rank 0',
   });
+  const texts = Array.from({ length: size }, (_, r) => 'é'.repeat(r));
+  assert.equal(await allTexts(transport, texts[rank]), texts);
   assert.ok(ticks > 5, `${ticks} ticks of a timer while a rank waits 300 ms`);
 }
 

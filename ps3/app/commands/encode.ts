@@ -46,8 +46,9 @@ async function encodeFiles(
     ? { box: [box[0], box[1], box[2], box[3]] }
     : point && { point: [point[0], point[1]] };
   const looks = all ? 'all' : values.looks;
-  return withEngine((engine) =>
-    encodeImages(engine, { ...rest, images, region, looks, hiddenStates, out, transport }),
+  return withEngine(
+    (engine) => encodeImages(engine, { ...rest, images, region, looks, hiddenStates, out, transport }),
+    { transport },
   );
 }
 

@@ -1,8 +1,14 @@
 // `ps3 start` and `ps3 train`.
-import { DeviceLostError, Engine, fileErrorOf, MemoryError, readTextFile } from '../../../engine/index.ts';
+import {
+  DeviceLostError,
+  type Engine,
+  fileErrorOf,
+  MemoryError,
+  readTextFile,
+} from '../../../engine/index.ts';
 import { ConfigError } from '../../model/config/config.ts';
 import { PARTS } from '../../model/parts.ts';
-import { fromLead, type OpenTransport } from '../../ranks/transport.ts';
+import { allTexts, fromLead, type OpenTransport } from '../../ranks/transport.ts';
 import { RECIPE_NAMES, type TrainConfig } from '../../train/config.ts';
 import { allBut } from '../../train/lock.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
@@ -15,7 +21,7 @@ import { trainingPlan } from '../plan.ts';
 import { formatSeconds } from '../progress.ts';
 import { runRecovering } from '../recovery.ts';
 import type { SessionOptions } from '../session.ts';
-import { withEngine } from './engine.ts';
+import { openEngine, withEngine } from './engine.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
 const START_MINUTES = 8;
@@ -153,49 +159,54 @@ async function train(
   const isLead = transport.rank === 0;
   checkTraining(command, values, path);
   const file = path === undefined ? {} : await readConfig(path);
-  return withEngine(async (engine) => {
-    const { resume, profile } = values;
-    if (values.plan) {
+  return withEngine(
+    async (engine) => {
+      const { resume, profile } = values;
+      if (values.plan) {
+        if (!isLead) return 0;
+        const asked = resume
+          ? resumedConfig(await new RunFolder(resume).config(), values.set ?? [])
+          : configOf(values, file, engine.isSoftware);
+        console.log(await trainingPlan(engine, asked));
+        return 0;
+      }
+      const config = resume ? undefined : configOf(values, file, engine.isSoftware);
+      const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
+      const options: SessionOptions = config
+        ? {
+            out: await fromLead(transport, async () => values.out ?? `runs/${config.preset}-${stamp}`),
+            config,
+            minutes: values.minutes ?? minutes,
+            profile,
+            transport,
+          }
+        : { out: String(resume), resume: true, set: values.set, profile, transport };
+      if (config && values['init-only']) {
+        if (!isLead) return 0;
+        await writeStart(engine, options.out, config);
+        console.log(`${options.out}: the checkpoint that training would begin with`);
+        return 0;
+      }
+      const preset = config ? `preset ${config.preset}, ` : '';
+      const adapters = [...new Set(await allTexts(transport, engine.adapterName))];
+      const ranks = transport.size > 1 ? `${transport.size} ranks on ` : '';
+      if (isLead)
+        console.error(`adapter: ${ranks}${adapters.join(', and on ')}\n${preset}run folder ${options.out}`);
+      using stopper = stopOnSignal(isLead);
+      const reopen = (): Promise<Engine> => openEngine({ profile, transport });
+      // What one of several ranks loses, it cannot get back while the others go on.
+      const recovery = transport.size > 1 ? { reopen, pausesS: [] } : { reopen };
+      const result = await runRecovering(engine, { ...options, signal: stopper.signal }, recovery).catch(
+        (error: unknown) => rethrow(error, options.out),
+      );
       if (!isLead) return 0;
-      const asked = resume
-        ? resumedConfig(await new RunFolder(resume).config(), values.set ?? [])
-        : configOf(values, file, engine.isSoftware);
-      console.log(await trainingPlan(engine, asked));
+      const { run, evaluation, seconds } = result;
+      console.log(`\n${formatEvaluation(evaluation)}\n`);
+      console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
       return 0;
-    }
-    const config = resume ? undefined : configOf(values, file, engine.isSoftware);
-    const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
-    const options: SessionOptions = config
-      ? {
-          out: await fromLead(transport, async () => values.out ?? `runs/${config.preset}-${stamp}`),
-          config,
-          minutes: values.minutes ?? minutes,
-          profile,
-          transport,
-        }
-      : { out: String(resume), resume: true, set: values.set, profile, transport };
-    if (config && values['init-only']) {
-      if (!isLead) return 0;
-      await writeStart(engine, options.out, config);
-      console.log(`${options.out}: the checkpoint that training would begin with`);
-      return 0;
-    }
-    const preset = config ? `preset ${config.preset}, ` : '';
-    const ranks = transport.size > 1 ? `${transport.size} ranks, the first one on ` : '';
-    if (isLead) console.error(`adapter: ${ranks}${engine.adapterName}\n${preset}run folder ${options.out}`);
-    using stopper = stopOnSignal(isLead);
-    const reopen = (): Promise<Engine> => Engine.create({ profile });
-    // What one of several ranks loses, it cannot get back while the others go on.
-    const recovery = transport.size > 1 ? { reopen, pausesS: [] } : { reopen };
-    const result = await runRecovering(engine, { ...options, signal: stopper.signal }, recovery).catch(
-      (error: unknown) => rethrow(error, options.out),
-    );
-    if (!isLead) return 0;
-    const { run, evaluation, seconds } = result;
-    console.log(`\n${formatEvaluation(evaluation)}\n`);
-    console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
-    return 0;
-  }, values.profile);
+    },
+    { profile: values.profile, transport },
+  );
 }
 
 /** Trains a small PS3 on Scenes. */

@@ -7,6 +7,8 @@ import {
   cast,
   cosineMap,
   greater,
+  l2Normalize,
+  matmul,
   mul,
   noGrad,
   resize,
@@ -58,6 +60,43 @@ export function saliency(
     const projected = firstRows(query, weights.in('prompt_proj_for_highres'), config.auxEncoder?.outChannels);
     const pooled = adaptiveMaxPool(cosineMap(aux, projected), [fine, fine], [side, side]);
     return sigmoid(mul(add(cosines, pooled), TEMPERATURE / 2));
+  });
+}
+
+/**
+ * The same for many queries at once in every image, before the sigmoid.
+ *
+ *   logit = 5 (cos(low, p) + maxpool(cos(aux, W p + b))) / 2
+ *
+ * @param queries  [Q, C]
+ * @returns        [Q, B * G * G], image after image
+ */
+export function saliencyLogits(
+  features: SelectionFeatures,
+  queries: Tensor,
+  weights: Weights,
+  config: VisionConfig,
+): Tensor<'f32'> {
+  const { low, aux } = features;
+  return tidy([low, queries, aux], (low, queries, aux) => {
+    const [B, cells, C] = low.shape;
+    const Q = queries.shape[0];
+    const cosines = (a: Tensor, rows: Tensor): Tensor<'f32'> =>
+      matmul(l2Normalize(a), l2Normalize(rows), { transposeB: true });
+    const coarse = cosines(queries, low.reshape([B * cells, C]));
+    if (!aux) return mul(coarse, TEMPERATURE);
+    const [side, fine] = [cells, aux.shape[1]].map((count) => Math.round(Math.sqrt(count)));
+    const projected = firstRows(
+      queries,
+      weights.in('prompt_proj_for_highres'),
+      config.auxEncoder?.outChannels,
+    );
+    const maps = cosines(projected, aux.reshape([B * fine * fine, aux.shape[2]])).reshape([
+      Q * B,
+      fine * fine,
+    ]);
+    const pooled = adaptiveMaxPool(maps, [fine, fine], [side, side]).reshape([Q, B * cells]);
+    return mul(add(coarse, pooled), TEMPERATURE / 2);
   });
 }
 

@@ -16,11 +16,12 @@ import type { SkipLog } from '../data/stream/skips.ts';
 import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import type { ModelSizes, TrainConfig } from '../train/config.ts';
 import type { ImageSource } from '../train/image_source.ts';
+import { nativeCrops, sceneViews } from '../train/scene_views.ts';
 import { hashExchange, imageSource } from '../train/streams.ts';
 import type { CropSource } from '../train/towers.ts';
 
 export interface TrainingData {
-  readonly train: readonly Sample[] | ImageSource;
+  readonly train: readonly Sample[] | Pick<ImageSource, 'batches'>;
   /** What `train` is, in words. */
   readonly trainedOn: string;
   readonly heldOut: readonly Sample[];
@@ -40,8 +41,8 @@ export interface TrainingData {
 }
 
 /** What of a run's configuration decides its images. */
-export type DataConfig = Pick<TrainConfig, 'seed' | 'data'> & {
-  readonly model: Pick<ModelSizes, 'scalesPx'>;
+export type DataConfig = Pick<TrainConfig, 'seed' | 'data' | 'ps3'> & {
+  readonly model: Pick<ModelSizes, 'scalesPx' | 'patchPx'>;
 };
 
 /** What is being done, how much of it is done, and of how much; 0 where nobody knows. */
@@ -58,7 +59,10 @@ export async function loadTrainingData(
   return named === null ? scenes(config, onProgress) : collections(named, config, transport, onProgress);
 }
 
-async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress): Promise<TrainingData> {
+async function scenes(
+  { model, data, seed, ps3 }: DataConfig,
+  onProgress?: OnProgress,
+): Promise<TrainingData> {
   const side = model.scalesPx[model.scalesPx.length - 1];
   const opened = await openScenes({
     side,
@@ -66,7 +70,13 @@ async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress
     seed,
     photos: data.photos ?? undefined,
     styles: data.styles ?? undefined,
-    spec: { objects: data.objects, objectPx: data.objectPx, distractors: data.distractors },
+    spec: {
+      objects: data.objects,
+      objectPx: data.objectPx,
+      distractors: data.distractors,
+      // Batches that are composed for their step have the names of objects as all captions.
+      ...(data.nativeCrops && { signs: [0, 0] as const }),
+    },
     notice: (text) => onProgress?.(text, 0, 0),
   });
   const { splits } = opened;
@@ -81,14 +91,17 @@ async function scenes({ model, data, seed }: DataConfig, onProgress?: OnProgress
     }
     return samples;
   };
-  const train = await build(trainKit, 'train', data.scenes);
+  const { nativeCrops: crops, window } = data;
+  const train = crops ? [] : await build(trainKit, 'train', data.scenes);
   const heldOut = await build(testKit, 'held out', data.heldOut);
   const lowPx = model.scalesPx[0];
   const cropsOf = (kit: SceneKit): CropSource =>
-    cropSource((step) => (i) => singleObjectCrop(kit, lowPx, sceneSeed(seed, `crop ${step}`, i)));
+    crops
+      ? nativeCrops(kit, model, crops, seed)
+      : cropSource((step) => (i) => singleObjectCrop(kit, lowPx, sceneSeed(seed, `crop ${step}`, i)));
   return {
-    train,
-    trainedOn: count(train.length, 'image'),
+    train: crops ? sceneViews({ kit: trainKit, seed, crops, window, parts: ps3.accumulate }) : train,
+    trainedOn: crops ? 'scenes composed for each step' : count(train.length, 'image'),
     heldOut,
     heldOutMeans: `Held-out images: other photographs than in training (${splits.heldOutImages.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
     crops: cropsOf(trainKit),

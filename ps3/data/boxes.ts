@@ -65,6 +65,26 @@ export function boxCells(boxes: readonly Box[], side: number, gridSide: number):
 }
 
 /**
+ * Which share of each cell of a grid a box covers.
+ *
+ * @param side  of the image, pixels
+ * @returns     [gridSide, gridSide], in [0, 1]
+ */
+export function boxShares([x1, y1, x2, y2]: Box, side: number, gridSide: number): Float32Array {
+  const cellPx = side / gridSide;
+  const along = (low: number, high: number): Float64Array =>
+    Float64Array.from({ length: gridSide }, (_, cell) => {
+      const length = Math.min(high, (cell + 1) * cellPx) - Math.max(low, cell * cellPx);
+      return Math.max(0, length) / cellPx;
+    });
+  const [rows, columns] = [along(y1, y2), along(x1, x2)];
+  return Float32Array.from(
+    { length: gridSide * gridSide },
+    (_, i) => rows[Math.floor(i / gridSide)] * columns[i % gridSide],
+  );
+}
+
+/**
  * The side of the smallest grid whose cells tell exactly which cells of every other grid are touched: the least common
  * multiple of their sides where that divides the image, else the image's own pixels. The finest grid alone is not
  * enough: of 270 cells along an axis two and a half make one of 108.

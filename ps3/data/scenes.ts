@@ -302,19 +302,25 @@ export function buildScene(kit: SceneKit, seed: number): Scene {
  * Crop number `seed` of one captioned object that fills 55–95 % of a small image: what the low-res towers
  * start on.
  *
- * @param side  side of the crop in pixels, 32 to 224
+ * @param side        side of the crop in pixels
+ * @param longSidePx  instead, even on a log scale; an object that is larger than the crop is cut at random
  */
-export function singleObjectCrop(kit: SceneKit, side: number, seed: number): ObjectCrop {
+export function singleObjectCrop(kit: SceneKit, side: number, seed: number, longSidePx?: Range): ObjectCrop {
   const random = new Random(seedFor(0, 'crop'), seed);
   const rgba = new Uint8Array(4 * side * side);
   cropBackground(kit.backgrounds[random.integer(kit.backgrounds.length)], side, rgba, random);
   const concept = kit.objects[random.integer(kit.objects.length)];
   const looks = kit.sprites.get(concept) ?? [];
   const sprite = looks[random.integer(looks.length)];
-  const cutout = drawCutout(sprite, side * random.range(0.55, 0.95), kit.spec.variation, false, random);
+  const objectPx = longSidePx
+    ? longSidePx[0] * (longSidePx[1] / longSidePx[0]) ** random.uniform()
+    : side * random.range(0.55, 0.95);
+  const cutout = drawCutout(sprite, objectPx, kit.spec.variation, false, random);
   // A rotated object may be a little wider than the crop: then its middle is shown.
-  const place = (length: number): number =>
-    length > side ? Math.floor((side - length) / 2) : random.integer(side - length + 1);
+  const place = (length: number): number => {
+    if (length <= side) return random.integer(side - length + 1);
+    return longSidePx ? -random.integer(length - side + 1) : Math.floor((side - length) / 2);
+  };
   const [x1, y1] = [place(cutout.box[2] - cutout.box[0]), place(cutout.box[3] - cutout.box[1])];
   const box = layOn(rgba, side, cutout, x1, y1);
   const inside = box.map((edge) => Math.min(side, Math.max(0, edge))) as Box;

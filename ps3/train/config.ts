@@ -32,7 +32,7 @@ export interface StageConfig {
   readonly lr: number;
   /** Steps of the warm-up. */
   readonly warmup: number;
-  /** Parts of a batch that go through the model one after another, for less memory; the loss stays that of the whole batch. */
+  /** Parts of a batch that go through the model one after another, for less memory; the loss stays that of the whole batch, but for `loss.cross`. */
   readonly accumulate: number;
 }
 
@@ -139,6 +139,11 @@ export interface TrainConfig {
     readonly bottomUpBoxes: 'all' | 'sampled';
     /** The scale of the logits is kept within 1 and this after every step. */
     readonly maxLogitScale: number;
+    /**
+     * Of the comparison of all captions with all places of a batch, and supervision of the top-down map by all captions of an
+     * image: no part of the paper's method. Needs data.nativeCrops. 0: none, and one caption supervises the map.
+     */
+    readonly cross: number;
   };
   /** Of AdamW. */
   readonly optimizer: {
@@ -227,6 +232,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     dice: nonNegative,
     bottomUpBoxes: v.picklist(['all', 'sampled'], '"all" or "sampled"'),
     maxLogitScale: positive,
+    cross: v.optional(nonNegative, 0),
   }),
   optimizer: onlyThese({
     betas: v.tuple([rate, rate], 'a list of two numbers in [0, 1)'),
@@ -291,6 +297,11 @@ export function parseTrainConfig(json: unknown): TrainConfig {
   for (const [name, value] of Object.entries({ width, textWidth }))
     expectConfig(value % heads === 0, `model.${name} must be a multiple of model.heads, ${heads}`, value);
   expectData(config.data);
+  expectConfig(
+    config.loss.cross === 0 || config.data.nativeCrops !== null,
+    'loss.cross must be 0 where data.nativeCrops is null: only batches of scenes that are composed for a step have all captions',
+    config.loss.cross,
+  );
   expectTrained(config);
   expectConfig(
     config.checkpoints.best === null || config.evaluation.everySteps !== null,

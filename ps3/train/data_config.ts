@@ -45,6 +45,33 @@ export interface DataSection {
   readonly objectPx: Range;
   /** Objects without a caption per scene. */
   readonly distractors: Range;
+  /**
+   * Scenes are composed anew for every step, and the towers see crops of objects at the resolution of the two finest scales
+   * instead of low-res ones; null: `scenes` images are built once.
+   */
+  readonly nativeCrops: NativeCropsConfig | null;
+  /** The second stage sees windows of scenes instead of all of them; needs `nativeCrops`. */
+  readonly window: WindowConfig | null;
+}
+
+/** Crops of one object at the resolution of large images. */
+export interface NativeCropsConfig {
+  /** Patches along a side. */
+  readonly gridSide: number;
+  /** Of all crops, at the scale before the finest, with larger objects. */
+  readonly coarseShare: number;
+  /** In every batch of the second stage besides its images, so that names are not forgotten; 0: none. */
+  readonly besides: number;
+}
+
+/** Windows of large images. */
+export interface WindowConfig {
+  /** Low-res patches along a side. */
+  readonly cells: number;
+  /** Captioned objects in one, all different. */
+  readonly objects: Range;
+  /** Patches of a look at one. */
+  readonly maxSelect: number;
 }
 
 /** How samples are drawn from images. */
@@ -67,7 +94,7 @@ export function expectData(data: DataSection): void {
     distractors: data.distractors,
   }))
     expectConfig(low <= high, `data.${name} must be the lowest, then the highest`, [low, high]);
-  const { folder, sources, photos, validation } = data;
+  const { folder, sources, photos, validation, nativeCrops, window } = data;
   expectConfig(
     sources === null || folder === null,
     'data.folder must be null beside data.sources: name it there',
@@ -75,6 +102,16 @@ export function expectData(data: DataSection): void {
   );
   expectConfig(sources?.length !== 0, 'data.sources must be null or name a collection', sources);
   const isScenes = folder === null && sources === null;
+  expectConfig(
+    nativeCrops === null || isScenes,
+    'data.nativeCrops must be null beside data.folder and data.sources: they are of scenes',
+    nativeCrops,
+  );
+  expectConfig(
+    window === null || nativeCrops !== null,
+    'data.window must be null where data.nativeCrops is: windows are composed with crops, step by step',
+    window,
+  );
   expectConfig(
     photos === null || isScenes,
     'data.photos must be null beside data.folder and data.sources: photographs are for scenes',

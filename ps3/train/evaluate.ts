@@ -46,7 +46,14 @@ interface Question extends AskedBox {
   readonly others: string[];
 }
 
+/** Boxes or images that the model is asked about at once, at most; and bytes of their pixels, which one binding holds. */
 const BATCH = 16;
+const BATCH_BYTES = 2 ** 27;
+
+function batchOf(samples: readonly Sample[]): number {
+  const imageBytes = Math.max(1, ...samples.map(({ side }) => 4 * side * side));
+  return Math.max(1, Math.min(BATCH, Math.floor(BATCH_BYTES / imageBytes)));
+}
 
 /** What `evaluate` asks. */
 export interface EvaluateOptions {
@@ -97,9 +104,10 @@ export async function evaluate(
   };
   const boxes: BoxRecord[] = [];
   let budgetShare = 0;
-  for (let start = 0; start < questions.length; start += BATCH) {
+  const size = batchOf(samples);
+  for (let start = 0; start < questions.length; start += size) {
     using scope = engine.scope();
-    const batch = questions.slice(start, start + BATCH);
+    const batch = questions.slice(start, start + size);
     const said = await askBoxes(engine, model, batch, text.features, scope);
     const drawn = randomSelection(said.counts, model.config.vision.gridSides.slice(1), batch.length, random);
     batch.forEach((question, b) => {
@@ -119,7 +127,7 @@ export async function evaluate(
     });
     budgetShare =
       total(said.counts) / total(model.config.vision.gridSides.slice(1).map((side) => side * side));
-    onProgress?.(Math.min(start + BATCH, questions.length), questions.length);
+    onProgress?.(Math.min(start + size, questions.length), questions.length);
   }
   const bootstrap = new ImageBootstrap(samples.length, seed);
   const estimate = (values: readonly number[]): Estimate =>
@@ -220,9 +228,10 @@ async function askImages(engine: Engine, model: PS3, samples: readonly Sample[])
   using kept = engine.scope();
   const text = noGrad(() => model.encodeText(captionIds(engine, model.tokenizer, captions, kept)));
   const records: ImageRecord[] = [];
-  for (let start = 0; start < asked.length; start += BATCH) {
+  const size = batchOf(samples);
+  for (let start = 0; start < asked.length; start += size) {
     using scope = engine.scope();
-    const batch = asked.slice(start, start + BATCH);
+    const batch = asked.slice(start, start + size);
     const images = imageBatch(
       engine,
       batch.map(({ image }) => samples[image]),

@@ -2,18 +2,22 @@
 import {
   add,
   binaryCrossEntropy,
+  concat,
   diceLoss,
   expectKeys,
   l2Normalize,
   mul,
   sigmoidContrastive,
+  slice,
   type Tensor,
   tidy,
 } from '../../engine/index.ts';
 import { expectConfig, total as sum } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
-import { touchedCells } from '../model/vision/selection.ts';
-import { type Objective, weighted } from './phases.ts';
+import { saliencyLogits, touchedCells } from '../model/vision/selection.ts';
+import { allCaptionsLoss, byCaption, crossLoss } from './caption_losses.ts';
+import { cropFeatures } from './crop_features.ts';
+import { type Objective, totalLoss, weighted } from './phases.ts';
 
 /** Images with one caption each, and where it points. */
 export interface Batch {
@@ -31,6 +35,22 @@ export interface Batch {
   readonly isLocal: Tensor;
   /** u32 [B]: samples of equal class are positives of each other; default: only of themselves. */
   readonly classes?: Tensor;
+  /** [B, Q, L] token ids of all captions there are, the same for every image: with them, those of an image supervise its map. */
+  readonly captions?: Tensor;
+  /** [B, Q, G * G]: which share of each low-res patch their boxes in the image cover. */
+  readonly shares?: Tensor;
+  /** u32 [B, 2], the low-res row and column at which the images begin in larger ones, whose windows they are. */
+  readonly origin?: Tensor;
+  /** Crops of single objects, which are contrasted with the images; `classes` goes on with them. */
+  readonly crops?: Tensor;
+  /** As `places` of `ShownCrops`. */
+  readonly cropPlaces?: Tensor;
+  /** As `coarse` of `ShownCrops`. */
+  readonly coarseCrops?: Tensor;
+  /** As `coarsePlaces` of `ShownCrops`. */
+  readonly coarsePlaces?: Tensor;
+  /** Token ids of the captions of all crops. */
+  readonly cropIds?: Tensor;
 }
 
 /** How a batch's losses are computed. */
@@ -47,6 +67,10 @@ export interface LossOptions {
   readonly teacherForcing?: boolean;
   /** Pool only the selected tokens in the box, not all; default true. */
   readonly inBoxPooling?: boolean;
+  /** Weight of the comparison of all captions and places of a batch, `crossLoss`; default 0. It needs `captions` of the batch. */
+  readonly cross?: number;
+  /** The images are windows of larger ones, of so many low-res patches a side, of which a look takes so many. */
+  readonly window?: { readonly cells: number; readonly maxSelect: number } | null;
 }
 
 const LOSS_OPTIONS = {
@@ -56,6 +80,8 @@ const LOSS_OPTIONS = {
   bottomUpBoxes: true,
   teacherForcing: true,
   inBoxPooling: true,
+  cross: true,
+  window: true,
 } as const;
 
 /** How well the maps show where to look, unweighted, [1] each: means over the samples that supervise them. */
@@ -64,6 +90,8 @@ export interface MapLosses {
   readonly bottomUp: Tensor<'f32'>;
   /** Supervision of the top-down map: of the reference's posterior. */
   readonly topDown: Tensor<'f32'>;
+  /** `crossLoss`, where it has a weight. */
+  readonly cross?: Tensor<'f32'>;
 }
 
 /** [1] each. */
@@ -107,12 +135,9 @@ export function expectTrainable({ config }: Pick<PS3, 'config'>): void {
   );
 }
 
-/** Weights of the two map losses beside the contrastive one. */
-export function mapWeights({ bottomUp = 1, topDown = 1 }: LossOptions): {
-  bottomUp: number;
-  topDown: number;
-} {
-  return { bottomUp, topDown };
+/** Weights of the map losses beside the contrastive one. */
+export function mapWeights({ bottomUp = 1, topDown = 1, cross = 0 }: LossOptions): Record<string, number> {
+  return { bottomUp, topDown, ...(cross > 0 && { cross }) };
 }
 
 /**
@@ -126,16 +151,25 @@ export function mapWeights({ bottomUp = 1, topDown = 1 }: LossOptions): {
 export function pretrainForward(model: PS3, batch: Batch, options: LossOptions = {}): TrainForward {
   expectKeys('pretrainForward', options, LOSS_OPTIONS);
   expectTrainable(model);
-  const { dice = 1, bottomUpBoxes = 'all', teacherForcing, inBoxPooling } = options;
-  const { features: textFeatures, prompt } = model.encodeText(batch.ids);
-  const { pooled, grids, maps, selectionMaps } = model.vision.pretrain(batch.image, {
+  const { dice = 1, bottomUpBoxes = 'all', teacherForcing, inBoxPooling, cross = 0 } = options;
+  const vision = options.window
+    ? model.vision.window(options.window.cells, options.window.maxSelect)
+    : model.vision;
+  const texts = encodeTexts(model, batch);
+  const { prompt } = texts;
+  const { pooled, grids, features, maps, selectionMaps } = vision.pretrain(batch.image, {
     prompt,
     groundTruth: batch.box,
     isGlobal: batch.isGlobal,
     poolInBox: inBoxPooling,
     selectByGroundTruth: teacherForcing,
+    origin: batch.origin,
   });
-  const imageFeatures = l2Normalize(pooled);
+  const images = l2Normalize(pooled);
+  const { crops, cropPlaces: places, coarseCrops: coarse, coarsePlaces } = batch;
+  const imageFeatures = crops
+    ? concat([images, cropFeatures(model, { image: crops, places, coarse, coarsePlaces })], { axis: 0 })
+    : images;
   const supervise = (probs: readonly Tensor<'f32'>[], groundTruth: Tensor): Tensor<'f32'> =>
     tidy([...probs, groundTruth, batch.isLocal], (...inputs) => {
       const rowWeight = inputs.pop()!;
@@ -154,8 +188,42 @@ export function pretrainForward(model: PS3, batch: Batch, options: LossOptions =
     maps.bottomUp,
     bottomUpBoxes === 'all' ? (batch.allBoxes ?? batch.box) : batch.box,
   );
-  const topDown = supervise(maps.topDown!, batch.box);
-  return { imageFeatures, textFeatures, prompt, maps, selectionMaps, mapLosses: { bottomUp, topDown } };
+  const shown = { imageFeatures, textFeatures: texts.features, prompt, maps, selectionMaps };
+  if (!texts.all || !batch.shares) {
+    expectConfig(cross === 0, 'loss.cross must be 0 where batches do not have all captions', cross);
+    return { ...shown, mapLosses: { bottomUp, topDown: supervise(maps.topDown!, batch.box) } };
+  }
+  const logits = saliencyLogits(features, texts.all, vision.weights, vision.config);
+  const shares = byCaption(batch.shares);
+  const topDown = allCaptionsLoss(logits, shares, grids[0][0] * grids[0][1], dice);
+  return {
+    ...shown,
+    mapLosses: { bottomUp, topDown, ...(cross > 0 && { cross: crossLoss(logits, shares) }) },
+  };
+}
+
+/** Captions of images and crops, then all captions there are, in one pass. */
+function encodeTexts(
+  model: PS3,
+  { ids, cropIds, captions }: Batch,
+): { features: Tensor<'f32'>; prompt: Tensor<'f32'>; all: Tensor<'f32'> | undefined } {
+  const B = ids.shape[0];
+  const whole = [ids, ...(cropIds ? [cropIds] : [])];
+  if (captions) {
+    const [, Q, L] = captions.shape;
+    whole.push(slice(captions, { axis: 0, length: 1 }).reshape([Q, L]));
+  }
+  if (whole.length === 1) {
+    const { features, prompt } = model.encodeText(ids);
+    return { features, prompt, all: undefined };
+  }
+  const { features, prompt } = model.encodeText(concat(whole, { axis: 0 }));
+  const compared = B + (cropIds?.shape[0] ?? 0);
+  return {
+    features: slice(features, { axis: 0, length: compared }),
+    prompt: slice(prompt, { axis: 0, length: B }),
+    all: captions && slice(prompt, { axis: 0, start: compared, length: captions.shape[1] }),
+  };
 }
 
 /** What a step descends: the forward above, and its map losses by their weights. */
@@ -176,7 +244,7 @@ export function pretrainObjective(
 /**
  * The pre-training forward and its losses; `backward(losses.total)` gives the gradients.
  *
- *   total = sigmoid contrastive + w_b map loss of the bottom-up map + w_t map loss of the top-down map
+ *   total = sigmoid contrastive + w_b map loss of the bottom-up map + w_t map loss of the top-down map + w_c cross
  *
  * @throws as `pretrainForward`
  * Source: Shi et al. 2025, arXiv:2503.19903, pre-training.
@@ -187,9 +255,6 @@ export function pretrainLoss(model: PS3, batch: Batch, options: LossOptions = {}
   const contrastive = sigmoidContrastive(forward.imageFeatures, forward.textFeatures, logitScale, logitBias, {
     positives: batch.classes,
   });
-  const weights = mapWeights(options);
-  const total = tidy([contrastive, mapLosses.bottomUp, mapLosses.topDown], (a, b, c) =>
-    add(add(a, weighted(b, weights.bottomUp)), weighted(c, weights.topDown)),
-  );
+  const total = totalLoss(contrastive, { ...mapLosses }, mapWeights(options)) as Tensor<'f32'>;
   return { losses: { total, contrastive, ...mapLosses }, ...forward };
 }

@@ -31,6 +31,8 @@ const SCENES = {
   cacheFolder: null,
   cacheGb: 50,
   photos: null,
+  nativeCrops: null,
+  window: null,
 } as const;
 
 /** Constants that small models need which train for minutes: high rates, clipping, parameters that start larger. */
@@ -44,7 +46,7 @@ const DEMO = {
     sameCaptionPositives: true,
     captions: { clean: false, sentenceMasking: false },
   },
-  loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100 },
+  loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100, cross: 0 },
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1, averageDecay: null },
   lock: { parts: [], unlockedVisionGroups: 0, unlockedTextGroups: 0 },
   checkpointBlocks: { lowRes: false, highRes: false, text: false },
@@ -159,6 +161,49 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     data: LARGE_SCENES,
     towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200, accumulate: 1 },
     ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200, accumulate: 1 },
+  },
+  /**
+   * The published geometry at a size that two CPU cores train in hours: crops at the resolution of the two finest scales, then
+   * windows of 5 x 5 low-res patches. A run with init.from goes on with larger
+   * windows, or with whole images where data.window is null.
+   */
+  'nano-4k': {
+    ...DEMO,
+    preset: 'nano-4k',
+    init: { ...DEMO.init, positionResidualStd: 0.2 },
+    loss: { ...DEMO.loss, cross: 0.3 },
+    model: {
+      scalesPx: [378, 756, 1512, 3780],
+      patchPx: 14,
+      width: 96,
+      depth: 4,
+      heads: 3,
+      mlpRatio: 4,
+      selectionLayers: null,
+      maxSelect: 360,
+      auxWidth: 64,
+      auxKernelPx: 14,
+      auxImagePx: 1512,
+      textWidth: 96,
+      textLayers: 1,
+      tiedPositions: true,
+      contextLength: 6,
+      vocabSize: null,
+    },
+    data: {
+      ...SCENES,
+      scenes: 1,
+      heldOut: 16,
+      concepts: 32,
+      styles: ['noto'],
+      objects: [12, 20],
+      objectPx: [38, 230],
+      distractors: [0, 0],
+      nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 24 },
+      window: { cells: 5, objects: [4, 6], maxSelect: 120 },
+    },
+    towers: { steps: 900, batch: 64, lr: 2e-3, warmup: 50, accumulate: 1 },
+    ps3: { steps: 700, batch: 24, lr: 2e-3, warmup: 50, accumulate: 1 },
   },
   /**
    * The published PS3-4K-SigLIP, trained as its code does: to be begun with SigLIP's towers,

@@ -28,6 +28,11 @@ export const dataSchema: v.GenericSchema<unknown, DataSection> = onlyThese({
   objects: range,
   objectPx: range,
   distractors: range,
+  nativeCrops: v.optional(
+    v.nullable(onlyThese({ gridSide: count, coarseShare: share, besides: natural })),
+    null,
+  ),
+  window: v.optional(v.nullable(onlyThese({ cells: count, objects: range, maxSelect: count })), null),
 });
 
 /** What `sampling` may hold. */

@@ -106,7 +106,9 @@ export class TrainingStep<B extends Tensors<B>> {
     const names = (Object.keys(first) as (keyof B)[]).filter((name) => name !== 'classes');
     const inputs = names.flatMap((name) => (first[name] ? [[name, first[name]] as const] : []));
     this.#inputs = inputs;
-    const shape = [inputs[0][1].shape[0], model.config.text.outputDim];
+    // Crops are compared too where a batch has some besides its images.
+    const compared = host.classes ? host.classes.shape[0] / accumulate : inputs[0][1].shape[0];
+    const shape = [compared, model.config.text.outputDim];
     const zeros = (): Features => ({
       images: engine.zeros(shape, { scope }),
       texts: engine.zeros(shape, { scope }),

@@ -3,66 +3,79 @@
 import {
   type Engine,
   expectKeys,
-  l2Normalize,
   matmul,
   noGrad,
   sigmoidContrastive,
   type Tensor,
 } from '../../engine/index.ts';
+import type { VisionConfig } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import type { Tokenizer } from '../model/text/tokenizer.ts';
 import { captionIds, classesOf, tokenIds } from './batch_loader.ts';
-import type { Made } from './batches.ts';
+import { type HostTensor, type Made, upload } from './batches.ts';
+import { cropFeatures, type ShownCrops } from './crop_features.ts';
 import { expectTrainable } from './loss.ts';
 
-/** Crops of one object for the first stage: `count` images of the low-res side with captions, for one step. */
-export type CropSource = (step: number, count: number) => { rgba: Uint8Array; captions: string[] };
+/** Crops of one object for the first stage: `count` images with captions, for one step. */
+export type CropSource = (step: number, count: number) => Crops;
+
+/** Crops of single objects in host memory. */
+export interface Crops {
+  /** Squares of the low-res side, or at the resolution of the finest scale where there are `places`, one after another. */
+  readonly rgba: Uint8Array;
+  /** Of `rgba`, then of `coarse`. */
+  readonly captions: readonly string[];
+  /** [B, k]: where the k patches of each are in the finest grid. */
+  readonly places?: HostTensor;
+  /** [C, s, s, 4]: crops that are shown at the scale before the finest. */
+  readonly coarse?: HostTensor;
+  /** [C, k]: where their patches are in its grid. */
+  readonly coarsePlaces?: HostTensor;
+}
 
 /** Crops of single objects with their captions. */
-export interface CropBatch {
-  /** [B, s, s, 4] u8, s = the low-res scale. */
-  readonly image: Tensor;
-  /** [B, L]. */
+export interface CropBatch extends ShownCrops {
+  /** [B + C, L]. */
   readonly ids: Tensor;
-  /** u32 [B]: equal captions are positives of each other. */
+  /** u32 [B + C]: equal captions are positives of each other. */
   readonly classes: Tensor;
 }
 
-/** Crops as a batch of the first stage. @param rgba  [B, side, side, 4] */
+/** Side of crops: of a square of their patches, or of the low-res scale. */
+export function cropSidePx({ patchPx, scalesPx }: VisionConfig, { places }: Pick<Crops, 'places'>): number {
+  return places ? Math.sqrt(places.shape[1]) * patchPx : scalesPx[0];
+}
+
+/** Crops as a batch of the first stage. @param side  of `rgba` */
 export function cropBatch(
   tokenizer: Tokenizer,
   side: number,
-  { rgba, captions }: { rgba: Uint8Array; captions: readonly string[] },
+  { rgba, captions, places, coarse, coarsePlaces }: Crops,
   classes: typeof classesOf = classesOf,
 ): Made<CropBatch> {
-  const B = captions.length;
   const host = {
-    image: { data: rgba, shape: [B, side, side, 4] },
+    image: { data: rgba, shape: [captions.length - (coarse?.shape[0] ?? 0), side, side, 4] },
+    ...(places && { places }),
+    ...(coarse && { coarse }),
+    ...(coarsePlaces && { coarsePlaces }),
     ids: tokenIds(tokenizer, captions),
-    classes: { data: classes(captions), shape: [B] },
+    classes: { data: classes(captions), shape: [captions.length] },
   };
   return { host };
 }
 
-/** Pooled low-res features, normalised, [B, E]. */
-function cropFeatures(model: PS3, image: Tensor): Tensor<'f32'> {
-  const { hidden, qkv } = model.vision.lowRes(image);
-  for (const packed of qkv) packed.dispose();
-  return l2Normalize(model.vision.pool(hidden[hidden.length - 1]));
-}
-
-/** Pooled low-res features of crops and the features of their captions, normalised, [B, E] each. */
+/** Pooled features of crops and the features of their captions, normalised, [B, E] each. */
 export function towersForward(
   model: PS3,
   batch: CropBatch,
 ): { imageFeatures: Tensor<'f32'>; textFeatures: Tensor<'f32'> } {
   expectTrainable(model);
-  const imageFeatures = cropFeatures(model, batch.image);
+  const imageFeatures = cropFeatures(model, batch);
   const { features: textFeatures } = model.encodeText(batch.ids);
   return { imageFeatures, textFeatures };
 }
 
-/** The sigmoid loss between pooled low-res features and captions, [1]. */
+/** The sigmoid loss between pooled features of crops and captions, [1]. */
 export function towersLoss(model: PS3, batch: CropBatch): Tensor<'f32'> {
   const { imageFeatures, textFeatures } = towersForward(model, batch);
   const { logitScale, logitBias } = model;
@@ -88,14 +101,14 @@ export async function cropAccuracy(
 ): Promise<number> {
   expectKeys('cropAccuracy', options, { count: true });
   const { count = 512 } = options;
-  const side = model.config.vision.scalesPx[0];
   using scope = engine.scope();
-  const { rgba, captions } = crops(0, count);
+  const shown = crops(0, count);
+  const { captions } = shown;
+  const { host } = cropBatch(model.tokenizer, cropSidePx(model.config.vision, shown), shown);
   const names = [...new Set(captions)].sort();
   const cosines = noGrad(() => {
-    const image = engine.tensor(rgba, [count, side, side, 4], { scope });
     const text = model.encodeText(captionIds(engine, model.tokenizer, names, scope)).features;
-    return matmul(cropFeatures(model, image), text, { transposeB: true });
+    return matmul(cropFeatures(model, upload(engine, host, scope)), text, { transposeB: true });
   });
   const scores = await cosines.data();
   const right = captions.filter((caption, i) => {

@@ -19,7 +19,7 @@ import { keepBest } from './run/best.ts';
 import { InterruptedError, type Progress, type TrainingState } from './run.ts';
 import { TrainingStep } from './step.ts';
 import { StepLog, type StepLogOptions } from './step_log.ts';
-import { type CropBatch, type CropSource, cropBatch, towersForward } from './towers.ts';
+import { type CropBatch, type CropSource, cropBatch, cropSidePx, towersForward } from './towers.ts';
 
 /** Where a stage writes, and from where it goes on. */
 export interface StageOptions extends StepLogOptions {
@@ -76,13 +76,16 @@ export function towersObjective(
   share: Share = SINGLE,
 ): Objective<CropBatch> {
   const { activations } = config.precision;
-  const side = model.config.vision.scalesPx[0];
+  const { vision } = model.config;
   const { batch: count } = config.towers;
   const options = { batchSize: count, seed: config.seed };
   return {
     batches: (from) => {
       if (typeof crops !== 'function') return crops.crops(model, options, from);
-      const batch = (step: number): Made<CropBatch> => cropBatch(model.tokenizer, side, crops(step, count));
+      const batch = (step: number): Made<CropBatch> => {
+        const shown = crops(step, count);
+        return cropBatch(model.tokenizer, cropSidePx(vision, shown), shown);
+      };
       return ownBatches(batchesByStep(batch, from), share);
     },
     embed: (batch) => ({
@@ -98,11 +101,11 @@ export function towersObjective(
 /** Stage 2: local and global captions, ground-truth selection, box supervision. */
 export function ps3Objective(
   model: PS3,
-  samples: readonly Sample[] | ImageSource,
-  config: Pick<TrainConfig, 'seed' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision'>,
+  samples: readonly Sample[] | Pick<ImageSource, 'batches'>,
+  config: Pick<TrainConfig, 'seed' | 'data' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision'>,
   share: Share = SINGLE,
 ): Objective<Batch> {
-  const { seed, sampling, loss, ps3, method, precision } = config;
+  const { seed, data, sampling, loss, ps3, method, precision } = config;
   const drawing = {
     batchSize: ps3.batch,
     seed,
@@ -114,9 +117,11 @@ export function ps3Objective(
   };
   const { maxLogitScale: _, ...weights } = loss;
   const { teacherForcing, inBoxPooling } = method;
-  const objective = pretrainObjective(model, { ...weights, teacherForcing, inBoxPooling });
-  const grids = model.config.vision.gridSides.map((side): Grid => [side, side]);
-  const [counts] = model.vision.plan(grids, { looks: 1 });
+  const { window } = data;
+  const objective = pretrainObjective(model, { ...weights, teacherForcing, inBoxPooling, window });
+  const vision = window ? model.vision.window(window.cells, window.maxSelect) : model.vision;
+  const grids = vision.config.gridSides.map((side): Grid => [side, side]);
+  const [counts] = vision.plan(grids, { looks: 1 });
   const inMemory = (samples: readonly Sample[]): Objective<Batch>['batches'] => {
     const loader = new BatchLoader(samples, model.tokenizer, model.config, drawing);
     return (from) =>
@@ -162,7 +167,7 @@ export async function trainTowers(
 export async function trainPS3(
   engine: Engine,
   model: PS3,
-  samples: readonly Sample[] | ImageSource,
+  samples: readonly Sample[] | Pick<ImageSource, 'batches'>,
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {

@@ -46,17 +46,38 @@ test('ps3 eval --vstar and --screenspot: of a published folder', async () => {
     ...ids.flatMap((id) => [one(`image/${id}`, 0), one(`crop/${id}`, 1)]),
   ]);
   const other = await put(JSON.stringify({ name: 'Other', features }), folder, 'other.json');
-  const beside = await ps3('eval', published, '--vstar', vstar, '--choices', '--encoder', other, '--json');
+  const beside = await ps3(
+    'eval',
+    published,
+    '--benchmark',
+    vstar,
+    '--as',
+    'vstar',
+    '--choices',
+    '--encoder',
+    other,
+    '--json',
+    '--max-tiles',
+    '4',
+  );
   assert.is(beside.code, 0, beside.err);
   const result = JSON.parse(beside.out) as Contrast;
   const { encoders } = result;
-  assert.equal(Object.keys(encoders), [...REGION_ENCODERS, 'Other', 'Other crop']);
+  assert.equal(Object.keys(encoders), ['question-alone', ...REGION_ENCODERS, 'Other', 'Other crop']);
   assert.equal([encoders.Other.accuracy.mean, encoders['Other crop'].accuracy.mean], [1, 0]);
   const lines = formatContrast(result).split('\n');
   assert.is(lines[0], '2 questions about 2 images, by contrast, given the boxes (chance 33.3 %)');
   assert.match(lines[lines.length - 1], /^ {2}Other crop +0\.0 % +\(0\.0 to 0\.0\) +-?\d+\.\d %/);
-  const alone = await ps3('eval', published, '--choices');
-  assert.equal([alone.code, alone.err], [2, 'ps3: eval: --choices must stand beside --vstar, got it alone.']);
+  const mistakes: [string, ...string[]][] = [
+    ['--choices must stand beside --vstar or --benchmark, got it alone.', '--choices'],
+    ['--max-tiles must stand beside --choices, got it alone.', '--max-tiles', '4'],
+    ['--benchmark must stand beside either --as or --map, got another combination.', '--benchmark', vstar],
+    ['--benchmark must stand beside either --as or --map, got another combination.', '--as', 'vstar'],
+  ];
+  for (const [sentence, ...flags] of mistakes) {
+    const { code, err } = await ps3('eval', published, ...flags);
+    assert.equal([code, err], [2, `ps3: eval: ${sentence}`]);
+  }
   await put('no image', vstar, 'direct_attributes', 'a.png');
   const broken = await ps3('eval', published, '--vstar', vstar);
   assert.is(broken.code, 2);
@@ -77,7 +98,10 @@ test('ps3 eval --vstar and --screenspot: of a published folder', async () => {
   const both = await ps3('eval', published, '--vstar', vstar, '--screenspot', screens);
   assert.equal(
     [both.code, both.err],
-    [2, 'ps3: eval: --zero-shot, --vstar, --screenspot exclude each other, got --vstar and --screenspot.'],
+    [
+      2,
+      'ps3: eval: --zero-shot, --vstar, --screenspot, --benchmark exclude each other, got --vstar and --screenspot.',
+    ],
   );
 });
 

@@ -1,6 +1,8 @@
 // `ps3 eval`.
 import { type Engine, readTextFile } from '../../../engine/index.ts';
-import { readBenchmark } from '../../benchmarks/benchmarks.ts';
+import { BENCHMARK_NAMES, type BenchmarkName, readBenchmark } from '../../benchmarks/benchmarks.ts';
+import { type FieldMap, readFieldMap } from '../../benchmarks/loaders/field_map.ts';
+import type { BenchmarkRecord } from '../../benchmarks/record.ts';
 import { openEncoder } from '../../model/encoders/description.ts';
 import type { OtherEncoder } from '../../model/encoders/encoder.ts';
 import { PS3 } from '../../model/ps3.ts';
@@ -15,7 +17,7 @@ import {
   formatProtocols,
   formatZeroShot,
 } from '../evaluation_text.ts';
-import { type Command, command, on, text, texts, UsageError, type Values } from '../flags.ts';
+import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
 import { evaluateRun } from '../session.ts';
 import { loadTrainingData, type OnProgress } from '../training_data.ts';
@@ -32,12 +34,16 @@ const EVAL = {
     '<dir>',
     'Find what the instructions of ScreenSpot-Pro name instead; also of a published model',
   ),
+  benchmark: text('<path>', 'Find the targets of any other benchmark that has boxes with names instead'),
+  as: oneOf(BENCHMARK_NAMES, `With --benchmark: what the files are: ${BENCHMARK_NAMES.join(', ')}`),
+  map: text('<file>', 'With --benchmark: JSON naming the column of each field'),
   choices: on(
-    'With --vstar: answer its questions by contrast, PS3 beside AnyRes, S² and controls, given the boxes',
+    'Answer the questions of --vstar or --benchmark by contrast, PS3 beside AnyRes, S² and controls',
   ),
+  'max-tiles': whole('With --choices: most tiles of AnyRes and of S²; default 16'),
   encoder: texts(
     '<file>',
-    'With --choices: JSON naming an other encoder, stored features or ONNX files; may be repeated',
+    'With --choices: JSON naming another encoder, stored features or ONNX files; may be repeated',
   ),
   best: on('Take the best checkpoint, not the newest'),
   json: on('Print JSON'),
@@ -58,7 +64,7 @@ async function templatesIn(path: string): Promise<string[]> {
 }
 
 /** At most one of what replaces the run's own held-out images. */
-const INSTEAD = ['zero-shot', 'vstar', 'screenspot'] as const;
+const INSTEAD = ['zero-shot', 'vstar', 'screenspot', 'benchmark'] as const;
 
 async function evaluateFolder(path: string, values: EvalValues): Promise<number> {
   const given = INSTEAD.filter((name) => values[name] !== undefined).map((name) => `--${name}`);
@@ -66,19 +72,28 @@ async function evaluateFolder(path: string, values: EvalValues): Promise<number>
     throw new UsageError(
       `eval: ${INSTEAD.map((name) => `--${name}`).join(', ')} exclude each other, got ${given.join(' and ')}.`,
     );
-  if (values.choices && values.vstar === undefined)
-    throw new UsageError('eval: --choices must stand beside --vstar, got it alone.');
-  if (values.encoder !== undefined && !values.choices)
-    throw new UsageError('eval: --encoder must stand beside --choices, got it alone.');
+  const { choices, vstar, screenspot, benchmark, as, map } = values;
+  if (choices && vstar === undefined && benchmark === undefined)
+    throw new UsageError('eval: --choices must stand beside --vstar or --benchmark, got it alone.');
+  for (const name of ['encoder', 'max-tiles'] as const)
+    if (values[name] !== undefined && !choices)
+      throw new UsageError(`eval: --${name} must stand beside --choices, got it alone.`);
+  const ways = [as, map].filter((way) => way !== undefined).length;
+  if (ways !== Number(benchmark !== undefined))
+    throw new UsageError(
+      'eval: --benchmark must stand beside either --as or --map, got another combination.',
+    );
   if (values.templates !== undefined && values['zero-shot'] === undefined)
     throw new UsageError('eval: --templates must stand beside --zero-shot, got it alone.');
   const templates = values.templates === undefined ? undefined : await templatesIn(values.templates);
   return withEngine(async (engine: Engine) => {
     const bar = new ProgressBar();
     const show: OnProgress = (what, done, all) => bar.update(what, done, all);
-    if (values.vstar !== undefined) return ground(engine, path, 'vstar', values.vstar, values, show);
-    if (values.screenspot !== undefined)
-      return ground(engine, path, 'screenspot-pro', values.screenspot, values, show);
+    const read = (source: BenchmarkName | FieldMap, place: string): Promise<number> =>
+      ground(engine, path, readBenchmark(source, place), values, show);
+    if (vstar !== undefined) return read('vstar', vstar);
+    if (screenspot !== undefined) return read('screenspot-pro', screenspot);
+    if (benchmark !== undefined) return read(as ?? (await readFieldMap(map!)), benchmark);
     const { best, json } = values;
     const run = new RunFolder(path);
     const config = await run.config();
@@ -109,9 +124,8 @@ async function evaluateFolder(path: string, values: EvalValues): Promise<number>
 async function ground(
   engine: Engine,
   path: string,
-  benchmark: 'vstar' | 'screenspot-pro',
-  folder: string,
-  { best, json, choices, encoder = [] }: EvalValues,
+  records: AsyncIterable<BenchmarkRecord>,
+  { best, json, choices, encoder = [], 'max-tiles': maxTiles }: EvalValues,
   show: OnProgress,
 ): Promise<number> {
   const newest = (): Promise<string> => RunFolder.checkpointOf(path);
@@ -120,8 +134,8 @@ async function ground(
     const others: OtherEncoder[] = [];
     try {
       for (const file of encoder) others.push(await openEncoder(engine, file));
-      const result = await contrast(engine, model, readBenchmark(benchmark, folder), {
-        others,
+      const result = await contrast(engine, model, records, {
+        ...{ others, maxTiles },
         onProgress: (done) => show('answering by contrast', done, 0),
         notice: console.error,
       });
@@ -131,7 +145,7 @@ async function ground(
       for (const other of others) await other[Symbol.asyncDispose]();
     }
   }
-  const result = await grounding(engine, model, readBenchmark(benchmark, folder), {
+  const result = await grounding(engine, model, records, {
     onProgress: (done) => show('looking for targets', done, 0),
     notice: console.error,
   });

@@ -9,6 +9,7 @@ import { expectTexts } from '../../model/core.ts';
 import type { ImagePart, OtherEncoder } from '../../model/encoders/encoder.ts';
 import { decodeImage, ImageError } from '../../model/image.ts';
 import type { PS3 } from '../../model/ps3.ts';
+import type { TextOutput } from '../../model/text/text.ts';
 import { captionIds } from '../batch_loader.ts';
 import { type Answer, type Estimate, ImageBootstrap } from './intervals.ts';
 
@@ -37,6 +38,9 @@ const CONTRAST_OPTIONS = {
   notice: true,
 } as const;
 
+/** The row of the question's own text in the place of an image: what the texts alone give away. */
+export const QUESTION_ALONE = 'question-alone';
+
 /** How one encoder does. */
 export interface EncoderResult {
   /** Share of questions whose right option alone is nearest. */
@@ -57,7 +61,7 @@ export interface Contrast {
   readonly skipped: number;
   /** What guessing gives: the mean of 1 / options. */
   readonly chance: number;
-  /** By `REGION_ENCODERS`' names, and by those of other encoders, with ` crop` behind them where they see the boxes alone. */
+  /** By `REGION_ENCODERS`' names, `QUESTION_ALONE`, and by those of other encoders, with ` crop` behind them where they see the boxes alone. */
   readonly encoders: Readonly<Record<string, EncoderResult>>;
 }
 
@@ -67,7 +71,8 @@ export interface Contrast {
  *   answer = argmax over options o of cos(feature of the boxes, feature of the text o)
  *
  * All encoders are told the boxes; what to look for, for `ps3-top-down`, is the names of what is in them, else the question.
- * A tie counts as wrong. Intervals are by image.
+ * A tie counts as wrong. A cosine does not depend on the order of the options, so of rotations the first alone is asked.
+ * Intervals are by image.
  *
  * @param records  those without options are refused
  * @throws DataError for records without options, or where no image can be decoded; UseError for a model without a tokenizer
@@ -84,6 +89,7 @@ export async function contrast(
   const groups = new Map<string, number>();
   const asked: { image: number; category: string; chance: number }[] = [];
   const entrants = [
+    QUESTION_ALONE,
     ...encoders,
     ...others.flatMap(({ name, parts }) => parts.map((part) => rowName(name, part))),
   ];
@@ -94,21 +100,23 @@ export async function contrast(
   const tokens = new Map<string, number>();
   let [done, skipped] = [0, 0];
   for await (const record of records) {
-    const { id, options = [], answer, boxes = [], referents, group, category = 'none' } = record;
+    const { id, options = [], answer, boxes = [], referents, question, group, category = 'none' } = record;
+    if (record.cycle) continue;
     if (options.length < 2 || typeof answer !== 'number')
       throw new DataError(
         `contrast: a question must have options, got ${options.length} in ${id}. Name another benchmark.`,
       );
-    const looked = referents && referents.length > 0 ? referents.join(' ') : record.question;
-    expectTexts('contrast', model, [...options, looked]);
+    const looked = referents && referents.length > 0 ? referents.join(' ') : question;
+    expectTexts('contrast', model, [...options, looked, question]);
     try {
       const image = await decodeImage(record.image);
       using scope = engine.scope();
-      const { features, prompt } = noGrad(() => ({
-        features: model.encodeText(captionIds(engine, model.tokenizer, options, scope)).features,
-        prompt: model.encodeText(captionIds(engine, model.tokenizer, [looked], scope)).prompt,
-      }));
-      const texts = await features.data();
+      const encoded = (texts: readonly string[]): TextOutput =>
+        noGrad(() => model.encodeText(captionIds(engine, model.tokenizer, texts, scope)));
+      const texts = await encoded(options).features.data();
+      const { prompt } = encoded([looked]);
+      const alone = await encoded([question]).features.data();
+      right.get(QUESTION_ALONE)!.push(Number(isNearest(alone, texts, answer)));
       for (const name of encoders) {
         const query = { image, boxes, prompt, random, maxTiles };
         const found = await regionFeature(engine, model, name, query);

@@ -22,6 +22,7 @@ const COMMANDS = [
   'benchmark',
   'data',
   'data scenes',
+  'data caption',
   'data check',
   'data pack',
 ];

@@ -9,6 +9,7 @@ import {
   formatKernelTimes,
   kernelTimes,
 } from '../../engine/index.ts';
+import { gatherSkips } from '../data/stream/skips.ts';
 import { PS3 } from '../model/ps3.ts';
 import { fromLead, type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { firstBatch, upload } from '../train/batches.ts';
@@ -166,6 +167,9 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
     transport,
     signal,
     peakFlopsPerS,
+    onSave: async () => {
+      if (data.skips) await gatherSkips(transport, data.skips);
+    },
     onStep: (metric, samplesPerS) => monitor?.step(metric, samplesPerS),
   });
   if (progress?.stage !== 'ps3' && config.towers.steps > 0) {

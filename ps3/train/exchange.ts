@@ -27,6 +27,19 @@ export async function sumScalars(transport: Transport, scalars: readonly Tensor<
   for (const [i, scalar] of scalars.entries()) scalar.write(values.subarray(i, i + 1));
 }
 
+/** Means over all ranks of numbers by name; every rank has the same names, and in the end the same numbers. */
+export async function meansOf<T extends Readonly<Record<string, number>>>(
+  transport: Transport,
+  numbers: T,
+): Promise<T> {
+  const { size } = transport;
+  if (size === 1) return numbers;
+  const names = Object.keys(numbers).sort();
+  const sums = Float32Array.from(names, (name) => numbers[name]);
+  await transport.allReduce(sums);
+  return Object.fromEntries(names.map((name, i) => [name, sums[i] / size])) as T;
+}
+
 /**
  * Replaces the gradients of all parameters by their sums over all ranks, bucket by bucket: one is summed while the next one
  * is read.

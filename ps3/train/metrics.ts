@@ -28,13 +28,13 @@ export interface Speed {
   readonly imagesPerS: number;
   /** Patches, low-res and selected, and text tokens per second. */
   readonly tokensPerS: number;
-  /** Floating-point operations per second, 1e9, as the kernels declare them. */
+  /** Floating-point operations per second, 1e9, as the kernels declare them; of several ranks, of the first one. */
   readonly gflopPerS: number;
   /** Of what this adapter reached on one large matrix product in f32, in [0, 1] and above where f16 products are faster. */
   readonly peakShare?: number;
-  /** Bytes that the engine holds on the device: of live tensors and kept for reuse. */
+  /** Bytes that the engine holds on the device, of several ranks on that of the first one: of live tensors and kept for reuse. */
   readonly deviceBytes: number;
-  /** Milliseconds for which the step waited for its batch. */
+  /** Milliseconds for which the step waited for its batch; of several ranks, their mean. */
   readonly dataWaitMs?: number;
   /** Of several ranks: milliseconds in which an exchange between them was under way, waiting for slower ones included. */
   readonly exchangeMs?: number;

@@ -37,7 +37,7 @@ export interface StepDone<B extends Tensors<B>> extends Made<B> {
   readonly step: number;
   /** Its learning rate. */
   readonly lr: number;
-  /** For how long it waited for its batch. */
+  /** For how long it waited for its batch; of several ranks, their mean, as `facts`. */
   readonly dataWaitMs: number;
   /** What it cost to exchange with other ranks. */
   readonly exchanged: Exchanged;

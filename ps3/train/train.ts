@@ -10,7 +10,7 @@ import { RanksError, SINGLE, type Transport } from '../ranks/transport.ts';
 import { BatchLoader } from './batch_loader.ts';
 import { type Batches, batchesByStep, type Made } from './batches.ts';
 import type { TrainConfig } from './config.ts';
-import { expectSameWeights } from './exchange.ts';
+import { expectSameWeights, meansOf } from './exchange.ts';
 import type { ImageSource } from './image_source.ts';
 import { type Batch, pretrainObjective } from './loss.ts';
 import type { Metric } from './metrics.ts';
@@ -25,6 +25,8 @@ import { type CropBatch, type CropSource, cropBatch, cropSidePx, towersForward }
 export interface StageOptions extends StepLogOptions {
   /** Once it is aborted, training ends after the step at hand, which is saved. */
   readonly signal?: { readonly aborted: boolean };
+  /** On every rank, before a checkpoint is written: for what it must not outlive. */
+  readonly onSave?: () => Promise<void>;
   /** Evaluates the model as it is, every `evaluation.everySteps`; a number of it decides which weights are the best. */
   readonly evaluate?: (progress: Progress) => Promise<object>;
 }
@@ -34,6 +36,7 @@ const STAGE_OPTIONS = {
   resume: true,
   transport: true,
   signal: true,
+  onSave: true,
   evaluate: true,
   peakFlopsPerS: true,
   onStep: true,
@@ -185,7 +188,7 @@ async function optimise<B extends Tensors<B>>(
   config: TrainConfig,
   options: StageOptions,
 ): Promise<void> {
-  const { run, resume, signal, transport = SINGLE, evaluate } = options;
+  const { run, resume, signal, transport = SINGLE, onSave, evaluate } = options;
   const { tokensPerSample } = objective;
   const { [name]: stage, loss, ranks, saveEvery, saveEveryMinutes, checkpoints, evaluation } = config;
   expectParts(config, transport.size);
@@ -228,14 +231,15 @@ async function optimise<B extends Tensors<B>>(
     optimizer.set({ lr });
     const asked = performance.now();
     const { host, facts, next } = await coming;
-    const dataWaitMs = performance.now() - asked;
+    const waitedMs = performance.now() - asked;
     const stepped = await training.run(host);
     const values = ahead(stepped.values);
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());
     await logged;
+    const { dataWaitMs, ...means } = await meansOf(meter.transport, { ...facts, dataWaitMs: waitedMs });
     const exchanged = meter.take();
-    logged = ahead(log.write({ step, lr, host, facts, dataWaitMs, exchanged, values }));
+    logged = ahead(log.write({ step, lr, host, facts: means, dataWaitMs, exchanged, values }));
     const progress: Progress = { stage: name, step: step + 1, data: next };
     const isLast = progress.step === stage.steps;
     const isDue = (every: number | null): boolean => every !== null && progress.step % every === 0;
@@ -256,6 +260,7 @@ async function optimise<B extends Tensors<B>>(
     const [stops, saves] = Array.from(votes, (vote) => vote > 0);
     if (stops || saves || isLast || isDue(saveEvery)) {
       await logged;
+      await onSave?.();
       await expectSameWeights(transport, model.parameters, `after step ${step + 1} of ${name}`);
       if (isLead) {
         optimizer.swapAverages();

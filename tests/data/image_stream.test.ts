@@ -10,8 +10,10 @@ import type { StreamCursor } from '../../ps3/data/collection.ts';
 import { ImageStream, type ImageStreamOptions } from '../../ps3/data/stream/image_stream.ts';
 import type { Source } from '../../ps3/data/stream/order.ts';
 import type { Reference, Shard } from '../../ps3/data/stream/shard.ts';
-import { SkipLog } from '../../ps3/data/stream/skips.ts';
+import { gatherSkips, type Skip, type SkipKind, SkipLog } from '../../ps3/data/stream/skips.ts';
 import { ImageError } from '../../ps3/model/image.ts';
+import { localRanks } from '../ranks/local_ranks.ts';
+import { temporaryFolder } from './fixture.ts';
 
 /** Shards in memory, whose images are their names. */
 interface Stored {
@@ -278,6 +280,28 @@ test('SkipLog: skipped.jsonl lists a sample once, also after a kill that cut its
   const listed = (await lines()).filter((line) => line !== cut).map((line) => String(JSON.parse(line).key));
   assert.equal(listed.sort(), wanted);
   await rm(folder, { recursive: true });
+});
+
+test('skips: those of all ranks are counted and listed once, by the first', async () => {
+  const path = join(temporaryFolder('skips'), 'skipped.jsonl');
+  const skip = (key: string, kind: SkipKind): Skip => ({ shard: 's.tar', key, kind, reason: `${key}.` });
+  const logs = localRanks(3).map((transport) => ({ transport, log: new SkipLog(1) }));
+  await logs[0].log.writeTo(path);
+  // An archive is opened by all, an image read by one.
+  for (const { log } of logs) log.opened(5, [skip('broken', 'bad JSON')]);
+  for (const [i, { log }] of logs.entries()) log.read(skip(`image ${i}`, 'undecodable image'));
+  const gather = () => Promise.all(logs.map(({ transport, log }) => gatherSkips(transport, log)));
+  await gather();
+  logs[2].log.read(skip('late', 'missing image'));
+  await gather();
+  const [{ log }] = logs;
+  await log.flush();
+  assert.equal(log.counts, { 'bad JSON': 1, 'undecodable image': 3, 'missing image': 1 });
+  const lines = (await readFile(path, 'utf8')).trim().split('\n');
+  assert.equal(
+    lines.map((line) => (JSON.parse(line) as Skip).key),
+    ['broken', 'image 0', 'image 1', 'image 2', 'late'],
+  );
 });
 
 test.run();

@@ -10,7 +10,7 @@ import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { Meter } from '../../ps3/ranks/meter.ts';
 import type { Transport } from '../../ps3/ranks/transport.ts';
 import { firstBatch, upload } from '../../ps3/train/batches.ts';
-import { expectSameWeights } from '../../ps3/train/exchange.ts';
+import { expectSameWeights, meansOf } from '../../ps3/train/exchange.ts';
 import { pretrainLoss } from '../../ps3/train/loss.ts';
 import { partsOf } from '../../ps3/train/phases.ts';
 import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
@@ -96,6 +96,50 @@ for (const [size, accumulate] of [
       compare('gradients of rank 0', moment, ranks[0].moment, TOLERANCE.exact);
     }
   });
+
+test('ranks: facts of a step are means over all of them', async () => {
+  const facts = [
+    { cutCaptions: 0.25, dataWaitMs: 3 },
+    { dataWaitMs: 0, cutCaptions: 0.5 },
+    { cutCaptions: 0, dataWaitMs: 9 },
+  ];
+  const means = await Promise.all(localRanks(3).map((transport, i) => meansOf(transport, facts[i])));
+  for (const mean of means) assert.equal(mean, { cutCaptions: 0.25, dataWaitMs: 4 });
+});
+
+test('ranks: gradients that overflow on one of them are a step that none takes', async () => {
+  const lossScale = 2 ** 40;
+  /** A step whose loss of top-down maps weighs so much on the last rank; what is left of it. */
+  const scaled = async (transport: Transport, topDown: number) => {
+    using model = fresh();
+    const objective = ps3Objective(model, SAMPLES, config);
+    const whole = await firstBatch((from) => objective.batches(from));
+    const host = partsOf(whole, 2)[transport.rank];
+    using optimizer = new AdamW(model.parameters, { lr: 1e-3, lossScale });
+    const before = (await model.parameters.arenas[0].values.data()) as Float32Array;
+    const isLast = transport.rank === transport.size - 1;
+    const weights = { ...objective.weights, ...(isLast && { topDown }) };
+    using training = new TrainingStep(engine, model, { ...objective, weights }, host, optimizer, {
+      transport,
+    });
+    const { values } = await training.run(host);
+    await values;
+    const after = (await model.parameters.arenas[0].values.data()) as Float32Array;
+    const isTaken = after.some((value, i) => value !== before[i]);
+    const [scale] = await optimizer.lossScale!.data();
+    const [steps] = await optimizer.steps.data();
+    return { isTaken, scale, steps };
+  };
+  const onTwo = (topDown: number) => Promise.all(localRanks(2).map((each) => scaled(each, topDown)));
+  const taken = { isTaken: true, scale: lossScale, steps: 1 };
+  assert.equal(await onTwo(2), [taken, taken], 'the scale alone is not too much');
+  // A gradient of 1e30 times 2^40, or 1e12, is beyond 3.4e38.
+  const skipped = { isTaken: false, scale: lossScale / 2, steps: 0 };
+  assert.equal(await onTwo(1e30), [skipped, skipped]);
+  // The first rank's part by itself overflows nothing.
+  const [first] = localRanks(1);
+  assert.equal(await scaled(first, 2), taken);
+});
 
 test('ranks: gradients that travel as bf16 are rounded as it is, the same on all', async () => {
   const ranks = await Promise.all(localRanks(2).map((transport) => stepped(transport, { reduce: 'bf16' })));

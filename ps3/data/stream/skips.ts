@@ -1,6 +1,7 @@
 // Samples that cannot be used: left out, counted by kind, listed in a file, and too many of them stop the run.
 import { appendFile } from 'node:fs/promises';
 import { fileSystem, readTextFile } from '../../../engine/index.ts';
+import { allTexts, type Transport } from '../../ranks/transport.ts';
 import { DataError } from '../errors.ts';
 
 /** Why a sample or an archive is left out. */
@@ -84,6 +85,18 @@ export class SkipLog {
     this.#expect(this.#images);
   }
 
+  /** What was skipped and is in no file; from now on it counts as told. */
+  take(): Skip[] {
+    const taken = this.#waiting;
+    this.#waiting = [];
+    return taken;
+  }
+
+  /** Counts and lists what others have skipped. */
+  add(skips: readonly Skip[]): void {
+    for (const skip of skips) this.#list(skip);
+  }
+
   /** Waits until the file holds every line. */
   async flush(): Promise<void> {
     await this.#written;
@@ -115,6 +128,14 @@ export class SkipLog {
         'See skipped.jsonl of the run, mend the data, or raise data.maxSkippedShare.',
     );
   }
+}
+
+/** Lists on the first rank what the others have skipped. Every rank calls it at the same place. */
+export async function gatherSkips(transport: Transport, skips: SkipLog): Promise<void> {
+  if (transport.size === 1) return;
+  const isLead = transport.rank === 0;
+  const texts = await allTexts(transport, JSON.stringify(isLead ? [] : skips.take()));
+  if (isLead) for (const text of texts) skips.add(JSON.parse(text) as Skip[]);
 }
 
 const idOf = ({ shard, key }: Skip): string => JSON.stringify([shard, key]);

@@ -2,10 +2,10 @@
 
 /**
  * `vision` and `text` are the towers that a plain image-text model has too, the pooling head and the projection included,
- * `logits` the scale and bias of their comparison. Only PS3 has the others: position embeddings per scale, and all that
- * decides where to look: the selection head, the auxiliary encoder, the prior and the projections of prompts.
+ * `logits` the scale and bias of their comparison. Only PS3 has the others: position embeddings per scale, and what decides where
+ * to look: the selection head, the prior and the projections of prompts, and the auxiliary encoder by itself, which costs most.
  */
-export const PARTS = ['vision', 'text', 'logits', 'positions', 'selection'] as const;
+export const PARTS = ['vision', 'text', 'logits', 'positions', 'selection', 'auxiliary'] as const;
 
 /** A name of `PARTS`. */
 export type Part = (typeof PARTS)[number];
@@ -15,6 +15,7 @@ export function partOf(name: string): Part {
   if (name.startsWith('vision_model.trunk.')) return 'vision';
   if (name.startsWith('logit_')) return 'logits';
   if (name.startsWith('vision_model.pos_emb_residual.')) return 'positions';
+  if (name.startsWith('vision_model.highres_selection_feature_module.')) return 'auxiliary';
   return name.startsWith('text_model.') && !name.startsWith('text_model.prompt_proj.') ? 'text' : 'selection';
 }
 

@@ -115,7 +115,7 @@ test('lock: what is trained has the gradients of a model without locks, with blo
 });
 
 test('lock: the contrastive loss does not reach selection; training it alone spends nothing on the rest', () => {
-  using model = fresh({ parts: allBut(['selection']) });
+  using model = fresh({ parts: allBut(['selection', 'auxiliary']) });
   model.parameters.enableGradients();
   using scope = engine.scope();
   throws(
@@ -139,7 +139,8 @@ test('lock: the contrastive loss does not reach selection; training it alone spe
   const total = (model: PS3, scope: Scope) => pretrainLoss(model, batch(scope)).losses.total;
   const forward = flopsOf([], (model, scope) => noGrad(() => total(model, scope)));
   const whole = flopsOf([], (model, scope) => backward(total(model, scope))) - forward;
-  const alone = flopsOf(allBut(['selection']), (model, scope) => backward(total(model, scope))) - forward;
+  const alone =
+    flopsOf(allBut(['selection', 'auxiliary']), (model, scope) => backward(total(model, scope))) - forward;
   assert.ok(alone > 0 && alone < 0.25 * whole, `${alone} of ${whole} operations, ${forward} forward`);
 });
 
@@ -179,15 +180,15 @@ test('lock: a configuration leaves something to train in every stage that takes 
       trainConfig({ preset: 'smoke', set: [`lock.parts=${JSON.stringify(parts)}`, ...set] });
   throws(locked(PARTS), /^config: lock\.parts must leave a part to train/);
   throws(
-    locked(allBut(['selection'])),
+    locked(allBut(['selection', 'auxiliary'])),
     /^config: towers\.steps must be 0 where lock\.parts holds both towers/,
   );
   throws(
     locked(['head']),
-    /^config: lock\.parts\.0 must be one of vision, text, logits, positions, selection/,
+    /^config: lock\.parts\.0 must be one of vision, text, logits, positions, selection, auxiliary/,
   );
-  assert.ok(locked(allBut(['selection']), 'towers.steps=0')());
-  assert.ok(locked(allBut(['selection']), 'lock.unlockedVisionGroups=1')());
+  assert.ok(locked(allBut(['selection', 'auxiliary']), 'towers.steps=0')());
+  assert.ok(locked(allBut(['selection', 'auxiliary']), 'lock.unlockedVisionGroups=1')());
 });
 
 test.run();

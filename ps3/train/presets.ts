@@ -4,79 +4,9 @@ import { expectKeys } from '../../engine/index.ts';
 import { expectConfig, type ModelConfig } from '../model/config/config.ts';
 import { parseHubConfig } from '../model/config/hub_config.ts';
 import { hubLook, type LookSizes } from '../model/config/look_sizes.ts';
-import { type Method, parseTrainConfig, RECIPE_NAMES, type Recipe, type TrainConfig } from './config.ts';
-
-/** The method of the paper, nothing taken away. */
-const WHOLE: Method = {
-  lowResCache: true,
-  oneSamplePerImage: true,
-  teacherForcing: true,
-  inBoxPooling: true,
-  globalMix: true,
-  multiScale: true,
-  scalePositions: true,
-  auxEncoder: true,
-};
-
-/** Where a run's images come from by default: scenes. What a collection is read by stands beside it. */
-const SCENES = {
-  folder: null,
-  sources: null,
-  validation: null,
-  shuffle: 5000,
-  resampled: false,
-  imagesInFlight: 16,
-  maxSkippedShare: 0.05,
-  vocabularyShards: 8,
-  cacheFolder: null,
-  cacheGb: 50,
-  photos: null,
-  nativeCrops: null,
-  window: null,
-} as const;
-
-/** Constants that small models need which train for minutes: high rates, clipping, parameters that start larger. */
-const DEMO = {
-  recipe: 'demo',
-  seed: 1,
-  init: { from: null, layerScale: 0.1, positionResidualStd: 0.02, logitScale: Math.log(10), logitBias: null },
-  sampling: {
-    globalShare: 0.25,
-    crop: 'none',
-    sameCaptionPositives: true,
-    captions: { clean: false, sentenceMasking: false },
-  },
-  loss: { bottomUp: 1, topDown: 1, dice: 1, bottomUpBoxes: 'all', maxLogitScale: 100, cross: 0 },
-  optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1, averageDecay: null },
-  lock: { parts: [], unlockedVisionGroups: 0, unlockedTextGroups: 0 },
-  checkpointBlocks: { lowRes: false, highRes: false, text: false },
-  precision: { activations: 'f32', lossScale: null },
-  ranks: { reduce: 'f32' },
-  saveEvery: 200,
-  saveEveryMinutes: 10,
-  checkpoints: { keep: 1, best: null },
-  evaluation: { everySteps: null },
-  method: WHOLE,
-} as const;
-
-/**
- * What both recipes of the paper share: the script of the released code, for batches of 32 on each of 8 GPUs.
- * Source: Shi et al. 2025, arXiv:2503.19903, and its released code.
- */
-const PUBLISHED = {
-  // SigLIP's values of the logits replace these where its towers are loaded.
-  init: { from: null, layerScale: 1e-6, positionResidualStd: 0, logitScale: Math.log(10), logitBias: -10 },
-  sampling: {
-    globalShare: 0.25,
-    crop: 'pretraining',
-    sameCaptionPositives: false,
-    captions: { clean: true, sentenceMasking: true },
-  },
-  optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 3e-4, maxNorm: 0, averageDecay: null },
-  checkpointBlocks: { lowRes: true, highRes: true, text: true },
-  // 75 million samples.
-  ps3: { steps: 75_000_000 / 32, batch: 32, lr: 5e-6, warmup: 1500, accumulate: 1 },
-} as const;
+import { parseTrainConfig, RECIPE_NAMES, type Recipe, type TrainConfig } from './config.ts';
+import { NANO_4K_PRESETS } from './nano_4k.ts';
+import { DEMO, PUBLISHED, SCENES } from './recipes.ts';
 
 /** Constants of training by name, which replace those of a preset. Nothing here changes sizes, data or the towers' stage. */
 const RECIPES: Readonly<Record<Recipe, Tree>> = {
@@ -162,49 +92,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     towers: { steps: 6000, batch: 256, lr: 1e-3, warmup: 200, accumulate: 1 },
     ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200, accumulate: 1 },
   },
-  /**
-   * The published geometry at a size that two CPU cores train in hours: crops at the resolution of the two finest scales, then
-   * windows of 5 x 5 low-res patches. A run with init.from goes on with larger
-   * windows, or with whole images where data.window is null.
-   */
-  'nano-4k': {
-    ...DEMO,
-    preset: 'nano-4k',
-    init: { ...DEMO.init, positionResidualStd: 0.2 },
-    loss: { ...DEMO.loss, cross: 0.3 },
-    model: {
-      scalesPx: [378, 756, 1512, 3780],
-      patchPx: 14,
-      width: 96,
-      depth: 4,
-      heads: 3,
-      mlpRatio: 4,
-      selectionLayers: null,
-      maxSelect: 360,
-      auxWidth: 64,
-      auxKernelPx: 14,
-      auxImagePx: 1512,
-      textWidth: 96,
-      textLayers: 1,
-      tiedPositions: true,
-      contextLength: 6,
-      vocabSize: null,
-    },
-    data: {
-      ...SCENES,
-      scenes: 1,
-      heldOut: 16,
-      concepts: 32,
-      styles: ['noto'],
-      objects: [12, 20],
-      objectPx: [38, 230],
-      distractors: [0, 0],
-      nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 24 },
-      window: { cells: 5, objects: [4, 6], maxSelect: 120 },
-    },
-    towers: { steps: 900, batch: 64, lr: 2e-3, warmup: 50, accumulate: 1 },
-    ps3: { steps: 700, batch: 24, lr: 2e-3, warmup: 50, accumulate: 1 },
-  },
+  ...NANO_4K_PRESETS,
   /**
    * The published PS3-4K-SigLIP, trained as its code does: to be begun with SigLIP's towers,
    * `init.from=hf://timm/ViT-SO400M-14-SigLIP-384`, and to be planned for without. Its own images replace the scenes.

@@ -1,0 +1,76 @@
+// The presets of the small model that sees 4K: three runs, each from the one before.
+import type { TrainConfig } from './config.ts';
+import { DEMO, SCENES } from './recipes.ts';
+
+/**
+ * The published geometry at a size that two CPU cores train in hours: crops at the resolution of the two finest scales, then
+ * windows of 5 x 5 low-res patches.
+ */
+const NANO_4K: TrainConfig = {
+  ...DEMO,
+  preset: 'nano-4k',
+  init: { ...DEMO.init, positionResidualStd: 0.2 },
+  loss: { ...DEMO.loss, cross: 0.3 },
+  model: {
+    scalesPx: [378, 756, 1512, 3780],
+    patchPx: 14,
+    width: 96,
+    depth: 4,
+    heads: 3,
+    mlpRatio: 4,
+    selectionLayers: null,
+    maxSelect: 360,
+    auxWidth: 64,
+    auxKernelPx: 14,
+    auxImagePx: 1512,
+    textWidth: 96,
+    textLayers: 1,
+    tiedPositions: true,
+    contextLength: 6,
+    vocabSize: null,
+  },
+  data: {
+    ...SCENES,
+    scenes: 1,
+    heldOut: 16,
+    concepts: 32,
+    styles: ['noto'],
+    objects: [12, 20],
+    objectPx: [38, 230],
+    distractors: [0, 0],
+    nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 24 },
+    window: { cells: 5, objects: [4, 6], maxSelect: 120 },
+  },
+  towers: { steps: 900, batch: 64, lr: 2e-3, warmup: 50, accumulate: 1 },
+  ps3: { steps: 700, batch: 24, lr: 2e-3, warmup: 50, accumulate: 1 },
+};
+
+/** By name. */
+export const NANO_4K_PRESETS: Readonly<Record<string, TrainConfig>> = {
+  'nano-4k': NANO_4K,
+  /** Goes on from a run of nano-4k, `init.from`: windows of 9 x 9 low-res patches with a look of the full budget. */
+  'nano-4k-look': {
+    ...NANO_4K,
+    preset: 'nano-4k-look',
+    data: {
+      ...NANO_4K.data,
+      nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 16 },
+      window: { cells: 9, objects: [4, 8], maxSelect: 360 },
+    },
+    towers: { ...NANO_4K.towers, steps: 0 },
+    ps3: { steps: 250, batch: 16, lr: 1e-3, warmup: 20, accumulate: 1 },
+  },
+  /** And from a run of that: whole images, the auxiliary encoder as it is, which would cost most. */
+  'nano-4k-whole': {
+    ...NANO_4K,
+    preset: 'nano-4k-whole',
+    data: {
+      ...NANO_4K.data,
+      nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 16 },
+      window: null,
+    },
+    lock: { ...DEMO.lock, parts: ['auxiliary'] },
+    towers: { ...NANO_4K.towers, steps: 0 },
+    ps3: { steps: 120, batch: 8, lr: 5e-4, warmup: 10, accumulate: 4 },
+  },
+};

@@ -22,6 +22,7 @@ import {
 } from './loaders/choices.ts';
 import { type FieldMap, mappedRow } from './loaders/field_map.ts';
 import { boxesOf } from './loaders/fields.ts';
+import { text4kRow } from './loaders/text_4k.ts';
 import { type BenchmarkRecord, measured, type UnmeasuredRecord } from './record.ts';
 import { findTable, rowsOf } from './rows/open.ts';
 import type { Row } from './rows/rows.ts';
@@ -51,6 +52,7 @@ export const BENCHMARK_NAMES = [
   'ocrbench',
   'realworldqa',
   'screenspot-pro',
+  'text-4k',
 ] as const;
 /** A name of `BENCHMARK_NAMES`. */
 export type BenchmarkName = (typeof BENCHMARK_NAMES)[number];
@@ -66,6 +68,7 @@ const LOADERS: Readonly<Record<BenchmarkName, Loader>> = {
   ocrbench: { row: ocrBenchRow },
   realworldqa: { row: realWorldQaRow },
   'screenspot-pro': { row: screenSpotRow, layout: { names: SCREENSPOT_FOLDERS, read: screenSpotFolder } },
+  'text-4k': { row: text4kRow },
 };
 
 async function* found(loader: Loader, path: string): AsyncGenerator<Found, void, undefined> {

@@ -3,10 +3,17 @@ import { type Command, columns, UsageError } from '../flags.ts';
 import { captionCommand } from './data_caption.ts';
 import { checkCommand } from './data_check.ts';
 import { packCommand } from './data_pack.ts';
+import { questionsCommand } from './data_questions.ts';
 import { scenesCommand } from './data_scenes.ts';
 
 /** Each is named `data` and a word. */
-const KINDS: readonly Command[] = [scenesCommand, captionCommand, checkCommand, packCommand];
+const KINDS: readonly Command[] = [
+  scenesCommand,
+  captionCommand,
+  questionsCommand,
+  checkCommand,
+  packCommand,
+];
 
 const wordOf = ({ name }: Command): string => name.split(' ')[1];
 const rows = KINDS.map((kind) => [wordOf(kind), kind.help] as const);

@@ -134,83 +134,98 @@ async function openMaterial(seed: number, split: 'train' | 'heldOut', notice: No
 
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
-/** What draws the content of a window. */
-type Content = (faker: Faker, rows: number, material: Material) => string;
-
 const times = (count: number, make: (i: number) => string): string =>
-  Array.from({ length: Math.max(1, count) }, (_, i) => make(i)).join('');
+  Array.from({ length: Math.max(1, Math.floor(count)) }, (_, i) => make(i)).join('');
 
-const table: Content = (faker, rows) => {
-  const cells = (): string[] => [
-    faker.string.alphanumeric({ length: 6, casing: 'upper' }),
-    faker.commerce.productName(),
-    faker.number.int(999).toString(),
-    faker.commerce.price(),
-    faker.date.past({ years: 9 }).toISOString().slice(0, 10),
-  ];
+/** A text that answers a question about its window; others of the same kind are confused with it. */
+type Fact = (question: string, kind: string, answer: string | number) => string;
+
+/** What draws the content of a window. */
+type Content = (faker: Faker, rows: number, material: Material, fact: Fact) => string;
+
+const table: Content = (faker, rows, _, fact) => {
+  const headings = ['Number', 'Product', 'Stock', 'Price', 'Changed'];
+  const cells = (): string[] => {
+    const number = faker.string.alphanumeric({ length: 6, casing: 'upper' });
+    const values = [
+      faker.commerce.productName(),
+      faker.number.int({ min: 100, max: 999 }),
+      faker.commerce.price(),
+      faker.date.past({ years: 9 }).toISOString().slice(0, 10),
+    ];
+    const asked = values.map((value, i) =>
+      fact(`what stands under ${headings[i + 1]} in the row of ${number}`, headings[i + 1], value),
+    );
+    return [escaped(number), ...asked];
+  };
   const row = (tag: string, words: readonly string[]): string =>
-    `<tr>${words.map((word) => `<${tag}>${escaped(word)}</${tag}>`).join('')}</tr>`;
-  return `<table>${row('th', ['Number', 'Product', 'Stock', 'Price', 'Changed'])}${times(rows, () => row('td', cells()))}</table>`;
+    `<tr>${words.map((word) => `<${tag}>${word}</${tag}>`).join('')}</tr>`;
+  return `<table>${row('th', headings)}${times(rows, () => row('td', cells()))}</table>`;
 };
 
-const settings: Content = (faker, rows) =>
+const settings: Content = (faker, rows, _, fact) =>
   times(rows, (i) => {
-    const name = `${faker.hacker.ingverb()} ${faker.hacker.noun()}`;
+    const name = `${faker.hacker.ingverb()} ${faker.hacker.noun()} ${i + 1}`;
     const id = `${faker.string.alphanumeric(8)}${i}`;
     const control = faker.helpers.arrayElement([
-      `<input id="${id}" type="checkbox" ${faker.datatype.boolean() ? 'checked' : ''}>`,
-      `<input id="${id}" value="${escaped(faker.word.noun())}">`,
-      `<select id="${id}"><option>${escaped(faker.word.adjective())}</option></select>`,
-    ]);
+      () => `<input id="${id}" type="checkbox" ${faker.datatype.boolean() ? 'checked' : ''}>`,
+      () => `<input id="${id}" value="${escaped(faker.word.noun())}">`,
+      () =>
+        `<span id="${id}">${fact(`what is ${name} set to`, 'setting', faker.string.alphanumeric(5))}</span>`,
+    ])();
     return `<div class="row"><label for="${id}">${escaped(name)}</label>${control}</div>`;
   });
 
-const files: Content = (faker, rows, { icon }) => {
+const files: Content = (faker, rows, { icon }, fact) => {
   const file = (): string => {
-    const name = escaped(faker.system.fileName());
+    const name = faker.system.fileName();
     const drawing = icon(
       faker.helpers.arrayElement(['file-earmark', 'folder', 'image', 'file-earmark-zip', 'film']),
     );
-    return `<div class="file"><span class="large">${drawing}</span><br>${name}<br>${faker.number.int({ min: 2, max: 999 })} kB</div>`;
+    const size = fact(
+      `how many kilobytes has the file ${name}`,
+      'size',
+      faker.number.int({ min: 100, max: 999 }),
+    );
+    return `<div class="file"><span class="large">${drawing}</span><br>${escaped(name)}<br>${size} kB</div>`;
   };
   return `<div class="files">${times(3 * rows, file)}</div>`;
 };
 
-const chart: Content = (faker, rows) => {
-  const bars = Array.from({ length: 9 }, () => ({
-    name: faker.location.city(),
-    value: faker.number.int({ min: 3, max: 100 }),
-  }));
-  const bar = ({ name, value }: (typeof bars)[number]): string =>
-    `<div class="row"><span class="name">${escaped(name)}</span><span class="bar" style="width: ${value / 2}%"></span><span>${value} %</span></div>`;
-  return `<h3>${escaped(faker.company.catchPhrase())}</h3>${bars
-    .slice(0, Math.max(3, Math.min(9, rows - 2)))
-    .map(bar)
-    .join('')}`;
+const chart: Content = (faker, rows, _, fact) => {
+  const bar = (): string => {
+    const [name, value] = [faker.location.city(), faker.number.int({ min: 10, max: 99 })];
+    const asked = fact(`what percentage stands beside ${name}`, 'percentage', value);
+    return `<div class="row"><span class="name">${escaped(name)}</span><span class="bar" style="width: ${value / 2}%"></span><span>${asked} %</span></div>`;
+  };
+  return `<h3>${escaped(faker.company.catchPhrase())}</h3>${times(Math.min(9, rows - 2), bar)}`;
 };
 
-const mail: Content = (faker, rows) =>
+const mail: Content = (faker, rows, _, fact) =>
   times(rows / 2, () => {
+    const name = faker.person.fullName();
     const time = `${faker.number.int({ min: 10, max: 23 })}:${faker.number.int({ min: 10, max: 59 })}`;
-    return `<div class="mail"><b>${escaped(faker.person.fullName())}</b> <i>${time}</i><br><span>${escaped(faker.hacker.phrase())}</span></div>`;
+    return `<div class="mail"><b>${escaped(name)}</b> <i>${fact(`at what time did ${name} write`, 'time', time)}</i><br><span>${escaped(faker.hacker.phrase())}</span></div>`;
   });
 
-const code: Content = (faker, rows) =>
+const code: Content = (faker, rows, _, fact) =>
   `<pre>${times(rows, (i) => {
     const [name, other] = [faker.hacker.noun(), faker.hacker.verb()].map((word) => word.replace(/\W/g, '_'));
+    const asked = (value: number | string): string =>
+      fact(`which value stands in line ${i + 1}`, 'value', value);
     const line = faker.helpers.arrayElement([
-      `let ${name} = ${faker.number.int(9999)};`,
-      `if (${name} > ${faker.number.int(99)}) ${other}(${name});`,
-      `// ${faker.hacker.phrase().slice(0, 50)}`,
-      `${other}("${faker.string.hexadecimal({ length: 8 })}");`,
-    ]);
-    return `${String(i + 1).padStart(3)}  ${escaped(line)}\n`;
+      () => `let ${name} = ${asked(faker.number.int({ min: 1000, max: 9999 }))};`,
+      () => `if (${name} &gt; ${asked(faker.number.int({ min: 1000, max: 9999 }))}) ${other}(${name});`,
+      () => `// ${escaped(faker.hacker.phrase().slice(0, 50))}`,
+      () => `${other}("${asked(faker.string.hexadecimal({ length: 8, prefix: '' }))}");`,
+    ])();
+    return `${String(i + 1).padStart(3)}  ${line}\n`;
   })}</pre>`;
 
-const month: Content = (faker, rows) => {
+const month: Content = (faker, rows, _, fact) => {
   const day = (i: number): string => {
     const event = faker.datatype.boolean(0.3)
-      ? `<br><span class="event">${escaped(faker.word.noun())}</span>`
+      ? `<br><span class="event">${fact(`what is noted on day ${i + 1}`, 'note', faker.word.noun())}</span>`
       : '';
     return `<td>${i + 1}${event}</td>`;
   };
@@ -241,9 +256,10 @@ export function interfacePage(seed: number, material: Material): string {
   );
   const windows = Array.from({ length: columns * rows }, (_, i) => {
     const [back, surface, text, line, accent] = faker.helpers.arrayElement([...material.themes]);
-    // Capital letters of 6 to 17 pixels.
-    const size = faker.number.int({ min: 9, max: 24 });
+    // Capital letters of 6 to 22 pixels.
+    const size = faker.number.int({ min: 9, max: 30 });
     const content = faker.helpers.arrayElement([...CONTENTS]);
+    const company = faker.company.name();
     const [x, y] = [(i % columns) * width, Math.floor(i / columns) * height];
     const buttons = faker.helpers
       .arrayElements(BUTTONS, 6)
@@ -252,12 +268,17 @@ export function interfacePage(seed: number, material: Material): string {
       width - faker.number.int({ min: 12, max: 200 }),
       height - faker.number.int({ min: 12, max: 140 }),
     ];
+    const fact: Fact = (question, kind, answer) => {
+      const asked = `In the window of ${company}: ${question}?`;
+      return `<span data-question="${escaped(asked)}" data-kind="${i} ${kind}">${escaped(String(answer))}</span>`;
+    };
     const lines = Math.floor((h - 4 * size) / (2.1 * size));
     return `<section style="left: ${x + 6}px; top: ${y + 6}px; width: ${w}px; height: ${h}px; font: ${size}px '${faker.helpers.arrayElement(used).name}'; --back: ${back}; --surface: ${surface}; --text: ${text}; --line: ${line}; --accent: ${accent}">
-<header><b>${escaped(faker.company.name())}</b> ${buttons.join('')}</header><div class="content">${content(faker, lines, material)}</div></section>`;
+<header><b>${escaped(company)}</b> ${buttons.join('')}</header><div class="content">${content(faker, lines, material, fact)}</div></section>`;
   });
   const version = faker.system.semver();
-  const status = `<footer>Version ${version} <span class="badge">${faker.number.int({ min: 1, max: 99 })}</span> RAM ${faker.number.int(100)} % · ${faker.location.timeZone()}</footer>`;
+  const badge = faker.number.int({ min: 10, max: 99 });
+  const status = `<footer>Version ${version} <span class="badge">${badge}</span> RAM ${faker.number.int({ min: 10, max: 99 })} % · ${faker.location.timeZone()}</footer>`;
   return `<!doctype html><meta charset="utf-8"><title>${escaped(faker.company.buzzPhrase())}</title><style>
 ${faces.join('\n')}
 body { margin: 0; background: ${faker.color.rgb()}; width: ${SCREEN.width}px; height: ${SCREEN.height}px; overflow: hidden; font: 16px "${used[0].name}" }

@@ -14,8 +14,19 @@ export interface Screen {
   readonly blocks: readonly (readonly Line[])[];
   /** What is not text alone: buttons, links, fields, images, by their names and roles. */
   readonly elements: readonly Caption[];
+  /** Texts that answer a question, which the page's author has marked. */
+  readonly facts: readonly PageFact[];
   /** The page's; empty where it has none. */
   readonly title: string;
+}
+
+/** A text of an element with the attributes `data-question` and `data-kind`. */
+export interface PageFact extends Word {
+  readonly question: string;
+  /** Texts of one kind can be confused with each other. */
+  readonly kind: string;
+  /** Height of a capital letter, pixels. */
+  readonly capPx: number;
 }
 
 /** How pages are shown. */
@@ -79,8 +90,8 @@ export class PageReader implements AsyncDisposable {
         // The last screen would show the end of the one before again.
         if (i > 0 && reached < top + height / 2) return;
         top = reached;
-        const { blocks, elements } = await page.evaluate(readScreen);
-        yield { image: await page.screenshot({ animations: 'disabled' }), blocks, elements, title };
+        const { blocks, elements, facts } = await page.evaluate(readScreen);
+        yield { image: await page.screenshot({ animations: 'disabled' }), blocks, elements, facts, title };
       }
     } finally {
       await context.close();
@@ -100,7 +111,7 @@ const scroll = (page: Page, top: number): Promise<number> =>
   }, top);
 
 /** Runs in the page: everything whose middle is seen on the screen. */
-function readScreen(): { blocks: Word[][][]; elements: Caption[] } {
+function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFact[] } {
   const boxOf = ({ left, top, right, bottom }: DOMRect): Box => [left, top, right, bottom];
   /** Whether nothing covers the middle of a box of an element, and it is on the screen whole. */
   const isSeen = ([x1, y1, x2, y2]: Box, element: Element): boolean => {
@@ -184,5 +195,21 @@ function readScreen(): { blocks: Word[][][]; elements: Caption[] } {
       if (/[\p{L}\p{N}]/u.test(name) && name.length <= 80 && !isLarge && isSeen(box, element))
         elements.push({ text: role === 'image' ? name : `${name} ${role}`, box });
     }
-  return { blocks, elements };
+  const canvas = document.createElement('canvas').getContext('2d')!;
+  const facts = [...document.querySelectorAll<HTMLElement>('[data-question]')].flatMap(
+    (element): PageFact[] => {
+      const box = boxOf(element.getBoundingClientRect());
+      // What is cut by its window is not seen whole.
+      const frame = element.closest('section')?.getBoundingClientRect();
+      const isCut =
+        frame !== undefined &&
+        (box[0] < frame.left || box[1] < frame.top || box[2] > frame.right || box[3] > frame.bottom);
+      if (isCut || element.getClientRects().length !== 1 || !isSeen(box, element)) return [];
+      canvas.font = getComputedStyle(element).font;
+      const capPx = canvas.measureText('H').actualBoundingBoxAscent;
+      const { question = '', kind = '' } = element.dataset;
+      return [{ text: element.textContent ?? '', box, question, kind, capPx }];
+    },
+  );
+  return { blocks, elements, facts };
 }

@@ -1,0 +1,159 @@
+// The smallest resolution at which a text can be read at all, by a reader that is no model of ours: Tesseract on the text's box.
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
+import type { Worker } from 'tesseract.js';
+import type { Box } from '../../data/boxes.ts';
+import { DataError } from '../../data/errors.ts';
+import { editDistance } from '../scores/anls.ts';
+
+/** Long sides of an image at which it is read, pixels. */
+export const LADDER = [378, 756, 1512, 2268, 3024, 3780] as const;
+
+/** Height of a capital letter that is legible to the reader, pixels. Source: Tesseract's own measured here, with confusable options. */
+export const LEGIBLE_PX = 8;
+/** Height to which letters are enlarged for the reader. */
+const SHOWN_PX = 24;
+
+/** An image that is read. */
+export interface Photograph {
+  /** Encoded. */
+  readonly image: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A question whose answer is a text in a box. */
+export interface Legend {
+  readonly box: Box;
+  /** Height of a capital letter, pixels of the image. */
+  readonly capPx: number;
+  readonly options: readonly string[];
+  readonly answer: number;
+}
+
+/**
+ * The rung of the ladder at which a text is legible by its size: the last where it is never.
+ *
+ * @param capPx     height of a capital letter, pixels of the image
+ * @param longSide  of the image, pixels
+ */
+export function constructedRung(capPx: number, longSide: number): number {
+  const needed = (longSide * LEGIBLE_PX) / capPx;
+  return LADDER.find((rung) => rung >= needed) ?? LADDER[LADDER.length - 1];
+}
+
+/** The option that is closest to what was read; undefined where two are as close, or nothing was read. */
+export function closestOption(read: string, options: readonly string[]): number | undefined {
+  const text = read.replace(/\s+/g, ' ').trim();
+  if (text === '') return undefined;
+  const distances = options.map((option) => editDistance(text, option));
+  const least = Math.min(...distances);
+  return distances.filter((distance) => distance === least).length === 1
+    ? distances.indexOf(least)
+    : undefined;
+}
+
+/** Tesseract in a thread of its own. */
+export class Reader implements AsyncDisposable {
+  readonly #worker: Worker;
+
+  /** @throws DataError where tesseract.js or its English data is missing */
+  static async open(): Promise<Reader> {
+    const tesseract = await import('tesseract.js').catch(() => undefined);
+    const { resolve } = createRequire(import.meta.url);
+    let data: string | undefined;
+    try {
+      data = resolve('@tesseract.js-data/eng/package.json');
+    } catch {
+      data = undefined; // said below
+    }
+    if (!tesseract || !data)
+      throw new DataError(
+        `Reader.open: the npm packages tesseract.js and @tesseract.js-data/eng must be there, got none. npm install tesseract.js @tesseract.js-data/eng.`,
+      );
+    const options = { langPath: join(dirname(data), '4.0.0_best_int'), gzip: true, cacheMethod: 'none' };
+    const worker = await tesseract.createWorker('eng', tesseract.OEM.LSTM_ONLY, options);
+    await worker.setParameters({ tessedit_pageseg_mode: tesseract.PSM.SINGLE_LINE });
+    return new Reader(worker);
+  }
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  /**
+   * Reads one line.
+   *
+   * @param view   raw RGB image in which the text is
+   * @param scale  pixels of the view for one of the image
+   */
+  async read(view: View, { box, capPx }: Pick<Legend, 'box' | 'capPx'>, scale: number): Promise<string> {
+    const margin = 0.4 * capPx;
+    const [x1, y1, x2, y2] = box.map((edge, i) => (edge + (i < 2 ? -margin : margin)) * scale);
+    const left = Math.min(Math.max(0, Math.floor(x1)), view.width - 1);
+    const top = Math.min(Math.max(0, Math.floor(y1)), view.height - 1);
+    const width = Math.max(1, Math.min(view.width, Math.ceil(x2)) - left);
+    const height = Math.max(1, Math.min(view.height, Math.ceil(y2)) - top);
+    const raw = { width: view.width, height: view.height, channels: 3 } as const;
+    const enlarge = SHOWN_PX / (capPx * scale);
+    const part = sharp(view.data, { raw }).extract({ left, top, width, height }).grayscale();
+    const { data, info } = await part.raw().toBuffer({ resolveWithObject: true });
+    // Dark on light: most of a line is its ground.
+    const isDark = data.reduce((sum, level) => sum + level, 0) / data.length < 128;
+    const shown = sharp(data, { raw: { width, height, channels: info.channels } })
+      .resize(Math.max(1, Math.round(width * enlarge)), Math.max(1, Math.round(height * enlarge)), {
+        fit: 'fill',
+        kernel: 'cubic',
+      })
+      .negate(isDark)
+      .normalise();
+    const { data: found } = await this.#worker.recognize(
+      await shown.withMetadata({ density: 300 }).png().toBuffer(),
+    );
+    return found.text;
+  }
+
+  /**
+   * The lowest rung at which the reader chooses the right option of each question, there and at every higher one.
+   *
+   * @returns  a rung for each; undefined where the reader fails at the highest
+   */
+  async rungs(photograph: Photograph, legends: readonly Legend[]): Promise<(number | undefined)[]> {
+    const { image, width, height } = photograph;
+    const lowest: (number | undefined)[] = legends.map(() => undefined);
+    const open = new Set(legends.keys());
+    for (const rung of LADDER.toReversed()) {
+      if (open.size === 0) break;
+      const scale = Math.min(1, rung / Math.max(width, height));
+      const view = await viewOf(image, Math.round(width * scale), Math.round(height * scale));
+      for (const i of open) {
+        const legend = legends[i];
+        if (closestOption(await this.read(view, legend, scale), legend.options) === legend.answer)
+          lowest[i] = rung;
+        else open.delete(i);
+      }
+    }
+    return lowest;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** An image at a lower resolution, RGB. */
+interface View {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+async function viewOf(image: Uint8Array, width: number, height: number): Promise<View> {
+  const { data } = await sharp(image)
+    .removeAlpha()
+    .resize(width, height, { fit: 'fill', kernel: 'cubic' })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { data, width, height };
+}

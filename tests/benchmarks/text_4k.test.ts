@@ -1,0 +1,82 @@
+// The benchmark of small text: options, camera and reader, each beside what is known of it from elsewhere.
+import sharp from 'sharp';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Random } from '../../engine/index.ts';
+import { photograph } from '../../ps3/benchmarks/build/camera.ts';
+import { confusables, optionsOf } from '../../ps3/benchmarks/build/confusable.ts';
+import { closestOption, constructedRung, type Legend, Reader } from '../../ps3/benchmarks/build/reader.ts';
+
+const differences = (a: string, b: string): number =>
+  a.length === b.length ? Array.from(a).filter((glyph, i) => glyph !== b[i]).length : Infinity;
+
+test('optionsOf: the answer once and at every place as often, two others one glyph away, none twice', () => {
+  const places = [0, 0, 0, 0];
+  for (let seed = 0; seed < 400; seed++) {
+    const { options, answer } = optionsOf('B38', ['771', '12345', '904', 'B38'], new Random(seed))!;
+    assert.is(options[answer], 'B38');
+    assert.is(new Set(options).size, 4);
+    assert.ok(options.filter((option) => differences(option, 'B38') === 1).length >= 2, options.join(' '));
+    places[answer]++;
+  }
+  // Chi-square with three degrees of freedom: 16.3 is exceeded once in a thousand.
+  assert.ok(places.reduce((sum, count) => sum + (count - 100) ** 2 / 100, 0) < 16.3, places.join(' '));
+  assert.is(optionsOf('?', ['!'], new Random(1)), undefined);
+  assert.ok(confusables('8').includes('3') && !confusables('8').includes('8'));
+});
+
+test('constructedRung: the sizes of the specification', () => {
+  // Cap height at 3780: 8 needs 3780, 10 needs 3024, 12 to 16 need 2268 or a little more, 20 needs 1512.
+  assert.equal(
+    [8, 10, 13.4, 20, 40].map((cap) => constructedRung(cap, 3780)),
+    [3780, 3024, 2268, 1512, 756],
+  );
+});
+
+test('closestOption: a tie and nothing read count as wrong', () => {
+  const options = ['B38', '838', '771', '904'];
+  assert.is(closestOption(' 838\n', options), 1);
+  assert.is(closestOption('X38', options), undefined);
+  assert.is(closestOption(' \n', options), undefined);
+});
+
+test('photograph: noise as asked, the mean by gain and gamma, sharp edges blurred', async () => {
+  const [width, height] = [256, 256];
+  const grey = await sharp({ create: { width, height, channels: 3, background: { r: 100, g: 100, b: 100 } } })
+    .png()
+    .toBuffer();
+  const exposure = { blurPx: 0.5, noise: 2, gain: 0.95, gamma: 1.05, quality: 100 };
+  const taken = await photograph(grey, exposure, new Random(3));
+  const { data } = await sharp(taken).raw().toBuffer({ resolveWithObject: true });
+  const mean = data.reduce((sum, level) => sum + level, 0) / data.length;
+  const expected = 255 * 0.95 * (100 / 255) ** 1.05;
+  assert.ok(Math.abs(mean - expected) < 0.5, `${mean} beside ${expected}`);
+  const deviation = Math.sqrt(data.reduce((sum, level) => sum + (level - mean) ** 2, 0) / data.length);
+  const noise = 2 * Math.sqrt(1 + expected / 255);
+  assert.ok(Math.abs(deviation - noise) < 0.25, `${deviation} beside ${noise}`); // rounding and JPEG add a little
+});
+
+test('Reader: reads what is large enough, and says from where on', async () => {
+  await using reader = await Reader.open();
+  // Letters of 8 and of 40 pixels, dark on light and light on dark. Capitals of DejaVu Sans are 0.729 of its size.
+  const svg = `<svg width="1512" height="600" xmlns="http://www.w3.org/2000/svg"><rect width="1512" height="600" fill="white"/>
+<g font-family="DejaVu Sans"><text x="100" y="200" font-size="${8 / 0.729}">KX81-205</text>
+<text x="100" y="300" font-size="${40 / 0.729}">BOAT 17</text>
+<rect x="90" y="400" width="400" height="80" fill="#203040"/><text x="100" y="460" font-size="${40 / 0.729}" fill="#ffe080">RIVER 5</text></g></svg>`;
+  const image = await sharp(Buffer.from(svg)).png().toBuffer();
+  const legend = (y: number, capPx: number, options: readonly string[]): Legend => ({
+    box: [98, y - capPx - 3, 98 + capPx * 1.1 * options[0].length, y + 3],
+    ...{ capPx, options, answer: 0 },
+  });
+  const rungs = await reader.rungs({ image, width: 1512, height: 600 }, [
+    legend(200, 8, ['KX81-205', 'KX31-205', 'KX81-265', 'RT44-190']),
+    legend(300, 40, ['BOAT 17', 'GOAT 17', 'BOAT 11', 'BOOT 17']),
+    legend(460, 40, ['RIVER 5', 'RIVER 6', 'RIVEN 5', 'RAVER 5']),
+    legend(460, 40, ['NEVER 9', 'RIVER 6', 'RIVEN 5', 'RAVER 5']),
+  ]);
+  assert.ok(rungs[0]! > 756, `8 pixels at 1512 are 4 at 756: ${rungs[0]}`);
+  assert.ok(rungs[1]! <= 756 && rungs[2]! <= 756, `${rungs}`);
+  assert.is(rungs[3], undefined); // what does not stand there is never read
+});
+
+test.run();

@@ -83,6 +83,7 @@ test('baselines: LLaVA-NeXT’s tiles are the whole image, then the image padded
   assert.ok(shown.every((value, i) => value === colours[Math.floor(i / 16) % 3]));
   // 4 x 2 pixels of 4 x 12 are shown, 5 rows of black above and below: row 5 is row 1 of the second tile.
   const tall = await llavaNextTiles(engine, image, { ...options, grids: [[1, 3]] });
+  assert.equal(tall.shown, { left: 0, top: 5, width: 4, height: 2 });
   const red = (await tall.tiles.data()).filter((_, i) => Math.floor(i / 16) % 3 === 0);
   const rows = Array.from({ length: 16 }, (_, row) => red[4 * row]);
   const black = (count: number): number[] => new Array<number>(count).fill(0);

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { Random } from '../../engine/index.ts';
 import { cropBoxes, type Edges, randomSelection } from '../../ps3/model/baselines/controls.ts';
 import { type RegionEncoder, regionFeature, touchedTokens } from '../../ps3/model/baselines/regions.ts';
+import { dynamicTiles } from '../../ps3/model/baselines/tiles.ts';
 import { resizeToSquare } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
@@ -73,6 +74,8 @@ test('regions: every encoder gives a feature of length 1, and counts its tokens'
   // 130 x 100 pixels on at most 16 tiles: 5 x 3 has no nearer shape than 4 x 3, and 12 tiles have a thumbnail.
   const want: [RegionEncoder, number][] = [
     ['anyres', 13 * low],
+    // Of tiles of 28 px, 4 x 4 show 112 x 86 pixels, 4 x 3 and 5 x 3 show 109 x 84.
+    ['anyres-next', 17 * low],
     ['s2', s2],
   ];
   for (const [encoder, count] of want) {
@@ -85,6 +88,31 @@ test('regions: every encoder gives a feature of length 1, and counts its tokens'
   assert.ok(
     all.some((value, e) => Math.abs(value - box[e]) > 1e-3),
     'the box has a say',
+  );
+});
+
+test('regions: the mean over tiles is weighted by the tokens that the boxes touch', async () => {
+  // 4 x 3 tiles of 2 x 2 tokens; the box is the left upper quarter of the first tile, one token, and one of the thumbnail.
+  const options = { tilePx: scalesPx[0], maxTiles: 16, image: model.config.image };
+  using scope = engine.scope();
+  const { tiles } = await dynamicTiles(engine, image, { ...options, scope });
+  const oneOf = async (tile: number): Promise<Float32Array> => {
+    const start = tile * 3 * scalesPx[0] ** 2;
+    const pixels = (await tiles.data()).slice(start, start + 3 * scalesPx[0] ** 2);
+    const alone = engine.tensor(pixels, [1, 3, scalesPx[0], scalesPx[0]], { scope });
+    using encoding = await model.encode(alone, { looks: 0 });
+    using first = model.imageFeatures(encoding, { region: { box: [0, 0, 0.4, 0.4] } });
+    return Float32Array.from(await first.data());
+  };
+  const [tile, thumbnail] = [await oneOf(0), await oneOf(12)];
+  const both = Array.from(tile, (value, e) => value + thumbnail[e]);
+  const length = Math.hypot(...both);
+  const [got] = await feature('anyres', [[0, 0, 12, 12]]);
+  compare(
+    'anyres',
+    got,
+    both.map((value) => value / length),
+    { abs: 0, rel: 1e-4 },
   );
 });
 

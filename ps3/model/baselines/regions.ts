@@ -17,12 +17,13 @@ import { resizeToSquare } from '../image.ts';
 import { cropBoxes, type Edges, randomSelection } from './controls.ts';
 import { s2Tokens, towerEncoder } from './features.ts';
 import type { TileGrid } from './tile_grids.ts';
-import { dynamicS2Tiles, dynamicTiles, normalizedSquare } from './tiles.ts';
+import { dynamicS2Tiles, dynamicTiles, llavaNextTiles, normalizedSquare } from './tiles.ts';
 
-/** Encoders that are compared: plain low-res, three baselines, PS3 by three selections, and the box itself at low resolution. */
+/** Encoders that are compared: plain low-res, AnyRes as NVILA and as LLaVA-NeXT, S² and dynamic S², PS3 by three selections, and the box itself at low resolution. */
 export const REGION_ENCODERS = [
   'low-res',
   'anyres',
+  'anyres-next',
   's2',
   'dynamic-s2',
   'ps3-top-down',
@@ -91,6 +92,7 @@ const FEATURES: Readonly<Record<RegionEncoder, (asked: Asked) => Promise<RegionF
       ? lowRes(asked, asked.image, [])
       : lowRes(asked, cropBoxes(asked.image, asked.boxes), []),
   anyres,
+  'anyres-next': anyresNext,
   s2,
   'dynamic-s2': dynamicS2,
   'ps3-top-down': (asked) => ps3(asked, 'topDown'),
@@ -171,14 +173,47 @@ async function anyres(asked: Asked): Promise<RegionFeature> {
   const { tilePx, G } = towerOf(asked);
   const options = { tilePx, maxTiles, image: model.config.image, scope };
   const { tiles, grid } = await dynamicTiles(engine, image, options);
-  const tokens = noGrad(() => towerEncoder(model.vision)(tiles));
-  const [n, T] = tokens.shape;
   const cut = touchedTokens(boxes, image, grid, G);
-  const mask = new Float32Array(n * T);
-  mask.set(cut);
-  if (n * T > cut.length) mask.set(touchedTokens(boxes, image, [1, 1], G), cut.length);
-  const touched = Array.from({ length: n }, (_, i) => sum(mask.subarray(i * T, (i + 1) * T)));
-  const weights = touched.some((count) => count > 0) ? touched : touched.map(() => 1);
+  const whole = grid[0] * grid[1] > 1 ? touchedTokens(boxes, image, [1, 1], G) : [];
+  return overTiles(asked, tiles, [...cut, ...whole]);
+}
+
+async function anyresNext(asked: Asked): Promise<RegionFeature> {
+  const { engine, model, scope, image, boxes, maxTiles } = asked;
+  const { tilePx, G } = towerOf(asked);
+  const grids = Array.from(
+    { length: maxTiles ** 2 },
+    (_, i): TileGrid => [1 + Math.floor(i / maxTiles), 1 + (i % maxTiles)],
+  ).filter(([columns, rows]) => columns * rows <= maxTiles);
+  const options = { tilePx, grids, image: model.config.image, scope };
+  const { tiles, grid, shown } = await llavaNextTiles(engine, image, options);
+  const [sx, sy] = [shown.width / image.width, shown.height / image.height];
+  // Without a box, what shows the image: padding is cut off.
+  const all: Edges = [0, 0, image.width, image.height];
+  const placed = (boxes.length > 0 ? boxes : [all]).map(
+    ([left, top, right, bottom]): Edges => [
+      shown.left + left * sx,
+      shown.top + top * sy,
+      shown.left + right * sx,
+      shown.top + bottom * sy,
+    ],
+  );
+  const padded = { width: grid[0] * tilePx, height: grid[1] * tilePx };
+  const whole = touchedTokens(boxes.length > 0 ? boxes : [all], image, [1, 1], G);
+  return overTiles(asked, tiles, [...whole, ...touchedTokens(placed, padded, grid, G)]);
+}
+
+/** The mean over tiles, weighted by their tokens under a mask; without any, over all. */
+async function overTiles(
+  asked: Asked,
+  tiles: Tensor<'f32'>,
+  touched: readonly number[],
+): Promise<RegionFeature> {
+  const tokens = noGrad(() => towerEncoder(asked.model.vision)(tiles));
+  const [n, T] = tokens.shape;
+  const mask = Float32Array.from(touched);
+  const counts = Array.from({ length: n }, (_, i) => sum(mask.subarray(i * T, (i + 1) * T)));
+  const weights = counts.some((count) => count > 0) ? counts : counts.map(() => 1);
   return { feature: mean(await pooled(asked, tokens, mask), weights), tokens: n * T };
 }
 

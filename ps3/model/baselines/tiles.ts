@@ -17,6 +17,17 @@ export interface Tiles {
   readonly grid: TileGrid;
 }
 
+/** Tiles of an image that is padded. */
+export interface PaddedTiles extends Tiles {
+  /** Where the image is on the grid of tiles, pixels. */
+  readonly shown: {
+    readonly left: number;
+    readonly top: number;
+    readonly width: number;
+    readonly height: number;
+  };
+}
+
 /** Pixels on the host, [height, width, 4]. */
 interface Pixels {
   readonly rgba: Uint8Array;
@@ -119,7 +130,7 @@ export async function llavaNextTiles(
   engine: Engine,
   image: DecodedImage,
   options: { readonly tilePx: number; readonly grids: readonly TileGrid[] } & TileOptions,
-): Promise<Tiles> {
+): Promise<PaddedTiles> {
   const { tilePx: t, grids } = options;
   const { width, height } = image;
   const grid = llavaNextGrid(width, height, t, grids);
@@ -133,7 +144,7 @@ export async function llavaNextTiles(
   for (let y = 0; y < h; y++)
     padded.rgba.set(shown.rgba.subarray(4 * y * w, 4 * (y + 1) * w), 4 * ((top + y) * W + left));
   const squares = [[await resized(engine, image, t, t), 0, 0] as const, ...corners(padded, grid, t)];
-  return { tiles: upload(engine, squares, t, options), grid };
+  return { tiles: upload(engine, squares, t, options), grid, shown: { left, top, width: w, height: h } };
 }
 
 /**

@@ -84,6 +84,7 @@ export { layerNorm } from './ops/layer_norm.ts';
 export { type LinearOptions, linear } from './ops/matmul/linear.ts';
 export { type MatmulOptions, matmul } from './ops/matmul/matmul.ts';
 export type { MatmulShape } from './ops/matmul/plan.ts';
+export { withProducts } from './ops/matmul/product.ts';
 export { type PadOptions, pad } from './ops/pad.ts';
 export { type PatchGatherOptions, patchGather, patchify } from './ops/patch_gather.ts';
 export { pillowResize } from './ops/pillow_resize.ts';
@@ -144,7 +145,14 @@ export {
   tanh,
 } from './ops/unary.ts';
 export type { EngineStats } from './stats.ts';
-export { type Gradients, noGrad, type OpRecord, record, type Saved } from './tensor/autograd.ts';
+export {
+  type Gradients,
+  noGrad,
+  type OpRecord,
+  type ProductDType,
+  record,
+  type Saved,
+} from './tensor/autograd.ts';
 export type { Capture, Step, StepPlan, StepResult } from './tensor/capture.ts';
 export { CustomKernel, type KernelRun } from './tensor/custom_kernel.ts';
 export { type Like, output, tidy } from './tensor/dispatch.ts';

@@ -19,16 +19,19 @@ import { size } from '../engine/tensor/shape.ts';
 /** What tests/places.mjs asks for; nothing in a browser. */
 const { TEST_TIER, TEST_ADAPTER, TEST_PLANS } = globalThis.process?.env ?? {};
 
+/** What the place asks for; undefined: what the adapter offers, 2 at most. */
+export const askedTier: Tier | undefined = TEST_TIER === undefined ? undefined : (Number(TEST_TIER) as Tier);
+
 export const engine: Engine = await Engine.create({
-  tier: TEST_TIER === undefined ? undefined : (Number(TEST_TIER) as Tier),
+  tier: askedTier,
   target: TEST_PLANS === 'gpu' ? GPU_ON_CPU : undefined,
 });
 
 if (TEST_ADAPTER && !engine.adapterName.toLowerCase().includes(TEST_ADAPTER))
   throw new Error(`the adapter must be ${TEST_ADAPTER}, got ${engine.adapterName}`);
 
-if (TEST_TIER && engine.tier !== Number(TEST_TIER))
-  throw new Error(`the tier must be ${TEST_TIER}, got ${engine.tier}. ${engine.warnings.join(' ')}`);
+if (askedTier !== undefined && engine.tier !== askedTier)
+  throw new Error(`the tier must be ${askedTier}, got ${engine.tier}. ${engine.warnings.join(' ')}`);
 
 /** Largest errors against float64 of this file, in the unit of `relativeError`; -1 where none was measured. */
 const largest = { values: -1, gradients: -1 };

@@ -1,7 +1,7 @@
 // Reverse-mode differentiation over the tape of tensor/autograd.ts.
 import { expect, expectDType, expectKeys, expectTensor, UseError } from '../gpu/errors.ts';
 import {
-  currentPacking,
+  currentPrecision,
   dropVariable,
   type Gradients,
   holdVariable,
@@ -11,7 +11,7 @@ import {
   noGrad,
   record,
   withGrad,
-  withPacking,
+  withPrecision,
 } from '../tensor/autograd.ts';
 import { scopeOf } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
@@ -206,7 +206,7 @@ export function checkpoint<I extends readonly Tensor[], T extends Tensor | reado
   const made = noGrad(() => run(inputs.map((tensor) => tensor.alias().moveTo(inner))));
   const isOne = made instanceof Tensor;
   const outputs = listOf(made).map((tensor) => tensor.alias().moveTo(outer));
-  const packing = currentPacking();
+  const precision = currentPrecision();
   const variables = inputs.map(({ variable }) => variable);
   const saved = Object.fromEntries(inputs.map((tensor, i) => [`x${i}`, tensor]));
   if (isRecording())
@@ -219,7 +219,7 @@ export function checkpoint<I extends readonly Tensor[], T extends Tensor | reado
         // What runs again takes the place of this node: gradients are added up in the order that they have without it.
         const since = nodesRecorded();
         using scope = new Scope();
-        const again = withPacking('checkpoint', packing, () =>
+        const again = withPrecision('checkpoint', precision, () =>
           withGrad(() => run(variables.map((variable, i) => kept[`x${i}`].as(variable, scope)))),
         );
         running!.walk(listOf(again), gradients, since);

@@ -97,11 +97,11 @@ function contrastiveBackward(dloss: Tensor, operands: Operands, rule: PairRule):
   let dtexts: Tensor | undefined;
   for (const { rows, first, block } of blocks(operands)) {
     runPairs(operands, rule, block, first, partial, dloss);
-    using share = multiply(block, texts, { exact: true });
+    using share = multiply(block, texts, { products: 'f32' });
     using part = dimages.view(first * D, share.shape);
     dloss.gpu.copy(share.range, part.range);
     const before = dtexts;
-    dtexts = multiply(block, rows, { transposeA: true, residual: before, exact: true });
+    dtexts = multiply(block, rows, { transposeA: true, residual: before, products: 'f32' });
     before?.dispose();
     block.dispose();
     rows.dispose();
@@ -128,7 +128,7 @@ function* blocks({ images, texts }: Operands): Generator<{ rows: Tensor; first: 
   const most = planContrastive(images.gpu.target, texts.shape[0]);
   for (let first = 0; first < B; first += most) {
     const rows = images.view(first * D, [Math.min(most, B - first), D]);
-    yield { rows, first, block: multiply(rows, texts, { transposeB: true, exact: true }) };
+    yield { rows, first, block: multiply(rows, texts, { transposeB: true, products: 'f32' }) };
   }
 }
 

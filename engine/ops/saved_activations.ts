@@ -1,6 +1,6 @@
 // Saved activations in half precision: what PyTorch's saved_tensors_hooks do, with casts as their pack and unpack.
 import { DTypeError } from '../gpu/errors.ts';
-import { withPacking } from '../tensor/autograd.ts';
+import { withPrecision } from '../tensor/autograd.ts';
 import type { Packing } from '../tensor/saved_tensor.ts';
 import { cast } from './cast.ts';
 
@@ -30,5 +30,5 @@ const PACKINGS: Readonly<Record<ActivationDType, Packing | undefined>> = {
 export function withSavedActivations<T>(dtype: ActivationDType, fn: () => T): T {
   if (!Object.hasOwn(PACKINGS, dtype))
     throw new DTypeError(`withSavedActivations: the dtype must be f32, f16 or bf16, got ${dtype}.`);
-  return withPacking('withSavedActivations', PACKINGS[dtype], fn);
+  return withPrecision('withSavedActivations', { packing: PACKINGS[dtype] }, fn);
 }

@@ -54,11 +54,22 @@ export interface OpRecord<S extends Saved, T extends Tensor = Tensor> {
 const isGradient = (x: Tensor | undefined): x is Tensor<'f32'> | undefined =>
   x === undefined || x.dtype === 'f32';
 
+/** How ops compute, as the calls around them say. */
+export interface Precision {
+  /** How activations are kept for backward; undefined: as they are. */
+  readonly packing?: Packing;
+  /** How operands of matrix products are rounded; undefined: as the tier does. */
+  readonly products?: ProductDType;
+}
+
+/** As what matrix products read their operands; sums are f32 always. */
+export type ProductDType = 'f32' | 'f16';
+
 /** Smaller tensors are not packed: a dispatch costs more than they do. */
 const PACKED_FROM_BYTES = 1024;
 
 let enabled = true;
-let packing: Packing | undefined;
+let precision: Precision = {};
 let nodeCount = 0;
 
 function withRecording<T>(on: boolean, name: string, fn: () => T): T {
@@ -92,20 +103,20 @@ export function isRecording(): boolean {
   return enabled;
 }
 
-/** Runs `fn`, whose ops keep their `activations` packed; undefined: as they are. */
-export function withPacking<T>(name: string, next: Packing | undefined, fn: () => T): T {
-  const before = packing;
-  packing = next;
+/** Runs `fn`, whose ops compute as `change` says, and otherwise as they would have. */
+export function withPrecision<T>(name: string, change: Precision, fn: () => T): T {
+  const before = precision;
+  precision = { ...before, ...change };
   try {
     return withRecording(enabled, name, fn);
   } finally {
-    packing = before;
+    precision = before;
   }
 }
 
-/** How activations are kept at the moment. */
-export function currentPacking(): Packing | undefined {
-  return packing;
+/** How ops compute at the moment. */
+export function currentPrecision(): Precision {
+  return precision;
 }
 
 /** The number of the newest node. */
@@ -150,7 +161,7 @@ export function record<S extends Saved, T extends Tensor>(name: string, op: OpRe
     const tensor = op.saved[key];
     const packs =
       op.activations?.includes(key) && tensor?.dtype === 'f32' && tensor.sizeBytes >= PACKED_FROM_BYTES;
-    kept[key] = tensor && new SavedTensor(tensor.alias(), packs ? packing : undefined);
+    kept[key] = tensor && new SavedTensor(tensor.alias(), packs ? precision.packing : undefined);
   }
   const sizes = op.inputs.map((tensor) => tensor?.size);
   const needs = op.inputs.map((tensor) => tensor?.requiresGrad ?? false);

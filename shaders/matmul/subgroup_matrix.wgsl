@@ -15,7 +15,7 @@
 // Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
 //           in order.
 // Numerics  products of f16 are exact in f32; the accuracy of their sums depends on the unit. For the range
-//           of f16 see pack.wgsl: not for gradients.
+//           of f16 see pack.wgsl: gradients need a loss scale.
 
 enable f16;
 enable subgroups;

@@ -110,7 +110,7 @@ test('matmul_subgroup_matrix: the planner takes it where there are units, and th
   const target: Target = { ...H200, subgroupSize: 32, matrixUnit: UNITS.square, workgroupBytes: 49_152 };
   assert.is(planMatmul(target, product).kind, 'subgroup_matrix');
   assert.is(planMatmul(target, { ...product, M: 1 }).kind, 'register');
-  assert.is(planMatmul(target, { ...product, exact: true }).kind, 'tiled');
+  assert.is(planMatmul(target, { ...product, products: 'f32' }).kind, 'tiled');
   assert.is(planMatmul(target, product, { kind: 'tiled' }).kind, 'tiled');
   assert.is(planMatmul({ ...target, matrixUnit: undefined }, product, force).kind, 'tiled');
   const f16 = { componentType: 'f16', resultComponentType: 'f32' };

@@ -62,7 +62,7 @@ export function emulated(text: string): string {
 const kernels = new Map<Kernel, Kernel>();
 
 /**
- * Runs `fn` on an engine as if its device had matrix units of this shape, which is nothing where it has them; `define` may make
+ * Runs `fn`, to the end if it is asynchronous, on an engine as if its device had matrix units of this shape, which is nothing where it has them; `define` may make
  * the tiles smaller.
  */
 export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => T, define: Define = {}): T {
@@ -80,9 +80,14 @@ export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => 
       define: isProduct ? { ...call.define, ...define, WG: SUBGROUPS * SUBGROUP } : call.define,
     });
   };
-  try {
-    return fn();
-  } finally {
+  const restore = (): void => {
     Object.assign(gpu, { run, target });
+  };
+  let result: T | undefined;
+  try {
+    result = fn();
+  } finally {
+    if (!(result instanceof Promise)) restore();
   }
+  return (result instanceof Promise ? result.finally(restore) : result) as T;
 }

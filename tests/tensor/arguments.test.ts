@@ -140,7 +140,7 @@ const OTHERS =
   'arange assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys ' +
   'axisTaps expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatKernelTimes freeMemoryBytes hashFunctions kernelTimes layerNormLayer linearLayer makeFolder ' +
   'noGrad onPath openSafetensors output randomBits randomNormal randomUniform readTextFile record size ' +
-  'squaredNorm tidy unpackHeads warmupCosine withSavedActivations writeSafetensors';
+  'squaredNorm tidy unpackHeads warmupCosine withProducts withSavedActivations writeSafetensors';
 
 /** An exported function, called as JavaScript calls it. */
 const call = (name: string, args: readonly unknown[]) =>

@@ -7,10 +7,7 @@ import { sameShape, show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
 import { type Gelu, geluGradient } from '../gelu.ts';
-import { asRows, FLOATS, multiply } from './product.ts';
-
-/** For the matmuls of the backward pass. */
-const exact = true;
+import { asRows, currentProducts, FLOATS, multiply } from './product.ts';
 
 /** What `linear` fuses into its kernel. */
 export interface LinearOptions {
@@ -62,9 +59,10 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
       show(residual.shape),
     );
 
+  const { forward, backward: products } = currentProducts();
   const keeps = gelu && isRecording() && [x, weight, bias].some((operand) => operand?.requiresGrad);
   using pre = keeps ? output([x], shape).keep() : undefined;
-  const y = multiply(x, weight, { transposeB: true, bias, gelu, residual, pre, force });
+  const y = multiply(x, weight, { transposeB: true, bias, gelu, residual, pre, force, products: forward });
   return record('linear', {
     inputs: [x, weight, bias, residual],
     output: y,
@@ -73,9 +71,9 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     backward: (dy, saved, needs) => {
       const dpre = gelu && saved.pre ? geluGradient(dy, saved.pre, gelu) : dy;
       return [
-        needs[0] ? multiply(dpre, saved.weight, { force, exact }) : undefined,
+        needs[0] ? multiply(dpre, saved.weight, { force, products }) : undefined,
         needs[1]
-          ? multiply(asRows(dpre, dy), asRows(saved.x, dy), { transposeA: true, force, exact })
+          ? multiply(asRows(dpre, dy), asRows(saved.x, dy), { transposeA: true, force, products })
           : undefined,
         needs[2] ? columnSum(dpre) : undefined,
         needs[3] ? dy : undefined,

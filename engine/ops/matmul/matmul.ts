@@ -5,10 +5,7 @@ import { expectBindable } from '../../tensor/part.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
-import { asRows, FLOATS, multiply, type ProductOptions } from './product.ts';
-
-/** For the matmuls of the backward pass. */
-const exact = true;
+import { asRows, currentProducts, FLOATS, multiply, type ProductOptions } from './product.ts';
 
 /** How `matmul` reads its operands. */
 export interface MatmulOptions {
@@ -63,15 +60,20 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   );
   expectBindable('matmul', 'a', a);
   expectBindable('matmul', 'b', b);
-  const c = multiply(a, b, { transposeA, transposeB, scale, force });
+  const { forward, backward: products } = currentProducts();
+  const c = multiply(a, b, { transposeA, transposeB, scale, force, products: forward });
   return record('matmul', {
     inputs: [a, b],
     output: c,
     saved: { a, b },
     activations: ['a', 'b'],
     backward: (dc, saved, needs) => [
-      needs[0] ? matmulDa(dc, saved.a, saved.b, { transposeA, transposeB, scale, force }) : undefined,
-      needs[1] ? matmulDb(dc, saved.a, saved.b, { transposeA, transposeB, scale, force }) : undefined,
+      needs[0]
+        ? matmulDa(dc, saved.a, saved.b, { transposeA, transposeB, scale, force, products })
+        : undefined,
+      needs[1]
+        ? matmulDb(dc, saved.a, saved.b, { transposeA, transposeB, scale, force, products })
+        : undefined,
     ],
   });
 }
@@ -81,11 +83,11 @@ function matmulDa(
   dc: Tensor,
   a: Tensor,
   b: Tensor,
-  { transposeA, transposeB, scale, force }: ProductOptions,
+  { transposeA, transposeB, scale, force, products }: ProductOptions,
 ): Tensor {
   const da = transposeA
-    ? multiply(b, dc, { transposeA: transposeB, transposeB: true, scale, force, exact })
-    : multiply(dc, b, { transposeB: !transposeB, scale, force, exact });
+    ? multiply(b, dc, { transposeA: transposeB, transposeB: true, scale, force, products })
+    : multiply(dc, b, { transposeB: !transposeB, scale, force, products });
   return a.shape.length < da.shape.length ? columnSum(da, { shape: a.shape }) : da;
 }
 
@@ -94,18 +96,18 @@ function matmulDb(
   dc: Tensor,
   a: Tensor,
   b: Tensor,
-  { transposeA, transposeB, scale, force }: ProductOptions,
+  { transposeA, transposeB, scale, force, products }: ProductOptions,
 ): Tensor {
   if (b.shape.length === 2 && !transposeA) {
     // One b for the whole batch: the batch joins the sum over rows, in one matmul.
     const left = asRows(a, dc);
     const right = asRows(dc, dc);
     return transposeB
-      ? multiply(right, left, { transposeA: true, scale, force, exact })
-      : multiply(left, right, { transposeA: true, scale, force, exact });
+      ? multiply(right, left, { transposeA: true, scale, force, products })
+      : multiply(left, right, { transposeA: true, scale, force, products });
   }
   const db = transposeB
-    ? multiply(dc, a, { transposeA: true, transposeB: transposeA, scale, force, exact })
-    : multiply(a, dc, { transposeA: !transposeA, scale, force, exact });
+    ? multiply(dc, a, { transposeA: true, transposeB: transposeA, scale, force, products })
+    : multiply(a, dc, { transposeA: !transposeA, scale, force, products });
   return b.shape.length < db.shape.length ? columnSum(db, { shape: b.shape }) : db;
 }

@@ -8,6 +8,7 @@
 //   ms)
 import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { MatmulForce, Tuning } from '../../gpu/tuning.ts';
+import type { ProductDType } from '../../tensor/autograd.ts';
 import { planRegisterTile, type RegisterTile } from '../register_tile.ts';
 import { TILE_GROUPS, TILES, type Tile, tileBytes, tileColumns } from '../shared_tile.ts';
 
@@ -31,8 +32,8 @@ export interface MatmulShape {
 export interface MatmulProblem extends MatmulShape {
   /** Bias, gelu or residual follow; then K stays whole, since only complete sums may pass through them. */
   readonly epilogue?: boolean;
-  /** Operands must not be rounded to f16. */
-  readonly exact?: boolean;
+  /** f32: operands must not be rounded; f16: they shall be, on matrix units. Default: as is faster. */
+  readonly products?: ProductDType;
   /** a or b has two elements of 16 bits in a word. */
   readonly packedA?: boolean;
   readonly packedB?: boolean;
@@ -175,8 +176,8 @@ export function planMatmul(
 ): MatmulPlan {
   const tuned = tuning?.matmul[matmulKey(problem)];
   if (tuned) return planMatmul(target, problem, { ...tuned, ...force });
-  const { M, N, K, batch = 1, epilogue, exact } = problem;
-  const inRegisters = target.kind === 'cpu' || M <= H200.registerRows;
+  const { M, N, K, batch = 1, epilogue, products } = problem;
+  const inRegisters = (target.kind === 'cpu' && products !== 'f16') || M <= H200.registerRows;
   const kind = force.kind ?? (inRegisters ? 'register' : 'subgroup_matrix');
   const splits = (tileM: number, tileN: number): number => {
     const groups = batch * Math.ceil(M / tileM) * Math.ceil(N / tileN);
@@ -186,7 +187,7 @@ export function planMatmul(
     const plan = planRegister(target, problem, force);
     return { ...plan, splits: splits(plan.threadM, plan.vec * plan.threadN * plan.wg) };
   }
-  const unit = exact ? undefined : target.matrixUnit;
+  const unit = products === 'f32' ? undefined : target.matrixUnit;
   if (kind === 'subgroup_matrix' && unit) {
     const [tileM, tileN] = planMatrixTile(target, problem, force.tile);
     return { kind, unit, tileM, tileN, splits: splits(tileM, tileN) };

@@ -1,5 +1,7 @@
 // The matmul below `matmul` and `linear`: shapes already checked, nothing recorded on the tape.
+import { DTypeError, UseError } from '../../gpu/errors.ts';
 import type { MatmulForce } from '../../gpu/tuning.ts';
+import { currentPrecision, type ProductDType, withPrecision } from '../../tensor/autograd.ts';
 import { output } from '../../tensor/dispatch.ts';
 import { size } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -24,9 +26,30 @@ export interface ProductOptions {
   readonly gelu?: Gelu;
   /** Receives what enters gelu. */
   readonly pre?: Tensor;
-  /** Keeps f32 operands f32 on every tier: for losses, and for gradients, which may be too small for f16. */
-  readonly exact?: boolean;
+  /** f32 on every tier: for losses, and for gradients, which may be too small for f16. */
+  readonly products?: ProductDType;
   readonly force?: MatmulForce;
+}
+
+/**
+ * Runs `fn`, whose matrix products (`matmul`, `linear`, `conv2d` and what is made of them) read their operands as `dtype`, in the
+ * backward pass of what `fn` records too. Sums are f32, and so are attention's own kernels and the contrastive loss.
+ *
+ * In f16 a factor has 2^-11 of its size as rounding, is infinite from 65520 on and 0 below 2^-25: scale the loss, see
+ * `AdamW.lossScale`. Products of 8 rows and fewer stay f32. Without this call tier 3 rounds in the forward pass alone.
+ *
+ * @throws UseError when `fn` returns a promise, and for f16 without matrix units (tier 3)
+ */
+export function withProducts<T>(dtype: ProductDType, fn: () => T): T {
+  if (dtype !== 'f32' && dtype !== 'f16')
+    throw new DTypeError(`withProducts: the dtype must be f32 or f16, got ${dtype}.`);
+  return withPrecision('withProducts', { products: dtype }, fn);
+}
+
+/** How an op that is recorded now multiplies, in its forward and in its backward pass. */
+export function currentProducts(): { forward: ProductDType | undefined; backward: ProductDType } {
+  const { products } = currentPrecision();
+  return { forward: products, backward: products ?? 'f32' };
 }
 
 /**
@@ -37,7 +60,7 @@ export interface ProductOptions {
  * @returns  [..., M, N]
  */
 export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor<'f32'> {
-  const { transposeA = false, transposeB = false, scale = 1, bias, residual, gelu, pre, exact } = options;
+  const { transposeA = false, transposeB = false, scale = 1, bias, residual, gelu, pre, products } = options;
   const lead = (a.shape.length > 2 ? a : b).shape.slice(0, -2);
   const [a0, a1] = a.shape.slice(-2);
   const [b0, b1] = b.shape.slice(-2);
@@ -55,11 +78,16 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
     transposeA,
     transposeB,
     epilogue: !!(bias || residual || gelu || pre),
-    exact,
+    products,
     packedA: a.dtype !== 'f32',
     packedB: b.dtype !== 'f32',
   } satisfies MatmulProblem;
-  const plan = planMatmul(a.gpu.target, problem, options.force, a.gpu.tuning);
+  const { target, tier, adapterName } = a.gpu;
+  if (products === 'f16' && !target.matrixUnit)
+    throw new UseError(
+      `withProducts: products in f16 need matrix units that sum in f32, got tier ${tier} on ${adapterName}. Open the engine with tier: 3 on an adapter that has them, or keep f32.`,
+    );
+  const plan = planMatmul(target, problem, options.force, a.gpu.tuning);
   const operands = {
     a,
     b,

@@ -43,7 +43,7 @@ export async function trainingPlan(engine: Engine, config: TrainConfig): Promise
   }
   const flopsPerS = await measureFlopsPerS(engine);
   const free = await freeBytes(engine);
-  const { parameters, trainedParameters, weightsBytes, trainedBytes } = need;
+  const { parameters, trainedParameters, weightsBytes, trainedBytes, averagesBytes } = need;
   const trained = trainedParameters < parameters ? `, ${amount(trainedParameters)} of them trained` : '';
   const words = (begun ?? vocabSize) ? '' : `, with ${ASSUMED_WORDS} words in the captions`;
   const lines = [`${amount(parameters)} parameters${trained}${words}`];
@@ -53,11 +53,12 @@ export async function trainingPlan(engine: Engine, config: TrainConfig): Promise
     const { batch, steps, accumulate } = config[name];
     const seconds = stage.totalFlops / flopsPerS;
     const parts = Object.entries(stage.flops).map(([part, flops]) => `${part} ${flop(flops)}`);
-    const rest = stage.peakBytes - weightsBytes - 3 * trainedBytes;
+    const rest = stage.peakBytes - weightsBytes - 3 * trainedBytes - averagesBytes;
+    const averages = averagesBytes > 0 ? `averages ${bytes(averagesBytes)}, ` : '';
     lines.push(
       '',
       `${name}: ${steps} steps of ${batch} images${accumulate > 1 ? ` in ${accumulate} parts` : ''}`,
-      `  memory      ${bytes(stage.peakBytes)}: weights ${bytes(weightsBytes)}, gradients ${bytes(trainedBytes)}, moments ${bytes(2 * trainedBytes)}, activations ${bytes(rest)}; largest operand ${bytes(stage.largestBindingBytes)}`,
+      `  memory      ${bytes(stage.peakBytes)}: weights ${bytes(weightsBytes)}, gradients ${bytes(trainedBytes)}, moments ${bytes(2 * trainedBytes)}, ${averages}activations ${bytes(rest)}; largest operand ${bytes(stage.largestBindingBytes)}`,
       `  operations  ${flop(stage.totalFlops)} a step: ${parts.join(', ')}`,
       `  time        ${rounded(seconds)} s a step and ${rounded((seconds * steps) / 3600)} h in all, at the ${flop(flopsPerS)}/s of a matrix product here: no less`,
       `  ${verdict(name, stage, config, engine.limits.maxStorageBufferBindingSize, free)}`,

@@ -20,6 +20,7 @@ import { measureStep, profileStep } from '../train/measure.ts';
 import { cutCaptions, type Metric } from '../train/metrics.ts';
 import { descendWhole, type Objective, partsOf, type Tensors } from '../train/phases.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
+import { expectProducts } from '../train/precision.ts';
 import { rewindEvaluations, writeEvaluation } from '../train/run/evaluations.ts';
 import { resumedConfig } from '../train/run/resume.ts';
 import { InterruptedError, type Progress, RunFolder } from '../train/run.ts';
@@ -109,6 +110,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const isLead = transport.rank === 0;
   let config = await fromLead(transport, () => configOf(options));
   expectParts(config, transport.size);
+  expectProducts(engine, config.precision);
   const recovered = await fromLead(
     transport,
     async () => (resume && (await new RunFolder(out).recover())) || null,

@@ -16,7 +16,10 @@ export interface Metric {
    * the data.
    */
   readonly speed?: Speed;
-  /** Losses by their names, `gradNorm` before clipping, `logitScale` (the factor) and `logitBias` after the step, `cutCaptions`. */
+  /**
+   * Losses by their names, `gradNorm` before clipping, `logitScale` (the factor) and `logitBias` after the step, `cutCaptions`. Of a
+   * step that was not taken, since its gradients were not finite, `skipped` is 1 and there is no `gradNorm`.
+   */
   readonly [value: string]: number | string | Speed | undefined;
 }
 

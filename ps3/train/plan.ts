@@ -8,7 +8,7 @@ import {
   matmul,
   noGrad,
   type Scope,
-  withSavedActivations,
+  type Tensor,
 } from '../../engine/index.ts';
 import { exactGridSide } from '../data/boxes.ts';
 import type { ModelConfig } from '../model/config/config.ts';
@@ -16,6 +16,7 @@ import { PS3 } from '../model/ps3.ts';
 import type { StageConfig, TrainConfig } from './config.ts';
 import { lockOf } from './lock.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
+import { withPrecision } from './precision.ts';
 import { type CropBatch, towersLoss } from './towers.ts';
 
 /** What one step of a stage needs. */
@@ -42,6 +43,8 @@ export interface TrainingNeed {
   readonly weightsBytes: number;
   /** Bytes of the trained weights: of the gradients too, and twice that of AdamW's moments. */
   readonly trainedBytes: number;
+  /** Bytes of their running means, where `optimizer.averageDecay` asks for them; else 0. */
+  readonly averagesBytes: number;
   /** Of the stage of plain towers, if it takes steps. */
   readonly towers: StepNeed | undefined;
   /** Of the stage of the whole model, if it takes steps. */
@@ -60,10 +63,13 @@ export function planTraining(
   config: TrainConfig,
   limits?: DeviceLimits,
 ): TrainingNeed {
-  const { activations } = config.precision;
+  const { lossScale, products } = config.precision;
+  // Without units only the operations and what is kept can be told, which are the same.
+  const precision = { ...config.precision, products: engine.target.matrixUnit ? products : 'f32' } as const;
+  const { averageDecay } = config.optimizer;
   const isLocked = lockOf(config.lock);
   const before = engine.stats().liveBytes;
-  const sizes = { parameters: 0, trainedParameters: 0, weightsBytes: 0, trainedBytes: 0 };
+  const sizes = { parameters: 0, trainedParameters: 0, weightsBytes: 0, trainedBytes: 0, averagesBytes: 0 };
   const plan = (work: (model: PS3, scope: Scope) => void) =>
     engine.plan(
       () => {
@@ -79,6 +85,7 @@ export function planTraining(
         );
         sizes.weightsBytes = bytesOf(parameters.arenas);
         sizes.trainedBytes = bytesOf(parameters.arenas.filter(({ isLocked }) => !isLocked));
+        sizes.averagesBytes = averageDecay === null ? 0 : sizes.trainedBytes;
         using scope = engine.scope();
         work(made, scope);
         return undefined;
@@ -90,17 +97,22 @@ export function planTraining(
   const step = (
     { accumulate }: StageConfig,
     parts: Record<string, number>,
-    work: (model: PS3, scope: Scope) => void,
+    loss: (model: PS3, scope: Scope) => Tensor,
   ): StepNeed => {
-    const update = plan((model) => {
-      using optimizer = new AdamW(model.parameters);
+    const optimise = (model: PS3, work: (lossScale?: Tensor<'f32'>) => void): void => {
+      using optimizer = new AdamW(model.parameters, { lossScale, averageDecay });
+      work(optimizer.lossScale);
       optimizer.step();
-    });
-    const whole = plan((model, scope) => {
-      using optimizer = new AdamW(model.parameters);
-      work(model, scope);
-      optimizer.step();
-    });
+      optimizer.updateAverages();
+    };
+    const update = plan((model) => optimise(model, () => undefined));
+    const whole = plan((model, scope) =>
+      optimise(model, (lossScale) => {
+        const descended = withPrecision(precision, () => loss(model, scope));
+        using seed = lossScale?.reshape(descended.shape);
+        backward(descended, { seed });
+      }),
+    );
     const forwardFlops = Object.values(parts).reduce((sum, part) => sum + part, 0);
     // Parts of a batch are embedded once more before they are descended.
     const backwardFlops = whole.flops - forwardFlops - update.flops + (accumulate > 1 ? forwardFlops : 0);
@@ -144,7 +156,7 @@ export function planTraining(
     flops((model, scope) => model.vision.lowRes(of(scope).image));
   const towers = (): StepNeed =>
     step(config.towers, { 'low-res pass': low(crops), text: text(crops) }, (model, scope) =>
-      backward(withSavedActivations(activations, () => towersLoss(model, crops(scope)))),
+      towersLoss(model, crops(scope)),
     );
   const ps3 = (): StepNeed => {
     const looking = (looks: number): number =>
@@ -158,9 +170,7 @@ export function planTraining(
       'high-res pass': look - select,
       text: text(images),
     };
-    return step(config.ps3, parts, (model, scope) =>
-      backward(withSavedActivations(activations, () => pretrainLoss(model, images(scope))).losses.total),
-    );
+    return step(config.ps3, parts, (model, scope) => pretrainLoss(model, images(scope)).losses.total);
   };
   const stages = {
     towers: config.towers.steps > 0 ? towers() : undefined,

@@ -48,7 +48,7 @@ export const DEMO: Omit<TrainConfig, 'preset' | 'model' | 'data' | 'towers' | 'p
   optimizer: { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0.05, maxNorm: 1, averageDecay: null },
   lock: { parts: [], unlockedVisionGroups: 0, unlockedTextGroups: 0 },
   checkpointBlocks: { lowRes: false, highRes: false, text: false },
-  precision: { activations: 'f32', lossScale: null },
+  precision: { activations: 'f32', products: 'f32', lossScale: null },
   ranks: { reduce: 'f32' },
   saveEvery: 200,
   saveEveryMinutes: 10,

@@ -46,5 +46,6 @@ export const samplingSchema: v.GenericSchema<unknown, SamplingSection> = onlyThe
 /** What `precision` may hold. */
 export const precisionSchema: v.GenericSchema<unknown, PrecisionSection> = onlyThese({
   activations: v.picklist(['f32', 'f16', 'bf16'], '"f32", "f16" or "bf16"'),
+  products: v.optional(v.picklist(['f32', 'f16'], '"f32" or "f16"'), 'f32'), // runs of before have none
   lossScale: v.nullable(positive),
 });

@@ -51,6 +51,11 @@ const CALLED = { towers: 'trainTowers', ps3: 'trainPS3' } as const;
 /** Four digits: what a clock tells. */
 const round = (value: number): number => Number(value.toPrecision(4));
 
+/** The values of a step as JSON can tell them: of one that was skipped, the norm of its gradients is no number. */
+function metricsOf({ gradNorm, ...others }: Record<string, number>): Record<string, number> {
+  return Number.isFinite(gradNorm) ? { ...others, gradNorm } : { ...others, skipped: 1 };
+}
+
 /** Writes the values of a stage's steps to its run, once they are read. */
 export class StepLog<B extends Tensors<B>> {
   readonly #steps: StepKind;
@@ -86,7 +91,7 @@ export class StepLog<B extends Tensors<B>> {
       );
     }
     if (transport.rank > 0) return;
-    const metric: Metric = { stage: name, step, lr, ...losses, ...facts, speed };
+    const metric: Metric = { stage: name, step, lr, ...metricsOf(losses), ...facts, speed };
     await run.log(metric);
     const samples = (step + 1 - (resume?.step ?? 0)) * batch;
     await onStep?.(metric, (1000 * samples) / (now - this.#started));

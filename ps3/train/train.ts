@@ -1,5 +1,5 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
-import { AdamW, type Engine, expectKeys, warmupCosine, withSavedActivations } from '../../engine/index.ts';
+import { AdamW, type Engine, expectKeys, warmupCosine } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
 import { total as sum } from '../model/config/config.ts';
 import { GROUPS } from '../model/core.ts';
@@ -15,6 +15,7 @@ import type { ImageSource } from './image_source.ts';
 import { type Batch, pretrainObjective } from './loss.ts';
 import type { Metric } from './metrics.ts';
 import { type Objective, partsOf, type Tensors } from './phases.ts';
+import { expectProducts, withPrecision } from './precision.ts';
 import { keepBest } from './run/best.ts';
 import { InterruptedError, type Progress, type TrainingState } from './run.ts';
 import { TrainingStep } from './step.ts';
@@ -78,7 +79,6 @@ export function towersObjective(
   config: Pick<TrainConfig, 'seed' | 'towers' | 'precision'>,
   share: Share = SINGLE,
 ): Objective<CropBatch> {
-  const { activations } = config.precision;
   const { vision } = model.config;
   const { batch: count } = config.towers;
   const options = { batchSize: count, seed: config.seed };
@@ -92,7 +92,7 @@ export function towersObjective(
       return ownBatches(batchesByStep(batch, from), share);
     },
     embed: (batch) => ({
-      ...withSavedActivations(activations, () => towersForward(model, batch)),
+      ...withPrecision(config.precision, () => towersForward(model, batch)),
       own: {},
     }),
     weights: {},
@@ -136,7 +136,7 @@ export function ps3Objective(
   return {
     batches: 'batches' in samples ? (from) => samples.batches(model, drawing, from) : inMemory(samples),
     ...objective,
-    embed: (batch) => withSavedActivations(precision.activations, () => objective.embed(batch)),
+    embed: (batch) => withPrecision(precision, () => objective.embed(batch)),
     tokensPerSample: grids[0][0] ** 2 + sum(counts) + model.tokenizer.contextLength,
   };
 }
@@ -192,6 +192,7 @@ async function optimise<B extends Tensors<B>>(
   const { tokensPerSample } = objective;
   const { [name]: stage, loss, ranks, saveEvery, saveEveryMinutes, checkpoints, evaluation } = config;
   expectParts(config, transport.size);
+  expectProducts(engine, config.precision);
   const meter = new Meter(transport);
   const isLead = transport.rank === 0;
   const { weightDecay, ...constants } = config.optimizer;

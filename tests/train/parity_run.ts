@@ -131,6 +131,7 @@ export async function parityRun(
   writeStart(model);
   using optimizer = new AdamW(model.parameters, {
     ...constants,
+    lossScale: config.precision.lossScale,
     weightDecay: GROUPS.map(({ decay }) => (decay ? weightDecay : 0)),
   });
   const objective = ps3Objective(model, new Array<Sample>(BATCH).fill(UNUSED), config);

@@ -1,7 +1,7 @@
 // What training will need, before it begins.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { AdamW, backward } from '../../engine/index.ts';
+import { AdamW, type AdamWOptions, backward } from '../../engine/index.ts';
 import { trainingPlan } from '../../ps3/app/plan.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { pretrainLoss } from '../../ps3/train/loss.ts';
@@ -70,6 +70,27 @@ test('plan: the peak is that of a step, within a twentieth', async () => {
   assert.ok(Math.abs(need.peakBytes / observed - 1) < 0.05, `${need.peakBytes} of ${observed}`);
   optimizer.dispose();
   made.dispose();
+});
+
+test('plan: averaged weights and a loss scale are counted, at what an optimizer with them holds', () => {
+  const set = ['optimizer.averageDecay=0.99', 'precision.lossScale=1024'];
+  const averaged = planTraining(engine, model, trainConfig({ preset: 'smoke', set }));
+  const plain = planTraining(engine, model, config);
+  const made = PS3.allocate(engine, model);
+  const holds = (options: AdamWOptions): number => {
+    const { liveBytes } = engine.stats();
+    using _optimizer = new AdamW(made.parameters, options);
+    return engine.stats().liveBytes - liveBytes;
+  };
+  holds({}); // the gradients, which stay
+  const more = holds({ averageDecay: 0.99, lossScale: 1024 }) - holds({});
+  made.dispose();
+  assert.ok(more >= 4 * plain.trainedParameters, `${more}`);
+  assert.is(averaged.averagesBytes, more);
+  assert.is(plain.averagesBytes, 0);
+  // The loss scale may take the place, of 16 bytes, of the 1 from which backward begins.
+  for (const stage of ['towers', 'ps3'] as const)
+    assert.ok(Math.abs(averaged[stage]!.peakBytes - plain[stage]!.peakBytes - more) <= 16, stage);
 });
 
 test('plan: says in words what is needed, whether it fits and what would', async () => {

@@ -7,14 +7,16 @@ import { SINGLE, type Transport } from '../../ranks/transport.ts';
 export interface EngineNeeds {
   /** Time every dispatch. */
   readonly profile?: boolean;
+  /** 3: matrix units too, which are never opened unasked. */
+  readonly tier?: 3;
   /** Ranks that each need one; default: this process alone. */
   readonly transport?: Pick<Transport, 'rank' | 'size'>;
 }
 
 /** Opens the best adapter; the ranks of a machine take its adapters in turn. */
-export async function openEngine({ profile, transport = SINGLE }: EngineNeeds = {}): Promise<Engine> {
-  if (transport.size === 1) return Engine.create({ profile });
-  const engine = await Engine.create({ profile, index: localRankOf() });
+export async function openEngine({ profile, tier, transport = SINGLE }: EngineNeeds = {}): Promise<Engine> {
+  if (transport.size === 1) return Engine.create({ profile, tier });
+  const engine = await Engine.create({ profile, tier, index: localRankOf() });
   for (const warning of engine.warnings) console.error(`rank ${transport.rank}: ${warning}`);
   return engine;
 }

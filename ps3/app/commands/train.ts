@@ -21,7 +21,7 @@ import { trainingPlan } from '../plan.ts';
 import { formatSeconds } from '../progress.ts';
 import { runRecovering } from '../recovery.ts';
 import type { SessionOptions } from '../session.ts';
-import { openEngine, withEngine } from './engine.ts';
+import { type EngineNeeds, openEngine, withEngine } from './engine.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
 const START_MINUTES = 8;
@@ -159,54 +159,55 @@ async function train(
   const isLead = transport.rank === 0;
   checkTraining(command, values, path);
   const file = path === undefined ? {} : await readConfig(path);
-  return withEngine(
-    async (engine) => {
-      const { resume, profile } = values;
-      if (values.plan) {
-        if (!isLead) return 0;
-        const asked = resume
-          ? resumedConfig(await new RunFolder(resume).config(), values.set ?? [])
-          : configOf(values, file, engine.isSoftware);
-        console.log(await trainingPlan(engine, asked));
-        return 0;
-      }
-      const config = resume ? undefined : configOf(values, file, engine.isSoftware);
-      const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
-      const options: SessionOptions = config
-        ? {
-            out: await fromLead(transport, async () => values.out ?? `runs/${config.preset}-${stamp}`),
-            config,
-            minutes: values.minutes ?? minutes,
-            profile,
-            transport,
-          }
-        : { out: String(resume), resume: true, set: values.set, profile, transport };
-      if (config && values['init-only']) {
-        if (!isLead) return 0;
-        await writeStart(engine, options.out, config);
-        console.log(`${options.out}: the checkpoint that training would begin with`);
-        return 0;
-      }
-      const preset = config ? `preset ${config.preset}, ` : '';
-      const adapters = [...new Set(await allTexts(transport, engine.adapterName))];
-      const ranks = transport.size > 1 ? `${transport.size} ranks on ` : '';
-      if (isLead)
-        console.error(`adapter: ${ranks}${adapters.join(', and on ')}\n${preset}run folder ${options.out}`);
-      using stopper = stopOnSignal(isLead);
-      const reopen = (): Promise<Engine> => openEngine({ profile, transport });
-      // What one of several ranks loses, it cannot get back while the others go on.
-      const recovery = transport.size > 1 ? { reopen, pausesS: [] } : { reopen };
-      const result = await runRecovering(engine, { ...options, signal: stopper.signal }, recovery).catch(
-        (error: unknown) => rethrow(error, options.out),
-      );
-      if (!isLead) return 0;
-      const { run, evaluation, seconds } = result;
-      console.log(`\n${formatEvaluation(evaluation)}\n`);
-      console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
+  const { resume, profile, set = [] } = values;
+  const trainOn = async (engine: Engine, config: TrainConfig, needs: EngineNeeds): Promise<number> => {
+    if (values.plan) {
+      if (isLead) console.log(await trainingPlan(engine, config));
       return 0;
-    },
-    { profile: values.profile, transport },
-  );
+    }
+    const stamp = new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', '');
+    const options: SessionOptions = resume
+      ? { out: resume, resume: true, set: values.set, profile, transport }
+      : {
+          out: await fromLead(transport, async () => values.out ?? `runs/${config.preset}-${stamp}`),
+          config,
+          minutes: values.minutes ?? minutes,
+          profile,
+          transport,
+        };
+    if (values['init-only']) {
+      if (!isLead) return 0;
+      await writeStart(engine, options.out, config);
+      console.log(`${options.out}: the checkpoint that training would begin with`);
+      return 0;
+    }
+    const preset = resume ? '' : `preset ${config.preset}, `;
+    const adapters = [...new Set(await allTexts(transport, engine.adapterName))];
+    const ranks = transport.size > 1 ? `${transport.size} ranks on ` : '';
+    if (isLead)
+      console.error(`adapter: ${ranks}${adapters.join(', and on ')}\n${preset}run folder ${options.out}`);
+    using stopper = stopOnSignal(isLead);
+    const reopen = (): Promise<Engine> => openEngine(needs);
+    // What one of several ranks loses, it cannot get back while the others go on.
+    const recovery = transport.size > 1 ? { reopen, pausesS: [] } : { reopen };
+    const result = await runRecovering(engine, { ...options, signal: stopper.signal }, recovery).catch(
+      (error: unknown) => rethrow(error, options.out),
+    );
+    if (!isLead) return 0;
+    const { run, evaluation, seconds } = result;
+    console.log(`\n${formatEvaluation(evaluation)}\n`);
+    console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
+    return 0;
+  };
+  const needs: EngineNeeds = { profile, transport };
+  return withEngine(async (engine) => {
+    const config = resume
+      ? await fromLead(transport, async () => resumedConfig(await new RunFolder(resume).config(), set))
+      : configOf(values, file, engine.isSoftware);
+    if (config.precision.products === 'f32') return trainOn(engine, config, needs);
+    const more: EngineNeeds = { ...needs, tier: 3 };
+    return withEngine((units) => trainOn(units, config, more), more);
+  }, needs);
 }
 
 /** Trains a small PS3 on Scenes. */

@@ -1,7 +1,7 @@
 // `ps3 benchmark` on made-up files.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hubParquet, png, put } from '../benchmarks/made_files.ts';
@@ -85,6 +85,16 @@ test('ps3 benchmark: prompts go out and replies come in', async () => {
     .map((line) => JSON.parse(line) as object);
   const prompt =
     'Question: Which exit?\nOptions:\nA. 12\nB. 21\nPlease select the correct answer from the options above. \n';
+  const images = join(folder, 'images');
+  const again = await ps3('benchmark', table, '--as', 'hr-bench', '--prompts', prompts, '--images', images);
+  assert.is(again.code, 0, again.err);
+  const [first, second] = (await readFile(prompts, 'utf8'))
+    .split('\n')
+    .map((line) => line && JSON.parse(line));
+  assert.equal(await readdir(images), [basename(first.image)]);
+  assert.is(second.image, first.image, 'each image once');
+  assert.is((await readFile(first.image)).toString('base64'), image);
+  assert.match(first.image, /\.png$/);
   assert.equal(lines[3], { id: '3', prompt, maxNewTokens: 16, suite: 'vlmevalkit' });
   const said = ['A', 'the answer is B', 'I see nothing', '12'];
   const replies = said.map((reply, i) => JSON.stringify({ id: `${i}`, reply })).join('\n');
@@ -106,6 +116,7 @@ test('ps3 benchmark: every mistake is one sentence and exit code 2', async () =>
   const more = await put(all.join('\n'), folder, 'more.jsonl');
   const mistakes: [RegExp, ...string[]][] = [
     [/either --as or --map, got none/, table],
+    [/--images must stand beside --prompts/, table, '--as', 'hr-bench', '--images', folder],
     [/--as must be one of vstar, .* got imagenet/, table, '--as', 'imagenet'],
     [/cut\.parquet must be a parquet file/, cut, '--as', 'hr-bench'],
     [

@@ -2,8 +2,11 @@
 
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
 import * as v from 'valibot';
-import { onPath } from '../../../engine/index.ts';
+import { makeFolder, onPath } from '../../../engine/index.ts';
 import { BENCHMARK_NAMES, type BenchmarkName, readBenchmark } from '../../benchmarks/benchmarks.ts';
 import { type FieldMap, readFieldMap } from '../../benchmarks/loaders/field_map.ts';
 import { overviewOf } from '../../benchmarks/overview.ts';
@@ -19,6 +22,7 @@ const BENCHMARK = {
   as: oneOf(BENCHMARK_NAMES, `What the files are: ${BENCHMARK_NAMES.join(', ')}`),
   map: text('<file>', 'JSON naming the column of each field, for any other benchmark'),
   prompts: text('<file>', 'Writes a JSON line for each question: id, image, prompt, maxNewTokens, suite'),
+  images: text('<dir>', 'With --prompts: writes the images that stand in a table as files, each once'),
   score: text(
     '<file>',
     'Scores a JSON line for each question: id, and reply, losses of the options, or point',
@@ -52,15 +56,29 @@ async function repliesIn(path: string): Promise<Map<string, Reply>> {
 
 type Source = BenchmarkName | FieldMap;
 
-async function writePrompts(source: Source, path: string, out: string, suite: Suite): Promise<void> {
+/** Writes the prompts; an image that is bytes becomes a file named after its group, where a folder is given. */
+async function writePrompts(
+  source: Source,
+  path: string,
+  { prompts: out, images, suite }: { prompts: string; images: string | undefined; suite: Suite },
+): Promise<void> {
   if (typeof source !== 'string')
     throw new UsageError('benchmark: --prompts must stand beside --as, got --map.');
+  if (images !== undefined) await makeFolder(images);
   const file = createWriteStream(out);
   await onPath(out, () => once(file, 'open'));
+  const written = new Map<string, string>();
   for await (const record of readBenchmark(source, path)) {
-    const { id, image } = record;
-    const named = typeof image === 'string' ? { image } : {};
-    file.write(`${JSON.stringify({ id, ...named, ...promptOf(source, suite, record), suite })}\n`);
+    const { id, image, group } = record;
+    let place = typeof image === 'string' ? image : written.get(group);
+    if (place === undefined && images !== undefined && typeof image !== 'string') {
+      place = join(images, `${group}.${(await sharp(image).metadata()).format}`);
+      const name = place;
+      await onPath(name, () => writeFile(name, image));
+      written.set(group, name);
+    }
+    const line = { id, image: place, ...promptOf(source, suite, record), suite };
+    if (!file.write(`${JSON.stringify(line)}\n`)) await once(file, 'drain');
   }
   file.end();
   await onPath(out, () => once(file, 'close'));
@@ -95,10 +113,12 @@ async function run(values: Values<typeof BENCHMARK>, [path]: readonly string[]):
   const { as, map, prompts, suite = SUITES[0], json } = values;
   if ((as === undefined) === (map === undefined))
     throw new UsageError(`benchmark: there must be either --as or --map, got ${as ? 'both' : 'none'}.`);
+  if (values.images !== undefined && prompts === undefined)
+    throw new UsageError('benchmark: --images must stand beside --prompts, got it alone.');
   if (prompts !== undefined && values.score !== undefined)
     throw new UsageError('benchmark: there must be --prompts or --score, got both.');
   const source: Source = as ?? (await readFieldMap(map!));
-  if (prompts !== undefined) await writePrompts(source, path, prompts, suite);
+  if (prompts !== undefined) await writePrompts(source, path, { prompts, images: values.images, suite });
   else if (values.score !== undefined) await score(source, path, values.score, suite, json);
   else {
     const overview = (await overviewOf(readBenchmark(source, path)))!;

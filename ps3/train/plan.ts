@@ -10,12 +10,14 @@ import {
   type Scope,
   type Tensor,
 } from '../../engine/index.ts';
-import { exactGridSide } from '../data/boxes.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
+import type { VisionModel } from '../model/vision/vision.ts';
 import type { StageConfig, TrainConfig } from './config.ts';
+import { cropFeatures } from './crop_features.ts';
 import { lockOf } from './lock.ts';
 import { type Batch, pretrainLoss } from './loss.ts';
+import { EmptyBatches } from './plan_batches.ts';
 import { withPrecision } from './precision.ts';
 import { type CropBatch, towersLoss } from './towers.ts';
 
@@ -127,50 +129,42 @@ export function planTraining(
       totalFlops: Object.values(byPart).reduce((sum, part) => sum + part, 0),
     };
   };
-  const crops = (scope: Scope): CropBatch => {
-    const batch = config.towers.batch / config.towers.accumulate;
-    const side = model.vision.scalesPx[0];
-    return {
-      image: engine.empty([batch, side, side, 4], { dtype: 'u8', scope }),
-      ids: engine.empty([batch, model.text.contextLength], { dtype: 'i32', scope }),
-      classes: engine.empty([batch], { dtype: 'u32', scope }),
-    };
-  };
-  const images = (scope: Scope): Batch => {
-    const batch = config.ps3.batch / config.ps3.accumulate;
-    const side = model.image.imagePx;
-    const grid = exactGridSide(model.vision.gridSides, side);
-    const map = () => engine.empty([batch, grid, grid], { scope });
-    return {
-      image: engine.empty([batch, side, side, 4], { dtype: 'u8', scope }),
-      ids: engine.empty([batch, model.text.contextLength], { dtype: 'i32', scope }),
-      box: map(),
-      allBoxes: map(),
-      isGlobal: engine.empty([batch, 1], { scope }),
-      isLocal: engine.empty([batch], { scope }),
-    };
-  };
+  const empty = new EmptyBatches(engine, model, config);
+  const crops = (scope: Scope): CropBatch => empty.crops(scope);
+  const images = (scope: Scope): Batch => empty.images(scope);
+  const { window } = config.data;
+  const seeing = ({ vision }: PS3): VisionModel =>
+    window ? vision.window(window.cells, window.maxSelect) : vision;
   const text = (ids: (scope: Scope) => Pick<Batch, 'ids'>): number =>
     flops((model, scope) => model.encodeText(ids(scope).ids));
-  const low = (of: (scope: Scope) => Pick<Batch, 'image'>): number =>
-    flops((model, scope) => model.vision.lowRes(of(scope).image));
   const towers = (): StepNeed =>
-    step(config.towers, { 'low-res pass': low(crops), text: text(crops) }, (model, scope) =>
-      towersLoss(model, crops(scope)),
+    step(
+      config.towers,
+      {
+        'low-res pass': flops((model, scope) => cropFeatures(model, crops(scope))),
+        text: text(crops),
+      },
+      (model, scope) => towersLoss(model, crops(scope)),
     );
   const ps3 = (): StepNeed => {
     const looking = (looks: number): number =>
       flops((model, scope) => {
-        model.vision.forward(images(scope).image, { looks });
+        seeing(model).forward(images(scope).image, { looks });
       });
-    const [lowRes, select, look] = [low(images), looking(0), looking(1)];
+    const lowRes = flops((model, scope) => seeing(model).lowRes(images(scope).image));
+    const [select, look] = [looking(0), looking(1)];
     const parts = {
       'low-res pass': lowRes,
       selection: select - lowRes,
       'high-res pass': look - select,
       text: text(images),
     };
-    return step(config.ps3, parts, (model, scope) => pretrainLoss(model, images(scope)).losses.total);
+    const { cross } = config.loss;
+    return step(
+      config.ps3,
+      parts,
+      (model, scope) => pretrainLoss(model, images(scope), { cross, window }).losses.total,
+    );
   };
   const stages = {
     towers: config.towers.steps > 0 ? towers() : undefined,

@@ -10,7 +10,9 @@ import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { firstBatch, upload } from '../../ps3/train/batches.ts';
 import type { TrainConfig } from '../../ps3/train/config.ts';
 import { pretrainLoss } from '../../ps3/train/loss.ts';
-import type { Objective, Tensors } from '../../ps3/train/phases.ts';
+import { type Objective, partsOf, type Tensors } from '../../ps3/train/phases.ts';
+import { planTraining } from '../../ps3/train/plan.ts';
+import { EmptyBatches } from '../../ps3/train/plan_batches.ts';
 import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { nativeCrops, sceneViews } from '../../ps3/train/scene_views.ts';
 import { TrainingStep } from '../../ps3/train/step.ts';
@@ -45,6 +47,7 @@ const config = (...set: string[]): TrainConfig =>
       'towers.batch=8',
       'loss.cross=0.3',
       'data.nativeCrops={"gridSide":4,"coarseShare":0.5,"besides":8}',
+      'data.concepts=8',
       'data.window={"cells":2,"objects":[2,3],"maxSelect":12}',
       ...set,
     ],
@@ -170,6 +173,33 @@ test('parts of a batch of whole images are compared with all of it, crops includ
     return (await optimizer.moments[0][0].data()) as Float32Array;
   };
   compare('gradients of 2 parts', await momentOf(2), await momentOf(1), { abs: 0, rel: 1e-5 });
+});
+
+test('a plan goes through batches of the shapes that training has', async () => {
+  using model = fresh();
+  using scope = engine.scope();
+  const crops = nativeCrops(kit, { scalesPx: [56, 112, 280], patchPx: 14 }, CROPS, 1);
+  for (const made of [MADE, config('data.window=null', 'ps3.accumulate=2', 'towers.accumulate=2')]) {
+    const { window } = made.data;
+    const parts = made.ps3.accumulate;
+    const empty = new EmptyBatches(engine, model.config, made);
+    const of = (tensors: object): [string, readonly number[]][] =>
+      Object.entries(tensors)
+        .filter(([name, tensor]) => tensor && name !== 'classes')
+        .map(([name, { shape }]) => [name, [...shape]]);
+    const [images] = partsOf(
+      await firstBatch((from) => ps3Objective(model, views(parts, window), made).batches(from)),
+      parts,
+    );
+    assert.equal(new Map(of(empty.images(scope))), new Map(of(images)));
+    const [towers] = partsOf(
+      await firstBatch((from) => towersObjective(model, crops, made).batches(from)),
+      made.towers.accumulate,
+    );
+    assert.equal(new Map(of(empty.crops(scope))), new Map(of(towers)));
+    const { ps3 } = planTraining(engine, model.config, made);
+    assert.ok(ps3 && ps3.totalFlops > 0);
+  }
 });
 
 test('held-out crops are asked about at their own resolution', async () => {

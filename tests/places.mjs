@@ -87,6 +87,8 @@ export const places = {
 /** Why a place cannot be had, as a sentence; null when it can. */
 export function missing(name) {
   const { needs } = places[name];
+  if (needs?.isOptional && existsSync(needs.file) && process.getuid?.() !== 0)
+    return `${name}: it is entered as root, got another user. Run npm run test:matrix as root`;
   if (!needs || existsSync(needs.file)) return null;
   return `${name}: ${needs.file} must exist, got no such file. Run ${needs.install}`;
 }

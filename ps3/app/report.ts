@@ -5,14 +5,20 @@ import { writeWhole } from '../model/checkpoint/writer.ts';
 import type { TrainConfig } from '../train/config.ts';
 import type { Evaluation, Interval } from '../train/evaluate.ts';
 import { type Metric, trainingSeconds } from '../train/metrics.ts';
-import { type IntervalEvaluation, readEvaluation, readEvaluations } from '../train/run/evaluations.ts';
+import {
+  type IntervalEvaluation,
+  readEvaluation,
+  readEvaluations,
+  readZeroShot,
+  type ZeroShotEvaluation,
+} from '../train/run/evaluations.ts';
 import type { RunFolder } from '../train/run.ts';
 import { type Html, html, markup } from './html.ts';
 import { CURVE_COLOURS, type Line, lineChart, lossChart } from './loss_curves.ts';
 import { formatSeconds } from './progress.ts';
 import { htmlPage, percent } from './report_page.ts';
 import { type ReportParts, readReportParts } from './report_parts.ts';
-import { protocolSection } from './report_protocols.ts';
+import { protocolSection, zeroShotSection } from './report_protocols.ts';
 
 /** What is known of a run. */
 export interface ReportOptions extends ReportParts {
@@ -20,6 +26,8 @@ export interface ReportOptions extends ReportParts {
   readonly evaluation?: Evaluation;
   /** Evaluations on the way. */
   readonly evaluations?: readonly IntervalEvaluation[];
+  /** Of folders of labelled images. */
+  readonly zeroShot?: readonly ZeroShotEvaluation[];
   /** Whether training goes on, so that browsers load the page again. */
   readonly isRunning?: boolean;
   /** Default: now. */
@@ -32,6 +40,7 @@ const REPORT_OPTIONS = {
   examples: true,
   evaluation: true,
   evaluations: true,
+  zeroShot: true,
   isRunning: true,
   date: true,
 } as const;
@@ -194,7 +203,7 @@ function standing(config: TrainConfig, metrics: readonly Metric[], isRunning: bo
 /** The report as one page. */
 export function reportPage(config: TrainConfig, metrics: readonly Metric[], options: ReportOptions): string {
   expectKeys('reportPage', options, REPORT_OPTIONS);
-  const { evaluation, evaluations = [], examples, data, isRunning = false } = options;
+  const { evaluation, evaluations = [], zeroShot = [], examples, data, isRunning = false } = options;
   const results = evaluation
     ? html`<h2>Result on held-out images</h2>
 <p>${data.heldOutMeans} Trained on ${data.trainedOn}, tested on ${data.heldOutImages} with ${data.heldOutBoxes} boxes.</p>
@@ -211,7 +220,7 @@ ${looks}<h2>Losses</h2>
 ${lossSection(metrics)}
 ${evaluationSection(evaluations)}<h2>Course</h2>
 ${courseSection(metrics)}
-${evaluation && protocolSection(evaluation.protocols)}${
+${evaluation && protocolSection(evaluation.protocols)}${zeroShotSection(zeroShot)}${
   evaluation &&
   html`<h2>What this shows, and what not</h2>
 ${limits(evaluation, config)}
@@ -237,13 +246,17 @@ export async function writeReport(
   expectKeys('writeReport', options, { isRunning: true });
   const path = join(run.path, 'report.html');
   const quiet = (): void => undefined; // broken lines are told when the run goes on
-  const [config, metrics, parts, evaluation, evaluations] = await Promise.all([
+  const [config, metrics, parts, evaluation, evaluations, zeroShot] = await Promise.all([
     run.config(),
     run.metrics(quiet),
     readReportParts(run.path),
     readEvaluation(run.path),
     readEvaluations(run.path, quiet),
+    readZeroShot(run.path, quiet),
   ]);
-  await writeWhole(path, reportPage(config, metrics, { ...parts, ...options, evaluation, evaluations }));
+  await writeWhole(
+    path,
+    reportPage(config, metrics, { ...parts, ...options, evaluation, evaluations, zeroShot }),
+  );
   return path;
 }

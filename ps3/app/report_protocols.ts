@@ -1,6 +1,7 @@
 // The protocols' numbers in a report.
 import type { Estimate } from '../train/evaluation/intervals.ts';
 import { FEATURES, type Feature, type Protocols, type TwoWays } from '../train/evaluation/protocols.ts';
+import type { ZeroShotEvaluation } from '../train/run/evaluations.ts';
 import { type Html, html } from './html.ts';
 import { percent, wideTable } from './report_page.ts';
 
@@ -14,6 +15,30 @@ export const FEATURE_NAMES: Readonly<Record<Feature, string>> = {
 /** `12.3 % (9.1–15.7)`. */
 export function withInterval({ mean, low, high }: Estimate): string {
   return `${percent(mean)} (${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)})`;
+}
+
+/** What `ps3 eval --zero-shot` has found of the run, a row for each time; undefined for none. */
+export function zeroShotSection(evaluations: readonly ZeroShotEvaluation[]): Html | undefined {
+  if (evaluations.length === 0) return undefined;
+  const rows = evaluations.map(({ stage, step, zeroShot }) => {
+    const { folder, images, classes, templates, top1, top5, meanPerClass } = zeroShot;
+    const after = stage === 'ps3' ? `${step}` : `${step} of stage 1`;
+    const counts = [after, images, classes, templates].map(String);
+    return [folder, ...counts, withInterval(top1), withInterval(top5), percent(meanPerClass)];
+  });
+  const head = [
+    'images of',
+    'after step',
+    'images',
+    'classes',
+    'templates',
+    'first',
+    'among five',
+    'first, mean over classes',
+  ];
+  return html`<h2>Zero-shot classification</h2>
+${wideTable(html`By the low-res feature; chance is 1 / classes`, head, rows)}
+`;
 }
 
 const RETRIEVAL_HEAD = ['', 'recall at 1', 'at 5', 'at 10', 'median rank'] as const;
@@ -48,7 +73,7 @@ export function protocolSection({
       ['against the image’s own others (hard negatives)', 'sameImage'],
     ] as const) {
       const rows = FEATURES.flatMap((feature) => {
-        const both = local[feature][candidates];
+        const both = local[feature]?.[candidates]; // earlier runs lack some
         return both ? wayRows(FEATURE_NAMES[feature], both) : [];
       });
       if (rows.length > 0)
@@ -63,9 +88,10 @@ export function protocolSection({
       wideTable(
         html`<b>Boxes by ${regions.predicted.classes} captions as classes</b>`,
         ['', 'first', 'among five', 'first, mean over classes'],
-        FEATURES.map((feature) => {
+        FEATURES.flatMap((feature) => {
+          if (!regions[feature]) return [];
           const { top1, top5, meanPerClass } = regions[feature];
-          return [FEATURE_NAMES[feature], withInterval(top1), withInterval(top5), percent(meanPerClass)];
+          return [[FEATURE_NAMES[feature], withInterval(top1), withInterval(top5), percent(meanPerClass)]];
         }),
       ),
     );
@@ -119,7 +145,7 @@ export function protocolSection({
   if (tables.length === 0) return html``;
   return html`<h2>By protocols</h2>
 <details><summary>Retrieval, classification, selection and pointing on ${images} images with ${boxes} boxes</summary>
-<p>In brackets: 95 % of what other images would give. “Its own selection” is bottom-up, without a text; “the box selected” is teacher-forced.</p>
+<p>In brackets: 95 % of what other images would give. “Its own selection” is bottom-up, without a text; where “its caption selects”, the right caption has chosen the patches, top-down, of which those in the box count; “the box selected” is teacher-forced.</p>
 ${tables}</details>
 `;
 }

@@ -159,7 +159,8 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const peakFlopsPerS = isLead ? await measureFlopsPerS(engine) : undefined;
   const monitor = isLead ? await RunMonitor.open(run, config, bar, progress) : undefined;
   const evaluateOnTheWay = async (progress: Progress): Promise<Evaluation> => {
-    const evaluation = await evaluateRun(engine, model, data, config.seed, (...what) => bar.update(...what));
+    const some = { ...data, heldOut: data.heldOut.slice(0, config.evaluation.images ?? Infinity) };
+    const evaluation = await evaluateRun(engine, model, some, config.seed, (...what) => bar.update(...what));
     await monitor?.evaluated(progress, evaluation);
     return evaluation;
   };

@@ -188,6 +188,8 @@ export interface TrainConfig {
   readonly evaluation: {
     /** Steps of the second stage between evaluations, and one at its end; null: none. */
     readonly everySteps: number | null;
+    /** On so many held-out images, the same ones every time; null for all. At the end of a run it is all of them. */
+    readonly images: number | null;
   };
   /** What is left of the paper's method. */
   readonly method: Method;
@@ -254,7 +256,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   saveEvery: count,
   saveEveryMinutes: v.nullable(positive),
   checkpoints: onlyThese({ keep: count, best: v.nullable(text) }),
-  evaluation: onlyThese({ everySteps: v.nullable(count) }),
+  evaluation: onlyThese({ everySteps: v.nullable(count), images: v.optional(v.nullable(count), null) }),
   method: onlyThese({
     lowResCache: flag,
     oneSamplePerImage: flag,

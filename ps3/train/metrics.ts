@@ -63,10 +63,11 @@ export function readMetrics(path: string, notice: (sentence: string) => void): P
   return readSteps<Metric>(path, notice);
 }
 
-/** As `readMetrics`, of any file whose lines are of steps. */
+/** As `readMetrics`, of any file whose lines are of steps. @param kindOf  lines of different kinds stand side by side */
 export async function readSteps<T extends Pick<Metric, 'stage' | 'step'>>(
   path: string,
   notice: (sentence: string) => void,
+  kindOf: (line: T) => string = () => '',
 ): Promise<T[]> {
   const { stat } = await fileSystem();
   const text = (await stat(path).catch(() => undefined)) ? await readTextFile(path) : '';
@@ -75,7 +76,7 @@ export async function readSteps<T extends Pick<Metric, 'stage' | 'step'>>(
     if (line.trim() === '') continue;
     const metric = parse<T>(line);
     if (metric) {
-      const key = `${metric.stage} ${metric.step}`;
+      const key = `${metric.stage} ${metric.step} ${kindOf(metric)}`;
       steps.delete(key);
       steps.set(key, metric);
     } else notice(`${path}: line ${i + 1} is cut off, as by a kill, and left out.`);

@@ -53,7 +53,7 @@ export const DEMO: Omit<TrainConfig, 'preset' | 'model' | 'data' | 'towers' | 'p
   saveEvery: 200,
   saveEveryMinutes: 10,
   checkpoints: { keep: 1, best: null },
-  evaluation: { everySteps: null },
+  evaluation: { everySteps: null, images: null },
   method: WHOLE,
 };
 

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PRESETS, trainConfig } from '../../ps3/train/presets.ts';
+import { readEvaluation, readEvaluations, readZeroShot } from '../../ps3/train/run/evaluations.ts';
 import { ps3 } from './run_cli.ts';
 
 async function inFolder(work: (path: string) => Promise<void>): Promise<void> {
@@ -42,13 +43,21 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
   await inFolder(async (folder) => {
     await writeImages(folder, 24);
     const run = join(folder, 'run');
-    const trained = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', run);
+    const some = ['--set', 'evaluation.everySteps=1000', '--set', 'evaluation.images=1'];
+    const trained = await ps3('train', '--preset', 'smoke', '--data', folder, '--out', run, ...some);
     assert.is(trained.code, 0, trained.err);
     assert.match(trained.out, /Right caption among \d+ for a box/);
     assert.match(trained.out, /top-down +\d/);
     const names = (await readdir(run)).sort();
-    const files = ['config.json', 'data.json', 'environment.json', 'evaluation.json', 'metrics.jsonl'];
-    assert.equal(names, ['checkpoint', ...files, 'report.html', 'report.json', 'tensorboard']);
+    const files = ['config.json', 'data.json', 'environment.json', 'evaluation.json', 'evaluations.jsonl'];
+    assert.equal(names, [
+      'checkpoint',
+      ...files,
+      'metrics.jsonl',
+      'report.html',
+      'report.json',
+      'tensorboard',
+    ]);
     const checkpoint = await readdir(join(run, 'checkpoint'));
     for (const name of ['config.json', 'model.safetensors', 'preprocessor_config.json', 'tokenizer.json'])
       assert.ok(checkpoint.includes(name), name);
@@ -73,6 +82,28 @@ test('ps3 train, eval and encode: a whole run on a folder of images', async () =
       options: ['a', 'b'],
     };
     await writeFile(join(vstar, 'direct_attributes', '0.json'), JSON.stringify(target));
+    // On the way on one image, at the end on all.
+    const onTheWay = await readEvaluations(run, console.error);
+    assert.equal(
+      onTheWay.map(({ evaluation }) => evaluation.protocols.images),
+      [1],
+    );
+    assert.ok((await readEvaluation(run))!.protocols.images > 1);
+    const labelled = join(folder, 'labelled');
+    for (const [label, image] of [
+      ['red', '0.png'],
+      ['blue', '1.png'],
+    ]) {
+      await mkdir(join(labelled, label), { recursive: true });
+      await copyFile(join(folder, image), join(labelled, label, image));
+    }
+    const classified = await ps3('eval', run, '--zero-shot', labelled, '--json');
+    assert.is(classified.code, 0, classified.err);
+    const [{ stage, step, zeroShot }] = await readZeroShot(run, console.error);
+    assert.equal({ stage, step }, { stage: 'ps3', step: onTheWay[0].step });
+    assert.equal(zeroShot, { folder: labelled, ...JSON.parse(classified.out) });
+    assert.match(await readFile(join(run, 'report.html'), 'utf8'), /<h2>Zero-shot classification/);
+
     const found = await ps3('eval', run, '--vstar', vstar);
     assert.is(found.code, 0, found.err);
     assert.match(found.out, /^1 targets in 1 images/);

@@ -13,7 +13,7 @@ test.after(() => rm(folder, { recursive: true }));
 
 test('killed twenty times, a run ends with the files of an undisturbed one, every byte', async () => {
   await writeNoise(folder);
-  const best = ['evaluation.everySteps=40', 'checkpoints.best=recall.topDown'];
+  const best = ['evaluation.everySteps=40', 'evaluation.images=1', 'checkpoints.best=recall.topDown'];
   const keys = ['towers.steps=20', 'ps3.steps=120', 'saveEvery=3', 'checkpoints.keep=2', ...best];
   const config = ['--preset', 'smoke', '--data', folder, ...keys.flatMap((key) => ['--set', key])];
   const [whole, run] = [join(folder, 'whole'), join(folder, 'killed')];
@@ -38,6 +38,12 @@ test('killed twenty times, a run ends with the files of an undisturbed one, ever
   const want = await traces(whole);
   for (const path of ['/earlier/ps3-0000117/training_state.safetensors', '/best/model.safetensors'])
     assert.ok(Object.hasOwn(want, path), Object.keys(want).join());
+  // Three evaluations on the way, each once, and none of them half.
+  const evaluated = Buffer.from(want['/evaluations.jsonl'], 'base64').toString().trim().split('\n');
+  assert.equal(
+    evaluated.map((line) => (JSON.parse(line) as { step: number }).step),
+    [40, 80, 120],
+  );
   assert.equal(await traces(run), want);
 });
 

@@ -1,4 +1,5 @@
 // `ps3 eval`.
+import { resolve } from 'node:path';
 import { type Engine, readTextFile } from '../../../engine/index.ts';
 import { BENCHMARK_NAMES, type BenchmarkName, readBenchmark } from '../../benchmarks/benchmarks.ts';
 import { type FieldMap, readFieldMap } from '../../benchmarks/loaders/field_map.ts';
@@ -9,6 +10,8 @@ import { PS3 } from '../../model/ps3.ts';
 import { contrast } from '../../train/evaluation/contrast.ts';
 import { grounding } from '../../train/evaluation/grounding.ts';
 import { zeroShot } from '../../train/evaluation/zero_shot.ts';
+import { progressOf } from '../../train/run/checkpoint.ts';
+import { appendEvaluation } from '../../train/run/evaluations.ts';
 import { RunFolder } from '../../train/run.ts';
 import {
   formatContrast,
@@ -19,6 +22,7 @@ import {
 } from '../evaluation_text.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
+import { writeReport } from '../report.ts';
 import { evaluateRun } from '../session.ts';
 import { loadTrainingData, type OnProgress } from '../training_data.ts';
 import { withEngine } from './engine.ts';
@@ -97,15 +101,23 @@ async function evaluateFolder(path: string, values: EvalValues): Promise<number>
     const { best, json } = values;
     const run = new RunFolder(path);
     const config = await run.config();
-    const model = await PS3.load(engine, best ? run.bestPath : await run.newest());
+    const checkpoint = best ? run.bestPath : await run.newest();
+    const model = await PS3.load(engine, checkpoint);
     if (values['zero-shot'] !== undefined) {
-      const result = await zeroShot(engine, model, values['zero-shot'], {
+      const folder = values['zero-shot'];
+      const result = await zeroShot(engine, model, folder, {
         templates,
         seed: config.seed,
         onProgress: (done, all) => show('classifying images', done, all),
         notice: console.error,
       });
       console.log(json ? JSON.stringify(result) : formatZeroShot(result));
+      const progress = await progressOf(checkpoint);
+      if (progress) {
+        const { stage, step } = progress;
+        await appendEvaluation(run.path, { stage, step, zeroShot: { folder: resolve(folder), ...result } });
+        await writeReport(run);
+      }
       return 0;
     }
     const data = await loadTrainingData(

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseHTML } from 'linkedom';
@@ -23,7 +23,6 @@ import {
   appendEvaluation,
   readEvaluation,
   readEvaluations,
-  readZeroShot,
   rewindEvaluations,
   writeEvaluation,
 } from '../../ps3/train/run/evaluations.ts';
@@ -283,41 +282,12 @@ test('report: it is built from the run folder alone, and is one file of that nam
     'report.json',
   ];
   assert.equal((await readdir(run.path)).sort(), files);
-  // Zero-shot results stand beside the evaluation of the same step, and the last one of a folder counts.
-  const estimate = (mean: number) => ({ mean, low: mean - 0.1, high: mean + 0.1, count: 40 });
-  const classified = (step: number, folder: string, top1: number): Promise<void> => {
-    const shares = { top1: estimate(top1), top5: estimate(0.875), meanPerClass: 0.25 };
-    const zeroShot = { folder, images: 40, skipped: 0, classes: 8, templates: 2, ...shares };
-    return appendEvaluation(run.path, { stage: 'ps3', step, zeroShot });
-  };
-  // As a kill leaves it.
-  await appendFile(join(run.path, 'evaluations.jsonl'), '{"stage":"ps3","st');
-  await classified(5, '/flowers', 0.111);
-  await classified(5, '/flowers', 0.625);
-  await classified(10, '/birds', 0.5);
-  const { document } = parseHTML(await readFile(await writeReport(run), 'utf8'));
-  const heading = [...document.querySelectorAll('h2')].find((h2) => /Zero-shot/.test(h2.textContent ?? ''));
-  const table = heading?.nextElementSibling;
-  const rows = [...(table?.querySelectorAll('tr') ?? [])].map((tr) =>
-    [...tr.children].map((cell) => cell.textContent?.replaceAll('\u00a0', ' ')),
-  );
-  const shares = ['62.5 % (52.5–72.5)', '87.5 % (77.5–97.5)', '25.0 %'];
-  assert.equal(rows[1], ['/flowers', '5', '40', '8', '2', ...shares]);
-  assert.equal(rows[2].slice(0, 2), ['/birds', '10']);
-  assert.is(rows.length, 3);
-  assert.is((await readEvaluations(run.path, () => undefined)).length, 2);
-
   // Back at a checkpoint of step 7, the second evaluation is still to come.
   await rewindEvaluations(run.path, { stage: 'ps3', step: 7 }, console.error);
   const kept = await readEvaluations(run.path, console.error);
   assert.equal(
     kept.map(({ step }) => step),
     [5],
-  );
-  const before = await readZeroShot(run.path, console.error);
-  assert.equal(
-    before.map(({ zeroShot }) => zeroShot.folder),
-    ['/flowers'],
   );
   assert.is(await readEvaluation(run.path), undefined, 'its end is to come, too');
   await rewindEvaluations(run.path, undefined, console.error);

@@ -250,11 +250,18 @@ function nameAll(names: readonly string[]): string {
     : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
 }
 
-/** Builds scene number `seed`: the same kit and seed give the same bytes. */
-export function buildScene(kit: SceneKit, seed: number): Scene {
+/**
+ * Builds scene number `seed`: the same kit and seed give the same bytes.
+ *
+ * @param rgba  [side, side, 4], where to build it; by default in new memory, which for a large image costs as much as the rest
+ */
+export function buildScene(
+  kit: SceneKit,
+  seed: number,
+  rgba: Uint8Array = new Uint8Array(4 * kit.spec.side ** 2),
+): Scene {
   const { spec, catalogue } = kit;
   const random = new Random(seedFor(0, 'scene'), seed);
-  const rgba = new Uint8Array(4 * spec.side * spec.side);
   const background = kit.backgrounds[random.integer(kit.backgrounds.length)];
   cropBackground(background, spec.side, rgba, random);
   const captioned = [

@@ -38,7 +38,10 @@ export interface Loaded<B> extends Made<B> {
 
 /** The batches of a stage, one after another. */
 export interface Batches<B> extends AsyncDisposable {
-  /** Begins to make the next batch; another call may follow before it is there. Shapes are the same every time. */
+  /**
+   * Begins to make the next batch; another call may follow before it is there. Shapes are the same every time. The third batch
+   * after one may be in its memory.
+   */
   next(): Promise<Loaded<B>>;
 }
 

@@ -94,7 +94,10 @@ export function sceneViews(options: SceneViewsOptions): Pick<ImageSource, 'batch
   };
 }
 
-/** Makes the batch of a step. */
+/** Batches whose images stay as they are: one is made while two others may still be read. */
+const KEPT = 3;
+
+/** Makes the batch of a step. Its images are in memory that the third batch after it uses again. */
 function viewBatches(
   { kit, seed, crops: cropping, window, parts }: SceneViewsOptions,
   { config, tokenizer }: BatchModel,
@@ -119,17 +122,22 @@ function viewBatches(
     `data.nativeCrops.besides, and its coarse ones, must be multiples of ps3.accumulate, ${parts}`,
     besides,
   );
+  const imageBytes = 4 * side * side;
+  const kept: Uint8Array[] = [];
+  let made = 0;
   return (step) => {
     const random = new Random(sceneSeed(seed, 'view', step));
-    const image = new Uint8Array(batchSize * side * side * 4);
+    const place = made++ % KEPT;
+    kept[place] ??= new Uint8Array(batchSize * imageBytes);
+    const image = kept[place];
     const box = new Float32Array(batchSize * maps * maps);
     const allBoxes = new Float32Array(batchSize * maps * maps);
     const shares = new Float32Array(batchSize * names.length * cells);
     const origin = new Uint32Array(2 * batchSize);
     const captions: string[] = [];
     for (let b = 0; b < batchSize; b++) {
-      const scene = buildScene({ ...kit, spec }, sceneSeed(seed, `view ${step}`, b));
-      image.set(scene.rgba, b * side * side * 4);
+      const rgba = image.subarray(b * imageBytes, (b + 1) * imageBytes);
+      const scene = buildScene({ ...kit, spec }, sceneSeed(seed, `view ${step}`, b), rgba);
       const chosen = random.integer(scene.boxes.length);
       captions.push(scene.captions[chosen]);
       box.set(boxCells([scene.boxes[chosen]], side, maps), b * maps * maps);

@@ -76,6 +76,12 @@ test('a batch of windows has the truth of its captions, and the same one for the
   const earlier = views(1).batches(model, { batchSize: 4, seed: 1 }, { step: 2 });
   await earlier.next();
   assert.equal((await earlier.next()).host, host);
+  // Images are kept while two more batches are made, then their memory is used again.
+  const kept = views(1).batches(model, { batchSize: 4, seed: 1 }, { step: 3 });
+  const first = (await kept.next()).host;
+  for (let more = 0; more < 2; more++) await kept.next();
+  assert.equal(first, host);
+  assert.is((await kept.next()).host.image.data, first.image.data);
   assert.equal(host.image.shape, [4, 140, 140, 4]);
   assert.equal(host.shares?.shape, [4, 8, 4]);
   const { ids } = tokenizer.encodeCounted(names);

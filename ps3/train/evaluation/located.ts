@@ -36,6 +36,7 @@ export type BySize = Readonly<Record<ObjectSize | 'all', SelectionResult | undef
 
 /** What the maps say about some boxes. */
 export interface SelectionProtocols {
+  /** How selection covers boxes, by their size. */
   readonly selection: Readonly<Record<MapName, BySize>>;
   /** Share of boxes that the highest point of the map is in; chance is the mean share of the image that boxes cover. */
   readonly pointing:

@@ -102,7 +102,7 @@ export const isPortable = (path) =>
 
 /** Files that run on Debian 13 beside those: the model against the official one, and training on matrix units. */
 export const isForMatrixUnits = (path) =>
-  /^tests\/(ps3\/(golden|encode|hidden_states)|train\/(precision|products)|shaders\/subgroup_matrix)\.test/.test(
+  /^tests\/(ps3\/(golden|encode|hidden_states)|train\/(precision|products|parity\.full)|shaders\/subgroup_matrix)\.test/.test(
     path,
   );
 

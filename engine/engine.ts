@@ -1,5 +1,5 @@
+import { chooseAdapter } from '#webgpu';
 import type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
-import { chooseAdapter } from './gpu/adapters.ts';
 import type { DeviceLimits } from './gpu/buffer.ts';
 import { type BufferHandle, expectUsage } from './gpu/buffer.ts';
 import { type DeviceLostError, expectKeys, UseError } from './gpu/errors.ts';

@@ -3,8 +3,7 @@
 // Limits: those of sizes are raised to the adapter's, because kernels are written for the defaults and only
 // operands need more. Features: used when present, never required (tier 0 runs everywhere, and on default
 // limits).
-import { inNode, openGpu } from '#webgpu';
-import { chooseAdapter, SOFTWARE } from './adapters.ts';
+import { chooseAdapter, inNode, openGpu } from '#webgpu';
 import { AdapterError } from './errors.ts';
 import {
   H200,
@@ -12,6 +11,7 @@ import {
   type MatrixConfig,
   type MatrixShape,
   planMatrixUnit,
+  SOFTWARE,
   type Target,
 } from './target.ts';
 import type { Tuning } from './tuning.ts';

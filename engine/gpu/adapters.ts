@@ -1,6 +1,7 @@
 // Which of a machine's adapters, where WebGPU itself leaves no choice: Dawn for Node takes the first whose name contains a text,
 // and of equal GPUs Mesa's device-select layer, which serves every Vulkan driver, puts one first.
-import { driPrime, hasSelectLayer, openGpu, setDriPrime } from '#webgpu';
+// Bundles for browsers leave this out.
+import { SOFTWARE } from './target.ts';
 
 /** How an adapter is reached. */
 export interface AdapterChoice {
@@ -12,8 +13,17 @@ export interface AdapterChoice {
   readonly warning?: string;
 }
 
-/** What runs on the CPU, by its name: lavapipe, SwiftShader, WARP. */
-export const SOFTWARE: RegExp = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i;
+/** Where layers are registered that every Vulkan program goes through. */
+const LAYER_FOLDERS = ['/etc', '/usr/share', '/usr/local/share'].map(
+  (path) => `${path}/vulkan/implicit_layer.d`,
+);
+
+/** Whether Mesa's device-select layer is installed, which puts the GPU first that DRI_PRIME names. */
+async function hasSelectLayer(): Promise<boolean> {
+  if (process.env.NODEVICE_SELECT !== undefined) return false;
+  const { existsSync } = await import('node:fs');
+  return LAYER_FOLDERS.some((path) => existsSync(`${path}/VkLayer_MESA_device_select.json`));
+}
 
 /** No adapter has this name: asked for it, Dawn lists those that it has. */
 const NO_NAME = 'none of these';
@@ -41,8 +51,11 @@ export function planAdapter(names: readonly string[], index: number, hasLayer: b
   };
 }
 
-/** Names of the adapters that Dawn finds, the default one first; none where the runtime is not Node. */
-export async function adapterNames(): Promise<string[]> {
+/** Opens Dawn by its switches. */
+type OpenGpu = (switches: string[]) => Promise<GPU | undefined>;
+
+/** Names of the adapters that Dawn finds, the default one first. */
+async function adapterNames(openGpu: OpenGpu): Promise<string[]> {
   const gpu = await openGpu([`adapter=${NO_NAME}`]);
   try {
     await gpu?.requestAdapter();
@@ -56,19 +69,20 @@ export async function adapterNames(): Promise<string[]> {
 }
 
 /** What the user chose before. */
-const byUser = driPrime();
+let byUser: string | undefined;
 
 /** Once for each number: what is chosen by DRI_PRIME changes the order of the names. */
 const chosen = new Map<number, Promise<AdapterChoice>>();
 
 /** Makes `planAdapter` true for what is opened from now on; who has set DRI_PRIME keeps to that. */
-export function chooseAdapter(index: number): Promise<AdapterChoice> {
+export function chooseNodeAdapter(index: number, openGpu: OpenGpu): Promise<AdapterChoice> {
+  if (chosen.size === 0) byUser = process.env.DRI_PRIME;
   const known = chosen.get(index);
   if (known) return known;
   const choosing = (async (): Promise<AdapterChoice> => {
     if (byUser !== undefined) return { switches: [] };
-    const choice = planAdapter(await adapterNames(), index, await hasSelectLayer());
-    if (choice.driPrime !== undefined) setDriPrime(choice.driPrime);
+    const choice = planAdapter(await adapterNames(openGpu), index, await hasSelectLayer());
+    if (choice.driPrime !== undefined) process.env.DRI_PRIME = String(choice.driPrime);
     return choice;
   })();
   chosen.set(index, choosing);

@@ -2,6 +2,9 @@
 // pure function `plan(target, sizes)`; nothing else in the engine tells adapters apart. Tests and experiments pass another one:
 // `Engine.create({ target })`.
 
+/** What runs on the CPU, by its name: lavapipe, SwiftShader, WARP. */
+export const SOFTWARE: RegExp = /llvmpipe|lavapipe|swiftshader|software|basic render|cpu/i;
+
 /** What a matrix unit multiplies in one instruction: [M, K] by [K, N]. */
 export interface MatrixShape {
   /** Rows of the result. */

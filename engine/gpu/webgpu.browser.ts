@@ -5,8 +5,4 @@ export const inNode: typeof webgpu.inNode = false;
 
 export const openGpu: typeof webgpu.openGpu = () => Promise.resolve(globalThis.navigator?.gpu);
 
-export const hasSelectLayer: typeof webgpu.hasSelectLayer = () => Promise.resolve(false);
-
-export const driPrime: typeof webgpu.driPrime = () => undefined;
-
-export const setDriPrime: typeof webgpu.setDriPrime = () => {};
+export const chooseAdapter: typeof webgpu.chooseAdapter = () => Promise.resolve({ switches: [] });

@@ -2,6 +2,7 @@
 //
 //   browsers, Deno   navigator.gpu
 //   Node             the `webgpu` package (Dawn)
+import { type AdapterChoice, chooseNodeAdapter } from './adapters.ts';
 import { AdapterError } from './errors.ts';
 
 /** Node, and not a runtime that offers Node's functions beside its own WebGPU. */
@@ -36,22 +37,7 @@ export async function openGpu(switches: string[]): Promise<GPU | undefined> {
   return opening;
 }
 
-/** Where layers are registered that every Vulkan program goes through. */
-const LAYER_FOLDERS = ['/etc', '/usr/share', '/usr/local/share'].map(
-  (path) => `${path}/vulkan/implicit_layer.d`,
-);
-
-/** Whether Mesa's device-select layer is installed, which puts the GPU first that DRI_PRIME names. */
-export async function hasSelectLayer(): Promise<boolean> {
-  if (!inNode || process.env.NODEVICE_SELECT !== undefined) return false;
-  const { existsSync } = await import('node:fs');
-  return LAYER_FOLDERS.some((path) => existsSync(`${path}/VkLayer_MESA_device_select.json`));
-}
-
-/** What the user chose by DRI_PRIME; undefined for nothing. */
-export const driPrime = (): string | undefined => (inNode ? process.env.DRI_PRIME : undefined);
-
-/** Chooses for what is opened from now on. */
-export function setDriPrime(passedOver: number): void {
-  process.env.DRI_PRIME = String(passedOver);
+/** How adapter number `index` is reached from now on. */
+export function chooseAdapter(index: number): Promise<AdapterChoice> {
+  return inNode ? chooseNodeAdapter(index, openGpu) : Promise.resolve({ switches: [] });
 }

@@ -37,6 +37,7 @@ export function formatEvaluation(evaluation: Evaluation): string {
 /** Names of the features that stand for a box. */
 const FEATURE_NAMES = {
   predicted: 'PS3, its own selection',
+  topDown: 'PS3, its caption selects',
   teacherForced: 'PS3, the box selected',
   lowRes: 'low-res only',
 } as const;
@@ -88,7 +89,7 @@ export function formatProtocols(protocols: Protocols): string {
     ] as const) {
       lines.push('', `Boxes and captions against ${title}: ${retrievalHead}`);
       for (const [feature, name] of featureNames) {
-        const both = local[feature][candidates];
+        const both = local[feature]?.[candidates]; // earlier runs lack some
         if (both) lines.push(...ways(name, both));
       }
     }

@@ -8,6 +8,7 @@ import { percent, wideTable } from './report_page.ts';
 /** What stands for a box, in words. */
 export const FEATURE_NAMES: Readonly<Record<Feature, string>> = {
   predicted: 'PS3, its own selection',
+  topDown: 'PS3, its caption selects',
   teacherForced: 'PS3, the box selected',
   lowRes: 'low-res only',
 };

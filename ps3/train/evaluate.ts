@@ -187,6 +187,7 @@ function boxRecord(
       lowRes: row(scores.lowRes),
       teacherForced: row(scores.teacherForced),
       predicted: row(scores.predicted),
+      topDown: row(scores.topDown),
     },
     ...locate(vision, { bottomUp: own(maps.bottomUp), topDown: own(maps.topDown) }, box, sample.side),
   };

@@ -139,7 +139,7 @@ function box(image: number, caption: number, scores: number[]): BoxRecord {
     image,
     caption,
     size: caption === 0 ? 'small' : 'large',
-    scores: { predicted: row, teacherForced: row.map((score) => -score), lowRes: row },
+    scores: { predicted: row, topDown: row, teacherForced: row.map((score) => -score), lowRes: row },
     coverage: { bottomUp: coverage, topDown: { ...coverage, area: 0.75 } },
     points: { bottomUp: 0, topDown: Number(image === 0) },
     area: 0.1,

@@ -15,7 +15,7 @@ export interface AskedBox {
 
 /** What the model says about a batch of boxes. */
 export interface BoxAnswers {
-  /** Cosines [B, captions] of three features of the box. */
+  /** Cosines [B, captions] of four features of the box. */
   readonly scores: {
     /** Pooled from the low-res tokens that the box touches. */
     readonly lowRes: Float32Array;
@@ -23,6 +23,8 @@ export interface BoxAnswers {
     readonly teacherForced: Float32Array;
     /** From high-res patches in the box, of a look that the model selects bottom-up: no text has a say in it. */
     readonly predicted: Float32Array;
+    /** The same of a look that the model selects for the box's caption, which it is thus told; the box it is not told. */
+    readonly topDown: Float32Array;
   };
   /** What one look takes, 0 and 1 per high-res scale, [B, Y * X]. */
   readonly selected: { readonly bottomUp: Float32Array[]; readonly topDown: Float32Array[] };
@@ -74,7 +76,10 @@ export async function askBoxes(
     // Without the prompt: what fills a look up beside the box must not come from the right caption.
     const forced = vision.maps(features, grids, { groundTruth });
     const bottomUp = { ...maps, probs: maps.bottomUp };
-    const looks = [forced, bottomUp].map((chosen) => vision.look(image, lowRes, chosen, grids, counts));
+    const topDown = { ...maps, probs: maps.topDown! };
+    const looks = [forced, bottomUp, topDown].map((chosen) =>
+      vision.look(image, lowRes, chosen, grids, counts),
+    );
     const pooled = looks.map(({ choices, tokens }) =>
       vision.pool(tokens, vision.inBox(choices, groundTruth, grids)),
     );
@@ -86,7 +91,7 @@ export async function askBoxes(
       scores: [low, ...pooled].map(scores),
       selected: {
         bottomUp: selectedOf(looks[1].choices),
-        topDown: selectedOf(vision.choose({ ...maps, probs: maps.topDown! }, counts)),
+        topDown: selectedOf(looks[2].choices),
       },
       maps: { bottomUp: maps.bottomUp, topDown: maps.topDown! },
       counts,
@@ -94,13 +99,13 @@ export async function askBoxes(
   });
   const read = (tensors: readonly Tensor<'f32'>[]): Promise<Float32Array[]> =>
     Promise.all(tensors.map((tensor) => tensor.data()));
-  const [lowRes, teacherForced, predicted] = await read(outputs.scores);
+  const [lowRes, teacherForced, predicted, topDown] = await read(outputs.scores);
   const both = async ({ bottomUp, topDown }: Record<'bottomUp' | 'topDown', Tensor<'f32'>[]>) => ({
     bottomUp: await read(bottomUp),
     topDown: await read(topDown),
   });
   return {
-    scores: { lowRes, teacherForced, predicted },
+    scores: { lowRes, teacherForced, predicted, topDown },
     selected: await both(outputs.selected),
     maps: await both(outputs.maps),
     counts: outputs.counts,

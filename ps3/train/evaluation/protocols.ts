@@ -5,7 +5,7 @@ import { BUDGETS, type LocatedBox, type SelectionProtocols, selectionProtocols }
 import { median, type RetrievalTask, ranksOf } from './retrieval.ts';
 
 /** By which feature of a box. */
-export const FEATURES = ['predicted', 'teacherForced', 'lowRes'] as const;
+export const FEATURES = ['predicted', 'topDown', 'teacherForced', 'lowRes'] as const;
 /** A name of `FEATURES`. */
 export type Feature = (typeof FEATURES)[number];
 
@@ -189,6 +189,7 @@ export function protocolsOf(
 ): Protocols {
   const byFeature = <T>(of: (feature: Feature) => T): Record<Feature, T> => ({
     predicted: of('predicted'),
+    topDown: of('topDown'),
     teacherForced: of('teacherForced'),
     lowRes: of('lowRes'),
   });

@@ -76,7 +76,14 @@ export {
   type StageConfig,
   type TrainConfig,
 } from './train/config.ts';
-export type { DataSection, Range, SamplingSection } from './train/data_config.ts';
+export type { ShownCrops } from './train/crop_features.ts';
+export type {
+  DataSection,
+  NativeCropsConfig,
+  Range,
+  SamplingSection,
+  WindowConfig,
+} from './train/data_config.ts';
 export { type EvaluateOptions, type Evaluation, evaluate } from './train/evaluate.ts';
 export type { Estimate } from './train/evaluation/intervals.ts';
 export type { BySize, MapName, SelectionProtocols, SelectionResult } from './train/evaluation/located.ts';
@@ -112,6 +119,7 @@ export {
   type CropAccuracyOptions,
   type CropBatch,
   type CropSource,
+  type Crops,
   cropAccuracy,
   towersLoss,
 } from './train/towers.ts';

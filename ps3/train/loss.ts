@@ -37,7 +37,7 @@ export interface Batch {
   readonly classes?: Tensor;
   /** [B, Q, L] token ids of all captions there are, the same for every image: with them, those of an image supervise its map. */
   readonly captions?: Tensor;
-  /** [B, Q, G * G]: which share of each low-res patch their boxes in the image cover. */
+  /** Which share of each low-res patch their boxes in the image cover, [B, Q, G * G]. */
   readonly shares?: Tensor;
   /** u32 [B, 2], the low-res row and column at which the images begin in larger ones, whose windows they are. */
   readonly origin?: Tensor;

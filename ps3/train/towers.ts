@@ -25,11 +25,11 @@ export interface Crops {
   readonly rgba: Uint8Array;
   /** Of `rgba`, then of `coarse`. */
   readonly captions: readonly string[];
-  /** [B, k]: where the k patches of each are in the finest grid. */
+  /** Where the k patches of each are in the finest grid, [B, k]. */
   readonly places?: HostTensor;
-  /** [C, s, s, 4]: crops that are shown at the scale before the finest. */
+  /** Crops that are shown at the scale before the finest, [C, s, s, 4]. */
   readonly coarse?: HostTensor;
-  /** [C, k]: where their patches are in its grid. */
+  /** Where their patches are in its grid, [C, k]. */
   readonly coarsePlaces?: HostTensor;
 }
 

@@ -46,13 +46,16 @@ interface Question extends AskedBox {
   readonly others: string[];
 }
 
-/** Boxes or images that the model is asked about at once, at most; and bytes of their pixels, which one binding holds. */
+/** Boxes or images that the model is asked about at once, at most; and bytes that a binding holds on every adapter. */
 const BATCH = 16;
-const BATCH_BYTES = 2 ** 27;
+const BINDING_BYTES = 2 ** 27;
 
-function batchOf(samples: readonly Sample[]): number {
-  const imageBytes = Math.max(1, ...samples.map(({ side }) => 4 * side * side));
-  return Math.max(1, Math.min(BATCH, Math.floor(BATCH_BYTES / imageBytes)));
+/** Of one image the most is bound as it is given, in bytes, or as rows of pixels in f32 before the auxiliary encoder. */
+function batchOf({ config }: PS3, samples: readonly Sample[]): number {
+  const { auxEncoder } = config.vision;
+  const rowBytes = auxEncoder ? 12 * auxEncoder.imagePx ** 2 : 0;
+  const imageBytes = Math.max(rowBytes, ...samples.map(({ side }) => 4 * side * side));
+  return Math.max(1, Math.min(BATCH, Math.floor(BINDING_BYTES / Math.max(1, imageBytes))));
 }
 
 /** What `evaluate` asks. */
@@ -104,7 +107,7 @@ export async function evaluate(
   };
   const boxes: BoxRecord[] = [];
   let budgetShare = 0;
-  const size = batchOf(samples);
+  const size = batchOf(model, samples);
   for (let start = 0; start < questions.length; start += size) {
     using scope = engine.scope();
     const batch = questions.slice(start, start + size);
@@ -229,7 +232,7 @@ async function askImages(engine: Engine, model: PS3, samples: readonly Sample[])
   using kept = engine.scope();
   const text = noGrad(() => model.encodeText(captionIds(engine, model.tokenizer, captions, kept)));
   const records: ImageRecord[] = [];
-  const size = batchOf(samples);
+  const size = batchOf(model, samples);
   for (let start = 0; start < asked.length; start += size) {
     using scope = engine.scope();
     const batch = asked.slice(start, start + size);

@@ -66,7 +66,10 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     towers: { steps: 900, batch: 64, lr: 3e-3, warmup: 50, accumulate: 1 },
     ps3: { steps: 450, batch: 32, lr: 1.5e-3, warmup: 40, accumulate: 1 },
   },
-  /** For a discrete GPU; not yet run on one. Operands exceed 128 MiB, see `--plan`; the scenes take 2.6 GB of memory. */
+  /**
+   * For a discrete GPU; run to its end on two CPU cores only, with fewer steps and smaller batches, as the guide says. Operands
+   * exceed 128 MiB, see `--plan`; the scenes take 2.6 GB of memory.
+   */
   medium: {
     ...DEMO,
     preset: 'medium',
@@ -85,7 +88,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
       textWidth: 256,
       textLayers: 4,
       tiedPositions: false,
-      contextLength: 8,
+      contextLength: 24,
       vocabSize: null,
     },
     data: LARGE_SCENES,

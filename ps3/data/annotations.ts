@@ -4,7 +4,7 @@
 //
 // Boxes are in pixels of the stored image. Either local captions with boxes, or a global caption, or both.
 import sharp from 'sharp';
-import { decodeImage } from '../model/image.ts';
+import { type DecodedImage, decodeImage } from '../model/image.ts';
 import { canonicalize } from '../model/text/canonicalize.ts';
 import type { Box } from './boxes.ts';
 import { cropToSquare } from './decode.ts';
@@ -156,9 +156,9 @@ export function annotationJson({ boxes, captions, globalCaption }: Annotation): 
   };
 }
 
-/** Encodes a square image for training: JPEG 4:4:4, since chroma subsampling smears small coloured things. */
-export function encodeSquare(rgba: Uint8Array, side: number, quality = 92): Promise<Uint8Array> {
-  return sharp(rgba, { raw: { width: side, height: side, channels: 4 } })
+/** Encodes an image for training: JPEG 4:4:4, since chroma subsampling smears small coloured things. */
+export function encodeJpeg({ rgba, width, height }: DecodedImage, quality = 92): Promise<Uint8Array> {
+  return sharp(rgba, { raw: { width, height, channels: 4 } })
     .removeAlpha()
     .jpeg({ quality, chromaSubsampling: '4:4:4' })
     .toBuffer();

@@ -4,8 +4,9 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
+import { total } from '../model/config/config.ts';
 import { fromLead, ownPart, SINGLE, type Transport } from '../ranks/transport.ts';
-import { annotationJson, encodeSquare } from './annotations.ts';
+import { annotationJson, encodeJpeg } from './annotations.ts';
 import { ANNOTATION_FILE } from './folder.ts';
 import type { Scene } from './scenes.ts';
 import { type EncodedSample, writeShard } from './shards.ts';
@@ -100,8 +101,10 @@ export async function writeScenes(files: SceneFiles): Promise<WrittenScenes> {
     for (const part of parts) found.push(JSON.parse(await readFile(pathOf(part), 'utf8')) as Part);
     const lines = found.flatMap(({ lines }) => lines);
     if (format === 'folder') await writeWhole(join(folder, ANNOTATION_FILE), `${lines.join('\n')}\n`);
-    const sum = (of: (part: Part) => number): number => found.reduce((total, part) => total + of(part), 0);
-    return { boxes: sum(({ boxes }) => boxes), imageBytes: sum(({ imageBytes }) => imageBytes) };
+    return {
+      boxes: total(found.map(({ boxes }) => boxes)),
+      imageBytes: total(found.map(({ imageBytes }) => imageBytes)),
+    };
   });
 }
 
@@ -118,7 +121,7 @@ async function* encoded(
 ): AsyncGenerator<EncodedSample, undefined> {
   const encode = async (index: number): Promise<EncodedSample> => {
     const { rgba, side, boxes, captions, globalCaption } = sceneOf(index);
-    const image = await encodeSquare(rgba, side);
+    const image = await encodeJpeg({ rgba, width: side, height: side });
     return { key: String(index).padStart(8, '0'), suffix: 'jpg', image, boxes, captions, globalCaption };
   };
   const ahead: Promise<EncodedSample>[] = [];

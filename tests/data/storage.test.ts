@@ -4,7 +4,7 @@ import { packTar } from 'modern-tar';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { annotationJson, encodeSquare } from '../../ps3/data/annotations.ts';
+import { annotationJson, encodeJpeg } from '../../ps3/data/annotations.ts';
 import { loadImage, openFolder } from '../../ps3/data/folder.ts';
 import { isImageName } from '../../ps3/data/image_files.ts';
 import { decodeSample, type EncodedSample, readShards, writeShards } from '../../ps3/data/shards.ts';
@@ -205,7 +205,7 @@ test('folder: a corrupt image is named when it is opened or decoded', async () =
   assert.match(await message(() => openFolder(path)), /a\.png must be an image/);
   // Only the size is read when a folder is opened; what is cut off shows when the image is decoded.
   const noise = Uint8Array.from({ length: 4 * 64 * 64 }, (_, i) => (i * i * 31) & 255);
-  const encoded = await encodeSquare(noise, 64);
+  const encoded = await encodeJpeg({ rgba: noise, width: 64, height: 64 });
   writeFileSync(join(path, 'a.png'), encoded.subarray(0, encoded.length >> 1));
   const [image] = await openFolder(path);
   assert.match(

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import sharp from 'sharp';
 import { total } from '../../model/config/config.ts';
+import { encodeJpeg } from '../annotations.ts';
 import { isImageName } from '../image_files.ts';
 import { seedFor } from '../seeds.ts';
 import { captionerOf } from './captioner.ts';
@@ -120,14 +120,10 @@ export class PieceMaker implements AsyncDisposable {
     using pdf = await PdfFile.open(await readFile(path), path);
     for (let i = from; i < to; i++) {
       const drawn = pdf.page(i, dpi[seedFor(seed, `${file} ${i}`) % dpi.length]);
-      const { width, height, rgba, lines } = drawn;
-      const encoded = await sharp(rgba, { raw: { width, height, channels: 4 } })
-        .removeAlpha()
-        .jpeg({ quality: 92, chromaSubsampling: '4:4:4' })
-        .toBuffer();
+      const encoded = await encodeJpeg(drawn);
       const name = `${nameOf(file)}-${hash.slice(0, 8)}-p${String(i + 1).padStart(4, '0')}.jpg`;
       // The paper's documents have no captions of the whole image.
-      yield { name, encoded, captions: captionsOf(lines, rule), title: '', page: i + 1 };
+      yield { name, encoded, captions: captionsOf(drawn.lines, rule), title: '', page: i + 1 };
     }
   }
 

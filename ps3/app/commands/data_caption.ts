@@ -1,5 +1,6 @@
 // `ps3 data caption`.
 import { captionSources, SOURCE_SPLITS } from '../../data/caption/run.ts';
+import type { CaptionRule } from '../../data/caption/words.ts';
 import {
   type Command,
   command,
@@ -58,17 +59,18 @@ function percent(help: string): Flag<number> {
 }
 
 async function caption(values: Values<typeof CAPTION>, [source, out]: readonly string[]): Promise<number> {
-  const { words = 15, lines, screen: [width, height] = [3840, 2160], screens = 4 } = values;
-  if (lines && values.words !== undefined)
+  const { words, lines, screen, screens } = values;
+  if (lines && words !== undefined)
     throw new UsageError('data caption: --words and --lines exclude each other, got both. Leave one out.');
   const { dpi, split, seed, licence, threads, captioner, boxes, count } = values;
+  const counted = words === undefined ? undefined : { words, minWords: Math.min(3, words) };
+  const rule: CaptionRule | undefined = lines ? { words: 'line', minWords: 1 } : counted;
   const heldOut = values['held-out'];
   const bar = new ProgressBar();
   const result = await captionSources({
-    ...{ source, out, dpi, seed, licence, threads, captioner, boxes, count },
-    split: split ?? (source === 'interfaces' ? 'train' : 'all'),
-    rule: lines ? { words: 'line', minWords: 1 } : { words, minWords: Math.min(3, words) },
-    screen: { width, height, screens },
+    ...{ source, out, dpi, split, seed, licence, threads, captioner, boxes, count },
+    rule,
+    screen: { ...(screen && { width: screen[0], height: screen[1] }), ...(screens && { screens }) },
     heldOutShare: heldOut === undefined ? undefined : heldOut / 100,
     onProgress: (done, all) => bar.update('captioning sources', done, all),
     notice: (text) => console.error(text),

@@ -13,18 +13,21 @@ import { ANNOTATION_FILE } from '../folder.ts';
 import { seedFor } from '../seeds.ts';
 import { INTERFACE_LICENCE, writeInterfaces } from './interfaces.ts';
 import { type CaptionOptions, captionCount, IMAGES, kindOf, type Piece, piecesOf } from './piece.ts';
+import type { ScreenOptions } from './web_page.ts';
 import type { Answer, WorkerData } from './worker.ts';
 
 /** Parts of the sources. */
 export const SOURCE_SPLITS = ['all', 'train', 'heldOut'] as const;
 
 /** What is read, how, and where it goes. */
-export interface CaptionRun extends Partial<CaptionOptions> {
+export interface CaptionRun extends Partial<Omit<CaptionOptions, 'screen'>> {
   /** A file or a folder of PDF and HTML files and images, at any depth; or `interfaces`, which are made up. */
   readonly source: string;
   /** Folder to write, or to go on with. */
   readonly out: string;
-  /** Which of the source files: each is of one part, by its name and the seed; default all. */
+  /** What web pages are shown on; default 3840 x 2160 pixels, four screens of a page. */
+  readonly screen?: Partial<ScreenOptions>;
+  /** Which of the source files: each is of one part, by its name and the seed; default all, of what is made up train. */
   readonly split?: (typeof SOURCE_SPLITS)[number];
   /** Pages that are made up; default 100. */
   readonly count?: number;
@@ -88,7 +91,7 @@ const LICENCE_FILE = /^(copyright|licen[cs]e|copying)(\.\w+)?$/i;
 export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
   expectKeys('captionSources', run, CAPTION_RUN);
   if (run.source !== GENERATOR || existsSync(GENERATOR)) return captionFiles(run);
-  const { out, count, seed, notice, split = 'all', screen = DEFAULTS.screen } = run;
+  const { out, count, seed, notice, split = 'train' } = run;
   if (split === 'all')
     throw new DataError(`captionSources: ${GENERATOR} must be of the split train or heldOut, got all.`);
   await assertWritableFolder(out);
@@ -99,7 +102,7 @@ export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
     ...run,
     source,
     split: 'all',
-    screen: { ...screen, screens: 1 },
+    screen: { ...run.screen, screens: 1 },
     licence: INTERFACE_LICENCE,
   });
 }
@@ -109,7 +112,7 @@ async function captionFiles(run: CaptionRun): Promise<CaptionResult> {
   const options: CaptionOptions = {
     dpi: run.dpi ?? DEFAULTS.dpi,
     rule: run.rule ?? DEFAULTS.rule,
-    screen: run.screen ?? DEFAULTS.screen,
+    screen: { ...DEFAULTS.screen, ...run.screen },
     captioner: run.captioner ?? null,
     boxes: run.boxes ?? 4,
     seed: run.seed ?? 1,

@@ -5,10 +5,19 @@ import type { BenchmarkScore } from '../benchmarks/scores/score.ts';
 import type { Estimate } from '../train/evaluation/intervals.ts';
 import { columns } from './flags.ts';
 
-/** A record as JSON, its image as a path or a number of bytes. */
-function recordText(record: BenchmarkRecord): string {
+/** A record for JSON, its image as a path or a number of bytes. */
+function shownRecord(record: BenchmarkRecord): object {
   const image = typeof record.image === 'string' ? record.image : `${record.image.length} bytes`;
-  return JSON.stringify({ ...record, image }, undefined, 2);
+  return { ...record, image };
+}
+
+/** The first record and the counts for JSON, which has no maps. */
+export function overviewJson({ first, ...counts }: Overview): object {
+  const entries = Object.entries(counts).map(([name, value]) => [
+    name,
+    value instanceof Map ? Object.fromEntries(value) : value,
+  ]);
+  return { first: shownRecord(first), ...Object.fromEntries(entries) };
 }
 
 const counted = (map: ReadonlyMap<unknown, number>): string =>
@@ -27,7 +36,7 @@ export function formatOverview(overview: Overview): string {
     ['categories', counted(categories)],
     ['answers', counted(answers)],
   ]);
-  return `First record\n\n${recordText(first)}\n\n${rows}`;
+  return `First record\n\n${JSON.stringify(shownRecord(first), undefined, 2)}\n\n${rows}`;
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -1,6 +1,7 @@
 // The benchmarks that are known by name, and how each becomes records.
 import { readdir, stat } from 'node:fs/promises';
 import { onPath } from '../../engine/index.ts';
+import { boxesInside } from '../data/annotations.ts';
 import { DataError } from '../data/errors.ts';
 import {
   chartQaRow,
@@ -21,7 +22,6 @@ import {
   vstarRow,
 } from './loaders/choices.ts';
 import { type FieldMap, mappedRow } from './loaders/field_map.ts';
-import { boxesOf } from './loaders/fields.ts';
 import { text4kRow } from './loaders/text_4k.ts';
 import { type BenchmarkRecord, measured, type UnmeasuredRecord } from './record.ts';
 import { findTable, rowsOf } from './rows/open.ts';
@@ -107,7 +107,7 @@ export async function* readBenchmark(
     seen.add(record.id);
     const whole = await measured(record, where);
     const { boxes, width, height } = whole;
-    yield boxes ? { ...whole, boxes: boxesOf(boxes, width, height, where) } : whole;
+    yield boxes ? { ...whole, boxes: boxesInside(boxes, width, height, where) } : whole;
   }
   if (seen.size === 0)
     throw new DataError(`benchmark: ${path} must hold a question, got none. Name another.`);

@@ -15,7 +15,7 @@ import { jsonLines } from '../../benchmarks/rows/json_rows.ts';
 import { rowError, shown } from '../../benchmarks/rows/rows.ts';
 import { type Reply, type ScoredQuestion, scoreReply, summarize } from '../../benchmarks/scores/score.ts';
 import { ImageBootstrap } from '../../train/evaluation/intervals.ts';
-import { formatOverview, formatScore } from '../benchmark_text.ts';
+import { formatOverview, formatScore, overviewJson } from '../benchmark_text.ts';
 import { type Command, command, on, oneOf, text, UsageError, type Values } from '../flags.ts';
 
 const BENCHMARK = {
@@ -122,14 +122,7 @@ async function run(values: Values<typeof BENCHMARK>, [path]: readonly string[]):
   else if (values.score !== undefined) await score(source, path, values.score, suite, json);
   else {
     const overview = (await overviewOf(readBenchmark(source, path)))!;
-    const { first, ...rest } = overview;
-    const image = typeof first.image === 'string' ? first.image : `${first.image.length} bytes`;
-    const maps = Object.entries(rest).map(([k, value]) => [
-      k,
-      value instanceof Map ? Object.fromEntries(value) : value,
-    ]);
-    if (json) console.log(JSON.stringify({ first: { ...first, image }, ...Object.fromEntries(maps) }));
-    else console.log(formatOverview(overview));
+    console.log(json ? JSON.stringify(overviewJson(overview)) : formatOverview(overview));
   }
   return 0;
 }

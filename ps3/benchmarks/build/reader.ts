@@ -10,7 +10,7 @@ import { editDistance } from '../scores/anls.ts';
 /** Long sides of an image at which it is read, pixels. */
 export const LADDER = [378, 756, 1512, 2268, 3024, 3780] as const;
 
-/** Height of a capital letter that is legible to the reader, pixels. Source: Tesseract's own measured here, with confusable options. */
+/** Height of a capital letter that is taken as legible, pixels; whether a text is read is the reader's to say. */
 export const LEGIBLE_PX = 8;
 /** Height to which letters are enlarged for the reader. */
 const SHOWN_PX = 24;

@@ -10,6 +10,7 @@ import { type PageFact, PageReader } from '../../data/caption/web_page.ts';
 import type { Notice } from '../../data/packages.ts';
 import { seedFor } from '../../data/seeds.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
+import { total } from '../../model/config/config.ts';
 import type { Text4kLine } from '../loaders/text_4k.ts';
 import { drawExposure, photograph } from './camera.ts';
 import { optionsOf } from './confusable.ts';
@@ -124,7 +125,7 @@ export async function buildText4k(options: Text4kOptions): Promise<Text4kSummary
     ladder: LADDER,
     images,
     questions: questions.length,
-    dropped: all.reduce((sum, { dropped }) => sum + dropped, 0),
+    dropped: total(all.map(({ dropped }) => dropped)),
     constructed: countsOf(questions.map(({ leastPx }) => leastPx!.constructed)),
     reader: countsOf(questions.map(({ leastPx }) => leastPx!.reader)),
     blind: blindOf(questions),
@@ -201,7 +202,7 @@ function blindOf(questions: readonly Question[]): Text4kSummary['blind'] {
       const best = Math.max(...scores);
       return scores[Number(answer)] === best ? 1 / scores.filter((other) => other === best).length : 0;
     });
-    return rights.reduce((sum, right) => sum + right, 0) / Math.max(1, questions.length);
+    return total(rights) / Math.max(1, questions.length);
   };
   return {
     longest: share(({ length }) => length),

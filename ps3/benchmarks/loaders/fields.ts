@@ -1,7 +1,6 @@
 // Values of rows as a record needs them, each checked and named where it does not fit.
 import { createHash } from 'node:crypto';
 import { isAbsolute, join } from 'node:path';
-import { boxesInside } from '../../data/annotations.ts';
 import type { Box } from '../../data/boxes.ts';
 import type { ImageFile } from '../record.ts';
 import { parsePythonList } from '../rows/python_list.ts';
@@ -86,11 +85,6 @@ export function boxOf(value: unknown, where: string, isSized = false): Box {
     throw rowError(where, 'a box must be four numbers', value, 'Correct it.');
   const [x, y, third, fourth] = numbers;
   return isSized ? [x, y, x + third, y + fourth] : [x, y, third, fourth];
-}
-
-/** @throws DataError when a box is outside of its image by a pixel or more */
-export function boxesOf(boxes: readonly Box[], width: number, height: number, where: string): Box[] {
-  return boxesInside(boxes, width, height, where);
 }
 
 /** Which of some options a letter or an option's own text names. @throws DataError when none */

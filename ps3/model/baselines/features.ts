@@ -1,7 +1,7 @@
 // Features of large images from an encoder of small ones: AnyRes, S² and dynamic S², none of which needs training.
 import { concat, expect, resize, slice, type Tensor } from '../../../engine/index.ts';
 import type { VisionModel } from '../vision/vision.ts';
-import { type Blocks, cutTiles, stitchTokens, tokensOf } from './mosaic.ts';
+import { cutTiles, stitchTokens, tokensOf } from './mosaic.ts';
 import type { TileGrid } from './tile_grids.ts';
 
 /** Encodes tiles one by one: [n, 3, t, t] normalised to [n, G * G, C]. */
@@ -108,17 +108,21 @@ export function dynamicS2Features(
   encode: TileEncoder,
   { scalesPx, resizeTo = -1 }: Pick<S2Options, 'scalesPx' | 'resizeTo'>,
 ): Tensor<'f32'> {
-  const tokens = encode(tiles);
   const squares = scalesPx.slice(0, -1).map((side) => Math.floor(side / scalesPx[0]));
-  const blocks: Blocks[] = [...squares.map((k): Blocks => [k, k]), [rows, columns]];
+  const grids = [...squares.map((k): TileGrid => [k, k]), [columns, rows] as const];
+  const maps = tokensByGrid(encode(tiles), grids).map((own, i) => gridMap(own, grids[i]));
+  return merge(maps, resizeTo);
+}
+
+/** Cuts tokens [n, T, C] of the tiles of several grids, one grid after another, into those of each. */
+export function tokensByGrid(tokens: Tensor<'f32'>, grids: readonly TileGrid[]): Tensor<'f32'>[] {
   let start = 0;
-  const maps = blocks.map((block) => {
-    const length = block[0] * block[1];
+  return grids.map(([columns, rows]) => {
+    const length = columns * rows;
     const own = slice(tokens, { axis: 0, start, length });
     start += length;
-    return stitchTokens(own, block);
+    return own;
   });
-  return merge(maps, resizeTo);
 }
 
 /**

@@ -7,7 +7,6 @@ import {
   noGrad,
   type Random,
   type Scope,
-  slice,
   type Tensor,
 } from '../../../engine/index.ts';
 import { total } from '../config/config.ts';
@@ -15,7 +14,7 @@ import type { ModelCore } from '../core.ts';
 import type { DecodedImage } from '../decoder.ts';
 import { resizeToSquare } from '../image.ts';
 import { cropBoxes, type Edges, randomSelection } from './controls.ts';
-import { s2Tokens, towerEncoder } from './features.ts';
+import { s2Tokens, tokensByGrid, towerEncoder } from './features.ts';
 import type { TileGrid } from './tile_grids.ts';
 import { dynamicS2Tiles, dynamicTiles, llavaNextTiles, normalizedSquare } from './tiles.ts';
 
@@ -217,18 +216,23 @@ async function overTiles(
   return { feature: mean(await pooled(asked, tokens, mask), weights), tokens: n * T };
 }
 
+/** Grids of tiles that squares of some sides are cut into. */
+const squaresOf = (sidesPx: readonly number[], tilePx: number): TileGrid[] =>
+  sidesPx.map((side) => [side / tilePx, side / tilePx]);
+
 /** The mean over scales, each the tokens of a grid of tiles. */
 async function overScales(
   asked: Asked,
-  scales: readonly { readonly tokens: Tensor<'f32'>; readonly grid: TileGrid }[],
+  scales: readonly Tensor<'f32'>[],
+  grids: readonly TileGrid[],
 ): Promise<RegionFeature> {
   const { G } = towerOf(asked);
   const rows: number[] = [];
   let count = 0;
-  for (const { tokens, grid } of scales) {
+  for (const [i, tokens] of scales.entries()) {
     const [n, T, C] = tokens.shape;
     count += n * T;
-    const mask = touchedTokens(asked.boxes, asked.image, grid, G);
+    const mask = touchedTokens(asked.boxes, asked.image, grids[i], G);
     rows.push(...(await pooled(asked, tokens.reshape([1, n * T, C]), mask)));
   }
   const equal = scales.map(() => 1);
@@ -247,11 +251,7 @@ async function s2(asked: Asked): Promise<RegionFeature> {
   const options = { image: model.config.image, scope };
   const square = await normalizedSquare(engine, image, scalesPx[scalesPx.length - 1], options);
   const tokens = noGrad(() => s2Tokens(square, towerEncoder(model.vision), { scalesPx }));
-  const grids = scalesPx.map((side): TileGrid => [side / scalesPx[0], side / scalesPx[0]]);
-  return overScales(
-    asked,
-    tokens.map((own, i) => ({ tokens: own, grid: grids[i] })),
-  );
+  return overScales(asked, tokens, squaresOf(scalesPx, scalesPx[0]));
 }
 
 async function dynamicS2(asked: Asked): Promise<RegionFeature> {
@@ -260,16 +260,8 @@ async function dynamicS2(asked: Asked): Promise<RegionFeature> {
   const options = { scalesPx, maxTiles, image: model.config.image, scope };
   const { tiles, grid } = await dynamicS2Tiles(engine, image, options);
   const tokens = noGrad(() => towerEncoder(model.vision)(tiles));
-  const grids = scalesPx.map((side): TileGrid => [side / scalesPx[0], side / scalesPx[0]]);
-  grids[grids.length - 1] = grid;
-  let start = 0;
-  const scales = grids.map((own) => {
-    const length = own[0] * own[1];
-    const part = slice(tokens, { axis: 0, start, length });
-    start += length;
-    return { tokens: part, grid: own };
-  });
-  return overScales(asked, scales);
+  const grids = [...squaresOf(scalesPx.slice(0, -1), scalesPx[0]), grid];
+  return overScales(asked, tokensByGrid(tokens, grids), grids);
 }
 
 async function ps3(asked: Asked, by: 'topDown' | 'bottomUp' | 'random'): Promise<RegionFeature> {

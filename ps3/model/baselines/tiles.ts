@@ -98,7 +98,8 @@ export async function normalizedSquare(
   sidePx: number,
   options: TileOptions,
 ): Promise<Tensor<'f32'>> {
-  return upload(engine, [[await resized(engine, image, sidePx, sidePx), 0, 0]], sidePx, options);
+  const pixels = await normalizedPixels(engine, image, sidePx, options.image);
+  return engine.tensor(pixels, [1, 3, sidePx, sidePx], { scope: options.scope });
 }
 
 /**

@@ -122,6 +122,21 @@ function viewBatches(
     `data.nativeCrops.besides, and its coarse ones, must be multiples of ps3.accumulate, ${parts}`,
     besides,
   );
+  /** Crops of a step beside images with such captions, and the classes of both. */
+  const besidesOf = (step: number, captions: readonly string[]): Partial<Made<Batch>['host']> => {
+    const { rgba, captions: names, places, coarse, coarsePlaces } = cropSource(step, besides);
+    const fine = besides - (coarse?.shape[0] ?? 0);
+    const named = [names.slice(0, fine), names.slice(fine)];
+    const sidePx = cropping.gridSide * whole.patchPx;
+    return {
+      crops: { data: rgba, shape: [fine, sidePx, sidePx, 4] },
+      ...(places && { cropPlaces: places }),
+      ...(coarse && { coarseCrops: coarse }),
+      ...(coarsePlaces && { coarsePlaces }),
+      cropIds: tokenIds(tokenizer, inParts(named, parts)),
+      classes: classRow(inParts([captions, ...named], parts)),
+    };
+  };
   const imageBytes = 4 * side * side;
   const kept: Uint8Array[] = [];
   let made = 0;
@@ -150,6 +165,7 @@ function viewBatches(
       origin.set([random.integer(places), random.integer(places)], 2 * b);
     }
     const { ids, cutCaptions } = countedIds(tokenizer, captions);
+    const crops = besides > 0 ? besidesOf(step, captions) : { classes: classRow(captions) };
     const host: Made<Batch>['host'] = {
       image: { data: image, shape: [batchSize, side, side, 4] },
       ids,
@@ -160,38 +176,16 @@ function viewBatches(
       captions: repeated(nameIds, batchSize),
       shares: { data: shares, shape: [batchSize, names.length, cells] },
       ...(window && { origin: { data: origin, shape: [batchSize, 2] } }),
+      ...crops,
     };
-    if (besides === 0)
-      return {
-        host: { ...host, classes: { data: classesOf(captions), shape: [batchSize] } },
-        facts: { cutCaptions },
-      };
-    const crops = cropSource(step, besides);
-    const { rgba, places, coarse, coarsePlaces } = crops;
-    const sidePx = cropping.gridSide * whole.patchPx;
-    const order = inParts([captions, ...cutAt(crops.captions, besides - (coarse?.shape[0] ?? 0))], parts);
-    return {
-      host: {
-        ...host,
-        crops: { data: rgba, shape: [besides - (coarse?.shape[0] ?? 0), sidePx, sidePx, 4] },
-        ...(places && { cropPlaces: places }),
-        ...(coarse && { coarseCrops: coarse }),
-        ...(coarsePlaces && { coarsePlaces }),
-        cropIds: tokenIds(
-          tokenizer,
-          inParts(cutAt(crops.captions, besides - (coarse?.shape[0] ?? 0)), parts),
-        ),
-        classes: { data: classesOf(order), shape: [order.length] },
-      },
-      facts: { cutCaptions },
-    };
+    return { host, facts: { cutCaptions } };
   };
 }
 
-const cutAt = (list: readonly string[], count: number): (readonly string[])[] => [
-  list.slice(0, count),
-  list.slice(count),
-];
+const classRow = (captions: readonly string[]): HostTensor => ({
+  data: classesOf(captions),
+  shape: [captions.length],
+});
 
 /** Lists one after another in each of equal parts of a batch, as the model compares them. */
 function inParts(lists: readonly (readonly string[])[], parts: number): string[] {

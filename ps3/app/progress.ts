@@ -1,5 +1,6 @@
 // Progress for people: a bar in a terminal, plain lines elsewhere.
 import cliProgress from 'cli-progress';
+import type { Transport } from '../ranks/transport.ts';
 
 /** One bar after another. Without a terminal, a line at most every `lineSeconds`. */
 export class ProgressBar {
@@ -46,6 +47,15 @@ export class ProgressBar {
       this.#bar.start(all, 0, { details: '' });
     }
   }
+}
+
+/** Shows progress on the first of several ranks alone, and says that it is of its part. */
+export function leadProgress({ rank, size }: Pick<Transport, 'rank' | 'size'>): ProgressBar['update'] {
+  const bar = new ProgressBar();
+  const share = size > 1 ? `, rank 0 of ${size}` : '';
+  return (title, ...shown) => {
+    if (rank === 0) bar.update(`${title}${share}`, ...shown);
+  };
 }
 
 /** `3 min 20 s`. */

@@ -4,7 +4,7 @@ import { fromLead, type Transport } from '../../ranks/transport.ts';
 import { countRows, faultCounts } from '../check_page.ts';
 import { checkData } from '../data_check.ts';
 import { type Command, columns, command, text, UsageError, type Values } from '../flags.ts';
-import { ProgressBar } from '../progress.ts';
+import { leadProgress } from '../progress.ts';
 
 const CHECK = {
   out: text('<dir>', 'Folder for check.html, faults.jsonl and what a check that is stopped goes on from'),
@@ -23,12 +23,9 @@ async function check(
   const { out, annotations = null, tokenizer: name } = values;
   if (!out) throw new UsageError('data check: --out must name the folder to write, got none.');
   const tokenizer = name === undefined ? undefined : { name, tokenizer: await tokenizerOf(name) };
-  const bar = new ProgressBar();
-  const share = transport.size > 1 ? `, rank 0 of ${transport.size}` : '';
-  const onProgress = (done: number, all: number, faults: number): void => {
-    const title = `checking shards or thousands of images${share}`;
-    if (transport.rank === 0) bar.update(title, done, all, `${faults} faults`);
-  };
+  const show = leadProgress(transport);
+  const onProgress = (done: number, all: number, faults: number): void =>
+    show('checking shards or thousands of images', done, all, `${faults} faults`);
   const summary = await checkData({ images, annotations, out, tokenizer, transport, onProgress });
   return fromLead(transport, async () => {
     const { faults } = summary!;

@@ -8,7 +8,7 @@ import { archivesOf } from '../../data/stream/shard.ts';
 import { ShardCache } from '../../data/stream/shard_cache.ts';
 import type { Transport } from '../../ranks/transport.ts';
 import { type Command, command, text, UsageError, type Values, whole } from '../flags.ts';
-import { ProgressBar } from '../progress.ts';
+import { leadProgress } from '../progress.ts';
 
 const PACK = {
   annotations: text(
@@ -26,11 +26,8 @@ async function pack(
 ): Promise<number> {
   const { annotations = null, 'samples-per-shard': samplesPerShard, 'max-shard-mb': maxShardMB } = values;
   const archives = archivesOf({ images: source, annotations });
-  const bar = new ProgressBar();
-  const share = transport.size > 1 ? `, rank 0 of ${transport.size}` : '';
-  const onProgress = (done: number, all: number): void => {
-    if (transport.rank === 0) bar.update(`packing shards${share}`, done, all);
-  };
+  const show = leadProgress(transport);
+  const onProgress = (done: number, all: number): void => show('packing shards', done, all);
   let packed: Packed;
   if (archives === undefined) {
     const maxShardBytes = maxShardMB && 1e6 * maxShardMB;

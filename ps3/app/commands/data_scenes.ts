@@ -12,7 +12,7 @@ import {
   type Values,
   whole,
 } from '../flags.ts';
-import { ProgressBar } from '../progress.ts';
+import { leadProgress } from '../progress.ts';
 
 const SCENES = {
   out: text('<dir>', 'Folder to write'),
@@ -45,17 +45,14 @@ async function buildScenes(
     throw new UsageError(
       'data scenes: --stamps and --permissive exclude each other, got both: the stamps are GPL.',
     );
-  const bar = new ProgressBar();
   const isLead = transport.rank === 0;
-  const share = transport.size > 1 ? `, rank 0 of ${transport.size}` : '';
+  const show = leadProgress(transport);
   const result = await runDataScenes({
     ...values,
     out,
     count,
     transport,
-    progress: (done, count, what) => {
-      if (isLead) bar.update(`${what}${share}`, done, count);
-    },
+    progress: (done, count, what) => show(what, done, count),
     notice: (text) => {
       if (isLead) console.error(text);
     },

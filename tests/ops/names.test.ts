@@ -6,6 +6,7 @@ import { engine } from '../harness.ts';
 
 /** Calls with a tensor whose dtype or shape the op does not take. */
 const BAD: Readonly<Record<string, (odd: api.Tensor, x: api.Tensor) => unknown>> = {
+  addRmsNorm: (odd, x) => api.addRmsNorm(x, x, odd),
   adaptiveMaxPool: (odd) => api.adaptiveMaxPool(odd, [2, 2], [1, 1]),
   add: (odd) => api.add(odd, odd),
   argMax: (odd) => api.argMax(odd, { axis: 0 }),
@@ -35,6 +36,7 @@ const BAD: Readonly<Record<string, (odd: api.Tensor, x: api.Tensor) => unknown>>
   pillowResize: (odd) => api.pillowResize(odd, [2, 2]),
   resize: (odd) => api.resize(odd, [2, 2], 'area'),
   resizeRows: (odd) => api.resizeRows(odd, [2, 2], [1, 1], 'area'),
+  rmsNorm: (odd, x) => api.rmsNorm(x, odd),
   scatter: (odd, x) => api.scatter(x, odd, x),
   scatterRows: (odd) => api.scatterRows(odd, odd, 2),
   selectTopK: (odd) => api.selectTopK(odd, 1),

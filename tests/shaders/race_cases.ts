@@ -3,6 +3,7 @@ import {
   AdamW,
   adaptiveMaxPool,
   add,
+  addRmsNorm,
   argMax,
   attention,
   backward,
@@ -33,6 +34,7 @@ import {
   prod,
   randomUniform,
   resize,
+  rmsNorm,
   scatter,
   scatterRows,
   selectTopK,
@@ -210,6 +212,11 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(resize(leaf(1, 1, 3, 5), [5, 4], 'bicubic'));
     train(resize(leaf(1, 1, 3, 8), [5, 2], 'bicubic'));
     train(resize(leaf(1, 1, 7, 5), [3, 4], 'bicubic-antialias'));
+  },
+  rms_norm: () => {
+    train(rmsNorm(leaf(3, 11), leaf(11)));
+    train(addRmsNorm(leaf(3, 11), leaf(3, 11), leaf(11)).y);
+    withGpuPlans(() => train(rmsNorm(leaf(3, 11), leaf(11))));
   },
   softmax: () => {
     train(softmax(leaf(3, 11)));

@@ -101,7 +101,7 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
     (
       'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 diceLoss:2 erf exp floor ' +
       'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:2 log logSoftmax matmul:2 max mean ' +
-      'min neg onesLike patchGather prod reciprocal relu round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
+      'addRmsNorm:3 min neg onesLike patchGather prod reciprocal relu rmsNorm:2 round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
       'sign sin softmax softplus sortKeys sqrt square sum take:2 tanh patchify zerosLike backward'
     )
       .split(' ')
@@ -198,6 +198,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
   const indices = engine.zeros([2, 2], { dtype: 'u32', scope });
   const required: Readonly<Record<string, readonly unknown[]>> = {
     arange: [engine, 2],
+    addRmsNorm: [square, square, row],
     argMax: [square],
     attention: [heads, heads, heads],
     attentionWithScores: [heads, heads, heads],
@@ -224,6 +225,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
     patchify: [image, 2],
     prod: [square],
     resize: [image, [2, 2]],
+    rmsNorm: [square, row],
     scatter: [square, indices, square],
     sigmoidContrastive: [square, square, scalar, scalar],
     slice: [square],

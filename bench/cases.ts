@@ -31,6 +31,7 @@ import { cases as random } from './ops/random.bench.ts';
 import { cases as reduce } from './ops/reduce.bench.ts';
 import { cases as resize } from './ops/resize.bench.ts';
 import { cases as rmsNorm } from './ops/rms_norm.bench.ts';
+import { cases as rope } from './ops/rope.bench.ts';
 import { cases as softmax } from './ops/softmax.bench.ts';
 import { cases as sort } from './ops/sort.bench.ts';
 import { cases as topK } from './ops/top_k.bench.ts';
@@ -64,6 +65,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   reduce,
   resize,
   rmsNorm,
+  rope,
   softmax,
   sort,
   topK,

@@ -119,6 +119,7 @@ export {
 export { type ResizeMode, type ResizeOptions, resize, resizeRows } from './ops/resize.ts';
 export { type AxisTaps, axisTaps } from './ops/resize_taps.ts';
 export { addRmsNorm, rmsNorm } from './ops/rms_norm.ts';
+export { type RopeOptions, rope } from './ops/rope.ts';
 export { type ActivationDType, withSavedActivations } from './ops/saved_activations.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { sortKeys } from './ops/sort.ts';

@@ -37,6 +37,7 @@ const BAD: Readonly<Record<string, (odd: api.Tensor, x: api.Tensor) => unknown>>
   resize: (odd) => api.resize(odd, [2, 2], 'area'),
   resizeRows: (odd) => api.resizeRows(odd, [2, 2], [1, 1], 'area'),
   rmsNorm: (odd, x) => api.rmsNorm(x, odd),
+  rope: (odd, x) => api.rope(x, odd),
   scatter: (odd, x) => api.scatter(x, odd, x),
   scatterRows: (odd) => api.scatterRows(odd, odd, 2),
   selectTopK: (odd) => api.selectTopK(odd, 1),

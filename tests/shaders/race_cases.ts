@@ -35,6 +35,7 @@ import {
   randomUniform,
   resize,
   rmsNorm,
+  rope,
   scatter,
   scatterRows,
   selectTopK,
@@ -217,6 +218,10 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(rmsNorm(leaf(3, 11), leaf(11)));
     train(addRmsNorm(leaf(3, 11), leaf(3, 11), leaf(11)).y);
     withGpuPlans(() => train(rmsNorm(leaf(3, 11), leaf(11))));
+  },
+  rope: () => {
+    train(rope(leaf(1, 3, 11), leaf(2), { heads: 2 }));
+    train(rope(leaf(2, 3, 11), leaf(2), { heads: 2, offset: tensor(Int32Array.of(4, -1), [2]) }));
   },
   softmax: () => {
     train(softmax(leaf(3, 11)));

@@ -1,5 +1,6 @@
 // What a training run computes, as one checked object. presets.ts puts it together.
 import * as v from 'valibot';
+import { TILED_ENCODERS, type TiledEncoder } from '../model/baselines/tiled.ts';
 import { expectConfig } from '../model/config/config.ts';
 import {
   check,
@@ -90,6 +91,14 @@ export interface Method {
   readonly scalePositions: boolean;
   /** A ConvNeXt at high resolution helps selection. */
   readonly auxEncoder: boolean;
+}
+
+/** A baseline over the same towers that the second stage trains instead of PS3, with the same captions, batches and optimizer. */
+export interface BaselineConfig {
+  /** How it sees images. */
+  readonly encoder: TiledEncoder;
+  /** Largest side at which it sees them, a multiple of the low-res side, up to the largest scale. */
+  readonly sidePx: number;
 }
 
 /** Where constants of training come from: small runs here, the paper's text, or its released code. */
@@ -193,6 +202,8 @@ export interface TrainConfig {
   };
   /** What is left of the paper's method. */
   readonly method: Method;
+  /** What is trained in the place of PS3; null: PS3. */
+  readonly baseline: BaselineConfig | null;
 }
 
 const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: natural, accumulate: count });
@@ -267,6 +278,15 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     scalePositions: flag,
     auxEncoder: flag,
   }),
+  baseline: v.optional(
+    v.nullable(
+      onlyThese({
+        encoder: v.picklist(TILED_ENCODERS, `one of ${TILED_ENCODERS.join(', ')}`),
+        sidePx: count,
+      }),
+    ),
+    null,
+  ),
 });
 
 /**
@@ -305,6 +325,7 @@ export function parseTrainConfig(json: unknown): TrainConfig {
     config.loss.cross,
   );
   expectTrained(config);
+  expectBaseline(config);
   expectConfig(
     config.checkpoints.best === null || config.evaluation.everySteps !== null,
     'checkpoints.best must be null where evaluation.everySteps is: nothing is compared',
@@ -316,6 +337,22 @@ export function parseTrainConfig(json: unknown): TrainConfig {
     ps3.batch,
   );
   return config;
+}
+
+/** Tiles fill the image, and nothing finer than the images is made up. */
+function expectBaseline({ baseline, data, model: { scalesPx } }: TrainConfig): void {
+  if (baseline === null) return;
+  const { sidePx } = baseline;
+  expectConfig(
+    sidePx % scalesPx[0] === 0 && sidePx <= scalesPx[scalesPx.length - 1],
+    `baseline.sidePx must be a multiple of the low-res side, ${scalesPx[0]}, up to the largest scale, ${scalesPx[scalesPx.length - 1]}`,
+    sidePx,
+  );
+  expectConfig(
+    data.nativeCrops === null,
+    'baseline must be null where data.nativeCrops is not: a baseline sees whole images',
+    baseline,
+  );
 }
 
 /** A stage that takes steps has something to train. */

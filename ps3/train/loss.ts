@@ -12,10 +12,12 @@ import {
   type Tensor,
   tidy,
 } from '../../engine/index.ts';
+import { tiledFeatures } from '../model/baselines/tiled.ts';
 import { expectConfig, total as sum } from '../model/config/config.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { saliencyLogits, touchedCells } from '../model/vision/selection.ts';
 import { allCaptionsLoss, byCaption, crossLoss } from './caption_losses.ts';
+import type { BaselineConfig } from './config.ts';
 import { cropFeatures } from './crop_features.ts';
 import { type Objective, totalLoss, weighted } from './phases.ts';
 
@@ -238,6 +240,25 @@ export function pretrainObjective(
     },
     weights: mapWeights(options),
     counted: ({ isLocal }) => sum([...isLocal.data]),
+  };
+}
+
+/**
+ * What a step of a baseline descends: the contrastive loss alone, between pooled tokens in the box and its caption. A global
+ * caption's box is the whole image.
+ */
+export function baselineObjective(
+  model: PS3,
+  baseline: BaselineConfig,
+): Pick<Objective<Batch>, 'embed' | 'weights' | 'counted'> {
+  return {
+    embed({ image, box, ids }) {
+      expectTrainable(model);
+      const imageFeatures = tiledFeatures(model.vision, image as Tensor<'u8'>, box, baseline);
+      return { imageFeatures, textFeatures: model.encodeText(ids).features, own: {} };
+    },
+    weights: {},
+    counted: () => 0,
   };
 }
 

@@ -8,15 +8,17 @@ import {
   matmul,
   noGrad,
   type Scope,
+  sigmoidContrastive,
   type Tensor,
 } from '../../engine/index.ts';
+import { tiledFeatures } from '../model/baselines/tiled.ts';
 import type { ModelConfig } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { VisionModel } from '../model/vision/vision.ts';
 import type { StageConfig, TrainConfig } from './config.ts';
 import { cropFeatures } from './crop_features.ts';
 import { lockOf } from './lock.ts';
-import { type Batch, pretrainLoss } from './loss.ts';
+import { type Batch, baselineObjective, pretrainLoss } from './loss.ts';
 import { EmptyBatches } from './plan_batches.ts';
 import { withPrecision } from './precision.ts';
 import { type CropBatch, towersLoss } from './towers.ts';
@@ -159,6 +161,22 @@ export function planTraining(
       'high-res pass': look - select,
       text: text(images),
     };
+    const { baseline } = config;
+    if (baseline)
+      return step(
+        config.ps3,
+        {
+          tiles: flops((model, scope) => {
+            const { image, box } = images(scope);
+            tiledFeatures(model.vision, image as Tensor<'u8'>, box, baseline);
+          }),
+          text: text(images),
+        },
+        (model, scope) => {
+          const { imageFeatures, textFeatures } = baselineObjective(model, baseline).embed(images(scope));
+          return sigmoidContrastive(imageFeatures, textFeatures, model.logitScale, model.logitBias);
+        },
+      );
     const { cross } = config.loss;
     return step(
       config.ps3,

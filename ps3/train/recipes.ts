@@ -55,6 +55,7 @@ export const DEMO: Omit<TrainConfig, 'preset' | 'model' | 'data' | 'towers' | 'p
   checkpoints: { keep: 1, best: null },
   evaluation: { everySteps: null, images: null },
   method: WHOLE,
+  baseline: null,
 };
 
 /**

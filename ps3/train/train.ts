@@ -1,6 +1,7 @@
 // Training in two stages, as the paper does: image and text towers first, PS3 from them.
 import { AdamW, type Engine, expectKeys, warmupCosine } from '../../engine/index.ts';
 import type { Sample } from '../data/annotations.ts';
+import { tiledTokens } from '../model/baselines/tiled.ts';
 import { total as sum } from '../model/config/config.ts';
 import { GROUPS } from '../model/core.ts';
 import type { PS3 } from '../model/ps3.ts';
@@ -12,7 +13,7 @@ import { type Batches, batchesByStep, type Made } from './batches.ts';
 import type { TrainConfig } from './config.ts';
 import { expectSameWeights, meansOf } from './exchange.ts';
 import type { ImageSource } from './image_source.ts';
-import { type Batch, pretrainObjective } from './loss.ts';
+import { type Batch, baselineObjective, pretrainObjective } from './loss.ts';
 import type { Metric } from './metrics.ts';
 import { type Objective, partsOf, type Tensors } from './phases.ts';
 import { expectProducts, withPrecision } from './precision.ts';
@@ -101,14 +102,17 @@ export function towersObjective(
   };
 }
 
-/** Stage 2: local and global captions, ground-truth selection, box supervision. */
+/** Stage 2: local and global captions, ground-truth selection, box supervision; or a baseline on the same batches. */
 export function ps3Objective(
   model: PS3,
   samples: readonly Sample[] | Pick<ImageSource, 'batches'>,
-  config: Pick<TrainConfig, 'seed' | 'data' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision'>,
+  config: Pick<
+    TrainConfig,
+    'seed' | 'data' | 'sampling' | 'loss' | 'ps3' | 'method' | 'precision' | 'baseline'
+  >,
   share: Share = SINGLE,
 ): Objective<Batch> {
-  const { seed, data, sampling, loss, ps3, method, precision } = config;
+  const { seed, data, sampling, loss, ps3, method, precision, baseline } = config;
   const drawing = {
     batchSize: ps3.batch,
     seed,
@@ -121,7 +125,9 @@ export function ps3Objective(
   const { maxLogitScale: _, ...weights } = loss;
   const { teacherForcing, inBoxPooling } = method;
   const { window } = data;
-  const objective = pretrainObjective(model, { ...weights, teacherForcing, inBoxPooling, window });
+  const objective = baseline
+    ? baselineObjective(model, baseline)
+    : pretrainObjective(model, { ...weights, teacherForcing, inBoxPooling, window });
   const vision = window ? model.vision.window(window.cells, window.maxSelect) : model.vision;
   const grids = vision.config.gridSides.map((side): Grid => [side, side]);
   const [counts] = vision.plan(grids, { looks: 1 });
@@ -137,7 +143,9 @@ export function ps3Objective(
     batches: 'batches' in samples ? (from) => samples.batches(model, drawing, from) : inMemory(samples),
     ...objective,
     embed: (batch) => withPrecision(precision, () => objective.embed(batch)),
-    tokensPerSample: grids[0][0] ** 2 + sum(counts) + model.tokenizer.contextLength,
+    tokensPerSample:
+      (baseline ? tiledTokens(vision, baseline) : grids[0][0] ** 2 + sum(counts)) +
+      model.tokenizer.contextLength,
   };
 }
 

@@ -34,6 +34,7 @@ import { cases as rmsNorm } from './ops/rms_norm.bench.ts';
 import { cases as rope } from './ops/rope.bench.ts';
 import { cases as softmax } from './ops/softmax.bench.ts';
 import { cases as sort } from './ops/sort.bench.ts';
+import { cases as swiglu } from './ops/swiglu.bench.ts';
 import { cases as topK } from './ops/top_k.bench.ts';
 import { cases as unary } from './ops/unary.bench.ts';
 import { cases as vit } from './vit.bench.ts';
@@ -68,6 +69,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   rope,
   softmax,
   sort,
+  swiglu,
   topK,
   unary,
   dispatch,

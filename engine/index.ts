@@ -123,6 +123,7 @@ export { type RopeOptions, rope } from './ops/rope.ts';
 export { type ActivationDType, withSavedActivations } from './ops/saved_activations.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { sortKeys } from './ops/sort.ts';
+export { swiglu } from './ops/swiglu.ts';
 export { compactMap, type Selection, selectTopK, topK } from './ops/top_k.ts';
 export {
   abs,

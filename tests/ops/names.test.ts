@@ -47,6 +47,7 @@ const BAD: Readonly<Record<string, (odd: api.Tensor, x: api.Tensor) => unknown>>
   sortKeys: (odd) => api.sortKeys(odd),
   squaredNorm: (odd) => api.squaredNorm([odd]),
   sumTo: (_odd, x) => api.sumTo(x, [3]),
+  swiglu: (odd) => api.swiglu(odd),
   take: (odd, x) => api.take(x, odd),
   topK: (odd) => api.topK(odd, 1),
   unfold: (odd) => api.unfold(odd, [3, 3]),

@@ -45,6 +45,7 @@ import {
   softmax,
   sortKeys,
   sum,
+  swiglu,
   type Tensor,
   topK,
   unpackHeads,
@@ -228,6 +229,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
     withGpuPlans(() => train(softmax(leaf(3, 11))));
   },
   sort: () => sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), { bits: 8 }),
+  swiglu: () => train(swiglu(leaf(3, 10))),
   top_k: () => {
     topK(leaf(1, 9), 6);
     withGpuPlans(() => topK(leaf(1, 9), 6));

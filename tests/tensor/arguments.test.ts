@@ -102,7 +102,7 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
       'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 diceLoss:2 erf exp floor ' +
       'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:2 log logSoftmax matmul:2 max mean ' +
       'addRmsNorm:3 min neg onesLike patchGather prod reciprocal relu rmsNorm:2 rope:2 round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
-      'sign sin softmax softplus sortKeys sqrt square sum take:2 tanh patchify zerosLike backward'
+      'sign sin softmax softplus sortKeys sqrt square sum swiglu take:2 tanh patchify zerosLike backward'
     )
       .split(' ')
       .map((name) => [name.split(':')[0], [Number(name.split(':')[1] ?? 1)]]),

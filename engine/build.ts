@@ -3,8 +3,9 @@
 //   *.js, *.d.ts        the sources, compiled file by file, so that bundlers take only what is used
 //   shaders/**.wgsl.js  parsed shaders without their comments; shaders/lib: the fragments that they share
 //   engine/wgsl.js      loads the parser, the package wgsl_reflect, for users' own WGSL; nothing else does
+//   ps3/checkpoints     the small model that is part of it, without the page's samples
 //   package.json        entry points, and what they need: the engine needs nothing but, in Node, the package webgpu
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
@@ -149,6 +150,7 @@ async function writeManifest(out: string): Promise<void> {
           { types: `./${file}.d.ts`, default: `./${file}.js` },
         ]),
       ),
+      './ps3/checkpoints/*': './ps3/checkpoints/*',
       './package.json': './package.json',
     },
     imports: JSON.parse(JSON.stringify(imports).replaceAll('.ts"', '.js"')),
@@ -173,6 +175,10 @@ rmSync(out, { recursive: true, force: true });
 compile(out);
 writeShaders(out);
 await writeManifest(out);
+cpSync(join(root, 'ps3/checkpoints'), join(out, 'ps3/checkpoints'), {
+  recursive: true,
+  filter: (path) => !path.endsWith('/samples'),
+});
 for (const name of ['README.md', 'LICENSE', 'NOTICE', 'CHANGELOG.md'])
   copyFileSync(join(root, name), join(out, name));
 console.log(`wrote ${relative(process.cwd(), out) || '.'}`);

@@ -11,6 +11,7 @@ export type {
 export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
 export type { CheckpointSource, DownloadOptions, Fetched } from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';
+export { NANO_4K } from './model/checkpoint/shipped.ts';
 export type { SaveOptions } from './model/checkpoint/writer.ts';
 export {
   type AdapterConfig,
@@ -26,6 +27,7 @@ export {
 export { parseHubConfig, parseVisionConfig } from './model/config/hub_config.ts';
 export type { LookSizes } from './model/config/look_sizes.ts';
 export type { AllocateOptions, IsLocked, ModelCore } from './model/core.ts';
+export { type EncodingCost, encodingCost, plainVitCost } from './model/cost.ts';
 export { Encoding } from './model/encoding.ts';
 export {
   type DecodedImage,

@@ -8,6 +8,7 @@ import { benchmarkCommand } from './commands/benchmark.ts';
 import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
 import { evalCommand } from './commands/eval.ts';
+import { exportCommand } from './commands/export.ts';
 import { compareCommand, reportCommand } from './commands/report.ts';
 import { INTERRUPTED, startCommand, trainCommand } from './commands/train.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   reportCommand,
   compareCommand,
   encodeCommand,
+  exportCommand,
   verifyCommand,
   dataCommand,
   benchmarkCommand,

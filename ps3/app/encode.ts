@@ -11,6 +11,7 @@ import {
 } from '../../engine/index.ts';
 import { isImageName } from '../data/image_files.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
+import { NANO_4K } from '../model/checkpoint/shipped.ts';
 import { decodeImage, ImageError, resizeToSquare } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
 import type { Region } from '../model/region.ts';
@@ -29,7 +30,7 @@ export class EncodeError extends EngineError {
 export interface EncodeImagesOptions {
   /** Files, and folders whose images are all taken. */
   readonly images: readonly string[];
-  /** A run folder whose checkpoint to use; or `checkpoint`. */
+  /** A run folder whose checkpoint to use; or `checkpoint`. Default: nano-4k, the model of this package. */
   readonly run?: string;
   /** A checkpoint's folder, its http(s) address, or hf://owner/name; or `run`. */
   readonly checkpoint?: string;
@@ -102,7 +103,8 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
   expectKeys('encodeImages', options, ENCODE_IMAGES_OPTIONS);
   const { out, prompt, looks, tokens, region, storage, resume, log = console.error } = options;
   const { transport = SINGLE } = options;
-  expectOneSource(options);
+  if (options.run !== undefined && options.checkpoint !== undefined)
+    throw new EncodeError('encode: --run and --checkpoint exclude each other, got both. Pass one.');
   if (looks !== undefined && tokens !== undefined)
     throw new EncodeError(
       `encode: looks and tokens exclude each other, got ${looks} and ${tokens}. Pass one.`,
@@ -114,10 +116,13 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
   const jobs = namedJobs(options.images);
   if (transport.rank === 0) await assertWritableFolder(out);
   await transport.barrier();
-  const source = options.checkpoint ?? (await new RunFolder(options.run!).newest(log));
-  using model = await loadModel(engine, source, storage);
-  if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0 && transport.rank === 0)
-    log(`encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little.`);
+  const { run, checkpoint = run === undefined ? NANO_4K : await new RunFolder(run).newest(log) } = options;
+  using model = await loadModel(engine, checkpoint, storage);
+  if (transport.rank === 0) {
+    if (checkpoint === NANO_4K) log('encode: with nano-4k, the small model of this package');
+    if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0)
+      log(unknownPrompt(prompt, model.tokenizer.words ?? []));
+  }
   const [DONE, SKIPPED] = [0, 1];
   const counts = new Float32Array(2);
   for (const { path, name, number } of ownPart(transport, jobs)) {
@@ -148,7 +153,11 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
 }
 
 /** Loads with a progress bar, which small checkpoints do not need. */
-async function loadModel(engine: Engine, source: string, storage?: WeightDType | 'stored'): Promise<PS3> {
+async function loadModel(
+  engine: Engine,
+  source: string | URL,
+  storage?: WeightDType | 'stored',
+): Promise<PS3> {
   const bar = new ProgressBar();
   const inMB = (bytes: number): number => Math.ceil(bytes / 1e6);
   return PS3.load(engine, source, {
@@ -159,11 +168,14 @@ async function loadModel(engine: Engine, source: string, storage?: WeightDType |
   });
 }
 
-function expectOneSource({ run, checkpoint }: EncodeImagesOptions): void {
-  if ((run === undefined) === (checkpoint === undefined))
-    throw new EncodeError(
-      `encode: one of --run and --checkpoint must be given, got ${run === undefined ? 'neither' : 'both'}.`,
-    );
+/** Words that a message lists. */
+const LISTED_WORDS = 80;
+
+/** Says that a prompt has a word which the checkpoint does not know, and which it does. */
+function unknownPrompt(prompt: string, words: readonly string[]): string {
+  const more = words.length > LISTED_WORDS ? ' …' : '';
+  const known = `It knows ${[...words].sort().slice(0, LISTED_WORDS).join(', ')}${more}.`;
+  return `encode: “${prompt}” has a word that the checkpoint was not trained with, so its map means little. ${known}`;
 }
 
 interface Job {

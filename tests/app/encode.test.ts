@@ -239,13 +239,33 @@ test('encode: a run folder stands for its checkpoint', async () => {
   assert.is(code, 0);
 });
 
+test('encode: without a checkpoint it is nano-4k, which sees 3780 px and says what it knows', async () => {
+  const own = join(folder, 'own');
+  await mkdir(own);
+  await cp(join(images, 'wide.png'), join(own, 'wide.png'));
+  const { code, lines, out } = await encode({
+    images: [own],
+    checkpoint: undefined,
+    prompt: 'red spaceship',
+  });
+  assert.is(code, 0);
+  assert.is(lines[0], 'encode: with nano-4k, the small model of this package');
+  assert.match(lines[1], /“red spaceship” has a word that .* It knows anchor, apple, .*, zebra\.$/);
+  const tensors = await numbersOf(join(out, 'wide.safetensors'));
+  const shapes = [0, 1, 2].map((scale) => tensors.get(`selection_maps.${scale}`)!.shape);
+  assert.equal(shapes, [
+    [54, 54],
+    [108, 108],
+    [270, 270],
+  ]);
+});
+
 test('encode: impossible options are refused in one sentence before anything is written', async () => {
   const nowhere = join(folder, 'nowhere');
   const empty = join(folder, 'empty');
   await mkdir(empty);
   const cases: [Partial<EncodeImagesOptions>, string][] = [
-    [{ checkpoint: undefined }, 'one of --run and --checkpoint must be given, got neither.'],
-    [{ run: nowhere }, 'one of --run and --checkpoint must be given, got both.'],
+    [{ run: nowhere }, '--run and --checkpoint exclude each other, got both.'],
     [{ looks: 1, tokens: 3 }, 'looks and tokens exclude each other, got 1 and 3.'],
     [{ prompt: 'ring', region: { point: [0, 0] } }, 'a prompt and a region exclude each other, got both.'],
     [{ prompt: ' ' }, 'the prompt must have a word, got none.'],

@@ -20,6 +20,7 @@ import {
   pageUrl,
   saidSince,
   setBudget,
+  TRAINED_HERE,
   takenHere,
   takenOnPage,
   totals,
@@ -227,7 +228,7 @@ test('page: loads the run beside it by its address, and compares captions', asyn
   const asked: string[] = [];
   const page = await openPage(async (it) => it.on('request', (one) => asked.push(one.url())));
   await page.setInputFiles('#image-file', imagePath);
-  await page.click('#load-offer');
+  await page.click(TRAINED_HERE);
   await ended(page);
   const names = asked.map((url) => url.replace(pageUrl(), '')).filter((name) => name.startsWith('model/'));
   assert.equal([...new Set(names)].sort(), [

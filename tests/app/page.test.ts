@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -13,7 +21,7 @@ test.after(() => {
 });
 
 test('page: carries the model and nothing of Node', async () => {
-  const options = pageOptions({ model: null, samples: [] }, 'unused');
+  const options = pageOptions({ models: [], samples: [] }, 'unused');
   const { metafile } = await build({ ...options, write: false, metafile: true });
   const inputs = Object.keys(metafile.inputs);
   assert.ok(inputs.includes('ps3/model/vision/vision.ts') && inputs.includes('shaders/attention/split.wgsl'));
@@ -50,6 +58,17 @@ test('page: the newest run with a checkpoint is offered', async () => {
     writeFileSync(join(runs, name, 'checkpoint', file), '');
   }
   assert.is(await newestRun(runs), join(runs, 'small-2026-01-02-030405'));
+});
+
+test('page: without a run it offers the model of the package and its samples', async () => {
+  const site = join(runs, 'shipped');
+  await buildPage(site);
+  assert.ok(existsSync(join(site, 'nano-4k/model.safetensors')));
+  const samples = readdirSync(join(site, 'nano-4k/samples')).filter((name) => name.endsWith('.jpg'));
+  assert.is(samples.length, 3);
+  const scripts = readdirSync(site).filter((name) => name.endsWith('.js'));
+  const script = scripts.map((name) => readFileSync(join(site, name), 'utf8')).join('');
+  for (const name of samples) assert.ok(script.includes(`nano-4k/samples/${name}`), name);
 });
 
 test('page: a run without a checkpoint is refused in one sentence', async () => {

@@ -15,6 +15,7 @@ import {
   openImage,
   openPage,
   pageUrl,
+  TRAINED_HERE,
   takenHere,
   takenOnPage,
   violations,
@@ -58,7 +59,7 @@ test('page: faults of checkpoints, images and addresses are sentences, and nothi
 test('page: says what to do without WebGPU', async () => {
   const page = await openPage((it) => it.addInitScript('delete Navigator.prototype.gpu'));
   assert.match((await page.textContent('#notices'))!, /^This browser offers no WebGPU\. Open the page in /);
-  assert.ok(await page.isDisabled('#load-offer'));
+  assert.ok(await page.isDisabled(TRAINED_HERE));
 });
 
 test('page: says what to do without an adapter', async () => {
@@ -67,7 +68,7 @@ test('page: says what to do without an adapter', async () => {
     const page = await plain.newPage();
     page.setDefaultTimeout(WAIT_MS);
     await page.goto(pageUrl());
-    await page.click('#load-offer');
+    await page.click(TRAINED_HERE);
     await page.waitForSelector('#notices p');
     assert.match(
       (await page.textContent('#notices'))!,
@@ -85,7 +86,7 @@ test('page: says that the device was lost, and loads again on a new one', async 
   await crashGpu();
   await page.waitForSelector('#notices p');
   assert.match((await page.textContent('#notices'))!, /^The GPU device was lost, and the model with it\./);
-  await page.click('#load-offer');
+  await page.click(TRAINED_HERE);
   await ended(page);
   assert.is(await page.textContent('#notices'), '');
   assert.equal(await takenOnPage(page), (await takenHere({ tokens: LOOK })).taken);
@@ -109,7 +110,7 @@ test('page: says what to do when memory runs out', async () => {
   const poor = await servePage(site);
   const page = await openPage();
   await page.goto(poor.url);
-  await page.click('#load-offer');
+  await page.click(TRAINED_HERE);
   await page.waitForSelector('#notices p');
   assert.match((await page.textContent('#notices'))!, /^The GPU has not enough memory\. .*choose bf16/);
   poor.close();

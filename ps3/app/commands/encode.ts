@@ -6,7 +6,7 @@ import { type Command, command, numbers, on, oneOf, text, UsageError, type Value
 import { withEngine } from './engine.ts';
 
 const ENCODE = {
-  run: text('<dir>', 'Run folder whose checkpoint to use'),
+  run: text('<dir>', 'Run folder whose checkpoint to use; default: nano-4k, the small model of this package'),
   checkpoint: text('<place>', 'Checkpoint: a folder, an http(s) address or hf://owner/name'),
   storage: oneOf(
     ['f32', 'f16', 'bf16', 'stored'],

@@ -1,4 +1,5 @@
 // `ps3 start` and `ps3 train`.
+import { join } from 'node:path';
 import {
   DeviceLostError,
   type Engine,
@@ -17,6 +18,7 @@ import { InterruptedError, RunFolder } from '../../train/run.ts';
 import { formatEvaluation } from '../evaluation_text.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { writeStart } from '../init_only.ts';
+import { showNano4k } from '../nano_4k.ts';
 import { trainingPlan } from '../plan.ts';
 import { formatSeconds } from '../progress.ts';
 import { runRecovering } from '../recovery.ts';
@@ -149,12 +151,14 @@ interface TrainOptions {
   readonly path?: string;
   /** Unless the flag says otherwise. */
   readonly minutes?: number;
+  /** More to say once the run has ended. */
+  readonly after?: (engine: Engine, run: string) => Promise<string>;
 }
 
 async function train(
   command: string,
   values: TrainValues,
-  { transport, path, minutes }: TrainOptions,
+  { transport, path, minutes, after }: TrainOptions,
 ): Promise<number> {
   const isLead = transport.rank === 0;
   checkTraining(command, values, path);
@@ -197,6 +201,7 @@ async function train(
     const { run, evaluation, seconds } = result;
     console.log(`\n${formatEvaluation(evaluation)}\n`);
     console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
+    if (after) console.log(`\n${await after(engine, run.path)}`);
     return 0;
   };
   const needs: EngineNeeds = { profile, transport };
@@ -214,9 +219,14 @@ async function train(
 export const startCommand: Command = command({
   name: 'start',
   operands: '',
-  help: 'Train a small PS3 on Scenes, evaluate it and write a report',
+  help: 'Train a small PS3 on Scenes, evaluate it, write a report, and show the model that sees 4K',
   flags: TRAINING,
-  run: (values, _, transport) => train('start', values, { transport, minutes: START_MINUTES }),
+  run: (values, _, transport) =>
+    train('start', values, {
+      transport,
+      minutes: START_MINUTES,
+      after: (engine, run) => showNano4k(engine, join(run, 'nano-4k')),
+    }),
 });
 
 /** Trains what a configuration describes. */

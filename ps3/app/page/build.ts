@@ -1,6 +1,6 @@
 // The page as static files, with a trained checkpoint and images to try it on where there are some.
-import { copyFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { copyFile, cp, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type BuildOptions, build } from 'esbuild';
 import { pageBundle } from '../../../engine/bundle.ts';
 import { EngineError, makeFolder, readTextFile } from '../../../engine/index.ts';
@@ -8,6 +8,7 @@ import { parsedShaders } from '../../../engine/parsed_shaders.ts';
 import { openScenes, sceneSeed } from '../../data/build.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { creditLine } from '../../data/sources.ts';
+import { NANO_4K } from '../../model/checkpoint/shipped.ts';
 import { parseHubConfig } from '../../model/config/hub_config.ts';
 import { RunFolder } from '../../train/run.ts';
 import { encodeJpeg } from '../heat_map.ts';
@@ -20,9 +21,12 @@ export class PageError extends EngineError {
   }
 }
 
+/** Folder of the package's model. */
+const SHIPPED = 'nano-4k';
 const SAMPLES = 4;
-/** Samples are composed this many times larger than those of training: the same objects, sharper on a screen. */
+/** Samples are composed up to this many times larger than those of training: the same objects, sharper on a screen. */
 const SHARPNESS = 4;
+const LARGEST_SAMPLE_PX = 3780;
 
 /** The newest run below a folder that has a checkpoint. */
 export async function newestRun(runs: string): Promise<string | undefined> {
@@ -53,20 +57,41 @@ export function pageOptions(offers: Offers, folder: string): BuildOptions {
 }
 
 /**
- * Writes index.html, page.css, page.js and worker.js; with a run also its checkpoint and, if it was trained
- * on Scenes, held-out scenes.
+ * Writes index.html, page.css, page.js, worker.js and nano-4k, the model of this package, with its samples; with a run also
+ * its checkpoint and, if it was trained on Scenes, held-out scenes.
  *
  * @param run  folder of a run
  * @throws PageError when the run holds no checkpoint
  */
 export async function buildPage(folder: string, run?: string): Promise<void> {
   // Names of parts change with their contents: what an earlier build left would stay.
-  for (const name of ['model', 'samples']) await rm(join(folder, name), { recursive: true, force: true });
-  const offers: Offers = {
-    model: run === undefined ? null : basename(run),
-    samples: run === undefined ? [] : await copyRun(run, folder),
+  for (const name of [SHIPPED, 'model', 'samples'])
+    await rm(join(folder, name), { recursive: true, force: true });
+  const shipped: Offers = {
+    models: [{ label: 'Load nano-4k, which sees 3780 px', folder: `${SHIPPED}/` }],
+    samples: await copyShipped(join(folder, SHIPPED)),
+  };
+  const own: Offers =
+    run === undefined
+      ? { models: [], samples: [] }
+      : {
+          models: [{ label: 'Load the model trained here', folder: 'model/' }],
+          samples: await copyRun(run, folder),
+        };
+  const offers = {
+    models: [...shipped.models, ...own.models],
+    samples: [...shipped.samples, ...own.samples],
   };
   await build(pageOptions(offers, folder));
+}
+
+async function copyShipped(folder: string): Promise<SampleImage[]> {
+  await cp(NANO_4K, folder, { recursive: true });
+  const lines = (await readTextFile(join(folder, 'samples/annotations.jsonl'))).trim().split('\n');
+  return lines.map((line) => {
+    const { image, text } = JSON.parse(line) as { image: string; text: string[] };
+    return { file: `${SHIPPED}/samples/${image}`, captions: [...new Set(text)] };
+  });
 }
 
 async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
@@ -88,13 +113,15 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
   const { photos, objects, objectPx, distractors, concepts, styles } = config.data;
   const checkpoint = await readTextFile(join(folder, '../model/config.json'));
   const { scalesPx } = parseHubConfig(JSON.parse(checkpoint)).vision;
+  const side = scalesPx[scalesPx.length - 1];
+  const sharpness = Math.max(1, Math.min(SHARPNESS, Math.floor(LARGEST_SAMPLE_PX / side)));
   const larger = ([low, high]: readonly [number, number]): [number, number] => [
-    SHARPNESS * low,
-    SHARPNESS * high,
+    sharpness * low,
+    sharpness * high,
   ];
   const { seed } = config;
   const opened = await openScenes({
-    side: SHARPNESS * scalesPx[scalesPx.length - 1],
+    side: sharpness * side,
     concepts,
     seed,
     photos: photos ?? undefined,

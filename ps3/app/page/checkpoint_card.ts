@@ -3,12 +3,13 @@ import { bytes, counted } from './counters.ts';
 import { byId, element, facts } from './elements.ts';
 import type { ModelFacts, Request, Storage } from './messages.ts';
 import { addressFault } from './notices.ts';
+import type { OfferedModel } from './offers.ts';
 
 type Load = Request & { readonly kind: 'load' };
 
 export interface CheckpointCardOptions {
-  /** Name of the checkpoint in model/ beside the page, if there is one. */
-  readonly offered: string | undefined;
+  /** The checkpoints beside the page, the first one first. */
+  readonly offered: readonly OfferedModel[];
   readonly onLoad: (request: Load) => void;
   readonly onCancel: () => void;
   /** What was entered cannot be loaded. */
@@ -24,12 +25,14 @@ export class CheckpointCard {
   constructor(options: CheckpointCardOptions) {
     this.#options = options;
     const address = byId('address', HTMLInputElement);
-    if (options.offered !== undefined) {
-      byId('offer', HTMLElement).hidden = false;
-      const button = byId('load-offer', HTMLButtonElement);
-      button.title = options.offered;
-      button.onclick = () => this.load(new URL('model/', location.href).href);
-    }
+    const buttons = options.offered.map(({ label, folder }, i) => {
+      const name = i === 0 ? 'primary' : '';
+      const button = Object.assign(element('button', name, label), { type: 'button' });
+      button.onclick = () => this.load(new URL(folder, location.href).href);
+      return button;
+    });
+    byId('offers', HTMLElement).replaceChildren(...buttons);
+    byId('offers', HTMLElement).hidden = buttons.length === 0;
     for (const id of ['model-folder', 'model-files']) {
       const input = byId(id, HTMLInputElement);
       input.onchange = () => {

@@ -15,6 +15,12 @@ export function time(ms: number): string {
   return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 }
 
+/** '6.65 GFLOP'. */
+export function operations(flops: number): string {
+  const [unit, name] = flops >= 1e12 ? [1e12, 'TFLOP'] : [1e9, 'GFLOP'];
+  return `${(flops / unit).toPrecision(3)} ${name}`;
+}
+
 /** '1.66 MB'. */
 export function bytes(count: number): string {
   const unit = [1e9, 1e6, 1e3].find((unit) => count >= unit) ?? 1;
@@ -67,6 +73,7 @@ export function showTotals(
 ): void {
   const taken = patches.reduce((sum, { count }) => sum + count, 0);
   const all = patches.reduce((sum, { grid }) => sum + grid[0] * grid[1], 0);
+  showCosts(model, taken);
   totals.replaceChildren(
     ...facts([
       ['Tokens', counted(lowTokens(model) + taken)],
@@ -80,4 +87,30 @@ export function showTotals(
 
 function lowTokens({ grids: [[Y, X]] }: ModelFacts): number {
   return Y * X;
+}
+
+/** What was encoded so far beside a plain ViT that sees every patch of the image, at every size. */
+function showCosts({ costs, scalesPx }: ModelFacts, taken: number): void {
+  const { lowRes, patchFlops, plain } = costs;
+  const flops = lowRes.flops + taken * patchFlops;
+  const row = (name: string, tokens: number, flops: number): HTMLElement => {
+    const head = element('th', '', name);
+    head.scope = 'row';
+    return element(
+      'tr',
+      '',
+      head,
+      element('td', 'number', counted(tokens)),
+      element('td', 'number', operations(flops)),
+    );
+  };
+  const own = row(`PS3, up to ${scalesPx[scalesPx.length - 1]} px`, lowRes.tokens + taken, flops);
+  own.className = 'own';
+  byId('costs', HTMLElement).replaceChildren(
+    own,
+    ...plain.map((cost, i) => row(`Plain ViT at ${scalesPx[i]} px`, cost.tokens, cost.flops)),
+  );
+  const times = plain[plain.length - 1].flops / flops;
+  byId('cost-note', HTMLElement).textContent =
+    `Everything at ${scalesPx[scalesPx.length - 1]} px would cost ${times >= 10 ? counted(Math.round(times)) : times.toFixed(1)} times as much.`;
 }

@@ -1,4 +1,5 @@
 // What the page and its worker say to each other.
+import type { EncodingCost } from '../../model/cost.ts';
 import type { Grid } from '../../model/vision/scales.ts';
 
 /** How weights are kept on the GPU. */
@@ -29,8 +30,19 @@ export interface ModelFacts {
   readonly grids: readonly Grid[];
   /** Patches of one full look per high-res scale. */
   readonly budgets: readonly number[];
+  readonly costs: ModelCosts;
   /** Words of the vocabulary, frequent ones first, where it consists of words. */
   readonly words: readonly string[] | undefined;
+}
+
+/** What encoding costs. */
+export interface ModelCosts {
+  /** Of the low-res pass and selection. */
+  readonly lowRes: EncodingCost;
+  /** Operations of one patch of a look. */
+  readonly patchFlops: number;
+  /** Of a plain ViT over the whole image at every scale, low-res first. */
+  readonly plain: readonly EncodingCost[];
 }
 
 /** Saliency on one grid, row by row. */

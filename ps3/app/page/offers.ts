@@ -1,6 +1,14 @@
-// The checkpoint and samples that a build of the page includes.
+// The checkpoints and samples that a build of the page includes.
 
-/** An image that goes with the offered checkpoint. */
+/** A checkpoint beside the page. */
+export interface OfferedModel {
+  /** What its button says. */
+  readonly label: string;
+  /** Address relative to the page, with a slash at its end. */
+  readonly folder: string;
+}
+
+/** An image that goes with the offered checkpoints. */
 export interface SampleImage {
   /** Address relative to the page. */
   readonly file: string;
@@ -9,7 +17,6 @@ export interface SampleImage {
 }
 
 export interface Offers {
-  /** Name of the run whose checkpoint is in model/; null without one. */
-  readonly model: string | null;
+  readonly models: readonly OfferedModel[];
   readonly samples: readonly SampleImage[];
 }

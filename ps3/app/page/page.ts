@@ -38,7 +38,7 @@ const captionsCard = new CaptionsCard((captions) => {
   if (isRead) worker.ask({ kind: 'compare', captions });
 });
 const checkpoint = new CheckpointCard({
-  offered: OFFERS.model ?? undefined,
+  offered: OFFERS.models,
   onLoad: (request) => {
     forgetModel();
     say('load');

@@ -25,7 +25,7 @@ try {
   await buildPage(folder, shown);
   if (asked) console.log(`page: wrote ${folder}. Serve it by https, or on localhost.`);
   else {
-    console.log(shown ? `with ${shown}` : 'without a trained model: npm start makes one');
+    console.log(shown ? `with ${shown}` : 'without a model trained here: npm start makes one');
     console.log((await servePage(folder)).url);
   }
 } catch (error) {

@@ -1,9 +1,10 @@
 // Runs the model beside the page, so that loading and looking never block it.
 import { Engine, EngineError, type Tensor } from '../../../engine/index.ts';
+import { encodingCost, plainVitCost } from '../../model/cost.ts';
 import { decodeImage, resizeToSquare } from '../../model/image.ts';
 import { PS3 } from '../../model/ps3.ts';
 import { scaleGrids } from '../../model/vision/scales.ts';
-import type { Answer, ModelFacts, Request, SaliencyMap } from './messages.ts';
+import type { Answer, ModelCosts, ModelFacts, Request, SaliencyMap } from './messages.ts';
 
 type Post = (answer: Answer) => void;
 
@@ -93,7 +94,8 @@ async function load(
   post({ kind: 'loaded', facts: factsOf(opened, model) });
 }
 
-function factsOf({ isSoftware, adapterName }: Engine, { config, parameters, tokenizer }: PS3): ModelFacts {
+function factsOf(engine: Engine, { config, parameters, tokenizer }: PS3): ModelFacts {
+  const { isSoftware, adapterName } = engine;
   const { scalesPx, budgets } = config.vision;
   const side = scalesPx[scalesPx.length - 1];
   const sizes = parameters.names.map((name) => parameters.get(name).size);
@@ -105,7 +107,17 @@ function factsOf({ isSoftware, adapterName }: Engine, { config, parameters, toke
     scalesPx,
     budgets,
     grids: scaleGrids(config.vision, side, side),
+    costs: costsOf(engine, config),
     words: tokenizer.words,
+  };
+}
+
+function costsOf(engine: Engine, config: PS3['config']): ModelCosts {
+  const [lowRes, withLook] = [0, 1].map((looks) => encodingCost(engine, config, { looks }));
+  return {
+    lowRes,
+    patchFlops: (withLook.flops - lowRes.flops) / (withLook.tokens - lowRes.tokens),
+    plain: config.vision.scalesPx.map((side) => plainVitCost(config.vision, side)),
   };
 }
 

@@ -1,6 +1,7 @@
 // Writes the package that is published: npm run build [-- FOLDER]          (default: dist)
 //
 //   *.js, *.d.ts        the sources, compiled file by file, so that bundlers take only what is used
+//   engine/disposal.js  what `using` compiles to, which the compiler would repeat in every module
 //   shaders/**.wgsl.js  parsed shaders without their comments; shaders/lib: the fragments that they share
 //   engine/wgsl.js      loads the parser, the package wgsl_reflect, for users' own WGSL; nothing else does
 //   ps3/checkpoints     the small model that is part of it, without the page's samples
@@ -51,6 +52,22 @@ function withTypes(declaration: string): string {
   return lib + declaration + aliases.join('');
 }
 
+/** What the compiler puts before every module that says `using`. */
+const DISPOSAL = /^var __addDisposableResource = [\s\S]*?^var __disposeResources = [\s\S]*?^\}\);\n/m;
+const DISPOSAL_MODULE = 'engine/disposal.js';
+
+/** A compiled module that imports those functions; the first of them is written as a module of its own. */
+function withDisposal(out: string, path: string, compiled: string): string {
+  const names = 'export { __addDisposableResource, __disposeResources };\n';
+  return compiled.replace(DISPOSAL, (functions) => {
+    write(join(out, DISPOSAL_MODULE), functions + names);
+    const from = relative(dirname(path), join(out, DISPOSAL_MODULE));
+    return names
+      .replace('export', 'import')
+      .replace(';', ` from '${from.startsWith('.') ? '' : './'}${from}';`);
+  });
+}
+
 /** Compiles what the entry points reach, in Node and in browsers. */
 function compile(out: string): void {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
@@ -74,7 +91,7 @@ function compile(out: string): void {
       .replace(WGSL_IMPORT, ".wgsl.js'")
       .replace(/^import .\.\/reflect\.js.;.*\n/m, '')
       .replace(/(from '\.[^']*)\.ts'/g, "$1.js'"); // in declarations
-    write(path, path.endsWith('.d.ts') ? withTypes(compiled) : compiled);
+    write(path, path.endsWith('.d.ts') ? withTypes(compiled) : withDisposal(out, path, compiled));
   });
   const faults = [...ts.getPreEmitDiagnostics(program), ...diagnostics];
   if (faults.length > 0)

@@ -61,10 +61,11 @@ test('page: files and an image give the looks of the model, one after another', 
   assert.is(await page.textContent('#budget-text'), '40 of 80 patches, 3 looks');
   assert.is(await page.textContent('#notices'), '');
 
-  // Nothing was asked for but the page itself.
+  // Nothing was asked for but the page itself and what it shows of its samples.
   const names = asked.map((url) => url.replace(pageUrl(), ''));
   assert.equal([...new Set(names.filter((name) => !/^chunk-\w+\.js$/.test(name)))].sort(), [
     '',
+    ...['0', '1', '5'].map((name) => `nano-4k/samples/small-0000000${name}.jpg`),
     'page.css',
     'page.js',
     'worker.js',

@@ -2,6 +2,7 @@
 import { copyFile, cp, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BuildOptions, build } from 'esbuild';
+import sharp from 'sharp';
 import { pageBundle } from '../../../engine/bundle.ts';
 import { EngineError, makeFolder, readTextFile } from '../../../engine/index.ts';
 import { parsedShaders } from '../../../engine/parsed_shaders.ts';
@@ -24,6 +25,7 @@ export class PageError extends EngineError {
 /** Folder of the package's model. */
 const SHIPPED = 'nano-4k';
 const SAMPLES = 4;
+const THUMBNAIL_PX = 160;
 /** Samples are composed up to this many times larger than those of training: the same objects, sharper on a screen. */
 const SHARPNESS = 4;
 const LARGEST_SAMPLE_PX = 3780;
@@ -88,10 +90,24 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
 async function copyShipped(folder: string): Promise<SampleImage[]> {
   await cp(NANO_4K, folder, { recursive: true });
   const lines = (await readTextFile(join(folder, 'samples/annotations.jsonl'))).trim().split('\n');
-  return lines.map((line) => {
-    const { image, text } = JSON.parse(line) as { image: string; text: string[] };
-    return { file: `${SHIPPED}/samples/${image}`, captions: [...new Set(text)] };
-  });
+  return Promise.all(
+    lines.map((line) => {
+      const { image, text } = JSON.parse(line) as { image: string; text: string[] };
+      return sample(join(folder, 'samples'), image, `${SHIPPED}/samples`, text);
+    }),
+  );
+}
+
+/** What offers an image that is in a folder; makes its thumbnail there. @param address  of the folder, from the page */
+async function sample(
+  folder: string,
+  name: string,
+  address: string,
+  captions: readonly string[],
+): Promise<SampleImage> {
+  const small = `small-${name}`;
+  await sharp(join(folder, name)).resize(THUMBNAIL_PX, THUMBNAIL_PX).toFile(join(folder, small));
+  return { file: `${address}/${name}`, thumbnail: `${address}/${small}`, captions: [...new Set(captions)] };
 }
 
 async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
@@ -135,7 +151,7 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
     const { rgba, side, captions } = buildScene(kit, sceneSeed(seed, 'held out', i));
     const name = `scene-${i + 1}.jpg`;
     await writeFile(join(folder, name), await encodeJpeg({ rgba, width: side, height: side }));
-    samples.push({ file: `samples/${name}`, captions: [...new Set(captions)] });
+    samples.push(await sample(folder, name, 'samples', captions));
   }
   const credits = opened.sources.credits.map(creditLine);
   await writeFile(join(folder, 'CREDITS.txt'), `${credits.join('\n')}\n`);

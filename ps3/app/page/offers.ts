@@ -12,6 +12,8 @@ export interface OfferedModel {
 export interface SampleImage {
   /** Address relative to the page. */
   readonly file: string;
+  /** The same, small enough to be shown before it is chosen. */
+  readonly thumbnail: string;
   /** What can be seen, as prompts. */
   readonly captions: readonly string[];
 }

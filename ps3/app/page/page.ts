@@ -165,9 +165,9 @@ function suggest(captions: readonly string[]): void {
 }
 
 function offerSamples(samples: readonly SampleImage[]): void {
-  const buttons = samples.map(({ file, captions }, i) => {
+  const buttons = samples.map(({ file, thumbnail, captions }, i) => {
     const image = Object.assign(element('img', ''), {
-      src: file,
+      src: thumbnail,
       alt: `Sample ${i + 1}: ${captions.join(', ')}`,
     });
     const button = Object.assign(element('button', 'sample', image), { type: 'button' });

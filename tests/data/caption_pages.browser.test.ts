@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { interfacePage } from '../../ps3/data/caption/interfaces.ts';
 import { captionSources } from '../../ps3/data/caption/run.ts';
 import { PageReader } from '../../ps3/data/caption/web_page.ts';
 import { openFolder } from '../../ps3/data/folder.ts';
+import { interfacePage } from '../../ps3/data/generators/interfaces.ts';
 import { decodeImage } from '../../ps3/model/image.ts';
 
 const chromium = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -93,8 +93,10 @@ test('captionSources: a page becomes an image with captions of its texts and ele
 });
 
 test('interfacePage: a seed gives a page, all of whose texts are found on it', async () => {
+  const fonts = [{ name: 'none', path: page }];
   const material = {
-    fonts: [{ name: 'none', path: page }],
+    split: 'train' as const,
+    fonts: { screen: fonts, road: fonts, shop: fonts, hand: fonts, display: fonts },
     themes: [['#eee', '#fff', '#000', '#ccc', '#00f']],
     icon: () => '<svg></svg>',
   };

@@ -1,6 +1,7 @@
 // `ps3 data caption`.
 import { captionSources, SOURCE_SPLITS } from '../../data/caption/run.ts';
 import type { CaptionRule } from '../../data/caption/words.ts';
+import { GENERATORS } from '../../data/generators/generators.ts';
 import {
   type Command,
   command,
@@ -26,7 +27,7 @@ const CAPTION = {
   ),
   boxes: whole('Boxes of an image that are described, at most; default 4'),
   split: oneOf(SOURCE_SPLITS, 'Part of the source files: all, train or heldOut; default all'),
-  count: whole('Pages of the source `interfaces`, which are made up; default 100'),
+  count: whole(`Images of a source that is made up; default 100`),
   'held-out': percent('Percent of the source files that are held out; default 20'),
   seed: whole('Chooses the splits and the dpi of each page; default 1', 0),
   licence: text('<terms>', 'Terms of the sources, for the manifest'),
@@ -85,7 +86,7 @@ async function caption(values: Values<typeof CAPTION>, [source, out]: readonly s
 export const captionCommand: Command = command({
   name: 'data caption',
   operands: '<source> <folder>',
-  help: 'Make images with captions of PDF and HTML files, and of photographs with a model of yours; once more goes on after a stop',
+  help: `Make images with captions of PDF and HTML files, of photographs with a model of yours, or made up (a source of ${GENERATORS.join(', ')}); once more goes on after a stop`,
   flags: CAPTION,
   run: caption,
 });

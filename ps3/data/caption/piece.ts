@@ -97,7 +97,7 @@ export class PieceMaker implements AsyncDisposable {
       this,
       piece,
     );
-    for await (const { name, encoded, captions, title, page } of images) {
+    for await (const { name, encoded, captions, title, page, type = piece.kind } of images) {
       if (captions.length === 0 && title === '') continue;
       const image = `${IMAGES}/${name}`;
       await writeFile(join(this.#out, image), encoded);
@@ -107,7 +107,7 @@ export class PieceMaker implements AsyncDisposable {
           text: captions.map(({ text }) => text),
           box: captions.map(({ box }) => box.map((edge) => Math.round(100 * edge) / 100)),
           ...(title !== '' && { global_text: title }),
-          type: piece.kind,
+          type,
           source: { file: piece.file, page },
         }),
       );
@@ -131,11 +131,12 @@ export class PieceMaker implements AsyncDisposable {
     const { screen, rule } = this.#options;
     this.#reader ??= await PageReader.open();
     let page = 0;
-    for await (const { image, blocks, elements, title } of this.#reader.screens(path, screen)) {
+    for await (const { image, blocks, elements, title, shown } of this.#reader.screens(path, screen)) {
       page++;
       const name = `${nameOf(file)}-${hash.slice(0, 8)}-s${String(page).padStart(2, '0')}.png`;
-      const captions = distinct([...elements, ...blocks.flatMap((lines) => captionsOf(lines, rule))]);
-      yield { name, encoded: image, captions, title, page };
+      const read = (): Caption[] => [...elements, ...blocks.flatMap((lines) => captionsOf(lines, rule))];
+      const captions = distinct(shown?.captions ?? read());
+      yield { name, encoded: image, captions, title, page, ...(shown && { type: 'scene' }) };
     }
   }
 
@@ -162,6 +163,8 @@ interface Annotated {
   readonly title: string;
   /** Page of a document or screen of a web page, from 1. */
   readonly page: number;
+  /** Default: the kind of its source. */
+  readonly type?: string;
 }
 
 /** The stem of a file, in letters that every file system and shard takes. */

@@ -10,8 +10,9 @@ import { assertWritableFolder, expectKeys, makeFolder } from '../../../engine/in
 import { writeWhole } from '../../model/checkpoint/writer.ts';
 import { DataError } from '../errors.ts';
 import { ANNOTATION_FILE } from '../folder.ts';
+import { GENERATED_LICENCE, GENERATORS, writePages } from '../generators/generators.ts';
+import { GENERATED_SCREEN } from '../generators/material.ts';
 import { seedFor } from '../seeds.ts';
-import { INTERFACE_LICENCE, writeInterfaces } from './interfaces.ts';
 import { type CaptionOptions, captionCount, IMAGES, kindOf, type Piece, piecesOf } from './piece.ts';
 import type { ScreenOptions } from './web_page.ts';
 import type { Answer, WorkerData } from './worker.ts';
@@ -21,7 +22,7 @@ export const SOURCE_SPLITS = ['all', 'train', 'heldOut'] as const;
 
 /** What is read, how, and where it goes. */
 export interface CaptionRun extends Partial<Omit<CaptionOptions, 'screen'>> {
-  /** A file or a folder of PDF and HTML files and images, at any depth; or `interfaces`, which are made up. */
+  /** A file or a folder of PDF and HTML files and images, at any depth; or a name of `GENERATORS`: images that are made up. */
   readonly source: string;
   /** Folder to write, or to go on with. */
   readonly out: string;
@@ -72,12 +73,10 @@ export interface CaptionResult {
 
 /** Folder of the lines of each piece, in that which is written. */
 const PIECES = '.pieces';
-/** Name of the source that is made up. */
-const GENERATOR = 'interfaces';
 const DEFAULTS = {
   dpi: [150],
   rule: { words: 15, minWords: 3 },
-  screen: { width: 3840, height: 2160, screens: 4 },
+  screen: { ...GENERATED_SCREEN, screens: 4 },
 } as const;
 
 /** Names of files that state terms. */
@@ -90,20 +89,21 @@ const LICENCE_FILE = /^(copyright|licen[cs]e|copying)(\.\w+)?$/i;
  */
 export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
   expectKeys('captionSources', run, CAPTION_RUN);
-  if (run.source !== GENERATOR || existsSync(GENERATOR)) return captionFiles(run);
+  const generator = GENERATORS.find((name) => name === run.source && !existsSync(name));
+  if (generator === undefined) return captionFiles(run);
   const { out, count, seed, notice, split = 'train' } = run;
   if (split === 'all')
-    throw new DataError(`captionSources: ${GENERATOR} must be of the split train or heldOut, got all.`);
+    throw new DataError(`captionSources: ${generator} must be of the split train or heldOut, got all.`);
   await assertWritableFolder(out);
   const source = join(out, '.pages');
   await rm(source, { recursive: true, force: true });
-  await writeInterfaces(source, { count, seed, split, notice });
+  await writePages(generator, source, { count, seed, split, notice });
   return captionFiles({
     ...run,
     source,
     split: 'all',
-    screen: { ...run.screen, screens: 1 },
-    licence: INTERFACE_LICENCE,
+    screen: { ...GENERATED_SCREEN, screens: 1 },
+    licence: GENERATED_LICENCE,
   });
 }
 

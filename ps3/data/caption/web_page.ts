@@ -18,6 +18,16 @@ export interface Screen {
   readonly facts: readonly PageFact[];
   /** The page's; empty where it has none. */
   readonly title: string;
+  /** What it says of itself, for a page that draws a scene. */
+  readonly shown: Shown | undefined;
+}
+
+/** What a page says that it shows: in the promise `globalThis.shown`, or element by element in attributes `data-caption`. */
+export interface Shown {
+  readonly facts: readonly PageFact[];
+  readonly captions: readonly Caption[];
+  /** Of the whole image. */
+  readonly title: string;
 }
 
 /** A text of an element with the attributes `data-question` and `data-kind`. */
@@ -25,8 +35,12 @@ export interface PageFact extends Word {
   readonly question: string;
   /** Texts of one kind can be confused with each other. */
   readonly kind: string;
-  /** Height of a capital letter, pixels. */
+  /** Height of a capital letter, or of what must be told apart, pixels. */
   readonly capPx: number;
+  /** Degrees clockwise by which the text is turned. */
+  readonly turned?: 90;
+  /** All that could be answered, where the answer is no text on the image. */
+  readonly options?: readonly string[];
 }
 
 /** How pages are shown. */
@@ -40,6 +54,12 @@ export interface ScreenOptions {
 
 /** Where Chromium is looked for, unless the environment's CHROMIUM says where it is. */
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** Scenes are drawn by SwiftShader: to the same pixels with and without a graphics card. */
+const SOFTWARE_GL = ['--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
+
+/** What a page may take to load, and a scene to draw itself. */
+const PATIENCE_MS = 300_000;
 
 /** A browser that shows local pages and reaches nothing else. */
 export class PageReader implements AsyncDisposable {
@@ -55,7 +75,12 @@ export class PageReader implements AsyncDisposable {
       throw new DataError(
         `PageReader.open: web pages need the npm package playwright-core and Chromium, got ${playwright ? `none at ${places.join(', ')}` : 'no playwright-core'}. Install it, or name Chromium in CHROMIUM.`,
       );
-    const args = ['--no-sandbox', '--disable-background-networking', '--disable-component-update'];
+    const args = [
+      '--no-sandbox',
+      '--disable-background-networking',
+      '--disable-component-update',
+      ...SOFTWARE_GL,
+    ];
     return new PageReader(await playwright.chromium.launch({ executablePath, args }));
   }
 
@@ -78,20 +103,25 @@ export class PageReader implements AsyncDisposable {
       const page = await context.newPage();
       // What the compiler of TypeScript leaves in functions that are sent to the page.
       await page.addInitScript('globalThis.__name ??= (named) => named;');
-      await page.goto(pathToFileURL(path).href, { waitUntil: 'load' }).catch((cause: Error) => {
-        throw new DataError(
-          `PageReader.screens: ${path} must open as a web page, got: ${cause.message.split('\n')[0]}. Mend or remove it.`,
-        );
-      });
+      await page
+        .goto(pathToFileURL(path).href, { waitUntil: 'load', timeout: PATIENCE_MS })
+        .catch((cause: Error) => {
+          throw new DataError(
+            `PageReader.screens: ${path} must open as a web page, got: ${cause.message.split('\n')[0]}. Mend or remove it.`,
+          );
+        });
       const title = (await page.title()).trim();
+      const said = await page.evaluate(readShown);
       let top = 0;
       for (let i = 0; i < screens; i++) {
         const reached = await scroll(page, i * height);
         // The last screen would show the end of the one before again.
         if (i > 0 && reached < top + height / 2) return;
         top = reached;
-        const { blocks, elements, facts } = await page.evaluate(readScreen);
-        yield { image: await page.screenshot({ animations: 'disabled' }), blocks, elements, facts, title };
+        const { blocks, elements, facts, described } = await page.evaluate(readScreen);
+        const shown = said ?? (described.length > 0 ? { facts, captions: described, title } : undefined);
+        const image = await page.screenshot({ animations: 'disabled', timeout: PATIENCE_MS });
+        yield { image, blocks, elements, facts: said?.facts ?? facts, title: said?.title ?? title, shown };
       }
     } finally {
       await context.close();
@@ -110,9 +140,17 @@ const scroll = (page: Page, top: number): Promise<number> =>
     return scrollY;
   }, top);
 
+/** Runs in the page: what it says of itself. */
+const readShown = (): Promise<Shown> | undefined => (globalThis as { shown?: Promise<Shown> }).shown;
+
 /** Runs in the page: everything whose middle is seen on the screen. */
-function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFact[] } {
-  const boxOf = ({ left, top, right, bottom }: DOMRect): Box => [left, top, right, bottom];
+function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFact[]; described: Caption[] } {
+  const boxOf = ({ left, top, right, bottom }: DOMRect): [number, number, number, number] => [
+    left,
+    top,
+    right,
+    bottom,
+  ];
   /** Whether nothing covers the middle of a box of an element, and it is on the screen whole. */
   const isSeen = ([x1, y1, x2, y2]: Box, element: Element): boolean => {
     if (x1 < 0 || y1 < 0 || x2 > innerWidth || y2 > innerHeight || x2 - x1 < 1 || y2 - y1 < 1) return false;
@@ -211,5 +249,18 @@ function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFac
       return [{ text: element.textContent ?? '', box, question, kind, capPx }];
     },
   );
-  return { blocks, elements, facts };
+  const described = [...document.querySelectorAll<HTMLElement>('[data-caption]')].map((element): Caption => {
+    // What belongs to it may reach beyond it.
+    const rects = [element, ...element.querySelectorAll('*')].map((part) => part.getBoundingClientRect());
+    const solid = rects.filter(({ width, height }) => width > 0 && height > 0);
+    const box = boxOf(solid[0]);
+    for (const { left, top, right, bottom } of element.clientWidth > 0 ? [] : solid) {
+      box[0] = Math.min(box[0], left);
+      box[1] = Math.min(box[1], top);
+      box[2] = Math.max(box[2], right);
+      box[3] = Math.max(box[3], bottom);
+    }
+    return { text: element.dataset.caption ?? '', box };
+  });
+  return { blocks, elements, facts, described };
 }

@@ -1,34 +1,8 @@
 // Made-up desktops as HTML pages: windows with tables, settings, files, charts, mail, code and calendars, in themes and fonts.
 // Everything on them is text or has a name, so that the browser knows where each thing is.
-import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { base, en, Faker } from '@faker-js/faker';
-import { expectKeys, makeFolder } from '../../../engine/index.ts';
-import { type Notice, npmPackage } from '../packages.ts';
-import { seedFor } from '../seeds.ts';
+import { facesOf, type Material, GENERATED_SCREEN as SCREEN } from './material.ts';
 
-/** Terms of what pages are made of. */
-export const INTERFACE_LICENCE = 'made up; fonts under OFL-1.1, icons of bootstrap-icons under MIT';
-
-/** What is made. */
-export interface InterfaceOptions {
-  /** Pages; default 100. */
-  readonly count?: number;
-  readonly seed?: number;
-  /** Of fonts and themes, a quarter is held out; default train. */
-  readonly split?: 'train' | 'heldOut';
-  readonly notice?: Notice;
-}
-
-const INTERFACE_OPTIONS = { count: true, seed: true, split: true, notice: true } as const;
-
-const FONT_VERSION = '5.3.0';
-const FONTS = [
-  ...['inter', 'roboto', 'work-sans', 'fira-sans', 'ibm-plex-sans', 'lora', 'merriweather', 'nunito'],
-  ...['jetbrains-mono', 'source-code-pro', 'barlow', 'exo-2'],
-];
-const ICONS = 'bootstrap-icons@1.13.2';
 /** Icons that are buttons of windows, by file; the name is what a reader would call it. */
 const BUTTONS = [
   ...[
@@ -74,63 +48,6 @@ const BUTTONS = [
     'wrench',
   ],
 ];
-/** [background, surface, text, line, accent] */
-const THEMES = [
-  ['#dfe5ec', '#ffffff', '#1b1f24', '#c9d1d9', '#0b62d6'],
-  ['#10141a', '#1c232c', '#e4e8ee', '#3a4552', '#58a6ff'],
-  ['#f3ead8', '#fffaf0', '#3b2f1e', '#d9c7a3', '#a8491f'],
-  ['#0c2b24', '#123a31', '#dff5ea', '#2b6354', '#ffc857'],
-  ['#e9e3f4', '#fbf9ff', '#2d2340', '#cdbfe6', '#7a2fd0'],
-  ['#222222', '#2e2e2e', '#f2f2f2', '#555555', '#ff7043'],
-  ['#d6ecf2', '#f4fcff', '#0c3440', '#a9d3df', '#00829b'],
-  ['#f7d9dc', '#fff6f7', '#471821', '#e8b4ba', '#c2183a'],
-];
-const SCREEN = { width: 3840, height: 2160 };
-
-/** What pages of one split are drawn with. */
-export interface Material {
-  readonly fonts: readonly { readonly name: string; readonly path: string }[];
-  readonly themes: readonly (readonly string[])[];
-  readonly icon: (name: string) => string;
-}
-
-/**
- * Writes pages of 3840 x 2160 pixels.
- *
- * @throws DataError when fonts or icons cannot be downloaded
- */
-export async function writeInterfaces(folder: string, options: InterfaceOptions = {}): Promise<void> {
-  expectKeys('writeInterfaces', options, INTERFACE_OPTIONS);
-  const { count = 100, seed = 1, split = 'train', notice = () => undefined } = options;
-  const material = await openMaterial(seed, split, notice);
-  await makeFolder(folder);
-  for (let i = 0; i < count; i++) {
-    const name = `interface-${split}-${String(i).padStart(5, '0')}.html`;
-    await writeFile(join(folder, name), interfacePage(seedFor(seed, `${split} interface ${i}`), material));
-  }
-}
-
-async function openMaterial(seed: number, split: 'train' | 'heldOut', notice: Notice): Promise<Material> {
-  const { root } = await npmPackage(ICONS, (path) => path.startsWith('icons/') || path === 'LICENSE', notice);
-  const fonts = [];
-  for (const name of FONTS) {
-    const file = `files/${name}-latin-400-normal.woff2`;
-    const keep = (path: string): boolean => path === file || path === 'LICENSE';
-    const font = await npmPackage(`@fontsource/${name}@${FONT_VERSION}`, keep, notice);
-    fonts.push({ name, path: join(font.root, file) });
-  }
-  const part = <T>(items: readonly T[], nameOf: (item: T) => string): T[] => {
-    const ranked = items.toSorted((a, b) => seedFor(seed, nameOf(a)) - seedFor(seed, nameOf(b)));
-    const held = Math.round(items.length / 4);
-    return split === 'heldOut' ? ranked.slice(0, held) : ranked.slice(held);
-  };
-  return {
-    fonts: part(fonts, ({ name }) => name),
-    themes: part(THEMES, (theme) => theme.join()),
-    icon: (name) =>
-      readFileSync(join(root, 'icons', `${name}.svg`), 'utf8').replace('<svg ', '<svg aria-hidden="true" '),
-  };
-}
 
 const escaped = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
@@ -248,12 +165,9 @@ export function interfacePage(seed: number, material: Material): string {
     [4, 3],
   ] as const);
   const [width, height] = [SCREEN.width / columns, (SCREEN.height - 40) / rows];
-  const { fonts, icon } = material;
+  const { icon } = material;
+  const fonts = material.fonts.screen;
   const used = faker.helpers.arrayElements([...fonts], Math.min(3, fonts.length));
-  const faces = used.map(
-    ({ name, path }) =>
-      `@font-face { font-family: "${name}"; src: url(data:font/woff2;base64,${readFileSync(path).toString('base64')}) }`,
-  );
   const windows = Array.from({ length: columns * rows }, (_, i) => {
     const [back, surface, text, line, accent] = faker.helpers.arrayElement([...material.themes]);
     // Capital letters of 6 to 22 pixels.
@@ -280,7 +194,7 @@ export function interfacePage(seed: number, material: Material): string {
   const badge = faker.number.int({ min: 10, max: 99 });
   const status = `<footer>Version ${version} <span class="badge">${badge}</span> RAM ${faker.number.int({ min: 10, max: 99 })} % · ${faker.location.timeZone()}</footer>`;
   return `<!doctype html><meta charset="utf-8"><title>${escaped(faker.company.buzzPhrase())}</title><style>
-${faces.join('\n')}
+${facesOf(used)}
 body { margin: 0; background: ${faker.color.rgb()}; width: ${SCREEN.width}px; height: ${SCREEN.height}px; overflow: hidden; font: 16px "${used[0].name}" }
 section { position: absolute; overflow: hidden; background: var(--surface); color: var(--text); border: 1px solid var(--line); border-radius: 6px }
 header { background: var(--back); padding: 0.4em 0.8em; height: 2em; display: flex; gap: 0.8em; align-items: center; border-bottom: 1px solid var(--line) }

@@ -1,0 +1,29 @@
+// A scene as a web page that draws itself and says what it shows.
+import { drawScene } from './draw.ts';
+import { type FontFile, facesOf } from './material.ts';
+import { paintPanel, paintPattern } from './paint.ts';
+import type { Scene } from './scene.ts';
+
+/** File of the library three, beside the pages. */
+export const THREE_FILE = 'three.cjs';
+
+/** The page of a scene; `globalThis.shown` is a promise of what it shows. */
+export function scenePage(scene: Scene, fonts: readonly FontFile[]): string {
+  const used = fonts.filter(({ name }) =>
+    scene.panels.some(({ texts = [] }) => texts.some(({ font }) => font === name)),
+  );
+  // Scripts end where they say so, whatever a text holds.
+  const described = JSON.stringify(scene).replaceAll('<', '\\u003c');
+  return `<!doctype html><html data-type="scene"><meta charset="utf-8"><title>A scene</title><style>
+${facesOf(used)}
+body { margin: 0; overflow: hidden; width: ${scene.width}px; height: ${scene.height}px } canvas { display: block }
+</style><body><script>
+// The compiler of TypeScript leaves calls of it.
+globalThis.__name = (named) => named;
+globalThis.exports = {};
+</script><script src="${THREE_FILE}"></script><script>
+globalThis.shown = Promise.all(${JSON.stringify(used.map(({ name }) => `40px "${name}"`))}.map((font) => document.fonts.load(font))).then(() =>
+(${drawScene})(exports, ${described}, { panel: ${paintPanel}, pattern: ${paintPattern} }));
+</script></body></html>
+`;
+}

@@ -52,6 +52,7 @@ export const BENCHMARK_NAMES = [
   'ocrbench',
   'realworldqa',
   'screenspot-pro',
+  'detail-4k',
   'text-4k',
 ] as const;
 /** A name of `BENCHMARK_NAMES`. */
@@ -68,6 +69,7 @@ const LOADERS: Readonly<Record<BenchmarkName, Loader>> = {
   ocrbench: { row: ocrBenchRow },
   realworldqa: { row: realWorldQaRow },
   'screenspot-pro': { row: screenSpotRow, layout: { names: SCREENSPOT_FOLDERS, read: screenSpotFolder } },
+  'detail-4k': { row: text4kRow },
   'text-4k': { row: text4kRow },
 };
 

@@ -1,30 +1,44 @@
 // `ps3 data questions`.
-import { buildText4k } from '../../benchmarks/build/text_4k.ts';
-import { type Command, columns, command, oneOf, type Values, whole } from '../flags.ts';
+import { buildDetail4k, CATEGORIES, type Category } from '../../benchmarks/build/detail_4k.ts';
+import { type Command, columns, command, type Flag, oneOf, text, type Values, whole } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
 
 const QUESTIONS = {
-  images: whole('Images, with up to four questions each; default 200'),
+  categories: categoryList(
+    `Of ${CATEGORIES.join(', ')}; default all that are made up, and documents where they are named`,
+  ),
+  documents: text('<folder>', 'PDF files, whose pages are the category documents'),
+  licence: text('<terms>', 'Terms of the documents, for the manifest'),
+  images: whole('Images of each category, with up to four questions each; default 60'),
   seed: whole('Default 1', 0),
   split: oneOf(['test', 'dev'], 'test or dev, which share no image; default test'),
 };
 
+function categoryList(help: string): Flag<readonly Category[]> {
+  const read = (text: string): Category[] | undefined => {
+    const list = text.split(',').map((word) => CATEGORIES.find((name) => name === word));
+    return list.every((name) => name !== undefined) ? [...new Set(list)] : undefined;
+  };
+  return { help, value: '<name,...>', rule: `names with commas between, of ${CATEGORIES.join(', ')}`, read };
+}
+
 async function questions(values: Values<typeof QUESTIONS>, [out]: readonly string[]): Promise<number> {
   const bar = new ProgressBar();
-  const summary = await buildText4k({
+  const summary = await buildDetail4k({
     ...values,
     out,
     onProgress: (done, all) => bar.update('asking about images', done, all),
     notice: (text) => console.error(text),
   });
-  const { constructed, reader, blind } = summary;
+  const { dropped, categories, blind, ladder } = summary;
   console.log(
-    `${summary.questions} questions on ${summary.images} images in ${out}, ${summary.dropped} left out as illegible`,
+    `${summary.questions} questions on ${summary.images} images in ${out}, ${dropped.illegible} left out as illegible, ${dropped.blind} as answered blind; see ${out}/index.html`,
   );
-  const rows = Object.keys(constructed).map(
-    (rung) => [`${rung} px`, `${constructed[rung]} by size, ${reader[rung]} by the reader`] as const,
+  const rows = Object.entries(categories).map(
+    ([name, { questions, reader }]) =>
+      [name, `${questions}: ${ladder.map((rung) => reader[rung]).join(' ')}`] as const,
   );
-  console.log(columns([['needed', 'questions'], ...rows]));
+  console.log(columns([['category', `questions: by the least pixels, ${ladder.join(' ')}`], ...rows]));
   console.log(
     columns(
       Object.entries(blind).map(([rule, right]) => [`${rule} option`, `${(100 * right).toFixed(1)} % right`]),
@@ -33,11 +47,11 @@ async function questions(values: Values<typeof QUESTIONS>, [out]: readonly strin
   return 0;
 }
 
-/** Builds a benchmark of small text. */
+/** Builds a benchmark of small details. */
 export const questionsCommand: Command = command({
   name: 'data questions',
   operands: '<folder>',
-  help: 'Build a benchmark: questions about small text on made-up desktops, for `ps3 benchmark --as text-4k`',
+  help: 'Build a benchmark: questions about small details of streets, rooms, games, desktops and documents, for `ps3 benchmark --as detail-4k`',
   flags: QUESTIONS,
   run: questions,
 });

@@ -30,6 +30,10 @@ export interface Legend {
   readonly capPx: number;
   readonly options: readonly string[];
   readonly answer: number;
+  /** Degrees clockwise by which the text is turned. */
+  readonly turned?: 90;
+  /** What is looked for: a text, or which light of a traffic light is lit; default text. */
+  readonly looks?: 'text' | 'light';
 }
 
 /**
@@ -88,7 +92,11 @@ export class Reader implements AsyncDisposable {
    * @param view   raw RGB image in which the text is
    * @param scale  pixels of the view for one of the image
    */
-  async read(view: View, { box, capPx }: Pick<Legend, 'box' | 'capPx'>, scale: number): Promise<string> {
+  async read(
+    view: View,
+    { box, capPx, turned }: Pick<Legend, 'box' | 'capPx' | 'turned'>,
+    scale: number,
+  ): Promise<string> {
     const margin = 0.4 * capPx;
     const [x1, y1, x2, y2] = box.map((edge, i) => (edge + (i < 2 ? -margin : margin)) * scale);
     const left = Math.min(Math.max(0, Math.floor(x1)), view.width - 1);
@@ -98,11 +106,13 @@ export class Reader implements AsyncDisposable {
     const raw = { width: view.width, height: view.height, channels: 3 } as const;
     const enlarge = SHOWN_PX / (capPx * scale);
     const part = sharp(view.data, { raw }).extract({ left, top, width, height }).grayscale();
-    const { data, info } = await part.raw().toBuffer({ resolveWithObject: true });
+    const { data, info } = await (turned ? part.rotate(-turned) : part)
+      .raw()
+      .toBuffer({ resolveWithObject: true });
     // Dark on light: most of a line is its ground.
     const isDark = data.reduce((sum, level) => sum + level, 0) / data.length < 128;
-    const shown = sharp(data, { raw: { width, height, channels: info.channels } })
-      .resize(Math.max(1, Math.round(width * enlarge)), Math.max(1, Math.round(height * enlarge)), {
+    const shown = sharp(data, { raw: info })
+      .resize(Math.max(1, Math.round(info.width * enlarge)), Math.max(1, Math.round(info.height * enlarge)), {
         fit: 'fill',
         kernel: 'cubic',
       })
@@ -129,8 +139,9 @@ export class Reader implements AsyncDisposable {
       const view = await viewOf(image, Math.round(width * scale), Math.round(height * scale));
       for (const i of open) {
         const legend = legends[i];
-        if (closestOption(await this.read(view, legend, scale), legend.options) === legend.answer)
-          lowest[i] = rung;
+        const found =
+          legend.looks === 'light' ? litLight(view, legend.box, scale) : await this.read(view, legend, scale);
+        if (closestOption(found, legend.options) === legend.answer) lowest[i] = rung;
         else open.delete(i);
       }
     }
@@ -142,8 +153,29 @@ export class Reader implements AsyncDisposable {
   }
 }
 
+/** Level of 255 from which on a light is lit. */
+const LIT = 150;
+
+/** The colour of the brightest saturated spot of a box: which light of a traffic light is lit. */
+export function litLight(view: View, box: Box, scale: number): string {
+  const [x1, y1, x2, y2] = box.map((edge) => edge * scale);
+  let brightest: readonly number[] = [0, 0, 0];
+  const strength = (colour: readonly number[]): number =>
+    Math.max(...colour) + Math.max(...colour) - Math.min(...colour);
+  for (let y = Math.max(0, Math.floor(y1)); y < Math.min(view.height, Math.ceil(y2)); y++)
+    for (let x = Math.max(0, Math.floor(x1)); x < Math.min(view.width, Math.ceil(x2)); x++) {
+      const at = 3 * (y * view.width + x);
+      const colour = [...view.data.subarray(at, at + 3)];
+      if (strength(colour) > strength(brightest)) brightest = colour;
+    }
+  const [red, green] = brightest;
+  if (Math.max(red, green) < LIT) return 'none';
+  if (green > 1.15 * red) return 'green';
+  return red > 1.6 * green ? 'red' : 'yellow';
+}
+
 /** An image at a lower resolution, RGB. */
-interface View {
+export interface View {
   readonly data: Uint8Array;
   readonly width: number;
   readonly height: number;

@@ -1,4 +1,4 @@
-// The questions that `ps3 data questions` builds: a line is a record.
+// The questions that `ps3 data questions` builds, `text-4k` by its name before there were other categories: a line is a record.
 import { join } from 'node:path';
 import * as v from 'valibot';
 import type { BenchmarkRecord, UnmeasuredRecord } from '../record.ts';

@@ -1,0 +1,241 @@
+// A benchmark of small details on images of 3840 x 2160: streets, rooms, games, desktops and documents. Of four options two differ from the
+// answer in one glyph. What each question needs is known twice: from the size of its letters, and from what a reader reads.
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { assertWritableFolder, expectKeys, makeFolder, Random } from '../../../engine/index.ts';
+import { PdfFile } from '../../data/caption/pdf.ts';
+import { type PageFact, PageReader } from '../../data/caption/web_page.ts';
+import { DataError } from '../../data/errors.ts';
+import {
+  GENERATED_LICENCE,
+  GENERATORS,
+  type Generator,
+  writePages,
+} from '../../data/generators/generators.ts';
+import { GENERATED_SCREEN } from '../../data/generators/material.ts';
+import type { Notice } from '../../data/packages.ts';
+import { seedFor } from '../../data/seeds.ts';
+import { writeWhole } from '../../model/checkpoint/writer.ts';
+import { total } from '../../model/config/config.ts';
+import { type Asked, ask, rotations, unsolvedBlind } from './ask.ts';
+import { drawExposure, photograph } from './camera.ts';
+import { documentPage } from './documents.ts';
+import { questionsPage } from './page.ts';
+import { LADDER, Reader } from './reader.ts';
+import { blindOf, type Detail4kSummary, summaryOf } from './summary.ts';
+
+/** What is asked about: what is made up by name, or documents. */
+export type Category = Generator | 'documents';
+/** Their names. */
+export const CATEGORIES: readonly Category[] = [...GENERATORS, 'documents'];
+
+/** What is built. */
+export interface Detail4kOptions {
+  readonly out: string;
+  /** Default: all that is made up, and documents where they are named. */
+  readonly categories?: readonly Category[];
+  /** Folder of PDF files. */
+  readonly documents?: string;
+  /** Terms of the documents, for the manifest. */
+  readonly licence?: string;
+  /** Images of each category; default 60. */
+  readonly images?: number;
+  /** Default 1. */
+  readonly seed?: number;
+  /** test, or dev with other images; default test. */
+  readonly split?: 'test' | 'dev';
+  /** Images done, of how many. */
+  readonly onProgress?: (done: number, all: number) => void;
+  readonly notice?: Notice;
+}
+
+const DETAIL_4K_OPTIONS = {
+  out: true,
+  categories: true,
+  documents: true,
+  licence: true,
+  images: true,
+  seed: true,
+  split: true,
+  onProgress: true,
+  notice: true,
+} as const;
+
+/** Of what is built: another number for other questions from the same seed. */
+const VERSION = 2;
+
+/** An image before the camera takes it. */
+interface Drawn {
+  readonly image: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly facts: readonly PageFact[];
+}
+
+/** What an image is made of: what decides it, and how it is drawn. */
+interface Source {
+  readonly category: Category;
+  readonly decides: string;
+  draw(): Promise<Drawn>;
+}
+
+/**
+ * Writes images, questions.jsonl with every question in four rotations of its options, benchmark.json and index.html; a call that was
+ * stopped goes on. Fonts, themes and words are those that training never shows.
+ *
+ * @throws DataError where Chromium, Tesseract or the sources are missing
+ */
+export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kSummary> {
+  expectKeys('buildDetail4k', options, DETAIL_4K_OPTIONS);
+  const { out, images = 60, seed = 1, split = 'test', documents, onProgress, notice } = options;
+  const named = options.categories ?? (documents === undefined ? GENERATORS : CATEGORIES);
+  if (named.includes('documents') && documents === undefined)
+    throw new DataError(
+      'buildDetail4k: the category documents must have a folder of PDF files, got none. Name it with --documents.',
+    );
+  await assertWritableFolder(out);
+  const [pages, parts] = [join(out, '.pages'), join(out, '.build')];
+  await using browser = new Browser();
+  const sources: Source[] = [];
+  for (const category of named)
+    sources.push(
+      ...(category === 'documents'
+        ? await documentSources(documents ?? '', images, seedFor(seed, split))
+        : await pageSources(category, pages, { images, seed: seedFor(seed, split), notice }, browser)),
+    );
+  for (const folder of [parts, join(out, 'images')]) await makeFolder(folder);
+  await using reader = await Reader.open();
+  const asked: Asked[] = [];
+  for (const [i, { category, decides, draw }] of sources.entries()) {
+    const nth = sources.slice(0, i).filter((source) => source.category === category).length;
+    const id = `${category}-${split}-${String(nth).padStart(5, '0')}`;
+    const hash = createHash('sha256').update(`${VERSION} ${seed} ${id} ${decides}`).digest('hex');
+    const part = join(parts, `${hash.slice(0, 16)}.json`);
+    if (!existsSync(part)) {
+      const { image, width, height, facts } = await draw();
+      const random = new Random(seedFor(seed, `${split} question ${category} ${nth}`));
+      const name = `images/${id}.jpg`;
+      const shown = await photograph(image, drawExposure(random), random);
+      await writeWhole(join(out, name), shown);
+      const subject = { image: shown, name, width, height, facts, category, split };
+      await writeWhole(part, JSON.stringify(await ask(subject, reader, random)));
+    }
+    asked.push(JSON.parse(await readFile(part, 'utf8')) as Asked);
+    onProgress?.(i + 1, sources.length);
+  }
+  await rm(pages, { recursive: true, force: true });
+  const readable = asked.flatMap(({ questions }) => questions);
+  const questions = unsolvedBlind(readable);
+  const lines = questions.flatMap((question) =>
+    rotations(question).map((line) => `${JSON.stringify(line)}\n`),
+  );
+  await writeWhole(join(out, 'questions.jsonl'), lines.join(''));
+  const summary: Detail4kSummary = {
+    ...{ name: 'detail-4k', version: VERSION, seed, split, ladder: LADDER },
+    licences: Object.fromEntries(
+      named.map((name) => [
+        name,
+        name === 'documents' ? (options.licence ?? 'not stated') : GENERATED_LICENCE,
+      ]),
+    ),
+    images: sources.length,
+    questions: questions.length,
+    dropped: {
+      illegible: total(asked.map(({ dropped }) => dropped)),
+      blind: readable.length - questions.length,
+    },
+    categories: Object.fromEntries(named.map((name) => [name, summaryOf(questions, name)])),
+    blind: blindOf(questions),
+  };
+  await writeWhole(join(out, 'benchmark.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  await writeWhole(join(out, 'index.html'), await questionsPage(out, summary, questions));
+  return summary;
+}
+
+/** A browser that is started when it is needed. */
+class Browser implements AsyncDisposable {
+  #reader: PageReader | undefined;
+
+  async open(): Promise<PageReader> {
+    this.#reader ??= await PageReader.open();
+    return this.#reader;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reader?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Pages that are made up, with fonts, themes and words that training never shows. */
+async function pageSources(
+  generator: Generator,
+  pages: string,
+  { images, seed, notice }: { images: number; seed: number; notice?: Notice },
+  browser: Browser,
+): Promise<Source[]> {
+  const folder = join(pages, generator);
+  const names = await writePages(generator, folder, { count: images, seed, split: 'heldOut', notice });
+  const draw = async (file: string): Promise<Drawn> => {
+    const pages = await browser.open();
+    for await (const { image, facts } of pages.screens(file, { ...GENERATED_SCREEN, screens: 1 }))
+      return { image, facts, ...GENERATED_SCREEN };
+    throw new Error('internal: a page has a screen');
+  };
+  return Promise.all(
+    names.map(async (name) => ({
+      category: generator,
+      decides: await readFile(join(folder, name), 'utf8'),
+      draw: () => draw(join(folder, name)),
+    })),
+  );
+}
+
+/** Least and most pixels an inch of documents: a letter or A4 has about 4K. */
+const DPI = [300, 330] as const;
+
+/** Pages of PDF files, chosen by the seed: of each file about as many. */
+async function documentSources(folder: string, images: number, seed: number): Promise<Source[]> {
+  if (!existsSync(folder) || !(await stat(folder)).isDirectory())
+    throw new DataError(
+      `buildDetail4k: documents must be a folder of PDF files, got ${folder}. Name one with --documents.`,
+    );
+  const files = (await readdir(folder, { recursive: true }))
+    .filter((name) => name.toLowerCase().endsWith('.pdf'))
+    .sort();
+  const all: { readonly file: string; readonly page: number; readonly rank: number }[] = [];
+  for (const file of files) {
+    using pdf = await PdfFile.open(await readFile(join(folder, file)), file);
+    const pages = Array.from({ length: pdf.pageCount }, (_, page) => ({
+      page,
+      rank: seedFor(seed, `${file} ${page}`),
+    }));
+    // The n-th page of a file comes after the first ones of the others.
+    const ranked = pages.toSorted((a, b) => a.rank - b.rank).slice(0, images);
+    all.push(...ranked.map(({ page, rank }, i) => ({ file, page, rank: i * 2 ** 32 + rank })));
+  }
+  if (all.length === 0)
+    throw new DataError(
+      `buildDetail4k: documents must hold PDF files, got none in ${folder}. Name another folder.`,
+    );
+  return all
+    .toSorted((a, b) => a.rank - b.rank)
+    .slice(0, images)
+    .map(({ file, page }): Source => {
+      const dpi = DPI[0] + (seedFor(seed, `dpi ${file} ${page}`) % (DPI[1] - DPI[0] + 1));
+      return {
+        category: 'documents',
+        decides: `${file} ${page} ${dpi}`,
+        draw: async () => {
+          using pdf = await PdfFile.open(await readFile(join(folder, file)), file);
+          const { width, height, rgba, facts } = documentPage(pdf, page, dpi);
+          const image = await sharp(rgba, { raw: { width, height, channels: 4 } })
+            .png()
+            .toBuffer();
+          return { image, width, height, facts };
+        },
+      };
+    });
+}

@@ -72,7 +72,7 @@ export function drawScene(
   sky.fillRect(0, 0, 64, 1024);
   world.background = textureOf(sky);
   if (scene.fog) world.fog = new three.Fog(scene.sky[1], ...scene.fog);
-  world.add(new three.HemisphereLight('#ffffff', '#8a8478', scene.light.ambient));
+  world.add(new three.HemisphereLight('#ffffff', '#a8a296', scene.light.ambient));
   const sun = new three.DirectionalLight('#fff4e2', scene.light.strength);
   sun.position.set(...scene.light.at);
   const { reach } = scene.light;

@@ -1,6 +1,7 @@
 // Made-up games: a map of tiles or islands seen from the side, units with names and levels on it, and a display of scores around it.
 import { paintIslands, paintTiles } from './game_maps.ts';
 import { facesOf, GENERATED_SCREEN, type Material, PAINTS, Words } from './material.ts';
+import { withArticles } from './scene.ts';
 
 const TILE = 96;
 const COLUMNS = GENERATED_SCREEN.width / TILE;
@@ -148,7 +149,7 @@ function unit(
   const name = words.text((faker) => faker.person.firstName());
   const level = words.text((faker) => String(faker.number.int({ min: 10, max: 99 })));
   const label = words.integer(12, 24);
-  const said = `A ${team} ${kind} named ${name} stands on ${ground}. Its level is ${level}.`;
+  const said = withArticles(`A ${team} ${kind} named ${name} stands on ${ground}. Its level is ${level}.`);
   const ink = ['white', 'yellow', 'orange'].includes(team) ? '#1b1d20' : '#ffffff';
   return `<div class="unit" style="left: ${x}px; top: ${y}px" data-caption="${escaped(said)}"><div class="name" style="font-size: ${label}px">${fact(`What is the name of the ${team} ${kind}?`, 'unit', name)}</div><div class="body" style="background: ${PAINTS[team]}; color: ${ink}">${material.icon(icon)}</div><div class="level" style="font-size: ${words.integer(12, 18)}px">${fact(`Which level has the ${team} ${kind}?`, 'level', level)}</div></div>`;
 }

@@ -8,7 +8,6 @@ import {
   type Place,
   sheet,
   titled,
-  words3,
 } from './household_things.ts';
 import { PAINTS } from './material.ts';
 
@@ -81,7 +80,7 @@ function jars(drawing: Drawing, { at, width, where }: Place, y: number): void {
   let before: string | undefined;
   for (const [i, lid] of lids.entries()) {
     if ((i + 1) * step > width) break;
-    const label = titled(words3(drawing, 2, 2).split(' ')[1]);
+    const label = titled(words.text((faker) => faker.word.noun()));
     const beside = before;
     const thing = scene.thing(
       `jar ${label}`,
@@ -133,11 +132,14 @@ export const kitchen: Furniture = (drawing, place) => {
       pattern: { kind: 'tiles', second: '#c3c8c6', seed: 5 },
     }),
   );
-  for (let x = -width / 2 + 0.6; x < width / 2 - 0.1; x += 0.6) {
-    free.solid(box([0.006, top - 0.06, 0.01], [x, top / 2 - 0.02, depth], '#45423d'));
-    free.solid(box([0.18, 0.014, 0.02], [x - 0.3, top - 0.14, depth + 0.014], '#8d9295'));
+  // The oven takes the last 60 cm.
+  const doors = Math.round((width - 0.6) / 0.6);
+  for (let i = 0; i < doors; i++) {
+    const door = (width - 0.6) / doors;
+    const end = -width / 2 + (i + 1) * door;
+    free.solid(box([0.006, top - 0.06, 0.01], [end, top / 2 - 0.02, depth], '#45423d'));
+    free.solid(box([0.18, 0.014, 0.02], [end - door / 2, top - 0.14, depth + 0.014], '#8d9295'));
   }
-  // The oven takes the last cupboard.
   const x = width / 2 - 0.3;
   const baked = timeText(drawing);
   const oven = scene.at(

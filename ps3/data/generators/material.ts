@@ -140,9 +140,10 @@ export class Words {
   text(make: (faker: Faker) => string): string {
     for (let i = 0; i < 1000; i++) {
       const text = make(this.faker);
-      const isHeldOut = seedFor(0, `text ${text}`) / 2 ** 32 < 0.25;
-      if (isHeldOut !== this.#isHeldOut || this.#said.has(text)) continue;
-      this.#said.add(text);
+      const small = text.toLowerCase();
+      const isHeldOut = seedFor(0, `text ${small}`) / 2 ** 32 < 0.25;
+      if (isHeldOut !== this.#isHeldOut || this.#said.has(small)) continue;
+      this.#said.add(small);
       return text;
     }
     throw new Error('internal: a kind of text has too few of one split');

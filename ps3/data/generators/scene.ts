@@ -141,6 +141,9 @@ export interface Placed {
   panel(panel: Panel): void;
 }
 
+/** With *an* where *a* stands before the sound of a vowel. */
+export const withArticles = (text: string): string => text.replace(/\b([Aa]) (?=[aeio])/g, '$1n ');
+
 /** Collects what a scene holds. */
 export class SceneBuilder implements Placed {
   readonly solids: Solid[] = [];
@@ -157,7 +160,8 @@ export class SceneBuilder implements Placed {
 
   /** @returns  its index, for `thing` of solids and panels */
   thing(key: string, ...sentences: readonly Sentence[]): number {
-    return this.things.push({ key, sentences }) - 1;
+    const said = sentences.map((sentence) => ({ ...sentence, text: withArticles(sentence.text) }));
+    return this.things.push({ key, sentences: said }) - 1;
   }
 
   /** What is put in it is moved to a place and turned about y by radians, as a part of a thing. */

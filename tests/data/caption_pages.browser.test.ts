@@ -76,6 +76,28 @@ test('PageReader: only what is seen, where the style sheet puts it', async () =>
   assert.not(dark.includes(0), `dark pixels by box: ${dark}`);
 });
 
+test('PageReader: what a page says of its elements is what it shows, with all that belongs to them', async () => {
+  const file = join(folder, 'said.html');
+  writeFileSync(
+    file,
+    `<!doctype html><title>Two things</title><style>body { margin: 0; font: 20px monospace } div { position: absolute }</style>
+<div data-caption="A bar." style="left: 10px; top: 20px; width: 300px; height: 40px"><span data-question="What?" data-kind="word">HI</span></div>
+<div data-caption="A unit." style="left: 200px; top: 200px; width: 0; height: 0"><div style="left: -20px; top: -30px; width: 40px; height: 30px"></div><div style="left: 25px; top: -50px; width: 30px; height: 10px"></div></div>`,
+  );
+  await using reader = await PageReader.open();
+  for await (const { shown } of reader.screens(file, { width: 800, height: 600, screens: 1 })) {
+    assert.equal(shown!.captions, [
+      { text: 'A bar.', box: [10, 20, 310, 60] },
+      { text: 'A unit.', box: [180, 150, 255, 200] },
+    ]);
+    assert.is(shown!.title, 'Two things');
+    assert.equal(
+      shown!.facts.map(({ text, question }) => [text, question]),
+      [['HI', 'What?']],
+    );
+  }
+});
+
 test('captionSources: a page becomes an image with captions of its texts and elements', async () => {
   const out = join(folder, 'out');
   const screen = { width: 800, height: 600, screens: 1 };

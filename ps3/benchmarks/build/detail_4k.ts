@@ -84,7 +84,7 @@ interface Source {
 
 /**
  * Writes images, questions.jsonl with every question in four rotations of its options, benchmark.json and index.html; a call that was
- * stopped goes on. Fonts, themes and words are those that training never shows.
+ * stopped goes on. Fonts and themes, and the words of scenes, are those that training never shows.
  *
  * @throws DataError where Chromium, Tesseract or the sources are missing
  */

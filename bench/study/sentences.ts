@@ -130,6 +130,9 @@ export function bestSentence(
   return `${what}: from ${percent(least.mean)} with ${least.label} to ${percent(best.mean)} with ${best.label}; differences between neighbours are not tested.`;
 }
 
+/** Share of the side that the low-res pass sees, 56 of 224 px. */
+const LOW_SHARE = 0.25;
+
 /** What stays a limit of the study whatever its numbers. */
 export function limits(cells: StudyCells): string[] {
   const { size, questions } = cells;
@@ -139,6 +142,7 @@ export function limits(cells: StudyCells): string[] {
     `This is a scale model: a tower of width 64 and depth 3 that sees 56, 112 and 224 px, trained here on composed scenes for ${size.towersSteps} + ${size.steps} steps (ablations ${size.ablationSteps}); nothing of it is a number of the published models.`,
     `${questions.length} questions about ${images} images with photographs that no training shows; ${trainings(seeds)} of the main arms, of ${size.seeds} planned.`,
     'A question needs the smallest share of the side at which its object has 14 px, a patch of the tower: a convention about these towers that was fixed beforehand, not a measured acuity.',
+    `Low resolution sees ${LOW_SHARE} of the side; ${questions.filter(({ needs }) => needs <= LOW_SHARE).length} of the questions need no more, so the negative control, at most ${LOW_ENOUGH} of the side, is on what views of 112 px show.`,
     'Data-matched baselines took the same captions, batches, steps and optimizer from the same towers; the row "towers" is training-free. PS3 has no training-free row, since what selects patches would be random.',
     'Top-down selection is told the four options, and neither the box nor the answer; the box says afterwards which of the selected tokens are pooled.',
     ...(size.leastClaim > 0

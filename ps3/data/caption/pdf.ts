@@ -143,6 +143,11 @@ export class PdfFile implements Disposable {
         else {
           letters += letter;
           boxes.push(this.#boxOf(text, i, page, width, height, numbers));
+          // The rest of the word is on the next line: no box holds both.
+          if (code === HYPHEN) {
+            endWord();
+            if (lines.at(-1)!.length > 0) lines.push([]);
+          }
         }
       }
       endWord();

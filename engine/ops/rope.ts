@@ -23,7 +23,7 @@ export interface RopeOptions {
  * Rotary position embedding: token t of each row is rotated by the angles (offset + t) frequencies, the coordinate
  * i of a head with i + K/2 ("rotate half"). Differentiable in x.
  *
- *     const [q, k, v] = unpackHeads(rope(qkv, frequencies, { heads: H + G }), { parts: 3, heads: H, kvHeads: G });
+ *     const [q, k, v] = unpackHeads(rope(qkv, frequencies, { heads: 2 * H }), { parts: 3, heads: H });
  *
  * @param x            [B, T, ...] f32; the columns of a token are heads of K and, after them, what is only copied
  * @param frequencies  [K / 2] f32, usually theta^(-2i / K); angles are products in f32

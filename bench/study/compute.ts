@@ -162,11 +162,19 @@ export async function compute(
   };
   const all = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
   const extra = size.name === 'full' ? FULL_ARMS : [];
-  const plan: [seed: number, arms: readonly Arm[]][] = [
-    ...all(Math.min(2, size.seeds)).map((seed): [number, readonly Arm[]] => [seed, MAIN_ARMS]),
-    ...all(size.ablationSeeds).map((seed): [number, readonly Arm[]] => [seed, ABLATION_ARMS]),
-    ...all(size.seeds).map((seed): [number, readonly Arm[]] => [seed, MAIN_ARMS]),
-    ...all(size.seeds).map((seed): [number, readonly Arm[]] => [seed, [...SCALE_ARMS, ...extra]]),
+  const of = (seeds: readonly number[], some: readonly Arm[]): [seed: number, arms: readonly Arm[]][] =>
+    seeds.map((seed) => [seed, some]);
+  const seeds = all(size.seeds);
+  const ablated = all(size.ablationSeeds);
+  const scaled = [...SCALE_ARMS, ...extra];
+  // Two trainings of what matters most, one of the rest, then everything.
+  const plan = [
+    ...of(seeds.slice(0, 2), MAIN_ARMS),
+    ...of(ablated.slice(0, 1), ABLATION_ARMS),
+    ...of(seeds.slice(0, 2), scaled),
+    ...of(seeds, MAIN_ARMS),
+    ...of(ablated, ABLATION_ARMS),
+    ...of(seeds, scaled),
   ];
   const { value: costs } = await cells.result(
     'costs',

@@ -58,12 +58,12 @@ export const FAMILY: readonly Expectation[] = [
   ),
   {
     ...{ id: 'test-44', better: 'ps3 / top-down of 141', worse: `ps3 / top-down of ${LOOK}`, subset: 'all' },
-    ...{ names: ['PS3 asked with 44 % of the patches', 'with the 20 % that it was trained with'] },
+    ...{ names: ['PS3 asked with 44 % of the patches', 'PS3 asked with 20 % (as in training)'] },
     measure: 'accuracy',
   },
   {
     ...{ id: 'test-100', better: 'ps3 / top-down of 320', worse: `ps3 / top-down of ${LOOK}`, subset: 'all' },
-    ...{ names: ['PS3 asked with all patches', 'with the 20 % that it was trained with'] },
+    ...{ names: ['PS3 asked with all patches', 'PS3 asked with 20 % (as in training)'] },
     measure: 'accuracy',
   },
   {
@@ -81,7 +81,7 @@ export const FAMILY: readonly Expectation[] = [
   ...Object.entries(ABLATIONS).map(
     ([part, words]): Expectation => ({
       ...{ id: `ablation-${part}`, better: 'whole / top-down', worse: `without ${part} / top-down` },
-      ...{ subset: 'all', names: [`PS3 with ${words}`, 'PS3 without'], measure: 'accuracy' },
+      ...{ subset: 'all', names: [`PS3 with ${words}`, 'PS3 without it'], measure: 'accuracy' },
     }),
   ),
 ];

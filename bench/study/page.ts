@@ -4,7 +4,7 @@ import { parseHTML } from 'linkedom';
 import { type Html, html, markup } from '../../ps3/app/html.ts';
 import { BUDGETS } from '../../ps3/train/evaluation/located.ts';
 import type { Analysis, Comparison, Score, TableRow } from './analysis.ts';
-import { LOOK } from './design.ts';
+import { LOOK, LOW_ENOUGH, NEEDS_TOP } from './design.ts';
 import {
   bestSentence,
   claim,
@@ -31,7 +31,8 @@ function scoreText(score: Score | undefined): string {
 /** Operations in the unit that fits. */
 function flopsText(flops: number | undefined): string {
   if (flops === undefined) return '–';
-  return flops >= 1e12 ? `${(flops / 1e12).toFixed(2)} T` : `${(flops / 1e6).toFixed(0)} M`;
+  if (flops >= 1e12) return `${(flops / 1e12).toFixed(2)} T`;
+  return flops >= 1e9 ? `${(flops / 1e9).toFixed(1)} G` : `${(flops / 1e6).toFixed(0)} M`;
 }
 
 /** Differences of all comparisons: a dot for each training, a line for the interval, a tick for the mean. */
@@ -43,7 +44,8 @@ export function differencesFigure(comparisons: readonly Comparison[]): Html {
   const svg = plot({
     document,
     width: 860,
-    height: 60 + 26 * rows.length,
+    height: 70 + 26 * rows.length,
+    marginBottom: 45,
     marginLeft: 400,
     marginRight: 30,
     style: { fontSize: '12px', background: 'transparent' },
@@ -84,9 +86,10 @@ export function accuraciesFigure(rows: readonly TableRow[], subset: 'top' | 'low
   });
   const svg = plot({
     document,
-    width: 420,
-    height: 60 + 26 * shown.length,
-    marginLeft: 150,
+    width: 460,
+    height: 70 + 26 * shown.length,
+    marginLeft: 180,
+    marginBottom: 45,
     style: { fontSize: '12px', background: 'transparent' },
     x: { label: 'accuracy, %', domain: [0, 100], grid: true },
     y: { label: null, domain: shown.map(({ label }) => label) },
@@ -135,8 +138,8 @@ const table = (heads: readonly string[], rows: readonly (readonly (string | numb
   )}</tbody></table>`;
 
 const STYLE = `:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}
-body{max-width:960px;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;margin:1rem 0;font-size:13px}
-th,td{padding:.25rem .6rem;border-bottom:1px solid #8884;text-align:right}th:first-child,td:first-child{text-align:left}
+body{max-width:1000px;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;margin:1rem 0;font-size:13px}
+th,td{padding:.25rem .6rem;border-bottom:1px solid #8884;text-align:right}td{white-space:nowrap}th:first-child,td:first-child{text-align:left}.wide{overflow-x:auto}.wide table{font-size:11px}
 figure{display:inline-block;margin:.5rem 0;vertical-align:top}figcaption{font-size:13px;opacity:.8}
 .first{font-size:1.15rem;font-weight:600}svg{max-width:100%;height:auto}li{margin:.35rem 0}`;
 
@@ -183,7 +186,7 @@ export function studyPage({ environment, cells }: StoredStudy, analysis: Analysi
       'ms',
       'training operations',
       'needs the top',
-      'low is enough',
+      'needs least',
       'all',
     ],
     analysis.table.map((row) => [
@@ -211,8 +214,8 @@ export function studyPage({ environment, cells }: StoredStudy, analysis: Analysi
 <p>${environment.date}, ${environment.adapter}, ps3-webgpu ${environment['ps3-webgpu']}. Dots are trainings, lines are 95 % intervals over trainings and images; the dashed line is chance.</p>
 <ul>${limits(cells).map((limit) => html`<li>${limit}</li>`)}</ul>
 <h2>Equal tokens</h2>
-${accuraciesFigure(main, 'top', 'Questions that need the top of the ladder')}
-${accuraciesFigure(main, 'low', 'Questions that low resolution can answer')}
+${accuraciesFigure(main, 'top', `Questions that need more than ${NEEDS_TOP} of the side`)}
+${accuraciesFigure(main, 'low', `Questions that need at most ${LOW_ENOUGH} of the side`)}
 ${sentences(primary)}<p>${controlSentence(analysis)}</p>
 <h2>All expectations</h2>
 ${differencesFigure(comparisons)}
@@ -226,7 +229,7 @@ ${table(
     ['random', 'all', ...BUDGETS.map(percent)],
     ...recall.map(({ arm, map, subset, shares }) => [
       `${arm}, ${map === 'topDown' ? 'top-down' : 'bottom-up'}`,
-      { top: 'that need the top', low: 'that low resolution shows', all: 'all' }[subset],
+      { top: 'that need the top', low: 'that need least', all: 'all' }[subset],
       ...shares.map(percent),
     ]),
   ],
@@ -250,8 +253,8 @@ ${table(
     [...ms].sort((a, b) => a - b)[ms.length >> 1].toFixed(0),
   ]),
 )}
-<h2>All rows</h2>${all}
-<h2>All statistics</h2>${statistics}
+<h2>All rows</h2><div class="wide">${all}</div>
+<h2>All statistics</h2><div class="wide">${statistics}</div>
 </html>
 `;
   return page.html;
@@ -271,7 +274,7 @@ export function studySummary({ environment, cells }: StoredStudy, analysis: Anal
     '',
     primarySentence(analysis),
     '',
-    '| way to see | tokens | operations | needs the top | low is enough |',
+    '| way to see | tokens | operations | needs the top | needs least |',
     '|---|--:|--:|--:|--:|',
     ...rows,
     '',

@@ -40,17 +40,19 @@ export function claim(comparison: Comparison, leastClaim: number): string {
   const { names, subset, mean, interval, overTrainings, adjustedP, verdict, perSeed, questions, measure } =
     comparison;
   const [a, b] = names;
+  const subject = `${a[0].toUpperCase()}${a.slice(1)}`;
+  const over = perSeed.length === 1 ? 'over images' : 'over trainings and images';
   const what = measure === 'recall' ? 'recall' : 'accuracy';
-  const numbers = `${points(mean)} of ${what}, 95 % interval ${pointsWithin(interval)} over trainings and images, ${pText(adjustedP)} after Holm, ${questions} questions, ${trainings(perSeed.length)}`;
-  if (verdict === 'shown') return `${a} is above ${b} on ${SUBSET_WORDS[subset]}: ${numbers}.`;
+  const numbers = `${points(mean)} of ${what}, 95 % interval ${pointsWithin(interval)} ${over}, ${pText(adjustedP)} after Holm, ${questions} questions, ${trainings(perSeed.length)}`;
+  if (verdict === 'shown') return `${subject} is above ${b} on ${SUBSET_WORDS[subset]}: ${numbers}.`;
   if (verdict === 'here')
-    return `${a} is above ${b} on ${SUBSET_WORDS[subset]} in the ${trainings(perSeed.length)} made here: ${numbers}; Student's interval over trainings alone, ${pointsWithin(overTrainings)}, is too wide to say so of trainings in general.`;
+    return `${subject} is above ${b} on ${SUBSET_WORDS[subset]} in the ${trainings(perSeed.length)} made here: ${numbers}; Student's interval over trainings alone, ${pointsWithin(overTrainings)}, is too wide to say so of trainings in general.`;
   if (verdict === 'opposite')
     return `Against the expectation, ${a} is below ${b} on ${SUBSET_WORDS[subset]}: ${numbers}. This does not reproduce.`;
   const least = leastClaim > 0 && Math.abs(mean) < leastClaim && adjustedP < 0.05;
   const why = least
     ? `differences under ${(100 * leastClaim).toFixed(0)} points are not claimed at this size`
-    : `this design finds a difference of 10 points with a chance of ${percent(comparison.power, 0)}`;
+    : `this design finds a difference of 10 points with a chance of ${percent(comparison.power, 0)}${perSeed.length === 1 ? ', other trainings left aside' : ''}`;
   return `That ${a} is above ${b} on ${SUBSET_WORDS[subset]} is not shown: ${numbers}; ${why}.`;
 }
 
@@ -133,6 +135,23 @@ export function bestSentence(
 /** Share of the side that the low-res pass sees, 56 of 224 px. */
 const LOW_SHARE = 0.25;
 
+/** Equal steps are not equal operations: how many more PS3's had. */
+function trainingCost({ arms }: StudyCells): string[] {
+  const flopsOf = (name: string): number | undefined =>
+    arms.find(({ arm }) => arm === name)?.trained.stepFlops;
+  const ps3 = flopsOf('ps3');
+  const others = [
+    ['S²', flopsOf('s2 112')],
+    ['AnyRes', flopsOf('anyres 112')],
+    ['low-res', flopsOf('low-res')],
+  ] as const;
+  if (ps3 === undefined || others.some(([, flops]) => flops === undefined)) return [];
+  const ratios = others.map(([name, flops]) => `${(ps3 / flops!).toFixed(1)} times those of ${name}`);
+  return [
+    `Equal steps are not equal operations: a step of PS3, its selection among it, has ${ratios.join(', ')}.`,
+  ];
+}
+
 /** What stays a limit of the study whatever its numbers. */
 export function limits(cells: StudyCells): string[] {
   const { size, questions } = cells;
@@ -144,6 +163,7 @@ export function limits(cells: StudyCells): string[] {
     'A question needs the smallest share of the side at which its object has 14 px, a patch of the tower: a convention about these towers that was fixed beforehand, not a measured acuity.',
     `Low resolution sees ${LOW_SHARE} of the side; ${questions.filter(({ needs }) => needs <= LOW_SHARE).length} of the questions need no more, so the negative control, at most ${LOW_ENOUGH} of the side, is on what views of 112 px show.`,
     'Data-matched baselines took the same captions, batches, steps and optimizer from the same towers; the row "towers" is training-free. PS3 has no training-free row, since what selects patches would be random.',
+    ...trainingCost(cells),
     'Top-down selection is told the four options, and neither the box nor the answer; the box says afterwards which of the selected tokens are pooled.',
     ...(size.leastClaim > 0
       ? [`Differences under ${(100 * size.leastClaim).toFixed(0)} points are not claimed at this size.`]

@@ -70,6 +70,7 @@ export {
   upload,
 } from './train/batches.ts';
 export {
+  type BaselineConfig,
   type Method,
   type ModelSizes,
   parseTrainConfig,

@@ -143,7 +143,21 @@ export async function writeReport(root: string, folder: string): Promise<void> {
   await rewrite(join(root, 'README.md'), {
     bench: formatSummary(results),
     start: `\`\`\`\n${started}\n\`\`\``,
+    nano: `\`\`\`\n${await nanoResults(root)}\n\`\`\``,
+    study: await studyResults(root),
   });
+}
+
+/** What evaluating nano-4k printed first: names and selection. */
+async function nanoResults(root: string): Promise<string> {
+  const printed = await readFile(join(root, 'ps3/checkpoints/nano-4k/evaluation.txt'), 'utf8');
+  return printed.split('\n\n').slice(0, 3).join('\n\n');
+}
+
+/** The first sentence and the table of the quick study. */
+async function studyResults(root: string): Promise<string> {
+  const summary = await readFile(join(root, 'bench/study/results/quick.md'), 'utf8');
+  return summary.split('\n\n').slice(2, 5).join('\n\n');
 }
 
 /** Replaces blocks of a page, by their names. */

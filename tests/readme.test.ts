@@ -32,7 +32,7 @@ async function printed(name: string, code: string): Promise<string> {
 const snippets = (page: string): string[] =>
   [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code);
 
-const [trains, looks] = snippets(await readFile(join(root, 'README.md'), 'utf8'));
+const [trains, looks, small] = snippets(await readFile(join(root, 'README.md'), 'utf8'));
 
 test('README: the fifteen lines train a linear layer', async () => {
   const stdout = await printed('readme', trains);
@@ -61,6 +61,11 @@ test('README: a checkpoint is loaded, looks three times and compares a box with 
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('README: the model of the package is loaded and looks at an image', async () => {
+  const code = small.replace('photo.jpg', 'tests/fixtures/pillow/images/rgb_444.jpg');
+  assert.is((await printed('readme_small', code)).trimEnd(), '[ 1, 1089, 96 ] 2916');
 });
 
 for (const name of readdirSync(join(root, 'engine/guides')))

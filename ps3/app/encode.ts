@@ -11,6 +11,7 @@ import {
 } from '../../engine/index.ts';
 import { isImageName } from '../data/image_files.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
+import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { NANO_4K } from '../model/checkpoint/shipped.ts';
 import { decodeImage, ImageError, resizeToSquare } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
@@ -155,7 +156,7 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
 /** Loads with a progress bar, which small checkpoints do not need. */
 async function loadModel(
   engine: Engine,
-  source: string | URL,
+  source: CheckpointSource,
   storage?: WeightDType | 'stored',
 ): Promise<PS3> {
   const bar = new ProgressBar();

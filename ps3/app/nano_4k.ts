@@ -25,7 +25,7 @@ interface Sample {
 }
 
 async function readSample(): Promise<Sample> {
-  const folder = fileURLToPath(new URL('samples/', NANO_4K));
+  const folder = fileURLToPath(new URL('samples/', NANO_4K.href));
   const lines = (await readTextFile(join(folder, 'annotations.jsonl'))).trim().split('\n');
   const samples = lines.map((line): AnnotationJson & { image: string } => JSON.parse(line));
   const shown = samples.find(({ image }) => image === IMAGE)!;

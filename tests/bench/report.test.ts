@@ -195,17 +195,26 @@ test('report: reads a folder of results and rewrites both pages', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ps3-bench-'));
   try {
     const [gpu, browser] = summarized();
-    await writeText(join(folder, 'README.md'), `${PAGE}<!-- start:begin --><!-- start:end -->`);
+    const blocks = ['start', 'nano', 'study'].map((name) => `<!-- ${name}:begin --><!-- ${name}:end -->`);
+    await writeText(join(folder, 'README.md'), `${PAGE}${blocks.join('')}`);
     await writeText(join(folder, 'bench/README.md'), PAGE);
     await writeText(join(folder, 'results/b.json'), JSON.stringify(browser));
     await writeText(join(folder, 'results/a.json'), JSON.stringify(gpu));
     await writeText(join(folder, 'results/npm-start.txt'), 'PS3 48.6 %\n');
+    const evaluation = 'Held out\n\nnames 39.6 %\n\npatches 36.4 %\n\nmore';
+    await writeText(join(folder, 'ps3/checkpoints/nano-4k/evaluation.txt'), evaluation);
+    const study = '# The quick study\n\nWritten by it.\n\nNot shown.\n\n| a |\n\nIntervals.\n\n- more';
+    await writeText(join(folder, 'bench/study/results/quick.md'), study);
     await writeReport(folder, join(folder, 'results'));
     const text = await readFile(join(folder, 'bench/README.md'), 'utf8');
     assert.ok(text.indexOf('**Example GPU**') < text.indexOf('**SwiftShader (CPU)**'));
     const front = await readFile(join(folder, 'README.md'), 'utf8');
     assert.is(front.match(/^\| layer_norm \|/gm)?.length, 1);
     assert.ok(front.includes('```\nPS3 48.6 %\n```'));
+    assert.ok(front.includes('```\nHeld out\n\nnames 39.6 %\n\npatches 36.4 %\n```'));
+    assert.ok(
+      front.includes('<!-- study:begin -->\n\nNot shown.\n\n| a |\n\nIntervals.\n\n<!-- study:end -->'),
+    );
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -219,6 +228,12 @@ test('report: the pages of this repository are what the stored results make them
   assert.is(rewriteBlock(tables, 'bench', formatResults(results)), tables);
   const readme = await page('README.md');
   assert.is(rewriteBlock(readme, 'bench', formatSummary(results)), readme);
+  const block = (name: string): string =>
+    readme.split(`<!-- ${name}:begin -->`)[1].split(`<!-- ${name}:end -->`)[0];
+  const evaluated = (await page('ps3/checkpoints/nano-4k/evaluation.txt')).split('\n\n');
+  assert.is(block('nano'), `\n\n\`\`\`\n${evaluated.slice(0, 3).join('\n\n')}\n\`\`\`\n\n`);
+  const studied = (await page('bench/study/results/quick.md')).split('\n\n');
+  assert.is(block('study'), `\n\n${studied.slice(2, 5).join('\n\n')}\n\n`);
 });
 
 test('table: three digits, columns under each other, failures with their reason', () => {

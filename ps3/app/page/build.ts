@@ -88,7 +88,7 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
 }
 
 async function copyShipped(folder: string): Promise<SampleImage[]> {
-  await cp(NANO_4K, folder, { recursive: true });
+  await cp(new URL(NANO_4K.href), folder, { recursive: true });
   const lines = (await readTextFile(join(folder, 'samples/annotations.jsonl'))).trim().split('\n');
   return Promise.all(
     lines.map((line) => {

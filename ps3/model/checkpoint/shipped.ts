@@ -1,3 +1,5 @@
+import type { UrlLike } from '../../../engine/index.ts';
+
 /**
  * The folder of nano-4k, the small model that is part of this package: published geometry, 378 to 3780 px, trained on
  * composed scenes to find 32 kinds of objects; its README.md is the model card.
@@ -8,10 +10,10 @@
  *
  * In a browser, serve the folder `ps3-webgpu/ps3/checkpoints/nano-4k` and pass its address instead.
  */
-export const NANO_4K: URL = besideSources('../../checkpoints/nano-4k/');
+export const NANO_4K: UrlLike = besideSources('../../checkpoints/nano-4k/');
 
 /** A folder of the package. Its address is not written so that bundlers take it for a file to include. */
-function besideSources(path: string): URL {
+function besideSources(path: string): UrlLike {
   const here = import.meta.url;
   return new URL(path, here);
 }

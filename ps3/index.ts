@@ -27,7 +27,7 @@ export {
 export { parseHubConfig, parseVisionConfig } from './model/config/hub_config.ts';
 export type { LookSizes } from './model/config/look_sizes.ts';
 export type { AllocateOptions, IsLocked, ModelCore } from './model/core.ts';
-export { type EncodingCost, encodingCost, plainVitCost } from './model/cost.ts';
+export { type EncodingCost, encodingCost, plainVitCost, type TowerSizes } from './model/cost.ts';
 export { Encoding } from './model/encoding.ts';
 export {
   type DecodedImage,

@@ -1,6 +1,7 @@
 // What ways to see cost: operations counted as their kernels declare them, memory and time, of random weights, on one image.
 import { type Engine, noGrad, type Scope, type Tensor } from '../../engine/index.ts';
 import { type TiledOptions, tiledFeatures, tiledTokens } from '../../ps3/model/baselines/tiled.ts';
+import { type TowerSizes, towerFlops } from '../../ps3/model/cost.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import type { TrainConfig } from '../../ps3/train/config.ts';
 import { changedConfig, presetConfig } from '../../ps3/train/presets.ts';
@@ -26,29 +27,8 @@ interface Way extends Omit<Cost, 'flops' | 'peakBytes' | 'ms'> {
   readonly see: (image: Tensor<'u8'>) => Tensor;
 }
 
-/** Sizes of a transformer, and of what it attends to. */
-export interface Geometry {
-  readonly width: number;
-  readonly depth: number;
-  readonly hidden: number;
-  readonly patchPx: number;
-}
-
-/**
- * Multiply-adds of a tower on N tokens that attend to M, counted twice each.
- *
- *   N · 2 · 3P²D  +  L (8 N D² + 4 N D F + 4 N M D)
- */
-export function towerFlops(
-  { width: D, depth, hidden: F, patchPx }: Geometry,
-  N: number,
-  M: number = N,
-): number {
-  return N * 6 * patchPx ** 2 * D + depth * (8 * N * D ** 2 + 4 * N * D * F + 4 * N * M * D);
-}
-
 /** The published geometry: SigLIP SO400M. */
-export const SO400M: Geometry = { width: 1152, depth: 27, hidden: 4304, patchPx: 14 };
+export const SO400M: TowerSizes = { width: 1152, depth: 27, mlpHidden: 4304, patchPx: 14 };
 
 /**
  * How much more a tower over all patches of a 3780 px image does than PS3 with some looks of 2560 patches, by the formula; without the

@@ -1,5 +1,4 @@
 // What `ps3 start` shows of nano-4k, the model that is part of this package, on one of its samples.
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Engine, readTextFile, type Tensor } from '../../engine/index.ts';
 import type { AnnotationJson } from '../data/annotations.ts';
@@ -16,7 +15,22 @@ const [IMAGE, PROMPT] = ['00000005.jpg', 'frog'];
 /** Boxes, largest first, that are named. */
 const NAMED = 6;
 
-interface Sample {
+/** A sample of nano-4k as it is stored: its file beside the others, captions, and boxes in pixels. */
+type StoredSample = AnnotationJson & { readonly image: string };
+
+/** Folder of the samples. */
+const SAMPLES = new URL('samples/', NANO_4K.href);
+
+/** The samples that go with nano-4k. */
+export async function nano4kSamples(): Promise<StoredSample[]> {
+  const lines = await readTextFile(fileURLToPath(new URL('annotations.jsonl', SAMPLES)));
+  return lines
+    .trim()
+    .split('\n')
+    .map((line): StoredSample => JSON.parse(line));
+}
+
+interface Shown {
   readonly path: string;
   /** Captions and pixels of what is named. */
   readonly objects: readonly { readonly caption: string; readonly box: Box }[];
@@ -24,22 +38,20 @@ interface Sample {
   readonly captions: readonly string[];
 }
 
-async function readSample(): Promise<Sample> {
-  const folder = fileURLToPath(new URL('samples/', NANO_4K.href));
-  const lines = (await readTextFile(join(folder, 'annotations.jsonl'))).trim().split('\n');
-  const samples = lines.map((line): AnnotationJson & { image: string } => JSON.parse(line));
+async function shownSample(): Promise<Shown> {
+  const samples = await nano4kSamples();
   const shown = samples.find(({ image }) => image === IMAGE)!;
   const area = ({ box: [left, top, right, bottom] }: { box: Box }): number => (right - left) * (bottom - top);
   const objects = shown.box.map((box, i) => ({ caption: shown.text[i], box }));
   return {
-    path: join(folder, IMAGE),
+    path: fileURLToPath(new URL(IMAGE, SAMPLES)),
     objects: objects.sort((a, b) => area(b) - area(a)).slice(0, NAMED),
     captions: [...new Set(samples.flatMap(({ text }) => text))],
   };
 }
 
 /** What of the captions fits best in each box: PS3 looks there, and only tokens of the box count. */
-async function namesOf(model: PS3, image: Tensor<'u8'>, { objects, captions }: Sample): Promise<string[]> {
+async function namesOf(model: PS3, image: Tensor<'u8'>, { objects, captions }: Shown): Promise<string[]> {
   const names: string[] = [];
   for (const { box } of objects) {
     const [left, top, right, bottom] = box.map((edge) => edge / model.config.image.imagePx);
@@ -59,7 +71,7 @@ async function namesOf(model: PS3, image: Tensor<'u8'>, { objects, captions }: S
  * @returns    what was encoded, what was named, and what it cost
  */
 export async function showNano4k(engine: Engine, out: string): Promise<string> {
-  const sample = await readSample();
+  const sample = await shownSample();
   await encodeImages(engine, { images: [sample.path], prompt: PROMPT, out, log: () => undefined });
   using model = await PS3.load(engine, NANO_4K);
   using image = resizeToSquare(engine, await decodeImage(sample.path), model.config.image.imagePx);
@@ -75,7 +87,7 @@ export async function showNano4k(engine: Engine, out: string): Promise<string> {
   const finestPx = scalesPx[scalesPx.length - 1];
   const [low, ...finer] = scalesPx.map((side) => plainVitCost(vision, side));
   const whole = finer[finer.length - 1];
-  const { flops } = encodingCost(engine, model.config);
+  const { flops } = encodingCost(engine, model);
   const count = (n: number): string => n.toLocaleString('en');
   const giga = (n: number): string => `${count(Number((n / 1e9).toPrecision(3)))} GFLOP`;
   const tokens = seen.lastHiddenState.shape[1];

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodingCost, plainVitCost } from '../../ps3/model/cost.ts';
+import { PS3 } from '../../ps3/model/ps3.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
 import { engine } from '../harness.ts';
 
@@ -16,7 +17,8 @@ test('cost: a plain ViT by hand', () => {
 });
 
 test('cost: encoding is counted by kernels, and looks cost alike', () => {
-  const [none, one, two] = [0, 1, 2].map((looks) => encodingCost(engine, config, { looks }));
+  using model = PS3.allocate(engine, config);
+  const [none, one, two] = [0, 1, 2].map((looks) => encodingCost(engine, model, { looks }));
   assert.equal(
     [none, one, two].map(({ tokens }) => tokens),
     [16, 48, 80],

@@ -13,6 +13,7 @@ import { NANO_4K } from '../../model/checkpoint/shipped.ts';
 import { parseHubConfig } from '../../model/config/hub_config.ts';
 import { RunFolder } from '../../train/run.ts';
 import { encodeJpeg } from '../heat_map.ts';
+import { nano4kSamples } from '../nano_4k.ts';
 import type { Offers, SampleImage } from './offers.ts';
 
 /** The page cannot be built as asked. */
@@ -89,12 +90,9 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
 
 async function copyShipped(folder: string): Promise<SampleImage[]> {
   await cp(new URL(NANO_4K.href), folder, { recursive: true });
-  const lines = (await readTextFile(join(folder, 'samples/annotations.jsonl'))).trim().split('\n');
+  const samples = await nano4kSamples();
   return Promise.all(
-    lines.map((line) => {
-      const { image, text } = JSON.parse(line) as { image: string; text: string[] };
-      return sample(join(folder, 'samples'), image, `${SHIPPED}/samples`, text);
-    }),
+    samples.map(({ image, text }) => sample(join(folder, 'samples'), image, `${SHIPPED}/samples`, text)),
   );
 }
 

@@ -94,7 +94,8 @@ async function load(
   post({ kind: 'loaded', facts: factsOf(opened, model) });
 }
 
-function factsOf(engine: Engine, { config, parameters, tokenizer }: PS3): ModelFacts {
+function factsOf(engine: Engine, model: PS3): ModelFacts {
+  const { config, parameters, tokenizer } = model;
   const { isSoftware, adapterName } = engine;
   const { scalesPx, budgets } = config.vision;
   const side = scalesPx[scalesPx.length - 1];
@@ -107,17 +108,18 @@ function factsOf(engine: Engine, { config, parameters, tokenizer }: PS3): ModelF
     scalesPx,
     budgets,
     grids: scaleGrids(config.vision, side, side),
-    costs: costsOf(engine, config),
+    costs: costsOf(engine, model),
     words: tokenizer.words,
   };
 }
 
-function costsOf(engine: Engine, config: PS3['config']): ModelCosts {
-  const [lowRes, withLook] = [0, 1].map((looks) => encodingCost(engine, config, { looks }));
+function costsOf(engine: Engine, model: PS3): ModelCosts {
+  const { vision } = model.config;
+  const [lowRes, withLook] = [0, 1].map((looks) => encodingCost(engine, model, { looks }));
   return {
     lowRes,
     patchFlops: (withLook.flops - lowRes.flops) / (withLook.tokens - lowRes.tokens),
-    plain: config.vision.scalesPx.map((side) => plainVitCost(config.vision, side)),
+    plain: vision.scalesPx.map((side) => plainVitCost(vision, side)),
   };
 }
 

@@ -1,6 +1,7 @@
 // How much memory a model needs, told before anything is allocated.
-import { type Engine, freeMemoryBytes, MemoryError, noGrad } from '../../../engine/index.ts';
+import { type Engine, freeMemoryBytes, MemoryError } from '../../../engine/index.ts';
 import type { ModelCore } from '../core.ts';
+import { encodeBlank } from '../cost.ts';
 import type { WeightDType } from './checkpoint.ts';
 
 /** Bytes on the GPU. */
@@ -18,10 +19,7 @@ export function memoryNeed(engine: Engine, make: () => ModelCore): MemoryNeed {
   const { peakBytes } = engine.plan(() => {
     using model = make();
     for (const { values } of model.parameters.arenas) weightsBytes += values.sizeBytes;
-    using scope = engine.scope();
-    const { imagePx } = model.config.image;
-    const image = engine.empty([1, imagePx, imagePx, 4], { dtype: 'u8', scope });
-    noGrad(() => model.vision.forward(image));
+    encodeBlank(engine, model);
   });
   return { weightsBytes, peakBytes: peakBytes - liveBytes };
 }

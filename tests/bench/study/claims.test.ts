@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { analyse, compareAll, isIn, scoreOf } from '../../../bench/study/analysis.ts';
 import type { Row } from '../../../bench/study/ask.ts';
 import type { ArmResult, StudyCells } from '../../../bench/study/compute.ts';
-import { naiveOverPS3, SO400M, towerFlops } from '../../../bench/study/costs.ts';
+import { naiveOverPS3, SO400M } from '../../../bench/study/costs.ts';
 import { SIZES } from '../../../bench/study/design.ts';
 import { studyPage, studySummary } from '../../../bench/study/page.ts';
 import type { Question } from '../../../bench/study/questions.ts';
@@ -17,6 +17,7 @@ import {
 } from '../../../bench/study/sentences.ts';
 import { readStudy, writeStudy } from '../../../bench/study/stored.ts';
 import { Random } from '../../../engine/index.ts';
+import { towerFlops } from '../../../ps3/model/cost.ts';
 
 /** Accuracies of an arm's rows on questions that need the top, and on the others. */
 type Truth = Readonly<Record<string, readonly [top: number, low: number]>>;
@@ -171,8 +172,8 @@ test('claims: cost is flat by equivalence alone', () => {
 
 test('costs: the formula is the sum over products of a tower, by hand', () => {
   // One token of width 1, hidden 2, depth 1, patch 1: embedding 6, projections 8, mlp 8, attention 4.
-  assert.is(towerFlops({ width: 1, depth: 1, hidden: 2, patchPx: 1 }, 1), 26);
-  assert.is(towerFlops({ width: 1, depth: 1, hidden: 2, patchPx: 1 }, 1, 3), 34);
+  assert.is(towerFlops({ width: 1, depth: 1, mlpHidden: 2, patchPx: 1 }, 1), 26);
+  assert.is(towerFlops({ width: 1, depth: 1, mlpHidden: 2, patchPx: 1 }, 1, 3), 34);
   // The spec counts about 183 times of vision with the auxiliary encoder; without it a little more.
   assert.ok(naiveOverPS3(1) > 180 && naiveOverPS3(1) < 200, `${naiveOverPS3(1)}`);
   assert.ok(towerFlops(SO400M, 729) > 6e11);

@@ -8,6 +8,14 @@ export type {
   SourceCursor,
   StreamCursor,
 } from './data/collection.ts';
+export { type LanguageConfig, type LanguageSizes, languageConfig } from './language/config.ts';
+export type { DecoderOptions } from './language/decoder.ts';
+export {
+  type LanguageAllocateOptions,
+  type LanguageLoadOptions,
+  LanguageModel,
+} from './language/language_model.ts';
+export { IGNORED, languageLoss } from './language/loss.ts';
 export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
 export type { CheckpointSource, DownloadOptions, Fetched } from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';

@@ -22,6 +22,7 @@ import type { LookOptions, VisionOutput } from '../model/vision/vision_types.ts'
 import { type Batch, pretrainLoss } from '../train/loss.ts';
 import { Comparer, type Comparison, VerifyError } from './comparison.ts';
 import { verifyBaselines } from './verify_baselines.ts';
+import { verifyLanguage } from './verify_language.ts';
 
 /** Below this a step-0 gradient is rounding, and AdamW moves the weight in a direction that rounding decides. */
 const ROUNDING_GRADIENT = 1e-6;
@@ -31,16 +32,18 @@ const ROUNDING_GRADIENT = 1e-6;
  *
  * @param checkpoint  folder of the weights, for files without
  * @param relative    how far a tensor may be off, as a part of its largest magnitude, unless it is a map
- *                    or a gradient
+ *                    or a gradient; default 1e-4, of language models 1e-5
  * @returns one comparison per reference tensor in the file
  * @throws SafetensorsError, and an error that names what the file lacks
  */
 export async function verify(
   engine: Engine,
   path: string,
-  { checkpoint, relative = 1e-4 }: { checkpoint?: string; relative?: number } = {},
+  { checkpoint, relative: asked }: { checkpoint?: string; relative?: number } = {},
 ): Promise<readonly Comparison[]> {
   await using file = await openSafetensors(path);
+  if (file.metadata.kind === 'qwen2') return await verifyLanguage(engine, file, asked ?? 1e-5);
+  const relative = asked ?? 1e-4;
   if (file.metadata.kind === 'vila-baselines') return await verifyBaselines(engine, file, relative);
   const model = checkpoint ? await PS3.load(engine, checkpoint) : await modelOf(engine, file);
   const replay = new Replay(engine, file, model, relative);

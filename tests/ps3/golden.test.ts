@@ -1,4 +1,4 @@
-// Every tensor of the reference files: the official implementation's own outputs.
+// Every tensor of the reference files: the official implementations' own outputs, and PyTorch's of other shapes.
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,10 +13,14 @@ const FILES = {
   'ps3-infer-radio': 31,
   'ps3-train': 317,
   'vila-baselines-tiny': 37,
+  'qwen2-tiny': 54,
+  'qwen2-tiny-tied': 41,
+  'language/qwen2-one-kv': 39,
+  'language/qwen2-twelve-on-four': 42,
 };
 
 for (const [name, count] of Object.entries(FILES))
-  test(`${name}: every tensor agrees with the official implementation`, async () => {
+  test(`${name}: every tensor agrees with the reference`, async () => {
     const before = engine.stats();
     const path = fileURLToPath(new URL(`../fixtures/${name}.safetensors`, import.meta.url));
     const comparisons = await verify(engine, path);

@@ -84,7 +84,12 @@ export class CheckpointReader implements AsyncDisposable {
     const tokenizer = await readTokenizer(files, config, options);
     const weights = await openWeights(files, WEIGHTS);
     try {
-      return new CheckpointReader(config, tokenizer, weights, matchTensors(config, weights, files.place));
+      return new CheckpointReader(
+        config,
+        tokenizer,
+        weights,
+        matchTensors(files, planParameters(config), weights),
+      );
     } catch (error) {
       await Promise.all(weights.map((file) => file.close()));
       throw error;
@@ -198,7 +203,7 @@ export function converted(
   return to === 'f32' ? wide : to === 'f16' ? f32ToF16(wide) : f32ToBf16(wide);
 }
 
-async function readText(files: CheckpointFiles, name: string): Promise<string | undefined> {
+export async function readText(files: CheckpointFiles, name: string): Promise<string | undefined> {
   const found = await files.open(name);
   if (found === undefined) return undefined;
   return typeof found === 'string'
@@ -214,15 +219,15 @@ export async function readJsonIfThere(files: CheckpointFiles, name: string): Pro
     return JSON.parse(text);
   } catch (cause) {
     throw new ConfigError(
-      `PS3.load: ${name} of ${files.place} must be JSON, got ${(cause as Error).message}`,
+      `${files.op}: ${name} of ${files.place} must be JSON, got ${(cause as Error).message}`,
     );
   }
 }
 
-async function readJson(files: CheckpointFiles, name: string): Promise<unknown> {
+export async function readJson(files: CheckpointFiles, name: string): Promise<unknown> {
   const json = await readJsonIfThere(files, name);
   if (json === undefined)
-    throw new ConfigError(`PS3.load: ${files.place} must hold ${name}, got no such file.`);
+    throw new ConfigError(`${files.op}: ${files.place} must hold ${name}, got no such file.`);
   return json;
 }
 
@@ -250,7 +255,7 @@ export async function readTokenizer(
     (await readVocabulary(files)) ?? (place && (await readVocabulary(checkpointFiles(place, options))));
   if (!vocabulary)
     throw new ConfigError(
-      `PS3.load: ${files.place} must hold tokenizer.json or ${SENTENCEPIECE.join(' or ')}, got none. ${
+      `${files.op}: ${files.place} must hold tokenizer.json or ${SENTENCEPIECE.join(' or ')}, got none. ${
         repo ? `Its vocabulary is that of hf://${repo}: put it there, or pass that as \`tokenizer\`.` : ''
       }`.trimEnd(),
     );
@@ -284,7 +289,7 @@ export async function openWeights(files: CheckpointFiles, file: string): Promise
     for (const name of names) {
       const found = await files.open(name);
       if (found === undefined)
-        throw new ConfigError(`PS3.load: ${files.place} must hold ${name}, got no such file.`);
+        throw new ConfigError(`${files.op}: ${files.place} must hold ${name}, got no such file.`);
       opened.push(await openSafetensors(found));
     }
     return opened;
@@ -294,18 +299,25 @@ export async function openWeights(files: CheckpointFiles, file: string): Promise
   }
 }
 
-/** Which file holds which tensor, once all are as the configuration says. */
-function matchTensors(
-  config: ModelConfig,
+/**
+ * Which file holds which tensor, once all are as the configuration says.
+ *
+ * @param plan  what there must be, by name
+ * @param isOptional  of tensors that may be there too, and are left alone
+ * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor
+ */
+export function matchTensors(
+  { op, place }: CheckpointFiles,
+  plan: ReadonlyMap<string, { readonly shape: readonly number[] }>,
   files: readonly SafetensorsFile[],
-  place: string,
+  isOptional: (name: string) => boolean = () => false,
 ): Map<string, SafetensorsFile> {
-  const plan = planParameters(config);
   const fileOf = new Map<string, SafetensorsFile>();
   const faults: string[] = [];
   for (const file of files)
     for (const [name, { shape, dtype }] of file.tensors) {
       const want = plan.get(name)?.shape;
+      if (!want && isOptional(name)) continue;
       if (fileOf.has(name)) faults.push(`${name} twice`);
       else if (!want) faults.push(`unknown ${name}`);
       else if (!STORED[dtype]) faults.push(`${name} as ${dtype}, not as floats`);
@@ -315,7 +327,7 @@ function matchTensors(
   for (const name of plan.keys()) if (!fileOf.has(name)) faults.push(`missing ${name}`);
   if (faults.length > 0)
     throw new ConfigError(
-      `PS3.load: the weights of ${place} must be those of its config.json, got ${faults.join('; ')}.`,
+      `${op}: the weights of ${place} must be those of its config.json, got ${faults.join('; ')}.`,
     );
   return fileOf;
 }

@@ -37,6 +37,8 @@ export interface DownloadOptions {
 
 /** The files of one checkpoint. */
 export interface CheckpointFiles {
+  /** The function that opens them, for messages. */
+  readonly op: string;
   /** The place in words, for messages. */
   readonly place: string;
   /** Whether other repositories can be reached in the same way. */
@@ -46,25 +48,31 @@ export interface CheckpointFiles {
 }
 
 /** Files by name. Nothing is read or fetched yet. @throws ConfigError for an address that is none */
-export function checkpointFiles(source: CheckpointSource, options: DownloadOptions = {}): CheckpointFiles {
-  if (typeof source === 'object' && Symbol.iterator in source) return inHand(source);
+export function checkpointFiles(
+  source: CheckpointSource,
+  options: DownloadOptions = {},
+  op = 'PS3.load',
+): CheckpointFiles {
+  if (typeof source === 'object' && Symbol.iterator in source) return inHand(op, source);
   const address = typeof source === 'object' ? source.href : source;
-  if (address.startsWith('hf://')) return onHub(address.slice('hf://'.length), options);
-  if (/^https?:\/\//.test(address)) return atAddress(address, options);
-  return inFolder(typeof source === 'object' ? decodeURIComponent(new URL(address).pathname) : source);
+  if (address.startsWith('hf://')) return onHub(op, address.slice('hf://'.length), options);
+  if (/^https?:\/\//.test(address)) return atAddress(op, address, options);
+  return inFolder(op, typeof source === 'object' ? decodeURIComponent(new URL(address).pathname) : source);
 }
 
-function inHand(files: Iterable<BlobLike & { readonly name: string }>): CheckpointFiles {
+function inHand(op: string, files: Iterable<BlobLike & { readonly name: string }>): CheckpointFiles {
   const byName = new Map<string, BlobLike>();
   for (const file of files) byName.set(file.name, file);
   return {
+    op,
     place: `${byName.size} files`,
     open: async (name) => byName.get(name),
   };
 }
 
-function inFolder(folder: string): CheckpointFiles {
+function inFolder(op: string, folder: string): CheckpointFiles {
   return {
+    op,
     place: folder,
     open: async (name) => {
       const fs = await fileSystem();
@@ -75,29 +83,32 @@ function inFolder(folder: string): CheckpointFiles {
   };
 }
 
-function onHub(designation: string, options: DownloadOptions): CheckpointFiles {
+function onHub(op: string, designation: string, options: DownloadOptions): CheckpointFiles {
   const [repo, revision = 'main'] = designation.split('@');
   if (!/^[\w.-]+\/[\w.-]+$/.test(repo))
-    throw new ConfigError(`PS3.load: a hub address must be hf://owner/name, got hf://${designation}.`);
+    throw new ConfigError(`${op}: a hub address must be hf://owner/name, got hf://${designation}.`);
   const { hubUrl = 'https://huggingface.co', accessToken } = options;
   const folder = `${hubUrl}/${repo}/resolve/${encodeURIComponent(revision)}/`;
   return {
+    op,
     place: `hf://${designation}`,
     isHub: true,
-    open: (name) => openAddress(folder + name, options, accessToken),
+    open: (name) => openAddress(op, folder + name, options, accessToken),
   };
 }
 
-function atAddress(address: string, options: DownloadOptions): CheckpointFiles {
+function atAddress(op: string, address: string, options: DownloadOptions): CheckpointFiles {
   const folder = address.endsWith('/') ? address : `${address}/`;
   return {
+    op,
     place: folder,
-    open: (name) => openAddress(new URL(name, folder).href, options),
+    open: (name) => openAddress(op, new URL(name, folder).href, options),
   };
 }
 
 /** A file that is fetched by range as it is read, or, from a server without ranges, now and as a whole. */
 async function openAddress(
+  op: string,
   url: string,
   { fetch: get = fetch }: DownloadOptions,
   accessToken?: string,
@@ -112,7 +123,7 @@ async function openAddress(
     if (response.ok) return response;
     await response.body?.cancel();
     throw new ConfigError(
-      `PS3.load: ${url} must be readable, got status ${response.status}. A private repository needs accessToken.`,
+      `${op}: ${url} must be readable, got status ${response.status}. A private repository needs accessToken.`,
     );
   };
   const probe = await request('0-0'); // one byte tells the size, and whether the server sends ranges

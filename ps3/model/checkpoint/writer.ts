@@ -42,17 +42,22 @@ export async function saveCheckpoint(
   const { vision } = model.config;
   const expands = isUntied && vision.tiedPositions;
   const config = expands ? { ...model.config, vision: { ...vision, tiedPositions: false } } : model.config;
-  const json = (name: string, value: unknown): Promise<void> =>
-    writeWhole(`${folder}/${name}`, `${JSON.stringify(value, undefined, 2)}\n`);
-  await json('config.json', toHubConfig(config));
-  await json('preprocessor_config.json', toPreprocessor(config.image));
-  for (const [name, value] of Object.entries(tokenizer.toJSON())) await json(name, value);
-  const shards = shardsOf(
-    parameters.names.map((name) =>
-      toWrite(name, parameters.get(name), storage, expands ? vision : undefined),
-    ),
-    shardBytes,
+  await writeJson(folder, 'config.json', toHubConfig(config));
+  await writeJson(folder, 'preprocessor_config.json', toPreprocessor(config.image));
+  for (const [name, value] of Object.entries(tokenizer.toJSON())) await writeJson(folder, name, value);
+  const tensors = parameters.names.map((name) =>
+    toWrite(name, parameters.get(name), storage, expands ? vision : undefined),
   );
+  await writeWeights(folder, tensors, shardBytes);
+}
+
+/** Writes `model.safetensors`, or several files of at most `shardBytes` with the index that names them. */
+export async function writeWeights(
+  folder: string,
+  tensors: readonly TensorToWrite[],
+  shardBytes: number,
+): Promise<void> {
+  const shards = shardsOf(tensors, shardBytes);
   if (shards.length === 1) return writeSafetensors(`${folder}/${WEIGHTS}`, shards[0], { format: 'pt' });
   const weightMap: Record<string, string> = {};
   for (const [i, shard] of shards.entries()) {
@@ -62,7 +67,7 @@ export async function saveCheckpoint(
     for (const { name } of shard) weightMap[name] = file;
   }
   const total_size = shards.flat().reduce((sum, tensor) => sum + bytesOf(tensor), 0);
-  await json(INDEX, { metadata: { total_size }, weight_map: weightMap });
+  await writeJson(folder, INDEX, { metadata: { total_size }, weight_map: weightMap });
 }
 
 /** @param tied  whose tied residuals are written as tables of every place, [1, Y * Y, D] */
@@ -76,16 +81,35 @@ function toWrite(
   const scale = tied && table ? 1 + Number(table[1]) : undefined;
   const grid = scale && tied?.gridSides[scale];
   const shape = grid ? [1, grid * grid, tensor.shape[2]] : [...tensor.shape];
-  const kept = tensor.dtype as WeightDType;
-  const dtype = shape.length < 2 ? 'f32' : (storage ?? kept);
-  const data = async (): Promise<ArrayBufferView> => {
-    const stored = (await tensor.data()) as Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
-    const numbers = grid ? untied(stored, Math.sqrt(tensor.shape[1]), grid) : stored;
-    if (dtype === kept) return numbers;
-    return converted(new Uint8Array(numbers.buffer), FILE_DTYPE[kept], dtype);
+  const read = async (): Promise<Numbers> => {
+    const numbers = (await tensor.data()) as Numbers;
+    return grid ? untied(numbers, Math.sqrt(tensor.shape[1]), grid) : numbers;
   };
+  const written = tensorToWrite(name, { shape, dtype: tensor.dtype as WeightDType, read }, storage);
   // The official code has scalars here.
-  return { name, dtype: FILE_DTYPE[dtype], shape: name.startsWith('logit_') ? [] : shape, data };
+  return name.startsWith('logit_') ? { ...written, shape: [] } : written;
+}
+
+/** Numbers of a tensor, half precision as 16-bit patterns. */
+export type Numbers = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+/** A tensor of a file, vectors in f32 and others in `storage`, or as they are kept. @param kept  is read when it is written */
+export function tensorToWrite(
+  name: string,
+  kept: {
+    readonly shape: readonly number[];
+    readonly dtype: WeightDType;
+    readonly read: () => Promise<Numbers>;
+  },
+  storage: WeightDType | undefined,
+): TensorToWrite {
+  const dtype = kept.shape.length < 2 ? 'f32' : (storage ?? kept.dtype);
+  const data = async (): Promise<ArrayBufferView> => {
+    const numbers = await kept.read();
+    if (dtype === kept.dtype) return numbers;
+    return converted(new Uint8Array(numbers.buffer), FILE_DTYPE[kept.dtype], dtype);
+  };
+  return { name, dtype: FILE_DTYPE[dtype], shape: kept.shape, data };
 }
 
 function bytesOf({ dtype, shape }: TensorToWrite): number {
@@ -106,6 +130,11 @@ function shardsOf(tensors: readonly TensorToWrite[], shardBytes: number): Tensor
     room -= size;
   }
   return shards;
+}
+
+/** Writes a file of JSON into a folder. */
+export function writeJson(folder: string, name: string, value: unknown): Promise<void> {
+  return writeWhole(`${folder}/${name}`, `${JSON.stringify(value, undefined, 2)}\n`);
 }
 
 /** Writes a file under a temporary name and renames it, so that nobody sees half of it. */

@@ -1,0 +1,135 @@
+// A language model's folder in the layout of the hub: config.json, tokenizer files, and model.safetensors or its shards.
+import {
+  expectKeys,
+  makeFolder,
+  type ParameterStore,
+  type SafetensorsFile,
+  size,
+} from '../../engine/index.ts';
+import {
+  type FillOptions,
+  matchTensors,
+  openWeights,
+  readJson,
+  STORED,
+  streamWeights,
+  WEIGHTS,
+  type WeightDType,
+} from '../model/checkpoint/checkpoint.ts';
+import { type CheckpointSource, checkpointFiles, type DownloadOptions } from '../model/checkpoint/files.ts';
+import {
+  type Numbers,
+  type SaveOptions,
+  tensorToWrite,
+  writeJson,
+  writeWeights,
+} from '../model/checkpoint/writer.ts';
+import { type LanguageConfig, parseLanguageConfig, toLanguageHubConfig } from './config.ts';
+import { EMBEDDING, HEAD, type StoredPart, storedParts } from './parameters.ts';
+
+const OP = 'LanguageModel.load';
+
+/** An open checkpoint whose names and shapes are checked; nothing of its weights is read. */
+export class LanguageReader implements AsyncDisposable {
+  readonly config: LanguageConfig;
+  readonly #parts: ReadonlyMap<string, StoredPart>;
+  readonly #files: readonly SafetensorsFile[];
+  /** How the tensors of a parameter are stored. */
+  readonly #dtypes = new Map<string, WeightDType>();
+
+  private constructor(
+    config: LanguageConfig,
+    parts: ReadonlyMap<string, StoredPart>,
+    files: readonly SafetensorsFile[],
+  ) {
+    this.config = config;
+    this.#parts = parts;
+    this.#files = files;
+    for (const file of files)
+      for (const [name, { dtype }] of file.tensors) {
+        const part = parts.get(name);
+        if (part) this.#dtypes.set(part.parameter, STORED[dtype]!);
+      }
+  }
+
+  /**
+   * Reads the configuration and the headers of the weights.
+   *
+   * @throws ConfigError: for what is not built; one error that lists every missing, unknown, misshapen and repeated tensor
+   * @throws SafetensorsError
+   */
+  static async open(source: CheckpointSource, options: DownloadOptions = {}): Promise<LanguageReader> {
+    const files = checkpointFiles(source, options, OP);
+    const json = await readJson(files, 'config.json');
+    const weights = await openWeights(files, WEIGHTS);
+    try {
+      const embedding = weights.find(({ tensors }) => tensors.has(EMBEDDING))?.tensors.get(EMBEDDING);
+      const config = parseLanguageConfig(json, embedding?.shape[0]);
+      const parts = storedParts(config);
+      // Some files of tied models have the head a second time, and old ones the rotation's frequencies.
+      const isOptional = (name: string): boolean => name === HEAD || name.endsWith('.rotary_emb.inv_freq');
+      matchTensors(files, parts, weights, isOptional);
+      return new LanguageReader(config, parts, weights);
+    } catch (error) {
+      await Promise.all(weights.map((file) => file.close()));
+      throw error;
+    }
+  }
+
+  /** How a parameter is kept on the GPU: matrices and tables as asked for, vectors in f32. */
+  storageOf(name: string, shape: readonly number[], storage: WeightDType | 'stored'): WeightDType {
+    if (shape.length < 2) return 'f32';
+    return storage === 'stored' ? this.#dtypes.get(name)! : storage;
+  }
+
+  /** Streams all weights into their places. */
+  fill(parameters: ParameterStore, options: Omit<FillOptions, 'prefix'> = {}): Promise<void> {
+    return fillLanguage(parameters, this.#parts, this.#files, options);
+  }
+
+  /** Closes the files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.close()));
+  }
+}
+
+/** Streams the tensors of files into the parameters that hold them. @param prefix  before their names; others are left alone */
+export function fillLanguage(
+  parameters: ParameterStore,
+  parts: ReadonlyMap<string, StoredPart>,
+  files: readonly SafetensorsFile[],
+  { prefix = '', ...options }: FillOptions = {},
+): Promise<void> {
+  return streamWeights(parameters, files, options, (stored) => {
+    const part = stored.startsWith(prefix) ? parts.get(stored.slice(prefix.length)) : undefined;
+    if (!part) return [];
+    return [{ name: part.parameter, start: part.start, length: size(part.shape), storedStart: 0 }];
+  });
+}
+
+/** What `saveLanguage` writes besides weights and configuration: files of JSON by name. */
+export type OtherFiles = Readonly<Record<string, unknown>>;
+
+/** Writes a folder that `LanguageModel.load`, and transformers, read; the weights last. */
+export async function saveLanguage(
+  folder: string,
+  model: { readonly config: LanguageConfig; readonly parameters: ParameterStore },
+  others: OtherFiles,
+  options: Omit<SaveOptions, 'untied'> = {},
+): Promise<void> {
+  expectKeys('LanguageModel.save', options, { storage: true, shardBytes: true });
+  const { storage, shardBytes = 5e9 } = options;
+  const { config, parameters } = model;
+  await makeFolder(folder);
+  await writeJson(folder, 'config.json', toLanguageHubConfig(config));
+  for (const [name, value] of Object.entries(others)) await writeJson(folder, name, value);
+  const tensors = [...storedParts(config)].map(([name, { parameter, start, shape }]) => {
+    const tensor = parameters.get(parameter);
+    const read = async (): Promise<Numbers> => {
+      using rows = tensor.view(start, shape);
+      return (await rows.data()) as Numbers;
+    };
+    return tensorToWrite(name, { shape, dtype: tensor.dtype as WeightDType, read }, storage);
+  });
+  await writeWeights(folder, tensors, shardBytes);
+}

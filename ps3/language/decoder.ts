@@ -1,0 +1,107 @@
+// The decoder of Qwen2: pre-norm blocks of causal attention with shared heads of keys, and of a gated MLP.
+// Yang et al. 2024, arXiv:2407.10671; transformers, modeling_qwen2.py.
+//
+//   a = RMS(h)    q, k = rope(Wq a + bq), rope(Wk a + bk)    v = Wv a + bv
+//   h = h + Wo softmax(q k' / sqrt(K), causal) v
+//   m = RMS(h)
+//   h = h + Wdown(silu(Wgate m) . (Wup m))
+import {
+  attention,
+  checkpoint,
+  linearLayer,
+  rmsNorm,
+  rope,
+  slice,
+  swiglu,
+  type Tensor,
+  tidy,
+  type Weights,
+} from '../../engine/index.ts';
+import type { LanguageConfig } from './config.ts';
+
+/** What tokens come before, and which of them count. */
+export interface DecoderOptions {
+  /**
+   * Position of the first token of each row, 0 by default: a number, or i32 [1] or [B]. Negative ones make room for
+   * padding on the left.
+   */
+  readonly offset?: number | Tensor;
+  /** [B, T], nonzero where a token may be attended to. Padding on the right needs none: it comes after all that counts. */
+  readonly keyMask?: Tensor;
+  /** Keeps only the inputs of blocks for backward, and runs them again there: memory for time, the same bits. */
+  readonly checkpointed?: boolean;
+  /** Called with the input of every block and its packed queries, keys and values after rotation. */
+  readonly onLayer?: (h: Tensor<'f32'>, qkv: Tensor<'f32'>) => void;
+}
+
+/** What a decoder is: its sizes, its weights below `model.`, and [K / 2] of `ropeFrequencies`. */
+export interface Decoder {
+  readonly config: LanguageConfig;
+  readonly weights: Weights;
+  readonly frequencies: Tensor;
+}
+
+/**
+ * Hidden states of tokens, after the final norm.
+ *
+ * @param x  [B, T, D], embeddings
+ * @returns  [B, T, D]
+ */
+export function decode(decoder: Decoder, x: Tensor<'f32'>, options: DecoderOptions = {}): Tensor<'f32'> {
+  const { offset, keyMask, checkpointed, onLayer } = options;
+  const { config, weights } = decoder;
+  const offsets = typeof offset === 'object' ? offset : undefined;
+  return tidy([x, offsets, keyMask], (x, offsets, keyMask) => {
+    let h: Tensor<'f32'> = x;
+    for (let i = 0; i < config.layers; i++) {
+      const layer = { ...decoder, weights: weights.in(`layers.${i}`) };
+      const extra = [offsets, keyMask].filter((tensor) => tensor !== undefined);
+      // What runs again needs its tensors then, too: they are inputs of the checkpoint.
+      const run = (h: Tensor<'f32'>, ...[first, second]: Tensor[]): [Tensor<'f32'>, Tensor<'f32'>] =>
+        offsets ? block(layer, h, first, second) : block(layer, h, offset as number | undefined, first);
+      const [next, qkv] = checkpointed && h.requiresGrad ? checkpoint(run, h, ...extra) : run(h, ...extra);
+      onLayer?.(h, qkv);
+      qkv.dispose();
+      if (h !== x) h.dispose();
+      h = next;
+    }
+    return rmsNorm(h, weights.get('norm.weight'), { eps: config.normEps });
+  });
+}
+
+/** @returns the block's output [B, T, D] and its packed queries, keys and values [B, T, (H + 2G) K] */
+function block(
+  { config, weights, frequencies }: Decoder,
+  h: Tensor<'f32'>,
+  offset: number | Tensor | undefined,
+  keyMask: Tensor | undefined,
+): [h: Tensor<'f32'>, qkv: Tensor<'f32'>] {
+  const { heads, kvHeads, headSize, normEps: eps } = config;
+  return tidy([h, keyMask], (h, keyMask) => {
+    const [B, T] = h.shape;
+    const normed = rmsNorm(h, weights.get('input_layernorm.weight'), { eps });
+    const products = linearLayer(normed, weights.in('self_attn.qkv_proj'));
+    const qkv = rope(products, frequencies, { heads: heads + kvHeads, offset });
+    const part = (first: number, count: number): Tensor<'f32'> =>
+      slice(qkv, { axis: 2, start: first * headSize, length: count * headSize }).reshape([
+        B,
+        T,
+        count,
+        headSize,
+      ]);
+    const [q, k, v] = [part(0, heads), part(heads, kvHeads), part(heads + kvHeads, kvHeads)];
+    const heard = attention(q, k, v, { causal: true, keyMask }).reshape([B, T, heads * headSize]);
+    const attended = linearLayer(heard, weights.in('self_attn.o_proj'), { residual: h });
+    const again = rmsNorm(attended, weights.get('post_attention_layernorm.weight'), { eps });
+    const gated = swiglu(linearLayer(again, weights.in('mlp.gate_up_proj')));
+    return [linearLayer(gated, weights.in('mlp.down_proj'), { residual: attended }), qkv] as [
+      Tensor<'f32'>,
+      Tensor<'f32'>,
+    ];
+  });
+}
+
+/** theta^(-2i / K), K / 2 numbers: the angle by which a token rotates each pair of coordinates. */
+export function ropeFrequencies({ headSize, ropeTheta }: LanguageConfig): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: headSize / 2 }, (_, i) => ropeTheta ** ((-2 * i) / headSize));
+}

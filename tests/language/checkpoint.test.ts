@@ -1,0 +1,118 @@
+// Folders of the hub's layout: what is read and refused, and what is written.
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openSafetensors, type TensorToWrite } from '../../engine/index.ts';
+import { LanguageModel } from '../../ps3/language/language_model.ts';
+import { engine } from '../harness.ts';
+import { fixture, fixtureFolder, inFolder, messageOf, SHAPES } from './fixture.ts';
+
+/** Fails unless the message has every part. */
+async function failsWith(failing: () => Promise<unknown>, ...parts: string[]): Promise<void> {
+  const message = await messageOf(failing);
+  for (const part of parts) assert.ok(message.includes(part), `${part} in: ${message}`);
+}
+
+const IDS = Int32Array.of(3, 1, 4, 1, 5, 9, 2, 6);
+
+async function logitsOf(model: LanguageModel): Promise<Float32Array> {
+  using ids = engine.tensor(IDS, [1, IDS.length]);
+  using logits = model.forward(ids);
+  return await logits.data();
+}
+
+for (const name of SHAPES)
+  test(`LanguageModel: what is saved in shards loads to the same bits, under transformers' names: ${name}`, () =>
+    inFolder(async (folder) => {
+      const before = engine.stats();
+      await fixtureFolder(name, join(folder, 'given'));
+      {
+        using model = await LanguageModel.load(engine, join(folder, 'given'));
+        await model.save(join(folder, 'saved'), { shardBytes: 20_000 });
+        using again = await LanguageModel.load(engine, join(folder, 'saved'));
+        assert.equal(again.config, model.config);
+        assert.equal(await logitsOf(again), await logitsOf(model));
+        // One file holds what the reference's file held, number by number.
+        await model.save(join(folder, 'whole'));
+      }
+      await using file = await openSafetensors(join(folder, 'whole/model.safetensors'));
+      await using want = await fixture(name);
+      const names = [...want.tensors.keys()].filter((name) => name.startsWith('weights.'));
+      assert.is(file.tensors.size, names.length);
+      for (const name of names)
+        assert.equal(await file.f32(name.slice('weights.'.length)), await want.f32(name), name);
+      assert.is(engine.stats().liveBytes, before.liveBytes, 'no bytes are left over');
+    }));
+
+test('LanguageModel.load: half precision reads, and is written, as stored', () =>
+  inFolder(async (folder) => {
+    await fixtureFolder('one-kv', join(folder, 'given'));
+    using model = await LanguageModel.load(engine, join(folder, 'given'));
+    await model.save(join(folder, 'half'), { storage: 'bf16' });
+    using half = await LanguageModel.load(engine, join(folder, 'half'), { storage: 'stored' });
+    using wide = await LanguageModel.load(engine, join(folder, 'half'));
+    assert.is(half.head.dtype, 'bf16');
+    const [got, want] = [await logitsOf(half), await logitsOf(wide)];
+    const largest = Math.max(...want.map(Math.abs));
+    assert.ok(got.every((x, i) => Math.abs(x - want[i]) <= 1e-5 * largest));
+  }));
+
+test('LanguageModel.load: one error lists every tensor that is wrong', () =>
+  inFolder(async (folder) => {
+    await fixtureFolder('one-kv', folder, (tensors) =>
+      tensors
+        .filter(({ name }) => !name.endsWith('layers.0.self_attn.k_proj.bias'))
+        .map((tensor) => (tensor.name === 'model.norm.weight' ? { ...tensor, shape: [4, 5] } : tensor))
+        .concat({ name: 'extra', dtype: 'F32', shape: [1], data: Float32Array.of(1) } as TensorToWrite),
+    );
+    await failsWith(
+      () => LanguageModel.load(engine, folder),
+      'LanguageModel.load: the weights of',
+      'model.norm.weight [4,5], not [20]',
+      'unknown extra',
+      'missing model.layers.0.self_attn.k_proj.bias',
+    );
+  }));
+
+test('LanguageModel.load: what is not built is refused by its key', () =>
+  inFolder(async (folder) => {
+    await fixtureFolder('one-kv', folder);
+    await using file = await fixture('one-kv');
+    const config = JSON.parse(file.metadata.llm_config);
+    for (const [change, message] of [
+      [{ use_sliding_window: true }, 'config.json.use_sliding_window must be false'],
+      [{ model_type: 'llama' }, 'config.json.model_type must be "qwen2", got "llama"'],
+      [{ rope_scaling: { type: 'yarn', factor: 4 } }, 'rope must not be scaled, got yarn'],
+      [{ num_key_value_heads: 3 }, 'the heads of keys must divide those of queries, got 3 of 5'],
+      [{ hidden_act: 'gelu' }, 'config.json.hidden_act must be "silu"'],
+    ] as const) {
+      await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...change }));
+      await failsWith(() => LanguageModel.load(engine, folder), message);
+    }
+    await rm(join(folder, 'config.json'));
+    await failsWith(() => LanguageModel.load(engine, folder), 'LanguageModel.load:', 'must hold config.json');
+  }));
+
+test('LanguageModel: a head stored beside a tied embedding is left alone', () =>
+  inFolder(async (folder) => {
+    await fixtureFolder('one-kv', folder, (tensors) => [
+      ...tensors,
+      { name: 'lm_head.weight', dtype: 'F32', shape: [61, 20], data: new Float32Array(61 * 20) },
+    ]);
+    using model = await LanguageModel.load(engine, folder);
+    assert.is(model.parameters.has('lm_head.weight'), false);
+  }));
+
+test('LanguageModel.create: equal seeds give equal weights, and a text beyond the context is refused', async () => {
+  const sizes = { vocabSize: 11, width: 8, layers: 1, heads: 2, contextLength: 7 };
+  using a = LanguageModel.create(engine, sizes, 5);
+  using b = LanguageModel.create(engine, sizes, 5);
+  using c = LanguageModel.create(engine, sizes, 6);
+  const table = (model: LanguageModel) => model.parameters.get('model.embed_tokens.weight').data();
+  assert.equal(await table(a), await table(b));
+  assert.not.equal(await table(a), await table(c));
+  await failsWith(() => logitsOf(a), 'at most the 7 tokens of the context, got 8');
+});
+
+test.run();

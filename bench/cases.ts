@@ -14,6 +14,7 @@ import { cases as columnSum } from './ops/column_sum.bench.ts';
 import { cases as contrastive } from './ops/contrastive.bench.ts';
 import { cases as copy } from './ops/copy.bench.ts';
 import { cases as cosine } from './ops/cosine.bench.ts';
+import { cases as crossEntropy } from './ops/cross_entropy.bench.ts';
 import { cases as depthwiseConv } from './ops/depthwise_conv.bench.ts';
 import { cases as dice } from './ops/dice.bench.ts';
 import { cases as elements } from './ops/elements.bench.ts';
@@ -49,6 +50,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   contrastive,
   copy,
   cosine,
+  crossEntropy,
   depthwiseConv,
   dice,
   elements,

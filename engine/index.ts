@@ -73,6 +73,7 @@ export { type ContrastiveOptions, sigmoidContrastive } from './ops/contrastive.t
 export { type ConvOptions, conv2d, unfold } from './ops/conv.ts';
 export { concat, permute, type SliceOptions, slice } from './ops/copy.ts';
 export { cosineMap } from './ops/cosine.ts';
+export { type CrossEntropyOptions, crossEntropy, linearCrossEntropy } from './ops/cross_entropy.ts';
 export { depthwiseConv } from './ops/depthwise_conv.ts';
 export { diceLoss } from './ops/dice.ts';
 export { gather, type ScatterOptions, type ScatterReduction, scatter, take } from './ops/elements.ts';

@@ -14,6 +14,7 @@ import {
   compactMap,
   concat,
   cosineMap,
+  crossEntropy,
   depthwiseConv,
   diceLoss,
   embedding,
@@ -25,6 +26,7 @@ import {
   l2Normalize,
   layerNorm,
   linear,
+  linearCrossEntropy,
   matmul,
   max,
   ParameterStore,
@@ -126,6 +128,14 @@ export const CASES: Readonly<Record<string, () => void>> = {
   cosine: () => {
     train(cosineMap(leaf(2, 5, 6), leaf(2, 6)));
     withGpuPlans(() => train(cosineMap(leaf(2, 5, 6), leaf(2, 6))));
+  },
+  cross_entropy: () => {
+    const both = () => {
+      train(crossEntropy(leaf(3, 11), integers([4, 0, 10], [3])));
+      train(linearCrossEntropy(leaf(3, 5), leaf(8, 5), integers([4, 0, 7], [3])));
+    };
+    both();
+    withGpuPlans(both);
   },
   depthwise_conv: () => {
     const once = () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), [3, 4], { bias: leaf(4) }));

@@ -99,8 +99,8 @@ test('write: an array of another type is refused, not read as bits', () => {
 const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: unknown[]]>> = {
   ...Object.fromEntries(
     (
-      'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 diceLoss:2 erf exp floor ' +
-      'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:2 log logSoftmax matmul:2 max mean ' +
+      'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 crossEntropy:2 diceLoss:2 erf exp floor ' +
+      'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:2 linearCrossEntropy:3 log logSoftmax matmul:2 max mean ' +
       'addRmsNorm:3 min neg onesLike patchGather prod reciprocal relu rmsNorm:2 rope:2 round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
       'sign sin softmax softplus sortKeys sqrt square sum swiglu take:2 tanh patchify zerosLike backward'
     )
@@ -196,6 +196,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
   const row = engine.ones([2], { scope });
   const scalar = engine.ones([1], { scope });
   const indices = engine.zeros([2, 2], { dtype: 'u32', scope });
+  const labels = engine.zeros([2], { dtype: 'u32', scope });
   const required: Readonly<Record<string, readonly unknown[]>> = {
     arange: [engine, 2],
     addRmsNorm: [square, square, row],
@@ -208,6 +209,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
     concat: [[square]],
     conv2d: [image, image],
     cosineMap: [rows, row.reshape([1, 2])],
+    crossEntropy: [square, labels],
     depthwiseConv: [rows, row.reshape([2, 1, 1, 1]), [2, 2]],
     diceLoss: [square, square],
     embedding: [square, indices],
@@ -216,6 +218,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
     l2Normalize: [square],
     layerNorm: [square, row, row],
     linear: [square, square],
+    linearCrossEntropy: [square, square, labels],
     logSoftmax: [square],
     matmul: [square, square],
     max: [square],

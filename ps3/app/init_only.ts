@@ -2,7 +2,7 @@
 import type { Engine } from '../../engine/index.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { RunFolder } from '../train/run.ts';
-import { loadStart, newModel } from '../train/start.ts';
+import { loadStart, newModel, withWords } from '../train/start.ts';
 import { ProgressBar } from './progress.ts';
 import { loadTrainingData } from './training_data.ts';
 
@@ -17,12 +17,12 @@ export async function writeStart(engine: Engine, out: string, config: TrainConfi
   const bar = new ProgressBar();
   const show = (what: string, done: number, all: number): void => bar.update(what, done, all);
   const { from } = config.init;
+  const onProgress = (done: number, all: number): void => show(`reading ${from}`, done, all);
+  const captions = async (): Promise<readonly string[]> => (await loadTrainingData(config, show)).captions();
   using model =
     from === null
-      ? newModel(engine, config, await (await loadTrainingData(config, show)).captions())
-      : await loadStart(engine, config, from, {
-          onProgress: (done, all) => show(`reading ${from}`, done, all),
-        });
+      ? newModel(engine, config, await captions())
+      : await withWords(engine, await loadStart(engine, config, from, { onProgress }), config, captions);
   bar.stop();
   await model.save(out);
 }

@@ -24,7 +24,7 @@ import { expectProducts } from '../train/precision.ts';
 import { rewindEvaluations, writeEvaluation } from '../train/run/evaluations.ts';
 import { resumedConfig } from '../train/run/resume.ts';
 import { InterruptedError, type Progress, RunFolder } from '../train/run.ts';
-import { loadStart, newModel } from '../train/start.ts';
+import { loadStart, newModel, withWords } from '../train/start.ts';
 import { cropAccuracy } from '../train/towers.ts';
 import {
   expectParts,
@@ -132,7 +132,10 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const sizes = loaded?.config.vision ?? config.model;
   const data = await loadTrainingData({ ...config, model: sizes }, show, transport);
   if (resume && isLead) await new RunFolder(out).expectData(data.fingerprint);
-  const model = loaded ?? newModel(engine, config, await data.captions());
+  const grown = (from: PS3): Promise<PS3> => withWords(engine, from, config, data.captions);
+  const model = loaded
+    ? await (progress ? loaded : grown(loaded))
+    : newModel(engine, config, await data.captions());
   model.checkpointBlocks = config.checkpointBlocks;
   const objectivesOf = (config: TrainConfig): Objectives => stageObjectives(model, data, config, transport);
   await warmup(engine, model, objectivesOf(config), config, show);

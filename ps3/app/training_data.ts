@@ -3,12 +3,14 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../../engine/index.ts';
+import { loadAnnotatedBackgrounds } from '../data/annotated.ts';
 import type { Sample } from '../data/annotations.ts';
 import { pixelsOf } from '../data/boxes.ts';
 import { openScenes, sceneSeed } from '../data/build.ts';
 import type { CollectionSource, Fingerprint } from '../data/collection.ts';
 import { cropToSquare } from '../data/decode.ts';
 import { fingerprintSources } from '../data/fingerprint.ts';
+import { openFolder } from '../data/folder.ts';
 import { buildScene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import { creditLine } from '../data/sources.ts';
 import { Collections } from '../data/stream/collections.ts';
@@ -16,7 +18,7 @@ import type { SkipLog } from '../data/stream/skips.ts';
 import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import type { ModelSizes, TrainConfig } from '../train/config.ts';
 import type { ImageSource } from '../train/image_source.ts';
-import { nativeCrops, sceneViews } from '../train/scene_views.ts';
+import { namesOf, nativeCrops, sceneViews } from '../train/scene_views.ts';
 import { hashExchange, imageSource } from '../train/streams.ts';
 import type { CropSource } from '../train/towers.ts';
 
@@ -80,7 +82,13 @@ async function scenes(
     notice: (text) => onProgress?.(text, 0, 0),
   });
   const { splits } = opened;
+  const { annotated } = data;
   const trainKit = await opened.kit(splits.train);
+  if (annotated) {
+    onProgress?.('loading annotated images', 0, 0);
+    const images = (await Promise.all(annotated.folders.map(openFolder))).flat();
+    trainKit.annotated = await loadAnnotatedBackgrounds(images, side, annotated);
+  }
   const testKit = await opened.kit(splits.heldOutImages);
   const build = async (kit: SceneKit, name: string, count: number): Promise<Sample[]> => {
     const samples: Sample[] = [];
@@ -107,11 +115,14 @@ async function scenes(
     crops: cropsOf(trainKit),
     heldOutCrops: cropsOf(testKit),
     captions: async () => [
-      ...splits.train.objects.map((id) => opened.catalogue[id].name),
+      ...namesOf(trainKit),
       ...train.flatMap((sample) => sample.captions),
       ...train.flatMap(({ globalCaption }) => globalCaption ?? []),
     ],
-    credits: opened.sources.credits.map(creditLine),
+    credits: [
+      ...opened.sources.credits.map(creditLine),
+      ...(annotated?.folders ?? []).map((folder) => `${folder}: the user's own images`),
+    ],
     fingerprint: await fingerprintSources(opened.sources),
   };
 }

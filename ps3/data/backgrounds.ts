@@ -3,9 +3,12 @@
 // A photograph that is smaller than a scene needs is enlarged at most 1.5 times and then mirrored at its
 // edges. Where there is no photograph, a background is fractal noise: eight octaves of smooth value noise
 // along three colours.
-import sharp from 'sharp';
+import sharp, { type ResizeOptions } from 'sharp';
 import { Random } from '../../engine/index.ts';
+import { boxesInside } from './annotations.ts';
+import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
+import type { FolderImage } from './folder.ts';
 import { seedFor } from './seeds.ts';
 import type { PhotoSource } from './sources.ts';
 
@@ -14,6 +17,15 @@ export interface Level {
   width: number;
   height: number;
   rgb: Uint8Array;
+  /** What is known to be on it. */
+  things?: readonly Thing[];
+}
+
+/** What a box of an image shows. */
+export interface Thing {
+  readonly caption: string;
+  /** Pixels of the image. */
+  readonly box: Box;
 }
 
 /** One photograph, ready to be cropped. */
@@ -23,6 +35,8 @@ export interface Background {
 }
 
 const LARGEST_ENLARGEMENT = 1.5;
+/** Of a thing that a crop cuts, at least so much of it is one that the crop shows. */
+const SLIVER_PX = 14;
 const OCTAVES = 8;
 const PERSISTENCE = 0.65; // amplitude from one octave to the next: rough, so that objects do not stand out by their edges
 
@@ -89,22 +103,61 @@ export async function loadBackground(photo: PhotoSource, side: number): Promise<
     const levels: Level[] = [];
     for (const wanted of levelSides(side)) {
       const target = Math.round(Math.min(wanted, shortSide * LARGEST_ENLARGEMENT));
-      const { data, info } = await sharp(photo.path)
-        .resize(target, target, { fit: 'outside' })
-        .toColourspace('srgb')
-        .flatten()
-        .removeAlpha()
-        .raw()
-        .toBuffer({ resolveWithObject: true });
-      levels.push({ width: info.width, height: info.height, rgb: new Uint8Array(data) });
+      levels.push(await decodeLevel(photo.path, { width: target, height: target, fit: 'outside' }));
     }
     return { name: photo.name, levels };
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new DataError(
-      `loadBackground: ${photo.path} must decode as an image, got: ${reason}. Replace or remove the file.`,
-    );
+    throw undecodable(photo.path, error);
   }
+}
+
+/**
+ * Decodes an annotated image for scenes of a given side, as a model sees it, squashed to a square of that side, and as it is.
+ *
+ * @throws DataError naming the file when it is corrupt
+ */
+export async function loadAnnotated(
+  { path, key, captions, boxes, width, height }: FolderImage,
+  side: number,
+): Promise<Background> {
+  const inside = boxesInside(boxes, width, height, path);
+  const sizes = [
+    [side, side],
+    [width, height],
+  ];
+  const levels = sizes.map(async ([w, h]): Promise<Level> => {
+    const scaled = ([x1, y1, x2, y2]: Box): Box => [
+      (x1 * w) / width,
+      (y1 * h) / height,
+      (x2 * w) / width,
+      (y2 * h) / height,
+    ];
+    const things = inside.map((box, i) => ({ caption: captions[i], box: scaled(box) }));
+    return { ...(await decodeLevel(path, { width: w, height: h, fit: 'fill' })), things };
+  });
+  try {
+    return { name: key, levels: await Promise.all(levels) };
+  } catch (error) {
+    throw undecodable(path, error);
+  }
+}
+
+async function decodeLevel(path: string, size: ResizeOptions): Promise<Level> {
+  const { data, info } = await sharp(path)
+    .resize(size)
+    .toColourspace('srgb')
+    .flatten()
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, rgb: new Uint8Array(data) };
+}
+
+function undecodable(path: string, error: unknown): DataError {
+  const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+  return new DataError(
+    `loadBackground: ${path} must decode as an image, got: ${reason}. Replace or remove the file.`,
+  );
 }
 
 /** Index into a line of `count` pixels that is mirrored at both ends. */
@@ -114,14 +167,44 @@ function mirrored(i: number, count: number): number {
   return wrapped < count ? wrapped : period - 1 - wrapped;
 }
 
+/** What is known to be in a window of `side` of a level, in its pixels; slivers of less than a patch are left out. */
+export function thingsIn({ things = [] }: Level, left: number, top: number, side: number): Thing[] {
+  const inside = (edge: number): number => Math.min(side, Math.max(0, edge));
+  return things.flatMap(({ caption, box: [x1, y1, x2, y2] }) => {
+    const box: Box = [inside(x1 - left), inside(y1 - top), inside(x2 - left), inside(y2 - top)];
+    const isSeen = (length: number, whole: number): boolean => length >= Math.min(SLIVER_PX, whole);
+    const isShown = isSeen(box[2] - box[0], x2 - x1) && isSeen(box[3] - box[1], y2 - y1);
+    return isShown ? [{ caption, box }] : [];
+  });
+}
+
 /**
  * Fills an image [side, side, 4] with a random crop: a level, a place, a mirror, a brightness and a contrast.
+ *
+ * @param shown  instead a crop of this level whose middle is near the box; what is known of is not mirrored
+ * @returns      what was cropped, and where
  */
-export function cropBackground(background: Background, side: number, rgba: Uint8Array, random: Random): void {
-  const level = background.levels[random.integer(background.levels.length)];
-  const x0 = random.integer(Math.max(1, level.width - side + 1));
-  const y0 = random.integer(Math.max(1, level.height - side + 1));
-  const flip = random.uniform() < 0.5;
+export function cropBackground(
+  background: Background,
+  side: number,
+  rgba: Uint8Array,
+  random: Random,
+  shown?: { readonly level: Level; readonly box: Box },
+): { level: Level; left: number; top: number } {
+  const large = background.levels.filter(
+    ({ things, width, height }) => !things || (width >= side && height >= side),
+  );
+  const level = shown?.level ?? large[random.integer(large.length)];
+  const place = (length: number, from: number, to: number): number => {
+    const free = Math.max(1, length - side + 1);
+    if (!shown) return random.integer(free);
+    const middle = from + (to - from) * random.uniform();
+    return Math.min(free - 1, Math.max(0, Math.round(middle - side * random.range(0.3, 0.7))));
+  };
+  const [x1, y1, x2, y2] = shown?.box ?? [0, 0, 0, 0];
+  const x0 = place(level.width, x1, x2);
+  const y0 = place(level.height, y1, y2);
+  const flip = random.uniform() < 0.5 && !level.things;
   const gain = random.range(0.8, 1.2);
   const offset = random.range(-12, 12);
   const curve = Uint8Array.from({ length: 256 }, (_, v) =>
@@ -140,4 +223,5 @@ export function cropBackground(background: Background, side: number, rgba: Uint8
       rgba[o + 3] = 255;
     }
   }
+  return { level, left: x0, top: y0 };
 }

@@ -167,3 +167,8 @@ export function cropImage(rgba: Uint8Array, side: number, crop: Rect): Uint8Arra
   }
   return result;
 }
+
+/** Whether two boxes are nearer to each other than a gap, pixels. */
+export function overlap(a: Box, b: Box, gapPx: number): boolean {
+  return a[0] < b[2] + gapPx && b[0] < a[2] + gapPx && a[1] < b[3] + gapPx && b[1] < a[3] + gapPx;
+}

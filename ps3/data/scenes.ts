@@ -6,9 +6,10 @@
 // A scene is a function of the kit and the seed alone: the same seed gives the same bytes.
 
 import { expectKeys, Random } from '../../engine/index.ts';
+import { type AnnotatedBackgrounds, beside, drawPlace } from './annotated.ts';
 import type { Sample } from './annotations.ts';
-import { type Background, cropBackground, loadBackground } from './backgrounds.ts';
-import type { Box } from './boxes.ts';
+import { type Background, cropBackground, loadBackground, type Thing, thingsIn } from './backgrounds.ts';
+import { type Box, overlap } from './boxes.ts';
 import type { Concept } from './concepts.ts';
 import { type Cutout, drawCutout, layOn, type Variation } from './cutout.ts';
 import { DataError } from './errors.ts';
@@ -44,16 +45,18 @@ export interface Scene extends Omit<Sample, 'key'> {
   concepts: number[];
   /** Name of the background. */
   photo: string;
+  /** What else is known to be on it, beside the objects. */
+  things: readonly Thing[];
 }
 
-/** One object on a patch of a photograph. */
+/** One object on a patch of a photograph, or a thing of an annotated image; that has no concept. */
 export interface ObjectCrop {
   side: number;
   /** [side, side, 4], opaque. */
   rgba: Uint8Array;
   box: Box;
   caption: string;
-  concept: number;
+  concept: number | undefined;
 }
 
 const SPEC_KEYS = {
@@ -113,6 +116,9 @@ export function scenePreset(side: number, changes: Partial<SceneSpec> = {}): Sce
   return { side, variation: VARIATION, ...size, ...changes };
 }
 
+/** Objects on a background whose content is known, which they hide. */
+const OBJECTS_ON_THINGS: Range = [1, 3];
+
 /** A split's material for one specification, in memory. */
 export interface SceneKit {
   spec: SceneSpec;
@@ -123,6 +129,8 @@ export interface SceneKit {
   /** Looks of each concept that the split may show. */
   sprites: ReadonlyMap<number, readonly Sprite[]>;
   backgrounds: readonly Background[];
+  /** Images whose content is known, as backgrounds of a share of the scenes. */
+  annotated?: AnnotatedBackgrounds;
 }
 
 /** Decoded photographs and rasterised cut-outs, shared by the kits of all splits. */
@@ -222,10 +230,6 @@ function checkSpec(spec: SceneSpec, split: Split): void {
   }
 }
 
-function overlaps(a: Box, b: Box, gapPx: number): boolean {
-  return a[0] < b[2] + gapPx && b[0] < a[2] + gapPx && a[1] < b[3] + gapPx && b[1] < a[3] + gapPx;
-}
-
 /** A place for a cut-out away from all taken boxes; undefined after 60 tries. */
 function findPlace(cutout: Cutout, taken: readonly Box[], side: number, random: Random): Box | undefined {
   const width = cutout.box[2] - cutout.box[0];
@@ -234,7 +238,7 @@ function findPlace(cutout: Cutout, taken: readonly Box[], side: number, random: 
     const x = random.integer(side - width + 1);
     const y = random.integer(side - height + 1);
     const box: Box = [x, y, x + width, y + height];
-    if (!taken.some((other) => overlaps(box, other, 2))) return box;
+    if (!taken.some((other) => overlap(box, other, 2))) return box;
   }
   return undefined;
 }
@@ -250,6 +254,12 @@ function nameAll(names: readonly string[]): string {
     : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`;
 }
 
+function drawBackground({ backgrounds, annotated }: SceneKit, random: Random): Background {
+  const isAnnotated = annotated !== undefined && random.uniform() < annotated.share;
+  const all = isAnnotated ? annotated.backgrounds : backgrounds;
+  return all[random.integer(all.length)];
+}
+
 /**
  * Builds scene number `seed`: the same kit and seed give the same bytes.
  *
@@ -262,10 +272,12 @@ export function buildScene(
 ): Scene {
   const { spec, catalogue } = kit;
   const random = new Random(seedFor(0, 'scene'), seed);
-  const background = kit.backgrounds[random.integer(kit.backgrounds.length)];
-  cropBackground(background, spec.side, rgba, random);
+  const background = drawBackground(kit, random);
+  const { level, left, top } = cropBackground(background, spec.side, rgba, random);
+  const things = thingsIn(level, left, top, spec.side);
+  const objects = things.length > 0 ? OBJECTS_ON_THINGS : spec.objects;
   const captioned = [
-    ...random.shuffle([...kit.objects]).slice(0, count(spec.objects, random)),
+    ...random.shuffle([...kit.objects]).slice(0, count(objects, random)),
     ...random.shuffle([...kit.signs]).slice(0, count(spec.signs, random)),
   ];
   const distractors = random.shuffle([...kit.distractors]).slice(0, count(spec.distractors, random));
@@ -277,6 +289,7 @@ export function buildScene(
     concepts: [],
     globalCaption: '',
     photo: background.name,
+    things: [],
   };
   const taken: Box[] = [];
   // Distractors come last, so that they never push a captioned object out.
@@ -301,6 +314,7 @@ export function buildScene(
       break;
     }
   }
+  scene.things = taken.reduce((rest, box) => rest.flatMap((thing) => beside(thing, box)), things);
   scene.globalCaption = nameAll(scene.captions);
   return scene;
 }
@@ -314,6 +328,9 @@ export function buildScene(
  */
 export function singleObjectCrop(kit: SceneKit, side: number, seed: number, longSidePx?: Range): ObjectCrop {
   const random = new Random(seedFor(0, 'crop'), seed);
+  const { annotated } = kit;
+  if (longSidePx && annotated && random.uniform() < annotated.share)
+    return thingCrop(annotated, side, longSidePx[0], random);
   const rgba = new Uint8Array(4 * side * side);
   cropBackground(kit.backgrounds[random.integer(kit.backgrounds.length)], side, rgba, random);
   const concept = kit.objects[random.integer(kit.objects.length)];
@@ -330,6 +347,23 @@ export function singleObjectCrop(kit: SceneKit, side: number, seed: number, long
   };
   const [x1, y1] = [place(cutout.box[2] - cutout.box[0]), place(cutout.box[3] - cutout.box[1])];
   const box = layOn(rgba, side, cutout, x1, y1);
-  const inside = box.map((edge) => Math.min(side, Math.max(0, edge))) as Box;
-  return { side, rgba, box: inside, caption: kit.catalogue[concept].name, concept };
+  return { side, rgba, box: insideSquare(box, side), caption: kit.catalogue[concept].name, concept };
 }
+
+/** A crop around a named thing of an annotated image. */
+function thingCrop(
+  annotated: AnnotatedBackgrounds,
+  side: number,
+  leastPx: number,
+  random: Random,
+): ObjectCrop {
+  const shown = drawPlace(annotated, leastPx, random);
+  const rgba = new Uint8Array(4 * side * side);
+  const { left, top } = cropBackground(shown.background, side, rgba, random, shown);
+  const box = shown.box.map((edge, i) => edge - (i % 2 === 0 ? left : top));
+  return { side, rgba, box: insideSquare(box, side), caption: shown.caption, concept: undefined };
+}
+
+/** A box, as far as it is within a square. */
+const insideSquare = (box: readonly number[], side: number): Box =>
+  box.map((edge) => Math.min(side, Math.max(0, edge))) as Box;

@@ -50,6 +50,8 @@ export interface DataSection {
    * instead of low-res ones; null: `scenes` images are built once.
    */
   readonly nativeCrops: NativeCropsConfig | null;
+  /** Annotated images that are backgrounds of a share of the scenes; needs `nativeCrops`. */
+  readonly annotated: AnnotatedConfig | null;
   /** The second stage sees windows of scenes instead of all of them; needs `nativeCrops`. */
   readonly window: WindowConfig | null;
 }
@@ -62,6 +64,16 @@ export interface NativeCropsConfig {
   readonly coarseShare: number;
   /** In every batch of the second stage besides its images, so that names are not forgotten; 0: none. */
   readonly besides: number;
+}
+
+/** Backgrounds whose content is known. */
+export interface AnnotatedConfig {
+  /** With annotations.jsonl, each. */
+  readonly folders: readonly string[];
+  /** Of the scenes. */
+  readonly share: number;
+  /** Captions of boxes that scenes name, beside their objects; all others are something to look at, without a caption. */
+  readonly names: readonly string[];
 }
 
 /** Windows of large images. */
@@ -94,7 +106,7 @@ export function expectData(data: DataSection): void {
     distractors: data.distractors,
   }))
     expectConfig(low <= high, `data.${name} must be the lowest, then the highest`, [low, high]);
-  const { folder, sources, photos, validation, nativeCrops, window } = data;
+  const { folder, sources, photos, validation, nativeCrops, annotated, window } = data;
   expectConfig(
     sources === null || folder === null,
     'data.folder must be null beside data.sources: name it there',
@@ -106,6 +118,11 @@ export function expectData(data: DataSection): void {
     nativeCrops === null || isScenes,
     'data.nativeCrops must be null beside data.folder and data.sources: they are of scenes',
     nativeCrops,
+  );
+  expectConfig(
+    annotated === null || nativeCrops !== null,
+    'data.annotated must be null where data.nativeCrops is: only scenes that are composed for a step name what is on them',
+    annotated,
   );
   expectConfig(
     window === null || nativeCrops !== null,

@@ -1,4 +1,4 @@
-// The presets of nano-4k, the small model that sees 4K and is part of this package: two runs, the second from the first.
+// The presets of nano-4k, the small model that sees 4K and is part of this package: runs of which each begins with the one before.
 import type { TrainConfig } from './config.ts';
 import { DEMO, SCENES } from './recipes.ts';
 
@@ -45,19 +45,44 @@ const NANO_4K: TrainConfig = {
   ps3: { steps: 500, batch: 24, lr: 2e-3, warmup: 50, accumulate: 1 },
 };
 
-/** By name. */
+/** Windows of 9 x 9 low-res patches with a look of the full budget. */
+const LOOK: Pick<TrainConfig, 'towers' | 'ps3'> & { readonly views: Partial<TrainConfig['data']> } = {
+  views: {
+    nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 16 },
+    window: { cells: 9, objects: [4, 8], maxSelect: 360 },
+  },
+  towers: { ...NANO_4K.towers, steps: 0 },
+  ps3: { steps: 120, batch: 16, lr: 1e-3, warmup: 20, accumulate: 1 },
+};
+
+/** Made-up desktops, of `ps3 data caption interfaces screens --kinds`, in a third of what is shown. */
+const ON_SCREENS: TrainConfig['data'] = {
+  ...NANO_4K.data,
+  annotated: { folders: ['screens'], share: 0.33, names: ['text', 'icon', 'button'] },
+};
+
+/** By name, in the order in which they follow each other. */
 export const NANO_4K_PRESETS: Readonly<Record<string, TrainConfig>> = {
   'nano-4k': NANO_4K,
-  /** Goes on from a run of nano-4k, `init.from`: windows of 9 x 9 low-res patches with a look of the full budget. */
   'nano-4k-look': {
     ...NANO_4K,
     preset: 'nano-4k-look',
-    data: {
-      ...NANO_4K.data,
-      nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 16 },
-      window: { cells: 9, objects: [4, 8], maxSelect: 360 },
-    },
-    towers: { ...NANO_4K.towers, steps: 0 },
-    ps3: { steps: 120, batch: 16, lr: 1e-3, warmup: 20, accumulate: 1 },
+    data: { ...NANO_4K.data, ...LOOK.views },
+    towers: LOOK.towers,
+    ps3: LOOK.ps3,
+  },
+  'nano-4k-screens': {
+    ...NANO_4K,
+    preset: 'nano-4k-screens',
+    data: ON_SCREENS,
+    towers: { ...NANO_4K.towers, steps: 700 },
+    ps3: { ...NANO_4K.ps3, steps: 400 },
+  },
+  'nano-4k-screens-look': {
+    ...NANO_4K,
+    preset: 'nano-4k-screens-look',
+    data: { ...ON_SCREENS, ...LOOK.views },
+    towers: LOOK.towers,
+    ps3: LOOK.ps3,
   },
 };

@@ -49,12 +49,13 @@ export class EmptyBatches {
     };
     if (!nativeCrops) return batch;
     const { contextLength } = this.#model.text;
+    const names = data.concepts + (data.annotated?.names.length ?? 0);
     const besides = nativeCrops.besides / ps3.accumulate;
     const shown = besides > 0 ? this.#shown(besides, scope) : undefined;
     return {
       ...batch,
-      captions: this.#empty([count, data.concepts, contextLength], 'i32', scope),
-      shares: f32(count, data.concepts, vision.gridSides[0] ** 2),
+      captions: this.#empty([count, names, contextLength], 'i32', scope),
+      shares: f32(count, names, vision.gridSides[0] ** 2),
       ...(window && { origin: this.#empty([count, 2], 'u32', scope) }),
       ...(shown && {
         crops: shown.image,

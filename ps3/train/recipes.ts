@@ -30,6 +30,7 @@ export const SCENES: Omit<
   cacheGb: 50,
   photos: null,
   nativeCrops: null,
+  annotated: null,
   window: null,
 };
 

@@ -1,9 +1,10 @@
 // Batches of scenes that are composed for their step, so that no image is seen twice: windows of large images or all of them,
 // and crops of single objects at the resolution of the two finest scales.
 import { Random } from '../../engine/index.ts';
+import type { Thing } from '../data/backgrounds.ts';
 import { boxCells, boxShares, exactGridSide } from '../data/boxes.ts';
 import { sceneSeed } from '../data/build.ts';
-import { buildScene, type Range, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
+import { buildScene, type Range, type Scene, type SceneKit, singleObjectCrop } from '../data/scenes.ts';
 import { expectConfig } from '../model/config/config.ts';
 import { windowConfig } from '../model/vision/windows.ts';
 import { classesOf, countedIds, tokenIds } from './batch_loader.ts';
@@ -84,6 +85,11 @@ export function nativeCrops(
   };
 }
 
+/** Captions of everything that views of a kit name. */
+export function namesOf({ objects, catalogue, annotated }: SceneKit): string[] {
+  return [...objects.map((id) => catalogue[id].name), ...(annotated?.names ?? [])];
+}
+
 /** Scenes composed step by step as what the second stage is trained on. */
 export function sceneViews(options: SceneViewsOptions): Pick<ImageSource, 'batches'> {
   return {
@@ -112,7 +118,7 @@ function viewBatches(
     ...(window && { objects: window.objects, distractors: [0, 0] as const }),
   };
   const maps = exactGridSide(gridSides, side);
-  const names = kit.objects.map((id) => kit.catalogue[id].name);
+  const names = namesOf(kit);
   const { ids: nameIds } = countedIds(tokenizer, names);
   const cells = gridSides[0] ** 2;
   const cropSource = nativeCrops(kit, whole, cropping, seed, 'crop besides');
@@ -153,14 +159,20 @@ function viewBatches(
     for (let b = 0; b < batchSize; b++) {
       const rgba = image.subarray(b * imageBytes, (b + 1) * imageBytes);
       const scene = buildScene({ ...kit, spec }, sceneSeed(seed, `view ${step}`, b), rgba);
-      const chosen = random.integer(scene.boxes.length);
-      captions.push(scene.captions[chosen]);
-      box.set(boxCells([scene.boxes[chosen]], side, maps), b * maps * maps);
-      allBoxes.set(boxCells(scene.boxes, side, maps), b * maps * maps);
-      for (const [i, caption] of scene.captions.entries()) {
-        const at = (b * names.length + names.indexOf(caption)) * cells;
-        shares.set(boxShares(scene.boxes[i], side, gridSides[0]), at);
-      }
+      const shown = shownIn(scene, names);
+      const boxesOf = [...shown.values()];
+      const chosen = boxesOf[random.integer(boxesOf.length)];
+      const { caption, box: one } = chosen.length > 1 ? chosen[random.integer(chosen.length)] : chosen[0];
+      captions.push(caption);
+      box.set(boxCells([one], side, maps), b * maps * maps);
+      const all = [...scene.boxes, ...scene.things.map(({ box }) => box)];
+      allBoxes.set(boxCells(all, side, maps), b * maps * maps);
+      for (const [caption, things] of shown)
+        for (const { box } of things) {
+          const at = (b * names.length + names.indexOf(caption)) * cells;
+          for (const [cell, share] of boxShares(box, side, gridSides[0]).entries())
+            shares[at + cell] = Math.min(1, shares[at + cell] + share);
+        }
       const places = whole.gridSides[0] - gridSides[0] + 1;
       origin.set([random.integer(places), random.integer(places)], 2 * b);
     }
@@ -180,6 +192,15 @@ function viewBatches(
     };
     return { host, facts: { cutCaptions } };
   };
+}
+
+/** What a scene shows of names, by name. */
+function shownIn({ boxes, captions, things }: Scene, names: readonly string[]): Map<string, Thing[]> {
+  const shown = new Map<string, Thing[]>();
+  const objects = boxes.map((box, i): Thing => ({ caption: captions[i], box }));
+  for (const thing of [...objects, ...things.filter(({ caption }) => names.includes(caption))])
+    shown.set(thing.caption, [...(shown.get(thing.caption) ?? []), thing]);
+  return shown;
 }
 
 const classRow = (captions: readonly string[]): HostTensor => ({

@@ -32,6 +32,7 @@ export const dataSchema: v.GenericSchema<unknown, DataSection> = onlyThese({
     v.nullable(onlyThese({ gridSide: count, coarseShare: share, besides: natural })),
     null,
   ),
+  annotated: v.optional(v.nullable(onlyThese({ folders: list(text), share, names: list(text) })), null),
   window: v.optional(v.nullable(onlyThese({ cells: count, objects: range, maxSelect: count })), null),
 });
 

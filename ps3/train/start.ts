@@ -1,14 +1,17 @@
 // What training begins with: a PS3, the towers of a SigLIP checkpoint, or random numbers.
-import type { Engine } from '../../engine/index.ts';
+import type { Engine, Tensor } from '../../engine/index.ts';
 import { CheckpointReader, type FillOptions } from '../model/checkpoint/checkpoint.ts';
 import { isSiglip, SiglipReader } from '../model/checkpoint/siglip.ts';
 import { expectConfig, type ModelConfig } from '../model/config/config.ts';
 import { PS3 } from '../model/ps3.ts';
-import { buildWordTokenizer } from '../model/text/tokenizer.ts';
+import { buildWordTokenizer, extendWordTokenizer } from '../model/text/tokenizer.ts';
 import type { TrainConfig } from './config.ts';
 import { lockOf } from './lock.ts';
 import { lookSizes, presetConfig } from './presets.ts';
 import { RunFolder } from './run.ts';
+
+/** A row for each token. */
+const TOKENS = 'text_model.token_embedding.weight';
 
 /** A published PS3 decides by its files what the method's switches would. */
 function expectWholeMethod({ method }: TrainConfig): void {
@@ -60,6 +63,37 @@ export async function startConfig(config: TrainConfig, from: string): Promise<Mo
   expectWholeMethod(config);
   await using file = await CheckpointReader.open(place);
   return file.config;
+}
+
+/**
+ * A model whose tokenizer knows the words of captions too, where it has a vocabulary of words and the text tower is trained; the
+ * weights of new words are random, all others stay.
+ *
+ * @param captions  read only for a vocabulary of words
+ * @returns         the model itself where there are no new words; otherwise it is disposed of
+ */
+export async function withWords(
+  engine: Engine,
+  model: PS3,
+  { seed, lock }: Pick<TrainConfig, 'seed' | 'lock'>,
+  captions: () => Promise<readonly string[]>,
+): Promise<PS3> {
+  const { config, parameters } = model;
+  const isLocked = lockOf(lock);
+  if (!model.tokenizer.words || isLocked(TOKENS, config)) return model;
+  const tokenizer = extendWordTokenizer(model.tokenizer, await captions());
+  if (!tokenizer) return model;
+  const vocabSize = Math.max(config.text.vocabSize, tokenizer.vocabSize);
+  const text = { ...config.text, vocabSize };
+  using old = model;
+  const more = PS3.create(engine, { ...config, text }, seed, { tokenizer, isLocked });
+  for (const name of parameters.names)
+    if (name !== TOKENS) more.parameters.get(name).write(parameters.get(name));
+  const rows = await (more.parameters.get(TOKENS) as Tensor<'f32'>).data();
+  const known = await (parameters.get(TOKENS) as Tensor<'f32'>).data();
+  rows.set(known.subarray(0, old.tokenizer.vocabSize * text.width));
+  more.parameters.get(TOKENS).write(rows);
+  return more;
 }
 
 /**

@@ -35,6 +35,7 @@ writeFileSync(
 <p class="at" style="left: 40px; top: 360px; opacity: 0">clear text</p>
 <p class="at" style="left: 40px; top: 400px; visibility: hidden">hidden text</p>
 <p class="at" style="left: 780px; top: 450px; white-space: nowrap">over the border</p>
+<div class="at" style="left: 40px; top: 480px; width: 90px; height: 30px; overflow: hidden"><p style="margin: 40px 0 0">cut text</p></div>
 <p class="at" style="left: 40px; top: 1200px">far below</p>`,
 );
 
@@ -112,6 +113,22 @@ test('captionSources: a page becomes an image with captions of its texts and ele
     'OK',
   ]);
   assert.equal([globalCaption, width, height], ['A small page', 800, 600]);
+});
+
+test('captionSources: by kind, a page becomes an image with what things are', async () => {
+  const out = join(folder, 'kinds');
+  const file = join(folder, 'kinds.html');
+  const at = (left: number): string => `style="position: absolute; left: ${left}px; top: 50px"`;
+  writeFileSync(
+    file,
+    `<p ${at(10)}>Some words</p><button ${at(200)}>Go</button><input type="checkbox" ${at(300)}>
+<svg ${at(400)} width="20" height="20"><rect width="20" height="20"/></svg><svg style="visibility: hidden" width="9" height="9"></svg>`,
+  );
+  const screen = { width: 800, height: 600, screens: 1 };
+  await captionSources({ source: file, out, screen, threads: 1, kinds: true });
+  const [{ captions, boxes }] = await openFolder(out);
+  assert.equal(captions, ['button', 'checkbox', 'icon', 'text', 'text']);
+  assert.equal(boxes[2], [400, 50, 420, 70]);
 });
 
 test('interfacePage: a seed gives a page, all of whose texts are found on it', async () => {

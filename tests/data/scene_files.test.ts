@@ -24,6 +24,7 @@ function scene(index: number): Scene {
     globalCaption: `image ${index}`,
     concepts: [],
     photo: 'none',
+    things: [],
   };
 }
 

@@ -102,8 +102,8 @@ test('scenes: a single-object crop is reproducible and shows a captioned concept
   for (let seed = 0; seed < 50; seed++) {
     const crop = singleObjectCrop(kit, 56, seed);
     assert.equal(singleObjectCrop(kit, 56, seed), crop);
-    assert.ok(kit.objects.includes(crop.concept));
-    assert.is(crop.caption, catalogue[crop.concept].name);
+    assert.ok(kit.objects.includes(crop.concept!));
+    assert.is(crop.caption, catalogue[crop.concept!].name);
     const [x1, y1, x2, y2] = crop.box;
     assert.ok(
       x1 >= 0 && y1 >= 0 && x2 <= 56 && y2 <= 56 && Math.max(x2 - x1, y2 - y1) >= 24,

@@ -1,9 +1,20 @@
 // Scenes composed for their step: what a batch holds, and that its parts have the gradients of the whole.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { AdamW, backward, type Tensor } from '../../engine/index.ts';
-import { boxShares } from '../../ps3/data/boxes.ts';
-import { SceneMaterial, scenePreset } from '../../ps3/data/scenes.ts';
+import { loadAnnotatedBackgrounds } from '../../ps3/data/annotated.ts';
+import { type Box, boxShares } from '../../ps3/data/boxes.ts';
+import { openFolder } from '../../ps3/data/folder.ts';
+import {
+  buildScene,
+  type SceneKit,
+  SceneMaterial,
+  scenePreset,
+  singleObjectCrop,
+} from '../../ps3/data/scenes.ts';
 import { makeSplits } from '../../ps3/data/splits.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
@@ -15,6 +26,7 @@ import { planTraining } from '../../ps3/train/plan.ts';
 import { EmptyBatches } from '../../ps3/train/plan_batches.ts';
 import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { nativeCrops, sceneViews } from '../../ps3/train/scene_views.ts';
+import { withWords } from '../../ps3/train/start.ts';
 import { TrainingStep } from '../../ps3/train/step.ts';
 import { cropAccuracy, towersLoss } from '../../ps3/train/towers.ts';
 import { ps3Objective, towersObjective } from '../../ps3/train/train.ts';
@@ -99,6 +111,105 @@ test('a batch of windows has the truth of its captions, and the same one for the
     const q = names.findIndex((name) => [...tokenizer.encodeCounted([name]).ids].join() === caption);
     assert.ok(rows[q] > 0, 'the sampled caption is shown');
   }
+});
+
+/** A black screen of 560 x 280 pixels, the box of a text white and that of an icon grey. */
+async function annotatedKit(): Promise<SceneKit> {
+  const boxes: Box[] = [
+    [40, 20, 240, 60],
+    [300, 100, 400, 160],
+  ];
+  const screens = join(folder, 'screens');
+  mkdirSync(screens, { recursive: true });
+  const rects = boxes.map(
+    ([x1, y1, x2, y2], i) =>
+      `<rect x="${x1}" y="${y1}" width="${x2 - x1}" height="${y2 - y1}" fill="${i === 0 ? 'white' : '#808080'}"/>`,
+  );
+  const svg = `<svg width="560" height="280"><rect width="560" height="280"/>${rects.join('')}</svg>`;
+  await sharp(Buffer.from(svg)).png().toFile(join(screens, 'a.png'));
+  const line = { image: 'a.png', text: ['text', 'icon'], box: boxes };
+  writeFileSync(join(screens, 'annotations.jsonl'), JSON.stringify(line));
+  const images = await openFolder(screens);
+  const annotated = await loadAnnotatedBackgrounds(images, 280, { share: 1, names: ['text'] });
+  return { ...kit, annotated };
+}
+
+/** Of pixels that are lighter than the black ground, how many a square has, and how many of them are white. */
+function lit(rgba: Uint8Array, side: number, [x1, y1, x2, y2]: Box): { lit: number; white: number } {
+  let [light, white] = [0, 0];
+  for (let y = y1; y < y2; y++)
+    for (let x = x1; x < x2; x++) {
+      const value = rgba[4 * (y * side + x)];
+      light += Number(value > 60);
+      white += Number(value > 180);
+    }
+  return { lit: light, white };
+}
+
+test('what is known of a background is where the pixels say, and only names are captions', async () => {
+  const annotated = await annotatedKit();
+  let named = 0;
+  for (let seed = 0; seed < 40; seed++) {
+    const side = 140;
+    const kit = { ...annotated, spec: { ...spec, side, objects: [0, 0] as const } };
+    const { rgba, things, boxes, captions } = buildScene(kit, seed);
+    const whole = lit(rgba, side, [0, 0, side, side]);
+    const shown = things.filter(({ caption }) => caption === 'text').map(({ box }) => box.map(Math.round));
+    // Objects of 16 to 32 pixels hide some of it, and are beside it.
+    const seen = shown.reduce((sum, box) => sum + lit(rgba, side, box as Box).white, 0);
+    const area = shown.reduce((sum, [x1, y1, x2, y2]) => sum + (x2 - x1) * (y2 - y1), 0);
+    if (area > 0) assert.ok(seen > 0.9 * area, `seed ${seed}: ${seen} of ${area} pixels are of the text`);
+    if (area > 0) named++;
+    // A part of less than a patch, 14 pixels, at the border is none.
+    if (boxes.length === 0) assert.ok(whole.white <= area + 14 * side);
+    assert.not(captions.includes('text'));
+  }
+  assert.ok(named > 5, `text in ${named} of 40`);
+
+  const knows = buildWordTokenizer([...names, 'text'], { contextLength: 4 });
+  const model = { config: presetConfig(MADE, knows.vocabSize), tokenizer: knows };
+  const made = sceneViews({ kit: annotated, seed: 1, crops: CROPS, window: MADE.data.window, parts: 1 });
+  const { host } = await made.batches(model, { batchSize: 16, seed: 1 }, { step: 0 }).next();
+  assert.equal(host.shares?.shape, [16, 9, 4]);
+  const text = [...knows.encode(['text'])].join();
+  for (let b = 0; b < 16; b++) {
+    const caption = [...host.ids.data.subarray(b * 4, b * 4 + 4)].join();
+    const row = host.shares!.data.subarray((b * 9 + 8) * 4, (b * 9 + 9) * 4) as Float32Array;
+    assert.ok(row.every((share) => share >= 0 && share <= 1));
+    if (caption === text) assert.ok(Math.max(...row) > 0);
+  }
+});
+
+test('a crop of what is known shows it', async () => {
+  const annotated = await annotatedKit();
+  for (let seed = 0; seed < 20; seed++) {
+    const { rgba, caption, box, concept } = singleObjectCrop(annotated, 56, seed, [16, 60]);
+    assert.equal([caption, concept], ['text', undefined]);
+    assert.ok(lit(rgba, 56, box.map(Math.round) as Box).white > 0, `seed ${seed}`);
+  }
+  const folderOfOne = await openFolder(join(folder, 'screens'));
+  const message = await loadAnnotatedBackgrounds(folderOfOne, 280, { share: 1, names: ['link'] }).then(
+    () => 'no error',
+    (error: Error) => error.message,
+  );
+  assert.match(message, /each name must be a caption of an image, got "link"/);
+});
+
+test('withWords: what a model knew stays, and new words have weights of their own', async () => {
+  const old = fresh();
+  const texts = [names[0], names[1]];
+  const featuresOf = async (model: PS3, texts: string[]): Promise<Float32Array> => {
+    using scope = engine.scope();
+    return model.encodeText(texts, { scope }).features.data();
+  };
+  const before = await featuresOf(old, texts);
+  const captions = async (): Promise<string[]> => [...names, 'icon', 'text', 'text'];
+  using model = await withWords(engine, old, MADE, captions);
+  assert.is(model.tokenizer.vocabSize, tokenizer.vocabSize + 2);
+  assert.equal(model.tokenizer.words, [...tokenizer.words!, 'text', 'icon']);
+  assert.equal(await featuresOf(model, texts), before);
+  assert.not.equal(await featuresOf(model, ['text']), await featuresOf(model, ['icon']));
+  assert.is(await withWords(engine, model, MADE, captions), model);
 });
 
 test('crops of both scales have squares of places inside their grids', () => {

@@ -19,6 +19,7 @@ const CAPTION = {
   dpi: dpiList('Pixels an inch of documents, each page by one of them; default 150, a letter at 4K has 330'),
   words: whole('Consecutive words of a caption; default 15'),
   lines: on('Each line is a caption, in place of so many words'),
+  kinds: on('Captions are what things are (text, button, icon, ...), not what they say'),
   screen: screenSize('Screen that web pages are shown on; default 3840x2160'),
   screens: whole('Screens of a web page, from its top, at most; default 4'),
   captioner: text(
@@ -60,7 +61,7 @@ function percent(help: string): Flag<number> {
 }
 
 async function caption(values: Values<typeof CAPTION>, [source, out]: readonly string[]): Promise<number> {
-  const { words, lines, screen, screens } = values;
+  const { words, lines, kinds, screen, screens } = values;
   if (lines && words !== undefined)
     throw new UsageError('data caption: --words and --lines exclude each other, got both. Leave one out.');
   const { dpi, split, seed, licence, threads, captioner, boxes, count } = values;
@@ -70,7 +71,7 @@ async function caption(values: Values<typeof CAPTION>, [source, out]: readonly s
   const bar = new ProgressBar();
   const result = await captionSources({
     ...{ source, out, dpi, split, seed, licence, threads, captioner, boxes, count },
-    rule,
+    ...{ rule, kinds },
     screen: { ...(screen && { width: screen[0], height: screen[1] }), ...(screens && { screens }) },
     heldOutShare: heldOut === undefined ? undefined : heldOut / 100,
     onProgress: (done, all) => bar.update('captioning sources', done, all),

@@ -10,13 +10,15 @@ import { captionerOf } from './captioner.ts';
 import { describe } from './describe.ts';
 import { PdfFile } from './pdf.ts';
 import { PageReader, type ScreenOptions } from './web_page.ts';
-import { type Caption, type CaptionRule, captionsOf } from './words.ts';
+import { type Caption, type CaptionRule, captionsOf, type Line } from './words.ts';
 
 /** How sources become images with captions. Everything here decides what is written. */
 export interface CaptionOptions {
   /** Pixels an inch of documents; each page takes one of them. */
   readonly dpi: readonly number[];
   readonly rule: CaptionRule;
+  /** Captions are what things are, `text`, `button` and so on, not what they say. */
+  readonly kinds: boolean;
   readonly screen: ScreenOptions;
   /** What describes images, as `captionerOf` takes it; null: images are left out. */
   readonly captioner: string | null;
@@ -116,28 +118,36 @@ export class PieceMaker implements AsyncDisposable {
   }
 
   async *#pages({ path, file, hash, pages: [from, to] }: Piece): AsyncGenerator<Annotated> {
-    const { dpi, rule, seed } = this.#options;
+    const { dpi, seed } = this.#options;
     using pdf = await PdfFile.open(await readFile(path), path);
     for (let i = from; i < to; i++) {
       const drawn = pdf.page(i, dpi[seedFor(seed, `${file} ${i}`) % dpi.length]);
       const encoded = await encodeJpeg(drawn);
       const name = `${nameOf(file)}-${hash.slice(0, 8)}-p${String(i + 1).padStart(4, '0')}.jpg`;
       // The paper's documents have no captions of the whole image.
-      yield { name, encoded, captions: captionsOf(drawn.lines, rule), title: '', page: i + 1 };
+      yield { name, encoded, captions: this.#read(drawn.lines), title: '', page: i + 1 };
     }
   }
 
   async *#screens({ path, file, hash }: Piece): AsyncGenerator<Annotated> {
-    const { screen, rule } = this.#options;
+    const { screen, kinds: byKind } = this.#options;
     this.#reader ??= await PageReader.open();
     let page = 0;
-    for await (const { image, blocks, elements, title, shown } of this.#reader.screens(path, screen)) {
+    for await (const { image, blocks, elements, kinds, title, shown } of this.#reader.screens(path, screen)) {
       page++;
       const name = `${nameOf(file)}-${hash.slice(0, 8)}-s${String(page).padStart(2, '0')}.png`;
-      const read = (): Caption[] => [...elements, ...blocks.flatMap((lines) => captionsOf(lines, rule))];
+      const texts = (): Caption[] => blocks.flatMap((lines) => this.#read(lines));
+      const read = (): Caption[] => [...(byKind ? kinds : elements), ...texts()];
       const captions = distinct(shown?.captions ?? read());
       yield { name, encoded: image, captions, title, page, ...(shown && { type: 'scene' }) };
     }
+  }
+
+  /** Captions of texts. */
+  #read(lines: readonly Line[]): Caption[] {
+    const { rule, kinds } = this.#options;
+    const captions = captionsOf(lines, rule);
+    return kinds ? captions.map(({ box }) => ({ text: 'text', box })) : captions;
   }
 
   async *#image({ path, file, hash }: Piece): AsyncGenerator<Annotated> {

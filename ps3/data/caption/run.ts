@@ -49,6 +49,7 @@ const CAPTION_RUN = {
   out: true,
   dpi: true,
   rule: true,
+  kinds: true,
   screen: true,
   captioner: true,
   boxes: true,
@@ -78,6 +79,7 @@ const DEFAULTS = {
   rule: { words: 15, minWords: 3 },
   screen: { ...GENERATED_SCREEN, screens: 4 },
 } as const;
+const LINES = { words: 'line', minWords: 1 } as const;
 
 /** Names of files that state terms. */
 const LICENCE_FILE = /^(copyright|licen[cs]e|copying)(\.\w+)?$/i;
@@ -108,10 +110,11 @@ export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
 }
 
 async function captionFiles(run: CaptionRun): Promise<CaptionResult> {
-  const { source, out, split = 'all', heldOutShare = 0.2, licence, notice, onProgress } = run;
+  const { source, out, split = 'all', heldOutShare = 0.2, licence, notice, onProgress, kinds = false } = run;
   const options: CaptionOptions = {
     dpi: run.dpi ?? DEFAULTS.dpi,
-    rule: run.rule ?? DEFAULTS.rule,
+    rule: run.rule ?? (kinds ? LINES : DEFAULTS.rule),
+    kinds,
     screen: { ...DEFAULTS.screen, ...run.screen },
     captioner: run.captioner ?? null,
     boxes: run.boxes ?? 4,

@@ -14,6 +14,8 @@ export interface Screen {
   readonly blocks: readonly (readonly Line[])[];
   /** What is not text alone: buttons, links, fields, images, by their names and roles. */
   readonly elements: readonly Caption[];
+  /** The same by their roles alone, also those without a name, and icons. */
+  readonly kinds: readonly Caption[];
   /** Texts that answer a question, which the page's author has marked. */
   readonly facts: readonly PageFact[];
   /** The page's; empty where it has none. */
@@ -118,10 +120,11 @@ export class PageReader implements AsyncDisposable {
         // The last screen would show the end of the one before again.
         if (i > 0 && reached < top + height / 2) return;
         top = reached;
-        const { blocks, elements, facts, described } = await page.evaluate(readScreen);
-        const shown = said ?? (described.length > 0 ? { facts, captions: described, title } : undefined);
+        const { facts: marked, described, ...read } = await page.evaluate(readScreen);
+        const shown =
+          said ?? (described.length > 0 ? { facts: marked, captions: described, title } : undefined);
         const image = await page.screenshot({ animations: 'disabled', timeout: PATIENCE_MS });
-        yield { image, blocks, elements, facts: said?.facts ?? facts, title: said?.title ?? title, shown };
+        yield { image, ...read, facts: said?.facts ?? marked, title: said?.title ?? title, shown };
       }
     } finally {
       await context.close();
@@ -144,18 +147,40 @@ const scroll = (page: Page, top: number): Promise<number> =>
 const readShown = (): Promise<Shown> | undefined => (globalThis as { shown?: Promise<Shown> }).shown;
 
 /** Runs in the page: everything whose middle is seen on the screen. */
-function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFact[]; described: Caption[] } {
+function readScreen(): Pick<Screen, 'elements' | 'kinds' | 'facts'> & {
+  blocks: Word[][][];
+  described: Caption[];
+} {
   const boxOf = ({ left, top, right, bottom }: DOMRect): [number, number, number, number] => [
     left,
     top,
     right,
     bottom,
   ];
-  /** Whether nothing covers the middle of a box of an element, and it is on the screen whole. */
+  const frames = new Map<Element, Box | undefined>();
+  /** What an element lets see of its content. */
+  const frameOf = (element: Element): Box | undefined => {
+    if (!frames.has(element)) {
+      const { overflow, display } = getComputedStyle(element);
+      const cuts = overflow !== 'visible' && display !== 'inline' && element !== document.body;
+      frames.set(element, cuts ? boxOf(element.getBoundingClientRect()) : undefined);
+    }
+    return frames.get(element);
+  };
+  const isCut = ([x1, y1, x2, y2]: Box, element: Element): boolean => {
+    for (let around: Element | null = element; around; around = around.parentElement) {
+      const frame = frameOf(around);
+      const [left, top, right, bottom] = frame ?? [x1, y1, x2, y2];
+      if (x1 < left - 1 || y1 < top - 1 || x2 > right + 1 || y2 > bottom + 1) return true;
+    }
+    return false;
+  };
+  /** Whether nothing covers the middle of a box of an element or cuts it, and it is on the screen whole. */
   const isSeen = ([x1, y1, x2, y2]: Box, element: Element): boolean => {
     if (x1 < 0 || y1 < 0 || x2 > innerWidth || y2 > innerHeight || x2 - x1 < 1 || y2 - y1 < 1) return false;
     const { visibility, opacity, fontSize } = getComputedStyle(element);
     if (visibility !== 'visible' || Number(opacity) === 0 || parseFloat(fontSize) === 0) return false;
+    if (isCut([x1, y1, x2, y2], element)) return false;
     const front = document.elementFromPoint((x1 + x2) / 2, (y1 + y2) / 2);
     return front !== null && (element.contains(front) || front.contains(element));
   };
@@ -206,7 +231,8 @@ function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFac
     ['input[type=radio], [role=radio]', 'radio button'],
     ['select, [role=combobox]', 'list'],
     ['[role=tab]', 'tab'],
-    ['img[alt], svg[aria-label], [role=img][aria-label]', 'image'],
+    ['img, [role=img]', 'image'],
+    ['svg', 'icon'],
   ];
   const nameOf = (element: Element): string => {
     const labelled = element.getAttribute('aria-labelledby')?.split(/\s+/) ?? [];
@@ -224,25 +250,25 @@ function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFac
     const name = names.find((name) => name?.trim()) ?? '';
     return name.replace(/\s+/g, ' ').trim();
   };
-  const elements: Caption[] = [];
+  const [elements, kinds]: Caption[][] = [[], []];
   for (const [selector, role] of roles)
     for (const element of document.querySelectorAll(selector)) {
       const box = boxOf(element.getBoundingClientRect());
-      const name = nameOf(element);
       const isLarge = (box[2] - box[0]) * (box[3] - box[1]) > (innerWidth * innerHeight) / 4;
-      if (/[\p{L}\p{N}]/u.test(name) && name.length <= 80 && !isLarge && isSeen(box, element))
-        elements.push({ text: role === 'image' ? name : `${name} ${role}`, box });
+      if (isLarge || !isSeen(box, element)) continue;
+      kinds.push({ text: role, box });
+      const isImage = role === 'image' || role === 'icon';
+      const name = nameOf(element);
+      // Of images only what their authors say, not what stands in them.
+      const isNamed = !isImage || element.hasAttribute('alt') || element.hasAttribute('aria-label');
+      if (isNamed && /[\p{L}\p{N}]/u.test(name) && name.length <= 80)
+        elements.push({ text: isImage ? name : `${name} ${role}`, box });
     }
   const canvas = document.createElement('canvas').getContext('2d')!;
   const facts = [...document.querySelectorAll<HTMLElement>('[data-question]')].flatMap(
     (element): PageFact[] => {
       const box = boxOf(element.getBoundingClientRect());
-      // What is cut by its window is not seen whole.
-      const frame = element.closest('section')?.getBoundingClientRect();
-      const isCut =
-        frame !== undefined &&
-        (box[0] < frame.left || box[1] < frame.top || box[2] > frame.right || box[3] > frame.bottom);
-      if (isCut || element.getClientRects().length !== 1 || !isSeen(box, element)) return [];
+      if (element.getClientRects().length !== 1 || !isSeen(box, element)) return [];
       canvas.font = getComputedStyle(element).font;
       const capPx = canvas.measureText('H').actualBoundingBoxAscent;
       const { question = '', kind = '' } = element.dataset;
@@ -262,5 +288,5 @@ function readScreen(): { blocks: Word[][][]; elements: Caption[]; facts: PageFac
     }
     return { text: element.dataset.caption ?? '', box };
   });
-  return { blocks, elements, facts, described };
+  return { blocks, elements, kinds, facts, described };
 }

@@ -242,6 +242,35 @@ export function vocabularyRepo(
   return name;
 }
 
+/**
+ * A tokenizer of words that knows more of them: the ids of those it knows stay, the others of `captions` follow, frequent ones first.
+ *
+ * @returns  undefined where there are none, or the tokenizer has pieces of words
+ */
+export function extendWordTokenizer(
+  tokenizer: Tokenizer,
+  captions: readonly string[],
+): Tokenizer | undefined {
+  const unknown = captions.flatMap((caption) => tokenizer.unknownWords(caption));
+  const files = tokenizer.toJSON();
+  const json = files['tokenizer.json'] as { model: { vocab: Readonly<Record<string, number>> } };
+  if (unknown.length === 0) return undefined;
+  const added = wordsByFrequency(unknown).map((word, i) => [word, tokenizer.vocabSize + i]);
+  const vocab = { ...json.model.vocab, ...Object.fromEntries(added) };
+  return Tokenizer.fromFiles({
+    tokenizerJson: { ...json, model: { ...json.model, vocab } },
+    tokenizerConfig: files['tokenizer_config.json'],
+    contextLength: tokenizer.contextLength,
+  });
+}
+
+/** Each once, frequent ones first, equally frequent ones in code unit order. */
+function wordsByFrequency(words: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);
+  return [...counts].sort(([a, na], [b, nb]) => nb - na || (a < b ? -1 : 1)).map(([word]) => word);
+}
+
 /** How `buildWordTokenizer` encodes. */
 export interface WordTokenizerOptions {
   /** L, tokens per text. */
@@ -261,12 +290,8 @@ export interface WordTokenizerOptions {
 export function buildWordTokenizer(captions: readonly string[], options: WordTokenizerOptions): Tokenizer {
   expectKeys('buildWordTokenizer', options, { contextLength: true, maxWords: true });
   const { contextLength, maxWords = Number.POSITIVE_INFINITY } = options;
-  const counts = new Map<string, number>();
-  for (const caption of captions)
-    for (const word of canonicalize(caption).split(' '))
-      if (word) counts.set(word, (counts.get(word) ?? 0) + 1);
-  const byFrequency = [...counts].sort(([a, na], [b, nb]) => nb - na || (a < b ? -1 : 1));
-  const words = byFrequency.slice(0, maxWords).map(([word]) => word);
+  const all = captions.flatMap((caption) => canonicalize(caption).split(' ').filter(Boolean));
+  const words = wordsByFrequency(all).slice(0, maxWords);
   const special = ['<pad>', '</s>', '<unk>'];
   const eos = { SpecialToken: { id: '</s>', type_id: 0 } };
   const first = { Sequence: { id: 'A', type_id: 0 } };

@@ -8,14 +8,23 @@ export type {
   SourceCursor,
   StreamCursor,
 } from './data/collection.ts';
+export { CHAT_TEMPLATE, type ChatMessage } from './language/chat.ts';
 export { type LanguageConfig, type LanguageSizes, languageConfig } from './language/config.ts';
 export type { DecoderOptions } from './language/decoder.ts';
+export { IGNORED } from './language/labels.ts';
 export {
   type LanguageAllocateOptions,
   type LanguageLoadOptions,
   LanguageModel,
 } from './language/language_model.ts';
-export { IGNORED, languageLoss } from './language/loss.ts';
+export { languageLoss } from './language/loss.ts';
+export {
+  type EncodedChat,
+  LanguageTokenizer,
+  type LanguageTokenizerFiles,
+  type TokenDecoder,
+} from './language/tokenizer.ts';
+export { type TrainTokenizerOptions, trainTokenizer } from './language/train_tokenizer.ts';
 export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
 export type { CheckpointSource, DownloadOptions, Fetched } from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';

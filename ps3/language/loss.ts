@@ -18,9 +18,6 @@ import {
 } from '../../engine/index.ts';
 import type { LanguageModel } from './language_model.ts';
 
-/** A label of this value is left out. */
-export const IGNORED = -100;
-
 /**
  * Cross-entropy of next tokens, the mean over all labels of the batch that count. Differentiable.
  *

@@ -295,7 +295,7 @@ export async function askPS3(
       const own = (maps: readonly Float32Array[]): Float32Array[] =>
         maps.map((map, i) => map.slice(b * sides[i] ** 2, (b + 1) * sides[i] ** 2));
       const maps = { topDown: own(byCaption), bottomUp: own(bySaliency) };
-      const { coverage } = locate(model.config.vision, maps, box, samples[image].side);
+      const { coverage } = locate(model.config.vision, maps, [box], samples[image].side);
       recall.topDown.push([...coverage.topDown.recall]);
       recall.bottomUp.push([...coverage.bottomUp.recall]);
     });

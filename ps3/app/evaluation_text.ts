@@ -142,10 +142,15 @@ export function formatGrounding(grounding: Grounding): string {
       if (recall) lines.push(...(i === 0 ? [''] : []), `  ${title.padEnd(42)}${estimated(recall)}`);
     }
   for (const [category, { selection, pointing }] of Object.entries(categories)) {
-    const recalls = selection.topDown.all?.recall.map(({ mean }) => percent(mean)).join('') ?? '';
     lines.push('', `${category}, top-down (${selection.topDown.all?.area.count})`);
-    lines.push(`  ${'recall'.padEnd(42)}${recalls}`);
-    if (pointing) lines.push(`  ${'pointing'.padEnd(42)}${estimated(pointing.topDown)}`);
+    for (const key of ['recall', 'precision'] as const) {
+      const means = selection.topDown.all?.[key].map(({ mean }) => percent(mean)).join('') ?? '';
+      lines.push(`  ${key.padEnd(42)}${means}`);
+    }
+    if (pointing) {
+      const title = `pointing (chance ${percent(pointing.chance).trim()})`;
+      lines.push(`  ${title.padEnd(42)}${estimated(pointing.topDown)}`);
+    }
   }
   return lines.join('\n');
 }

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { onPath } from '../../engine/index.ts';
 import { boxesInside } from '../data/annotations.ts';
 import { DataError } from '../data/errors.ts';
+import { ANNOTATED_FILES, annotatedFolder, annotatedRow } from './loaders/annotated.ts';
 import {
   chartQaRow,
   docVqaRow,
@@ -54,6 +55,7 @@ export const BENCHMARK_NAMES = [
   'screenspot-pro',
   'detail-4k',
   'text-4k',
+  'annotations',
 ] as const;
 /** A name of `BENCHMARK_NAMES`. */
 export type BenchmarkName = (typeof BENCHMARK_NAMES)[number];
@@ -71,6 +73,7 @@ const LOADERS: Readonly<Record<BenchmarkName, Loader>> = {
   'screenspot-pro': { row: screenSpotRow, layout: { names: SCREENSPOT_FOLDERS, read: screenSpotFolder } },
   'detail-4k': { row: text4kRow },
   'text-4k': { row: text4kRow },
+  annotations: { row: annotatedRow, layout: { names: ANNOTATED_FILES, read: annotatedFolder } },
 };
 
 async function* found(loader: Loader, path: string): AsyncGenerator<Found, void, undefined> {

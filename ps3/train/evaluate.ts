@@ -192,7 +192,7 @@ function boxRecord(
       predicted: row(scores.predicted),
       topDown: row(scores.topDown),
     },
-    ...locate(vision, { bottomUp: own(maps.bottomUp), topDown: own(maps.topDown) }, box, sample.side),
+    ...locate(vision, { bottomUp: own(maps.bottomUp), topDown: own(maps.topDown) }, [box], sample.side),
   };
 }
 

@@ -1,7 +1,8 @@
 // Looking for the targets of a made-up V* folder, against the maps that the public `encode` gives.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readBenchmark } from '../../ps3/benchmarks/benchmarks.ts';
@@ -85,6 +86,51 @@ test('grounding: recall and pointing are those of the maps that encode gives for
   // Each box covers so much of its image: 9 % of a, 1 / 9 of b twice, 1 / 4 of c.
   compare('chance', [result.pointing!.chance], [(0.09 + 2 / 9 + 0.25) / 4]);
   compare('pointing', [result.pointing!.topDown.mean], [mean(points)]);
+});
+
+test('grounding: boxes of one caption are one target, found at any of its places', async () => {
+  const annotated = join(folder, 'annotated');
+  await mkdir(annotated);
+  const size = [200, 100] as const;
+  const pixels = Uint8Array.from({ length: 3 * size[0] * size[1] }, (_, i) => (i * 37) % 251);
+  const raw = { width: size[0], height: size[1], channels: 3 } as const;
+  await sharp(pixels, { raw }).png().toFile(join(annotated, 'a.png'));
+  const box = [
+    [0, 0, 50, 40],
+    [100, 50, 180, 90],
+    [60, 10, 90, 30],
+  ];
+  await writeFile(
+    join(annotated, 'annotations.jsonl'),
+    JSON.stringify({ image: 'a.png', text: ['blue dog', 'blue dog', 'a red cap'], box }),
+  );
+  const result = await grounding(engine, model, readBenchmark('annotations', annotated));
+  assert.equal([result.images, result.boxes], [1, 2]);
+  assert.equal(Object.keys(result.categories), ['blue dog', 'a red cap']);
+  compare('chance', [result.categories['blue dog'].pointing!.chance], [(50 * 40 + 80 * 40) / 20_000]);
+
+  using scope = engine.scope();
+  const side = model.config.image.imagePx;
+  const image = resizeToSquare(engine, await decodeImage(join(annotated, 'a.png')), side, { scope });
+  using encoding = await model.encode(image, { prompt: 'blue dog', looks: 1 });
+  const edges = box.slice(0, 2).map((edges) => edges.map((edge, i) => (edge * side) / size[i % 2]));
+  let [wanted, found, taken] = [0, 0, 0];
+  for (const [scale, map] of encoding.selectionProbs.entries()) {
+    if (budgets[scale] === 0) continue;
+    const probs = await map.data();
+    const grid = gridSides[scale + 1];
+    const order = [...probs.keys()].sort((a, b) => probs[b] - probs[a] || a - b);
+    const first = new Set(order.slice(0, Math.round(0.2 * probs.length)));
+    taken += first.size;
+    for (let i = 0; i < probs.length; i++)
+      if (edges.some((edges) => touches(Math.floor(i / grid), i % grid, side, grid, edges))) {
+        wanted++;
+        found += Number(first.has(i));
+      }
+  }
+  const { recall, precision } = result.categories['blue dog'].selection.topDown.all!;
+  compare('recall', [recall[2].mean], [found / wanted]);
+  compare('precision', [precision[2].mean], [found / taken]);
 });
 
 test('contrast: the option nearest to the pooled box, as the public comparison has it', async () => {

@@ -2,6 +2,7 @@
 // ScreenSpot-Pro as prompts, their boxes as the truth.
 import { type Engine, expectKeys, noGrad } from '../../../engine/index.ts';
 import type { BenchmarkRecord } from '../../benchmarks/record.ts';
+import type { Box } from '../../data/boxes.ts';
 import { DataError } from '../../data/errors.ts';
 import { expectTexts } from '../../model/core.ts';
 import { decodeImage, ImageError, resizeToSquare } from '../../model/image.ts';
@@ -26,6 +27,7 @@ const GROUNDING_OPTIONS = { seed: true, onProgress: true, notice: true } as cons
 export interface Grounding extends SelectionProtocols {
   /** Groups of questions that are not independent: images, unless the benchmark says otherwise. */
   readonly images: number;
+  /** Targets: boxes, those of the same referent in an image as one. */
   readonly boxes: number;
   /** Questions whose image could not be decoded. */
   readonly skipped: number;
@@ -39,7 +41,7 @@ export interface Grounding extends SelectionProtocols {
  * Selection recall and pointing accuracy over the boxes of a benchmark.
  *
  * Every image is squashed to the model's square, as for encoding, its boxes with it. A box's map is that for its own
- * referent alone; bottom-up maps are the same for all boxes of an image. Intervals are by image.
+ * referent alone, and boxes of the same referent are one target; bottom-up maps are the same for all boxes of an image. Intervals are by image.
  *
  * @param records  with boxes and a referent for each
  * @throws DataError for records without, or where no image can be decoded; UseError for a model without a tokenizer
@@ -65,13 +67,15 @@ export async function grounding(
       );
     expectTexts('grounding', model, referents);
     try {
-      const found = await mapsOf(engine, model, image, referents);
+      const named = byReferent(given, referents);
+      const found = await mapsOf(engine, model, image, [...named.keys()]);
       const at = groups.get(group) ?? groups.size;
       groups.set(group, at);
-      for (const [k, [x1, y1, x2, y2]] of given.entries()) {
-        const [sx, sy] = [side / width, side / height];
+      const [sx, sy] = [side / width, side / height];
+      for (const [k, own] of [...named.values()].entries()) {
+        const squashed = own.map(([x1, y1, x2, y2]): Box => [x1 * sx, y1 * sy, x2 * sx, y2 * sy]);
         const maps = { bottomUp: found.bottomUp, topDown: found.topDown[k] };
-        const located = locate(model.config.vision, maps, [x1 * sx, y1 * sy, x2 * sx, y2 * sy], side);
+        const located = locate(model.config.vision, maps, squashed, side);
         boxes.push({ ...located, image: at, category: category ?? 'none' });
       }
     } catch (cause) {
@@ -95,6 +99,13 @@ export async function grounding(
     ...selectionProtocols(bootstrap, boxes),
     categories: Object.fromEntries(names.map((name) => [name, of(name)])),
   };
+}
+
+/** Boxes by what is looked for in them: what has the same name is found at any of its places. */
+function byReferent(boxes: readonly Box[], referents: readonly string[]): Map<string, Box[]> {
+  const named = new Map<string, Box[]>();
+  for (const [i, box] of boxes.entries()) named.set(referents[i], [...(named.get(referents[i]) ?? []), box]);
+  return named;
 }
 
 /** Maps of one image per high-res scale: bottom-up, and for each text. */

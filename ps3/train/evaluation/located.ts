@@ -44,33 +44,36 @@ export interface SelectionProtocols {
     | undefined;
 }
 
-/** One box, and how the maps of its image lead to it. */
+/** One box, or all that show the same, and how the maps of their image lead there. */
 export interface LocatedBox {
   /** Index of its image. */
   readonly image: number;
   readonly size: ObjectSize;
   readonly coverage: Readonly<Record<MapName, Coverage>>;
-  /** 1 where the highest point of the map is in the box. */
+  /** 1 where the highest point of the map is in one. */
   readonly points: Readonly<Record<MapName, number>>;
-  /** Share of the image that the box covers. */
+  /** Share of the image that they cover. */
   readonly area: number;
 }
 
+const areaOf = ([x1, y1, x2, y2]: Box): number => (x2 - x1) * (y2 - y1);
+
 /**
- * How maps lead to a box.
+ * How maps lead to a box, or to several that show the same; these count as one, of the size of the largest.
  *
- * @param maps  per high-res scale, [Y * X] of a square image
- * @param side  of the image, pixels
+ * @param maps   per high-res scale, [Y * X] of a square image
+ * @param boxes  one at least; they do not overlap
+ * @param side   of the image, pixels
  */
 export function locate(
   { gridSides, budgets }: Pick<VisionConfig, 'gridSides' | 'budgets'>,
   maps: Readonly<Record<MapName, readonly Float32Array[]>>,
-  box: Box,
+  boxes: readonly Box[],
   side: number,
 ): Omit<LocatedBox, 'image'> {
   // Scales that no patch is taken from are not judged.
   const used = budgets.flatMap((budget, scale) => (budget > 0 ? [scale] : []));
-  const cells = used.map((scale) => boxCells([box], side, gridSides[scale + 1]));
+  const cells = used.map((scale) => boxCells([...boxes], side, gridSides[scale + 1]));
   const finest = gridSides[gridSides.length - 1];
   const coverage = (all: readonly Float32Array[]): Coverage =>
     coverageOf(
@@ -79,13 +82,13 @@ export function locate(
       BUDGETS,
     );
   const point = (all: readonly Float32Array[]): number =>
-    Number(isInside(pointOf(all[all.length - 1], finest, finest), box, side));
-  const [x1, y1, x2, y2] = box;
+    Number(boxes.some((box) => isInside(pointOf(all[all.length - 1], finest, finest), box, side)));
+  const largest = boxes.reduce((most, box) => (areaOf(box) > areaOf(most) ? box : most));
   return {
-    size: sizeOf(box, side, gridSides[0]),
+    size: sizeOf(largest, side, gridSides[0]),
     coverage: { bottomUp: coverage(maps.bottomUp), topDown: coverage(maps.topDown) },
     points: { bottomUp: point(maps.bottomUp), topDown: point(maps.topDown) },
-    area: ((x2 - x1) * (y2 - y1)) / side ** 2,
+    area: boxes.reduce((sum, box) => sum + areaOf(box), 0) / side ** 2,
   };
 }
 

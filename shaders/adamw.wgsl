@@ -23,7 +23,8 @@ alias Vec = f32;    // or vec4f
 const VEC = 1u;     // elements of a Vec
 
 struct Params {
-  n : u32,  // Vecs
+  n : u32,  // Vecs of this dispatch
+  first : u32,  // elements of the arena before them: one beyond the binding limit takes several
   group_count : u32,
   average_rate : f32,  // 1 - decay of the average
 }
@@ -132,9 +133,9 @@ fn adamw(
   let correction1 = scalar(CORRECTION1);
   let correction2 = scalar(CORRECTION2);
   let eps = scalar(EPS);
-  var owner = group_of(share.first * VEC);
+  var owner = group_of(params.first + share.first * VEC);
   for (var at = share.first; at < share.end; at += INTERLEAVE) {
-    while (at * VEC >= groups[owner].x) { owner++; }
+    while (params.first + at * VEC >= groups[owner].x) { owner++; }
     let options = groups[owner];
     let lr = base_lr * bitcast<f32>(options.y);
     let decay = bitcast<f32>(options.z);

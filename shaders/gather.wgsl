@@ -53,6 +53,7 @@ const WG : u32 = 64u;
 const FOUR_IN_FLIGHT : bool = false;
 const WG_ROWS : u32 = 1u;            // rows per workgroup, a power of two
 const PER_ROW : u32 = WG / WG_ROWS;  // invocations of a row
+const ADDS : bool = false;           // dtable is added to: rows without an index are left alone
 
 /// The row of all tables that the dispatch's m-th index means; params.rows where it is outside its table.
 fn row_of(m : u32) -> u32 {
@@ -192,12 +193,15 @@ fn gather_dtable(
   }
   let start = starts[row];
   let end = starts[row + 1u];
+  if (ADDS && start == end) { return; }
   let own_split_end = (start / params.split_entries + 1u) * params.split_entries;
   for (var c = i % PER_ROW; c < params.C; c += PER_ROW) {
     var sum = segment_sum(start, min(end, own_split_end), c);
     for (var m = own_split_end; m < end; m += params.split_entries) {
       sum += heads[m / params.split_entries * params.C + c];
     }
-    dtable[(row - params.first) * params.C + c] = sum;
+    let at = (row - params.first) * params.C + c;
+    if (ADDS) { sum += dtable[at]; }
+    dtable[at] = sum;
   }
 }

@@ -1,8 +1,8 @@
 // Named parameters in a few large buffers, so that the optimizer runs over all of them in one dispatch each.
-import { MemoryError, UseError } from '../gpu/errors.ts';
+import { UseError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { fill } from '../ops/fill.ts';
-import { show, size } from '../tensor/shape.ts';
+import { size } from '../tensor/shape.ts';
 import { BYTES_PER_ELEMENT, type DType, Tensor } from '../tensor/tensor.ts';
 
 /** A parameter to make room for. */
@@ -51,7 +51,8 @@ interface Placed extends ParameterSpec {
  * Parameters by name. Each is a view on an arena: `get('blocks.0.norm1.weight')`.
  *
  * Arenas hold the parameters sorted by dtype and group and are split where they would exceed the device's binding
- * limit; those of locked parameters come last. A parameter beyond that limit has an arena to itself; ops that walk over such operands in parts can read it.
+ * limit; those of locked parameters come last. A parameter beyond that limit has an arena to itself; `embedding` and `linearCrossEntropy` read it in parts,
+ * and it trains as the others do.
  */
 export class ParameterStore {
   /** The device that it lives on. */
@@ -134,21 +135,15 @@ export class ParameterStore {
   /**
    * Makes zeroed gradient buffers and has every parameter that is not locked collect its gradient there.
    *
-   * @throws UseError for parameters in half precision, MemoryError for one beyond the binding limit
+   * @throws UseError for parameters in half precision
    */
   enableGradients(): void {
-    const limitBytes = this.gpu.limits.maxStorageBufferBindingSize;
     const trained = [...this.#tensors].filter(([name]) => !this.isLocked(name));
-    for (const [name, { dtype, shape, sizeBytes }] of trained) {
+    for (const [name, { dtype }] of trained)
       if (dtype !== 'f32')
         throw new UseError(
           `parameters: training needs f32, got ${name} in ${dtype}. Store the weights as f32.`,
         );
-      if (sizeBytes > limitBytes)
-        throw new MemoryError(
-          `parameters: to be trained, ${name} ${show(shape)} must fit into a binding of ${limitBytes} bytes, got ${sizeBytes} bytes.`,
-        );
-    }
     for (const arena of this.arenas)
       if (!arena.isLocked) arena.gradients ??= fill(Tensor.empty(this.gpu, arena.values.shape, 'f32'), 0);
     for (const [name, tensor] of trained) {

@@ -2,6 +2,7 @@ import source from '../../shaders/adamw.wgsl' with { type: 'text' };
 import { expect, expectDType } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import { run, runEach } from '../tensor/dispatch.ts';
+import { inParts } from '../tensor/part.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { vectorOf } from './rows.ts';
@@ -90,14 +91,13 @@ export function adamwUpdate(arenas: AdamwArenas): void {
     show(groups.shape),
   );
   expect(scalars.size === 8, 'adamw', 'scalars must be [8]', show(scalars.shape));
-  const vec = vectorOf(parameters.size);
-  const n = parameters.size / vec;
-  runEach(update, {
-    bind: { ...arenas },
-    define: { Vec: vec === 4 ? 'vec4f' : 'f32', VEC: `${vec}u` },
-    params: { n, group_count: groups.shape[0], average_rate: 0 },
-    flops: 16 * parameters.size,
-  });
+  inParts({ parameters, gradients, moment1, moment2 }, (parts, first) =>
+    runEach(update, {
+      bind: { ...parts, groups, scalars },
+      ...elementCall(parts.parameters, { first, group_count: groups.shape[0] }),
+      flops: 16 * parts.parameters.size,
+    }),
+  );
 }
 
 /**
@@ -118,12 +118,22 @@ export function adamwAverage(
     'averages must have the size of parameters',
     `${show(averages.shape)} and ${show(parameters.shape)}`,
   );
+  inParts({ averages, parameters }, (parts) =>
+    runEach(average, {
+      bind: { ...parts, scalars },
+      ...elementCall(parts.parameters, { average_rate: 1 - decay }),
+      flops: 3 * parts.parameters.size,
+    }),
+  );
+}
+
+function elementCall(
+  parameters: Tensor,
+  params: { first?: number; group_count?: number; average_rate?: number },
+) {
   const vec = vectorOf(parameters.size);
-  const n = parameters.size / vec;
-  runEach(average, {
-    bind: { averages, parameters, scalars },
+  return {
     define: { Vec: vec === 4 ? 'vec4f' : 'f32', VEC: `${vec}u` },
-    params: { n, group_count: 0, average_rate: 1 - decay },
-    flops: 3 * parameters.size,
-  });
+    params: { n: parameters.size / vec, first: 0, group_count: 0, average_rate: 0, ...params },
+  };
 }

@@ -130,11 +130,11 @@ class BackwardPass {
     using scope = new Scope();
     const gradients = node.outputs.map((variable) => this.#take(variable)?.moveTo(scope));
     if (!gradients.some((gradient) => gradient !== undefined)) return;
-    const results = node.run(gradients, scope);
+    const results = node.run(gradients, scope, leafTotal(node));
     node.inputs.forEach((variable, i) => {
       const gradient = results[i];
       if (!gradient || !variable.requiresGrad) return;
-      if (variable.node || variable.hooks.length > 0) this.put(variable, gradient.alias());
+      if (!isPlainLeaf(variable)) this.put(variable, gradient.alias());
       else addToLeaf(variable, gradient);
     });
   }
@@ -163,6 +163,17 @@ class BackwardPass {
   dispose(): void {
     for (const { gradient } of this.#pending.values()) gradient.dispose();
   }
+}
+
+/** Whether gradients go to `grad` as they come: those of leaves with hooks wait until they are complete. */
+const isPlainLeaf = ({ node, hooks }: Variable): boolean => !node && hooks.length === 0;
+
+/** What a node that adds to the gradient of an input adds to; zeros where there is none yet. */
+function leafTotal({ addsTo }: Node): Tensor<'f32'> | undefined {
+  if (!addsTo?.variable.requiresGrad || !isPlainLeaf(addsTo.variable)) return undefined;
+  const { variable, gpu, shape } = addsTo;
+  variable.grad ??= fill(Tensor.empty(gpu, shape, 'f32'), 0);
+  return variable.grad;
 }
 
 function addToLeaf(variable: Variable, gradient: Tensor<'f32'>): void {

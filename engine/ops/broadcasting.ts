@@ -4,6 +4,7 @@ import { expect, expectDType, kindOf } from '../gpu/errors.ts';
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { output, runEach } from '../tensor/dispatch.ts';
 import { bitsOf } from '../tensor/numbers.ts';
+import { inParts } from '../tensor/part.ts';
 import { broadcast, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides, collapse } from '../tensor/strided.ts';
 import { type DType, Tensor } from '../tensor/tensor.ts';
@@ -169,12 +170,10 @@ export function choose(cond: Tensor, a: Operand, b: Operand): Tensor {
  */
 export function accumulate(total: Tensor, x: Tensor): void {
   expectSame('accumulate', total, x);
-  const vec = vectorOf(x.size);
-  runEach(accumulateKernel, {
-    bind: { x, y: total },
-    define: types('f32', vec),
-    params: { n: x.size / vec },
-    flops: x.size,
+  inParts({ x, y: total }, (bind) => {
+    const { size } = bind.x;
+    const vec = vectorOf(size);
+    runEach(accumulateKernel, { bind, define: types('f32', vec), params: { n: size / vec }, flops: size });
   });
 }
 

@@ -5,6 +5,7 @@ import { type ProductDType, record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { sameShape, show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { accumulate } from './broadcasting.ts';
 import { currentProducts, FLOATS, multiply } from './matmul/product.ts';
 import { planRows, vectorsOf } from './rows.ts';
 
@@ -101,7 +102,8 @@ export function linearCrossEntropy(
     inputs: [x, weight],
     output: loss,
     saved: { x, weight, labels, lse, count },
-    backward: (dloss, saved, needs) => linearBackward(dloss, saved, needs, plan),
+    addsTo: 1,
+    backward: (dloss, saved, needs, _all, total) => linearBackward(dloss, saved, needs, plan, total),
   });
   lse.dispose();
   count.dispose();
@@ -141,10 +143,11 @@ function linearBackward(
   saved: Saved & { readonly x: Tensor; readonly weight: Tensor },
   needs: readonly boolean[],
   plan: Plan,
+  total: Tensor | undefined,
 ): (Tensor | undefined)[] {
   const { x, weight } = saved;
   const { products } = plan;
-  const dweight = needs[1] ? output([dloss], weight.shape) : undefined;
+  const dweight = total ?? (needs[1] ? output([dloss], weight.shape) : undefined);
   const dxs: Tensor[] = [];
   const D = weight.shape[1];
   for (const strip of strips(x, weight, plan)) {
@@ -166,12 +169,14 @@ function linearBackward(
     }
     if (dweight && dstrip) {
       using part = dweight.view(strip.column * D, dstrip.shape);
-      dloss.gpu.copy(dstrip.range, part.range);
+      if (total) accumulate(part, dstrip);
+      else dloss.gpu.copy(dstrip.range, part.range);
       dstrip.dispose();
     }
     strip.weight.dispose();
   }
-  if (!needs[0]) return [undefined, dweight];
+  const rest = total ? undefined : dweight;
+  if (!needs[0]) return [undefined, rest];
   const dx = output([dloss], x.shape);
   let row = 0;
   for (const part of dxs) {
@@ -180,7 +185,7 @@ function linearBackward(
     row += part.shape[0];
     part.dispose();
   }
-  return [dx, dweight];
+  return [dx, rest];
 }
 
 /** Logits in memory at a time, 32 MiB, and numbers of a strip of the weight, which may have to be transposed. */

@@ -58,8 +58,13 @@ export function embedding(
     inputs: [table],
     output: y,
     saved: { indices },
-    backward: (dy, saved) => {
-      if (!unique) return [gatherDtable(dy, saved.indices, table.shape, shape)];
+    addsTo: unique ? undefined : 0,
+    backward: (dy, saved, _needs, _all, total) => {
+      if (!unique) {
+        const dtable = total ?? output([dy], table.shape);
+        addDtable(dy, saved.indices, dtable, shape, total !== undefined);
+        return [total ? undefined : dtable];
+      }
       const tables = batched ? table.shape[0] : 1;
       const rows = scatterRows(
         dy.reshape([tables, shape.params.per_table, C]),
@@ -98,14 +103,20 @@ function takePacked(table: Tensor, indices: Tensor, layout: Layout): Tensor<'f32
   return noGrad(() => cast(packed, 'f32'));
 }
 
-/** Gradient of the table where indices repeat: sort the indices, then every table row sums its segment. */
-function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], layout: Layout): Tensor<'f32'> {
+/**
+ * Gradient of the table where indices repeat: sort the indices, then every table row sums its segment.
+ *
+ * @param ADDS  adds to dtable what its rows get, and otherwise writes all of it
+ */
+function addDtable(dy: Tensor, indices: Tensor, dtable: Tensor, layout: Layout, ADDS: boolean): void {
   const { M, C, rows } = layout.params;
   const { splitEntries, rows: WG_ROWS, fourLoads } = planGather(dy.gpu.target, C);
-  const define = { ...layout.define, FOUR_IN_FLIGHT: fourLoads, WG_ROWS };
+  const define = { ...layout.define, FOUR_IN_FLIGHT: fourLoads, WG_ROWS, ADDS };
   const params = { ...layout.params, split_entries: splitEntries, offset: 0, first: 0, end: rows };
-  const dtable = output([dy], shape);
-  if (M === 0) return fill(dtable, 0);
+  if (M === 0) {
+    if (!ADDS) fill(dtable, 0);
+    return;
+  }
   using keys = output([dy], [1, M], 'u32');
   run(makeKeys, { bind: { indices, keys }, params, define, groups: Math.ceil(M / makeKeys.workgroupSize) });
   const sorted = sortKeys(keys, { bits: Math.floor(Math.log2(Math.max(1, rows))) + 1 });
@@ -127,12 +138,11 @@ function gatherDtable(dy: Tensor, indices: Tensor, shape: readonly number[], lay
       params: { ...params, first, end },
       define,
       groups: Math.ceil((end - first) / WG_ROWS),
-      bytes: dy.sizeBytes + part.sizeBytes,
+      bytes: dy.sizeBytes + (ADDS ? dy.sizeBytes : part.sizeBytes),
     });
   }
   sorted.keys.dispose();
   sorted.order.dispose();
-  return dtable;
 }
 
 /**

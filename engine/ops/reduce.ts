@@ -3,6 +3,7 @@ import { expect, expectDType, expectKeys, expectTensor, kindOf } from '../gpu/er
 import { type Define, kernel } from '../gpu/kernel.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
+import { inParts } from '../tensor/part.ts';
 import { axisOf, expectList, type Shape, sameShape, show, size } from '../tensor/shape.ts';
 import { broadcastStrides } from '../tensor/strided.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
@@ -344,12 +345,18 @@ export function squaredNorm(xs: readonly Tensor[]): Tensor<'f32'> {
   for (const x of xs) expectDType('squaredNorm', 'x', x, 'f32');
   const filled = xs.filter((x) => x.size > 0);
   if (filled.length === 0) return fill(output(xs, [1]), 0);
-  const splits = filled.map((x) => planReduce(x.gpu.target, { O: 1, K: x.size, I: 1, isRow: true }).splits);
+  const parts = filled.flatMap((x) => {
+    const views: Tensor[] = [];
+    inParts({ x }, ({ x }) => views.push(x.alias()));
+    return views;
+  });
+  const splits = parts.map((x) => planReduce(x.gpu.target, { O: 1, K: x.size, I: 1, isRow: true }).splits);
   using partial = output(xs, [splits.reduce((total, count) => total + count, 0)]);
   let start = 0;
-  filled.forEach((x, k) => {
+  parts.forEach((x, k) => {
     foldRows(x, 1, x.size, 'SQUARES', splits[k], partial, start);
     start += splits[k];
+    x.dispose();
   });
   return foldAxis(partial, 1, partial.size, 1, 'SUM', [1]);
 }

@@ -17,6 +17,30 @@ export function isBindable(tensor: Tensor): boolean {
   return tensor.sizeBytes <= tensor.gpu.limits.maxStorageBufferBindingSize;
 }
 
+/**
+ * Runs `fn` on f32 tensors of one size or, where they do not fit into bindings, in turns on the same elements of all.
+ *
+ * @param fn  gets the tensors, or flat views that it must not keep, and the number of elements before them
+ */
+export function inParts<K extends string>(
+  tensors: Readonly<Record<K, Tensor>>,
+  fn: (parts: Readonly<Record<K, Tensor>>, first: number) => void,
+): void {
+  const all = Object.values<Tensor>(tensors);
+  if (all.every(isBindable)) {
+    fn(tensors, 0);
+    return;
+  }
+  const most = partWords(all[0]);
+  for (let first = 0; first < all[0].size; first += most) {
+    const parts: Record<K, Tensor> = { ...tensors };
+    for (const name in tensors)
+      parts[name] = tensors[name].view(first, [Math.min(most, tensors[name].size - first)]);
+    fn(parts, first);
+    for (const name in parts) parts[name].dispose();
+  }
+}
+
 /** Checks that an operand fits into one binding, as stored. @throws MemoryError */
 export function expectBindable(op: string, name: string, tensor: Tensor): void {
   if (isBindable(tensor)) return;

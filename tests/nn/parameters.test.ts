@@ -1,6 +1,16 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { add, backward, embedding, linear, mul, ParameterStore, sum } from '../../engine/index.ts';
+import {
+  AdamW,
+  add,
+  backward,
+  embedding,
+  linear,
+  linearCrossEntropy,
+  mul,
+  ParameterStore,
+  sum,
+} from '../../engine/index.ts';
 import { f32ToBf16 } from '../../engine/io/half.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws, withBindingLimit } from '../harness.ts';
 import * as gatherTwin from '../reference/gather.ts';
@@ -38,7 +48,6 @@ test('parameters: one beyond the binding limit has a buffer of its own, which em
   const [store, rows] = withBindingLimit(1024, () => {
     const store = new ParameterStore(engine, specs);
     store.get('large').write(Float32Array.from(numbers));
-    throws(() => store.enableGradients(), /to be trained, large \[200, 4\] must fit into a binding of 1024/);
     return [store, embedding(store.get('large'), indices)] as const;
   });
   assert.is(store.arenas.length, 3);
@@ -46,6 +55,51 @@ test('parameters: one beyond the binding limit has a buffer of its own, which em
   compare('rows', await rows.data(), want, TOLERANCE.exact);
   rows.dispose();
   store.dispose();
+});
+
+test('parameters: one beyond the binding limit trains, as table and as head, like any other', async () => {
+  const [V, D, N] = [700, 8, 9];
+  const specs = [
+    { name: 'small', shape: [D], group: 1 },
+    { name: 'large', shape: [V, D], group: 1 },
+  ];
+  const labels = tensor(
+    Int32Array.from({ length: N }, (_, n) => (n === 2 ? -100 : (n * 97) % V)),
+    [N],
+  );
+  const ids = tensor(Uint32Array.from([699, 0, 64, 63, 64, 128, 500, 64, 1]), [N]);
+  const steps = (): { store: ParameterStore; optimizer: AdamW } => {
+    const store = new ParameterStore(engine, specs);
+    store.get('large').write(Float32Array.from(random(V * D, 1)));
+    store.get('small').write(Float32Array.from(random(D, 2)));
+    const optimizer = new AdamW(store, {
+      ...{ lr: 0.01, maxNorm: 0.1, weightDecay: [0, 0.5], averageDecay: 0.9 },
+    });
+    for (let step = 0; step < 2; step++) {
+      const table = store.get('large');
+      using hidden = mul(embedding(table, ids), store.get('small'));
+      using loss = linearCrossEntropy(hidden, table, labels);
+      backward(loss);
+      optimizer.step();
+      optimizer.updateAverages();
+    }
+    return { store, optimizer };
+  };
+  const whole = steps();
+  const split = withBindingLimit(8192, steps);
+  assert.is(split.store.arenas.length, 2);
+  const norms = [whole, split].map(({ optimizer }) => optimizer.gradNormSquared.data());
+  compare('norm', await norms[1], await norms[0]);
+  for (const name of ['small', 'large'])
+    compare(name, await split.store.get(name).data(), await whole.store.get(name).data());
+  const [together, alone] = [whole.optimizer.averages[0], split.optimizer.averages[1]];
+  const want = (await together.data()).subarray(64, 64 + V * D); // after the 256 bytes of the small one
+  compare('average', (await alone.data()).subarray(0, V * D), want);
+  for (const { store, optimizer } of [whole, split]) {
+    optimizer.dispose();
+    store.dispose();
+  }
+  for (const made of [labels, ids]) made.dispose();
 });
 
 test('zeroGrad: frees what backward made, and sets the gradient of a parameter to zero where it is', async () => {

@@ -1,4 +1,5 @@
 import { test } from 'uvu';
+import * as assert from 'uvu/assert';
 import { backward, Engine, embedding, scatterRows, type Tensor } from '../../engine/index.ts';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../engine/io/half.ts';
 import { size } from '../../engine/tensor/shape.ts';
@@ -69,6 +70,34 @@ test('gather: dtable is a sum in list order, also for rows used thousands of tim
   const y = embedding(table, tensor(list, [n], { scope }));
   const want = twin.scatterRows(dy, list, { N: R, C });
   compare('dtable', await gradientOf(table, y, dy), want, TOLERANCE.exact);
+});
+
+test('gather: dtable is added to the gradient of a leaf, of which other rows are left alone', async () => {
+  using scope = engine.scope();
+  for (const [R, C] of [
+    [200, 4],
+    [130, 3],
+  ]) {
+    const list = repeated(40, R, 5);
+    const dy = random(40 * C, 6).map((u) => Math.round(u * 8));
+    const once = twin.scatterRows(dy, list, { N: R, C });
+    const table = tensor(random(R * C, 1), [R, C], { scope, requiresGrad: true });
+    const indices = tensor(list, [40], { scope });
+    const seed = tensor(dy, [40, C], { scope });
+    const add = () => backward(embedding(table, indices), { seed });
+    add();
+    const { grad } = table;
+    withBindingLimit(64 * C * 4, add);
+    withGpuPlans(add);
+    assert.is(table.grad, grad);
+    compare(
+      'dtable',
+      await grad!.data(),
+      once.map((sum) => 3 * sum),
+      TOLERANCE.exact,
+    );
+    grad!.dispose();
+  }
 });
 
 test('gather: a long list into a large table with few columns', async () => {

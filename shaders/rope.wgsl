@@ -11,8 +11,9 @@
 // Traffic   reads x once, writes y once.
 // Numerics  the angle is a product in f32, as in PyTorch; its sine and cosine are right to 1.2e-7.
 
-#import index  // linear_group(group, groups)
-#import sine   // sine(angle, turns)
+#import index   // linear_group(group, groups)
+#import sine    // sine(angle, turns)
+#import offset  // offset_of(z)
 
 struct Params {
   rows : u32,      // B T
@@ -29,13 +30,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> offsets : array<i32>;      // [1] or [B]
 @group(0) @binding(4) var<storage, read_write> y : array<f32>;      // [B, T, width]
 
-// Specialisation: where the position of the first token is.
-const NUMBER : u32 = 0u;  // params.offset
-const SHARED : u32 = 1u;  // offsets[0]
-const OWN : u32 = 2u;     // offsets[row of the batch]
-const OFFSET : u32 = NUMBER;
-
-const WG : u32 = 64u;     // invocations of a workgroup; they share nothing
+const WG : u32 = 64u;  // invocations of a workgroup; they share nothing
 
 @compute @workgroup_size(WG)
 fn rope(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -44,10 +39,7 @@ fn rope(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : 
   let row = index / params.pairs;
   let pair = index % params.pairs;
   if (row >= params.rows) { return; }
-  var position = params.offset;
-  if (OFFSET == SHARED) { position = offsets[0]; }
-  if (OFFSET == OWN) { position = offsets[row / params.T]; }
-  let angle = f32(position + i32(row % params.T)) * frequencies[pair];
+  let angle = f32(offset_of(row / params.T) + i32(row % params.T)) * frequencies[pair];
   let c = sine(angle, 1u);
   let s = params.sign * sine(angle, 0u);
   let start = row * params.width;

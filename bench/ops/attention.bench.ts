@@ -98,6 +98,43 @@ function selfAttentionCase(
   };
 }
 
+/** Causal attention of H heads on G; the result is checked at the last query, which sees all keys. */
+function causalCase(T: number, H: number, G: number, K: number, quick = false): BenchCase {
+  return {
+    op: 'causal_attention',
+    shape: `1x${T}x${H}on${G}x${K}`,
+    flops: 2 * T * (T + 1) * H * K,
+    bytes: 4 * T * K * (2 * H + 2 * G),
+    quick,
+    prepare: (engine) => {
+      const [q, k, v] = [wave(T * H * K), wave(T * G * K), wave(T * G * K)];
+      const [queries, keys, values] = [
+        engine.tensor(q, [1, T, H, K]),
+        engine.tensor(k, [1, T, G, K]),
+        engine.tensor(v, [1, T, G, K]),
+      ];
+      return {
+        run: () => attention(queries, keys, values, { causal: true }),
+        maxError: async (out) => {
+          const got = (await out.data()).subarray(((T - 1) * H + H - 1) * K);
+          const at = (j: number): number => (j * G + G - 1) * K;
+          const weights = Array.from({ length: T }, (_, j) => {
+            let sum = 0;
+            for (let d = 0; d < K; d++) sum += q[((T - 1) * H + H - 1) * K + d] * k[at(j) + d];
+            return Math.exp(sum / Math.sqrt(K));
+          });
+          const total = weights.reduce((sum, weight) => sum + weight, 0);
+          const errors = Array.from(got, (value, d) => {
+            const want = weights.reduce((sum, weight, j) => sum + (weight / total) * v[at(j) + d], 0);
+            return Math.abs(value - want);
+          });
+          return Math.max(...errors);
+        },
+      };
+    },
+  };
+}
+
 /** Forward and backward; the result is the gradient, checked by its sum over the values of one head: that of dout. */
 function gradientCase(B: number, T: number, heads: number, K: number, quick = false): BenchCase {
   const C = heads * K;
@@ -169,6 +206,9 @@ export const cases: BenchCase[] = [
   selfAttentionCase(1, 2560, 729, 16, 72),
   gradientCase(8, 144, 3, 32, true),
   gradientCase(1, 729, 16, 72),
+  causalCase(128, 6, 2, 32, true),
+  causalCase(512, 14, 2, 64),
+  causalCase(2048, 14, 2, 64),
   poolCase(32, 145, 3, 32, { quick: true }),
   poolCase(1, 3289, 16, 72),
   // Where the plan changes from one to the other on CPUs.

@@ -2,6 +2,7 @@
 import attention_product from '../../shaders/lib/attention_product.wgsl' with { type: 'text' };
 import broadcast from '../../shaders/lib/broadcast.wgsl' with { type: 'text' };
 import broadcast_subgroup from '../../shaders/lib/broadcast_subgroup.wgsl' with { type: 'text' };
+import causal from '../../shaders/lib/causal.wgsl' with { type: 'text' };
 import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
 import dot_add from '../../shaders/lib/dot_add.wgsl' with { type: 'text' };
 import elements from '../../shaders/lib/elements.wgsl' with { type: 'text' };
@@ -13,6 +14,7 @@ import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import held from '../../shaders/lib/held.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
+import offset from '../../shaders/lib/offset.wgsl' with { type: 'text' };
 import packed from '../../shaders/lib/packed.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import register_tile from '../../shaders/lib/register_tile.wgsl' with { type: 'text' };
@@ -26,6 +28,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   attention_product,
   broadcast,
   broadcast_subgroup,
+  causal,
   cubic,
   dot_add,
   elements,
@@ -37,6 +40,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   held,
   index,
   numerics,
+  offset,
   packed,
   reduce,
   register_tile,

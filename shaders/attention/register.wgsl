@@ -16,6 +16,8 @@
 //           backward.
 // Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
 //           every run. A query with a score that is NaN or infinite has NaN for all weights.
+// Causal    scores of keys that no query of a tile sees are not computed, nor are sums over them.
+// Grouped   A_GROUP neighbouring heads read one head of keys; gradients of keys are sums over MEMBERS heads.
 
 alias Vec = vec4f;     // or f32
 const VEC : u32 = 4u;  // elements of a Vec
@@ -23,6 +25,7 @@ const VEC : u32 = 4u;  // elements of a Vec
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
 #import numerics           // or_nan(result, operand), sum_or_nan(sum)
+#import causal             // HIDES, seen(z, query), first_query_of(z, key), MASKED
 #import register_tile      // RegisterRegion, register_product(at, terms, i), AVec, THREAD_M, THREAD_N, WG
 
 struct Params {
@@ -30,7 +33,7 @@ struct Params {
   N : u32,          // columns of c, not Vecs
   K : u32,
   first_plane : u32,
-  planes : u32,     // in this dispatch
+  planes : u32,     // in this dispatch: of c
   heads : u32,      // planes per batch entry
   groups_m : u32,   // workgroups along M
   groups_n : u32,   // workgroups along N
@@ -51,6 +54,8 @@ struct Params {
   T : u32,          // rows of per_query in a plane
   first_query : u32,
   scale : f32,
+  offset : i32,     // causal: position of the first query among the keys
+  before : u32,     // causal, weights: keys of segments before, which all queries see
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> a : array<f32>;               // [planes, M, K] by its strides
@@ -58,11 +63,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c : array<f32>;         // [planes, M, N] by its strides
 @group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T], see KIND
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, M], 0 or very low
+@group(0) @binding(6) var<storage, read> offsets : array<i32>;         // [1] or [batch], in place of offset
 @group(0) @binding(1) var<storage, read> source : array<f32>;          // transpose: [M, K] as a
 @group(0) @binding(2) var<storage, read_write> transposed : array<f32>;  // transpose: [K, M] as c
 @group(0) @binding(1) var<storage, read_write> weights : array<f32>;   // weights: [M, N] as a
 @group(0) @binding(2) var<storage, read_write> lse : array<f32>;       // weights: [batch, heads, T]
 @group(0) @binding(3) var<storage, read_write> inverse_sum : array<f32>;  // weights: [batch, heads, T]
+
+// Specialisation.
+const A_GROUP : u32 = 1u;  // neighbouring heads that share one of a: keys or values
+const MEMBERS : u32 = 1u;  // neighbouring heads whose sum goes into one of c: gradients of keys or values
 
 fn a_at(at : u32) -> AVec { return a[at]; }
 fn b_at(at : u32) -> Vec { return b[at]; }
@@ -75,17 +85,48 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let n0 = tile / params.groups_m % params.groups_n * WG * THREAD_N + local.x * THREAD_N;
   let here = tile / (params.groups_m * params.groups_n);
   if (here >= params.planes) { return; }
-  let plane = params.first_plane + here;
+  let plane = params.first_plane + here * MEMBERS;
   let z = plane / params.heads;
   let head = plane % params.heads;
 
-  let a0 = params.a_start + z * params.a_batch + head * params.a_head;
-  let b0 = params.b_start + z * params.b_batch + head * params.b_head;
-  let region = RegisterRegion(m0, n0, params.M, (params.N + VEC - 1u) / VEC,
-                              a0, params.a_row, params.a_step, b0, 1u, params.b_step);
-  var sum = register_product(region, params.K, local.x);
+  var skipped = 0u;
+  var terms = params.K;
+  if (HIDES == LATE_KEYS || HIDES == ELEMENTS) {
+    let columns = WG * THREAD_N * VEC;
+    let end = min((tile / params.groups_m % params.groups_n + 1u) * columns, params.N);
+    let most = seen(z, params.first_query + end - 1u);  // keys that a query of the workgroup sees
+    if (HIDES == LATE_KEYS) { terms = min(terms, most); }
+    if (HIDES == ELEMENTS && m0 >= most) {
+      // The next kernel does not read hidden scores; hidden gradients are 0, as c is.
+      if (KIND != WEIGHTS) { return; }
+      terms = 0u;
+    }
+  }
+  if (HIDES == EARLY_QUERIES) {
+    let first = max(first_query_of(z, m0), params.first_query) - params.first_query;
+    skipped = min(first, terms);
+    terms -= skipped;
+  }
 
-  let c0 = params.c_start + z * params.c_batch + head * params.c_head;
+  let a0 = params.a_start + z * params.a_batch + head / A_GROUP * params.a_head + skipped * params.a_step;
+  let b0 = params.b_start + z * params.b_batch + head * params.b_head + skipped * params.b_step;
+  var region = RegisterRegion(m0, n0, params.M, (params.N + VEC - 1u) / VEC,
+                              a0, params.a_row, params.a_step, b0, 1u, params.b_step);
+  var sum : RegisterSums;
+  for (var member = 0u; member < MEMBERS; member++) {
+    let more = register_product(region, terms, local.x);
+    if (MEMBERS == 1u) { sum = more; }
+    if (MEMBERS > 1u) {
+      // unroll
+      for (var i = 0u; i < THREAD_M; i++) {
+        for (var j = 0u; j < THREAD_N; j++) { sum[i][j] += more[i][j]; }
+      }
+    }
+    region.a0 += params.a_head;
+    region.b0 += params.b_head;
+  }
+
+  let c0 = params.c_start + z * params.c_batch + head / MEMBERS * params.c_head;
   // unroll
   for (var e = 0u; e < THREAD_N * VEC; e++) {
     let n = n0 * VEC + e;
@@ -102,6 +143,7 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
         if (KIND == NORMALISED) { value *= query; }
         if (KIND == WEIGHTS) { value = or_nan(exp(value - query), query); }
         if (KIND == GRADIENTS) { value = c[at] * (value - params.scale * query); }
+        if (HIDES == ELEMENTS && m >= seen(z, params.first_query + n)) { value = 0.0; }
         if (ADDS) { value += c[at]; }
         c[at] = value;
       }
@@ -143,10 +185,15 @@ fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let plane = params.first_plane + here;
   let start = params.a_start + plane / params.heads * params.a_batch
             + plane % params.heads * params.a_head + n;
+  var end = params.M;
+  if (HIDES == ELEMENTS) {
+    end = min(end, params.before + seen(plane / params.heads, params.first_query + n));
+    for (var m = end; m < params.M; m++) { weights[start + m * params.a_row] = 0.0; }
+  }
   var row_max = weights[start];
-  for (var m = 1u; m < params.M; m++) { row_max = max(row_max, weights[start + m * params.a_row]); }
+  for (var m = 1u; m < end; m++) { row_max = max(row_max, weights[start + m * params.a_row]); }
   var row_sum = 0.0;
-  for (var m = 0u; m < params.M; m++) {
+  for (var m = 0u; m < end; m++) {
     let at = start + m * params.a_row;
     let weight = exp(weights[at] - row_max);
     row_sum += weight;

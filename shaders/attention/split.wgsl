@@ -18,6 +18,7 @@
 
 #import index     // linear_group(group, groups)
 #import numerics  // LOWEST
+#import causal    // HIDES, seen(z, query)
 #import dot_add   // Vec (f32 where the head size is not divisible by 4), VEC, dot_add(left, right, sum)
 
 struct Params {
@@ -37,6 +38,7 @@ struct Params {
   splits : u32,       // of the segment
   first_split : u32,  // splits of the segment before
   all_splits : u32,   // of both segments
+  offset : i32,       // causal: position of the first query among the keys
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> q_rows : array<Vec>;           // [batch or 1, T, q_row]
@@ -46,8 +48,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> max_sum : array<vec2f>;  // [batch, all_splits, T, heads]
 @group(0) @binding(6)
 var<storage, read_write> values : array<Vec>;  // [batch, all_splits, T, heads, HEAD_VECS]
+@group(0) @binding(7) var<storage, read> offsets : array<i32>;          // [1] or [batch], for offset
 
 // Specialisation.
+const KV_GROUP : u32 = 1u;       // neighbouring heads that share keys and values
 const HEAD_VECS : u32 = 8u;      // Vecs per head
 const HAS_MASK : bool = false;
 const UNROLLED : bool = false;   // unroll the marked loops
@@ -74,11 +78,12 @@ fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   }
   var row_max = LOWEST;  // largest score so far
   var row_sum = 0.0;     // sum of exp(score - row_max)
-  let end = min((n + 1u) * params.split_keys, params.keys);
+  var end = min((n + 1u) * params.split_keys, params.keys);
+  if (HIDES == ELEMENTS) { end = min(end, seen(z, t)); }
   for (var j = n * params.split_keys; j < end; j++) {
     let key = z * params.keys + j;
-    let k = params.k_start + key * params.k_row + head * HEAD_VECS;
-    let v = params.v_start + key * params.v_row + head * HEAD_VECS;
+    let k = params.k_start + key * params.k_row + head / KV_GROUP * HEAD_VECS;
+    let v = params.v_start + key * params.v_row + head / KV_GROUP * HEAD_VECS;
     var score = 0.0;
     // unroll
     for (var d = 0u; d < HEAD_VECS; d++) { score = dot_add(q[d], k_rows[k + d], score); }

@@ -18,10 +18,14 @@
 //           backward.
 // Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run. A
 //           query with a score that is NaN or infinite has NaN for all weights.
+// Causal    scores of keys that no query of a tile sees are set, not computed; sums leave them out.
+// Grouped   A_GROUP or B_GROUP neighbouring heads read one head of keys; gradients of keys are sums over
+//           MEMBERS heads.
 
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
 #import numerics           // LOWEST, is_nan, or_nan(result, operand), sum_or_nan(sum)
+#import causal             // HIDES, seen(z, query), first_query_of(z, key), MASKED
 #import shared_tile        // Region, product(at, i), before(square, k, k1), tile_row(at, r, i),
                            // tile_column(at, p, i), row_of(i), column_of(i), THREAD_M, SQUARES_N
 
@@ -32,7 +36,7 @@ struct Params {
   k_split : u32,      // terms per split, a multiple of 16; at least K if there is one split
   splits : u32,
   first_plane : u32,
-  planes : u32,       // in this dispatch
+  planes : u32,       // in this dispatch: of c
   heads : u32,        // planes per batch entry
   groups_m : u32,     // workgroups along M
   groups_n : u32,     // workgroups along N
@@ -56,6 +60,7 @@ struct Params {
   first_tile : u32,   // the first that this dispatch computes
   pitch : u32,        // rows of a tile in `tile_max` (row max within the tile), a multiple of four
   first_split : u32,  // OUTPUT: the first that this dispatch computes
+  offset : i32,       // causal: position of the first query among the keys
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> a : array<vec4f>;               // [planes, M, K] by its strides
@@ -64,10 +69,16 @@ struct Params {
 @group(0) @binding(4) var<storage, read> per_query : array<f32>;         // [batch, heads, T]: lse or delta
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;         // [batch, N], 0 or very low
 @group(0) @binding(6) var<storage, read_write> tile_max : array<vec4f>;  // [planes, tiles, pitch / 4]
-@group(0) @binding(7) var<storage, read_write> max_sum : array<vec2f>;   // OUTPUT, SPLIT: [splits, planes, M]
-@group(0) @binding(8) var<storage, read_write> lse : array<f32>;         // OUTPUT: [batch, heads, T]
+@group(0) @binding(7) var<storage, read> offsets : array<i32>;           // [1] or [batch], for offset
+// OUTPUT: [batch, heads, T]; with SPLIT pairs of max and sum: eight bindings at most
+@group(0) @binding(8) var<storage, read_write> lse : array<f32>;  // or [splits, planes, M, 2]
 @group(0) @binding(1) var<storage, read> split_sums : array<vec4f>;  // merge_tiles: [splits, planes, M, N]
+@group(0) @binding(2) var<storage, read> max_sum : array<vec2f>;     // merge_tiles: [splits, planes, M]
 
+// Specialisation.
+const A_GROUP : u32 = 1u;    // neighbouring heads that share one of a, of b: keys or values
+const B_GROUP : u32 = 1u;
+const MEMBERS : u32 = 1u;    // neighbouring heads whose sum goes into one of c: gradients of keys or values
 const SPLIT : bool = false;  // OUTPUT writes max and sum of each split, to be merged
 
 // OUTPUT: of each row of a, four in a vec4, the largest score and four sums of exponentials.
@@ -108,11 +119,17 @@ fn finished(plane : u32, at : u32, m : u32, n : u32, sum : vec4f) -> vec4f {
     if (KIND == WEIGHTS) { value = select(exp(value - query), vec4f(query), is_nan(query)); }
     if (KIND == GRADIENTS) { value = c[at / 4u] * (value - params.scale * query); }
   }
+  if (HIDES == ELEMENTS) {
+    let keys = vec4u(seen(plane / params.heads, params.first_query + m));
+    let hidden = vec4u(n, n + 1u, n + 2u, n + 3u) >= keys;
+    value = select(value, vec4f(select(0.0, MASKED, KIND == SCORES)), hidden);
+  }
   if (ADDS) { value += c[at / 4u]; }
   return value;
 }
 fn c_plane(plane : u32) -> u32 {
-  return params.c_start + plane / params.heads * params.c_batch + plane % params.heads * params.c_head;
+  let head = plane % params.heads / MEMBERS;
+  return params.c_start + plane / params.heads * params.c_batch + head * params.c_head;
 }
 
 // The index of rows m .. m + 3 of a tile in `tile_max`.
@@ -158,7 +175,8 @@ fn keep_row_max(plane : u32, at : Region, own : array<vec4f, SQUARES_M>, i : u32
 fn keep_sum(plane : u32, split : u32, m : u32, row_max : f32, row_sum : f32) {
   if (SPLIT) {
     let row = ((params.first_split + split) * params.planes + plane - params.first_plane) * params.M + m;
-    max_sum[row] = vec2f(row_max, row_sum);
+    lse[2u * row] = row_max;
+    lse[2u * row + 1u] = row_sum;
   } else {
     lse[plane * params.T + params.first_query + m] = or_nan(row_max + log(row_sum), row_sum);
   }
@@ -171,16 +189,38 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   let across = params.groups_n * params.groups_m;
   let split = tile / across / params.planes;
   if (split >= params.splits) { return; }
-  let plane = params.first_plane + tile / across % params.planes;
+  let plane = params.first_plane + tile / across % params.planes * MEMBERS;
   let z = plane / params.heads;
   let head = plane % params.heads;
   let k0 = split * params.k_split;
-  let at = Region(tile / params.groups_n % params.groups_m * TILE_M, tile % params.groups_n * TILE_N,
+  var at = Region(tile / params.groups_n % params.groups_m * TILE_M, tile % params.groups_n * TILE_N,
                   params.M, params.N, k0, min(k0 + params.k_split, params.K),
-                  params.a_start + z * params.a_batch + head * params.a_head, params.a_line,
-                  params.b_start + z * params.b_batch + head * params.b_head, params.b_line);
+                  params.a_start + z * params.a_batch + head / A_GROUP * params.a_head, params.a_line,
+                  params.b_start + z * params.b_batch + head / B_GROUP * params.b_head, params.b_line);
+  if (HIDES == LATE_KEYS || HIDES == ELEMENTS) {
+    // Keys that a row of the tile sees.
+    let most = seen(z, params.first_query + min(at.m0 + TILE_M, params.M) - 1u);
+    if (HIDES == LATE_KEYS) { at.k1 = min(at.k1, most); }
+    if (HIDES == ELEMENTS && at.n0 >= most) { at.k1 = at.k0; }
+  }
+  if (HIDES == EARLY_QUERIES) {
+    let first = max(first_query_of(z, at.m0), params.first_query) - params.first_query;
+    at.k0 = max(at.k0, first / TILE_K * TILE_K);
+  }
   if (KIND == OUTPUT) { find_row_max(plane, at.m0, i); }
-  var sum = product(at, i);
+  var sum : TileSums;
+  for (var member = 0u; member < MEMBERS; member++) {
+    let more = product(at, i);
+    if (MEMBERS == 1u) { sum = more; }
+    if (MEMBERS > 1u) {
+      // unroll
+      for (var r = 0u; r < THREAD_M; r++) {
+        for (var p = 0u; p < SQUARES_N; p++) { sum[r][p] += more[r][p]; }
+      }
+    }
+    at.a0 += params.a_head;
+    at.b0 += params.b_head;
+  }
   let c0 = c_plane(plane) + split * params.c_split;
   var maxima : array<vec4f, SQUARES_M>;
   // unroll
@@ -229,7 +269,7 @@ fn attention_merge_tiles(@builtin(workgroup_id) group : vec3u, @builtin(num_work
   for (var s = 1u; s < params.splits; s++) { sum += split_sums[s * all + index]; }
   let n = index % vecs * 4u;
   let m = index / vecs % params.M;
-  let plane = params.first_plane + index / vecs / params.M;
+  let plane = params.first_plane + index / vecs / params.M * MEMBERS;
   if (KIND == OUTPUT) {
     let row = index / vecs;
     var row_sum = 0.0;

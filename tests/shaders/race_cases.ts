@@ -105,6 +105,16 @@ export const CASES: Readonly<Record<string, () => void>> = {
       const [k, v] = [leaf(1, 513, 1, 4), leaf(1, 513, 1, 4)]; // two splits of the keys
       attention(leaf(1, 1, 1, 4), k, v, { force: 'query_blocks' });
     }),
+  'attention, causal, heads that share keys': () => {
+    const once = (force: 'split_kv' | 'query_blocks'): void => {
+      const offset = tensor(Int32Array.of(4), [1]);
+      const [k, v] = [leaf(1, 15, 1, 4), leaf(1, 15, 1, 4)];
+      train(attention(leaf(1, 9, 2, 4), k, v, { causal: true, offset, force }));
+    };
+    once('split_kv');
+    once('query_blocks');
+    withGpuPlans(() => once('query_blocks'));
+  },
   'attention with a mask': () => {
     const keyMask = tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 0], [2, 5]);
     train(attention(leaf(1, 1, 1, 4), leaf(2, 5, 1, 4), leaf(2, 5, 1, 4), { keyMask }));

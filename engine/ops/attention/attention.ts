@@ -1,6 +1,6 @@
-// Attention, and its gradients.
+// Attention, and its gradients. H / G neighbouring heads of queries share a head of keys.
 //
-//   forward    q (B, T, H, K), k and v (B, M, H, K)
+//   forward    q (B, T, H, K), k and v (B, M, G, K)
 //              -> scores = scale q k' (B, H, T, M), of some queries at a time -> weights = softmax(scores)
 //              -> out = weights v (B, T, H, K), lse (B, H, T)
 //   backward   dout (B, T, H, K) -> delta = dout . out (B, H, T)
@@ -11,7 +11,7 @@ import { expectKeys } from '../../gpu/errors.ts';
 import { kernel } from '../../gpu/kernel.ts';
 import { record } from '../../tensor/autograd.ts';
 import { output, run } from '../../tensor/dispatch.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
 import { concat, slice } from '../copy.ts';
 import { fill } from '../fill.ts';
@@ -30,19 +30,20 @@ import {
   tidyHeads,
 } from './operands.ts';
 import { type AttentionPlan, planAttention } from './plan.ts';
-import type { Problem, Rows, Segment } from './query_block.ts';
+import type { Causal, Problem, Rows, Segment } from './query_block.ts';
 import { attendInSplits } from './split_kv.ts';
 
 const deltaKernel = kernel(source, 'attention_delta');
 
 /**
  * Scaled dot product attention: softmax(scale q k^T) v, head by head. Differentiable. Memory is linear in T and
- * M: at most 128 MiB of scores are held at a time.
+ * M, causal or not: at most 128 MiB of scores are held at a time.
  *
- * `mask`, `causal`, `softcap`, fewer heads of keys than of queries, and values of another size than keys hold
- * all scores in memory, several times B * H * T * (N + M) * 4 bytes. Neither way limits the size of a head.
+ * `mask`, `softcap`, and values of another size than keys hold all scores in memory, several times
+ * B * H * T * (N + M) * 4 bytes. Neither way limits the size of a head.
  *
- * A query with a score that is NaN or infinite, of a hidden key too, gets NaN; a NaN in v the elements it is in.
+ * A query with a score that is NaN or infinite, of a key that `keyMask` hides too, gets NaN; a NaN in v the
+ * elements it is in. Keys after a causal query may hold anything finite.
  *
  * @param q  [B, T, H, K] f32; [1, T, H, K] serves the whole batch
  * @param k  [B, M, G, K] f32; H / G neighbouring heads of q share one head of k
@@ -60,26 +61,26 @@ export function attention(
 ): Tensor<'f32'> {
   expectKeys('attention', options, { ...ATTENTION_KEYS, force: true });
   const heads = headsOf('attention', q, k, v, options);
-  const { mask, causal, softcap } = options;
-  const [, , H, K] = heads.q.shape;
-  const [, , G, V] = heads.v.shape;
-  if (mask || causal || softcap || G !== H || V !== K) return compose(heads, options)[0];
+  const { mask, softcap } = options;
+  if (mask || softcap || heads.v.shape[3] !== heads.k.shape[3]) return compose(heads, options)[0];
   return attend(heads, options);
 }
 
 function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const { q, k, cached } = heads;
   const [, T, H, K] = q.shape;
-  const [B, M] = k.shape;
-  const { scale = K ** -0.5, keyMask, force } = options;
+  const [B, M, G] = k.shape;
+  const { scale = K ** -0.5, keyMask, causal, offset = 0, force } = options;
+  const hidden = causal ? offset : undefined;
+  const offsets = hidden instanceof Tensor ? hidden : undefined;
   const keys = [cached?.k.shape[1] ?? 0, M].filter((count) => count > 0);
-  const plan = planAttention(q.tensor.gpu.target, { B, T, H, K, keys }, force);
+  const plan = planAttention(q.tensor.gpu.target, { B, T, H, K, keys, group: H / G }, force);
   if (plan.padding > 0) return attendPadded(heads, { ...options, scale }, plan.padding);
 
   const list = listOf(heads);
   const tensors = list.map(({ tensor }) => tensor);
   using bias = keyMask && keyBias(keyMask);
-  const problem = problemOf(heads, tensors, scale, bias);
+  const problem = problemOf(heads, tensors, scale, bias, hidden);
   const out = output(tensors, [B, T, H, K]);
   const lse = output(tensors, [B, H, T]);
   if (plan.variant === 'split_kv') attendInSplits(problem, plan, out, lse);
@@ -88,7 +89,7 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const slots = gradientSlots(list);
   const slotOf = list.map((rows) => slots.findIndex((slot) => slot.includes(rows)));
   const operands = Object.fromEntries(slots.map(([{ tensor }], i) => [`operand${i}`, tensor]));
-  const saved: Readonly<Record<string, Tensor | undefined>> = { bias, out, lse, ...operands };
+  const saved: Readonly<Record<string, Tensor | undefined>> = { bias, offsets, out, lse, ...operands };
   record('attention', {
     inputs: slots.map(([{ tensor }]) => tensor),
     output: out,
@@ -96,7 +97,7 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
     activations: ['out', ...Object.keys(operands)],
     backward: (dout, saved, needs) => {
       const kept = slotOf.map((slot) => saved[`operand${slot}`]!);
-      const again = problemOf(heads, kept, scale, saved.bias);
+      const again = problemOf(heads, kept, scale, saved.bias, saved.offsets ?? hidden);
       const gradients = slots.map((slot, i) => (needs[i] ? gradientOf(slot, dout, B) : undefined));
       const [dq, dk, dv, dcachedK, dcachedV] = list.map((rows, i) => {
         const gradient = gradients[slotOf[i]];
@@ -115,14 +116,20 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
 
 /** Attention of heads padded with zeros, which change neither scores nor other columns of the result. */
 function attendPadded(heads: Heads, options: AttentionOptions, padding: number): Tensor<'f32'> {
-  const { scale, keyMask, force } = options;
-  return tidyHeads(heads, keyMask ? [keyMask] : [], ({ q, k, v, cached }, keyMask) => {
+  const { scale, keyMask, causal, offset, force } = options;
+  const offsets = offset instanceof Tensor ? [offset] : [];
+  const masks = keyMask ? [keyMask] : [];
+  return tidyHeads(heads, [...offsets, ...masks], ({ q, k, v, cached }, ...others) => {
     const wide = (x: Tensor): Tensor => {
       const zeros = fill(output([x], [...x.shape.slice(0, 3), padding]), 0);
       return concat([x, zeros], { axis: 3 });
     };
     const kept = cached && { k: wide(cached.k), v: wide(cached.v) };
-    const out = attention(wide(q), wide(k), wide(v), { scale, keyMask, force, cached: kept });
+    const out = attention(wide(q), wide(k), wide(v), {
+      ...{ scale, causal, force, cached: kept },
+      offset: offsets.length > 0 ? others[0] : offset,
+      keyMask: others[offsets.length],
+    });
     return slice(out, { axis: 3, length: q.shape[3] });
   });
 }
@@ -138,9 +145,10 @@ function problemOf(
   tensors: readonly Tensor[],
   scale: number,
   bias: Tensor | undefined,
+  causal: Causal | undefined,
 ): Problem {
   const [, T, H, K] = q.shape;
-  const [B, M] = k.shape;
+  const [B, M, G] = k.shape;
   const segments: Segment[] = [];
   if (cached && cached.k.shape[1] > 0)
     segments.push({
@@ -148,18 +156,22 @@ function problemOf(
       v: rowsIn(cached.v, tensors[4], B),
       keys: cached.k.shape[1],
       bias: undefined,
+      causal: undefined,
     });
-  if (M > 0) segments.push({ k: rowsIn(k, tensors[1], B), v: rowsIn(v, tensors[2], B), keys: M, bias });
-  return { B, T, H, K, scale, q: rowsIn(q, tensors[0], B), segments };
+  if (M > 0)
+    segments.push({ k: rowsIn(k, tensors[1], B), v: rowsIn(v, tensors[2], B), keys: M, bias, causal });
+  return { B, T, H, K, group: H / G, scale, q: rowsIn(q, tensors[0], B), segments };
 }
 
 /** The operands by their tensors, each of which gets one gradient; operands that overlap get one each. */
 function gradientSlots(list: readonly HeadRows[]): HeadRows[][] {
   const slots: HeadRows[][] = [];
+  const endOf = (rows: HeadRows): number => rows.start + rows.shape[2] * rows.shape[3];
   for (const rows of list) {
-    const width = rows.shape[2] * rows.shape[3];
     const slot = slots.find((members) =>
-      members.every(({ tensor, start }) => tensor === rows.tensor && Math.abs(start - rows.start) >= width),
+      members.every(
+        (one) => one.tensor === rows.tensor && (endOf(one) <= rows.start || endOf(rows) <= one.start),
+      ),
     );
     if (slot) slot.push(rows);
     else slots.push([rows]);
@@ -169,9 +181,10 @@ function gradientSlots(list: readonly HeadRows[]): HeadRows[][] {
 
 /** Memory for the gradient of a tensor, zero where it holds no operand. */
 function gradientOf(slot: readonly HeadRows[], dout: Tensor, B: number): Tensor {
-  const [{ tensor, shape, row }] = slot;
+  const [{ tensor, row }] = slot;
+  const width = slot.reduce((columns, { shape }) => columns + shape[2] * shape[3], 0);
   const gradient = output([dout], [B, ...tensor.shape.slice(1)]);
-  return slot.length * shape[2] * shape[3] < row ? fill(gradient, 0) : gradient;
+  return width < row ? fill(gradient, 0) : gradient;
 }
 
 /** The gradient of a tensor that a batch shares is a sum over the batch. */

@@ -1,5 +1,5 @@
-// Attention as two matmuls and a softmax, all scores in memory: for masks of any form, a causal mask, soft
-// caps, grouped heads, and for those who want to see the scores.
+// Attention as two matmuls and a softmax, all scores in memory: for masks of any form, soft caps, values
+// of another size than keys, and for those who want to see the scores.
 import { expectKeys } from '../../gpu/errors.ts';
 import { output } from '../../tensor/dispatch.ts';
 import type { DType, Tensor } from '../../tensor/tensor.ts';
@@ -51,7 +51,7 @@ export function compose(heads: Heads, options: AttentionOptions, stage?: ScoreSt
   const [, T, H, K] = heads.q.shape;
   const [B, M, G, V] = heads.v.shape;
   const N = heads.cached?.k.shape[1] ?? 0;
-  const { scale = 1 / Math.sqrt(K), softcap, causal, keyMask, mask } = options;
+  const { scale = 1 / Math.sqrt(K), softcap, causal, offset, keyMask, mask } = options;
   const others = [keyMask, mask].filter((tensor) => tensor !== undefined);
   return tidyHeads(heads, others, ({ q, k, v, cached }, ...others) => {
     const byHead = <D extends DType>(x: Tensor<D>): Tensor<D> => permute(x, [0, 2, 1, 3]);
@@ -65,7 +65,7 @@ export function compose(heads: Heads, options: AttentionOptions, stage?: ScoreSt
     const capped = softcap ? affine(tanh(affine(product, 1 / softcap, 0)), softcap, 0) : product;
     let masked = capped;
     if (mask) masked = add(masked, others[others.length - 1]);
-    if (causal) masked = add(masked, causalMask(q, T, N + M, N));
+    if (causal) masked = add(masked, causalMask(q, T, N + M, N + Number(offset ?? 0)));
     if (keyMask) masked = add(masked, allKeysBias(others[0], N));
     const weights = softmax(masked === capped ? masked : maximum(masked, fill(output([q], [1]), LOWEST)));
     const y = matmul(weights.reshape([B * G, (H / G) * T, N + M]), values);
@@ -75,12 +75,12 @@ export function compose(heads: Heads, options: AttentionOptions, stage?: ScoreSt
   });
 }
 
-/** [T, keys]: 0 where query i sees key j, -infinity elsewhere; the first `cached` keys are seen by all. */
-function causalMask(like: Tensor, T: number, keys: number, cached: number): Tensor {
+/** [T, keys]: 0 where query i sees key j, -infinity elsewhere; query 0 sees `before` keys before its own. */
+function causalMask(like: Tensor, T: number, keys: number, before: number): Tensor {
   const mask = output([like], [T, keys]);
   mask.write(
     Float32Array.from({ length: T * keys }, (_, e) =>
-      e % keys <= Math.floor(e / keys) + cached ? 0 : -Infinity,
+      e % keys <= Math.floor(e / keys) + before ? 0 : -Infinity,
     ),
   );
   return mask;

@@ -2,20 +2,20 @@
 import { expect, expectDType, expectKeys } from '../../gpu/errors.ts';
 import { tidy } from '../../tensor/dispatch.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 import { slice } from '../copy.ts';
 import type { AttentionVariant } from './plan.ts';
 
 /** The heads of one operand within a tensor that holds several; `unpackHeads` makes it. */
 export interface PackedHeads {
-  /** [B, T, parts * H * K] f32, the columns of a part side by side. */
+  /** [B, T, width] f32, the columns of an operand side by side. */
   readonly packed: Tensor;
-  /** Which part: 0 to parts - 1. */
-  readonly part: number;
-  /** Operands side by side. */
-  readonly parts: number;
+  /** The first of its columns. */
+  readonly start: number;
   /** H */
   readonly heads: number;
+  /** K, columns of a head. */
+  readonly headSize: number;
 }
 
 /** [B, T, H, K] f32, or such heads within a packed tensor. */
@@ -29,8 +29,14 @@ export interface AttentionOptions {
   readonly keyMask?: Tensor;
   /** Factor of q k^T. Default 1 / sqrt(K). */
   readonly scale?: number;
-  /** Query i sees the cached keys and the keys 0 to i of k. Default: all keys. */
+  /** Query i sees the cached keys and the keys 0 to offset + i of k. Default: all keys. */
   readonly causal?: boolean;
+  /**
+   * Of a causal attention: the position of the first query among the keys k, from 0, which it is by default. As i32 on
+   * the GPU, [1] or [B], it may change from replay to replay of a capture: k is then a buffer of which the first
+   * offset + T rows count.
+   */
+  readonly offset?: number | Tensor;
   /**
    * f32 that broadcasts to [B, H, T, N + M], added to the scores; -infinity hides a key from a query. A query from
    * which all keys are hidden attends to all of them alike (PyTorch gives NaN).
@@ -48,6 +54,7 @@ export const ATTENTION_KEYS = {
   keyMask: true,
   scale: true,
   causal: true,
+  offset: true,
   mask: true,
   softcap: true,
 } as const;
@@ -77,42 +84,48 @@ export interface Heads {
  *
  *     const [q, k, v] = unpackHeads(qkv, { parts: 3, heads });
  *
- * @param packed  [B, T, parts * H * K] f32, the columns of a part side by side, of a head side by side within
- * @returns       one operand [B, T, H, K] per part
- * @throws ShapeError when the width is not a multiple of parts * heads
+ * @param packed   [B, T, parts * H * K] f32, the columns of a part side by side, of a head side by side within
+ * @param options.kvHeads  heads of each part but the first, where they are fewer: [B, T, (H + (parts - 1) * G) * K]
+ * @returns        one operand [B, T, H, K] per part
+ * @throws ShapeError when the width is not a multiple of the heads
  */
 export function unpackHeads(
   packed: Tensor,
-  options: { readonly parts: 3; readonly heads: number },
+  options: { readonly parts: 3; readonly heads: number; readonly kvHeads?: number },
 ): [q: PackedHeads, k: PackedHeads, v: PackedHeads];
 export function unpackHeads(
   packed: Tensor,
-  options: { readonly parts: number; readonly heads: number },
+  options: { readonly parts: number; readonly heads: number; readonly kvHeads?: number },
 ): PackedHeads[];
 export function unpackHeads(
   packed: Tensor,
-  options: { readonly parts: number; readonly heads: number },
+  options: { readonly parts: number; readonly heads: number; readonly kvHeads?: number },
 ): PackedHeads[] {
   expectDType('unpackHeads', 'packed', packed, 'f32');
-  expectKeys('unpackHeads', options, { parts: true, heads: true });
-  const { parts, heads } = options;
+  expectKeys('unpackHeads', options, { parts: true, heads: true, kvHeads: true });
+  const { parts, heads, kvHeads = heads } = options;
+  const all = heads + (parts - 1) * kvHeads;
   expect(packed.shape.length === 3, 'unpackHeads', 'packed must be [B, T, width]', show(packed.shape));
   expect(
-    [parts, heads].every((n) => Number.isInteger(n) && n >= 1) && packed.shape[2] % (parts * heads) === 0,
+    [parts, heads, kvHeads].every((n) => Number.isInteger(n) && n >= 1) && packed.shape[2] % all === 0,
     'unpackHeads',
-    'the width must be a multiple of parts * heads',
-    `width = ${packed.shape[2]}, parts = ${parts}, heads = ${heads}`,
+    `the width must be a multiple of ${kvHeads === heads ? 'parts * heads' : 'heads + (parts - 1) * kvHeads'}`,
+    `width = ${packed.shape[2]}, parts = ${parts}, heads = ${heads}${kvHeads === heads ? '' : `, kvHeads = ${kvHeads}`}`,
   );
-  return Array.from({ length: parts }, (_, part) => ({ packed, part, parts, heads }));
+  const headSize = packed.shape[2] / all;
+  return Array.from({ length: parts }, (_, part) =>
+    part === 0
+      ? { packed, start: 0, heads, headSize }
+      : { packed, start: (heads + (part - 1) * kvHeads) * headSize, heads: kvHeads, headSize },
+  );
 }
 
 function rowsOf(op: string, name: string, operand: AttentionOperand): HeadRows {
   if (typeof operand === 'object' && operand && 'packed' in operand) {
-    const { packed, part, parts, heads } = operand;
+    const { packed, start, heads, headSize } = operand;
     expectDType(op, name, packed, 'f32');
     const [B, T, row] = packed.shape;
-    const width = row / parts;
-    return { tensor: packed, shape: [B, T, heads, width / heads], start: part * width, row };
+    return { tensor: packed, shape: [B, T, heads, headSize], start, row };
   }
   expectDType(op, name, operand, 'f32');
   const { shape } = operand;
@@ -134,7 +147,7 @@ export function headsOf(
   v: AttentionOperand,
   options: AttentionOptions,
 ): Heads {
-  const { cached, keyMask, mask, softcap } = options;
+  const { cached, keyMask, mask, softcap, offset = 0 } = options;
   const heads: Heads = {
     q: rowsOf(op, 'q', q),
     k: rowsOf(op, 'k', k),
@@ -177,6 +190,12 @@ export function headsOf(
     expectDType(op, 'keyMask', keyMask, 'f32');
     expect(sameShape(keyMask.shape, [B, M]), op, `keyMask must be [${B}, ${M}]`, show(keyMask.shape));
   }
+  if (offset instanceof Tensor) {
+    expectDType(op, 'offset', offset, 'i32');
+    const fits = offset.shape.length === 1 && (offset.size === 1 || offset.size === B);
+    expect(fits, op, `offset must be [1] or [${B}]`, show(offset.shape));
+    expect(!mask && !softcap && V === K, op, 'offset must be a number beside a mask or softcap', 'a tensor');
+  } else expect(Number.isInteger(offset) && offset >= 0, op, 'offset must be a whole number', `${offset}`);
   expect(softcap === undefined || softcap > 0, op, 'softcap must be positive', `${softcap}`);
   return heads;
 }

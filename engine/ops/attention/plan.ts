@@ -2,7 +2,7 @@
 // asks what an adapter is good at.
 //
 //   composed       matmul, softmax, matmul; all T x M scores in memory. The only one that takes masks of any
-//                  form, a causal mask, a soft cap, grouped heads, and values of another size than keys.
+//                  form, a soft cap, and values of another size than keys.
 //   query_blocks   the scores of some queries at a time are stored and read again; all gradients are
 //                  computed so. Matmuls in registers on CPUs, where a barrier is expensive: lavapipe, 256
 //                  queries over 985 keys of 16 heads of 72 in 143 ms. Matmuls in tiles on GPUs: NVIDIA H200,
@@ -25,6 +25,8 @@ export interface AttentionSizes {
   readonly H: number;
   readonly K: number;
   readonly keys: readonly number[];
+  /** Neighbouring heads that share one head of keys, 1 by default; a block has all or none of them. */
+  readonly group?: number;
 }
 
 /** Planes (a head of a batch entry each) and queries whose scores are in memory at a time. */
@@ -84,15 +86,16 @@ export function planAttention(
  */
 function planBlocks(
   products: 'register' | 'tiled',
-  { B, T, H, K, keys }: AttentionSizes,
+  { B, T, H, K, keys, group = 1 }: AttentionSizes,
   share: number,
 ): BlockSize {
   const allKeys = keys.reduce((sum, count) => sum + count, 0);
   const numbers = 2 * B * H * K * (T + allKeys);
   const most = products === 'register' ? 2 ** 20 : Math.min(2 ** 25, Math.max(9 * 2 ** 20, share * numbers));
   const rows = most / allKeys;
-  const planes = Math.max(1, Math.floor(rows / T));
-  return { planes, queries: planes > 1 ? T : Math.min(T, Math.max(64, Math.floor(rows / 64) * 64)) };
+  const planes = group * Math.max(1, Math.floor(rows / group / T));
+  const queries = Math.max(64, Math.floor(rows / group / 64) * 64);
+  return { planes, queries: planes > group ? T : Math.min(T, queries) };
 }
 
 /** One matmul of a query block: c[m,n] = sum_k a[m,k] b[k,n] in each of `planes`. */

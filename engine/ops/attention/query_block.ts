@@ -1,5 +1,6 @@
 // Where the operands of attention are, and one block of its queries with its scratch memory.
-import { output } from '../../tensor/dispatch.ts';
+import type { Define } from '../../gpu/kernel.ts';
+import { type OpCall, output } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { BlockSize, ProductSizes } from './plan.ts';
 
@@ -21,6 +22,28 @@ export interface Segment {
   readonly keys: number;
   /** [B, keys], 0 or a large negative number. */
   readonly bias: Tensor | undefined;
+  /** Where the queries are among the keys, if those after a query are hidden from it. */
+  readonly causal: Causal | undefined;
+}
+
+/** The position of the first query among the keys: on the GPU, [1] or [B], or a number. */
+export type Causal = Tensor | number;
+
+/** What a kernel leaves out of a causal attention, see shaders/lib/causal.wgsl. */
+export type Hides = 'ELEMENTS' | 'LATE_KEYS' | 'EARLY_QUERIES';
+
+/** Bindings, params and constants of a kernel that leaves something out, or nothing. */
+export function causalCall(
+  causal: Causal | undefined,
+  hides: Hides,
+): { bind: OpCall['bind']; params: { offset: number }; define: Define } {
+  const isNumber = typeof causal === 'number';
+  const OFFSET = isNumber || !causal ? 'NUMBER' : causal.size === 1 ? 'SHARED' : 'OWN';
+  return {
+    bind: { offsets: isNumber ? undefined : causal },
+    params: { offset: isNumber ? causal : 0 },
+    define: causal === undefined ? {} : { HIDES: hides, OFFSET },
+  };
 }
 
 /** One attention as the kernels see it: T queries of H heads of K elements over the keys of all segments. */
@@ -29,6 +52,8 @@ export interface Problem {
   readonly T: number;
   readonly H: number;
   readonly K: number;
+  /** Neighbouring heads of queries that share one of keys. */
+  readonly group: number;
   readonly scale: number;
   readonly q: Rows;
   readonly segments: readonly Segment[];
@@ -45,6 +70,8 @@ export interface View {
   readonly col: number;
   /** Neighbours in a column are contiguous, not those in a row. */
   readonly transposed: boolean;
+  /** Neighbouring heads that have one plane: the problem's for keys and values, else 1. */
+  readonly group: number;
 }
 
 /** Rows and columns exchanged. */
@@ -83,12 +110,13 @@ export class QueryBlock {
 
   /** All keys or values of a segment. */
   keys({ tensor, start, row, batch }: Rows): View {
-    return { tensor, start, batch, head: this.problem.K, row, col: 1, transposed: false };
+    const { K, group } = this.problem;
+    return { tensor, start, batch, head: K, row, col: 1, transposed: false, group };
   }
 
   /** Rows of queries, results or their gradients: those of this block. */
   rows(rows: Rows): View {
-    return fromRow(this.keys(rows), this.query);
+    return fromRow({ ...this.keys(rows), group: 1 }, this.query);
   }
 
   /** [planes of the block, rows, columns rounded up to four], contiguous. */
@@ -99,7 +127,7 @@ export class QueryBlock {
     const tensor = output([problem.q.tensor], [planes, rows, row]);
     this.#scratch.push(tensor);
     const batch = problem.H * head;
-    return { tensor, start: -plane * head, batch, head, row, col: 1, transposed: false };
+    return { tensor, start: -plane * head, batch, head, row, col: 1, transposed: false, group: 1 };
   }
 
   /** Frees the scratch memory. */
@@ -164,10 +192,20 @@ export interface ProductOperands {
   readonly b: View;
   readonly c: View;
   readonly perQuery?: Tensor;
+  /** Undefined: nothing is hidden. */
+  readonly causal?: Causal | undefined;
+  /** Of SUMS in a causal attention: whether the terms are queries; else they are keys. */
+  readonly sumsQueries?: boolean;
   readonly bias?: Tensor;
   readonly scale?: number;
   /** Adds to c. */
   readonly adds?: boolean;
+}
+
+/** What a matmul leaves out of a causal attention. */
+export function hiddenFrom(kind: ProductKind, { sumsQueries }: ProductOperands): Hides {
+  if (kind === 'SCORES' || kind === 'WEIGHTS' || kind === 'GRADIENTS') return 'ELEMENTS';
+  return sumsQueries ? 'EARLY_QUERIES' : 'LATE_KEYS';
 }
 
 /** The matmuls of query blocks, in registers or in tiles. */

@@ -7,7 +7,9 @@ import { planRegisterTile, registerDefine } from '../register_tile.ts';
 import type { ProductSizes } from './plan.ts';
 import {
   type BlockKernels,
+  causalCall,
   fromRow,
+  hiddenFrom,
   type PlacedSegment,
   type ProductKind,
   type ProductOperands,
@@ -58,9 +60,11 @@ function product(
   block: QueryBlock,
   kind: ProductKind,
   { M, N, K }: ProductSizes,
-  { a, b, c, perQuery, bias, scale = 1, adds = false }: ProductOperands,
+  operands: ProductOperands,
 ): void {
-  const { planes } = block;
+  const { a, b, c, perQuery, bias, scale = 1, adds = false, causal } = operands;
+  const planes = block.planes / c.group;
+  const hidden = causalCall(causal, hiddenFrom(kind, operands));
   const strides = [b.start, b.batch, b.head, b.row];
   const vec = strides.every((stride) => stride % 4 === 0) ? 4 : 1;
   const vecs = Math.ceil(N / vec);
@@ -70,9 +74,11 @@ function product(
   const groupsM = Math.ceil(M / tile.threadM);
   const groupsN = Math.ceil(vecs / tile.threadN / tile.wg);
   run(productKernel, {
-    bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias },
+    bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias, ...hidden.bind },
     params: {
       ...block.params,
+      ...hidden.params,
+      planes,
       M,
       N,
       K,
@@ -97,9 +103,12 @@ function product(
       KIND: kind,
       ADDS: adds,
       HAS_MASK: !!bias,
+      A_GROUP: a.group,
+      MEMBERS: c.group,
+      ...hidden.define,
     },
     groups: groupsM * groupsN * planes,
-    flops: 2 * planes * M * N * K,
+    flops: 2 * block.planes * M * N * K,
   });
 }
 
@@ -119,19 +128,22 @@ function attend(
   using inverse_sum = output([lse], lse.shape);
   const queries = transposed(block, block.rows(q));
   const weights = scores(block, allKeys);
-  for (const { k, keys, before, bias } of segments) {
-    const operands = { a: block.keys(k), b: queries, c: fromRow(weights, before), bias, scale };
+  for (const { k, keys, before, bias, causal } of segments) {
+    const operands = { a: block.keys(k), b: queries, c: fromRow(weights, before), bias, scale, causal };
     product(block, 'SCORES', { M: keys, N, K }, operands);
   }
+  const { before, causal } = segments[segments.length - 1];
+  const hidden = causalCall(causal, 'ELEMENTS');
   run(weightsKernel, {
-    bind: { weights: weights.tensor, lse, inverse_sum },
-    params: { ...block.params, ...stridesOfA(weights), M: allKeys, N },
+    bind: { weights: weights.tensor, lse, inverse_sum, ...hidden.bind },
+    params: { ...block.params, ...stridesOfA(weights), ...hidden.params, M: allKeys, N, before },
+    define: hidden.define,
     groups: Math.ceil((planes * N) / weightsKernel.workgroupSize),
     flops: 10 * planes * N * allKeys,
   });
   const c = transpose(block.rows(out));
-  for (const { v, keys, before } of segments) {
-    const operands = { a: transpose(block.keys(v)), b: fromRow(weights, before), c };
+  for (const { v, keys, before, causal } of segments) {
+    const operands = { a: transpose(block.keys(v)), b: fromRow(weights, before), c, causal };
     product(
       block,
       'NORMALISED',

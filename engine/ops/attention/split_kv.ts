@@ -6,14 +6,14 @@ import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { vectorOf } from '../rows.ts';
 import type { AttentionPlan } from './plan.ts';
-import type { Problem } from './query_block.ts';
+import { causalCall, type Problem } from './query_block.ts';
 
 const splitKernel = kernel(splitSource, 'attention_split');
 const mergeKernel = kernel(mergeSource, 'attention_merge');
 
 /** out [B, T, H, K] and lse [B, H, T]. */
 export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tensor, lse: Tensor): void {
-  const { B, T, H, K, scale, q, segments } = problem;
+  const { B, T, H, K, group, scale, q, segments } = problem;
   const vec = vectorOf(K);
   const Vec = vec === 4 ? 'vec4f' : 'f32';
   const HEAD_VECS = K / vec;
@@ -22,10 +22,15 @@ export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tenso
   using max_sum = output([out], [B, all_splits, T, H, 2]);
   using values = output([out], [B, all_splits, T, H, K]);
   let first_split = 0;
-  segments.forEach(({ k, v, keys, bias }, i) => {
+  segments.forEach(({ k, v, keys, bias, causal }, i) => {
+    const hidden = causalCall(causal, 'ELEMENTS');
     run(splitKernel, {
-      bind: { q_rows: q.tensor, k_rows: k.tensor, v_rows: v.tensor, mask_bias: bias, max_sum, values },
+      bind: {
+        ...{ q_rows: q.tensor, k_rows: k.tensor, v_rows: v.tensor, mask_bias: bias, max_sum, values },
+        ...hidden.bind,
+      },
       params: {
+        ...hidden.params,
         T,
         keys,
         heads: H,
@@ -43,7 +48,10 @@ export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tenso
         first_split,
         all_splits,
       },
-      define: { Vec, VEC: vec, HEAD_VECS, HAS_MASK: !!bias, UNROLLED: plan.unrolled },
+      define: {
+        ...{ Vec, VEC: vec, HEAD_VECS, HAS_MASK: !!bias, UNROLLED: plan.unrolled, KV_GROUP: group },
+        ...hidden.define,
+      },
       groups: Math.ceil((B * splits[i] * T * H) / splitKernel.workgroupSize),
       flops: 4 * B * H * T * keys * K,
     });

@@ -7,6 +7,8 @@ import { tileDefine } from '../shared_tile.ts';
 import { type BlockTile, type ProductSizes, planBlockTile } from './plan.ts';
 import {
   type BlockKernels,
+  causalCall,
+  hiddenFrom,
   type PlacedSegment,
   type ProductKind,
   type ProductOperands,
@@ -29,27 +31,30 @@ function linesOf(name: string, { start, batch, head, row, col, transposed }: Vie
   };
 }
 
-function planOf({ planes, problem }: QueryBlock, { M, N, K }: ProductSizes, whole: boolean): BlockTile {
-  return planBlockTile(problem.q.tensor.gpu.target, { M, N, K, planes }, whole);
+/** @param group  planes of the block that go into one of c */
+function planOf(block: QueryBlock, { M, N, K }: ProductSizes, whole: boolean, group = 1): BlockTile {
+  const { planes, problem } = block;
+  return planBlockTile(problem.q.tensor.gpu.target, { M, N, K, planes: planes / group }, whole);
 }
 
-/** [splits, planes of the block, M, N] */
-function splitSumsOf({ planes, problem }: QueryBlock, splits: number, { M, N }: ProductSizes): Tensor {
-  return output([problem.q.tensor], [splits, planes, M, N]);
+/** [splits, planes of c in the block, M, N] */
+function splitSumsOf(block: QueryBlock, splits: number, { M, N }: ProductSizes, group = 1): Tensor {
+  return output([block.problem.q.tensor], [splits, block.planes / group, M, N]);
 }
 
 /** Sums from a split on. */
-function viewOf({ plane, planes, problem }: QueryBlock, splitSums: Tensor, split: number): View {
-  const [, , M, N] = splitSums.shape;
+function viewOf({ plane, problem }: QueryBlock, splitSums: Tensor, split: number, group = 1): View {
+  const [, planes, M, N] = splitSums.shape;
   const head = M * N;
   return {
     tensor: splitSums,
-    start: (split * planes - plane) * head,
-    batch: problem.H * head,
+    start: (split * planes - plane / group) * head,
+    batch: (problem.H / group) * head,
     head,
     row: N,
     col: 1,
     transposed: false,
+    group,
   };
 }
 
@@ -61,17 +66,25 @@ function multiplyTiles(
   block: QueryBlock,
   kind: ProductKind,
   { M, N, K }: ProductSizes,
-  { a, b, c, perQuery, bias, scale = 1, adds = false }: ProductOperands,
+  operands: ProductOperands,
   { tileM, tileN, splits }: BlockTile,
   extras: Extras = {},
 ): void {
-  const { planes } = block;
+  const { a, b, c, perQuery, bias, scale = 1, adds = false, causal } = operands;
+  const planes = block.planes / c.group;
+  const hidden = causalCall(causal, hiddenFrom(kind, operands));
   const TILE_K = tileKernel.constant('TILE_K');
   const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
   run(tileKernel, {
-    bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias, ...extras.bind },
+    bind: {
+      ...{ a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias },
+      ...hidden.bind,
+      ...extras.bind,
+    },
     params: {
       ...block.params,
+      ...hidden.params,
+      planes,
       M,
       N,
       K,
@@ -94,6 +107,10 @@ function multiplyTiles(
       KIND: kind,
       ADDS: adds,
       HAS_MASK: !!bias,
+      A_GROUP: a.group,
+      B_GROUP: b.group,
+      MEMBERS: c.group,
+      ...hidden.define,
       ...extras.define,
       TRANSPOSE_A: a.transposed,
       TRANSPOSE_B: b.transposed,
@@ -101,7 +118,7 @@ function multiplyTiles(
       SHORT_END: splits === 1 && (K - 1) % TILE_K < TILE_K / 2,
     },
     groups: groupsM * groupsN * planes * splits,
-    flops: 2 * planes * M * N * K,
+    flops: 2 * block.planes * M * N * K,
   });
 }
 
@@ -112,30 +129,31 @@ function mergeTiles(
   splitSums: Tensor,
   bind?: OpCall['bind'],
 ): void {
-  const [splits, , M, N] = splitSums.shape;
+  const [splits, planes, M, N] = splitSums.shape;
   run(mergeKernel, {
     bind: { split_sums: splitSums, c: c.tensor, per_query: perQuery, mask_bias: bias, ...bind },
-    params: { ...block.params, ...linesOf('c', c), M, N, scale, splits },
-    define: { KIND: kind, ADDS: adds, HAS_MASK: !!bias },
+    params: { ...block.params, ...linesOf('c', c), planes, M, N, scale, splits, offset: 0 },
+    define: { KIND: kind, ADDS: adds, HAS_MASK: !!bias, MEMBERS: c.group },
     groups: Math.ceil(splitSums.size / splits / 4 / mergeKernel.workgroupSize),
   });
 }
 
 function product(block: QueryBlock, kind: ProductKind, sizes: ProductSizes, operands: ProductOperands): void {
-  const { a, b, c } = operands;
+  const { a, b, c, causal, sumsQueries } = operands;
   if (c.transposed) {
     // Lines of c run along m: c' = b' a'.
     const exchanged = { ...operands, a: transpose(b), b: transpose(a), c: transpose(c) };
     product(block, kind, { M: sizes.N, N: sizes.M, K: sizes.K }, exchanged);
     return;
   }
-  const plan = planOf(block, sizes, kind !== 'SUMS');
+  const plan = planOf(block, sizes, kind !== 'SUMS', c.group);
   if (plan.splits === 1) {
     multiplyTiles(block, kind, sizes, operands, plan);
     return;
   }
-  using splitSums = splitSumsOf(block, plan.splits, sizes);
-  multiplyTiles(block, 'SUMS', sizes, { a, b, c: viewOf(block, splitSums, 0) }, plan);
+  using splitSums = splitSumsOf(block, plan.splits, sizes, c.group);
+  const sums = { a, b, c: viewOf(block, splitSums, 0, c.group), causal, sumsQueries };
+  multiplyTiles(block, 'SUMS', sizes, sums, plan);
   mergeTiles(block, kind, operands, splitSums);
 }
 
@@ -160,8 +178,8 @@ function attend(
   const across = segments.map(({ keys }, i) => Math.ceil(keys / plans[i].tileN));
   const tiles = across.reduce((sum, n) => sum + n);
   using tile_max = output([lse], [planes, tiles, pitch]);
-  segments.forEach(({ k, keys: N, before, bias }, i) => {
-    const operands = { a: block.rows(q), b: transpose(block.keys(k)), c: from(before), bias, scale };
+  segments.forEach(({ k, keys: N, before, bias, causal }, i) => {
+    const operands = { a: block.rows(q), b: transpose(block.keys(k)), c: from(before), bias, scale, causal };
     const params = { tiles, pitch, first_tile: i > 0 ? across[0] : 0 };
     multiplyTiles(block, 'SCORES', { M, N, K }, operands, plans[i], { bind: { tile_max }, params });
   });
@@ -172,14 +190,15 @@ function attend(
   const c = block.rows(out);
   using splitSums = SPLIT ? splitSumsOf(block, splits, { M, N: K, K: 0 }) : undefined;
   using max_sum = SPLIT ? output([lse], [splits, planes, M, 2]) : undefined;
-  segments.forEach(({ v, keys, before }, i) => {
+  segments.forEach(({ v, keys, before, causal }, i) => {
     const first_split = i > 0 ? outs[0].splits : 0;
     const operands = {
       a: from(before),
       b: block.keys(v),
       c: splitSums ? viewOf(block, splitSums, first_split) : c,
+      causal,
     };
-    const bind = { tile_max, max_sum, lse };
+    const bind = { tile_max, lse: max_sum ?? lse };
     const params = { tiles, pitch, first_split };
     multiplyTiles(block, 'OUTPUT', { M, N: K, K: keys }, operands, outs[i], {
       bind,

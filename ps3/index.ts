@@ -10,14 +10,16 @@ export type {
 } from './data/collection.ts';
 export { CHAT_TEMPLATE, type ChatMessage } from './language/chat.ts';
 export { type LanguageConfig, type LanguageSizes, languageConfig } from './language/config.ts';
+export { LanguageCore } from './language/core.ts';
 export type { DecoderOptions } from './language/decoder.ts';
+export type { Generated, GeneratedToken, GenerateOptions, Prompt } from './language/generate.ts';
 export { IGNORED } from './language/labels.ts';
 export {
   type LanguageAllocateOptions,
   type LanguageLoadOptions,
   LanguageModel,
 } from './language/language_model.ts';
-export { languageLoss } from './language/loss.ts';
+export type { SamplingOptions } from './language/sampling.ts';
 export {
   type EncodedChat,
   LanguageTokenizer,

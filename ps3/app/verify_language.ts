@@ -11,7 +11,6 @@ import {
 import { fillLanguage } from '../language/checkpoint.ts';
 import { parseLanguageConfig } from '../language/config.ts';
 import { LanguageModel } from '../language/language_model.ts';
-import { languageLoss } from '../language/loss.ts';
 import { storedParts } from '../language/parameters.ts';
 import { Comparer, type Comparison, VerifyError } from './comparison.ts';
 
@@ -142,7 +141,7 @@ class Replay {
     parameters.enableGradients();
     using scope = this.#engine.scope();
     const ids = await this.#ids('in.input_ids', scope);
-    const loss = languageLoss(this.#model, ids, await this.#ids('in.labels', scope));
+    const loss = this.#model.loss(ids, await this.#ids('in.labels', scope));
     await this.comparer.check('train.loss', loss);
     backward(loss);
     for (const [name, { parameter, start, shape }] of storedParts(this.#model.config)) {

@@ -26,12 +26,17 @@ import {
 } from '../model/checkpoint/writer.ts';
 import { type LanguageConfig, parseLanguageConfig, toLanguageHubConfig } from './config.ts';
 import { EMBEDDING, HEAD, type StoredPart, storedParts } from './parameters.ts';
+import type { LanguageTokenizer } from './tokenizer.ts';
+import { readLanguageTokenizer } from './tokenizer_files.ts';
 
 const OP = 'LanguageModel.load';
 
 /** An open checkpoint whose names and shapes are checked; nothing of its weights is read. */
 export class LanguageReader implements AsyncDisposable {
+  /** What the model is made of. */
   readonly config: LanguageConfig;
+  /** Undefined where the folder has none. */
+  readonly tokenizer: LanguageTokenizer | undefined;
   readonly #parts: ReadonlyMap<string, StoredPart>;
   readonly #files: readonly SafetensorsFile[];
   /** How the tensors of a parameter are stored. */
@@ -39,10 +44,12 @@ export class LanguageReader implements AsyncDisposable {
 
   private constructor(
     config: LanguageConfig,
+    tokenizer: LanguageTokenizer | undefined,
     parts: ReadonlyMap<string, StoredPart>,
     files: readonly SafetensorsFile[],
   ) {
     this.config = config;
+    this.tokenizer = tokenizer;
     this.#parts = parts;
     this.#files = files;
     for (const file of files)
@@ -53,14 +60,15 @@ export class LanguageReader implements AsyncDisposable {
   }
 
   /**
-   * Reads the configuration and the headers of the weights.
+   * Reads configuration, tokenizer and the headers of the weights.
    *
    * @throws ConfigError: for what is not built; one error that lists every missing, unknown, misshapen and repeated tensor
-   * @throws SafetensorsError
+   * @throws SafetensorsError, TokenizerError
    */
   static async open(source: CheckpointSource, options: DownloadOptions = {}): Promise<LanguageReader> {
     const files = checkpointFiles(source, options, OP);
     const json = await readJson(files, 'config.json');
+    const tokenizer = await readLanguageTokenizer(files);
     const weights = await openWeights(files, WEIGHTS);
     try {
       const embedding = weights.find(({ tensors }) => tensors.has(EMBEDDING))?.tensors.get(EMBEDDING);
@@ -69,7 +77,7 @@ export class LanguageReader implements AsyncDisposable {
       // Some files of tied models have the head a second time, and old ones the rotation's frequencies.
       const isOptional = (name: string): boolean => name === HEAD || name.endsWith('.rotary_emb.inv_freq');
       matchTensors(files, parts, weights, isOptional);
-      return new LanguageReader(config, parts, weights);
+      return new LanguageReader(config, tokenizer, parts, weights);
     } catch (error) {
       await Promise.all(weights.map((file) => file.close()));
       throw error;
@@ -107,14 +115,15 @@ export function fillLanguage(
   });
 }
 
-/** What `saveLanguage` writes besides weights and configuration: files of JSON by name. */
-export type OtherFiles = Readonly<Record<string, unknown>>;
-
-/** Writes a folder that `LanguageModel.load`, and transformers, read; the weights last. */
+/**
+ * Writes a folder that `LanguageModel.load`, and transformers, read; the weights last.
+ *
+ * @param files  of JSON, by name: the tokenizer's
+ */
 export async function saveLanguage(
   folder: string,
   model: { readonly config: LanguageConfig; readonly parameters: ParameterStore },
-  others: OtherFiles,
+  files: Readonly<Record<string, unknown>>,
   options: Omit<SaveOptions, 'untied'> = {},
 ): Promise<void> {
   expectKeys('LanguageModel.save', options, { storage: true, shardBytes: true });
@@ -122,7 +131,7 @@ export async function saveLanguage(
   const { config, parameters } = model;
   await makeFolder(folder);
   await writeJson(folder, 'config.json', toLanguageHubConfig(config));
-  for (const [name, value] of Object.entries(others)) await writeJson(folder, name, value);
+  for (const [name, value] of Object.entries(files)) await writeJson(folder, name, value);
   const tensors = [...storedParts(config)].map(([name, { parameter, start, shape }]) => {
     const tensor = parameters.get(parameter);
     const read = async (): Promise<Numbers> => {

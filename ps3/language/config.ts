@@ -45,9 +45,10 @@ export interface LanguageSizes extends Partial<LanguageConfig> {
  *
  * @throws ConfigError for sizes that do not go together
  */
-export function languageConfig(sizes: LanguageSizes & { readonly vocabSize: number }): LanguageConfig {
+export function languageConfig(sizes: LanguageSizes): LanguageConfig {
   const { width, heads } = sizes;
   const config = {
+    vocabSize: 0,
     kvHeads: heads,
     headSize: width / heads,
     mlpHidden: 8 * Math.ceil(width / 3),

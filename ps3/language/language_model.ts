@@ -1,24 +1,22 @@
 // The class that people import: loads, makes, saves and runs a language model.
-import {
-  type Engine,
-  embedding,
-  expectKeys,
-  linear,
-  ParameterStore,
-  Random,
-  type Tensor,
-  tidy,
-  UseError,
-  Weights,
-} from '../../engine/index.ts';
+import { type Engine, expectKeys, ParameterStore, Random } from '../../engine/index.ts';
 import type { FillOptions, WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource, DownloadOptions } from '../model/checkpoint/files.ts';
 import { draw, startsAsZero } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
 import { LanguageReader, saveLanguage } from './checkpoint.ts';
 import { type LanguageConfig, type LanguageSizes, languageConfig } from './config.ts';
-import { type DecoderOptions, decode, ropeFrequencies } from './decoder.ts';
-import { EMBEDDING, HEAD, planLanguageParameters } from './parameters.ts';
+import { LanguageCore } from './core.ts';
+import {
+  type Generated,
+  type GeneratedToken,
+  type GenerateOptions,
+  generate,
+  generateAll,
+  type Prompt,
+} from './generate.ts';
+import { planLanguageParameters } from './parameters.ts';
+import type { LanguageTokenizer } from './tokenizer.ts';
 
 /** How a language model is loaded. */
 export interface LanguageLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix'> {
@@ -40,6 +38,8 @@ const LOAD_OPTIONS = {
 
 /** What an empty model is made with. */
 export interface LanguageAllocateOptions {
+  /** The one that the model was or will be trained with. */
+  readonly tokenizer?: LanguageTokenizer;
   /** How a parameter is kept; f32 by default. */
   readonly dtypeOf?: (name: string, shape: readonly number[]) => WeightDType;
   /** Whether training leaves a parameter as it is, by its name; none by default. */
@@ -47,30 +47,11 @@ export interface LanguageAllocateOptions {
 }
 
 /**
- * A decoder of the Qwen2 family with its embedding and head. Dispose it when done.
+ * A language model of the Qwen2 family. Dispose it when done.
  *
  * Optimizer groups: 0 matrices and tables, 1 vectors, which are usually not decayed.
  */
-export class LanguageModel implements Disposable {
-  /** What the model is made of. */
-  readonly config: LanguageConfig;
-  /**
-   * All weights, by transformers' names but for what one product reads: `self_attn.qkv_proj` has the rows of q, k and v,
-   * `mlp.gate_up_proj` those of gate and up.
-   */
-  readonly parameters: ParameterStore;
-  /** Keeps only the inputs of blocks for backward, and runs them again there: memory for time, the same bits. */
-  checkpointLayers = false;
-  readonly #weights: Weights;
-  readonly #frequencies: Tensor;
-
-  private constructor(engine: Engine, config: LanguageConfig, parameters: ParameterStore) {
-    this.config = config;
-    this.parameters = parameters;
-    this.#weights = new Weights(parameters, 'model.');
-    this.#frequencies = engine.tensor(ropeFrequencies(config));
-  }
-
+export class LanguageModel extends LanguageCore {
   /**
    * Loads a folder of the hub's layout. Weights stream to the GPU a piece at a time: the host holds 16 MiB of them.
    *
@@ -91,6 +72,7 @@ export class LanguageModel implements Disposable {
     await using file = await LanguageReader.open(source, options);
     const model = LanguageModel.allocate(engine, file.config, {
       isLocked,
+      tokenizer: file.tokenizer,
       dtypeOf: (name, shape) => file.storageOf(name, shape, storage),
     });
     try {
@@ -108,28 +90,29 @@ export class LanguageModel implements Disposable {
     config: LanguageConfig,
     options: LanguageAllocateOptions = {},
   ): LanguageModel {
-    expectKeys('LanguageModel.allocate', options, { dtypeOf: true, isLocked: true });
-    const { dtypeOf, isLocked } = options;
+    expectKeys('LanguageModel.allocate', options, { tokenizer: true, dtypeOf: true, isLocked: true });
+    const { tokenizer, dtypeOf, isLocked } = options;
     const specs = [...planLanguageParameters(config)].map(([name, { shape }]) => {
       const group = shape.length >= 2 ? 0 : 1;
       return { name, shape, dtype: dtypeOf?.(name, shape), isLocked: isLocked?.(name), group };
     });
-    return new LanguageModel(engine, config, new ParameterStore(engine, specs));
+    return new LanguageModel(engine, config, new ParameterStore(engine, specs), tokenizer);
   }
 
   /**
    * Makes a model with random weights, N(0, 0.02²), norms 1 and biases 0. Same seed, same bits, in any runtime.
    *
+   * @param sizes  its vocabulary is by default the tokenizer's
    * @throws ConfigError for sizes that do not go together
    */
   static create(
     engine: Engine,
-    sizes: LanguageSizes & { readonly vocabSize: number },
+    sizes: LanguageSizes,
     seed: number,
-    options: Pick<LanguageAllocateOptions, 'isLocked'> = {},
+    options: Omit<LanguageAllocateOptions, 'dtypeOf'> = {},
   ): LanguageModel {
-    expectKeys('LanguageModel.create', options, { isLocked: true });
-    const config = languageConfig(sizes);
+    expectKeys('LanguageModel.create', options, { tokenizer: true, isLocked: true });
+    const config = languageConfig({ vocabSize: options.tokenizer?.vocabSize, ...sizes });
     const model = LanguageModel.allocate(engine, config, options);
     let stream = 0;
     for (const [name, parameter] of planLanguageParameters(config)) {
@@ -141,60 +124,30 @@ export class LanguageModel implements Disposable {
 
   /** Writes a folder that `load`, and transformers, read. Node and Deno only. */
   save(folder: string, options: Omit<SaveOptions, 'untied'> = {}): Promise<void> {
-    return saveLanguage(folder, this, {}, options);
-  }
-
-  /** Embeddings of tokens. @param ids  [B, T] i32 or u32 @returns [B, T, D] */
-  embed(ids: Tensor): Tensor<'f32'> {
-    return embedding(this.parameters.get(EMBEDDING), ids);
-  }
-
-  /** Hidden states of embedded tokens, after the final norm: what the head reads. @param x  [B, T, D] @returns [B, T, D] */
-  decode(x: Tensor<'f32'>, options: Omit<DecoderOptions, 'checkpointed'> = {}): Tensor<'f32'> {
-    const { config } = this;
-    const decoder = { config, weights: this.#weights, frequencies: this.#frequencies };
-    return decode(decoder, x, { ...options, checkpointed: this.checkpointLayers });
-  }
-
-  /** The head: [V, D], which of a tied model is the embedding. */
-  get head(): Tensor {
-    return this.parameters.get(this.config.isTied ? EMBEDDING : HEAD);
+    return saveLanguage(folder, this, this.hasTokenizer ? this.tokenizer.toJSON() : {}, options);
   }
 
   /**
-   * Logits of the next token after each one. Differentiable in the parameters.
+   * Goes on with a text, token by token as they come. Leave the loop to end it early.
    *
-   * @param ids  [B, T] i32 or u32, rows padded on the right with any id
-   * @returns    [B, T, V]
-   * @throws ShapeError when ids are not [B, T]; UseError for more tokens than the context has
+   * ```ts
+   * for await (const { text } of model.generate([{ role: 'user', content: 'Why is the sky blue?' }])) write(text);
+   * ```
+   *
+   * @throws ShapeError for options out of range and ids beyond the vocabulary; UseError for a prompt that fills the context
+   *   and for texts without a tokenizer; the signal's reason
    */
-  forward(ids: Tensor, options: Omit<DecoderOptions, 'checkpointed'> = {}): Tensor<'f32'> {
-    const { keyMask } = options;
-    const offset = typeof options.offset === 'object' ? options.offset : undefined;
-    this.#expectContext(ids);
-    return tidy([ids, keyMask, offset], (ids, keyMask, offset) => {
-      const h = this.decode(this.embed(ids), { ...options, keyMask, offset: offset ?? options.offset });
-      return linear(h, this.head);
-    });
+  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncGenerator<GeneratedToken, void, undefined> {
+    return generate('LanguageModel.generate', this, prompt, options);
   }
 
-  #expectContext({ shape }: Tensor): void {
-    const { contextLength } = this.config;
-    const tokens = shape[shape.length - 1];
-    if (tokens > contextLength)
-      throw new UseError(
-        `LanguageModel.forward: a text must have at most the ${contextLength} tokens of the context, got ${tokens}. Shorten it.`,
-      );
-  }
-
-  /** Frees the weights, their gradients, and nothing else. */
-  dispose(): void {
-    this.parameters.dispose();
-    this.#frequencies.dispose();
-  }
-
-  /** As `dispose`, for `using`. */
-  [Symbol.dispose](): void {
-    this.dispose();
+  /**
+   * Goes on with several texts at once, as a batch.
+   *
+   * @returns  one answer per prompt, in their order; what is drawn depends on its place in the list
+   * @throws as `generate`
+   */
+  generateAll(prompts: readonly Prompt[], options: GenerateOptions = {}): Promise<Generated[]> {
+    return generateAll('LanguageModel.generateAll', this, prompts, options);
   }
 }

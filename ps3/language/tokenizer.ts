@@ -6,6 +6,7 @@ import { TokenizerError } from '../model/text/tokenizer_error.ts';
 import { tokenBytes } from './byte_level.ts';
 import { CHAT_TEMPLATE, type ChatMessage, ChatTemplate } from './chat.ts';
 import { IGNORED } from './labels.ts';
+import { type AddedToken, addedToken } from './tokenizer_json.ts';
 
 /** Files of the hub that a language model's tokenizer is made from, as text or parsed. */
 export interface LanguageTokenizerFiles {
@@ -27,11 +28,6 @@ export interface EncodedChat {
   readonly labels: Int32Array<ArrayBuffer>;
 }
 
-interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-}
-
 type Json = Record<string, unknown>;
 
 /** Turns texts and conversations into ids, and ids into text. */
@@ -43,6 +39,8 @@ export class LanguageTokenizer {
   readonly #hub: HubTokenizer;
   readonly #json: Json;
   readonly #config: Json;
+  /** Whether the files have a chat template; where they have none, Qwen's is taken. */
+  readonly hasChatTemplate: boolean;
   readonly #chat: ChatTemplate;
   readonly #added: ReadonlyMap<number, string>;
   readonly #bytes = new Map<number, Uint8Array<ArrayBuffer>>();
@@ -55,8 +53,10 @@ export class LanguageTokenizer {
   private constructor(files: LanguageTokenizerFiles) {
     const json = parse('tokenizer.json', files.tokenizerJson);
     const given = parse('tokenizer_config.json', files.tokenizerConfig ?? {});
-    const template = files.chatTemplate ?? chatTemplateOf(given);
-    const config: Json = { ...given, chat_template: template };
+    const own = files.chatTemplate ?? chatTemplateOf(given);
+    this.hasChatTemplate = own !== undefined;
+    const template = own ?? CHAT_TEMPLATE;
+    const config: Json = own === undefined ? given : { ...given, chat_template: own };
     const kind = [(json.model as Json | undefined)?.type, (json.decoder as Json | undefined)?.type].join();
     if (kind !== 'BPE,ByteLevel')
       throw new TokenizerError(
@@ -145,7 +145,7 @@ export class LanguageTokenizer {
   }
 
   /**
-   * A conversation in tokens, with labels for `languageLoss`: the tokens of each answer and the special token behind it.
+   * A conversation in tokens, with labels for `LanguageModel.loss`: the tokens of each answer and the special token behind it.
    *
    * @throws TokenizerError for a template that does not repeat answers as they are
    */
@@ -173,7 +173,7 @@ export class LanguageTokenizer {
     let id = this.vocabSize;
     const added = contents
       .filter((content) => this.#idOf(content) === undefined)
-      .map((content) => addedToken(id++, content));
+      .map((content) => addedToken({ id: id++, content }));
     const before = (this.#json.added_tokens ?? []) as AddedToken[];
     return new LanguageTokenizer({
       tokenizerJson: { ...this.#json, added_tokens: [...before, ...added] },
@@ -235,11 +235,6 @@ export interface TokenDecoder {
   end(): string;
 }
 
-/** An entry of `added_tokens` that is found in texts as it is. */
-export function addedToken(id: number, content: string): AddedToken & Json {
-  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-}
-
 function parse(name: string, file: JsonFile): Json {
   try {
     const value: unknown = typeof file === 'string' ? JSON.parse(file) : file;
@@ -261,8 +256,8 @@ function contentOf(token: unknown): string | undefined {
 }
 
 /** `chat_template` is a text, or a list of named ones. */
-function chatTemplateOf({ chat_template: template }: Json): string {
+function chatTemplateOf({ chat_template: template }: Json): string | undefined {
   if (typeof template === 'string') return template;
   const list = Array.isArray(template) ? (template as { name?: string; template?: string }[]) : [];
-  return (list.find(({ name }) => name === 'default') ?? list[0])?.template ?? CHAT_TEMPLATE;
+  return (list.find(({ name }) => name === 'default') ?? list[0])?.template;
 }

@@ -2,11 +2,8 @@
 // Sennrich, Haddow & Birch 2016, arXiv:1508.07909; on bytes: Radford et al. 2019.
 import { expect, expectKeys } from '../../engine/index.ts';
 import { ALPHABET, CHARACTERS } from './byte_level.ts';
-import { addedToken, LanguageTokenizer } from './tokenizer.ts';
-
-/** Qwen's pattern of words: letters with one character before, single digits, signs, line breaks, blanks. */
-const WORDS =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+import { LanguageTokenizer } from './tokenizer.ts';
+import { byteLevelJson, WORDS } from './tokenizer_json.ts';
 
 /** WORDS for JavaScript, where a group has no flags of its own. */
 const PATTERN = new RegExp(
@@ -55,33 +52,13 @@ export function trainTokenizer(
   const merges = learnMerges(wordsOf(texts), tokens, vocabSize - fewest);
   const padding = specialTokens.includes('<|endoftext|>') ? '<|endoftext|>' : specialTokens[0];
   return LanguageTokenizer.fromFiles({
-    tokenizerJson: {
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: specialTokens.map((content, i) => addedToken(tokens.length + i, content)),
-      normalizer: { type: 'NFC' },
-      pre_tokenizer: {
-        type: 'Sequence',
-        pretokenizers: [
-          { type: 'Split', pattern: { Regex: WORDS }, behavior: 'Isolated', invert: false },
-          { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-        ],
-      },
-      post_processor: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-      decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-      model: {
-        type: 'BPE',
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: '',
-        end_of_word_suffix: '',
-        fuse_unk: false,
-        byte_fallback: false,
-        vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
-        merges,
-      },
-    },
+    tokenizerJson: byteLevelJson(
+      Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges,
+      specialTokens.map((content, i) => {
+        return { id: tokens.length + i, content };
+      }),
+    ),
     tokenizerConfig: {
       eos_token: specialTokens.find((token) => token === '<|im_end|>') ?? padding,
       pad_token: padding,

@@ -5,6 +5,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openSafetensors, type TensorToWrite } from '../../engine/index.ts';
 import { LanguageModel } from '../../ps3/language/language_model.ts';
+import type { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
+import { trainTokenizer } from '../../ps3/language/train_tokenizer.ts';
 import { engine } from '../harness.ts';
 import { fixture, fixtureFolder, inFolder, messageOf, SHAPES } from './fixture.ts';
 
@@ -102,6 +104,40 @@ test('LanguageModel: a head stored beside a tied embedding is left alone', () =>
     ]);
     using model = await LanguageModel.load(engine, folder);
     assert.is(model.parameters.has('lm_head.weight'), false);
+  }));
+
+test('LanguageModel: the tokenizer is saved and loaded with the weights, and read from vocabulary and merges too', () =>
+  inFolder(async (folder) => {
+    const tokenizer = trainTokenizer(['low lower lowest'], { vocabSize: 262 });
+    using model = LanguageModel.create(engine, { width: 8, layers: 1, heads: 2 }, 5, { tokenizer });
+    assert.is(model.config.vocabSize, 262);
+    await model.save(folder);
+    const messages = [
+      { role: 'user', content: 'low?' },
+      { role: 'assistant', content: 'lowest' },
+    ];
+    const want = tokenizer.encodeChat(messages);
+    const again = async (): Promise<LanguageTokenizer> => {
+      using loaded = await LanguageModel.load(engine, folder);
+      return loaded.tokenizer;
+    };
+    assert.equal((await again()).encodeChat(messages), want);
+    // As older folders have it: vocabulary, merges and added tokens in files of their own.
+    const { model: bpe, added_tokens } = tokenizer.toJSON()['tokenizer.json'] as {
+      model: { vocab: object; merges: string[][] };
+      added_tokens: { id: number; content: string }[];
+    };
+    await rm(join(folder, 'tokenizer.json'));
+    await writeFile(join(folder, 'vocab.json'), JSON.stringify(bpe.vocab));
+    const lines = ['#version: 0.2', ...bpe.merges.map((pair) => pair.join(' ')), ''];
+    await writeFile(join(folder, 'merges.txt'), lines.join('\n'));
+    const added = Object.fromEntries(added_tokens.map(({ id, content }) => [content, id]));
+    await writeFile(join(folder, 'added_tokens.json'), JSON.stringify(added));
+    const old = await again();
+    assert.equal(old.encodeChat(messages), want);
+    assert.equal([old.stopIds, old.padId], [tokenizer.stopIds, tokenizer.padId]);
+    for (const name of ['vocab.json', 'merges.txt']) await rm(join(folder, name));
+    assert.ok((await messageOf(again)).includes('the model must have a tokenizer'));
   }));
 
 test('LanguageModel.create: equal seeds give equal weights, and a text beyond the context is refused', async () => {

@@ -30,21 +30,22 @@ const layers: [layer: string, prefix: RegExp, mayImport: string][] = [
   ['ranks', /^ps3\/ranks\//, 'engine'],
   ['model', /^ps3\/(model\/|config\.ts)/, 'gpu tensor ops nn io engine'],
   ['language', /^ps3\/language\//, 'gpu tensor ops nn io engine model'],
+  ['vila', /^ps3\/vila\//, 'gpu tensor ops nn io engine model language'],
   ['data', /^ps3\/data\//, 'gpu tensor ops nn io engine ranks model'],
   ['benchmarks', /^ps3\/benchmarks\//, 'gpu tensor ops nn io engine ranks model data'],
-  ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine ranks model language data benchmarks'],
-  ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine ranks model language data benchmarks train'],
-  ['ps3', /^ps3\//, 'gpu tensor ops nn io engine ranks model language data benchmarks train app'],
+  ['train', /^ps3\/train(\/|\.ts)/, 'gpu tensor ops nn io engine ranks model language vila data benchmarks'],
+  ['app', /^ps3\/app\//, 'gpu tensor ops nn io engine ranks model language vila data benchmarks train'],
+  ['ps3', /^ps3\//, 'gpu tensor ops nn io engine ranks model language vila data benchmarks train app'],
   ['twins', /^tests\/reference\//, ''], // float64, apart from all that they check
   [
     'bench',
     /^bench\//,
-    'shaders gpu tensor ops nn io engine ranks model language data benchmarks train app ps3 twins',
+    'shaders gpu tensor ops nn io engine ranks model language vila data benchmarks train app ps3 twins',
   ],
   [
     'tests',
     /^tests\//,
-    'shaders gpu tensor ops nn io engine ranks model language data benchmarks train app ps3 twins bench',
+    'shaders gpu tensor ops nn io engine ranks model language vila data benchmarks train app ps3 twins bench',
   ],
 ];
 

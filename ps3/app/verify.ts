@@ -23,6 +23,7 @@ import { type Batch, pretrainLoss } from '../train/loss.ts';
 import { Comparer, type Comparison, VerifyError } from './comparison.ts';
 import { verifyBaselines } from './verify_baselines.ts';
 import { verifyLanguage } from './verify_language.ts';
+import { verifyVila, verifyVilaTraining } from './verify_vila.ts';
 
 /** Below this a step-0 gradient is rounding, and AdamW moves the weight in a direction that rounding decides. */
 const ROUNDING_GRADIENT = 1e-6;
@@ -44,6 +45,8 @@ export async function verify(
   await using file = await openSafetensors(path);
   if (file.metadata.kind === 'qwen2') return await verifyLanguage(engine, file, asked ?? 1e-5);
   const relative = asked ?? 1e-4;
+  if (file.metadata.kind === 'vila-hd') return await verifyVila(engine, file, relative);
+  if (file.metadata.kind === 'vila-hd-train') return await verifyVilaTraining(engine, file, relative);
   if (file.metadata.kind === 'vila-baselines') return await verifyBaselines(engine, file, relative);
   const model = checkpoint ? await PS3.load(engine, checkpoint) : await modelOf(engine, file);
   const replay = new Replay(engine, file, model, relative);

@@ -26,7 +26,7 @@ import { fillParameters } from '../model/checkpoint/checkpoint.ts';
 import { visionConfigFromTensors } from '../model/config/tensor_config.ts';
 import type { DecodedImage } from '../model/decoder.ts';
 import { VisionModel } from '../model/vision/vision.ts';
-import { Comparer, type Comparison, VerifyError } from './comparison.ts';
+import { Comparer, type Comparison, setting } from './comparison.ts';
 
 /** What PIL's pixels become: (x / 255 - 0.5) / 0.5. */
 const HALF = [0.5, 0.5, 0.5] as const;
@@ -74,13 +74,6 @@ interface Replay {
   readonly comparer: Comparer;
   readonly encode: TileEncoder;
   readonly weights: Weights;
-}
-
-/** A setting of the file, JSON. */
-function setting<T>({ metadata }: SafetensorsFile, key: string): T {
-  if (metadata[key] === undefined)
-    throw new VerifyError(`verify: the metadata must have ${key}, got ${Object.keys(metadata).join(', ')}.`);
-  return JSON.parse(metadata[key]) as T;
 }
 
 /** The grids that the rule chooses. */

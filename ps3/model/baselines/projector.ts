@@ -14,19 +14,19 @@ import { stitchTokens, tokensOf } from './mosaic.ts';
 import type { TileGrid } from './tile_grids.ts';
 
 /**
- * Joins every 2 x 2 tokens of a square grid on channels; an odd side gets a row and a column of zeros.
+ * Joins every r x r tokens of a square grid on channels; a side that r does not divide gets rows and columns of zeros.
  *
  * @param tokens  [B, G * G, C]
- * @returns       [B, ceil(G / 2)^2, 4 C], channels of the upper two tokens, then of the lower two
+ * @returns       [B, ceil(G / r)^2, r r C], channels of the tokens in raster order
  */
-export function mergeTokens(tokens: Tensor<'f32'>): Tensor<'f32'> {
+export function mergeTokens(tokens: Tensor<'f32'>, r = 2): Tensor<'f32'> {
   return tidy([tokens], (tokens) => {
     const [B, T, C] = tokens.shape;
     const G = Math.sqrt(T);
-    const g = Math.ceil(G / 2);
+    const g = Math.ceil(G / r);
     const square = tokens.reshape([B, G, G, C]);
-    const extra = 2 * g - G;
-    const even =
+    const extra = r * g - G;
+    const whole =
       extra === 0
         ? square
         : pad(square, [
@@ -35,24 +35,55 @@ export function mergeTokens(tokens: Tensor<'f32'>): Tensor<'f32'> {
             [0, extra],
             [0, 0],
           ]);
-    return permute(even.reshape([B, g, 2, g, 2, C]), [0, 1, 3, 2, 4, 5]).reshape([B, g * g, 4 * C]);
+    return permute(whole.reshape([B, g, r, g, r, C]), [0, 1, 3, 2, 4, 5]).reshape([B, g * g, r * r * C]);
   });
 }
 
 /**
- * `mlp_downsample`: 2 x 2 tokens to one, layer norm, linear, gelu, linear.
+ * The tokens along a side that a projector joins to one: 2 of `mlp_downsample`, 3 of `mlp_downsample_3x3_fix`.
  *
- * @param tokens   [B, G * G, C]
- * @param weights  the names below the projector's, `layers.1` to `layers.4`
- * @returns        [B, ceil(G / 2)^2, d]
+ * @param width  C, of the tower
+ */
+export function mergeRatio(weights: Weights, width: number): number {
+  return Math.sqrt(weights.get('layers.1.weight').size / width);
+}
+
+/**
+ * The projector behind joining: layer norm, linear, gelu, linear; of `mlp_downsample_3x3_fix` layer norm, linear, gelu twice.
+ *
+ * @param joined   [..., r r C], as `mergeTokens` gives them
+ * @param weights  the names below the projector's, `layers.1` and on
+ * @returns        [..., d]
  * Source: NVlabs/VILA, llava/model/multimodal_projector/base_projector.py.
  */
-export function project(tokens: Tensor<'f32'>, weights: Weights): Tensor<'f32'> {
-  return tidy([tokens], (tokens) => {
-    const normed = layerNormLayer(mergeTokens(tokens), weights.in('layers.1'), { eps: 1e-5 });
-    const hidden = linearLayer(normed, weights.in('layers.2'), { gelu: 'erf' });
-    return linearLayer(hidden, weights.in('layers.4'));
+export function projectJoined(joined: Tensor<'f32'>, weights: Weights): Tensor<'f32'> {
+  return tidy([joined], (joined) => {
+    const layer = (x: Tensor<'f32'>, norm: number): Tensor<'f32'> =>
+      linearLayer(
+        layerNormLayer(x, weights.in(`layers.${norm}`), { eps: 1e-5 }),
+        weights.in(`layers.${norm + 1}`),
+        {
+          gelu: 'erf',
+        },
+      );
+    const first = layer(joined, 1);
+    return weights.has('layers.7.weight')
+      ? linearLayer(layer(first, 4), weights.in('layers.7'))
+      : linearLayer(first, weights.in('layers.4'));
   });
+}
+
+/**
+ * The projector over whole grids.
+ *
+ * @param tokens   [B, G * G, C]
+ * @param weights  as of `projectJoined`
+ * @returns        [B, ceil(G / r)^2, d]
+ */
+export function project(tokens: Tensor<'f32'>, weights: Weights): Tensor<'f32'> {
+  return tidy([tokens], (tokens) =>
+    projectJoined(mergeTokens(tokens, mergeRatio(weights, tokens.shape[2])), weights),
+  );
 }
 
 /**

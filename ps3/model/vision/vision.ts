@@ -34,7 +34,7 @@ import {
   upsample,
 } from './selection.ts';
 import { type Look, mergeLooks, takenAfter } from './token_maps.ts';
-import type { LookOptions, LowRes, MapOptions, Maps, VisionOutput } from './vision_types.ts';
+import type { Glance, LookOptions, LowRes, MapOptions, Maps, VisionOutput } from './vision_types.ts';
 import {
   attentionPool,
   type BlockOptions,
@@ -162,18 +162,33 @@ export class VisionModel {
   }
 
   /**
-   * Runs all stages.
+   * What is the same wherever one looks: the low-res pass, and what queries are compared with.
    *
-   * @param image  [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8 of side max(scalesPx) (other sizes are resampled)
-   * @throws ShapeError for impossible looks or tokens
+   * @param image  as for `forward`
+   * @param hiddenStates  as of `LookOptions`, for all looks
    */
-  forward(image: Tensor, options: LookOptions = {}): VisionOutput {
-    this.expectOptions('VisionModel.forward', options);
-    const grids = this.grids(image);
-    const { hiddenStates = 0 } = options;
+  glance(image: Tensor, { hiddenStates = 0 }: Pick<LookOptions, 'hiddenStates'> = {}): Glance {
     const layers = Math.max(hiddenStates === true ? this.config.depth : Number(hiddenStates), 1);
     const lowRes = this.lowRes(image, layers);
-    const maps = this.maps(this.selectionFeatures(image, lowRes), grids, options);
+    return { lowRes, features: this.selectionFeatures(image, lowRes) };
+  }
+
+  /**
+   * Runs all stages.
+   *
+   * @param image   [B, 3, H, W] f32 normalised, or [B, H, W, 4] u8 of side max(scalesPx) (other sizes are resampled)
+   * @param before  what `glance` gave for the image and `hiddenStates`, where it is at hand
+   * @throws ShapeError for impossible looks or tokens
+   */
+  forward(
+    image: Tensor,
+    options: LookOptions = {},
+    before: Glance = this.glance(image, options),
+  ): VisionOutput {
+    this.expectOptions('VisionModel.forward', options);
+    const grids = this.grids(image);
+    const { lowRes, features } = before;
+    const maps = this.maps(features, grids, options);
     const looks: Look[] = [];
     let taken: Tensor<'f32'>[] | undefined;
     for (const counts of this.plan(grids, options)) {

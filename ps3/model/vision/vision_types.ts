@@ -1,7 +1,7 @@
 // What goes into the image side of PS3 and what comes out of it.
 import type { Tensor } from '../../../engine/index.ts';
 import type { LookAmount } from './look_plan.ts';
-import type { SelectionMap } from './selection.ts';
+import type { SelectionFeatures, SelectionMap } from './selection.ts';
 
 /** Result of the low-res pass. */
 export interface LowRes {
@@ -13,6 +13,12 @@ export interface LowRes {
   readonly qkv: Tensor<'f32'>[];
   /** Where the image begins in the one that it is a window of, as `lowRes` was told. */
   readonly origin?: Tensor;
+}
+
+/** What is the same wherever one looks. */
+export interface Glance {
+  readonly lowRes: LowRes;
+  readonly features: SelectionFeatures;
 }
 
 /** Saliency per high-res scale, [B, Y * X] each. */

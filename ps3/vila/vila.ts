@@ -1,0 +1,223 @@
+// VILA-HD: a language model that glances at images, asks PS3 where to look by its own hidden state, and reads what was seen.
+// Shi et al. 2025, arXiv:2503.19903; NVlabs/VILA, llava/model/llava_arch.py and language_model/llava_topdown_llama.py.
+//
+//   glance   low-res tokens of every image, joined and projected; the same for all questions
+//   ask      the language model reads them and the question; the state of its last token is the prompt of the selection
+//   look     the patches that the prompt selects; complete groups of them are joined and projected
+//   answer   [low-res | seen | newline] of every image stand where its token stood
+import {
+  concat,
+  expect,
+  linear,
+  output,
+  type ParameterStore,
+  Scope,
+  slice,
+  type Tensor,
+  tidy,
+} from '../../engine/index.ts';
+import type { LanguageModel } from '../language/language_model.ts';
+import { expectConfig } from '../model/config/config.ts';
+import type { LookAmount } from '../model/vision/look_plan.ts';
+import type { VisionModel } from '../model/vision/vision.ts';
+import type { Glance, VisionOutput } from '../model/vision/vision_types.ts';
+import { completeGroups, type Groups, type Projector } from './projector.ts';
+import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
+
+/** Which blocks' outputs are kept: VILA reads the one before the last. */
+const STATES = { hiddenStates: 2 } as const;
+
+/** Images of one size at low resolution: all that is the same for every question. Dispose it when done. */
+export interface Seen extends Disposable {
+  /** [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */
+  readonly image: Tensor;
+  readonly glance: Glance;
+  /** [n, g * g, d], what the language model reads of them */
+  readonly low: Tensor<'f32'>;
+}
+
+/** Where to look and how much. */
+export interface VilaLookOptions extends LookAmount {
+  /** [1, C], or [n, C] of each image; without one, what stands out is looked at. */
+  readonly prompt?: Tensor<'f32'>;
+  /** Blurs the maps before selection; default false. */
+  readonly smooth?: boolean;
+  /** [n, h, w], nonzero = select these cells first. */
+  readonly groundTruth?: Tensor;
+}
+
+/** What a look gives. Tensors live where the glance's do. */
+export interface VilaLook {
+  /** Of each image, [1, tokens, d]: low-res tokens, then those of complete groups, scale after scale. */
+  readonly blocks: Tensor<'f32'>[];
+  /** Of each image and high-res scale, what was joined. */
+  readonly groups: Groups[][];
+  /** Of each image, the tokens of the groups of each scale, [groups, d]; undefined where there is none. */
+  readonly tokens: (Tensor<'f32'> | undefined)[][];
+  readonly vision: VisionOutput;
+}
+
+/** The parts of a model, which it owns. */
+export interface VilaParts {
+  readonly language: LanguageModel;
+  readonly vision: VisionModel;
+  readonly projector: Projector;
+  /** Weights of tower and projector. */
+  readonly parameters: ParameterStore;
+  readonly tokens: VilaTokens;
+}
+
+/** A vision-language model. Dispose it when done. */
+export class VilaModel implements Disposable {
+  readonly language: LanguageModel;
+  readonly vision: VisionModel;
+  readonly projector: Projector;
+  readonly parameters: ParameterStore;
+  readonly tokens: VilaTokens;
+
+  constructor({ language, vision, projector, parameters, tokens }: VilaParts) {
+    const { depth } = vision.config;
+    expectConfig(depth >= 2, 'the tower must have at least two blocks', depth);
+    this.language = language;
+    this.vision = vision;
+    this.projector = projector;
+    this.parameters = parameters;
+    this.tokens = tokens;
+  }
+
+  /** Looks at images at low resolution. @param image  [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */
+  glance(image: Tensor): Seen {
+    const scope = new Scope();
+    const inside = image.in(scope);
+    const glance = this.vision.glance(inside, STATES);
+    const low = this.projector.low(glance.lowRes.hidden[0]);
+    const dispose = (): void => scope.dispose();
+    return { image: inside, glance, low, [Symbol.dispose]: dispose };
+  }
+
+  /**
+   * Asks where to look: the state of the language model at the end of a question about images that it has glanced at.
+   *
+   * @param ids  of the text up to the answer, with one image token for each image
+   * @param low  [n, g * g, d] of `glance`, of the images that the text names
+   * @returns    state [1, d], of which `projector.prompt` makes the prompt of the selection; the embedded text that was
+   *   read, [1, T, d]; and its last place in `ids`
+   */
+  ask(
+    ids: readonly number[],
+    low: Tensor<'f32'>,
+  ): { state: Tensor<'f32'>; embedded: Tensor<'f32'>; place: number } {
+    const place = questionPlace(ids, this.tokens.turnEnd);
+    const asked = ids.slice(0, place + 1);
+    const [state, embedded] = tidy([low], (low) => {
+      const count = imageCount(asked, this.tokens.image);
+      const blocks = Array.from({ length: count }, (_, i) =>
+        slice(low as Tensor<'f32'>, { axis: 0, start: i, length: 1 }),
+      );
+      const embedded = this.embed(asked, blocks, low);
+      const T = embedded.shape[1];
+      const hidden = this.language.decode(embedded);
+      return [slice(hidden, { axis: 1, start: T - 1, length: 1 }).reshape([1, -1]), embedded] as const;
+    });
+    return { state, embedded, place };
+  }
+
+  /**
+   * Looks closely at all images.
+   *
+   * @throws ShapeError for impossible looks or tokens
+   */
+  async look(seen: Seen, options: VilaLookOptions = {}): Promise<VilaLook> {
+    const { prompt, ...how } = options;
+    const { image, glance, low } = seen;
+    const n = image.shape[0];
+    const times = prompt?.shape[0] === n ? 1 : n;
+    const repeated =
+      prompt &&
+      concat(
+        Array.from({ length: times }, () => prompt.in(image.scope)),
+        { axis: 0 },
+      );
+    const vision = this.vision.forward(image, { ...how, ...STATES, prompt: repeated }, glance);
+    const grids = this.vision.grids(image).slice(1);
+    const maps = await Promise.all(vision.selectionMaps.map((map) => map.data()));
+    const groups = Array.from({ length: n }, (_, b) =>
+      grids.map(([Y, X], scale) =>
+        completeGroups(maps[scale].subarray(b * Y * X, (b + 1) * Y * X), [Y, X], this.projector.ratio),
+      ),
+    );
+    const [states] = vision.hiddenStates;
+    const [, T, C] = states.shape;
+    const tokens = groups.map((own, b) => {
+      let start = glance.lowRes.hidden[0].shape[1];
+      return own.map((groups, scale) => {
+        const length = vision.selectionCounts[scale];
+        const first = start;
+        start += length;
+        if (groups.index.length === 0) return undefined;
+        return tidy([states], (states) => {
+          const image = slice(states as Tensor<'f32'>, { axis: 0, start: b, length: 1 }).reshape([T, C]);
+          const taken = slice(image, { axis: 0, start: first, length });
+          return this.projector.high(taken, groups, scale, grids[scale])!;
+        });
+      });
+    });
+    const blocks = tokens.map((own, b) =>
+      tidy([low, ...own], (low, ...own) => {
+        const image = slice(low as Tensor<'f32'>, { axis: 0, start: b, length: 1 });
+        const d = image.shape[2];
+        const high = own.flatMap((tokens) => (tokens ? [tokens.reshape([1, -1, d]) as Tensor<'f32'>] : []));
+        // As the reference does it: where no group is complete, the first low-res token stands once more.
+        const shown = high.length > 0 ? high : [slice(image, { axis: 1, length: 1 })];
+        return concat([image, ...shown], { axis: 1 });
+      }),
+    );
+    return { blocks, groups, tokens, vision };
+  }
+
+  /**
+   * A text as what the language model reads: tokens by their embeddings, images by their blocks with a newline behind each.
+   *
+   * @param blocks  [1, tokens, d] each, in the order of the image tokens
+   * @param like    whose scope the result lives in, where there is no image
+   * @returns       [1, T, d]
+   * @throws ShapeError where there are not as many blocks as image tokens
+   */
+  embed(ids: readonly number[], blocks: readonly Tensor<'f32'>[], like?: Tensor): Tensor<'f32'> {
+    const { image, newline } = this.tokens;
+    const count = imageCount(ids, image);
+    expect(
+      count === blocks.length,
+      'VilaModel.embed',
+      `the text must name ${blocks.length} images`,
+      `${count}`,
+    );
+    return tidy([like, ...blocks], (like, ...blocks) => {
+      const words = (ids: readonly number[]): Tensor<'f32'> => {
+        const numbers = output([like ?? blocks[0] ?? this.language.head], [1, ids.length], 'u32');
+        numbers.write(Uint32Array.from(ids));
+        return this.language.embed(numbers);
+      };
+      const parts = partsOf(ids, image).flatMap((part) =>
+        'ids' in part ? [words(part.ids)] : [blocks[part.image] as Tensor<'f32'>, words(newline)],
+      );
+      return concat(parts, { axis: 1 });
+    });
+  }
+
+  /** Logits of the next token after each one. @param embedded  [1, T, d] @returns [1, T, V] */
+  logits(embedded: Tensor<'f32'>): Tensor<'f32'> {
+    return tidy([embedded], (embedded) => linear(this.language.decode(embedded), this.language.head));
+  }
+
+  /** Frees all weights. */
+  dispose(): void {
+    this.language.dispose();
+    this.parameters.dispose();
+  }
+
+  /** As `dispose`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -9,6 +9,7 @@ import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
 import { evalCommand } from './commands/eval.ts';
 import { exportCommand } from './commands/export.ts';
+import { generateCommand } from './commands/generate.ts';
 import { compareCommand, reportCommand } from './commands/report.ts';
 import { INTERRUPTED, startCommand, trainCommand } from './commands/train.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -23,6 +24,7 @@ const COMMANDS: readonly Command[] = [
   compareCommand,
   encodeCommand,
   exportCommand,
+  generateCommand,
   verifyCommand,
   dataCommand,
   benchmarkCommand,

@@ -43,6 +43,17 @@ export function whole(help: string, low = 1): Flag<number> {
   return { help, value: '<n>', rule: `a whole number of at least ${low}`, read };
 }
 
+/** A number within bounds. */
+export function number(help: string, low: number, high: number = Number.POSITIVE_INFINITY): Flag<number> {
+  const read = (text: string): number | undefined => {
+    const value = numberOf(text);
+    return value !== undefined && value >= low && value <= high ? value : undefined;
+  };
+  const rule =
+    high === Number.POSITIVE_INFINITY ? `a number of at least ${low}` : `a number within ${low} to ${high}`;
+  return { help, value: '<x>', rule, read };
+}
+
 /** One of a few names. */
 export function oneOf<Name extends string>(names: readonly Name[], help: string): Flag<Name> {
   const read = (text: string): Name | undefined => names.find((name) => name === text);

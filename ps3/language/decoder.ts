@@ -11,10 +11,10 @@ import {
   linearLayer,
   rmsNorm,
   rope,
-  slice,
   swiglu,
   type Tensor,
   tidy,
+  unpackHeads,
   type Weights,
 } from '../../engine/index.ts';
 import type { LanguageConfig } from './config.ts';
@@ -82,14 +82,7 @@ function block(
     const normed = rmsNorm(h, weights.get('input_layernorm.weight'), { eps });
     const products = linearLayer(normed, weights.in('self_attn.qkv_proj'));
     const qkv = rope(products, frequencies, { heads: heads + kvHeads, offset });
-    const part = (first: number, count: number): Tensor<'f32'> =>
-      slice(qkv, { axis: 2, start: first * headSize, length: count * headSize }).reshape([
-        B,
-        T,
-        count,
-        headSize,
-      ]);
-    const [q, k, v] = [part(0, heads), part(heads, kvHeads), part(heads + kvHeads, kvHeads)];
+    const [q, k, v] = unpackHeads(qkv, { parts: 3, heads, kvHeads });
     const heard = attention(q, k, v, { causal: true, keyMask }).reshape([B, T, heads * headSize]);
     const attended = linearLayer(heard, weights.in('self_attn.o_proj'), { residual: h });
     const again = rmsNorm(attended, weights.get('post_attention_layernorm.weight'), { eps });

@@ -19,6 +19,7 @@ const COMMANDS = [
   'report',
   'compare',
   'verify',
+  'generate',
   'benchmark',
   'data',
   'data scenes',

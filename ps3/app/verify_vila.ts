@@ -5,12 +5,10 @@ import {
   backward,
   concat,
   type Engine,
-  ParameterStore,
   type SafetensorsFile,
   type Scope,
   slice,
   type Tensor,
-  Weights,
 } from '../../engine/index.ts';
 import { fillLanguage } from '../language/checkpoint.ts';
 import { parseLanguageConfig } from '../language/config.ts';
@@ -18,9 +16,8 @@ import { LanguageModel } from '../language/language_model.ts';
 import { storedParts } from '../language/parameters.ts';
 import { fillParameters } from '../model/checkpoint/checkpoint.ts';
 import { visionConfigFromTensors } from '../model/config/tensor_config.ts';
-import { VisionModel } from '../model/vision/vision.ts';
+import { parseVilaConfig } from '../vila/config.ts';
 import { vilaLoss } from '../vila/loss.ts';
-import { Projector } from '../vila/projector.ts';
 import { type Seen, type VilaLookOptions, VilaModel } from '../vila/vila.ts';
 import { Comparer, type Comparison, setting } from './comparison.ts';
 
@@ -45,29 +42,19 @@ export async function vilaOf(
 ): Promise<VilaModel> {
   const prefix = 'weights.';
   const shapes = new Map([...file.tensors].map(([name, { shape }]) => [name, shape]));
-  const config = visionConfigFromTensors(file.metadata, shapes, `${prefix}vision_tower.`);
-  const vision = budgets ? { ...config, budgets: [...budgets] } : config;
-  const parts = [`${prefix}vision_tower.`, `${prefix}mm_projector.`];
-  const specs = parts.flatMap((part) =>
-    [...shapes].flatMap(([name, shape]) =>
-      name.startsWith(part) ? [{ name: name.slice(part.length), shape }] : [],
-    ),
-  );
-  const parameters = new ParameterStore(engine, specs);
-  for (const part of parts) await fillParameters(parameters, [file], { prefix: part });
+  const own = visionConfigFromTensors(file.metadata, shapes, `${prefix}vision_tower.`);
+  const vision = budgets ? { ...own, budgets: [...budgets] } : own;
+  const config = parseVilaConfig(setting(file, 'vila_config'), setting(file, 'mm_projector_config'));
+  const image = { imagePx: Math.max(...vision.scalesPx), mean: HALF, std: HALF };
   const sizes = parseLanguageConfig(setting(file, 'llm_config'));
   const language = LanguageModel.allocate(engine, sizes);
   await fillLanguage(language.parameters, storedParts(sizes), [file], { prefix: `${prefix}llm.` });
-  const weights = new Weights(parameters);
-  const image = { imagePx: Math.max(...vision.scalesPx), mean: HALF, std: HALF };
   const ids = setting<{ image: number; newline: number[]; turn_end: number[] }>(file, 'token_ids');
-  return new VilaModel({
-    language,
-    vision: new VisionModel(vision, image, weights.in('vision_model')),
-    projector: new Projector(weights, vision.width),
-    parameters,
-    tokens: { image: ids.image, newline: ids.newline, turnEnd: ids.turn_end },
-  });
+  const tokens = { image: ids.image, newline: ids.newline, turnEnd: ids.turn_end };
+  const model = VilaModel.allocate(engine, { config, vision, image }, language, { tokens });
+  for (const part of ['vision_tower', 'mm_projector'])
+    await fillParameters(model.parameters, [file], { prefix: `${prefix}${part}.` });
+  return model;
 }
 
 /** The images of the file, [n, 3, S, S], normalised. */

@@ -11,7 +11,7 @@ import {
   type Weights,
 } from '../../engine/index.ts';
 import { tokensOf } from '../model/baselines/mosaic.ts';
-import { mergeRatio, project, projectJoined } from '../model/baselines/projector.ts';
+import { project, projectJoined } from '../model/baselines/projector.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import { normedMlp } from '../model/vision/vit.ts';
 
@@ -57,10 +57,10 @@ export class Projector {
   /** Tokens along a side that become one. */
   readonly ratio: number;
 
-  /** @param width  C, of the tower */
-  constructor(weights: Weights, width: number) {
+  /** @param ratio  tokens along a side that become one */
+  constructor(weights: Weights, ratio: number) {
     this.#weights = weights;
-    this.ratio = mergeRatio(weights, width);
+    this.ratio = ratio;
   }
 
   /** All tokens of the low-res grid, with their places. @param tokens  [B, G * G, C] @returns [B, g * g, d] */

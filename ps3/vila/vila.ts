@@ -7,21 +7,32 @@
 //   answer   [low-res | seen | newline] of every image stand where its token stood
 import {
   concat,
+  type Engine,
   expect,
+  expectKeys,
   linear,
   output,
-  type ParameterStore,
+  ParameterStore,
+  Random,
   Scope,
   slice,
   type Tensor,
   tidy,
+  Weights,
 } from '../../engine/index.ts';
-import type { LanguageModel } from '../language/language_model.ts';
-import { expectConfig } from '../model/config/config.ts';
+import { type LanguageLoadOptions, LanguageModel } from '../language/language_model.ts';
+import type { LanguageTokenizer } from '../language/tokenizer.ts';
+import type { FillOptions, WeightDType } from '../model/checkpoint/checkpoint.ts';
+import type { CheckpointSource, DownloadOptions } from '../model/checkpoint/files.ts';
+import { draw, startsAsZero } from '../model/checkpoint/init.ts';
+import type { SaveOptions } from '../model/checkpoint/writer.ts';
+import { expectConfig, type ImageConfig, type VisionConfig } from '../model/config/config.ts';
 import type { LookAmount } from '../model/vision/look_plan.ts';
-import type { VisionModel } from '../model/vision/vision.ts';
+import { VisionModel } from '../model/vision/vision.ts';
 import type { Glance, VisionOutput } from '../model/vision/vision_types.ts';
-import { completeGroups, type Groups, type Projector } from './projector.ts';
+import { planVila, saveVila, VilaReader, withImages } from './checkpoint.ts';
+import type { VilaConfig } from './config.ts';
+import { completeGroups, type Groups, Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
 
 /** Which blocks' outputs are kept: VILA reads the one before the last. */
@@ -57,32 +68,144 @@ export interface VilaLook {
   readonly vision: VisionOutput;
 }
 
-/** The parts of a model, which it owns. */
-export interface VilaParts {
-  readonly language: LanguageModel;
-  readonly vision: VisionModel;
-  readonly projector: Projector;
-  /** Weights of tower and projector. */
-  readonly parameters: ParameterStore;
-  readonly tokens: VilaTokens;
+/** What a model is made of. */
+export interface VilaSizes {
+  readonly config: VilaConfig;
+  readonly vision: VisionConfig;
+  readonly image: ImageConfig;
 }
+
+/** How a model is loaded. */
+export interface VilaLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix' | 'onProgress'> {
+  /** How matrices and tables of tower and projector are kept; default f32, which can also be trained. 'stored': as the file has them. */
+  readonly storage?: WeightDType | 'stored';
+  /** The same of the language model; default as `storage`. */
+  readonly languageStorage?: LanguageLoadOptions['storage'];
+  /** Whether training leaves a parameter as it is, by its name; none by default. */
+  readonly isLocked?: (name: string) => boolean;
+}
+
+const LOAD_OPTIONS = {
+  hubUrl: true,
+  accessToken: true,
+  fetch: true,
+  signal: true,
+  storage: true,
+  languageStorage: true,
+  isLocked: true,
+} as const;
 
 /** A vision-language model. Dispose it when done. */
 export class VilaModel implements Disposable {
+  readonly config: VilaConfig;
+  /** Reads texts and what was seen; the model owns it. */
   readonly language: LanguageModel;
+  /** Of tower and projector, by the names in their folders. */
+  readonly parameters: ParameterStore;
   readonly vision: VisionModel;
   readonly projector: Projector;
-  readonly parameters: ParameterStore;
+  /** Ids of what stands for images and around them. */
   readonly tokens: VilaTokens;
+  readonly #tokenizer: LanguageTokenizer | undefined;
 
-  constructor({ language, vision, projector, parameters, tokens }: VilaParts) {
-    const { depth } = vision.config;
-    expectConfig(depth >= 2, 'the tower must have at least two blocks', depth);
+  private constructor(
+    { config, vision, image }: VilaSizes,
+    language: LanguageModel,
+    parameters: ParameterStore,
+    tokens: VilaTokens | undefined,
+  ) {
+    const texts = language.hasTokenizer ? withImages(language.tokenizer) : undefined;
+    expectConfig(vision.depth >= 2, 'the tower must have at least two blocks', vision.depth);
+    const weights = new Weights(parameters);
+    this.config = config;
     this.language = language;
-    this.vision = vision;
-    this.projector = projector;
     this.parameters = parameters;
-    this.tokens = tokens;
+    this.vision = new VisionModel(vision, image, weights.in('vision_model'));
+    this.projector = new Projector(weights, config.ratio);
+    this.tokens = tokens ?? texts?.tokens ?? withImages(language.tokenizer).tokens;
+    this.#tokenizer = texts?.tokenizer;
+  }
+
+  /** The language model's, with the tokens of images. @throws UseError when the language model came without one */
+  get tokenizer(): LanguageTokenizer {
+    return this.#tokenizer ?? this.language.tokenizer;
+  }
+
+  /**
+   * Loads a folder of the published layout: `llm/`, `vision_tower/` and `mm_projector/`. Media tokens that the vocabulary lacks are
+   * added; no embedding of theirs is ever read. Weights stream to the GPU a piece at a time.
+   *
+   * @throws ConfigError for what is not built, and: one error that lists every missing, unknown, misshapen and repeated tensor
+   *   of a folder
+   * @throws SafetensorsError, TokenizerError, ShapeError for unknown options, and the signal's reason
+   */
+  static async load(
+    engine: Engine,
+    source: CheckpointSource,
+    options: VilaLoadOptions = {},
+  ): Promise<VilaModel> {
+    expectKeys('VilaModel.load', options, LOAD_OPTIONS);
+    const { storage = 'f32', languageStorage = storage, isLocked, ...reading } = options;
+    await using file = await VilaReader.open(source, options);
+    const language = await LanguageModel.load(engine, file.language, {
+      ...reading,
+      storage: languageStorage,
+      isLocked,
+    });
+    try {
+      const plan = await file.plan(language.config.width);
+      const dtypeOf = (name: string, { length }: readonly number[]): WeightDType =>
+        length < 2 ? 'f32' : storage === 'stored' ? plan.get(name)!.stored : storage;
+      const model = VilaModel.allocate(engine, file, language, { dtypeOf, isLocked });
+      await file.fill(model.parameters, reading);
+      return model;
+    } catch (error) {
+      language.dispose();
+      throw error;
+    }
+  }
+
+  /** Makes a model whose tower and projector are zero. It owns the language model from then on. */
+  static allocate(
+    engine: Engine,
+    sizes: VilaSizes,
+    language: LanguageModel,
+    options: {
+      /** Default: as the language model's tokenizer has them. */
+      readonly tokens?: VilaTokens;
+      readonly dtypeOf?: (name: string, shape: readonly number[]) => WeightDType;
+      readonly isLocked?: (name: string) => boolean;
+    } = {},
+  ): VilaModel {
+    expectKeys('VilaModel.allocate', options, { tokens: true, dtypeOf: true, isLocked: true });
+    const { tokens, dtypeOf, isLocked } = options;
+    const { tower, projector } = planVila(sizes.config, sizes.vision, language.config.width);
+    const specs = [...tower, ...projector].map(([name, { shape }]) => {
+      const group = shape.length >= 2 ? 0 : 1;
+      return { name, shape, dtype: dtypeOf?.(name, shape), isLocked: isLocked?.(name), group };
+    });
+    return new VilaModel(sizes, language, new ParameterStore(engine, specs), tokens);
+  }
+
+  /**
+   * Makes a model whose projector is random, as the reference begins, and its tower too.
+   *
+   * @param language  with its tokenizer; the model owns it from then on
+   */
+  static create(engine: Engine, sizes: VilaSizes, language: LanguageModel, seed: number): VilaModel {
+    const model = VilaModel.allocate(engine, sizes, language);
+    const { tower, projector } = planVila(sizes.config, sizes.vision, language.config.width);
+    let stream = 0;
+    for (const [name, parameter] of [...tower, ...projector]) {
+      const random = new Random(seed, ++stream);
+      if (!startsAsZero(parameter)) model.parameters.get(name).write(draw(parameter, random));
+    }
+    return model;
+  }
+
+  /** Writes a folder that `load`, and the reference, read. Node and Deno only. */
+  save(folder: string, options: Omit<SaveOptions, 'untied'> = {}): Promise<void> {
+    return saveVila(folder, this, options);
   }
 
   /** Looks at images at low resolution. @param image  [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */

@@ -4,10 +4,14 @@ import { ConfigError } from '../config/config.ts';
 
 /**
  * A checkpoint's place: the path of a folder, an http(s) address that ends where file names may follow,
- * `hf://owner/name` or `hf://owner/name@revision` for a repository of the hub, or the files themselves, as a page gets
- * them from a file input or a drop.
+ * `hf://owner/name` or `hf://owner/name@revision` for a repository of the hub, the files themselves, as a page gets
+ * them from a file input or a drop, or what opens files by name.
  */
-export type CheckpointSource = string | UrlLike | Iterable<BlobLike & { readonly name: string }>;
+export type CheckpointSource =
+  | string
+  | UrlLike
+  | Iterable<BlobLike & { readonly name: string }>
+  | CheckpointFiles;
 
 /** What is used of a Response. */
 export interface Fetched {
@@ -53,11 +57,18 @@ export function checkpointFiles(
   options: DownloadOptions = {},
   op = 'PS3.load',
 ): CheckpointFiles {
+  if (typeof source === 'object' && 'open' in source) return source;
   if (typeof source === 'object' && Symbol.iterator in source) return inHand(op, source);
   const address = typeof source === 'object' ? source.href : source;
   if (address.startsWith('hf://')) return onHub(op, address.slice('hf://'.length), options);
   if (/^https?:\/\//.test(address)) return atAddress(op, address, options);
   return inFolder(op, typeof source === 'object' ? decodeURIComponent(new URL(address).pathname) : source);
+}
+
+/** The files of a folder in a checkpoint. */
+export function within(files: CheckpointFiles, folder: string): CheckpointFiles {
+  const place = `${folder}/ of ${files.place}`;
+  return { ...files, place, open: (name) => files.open(`${folder}/${name}`) };
 }
 
 function inHand(op: string, files: Iterable<BlobLike & { readonly name: string }>): CheckpointFiles {

@@ -29,8 +29,9 @@ export interface InitOptions {
   readonly logitBias?: number;
 }
 
-class Plan {
-  readonly parameters = new Map<string, ParameterPlan>();
+/** Puts a plan together, layer by layer. */
+export class Plan {
+  readonly parameters: Map<string, ParameterPlan> = new Map();
 
   put(name: string, shape: readonly number[], initial: Initial): void {
     this.parameters.set(name, { shape, initial });
@@ -73,7 +74,8 @@ export function planParameters(config: ModelConfig, options: InitOptions = {}): 
   return plan.parameters;
 }
 
-function planVision(plan: Plan, config: VisionConfig, options: InitOptions): void {
+/** The parameters of the image side, below `vision_model.`. */
+export function planVision(plan: Plan, config: VisionConfig, options: InitOptions = {}): void {
   const { width, patchPx, scalesPx, attnPool, adapter, auxEncoder } = config;
   const S = scalesPx.length - 1;
   const root = 'vision_model.';

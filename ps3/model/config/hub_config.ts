@@ -133,9 +133,16 @@ export function parseHubConfig(json: unknown, preprocessor?: unknown): ModelConf
   return { image: parsePreprocessor(preprocessor, vision), vision, text, hub };
 }
 
+/** Releases of before May 2025 call the scales `s3_scales`. */
+function withScales(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || !('s3_scales' in json)) return json;
+  const { s3_scales, ...rest } = json;
+  return { ps3_scales: s3_scales, ...rest };
+}
+
 /** Reads `vision_config`, or the whole `config.json` of a checkpoint that holds the vision model alone. */
 export function parseVisionConfig(json: unknown, path = 'vision_config'): VisionConfig {
-  const hub = check(visionSchema, json, path);
+  const hub = check(visionSchema, withScales(json), path);
   const { patchPx, width, depth, heads, mlpRatio, imagePx } = backboneOf(hub, path);
   expectHeads(width, heads, `${path}.num_heads`);
   const scalesPx = hub.ps3_scales.toSorted((a, b) => a - b);

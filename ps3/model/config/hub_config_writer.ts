@@ -35,7 +35,8 @@ export function toHubConfig({ vision, text, hub }: ModelConfig): Record<string, 
   };
 }
 
-function toHubVision(vision: VisionConfig): Record<string, unknown> {
+/** `vision_config`, or `config.json` of the image side alone. */
+export function toHubVision(vision: VisionConfig): Record<string, unknown> {
   const { auxEncoder: aux, adapter } = vision;
   const rest: Record<string, unknown> = { ...vision.hub };
   for (const key of OWN_KEYS) delete rest[key];

@@ -1,0 +1,171 @@
+// A VILA-HD's folder in the layout of the published ones: config.json, and a folder each for language model, tower and projector.
+import { expectKeys, makeFolder, type ParameterStore, type SafetensorsFile } from '../../engine/index.ts';
+import type { LanguageModel } from '../language/language_model.ts';
+import type { LanguageTokenizer } from '../language/tokenizer.ts';
+import {
+  type FillOptions,
+  fillParameters,
+  matchTensors,
+  openWeights,
+  readJson,
+  readJsonIfThere,
+  STORED,
+  WEIGHTS,
+  type WeightDType,
+} from '../model/checkpoint/checkpoint.ts';
+import {
+  type CheckpointFiles,
+  type CheckpointSource,
+  checkpointFiles,
+  type DownloadOptions,
+  within,
+} from '../model/checkpoint/files.ts';
+import { type ParameterPlan, Plan, planVision } from '../model/checkpoint/init.ts';
+import {
+  type Numbers,
+  type SaveOptions,
+  tensorToWrite,
+  writeJson,
+  writeWeights,
+} from '../model/checkpoint/writer.ts';
+import type { ImageConfig, VisionConfig } from '../model/config/config.ts';
+import { parseVisionConfig } from '../model/config/hub_config.ts';
+import { toHubVision } from '../model/config/hub_config_writer.ts';
+import { parsePreprocessor, toPreprocessor } from '../model/config/preprocessor.ts';
+import { parseVilaConfig, planProjector, toProjectorHub, toVilaHub, type VilaConfig } from './config.ts';
+import type { VilaTokens } from './sequence.ts';
+
+/** Tokens that the reference adds to a vocabulary, in its order. */
+const MEDIA_TOKENS = ['<vila/sentinel>', '<image>', '<vila/video>'];
+
+/** The parameters of tower and projector, by the names in their folders, which differ. */
+export function planVila(
+  config: VilaConfig,
+  vision: VisionConfig,
+  width: number,
+): { tower: Map<string, ParameterPlan>; projector: Map<string, ParameterPlan> } {
+  const plan = new Plan();
+  planVision(plan, vision);
+  return { tower: plan.parameters, projector: planProjector(config, vision, width) };
+}
+
+/** A vocabulary that knows images, and the ids of what stands around them. */
+export function withImages(tokenizer: LanguageTokenizer): {
+  tokenizer: LanguageTokenizer;
+  tokens: VilaTokens;
+} {
+  const known = tokenizer.withTokens(MEDIA_TOKENS);
+  const question = 'question';
+  const chat = known.renderChat([{ role: 'user', content: question }], { generationPrompt: true });
+  const behind = chat.slice(chat.indexOf(question) + question.length).trim();
+  return {
+    tokenizer: known,
+    tokens: { image: known.idOf('<image>')!, newline: known.encode('\n'), turnEnd: known.encode(behind) },
+  };
+}
+
+/** An open checkpoint whose names and shapes are checked, but for the language model's; nothing of its weights is read. */
+export class VilaReader implements AsyncDisposable {
+  readonly config: VilaConfig;
+  readonly vision: VisionConfig;
+  readonly image: ImageConfig;
+  /** Of the language model, for `LanguageModel.load`. */
+  readonly language: CheckpointFiles;
+  readonly #tower: CheckpointFiles;
+  readonly #projector: CheckpointFiles;
+  #files: SafetensorsFile[] = [];
+
+  private constructor(files: CheckpointFiles, config: VilaConfig, vision: VisionConfig, image: ImageConfig) {
+    this.config = config;
+    this.vision = vision;
+    this.image = image;
+    this.language = within(files, 'llm');
+    this.#tower = within(files, 'vision_tower');
+    this.#projector = within(files, 'mm_projector');
+  }
+
+  /** Reads the configurations. @throws ConfigError for what is missing, wrong or not built */
+  static async open(source: CheckpointSource, options: DownloadOptions = {}): Promise<VilaReader> {
+    const files = checkpointFiles(source, options, 'VilaModel.load');
+    const tower = within(files, 'vision_tower');
+    const projector = await readJson(within(files, 'mm_projector'), 'config.json');
+    const config = parseVilaConfig(await readJson(files, 'config.json'), projector);
+    const vision = parseVisionConfig(await readJson(tower, 'config.json'), 'vision_tower/config.json');
+    const image = parsePreprocessor(await readJsonIfThere(tower, 'preprocessor_config.json'), vision);
+    return new VilaReader(files, config, vision, image);
+  }
+
+  /**
+   * Opens the weights of tower and projector.
+   *
+   * @param width  d, of the language model
+   * @returns      how each is stored, in checkpoint order
+   * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor of a folder
+   */
+  async plan(width: number): Promise<Map<string, { shape: readonly number[]; stored: WeightDType }>> {
+    const plans = planVila(this.config, this.vision, width);
+    const stored = new Map<string, { shape: readonly number[]; stored: WeightDType }>();
+    for (const [files, plan] of [
+      [this.#tower, plans.tower],
+      [this.#projector, plans.projector],
+    ] as const) {
+      const weights = await openWeights(files, WEIGHTS);
+      this.#files.push(...weights);
+      const fileOf = matchTensors(files, plan, weights);
+      for (const [name, { shape }] of plan)
+        stored.set(name, { shape, stored: STORED[fileOf.get(name)!.tensors.get(name)!.dtype]! });
+    }
+    return stored;
+  }
+
+  /** Streams the weights of tower and projector into their places. */
+  fill(parameters: ParameterStore, options: Omit<FillOptions, 'prefix'> = {}): Promise<void> {
+    return fillParameters(parameters, this.#files, options);
+  }
+
+  /** Closes the files. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.close()));
+  }
+}
+
+/** Writes a folder that `VilaModel.load`, and the reference, read; the weights last. */
+export async function saveVila(
+  folder: string,
+  model: {
+    readonly config: VilaConfig;
+    readonly language: LanguageModel;
+    readonly vision: { readonly config: VisionConfig; readonly image: ImageConfig };
+    readonly parameters: ParameterStore;
+  },
+  options: Omit<SaveOptions, 'untied'> = {},
+): Promise<void> {
+  expectKeys('VilaModel.save', options, { storage: true, shardBytes: true });
+  const { storage, shardBytes = 5e9 } = options;
+  const { config, language, vision, parameters } = model;
+  const { width } = language.config;
+  await makeFolder(folder);
+  await language.save(`${folder}/llm`, options);
+  const plans = planVila(config, vision.config, width);
+  for (const [name, plan, files] of [
+    [
+      'vision_tower',
+      plans.tower,
+      {
+        'config.json': toHubVision(vision.config),
+        'preprocessor_config.json': toPreprocessor(vision.image),
+      },
+    ],
+    ['mm_projector', plans.projector, { 'config.json': toProjectorHub(config) }],
+  ] as const) {
+    await makeFolder(`${folder}/${name}`);
+    for (const [file, json] of Object.entries(files)) await writeJson(`${folder}/${name}`, file, json);
+    const tensors = [...plan.keys()].map((key) => {
+      const tensor = parameters.get(key);
+      const read = async (): Promise<Numbers> => (await tensor.data()) as Numbers;
+      return tensorToWrite(key, { shape: tensor.shape, dtype: tensor.dtype as WeightDType, read }, storage);
+    });
+    await writeWeights(`${folder}/${name}`, tensors, shardBytes);
+  }
+  await writeJson(folder, 'config.json', toVilaHub(config, vision.config, width));
+}

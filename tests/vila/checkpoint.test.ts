@@ -1,0 +1,109 @@
+// A VILA-HD's folder: the names, shapes and keys of the official code, and what is read of it again.
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openSafetensors } from '../../engine/index.ts';
+import { setting } from '../../ps3/app/comparison.ts';
+import { vilaImages, vilaOf } from '../../ps3/app/verify_vila.ts';
+import { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
+import { withImages } from '../../ps3/vila/checkpoint.ts';
+import { VilaModel } from '../../ps3/vila/vila.ts';
+import { engine } from '../harness.ts';
+
+const at = (path: string): string => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
+const folder = await mkdtemp(join(tmpdir(), 'vila-'));
+test.after(() => rm(folder, { recursive: true }));
+
+const tiny = JSON.parse(await readFile(at('language/tokenizer-tiny.json'), 'utf8')) as {
+  tokenizer_json: Record<string, unknown>;
+  chat_template: string;
+};
+const tokenizer = LanguageTokenizer.fromFiles({
+  tokenizerJson: tiny.tokenizer_json,
+  tokenizerConfig: { chat_template: tiny.chat_template, eos_token: '<|im_end|>', pad_token: '[PAD]' },
+});
+const readJson = async (path: string): Promise<Record<string, unknown>> =>
+  JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+
+/** A string that is JSON itself, as its value: blanks in it do not count. */
+const parsed = (value: unknown): unknown =>
+  typeof value === 'string' && value.startsWith('{') ? JSON.parse(value) : value;
+
+for (const name of ['vila-hd-tiny', 'vila-hd-tiny-two'])
+  test(`${name}: is written under the names and with the keys of the official code, and read again`, async () => {
+    await using file = await openSafetensors(at(`${name}.safetensors`));
+    using model = await vilaOf(engine, file);
+    const ids = setting<{ image: number; newline: number[]; turn_end: number[] }>(file, 'token_ids');
+    assert.equal(withImages(tokenizer).tokens, {
+      image: ids.image,
+      newline: ids.newline,
+      turnEnd: ids.turn_end,
+    });
+
+    const out = join(folder, name);
+    await model.save(out);
+    for (const part of ['llm', 'vision_tower', 'mm_projector']) {
+      await using written = await openSafetensors(join(out, part, 'model.safetensors'));
+      const prefix = `weights.${part}.`;
+      const want = [...file.tensors].flatMap(([key, { shape }]) =>
+        key.startsWith(prefix) ? [[key.slice(prefix.length), [...shape]] as const] : [],
+      );
+      const got = [...written.tensors].map(([key, { shape }]) => [key, [...shape]] as const);
+      const sorted = (list: (readonly [string, readonly number[]])[]): unknown =>
+        list.sort(([a], [b]) => (a < b ? -1 : 1));
+      assert.equal(sorted(got), sorted(want), part);
+    }
+    const config = await readJson(join(out, 'config.json'));
+    for (const [key, value] of Object.entries(setting<Record<string, unknown>>(file, 'vila_config')))
+      assert.equal(parsed(config[key]), parsed(value), key);
+    const tower = await readJson(join(out, 'vision_tower/config.json'));
+    assert.equal(tower.ps3_scales, setting<{ ps3_scales: number[] }>(file, 'vision_config').ps3_scales);
+
+    for (const [path, json] of Object.entries(tokenizer.toJSON()))
+      await writeFile(join(out, 'llm', path), JSON.stringify(json));
+    // As releases of before May 2025 have it.
+    const { ps3_scales, ...rest } = tower;
+    await writeFile(
+      join(out, 'vision_tower/config.json'),
+      JSON.stringify({ ...rest, s3_scales: ps3_scales }),
+    );
+    using again = await VilaModel.load(engine, out);
+    assert.equal(again.config, model.config);
+    using scope = engine.scope();
+    const images = await vilaImages(engine, file, scope);
+    const text = Array.from(await file.f32('in.input_ids'));
+    const logitsOf = async (model: VilaModel): Promise<Float32Array> => {
+      using seen = model.glance(images);
+      const { state } = model.ask(text, seen.low);
+      const { blocks } = await model.look(seen, { prompt: model.projector.prompt(state) });
+      return model.logits(model.embed(text, blocks)).data();
+    };
+    assert.equal(await logitsOf(again), await logitsOf(model));
+    assert.equal(again.tokenizer.encode(file.metadata.chat_text), text);
+  });
+
+test('VilaModel.load: what is missing is named', async () => {
+  const out = join(folder, 'vila-hd-tiny');
+  const message = async (): Promise<string> =>
+    VilaModel.load(engine, out).then(
+      (model) => {
+        model.dispose();
+        return 'no error';
+      },
+      (error: Error) => error.message,
+    );
+  await rename(join(out, 'mm_projector'), join(out, 'projector'));
+  assert.match(
+    await message(),
+    /VilaModel\.load: mm_projector\/ of .* must hold config\.json, got no such file\./,
+  );
+  await rename(join(out, 'projector'), join(out, 'mm_projector'));
+  const config = await readJson(join(out, 'config.json'));
+  await writeFile(join(out, 'config.json'), JSON.stringify({ ...config, ps3: false }));
+  assert.match(await message(), /config\.json\.ps3 must be true: only towers of PS3 are built, got false/);
+});
+
+test.run();

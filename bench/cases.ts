@@ -22,6 +22,7 @@ import { cases as fill } from './ops/fill.bench.ts';
 import { cases as finite } from './ops/finite.bench.ts';
 import { cases as gather } from './ops/gather.bench.ts';
 import { cases as gelu } from './ops/gelu.bench.ts';
+import { cases as kvCache } from './ops/kv_cache.bench.ts';
 import { cases as l2Normalize } from './ops/l2_normalize.bench.ts';
 import { cases as layerNorm } from './ops/layer_norm.bench.ts';
 import { cases as matmul } from './ops/matmul.bench.ts';
@@ -58,6 +59,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   finite,
   gather,
   gelu,
+  kvCache,
   l2Normalize,
   layerNorm,
   matmul,

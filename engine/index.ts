@@ -80,6 +80,7 @@ export { gather, type ScatterOptions, type ScatterReduction, scatter, take } fro
 export { arange, fullLike, onesLike, zerosLike } from './ops/fill.ts';
 export { embedding, scatterRows } from './ops/gather.ts';
 export { gelu } from './ops/gelu.ts';
+export { KeyValueCache, type KeyValueCacheSizes } from './ops/kv_cache.ts';
 export { type L2NormalizeOptions, l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
 export { type LinearOptions, linear } from './ops/matmul/linear.ts';

@@ -26,13 +26,15 @@ struct Params {
   keys : u32,         // keys per batch entry in the segment
   heads : u32,
   batch : u32,
-  q_start : u32,      // Vecs before the first query; so k_start and v_start
+  q_start : u32,      // Vecs before the first query; k_start, v_start too
   q_row : u32,        // Vecs from one query row to the next; so k_row and v_row
   q_batch : u32,      // Vecs from one batch entry of q to the next; 0 if all share one
   k_start : u32,
   k_row : u32,
+  k_batch : u32,
   v_start : u32,
   v_row : u32,
+  v_batch : u32,
   scale : f32,
   split_keys : u32,   // keys of a split
   splits : u32,       // of the segment
@@ -42,8 +44,8 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> q_rows : array<Vec>;           // [batch or 1, T, q_row]
-@group(0) @binding(2) var<storage, read> k_rows : array<Vec>;           // [batch, keys, k_row]
-@group(0) @binding(3) var<storage, read> v_rows : array<Vec>;           // [batch, keys, v_row]
+@group(0) @binding(2) var<storage, read> k_rows : array<Vec>;           // [batch, keys or more, k_row]
+@group(0) @binding(3) var<storage, read> v_rows : array<Vec>;           // [batch, keys or more, v_row]
 @group(0) @binding(4) var<storage, read> mask_bias : array<f32>;        // [batch, keys], 0 or MASKED
 @group(0) @binding(5) var<storage, read_write> max_sum : array<vec2f>;  // [batch, all_splits, T, heads]
 @group(0) @binding(6)
@@ -81,14 +83,13 @@ fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   var end = min((n + 1u) * params.split_keys, params.keys);
   if (HIDES == ELEMENTS) { end = min(end, seen(z, t)); }
   for (var j = n * params.split_keys; j < end; j++) {
-    let key = z * params.keys + j;
-    let k = params.k_start + key * params.k_row + head / KV_GROUP * HEAD_VECS;
-    let v = params.v_start + key * params.v_row + head / KV_GROUP * HEAD_VECS;
+    let k = params.k_start + z * params.k_batch + j * params.k_row + head / KV_GROUP * HEAD_VECS;
+    let v = params.v_start + z * params.v_batch + j * params.v_row + head / KV_GROUP * HEAD_VECS;
     var score = 0.0;
     // unroll
     for (var d = 0u; d < HEAD_VECS; d++) { score = dot_add(q[d], k_rows[k + d], score); }
     score *= params.scale;
-    if (HAS_MASK) { score += mask_bias[key]; }
+    if (HAS_MASK) { score += mask_bias[z * params.keys + j]; }
     if (score > row_max) {
       let keep = exp(row_max - score);
       // unroll

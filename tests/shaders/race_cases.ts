@@ -23,6 +23,7 @@ import {
   fullLike,
   gather,
   gelu,
+  KeyValueCache,
   l2Normalize,
   layerNorm,
   linear,
@@ -174,6 +175,12 @@ export const CASES: Readonly<Record<string, () => void>> = {
   gelu: () => {
     train(gelu(leaf(12)));
     train(gelu(leaf(13)));
+  },
+  kv_cache: () => {
+    const cache = new KeyValueCache(engine, { layers: 1, batch: 2, length: 5, kvHeads: 1, headSize: 4 });
+    cache.attend(0, leaf(2, 3, 16), leaf(2), { heads: 2, offset: 1 });
+    cache.advance(3);
+    cache.attend(0, leaf(2, 1, 16), leaf(2), { heads: 2 });
   },
   l2_normalize: () => {
     train(l2Normalize(leaf(3, 11)));

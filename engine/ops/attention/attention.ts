@@ -69,18 +69,19 @@ export function attention(
 function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const { q, k, cached } = heads;
   const [, T, H, K] = q.shape;
-  const [B, M, G] = k.shape;
+  const [B, , G] = k.shape;
   const { scale = K ** -0.5, keyMask, causal, offset = 0, force } = options;
   const hidden = causal ? offset : undefined;
+  const M = keysSeen(heads, options);
   const offsets = hidden instanceof Tensor ? hidden : undefined;
   const keys = [cached?.k.shape[1] ?? 0, M].filter((count) => count > 0);
-  const plan = planAttention(q.tensor.gpu.target, { B, T, H, K, keys, group: H / G }, force);
+  const plan = planAttention(q.tensor.gpu.target, { B, T, H, K, keys, group: H / G, causal }, force);
   if (plan.padding > 0) return attendPadded(heads, { ...options, scale }, plan.padding);
 
   const list = listOf(heads);
   const tensors = list.map(({ tensor }) => tensor);
   using bias = keyMask && keyBias(keyMask);
-  const problem = problemOf(heads, tensors, scale, bias, hidden);
+  const problem = problemOf(heads, M, tensors, scale, bias, hidden);
   const out = output(tensors, [B, T, H, K]);
   const lse = output(tensors, [B, H, T]);
   if (plan.variant === 'split_kv') attendInSplits(problem, plan, out, lse);
@@ -97,8 +98,10 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
     activations: ['out', ...Object.keys(operands)],
     backward: (dout, saved, needs) => {
       const kept = slotOf.map((slot) => saved[`operand${slot}`]!);
-      const again = problemOf(heads, kept, scale, saved.bias, saved.offsets ?? hidden);
-      const gradients = slots.map((slot, i) => (needs[i] ? gradientOf(slot, dout, B) : undefined));
+      const again = problemOf(heads, M, kept, scale, saved.bias, saved.offsets ?? hidden);
+      const gradients = slots.map((slot, i) =>
+        needs[i] ? gradientOf(slot, dout, B, M < k.shape[1]) : undefined,
+      );
       const [dq, dk, dv, dcachedK, dcachedV] = list.map((rows, i) => {
         const gradient = gradients[slotOf[i]];
         return gradient && rowsIn(rows, gradient, B);
@@ -139,16 +142,27 @@ function rowsIn({ shape, start, row }: HeadRows, tensor: Tensor, B: number): Row
   return { tensor, start, row, batch: tensor.shape[0] < B ? 0 : shape[1] * row };
 }
 
-/** @param tensors  of q, k, v and the cached keys and values; may be other handles than those given */
+/** Keys that some query sees, where the host knows. */
+function keysSeen({ q, k }: Heads, { causal, offset = 0, keyMask }: AttentionOptions): number {
+  const [, T] = q.shape;
+  const [, M] = k.shape;
+  return causal && typeof offset === 'number' && !keyMask && T > 0 ? Math.min(M, offset + T) : M;
+}
+
+/**
+ * @param M        keys of k that are attended to, the first ones
+ * @param tensors  of q, k, v and the cached keys and values; may be other handles than those given
+ */
 function problemOf(
   { q, k, v, cached }: Heads,
+  M: number,
   tensors: readonly Tensor[],
   scale: number,
   bias: Tensor | undefined,
   causal: Causal | undefined,
 ): Problem {
   const [, T, H, K] = q.shape;
-  const [B, M, G] = k.shape;
+  const [B, , G] = k.shape;
   const segments: Segment[] = [];
   if (cached && cached.k.shape[1] > 0)
     segments.push({
@@ -179,12 +193,12 @@ function gradientSlots(list: readonly HeadRows[]): HeadRows[][] {
   return slots;
 }
 
-/** Memory for the gradient of a tensor, zero where it holds no operand. */
-function gradientOf(slot: readonly HeadRows[], dout: Tensor, B: number): Tensor {
+/** Memory for the gradient of a tensor, zero where it holds no operand or, with `partly`, keys that no query sees. */
+function gradientOf(slot: readonly HeadRows[], dout: Tensor, B: number, partly: boolean): Tensor {
   const [{ tensor, row }] = slot;
   const width = slot.reduce((columns, { shape }) => columns + shape[2] * shape[3], 0);
   const gradient = output([dout], [B, ...tensor.shape.slice(1)]);
-  return width < row ? fill(gradient, 0) : gradient;
+  return partly || width < row ? fill(gradient, 0) : gradient;
 }
 
 /** The gradient of a tensor that a batch shares is a sum over the batch. */

@@ -9,7 +9,7 @@
 //                  0.102 ms.
 //   split_kv       flash-decoding, nothing of size T x M written: wins with one or two queries on CPUs.
 //                  lavapipe, 16 heads of 72, 729 keys: 5.1, 8.1 and 20 ms for 1, 2 and 4 queries, where query
-//                  blocks take 8.0, 9.8 and 8.4.
+//                  blocks take 8.0, 9.8 and 8.4. And for one query of a causal attention on GPUs.
 //
 // Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
 import type { Target } from '../../gpu/target.ts';
@@ -27,6 +27,7 @@ export interface AttentionSizes {
   readonly keys: readonly number[];
   /** Neighbouring heads that share one head of keys, 1 by default; a block has all or none of them. */
   readonly group?: number;
+  readonly causal?: boolean;
 }
 
 /** Planes (a head of a batch entry each) and queries whose scores are in memory at a time. */
@@ -63,7 +64,8 @@ export function planAttention(
 ): AttentionPlan {
   const { B, T, H, K } = sizes;
   const products = target.kind === 'gpu' ? 'tiled' : 'register';
-  const few = target.kind === 'cpu' && T < BLOCK_QUERIES;
+  // On GPUs a token that is decoded: tiles of queries would have one.
+  const few = target.kind === 'cpu' ? T < BLOCK_QUERIES : sizes.causal === true && T === 1;
   const variant = K > SPLIT_HEAD ? 'query_blocks' : (force ?? (few ? 'split_kv' : 'query_blocks'));
   const splits = Math.ceil(target.fillInvocations / (B * T * H));
   return {

@@ -76,6 +76,11 @@ for (const name of readdirSync(join(root, 'engine/guides')))
     assert.equal((await printed(`guide_${name.replace('.md', '')}`, code)).trimEnd().split('\n'), said);
   });
 
+test('guides: the language model of ps3/guides/language.md has learnt its rhyme', async () => {
+  const [trains] = snippets(await readFile(join(root, 'ps3/guides/language.md'), 'utf8'));
+  assert.is(await printed('guide_language', trains), ' sat on the log. the frog');
+});
+
 /** Numbers with a unit that may be typed, and the test that holds each. */
 const HELD: Readonly<Record<string, readonly string[]>> = {
   'engine/guides/performance.md': ['72 KB'], // tests/embed/package.test.ts

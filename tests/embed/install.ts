@@ -45,7 +45,7 @@ export async function installProject(
   ...install: readonly string[]
 ): Promise<string> {
   const project = join(folder, name);
-  const parts = ['engine/examples', `tests/embed/${name}`, 'tests/embed/run_examples.ts'];
+  const parts = ['engine/examples', 'ps3/examples', `tests/embed/${name}`, 'tests/embed/run_examples.ts'];
   for (const part of parts) await cp(join(root, part), join(project, part), { recursive: true });
   await cp(join(root, `tests/embed/${name}/package.json`), join(project, 'package.json'));
   await cp(join(folder, 'ps3-webgpu.tgz'), join(project, 'ps3-webgpu.tgz'));
@@ -59,7 +59,8 @@ export function expectExamples(printed: string): void {
   const line = printed.split('\n').findLast((text) => text.startsWith('{'));
   if (!line) throw new Error(`the examples must print their results, got: ${printed}`);
   const got = JSON.parse(line) as Record<'ownPass' | 'digits' | 'digitsByPatches', number> &
-    Record<'swish' | 'attention', number[]>;
+    Record<'swish' | 'attention', number[]> &
+    Record<'rhyme', string>;
   const near = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6;
   const sigmoid = 1 / (1 + Math.exp(-1));
   const facts = {
@@ -69,6 +70,7 @@ export function expectExamples(printed: string): void {
       near(got.attention[i], want),
     ),
     'two layers read 9 of 10 digits': got.digits > 0.9,
+    'the language model has learnt its rhyme': got.rhyme === ' sat on the mat. the dog sat on the log. ',
     'the transformer reads 4 of 10 digits after 60 steps': got.digitsByPatches > 0.4,
   };
   for (const [fact, holds] of Object.entries(facts)) if (!holds) throw new Error(`${fact}: got ${line}`);

@@ -5,6 +5,7 @@ import { readDigits } from '../../engine/examples/digits.ts';
 import { makeSwish } from '../../engine/examples/own_kernel.ts';
 import { ownPass } from '../../engine/examples/own_pass.ts';
 import { readDigitsByPatches } from '../../engine/examples/vit.ts';
+import { sayRhyme } from '../../ps3/examples/tiny_language_model.ts';
 
 /** Results of the examples as JSON. */
 export async function runExamples(engine: Engine): Promise<string> {
@@ -14,6 +15,7 @@ export async function runExamples(engine: Engine): Promise<string> {
     swish: [...(await makeSwish(engine)(engine.tensor([0, 1, -1])).data())],
     attention: [...(await attendTokenByToken(engine, Float32Array.of(1, 0, 0, 1), values, 1))],
     digits: await readDigits(engine, 100),
+    rhyme: await sayRhyme(engine),
     digitsByPatches: await readDigitsByPatches(engine, 60),
   });
 }

@@ -78,7 +78,7 @@ for (const name of readdirSync(join(root, 'engine/guides')))
 
 test('guides: the language model of ps3/guides/language.md has learnt its rhyme', async () => {
   const [trains] = snippets(await readFile(join(root, 'ps3/guides/language.md'), 'utf8'));
-  assert.is(await printed('guide_language', trains), ' sat on the log. the frog');
+  assert.is(await printed('guide_language', trains), ' sat on the mat. the dog');
 });
 
 /** Numbers with a unit that may be typed, and the test that holds each. */

@@ -28,7 +28,12 @@ export {
 } from './language/tokenizer.ts';
 export { type TrainTokenizerOptions, trainTokenizer } from './language/train_tokenizer.ts';
 export type { FillOptions, OpenOptions, WeightDType } from './model/checkpoint/checkpoint.ts';
-export type { CheckpointSource, DownloadOptions, Fetched } from './model/checkpoint/files.ts';
+export type {
+  CheckpointFiles,
+  CheckpointSource,
+  DownloadOptions,
+  Fetched,
+} from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';
 export { NANO_4K } from './model/checkpoint/shipped.ts';
 export type { SaveOptions } from './model/checkpoint/writer.ts';
@@ -75,7 +80,14 @@ export type { Grid } from './model/vision/scales.ts';
 export type { PatchSelection, SelectionFeatures, SelectionMap } from './model/vision/selection.ts';
 export { type Look, mergeLooks } from './model/vision/token_maps.ts';
 export { VisionModel } from './model/vision/vision.ts';
-export type { LookOptions, LowRes, MapOptions, Maps, VisionOutput } from './model/vision/vision_types.ts';
+export type {
+  Glance,
+  LookOptions,
+  LowRes,
+  MapOptions,
+  Maps,
+  VisionOutput,
+} from './model/vision/vision_types.ts';
 export type { CheckpointBlocks } from './model/vision/vit.ts';
 export type { Transport } from './ranks/transport.ts';
 export { BatchLoader, type BatchLoaderOptions } from './train/batch_loader.ts';
@@ -100,6 +112,7 @@ export {
 } from './train/config.ts';
 export type { ShownCrops } from './train/crop_features.ts';
 export type {
+  AnnotatedConfig,
   DataSection,
   NativeCropsConfig,
   Range,
@@ -150,3 +163,15 @@ export {
   trainPS3,
   trainTowers,
 } from './train/train.ts';
+export type { VilaConfig } from './vila/config.ts';
+export { type VilaLoss, type VilaLossOptions, type VilaSample, vilaLoss } from './vila/loss.ts';
+export type { Groups, Projector } from './vila/projector.ts';
+export type { VilaTokens } from './vila/sequence.ts';
+export {
+  type Seen,
+  type VilaLoadOptions,
+  type VilaLook,
+  type VilaLookOptions,
+  VilaModel,
+  type VilaSizes,
+} from './vila/vila.ts';

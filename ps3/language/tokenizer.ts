@@ -24,7 +24,7 @@ export interface LanguageTokenizerFiles {
 export interface EncodedChat {
   /** [T] */
   readonly ids: Int32Array<ArrayBuffer>;
-  /** [T]: the ids of answers and of the token that ends each, `IGNORED` elsewhere. */
+  /** [T], the ids of answers and of the token that ends each, `IGNORED` elsewhere. */
   readonly labels: Int32Array<ArrayBuffer>;
 }
 
@@ -183,7 +183,7 @@ export class LanguageTokenizer {
   }
 
   /** The files to store beside the weights, by name. */
-  toJSON(): Readonly<Record<string, Json>> {
+  toJSON(): Readonly<Record<string, Record<string, unknown>>> {
     const { stopIds, padId } = this;
     return {
       'tokenizer.json': this.#json,

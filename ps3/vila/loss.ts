@@ -52,6 +52,7 @@ export interface VilaLoss {
   readonly dice: Tensor<'f32'> | undefined;
   /** [B, C], what selected the patches. */
   readonly prompt: Tensor<'f32'>;
+  /** What was looked at. */
   readonly look: VilaLook;
 }
 

@@ -42,6 +42,7 @@ const STATES = { hiddenStates: 2 } as const;
 export interface Seen extends Disposable {
   /** [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */
   readonly image: Tensor;
+  /** Of the tower. */
   readonly glance: Glance;
   /** [n, g * g, d], what the language model reads of them */
   readonly low: Tensor<'f32'>;
@@ -65,13 +66,17 @@ export interface VilaLook {
   readonly groups: Groups[][];
   /** Of each image, the tokens of the groups of each scale, [groups, d]; undefined where there is none. */
   readonly tokens: (Tensor<'f32'> | undefined)[][];
+  /** Of the tower; `hiddenStates[0]` is what was projected. */
   readonly vision: VisionOutput;
 }
 
 /** What a model is made of. */
 export interface VilaSizes {
+  /** What joins the two. */
   readonly config: VilaConfig;
+  /** The tower. */
   readonly vision: VisionConfig;
+  /** How images become numbers. */
   readonly image: ImageConfig;
 }
 
@@ -97,12 +102,15 @@ const LOAD_OPTIONS = {
 
 /** A vision-language model. Dispose it when done. */
 export class VilaModel implements Disposable {
+  /** What joins tower and language model. */
   readonly config: VilaConfig;
   /** Reads texts and what was seen; the model owns it. */
   readonly language: LanguageModel;
   /** Of tower and projector, by the names in their folders. */
   readonly parameters: ParameterStore;
+  /** The tower. */
   readonly vision: VisionModel;
+  /** From the tower's tokens to the language model's, and back. */
   readonly projector: Projector;
   /** Ids of what stands for images and around them. */
   readonly tokens: VilaTokens;

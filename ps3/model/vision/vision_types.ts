@@ -17,7 +17,9 @@ export interface LowRes {
 
 /** What is the same wherever one looks. */
 export interface Glance {
+  /** The low-res pass. */
   readonly lowRes: LowRes;
+  /** What queries are compared with. */
   readonly features: SelectionFeatures;
 }
 

@@ -122,69 +122,87 @@ export function resolveImports(
   });
 }
 
-/** A `Shader` as the published package holds it: without repeated keys, and params once. */
+/** A `Shader` as the published package holds it: what its text does not say. */
 export interface PackedShader {
-  /** With `#import` lines. */
+  /** With `#import` lines, without comments. */
   readonly text: string;
-  /** name, offset, length, isFloat */
-  readonly params: readonly (readonly [string, number, number, boolean])[];
-  readonly paramsBytes: number;
-  /** workgroupSize, the numbers of the params that it reads, and of each binding: name, index, writable, scalar */
-  readonly entries: Readonly<
-    Record<
-      string,
-      readonly [number, readonly number[], readonly (readonly [string, number, boolean, string])[]]
-    >
-  >;
+  /** Scalar types of the storage bindings, in the order of the text. */
+  readonly scalars: string;
+  /** workgroupSize; the params that it reads, a bit each; and its bindings by their places in the text */
+  readonly entries: Readonly<Record<string, readonly [number, number, readonly number[]]>>;
+}
+
+const BINDING = /@binding\((\d+)\)\s*var<storage,\s*(\w+)>\s*(\w+)/g;
+const MEMBER = /(\w+)\s*:\s*((?:vec(\d))?[^,]*)/g;
+
+/** Members and size of `struct Params`, scalars and vectors of 4 bytes each, by the rules of WGSL. */
+function paramsOf(text: string): { params: Omit<ShaderParam, 'isRead'>[]; paramsBytes: number } {
+  const struct = /struct Params\s*{([^}]*)}/.exec(text)?.[1] ?? '';
+  let [end, widest] = [0, 4];
+  const params = Array.from(struct.matchAll(MEMBER), ([, name, type, lanes = '1']) => {
+    const length = Number(lanes);
+    const align = 4 * (length === 3 ? 4 : length);
+    const offset = Math.ceil(end / align) * align;
+    end = offset + 4 * length;
+    widest = Math.max(widest, align);
+    return { name, offset, length, isFloat: /f/.test(type) };
+  });
+  return { params, paramsBytes: Math.ceil(end / widest) * widest };
 }
 
 /** Packs a parsed shader; `text` says the same as its own. */
 export function packShader(text: string, { entries }: Shader): PackedShader {
+  const names = Array.from(text.matchAll(BINDING), ([, , , name]) => name);
   const all = Object.entries(entries);
-  const { params, paramsBytes } = (all.find(([, { usesParams }]) => usesParams) ?? all[0])[1];
-  return {
+  const bindings = all.flatMap(([, entry]) => entry.bindings);
+  const packed: PackedShader = {
     text,
-    params: params.map(({ name, offset, length, isFloat }) => [name, offset, length, isFloat]),
-    paramsBytes,
+    scalars: names.map((name) => bindings.find((one) => one.name === name)?.scalar).join(' '),
     entries: Object.fromEntries(
-      all.map(([name, { workgroupSize, params: own, bindings }]) => [
+      all.map(([name, { workgroupSize, params, bindings }]) => [
         name,
         [
           workgroupSize,
-          own.flatMap(({ isRead }, i) => (isRead ? [i] : [])),
-          bindings.map((b) => [b.name, b.index, b.writable, b.scalar]),
+          params.reduce((sum, { isRead }, i) => sum + Number(isRead) * 2 ** i, 0),
+          bindings.map((one) => names.indexOf(one.name)),
         ],
       ]),
     ),
   };
+  const again = JSON.stringify(unpackShader(packed, {}).entries);
+  internal(again === JSON.stringify(entries), `the text must say what the parser read, got ${again}`);
+  return packed;
 }
 
 /** What `packShader` packed. */
-export function unpackShader(packed: PackedShader, fragments: Readonly<Record<string, string>>): Shader {
+export function unpackShader(
+  { text, scalars, entries }: PackedShader,
+  fragments: Readonly<Record<string, string>>,
+): Shader {
+  const { params, paramsBytes } = paramsOf(text);
+  const types = scalars.split(' ');
+  const all = Array.from(text.matchAll(BINDING), ([, index, access, name], i) => ({
+    name,
+    index: Number(index),
+    writable: access === 'read_write',
+    scalar: types[i],
+  }));
   return {
-    text: packed.text,
+    text,
     fragments,
     entries: Object.fromEntries(
-      Object.entries(packed.entries).map(([entry, [workgroupSize, read, bindings]]) => {
-        const usesParams = read.length > 0;
-        const params = packed.params.map(([name, offset, length, isFloat], i) => ({
-          name,
-          offset,
-          length,
-          isFloat,
-          isRead: read.includes(i),
-        }));
-        return [
-          entry,
-          {
-            bindings: bindings.map(([name, index, writable, scalar]) => ({ name, index, writable, scalar })),
-            params: usesParams ? params : [],
-            paramsBytes: usesParams ? packed.paramsBytes : 0,
-            workgroupSize,
-            usesParams,
-          },
-        ];
-      }),
+      Object.entries(entries).map(([entry, [workgroupSize, read, bindings]]) => [
+        entry,
+        {
+          bindings: bindings.map((i) => all[i]),
+          params: read
+            ? params.map((one, i) => ({ ...one, isRead: Math.floor(read / 2 ** i) % 2 === 1 }))
+            : [],
+          paramsBytes: read ? paramsBytes : 0,
+          workgroupSize,
+          usesParams: read > 0,
+        },
+      ]),
     ),
   };
 }

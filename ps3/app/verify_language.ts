@@ -3,6 +3,7 @@ import {
   argMax,
   backward,
   type Engine,
+  linear,
   type SafetensorsFile,
   type Scope,
   slice,
@@ -10,6 +11,7 @@ import {
 } from '../../engine/index.ts';
 import { fillLanguage } from '../language/checkpoint.ts';
 import { parseLanguageConfig } from '../language/config.ts';
+import { Decoding } from '../language/decoding.ts';
 import { LanguageModel } from '../language/language_model.ts';
 import { storedParts } from '../language/parameters.ts';
 import { Comparer, type Comparison, VerifyError } from './comparison.ts';
@@ -73,7 +75,7 @@ class Replay {
     await this.#checkRows('prefill.logits', model.forward(ids), lengths);
   }
 
-  /** Each row alone, token by token, everything computed anew. */
+  /** Each row alone, greedily: everything computed anew for each token, with a cache, and with the step captured. */
   async decode(): Promise<void> {
     const rows = await this.#rows();
     for (const [b, row] of rows.entries()) {
@@ -81,7 +83,42 @@ class Replay {
       if (!this.#file.tensors.has(`${name}.tokens`)) continue;
       const steps = this.#file.tensors.get(`${name}.tokens`)!.shape[0];
       await this.#checkSteps(name, [row], steps, 0);
+      await this.#checkCached(name, row, steps);
+      await this.#checkCaptured(name, row, steps);
     }
+  }
+
+  async #checkCached(name: string, row: readonly number[], steps: number): Promise<void> {
+    const { config, head } = this.#model;
+    using cache = this.#model.newCache({ length: row.length + steps });
+    const kept = new Steps(steps, config.vocabSize);
+    let ids = [...row];
+    while (kept.tokens.length < steps) {
+      using scope = this.#engine.scope();
+      const x = this.#model.embed(this.#engine.tensor(Uint32Array.from(ids), [1, ids.length], { scope }));
+      const h = slice(this.#model.decode(x, { cache }), { axis: 1, start: ids.length - 1, length: 1 });
+      const logits = linear(h, head);
+      ids = [kept.add(await logits.data(), (await argMax(logits).data())[0])];
+    }
+    await this.#compareSteps(name, kept, 'cached');
+  }
+
+  async #checkCaptured(name: string, row: readonly number[], steps: number): Promise<void> {
+    using scope = this.#engine.scope();
+    const ids = this.#engine.tensor(Uint32Array.from(row), [1, row.length], { scope });
+    using decoding = new Decoding(this.#model, this.#model.embed(ids), [row.length], row.length + steps);
+    const kept = new Steps(steps, this.#model.config.vocabSize);
+    for (;;) {
+      const token = kept.add(await decoding.logits.data(), (await decoding.best.data())[0]);
+      if (kept.tokens.length === steps) break;
+      decoding.push([token]);
+    }
+    await this.#compareSteps(name, kept, 'captured');
+  }
+
+  async #compareSteps(name: string, { tokens, logits }: Steps, how: string): Promise<void> {
+    await this.#compare(`${name}.tokens`, Float32Array.from(tokens), ` ${how}`);
+    await this.#compare(`${name}.logits`, logits, ` ${how}`);
   }
 
   /** All rows as a batch, padded on the left. */
@@ -172,8 +209,9 @@ class Replay {
     await this.#compare(name, got);
   }
 
-  async #compare(name: string, got: Float32Array): Promise<void> {
-    if (this.#file.tensors.has(name)) this.comparer.compare(name, got, await this.#file.f32(name));
+  /** @param how  behind the name, where several ways come to one tensor */
+  async #compare(name: string, got: Float32Array, how = ''): Promise<void> {
+    if (this.#file.tensors.has(name)) this.comparer.compare(name + how, got, await this.#file.f32(name));
   }
 
   async #ids(name: string, scope: Scope): Promise<Tensor> {
@@ -199,5 +237,24 @@ class Replay {
     const T = this.#file.tensors.get('in.input_ids')!.shape[1];
     const lengths = await this.#lengths();
     return lengths.map((length, b) => Array.from(ids.subarray(b * T, b * T + length)));
+  }
+}
+
+/** Tokens of one text and the logits that each was chosen by. */
+class Steps {
+  readonly tokens: number[] = [];
+  readonly logits: Float32Array;
+  readonly #V: number;
+
+  constructor(steps: number, V: number) {
+    this.logits = new Float32Array(steps * V);
+    this.#V = V;
+  }
+
+  /** @returns the token */
+  add(logits: Float32Array, token: number): number {
+    this.logits.set(logits, this.tokens.length * this.#V);
+    this.tokens.push(token);
+    return token;
   }
 }

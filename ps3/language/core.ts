@@ -4,6 +4,7 @@ import {
   embedding,
   expect,
   expectDType,
+  KeyValueCache,
   linear,
   linearCrossEntropy,
   type ParameterStore,
@@ -21,6 +22,8 @@ import type { LanguageTokenizer } from './tokenizer.ts';
 
 /** Embedding, blocks and head of a Qwen2. Dispose it when done. */
 export class LanguageCore implements Disposable {
+  /** Where it runs. */
+  readonly engine: Engine;
   /** What the model is made of. */
   readonly config: LanguageConfig;
   /**
@@ -41,6 +44,7 @@ export class LanguageCore implements Disposable {
     parameters: ParameterStore,
     tokenizer?: LanguageTokenizer,
   ) {
+    this.engine = engine;
     this.config = config;
     this.parameters = parameters;
     this.#tokenizer = tokenizer;
@@ -72,6 +76,16 @@ export class LanguageCore implements Disposable {
     const { config } = this;
     const decoder = { config, weights: this.#weights, frequencies: this.#frequencies };
     return decode(decoder, x, { ...options, checkpointed: this.checkpointLayers });
+  }
+
+  /**
+   * Room for the keys and values of texts, for `decode`: 8 layers G K bytes a token.
+   *
+   * @param sizes  tokens of a text at most, and texts side by side, 1 by default
+   */
+  newCache(sizes: { readonly length: number; readonly batch?: number }): KeyValueCache {
+    const { layers, kvHeads, headSize } = this.config;
+    return new KeyValueCache(this.engine, { ...sizes, layers, kvHeads, headSize });
   }
 
   /** The head: [V, D], which of a tied model is the embedding. */

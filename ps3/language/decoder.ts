@@ -8,12 +8,14 @@
 import {
   attention,
   checkpoint,
+  type KeyValueCache,
   linearLayer,
   rmsNorm,
   rope,
   swiglu,
   type Tensor,
   tidy,
+  UseError,
   unpackHeads,
   type Weights,
 } from '../../engine/index.ts';
@@ -21,6 +23,11 @@ import type { LanguageConfig } from './config.ts';
 
 /** What tokens come before, and which of them count. */
 export interface DecoderOptions {
+  /**
+   * Keys and values of the tokens before, among which those of these tokens are put; positions are counted there, too, and
+   * `offset` is a number, where the host knows it. Forward only, and without `keyMask`.
+   */
+  readonly cache?: KeyValueCache;
   /**
    * Position of the first token of each row, 0 by default: a number, or i32 [1] or [B]. Negative ones make room for
    * padding on the left.
@@ -30,7 +37,7 @@ export interface DecoderOptions {
   readonly keyMask?: Tensor;
   /** Keeps only the inputs of blocks for backward, and runs them again there: memory for time, the same bits. */
   readonly checkpointed?: boolean;
-  /** Called with the input of every block and its packed queries, keys and values after rotation. */
+  /** Called with the input of every block and its packed queries, keys and values after rotation; with a cache, before. */
   readonly onLayer?: (h: Tensor<'f32'>, qkv: Tensor<'f32'>) => void;
 }
 
@@ -48,13 +55,18 @@ export interface Decoder {
  * @returns  [B, T, D]
  */
 export function decode(decoder: Decoder, x: Tensor<'f32'>, options: DecoderOptions = {}): Tensor<'f32'> {
-  const { offset, keyMask, checkpointed, onLayer } = options;
+  const { cache, offset, keyMask, checkpointed, onLayer } = options;
   const { config, weights } = decoder;
   const offsets = typeof offset === 'object' ? offset : undefined;
+  if (cache && (offsets || keyMask))
+    throw new UseError(
+      'LanguageModel.decode: with a cache, positions and padding must be those of the cache, got a tensor of offset or keyMask. Write cache.positions.',
+    );
   return tidy([x, offsets, keyMask], (x, offsets, keyMask) => {
     let h: Tensor<'f32'> = x;
     for (let i = 0; i < config.layers; i++) {
-      const layer = { ...decoder, weights: weights.in(`layers.${i}`) };
+      const kept = cache && { cache, layer: i };
+      const layer = { ...decoder, weights: weights.in(`layers.${i}`), kept };
       const extra = [offsets, keyMask].filter((tensor) => tensor !== undefined);
       // What runs again needs its tensors then, too: they are inputs of the checkpoint.
       const run = (h: Tensor<'f32'>, ...[first, second]: Tensor[]): [Tensor<'f32'>, Tensor<'f32'>] =>
@@ -65,13 +77,19 @@ export function decode(decoder: Decoder, x: Tensor<'f32'>, options: DecoderOptio
       if (h !== x) h.dispose();
       h = next;
     }
+    cache?.advance(x.shape[1]);
     return rmsNorm(h, weights.get('norm.weight'), { eps: config.normEps });
   });
 }
 
+/** A block: where a decoder keeps its keys and values, and its weights. */
+interface Block extends Decoder {
+  readonly kept: { readonly cache: KeyValueCache; readonly layer: number } | undefined;
+}
+
 /** @returns the block's output [B, T, D] and its packed queries, keys and values [B, T, (H + 2G) K] */
 function block(
-  { config, weights, frequencies }: Decoder,
+  { config, weights, frequencies, kept }: Block,
   h: Tensor<'f32'>,
   offset: number | Tensor | undefined,
   keyMask: Tensor | undefined,
@@ -81,10 +99,13 @@ function block(
     const [B, T] = h.shape;
     const normed = rmsNorm(h, weights.get('input_layernorm.weight'), { eps });
     const products = linearLayer(normed, weights.in('self_attn.qkv_proj'));
-    const qkv = rope(products, frequencies, { heads: heads + kvHeads, offset });
-    const [q, k, v] = unpackHeads(qkv, { parts: 3, heads, kvHeads });
-    const heard = attention(q, k, v, { causal: true, keyMask }).reshape([B, T, heads * headSize]);
-    const attended = linearLayer(heard, weights.in('self_attn.o_proj'), { residual: h });
+    const qkv = kept ? products : rope(products, frequencies, { heads: heads + kvHeads, offset });
+    const heard = kept
+      ? kept.cache.attend(kept.layer, products, frequencies, { heads, offset: offset as number | undefined })
+      : attention(...unpackHeads(qkv, { parts: 3, heads, kvHeads }), { causal: true, keyMask });
+    const attended = linearLayer(heard.reshape([B, T, heads * headSize]), weights.in('self_attn.o_proj'), {
+      residual: h,
+    });
     const again = rmsNorm(attended, weights.get('post_attention_layernorm.weight'), { eps });
     const gated = swiglu(linearLayer(again, weights.in('mlp.gate_up_proj')));
     return [linearLayer(gated, weights.in('mlp.down_proj'), { residual: attended }), qkv] as [

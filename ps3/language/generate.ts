@@ -1,17 +1,8 @@
 // Texts that go on: token by token, one text as a stream or several at once.
-import {
-  argMax,
-  embedding,
-  expect,
-  expectKeys,
-  linear,
-  noGrad,
-  output,
-  Scope,
-  type Tensor,
-} from '../../engine/index.ts';
+import { expect, expectKeys, noGrad, Scope, type Tensor } from '../../engine/index.ts';
 import type { ChatMessage } from './chat.ts';
 import { expectContext, type LanguageCore } from './core.ts';
+import { Decoding } from './decoding.ts';
 import { expectSampling, isGreedy, SAMPLING_KEYS, Sampler, type SamplingOptions } from './sampling.ts';
 
 /** What goes on: a text as it is, a conversation whose next turn is the assistant's, or token ids. */
@@ -19,13 +10,16 @@ export type Prompt = string | readonly ChatMessage[] | readonly number[];
 
 /** How a text goes on, and when it ends. */
 export interface GenerateOptions extends SamplingOptions {
-  /** New tokens at most; default: as many as the context has room for. */
+  /** New tokens at most, as far as the context has room for them; default 512. Memory is made for them at the start. */
   readonly maxTokens?: number;
   /** Ids that end the text, and are no part of it; default: those of the tokenizer. */
   readonly stopIds?: readonly number[];
   /** An AbortSignal that ends it early: its reason is thrown. */
   readonly signal?: { throwIfAborted(): void };
 }
+
+/** New tokens where nobody says how many. */
+const MAX_TOKENS = 512;
 
 const GENERATE_KEYS = { ...SAMPLING_KEYS, maxTokens: true, stopIds: true, signal: true } as const;
 
@@ -88,78 +82,92 @@ async function* steps(
   prompts: readonly Prompt[],
   options: GenerateOptions,
 ): AsyncGenerator<(number | undefined)[], void, undefined> {
-  expectKeys(op, options, GENERATE_KEYS);
-  const {
-    maxTokens,
-    stopIds = model.hasTokenizer ? model.tokenizer.stopIds : [],
-    signal,
-    ...sampling
-  } = options;
-  expectSampling(op, sampling);
+  expectOptions(op, options);
   expect(prompts.length > 0, op, 'there must be a prompt', 'none');
-  expect(
-    maxTokens === undefined || (Number.isSafeInteger(maxTokens) && maxTokens >= 0),
-    op,
-    'maxTokens must be a whole number from 0',
-    `${maxTokens}`,
-  );
   const rows = prompts.map((prompt) => idsOf(op, model, prompt));
-  const longest = Math.max(...rows.map((row) => row.length));
-  expectContext(op, model.config, longest + 1);
-  const room = model.config.contextLength - longest;
-  const samplers = isGreedy(sampling) ? undefined : rows.map((_, b) => new Sampler(sampling, b));
-  const ended = new Set<number>();
-  for (let step = 0; step < Math.min(maxTokens ?? room, room); step++) {
-    signal?.throwIfAborted();
-    const next = await nextTokens(model, rows, step, samplers);
-    const tokens = next.map((id, b) => {
-      if (ended.has(b) || stopIds.includes(id)) ended.add(b);
-      else rows[b].push(id);
-      return ended.has(b) ? undefined : id;
-    });
-    yield tokens;
-    if (ended.size === rows.length) return;
-  }
-}
-
-/** The next token of every row. */
-async function nextTokens(
-  model: LanguageCore,
-  rows: readonly number[][],
-  step: number,
-  samplers: readonly Sampler[] | undefined,
-): Promise<number[]> {
-  using scope = new Scope();
-  const logits = noGrad(() => lastLogits(model, rows, scope));
-  if (!samplers) return [...(await argMax(logits, { axis: 1 }).data())];
-  const V = model.config.vocabSize;
-  const numbers = await logits.data();
-  return samplers.map((sampler, b) => sampler.next(numbers.subarray(b * V, (b + 1) * V), rows[b], step));
-}
-
-/** Logits after the last token of every row, [B, V]. */
-function lastLogits(model: LanguageCore, rows: readonly number[][], scope: Scope): Tensor<'f32'> {
-  const B = rows.length;
-  const T = Math.max(...rows.map((row) => row.length));
-  const ids = new Int32Array(B * T);
+  const lengths = rows.map((row) => row.length);
+  const T = Math.max(...lengths);
+  const ids = new Uint32Array(rows.length * T);
   rows.forEach((row, b) => {
     ids.set(row, b * T);
   });
-  const upload = (numbers: Int32Array<ArrayBuffer>, shape: readonly number[]): Tensor => {
-    const tensor = output([model.head], shape, 'i32').moveTo(scope);
-    tensor.write(numbers);
-    return tensor;
-  };
-  const h = model.decode(model.embed(upload(ids, [B, T])));
-  const last = embedding(
-    h,
-    upload(
-      Int32Array.from(rows, (row) => row.length - 1),
-      [B, 1],
-    ),
-    { unique: true },
-  );
-  return linear(last.reshape([B, model.config.width]), model.head);
+  const embedded = (scope: Scope): Tensor<'f32'> =>
+    model.embed(model.engine.tensor(ids, [rows.length, T], { scope }));
+  yield* goOn(op, model, { embedded, lengths, seen: rows }, options);
+}
+
+/** Prompts that are embedded. */
+export interface Start {
+  /** [B, T, D], made in a scope; padded on the right. */
+  readonly embedded: (scope: Scope) => Tensor<'f32'>;
+  /** Tokens of each prompt. */
+  readonly lengths: readonly number[];
+  /** Ids of each prompt, for the penalty of repetitions. */
+  readonly seen: readonly (readonly number[])[];
+}
+
+/** As `generate`, of several prompts that are embedded: the next token of each, undefined for one that has ended. */
+export async function* goOn(
+  op: string,
+  model: LanguageCore,
+  { embedded, lengths, seen }: Start,
+  options: GenerateOptions,
+): AsyncGenerator<(number | undefined)[], void, undefined> {
+  const { stopIds = model.hasTokenizer ? model.tokenizer.stopIds : [], signal } = options;
+  const { maxTokens = MAX_TOKENS, signal: _signal, stopIds: _stopIds, ...sampling } = options;
+  const longest = Math.max(...lengths);
+  expectContext(op, model.config, longest + 1);
+  const most = Math.min(model.config.contextLength, longest + maxTokens);
+  const texts = seen.map((row) => [...row]);
+  const samplers = isGreedy(sampling) ? undefined : texts.map((_, b) => new Sampler(sampling, b));
+  const ended = new Set<number>();
+  if (most === longest) return;
+  signal?.throwIfAborted();
+  using decoding = start(model, embedded, lengths, most);
+  for (let step = 0; ; step++) {
+    const next = samplers
+      ? await draw(samplers, decoding.logits, texts, step)
+      : [...(await decoding.best.data())];
+    next.forEach((id, b) => {
+      if (stopIds.includes(id)) ended.add(b);
+      texts[b].push(id);
+    });
+    yield next.map((id, b) => (ended.has(b) ? undefined : id));
+    if (ended.size === texts.length || longest + step + 1 >= most) return;
+    signal?.throwIfAborted();
+    decoding.push(next);
+  }
+}
+
+function start(
+  model: LanguageCore,
+  embedded: Start['embedded'],
+  lengths: readonly number[],
+  most: number,
+): Decoding {
+  using scope = new Scope();
+  return noGrad(() => new Decoding(model, embedded(scope), lengths, most));
+}
+
+/** A token for each text. @param logits  [B, V] */
+async function draw(
+  samplers: readonly Sampler[],
+  logits: Tensor<'f32'>,
+  texts: readonly (readonly number[])[],
+  step: number,
+): Promise<number[]> {
+  const V = logits.shape[1];
+  const numbers = await logits.data();
+  return samplers.map((sampler, b) => sampler.next(numbers.subarray(b * V, (b + 1) * V), texts[b], step));
+}
+
+/** @throws ShapeError for options that are unknown or out of range */
+function expectOptions(op: string, options: GenerateOptions): void {
+  expectKeys(op, options, GENERATE_KEYS);
+  expectSampling(op, options);
+  const { maxTokens = 0 } = options;
+  const isCount = Number.isSafeInteger(maxTokens) && maxTokens >= 0;
+  expect(isCount, op, 'maxTokens must be a whole number from 0', `${maxTokens}`);
 }
 
 function idsOf(op: string, model: LanguageCore, prompt: Prompt): number[] {

@@ -1,5 +1,5 @@
 // Which token comes next: the most probable one, or one drawn by its probability.
-import { expect, expectKeys, Random } from '../../engine/index.ts';
+import { expect, Random } from '../../engine/index.ts';
 
 /** How tokens are chosen. */
 export interface SamplingOptions {
@@ -50,8 +50,6 @@ export class Sampler {
 
   /** @param stream  the number of the text in its batch */
   constructor(options: SamplingOptions, stream: number) {
-    expectKeys('Sampler', options, SAMPLING_KEYS);
-    expectSampling('Sampler', options);
     this.#options = options;
     this.#stream = stream;
   }

@@ -40,7 +40,7 @@ async function answer(engine: Engine, values: Values<typeof GENERATE>, given: st
   const stop = (): void => abort.abort();
   process.once('SIGINT', stop);
   const options: GenerateOptions = {
-    maxTokens: values['max-tokens'] ?? 512,
+    maxTokens: values['max-tokens'],
     topK: values['top-k'],
     topP: values['top-p'],
     repetitionPenalty: values['repetition-penalty'],

@@ -1,0 +1,50 @@
+// Decoding token by token: what is made once, and what runs for each token.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { EngineStats } from '../../engine/index.ts';
+import { Decoding } from '../../ps3/language/decoding.ts';
+import { LanguageModel } from '../../ps3/language/language_model.ts';
+import { engine } from '../harness.ts';
+import { messageOf } from './fixture.ts';
+
+const sizes = { vocabSize: 300, width: 64, layers: 2, heads: 8, kvHeads: 2, contextLength: 256 };
+
+/** Decodes some tokens; what the engine counted for the last of them. */
+async function countsOf(
+  layers: number,
+): Promise<Pick<EngineStats, 'dispatches' | 'buffersCreated' | 'bindGroupsCreated' | 'pipelinesCreated'>> {
+  using model = LanguageModel.create(engine, { ...sizes, layers }, 1);
+  using scope = engine.scope();
+  const x = model.embed(engine.tensor(Uint32Array.of(1, 2, 3, 4, 5, 6), [2, 3], { scope }));
+  using decoding = new Decoding(model, x, [3, 2], 40);
+  const next = async (): Promise<void> => decoding.push([...(await decoding.best.data())]);
+  for (let token = 0; token < 3; token++) await next();
+  const before = engine.stats();
+  for (let token = 0; token < 10; token++) await next();
+  const after = engine.stats();
+  return {
+    dispatches: (after.dispatches - before.dispatches) / 10,
+    buffersCreated: after.buffersCreated - before.buffersCreated,
+    bindGroupsCreated: after.bindGroupsCreated - before.bindGroupsCreated,
+    pipelinesCreated: after.pipelinesCreated - before.pipelinesCreated,
+  };
+}
+
+test('Decoding: after the first tokens nothing is made, and a layer takes at most 10 dispatches a token', async () => {
+  const [one, three] = [await countsOf(1), await countsOf(3)];
+  for (const { buffersCreated, bindGroupsCreated, pipelinesCreated } of [one, three])
+    assert.equal([buffersCreated, bindGroupsCreated, pipelinesCreated], [0, 0, 0]);
+  const perLayer = (three.dispatches - one.dispatches) / 2;
+  assert.ok(perLayer <= 10, `${perLayer} dispatches`);
+});
+
+test('LanguageModel.decode: padding and positions of a cache are its own', async () => {
+  using model = LanguageModel.create(engine, sizes, 1);
+  using cache = model.newCache({ length: 8 });
+  using keyMask = engine.ones([1, 3]);
+  using x = engine.zeros([1, 3, sizes.width]);
+  const message = await messageOf(async () => model.decode(x, { cache, keyMask }));
+  assert.match(message, /^LanguageModel.decode: with a cache, .* Write cache.positions\.$/);
+});
+
+test.run();

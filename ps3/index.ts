@@ -8,6 +8,7 @@ export type {
   SourceCursor,
   StreamCursor,
 } from './data/collection.ts';
+export { padBatch, type TokenBatch } from './language/batch.ts';
 export { CHAT_TEMPLATE, type ChatMessage } from './language/chat.ts';
 export { type LanguageConfig, type LanguageSizes, languageConfig } from './language/config.ts';
 export { LanguageCore } from './language/core.ts';

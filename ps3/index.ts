@@ -164,13 +164,14 @@ export {
   trainPS3,
   trainTowers,
 } from './train/train.ts';
+export type { Question } from './vila/answer.ts';
+export type { VilaLoadOptions } from './vila/checkpoint.ts';
 export type { VilaConfig } from './vila/config.ts';
 export { type VilaLoss, type VilaLossOptions, type VilaSample, vilaLoss } from './vila/loss.ts';
 export type { Groups, Projector } from './vila/projector.ts';
 export type { VilaTokens } from './vila/sequence.ts';
 export {
   type Seen,
-  type VilaLoadOptions,
   type VilaLook,
   type VilaLookOptions,
   VilaModel,

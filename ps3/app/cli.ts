@@ -4,6 +4,7 @@ import { DeviceLostError, EngineError, fileErrorOf } from '../../engine/index.ts
 import { openTransport } from '../ranks/open.ts';
 import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { InterruptedError } from '../train/run.ts';
+import { answerCommand } from './commands/answer.ts';
 import { benchmarkCommand } from './commands/benchmark.ts';
 import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
@@ -25,6 +26,7 @@ const COMMANDS: readonly Command[] = [
   encodeCommand,
   exportCommand,
   generateCommand,
+  answerCommand,
   verifyCommand,
   dataCommand,
   benchmarkCommand,

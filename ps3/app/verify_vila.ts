@@ -14,6 +14,7 @@ import { fillLanguage } from '../language/checkpoint.ts';
 import { parseLanguageConfig } from '../language/config.ts';
 import { LanguageModel } from '../language/language_model.ts';
 import { storedParts } from '../language/parameters.ts';
+import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import { fillParameters } from '../model/checkpoint/checkpoint.ts';
 import { visionConfigFromTensors } from '../model/config/tensor_config.ts';
 import { parseVilaConfig } from '../vila/config.ts';
@@ -34,11 +35,14 @@ interface Call {
   readonly budget?: readonly number[];
 }
 
-/** The model whose weights are in the file, at patches of its own for a look. */
+/** The model whose weights are in the file. @param budgets  patches of a look per scale, instead of the model's own */
 export async function vilaOf(
   engine: Engine,
   file: SafetensorsFile,
-  budgets?: readonly number[],
+  {
+    budgets,
+    tokenizer,
+  }: { readonly budgets?: readonly number[]; readonly tokenizer?: LanguageTokenizer } = {},
 ): Promise<VilaModel> {
   const prefix = 'weights.';
   const shapes = new Map([...file.tensors].map(([name, { shape }]) => [name, shape]));
@@ -47,7 +51,7 @@ export async function vilaOf(
   const config = parseVilaConfig(setting(file, 'vila_config'), setting(file, 'mm_projector_config'));
   const image = { imagePx: Math.max(...vision.scalesPx), mean: HALF, std: HALF };
   const sizes = parseLanguageConfig(setting(file, 'llm_config'));
-  const language = LanguageModel.allocate(engine, sizes);
+  const language = LanguageModel.allocate(engine, sizes, { tokenizer });
   await fillLanguage(language.parameters, storedParts(sizes), [file], { prefix: `${prefix}llm.` });
   const ids = setting<{ image: number; newline: number[]; turn_end: number[] }>(file, 'token_ids');
   const tokens = { image: ids.image, newline: ids.newline, turnEnd: ids.turn_end };
@@ -83,7 +87,7 @@ export async function verifyVila(
   const calls = Object.entries(setting<Record<string, Call>>(file, 'calls'));
   let isFirst = true;
   for (const [name, call] of calls) {
-    using model = await vilaOf(engine, file, call.budget);
+    using model = await vilaOf(engine, file, { budgets: call.budget });
     using scope = engine.scope();
     using seen = model.glance(await vilaImages(engine, file, scope));
     const replay = new Replay(engine, file, model, comparer);

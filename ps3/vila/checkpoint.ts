@@ -1,6 +1,6 @@
 // A VILA-HD's folder in the layout of the published ones: config.json, and a folder each for language model, tower and projector.
 import { expectKeys, makeFolder, type ParameterStore, type SafetensorsFile } from '../../engine/index.ts';
-import type { LanguageModel } from '../language/language_model.ts';
+import type { LanguageLoadOptions, LanguageModel } from '../language/language_model.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import {
   type FillOptions,
@@ -34,6 +34,26 @@ import { toHubVision } from '../model/config/hub_config_writer.ts';
 import { parsePreprocessor, toPreprocessor } from '../model/config/preprocessor.ts';
 import { parseVilaConfig, planProjector, toProjectorHub, toVilaHub, type VilaConfig } from './config.ts';
 import type { VilaTokens } from './sequence.ts';
+
+/** How a model is loaded. */
+export interface VilaLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix' | 'onProgress'> {
+  /** How matrices and tables of tower and projector are kept; default f32, which can also be trained. 'stored': as the file has them. */
+  readonly storage?: WeightDType | 'stored';
+  /** The same of the language model; default as `storage`. */
+  readonly languageStorage?: LanguageLoadOptions['storage'];
+  /** Whether training leaves a parameter as it is, by its name; none by default. */
+  readonly isLocked?: (name: string) => boolean;
+}
+
+export const LOAD_OPTIONS = {
+  hubUrl: true,
+  accessToken: true,
+  fetch: true,
+  signal: true,
+  storage: true,
+  languageStorage: true,
+  isLocked: true,
+} as const;
 
 /** Tokens that the reference adds to a vocabulary, in its order. */
 const MEDIA_TOKENS = ['<vila/sentinel>', '<image>', '<vila/video>'];
@@ -88,8 +108,8 @@ export class VilaReader implements AsyncDisposable {
   static async open(source: CheckpointSource, options: DownloadOptions = {}): Promise<VilaReader> {
     const files = checkpointFiles(source, options, 'VilaModel.load');
     const tower = within(files, 'vision_tower');
-    const projector = await readJson(within(files, 'mm_projector'), 'config.json');
-    const config = parseVilaConfig(await readJson(files, 'config.json'), projector);
+    const json = await readJson(files, 'config.json');
+    const config = parseVilaConfig(json, await readJson(within(files, 'mm_projector'), 'config.json'));
     const vision = parseVisionConfig(await readJson(tower, 'config.json'), 'vision_tower/config.json');
     const image = parsePreprocessor(await readJsonIfThere(tower, 'preprocessor_config.json'), vision);
     return new VilaReader(files, config, vision, image);

@@ -11,6 +11,7 @@ import {
   expect,
   expectKeys,
   linear,
+  noGrad,
   output,
   ParameterStore,
   Random,
@@ -20,19 +21,29 @@ import {
   tidy,
   Weights,
 } from '../../engine/index.ts';
-import { type LanguageLoadOptions, LanguageModel } from '../language/language_model.ts';
+import type { GeneratedToken, GenerateOptions } from '../language/generate.ts';
+import { LanguageModel } from '../language/language_model.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
-import type { FillOptions, WeightDType } from '../model/checkpoint/checkpoint.ts';
-import type { CheckpointSource, DownloadOptions } from '../model/checkpoint/files.ts';
+import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
+import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { draw, startsAsZero } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
 import { expectConfig, type ImageConfig, type VisionConfig } from '../model/config/config.ts';
 import type { LookAmount } from '../model/vision/look_plan.ts';
+import type { Grid } from '../model/vision/scales.ts';
 import { VisionModel } from '../model/vision/vision.ts';
 import type { Glance, VisionOutput } from '../model/vision/vision_types.ts';
-import { planVila, saveVila, VilaReader, withImages } from './checkpoint.ts';
+import { answer, type Question, questionIds } from './answer.ts';
+import {
+  LOAD_OPTIONS,
+  planVila,
+  saveVila,
+  type VilaLoadOptions,
+  VilaReader,
+  withImages,
+} from './checkpoint.ts';
 import type { VilaConfig } from './config.ts';
-import { completeGroups, type Groups, Projector } from './projector.ts';
+import { blockOf, completeGroups, type Groups, Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
 
 /** Which blocks' outputs are kept: VILA reads the one before the last. */
@@ -79,26 +90,6 @@ export interface VilaSizes {
   /** How images become numbers. */
   readonly image: ImageConfig;
 }
-
-/** How a model is loaded. */
-export interface VilaLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix' | 'onProgress'> {
-  /** How matrices and tables of tower and projector are kept; default f32, which can also be trained. 'stored': as the file has them. */
-  readonly storage?: WeightDType | 'stored';
-  /** The same of the language model; default as `storage`. */
-  readonly languageStorage?: LanguageLoadOptions['storage'];
-  /** Whether training leaves a parameter as it is, by its name; none by default. */
-  readonly isLocked?: (name: string) => boolean;
-}
-
-const LOAD_OPTIONS = {
-  hubUrl: true,
-  accessToken: true,
-  fetch: true,
-  signal: true,
-  storage: true,
-  languageStorage: true,
-  isLocked: true,
-} as const;
 
 /** A vision-language model. Dispose it when done. */
 export class VilaModel implements Disposable {
@@ -254,56 +245,97 @@ export class VilaModel implements Disposable {
   }
 
   /**
-   * Looks closely at all images.
+   * Looks closely at all images. Differentiable.
    *
    * @throws ShapeError for impossible looks or tokens
    */
-  async look(seen: Seen, options: VilaLookOptions = {}): Promise<VilaLook> {
-    const { prompt, ...how } = options;
-    const { image, glance, low } = seen;
+  look(seen: Seen, options: VilaLookOptions = {}): Promise<VilaLook> {
+    return this.#look(seen, options, (fn) => fn());
+  }
+
+  /** @param run  runs what is recorded, or not */
+  async #look(
+    { image, glance, low }: Seen,
+    { prompt, ...how }: VilaLookOptions,
+    run: <T>(fn: () => T) => T,
+  ): Promise<VilaLook> {
     const n = image.shape[0];
-    const times = prompt?.shape[0] === n ? 1 : n;
-    const repeated =
-      prompt &&
-      concat(
-        Array.from({ length: times }, () => prompt.in(image.scope)),
-        { axis: 0 },
-      );
-    const vision = this.vision.forward(image, { ...how, ...STATES, prompt: repeated }, glance);
     const grids = this.vision.grids(image).slice(1);
+    const times = prompt?.shape[0] === n ? 1 : n;
+    const vision = run(() => {
+      const own = prompt && Array.from({ length: times }, () => prompt.in(image.scope));
+      const repeated = own && concat(own, { axis: 0 });
+      return this.vision.forward(image, { ...how, ...STATES, prompt: repeated }, glance);
+    });
     const maps = await Promise.all(vision.selectionMaps.map((map) => map.data()));
     const groups = Array.from({ length: n }, (_, b) =>
-      grids.map(([Y, X], scale) =>
-        completeGroups(maps[scale].subarray(b * Y * X, (b + 1) * Y * X), [Y, X], this.projector.ratio),
-      ),
-    );
-    const [states] = vision.hiddenStates;
-    const [, T, C] = states.shape;
-    const tokens = groups.map((own, b) => {
-      let start = glance.lowRes.hidden[0].shape[1];
-      return own.map((groups, scale) => {
-        const length = vision.selectionCounts[scale];
-        const first = start;
-        start += length;
-        if (groups.index.length === 0) return undefined;
-        return tidy([states], (states) => {
-          const image = slice(states as Tensor<'f32'>, { axis: 0, start: b, length: 1 }).reshape([T, C]);
-          const taken = slice(image, { axis: 0, start: first, length });
-          return this.projector.high(taken, groups, scale, grids[scale])!;
-        });
-      });
-    });
-    const blocks = tokens.map((own, b) =>
-      tidy([low, ...own], (low, ...own) => {
-        const image = slice(low as Tensor<'f32'>, { axis: 0, start: b, length: 1 });
-        const d = image.shape[2];
-        const high = own.flatMap((tokens) => (tokens ? [tokens.reshape([1, -1, d]) as Tensor<'f32'>] : []));
-        // As the reference does it: where no group is complete, the first low-res token stands once more.
-        const shown = high.length > 0 ? high : [slice(image, { axis: 1, length: 1 })];
-        return concat([image, ...shown], { axis: 1 });
+      grids.map(([Y, X], scale) => {
+        const taken = maps[scale].subarray(b * Y * X, (b + 1) * Y * X);
+        return completeGroups(taken, [Y, X], this.projector.ratio);
       }),
     );
+    const lowCount = glance.lowRes.hidden[0].shape[1];
+    const tokens = run(() =>
+      groups.map((own, b) => this.#project(vision, own, { image: b, lowCount, grids })),
+    );
+    const blocks = run(() => tokens.map((own, b) => blockOf(low, own, b)));
     return { blocks, groups, tokens, vision };
+  }
+
+  /** The groups of one image, scale by scale. */
+  #project(
+    { hiddenStates: [states], selectionCounts }: VisionOutput,
+    groups: readonly Groups[],
+    { image, lowCount, grids }: { image: number; lowCount: number; grids: readonly Grid[] },
+  ): (Tensor<'f32'> | undefined)[] {
+    const [, T, C] = states.shape;
+    let next = lowCount;
+    return groups.map((own, scale) => {
+      const [start, length] = [next, selectionCounts[scale]];
+      next += length;
+      if (own.index.length === 0) return undefined;
+      return tidy([states], (states) => {
+        const tokens = slice(states as Tensor<'f32'>, { axis: 0, start: image, length: 1 }).reshape([T, C]);
+        return this.projector.high(slice(tokens, { axis: 0, start, length }), own, scale, grids[scale])!;
+      });
+    });
+  }
+
+  /**
+   * Looks for what a question asks, as the model's configuration says: at what its state selects, or at what stands out.
+   *
+   * @param options  as of `look`, but for the prompt; default as many looks or tokens as the configuration has
+   * @throws ShapeError for impossible looks or tokens; UseError where the language model came without a tokenizer
+   */
+  lookFor(question: Question, seen: Seen, options: Omit<VilaLookOptions, 'prompt'> = {}): Promise<VilaLook> {
+    const { lookMode, looks, tokens } = this.config;
+    const asked = options.looks !== undefined || options.tokens !== undefined;
+    const amount = asked ? {} : tokens === null ? { looks } : { tokens };
+    const state = (): Tensor<'f32'> =>
+      this.ask(questionIds(this.tokenizer, question, seen.image.shape[0]), seen.low).state;
+    const prompt = lookMode === 'after_prompt' ? noGrad(() => this.projector.prompt(state())) : undefined;
+    return this.#look(seen, { ...amount, ...options, prompt }, noGrad);
+  }
+
+  /**
+   * Answers a question, token by token as they come. Leave the loop to end it early.
+   *
+   * ```ts
+   * using seen = model.glance(image); // once for an image
+   * const look = await model.lookFor('What does the sign say?', seen);
+   * for await (const { text } of model.answer('What does the sign say?', look)) write(text);
+   * ```
+   *
+   * @param look  undefined for a question about no image
+   * @throws as `LanguageModel.generate`; ShapeError where the question does not name as many images as were looked at
+   */
+  answer(
+    question: Question,
+    look: Pick<VilaLook, 'blocks'> | undefined,
+    options: GenerateOptions = {},
+  ): AsyncGenerator<GeneratedToken, void, undefined> {
+    const blocks = look?.blocks ?? [];
+    return answer(this, questionIds(this.tokenizer, question, blocks.length), blocks, options);
   }
 
   /**

@@ -346,6 +346,11 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
       [/the file must be readable, got ENOENT/, 'verify', join(folder, 'missing.safetensors')],
       [/give at least one safetensors file/, 'verify'],
       [/generate: --model must name/, 'generate', 'Hello'],
+      [/answer: --model must name/, 'answer', 'photo.jpg', 'What is it?'],
+      [
+        /answer: --looks and --tokens exclude each other/,
+        ...'answer --model m --looks 1 --tokens 9 photo.jpg What?'.split(' '),
+      ],
       [/generate: there must be one <prompt>, got none/, 'generate', '--model', folder],
       [/LanguageModel.load: .*must hold config.json/, 'generate', '--model', folder, 'Hello'],
       [/generate: --top-p must be a number within 0 to 1, got 2/, ...'generate --top-p 2 Hello'.split(' ')],

@@ -98,7 +98,7 @@ export const isOptional = (name) => places[name].needs?.isOptional === true;
 
 /** Files that run everywhere: tests of kernels, tensors, devices, layers, images and tokenizers, which read nothing but fixtures. */
 export const isPortable = (path) =>
-  /^tests\/((ops|tensor|gpu|nn)\/|ps3\/(image|tokenizer|sentencepiece)\.)/.test(path);
+  /^tests\/((ops|tensor|gpu|nn)\/|ps3\/(image|tokenizer|sentencepiece)\.|language\/qwen_sized\.)/.test(path);
 
 /** Files that run on Debian 13 beside those: the model against the official one, and training on matrix units. */
 export const isForMatrixUnits = (path) =>

@@ -2,11 +2,13 @@
 import {
   argMax,
   type Capture,
+  concat,
   embedding,
   type KeyValueCache,
   linear,
   noGrad,
   Scope,
+  slice,
   type Tensor,
 } from '../../engine/index.ts';
 import type { LanguageCore } from './core.ts';
@@ -51,7 +53,7 @@ export class Decoding implements Disposable {
     this.#ids = engine.zeros([B, 1], { dtype: 'u32' });
     this.#next = noGrad(() => {
       using scope = new Scope();
-      const h = model.decode(x.in(scope), { cache, offset: 0 });
+      const h = readPrompts(model, x.in(scope), cache);
       const places = engine.tensor(
         Int32Array.from(lengths, (length) => length - 1),
         [B, 1],
@@ -97,4 +99,21 @@ export class Decoding implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Tokens of all texts that a pass over the prompts takes at a time. */
+const PASS_TOKENS = 2048;
+
+/** Hidden states of prompts, [B, T, D], whose keys and values are in the cache afterwards. */
+function readPrompts(model: LanguageCore, x: Tensor<'f32'>, cache: KeyValueCache): Tensor<'f32'> {
+  const [B, T] = x.shape;
+  const most = Math.max(1, Math.floor(PASS_TOKENS / B));
+  if (T <= most) return model.decode(x, { cache, offset: 0 });
+  const passes: Tensor<'f32'>[] = [];
+  for (let offset = 0; offset < T; offset += most) {
+    const part = slice(x, { axis: 1, start: offset, length: Math.min(most, T - offset) });
+    passes.push(model.decode(part, { cache, offset }));
+    part.dispose();
+  }
+  return concat(passes, { axis: 1 });
 }

@@ -87,38 +87,49 @@ function largest(logits: Float32Array): number {
   return best;
 }
 
-interface Candidate {
-  readonly id: number;
-  /** Not normalised. */
-  readonly weight: number;
+/** What may be drawn, in the order of ids, with weights that are not normalised. */
+interface Candidates {
+  readonly ids: readonly number[];
+  readonly weights: readonly number[];
 }
 
-/** What may be drawn, the most probable first; of equal ones the lower id. */
-function candidates(logits: Float32Array, temperature: number, topK: number, topP: number): Candidate[] {
-  const best = logits[largest(logits)];
-  const weightOf = (id: number): number => Math.exp((logits[id] - best) / temperature);
-  const ids = Array.from(logits.keys());
+/** The most probable tokens that topK and topP leave; of equal ones at the cut the lower ids. */
+function candidates(logits: Float32Array, temperature: number, topK: number, topP: number): Candidates {
+  const most = logits[largest(logits)];
+  const weightOf = (logit: number): number => Math.exp((logit - most) / temperature);
   // Ranks are needed only where they cut something off.
-  const isCut = topK < logits.length || topP < 1;
-  if (isCut) ids.sort((a, b) => logits[b] - logits[a] || a - b);
-  const kept = ids.slice(0, topK).map((id) => ({ id, weight: weightOf(id) }));
-  if (topP === 1) return kept;
-  const most = topP * kept.reduce((sum, { weight }) => sum + weight, 0);
-  let sum = 0;
-  const end = kept.findIndex(({ weight }) => {
-    sum += weight;
-    return sum >= most;
+  const cut = topK < logits.length || topP < 1 ? cutOf(logits, weightOf, topK, topP) : undefined;
+  const ids: number[] = [];
+  let equal = cut?.equal ?? 0;
+  logits.forEach((logit, id) => {
+    if (!cut || logit > cut.logit || (logit === cut.logit && equal-- > 0)) ids.push(id);
   });
-  return end < 0 ? kept : kept.slice(0, end + 1);
+  return { ids, weights: ids.map((id) => weightOf(logits[id])) };
+}
+
+/** The lowest logit that is left, and how many that equal it. */
+function cutOf(
+  logits: Float32Array,
+  weightOf: (logit: number) => number,
+  topK: number,
+  topP: number,
+): { logit: number; equal: number } {
+  const ranked = logits.toSorted().reverse().subarray(0, topK);
+  const enough = topP * ranked.reduce((sum, logit) => sum + weightOf(logit), 0);
+  let sum = 0;
+  let count = 0;
+  while (count < ranked.length && (count === 0 || sum < enough)) sum += weightOf(ranked[count++]);
+  const logit = ranked[count - 1];
+  return { logit, equal: count - ranked.indexOf(logit) };
 }
 
 /** @param at  in [0, 1): the place in the sum of the weights */
-function draw(list: readonly Candidate[], at: number): number {
-  const place = at * list.reduce((sum, { weight }) => sum + weight, 0);
+function draw({ ids, weights }: Candidates, at: number): number {
+  const place = at * weights.reduce((sum, weight) => sum + weight, 0);
   let sum = 0;
-  for (const { id, weight } of list) {
+  const drawn = weights.findIndex((weight) => {
     sum += weight;
-    if (place < sum) return id;
-  }
-  return list[list.length - 1].id;
+    return place < sum;
+  });
+  return ids[drawn < 0 ? ids.length - 1 : drawn];
 }

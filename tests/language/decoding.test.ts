@@ -1,10 +1,10 @@
 // Decoding token by token: what is made once, and what runs for each token.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { EngineStats } from '../../engine/index.ts';
+import { type EngineStats, linear, noGrad } from '../../engine/index.ts';
 import { Decoding } from '../../ps3/language/decoding.ts';
 import { LanguageModel } from '../../ps3/language/language_model.ts';
-import { engine } from '../harness.ts';
+import { compare, engine, TOLERANCE } from '../harness.ts';
 import { messageOf } from './fixture.ts';
 
 const sizes = { vocabSize: 300, width: 64, layers: 2, heads: 8, kvHeads: 2, contextLength: 256 };
@@ -36,6 +36,25 @@ test('Decoding: after the first tokens nothing is made, and a layer takes at mos
     assert.equal([buffersCreated, bindGroupsCreated, pipelinesCreated], [0, 0, 0]);
   const perLayer = (three.dispatches - one.dispatches) / 2;
   assert.ok(perLayer <= 10, `${perLayer} dispatches`);
+});
+
+test('Decoding: long prompts are read in several passes, as one', async () => {
+  const long = { ...sizes, layers: 1, contextLength: 4096 };
+  using model = LanguageModel.create(engine, long, 1);
+  using scope = engine.scope();
+  const T = 1500;
+  const ids = Uint32Array.from({ length: 2 * T }, (_, i) => (i * i) % 300);
+  const x = model.embed(engine.tensor(ids, [2, T], { scope })); // more than a pass of two texts takes
+  using decoding = new Decoding(model, x, [T, 1100], T + 2);
+  const h = noGrad(() => model.decode(x)); // without a cache, in one
+  const want = [h, h].map((h, b) => {
+    const row = h.view((b * T + [T, 1100][b] - 1) * long.width, [1, long.width]).moveTo(scope);
+    return linear(row, model.head);
+  });
+  const V = long.vocabSize;
+  const got = await decoding.logits.data();
+  for (const [b, logits] of want.entries())
+    compare(`text ${b}`, got.slice(b * V, (b + 1) * V), await logits.data(), TOLERANCE.f32);
 });
 
 test('LanguageModel.decode: padding and positions of a cache are its own', async () => {

@@ -154,6 +154,15 @@ test('Sampler: tokens come as often as their probabilities say', () => {
   near(frequencies(logits, { topP: 0.69 }), [0, 4 / 7, 0, 3 / 7]);
   near(frequencies(logits, { topP: 0.71 }), [0, 4 / 9, 2 / 9, 3 / 9]);
   near(frequencies(logits, { topP: 1e-9 }), [0, 1, 0, 0]);
+  // Of equal ones at the cut the lower ids stay.
+  near(
+    frequencies([0, 1, 0, 0], { topK: 3 }),
+    [1, Math.E, 1, 0].map((x) => x / (2 + Math.E)),
+  );
+  near(
+    frequencies([0, 1, 0, 0], { topP: 0.6 }),
+    [1, Math.E, 0, 0].map((x) => x / (1 + Math.E)),
+  );
   // Among the first three, 4/9 + 3/9 reach 0.7.
   near(frequencies(logits, { topK: 3, topP: 0.7 }), [0, 4 / 7, 0, 3 / 7]);
 });

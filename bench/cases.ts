@@ -29,6 +29,7 @@ import { cases as matmul } from './ops/matmul.bench.ts';
 import { cases as patchGather } from './ops/patch_gather.bench.ts';
 import { cases as pillowResize } from './ops/pillow_resize.bench.ts';
 import { cases as pointwise } from './ops/pointwise.bench.ts';
+import { cases as quantize } from './ops/quantize.bench.ts';
 import { cases as random } from './ops/random.bench.ts';
 import { cases as reduce } from './ops/reduce.bench.ts';
 import { cases as resize } from './ops/resize.bench.ts';
@@ -66,6 +67,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   patchGather,
   pillowResize,
   pointwise,
+  quantize,
   random,
   reduce,
   resize,

@@ -83,6 +83,7 @@ export { gelu } from './ops/gelu.ts';
 export { KeyValueCache, type KeyValueCacheSizes } from './ops/kv_cache.ts';
 export { type L2NormalizeOptions, l2Normalize } from './ops/l2_normalize.ts';
 export { layerNorm } from './ops/layer_norm.ts';
+export { type InferenceLinearOptions, inferenceLinear } from './ops/matmul/inference.ts';
 export { type LinearOptions, linear } from './ops/matmul/linear.ts';
 export { type MatmulOptions, matmul } from './ops/matmul/matmul.ts';
 export type { MatmulShape } from './ops/matmul/plan.ts';
@@ -106,6 +107,7 @@ export {
   sub,
   where,
 } from './ops/pointwise.ts';
+export { QuantizedMatrix, type QuantizeOptions, quantize } from './ops/quantize.ts';
 export { type RandomKey, randomBits, randomNormal, randomUniform } from './ops/random.ts';
 export {
   broadcastTo,

@@ -4,6 +4,7 @@ import broadcast from '../../shaders/lib/broadcast.wgsl' with { type: 'text' };
 import broadcast_subgroup from '../../shaders/lib/broadcast_subgroup.wgsl' with { type: 'text' };
 import causal from '../../shaders/lib/causal.wgsl' with { type: 'text' };
 import cubic from '../../shaders/lib/cubic.wgsl' with { type: 'text' };
+import dense from '../../shaders/lib/dense.wgsl' with { type: 'text' };
 import dot_add from '../../shaders/lib/dot_add.wgsl' with { type: 'text' };
 import elements from '../../shaders/lib/elements.wgsl' with { type: 'text' };
 import epilogue from '../../shaders/lib/epilogue.wgsl' with { type: 'text' };
@@ -30,6 +31,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   broadcast_subgroup,
   causal,
   cubic,
+  dense,
   dot_add,
   elements,
   epilogue,

@@ -51,8 +51,8 @@ interface Placed extends ParameterSpec {
  * Parameters by name. Each is a view on an arena: `get('blocks.0.norm1.weight')`.
  *
  * Arenas hold the parameters sorted by dtype and group and are split where they would exceed the device's binding
- * limit; those of locked parameters come last. A parameter beyond that limit has an arena to itself; `embedding` and `linearCrossEntropy` read it in parts,
- * and it trains as the others do.
+ * limit; those of locked parameters come last. A parameter beyond that limit has an arena to itself; `embedding`,
+ * `inferenceLinear` and `linearCrossEntropy` read it in parts, and it trains as the others do.
  */
 export class ParameterStore {
   /** The device that it lives on. */

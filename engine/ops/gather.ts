@@ -8,6 +8,8 @@ import { show } from '../tensor/shape.ts';
 import type { DType, Tensor } from '../tensor/tensor.ts';
 import { cast } from './cast.ts';
 import { fill } from './fill.ts';
+import type { QuantizedMatrix } from './quantize.ts';
+import { isQuantized } from './quantized.ts';
 import { vectorsOf } from './rows.ts';
 import { sortKeys } from './sort.ts';
 
@@ -28,20 +30,21 @@ const SPLIT_ENTRIES = { gpu: 64, cpu: 128 } as const;
  * of repeated indices in the order of the list, without atomics: equal runs are bitwise equal.
  *
  * @param table    [R, C] with indices of any shape (embedding), or [B, N, C] with indices [B, k] (tokens of each batch element);
- *                 f32, or f16 or bf16 with an even C, of which only the rows taken are widened
+ *                 f32, or f16 or bf16 with an even C, or integers of `quantize`, of which only the rows taken are widened
  * @param indices  u32 or i32
  * @param options.unique  promises that no index repeats within a table, which makes the gradient a plain scatter
  * @returns        [..., C], or [B, k, C], f32
  * @throws ShapeError when the ranks do not match one of the two forms, or C is odd in half precision
  */
 export function embedding(
-  table: Tensor,
+  table: Tensor | QuantizedMatrix,
   indices: Tensor,
   options: { readonly unique?: boolean } = {},
 ): Tensor<'f32'> {
-  expectDType('embedding', 'table', table, 'f32', 'f16', 'bf16');
+  if (!isQuantized(table)) expectDType('embedding', 'table', table, 'f32', 'f16', 'bf16');
   expectDType('embedding', 'indices', indices, 'u32', 'i32');
   expectKeys('embedding', options, { unique: true });
+  if (isQuantized(table)) return table.rows(indices);
   const { unique = false } = options;
   const rank = table.shape.length;
   const batched = rank === 3;

@@ -1,7 +1,7 @@
 // Operands of 16 bits: every kernel widens them as it reads them, and nobody makes a copy in f32.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { backward, cast, linear, matmul } from '../../engine/index.ts';
+import { backward, cast, inferenceLinear, linear, matmul } from '../../engine/index.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws, withBindingLimit } from '../harness.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, matmul as twin } from '../reference/matmul.ts';
@@ -100,6 +100,28 @@ for (const dtype of DTYPES)
       compare('y', await y.data(), linearTwin(left, rounded(right, dtype), K));
     }
   });
+
+test('inferenceLinear: a weight beyond one binding is read in runs of rows, by few rows of x and by many', async () => {
+  using scope = engine.scope();
+  const [N, K] = [520, 40];
+  const [right, bias, limit] = [random(N * K, 2), random(N, 3), 40_000]; // f32 83,200 bytes, halves 41,600
+  for (const dtype of ['f32', ...DTYPES] as const)
+    for (const M of [1, 2, 9, 70]) {
+      const left = random(M * K, 1);
+      const weight = cast(tensor(right, [N, K], { scope }), dtype);
+      const extra = { bias: random(N, 3), residual: random(M * N, 4) };
+      const x = tensor(left, [M, K], { scope });
+      const operands = {
+        bias: tensor(bias, [N], { scope }),
+        residual: tensor(extra.residual, [M, N], { scope }),
+      };
+      const y = withBindingLimit(Math.max(limit, 4 * M * N), () =>
+        inferenceLinear(x, weight, { ...operands, gelu: 'erf' }),
+      );
+      const numbers = dtype === 'f32' ? right : rounded(right, dtype);
+      compare(`${dtype} ${M}`, await y.data(), linearTwin(left, numbers, K, { ...extra, gelu: 'erf' }));
+    }
+});
 
 test('matmul, linear: an operand beyond one binding is refused by name, with its size and the limit', () => {
   using scope = engine.scope();

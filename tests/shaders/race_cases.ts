@@ -23,6 +23,7 @@ import {
   fullLike,
   gather,
   gelu,
+  inferenceLinear,
   KeyValueCache,
   l2Normalize,
   layerNorm,
@@ -35,6 +36,7 @@ import {
   permute,
   pillowResize,
   prod,
+  quantize,
   randomUniform,
   resize,
   rmsNorm,
@@ -226,6 +228,18 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(add(leaf(3, 5), leaf(5)));
     train(where(tensor([1, 0, 1], [3]), leaf(3), leaf(3)));
     accumulate(leaf(5), leaf(5));
+  },
+  quantize: () => {
+    const products = () => {
+      for (const bits of [4, 8] as const) {
+        const matrix = quantize(leaf(3, 64), { bits });
+        for (const M of [1, 9]) inferenceLinear(leaf(M, 64), matrix);
+        embedding(matrix, integers([2, 0, 5], [3]));
+      }
+      inferenceLinear(leaf(2, 64), leaf(70, 64));
+    };
+    products();
+    withGpuPlans(products);
   },
   random: () => randomUniform(engine, [5], { seed: 1 }),
   reduce: () => {

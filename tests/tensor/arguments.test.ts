@@ -100,8 +100,8 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
   ...Object.fromEntries(
     (
       'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 crossEntropy:2 diceLoss:2 erf exp floor ' +
-      'embedding:2 gather:2 gelu l2Normalize layerNorm:3 linear:2 linearCrossEntropy:3 log logSoftmax matmul:2 max mean ' +
-      'addRmsNorm:3 min neg onesLike patchGather prod reciprocal relu rmsNorm:2 rope:2 round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
+      'embedding:2 gather:2 gelu inferenceLinear:2 l2Normalize layerNorm:3 linear:2 linearCrossEntropy:3 log logSoftmax matmul:2 max mean ' +
+      'addRmsNorm:3 min neg onesLike patchGather prod quantize reciprocal relu rmsNorm:2 rope:2 round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
       'sign sin softmax softplus sortKeys sqrt square sum swiglu take:2 tanh patchify zerosLike backward'
     )
       .split(' ')
@@ -215,6 +215,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
     embedding: [square, indices],
     gather: [square, indices],
     gelu: [square],
+    inferenceLinear: [square, square],
     l2Normalize: [square],
     layerNorm: [square, row, row],
     linear: [square, square],
@@ -227,6 +228,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
     pad: [row, [[0, 0]]],
     patchify: [image, 2],
     prod: [square],
+    quantize: [square],
     resize: [image, [2, 2]],
     rmsNorm: [square, row],
     rope: [rows, scalar],

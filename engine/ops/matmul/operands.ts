@@ -38,7 +38,12 @@ export function bindingsOf({ a, b, c, bias, residual, pre }: Product): Record<st
 const GELU: Readonly<Record<Gelu, number>> = { erf: 1, tanh: 2 };
 
 /** The specialisation of shaders/lib/epilogue.wgsl. */
-export function epilogueDefine({ bias, residual, pre, gelu }: Product): Define {
+export function epilogueDefine({
+  bias,
+  residual,
+  pre,
+  gelu,
+}: Pick<Product, 'bias' | 'residual' | 'pre' | 'gelu'>): Define {
   return { HAS_BIAS: !!bias, HAS_RESIDUAL: !!residual, HAS_PRE: !!pre, GELU: gelu ? GELU[gelu] : 0 };
 }
 

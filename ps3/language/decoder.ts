@@ -8,8 +8,9 @@
 import {
   attention,
   checkpoint,
+  inferenceLinear,
   type KeyValueCache,
-  linearLayer,
+  linear,
   rmsNorm,
   rope,
   swiglu,
@@ -95,23 +96,25 @@ function block(
   keyMask: Tensor | undefined,
 ): [h: Tensor<'f32'>, qkv: Tensor<'f32'>] {
   const { heads, kvHeads, headSize, normEps: eps } = config;
+  // Cached keys and values have no gradient: few tokens read each weight once.
+  const multiply = kept ? inferenceLinear : linear;
+  const product = (x: Tensor, layer: Weights, residual?: Tensor): Tensor<'f32'> =>
+    multiply(x, layer.get('weight'), {
+      bias: layer.has('bias') ? layer.get('bias') : undefined,
+      residual,
+    });
   return tidy([h, keyMask], (h, keyMask) => {
     const [B, T] = h.shape;
     const normed = rmsNorm(h, weights.get('input_layernorm.weight'), { eps });
-    const products = linearLayer(normed, weights.in('self_attn.qkv_proj'));
+    const products = product(normed, weights.in('self_attn.qkv_proj'));
     const qkv = kept ? products : rope(products, frequencies, { heads: heads + kvHeads, offset });
     const heard = kept
       ? kept.cache.attend(kept.layer, products, frequencies, { heads, offset: offset as number | undefined })
       : attention(...unpackHeads(qkv, { parts: 3, heads, kvHeads }), { causal: true, keyMask });
-    const attended = linearLayer(heard.reshape([B, T, heads * headSize]), weights.in('self_attn.o_proj'), {
-      residual: h,
-    });
+    const attended = product(heard.reshape([B, T, heads * headSize]), weights.in('self_attn.o_proj'), h);
     const again = rmsNorm(attended, weights.get('post_attention_layernorm.weight'), { eps });
-    const gated = swiglu(linearLayer(again, weights.in('mlp.gate_up_proj')));
-    return [linearLayer(gated, weights.in('mlp.down_proj'), { residual: attended }), qkv] as [
-      Tensor<'f32'>,
-      Tensor<'f32'>,
-    ];
+    const gated = swiglu(product(again, weights.in('mlp.gate_up_proj')));
+    return [product(gated, weights.in('mlp.down_proj'), attended), qkv] as [Tensor<'f32'>, Tensor<'f32'>];
   });
 }
 

@@ -4,8 +4,8 @@ import {
   type Capture,
   concat,
   embedding,
+  inferenceLinear,
   type KeyValueCache,
-  linear,
   noGrad,
   Scope,
   slice,
@@ -45,7 +45,7 @@ export class Decoding implements Disposable {
     const { width } = model.config;
     const B = lengths.length;
     const next = (h: Tensor<'f32'>): Next => {
-      const logits = linear(h.reshape([B, width]), head);
+      const logits = inferenceLinear(h.reshape([B, width]), head);
       return { logits, best: argMax(logits, { axis: 1 }) };
     };
     this.#cache = model.newCache({ batch: B, length: most });

@@ -47,8 +47,8 @@ interface RowsPlan {
 
 /**
  * On a CPU each invocation has rows of the matrix of its own; on a GPU a subgroup shares them, more where there are enough. Measured on
- * lavapipe (CPU time of 1 x 4864 x 896 and in larger tiles: f32 2.8 and 5.0 ms, bf16 2.1 and 8.0 ms, int4 1.7 ms), where more
- * rows are faster in larger tiles.
+ * lavapipe (CPU time of 1 x 4864 x 896, and of the same in larger tiles: f32 5.1 and 8.2 ms, bf16 3.0 and 7.6 ms, int8 2.8 ms, int4
+ * 2.9 ms), where more rows are faster in larger tiles.
  */
 export function planMatrixRows(
   target: Target,

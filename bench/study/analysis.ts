@@ -323,7 +323,7 @@ export function growthOf({ costs }: StudyCells): Growth[] {
 /** Everything that the page says, from everything that was computed. */
 export interface Analysis {
   readonly comparisons: readonly Comparison[];
-  /** PS3 against low-res where low resolution is enough, and where it is not. */
+  /** PS3 against low-res where low resolution is enough, the negative control, and where the top is needed. */
   readonly control: readonly Comparison[];
   readonly table: readonly TableRow[];
   readonly recall: readonly RecallRow[];
@@ -333,17 +333,20 @@ export interface Analysis {
   readonly mixes: readonly { readonly coarse: number; readonly score: Score | undefined }[];
 }
 
-/** PS3 against low-res, on questions of either kind. */
-const CONTROL: readonly Expectation[] = (['low', 'top'] as const).map((subset) => ({
-  ...{ id: `ps3-low-${subset}`, better: 'ps3 / top-down', worse: 'low-res / low-res', subset },
+/** PS3 against low-res, on questions of one kind. */
+const control = (id: string, subset: Subset): Expectation => ({
+  ...{ id, better: 'ps3 / top-down', worse: 'low-res / low-res', subset },
   ...{ names: ['PS3', 'low-res'], measure: 'accuracy' },
-}));
+});
 
 /** Analyses what there is; what was not computed is left out. */
 export function analyse(cells: StudyCells): Analysis {
   return {
     comparisons: compareAll(cells),
-    control: compareAll(cells, CONTROL),
+    control: [
+      ...(cells.easy ? compareAll({ ...cells, ...cells.easy }, [control('easy', 'all')]) : []),
+      ...compareAll(cells, [control('hard', 'top')]),
+    ],
     table: tableOf(cells),
     recall: recallOf(cells),
     growth: growthOf(cells),

@@ -11,8 +11,11 @@ import {
   type Arm,
   armConfig,
   DATA_SEED,
+  EASY,
+  easyConfig,
   FULL_ARMS,
   LOOK,
+  LOW_SHARE,
   MAIN_ARMS,
   SCALE_ARMS,
   type StudySize,
@@ -64,6 +67,8 @@ export interface StudyCells {
   readonly towers: readonly ArmResult[];
   readonly arms: readonly ArmResult[];
   readonly costs: readonly Cost[];
+  /** The negative control: answers of the main arms to questions that low resolution shows well enough. */
+  readonly easy?: Pick<StudyCells, 'questions' | 'arms'>;
 }
 
 /** How a study is run. */
@@ -93,6 +98,13 @@ async function load(size: StudySize, notice: (sentence: string) => void): Promis
   return { train, crops, captions: await data.captions(), heldOut: data.heldOut };
 }
 
+/** Scenes of the negative control, and the questions about them that low resolution is enough for. */
+async function easyScenes(size: StudySize): Promise<{ samples: readonly Sample[]; questions: Question[] }> {
+  const { heldOut: samples } = await loadTrainingData(easyConfig(size));
+  const questions = questionsOf(samples, size.questions, DATA_SEED);
+  return { samples, questions: questions.filter(({ needs }) => needs <= LOW_SHARE) };
+}
+
 /** Whether a way to look fits a model of these scales. */
 const fits = ({ set }: Arm): boolean => !set.some((key) => key.startsWith('model.scalesPx'));
 
@@ -114,8 +126,18 @@ export async function compute(
   const { value: questions } = await cells.result('questions', { ...asking, size: size.name }, async () =>
     questionsOf((await data()).heldOut, size.questions, DATA_SEED),
   );
+  let easyLoaded: ReturnType<typeof easyScenes> | undefined;
+  const easyData = (): ReturnType<typeof easyScenes> => {
+    easyLoaded ??= easyScenes(size);
+    return easyLoaded;
+  };
+  const easyAsking = { ...asking, easy: EASY, lowShare: LOW_SHARE };
+  const { value: easyQuestions } = await cells.result('easy questions', easyAsking, async () =>
+    easyData().then(({ questions }) => questions),
+  );
   const towers: ArmResult[] = [];
   const arms: ArmResult[] = [];
+  const easy: ArmResult[] = [];
   const start = async (seed: number): Promise<ArmResult & { hash: string }> => {
     const config = armConfig(size, { name: 'towers', set: [], length: 'steps' }, seed);
     const { seed: own, model, data: scenes, init, optimizer, towers: stage } = config;
@@ -158,6 +180,20 @@ export async function compute(
           : await askPS3(engine, model, heldOut, questions, looks, seed);
       },
     );
+    if (MAIN_ARMS.includes(arm)) {
+      const { value: easyAnswers } = await cells.result(
+        `ask easy ${arm.name} seed ${seed}`,
+        { ...easyAsking, trained: hash, rows: arm.asked ?? [mainRow] },
+        async () => {
+          using model = await PS3.load(engine, trained.checkpoint);
+          const { samples } = await easyData();
+          return arm.asked
+            ? await askTiled(engine, model, samples, easyQuestions, arm.asked, false)
+            : await askPS3(engine, model, samples, easyQuestions, [mainRow], seed);
+        },
+      );
+      easy.push({ arm: arm.name, seed, trained, answers: easyAnswers });
+    }
     return { arm: arm.name, seed, trained, answers };
   };
   const all = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
@@ -196,5 +232,5 @@ export async function compute(
       arms.push(await run(arm, seed, { ...begun, hash }));
     }
   }
-  return { size, questions, towers, arms, costs };
+  return { size, questions, towers, arms, costs, easy: { questions: easyQuestions, arms: easy } };
 }

@@ -18,8 +18,21 @@ export const LEAST_PX = 14;
 /** Questions whose least resolution is above this share of S need the top of the ladder. */
 export const NEEDS_TOP = 0.6;
 
-/** Questions whose least resolution is at most this share of S: the negative control. */
+/** Questions whose least resolution is at most this share of S need the least. */
 export const LOW_ENOUGH = 0.4;
+
+/** Share of S that the low-res pass sees, 56 px. */
+export const LOW_SHARE = 0.25;
+
+/**
+ * Scenes of the negative control: objects that low resolution shows well enough. They are larger than those of the trainings' scenes,
+ * but no larger than what the towers' crops show.
+ */
+export const EASY: readonly string[] = [
+  'data.objects=[2,2]',
+  'data.objectPx=[72,112]',
+  'data.distractors=[0,0]',
+];
 
 /** Patches of a look in the main comparison: 20 % of the 320 high-res ones. With 16 low-res tokens as many as S² and AnyRes have at 112 px. */
 export const LOOK = 64;
@@ -161,6 +174,11 @@ export function studyConfig(size: StudySize): TrainConfig {
       ...(isTiny ? ['towers.batch=8', 'ps3.batch=4'] : []),
     ],
   });
+}
+
+/** The scenes of the negative control, of which none is trained on. */
+export function easyConfig(size: StudySize): TrainConfig {
+  return changedConfig(studyConfig(size), [...EASY, 'data.scenes=1']);
 }
 
 /** The configuration of one training of an arm. */

@@ -39,7 +39,7 @@ const compact = (result: ArmResult): object => ({
 
 /** JSON, an arm on a line. */
 export function writeStudy({ environment, cells }: StoredStudy): string {
-  const { size, questions, costs, towers, arms } = cells;
+  const { size, questions, costs, towers, arms, easy } = cells;
   const lines = (values: readonly object[]): string =>
     `[\n${values.map((value) => JSON.stringify(value)).join(',\n')}\n]`;
   return [
@@ -48,6 +48,9 @@ export function writeStudy({ environment, cells }: StoredStudy): string {
     `"questions": ${lines(questions)},`,
     `"costs": ${lines(costs)},`,
     `"towers": ${lines(towers.map(compact))},`,
+    ...(easy
+      ? [`"easy": {"questions": ${lines(easy.questions)},`, `"arms": ${lines(easy.arms.map(compact))}},`]
+      : []),
     `"arms": ${lines(arms.map(compact))}}\n`,
   ].join('\n');
 }
@@ -72,6 +75,14 @@ const arm = v.object({
     recall: v.optional(v.object({ topDown: shares, bottomUp: shares })),
   }),
 });
+const question = v.object({
+  image: v.number(),
+  box: v.tuple([v.number(), v.number(), v.number(), v.number()]),
+  options: v.array(v.string()),
+  answer: v.number(),
+  shortPx: v.number(),
+  needs: v.number(),
+});
 const schema = v.object({
   environment: v.object({
     'ps3-webgpu': v.string(),
@@ -93,16 +104,7 @@ const schema = v.object({
     leastClaim: v.number(),
     draws: v.number(),
   }),
-  questions: v.array(
-    v.object({
-      image: v.number(),
-      box: v.tuple([v.number(), v.number(), v.number(), v.number()]),
-      options: v.array(v.string()),
-      answer: v.number(),
-      shortPx: v.number(),
-      needs: v.number(),
-    }),
-  ),
+  questions: v.array(question),
   costs: v.array(
     v.object({
       name: v.string(),
@@ -115,6 +117,7 @@ const schema = v.object({
   ),
   towers: v.array(arm),
   arms: v.array(arm),
+  easy: v.optional(v.object({ questions: v.array(question), arms: v.array(arm) })),
 });
 
 /** @throws Error that names the first key that is not what it should be */

@@ -83,6 +83,6 @@ export const NANO_4K_PRESETS: Readonly<Record<string, TrainConfig>> = {
     preset: 'nano-4k-screens-look',
     data: { ...ON_SCREENS, ...LOOK.views },
     towers: LOOK.towers,
-    ps3: LOOK.ps3,
+    ps3: { ...LOOK.ps3, steps: 50, warmup: 10 },
   },
 };

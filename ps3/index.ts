@@ -10,6 +10,7 @@ export type {
 } from './data/collection.ts';
 export { padBatch, type TokenBatch } from './language/batch.ts';
 export { CHAT_TEMPLATE, type ChatMessage } from './language/chat.ts';
+export type { LanguageStorage } from './language/checkpoint.ts';
 export { type LanguageConfig, type LanguageSizes, languageConfig } from './language/config.ts';
 export { LanguageCore } from './language/core.ts';
 export type { DecoderOptions } from './language/decoder.ts';

@@ -1,8 +1,11 @@
 // A language model's folder in the layout of the hub: config.json, tokenizer files, and model.safetensors or its shards.
 import {
+  type Engine,
   expectKeys,
   makeFolder,
-  type ParameterStore,
+  ParameterStore,
+  type QuantizedMatrix,
+  quantize,
   type SafetensorsFile,
   size,
 } from '../../engine/index.ts';
@@ -17,6 +20,7 @@ import {
   type WeightDType,
 } from '../model/checkpoint/checkpoint.ts';
 import { type CheckpointSource, checkpointFiles, type DownloadOptions } from '../model/checkpoint/files.ts';
+import type { ParameterPlan } from '../model/checkpoint/init.ts';
 import {
   type Numbers,
   type SaveOptions,
@@ -30,6 +34,9 @@ import type { LanguageTokenizer } from './tokenizer.ts';
 import { readLanguageTokenizer } from './tokenizer_files.ts';
 
 const OP = 'LanguageModel.load';
+
+/** How matrices and tables are kept: as floats, as the file has them, or quantised to integers, for inference. */
+export type LanguageStorage = WeightDType | 'stored' | 'int8' | 'int4';
 
 /** An open checkpoint whose names and shapes are checked; nothing of its weights is read. */
 export class LanguageReader implements AsyncDisposable {
@@ -90,7 +97,38 @@ export class LanguageReader implements AsyncDisposable {
     return storage === 'stored' ? this.#dtypes.get(name)! : storage;
   }
 
-  /** Streams all weights into their places. */
+  /**
+   * Reads matrices and tables one after the other and keeps them in integers; groups are 32 neighbours.
+   *
+   * @throws ShapeError for one whose rows do not divide by 32
+   */
+  async quantized(
+    engine: Engine,
+    plan: ReadonlyMap<string, ParameterPlan>,
+    bits: 4 | 8,
+    { signal }: Pick<FillOptions, 'signal'> = {},
+  ): Promise<Map<string, QuantizedMatrix>> {
+    const made = new Map<string, QuantizedMatrix>();
+    try {
+      for (const [name, { shape }] of plan) {
+        if (shape.length < 2) continue;
+        const one = new ParameterStore(engine, [{ name, shape, dtype: this.#dtypes.get(name) }]);
+        try {
+          await this.fill(one, { signal });
+          made.set(name, quantize(one.get(name), { bits }));
+          await one.get(name).ready();
+        } finally {
+          one.dispose();
+        }
+      }
+      return made;
+    } catch (error) {
+      for (const matrix of made.values()) matrix.dispose();
+      throw error;
+    }
+  }
+
+  /** Streams the weights of a store's parameters into their places. */
   fill(parameters: ParameterStore, options: Omit<FillOptions, 'prefix'> = {}): Promise<void> {
     return fillLanguage(parameters, this.#parts, this.#files, options);
   }
@@ -110,7 +148,7 @@ export function fillLanguage(
 ): Promise<void> {
   return streamWeights(parameters, files, options, (stored) => {
     const part = stored.startsWith(prefix) ? parts.get(stored.slice(prefix.length)) : undefined;
-    if (!part) return [];
+    if (!part || !parameters.has(part.parameter)) return [];
     return [{ name: part.parameter, start: part.start, length: size(part.shape), storedStart: 0 }];
   });
 }

@@ -5,20 +5,20 @@ import {
   expect,
   expectDType,
   KeyValueCache,
-  linear,
   linearCrossEntropy,
   type ParameterStore,
+  type QuantizedMatrix,
   slice,
   type Tensor,
   tidy,
   UseError,
-  Weights,
 } from '../../engine/index.ts';
 import type { LanguageConfig } from './config.ts';
 import { type DecoderOptions, decode, ropeFrequencies } from './decoder.ts';
 import { IGNORED } from './labels.ts';
-import { EMBEDDING, HEAD } from './parameters.ts';
+import { EMBEDDING, headLayer } from './parameters.ts';
 import type { LanguageTokenizer } from './tokenizer.ts';
+import { LanguageWeights } from './weights.ts';
 
 /** Embedding, blocks and head of a Qwen2. Dispose it when done. */
 export class LanguageCore implements Disposable {
@@ -34,21 +34,25 @@ export class LanguageCore implements Disposable {
   /** Keeps only the inputs of blocks for backward, and runs them again there: memory for time, the same bits. */
   checkpointLayers = false;
   readonly #tokenizer: LanguageTokenizer | undefined;
-  readonly #weights: Weights;
+  readonly #weights: LanguageWeights;
   readonly #frequencies: Tensor;
 
-  /** @param tokenizer  the one that the model was or will be trained with */
+  /**
+   * @param tokenizer  the one that the model was or will be trained with
+   * @param integers   matrices and tables that are not among the parameters, which the model takes over
+   */
   constructor(
     engine: Engine,
     config: LanguageConfig,
     parameters: ParameterStore,
     tokenizer?: LanguageTokenizer,
+    integers: ReadonlyMap<string, QuantizedMatrix> = new Map(),
   ) {
     this.engine = engine;
     this.config = config;
     this.parameters = parameters;
     this.#tokenizer = tokenizer;
-    this.#weights = new Weights(parameters, 'model.');
+    this.#weights = new LanguageWeights(parameters, integers);
     this.#frequencies = engine.tensor(ropeFrequencies(config));
   }
 
@@ -68,7 +72,7 @@ export class LanguageCore implements Disposable {
 
   /** Embeddings of tokens. @param ids  [B, T] i32 or u32 @returns [B, T, D] */
   embed(ids: Tensor): Tensor<'f32'> {
-    return embedding(this.parameters.get(EMBEDDING), ids);
+    return embedding(this.#weights.matrix(EMBEDDING), ids);
   }
 
   /** Hidden states of embedded tokens, after the final norm: what the head reads. @param x  [B, T, D] @returns [B, T, D] */
@@ -88,9 +92,20 @@ export class LanguageCore implements Disposable {
     return new KeyValueCache(this.engine, { ...sizes, layers, kvHeads, headSize });
   }
 
-  /** The head: [V, D], which of a tied model is the embedding. */
+  /** The head: [V, D], which of a tied model is the embedding. @throws UseError for one in integers */
   get head(): Tensor {
-    return this.parameters.get(this.config.isTied ? EMBEDDING : HEAD);
+    return this.#weights.tensor(`${headLayer(this.config)}.weight`);
+  }
+
+  /**
+   * What the head makes of hidden states.
+   *
+   * @param h  [..., M, D]
+   * @param options.isInference  without gradients, faster for few rows
+   * @returns  [..., M, V]
+   */
+  logits(h: Tensor, options: { readonly isInference?: boolean } = {}): Tensor<'f32'> {
+    return this.#weights.linear(h, headLayer(this.config), options);
   }
 
   /**
@@ -106,7 +121,7 @@ export class LanguageCore implements Disposable {
     expectContext('LanguageModel.forward', this.config, ids.shape[1]);
     return tidy([ids, keyMask, offset], (ids, keyMask, offset) => {
       const h = this.decode(this.embed(ids), { ...options, keyMask, offset: offset ?? options.offset });
-      return linear(h, this.head);
+      return this.logits(h);
     });
   }
 
@@ -144,6 +159,7 @@ export class LanguageCore implements Disposable {
   /** Frees the weights, their gradients, and nothing else. */
   dispose(): void {
     this.parameters.dispose();
+    this.#weights.dispose();
     this.#frequencies.dispose();
   }
 

@@ -8,9 +8,7 @@
 import {
   attention,
   checkpoint,
-  inferenceLinear,
   type KeyValueCache,
-  linear,
   rmsNorm,
   rope,
   swiglu,
@@ -18,9 +16,9 @@ import {
   tidy,
   UseError,
   unpackHeads,
-  type Weights,
 } from '../../engine/index.ts';
 import type { LanguageConfig } from './config.ts';
+import type { LanguageWeights } from './weights.ts';
 
 /** What tokens come before, and which of them count. */
 export interface DecoderOptions {
@@ -42,10 +40,10 @@ export interface DecoderOptions {
   readonly onLayer?: (h: Tensor<'f32'>, qkv: Tensor<'f32'>) => void;
 }
 
-/** What a decoder is: its sizes, its weights below `model.`, and [K / 2] of `ropeFrequencies`. */
+/** What a decoder is: its sizes, its weights, and [K / 2] of `ropeFrequencies`. */
 export interface Decoder {
   readonly config: LanguageConfig;
-  readonly weights: Weights;
+  readonly weights: LanguageWeights;
   readonly frequencies: Tensor;
 }
 
@@ -66,8 +64,7 @@ export function decode(decoder: Decoder, x: Tensor<'f32'>, options: DecoderOptio
   return tidy([x, offsets, keyMask], (x, offsets, keyMask) => {
     let h: Tensor<'f32'> = x;
     for (let i = 0; i < config.layers; i++) {
-      const kept = cache && { cache, layer: i };
-      const layer = { ...decoder, weights: weights.in(`layers.${i}`), kept };
+      const layer = { ...decoder, index: i, cache };
       const extra = [offsets, keyMask].filter((tensor) => tensor !== undefined);
       // What runs again needs its tensors then, too: they are inputs of the checkpoint.
       const run = (h: Tensor<'f32'>, ...[first, second]: Tensor[]): [Tensor<'f32'>, Tensor<'f32'>] =>
@@ -79,42 +76,41 @@ export function decode(decoder: Decoder, x: Tensor<'f32'>, options: DecoderOptio
       h = next;
     }
     cache?.advance(x.shape[1]);
-    return rmsNorm(h, weights.get('norm.weight'), { eps: config.normEps });
+    return rmsNorm(h, weights.vector('model.norm.weight'), { eps: config.normEps });
   });
 }
 
-/** A block: where a decoder keeps its keys and values, and its weights. */
+/** A block of a decoder, and where its keys and values are kept. */
 interface Block extends Decoder {
-  readonly kept: { readonly cache: KeyValueCache; readonly layer: number } | undefined;
+  readonly index: number;
+  readonly cache: KeyValueCache | undefined;
 }
 
 /** @returns the block's output [B, T, D] and its packed queries, keys and values [B, T, (H + 2G) K] */
 function block(
-  { config, weights, frequencies, kept }: Block,
+  { config, weights, frequencies, index, cache }: Block,
   h: Tensor<'f32'>,
   offset: number | Tensor | undefined,
   keyMask: Tensor | undefined,
 ): [h: Tensor<'f32'>, qkv: Tensor<'f32'>] {
   const { heads, kvHeads, headSize, normEps: eps } = config;
-  // Cached keys and values have no gradient: few tokens read each weight once.
-  const multiply = kept ? inferenceLinear : linear;
-  const product = (x: Tensor, layer: Weights, residual?: Tensor): Tensor<'f32'> =>
-    multiply(x, layer.get('weight'), {
-      bias: layer.has('bias') ? layer.get('bias') : undefined,
-      residual,
-    });
+  const name = `model.layers.${index}`;
+  // Cached keys and values have no gradient.
+  const isInference = cache !== undefined;
+  const product = (x: Tensor, layer: string, residual?: Tensor): Tensor<'f32'> =>
+    weights.linear(x, `${name}.${layer}`, { residual, isInference });
   return tidy([h, keyMask], (h, keyMask) => {
     const [B, T] = h.shape;
-    const normed = rmsNorm(h, weights.get('input_layernorm.weight'), { eps });
-    const products = product(normed, weights.in('self_attn.qkv_proj'));
-    const qkv = kept ? products : rope(products, frequencies, { heads: heads + kvHeads, offset });
-    const heard = kept
-      ? kept.cache.attend(kept.layer, products, frequencies, { heads, offset: offset as number | undefined })
+    const normed = rmsNorm(h, weights.vector(`${name}.input_layernorm.weight`), { eps });
+    const products = product(normed, 'self_attn.qkv_proj');
+    const qkv = cache ? products : rope(products, frequencies, { heads: heads + kvHeads, offset });
+    const heard = cache
+      ? cache.attend(index, products, frequencies, { heads, offset: offset as number | undefined })
       : attention(...unpackHeads(qkv, { parts: 3, heads, kvHeads }), { causal: true, keyMask });
-    const attended = product(heard.reshape([B, T, heads * headSize]), weights.in('self_attn.o_proj'), h);
-    const again = rmsNorm(attended, weights.get('post_attention_layernorm.weight'), { eps });
-    const gated = swiglu(product(again, weights.in('mlp.gate_up_proj')));
-    return [product(gated, weights.in('mlp.down_proj'), attended), qkv] as [Tensor<'f32'>, Tensor<'f32'>];
+    const attended = product(heard.reshape([B, T, heads * headSize]), 'self_attn.o_proj', h);
+    const again = rmsNorm(attended, weights.vector(`${name}.post_attention_layernorm.weight`), { eps });
+    const gated = swiglu(product(again, 'mlp.gate_up_proj'));
+    return [product(gated, 'mlp.down_proj', attended), qkv] as [Tensor<'f32'>, Tensor<'f32'>];
   });
 }
 

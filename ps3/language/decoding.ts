@@ -4,7 +4,6 @@ import {
   type Capture,
   concat,
   embedding,
-  inferenceLinear,
   type KeyValueCache,
   noGrad,
   Scope,
@@ -41,11 +40,11 @@ export class Decoding implements Disposable {
    * @param most     tokens of a text at most, with its prompt
    */
   constructor(model: LanguageCore, x: Tensor<'f32'>, lengths: readonly number[], most: number) {
-    const { engine, head } = model;
+    const { engine } = model;
     const { width } = model.config;
     const B = lengths.length;
     const next = (h: Tensor<'f32'>): Next => {
-      const logits = inferenceLinear(h.reshape([B, width]), head);
+      const logits = model.logits(h.reshape([B, width]), { isInference: true });
       return { logits, best: argMax(logits, { axis: 1 }) };
     };
     this.#cache = model.newCache({ batch: B, length: most });

@@ -1,10 +1,10 @@
 // The class that people import: loads, makes, saves and runs a language model.
-import { type Engine, expectKeys, ParameterStore, Random } from '../../engine/index.ts';
+import { type Engine, expectKeys, type ParameterSpec, ParameterStore, Random } from '../../engine/index.ts';
 import type { FillOptions, WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource, DownloadOptions } from '../model/checkpoint/files.ts';
 import { draw, startsAsZero } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
-import { LanguageReader, saveLanguage } from './checkpoint.ts';
+import { LanguageReader, type LanguageStorage, saveLanguage } from './checkpoint.ts';
 import { type LanguageConfig, type LanguageSizes, languageConfig } from './config.ts';
 import { LanguageCore } from './core.ts';
 import {
@@ -20,8 +20,11 @@ import type { LanguageTokenizer } from './tokenizer.ts';
 
 /** How a language model is loaded. */
 export interface LanguageLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix'> {
-  /** How matrices and tables are kept; default f32, which can also be trained. 'stored': as the file has them. */
-  readonly storage?: WeightDType | 'stored';
+  /**
+   * How matrices and tables are kept; default f32, which can also be trained. 'stored': as the file has them. 'int8' and 'int4'
+   * quantise them as they are loaded, to 8.5 and 4.5 bits a weight; such a model cannot be saved.
+   */
+  readonly storage?: LanguageStorage;
   /** Whether training leaves a parameter as it is, by its name; none by default. */
   readonly isLocked?: (name: string) => boolean;
 }
@@ -44,6 +47,15 @@ export interface LanguageAllocateOptions {
   readonly dtypeOf?: (name: string, shape: readonly number[]) => WeightDType;
   /** Whether training leaves a parameter as it is, by its name; none by default. */
   readonly isLocked?: (name: string) => boolean;
+}
+
+function specOf(
+  name: string,
+  shape: readonly number[],
+  dtype: WeightDType | undefined,
+  isLocked: LanguageAllocateOptions['isLocked'],
+): ParameterSpec {
+  return { name, shape, dtype, isLocked: isLocked?.(name), group: shape.length >= 2 ? 0 : 1 };
 }
 
 /**
@@ -70,11 +82,17 @@ export class LanguageModel extends LanguageCore {
     expectKeys('LanguageModel.load', options, LOAD_OPTIONS);
     const { storage = 'f32', isLocked } = options;
     await using file = await LanguageReader.open(source, options);
-    const model = LanguageModel.allocate(engine, file.config, {
-      isLocked,
-      tokenizer: file.tokenizer,
-      dtypeOf: (name, shape) => file.storageOf(name, shape, storage),
-    });
+    const plan = planLanguageParameters(file.config);
+    const isInteger = storage === 'int4' || storage === 'int8';
+    const integers = isInteger
+      ? await file.quantized(engine, plan, storage === 'int4' ? 4 : 8, options)
+      : undefined;
+    const floats = isInteger ? 'f32' : storage;
+    const specs = [...plan].flatMap(([name, { shape }]): ParameterSpec[] =>
+      integers?.has(name) ? [] : [specOf(name, shape, file.storageOf(name, shape, floats), isLocked)],
+    );
+    const parameters = new ParameterStore(engine, specs);
+    const model = new LanguageModel(engine, file.config, parameters, file.tokenizer, integers);
     try {
       await file.fill(model.parameters, options);
     } catch (error) {
@@ -92,10 +110,9 @@ export class LanguageModel extends LanguageCore {
   ): LanguageModel {
     expectKeys('LanguageModel.allocate', options, { tokenizer: true, dtypeOf: true, isLocked: true });
     const { tokenizer, dtypeOf, isLocked } = options;
-    const specs = [...planLanguageParameters(config)].map(([name, { shape }]) => {
-      const group = shape.length >= 2 ? 0 : 1;
-      return { name, shape, dtype: dtypeOf?.(name, shape), isLocked: isLocked?.(name), group };
-    });
+    const specs = [...planLanguageParameters(config)].map(([name, { shape }]) =>
+      specOf(name, shape, dtypeOf?.(name, shape), isLocked),
+    );
     return new LanguageModel(engine, config, new ParameterStore(engine, specs), tokenizer);
   }
 
@@ -122,8 +139,9 @@ export class LanguageModel extends LanguageCore {
     return model;
   }
 
-  /** Writes a folder that `load`, and transformers, read. Node and Deno only. */
-  save(folder: string, options: Omit<SaveOptions, 'untied'> = {}): Promise<void> {
+  /** Writes a folder that `load`, and transformers, read. Node and Deno only. @throws UseError for weights in integers */
+  async save(folder: string, options: Omit<SaveOptions, 'untied'> = {}): Promise<void> {
+    void this.head; // refuses integers
     return saveLanguage(folder, this, this.hasTokenizer ? this.tokenizer.toJSON() : {}, options);
   }
 

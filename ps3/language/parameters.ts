@@ -7,10 +7,19 @@ import type { LanguageConfig } from './config.ts';
 /** Standard deviation of new matrices and tables: `initializer_range`. */
 const INITIAL_STD = 0.02;
 
-/** The embedding, [V, D], which may also be the head. */
-export const EMBEDDING = 'model.embed_tokens.weight';
+/** The layers whose weights are the embedding, [V, D], which may also be the head, and the head of an untied model, [V, D]. */
+const EMBEDDING_LAYER = 'model.embed_tokens';
+const HEAD_LAYER = 'lm_head';
+
+/** The embedding, [V, D]. */
+export const EMBEDDING: string = `${EMBEDDING_LAYER}.weight`;
 /** The head of an untied model, [V, D]. */
-export const HEAD = 'lm_head.weight';
+export const HEAD: string = `${HEAD_LAYER}.weight`;
+
+/** The layer that makes logits. */
+export function headLayer({ isTied }: LanguageConfig): string {
+  return isTied ? EMBEDDING_LAYER : HEAD_LAYER;
+}
 
 /** A tensor of a checkpoint: rows of a parameter. */
 export interface StoredPart {

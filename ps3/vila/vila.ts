@@ -10,7 +10,6 @@ import {
   type Engine,
   expect,
   expectKeys,
-  linear,
   noGrad,
   output,
   ParameterStore,
@@ -357,7 +356,11 @@ export class VilaModel implements Disposable {
     );
     return tidy([like, ...blocks], (like, ...blocks) => {
       const words = (ids: readonly number[]): Tensor<'f32'> => {
-        const numbers = output([like ?? blocks[0] ?? this.language.head], [1, ids.length], 'u32');
+        const numbers = output(
+          [like ?? blocks[0] ?? this.language.parameters.get('model.norm.weight')],
+          [1, ids.length],
+          'u32',
+        );
         numbers.write(Uint32Array.from(ids));
         return this.language.embed(numbers);
       };
@@ -370,7 +373,7 @@ export class VilaModel implements Disposable {
 
   /** Logits of the next token after each one. @param embedded  [1, T, d] @returns [1, T, V] */
   logits(embedded: Tensor<'f32'>): Tensor<'f32'> {
-    return tidy([embedded], (embedded) => linear(this.language.decode(embedded), this.language.head));
+    return tidy([embedded], (embedded) => this.language.logits(this.language.decode(embedded)));
   }
 
   /** Frees all weights. */

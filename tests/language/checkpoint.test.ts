@@ -3,7 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openSafetensors, type TensorToWrite } from '../../engine/index.ts';
+import { embedding, openSafetensors, quantize, type TensorToWrite } from '../../engine/index.ts';
 import { LanguageModel } from '../../ps3/language/language_model.ts';
 import type { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
 import { trainTokenizer } from '../../ps3/language/train_tokenizer.ts';
@@ -59,6 +59,47 @@ test('LanguageModel.load: half precision reads, and is written, as stored', () =
     const largest = Math.max(...want.map(Math.abs));
     assert.ok(got.every((x, i) => Math.abs(x - want[i]) <= 1e-5 * largest));
   }));
+
+for (const bits of [8, 4] as const)
+  test(`LanguageModel.load: matrices in integers of ${bits} bits give what their values in f32 give`, () =>
+    inFolder(async (folder) => {
+      const sizes = {
+        vocabSize: 70,
+        width: 64,
+        layers: 2,
+        heads: 4,
+        kvHeads: 2,
+        mlpHidden: 96,
+        isTied: false,
+      };
+      using model = LanguageModel.create(engine, sizes, 5);
+      await model.save(folder);
+      const before = engine.stats();
+      {
+        using integers = await LanguageModel.load(engine, folder, { storage: `int${bits}` });
+        // What the integers stand for, written into the model itself.
+        for (const name of model.parameters.names) {
+          const weight = model.parameters.get(name);
+          if (weight.shape.length < 2) continue;
+          using scope = engine.scope();
+          using stored = quantize(weight, { bits });
+          weight.write(embedding(stored, engine.arange(weight.shape[0], { scope })));
+        }
+        const [got, want] = [await logitsOf(integers), await logitsOf(model)];
+        const largest = Math.max(...want.map(Math.abs));
+        assert.ok(got.every((x, i) => Math.abs(x - want[i]) <= 1e-5 * largest));
+        const prompts = [[1, 2, 3], [69]];
+        const options = { maxTokens: 5 };
+        assert.equal(await integers.generateAll(prompts, options), await model.generateAll(prompts, options));
+        const message = await messageOf(() => integers.save(join(folder, 'integers')));
+        assert.match(message, /to be trained or saved, lm_head.weight must be in floats, got integers/);
+      }
+      assert.is(engine.stats().liveBytes, before.liveBytes, 'no bytes are left over');
+      await failsWith(async () => {
+        await fixtureFolder('one-kv', join(folder, 'narrow'));
+        return LanguageModel.load(engine, join(folder, 'narrow'), { storage: 'int4' });
+      }, 'quantize: weight must be [N, K] with K divisible by 32');
+    }));
 
 test('LanguageModel.load: one error lists every tensor that is wrong', () =>
   inFolder(async (folder) => {

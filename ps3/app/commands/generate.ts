@@ -10,8 +10,8 @@ import { INTERRUPTED } from './train.ts';
 const GENERATE = {
   model: text('<place>', "The model: a folder of the hub's layout, an http(s) address or hf://owner/name"),
   storage: oneOf(
-    ['f32', 'f16', 'bf16', 'stored'],
-    'How matrices are kept: f32, f16, bf16 or stored; default stored',
+    ['f32', 'f16', 'bf16', 'stored', 'int8', 'int4'],
+    'How matrices are kept: f32, f16, bf16, as they are stored, or quantised to int8 or int4; default stored',
   ),
   system: text('<text>', "What the conversation begins with, instead of the template's own"),
   raw: on('Go on with the text as it is, instead of answering it'),

@@ -50,6 +50,10 @@ async function decodes(
 for (const [sizes, pieces, starts] of [
   [[1, 1, 1, 2, 1], [1]],
   [
+    [1, 2, 1, 4, 3],
+    [1, 1, 1, 1, 1],
+  ],
+  [
     [1, 4, 2, 8, 13],
     [5, 1, 1, 3, 1],
   ],
@@ -72,6 +76,26 @@ for (const [sizes, pieces, starts] of [
 
 test('KeyValueCache: a token at a time matches the twin with the plan of GPUs', () =>
   withGpuPlans(() => decodes([2, 4, 2, 8, 70], [1, 1, 1], [66, 3])));
+
+test('KeyValueCache: NaN in a cached key or in the new one makes the heads that read it NaN', async () => {
+  using scope = engine.scope();
+  const table = tensor([1, 0.5], [2], { scope });
+  for (const spoilt of ['cached', 'new']) {
+    using cache = new KeyValueCache(engine, { layers: 1, length: 12, kvHeads: 2, headSize: 4 });
+    const kept = Float32Array.from(random(12 * 16, 1));
+    const qkv = random(24, 2);
+    if (spoilt === 'cached') kept[5 * 16] = Number.NaN;
+    else qkv[2 * 4] = Number.NaN;
+    cache.layer(0).write(kept);
+    cache.positions.write(Int32Array.of(9));
+    const out = await cache.attend(0, tensor(qkv, [1, 1, 24], { scope }), table, { heads: 2 }).data();
+    assert.equal(
+      Array.from(out, Number.isNaN),
+      Array.from(out, (_, e) => e < 4),
+      spoilt,
+    );
+  }
+});
 
 test('KeyValueCache: tokens beyond its end change nothing', async () => {
   using scope = engine.scope();
@@ -159,6 +183,11 @@ test('KeyValueCache: a captured step decodes as the whole text at once does, and
     const { buffersCreated, bindGroupsCreated, pipelinesCreated, dispatches } = engine.stats();
     made.push([buffersCreated, bindGroupsCreated, pipelinesCreated, dispatches - before]);
   }
+  assert.is(
+    made[0][3],
+    LAYERS * 8 + 2,
+    'eight dispatches for a layer, one to advance and one for the result',
+  );
   assert.equal(made.slice(1), made.slice(0, -1), 'buffers, bind groups, pipelines and dispatches');
   compare('positions', await cache.positions.data(), [T], TOLERANCE.exact);
 });
@@ -184,6 +213,12 @@ test('KeyValueCache: says what does not fit', () => {
   throws(
     () => cache.attend(0, qkv, one, { heads: 1, offset: -1 }),
     /^KeyValueCache\.attend: offset must be a whole number, got -1/,
+  );
+  using pair = new KeyValueCache(engine, { layers: 1, length: 3, kvHeads: 2, headSize: 2 });
+  const odd = tensor(random(14, 2), [1, 1, 14], { scope });
+  throws(
+    () => pair.attend(0, odd, one, { heads: 3 }),
+    /^KeyValueCache\.attend: heads must be a multiple of 2, got heads = 3/,
   );
   throws(() => cache.advance(0.5), /^KeyValueCache\.advance: tokens must be a whole number, got 0\.5/);
 });

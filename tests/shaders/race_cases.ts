@@ -182,7 +182,9 @@ export const CASES: Readonly<Record<string, () => void>> = {
     const cache = new KeyValueCache(engine, { layers: 1, batch: 2, length: 5, kvHeads: 1, headSize: 4 });
     cache.attend(0, leaf(2, 3, 16), leaf(2), { heads: 2, offset: 1 });
     cache.advance(3);
-    cache.attend(0, leaf(2, 1, 16), leaf(2), { heads: 2 });
+    const token = () => cache.attend(0, leaf(2, 1, 16), leaf(2), { heads: 2 });
+    token();
+    withGpuPlans(token);
   },
   l2_normalize: () => {
     train(l2Normalize(leaf(3, 11)));

@@ -1,10 +1,40 @@
-import { cast, inferenceLinear, quantize } from '../../engine/index.ts';
+import {
+  type Engine,
+  f32ToBf16,
+  f32ToF16,
+  inferenceLinear,
+  type QuantizedMatrix,
+  quantize,
+  type Tensor,
+} from '../../engine/index.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';
 
 type Stored = 'f32' | 'f16' | 'bf16' | 'int8' | 'int4';
 
 const BITS: Readonly<Record<Stored, number>> = { f32: 32, f16: 16, bf16: 16, int8: 8.5, int4: 4.5 };
+
+/** Multiples of 1/8 or, for 8 bits, 1/128, of which each group has the lowest: so that all are held exactly. */
+function numbersOf(n: number, stored: Stored): Float32Array<ArrayBuffer> {
+  const [highest, lowest, unit] = stored === 'int8' ? [127, -127, 128] : [7, -8, 8];
+  return wave(n, 1.3).map((value, e) => (e % 32 === 0 ? lowest : Math.round(highest * value)) / unit);
+}
+
+/** Halves are uploaded as such, since a table beyond the binding limit is not cast. */
+function weightOf(
+  engine: Engine,
+  numbers: Float32Array<ArrayBuffer>,
+  shape: readonly number[],
+  stored: Stored,
+): Tensor | QuantizedMatrix {
+  if (stored === 'f16') return engine.tensor(f32ToF16(numbers), shape, { dtype: 'f16' });
+  if (stored === 'bf16') return engine.tensor(f32ToBf16(numbers), shape, { dtype: 'bf16' });
+  const full = engine.tensor(numbers, shape);
+  if (stored === 'f32') return full;
+  const matrix = quantize(full, { bits: stored === 'int8' ? 8 : 4 });
+  full.dispose();
+  return matrix;
+}
 
 /** What a decoder does for each token, and in prefill: rows times a weight, by how that is stored. */
 function storedCase(M: number, N: number, K: number, stored: Stored, quick = false): BenchCase {
@@ -16,13 +46,9 @@ function storedCase(M: number, N: number, K: number, stored: Stored, quick = fal
     quick,
     prepare: (engine) => {
       const rows = wave(M * K, 0.7);
-      // Multiples of 1/8 from -1 to 7/8 with a -1 in each group: every form holds them.
-      const numbers = wave(N * K, 1.3).map((value, e) => (e % 32 === 0 ? -1 : Math.round(7 * value) / 8));
       const x = engine.tensor(rows, [M, K]);
-      const full = engine.tensor(numbers, [N, K]);
-      const isInteger = stored === 'int8' || stored === 'int4';
-      const weight = isInteger ? quantize(full, { bits: stored === 'int8' ? 8 : 4 }) : cast(full, stored);
-      full.dispose();
+      const numbers = numbersOf(N * K, stored);
+      const weight = weightOf(engine, numbers, [N, K], stored);
       return {
         run: () => inferenceLinear(x, weight),
         maxError: async (out) => {

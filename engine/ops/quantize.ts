@@ -5,7 +5,7 @@ import { output, run, runEach } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { FLOATS } from './matmul/product.ts';
-import { bindableRows, type Matrix } from './matmul/rows.ts';
+import { bindableRows } from './matmul/rows.ts';
 
 const toIntegers = kernel(source, 'quantize');
 const toFloats = kernel(source, 'dequantize');
@@ -91,12 +91,6 @@ export class QuantizedMatrix {
     return y;
   }
 
-  /** How products read it. @internal */
-  get matrix(): Matrix {
-    const { values, scales, group, bits } = this;
-    return { tensor: values, type: `INT${bits}`, load: 128 / bits, factors: scales, group };
-  }
-
   /** Rows [first, first + count) in f32; the caller disposes them. @internal */
   strip(first: number, count: number): Tensor {
     const y = output([this.values], [count, this.shape[1]]).keep();
@@ -105,14 +99,15 @@ export class QuantizedMatrix {
   }
 
   #widen(y: Tensor, row: number, count: number, sees: { first: number; N: number }, indices?: Tensor): void {
+    const { values, scales, bits, group } = this;
     const K = this.shape[1];
-    const { tensor, type, load, factors, group } = this.matrix;
-    using matrix = tensor.view((row * tensor.size) / this.shape[0], [count, tensor.shape[1]]);
-    using row_factors = factors!.view((row * K) / this.group, [count, K / this.group]);
+    const load = 128 / bits;
+    using matrix = values.view(row * values.shape[1], [count, values.shape[1]]);
+    using row_factors = scales.view(row * scales.shape[1], [count, scales.shape[1]]);
     runEach(toFloats, {
       bind: { matrix, row_factors, indices, y },
       params: { n: y.size / load, loads: K / load, end: sees.first + count, ...sees },
-      define: { B_TYPE: type, LOAD: load, PER_FACTOR: group!, HAS_INDICES: indices !== undefined },
+      define: { B_TYPE: `INT${bits}`, LOAD: load, PER_FACTOR: group, HAS_INDICES: indices !== undefined },
       flops: y.size,
     });
   }

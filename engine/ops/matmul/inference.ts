@@ -58,7 +58,7 @@ export function inferenceLinear(
     expect(sameShape(extra.shape, rule), op, `${name} must be ${show(rule)}`, show(extra.shape));
   }
   const M = K > 0 ? x.size / K : 0;
-  const matrix = isQuantized(weight) ? weight.matrix : matrixOf(weight);
+  const matrix = matrixOf(weight);
   const plan = planMatrixRows(x.gpu.target, { M, N }, isQuantized(weight));
   if (plan && M * N > 0 && K % matrix.load === 0) {
     const c = output([x, bias, residual], shape);
@@ -73,9 +73,10 @@ export function inferenceLinear(
   return multiplyStrips(x, [N, K], call, (first, count) => weight.view(first * K, [count, K]));
 }
 
-/** How the elements of a tensor are read. */
-const matrixOf = (b: Tensor): Matrix => ({
-  tensor: b,
-  type: b.dtype.toUpperCase(),
-  load: b.dtype === 'f32' ? 4 : 8,
-});
+/** How the elements of a weight are read. */
+function matrixOf(weight: Tensor | QuantizedMatrix): Matrix {
+  if (!isQuantized(weight))
+    return { tensor: weight, type: weight.dtype.toUpperCase(), load: weight.dtype === 'f32' ? 4 : 8 };
+  const { values, scales, bits, group } = weight;
+  return { tensor: values, type: `INT${bits}`, load: 128 / bits, factors: scales, group };
+}

@@ -83,6 +83,26 @@ test('attention: what comes after a query does not reach it, not even NaN', asyn
   compare('first nine', await run(9), await run(T), TOLERANCE.exact);
 });
 
+test('attention: a causal query and a key mask each hide keys', async () => {
+  using scope = engine.scope();
+  const K = 4;
+  const [keys, values] = [random(5 * K, 2), random(5 * K, 3)];
+  const rows = (x: Float64Array, kept: readonly number[]) =>
+    tensor(
+      kept.flatMap((j) => Array.from(x.subarray(j * K, (j + 1) * K))),
+      [1, kept.length, 1, K],
+      { scope },
+    );
+  const q = tensor(random(2 * K, 1), [1, 1, 2, K], { scope });
+  const all = [0, 1, 2, 3, 4];
+  const keyMask = tensor([1, 0, 1, 0, 1], [1, 5], { scope });
+  const want = await attention(q, rows(keys, [0, 2]), rows(values, [0, 2])).data();
+  for (const force of ['split_kv', 'query_blocks'] as const) {
+    const options = { causal: true, offset: 3, keyMask, force };
+    compare(force, await attention(q, rows(keys, all), rows(values, all), options).data(), want);
+  }
+});
+
 test('attention: says which offsets there are', () => {
   using scope = engine.scope();
   const x = tensor(random(16, 1), [2, 2, 1, 4], { scope });

@@ -64,6 +64,7 @@ export const CASES: readonly CausalCase[] = [
   { B: 2, T: 7, N: 5, M: 7, H: 4, G: 4, K: 5, offsets: [0] },
   { B: 1, T: 3, N: 3, M: 40, H: 3, G: 1, K: 12, offsets: [21] },
   { B: 3, T: 1, N: 0, M: 37, H: 4, G: 2, K: 8, offsets: [0, 36, 11] },
+  { B: 1, T: 5, N: 0, M: 7, H: 2, G: 1, K: 256, offsets: [2] },
   { B: 2, T: 33, N: 0, M: 67, H: 2, G: 2, K: 4, offsets: [34, 5] },
   { B: 2, T: 5, N: 2, M: 6, H: 6, G: 3, K: 4 },
 ];

@@ -65,7 +65,7 @@ test('page: files and an image give the looks of the model, one after another', 
   const names = asked.map((url) => url.replace(pageUrl(), ''));
   assert.equal([...new Set(names.filter((name) => !/^chunk-\w+\.js$/.test(name)))].sort(), [
     '',
-    ...['0', '1', '5'].map((name) => `nano-4k/samples/small-0000000${name}.jpg`),
+    ...['00000000', '00000001', '00000005', 'screen'].map((name) => `nano-4k/samples/small-${name}.jpg`),
     'page.css',
     'page.js',
     'worker.js',

@@ -65,8 +65,8 @@ test('page: without a run it offers the model of the package and its samples', a
   await buildPage(site);
   assert.ok(existsSync(join(site, 'nano-4k/model.safetensors')));
   const samples = readdirSync(join(site, 'nano-4k/samples')).filter((name) => name.endsWith('.jpg'));
-  assert.is(samples.filter((name) => name.startsWith('small-')).length, 3);
-  assert.is(samples.length, 6);
+  assert.is(samples.filter((name) => name.startsWith('small-')).length, 4);
+  assert.is(samples.length, 8);
   const scripts = readdirSync(site).filter((name) => name.endsWith('.js'));
   const script = scripts.map((name) => readFileSync(join(site, name), 'utf8')).join('');
   for (const name of samples) assert.ok(script.includes(`nano-4k/samples/${name}`), name);

@@ -2,7 +2,7 @@ import type { UrlLike } from '../../../engine/index.ts';
 
 /**
  * The folder of nano-4k, the small model that is part of this package: published geometry, 378 to 3780 px, trained on
- * composed scenes to find 32 kinds of objects; its README.md is the model card.
+ * composed scenes to find 32 kinds of objects, and text, icons and buttons on screens; its README.md is the model card.
  *
  * ```ts
  * using ps3 = await PS3.load(engine, NANO_4K);

@@ -171,10 +171,5 @@ export type { VilaConfig } from './vila/config.ts';
 export { type VilaLoss, type VilaLossOptions, type VilaSample, vilaLoss } from './vila/loss.ts';
 export type { Groups, Projector } from './vila/projector.ts';
 export type { VilaTokens } from './vila/sequence.ts';
-export {
-  type Seen,
-  type VilaLook,
-  type VilaLookOptions,
-  VilaModel,
-  type VilaSizes,
-} from './vila/vila.ts';
+export { VilaModel } from './vila/vila.ts';
+export type { Seen, VilaLook, VilaLookOptions, VilaSizes } from './vila/vila_types.ts';

@@ -19,7 +19,8 @@ import { fillParameters } from '../model/checkpoint/checkpoint.ts';
 import { visionConfigFromTensors } from '../model/config/tensor_config.ts';
 import { parseVilaConfig } from '../vila/config.ts';
 import { vilaLoss } from '../vila/loss.ts';
-import { type Seen, type VilaLookOptions, VilaModel } from '../vila/vila.ts';
+import { VilaModel } from '../vila/vila.ts';
+import type { Seen, VilaLookOptions } from '../vila/vila_types.ts';
 import { Comparer, type Comparison, setting } from './comparison.ts';
 
 /** What PIL's pixels become: (x / 255 - 0.5) / 0.5. */

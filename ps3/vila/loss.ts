@@ -16,7 +16,8 @@ import {
 } from '../../engine/index.ts';
 import { IGNORED } from '../language/labels.ts';
 import { touchedCells } from '../model/vision/selection.ts';
-import type { Seen, VilaLook, VilaModel } from './vila.ts';
+import type { VilaModel } from './vila.ts';
+import type { Seen, VilaLook } from './vila_types.ts';
 
 /** A conversation about one image. */
 export interface VilaSample {

@@ -27,11 +27,10 @@ import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { draw, startsAsZero } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
-import { expectConfig, type ImageConfig, type VisionConfig } from '../model/config/config.ts';
-import type { LookAmount } from '../model/vision/look_plan.ts';
+import { expectConfig } from '../model/config/config.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import { VisionModel } from '../model/vision/vision.ts';
-import type { Glance, VisionOutput } from '../model/vision/vision_types.ts';
+import type { VisionOutput } from '../model/vision/vision_types.ts';
 import { answer, type Question, questionIds } from './answer.ts';
 import {
   LOAD_OPTIONS,
@@ -44,51 +43,10 @@ import {
 import type { VilaConfig } from './config.ts';
 import { blockOf, completeGroups, type Groups, Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
+import type { Seen, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
 
 /** Which blocks' outputs are kept: VILA reads the one before the last. */
 const STATES = { hiddenStates: 2 } as const;
-
-/** Images of one size at low resolution: all that is the same for every question. Dispose it when done. */
-export interface Seen extends Disposable {
-  /** [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */
-  readonly image: Tensor;
-  /** Of the tower. */
-  readonly glance: Glance;
-  /** [n, g * g, d], what the language model reads of them */
-  readonly low: Tensor<'f32'>;
-}
-
-/** Where to look and how much. */
-export interface VilaLookOptions extends LookAmount {
-  /** [1, C], or [n, C] of each image; without one, what stands out is looked at. */
-  readonly prompt?: Tensor<'f32'>;
-  /** Blurs the maps before selection; default false. */
-  readonly smooth?: boolean;
-  /** [n, h, w], nonzero = select these cells first. */
-  readonly groundTruth?: Tensor;
-}
-
-/** What a look gives. Tensors live where the glance's do. */
-export interface VilaLook {
-  /** Of each image, [1, tokens, d]: low-res tokens, then those of complete groups, scale after scale. */
-  readonly blocks: Tensor<'f32'>[];
-  /** Of each image and high-res scale, what was joined. */
-  readonly groups: Groups[][];
-  /** Of each image, the tokens of the groups of each scale, [groups, d]; undefined where there is none. */
-  readonly tokens: (Tensor<'f32'> | undefined)[][];
-  /** Of the tower; `hiddenStates[0]` is what was projected. */
-  readonly vision: VisionOutput;
-}
-
-/** What a model is made of. */
-export interface VilaSizes {
-  /** What joins the two. */
-  readonly config: VilaConfig;
-  /** The tower. */
-  readonly vision: VisionConfig;
-  /** How images become numbers. */
-  readonly image: ImageConfig;
-}
 
 /** A vision-language model. Dispose it when done. */
 export class VilaModel implements Disposable {
@@ -254,7 +212,7 @@ export class VilaModel implements Disposable {
 
   /** @param run  runs what is recorded, or not */
   async #look(
-    { image, glance, low }: Seen,
+    { image, glance, low }: Omit<Seen, typeof Symbol.dispose>,
     { prompt, ...how }: VilaLookOptions,
     run: <T>(fn: () => T) => T,
   ): Promise<VilaLook> {
@@ -304,16 +262,37 @@ export class VilaModel implements Disposable {
    * Looks for what a question asks, as the model's configuration says: at what its state selects, or at what stands out.
    *
    * @param options  as of `look`, but for the prompt; default as many looks or tokens as the configuration has
+   * @returns        what was looked at, to dispose of when the answer is there
    * @throws ShapeError for impossible looks or tokens; UseError where the language model came without a tokenizer
    */
-  lookFor(question: Question, seen: Seen, options: Omit<VilaLookOptions, 'prompt'> = {}): Promise<VilaLook> {
+  async lookFor(
+    question: Question,
+    seen: Seen,
+    options: Omit<VilaLookOptions, 'prompt'> = {},
+  ): Promise<VilaLook & Disposable> {
     const { lookMode, looks, tokens } = this.config;
     const asked = options.looks !== undefined || options.tokens !== undefined;
     const amount = asked ? {} : tokens === null ? { looks } : { tokens };
-    const state = (): Tensor<'f32'> =>
-      this.ask(questionIds(this.tokenizer, question, seen.image.shape[0]), seen.low).state;
-    const prompt = lookMode === 'after_prompt' ? noGrad(() => this.projector.prompt(state())) : undefined;
-    return this.#look(seen, { ...amount, ...options, prompt }, noGrad);
+    // What one question leaves does not wait for the end of the others.
+    const scope = new Scope();
+    const { lowRes, features } = seen.glance;
+    const inside = {
+      image: seen.image.in(scope),
+      low: seen.low.in(scope),
+      glance: { lowRes, features: { low: features.low.in(scope), aux: features.aux?.in(scope) } },
+    };
+    const promptOf = (): Tensor<'f32'> => {
+      const ids = questionIds(this.tokenizer, question, seen.image.shape[0]);
+      return this.projector.prompt(this.ask(ids, inside.low).state);
+    };
+    try {
+      const prompt = lookMode === 'after_prompt' ? noGrad(promptOf) : undefined;
+      const look = await this.#look(inside, { ...amount, ...options, prompt }, noGrad);
+      return { ...look, [Symbol.dispose]: () => scope.dispose() };
+    } catch (error) {
+      scope.dispose();
+      throw error;
+    }
   }
 
   /**
@@ -321,7 +300,7 @@ export class VilaModel implements Disposable {
    *
    * ```ts
    * using seen = model.glance(image); // once for an image
-   * const look = await model.lookFor('What does the sign say?', seen);
+   * using look = await model.lookFor('What does the sign say?', seen);
    * for await (const { text } of model.answer('What does the sign say?', look)) write(text);
    * ```
    *

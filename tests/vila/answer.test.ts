@@ -8,7 +8,8 @@ import { setting } from '../../ps3/app/comparison.ts';
 import { vilaImages, vilaOf } from '../../ps3/app/verify_vila.ts';
 import { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
 import { questionIds } from '../../ps3/vila/answer.ts';
-import type { VilaLook, VilaModel } from '../../ps3/vila/vila.ts';
+import type { VilaModel } from '../../ps3/vila/vila.ts';
+import type { VilaLook } from '../../ps3/vila/vila_types.ts';
 import { engine } from '../harness.ts';
 
 const at = (path: string): string => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
@@ -50,7 +51,14 @@ for (const name of ['vila-hd-tiny', 'vila-hd-tiny-two'])
     using model = await vilaOf(engine, file, { tokenizer });
     using scope = engine.scope();
     using seen = model.glance(await vilaImages(engine, file, scope));
-    const look = await model.lookFor(asked, seen);
+    const { liveTensors, liveBytes } = engine.stats();
+    {
+      using first = await model.lookFor(asked, seen);
+      await generated(model, asked, first);
+    }
+    const after = engine.stats();
+    assert.equal([after.liveTensors, after.liveBytes], [liveTensors, liveBytes], 'a question leaves nothing');
+    using look = await model.lookFor(asked, seen);
     for (const [i, map] of look.vision.selectionMaps.entries())
       assert.equal(await map.data(), await file.f32(`top_down.selection_maps.${i}`));
     const want = Array.from(await file.f32('top_down.generated_tokens'));
@@ -63,9 +71,10 @@ for (const name of ['vila-hd-tiny', 'vila-hd-tiny-two'])
 
     // A second question about what was glanced at is as one that comes first.
     const other = 'Where is the moon?';
-    const second = await generated(model, other, await model.lookFor(other, seen, { looks: 2 }));
+    using further = await model.lookFor(other, seen, { looks: 2 });
     using anew = model.glance(await vilaImages(engine, file, scope));
-    assert.equal(await generated(model, other, await model.lookFor(other, anew, { looks: 2 })), second);
+    using first = await model.lookFor(other, anew, { looks: 2 });
+    assert.equal(await generated(model, other, first), await generated(model, other, further));
     assert.is((await generated(model, 'Hello')).length, 8, 'a question about no image');
   });
 

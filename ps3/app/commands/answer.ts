@@ -1,7 +1,8 @@
 // `ps3 answer`.
 import type { Engine } from '../../../engine/index.ts';
 import { decodeImage, resizeToSquare } from '../../model/image.ts';
-import { type VilaLookOptions, VilaModel } from '../../vila/vila.ts';
+import { VilaModel } from '../../vila/vila.ts';
+import type { VilaLookOptions } from '../../vila/vila_types.ts';
 import { drawOverlays, type Numbers } from '../encode_files.ts';
 import { type Command, command, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
 import { withEngine } from './engine.ts';
@@ -37,7 +38,7 @@ async function answer(
   const started = performance.now();
   using seen = model.glance(image);
   const amount: VilaLookOptions = { looks, tokens };
-  const look = await model.lookFor(question, seen, amount);
+  using look = await model.lookFor(question, seen, amount);
   const { selectionCounts, selectionMaps, maps } = look.vision;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const taken = selectionCounts.reduce((sum, count) => sum + count, 0);

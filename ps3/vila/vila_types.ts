@@ -1,0 +1,49 @@
+// What goes into a VILA-HD and what comes out of it.
+import type { Tensor } from '../../engine/index.ts';
+import type { ImageConfig, VisionConfig } from '../model/config/config.ts';
+import type { LookAmount } from '../model/vision/look_plan.ts';
+import type { Glance, VisionOutput } from '../model/vision/vision_types.ts';
+import type { VilaConfig } from './config.ts';
+import type { Groups } from './projector.ts';
+
+/** Images of one size at low resolution: all that is the same for every question. Dispose it when done. */
+export interface Seen extends Disposable {
+  /** [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */
+  readonly image: Tensor;
+  /** Of the tower. */
+  readonly glance: Glance;
+  /** [n, g * g, d], what the language model reads of them */
+  readonly low: Tensor<'f32'>;
+}
+
+/** Where to look and how much. */
+export interface VilaLookOptions extends LookAmount {
+  /** [1, C], or [n, C] of each image; without one, what stands out is looked at. */
+  readonly prompt?: Tensor<'f32'>;
+  /** Blurs the maps before selection; default false. */
+  readonly smooth?: boolean;
+  /** [n, h, w], nonzero = select these cells first. */
+  readonly groundTruth?: Tensor;
+}
+
+/** What a look gives; of `look`, tensors live where the glance's do. */
+export interface VilaLook {
+  /** Of each image, [1, tokens, d]: low-res tokens, then those of complete groups, scale after scale. */
+  readonly blocks: Tensor<'f32'>[];
+  /** Of each image and high-res scale, what was joined. */
+  readonly groups: Groups[][];
+  /** Of each image, the tokens of the groups of each scale, [groups, d]; undefined where there is none. */
+  readonly tokens: (Tensor<'f32'> | undefined)[][];
+  /** Of the tower; `hiddenStates[0]` is what was projected. */
+  readonly vision: VisionOutput;
+}
+
+/** What a model is made of. */
+export interface VilaSizes {
+  /** What joins the two. */
+  readonly config: VilaConfig;
+  /** The tower. */
+  readonly vision: VisionConfig;
+  /** How images become numbers. */
+  readonly image: ImageConfig;
+}

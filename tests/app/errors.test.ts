@@ -20,6 +20,7 @@ const COMMANDS = [
   'compare',
   'verify',
   'generate',
+  'answer',
   'benchmark',
   'data',
   'data scenes',

@@ -45,6 +45,9 @@ export interface Piece {
 /** Folder of the images, in that which is written. */
 export const IMAGES = 'images';
 
+/** The box of a link and that of its words may differ by the height that a font gives lines. */
+const SAME_PX = 2;
+
 /** Pages of a piece of a document. */
 const PAGES_PER_PIECE = 16;
 
@@ -183,13 +186,15 @@ const nameOf = (file: string): string =>
     .replace(/[^A-Za-z0-9_-]+/g, '_')
     .slice(0, 60);
 
-/** Each box once: of captions of the same one, the first. */
+/** Each box once: of captions of the same one, or of one whose edges are less than 2 pixels away, the first. */
 function distinct(captions: readonly Caption[]): Caption[] {
-  const seen = new Set<string>();
-  return captions.filter(({ box }) => {
-    const place = box.map(Math.round).join();
-    return !seen.has(place) && seen.add(place);
-  });
+  const kept: Caption[] = [];
+  for (const caption of captions) {
+    const isSame = ({ box }: Caption): boolean =>
+      box.every((edge, i) => Math.abs(edge - caption.box[i]) < SAME_PX);
+    if (!kept.some(isSame)) kept.push(caption);
+  }
+  return kept;
 }
 
 /** Captions in lines of annotations.jsonl. */

@@ -48,8 +48,16 @@ export async function* generate(
   prompt: Prompt,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken, void, undefined> {
+  yield* streamed(model, steps(op, model, [prompt], options));
+}
+
+/** The tokens of the first text, with their characters, until it has ended. */
+export async function* streamed(
+  model: LanguageCore,
+  steps: AsyncIterable<readonly (number | undefined)[]>,
+): AsyncGenerator<GeneratedToken, void, undefined> {
   const decoder = model.hasTokenizer ? model.tokenizer.decoder() : undefined;
-  for await (const [id] of steps(op, model, [prompt], options)) {
+  for await (const [id] of steps) {
     if (id === undefined) break;
     yield { id, text: decoder?.push(id) ?? '' };
   }
@@ -82,7 +90,6 @@ async function* steps(
   prompts: readonly Prompt[],
   options: GenerateOptions,
 ): AsyncGenerator<(number | undefined)[], void, undefined> {
-  expectOptions(op, options);
   expect(prompts.length > 0, op, 'there must be a prompt', 'none');
   const rows = prompts.map((prompt) => idsOf(op, model, prompt));
   const lengths = rows.map((row) => row.length);
@@ -113,6 +120,7 @@ export async function* goOn(
   { embedded, lengths, seen }: Start,
   options: GenerateOptions,
 ): AsyncGenerator<(number | undefined)[], void, undefined> {
+  expectOptions(op, options);
   const { stopIds = model.hasTokenizer ? model.tokenizer.stopIds : [], signal } = options;
   const { maxTokens = MAX_TOKENS, signal: _signal, stopIds: _stopIds, ...sampling } = options;
   const longest = Math.max(...lengths);

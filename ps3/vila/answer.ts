@@ -2,7 +2,7 @@
 import type { Tensor } from '../../engine/index.ts';
 import type { ChatMessage } from '../language/chat.ts';
 import type { LanguageCore } from '../language/core.ts';
-import { type GeneratedToken, type GenerateOptions, goOn } from '../language/generate.ts';
+import { type GeneratedToken, type GenerateOptions, goOn, streamed } from '../language/generate.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import type { VilaTokens } from './sequence.ts';
 
@@ -57,9 +57,5 @@ export async function* answer(
     lengths: [seen.length + shown],
     seen: [seen],
   };
-  const decoder = language.hasTokenizer ? language.tokenizer.decoder() : undefined;
-  for await (const [id] of goOn('VilaModel.answer', language, start, options)) {
-    if (id === undefined) break;
-    yield { id, text: decoder?.push(id) ?? '' };
-  }
+  yield* streamed(language, goOn('VilaModel.answer', language, start, options));
 }

@@ -75,6 +75,12 @@ for (const name of ['vila-hd-tiny', 'vila-hd-tiny-two'])
     using anew = model.glance(await vilaImages(engine, file, scope));
     using first = await model.lookFor(other, anew, { looks: 2 });
     assert.equal(await generated(model, other, first), await generated(model, other, further));
+    const misspelt = { maxToken: 3 } as object;
+    const refused = await model
+      .answer('Hello', undefined, misspelt)
+      .next()
+      .catch((error: Error) => error.message);
+    assert.match(String(refused), /^VilaModel\.answer: .*maxToken/);
     assert.is((await generated(model, 'Hello')).length, 8, 'a question about no image');
   });
 

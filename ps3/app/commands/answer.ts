@@ -1,12 +1,12 @@
 // `ps3 answer`.
 import type { Engine } from '../../../engine/index.ts';
+import { total } from '../../model/config/config.ts';
 import { decodeImage, resizeToSquare } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
-import type { VilaLookOptions } from '../../vila/vila_types.ts';
 import { drawOverlays, type Numbers } from '../encode_files.ts';
 import { type Command, command, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
 import { withEngine } from './engine.ts';
-import { INTERRUPTED } from './train.ts';
+import { writeTokens } from './stream.ts';
 
 const ANSWER = {
   model: text(
@@ -37,12 +37,12 @@ async function answer(
   using image = resizeToSquare(engine, decoded, model.vision.image.imagePx);
   const started = performance.now();
   using seen = model.glance(image);
-  const amount: VilaLookOptions = { looks, tokens };
-  using look = await model.lookFor(question, seen, amount);
+  using look = await model.lookFor(question, seen, { looks, tokens });
   const { selectionCounts, selectionMaps, maps } = look.vision;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  const taken = selectionCounts.reduce((sum, count) => sum + count, 0);
-  console.error(`${path}: ${look.blocks[0].shape[1]} tokens, of ${taken} patches looked at, in ${seconds} s`);
+  console.error(
+    `${path}: ${look.blocks[0].shape[1]} tokens, of ${total(selectionCounts)} patches looked at, in ${seconds} s`,
+  );
   if (out) {
     const grids = model.vision.grids(image).slice(1);
     const read = (name: string, list: typeof selectionMaps): Promise<Numbers[]> =>
@@ -57,19 +57,7 @@ async function answer(
       scalesPx: model.vision.config.scalesPx,
     });
   }
-  const abort = new AbortController();
-  const stop = (): void => abort.abort();
-  process.once('SIGINT', stop);
-  try {
-    for await (const { text } of model.answer(question, look, { maxTokens: values['max-tokens'] })) {
-      process.stdout.write(text);
-      if (abort.signal.aborted) break;
-    }
-    process.stdout.write('\n');
-  } finally {
-    process.off('SIGINT', stop);
-  }
-  return abort.signal.aborted ? INTERRUPTED : 0;
+  return writeTokens(model.answer(question, look, { maxTokens: values['max-tokens'] }));
 }
 
 /** Answers a question about an image with a VILA-HD. */

@@ -5,7 +5,7 @@ import type { GenerateOptions, Prompt } from '../../language/generate.ts';
 import { LanguageModel } from '../../language/language_model.ts';
 import { type Command, command, number, on, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
 import { withEngine } from './engine.ts';
-import { INTERRUPTED } from './train.ts';
+import { writeTokens } from './stream.ts';
 
 const GENERATE = {
   model: text('<place>', "The model: a folder of the hub's layout, an http(s) address or hf://owner/name"),
@@ -36,9 +36,6 @@ function promptOf(model: LanguageModel, given: string, { system, raw }: Values<t
 async function answer(engine: Engine, values: Values<typeof GENERATE>, given: string): Promise<number> {
   const { storage = 'stored', model: place, temperature, seed } = values;
   using model = await LanguageModel.load(engine, place!, { storage });
-  const abort = new AbortController();
-  const stop = (): void => abort.abort();
-  process.once('SIGINT', stop);
   const options: GenerateOptions = {
     maxTokens: values['max-tokens'],
     topK: values['top-k'],
@@ -47,16 +44,7 @@ async function answer(engine: Engine, values: Values<typeof GENERATE>, given: st
     temperature,
     seed,
   };
-  try {
-    for await (const { text } of model.generate(promptOf(model, given, values), options)) {
-      process.stdout.write(text);
-      if (abort.signal.aborted) break;
-    }
-    process.stdout.write('\n');
-  } finally {
-    process.off('SIGINT', stop);
-  }
-  return abort.signal.aborted ? INTERRUPTED : 0;
+  return writeTokens(model.generate(promptOf(model, given, values), options));
 }
 
 /** Answers a prompt with a language model. */

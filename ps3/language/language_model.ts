@@ -1,8 +1,8 @@
 // The class that people import: loads, makes, saves and runs a language model.
-import { type Engine, expectKeys, type ParameterSpec, ParameterStore, Random } from '../../engine/index.ts';
+import { type Engine, expectKeys, type ParameterSpec, ParameterStore } from '../../engine/index.ts';
 import type { FillOptions, WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource, DownloadOptions } from '../model/checkpoint/files.ts';
-import { draw, startsAsZero } from '../model/checkpoint/init.ts';
+import { drawParameters, specOf } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
 import { LanguageReader, type LanguageStorage, saveLanguage } from './checkpoint.ts';
 import { type LanguageConfig, type LanguageSizes, languageConfig } from './config.ts';
@@ -47,15 +47,6 @@ export interface LanguageAllocateOptions {
   readonly dtypeOf?: (name: string, shape: readonly number[]) => WeightDType;
   /** Whether training leaves a parameter as it is, by its name; none by default. */
   readonly isLocked?: (name: string) => boolean;
-}
-
-function specOf(
-  name: string,
-  shape: readonly number[],
-  dtype: WeightDType | undefined,
-  isLocked: LanguageAllocateOptions['isLocked'],
-): ParameterSpec {
-  return { name, shape, dtype, isLocked: isLocked?.(name), group: shape.length >= 2 ? 0 : 1 };
 }
 
 /**
@@ -131,11 +122,7 @@ export class LanguageModel extends LanguageCore {
     expectKeys('LanguageModel.create', options, { tokenizer: true, isLocked: true });
     const config = languageConfig({ vocabSize: options.tokenizer?.vocabSize, ...sizes });
     const model = LanguageModel.allocate(engine, config, options);
-    let stream = 0;
-    for (const [name, parameter] of planLanguageParameters(config)) {
-      const random = new Random(seed, ++stream);
-      if (!startsAsZero(parameter)) model.parameters.get(name).write(draw(parameter, random));
-    }
+    drawParameters(model.parameters, planLanguageParameters(config), seed);
     return model;
   }
 

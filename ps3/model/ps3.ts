@@ -1,5 +1,5 @@
 // The class that people import: loads, makes and saves a model, encodes images and compares them with texts.
-import { type Engine, expectKeys, Random, Tensor } from '../../engine/index.ts';
+import { type Engine, expectKeys, Tensor } from '../../engine/index.ts';
 import {
   CheckpointReader,
   type FillOptions,
@@ -7,7 +7,7 @@ import {
   type WeightDType,
 } from './checkpoint/checkpoint.ts';
 import type { CheckpointSource } from './checkpoint/files.ts';
-import { draw, type InitOptions, planParameters, startsAsZero } from './checkpoint/init.ts';
+import { drawParameters, type InitOptions, planParameters } from './checkpoint/init.ts';
 import { expectMemory, freeBytes, type MemoryNeed, memoryNeed } from './checkpoint/memory.ts';
 import { SiglipReader } from './checkpoint/siglip.ts';
 import { type SaveOptions, saveCheckpoint } from './checkpoint/writer.ts';
@@ -83,22 +83,6 @@ const START_OPTIONS = {
   positionResidualStd: true,
 } as const;
 
-/** Draws the first values of new parameters; each has numbers of its own, whichever others are drawn. */
-function drawParameters(
-  { config, parameters }: ModelCore,
-  seed: number,
-  options: InitOptions,
-  isDrawn: (name: string) => boolean,
-): void {
-  let stream = 0;
-  for (const [name, parameter] of planParameters(config, options)) {
-    stream++;
-    // The largest tables start as zero: nothing of their size is made here.
-    if (isDrawn(name) && !startsAsZero(parameter))
-      parameters.get(name).write(draw(parameter, new Random(seed, stream)));
-  }
-}
-
 /** A PS3 model: both towers over one store of parameters, under the official names. Dispose it when done. */
 export class PS3 extends ModelCore {
   /**
@@ -143,7 +127,7 @@ export class PS3 extends ModelCore {
     expectKeys('PS3.create', options, CREATE_OPTIONS);
     const { tokenizer, isLocked, ...initial } = options;
     const model = PS3.allocate(engine, config, { tokenizer, isLocked });
-    drawParameters(model, seed, initial, () => true);
+    drawParameters(model.parameters, planParameters(config, initial), seed);
     return model;
   }
 
@@ -163,7 +147,8 @@ export class PS3 extends ModelCore {
     await using file = await SiglipReader.open(source, look, reading);
     const model = PS3.allocate(engine, file.config, { tokenizer: file.tokenizer, isLocked });
     try {
-      drawParameters(model, seed, { layerScale, positionResidualStd }, (name) => !isTower(partOf(name)));
+      const plan = planParameters(file.config, { layerScale, positionResidualStd });
+      drawParameters(model.parameters, plan, seed, (name) => !isTower(partOf(name)));
       await file.fill(model.parameters, reading);
     } catch (error) {
       model.dispose();

@@ -21,13 +21,7 @@ import {
   within,
 } from '../model/checkpoint/files.ts';
 import { type ParameterPlan, Plan, planVision } from '../model/checkpoint/init.ts';
-import {
-  type Numbers,
-  type SaveOptions,
-  tensorToWrite,
-  writeJson,
-  writeWeights,
-} from '../model/checkpoint/writer.ts';
+import { type SaveOptions, toWrite, writeJson, writeWeights } from '../model/checkpoint/writer.ts';
 import type { ImageConfig, VisionConfig } from '../model/config/config.ts';
 import { parseVisionConfig } from '../model/config/hub_config.ts';
 import { toHubVision } from '../model/config/hub_config_writer.ts';
@@ -180,11 +174,7 @@ export async function saveVila(
   ] as const) {
     await makeFolder(`${folder}/${name}`);
     for (const [file, json] of Object.entries(files)) await writeJson(`${folder}/${name}`, file, json);
-    const tensors = [...plan.keys()].map((key) => {
-      const tensor = parameters.get(key);
-      const read = async (): Promise<Numbers> => (await tensor.data()) as Numbers;
-      return tensorToWrite(key, { shape: tensor.shape, dtype: tensor.dtype as WeightDType, read }, storage);
-    });
+    const tensors = [...plan.keys()].map((key) => toWrite(key, parameters.get(key), storage));
     await writeWeights(`${folder}/${name}`, tensors, shardBytes);
   }
   await writeJson(folder, 'config.json', toVilaHub(config, vision.config, width));

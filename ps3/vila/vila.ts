@@ -13,7 +13,6 @@ import {
   noGrad,
   output,
   ParameterStore,
-  Random,
   Scope,
   slice,
   type Tensor,
@@ -25,7 +24,7 @@ import { LanguageModel } from '../language/language_model.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource } from '../model/checkpoint/files.ts';
-import { draw, startsAsZero } from '../model/checkpoint/init.ts';
+import { drawParameters, specOf } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
 import { expectConfig } from '../model/config/config.ts';
 import type { Grid } from '../model/vision/scales.ts';
@@ -70,7 +69,8 @@ export class VilaModel implements Disposable {
     parameters: ParameterStore,
     tokens: VilaTokens | undefined,
   ) {
-    const texts = language.hasTokenizer ? withImages(language.tokenizer) : undefined;
+    // Without a tokenizer the tokens must be told.
+    const texts = language.hasTokenizer || !tokens ? withImages(language.tokenizer) : undefined;
     expectConfig(vision.depth >= 2, 'the tower must have at least two blocks', vision.depth);
     const weights = new Weights(parameters);
     this.config = config;
@@ -78,7 +78,7 @@ export class VilaModel implements Disposable {
     this.parameters = parameters;
     this.vision = new VisionModel(vision, image, weights.in('vision_model'));
     this.projector = new Projector(weights, config.ratio);
-    this.tokens = tokens ?? texts?.tokens ?? withImages(language.tokenizer).tokens;
+    this.tokens = tokens ?? texts!.tokens;
     this.#tokenizer = texts?.tokenizer;
   }
 
@@ -108,15 +108,17 @@ export class VilaModel implements Disposable {
       storage: languageStorage,
       isLocked,
     });
+    let made: Disposable = language;
     try {
       const plan = await file.plan(language.config.width);
       const dtypeOf = (name: string, { length }: readonly number[]): WeightDType =>
         length < 2 ? 'f32' : storage === 'stored' ? plan.get(name)!.stored : storage;
       const model = VilaModel.allocate(engine, file, language, { dtypeOf, isLocked });
+      made = model;
       await file.fill(model.parameters, reading);
       return model;
     } catch (error) {
-      language.dispose();
+      made[Symbol.dispose]();
       throw error;
     }
   }
@@ -136,10 +138,9 @@ export class VilaModel implements Disposable {
     expectKeys('VilaModel.allocate', options, { tokens: true, dtypeOf: true, isLocked: true });
     const { tokens, dtypeOf, isLocked } = options;
     const { tower, projector } = planVila(sizes.config, sizes.vision, language.config.width);
-    const specs = [...tower, ...projector].map(([name, { shape }]) => {
-      const group = shape.length >= 2 ? 0 : 1;
-      return { name, shape, dtype: dtypeOf?.(name, shape), isLocked: isLocked?.(name), group };
-    });
+    const specs = [...tower, ...projector].map(([name, { shape }]) =>
+      specOf(name, shape, dtypeOf?.(name, shape), isLocked),
+    );
     return new VilaModel(sizes, language, new ParameterStore(engine, specs), tokens);
   }
 
@@ -151,11 +152,7 @@ export class VilaModel implements Disposable {
   static create(engine: Engine, sizes: VilaSizes, language: LanguageModel, seed: number): VilaModel {
     const model = VilaModel.allocate(engine, sizes, language);
     const { tower, projector } = planVila(sizes.config, sizes.vision, language.config.width);
-    let stream = 0;
-    for (const [name, parameter] of [...tower, ...projector]) {
-      const random = new Random(seed, ++stream);
-      if (!startsAsZero(parameter)) model.parameters.get(name).write(draw(parameter, random));
-    }
+    drawParameters(model.parameters, [...tower, ...projector], seed);
     return model;
   }
 

@@ -1,5 +1,5 @@
 // Names, shapes and initial values of a model's parameters, under the official checkpoint names.
-import { type Random, size } from '../../../engine/index.ts';
+import { type ParameterSpec, type ParameterStore, Random, size } from '../../../engine/index.ts';
 import { type ModelConfig, residualSide, type TextConfig, type VisionConfig } from '../config/config.ts';
 
 /** How a parameter starts. */
@@ -168,12 +168,43 @@ function planText(plan: Plan, config: TextConfig): void {
 }
 
 /** Whether a parameter starts as it is allocated. */
-export function startsAsZero({ initial }: ParameterPlan): boolean {
+function startsAsZero({ initial }: ParameterPlan): boolean {
   return initial.kind === 'constant' && initial.value === 0;
 }
 
+/**
+ * Draws first values into zeroed parameters; each has numbers of its own, whichever others are drawn.
+ *
+ * @param plan     in checkpoint order
+ * @param isDrawn  others stay as they are; default: all are drawn
+ */
+export function drawParameters(
+  parameters: ParameterStore,
+  plan: Iterable<readonly [name: string, parameter: ParameterPlan]>,
+  seed: number,
+  isDrawn: (name: string) => boolean = () => true,
+): void {
+  let stream = 0;
+  for (const [name, parameter] of plan) {
+    stream++;
+    // The largest tables start as zero: nothing of their size is made here.
+    if (isDrawn(name) && !startsAsZero(parameter))
+      parameters.get(name).write(draw(parameter, new Random(seed, stream)));
+  }
+}
+
+/** What a store makes room for; optimizer groups are 0 for matrices and tables, 1 for vectors, which are usually not decayed. */
+export function specOf(
+  name: string,
+  shape: readonly number[],
+  dtype: ParameterSpec['dtype'],
+  isLocked: ((name: string) => boolean) | undefined,
+): ParameterSpec {
+  return { name, shape, dtype, isLocked: isLocked?.(name), group: shape.length >= 2 ? 0 : 1 };
+}
+
 /** Draws a parameter's first values. */
-export function draw({ shape, initial }: ParameterPlan, random: Random): Float32Array {
+function draw({ shape, initial }: ParameterPlan, random: Random): Float32Array {
   const n = size(shape);
   if (initial.kind === 'constant') return new Float32Array(n).fill(initial.value);
   if (initial.kind === 'waves') return waves(Math.sqrt(shape[1]), shape[2], initial.std);

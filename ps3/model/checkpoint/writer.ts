@@ -70,12 +70,12 @@ export async function writeWeights(
   await writeJson(folder, INDEX, { metadata: { total_size }, weight_map: weightMap });
 }
 
-/** @param tied  whose tied residuals are written as tables of every place, [1, Y * Y, D] */
-function toWrite(
+/** A parameter of a file. @param tied  whose tied residuals are written as tables of every place, [1, Y * Y, D] */
+export function toWrite(
   name: string,
   tensor: Tensor,
   storage: WeightDType | undefined,
-  tied: VisionConfig | undefined,
+  tied?: VisionConfig,
 ): TensorToWrite {
   const table = /^vision_model\.pos_emb_residual\.(\d+)$/.exec(name);
   const scale = tied && table ? 1 + Number(table[1]) : undefined;

@@ -6,7 +6,7 @@
 import sharp, { type ResizeOptions } from 'sharp';
 import { Random } from '../../engine/index.ts';
 import { boxesInside } from './annotations.ts';
-import type { Box } from './boxes.ts';
+import { type Box, boxWithin } from './boxes.ts';
 import { DataError } from './errors.ts';
 import type { FolderImage } from './folder.ts';
 import { seedFor } from './seeds.ts';
@@ -169,9 +169,9 @@ function mirrored(i: number, count: number): number {
 
 /** What is known to be in a window of `side` of a level, in its pixels; slivers of less than a patch are left out. */
 export function thingsIn({ things = [] }: Level, left: number, top: number, side: number): Thing[] {
-  const inside = (edge: number): number => Math.min(side, Math.max(0, edge));
-  return things.flatMap(({ caption, box: [x1, y1, x2, y2] }) => {
-    const box: Box = [inside(x1 - left), inside(y1 - top), inside(x2 - left), inside(y2 - top)];
+  return things.flatMap(({ caption, box: whole }) => {
+    const box = boxWithin(whole, left, top, side);
+    const [x1, y1, x2, y2] = whole;
     const isSeen = (length: number, whole: number): boolean => length >= Math.min(SLIVER_PX, whole);
     const isShown = isSeen(box[2] - box[0], x2 - x1) && isSeen(box[3] - box[1], y2 - y1);
     return isShown ? [{ caption, box }] : [];

@@ -172,3 +172,9 @@ export function cropImage(rgba: Uint8Array, side: number, crop: Rect): Uint8Arra
 export function overlap(a: Box, b: Box, gapPx: number): boolean {
   return a[0] < b[2] + gapPx && b[0] < a[2] + gapPx && a[1] < b[3] + gapPx && b[1] < a[3] + gapPx;
 }
+
+/** What of a box is in a square window that begins at (left, top), in its pixels. */
+export function boxWithin([x1, y1, x2, y2]: Readonly<Box>, left: number, top: number, side: number): Box {
+  const inside = (edge: number): number => Math.min(side, Math.max(0, edge));
+  return [inside(x1 - left), inside(y1 - top), inside(x2 - left), inside(y2 - top)];
+}

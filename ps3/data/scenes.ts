@@ -9,7 +9,7 @@ import { expectKeys, Random } from '../../engine/index.ts';
 import { type AnnotatedBackgrounds, beside, drawPlace } from './annotated.ts';
 import type { Sample } from './annotations.ts';
 import { type Background, cropBackground, loadBackground, type Thing, thingsIn } from './backgrounds.ts';
-import { type Box, overlap } from './boxes.ts';
+import { type Box, boxWithin, overlap } from './boxes.ts';
 import type { Concept } from './concepts.ts';
 import { type Cutout, drawCutout, layOn, type Variation } from './cutout.ts';
 import { DataError } from './errors.ts';
@@ -347,7 +347,7 @@ export function singleObjectCrop(kit: SceneKit, side: number, seed: number, long
   };
   const [x1, y1] = [place(cutout.box[2] - cutout.box[0]), place(cutout.box[3] - cutout.box[1])];
   const box = layOn(rgba, side, cutout, x1, y1);
-  return { side, rgba, box: insideSquare(box, side), caption: kit.catalogue[concept].name, concept };
+  return { side, rgba, box: boxWithin(box, 0, 0, side), caption: kit.catalogue[concept].name, concept };
 }
 
 /** A crop around a named thing of an annotated image. */
@@ -360,10 +360,6 @@ function thingCrop(
   const shown = drawPlace(annotated, leastPx, random);
   const rgba = new Uint8Array(4 * side * side);
   const { left, top } = cropBackground(shown.background, side, rgba, random, shown);
-  const box = shown.box.map((edge, i) => edge - (i % 2 === 0 ? left : top));
-  return { side, rgba, box: insideSquare(box, side), caption: shown.caption, concept: undefined };
+  const box = boxWithin(shown.box, left, top, side);
+  return { side, rgba, box, caption: shown.caption, concept: undefined };
 }
-
-/** A box, as far as it is within a square. */
-const insideSquare = (box: readonly number[], side: number): Box =>
-  box.map((edge) => Math.min(side, Math.max(0, edge))) as Box;

@@ -251,10 +251,10 @@ export function extendWordTokenizer(
   tokenizer: Tokenizer,
   captions: readonly string[],
 ): Tokenizer | undefined {
-  const unknown = captions.flatMap((caption) => tokenizer.unknownWords(caption));
+  const unknown = tokenizer.unknownWords(captions.join(' '));
+  if (unknown.length === 0) return undefined;
   const files = tokenizer.toJSON();
   const json = files['tokenizer.json'] as { model: { vocab: Readonly<Record<string, number>> } };
-  if (unknown.length === 0) return undefined;
   const added = wordsByFrequency(unknown).map((word, i) => [word, tokenizer.vocabSize + i]);
   const vocab = { ...json.model.vocab, ...Object.fromEntries(added) };
   return Tokenizer.fromFiles({

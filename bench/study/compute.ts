@@ -105,6 +105,15 @@ async function easyScenes(size: StudySize): Promise<{ samples: readonly Sample[]
   return { samples, questions: questions.filter(({ needs }) => needs <= LOW_SHARE) };
 }
 
+/** The same promise for every call. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
 /** Whether a way to look fits a model of these scales. */
 const fits = ({ set }: Arm): boolean => !set.some((key) => key.startsWith('model.scalesPx'));
 
@@ -117,23 +126,17 @@ export async function compute(
   engine: Engine,
   { cells, size, signal, notice = () => undefined }: ComputeOptions,
 ): Promise<StudyCells> {
-  let loaded: Promise<Loaded> | undefined;
-  const data = (): Promise<Loaded> => {
-    loaded ??= load(size, notice);
-    return loaded;
-  };
+  const data = once(() => load(size, notice));
+  const easyData = once(() => easyScenes(size));
   const asking = { version: VERSION, questions: size.questions, scenes: size.scenes };
   const { value: questions } = await cells.result('questions', { ...asking, size: size.name }, async () =>
     questionsOf((await data()).heldOut, size.questions, DATA_SEED),
   );
-  let easyLoaded: ReturnType<typeof easyScenes> | undefined;
-  const easyData = (): ReturnType<typeof easyScenes> => {
-    easyLoaded ??= easyScenes(size);
-    return easyLoaded;
-  };
   const easyAsking = { ...asking, easy: EASY, lowShare: LOW_SHARE };
-  const { value: easyQuestions } = await cells.result('easy questions', easyAsking, async () =>
-    easyData().then(({ questions }) => questions),
+  const { value: easyQuestions } = await cells.result(
+    'easy questions',
+    easyAsking,
+    async () => (await easyData()).questions,
   );
   const towers: ArmResult[] = [];
   const arms: ArmResult[] = [];
@@ -167,30 +170,28 @@ export async function compute(
       { version: VERSION, towers: begun.hash, config },
       async (folder) => trainArm(engine, folder, config, await data(), begun.trained.checkpoint),
     );
+    const answersOf = async (
+      samples: readonly Sample[],
+      asked: readonly Question[],
+      looks: readonly LookRow[],
+    ): Promise<Answers> => {
+      using model = await PS3.load(engine, trained.checkpoint);
+      return arm.asked
+        ? await askTiled(engine, model, samples, asked, arm.asked, false)
+        : await askPS3(engine, model, samples, asked, looks, seed);
+    };
     const { maxSelect } = config.model;
     const looks = arm.isWhole && fits(arm) ? WHOLE_ROWS : [{ ...mainRow, patches: maxSelect }];
     const { value: answers } = await cells.result(
       `ask ${arm.name} seed ${seed}`,
       { ...asking, trained: hash, rows: arm.asked ?? looks },
-      async () => {
-        using model = await PS3.load(engine, trained.checkpoint);
-        const { heldOut } = await data();
-        return arm.asked
-          ? await askTiled(engine, model, heldOut, questions, arm.asked, false)
-          : await askPS3(engine, model, heldOut, questions, looks, seed);
-      },
+      async () => answersOf((await data()).heldOut, questions, looks),
     );
     if (MAIN_ARMS.includes(arm)) {
       const { value: easyAnswers } = await cells.result(
         `ask easy ${arm.name} seed ${seed}`,
         { ...easyAsking, trained: hash, rows: arm.asked ?? [mainRow] },
-        async () => {
-          using model = await PS3.load(engine, trained.checkpoint);
-          const { samples } = await easyData();
-          return arm.asked
-            ? await askTiled(engine, model, samples, easyQuestions, arm.asked, false)
-            : await askPS3(engine, model, samples, easyQuestions, [mainRow], seed);
-        },
+        async () => answersOf((await easyData()).samples, easyQuestions, [mainRow]),
       );
       easy.push({ arm: arm.name, seed, trained, answers: easyAnswers });
     }

@@ -1,0 +1,29 @@
+// What a model must do to be asked the multiple-choice questions of a benchmark.
+import type { Box } from '../data/boxes.ts';
+import type { DecodedImage } from '../model/image.ts';
+
+/** An image to be asked about: decoded, or the path of its file. Questions of one image come one after another, with the same value. */
+export type AskedImage = DecodedImage | string;
+
+/** A question with options. */
+export interface Choice {
+  readonly question: string;
+  /** Two at least, all different. */
+  readonly options: readonly string[];
+  /** Where the answer is, pixels of the image: for who is told where to look; absent where nobody is. */
+  readonly boxes?: readonly Box[];
+}
+
+/**
+ * A model that answers: it says how well each option answers a question. Whatever is asked of it the same image at several
+ * resolutions, no image, another one, or the answer's part alone comes to it as an image of its own.
+ */
+export interface Answerer {
+  /** In tables, with what matters of how it looks: `nano-4k 1512`. */
+  readonly name: string;
+  /**
+   * @returns  a score for each option, in their order, the highest for the best: log-probabilities, cosines, or -losses; equal ones
+   *   where it cannot tell
+   */
+  answer(image: AskedImage, choice: Choice): Promise<readonly number[]>;
+}

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:f
 import { basename, dirname, join, resolve } from 'node:path';
 import { assertWritableFolder, expectKeys } from '../../engine/index.ts';
 import { fromLead, SINGLE, type Transport } from '../ranks/transport.ts';
-import { type Concept, openCatalogue } from './concepts.ts';
+import { CARD_STYLE, type Concept, cardCatalogue, openCatalogue } from './concepts.ts';
 import { drawContactSheet } from './contact_sheet.ts';
 import { DataError } from './errors.ts';
 import { fingerprintSources } from './fingerprint.ts';
@@ -35,7 +35,7 @@ export interface ScenesOptions extends SourceOptions {
   seed?: number;
   /** Only sources that ask for no more than attribution (no share-alike, no GPL). */
   permissive?: boolean;
-  /** Drawing styles of the objects (noto, twemoji, openmoji, stamp); all when left out. */
+  /** Drawing styles of the objects (noto, twemoji, openmoji, stamp; or cards, alone); all when left out. */
   styles?: readonly string[];
   /** Changes to the preset of the side. */
   spec?: Partial<SceneSpec>;
@@ -87,7 +87,9 @@ export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
   const spec = scenePreset(side, options.spec);
   const { photos: place, stamps, plasma, notice } = options;
   const sources = await openSources({ photos: place, stamps, plasma, notice });
-  const whole = openCatalogue(sources);
+  // Cards are what questions are asked about: all of them are, and no object is between them.
+  const hasCards = styles?.includes(CARD_STYLE) ?? false;
+  const whole = hasCards ? cardCatalogue(sources.fonts) : openCatalogue(sources);
   const catalogue = inStyles(
     whole,
     (style) => !(permissive && SHARE_ALIKE_STYLES.includes(style)) && (styles?.includes(style) ?? true),
@@ -95,7 +97,11 @@ export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
   const photos = permissive
     ? sources.photos.filter(({ licence }) => PERMISSIVE_LICENCE.test(licence))
     : sources.photos;
-  const splits = makeSplits(catalogue, photos, sources.fonts, { seed, conceptCount: concepts });
+  const splits = makeSplits(catalogue, photos, sources.fonts, {
+    seed,
+    conceptCount: concepts,
+    ...(hasCards && { heldOutCount: 0, distractorCount: 0 }),
+  });
   const material = new SceneMaterial(catalogue, photos);
   return {
     sources,

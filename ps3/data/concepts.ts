@@ -3,7 +3,7 @@
 // An object is an emoji that every drawing style has, matched by code point and named by emojibase's label,
 // or a captioned stamp; equal names are one concept, so a drawn and a photographed pineapple are the same
 // thing. A sign is a word in several fonts. People, faces, symbols, flags, clock times and whole landscapes
-// are left out.
+// are left out. A card is a coloured square with a digit, for questions that only its digit answers.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EmojiSource, FontSource, Sources } from './sources.ts';
@@ -12,13 +12,15 @@ import type { EmojiSource, FontSource, Sources } from './sources.ts';
 export type Look =
   | { kind: 'svg'; style: string; svg: string }
   | { kind: 'file'; style: string; path: string }
-  | { kind: 'sign'; style: string; word: string; fontPath: string };
+  | { kind: 'sign'; style: string; word: string; fontPath: string }
+  | { kind: 'card'; style: string; colour: string; digit: string; font: FontSource };
 
 /** A thing with a name and at least one appearance. */
 export interface Concept {
   /** The caption: lower case, no article, no full stop. */
   name: string;
-  kind: 'object' | 'sign';
+  /** Signs and cards stand upright: they are read. */
+  kind: 'object' | 'sign' | 'card';
   looks: Look[];
 }
 
@@ -173,4 +175,31 @@ export function openCatalogue(sources: Sources): Concept[] {
   const concepts = names.map((name): Concept => ({ name, kind: 'object', looks: looks.get(name) ?? [] }));
   addSigns(concepts, sources.fonts);
   return concepts;
+}
+
+/** The drawing style of cards, which no other catalogue has. */
+export const CARD_STYLE = 'cards';
+
+/** Colours of cards by name, as sRGB, each told from the others in any light of a scene. */
+export const CARD_COLOURS: Readonly<Record<string, string>> = {
+  red: '#d3202f',
+  orange: '#f08a12',
+  yellow: '#f7d917',
+  green: '#23923d',
+  blue: '#1f5fd0',
+  purple: '#8a35c4',
+  white: '#f6f6f2',
+  black: '#1a1a1d',
+};
+
+/** A card of every colour and digit, `red 7`, each in all fonts. */
+export function cardCatalogue(fonts: readonly FontSource[]): Concept[] {
+  return Object.entries(CARD_COLOURS).flatMap(([colour, code]) =>
+    Array.from({ length: 10 }, (_, digit): Concept => {
+      const looks = fonts.map((font): Look => {
+        return { kind: 'card', style: CARD_STYLE, colour: code, digit: `${digit}`, font };
+      });
+      return { name: `${colour} ${digit}`, kind: 'card', looks };
+    }),
+  );
 }

@@ -183,7 +183,7 @@ export class SceneMaterial {
       const { kind, looks } = this.#catalogue[concept];
       const allowed = looks
         .map((_, look) => look)
-        .filter((look) => kind === 'object' || split.fonts.includes(looks[look].style));
+        .filter((look) => kind !== 'sign' || split.fonts.includes(looks[look].style));
       for (const [place, look] of allowed.entries()) {
         jobs.push(async () => {
           list[place] = await this.#sprite(concept, look, longSidePx);
@@ -294,14 +294,14 @@ export function buildScene(
   const taken: Box[] = [];
   // Distractors come last, so that they never push a captioned object out.
   for (const [place, concept] of [...captioned, ...distractors].entries()) {
-    const isSign = catalogue[concept].kind === 'sign';
+    const { kind } = catalogue[concept];
     const looks = kit.sprites.get(concept) ?? [];
-    const [low, high] = isSign ? spec.signPx : spec.objectPx;
+    const [low, high] = kind === 'sign' ? spec.signPx : spec.objectPx;
     // Sizes are even on a log scale: small things are as common as large ones.
     let longSidePx = low * (high / low) ** random.uniform();
     for (let attempt = 0; attempt < 4; attempt++, longSidePx *= 0.8) {
       const sprite = looks[random.integer(looks.length)];
-      const cutout = drawCutout(sprite, longSidePx, spec.variation, isSign, random);
+      const cutout = drawCutout(sprite, longSidePx, spec.variation, kind !== 'object', random);
       const box = findPlace(cutout, taken, spec.side, random);
       if (box === undefined) continue;
       layOn(rgba, spec.side, cutout, box[0], box[1]);
@@ -339,7 +339,8 @@ export function singleObjectCrop(kit: SceneKit, side: number, seed: number, long
   const objectPx = longSidePx
     ? longSidePx[0] * (longSidePx[1] / longSidePx[0]) ** random.uniform()
     : side * random.range(0.55, 0.95);
-  const cutout = drawCutout(sprite, objectPx, kit.spec.variation, false, random);
+  const isUpright = kit.catalogue[concept].kind !== 'object';
+  const cutout = drawCutout(sprite, objectPx, kit.spec.variation, isUpright, random);
   // A rotated object may be a little wider than the crop: then its middle is shown.
   const place = (length: number): number => {
     if (length <= side) return random.integer(side - length + 1);

@@ -83,7 +83,7 @@ export function makeSplits(
   const name = (id: number): string => catalogue[id].name;
   const plain = new Set(PLAIN_CONCEPTS);
   const shuffled = ranked(
-    ids.filter((id) => catalogue[id].kind === 'object'),
+    ids.filter((id) => catalogue[id].kind !== 'sign'),
     seed,
     'object',
     name,

@@ -5,6 +5,7 @@ import {
   binaryCrossEntropy,
   concat,
   diceLoss,
+  embedding,
   expect,
   expectKeys,
   linearCrossEntropy,
@@ -16,6 +17,7 @@ import {
 } from '../../engine/index.ts';
 import { IGNORED } from '../language/labels.ts';
 import { touchedCells } from '../model/vision/selection.ts';
+import { questionPlace } from './sequence.ts';
 import type { VilaModel } from './vila.ts';
 import type { Seen, VilaLook } from './vila_types.ts';
 
@@ -83,10 +85,7 @@ export async function vilaLoss(
     `there must be a sample for each of ${n} images`,
     `${samples.length}`,
   );
-  const states = samples.map(({ ids }, b) =>
-    noGrad(() => model.ask(ids, slice(low, { axis: 0, start: b, length: 1 })).state),
-  );
-  const prompt = model.projector.prompt(concat(states, { axis: 0 }));
+  const prompt = model.projector.prompt(noGrad(() => states(model, low, samples)));
   const groundTruth = teacherForcing ? box : undefined;
   const look = await model.look(seen, { prompt, looks, groundTruth });
   const answers = answersLoss(model, look.blocks, samples);
@@ -96,26 +95,72 @@ export async function vilaLoss(
   return { ...losses, entropy, dice, total: add(answers, mul(add(entropy, dice), selection)) };
 }
 
-/** Each conversation by itself: no padding, and none sees another. */
+/** The state of the language model at the end of each sample's question, [B, d]. */
+function states(model: VilaModel, low: Tensor<'f32'>, samples: readonly VilaSample[]): Tensor<'f32'> {
+  const asked = samples.map(({ ids }) => ids.slice(0, questionPlace(ids, model.tokens.turnEnd) + 1));
+  const blocks = samples.map((_, b) => slice(low, { axis: 0, start: b, length: 1 }));
+  const { rows, lengths } = read(model, asked, blocks);
+  const [B, T, d] = rows.shape;
+  const last = output([rows], [B], 'u32');
+  last.write(Uint32Array.from(lengths, (length, b) => b * T + length - 1));
+  return embedding(model.language.decode(rows).reshape([B * T, d]), last, { unique: true });
+}
+
+/** Texts with their blocks as rows of one batch, padded on the right, where no token before sees it. */
+function read(
+  model: VilaModel,
+  texts: readonly (readonly number[])[],
+  blocks: readonly Tensor<'f32'>[],
+): { rows: Tensor<'f32'>; lengths: number[] } {
+  const { image, newline } = model.tokens;
+  const words: number[] = [...newline];
+  // Words stand first in the table, then the tokens of each image.
+  const wordCount = newline.length + texts.reduce((sum, ids) => sum + ids.length, 0) - texts.length;
+  let next = wordCount;
+  const places = texts.map((ids, b) =>
+    ids.flatMap((id) => {
+      if (id !== image) return [words.push(id) - 1];
+      const tokens = blocks[b].shape[1];
+      next += tokens;
+      return [...Array.from({ length: tokens }, (_, k) => next - tokens + k), ...newline.keys()];
+    }),
+  );
+  const lengths = places.map(({ length }) => length);
+  const T = Math.max(...lengths);
+  const index = new Uint32Array(texts.length * T);
+  for (const [b, own] of places.entries()) index.set(own, b * T);
+  const upload = (numbers: Uint32Array<ArrayBuffer>, shape: readonly number[]): Tensor => {
+    const tensor = output([...blocks], shape, 'u32');
+    tensor.write(numbers);
+    return tensor;
+  };
+  const embedded = model.language.embed(upload(Uint32Array.from(words), [words.length]));
+  const table = concat([embedded, ...blocks.map((block) => block.reshape([-1, block.shape[2]]))], {
+    axis: 0,
+  });
+  return { rows: embedding(table, upload(index, [texts.length, T])) as Tensor<'f32'>, lengths };
+}
+
+/** Cross-entropy of the answers' tokens. */
 function answersLoss(
   model: VilaModel,
   blocks: readonly Tensor<'f32'>[],
   samples: readonly VilaSample[],
 ): Tensor<'f32'> {
   const { image, newline } = model.tokens;
-  const hidden: Tensor<'f32'>[] = [];
-  const labels: number[] = [];
+  const texts = samples.map(({ ids }) => ids);
+  const { rows } = read(model, texts, blocks);
+  const [B, T] = rows.shape;
+  const labels = new Int32Array(B * T).fill(IGNORED);
   for (const [b, { ids, labels: own }] of samples.entries()) {
-    const h = model.language.decode(model.embed(ids, [blocks[b]]));
-    hidden.push(h.reshape([h.shape[1], h.shape[2]]));
     const behind = new Array<number>(blocks[b].shape[1] + newline.length).fill(IGNORED);
-    // What stands at a place is foretold from the place before.
     const shown = own.flatMap((label, i) => (ids[i] === image ? behind : [label]));
-    labels.push(...shown.slice(1), IGNORED);
+    // What stands at a place is foretold from the place before.
+    labels.set(shown.slice(1), b * T);
   }
-  const wanted = output(hidden, [labels.length], 'i32');
-  wanted.write(Int32Array.from(labels));
-  return linearCrossEntropy(concat(hidden, { axis: 0 }), model.language.head, wanted, {
+  const wanted = output([rows], [B, T], 'i32');
+  wanted.write(labels);
+  return linearCrossEntropy(model.language.decode(rows), model.language.head, wanted, {
     ignoreIndex: IGNORED,
   });
 }

@@ -53,6 +53,22 @@ export function completeGroups(taken: ArrayLike<number>, [Y, X]: Grid, r: number
   return { index: Uint32Array.from(index), patches: Uint32Array.from(patches) };
 }
 
+/**
+ * The groups of several images as those of one table of tokens.
+ *
+ * @param first  where the tokens of an image's scale begin in it
+ */
+export function joinGroups(groups: readonly Groups[], first: (image: number) => number): Groups {
+  return {
+    index: Uint32Array.from(groups.flatMap(({ index }) => [...index])),
+    patches: Uint32Array.from(
+      groups.flatMap(({ patches }, image) =>
+        Array.from(patches, (at) => (at === NOWHERE ? NOWHERE : first(image) + at)),
+      ),
+    ),
+  };
+}
+
 /** The projector of a model: weights below `mm_projector/`. */
 export class Projector {
   readonly #weights: Weights;
@@ -78,7 +94,7 @@ export class Projector {
   /**
    * Complete groups of one high-res scale.
    *
-   * @param tokens  [K, C], the patches taken of the scale, in raster order
+   * @param tokens  [K, C], the patches taken of the scale, in raster order, also of several images
    * @param scale   from 0
    * @param grid    of its patches
    * @returns       [groups, d]; undefined where there is none
@@ -99,10 +115,7 @@ export class Projector {
       const places = this.#places(scale + 1, [Math.ceil(Y / ratio), Math.ceil(X / ratio)], tokens);
       if (!places) return projected;
       const [, n, d] = places.shape;
-      return add(
-        projected,
-        embedding(places.reshape([n, d]), upload(groups.index, [count]), { unique: true }),
-      );
+      return add(projected, embedding(places.reshape([n, d]), upload(groups.index, [count])));
     });
   }
 

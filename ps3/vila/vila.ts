@@ -40,7 +40,7 @@ import {
   withImages,
 } from './checkpoint.ts';
 import type { VilaConfig } from './config.ts';
-import { blockOf, completeGroups, type Groups, Projector } from './projector.ts';
+import { blockOf, completeGroups, type Groups, joinGroups, Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
 import type { Seen, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
 
@@ -229,30 +229,33 @@ export class VilaModel implements Disposable {
       }),
     );
     const lowCount = glance.lowRes.hidden[0].shape[1];
-    const tokens = run(() =>
-      groups.map((own, b) => this.#project(vision, own, { image: b, lowCount, grids })),
-    );
+    const tokens = run(() => this.#project(vision, groups, { lowCount, grids }));
     const blocks = run(() => tokens.map((own, b) => blockOf(low, own, b)));
     return { blocks, groups, tokens, vision };
   }
 
-  /** The groups of one image, scale by scale. */
+  /** The groups of every image, scale by scale; those of all images go through the projector together. */
   #project(
     { hiddenStates: [states], selectionCounts }: VisionOutput,
-    groups: readonly Groups[],
-    { image, lowCount, grids }: { image: number; lowCount: number; grids: readonly Grid[] },
-  ): (Tensor<'f32'> | undefined)[] {
-    const [, T, C] = states.shape;
-    let next = lowCount;
-    return groups.map((own, scale) => {
-      const [start, length] = [next, selectionCounts[scale]];
-      next += length;
-      if (own.index.length === 0) return undefined;
-      return tidy([states], (states) => {
-        const tokens = slice(states as Tensor<'f32'>, { axis: 0, start: image, length: 1 }).reshape([T, C]);
-        return this.projector.high(slice(tokens, { axis: 0, start, length }), own, scale, grids[scale])!;
+    groups: readonly (readonly Groups[])[],
+    { lowCount, grids }: { lowCount: number; grids: readonly Grid[] },
+  ): (Tensor<'f32'> | undefined)[][] {
+    const [n, T, C] = states.shape;
+    let start = lowCount;
+    const scales = grids.map((grid, scale) => {
+      const own = groups.map((image) => image[scale]);
+      const first = start;
+      start += selectionCounts[scale];
+      const all = joinGroups(own, (image) => image * T + first);
+      if (all.index.length === 0) return own.map(() => undefined);
+      const high = this.projector.high(states.reshape([n * T, C]) as Tensor<'f32'>, all, scale, grid)!;
+      let next = 0;
+      return own.map(({ index: { length } }) => {
+        next += length;
+        return length > 0 ? slice(high, { axis: 0, start: next - length, length }) : undefined;
       });
     });
+    return groups.map((_, image) => scales.map((scale) => scale[image]));
   }
 
   /**

@@ -167,9 +167,9 @@ export {
 } from './train/train.ts';
 export type { Question } from './vila/answer.ts';
 export type { VilaLoadOptions } from './vila/checkpoint.ts';
-export type { VilaConfig } from './vila/config.ts';
+export type { EncoderConfig, VilaConfig } from './vila/config.ts';
 export { type VilaLoss, type VilaLossOptions, type VilaSample, vilaLoss } from './vila/loss.ts';
 export type { Groups, Projector } from './vila/projector.ts';
 export type { VilaTokens } from './vila/sequence.ts';
 export { VilaModel } from './vila/vila.ts';
-export type { Seen, VilaLook, VilaLookOptions, VilaSizes } from './vila/vila_types.ts';
+export type { Recorder, Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila/vila_types.ts';

@@ -122,7 +122,7 @@ class Replay {
   async glance(seen: Seen, ids: readonly number[]): Promise<void> {
     using scope = this.#engine.scope();
     const { language, projector } = this.#model;
-    await this.#comparer.check('low.features', seen.glance.lowRes.hidden[0]);
+    await this.#comparer.check('low.features', seen.glance!.lowRes.hidden[0]);
     await this.#comparer.check('low.tokens', seen.low);
     const { state, embedded, place } = this.#model.ask(ids, seen.low.in(scope));
     await this.#comparer.check('pass_a.inputs_embeds', embedded);
@@ -149,10 +149,10 @@ class Replay {
     );
     const check = (what: string, tensor: Tensor<'f32'>): Promise<void> =>
       this.#comparer.check(`${name}.${what}`, tensor);
-    await check('features', vision.hiddenStates[0]);
-    for (const [i, probs] of vision.maps.probs.entries()) {
+    await check('features', vision!.hiddenStates[0]);
+    for (const [i, probs] of vision!.maps.probs.entries()) {
       await check(`selection_probs.${i}`, probs);
-      await check(`selection_maps.${i}`, vision.selectionMaps[i]);
+      await check(`selection_maps.${i}`, vision!.selectionMaps[i]);
     }
     for (const [b, own] of groups.entries())
       for (const [i, { index }] of own.entries()) {
@@ -272,10 +272,11 @@ export async function verifyVilaTraining(
     });
     const check = (what: string, tensor: Tensor<'f32'>): Promise<void> =>
       comparer.check(`${name}.${what}`, tensor);
-    await check('prompt', loss.prompt);
-    for (const [i, probs] of loss.look.vision.maps.probs.entries()) {
+    await check('prompt', loss.prompt!);
+    const looked = loss.look.vision!;
+    for (const [i, probs] of looked.maps.probs.entries()) {
       await check(`selection_probs.${i}`, probs);
-      await check(`selection_maps.${i}`, loss.look.vision.selectionMaps[i]);
+      await check(`selection_maps.${i}`, looked.selectionMaps[i]);
     }
     await check('ce_loss', loss.answers);
     await check('selection_bce', loss.entropy!);

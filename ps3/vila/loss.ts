@@ -17,6 +17,7 @@ import {
 } from '../../engine/index.ts';
 import { IGNORED } from '../language/labels.ts';
 import { touchedCells } from '../model/vision/selection.ts';
+import type { Maps } from '../model/vision/vision_types.ts';
 import { questionPlace } from './sequence.ts';
 import type { VilaModel } from './vila.ts';
 import type { Seen, VilaLook } from './vila_types.ts';
@@ -53,8 +54,8 @@ export interface VilaLoss {
   readonly entropy: Tensor<'f32'> | undefined;
   /** DICE of the maps, the mean over scales and images. */
   readonly dice: Tensor<'f32'> | undefined;
-  /** [B, C], what selected the patches. */
-  readonly prompt: Tensor<'f32'>;
+  /** [B, C], what selected the patches; undefined where the encoder sees all at once. */
+  readonly prompt: Tensor<'f32'> | undefined;
   /** What was looked at. */
   readonly look: VilaLook;
 }
@@ -64,7 +65,7 @@ export interface VilaLoss {
  * the question, and no gradient goes from the maps into the language model.
  *
  * The maps that are supervised are the model's own, where the box drives the selection too: the reference supervises the
- * overridden ones, of which the box trains nothing.
+ * overridden ones, of which the box trains nothing. An encoder that sees all at once is trained by the answers alone.
  *
  * @param seen     `model.glance` of the images, one for each sample
  * @throws ShapeError where samples and images are not as many
@@ -78,20 +79,25 @@ export async function vilaLoss(
   expectKeys('vilaLoss', options, OPTIONS);
   const { box, selection = 1, looks = 1, teacherForcing = false } = options;
   const { image, low } = seen;
-  const n = image.shape[0];
+  const n = low.shape[0];
   expect(
     samples.length === n,
     'vilaLoss',
     `there must be a sample for each of ${n} images`,
     `${samples.length}`,
   );
+  if (!model.encoder.looks) {
+    const look = await model.look(seen);
+    const answers = answersLoss(model, look.blocks, samples);
+    return { total: answers, answers, entropy: undefined, dice: undefined, prompt: undefined, look };
+  }
   const prompt = model.projector.prompt(noGrad(() => states(model, low, samples)));
   const groundTruth = teacherForcing ? box : undefined;
   const look = await model.look(seen, { prompt, looks, groundTruth });
   const answers = answersLoss(model, look.blocks, samples);
   const losses = { answers, prompt, look };
   if (!box || selection === 0) return { ...losses, total: answers, entropy: undefined, dice: undefined };
-  const { entropy, dice } = mapsLoss(model, look, image, box);
+  const { entropy, dice } = mapsLoss(model, look.vision!.maps, image, box);
   return { ...losses, entropy, dice, total: add(answers, mul(add(entropy, dice), selection)) };
 }
 
@@ -167,7 +173,7 @@ function answersLoss(
 
 function mapsLoss(
   { vision }: VilaModel,
-  { vision: { maps } }: VilaLook,
+  maps: Maps,
   image: Tensor,
   box: Tensor,
 ): { entropy: Tensor<'f32'>; dice: Tensor<'f32'> } {

@@ -27,9 +27,10 @@ import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { drawParameters, specOf } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
 import { expectConfig } from '../model/config/config.ts';
-import type { Grid } from '../model/vision/scales.ts';
+import type { DecodedImage } from '../model/decoder.ts';
+import { resizeToSquare } from '../model/image.ts';
 import { VisionModel } from '../model/vision/vision.ts';
-import type { VisionOutput } from '../model/vision/vision_types.ts';
+import type { Glance } from '../model/vision/vision_types.ts';
 import { answer, type Question, questionIds } from './answer.ts';
 import {
   LOAD_OPTIONS,
@@ -40,12 +41,10 @@ import {
   withImages,
 } from './checkpoint.ts';
 import type { VilaConfig } from './config.ts';
-import { blockOf, completeGroups, type Groups, joinGroups, Projector } from './projector.ts';
+import { vilaEncoder } from './encoder.ts';
+import { Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
-import type { Seen, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
-
-/** Which blocks' outputs are kept: VILA reads the one before the last. */
-const STATES = { hiddenStates: 2 } as const;
+import type { Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
 
 /** A vision-language model. Dispose it when done. */
 export class VilaModel implements Disposable {
@@ -59,6 +58,8 @@ export class VilaModel implements Disposable {
   readonly vision: VisionModel;
   /** From the tower's tokens to the language model's, and back. */
   readonly projector: Projector;
+  /** How it sees images. */
+  readonly encoder: VilaEncoder;
   /** Ids of what stands for images and around them. */
   readonly tokens: VilaTokens;
   readonly #tokenizer: LanguageTokenizer | undefined;
@@ -79,6 +80,13 @@ export class VilaModel implements Disposable {
     this.vision = new VisionModel(vision, image, weights.in('vision_model'));
     this.projector = new Projector(weights, config.ratio);
     this.tokens = tokens ?? texts!.tokens;
+    const { newline } = this.tokens;
+    this.encoder = vilaEncoder(config.encoder, {
+      vision: this.vision,
+      projector: this.projector,
+      weights,
+      between: (like) => this.#words([...newline, ...newline], like),
+    });
     this.#tokenizer = texts?.tokenizer;
   }
 
@@ -161,14 +169,26 @@ export class VilaModel implements Disposable {
     return saveVila(folder, this, options);
   }
 
-  /** Looks at images at low resolution. @param image  [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */
+  /**
+   * Looks at images as far as no question is needed: PS3 at low resolution, another encoder at all of them. Differentiable.
+   *
+   * @param image  [n, 3, H, W] f32 normalised or [n, H, W, 4] u8: squares of `encoder.sidePx`, or of any shape without it
+   */
   glance(image: Tensor): Seen {
     const scope = new Scope();
-    const inside = image.in(scope);
-    const glance = this.vision.glance(inside, STATES);
-    const low = this.projector.low(glance.lowRes.hidden[0]);
-    const dispose = (): void => scope.dispose();
-    return { image: inside, glance, low, [Symbol.dispose]: dispose };
+    return { ...this.encoder.glance(image.in(scope)), [Symbol.dispose]: () => scope.dispose() };
+  }
+
+  /** As `glance`, of an image of any shape. */
+  see(image: DecodedImage): Seen {
+    const { engine } = this.language;
+    const { sidePx } = this.encoder;
+    const { rgba, width, height } = image;
+    using pixels =
+      sidePx === undefined
+        ? engine.tensor(rgba, [1, height, width, 4])
+        : resizeToSquare(engine, image, sidePx);
+    return this.glance(pixels);
   }
 
   /**
@@ -204,58 +224,7 @@ export class VilaModel implements Disposable {
    * @throws ShapeError for impossible looks or tokens
    */
   look(seen: Seen, options: VilaLookOptions = {}): Promise<VilaLook> {
-    return this.#look(seen, options, (fn) => fn());
-  }
-
-  /** @param run  runs what is recorded, or not */
-  async #look(
-    { image, glance, low }: Omit<Seen, typeof Symbol.dispose>,
-    { prompt, ...how }: VilaLookOptions,
-    run: <T>(fn: () => T) => T,
-  ): Promise<VilaLook> {
-    const n = image.shape[0];
-    const grids = this.vision.grids(image).slice(1);
-    const times = prompt?.shape[0] === n ? 1 : n;
-    const vision = run(() => {
-      const own = prompt && Array.from({ length: times }, () => prompt.in(image.scope));
-      const repeated = own && concat(own, { axis: 0 });
-      return this.vision.forward(image, { ...how, ...STATES, prompt: repeated }, glance);
-    });
-    const maps = await Promise.all(vision.selectionMaps.map((map) => map.data()));
-    const groups = Array.from({ length: n }, (_, b) =>
-      grids.map(([Y, X], scale) => {
-        const taken = maps[scale].subarray(b * Y * X, (b + 1) * Y * X);
-        return completeGroups(taken, [Y, X], this.projector.ratio);
-      }),
-    );
-    const lowCount = glance.lowRes.hidden[0].shape[1];
-    const tokens = run(() => this.#project(vision, groups, { lowCount, grids }));
-    const blocks = run(() => tokens.map((own, b) => blockOf(low, own, b)));
-    return { blocks, groups, tokens, vision };
-  }
-
-  /** The groups of every image, scale by scale; those of all images go through the projector together. */
-  #project(
-    { hiddenStates: [states], selectionCounts }: VisionOutput,
-    groups: readonly (readonly Groups[])[],
-    { lowCount, grids }: { lowCount: number; grids: readonly Grid[] },
-  ): (Tensor<'f32'> | undefined)[][] {
-    const [n, T, C] = states.shape;
-    let start = lowCount;
-    const scales = grids.map((grid, scale) => {
-      const own = groups.map((image) => image[scale]);
-      const first = start;
-      start += selectionCounts[scale];
-      const all = joinGroups(own, (image) => image * T + first);
-      if (all.index.length === 0) return own.map(() => undefined);
-      const high = this.projector.high(states.reshape([n * T, C]) as Tensor<'f32'>, all, scale, grid)!;
-      let next = 0;
-      return own.map(({ index: { length } }) => {
-        next += length;
-        return length > 0 ? slice(high, { axis: 0, start: next - length, length }) : undefined;
-      });
-    });
-    return groups.map((_, image) => scales.map((scale) => scale[image]));
+    return this.encoder.look(seen, options, (fn) => fn());
   }
 
   /**
@@ -271,23 +240,23 @@ export class VilaModel implements Disposable {
     options: Omit<VilaLookOptions, 'prompt'> = {},
   ): Promise<VilaLook & Disposable> {
     const { lookMode, looks, tokens } = this.config;
-    const asked = options.looks !== undefined || options.tokens !== undefined;
-    const amount = asked ? {} : tokens === null ? { looks } : { tokens };
+    const isFree = !this.encoder.looks || options.looks !== undefined || options.tokens !== undefined;
+    const amount = isFree ? {} : tokens === null ? { looks } : { tokens };
     // What one question leaves does not wait for the end of the others.
     const scope = new Scope();
-    const { lowRes, features } = seen.glance;
     const inside = {
       image: seen.image.in(scope),
       low: seen.low.in(scope),
-      glance: { lowRes, features: { low: features.low.in(scope), aux: features.aux?.in(scope) } },
+      glance: seen.glance && glanceIn(seen.glance, scope),
     };
     const promptOf = (): Tensor<'f32'> => {
-      const ids = questionIds(this.tokenizer, question, seen.image.shape[0]);
+      const ids = questionIds(this.tokenizer, question, seen.low.shape[0]);
       return this.projector.prompt(this.ask(ids, inside.low).state);
     };
     try {
-      const prompt = lookMode === 'after_prompt' ? noGrad(promptOf) : undefined;
-      const look = await this.#look(inside, { ...amount, ...options, prompt }, noGrad);
+      const asks = this.encoder.looks && lookMode === 'after_prompt';
+      const prompted = asks ? { prompt: noGrad(promptOf) } : {};
+      const look = await this.encoder.look(inside, { ...amount, ...options, ...prompted }, noGrad);
       return { ...look, [Symbol.dispose]: () => scope.dispose() };
     } catch (error) {
       scope.dispose();
@@ -334,20 +303,20 @@ export class VilaModel implements Disposable {
       `${count}`,
     );
     return tidy([like, ...blocks], (like, ...blocks) => {
-      const words = (ids: readonly number[]): Tensor<'f32'> => {
-        const numbers = output(
-          [like ?? blocks[0] ?? this.language.parameters.get('model.norm.weight')],
-          [1, ids.length],
-          'u32',
-        );
-        numbers.write(Uint32Array.from(ids));
-        return this.language.embed(numbers);
-      };
+      const words = (ids: readonly number[]): Tensor<'f32'> =>
+        this.#words(ids, like ?? blocks[0] ?? this.language.parameters.get('model.norm.weight'));
       const parts = partsOf(ids, image).flatMap((part) =>
         'ids' in part ? [words(part.ids)] : [blocks[part.image] as Tensor<'f32'>, words(newline)],
       );
       return concat(parts, { axis: 1 });
     });
+  }
+
+  /** Embeddings of tokens, [1, n, d], in the scope of a tensor. */
+  #words(ids: readonly number[], like: Tensor): Tensor<'f32'> {
+    const numbers = output([like], [1, ids.length], 'u32');
+    numbers.write(Uint32Array.from(ids));
+    return this.language.embed(numbers);
   }
 
   /** Logits of the next token after each one. @param embedded  [1, T, d] @returns [1, T, V] */
@@ -365,4 +334,9 @@ export class VilaModel implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** The features that questions are compared with, as of a scope. */
+function glanceIn({ lowRes, features }: Glance, scope: Scope): Glance {
+  return { lowRes, features: { low: features.low.in(scope), aux: features.aux?.in(scope) } };
 }

@@ -6,13 +6,13 @@ import type { Glance, VisionOutput } from '../model/vision/vision_types.ts';
 import type { VilaConfig } from './config.ts';
 import type { Groups } from './projector.ts';
 
-/** Images of one size at low resolution: all that is the same for every question. Dispose it when done. */
+/** Images of one size, glanced at: all that is the same for every question. Dispose it when done. */
 export interface Seen extends Disposable {
-  /** [n, 3, S, S] f32 normalised or [n, S, S, 4] u8 */
+  /** [n, 3, H, W] f32 normalised or [n, H, W, 4] u8 */
   readonly image: Tensor;
-  /** Of the tower. */
-  readonly glance: Glance;
-  /** [n, g * g, d], what the language model reads of them */
+  /** Of the tower, where it can look closer. */
+  readonly glance: Glance | undefined;
+  /** [n, tokens, d], what the language model reads of them: before it looks closer, where the tower can. */
   readonly low: Tensor<'f32'>;
 }
 
@@ -26,7 +26,7 @@ export interface VilaLookOptions extends LookAmount {
   readonly groundTruth?: Tensor;
 }
 
-/** What a look gives; of `look`, tensors live where the glance's do. */
+/** What a look gives; of `look`, tensors live where the glance's do. All but `blocks` is empty where the tower cannot look closer. */
 export interface VilaLook {
   /** Of each image, [1, tokens, d]: low-res tokens, then those of complete groups, scale after scale. */
   readonly blocks: Tensor<'f32'>[];
@@ -35,7 +35,22 @@ export interface VilaLook {
   /** Of each image, the tokens of the groups of each scale, [groups, d]; undefined where there is none. */
   readonly tokens: (Tensor<'f32'> | undefined)[][];
   /** Of the tower; `hiddenStates[0]` is what was projected. */
-  readonly vision: VisionOutput;
+  readonly vision: VisionOutput | undefined;
+}
+
+/** Runs what is recorded for gradients, or not. */
+export type Recorder = <T>(fn: () => T) => T;
+
+/** What makes an image to what a language model reads. */
+export interface VilaEncoder {
+  /** Whether it looks where it is asked to; else `glance` gives all that there is. */
+  readonly looks: boolean;
+  /** Side of the squares that images are squashed to for it; undefined: they keep their shape. */
+  readonly sidePx: number | undefined;
+  /** What is the same for every question. Differentiable. @param image  as of `VilaModel.glance` */
+  glance(image: Tensor): Omit<Seen, typeof Symbol.dispose>;
+  /** What the language model reads, of what was glanced at. Differentiable. */
+  look(seen: Omit<Seen, typeof Symbol.dispose>, options: VilaLookOptions, run: Recorder): Promise<VilaLook>;
 }
 
 /** What a model is made of. */

@@ -59,7 +59,7 @@ for (const name of ['vila-hd-tiny', 'vila-hd-tiny-two'])
     const after = engine.stats();
     assert.equal([after.liveTensors, after.liveBytes], [liveTensors, liveBytes], 'a question leaves nothing');
     using look = await model.lookFor(asked, seen);
-    for (const [i, map] of look.vision.selectionMaps.entries())
+    for (const [i, map] of look.vision!.selectionMaps.entries())
       assert.equal(await map.data(), await file.f32(`top_down.selection_maps.${i}`));
     const want = Array.from(await file.f32('top_down.generated_tokens'));
     const got = await generated(model, asked, look);

@@ -102,8 +102,11 @@ test('VilaModel.load: what is missing is named', async () => {
   );
   await rename(join(out, 'projector'), join(out, 'mm_projector'));
   const config = await readJson(join(out, 'config.json'));
-  await writeFile(join(out, 'config.json'), JSON.stringify({ ...config, ps3: false }));
-  assert.match(await message(), /config\.json\.ps3 must be true: only towers of PS3 are built, got false/);
+  await writeFile(join(out, 'config.json'), JSON.stringify({ ...config, mm_vision_select_layer: -1 }));
+  assert.match(
+    await message(),
+    /config\.json\.mm_vision_select_layer must be -2, the block before the last, got -1/,
+  );
 });
 
 test.run();

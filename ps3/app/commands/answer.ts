@@ -1,7 +1,7 @@
 // `ps3 answer`.
 import type { Engine } from '../../../engine/index.ts';
 import { total } from '../../model/config/config.ts';
-import { decodeImage, resizeToSquare } from '../../model/image.ts';
+import { decodeImage } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
 import { drawOverlays, type Numbers } from '../encode_files.ts';
 import { type Command, command, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
@@ -34,17 +34,17 @@ async function answer(
   const { model: place, storage = 'stored', looks, tokens, out } = values;
   const decoded = await decodeImage(path);
   using model = await VilaModel.load(engine, place!, { storage });
-  using image = resizeToSquare(engine, decoded, model.vision.image.imagePx);
   const started = performance.now();
-  using seen = model.glance(image);
+  using seen = model.see(decoded);
   using look = await model.lookFor(question, seen, { looks, tokens });
-  const { selectionCounts, selectionMaps, maps } = look.vision;
+  const { vision } = look;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.error(
-    `${path}: ${look.blocks[0].shape[1]} tokens, of ${total(selectionCounts)} patches looked at, in ${seconds} s`,
+    `${path}: ${look.blocks[0].shape[1]} tokens, ${vision ? `of ${total(vision.selectionCounts)} patches looked at, ` : ''}in ${seconds} s`,
   );
-  if (out) {
-    const grids = model.vision.grids(image).slice(1);
+  if (out && vision) {
+    const { selectionMaps, maps } = vision;
+    const grids = model.vision.grids(seen.image).slice(1);
     const read = (name: string, list: typeof selectionMaps): Promise<Numbers[]> =>
       Promise.all(
         list.map(async (map, i) => ({ name: `${name}.${i}`, shape: grids[i], data: await map.data() })),

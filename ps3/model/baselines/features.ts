@@ -4,8 +4,8 @@ import type { VisionModel } from '../vision/vision.ts';
 import { cutTiles, stitchTokens, tokensOf } from './mosaic.ts';
 import type { TileGrid } from './tile_grids.ts';
 
-/** Encodes tiles one by one: [n, 3, t, t] normalised to [n, G * G, C]. */
-export type TileEncoder = (tiles: Tensor<'f32'>) => Tensor<'f32'>;
+/** Encodes tiles one by one: [n, 3, t, t] normalised, or [n, t, t, 4] u8, to [n, G * G, C]. */
+export type TileEncoder = (tiles: Tensor) => Tensor<'f32'>;
 
 /** Tiles that go through the tower together. */
 const BATCH = 8;
@@ -20,7 +20,9 @@ export function towerEncoder(vision: VisionModel, layer = -1): TileEncoder {
     const parts: Tensor<'f32'>[] = [];
     for (let start = 0; start < tiles.shape[0]; start += BATCH) {
       const length = Math.min(BATCH, tiles.shape[0] - start);
-      parts.push(vision.lowRes(slice(tiles, { axis: 0, start, length }), -layer).hidden[0]);
+      const { hidden, qkv } = vision.lowRes(slice(tiles, { axis: 0, start, length }), -layer);
+      for (const unused of [...hidden.slice(1), ...qkv]) unused.dispose(); // the tape has what it needs of them
+      parts.push(hidden[0]);
     }
     return concat(parts, { axis: 0 });
   };
@@ -97,9 +99,9 @@ export function s2Features(image: Tensor<'f32'>, encode: TileEncoder, options: S
 /**
  * Dynamic S²: as S², but the last scale is a grid in the image's own shape.
  *
- * @param tiles    [n, 3, t, t], as `dynamicS2Tiles` gives them
+ * @param tiles    [n * B, 3, t, t], as `dynamicS2Tiles` gives them, each tile of all B images of one shape
  * @param grid     of the last scale
- * @returns        [1, C * scales, h, w]
+ * @returns        [B, C * scales, h, w]
  * Source: NVlabs/VILA, llava/model/llava_arch.py, merge_features_for_dynamic_s2.
  */
 export function dynamicS2Features(
@@ -110,15 +112,18 @@ export function dynamicS2Features(
 ): Tensor<'f32'> {
   const squares = scalesPx.slice(0, -1).map((side) => Math.floor(side / scalesPx[0]));
   const grids = [...squares.map((k): TileGrid => [k, k]), [columns, rows] as const];
-  const maps = tokensByGrid(encode(tiles), grids).map((own, i) => gridMap(own, grids[i]));
+  const B = tiles.shape[0] / grids.reduce((count, [columns, rows]) => count + columns * rows, 0);
+  const maps = tokensByGrid(encode(tiles), grids, B).map((own, i) =>
+    stitchTokens(own, [grids[i][1], grids[i][0]]),
+  );
   return merge(maps, resizeTo);
 }
 
-/** Cuts tokens [n, T, C] of the tiles of several grids, one grid after another, into those of each. */
-export function tokensByGrid(tokens: Tensor<'f32'>, grids: readonly TileGrid[]): Tensor<'f32'>[] {
+/** Cuts tokens [n * B, T, C] of the tiles of several grids of B images, one grid after another, into those of each grid. */
+export function tokensByGrid(tokens: Tensor<'f32'>, grids: readonly TileGrid[], B = 1): Tensor<'f32'>[] {
   let start = 0;
   return grids.map(([columns, rows]) => {
-    const length = columns * rows;
+    const length = columns * rows * B;
     const own = slice(tokens, { axis: 0, start, length });
     start += length;
     return own;

@@ -89,13 +89,12 @@ export function project(tokens: Tensor<'f32'>, weights: Weights): Tensor<'f32'> 
 /**
  * Projects a map tile by tile, as NVILA does for dynamic S²: an odd side of a tile is padded in each.
  *
- * @param map  [1, C, rows * G, columns * G]
- * @returns    [tokens, d], in raster order of the whole
+ * @param map  [B, C, rows * G, columns * G]
+ * @returns    [B, tokens, d], in raster order of the whole
  */
 export function projectTiles(map: Tensor<'f32'>, grid: TileGrid, weights: Weights): Tensor<'f32'> {
   const [columns, rows] = grid;
-  const whole = tokensOf(stitchTokens(project(tileTokens(map, grid), weights), [rows, columns]));
-  return whole.reshape(whole.shape.slice(1));
+  return tokensOf(stitchTokens(project(tileTokens(map, grid), weights), [rows, columns]));
 }
 
 /**

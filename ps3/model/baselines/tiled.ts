@@ -123,8 +123,8 @@ function encode(
   return hidden[hidden.length - 1];
 }
 
-/** [B, S, S, 4] u8 as numbers of mean 0, [B, 3, S, S]. */
-function normalized({ image: { mean, std } }: VisionModel, image: Tensor<'u8'>): Tensor<'f32'> {
+/** [B, H, W, 4] u8 as numbers of mean 0, [B, 3, H, W]. */
+export function normalized({ image: { mean, std } }: VisionModel, image: Tensor<'u8'>): Tensor<'f32'> {
   return tidy([image], (image) => {
     const planes = permute(cast(image, 'f32'), [0, 3, 1, 2]);
     const channels = mean.map((middle, c) =>

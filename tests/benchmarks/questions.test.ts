@@ -3,13 +3,9 @@ import { createCanvas } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  blindRules,
-  blindShare,
-  type Question,
-  rotations,
-  unsolvedBlind,
-} from '../../ps3/benchmarks/build/ask.ts';
+import type { Question } from '../../ps3/benchmarks/build/ask.ts';
+import { blindRules, blindShare, unsolvedBlind } from '../../ps3/benchmarks/build/blind.ts';
+import { rotations } from '../../ps3/benchmarks/build/choose.ts';
 import { factsOf } from '../../ps3/benchmarks/build/documents.ts';
 import { type Legend, litLight, Reader } from '../../ps3/benchmarks/build/reader.ts';
 import type { Line, Word } from '../../ps3/data/caption/words.ts';

@@ -1,112 +1,130 @@
-// Answers that differ from the right one in a glyph that is easily taken for another: who reads at too low a resolution is caught.
+// Options that differ in a glyph which is easily taken for another: who reads at too low a resolution is caught, and who does not
+// look is told nothing, since each option has as many near relatives among them as the answer.
 import type { Random } from '../../../engine/index.ts';
 
-/** Glyphs and what they are taken for, most likely first. */
-const LOOKS_LIKE: Readonly<Record<string, string>> = {
-  ...{
-    '0': '869',
-    '1': '74',
-    '2': '7',
-    '3': '8',
-    '4': '1',
-    '5': '6',
-    '6': '8',
-    '7': '1',
-    '8': '36',
-    '9': '0',
-  },
-  ...{
-    a: 'o',
-    b: 'h',
-    c: 'e',
-    d: 'o',
-    e: 'c',
-    f: 't',
-    g: 'q',
-    h: 'b',
-    i: 'j',
-    j: 'i',
-    k: 'h',
-    l: 'i',
-    m: 'n',
-  },
-  ...{
-    n: 'u',
-    o: 'a',
-    p: 'b',
-    q: 'g',
-    r: 'n',
-    s: 'a',
-    t: 'f',
-    u: 'n',
-    v: 'y',
-    w: 'v',
-    x: 'z',
-    y: 'v',
-    z: 'x',
-  },
-  ...{
-    A: 'R',
-    B: '8',
-    C: 'G',
-    D: 'O',
-    E: 'F',
-    F: 'E',
-    G: 'C',
-    H: 'N',
-    I: '1',
-    J: 'I',
-    K: 'X',
-    L: 'I',
-    M: 'N',
-  },
-  ...{
-    N: 'M',
-    O: '0',
-    P: 'R',
-    Q: 'O',
-    R: 'P',
-    S: '5',
-    T: 'I',
-    U: 'V',
-    V: 'U',
-    W: 'V',
-    X: 'K',
-    Y: 'V',
-    Z: '2',
-  },
-};
+import { isValidTime, plausibility, wordsLike } from './lexicon.ts';
 
-/** All texts that differ from one in one glyph, in its order. */
-export function confusables(text: string): string[] {
-  return Array.from(text).flatMap((glyph, i, glyphs) =>
-    Array.from(LOOKS_LIKE[glyph] ?? '').map((other) =>
-      [...glyphs.slice(0, i), other, ...glyphs.slice(i + 1)].join(''),
-    ),
-  );
+/** Glyphs and what they are taken for, most likely first; small letters, capitals, figures. */
+const LOOKS_LIKE = new Map<string, string>([
+  ...pairs('0:869 1:74 2:7 3:8 4:1 5:6 6:8 7:1 8:36 9:0'),
+  ...pairs(
+    'a:o b:h c:e d:o e:c f:t g:q h:b i:j j:i k:h l:i m:n n:u o:a p:b q:g r:n s:a t:f u:n v:y w:v x:z y:v z:x',
+  ),
+  ...pairs(
+    'A:R B:8 C:G D:O E:F F:E G:C H:N I:1 J:I K:X L:I M:N N:M O:0 P:R Q:O R:P S:5 T:I U:V V:U W:V X:K Y:V Z:2',
+  ),
+]);
+
+function pairs(list: string): [string, string][] {
+  return list.split(' ').map((pair) => {
+    const [glyph, others] = pair.split(':');
+    return [glyph, others];
+  });
+}
+
+/** One glyph in the place of another. */
+interface Swap {
+  readonly at: number;
+  readonly glyph: string;
 }
 
 /**
- * Four options for a question: the answer, two that differ in a glyph, and another of its kind, as long where there is such; what is
- * missing differs in a glyph too.
+ * Swaps that do not give themselves away: of figures, and of letters where there are none or they are of a code. A unit stays as it
+ * is, and a time remains one.
+ */
+function swapsIn(text: string): Swap[] {
+  const hasFigures = /\d/.test(text);
+  const all = [...text.matchAll(/\S+/g)].flatMap(({ 0: token, index }) => {
+    const isCode = /\d/.test(token) || /^[A-Z]+$/.test(token);
+    return Array.from(token).flatMap((glyph, i): Swap[] =>
+      hasFigures && !isCode
+        ? []
+        : Array.from(LOOKS_LIKE.get(glyph) ?? '')
+            // A figure in a word gives itself away.
+            .filter((other) => hasFigures || !/\d/.test(other))
+            .map((other) => ({ at: index + i, glyph: other })),
+    );
+  });
+  return all.filter((swap) => isValidTime(swapped(text, swap)) || !isValidTime(text));
+}
+
+function swapped(text: string, ...swaps: readonly Swap[]): string {
+  const glyphs = Array.from(text);
+  for (const { at, glyph } of swaps) glyphs[at] = glyph;
+  return glyphs.join('');
+}
+
+/** All texts that differ from one in one glyph, in its order. */
+export function confusables(text: string): string[] {
+  return swapsIn(text).map((swap) => swapped(text, swap));
+}
+
+/** How many of the most plausible ones are drawn among. */
+const PLAUSIBLE = 6;
+
+/** A text that could be taken for another: a word that differs in a letter or two where there is one, else what differs in a glyph. */
+function relative(
+  text: string,
+  taken: ReadonlySet<string>,
+  random: Pick<Random, 'integer'>,
+): string | undefined {
+  const words = /\d/.test(text) ? [] : wordsLike(text).filter((other) => !taken.has(other));
+  const near = confusables(text)
+    .filter((other) => !taken.has(other))
+    .toSorted((a, b) => plausibility(b) - plausibility(a))
+    .slice(0, PLAUSIBLE);
+  const from = words.length > 0 ? words : near;
+  return from.length > 0 ? from[random.integer(from.length)] : undefined;
+}
+
+/** Two glyphs, each as it is or swapped: of the four each has two that differ in one glyph, and one that differs in both. */
+function grid(
+  text: string,
+  taken: ReadonlySet<string>,
+  random: Pick<Random, 'integer'>,
+): string[] | undefined {
+  const all = swapsIn(text);
+  for (let attempt = 0; attempt < 20 && all.length > 1; attempt++) {
+    const [first, second] = [all[random.integer(all.length)], all[random.integer(all.length)]];
+    const both = [swapped(text, first), swapped(text, second), swapped(text, first, second)];
+    const isTime = isValidTime(text);
+    if (first.at !== second.at && both.every((other) => !taken.has(other) && isValidTime(other) === isTime))
+      return [text, ...both];
+  }
+  return undefined;
+}
+
+/**
+ * Four options for a question: a grid of two swapped glyphs, or the answer and another text of the image, each with a relative.
+ * In either, no option is told apart by how like the others it is.
  *
  * @param others  texts of the same kind on the image
- * @returns       the options, and at which place the answer is, each as likely; undefined where there are no three others
+ * @returns       the options, and at which place the answer is, each as likely; undefined where there are no four
  */
 export function optionsOf(
   answer: string,
   others: readonly string[],
   random: Pick<Random, 'integer'>,
 ): { options: string[]; answer: number } | undefined {
-  const near = [...new Set(confusables(answer))].filter((text) => !others.includes(text));
-  const gap = (text: string): number => Math.abs(text.length - answer.length);
-  const kin = [...new Set(others)].filter((text) => text !== answer).toSorted((a, b) => gap(a) - gap(b));
-  const closest = kin.slice(0, 6);
-  const chosen: string[] = [];
-  // In turns from what there is: near, near, kin, and on.
-  for (const list of [near, near, closest, near, closest, closest])
-    if (chosen.length < 3 && list.length > 0) chosen.push(...list.splice(random.integer(list.length), 1));
-  if (chosen.length < 3) return undefined;
+  const taken = new Set([answer, ...others]);
+  const kin = [...taken].filter((text) => text !== answer && Math.abs(text.length - answer.length) <= 1);
+  const pairsOf = (): string[] | undefined => {
+    if (kin.length === 0) return undefined;
+    const other = kin[random.integer(kin.length)];
+    const own = relative(answer, taken, random);
+    const its = own && relative(other, new Set([...taken, own]), random);
+    return own && its ? [answer, own, other, its] : undefined;
+  };
+  const gridOf = (): string[] | undefined => grid(answer, taken, random);
+  // Four spellings of a word would leave one that is a word.
+  const isPairFirst = !/\d/.test(answer) || random.integer(2) === 0;
+  const options = isPairFirst ? (pairsOf() ?? gridOf()) : (gridOf() ?? pairsOf());
+  if (!options) return undefined;
   const place = random.integer(4);
-  return { options: chosen.toSpliced(place, 0, answer), answer: place };
+  const wrong = options.slice(1);
+  for (let i = wrong.length - 1; i > 0; i--) {
+    const j = random.integer(i + 1);
+    [wrong[i], wrong[j]] = [wrong[j], wrong[i]];
+  }
+  return { options: wrong.toSpliced(place, 0, answer), answer: place };
 }

@@ -20,9 +20,11 @@ import type { Notice } from '../../data/packages.ts';
 import { seedFor } from '../../data/seeds.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
 import { total } from '../../model/config/config.ts';
-import { type Asked, ask, rotations, unsolvedBlind } from './ask.ts';
+import { type Asked, ask } from './ask.ts';
+import { unsolvedBlind } from './blind.ts';
 import { drawExposure, photograph } from './camera.ts';
-import { documentPage } from './documents.ts';
+import { chosenQuestions, rotations } from './choose.ts';
+import { documentSheet } from './documents.ts';
 import { questionsPage } from './page.ts';
 import { LADDER, Reader } from './reader.ts';
 import { blindOf, type Detail4kSummary, summaryOf } from './summary.ts';
@@ -65,7 +67,7 @@ const DETAIL_4K_OPTIONS = {
 } as const;
 
 /** Of what is built: another number for other questions from the same seed. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** An image before the camera takes it. */
 interface Drawn {
@@ -103,19 +105,28 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   for (const category of named)
     sources.push(
       ...(category === 'documents'
-        ? await documentSources(documents ?? '', images, seedFor(seed, split))
+        ? await documentSources(documents ?? '', images, seedFor(seed, split), split)
         : await pageSources(category, pages, { images, seed: seedFor(seed, split), notice }, browser)),
     );
   for (const folder of [parts, join(out, 'images')]) await makeFolder(folder);
   await using reader = await Reader.open();
   const asked: Asked[] = [];
-  for (const [i, { category, decides, draw }] of sources.entries()) {
-    const nth = sources.slice(0, i).filter((source) => source.category === category).length;
+  const jobs = sources.map((source, i) => {
+    const { category, decides } = source;
+    const nth = sources.slice(0, i).filter((other) => other.category === category).length;
     const id = `${category}-${split}-${String(nth).padStart(5, '0')}`;
     const hash = createHash('sha256').update(`${VERSION} ${seed} ${id} ${decides}`).digest('hex');
-    const part = join(parts, `${hash.slice(0, 16)}.json`);
+    return { ...source, id, nth, part: join(parts, `${hash.slice(0, 16)}.json`) };
+  });
+  // The browser draws an image while the reader is at the one before.
+  let next: { readonly part: string; readonly drawn: Promise<Drawn> } | undefined;
+  for (const [i, { category, id, nth, part, draw }] of jobs.entries()) {
     if (!existsSync(part)) {
-      const { image, width, height, facts } = await draw();
+      const { image, width, height, facts } = await (next?.part === part ? next.drawn : draw());
+      const following = jobs.slice(i + 1).find(({ part }) => !existsSync(part));
+      next = following && { part: following.part, drawn: following.draw() };
+      // A failure is told when its turn comes.
+      next?.drawn.catch(() => undefined);
       const random = new Random(seedFor(seed, `${split} question ${category} ${nth}`));
       const name = `images/${id}.jpg`;
       const shown = await photograph(image, drawExposure(random), random);
@@ -126,9 +137,13 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
     asked.push(JSON.parse(await readFile(part, 'utf8')) as Asked);
     onProgress?.(i + 1, sources.length);
   }
-  await rm(pages, { recursive: true, force: true });
+  for (const category of named) await rm(join(pages, category), { recursive: true, force: true });
   const readable = asked.flatMap(({ questions }) => questions);
-  const questions = unsolvedBlind(readable);
+  // Before they are chosen, so that what is left has the mix.
+  const unsolved = new Set(unsolvedBlind(readable));
+  const questions = chosenQuestions(
+    asked.map(({ questions }) => questions.filter((question) => unsolved.has(question))),
+  );
   const lines = questions.flatMap((question) =>
     rotations(question).map((line) => `${JSON.stringify(line)}\n`),
   );
@@ -145,7 +160,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
     questions: questions.length,
     dropped: {
       illegible: total(asked.map(({ dropped }) => dropped)),
-      blind: readable.length - questions.length,
+      blind: readable.length - unsolved.size,
     },
     categories: Object.fromEntries(named.map((name) => [name, summaryOf(questions, name)])),
     blind: blindOf(questions),
@@ -193,18 +208,36 @@ async function pageSources(
   );
 }
 
-/** Least and most pixels an inch of documents: a letter or A4 has about 4K. */
-const DPI = [300, 330] as const;
+/** Pages side by side and above each other, of letters or A4: of one the letters are large, of eighteen as small as can be read. */
+const SHEETS = [
+  { columns: 6, rows: 3 },
+  { columns: 6, rows: 3 },
+  { columns: 5, rows: 2 },
+  { columns: 5, rows: 2 },
+  { columns: 3, rows: 2 },
+] as const;
+
+/** The files of a split: of several a quarter is dev, one alone is of either. */
+function documentsOf(split: string, names: readonly string[]): string[] {
+  if (names.length < 2) return [...names];
+  const ranked = names.toSorted((a, b) => seedFor(0, a) - seedFor(0, b));
+  const dev = Math.max(1, Math.round(names.length / 4));
+  return (split === 'dev' ? ranked.slice(0, dev) : ranked.slice(dev)).sort();
+}
 
 /** Pages of PDF files, chosen by the seed: of each file about as many. */
-async function documentSources(folder: string, images: number, seed: number): Promise<Source[]> {
+async function documentSources(
+  folder: string,
+  images: number,
+  seed: number,
+  split: string,
+): Promise<Source[]> {
   if (!existsSync(folder) || !(await stat(folder)).isDirectory())
     throw new DataError(
       `buildDetail4k: documents must be a folder of PDF files, got ${folder}. Name one with --documents.`,
     );
-  const files = (await readdir(folder, { recursive: true }))
-    .filter((name) => name.toLowerCase().endsWith('.pdf'))
-    .sort();
+  const names = (await readdir(folder, { recursive: true })).filter((name) => /\.pdf$/i.test(name));
+  const files = documentsOf(split, names);
   const all: { readonly file: string; readonly page: number; readonly rank: number }[] = [];
   for (const file of files) {
     using pdf = await PdfFile.open(await readFile(join(folder, file)), file);
@@ -224,13 +257,13 @@ async function documentSources(folder: string, images: number, seed: number): Pr
     .toSorted((a, b) => a.rank - b.rank)
     .slice(0, images)
     .map(({ file, page }): Source => {
-      const dpi = DPI[0] + (seedFor(seed, `dpi ${file} ${page}`) % (DPI[1] - DPI[0] + 1));
+      const sheet = SHEETS[seedFor(seed, `sheet ${file} ${page}`) % SHEETS.length];
       return {
         category: 'documents',
-        decides: `${file} ${page} ${dpi}`,
+        decides: `${file} ${page} ${sheet.columns} ${sheet.rows}`,
         draw: async () => {
           using pdf = await PdfFile.open(await readFile(join(folder, file)), file);
-          const { width, height, rgba, facts } = documentPage(pdf, page, dpi);
+          const { width, height, rgba, facts } = documentSheet(pdf, page, sheet);
           const image = await sharp(rgba, { raw: { width, height, channels: 4 } })
             .png()
             .toBuffer();

@@ -3,8 +3,8 @@ import type { PdfFile } from '../../data/caption/pdf.ts';
 import type { PageFact } from '../../data/caption/web_page.ts';
 import { cutAtGaps, type Line, type Word } from '../../data/caption/words.ts';
 
-/** A page as an image, and what can be asked about it. */
-export interface DocumentPage {
+/** A sheet of pages as an image, and what can be asked about it. */
+export interface DocumentSheet {
   readonly width: number;
   readonly height: number;
   /** [height, width, 4], opaque. */
@@ -61,12 +61,50 @@ const factOf = ({ text, box }: Word, question: string, kind: string): PageFact =
   capPx: box[3] - box[1],
 });
 
+/** Long side of a sheet, pixels, and what is left free around each of its pages. */
+const SHEET_PX = 3840;
+const GAP_PX = 6;
+/** Pixels an inch at which the size of a page is tried. */
+const TRIED_DPI = 9;
+const GREY = 0x80;
+
 /**
- * Draws a page of a PDF file and finds what can be asked about it.
+ * Draws pages of a PDF file that follow each other as one sheet, row by row, and finds what can be asked about it.
  *
- * @param dpi  pixels an inch
+ * @param first   page, from 0; behind the last comes the first
+ * @param pages   how many there are, side by side and above each other
  */
-export function documentPage(pdf: PdfFile, index: number, dpi: number): DocumentPage {
-  const { width, height, rgba, lines } = pdf.page(index, dpi);
-  return { width, height, rgba, facts: factsOf(lines) };
+export function documentSheet(
+  pdf: PdfFile,
+  first: number,
+  { columns, rows }: { readonly columns: number; readonly rows: number },
+): DocumentSheet {
+  const tried = pdf.page(first, TRIED_DPI);
+  const perDpi = [columns * tried.width, rows * tried.height].map((side) => side / TRIED_DPI);
+  const dpi = (SHEET_PX - GAP_PX * (1 + Math.max(columns, rows))) / Math.max(...perDpi);
+  const [cellWidth, cellHeight] = [tried.width, tried.height].map(
+    (side) => Math.floor((side * dpi) / TRIED_DPI) + GAP_PX,
+  );
+  const [width, height] = [columns * cellWidth + GAP_PX, rows * cellHeight + GAP_PX];
+  const rgba = new Uint8Array(4 * width * height).fill(GREY);
+  const facts: PageFact[] = [];
+  for (let i = 0; i < Math.min(columns * rows, pdf.pageCount); i++) {
+    const page = pdf.page((first + i) % pdf.pageCount, dpi);
+    const [column, row] = [i % columns, Math.floor(i / columns)];
+    const [left, top] = [GAP_PX + column * cellWidth, GAP_PX + row * cellHeight];
+    const wide = Math.min(page.width, cellWidth - GAP_PX);
+    const high = Math.min(page.height, cellHeight - GAP_PX);
+    for (let y = 0; y < high; y++)
+      rgba.set(
+        page.rgba.subarray(4 * y * page.width, 4 * (y * page.width + wide)),
+        4 * ((top + y) * width + left),
+      );
+    const where = columns * rows > 1 ? `On page ${column + 1} from the left in row ${row + 1}: ` : '';
+    for (const { box, question, ...fact } of factsOf(page.lines)) {
+      const [x1, y1, x2, y2] = box;
+      if (x2 > wide || y2 > high) continue;
+      facts.push({ ...fact, box: [x1 + left, y1 + top, x2 + left, y2 + top], question: where + question });
+    }
+  }
+  return { width, height, rgba, facts };
 }

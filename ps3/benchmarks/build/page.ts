@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import type { Question } from './ask.ts';
+import { NEEDS } from './choose.ts';
 import type { Detail4kSummary } from './summary.ts';
 
 /** Questions that are shown. */
@@ -24,15 +25,21 @@ export async function questionsPage(
   );
   const cards = await Promise.all(shown.map((question) => card(folder, question)));
   const { ladder, categories, blind } = summary;
-  const header = ['', 'questions', 'images', 'image px', 'needed px', ...ladder.map((rung) => `≤ ${rung}`)];
-  const rows = Object.entries(categories).map(([name, { questions, images, imagePx, neededPx, reader }]) => {
-    const most = Math.max(1, ...Object.values(reader));
-    const bars = ladder.map(
-      (rung) =>
-        `<td><span class="bar" style="height: ${(40 * reader[rung]) / most}px"></span><br>${reader[rung]}</td>`,
-    );
-    return `<tr><th>${name}</th>${[questions, images, imagePx, neededPx].map((cell) => `<td>${cell}</td>`).join('')}${bars.join('')}</tr>`;
-  });
+  const header = [
+    ...['', 'questions', 'images', 'image px', 'needed px'],
+    ...ladder.map((rung) => `≤ ${rung}`),
+    ...NEEDS.map((need) => `needs ${need}`),
+  ];
+  const rows = Object.entries(categories).map(
+    ([name, { questions, images, imagePx, neededPx, reader, needs }]) => {
+      const most = Math.max(1, ...Object.values(reader));
+      const bars = ladder.map(
+        (rung) =>
+          `<td><span class="bar" style="height: ${(40 * reader[rung]) / most}px"></span><br>${reader[rung]}</td>`,
+      );
+      return `<tr><th>${name}</th>${[questions, images, imagePx, neededPx].map((cell) => `<td>${cell}</td>`).join('')}${bars.join('')}${NEEDS.map((need) => `<td>${(100 * needs[need]).toFixed(0)} %</td>`).join('')}</tr>`;
+    },
+  );
   const rules = Object.entries(blind).map(([name, share]) => `${name} ${(100 * share).toFixed(1)} %`);
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>${summary.name}</title><style>
 body { font: 15px system-ui, sans-serif; margin: 2em auto; max-width: 1500px; padding: 0 1em; color: #1b1f24 }

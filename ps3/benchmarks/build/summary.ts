@@ -1,6 +1,8 @@
 // What a benchmark holds, in numbers.
 import { total } from '../../model/config/config.ts';
-import { blindRules, blindShare, type Question } from './ask.ts';
+import type { Question } from './ask.ts';
+import { blindRules, blindShare } from './blind.ts';
+import { NEEDS, type Need, needOf } from './choose.ts';
 import { LADDER } from './reader.ts';
 
 /** What stands in benchmark.json. */
@@ -29,6 +31,8 @@ export interface CategorySummary {
   readonly neededPx: number;
   readonly constructed: Readonly<Record<string, number>>;
   readonly reader: Readonly<Record<string, number>>;
+  /** Shares by what questions need; 60, 20 and 20 % were aimed at. */
+  readonly needs: Readonly<Record<Need, number>>;
 }
 
 /** Counts of one category. */
@@ -42,6 +46,12 @@ export function summaryOf(questions: readonly Question[], category: string): Cat
     neededPx: mean(own.map(({ leastPx }) => leastPx!.reader)),
     constructed: countsOf(own.map(({ leastPx }) => leastPx!.constructed)),
     reader: countsOf(own.map(({ leastPx }) => leastPx!.reader)),
+    needs: Object.fromEntries(
+      NEEDS.map((need) => [
+        need,
+        own.filter((question) => needOf(question) === need).length / Math.max(1, own.length),
+      ]),
+    ) as Record<Need, number>,
   };
 }
 

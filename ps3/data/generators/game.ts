@@ -38,6 +38,10 @@ const escaped = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&
 
 const capital = (text: string): string => `${text[0].toUpperCase()}${text.slice(1)}`;
 
+/** Of a font, pixels: more often than not so small that 4K is needed, with capital letters of 6 to 9 pixels. */
+const fontPx = (words: Words, most: number): number =>
+  words.chance(0.6) ? words.integer(9, 12) : words.integer(13, most);
+
 /** A text that answers a question. */
 const fact = (question: string, kind: string, answer: string): string =>
   `<span data-question="${escaped(question)}" data-kind="${kind}">${escaped(answer)}</span>`;
@@ -148,10 +152,10 @@ function unit(
 ): string {
   const name = words.text((faker) => faker.person.firstName());
   const level = words.text((faker) => String(faker.number.int({ min: 10, max: 99 })));
-  const label = words.integer(12, 24);
+  const label = fontPx(words, 24);
   const said = withArticles(`A ${team} ${kind} named ${name} stands on ${ground}. Its level is ${level}.`);
   const ink = ['white', 'yellow', 'orange'].includes(team) ? '#1b1d20' : '#ffffff';
-  return `<div class="unit" style="left: ${x}px; top: ${y}px" data-caption="${escaped(said)}"><div class="name" style="font-size: ${label}px">${fact(`What is the name of the ${team} ${kind}?`, 'unit', name)}</div><div class="body" style="background: ${PAINTS[team]}; color: ${ink}">${material.icon(icon)}</div><div class="level" style="font-size: ${words.integer(12, 18)}px">${fact(`Which level has the ${team} ${kind}?`, 'level', level)}</div></div>`;
+  return `<div class="unit" style="left: ${x}px; top: ${y}px" data-caption="${escaped(said)}"><div class="name" style="font-size: ${label}px">${fact(`What is the name of the ${team} ${kind}?`, 'unit', name)}</div><div class="body" style="background: ${PAINTS[team]}; color: ${ink}">${material.icon(icon)}</div><div class="level" style="font-size: ${fontPx(words, 18)}px">${fact(`Which level has the ${team} ${kind}?`, 'level', level)}</div></div>`;
 }
 
 /** Names, scores, messages and a small map around the game. */
@@ -163,7 +167,7 @@ function displays(words: Words, script: string): { html: string; said: string } 
       ? `height: ${bottom - top}px`
       : `max-height: ${bottom - top}px`;
     const place = name === 'messages' ? `bottom: ${GENERATED_SCREEN.height - bottom}px` : `top: ${top}px`;
-    return `left: ${left}px; ${place}; width: ${right - left}px; ${height}; font-size: ${words.integer(13, 26)}px`;
+    return `left: ${left}px; ${place}; width: ${right - left}px; ${height}; font-size: ${fontPx(words, 26)}px`;
   };
   const score = words.text((faker) => String(faker.number.int({ min: 10000, max: 99999 })));
   const level = words.text((faker) => String(faker.number.int({ min: 11, max: 99 })));
@@ -199,7 +203,7 @@ function displays(words: Words, script: string): { html: string; said: string } 
   const dots = words.shuffled(TEAMS).map((team, i) => {
     const place = capital(words.text((faker) => faker.location.city().split(' ').at(-1) ?? ''));
     const [x, y] = [8 + (i % 2) * 46 + words.range(0, 6), 12 + Math.floor(i / 2) * 28 + words.range(0, 8)];
-    return `<div class="dot" style="left: ${x}%; top: ${y}%; font-size: ${words.integer(12, 18)}px"><i style="background: ${PAINTS[team]}"></i> ${fact(`Which place has the ${team} dot on the small map?`, 'place', place)}</div>`;
+    return `<div class="dot" style="left: ${x}%; top: ${y}%; font-size: ${fontPx(words, 18)}px"><i style="background: ${PAINTS[team]}"></i> ${fact(`Which place has the ${team} dot on the small map?`, 'place', place)}</div>`;
   });
   const messages = Array.from({ length: 6 }, () => {
     const who = words.text((faker) => faker.person.firstName());

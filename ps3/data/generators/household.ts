@@ -3,7 +3,7 @@ import { box, type Drawing } from './drawing.ts';
 import { fridge, kitchen } from './household_kitchen.ts';
 import { bookcase, desk, type Furniture } from './household_things.ts';
 import { GENERATED_SCREEN, type Material, PAINTS, Words } from './material.ts';
-import { type Mark, type Scene, SceneBuilder, type Sentence } from './scene.ts';
+import { type Mark, type Panel, type Scene, SceneBuilder, type Sentence } from './scene.ts';
 
 const WALL_PAINTS = ['#d9d2c3', '#c7d2d0', '#dcc9b4', '#cfd6c2', '#e4e1da', '#b9c3cf'];
 const ROOM = { width: 6.8, height: 2.75, depth: 6 };
@@ -168,6 +168,13 @@ function switches({ words, scene, plain, fancy, sentences }: Drawing, x: number,
   });
 }
 
+/** Letters of what is asked about are not all as large as their places let them be. */
+function printed(panel: Panel, words: Words): Panel {
+  if (!panel.texts?.some(({ question }) => question !== undefined)) return panel;
+  const part = words.one([0.6, 0.7, 0.8, 1]);
+  return { ...panel, texts: panel.texts.map((text) => ({ ...text, cap: part * text.cap })) };
+}
+
 /** A room from the seed. */
 export function householdScene(seed: number, material: Material): Scene {
   const words = new Words(seed, material.split);
@@ -244,7 +251,7 @@ export function householdScene(seed: number, material: Material): Scene {
       reach: 4.5,
     },
     solids,
-    panels,
+    panels: panels.map((panel) => printed(panel, words)),
     things,
     sentences: [first, ...words.shuffled(sentences).slice(0, 2)],
   };

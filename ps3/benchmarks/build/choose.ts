@@ -1,0 +1,69 @@
+// Which of all that could be asked is asked: a few questions an image, so many of each need.
+import type { Text4kLine } from '../loaders/text_4k.ts';
+import type { Question } from './ask.ts';
+
+/** Questions of an image, at most. */
+const PER_IMAGE = 4;
+
+/** What questions need, by name: the least resolution at which the reader is right, and that by the size of the letters. */
+export const NEEDS = ['above 2268', '2268', 'below 2268'] as const;
+/** A name of `NEEDS`. */
+export type Need = (typeof NEEDS)[number];
+
+/** Shares of questions by what they need. */
+export const MIX: Readonly<Record<Need, number>> = { 'above 2268': 0.6, '2268': 0.2, 'below 2268': 0.2 };
+
+/**
+ * What a question needs. Of large letters the reader may fail at what a person reads: where it needs more than 2268 px and the letters
+ * do not, nothing is known.
+ */
+export function needOf({ leastPx }: Pick<Question, 'leastPx'>): Need | undefined {
+  const { constructed, reader } = leastPx!;
+  if (reader > 2268) return constructed > 2268 ? 'above 2268' : undefined;
+  return reader === 2268 ? '2268' : 'below 2268';
+}
+
+/**
+ * Chooses questions image by image, each time of the need that is furthest behind its share in its category; of one kind where there is
+ * a choice that the image has not been asked about.
+ *
+ * @param images  all that could be asked about each, of all categories
+ */
+export function chosenQuestions(images: readonly (readonly Question[])[]): Question[] {
+  const counts = new Map<string, Record<Need, number>>();
+  return images.flatMap((questions) => {
+    const open = [...questions];
+    const asked: Question[] = [];
+    while (asked.length < PER_IMAGE && open.length > 0) {
+      const { category = '' } = open[0];
+      const own = counts.get(category) ?? { 'above 2268': 0, '2268': 0, 'below 2268': 0 };
+      counts.set(category, own);
+      const behind = NEEDS.filter((need) => open.some((question) => needOf(question) === need)).toSorted(
+        (a, b) => own[a] / MIX[a] - own[b] / MIX[b],
+      );
+      const [need] = behind;
+      // A need that is far ahead of its share is not asked about any more.
+      const all = own['above 2268'] + own['2268'] + own['below 2268'];
+      if (need === undefined || own[need] > MIX[need] * all + PER_IMAGE) break;
+      const fitting = open.filter((question) => needOf(question) === need);
+      const kinds = new Set(asked.map(({ subcategory }) => subcategory));
+      const next = fitting.find(({ subcategory }) => !kinds.has(subcategory)) ?? fitting[0];
+      open.splice(open.indexOf(next), 1);
+      asked.push(next);
+      own[need]++;
+    }
+    return asked;
+  });
+}
+
+/** A question with its options turned, so that each place has the answer once: the i-th option of cycle c is option i + c. */
+export function rotations(question: Question): Text4kLine[] {
+  const { options = [], answer } = question;
+  return options.map((_, cycle) => ({
+    ...question,
+    id: `${question.id}-${cycle}`,
+    options: options.map((_, i) => options[(i + cycle) % options.length]),
+    answer: (Number(answer) - cycle + options.length) % options.length,
+    cycle,
+  }));
+}

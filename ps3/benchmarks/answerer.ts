@@ -1,5 +1,4 @@
 // What a model must do to be asked the multiple-choice questions of a benchmark.
-import type { Box } from '../data/boxes.ts';
 import type { DecodedImage } from '../model/image.ts';
 
 /** An image to be asked about: decoded, or the path of its file. Questions of one image come one after another, with the same value. */
@@ -10,8 +9,6 @@ export interface Choice {
   readonly question: string;
   /** Two at least, all different. */
   readonly options: readonly string[];
-  /** Where the answer is, pixels of the image: for who is told where to look; absent where nobody is. */
-  readonly boxes?: readonly Box[];
 }
 
 /**
@@ -19,8 +16,12 @@ export interface Choice {
  * resolutions, no image, another one, or the answer's part alone comes to it as an image of its own.
  */
 export interface Answerer {
-  /** In tables, with what matters of how it looks: `nano-4k 1512`. */
+  /** In tables, with what matters of how it looks: `nano-4k top-down`. */
   readonly name: string;
+  /** Whether the order of the options matters to it: it is asked all rotations then, else the first alone. */
+  readonly heedsOrder?: boolean;
+  /** False where it cannot tell the options apart, whatever the image: it is not asked then, and its scores are equal. */
+  tells?(options: readonly string[]): Promise<boolean>;
   /**
    * @returns  a score for each option, in their order, the highest for the best: log-probabilities, cosines, or -losses; equal ones
    *   where it cannot tell

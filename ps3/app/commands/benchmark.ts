@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import * as v from 'valibot';
 import { makeFolder, onPath } from '../../../engine/index.ts';
@@ -11,12 +11,16 @@ import { BENCHMARK_NAMES, type BenchmarkName, readBenchmark } from '../../benchm
 import { type FieldMap, readFieldMap } from '../../benchmarks/loaders/field_map.ts';
 import { overviewOf } from '../../benchmarks/overview.ts';
 import { promptOf, SUITES, type Suite } from '../../benchmarks/prompts.ts';
+import type { BenchmarkRecord } from '../../benchmarks/record.ts';
 import { jsonLines } from '../../benchmarks/rows/json_rows.ts';
 import { rowError, shown } from '../../benchmarks/rows/rows.ts';
 import { type Reply, type ScoredQuestion, scoreReply, summarize } from '../../benchmarks/scores/score.ts';
 import { ImageBootstrap } from '../../train/evaluation/intervals.ts';
+import { askBenchmark } from '../benchmark_ask.ts';
 import { formatOverview, formatScore, overviewJson } from '../benchmark_text.ts';
-import { type Command, command, on, oneOf, text, UsageError, type Values } from '../flags.ts';
+import { type Command, command, on, oneOf, text, texts, UsageError, type Values } from '../flags.ts';
+import { ProgressBar } from '../progress.ts';
+import { withEngine } from './engine.ts';
 
 const BENCHMARK = {
   as: oneOf(BENCHMARK_NAMES, `What the files are: ${BENCHMARK_NAMES.join(', ')}`),
@@ -27,6 +31,11 @@ const BENCHMARK = {
     '<file>',
     'Scores a JSON line for each question: id, and reply, losses of the options, or point',
   ),
+  ask: text(
+    '<dir>',
+    'Asks models all questions, which have options, and writes answers and a report there; goes on after a stop',
+  ),
+  model: texts('<place>', 'With --ask: a run or a checkpoint; may be repeated; default nano-4k'),
   suite: oneOf(SUITES, `Whose prompts: ${SUITES.join(', ')}; default ${SUITES[0]}`),
   json: on('Print JSON'),
 };
@@ -117,7 +126,21 @@ async function run(values: Values<typeof BENCHMARK>, [path]: readonly string[]):
     throw new UsageError('benchmark: --images must stand beside --prompts, got it alone.');
   if (prompts !== undefined && values.score !== undefined)
     throw new UsageError('benchmark: there must be --prompts or --score, got both.');
+  const { ask, model: models } = values;
+  if (ask !== undefined && (prompts ?? values.score) !== undefined)
+    throw new UsageError('benchmark: --ask must stand without --prompts and --score, got another with it.');
+  if (models !== undefined && ask === undefined)
+    throw new UsageError('benchmark: --model must stand beside --ask, got it alone.');
   const source: Source = as ?? (await readFieldMap(map!));
+  if (ask !== undefined) {
+    const records: BenchmarkRecord[] = [];
+    for await (const record of readBenchmark(source, path)) records.push(record);
+    const bar = new ProgressBar();
+    const onProgress = (done: number, all: number): void => bar.update('asking about images', done, all);
+    const options = { records, title: as ?? basename(path), out: ask, models, onProgress };
+    console.log(await withEngine((engine) => askBenchmark(engine, options)));
+    return 0;
+  }
   if (prompts !== undefined) await writePrompts(source, path, { prompts, images: values.images, suite });
   else if (values.score !== undefined) await score(source, path, values.score, suite, json);
   else {
@@ -131,7 +154,7 @@ async function run(values: Values<typeof BENCHMARK>, [path]: readonly string[]):
 export const benchmarkCommand: Command = command({
   name: 'benchmark',
   operands: '<path>',
-  help: 'Show what a public benchmark holds, write its prompts, or score replies to it',
+  help: 'Show what a benchmark holds, write its prompts, score replies to it, or ask models',
   flags: BENCHMARK,
   run,
 });

@@ -27,6 +27,7 @@ import { chosenQuestions, rotations } from './choose.ts';
 import { documentSheet } from './documents.ts';
 import { questionsPage } from './page.ts';
 import { LADDER, Reader } from './reader.ts';
+import { personSheet } from './sheet.ts';
 import { blindOf, type Detail4kSummary, summaryOf } from './summary.ts';
 
 /** What is asked about: what is made up by name, or documents. */
@@ -167,6 +168,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   };
   await writeWhole(join(out, 'benchmark.json'), `${JSON.stringify(summary, null, 2)}\n`);
   await writeWhole(join(out, 'index.html'), await questionsPage(out, summary, questions));
+  await writeWhole(join(out, 'sheet.html'), await personSheet(out, questions));
   return summary;
 }
 

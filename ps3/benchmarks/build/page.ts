@@ -10,7 +10,9 @@ const SHOWN = 24;
 /** What is shown around an answer, as parts of its size and pixels at least. */
 const AROUND = { part: 0.5, leastPx: 120 };
 
-const escaped = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+/** As text of HTML. */
+export const escaped = (text: string): string =>
+  text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 /** The page; questions are evenly spread over their order. */
 export async function questionsPage(
@@ -18,12 +20,9 @@ export async function questionsPage(
   summary: Detail4kSummary,
   questions: readonly Question[],
 ): Promise<string> {
-  const count = Math.min(SHOWN, questions.length);
-  const shown = Array.from(
-    { length: count },
-    (_, i) => questions[Math.floor((i * questions.length) / count)],
+  const cards = await Promise.all(
+    spread(questions).map((question) => questionCard(join(folder, question.image), question.image, question)),
   );
-  const cards = await Promise.all(shown.map((question) => card(folder, question)));
   const { ladder, categories, blind } = summary;
   const header = [
     ...['', 'questions', 'images', 'image px', 'needed px'],
@@ -50,12 +49,17 @@ figure { margin: 0; padding: 0.8em; border: 1px solid #d5dae0; border-radius: 6p
 <p>${summary.questions} questions on ${summary.images} images, each in four rotations of its options. The columns count questions by the least long side of the image at which a reader (Tesseract) answers them, there and at every larger one. Left out: ${summary.dropped.illegible} that it does not read at all, ${summary.dropped.blind} that rules answer without the image.</p>
 <table><tr>${header.map((cell) => `<th>${cell}</th>`).join('')}</tr>${rows.join('')}</table>
 <p>Right without the image, chance 25 %: ${rules.join(', ')}.</p>
+<p>What a person reads of them: <a href="sheet.html">a sheet to fill in</a>.</p>
 <div class="cards">${cards.join('\n')}</div></html>
 `;
 }
 
-async function card(folder: string, question: Question): Promise<string> {
-  const { image, width, height, boxes = [], options = [], answer, leastPx, category } = question;
+/** The part of an image around a box, as it is seen at a long side, enlarged again: JPEG. */
+export async function cropAt(
+  path: string,
+  { width, height, boxes = [] }: Pick<Question, 'width' | 'height' | 'boxes'>,
+  longSidePx: number = Infinity,
+): Promise<Buffer> {
   const [x1, y1, x2, y2] = boxes[0];
   const margin = Math.max(AROUND.leastPx, AROUND.part * Math.max(x2 - x1, y2 - y1));
   const [left, top] = [Math.max(0, Math.floor(x1 - margin)), Math.max(0, Math.floor(y1 - margin))];
@@ -63,12 +67,42 @@ async function card(folder: string, question: Question): Promise<string> {
     width: Math.min(width, Math.ceil(x2 + margin)) - left,
     height: Math.min(height, Math.ceil(y2 + margin)) - top,
   };
-  const crop = await sharp(join(folder, image))
+  const scale = Math.min(1, longSidePx / Math.max(width, height));
+  const shrunk = (length: number): number => Math.max(1, Math.round(length * scale));
+  const crop = await sharp(path)
     .extract({ left, top, ...size })
+    .png()
+    .toBuffer();
+  const seen =
+    scale === 1
+      ? crop
+      : await sharp(crop)
+          .resize(shrunk(size.width), shrunk(size.height), { fit: 'fill', kernel: 'cubic' })
+          .png()
+          .toBuffer();
+  return sharp(seen)
+    .resize(size.width, size.height, { fit: 'fill', kernel: 'cubic' })
     .jpeg({ quality: 90 })
     .toBuffer();
+}
+
+/**
+ * A question with what it is about, as HTML.
+ *
+ * @param path  of its image
+ * @param link  to it, from the page
+ */
+export async function questionCard(path: string, link: string, question: Question): Promise<string> {
+  const { options = [], answer, leastPx, category } = question;
+  const crop = await cropAt(path, question);
   const listed = options.map(
     (option, i) => `<span${i === answer ? ' class="right"' : ''}>${escaped(option)}</span>`,
   );
-  return `<figure><img alt="" src="data:image/jpeg;base64,${crop.toString('base64')}"><figcaption>${escaped(question.question)}<br>${listed.join(' · ')}<br><small>${category}, needs ${leastPx!.reader} px, by its size ${leastPx!.constructed} px · <a href="${image}">the whole image</a></small></figcaption></figure>`;
+  return `<figure><img alt="" src="data:image/jpeg;base64,${crop.toString('base64')}"><figcaption>${escaped(question.question)}<br>${listed.join(' · ')}<br><small>${category}, needs ${leastPx!.reader} px, by its size ${leastPx!.constructed} px · <a href="${escaped(link)}">the whole image</a></small></figcaption></figure>`;
+}
+
+/** Questions evenly spread over their order. */
+export function spread<T>(questions: readonly T[], most: number = SHOWN): T[] {
+  const count = Math.min(most, questions.length);
+  return Array.from({ length: count }, (_, i) => questions[Math.floor((i * questions.length) / count)]);
 }

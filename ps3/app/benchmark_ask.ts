@@ -1,0 +1,72 @@
+// Models over the questions of a benchmark: what they answer, and a report of it.
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Engine, makeFolder } from '../../engine/index.ts';
+import type { Question } from '../benchmarks/build/ask.ts';
+import { questionCard, spread } from '../benchmarks/build/page.ts';
+import type { BenchmarkRecord } from '../benchmarks/record.ts';
+import { NANO_4K } from '../model/checkpoint/shipped.ts';
+import { PS3 } from '../model/ps3.ts';
+import { askAll, type Entrant } from '../train/evaluation/choices/ask.ts';
+import { LOOKS, PS3Answerer } from '../train/evaluation/choices/ps3_answerer.ts';
+import { resultsOf } from '../train/evaluation/choices/results.ts';
+import { CONTROLS, RESOLUTIONS, type Showing } from '../train/evaluation/choices/views.ts';
+import { RunFolder } from '../train/run.ts';
+import { formatResults, resultsPage } from './benchmark_report.ts';
+
+/** The largest resolution is that at which looks are compared. */
+const FULL: readonly Showing[] = RESOLUTIONS.slice(-1);
+
+/** A PS3 by each way to look: top-down at every resolution and with the controls, the others at full size. */
+export function ps3Entrants(engine: Engine, model: PS3, name: string): Entrant[] {
+  return LOOKS.map((look) => ({
+    answerer: new PS3Answerer(engine, model, name, look),
+    showings: look === 'top-down' ? [...RESOLUTIONS, ...CONTROLS] : FULL,
+  }));
+}
+
+/** What is asked, and of whom. */
+export interface AskOptions {
+  readonly records: readonly BenchmarkRecord[];
+  /** Name of the benchmark. */
+  readonly title: string;
+  /** Folder for answers.jsonl, which a call that was stopped goes on from, and the report in three forms. */
+  readonly out: string;
+  /** Runs or checkpoints; default nano-4k, the model of this package. */
+  readonly models?: readonly string[];
+  readonly onProgress?: (done: number, all: number) => void;
+}
+
+/** Asks models, and writes results.json, results.md and index.html. @returns  the text */
+export async function askBenchmark(engine: Engine, options: AskOptions): Promise<string> {
+  const { records, title, out, models, onProgress } = options;
+  await makeFolder(out);
+  const path = join(out, 'answers.jsonl');
+  const places = models ?? [undefined];
+  let answers = await askAll(records, [], path);
+  for (const place of places) {
+    using model = await PS3.load(engine, place === undefined ? NANO_4K : await RunFolder.checkpointOf(place));
+    const name = place === undefined ? 'nano-4k' : basename(place);
+    answers = await askAll(records, ps3Entrants(engine, model, name), path, onProgress);
+  }
+  const results = resultsOf(records, answers);
+  const text = formatResults(results, title);
+  // Cards are of questions whose images are files and whose answers have a place.
+  const shown = spread(
+    records.filter(
+      (record): record is Question =>
+        !record.cycle &&
+        typeof record.image === 'string' &&
+        (record.boxes?.length ?? 0) > 0 &&
+        record.leastPx !== undefined,
+    ),
+  );
+  const cards = await Promise.all(
+    shown.map((question) => questionCard(question.image, pathToFileURL(question.image).href, question)),
+  );
+  await writeFile(join(out, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
+  await writeFile(join(out, 'results.md'), text);
+  await writeFile(join(out, 'index.html'), resultsPage(results, title, cards));
+  return text;
+}

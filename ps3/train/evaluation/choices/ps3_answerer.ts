@@ -1,0 +1,136 @@
+// A PS3 as a model that answers: the option whose text is nearest to what it looked at.
+import {
+  type Engine,
+  l2Normalize,
+  noGrad,
+  Random,
+  type Scope,
+  type Tensor,
+} from '../../../../engine/index.ts';
+import type { Answerer, AskedImage, Choice } from '../../../benchmarks/answerer.ts';
+import { randomSelection } from '../../../model/baselines/controls.ts';
+import { type DecodedImage, decodeImage, resizeToSquare } from '../../../model/image.ts';
+import type { PS3 } from '../../../model/ps3.ts';
+import type { Grid } from '../../../model/vision/scales.ts';
+import type { SelectionFeatures } from '../../../model/vision/selection.ts';
+import type { LowRes } from '../../../model/vision/vision_types.ts';
+import { captionIds } from '../../batch_loader.ts';
+
+/** Where it looks: for each option in turn, at what stands out, anywhere, or nowhere: at low resolution alone. */
+export const LOOKS = ['top-down', 'bottom-up', 'random', 'whole image'] as const;
+/** A name of `LOOKS`. */
+export type LookName = (typeof LOOKS)[number];
+
+/** What was made of an image, for all questions about it. */
+interface Glance {
+  readonly of: AskedImage;
+  readonly scope: Scope;
+  readonly image: Tensor<'u8'>;
+  readonly grids: readonly Grid[];
+  readonly lowRes: LowRes;
+  readonly features: SelectionFeatures;
+}
+
+/**
+ * Answers by contrast, without a language model and without being told where the answer is:
+ *
+ *   score of option o = cos(pooled tokens of a look, text of o);   top-down: of a look for o
+ */
+export class PS3Answerer implements Answerer, Disposable {
+  readonly name: string;
+  readonly #engine: Engine;
+  readonly #model: PS3;
+  readonly #look: LookName;
+  readonly #random: Random;
+  #glance: Glance | undefined;
+
+  /** @param model  with a tokenizer; not disposed */
+  constructor(engine: Engine, model: PS3, name: string, look: LookName, seed = 1) {
+    this.#engine = engine;
+    this.#model = model;
+    this.#look = look;
+    this.name = `${name} ${look}`;
+    this.#random = new Random(seed, 0x5e1e);
+  }
+
+  /** Words that it does not know are one to it. */
+  async tells(options: readonly string[]): Promise<boolean> {
+    using scope = this.#engine.scope();
+    const ids = captionIds(this.#engine, this.#model.tokenizer, options, scope);
+    const numbers = await ids.data();
+    const length = numbers.length / options.length;
+    const rows = options.map((_, o) => numbers.slice(o * length, (o + 1) * length).join());
+    return new Set(rows).size > 1;
+  }
+
+  async answer(image: AskedImage, { options }: Choice): Promise<readonly number[]> {
+    const glance = await this.#see(image);
+    using scope = this.#engine.scope();
+    const text = noGrad(() =>
+      this.#model.encodeText(captionIds(this.#engine, this.#model.tokenizer, options, scope)),
+    );
+    const texts = await text.features.data();
+    const E = texts.length / options.length;
+    const cosine = (feature: Float32Array, o: number): number =>
+      feature.reduce((sum, value, e) => sum + value * texts[o * E + e], 0);
+    if (this.#look !== 'top-down') {
+      const feature = await this.#feature(glance, scope);
+      return options.map((_, o) => cosine(feature, o));
+    }
+    const prompts = await text.prompt.data();
+    const C = prompts.length / options.length;
+    const scores: number[] = [];
+    for (const o of options.keys()) {
+      const prompt = this.#engine.tensor(prompts.slice(o * C, (o + 1) * C), [1, C], { scope });
+      scores.push(cosine(await this.#feature(glance, scope, prompt), o));
+    }
+    return scores;
+  }
+
+  async #see(asked: AskedImage): Promise<Glance> {
+    if (this.#glance?.of === asked) return this.#glance;
+    this[Symbol.dispose]();
+    const decoded: DecodedImage = typeof asked === 'string' ? await decodeImage(asked) : asked;
+    const { vision, config } = this.#model;
+    const scope = this.#engine.scope();
+    const image = resizeToSquare(this.#engine, decoded, config.image.imagePx, { scope });
+    const [lowRes, features] = noGrad(() => {
+      const lowRes = vision.lowRes(image);
+      return [lowRes, vision.selectionFeatures(image, lowRes)] as const;
+    });
+    this.#glance = { of: asked, scope, image, grids: vision.grids(image), lowRes, features };
+    return this.#glance;
+  }
+
+  /** [E], of length 1. */
+  async #feature(
+    { image, grids, lowRes, features }: Glance,
+    scope: Scope,
+    prompt?: Tensor<'f32'>,
+  ): Promise<Float32Array> {
+    const { vision } = this.#model;
+    const inside = image.in(scope);
+    const feature = noGrad(() => {
+      if (this.#look === 'whole image')
+        return l2Normalize(vision.pool(lowRes.hidden[lowRes.hidden.length - 1].in(scope)));
+      const maps = vision.maps(features, grids, { prompt });
+      const [counts] = vision.plan(grids, { looks: 1 });
+      const drawn = (): Tensor<'f32'>[] =>
+        randomSelection(
+          counts,
+          grids.slice(1).map(([side]) => side),
+          1,
+          this.#random,
+        ).map((map) => this.#engine.tensor(map, [1, map.length], { scope }));
+      const probs = { 'top-down': () => maps.topDown!, 'bottom-up': () => maps.bottomUp, random: drawn };
+      const look = vision.look(inside, lowRes, { ...maps, probs: probs[this.#look]() }, grids, counts);
+      return l2Normalize(vision.pool(look.tokens));
+    });
+    return feature.data();
+  }
+
+  [Symbol.dispose](): void {
+    this.#glance?.scope[Symbol.dispose]();
+    this.#glance = undefined;
+  }
+}

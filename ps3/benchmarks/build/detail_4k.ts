@@ -186,6 +186,11 @@ class Browser implements AsyncDisposable {
   }
 }
 
+/** Of desktops so many are written for one that is shown: one with so many windows in fonts whose capitals have 9 pixels at most. */
+const WRITTEN = 4;
+const SMALL_WINDOWS = 2;
+const SMALL_FONT = /font: (9|10|11|12)px/g;
+
 /** Pages that are made up, with fonts, themes and words that training never shows. */
 async function pageSources(
   generator: Generator,
@@ -194,7 +199,15 @@ async function pageSources(
   browser: Browser,
 ): Promise<Source[]> {
   const folder = join(pages, generator);
-  const names = await writePages(generator, folder, { count: images, seed, split: 'heldOut', notice });
+  const isSmall = generator === 'interfaces';
+  const count = isSmall ? WRITTEN * images : images;
+  const written = await writePages(generator, folder, { count, seed, split: 'heldOut', notice });
+  const names: string[] = [];
+  for (const name of written) {
+    if (names.length === images) break;
+    const html = isSmall ? await readFile(join(folder, name), 'utf8') : '';
+    if (!isSmall || (html.match(SMALL_FONT) ?? []).length >= SMALL_WINDOWS) names.push(name);
+  }
   const draw = async (file: string): Promise<Drawn> => {
     const pages = await browser.open();
     for await (const { image, facts } of pages.screens(file, { ...GENERATED_SCREEN, screens: 1 }))
@@ -216,7 +229,7 @@ const SHEETS = [
   { columns: 6, rows: 3 },
   { columns: 5, rows: 2 },
   { columns: 5, rows: 2 },
-  { columns: 3, rows: 2 },
+  { columns: 6, rows: 3 },
 ] as const;
 
 /** The files of a split: of several a quarter is dev, one alone is of either. */

@@ -42,6 +42,7 @@ import {
 } from './checkpoint.ts';
 import type { VilaConfig } from './config.ts';
 import { vilaEncoder } from './encoder.ts';
+import { answerIds, likelihoods } from './likelihood.ts';
 import { Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
 import type { Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
@@ -286,10 +287,32 @@ export class VilaModel implements Disposable {
   }
 
   /**
+   * How probable each option is as the whole answer: the mean log-probability of its tokens and of the one that ends it. The question is
+   * read once. What a benchmark scores by.
+   *
+   * @param look  undefined for a question about no image
+   * @returns     a score for each option, at most 0, the highest for the likeliest
+   * @throws as `answer`; UseError where question and option do not fit into the context
+   */
+  async likelihoods(
+    question: Question,
+    options: readonly string[],
+    look: Pick<VilaLook, 'blocks'> | undefined,
+  ): Promise<number[]> {
+    const blocks = look?.blocks ?? [];
+    const ids = questionIds(this.tokenizer, question, blocks.length);
+    using scope = new Scope();
+    const own = blocks.map((block) => block.in(scope));
+    const embedded = noGrad(() => this.embed(ids, own));
+    const answers = options.map((option) => answerIds(this.tokenizer, option));
+    return likelihoods(this.language, embedded.moveTo(scope), answers);
+  }
+
+  /**
    * A text as what the language model reads: tokens by their embeddings, images by their blocks with a newline behind each.
    *
    * @param blocks  [1, tokens, d] each, in the order of the image tokens
-   * @param like    whose scope the result lives in, where there is no image
+   * @param like    whose scope the result lives in; default: the first block's, else the model's
    * @returns       [1, T, d]
    * @throws ShapeError where there are not as many blocks as image tokens
    */
@@ -302,9 +325,9 @@ export class VilaModel implements Disposable {
       `the text must name ${blocks.length} images`,
       `${count}`,
     );
-    return tidy([like, ...blocks], (like, ...blocks) => {
-      const words = (ids: readonly number[]): Tensor<'f32'> =>
-        this.#words(ids, like ?? blocks[0] ?? this.language.parameters.get('model.norm.weight'));
+    const place = like ?? blocks[0] ?? this.language.parameters.get('model.norm.weight');
+    return tidy([place, ...blocks], (place, ...blocks) => {
+      const words = (ids: readonly number[]): Tensor<'f32'> => this.#words(ids, place);
       const parts = partsOf(ids, image).flatMap((part) =>
         'ids' in part ? [words(part.ids)] : [blocks[part.image] as Tensor<'f32'>, words(newline)],
       );

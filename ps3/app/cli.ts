@@ -6,6 +6,7 @@ import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { InterruptedError } from '../train/run.ts';
 import { answerCommand } from './commands/answer.ts';
 import { benchmarkCommand } from './commands/benchmark.ts';
+import { chatCommand } from './commands/chat.ts';
 import { dataCommand } from './commands/data.ts';
 import { encodeCommand } from './commands/encode.ts';
 import { evalCommand } from './commands/eval.ts';
@@ -27,6 +28,7 @@ const COMMANDS: readonly Command[] = [
   exportCommand,
   generateCommand,
   answerCommand,
+  chatCommand,
   verifyCommand,
   dataCommand,
   benchmarkCommand,

@@ -8,23 +8,16 @@ import * as assert from 'uvu/assert';
 import { openSafetensors } from '../../engine/index.ts';
 import { setting } from '../../ps3/app/comparison.ts';
 import { vilaImages, vilaOf } from '../../ps3/app/verify_vila.ts';
-import { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
 import { withImages } from '../../ps3/vila/checkpoint.ts';
 import { VilaModel } from '../../ps3/vila/vila.ts';
+import { tinyTokenizer } from '../app/tiny_vila.ts';
 import { engine } from '../harness.ts';
 
 const at = (path: string): string => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'vila-'));
 test.after(() => rm(folder, { recursive: true }));
 
-const tiny = JSON.parse(await readFile(at('language/tokenizer-tiny.json'), 'utf8')) as {
-  tokenizer_json: Record<string, unknown>;
-  chat_template: string;
-};
-const tokenizer = LanguageTokenizer.fromFiles({
-  tokenizerJson: tiny.tokenizer_json,
-  tokenizerConfig: { chat_template: tiny.chat_template, eos_token: '<|im_end|>', pad_token: '[PAD]' },
-});
+const tokenizer = await tinyTokenizer();
 const readJson = async (path: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
 

@@ -1,12 +1,10 @@
 // Images as the language model reads them by AnyRes, S² and dynamic S²: the official code's tokens, and their gradients.
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { backward, openSafetensors, type SafetensorsFile } from '../../engine/index.ts';
 import { setting } from '../../ps3/app/comparison.ts';
 import { LanguageModel } from '../../ps3/language/language_model.ts';
-import { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
 import { fillParameters } from '../../ps3/model/checkpoint/checkpoint.ts';
 import { visionConfigFromTensors } from '../../ps3/model/config/tensor_config.ts';
 import type { DecodedImage } from '../../ps3/model/decoder.ts';
@@ -14,17 +12,11 @@ import { questionIds } from '../../ps3/vila/answer.ts';
 import { type EncoderConfig, parseVilaConfig, toProjectorHub, toVilaHub } from '../../ps3/vila/config.ts';
 import { vilaLoss } from '../../ps3/vila/loss.ts';
 import { VilaModel } from '../../ps3/vila/vila.ts';
+import { tinyTokenizer } from '../app/tiny_vila.ts';
 import { compare, engine } from '../harness.ts';
 
 const at = (path: string): string => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
-const tiny = JSON.parse(await readFile(at('language/tokenizer-tiny.json'), 'utf8')) as {
-  tokenizer_json: Record<string, unknown>;
-  chat_template: string;
-};
-const tokenizer = LanguageTokenizer.fromFiles({
-  tokenizerJson: tiny.tokenizer_json,
-  tokenizerConfig: { chat_template: tiny.chat_template, eos_token: '<|im_end|>', pad_token: '[PAD]' },
-});
+const tokenizer = await tinyTokenizer();
 const HALF = [0.5, 0.5, 0.5] as const;
 const WIDTH = 32;
 

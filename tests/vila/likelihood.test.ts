@@ -1,23 +1,15 @@
 // Scores of answers: those of the official code's logits, with and without a cache.
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openSafetensors } from '../../engine/index.ts';
 import { vilaImages, vilaOf } from '../../ps3/app/verify_vila.ts';
-import { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
 import { answerIds } from '../../ps3/vila/likelihood.ts';
+import { tinyTokenizer } from '../app/tiny_vila.ts';
 import { engine } from '../harness.ts';
 
 const at = (path: string): string => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
-const tiny = JSON.parse(await readFile(at('language/tokenizer-tiny.json'), 'utf8')) as {
-  tokenizer_json: Record<string, unknown>;
-  chat_template: string;
-};
-const tokenizer = LanguageTokenizer.fromFiles({
-  tokenizerJson: tiny.tokenizer_json,
-  tokenizerConfig: { chat_template: tiny.chat_template, eos_token: '<|im_end|>', pad_token: '[PAD]' },
-});
+const tokenizer = await tinyTokenizer();
 
 /** log softmax(row)[id], in float64. */
 function logProbability(row: ArrayLike<number>, id: number): number {

@@ -1,26 +1,31 @@
 // `ps3 answer`.
 import type { Engine } from '../../../engine/index.ts';
-import { total } from '../../model/config/config.ts';
 import { decodeImage } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
-import { drawOverlays, type Numbers } from '../encode_files.ts';
-import { type Command, command, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
+import { type Command, command, oneOf, text, UsageError, type Values } from '../flags.ts';
+import { drawLook, lookedLine } from '../looked.ts';
+import {
+  type Answered,
+  accuracyLines,
+  answerQuestions,
+  type FileQuestion,
+  readQuestions,
+} from '../questions.ts';
 import { withEngine } from './engine.ts';
 import { writeTokens } from './stream.ts';
+import { INTERRUPTED } from './train.ts';
+import { amountOf, placeOf, VILA_FLAGS } from './vila_flags.ts';
 
 const ANSWER = {
-  model: text(
-    '<place>',
-    'The model: a folder with llm/, vision_tower/ and mm_projector/, an http(s) address or hf://owner/name',
+  ...VILA_FLAGS,
+  questions: text(
+    '<file.jsonl>',
+    'Answer every line { image, question, options, answer } of this file, options and answer where there are some, instead of one question',
   ),
-  storage: oneOf(
-    ['f32', 'f16', 'bf16', 'stored'],
-    'How matrices are kept: f32, f16, bf16 or stored; default stored',
+  by: oneOf(
+    ['likelihood', 'generation', 'both'],
+    'How lines with options are answered: by the likelihood of each option, which is the default, by what is said, or both',
   ),
-  looks: whole('Looks of a full budget, 0 for low resolution alone; default: as the model has it', 0),
-  tokens: whole('Patches in total, instead of --looks', 0),
-  'max-tokens': whole('New tokens at most; default 512'),
-  out: text('<dir>', 'Draw where it looked into this folder'),
 };
 
 type AnswerValues = Values<typeof ANSWER>;
@@ -28,48 +33,73 @@ type AnswerValues = Values<typeof ANSWER>;
 /** Writes the answer as it comes, behind a line about what was looked at. */
 async function answer(
   engine: Engine,
+  place: string,
   values: AnswerValues,
   [path, question]: readonly string[],
 ): Promise<number> {
-  const { model: place, storage = 'stored', looks, tokens, out } = values;
+  const { storage = 'stored', out } = values;
   const decoded = await decodeImage(path);
-  using model = await VilaModel.load(engine, place!, { storage });
+  using model = await VilaModel.load(engine, place, { storage });
   const started = performance.now();
   using seen = model.see(decoded);
-  using look = await model.lookFor(question, seen, { looks, tokens });
-  const { vision } = look;
+  using look = await model.lookFor(question, seen, amountOf(values));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.error(
-    `${path}: ${look.blocks[0].shape[1]} tokens, ${vision ? `of ${total(vision.selectionCounts)} patches looked at, ` : ''}in ${seconds} s`,
-  );
-  if (out && vision) {
-    const { selectionMaps, maps } = vision;
-    const grids = model.vision.grids(seen.image).slice(1);
-    const read = (name: string, list: typeof selectionMaps): Promise<Numbers[]> =>
-      Promise.all(
-        list.map(async (map, i) => ({ name: `${name}.${i}`, shape: grids[i], data: await map.data() })),
-      );
-    await drawOverlays(`${out}/look`, decoded, {
-      kind: maps.topDown ? 'top_down' : 'bottom_up',
-      probs: await read('probs', maps.probs),
-      bottomUp: await read('bottom_up', maps.bottomUp),
-      selected: await read('selected', selectionMaps),
-      scalesPx: model.vision.config.scalesPx,
-    });
-  }
+  console.error(`${path}: ${lookedLine(look)}, in ${seconds} s`);
+  if (out) await drawLook(`${out}/look`, decoded, model, seen, look);
   return writeTokens(model.answer(question, look, { maxTokens: values['max-tokens'] }));
 }
 
-/** Answers a question about an image with a VILA-HD. */
+/** Writes a line for each question of a file, and how many are right. */
+async function answerAll(
+  engine: Engine,
+  place: string,
+  values: AnswerValues,
+  questions: readonly FileQuestion[],
+): Promise<number> {
+  const { storage = 'stored', by, 'max-tokens': maxTokens } = values;
+  using model = await VilaModel.load(engine, place, { storage });
+  const abort = new AbortController();
+  const stop = (): void => abort.abort();
+  process.once('SIGINT', stop);
+  const answered: Answered[] = [];
+  try {
+    const options = { ...amountOf(values), by, maxTokens, signal: abort.signal };
+    for await (const one of answerQuestions(model, questions, options)) {
+      console.log(JSON.stringify(one));
+      answered.push(one);
+    }
+  } catch (error) {
+    if (!abort.signal.aborted) throw error;
+  } finally {
+    process.off('SIGINT', stop);
+  }
+  for (const line of accuracyLines(answered)) console.error(line);
+  return abort.signal.aborted ? INTERRUPTED : 0;
+}
+
+/** Answers a question about an image with a VILA-HD, or all of a file. */
 export const answerCommand: Command = command({
   name: 'answer',
-  operands: '<image> <question>',
-  help: 'Answer a question about an image with a VILA-HD, which looks where its language model asks',
+  operands: '[<image> <question>]',
+  help: 'Answer a question about an image, or a file of questions, with a VILA-HD, which looks where its language model asks',
   flags: ANSWER,
   run: async (values, operands) => {
-    if (values.model === undefined) throw new UsageError('answer: --model must name the model, got none.');
-    if (values.looks !== undefined && values.tokens !== undefined)
-      throw new UsageError('answer: --looks and --tokens exclude each other, got both. Leave one out.');
-    return withEngine((engine) => answer(engine, values, operands));
+    const place = placeOf('answer', values);
+    const { questions: file, out, by } = values;
+    if (file === undefined) {
+      if (operands.length !== 2)
+        throw new UsageError(
+          `answer: there must be <image> <question>, or --questions, got ${operands.join(', ') || 'none'}. See ps3 answer --help.`,
+        );
+      if (by !== undefined)
+        throw new UsageError('answer: --by must come with --questions, got it without. Leave it out.');
+      return withEngine((engine) => answer(engine, place, values, operands));
+    }
+    if (operands.length > 0 || out !== undefined)
+      throw new UsageError(
+        `answer: --questions must come without an image and --out, got ${operands[0] ?? out}. Leave it out.`,
+      );
+    const questions = await readQuestions(file);
+    return withEngine((engine) => answerAll(engine, place, values, questions));
   },
 });

@@ -35,6 +35,7 @@ import { cases as reduce } from './ops/reduce.bench.ts';
 import { cases as resize } from './ops/resize.bench.ts';
 import { cases as rmsNorm } from './ops/rms_norm.bench.ts';
 import { cases as rope } from './ops/rope.bench.ts';
+import { cases as sampleTokens } from './ops/sample_tokens.bench.ts';
 import { cases as softmax } from './ops/softmax.bench.ts';
 import { cases as sort } from './ops/sort.bench.ts';
 import { cases as swiglu } from './ops/swiglu.bench.ts';
@@ -73,6 +74,7 @@ export const ALL_CASES: readonly BenchCase[] = [
   resize,
   rmsNorm,
   rope,
+  sampleTokens,
   softmax,
   sort,
   swiglu,

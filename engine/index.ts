@@ -124,6 +124,12 @@ export { type ResizeMode, type ResizeOptions, resize, resizeRows } from './ops/r
 export { type AxisTaps, axisTaps } from './ops/resize_taps.ts';
 export { addRmsNorm, rmsNorm } from './ops/rms_norm.ts';
 export { type RopeOptions, rope } from './ops/rope.ts';
+export {
+  expectSampling,
+  type SamplingOptions,
+  type SamplingState,
+  sampleTokens,
+} from './ops/sample_tokens.ts';
 export { type ActivationDType, withSavedActivations } from './ops/saved_activations.ts';
 export { logSoftmax, softmax } from './ops/softmax.ts';
 export { sortKeys } from './ops/sort.ts';

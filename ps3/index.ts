@@ -1,3 +1,4 @@
+export type { SamplingOptions } from '../engine/index.ts';
 export type { Annotation, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
 export type { CaptionOptions } from './data/captions.ts';
@@ -21,7 +22,6 @@ export {
   type LanguageLoadOptions,
   LanguageModel,
 } from './language/language_model.ts';
-export type { SamplingOptions } from './language/sampling.ts';
 export {
   type EncodedChat,
   LanguageTokenizer,

@@ -14,6 +14,7 @@
 //           repeatable.
 
 #import index  // linear_group(group, groups)
+#import key    // ZERO_KEY, key_of(bits)
 #import scan   // SCAN_WG, exclusive_scan(value, i), scan_total()
 
 struct Params {
@@ -45,16 +46,9 @@ const BINS : u32 = 2048u;
 const RUN : u32 = 4u;           // neighbours per invocation and step, and keys of a run
 const IN_FLIGHT : u32 = 1u;     // loads of an invocation in flight together
 const SHARED : bool = false;    // top_k_rank: a workgroup per run, whose invocations share the others
-const ZERO_KEY : u32 = 0x80000000u;
 
 var<workgroup> bins : array<atomic<u32>, BINS>;
 var<workgroup> resolved : vec2u;
-
-fn key_of(bits : u32) -> u32 {
-  if ((bits & 0x7fffffffu) > 0x7f800000u) { return 0xffffffffu; }  // NaN, whatever its sign
-  let negative = (bits >> 31u) == 1u && (bits << 1u) != 0u;
-  return select(bits | ZERO_KEY, ~bits, negative);
-}
 
 fn digit_shift(digit : u32) -> u32 {
   return select(select(0u, 10u, digit == 1u), 21u, digit == 0u);

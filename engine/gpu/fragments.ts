@@ -14,6 +14,7 @@ import fold_subgroup from '../../shaders/lib/fold_subgroup.wgsl' with { type: 't
 import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import held from '../../shaders/lib/held.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
+import key from '../../shaders/lib/key.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import offset from '../../shaders/lib/offset.wgsl' with { type: 'text' };
 import packed from '../../shaders/lib/packed.wgsl' with { type: 'text' };
@@ -22,6 +23,7 @@ import register_tile from '../../shaders/lib/register_tile.wgsl' with { type: 't
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
 import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
+import threefry from '../../shaders/lib/threefry.wgsl' with { type: 'text' };
 import vector from '../../shaders/lib/vector.wgsl' with { type: 'text' };
 
 /** WGSL by the names of `#import` lines. */
@@ -41,6 +43,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   gelu,
   held,
   index,
+  key,
   numerics,
   offset,
   packed,
@@ -49,5 +52,6 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   scan,
   shared_tile,
   sine,
+  threefry,
   vector,
 };

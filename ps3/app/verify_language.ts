@@ -109,9 +109,9 @@ class Replay {
     using decoding = new Decoding(this.#model, this.#model.embed(ids), [row.length], row.length + steps);
     const kept = new Steps(steps, this.#model.config.vocabSize);
     for (;;) {
-      const token = kept.add(await decoding.logits.data(), (await decoding.best.data())[0]);
+      kept.add(await decoding.logits.data(), (await decoding.tokens.data())[0]);
       if (kept.tokens.length === steps) break;
-      decoding.push([token]);
+      decoding.advance();
     }
     await this.#compareSteps(name, kept, 'captured');
   }

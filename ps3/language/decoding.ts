@@ -1,12 +1,13 @@
 // Texts that go on with their keys and values kept: the prompts at once, then a token at a time by a captured step.
 import {
-  argMax,
   type Capture,
   concat,
   embedding,
   type KeyValueCache,
   noGrad,
+  type SamplingOptions,
   Scope,
+  sampleTokens,
   slice,
   type Tensor,
 } from '../../engine/index.ts';
@@ -16,18 +17,22 @@ import type { LanguageCore } from './core.ts';
 interface Next extends Readonly<Record<string, Tensor>> {
   /** [B, V] */
   readonly logits: Tensor<'f32'>;
-  /** [B], the most probable tokens. */
-  readonly best: Tensor<'u32'>;
+  /** [B], the tokens that were chosen. */
+  readonly tokens: Tensor<'u32'>;
+}
+
+/** How texts go on. */
+export interface DecodingOptions extends SamplingOptions {
+  /** Ids of each prompt, for the penalty of repetitions; without them, only the tokens that were chosen count. */
+  readonly seen?: readonly (readonly number[])[];
 }
 
 /**
- * B texts that go on token by token. After the first token no buffer, bind group or pipeline is made: keys, values and the
- * number of tokens are written in place, and the step is replayed.
+ * B texts that go on token by token. After the first token no buffer, bind group or pipeline is made: keys, values, the
+ * number of tokens and the tokens themselves are written in place, and the step is replayed.
  */
 export class Decoding implements Disposable {
   readonly #cache: KeyValueCache;
-  /** [B, 1], what the step reads. */
-  readonly #ids: Tensor<'u32'>;
   readonly #step: Capture<Next>;
   readonly #scope = new Scope();
   #next: Next;
@@ -39,17 +44,28 @@ export class Decoding implements Disposable {
    * @param lengths  tokens of each prompt
    * @param most     tokens of a text at most, with its prompt
    */
-  constructor(model: LanguageCore, x: Tensor<'f32'>, lengths: readonly number[], most: number) {
+  constructor(
+    model: LanguageCore,
+    x: Tensor<'f32'>,
+    lengths: readonly number[],
+    most: number,
+    { seen: texts = [], ...sampling }: DecodingOptions = {},
+  ) {
     const { engine } = model;
-    const { width } = model.config;
+    const { width, vocabSize } = model.config;
     const B = lengths.length;
+    const u32 = { dtype: 'u32', scope: this.#scope } as const;
+    const ids = engine.zeros([B, 1], u32);
+    const steps = engine.zeros([B], u32);
+    const seen = engine.tensor(seenBits(texts, B, vocabSize), [B, Math.ceil(vocabSize / 32)], u32);
     const next = (h: Tensor<'f32'>): Next => {
       const logits = model.logits(h.reshape([B, width]), { isInference: true });
-      return { logits, best: argMax(logits, { axis: 1 }) };
+      const tokens = sampleTokens(logits, { ...sampling, steps, seen });
+      ids.write(tokens);
+      return { logits, tokens };
     };
     this.#cache = model.newCache({ batch: B, length: most });
     const cache = this.#cache;
-    this.#ids = engine.zeros([B, 1], { dtype: 'u32' });
     this.#next = noGrad(() => {
       using scope = new Scope();
       const h = readPrompts(model, x.in(scope), cache);
@@ -58,30 +74,26 @@ export class Decoding implements Disposable {
         [B, 1],
         { scope },
       );
-      const { logits, best } = next(embedding(h, places, { unique: true }));
-      return { logits: logits.moveTo(this.#scope), best: best.moveTo(this.#scope) };
+      const { logits, tokens } = next(embedding(h, places, { unique: true }));
+      return { logits: logits.moveTo(this.#scope), tokens: tokens.moveTo(this.#scope) };
     });
     // Behind a shorter prompt are keys of padding, which its own tokens take the places of.
     cache.positions.write(Int32Array.from(lengths));
-    this.#step = engine.capture(
-      (ids) => noGrad(() => next(model.decode(model.embed(ids), { cache }))),
-      this.#ids,
-    );
+    this.#step = engine.capture((ids) => noGrad(() => next(model.decode(model.embed(ids), { cache }))), ids);
   }
 
-  /** Logits of the next token of each text, [B, V]; overwritten by `push`. */
+  /** What the next token of each text was chosen by, [B, V]; overwritten by `advance`. */
   get logits(): Tensor<'f32'> {
     return this.#next.logits;
   }
 
-  /** The most probable next token of each text, [B]; overwritten by `push`. */
-  get best(): Tensor<'u32'> {
-    return this.#next.best;
+  /** The next token of each text, [B]; overwritten by `advance`. */
+  get tokens(): Tensor<'u32'> {
+    return this.#next.tokens;
   }
 
-  /** Goes on with a token of each text. */
-  push(tokens: readonly number[]): void {
-    this.#ids.write(Uint32Array.from(tokens));
+  /** Goes on with `tokens`. */
+  advance(): void {
     this.#step.replay();
     this.#next = this.#step.outputs;
   }
@@ -90,7 +102,6 @@ export class Decoding implements Disposable {
   dispose(): void {
     this.#step.dispose();
     this.#scope.dispose();
-    this.#ids.dispose();
     this.#cache.dispose();
   }
 
@@ -98,6 +109,14 @@ export class Decoding implements Disposable {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** A bit for each id that is in a text, [B, ceil(V / 32)], the lowest first. */
+function seenBits(texts: DecodingOptions['seen'] & object, B: number, V: number): Uint32Array<ArrayBuffer> {
+  const words = Math.ceil(V / 32);
+  const bits = new Uint32Array(B * words);
+  for (const [b, ids] of texts.entries()) for (const id of ids) bits[b * words + (id >> 5)] |= 1 << (id & 31);
+  return bits;
 }
 
 /** Tokens of all texts that a pass over the prompts takes at a time. */

@@ -1,9 +1,15 @@
 // Texts that go on: token by token, one text as a stream or several at once.
-import { expect, expectKeys, noGrad, Scope, type Tensor } from '../../engine/index.ts';
+import {
+  expect,
+  expectSampling,
+  noGrad,
+  type SamplingOptions,
+  Scope,
+  type Tensor,
+} from '../../engine/index.ts';
 import type { ChatMessage } from './chat.ts';
 import { expectContext, type LanguageCore } from './core.ts';
-import { Decoding } from './decoding.ts';
-import { expectSampling, isGreedy, SAMPLING_KEYS, Sampler, type SamplingOptions } from './sampling.ts';
+import { Decoding, type DecodingOptions } from './decoding.ts';
 
 /** What goes on: a text as it is, a conversation whose next turn is the assistant's, or token ids. */
 export type Prompt = string | readonly ChatMessage[] | readonly number[];
@@ -21,7 +27,7 @@ export interface GenerateOptions extends SamplingOptions {
 /** New tokens where nobody says how many. */
 const MAX_TOKENS = 512;
 
-const GENERATE_KEYS = { ...SAMPLING_KEYS, maxTokens: true, stopIds: true, signal: true } as const;
+const GENERATE_KEYS = { maxTokens: true, stopIds: true, signal: true } as const;
 
 /** A token as it comes. */
 export interface GeneratedToken {
@@ -126,24 +132,19 @@ export async function* goOn(
   const longest = Math.max(...lengths);
   expectContext(op, model.config, longest + 1);
   const most = Math.min(model.config.contextLength, longest + maxTokens);
-  const texts = seen.map((row) => [...row]);
-  const samplers = isGreedy(sampling) ? undefined : texts.map((_, b) => new Sampler(sampling, b));
   const ended = new Set<number>();
   if (most === longest) return;
   signal?.throwIfAborted();
-  using decoding = start(model, embedded, lengths, most);
+  using decoding = start(model, embedded, lengths, most, { ...sampling, seen });
   for (let step = 0; ; step++) {
-    const next = samplers
-      ? await draw(samplers, decoding.logits, texts, step)
-      : [...(await decoding.best.data())];
+    const next = [...(await decoding.tokens.data())];
     next.forEach((id, b) => {
       if (stopIds.includes(id)) ended.add(b);
-      texts[b].push(id);
     });
     yield next.map((id, b) => (ended.has(b) ? undefined : id));
-    if (ended.size === texts.length || longest + step + 1 >= most) return;
+    if (ended.size === lengths.length || longest + step + 1 >= most) return;
     signal?.throwIfAborted();
-    decoding.push(next);
+    decoding.advance();
   }
 }
 
@@ -152,27 +153,15 @@ function start(
   embedded: Start['embedded'],
   lengths: readonly number[],
   most: number,
+  options: DecodingOptions,
 ): Decoding {
   using scope = new Scope();
-  return noGrad(() => new Decoding(model, embedded(scope), lengths, most));
-}
-
-/** A token for each text. @param logits  [B, V] */
-async function draw(
-  samplers: readonly Sampler[],
-  logits: Tensor<'f32'>,
-  texts: readonly (readonly number[])[],
-  step: number,
-): Promise<number[]> {
-  const V = logits.shape[1];
-  const numbers = await logits.data();
-  return samplers.map((sampler, b) => sampler.next(numbers.subarray(b * V, (b + 1) * V), texts[b], step));
+  return noGrad(() => new Decoding(model, embedded(scope), lengths, most, options));
 }
 
 /** @throws ShapeError for options that are unknown or out of range */
 function expectOptions(op: string, options: GenerateOptions): void {
-  expectKeys(op, options, GENERATE_KEYS);
-  expectSampling(op, options);
+  expectSampling(op, options, GENERATE_KEYS);
   const { maxTokens = 0 } = options;
   const isCount = Number.isSafeInteger(maxTokens) && maxTokens >= 0;
   expect(isCount, op, 'maxTokens must be a whole number from 0', `${maxTokens}`);

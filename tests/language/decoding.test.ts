@@ -17,7 +17,10 @@ async function countsOf(
   using scope = engine.scope();
   const x = model.embed(engine.tensor(Uint32Array.of(1, 2, 3, 4, 5, 6), [2, 3], { scope }));
   using decoding = new Decoding(model, x, [3, 2], 40);
-  const next = async (): Promise<void> => decoding.push([...(await decoding.best.data())]);
+  const next = async (): Promise<void> => {
+    await decoding.tokens.data();
+    decoding.advance();
+  };
   for (let token = 0; token < 3; token++) await next();
   const before = engine.stats();
   for (let token = 0; token < 10; token++) await next();

@@ -1,14 +1,15 @@
-// Texts that go on: greedy ones against the reference's tokens, drawn ones against probabilities computed by hand.
+// Texts that go on: greedy ones against the reference's tokens, drawn ones against the float64 twin.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { SafetensorsFile } from '../../engine/index.ts';
+import { noGrad, type SafetensorsFile } from '../../engine/index.ts';
 import { fillLanguage } from '../../ps3/language/checkpoint.ts';
 import { parseLanguageConfig } from '../../ps3/language/config.ts';
 import { LanguageModel } from '../../ps3/language/language_model.ts';
 import { storedParts } from '../../ps3/language/parameters.ts';
-import { Sampler, type SamplingOptions } from '../../ps3/language/sampling.ts';
 import { trainTokenizer } from '../../ps3/language/train_tokenizer.ts';
 import { engine } from '../harness.ts';
+import { words } from '../reference/random.ts';
+import { candidates, draw } from '../reference/sample_tokens.ts';
 import { fixture, messageOf, SHAPES } from './fixture.ts';
 
 async function modelOf(file: SafetensorsFile): Promise<LanguageModel> {
@@ -128,79 +129,27 @@ test('LanguageModel.generate: conversations go through the template, and text co
   assert.not.equal(other.ids, again.ids);
 });
 
-/** How often each token is drawn in many steps. */
-function frequencies(logits: readonly number[], options: SamplingOptions, seen: number[] = []): number[] {
-  const draws = 20_000;
-  const sampler = new Sampler({ temperature: 1, ...options }, 0);
-  const counts = logits.map(() => 0);
-  for (let step = 0; step < draws; step++) counts[sampler.next(Float32Array.from(logits), seen, step)]++;
-  return counts.map((count) => count / draws);
-}
-
-/** Within four standard deviations of the share of 20,000 draws. */
-function near(got: number[], want: number[]): void {
-  want.forEach((p, i) => {
-    assert.ok(Math.abs(got[i] - p) <= 4 * Math.sqrt((p * (1 - p)) / 20_000), `${i}: ${got[i]}, not ${p}`);
-  });
-}
-
-test('Sampler: tokens come as often as their probabilities say', () => {
-  const p = [0.1, 0.4, 0.2, 0.3];
-  const logits = p.map((x) => Math.log(x) + 5);
-  near(frequencies(logits, {}), p);
-  // Half the temperature squares probabilities: 0.01, 0.16, 0.04, 0.09 of 0.3.
-  near(frequencies(logits, { temperature: 0.5 }), [1 / 30, 16 / 30, 4 / 30, 9 / 30]);
-  near(frequencies(logits, { topK: 2 }), [0, 4 / 7, 0, 3 / 7]);
-  near(frequencies(logits, { topP: 0.69 }), [0, 4 / 7, 0, 3 / 7]);
-  near(frequencies(logits, { topP: 0.71 }), [0, 4 / 9, 2 / 9, 3 / 9]);
-  near(frequencies(logits, { topP: 1e-9 }), [0, 1, 0, 0]);
-  // Of equal ones at the cut the lower ids stay.
-  near(
-    frequencies([0, 1, 0, 0], { topK: 3 }),
-    [1, Math.E, 1, 0].map((x) => x / (2 + Math.E)),
-  );
-  near(
-    frequencies([0, 1, 0, 0], { topP: 0.6 }),
-    [1, Math.E, 0, 0].map((x) => x / (1 + Math.E)),
-  );
-  // Among the first three, 4/9 + 3/9 reach 0.7.
-  near(frequencies(logits, { topK: 3, topP: 0.7 }), [0, 4 / 7, 0, 3 / 7]);
-});
-
-test('Sampler: what was there is less probable, whatever the sign of its logit', () => {
-  const e = Math.exp;
-  const [a, b, c] = [e(1), e(-2), e(1)];
-  near(
-    frequencies([2, -1, 1], { repetitionPenalty: 2 }, [0, 1, 1]),
-    [a, b, c].map((x) => x / (a + b + c)),
-  );
-  const greedy = new Sampler({ repetitionPenalty: 3 }, 0);
-  assert.is(greedy.next(Float32Array.of(2, -1, 1), [0], 0), 2);
-  assert.is(greedy.next(Float32Array.of(2, -1, 1), [], 0), 0);
-  assert.is(new Sampler({}, 0).next(Float32Array.of(1, 3, 3), [], 0), 1);
-});
-
-test('Sampler: a token depends on seed, text and number of the step alone', () => {
-  const logits = Array.from({ length: 50 }, (_, i) => Math.sin(i));
-  const at = (seed: number, stream: number, step: number): number =>
-    new Sampler({ temperature: 1, seed }, stream).next(Float32Array.from(logits), [], step);
-  const steps = Array.from({ length: 30 }, (_, step) => step);
-  const forwards = steps.map((step) => at(1, 0, step));
-  assert.equal(
-    steps
-      .toReversed()
-      .map((step) => at(1, 0, step))
-      .toReversed(),
-    forwards,
-  );
-  assert.not.equal(
-    steps.map((step) => at(1, 1, step)),
-    forwards,
-  );
-  assert.not.equal(
-    steps.map((step) => at(2, 0, step)),
-    forwards,
-  );
+test('LanguageModel.generate: each token is the one that the twin draws from the logits of the whole text', async () => {
+  const V = 90;
+  using model = LanguageModel.create(engine, { vocabSize: V, width: 32, layers: 1, heads: 4 }, 3);
+  const prompts = [[5, 17], [40]];
+  const sampling = { temperature: 0.05, topK: 60, topP: 0.95, repetitionPenalty: 1.5, seed: 4 };
+  const answers = await model.generateAll(prompts, { ...sampling, maxTokens: 8, stopIds: [] });
+  let compared = 0;
+  for (const [b, { ids }] of answers.entries())
+    for (const [step, id] of ids.entries()) {
+      const text = [...prompts[b], ...ids.slice(0, step)];
+      using input = engine.tensor(Uint32Array.from(text), [1, text.length]);
+      using logits = noGrad(() => model.forward(input));
+      const last = [...(await logits.data())].slice(-V);
+      const kept = candidates(last, { ...sampling, penalty: sampling.repetitionPenalty }, new Set(text));
+      const want = draw(kept, words(2 * step + 1, sampling.seed, b)[2 * step] / 2 ** 32);
+      if (want.margin < 1e-4) continue;
+      compared++;
+      assert.is(id, want.id, `text ${b}, step ${step}`);
+    }
+  assert.ok(compared > 12, `${compared} compared`);
+  assert.ok(new Set(answers.flatMap(({ ids }) => ids)).size > 5, 'they are not all the same');
 });
 
 test.run();

@@ -41,6 +41,7 @@ import {
   resize,
   rmsNorm,
   rope,
+  sampleTokens,
   scatter,
   scatterRows,
   selectTopK,
@@ -266,6 +267,16 @@ export const CASES: Readonly<Record<string, () => void>> = {
   rope: () => {
     train(rope(leaf(1, 3, 11), leaf(2), { heads: 2 }));
     train(rope(leaf(2, 3, 11), leaf(2), { heads: 2, offset: tensor(Int32Array.of(4, -1), [2]) }));
+  },
+  sample_tokens: () => {
+    const options = {
+      steps: integers([3], [1]),
+      seen: integers([5], [1, 1]),
+      topP: 0.8,
+      repetitionPenalty: 1.5,
+    };
+    sampleTokens(leaf(1, 5), options);
+    sampleTokens(leaf(1, 5), { ...options, temperature: 1 });
   },
   softmax: () => {
     train(softmax(leaf(3, 11)));

@@ -20,6 +20,7 @@ const UNLIKE_GPU: Readonly<Record<string, string>> = {
   matmul_rows: 'keeps vectors of integers as floats',
   pillow_resize: 'keeps vectors of integers as floats',
   random: 'takes u32 from 2^31 on for negative numbers',
+  sample_tokens: 'takes u32 from 2^31 on for negative numbers',
   top_k_histogram: 'takes u32 from 2^31 on for negative numbers',
   top_k_count: 'takes u32 from 2^31 on for negative numbers',
   top_k_emit: 'takes u32 from 2^31 on for negative numbers',

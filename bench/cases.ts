@@ -15,8 +15,10 @@ import { cases as contrastive } from './ops/contrastive.bench.ts';
 import { cases as copy } from './ops/copy.bench.ts';
 import { cases as cosine } from './ops/cosine.bench.ts';
 import { cases as crossEntropy } from './ops/cross_entropy.bench.ts';
+import { cases as cumulativeSum } from './ops/cumulative_sum.bench.ts';
 import { cases as depthwiseConv } from './ops/depthwise_conv.bench.ts';
 import { cases as dice } from './ops/dice.bench.ts';
+import { cases as dropout } from './ops/dropout.bench.ts';
 import { cases as elements } from './ops/elements.bench.ts';
 import { cases as fill } from './ops/fill.bench.ts';
 import { cases as finite } from './ops/finite.bench.ts';
@@ -54,8 +56,10 @@ export const ALL_CASES: readonly BenchCase[] = [
   copy,
   cosine,
   crossEntropy,
+  cumulativeSum,
   depthwiseConv,
   dice,
+  dropout,
   elements,
   fill,
   finite,

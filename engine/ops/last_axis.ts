@@ -2,23 +2,24 @@
 import { expect, expectDType } from '../gpu/errors.ts';
 import { tidy } from '../tensor/dispatch.ts';
 import { type AxisOptions, optionalAxis, show } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { DType, Tensor } from '../tensor/tensor.ts';
 import { permute } from './copy.ts';
 
 /**
  * `rows` of x over the axis that the options name, by default the last. Another one is moved there and back.
  *
- * @param x     f32
- * @param rows  keeps the shape of its operand
+ * @param x       of one of `dtypes`, f32 alone by default
+ * @param rows    keeps the shape of its operand
  * @throws ShapeError when x does not have the axis
  */
-export function overLastAxis(
+export function overLastAxis<D extends DType = 'f32'>(
   op: string,
   x: Tensor,
   options: AxisOptions,
-  rows: (x: Tensor) => Tensor<'f32'>,
-): Tensor<'f32'> {
-  expectDType(op, 'x', x, 'f32');
+  rows: (x: Tensor) => Tensor<D>,
+  dtypes: readonly DType[] = ['f32'],
+): Tensor<D> {
+  expectDType(op, 'x', x, ...dtypes);
   const rank = x.shape.length;
   expect(rank > 0, op, 'x must have an axis', `x ${show(x.shape)}`);
   const axis = optionalAxis(op, options, -1, rank);

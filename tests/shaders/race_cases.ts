@@ -15,8 +15,10 @@ import {
   concat,
   cosineMap,
   crossEntropy,
+  cumulativeSum,
   depthwiseConv,
   diceLoss,
+  dropout,
   embedding,
   erf,
   exp,
@@ -151,12 +153,17 @@ export const CASES: Readonly<Record<string, () => void>> = {
     both();
     withGpuPlans(both);
   },
+  cumulative_sum: () => {
+    train(cumulativeSum(leaf(2, 7)));
+    withGpuPlans(() => cumulativeSum(leaf(1, 5)));
+  },
   depthwise_conv: () => {
     const once = () => train(depthwiseConv(leaf(1, 12, 4), leaf(4, 1, 7, 7), [3, 4], { bias: leaf(4) }));
     once();
     withGpuPlans(once);
   },
   dice: () => train(diceLoss(chances(3, 11), ones(3, 11))),
+  dropout: () => train(dropout(leaf(5), { p: 0.5, seed: 1, step: integers([2], [1]) })),
   fill: () => {
     fullLike(leaf(5), 2);
     engine.arange(5);

@@ -17,6 +17,7 @@ const UNLIKE_GPU: Readonly<Record<string, string>> = {
   adaptive_max_pool_dx: 'divides vectors of integers as floats',
   cast_words: 'takes u32 from 2^31 on for negative numbers',
   dequantize: 'keeps vectors of integers as floats',
+  dropout: 'takes u32 from 2^31 on for negative numbers',
   matmul_rows: 'keeps vectors of integers as floats',
   pillow_resize: 'keeps vectors of integers as floats',
   random: 'takes u32 from 2^31 on for negative numbers',

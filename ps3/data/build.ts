@@ -89,7 +89,8 @@ export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
   const sources = await openSources({ photos: place, stamps, plasma, notice });
   // Cards are what questions are asked about: all of them are, and no object is between them.
   const hasCards = styles?.includes(CARD_STYLE) ?? false;
-  const whole = hasCards ? cardCatalogue(sources.fonts) : openCatalogue(sources);
+  const all = openCatalogue(sources);
+  const whole = hasCards ? cardCatalogue(all) : all;
   const catalogue = inStyles(
     whole,
     (style) => !(permissive && SHARE_ALIKE_STYLES.includes(style)) && (styles?.includes(style) ?? true),

@@ -3,7 +3,7 @@
 // An object is an emoji that every drawing style has, matched by code point and named by emojibase's label,
 // or a captioned stamp; equal names are one concept, so a drawn and a photographed pineapple are the same
 // thing. A sign is a word in several fonts. People, faces, symbols, flags, clock times and whole landscapes
-// are left out. A card is a coloured square with a digit, for questions that only its digit answers.
+// are left out. A card is a thing in a coloured frame, for questions that name the colour.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EmojiSource, FontSource, Sources } from './sources.ts';
@@ -12,16 +12,17 @@ import type { EmojiSource, FontSource, Sources } from './sources.ts';
 export type Look =
   | { kind: 'svg'; style: string; svg: string }
   | { kind: 'file'; style: string; path: string }
-  | { kind: 'sign'; style: string; word: string; fontPath: string }
-  | { kind: 'card'; style: string; colour: string; digit: string; font: FontSource };
+  | { kind: 'sign'; style: string; word: string; fontPath: string };
 
 /** A thing with a name and at least one appearance. */
 export interface Concept {
   /** The caption: lower case, no article, no full stop. */
   name: string;
-  /** Signs and cards stand upright: they are read. */
+  /** Signs and cards stand upright. */
   kind: 'object' | 'sign' | 'card';
   looks: Look[];
+  /** What only a close look tells, which crops of it are called; by default its name. */
+  detail?: string;
 }
 
 interface IconSet {
@@ -180,26 +181,43 @@ export function openCatalogue(sources: Sources): Concept[] {
 /** The drawing style of cards, which no other catalogue has. */
 export const CARD_STYLE = 'cards';
 
-/** Colours of cards by name, as sRGB, each told from the others in any light of a scene. */
+/** Colours of the frames of cards, as sRGB, told from each other in any light of a scene. */
 export const CARD_COLOURS: Readonly<Record<string, string>> = {
   red: '#d3202f',
-  orange: '#f08a12',
+  orange: '#f58a07',
   yellow: '#f7d917',
-  green: '#23923d',
+  green: '#1f8f3a',
   blue: '#1f5fd0',
-  purple: '#8a35c4',
-  white: '#f6f6f2',
-  black: '#1a1a1d',
+  purple: '#7d2bc0',
+  pink: '#ff86bd',
+  black: '#16161a',
 };
 
-/** A card of every colour and digit, `red 7`, each in all fonts. */
-export function cardCatalogue(fonts: readonly FontSource[]): Concept[] {
+/** What cards show, told apart at 40 pixels; nano-4k knows all of them. */
+export const CARD_THINGS: readonly string[] =
+  'bell,bicycle,cactus,cat,crab,elephant,frog,hamburger,house,lemon,mushroom,octopus,penguin,rocket,teapot,zebra'.split(
+    ',',
+  );
+
+/**
+ * A card of every colour and thing: `red key` is a key on white in a red frame.
+ *
+ * @param catalogue  of all sources; the first drawing of a thing is taken
+ */
+export function cardCatalogue(catalogue: readonly Concept[]): Concept[] {
+  const drawings = CARD_THINGS.map((thing) => {
+    const looks = catalogue.find(({ name }) => name === thing)?.looks ?? [];
+    return looks.flatMap((look) => (look.kind === 'svg' ? [look.svg] : []))[0];
+  });
   return Object.entries(CARD_COLOURS).flatMap(([colour, code]) =>
-    Array.from({ length: 10 }, (_, digit): Concept => {
-      const looks = fonts.map((font): Look => {
-        return { kind: 'card', style: CARD_STYLE, colour: code, digit: `${digit}`, font };
-      });
-      return { name: `${colour} ${digit}`, kind: 'card', looks };
+    CARD_THINGS.map((thing, i): Concept => {
+      const drawing = drawings[i].replace(
+        / width="[^"]*" height="[^"]*"/,
+        ' x="17" y="17" width="66" height="66"',
+      );
+      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100" viewBox="0 0 100 100"><rect width="100" height="100" rx="9" fill="${code}"/><rect x="12" y="12" width="76" height="76" fill="#fff"/>${drawing}</svg>`;
+      const looks: Look[] = [{ kind: 'svg', style: CARD_STYLE, svg }];
+      return { name: `${colour} ${thing}`, kind: 'card', looks, detail: thing };
     }),
   );
 }

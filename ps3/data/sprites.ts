@@ -115,43 +115,16 @@ export function spriteFromRgba(style: string, width: number, height: number, rgb
 
 const registeredFonts = new Set<string>();
 
-function registerFont(name: string, path: string): void {
-  if (registeredFonts.has(name)) return;
-  if (!existsSync(path) || GlobalFonts.registerFromPath(path, name) === null) {
-    throw new DataError(
-      `rasterise: a font must load, got ${path}. Remove its folder from the cache and run again.`,
-    );
-  }
-  registeredFonts.add(name);
-}
-
-/** A digit that fills most of the height of a square, black or white, whichever the colour sets off more. */
-function renderCard({ style, colour, digit, font }: Look & { kind: 'card' }, sidePx: number): Sprite {
-  registerFont(font.name, font.path);
-  const canvas = createCanvas(sidePx, sidePx);
-  const context = canvas.getContext('2d');
-  context.scale(sidePx / 100, sidePx / 100);
-  context.fillStyle = colour;
-  context.beginPath();
-  context.roundRect(1, 1, 98, 98, 10);
-  context.fill();
-  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
-  context.fillStyle = 0.299 * red + 0.587 * green + 0.114 * blue > 128 ? '#101010' : '#ffffff';
-  context.font = `100px "${font.name}"`;
-  const text = context.measureText(digit);
-  const [left, right] = [-text.actualBoundingBoxLeft, text.actualBoundingBoxRight];
-  const [up, down] = [text.actualBoundingBoxAscent, text.actualBoundingBoxDescent];
-  const scale = Math.min(76 / (up + down), 76 / (right - left));
-  context.translate(50, 50);
-  context.scale(scale, scale);
-  context.fillText(digit, -(left + right) / 2, (up - down) / 2);
-  const pixels = context.getImageData(0, 0, sidePx, sidePx).data;
-  return spriteFromRgba(style, sidePx, sidePx, new Uint8Array(pixels));
-}
-
 /** A word on a coloured plate. */
 function renderSign(word: string, fontName: string, fontPath: string, widthPx: number): Sprite {
-  registerFont(fontName, fontPath);
+  if (!registeredFonts.has(fontName)) {
+    if (!existsSync(fontPath) || GlobalFonts.registerFromPath(fontPath, fontName) === null) {
+      throw new DataError(
+        `rasterise: a font must load, got ${fontPath}. Remove its folder from the cache and run again.`,
+      );
+    }
+    registeredFonts.add(fontName);
+  }
   // Colours depend on the pair of word and font, so that neither gives the other away.
   let pick = fontName.length;
   for (const letter of word + fontName) pick = (pick * 31 + letter.charCodeAt(0)) % 9973;
@@ -185,7 +158,6 @@ function renderSign(word: string, fontName: string, fontPath: string, widthPx: n
  */
 export async function rasterise(look: Look, longSidePx: number): Promise<Sprite> {
   if (look.kind === 'sign') return renderSign(look.word, look.style, look.fontPath, longSidePx);
-  if (look.kind === 'card') return renderCard(look, longSidePx);
   const input = look.kind === 'svg' ? Buffer.from(look.svg) : look.path;
   // Density makes the vector drawing at least as large as wanted before it is scaled down; 72 dpi is its own
   // size.

@@ -1,0 +1,77 @@
+// Questions about the cards of a scene: the colour of a frame says where, and what it frames is the answer.
+import type { Random } from '../../engine/index.ts';
+import type { Box } from './boxes.ts';
+import { CARD_COLOURS, CARD_THINGS } from './concepts.ts';
+import type { Scene } from './scenes.ts';
+
+/** A question about one place of an image. */
+export interface CardQuestion {
+  readonly question: string;
+  /** One of `CARD_THINGS`. */
+  readonly answer: string;
+  /** Of the card, pixels of the image. */
+  readonly box: Box;
+}
+
+/** Forms of the question, in which COLOUR stands for the frame's. */
+export const QUESTION_FORMS: readonly string[] = [
+  'What is on the COLOUR card?',
+  'What does the COLOUR card show?',
+  'Name the thing on the COLOUR card.',
+];
+
+/** Every question that there is, with every answer. */
+export function allCardQuestions(): Omit<CardQuestion, 'box'>[] {
+  return QUESTION_FORMS.flatMap((form) =>
+    Object.keys(CARD_COLOURS).flatMap((colour) =>
+      CARD_THINGS.map((answer) => ({ question: form.replace('COLOUR', colour), answer })),
+    ),
+  );
+}
+
+/**
+ * A question about one of a scene's cards, of those whose colour no other has.
+ *
+ * @returns  undefined where every colour is there twice
+ */
+export function askAboutCard(
+  { captions, boxes }: Pick<Scene, 'captions' | 'boxes'>,
+  random: Random,
+): CardQuestion | undefined {
+  const cards = captions.map((caption, i) => {
+    const [colour, ...thing] = caption.split(' ');
+    return { colour, thing: thing.join(' '), box: boxes[i] };
+  });
+  const asked = cards.filter((card) =>
+    cards.every((other) => other === card || other.colour !== card.colour),
+  );
+  if (asked.length === 0) return undefined;
+  const { colour, thing, box } = asked[random.integer(asked.length)];
+  const form = QUESTION_FORMS[random.integer(QUESTION_FORMS.length)];
+  return { question: form.replace('COLOUR', colour), answer: thing, box };
+}
+
+/** A question that several places answer. */
+export interface CardSearch {
+  readonly question: string;
+  /** Of every card of the colour. */
+  readonly boxes: readonly Box[];
+}
+
+/** Questions about the cards of a scene, one for each colour in turn, until there are `count`. */
+export function findCards(
+  { captions, boxes }: Pick<Scene, 'captions' | 'boxes'>,
+  count: number,
+  random: Random,
+): CardSearch[] {
+  const colours = captions.map((caption) => caption.split(' ')[0]);
+  const different = random.shuffle([...new Set(colours)]);
+  return Array.from({ length: count }, (_, i) => {
+    const colour = different[i % different.length];
+    const form = QUESTION_FORMS[random.integer(QUESTION_FORMS.length)];
+    return {
+      question: form.replace('COLOUR', colour),
+      boxes: boxes.filter((_, card) => colours[card] === colour),
+    };
+  });
+}

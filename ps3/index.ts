@@ -160,15 +160,18 @@ export {
   cropAccuracy,
   towersLoss,
 } from './train/towers.ts';
-export {
-  type StageOptions,
-  trainPS3,
-  trainTowers,
-} from './train/train.ts';
+export { trainPS3, trainTowers } from './train/train.ts';
 export type { Question } from './vila/answer.ts';
 export type { VilaLoadOptions } from './vila/checkpoint.ts';
 export type { EncoderConfig, VilaConfig } from './vila/config.ts';
-export { type VilaLoss, type VilaLossOptions, type VilaSample, vilaLoss } from './vila/loss.ts';
+export {
+  groundingLoss,
+  type VilaGrounding,
+  type VilaLoss,
+  type VilaLossOptions,
+  type VilaSample,
+  vilaLoss,
+} from './vila/loss.ts';
 export type { Groups, Projector } from './vila/projector.ts';
 export type { VilaTokens } from './vila/sequence.ts';
 export { VilaModel } from './vila/vila.ts';

@@ -5,6 +5,7 @@ import {
   backward,
   concat,
   type Engine,
+  embedding,
   type SafetensorsFile,
   type Scope,
   slice,
@@ -143,10 +144,8 @@ class Replay {
   async call(name: string, call: Call, seen: Seen, ids: readonly number[]): Promise<void> {
     using scope = this.#engine.scope();
     const model = this.#model;
-    const { vision, groups, tokens, blocks } = await model.look(
-      seen,
-      await this.#options(call, seen, ids, scope),
-    );
+    const look = await model.look(seen, await this.#options(call, seen, ids, scope));
+    const { vision, groups, rows, table, blocks } = look;
     const check = (what: string, tensor: Tensor<'f32'>): Promise<void> =>
       this.#comparer.check(`${name}.${what}`, tensor);
     await check('features', vision!.hiddenStates[0]);
@@ -154,14 +153,20 @@ class Replay {
       await check(`selection_probs.${i}`, probs);
       await check(`selection_maps.${i}`, vision!.selectionMaps[i]);
     }
-    for (const [b, own] of groups.entries())
+    for (const [b, own] of groups.entries()) {
+      let first = seen.low.shape[1];
       for (const [i, { index }] of own.entries()) {
         const key = `${name}.kept_index.${b}.${i}`;
         if (this.#file.tensors.has(key) || index.length > 0)
           this.#comparer.compare(key, Float32Array.from(index), await this.#file.f32(key));
-        const kept = tokens[b][i];
-        if (kept) await check(`kept_tokens.${b}.${i}`, kept);
+        if (index.length === 0) continue;
+        const kept = this.#engine.tensor(rows[b].slice(first, first + index.length), [index.length], {
+          scope,
+        });
+        await check(`kept_tokens.${b}.${i}`, embedding(table, kept) as Tensor<'f32'>);
+        first += index.length;
       }
+    }
     const embedded = model.embed(ids, blocks);
     await check('inputs_embeds', embedded);
     await check('logits', model.logits(embedded));

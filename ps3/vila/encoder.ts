@@ -30,7 +30,7 @@ import { imageSize } from '../model/vision/scales.ts';
 import type { VisionModel } from '../model/vision/vision.ts';
 import type { EncoderConfig } from './config.ts';
 import type { Projector } from './projector.ts';
-import { Ps3Encoder } from './ps3_encoder.ts';
+import { lookOf, Ps3Encoder } from './ps3_encoder.ts';
 import type { Recorder, Seen, VilaEncoder, VilaLook, VilaLookOptions } from './vila_types.ts';
 
 /** What an encoder is made of. */
@@ -88,10 +88,10 @@ class WholeEncoder implements VilaEncoder {
       `${this.#config.kind} sees all at once: it takes no options`,
       given,
     );
-    const blocks = run(() =>
-      Array.from({ length: low.shape[0] }, (_, b) => slice(low, { axis: 0, start: b, length: 1 })),
-    );
-    return { blocks, groups: blocks.map(() => []), tokens: blocks.map(() => []), vision: undefined };
+    const [n, T, d] = low.shape;
+    const rows = Array.from({ length: n }, (_, b) => Uint32Array.from({ length: T }, (_, i) => b * T + i));
+    const table = run(() => low.reshape([n * T, d])) as Tensor<'f32'>;
+    return lookOf({ table, rows }, { groups: rows.map(() => []), vision: undefined }, run);
   }
 
   /** [n, tokens, d] */

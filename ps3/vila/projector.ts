@@ -1,13 +1,11 @@
 // From the tower's tokens to the language model's and back: joined and projected patches with their places, and the prompt.
 import {
   add,
-  concat,
   embedding,
   linearLayer,
   output,
   permute,
   resize,
-  slice,
   type Tensor,
   tidy,
   type Weights,
@@ -140,19 +138,4 @@ export class Projector {
     const resized = tokensOf(same ? map : resize(map, grid, 'area'));
     return add(resized, this.#weights.get(`high_res_scale_embed.${scale}`).in(like.scope));
   }
-}
-
-/** What stands for an image: its low-res tokens, then those of groups. @param low  of all images */
-export function blockOf(
-  low: Tensor<'f32'>,
-  tokens: readonly (Tensor<'f32'> | undefined)[],
-  image: number,
-): Tensor<'f32'> {
-  return tidy([low, ...tokens], (low, ...tokens) => {
-    const own = slice(low as Tensor<'f32'>, { axis: 0, start: image, length: 1 });
-    const d = own.shape[2];
-    const high = tokens.flatMap((scale) => (scale ? [scale.reshape([1, -1, d]) as Tensor<'f32'>] : []));
-    // As the reference does it: where no group is complete, the first low-res token stands once more.
-    return concat([own, ...(high.length > 0 ? high : [slice(own, { axis: 1, length: 1 })])], { axis: 1 });
-  });
 }

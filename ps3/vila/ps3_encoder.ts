@@ -1,9 +1,9 @@
 // PS3 as the encoder of a VILA-HD: a glance, then looks at what is asked for, of which complete groups of patches are projected.
-import { concat, slice, type Tensor } from '../../engine/index.ts';
+import { concat, embedding, output, type Tensor } from '../../engine/index.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import type { VisionModel } from '../model/vision/vision.ts';
 import type { VisionOutput } from '../model/vision/vision_types.ts';
-import { blockOf, completeGroups, type Groups, joinGroups, type Projector } from './projector.ts';
+import { completeGroups, type Groups, joinGroups, type Projector } from './projector.ts';
 import type { Recorder, Seen, VilaEncoder, VilaLook, VilaLookOptions } from './vila_types.ts';
 
 /** Which blocks' outputs are kept: VILA reads the one before the last. */
@@ -48,32 +48,56 @@ export class Ps3Encoder implements VilaEncoder {
       }),
     );
     const lowCount = vision.lowRes.hidden[0].shape[1];
-    const tokens = run(() => this.#project(vision, groups, { lowCount, grids }));
-    const blocks = run(() => tokens.map((own, b) => blockOf(low, own, b)));
-    return { blocks, groups, tokens, vision };
+    return run(() =>
+      lookOf(this.#project(vision, groups, { low, lowCount, grids }), { groups, vision }, run),
+    );
   }
 
-  /** The groups of every image, scale by scale; those of all images go through the projector together. */
+  /** The table of all tokens, and the rows of each image; groups of a scale go through the projector together. */
   #project(
     { hiddenStates: [states], selectionCounts }: VisionOutput,
     groups: readonly (readonly Groups[])[],
-    { lowCount, grids }: { lowCount: number; grids: readonly Grid[] },
-  ): (Tensor<'f32'> | undefined)[][] {
+    { low, lowCount, grids }: { low: Tensor<'f32'>; lowCount: number; grids: readonly Grid[] },
+  ): Pick<VilaLook, 'table' | 'rows'> {
     const [n, T, C] = states.shape;
-    let start = lowCount;
-    const scales = grids.map((grid, scale) => {
+    const [, count, d] = low.shape;
+    const tables = [low.reshape([n * count, d]) as Tensor<'f32'>];
+    const rows = groups.map((_, image) => Array.from({ length: count }, (_, i) => image * count + i));
+    let first = lowCount;
+    let next = n * count;
+    for (const [scale, grid] of grids.entries()) {
       const own = groups.map((image) => image[scale]);
-      const first = start;
-      start += selectionCounts[scale];
-      const all = joinGroups(own, (image) => image * T + first);
-      if (all.index.length === 0) return own.map(() => undefined);
-      const high = this.#projector.high(states.reshape([n * T, C]) as Tensor<'f32'>, all, scale, grid)!;
-      let next = 0;
-      return own.map(({ index: { length } }) => {
-        next += length;
-        return length > 0 ? slice(high, { axis: 0, start: next - length, length }) : undefined;
-      });
-    });
-    return groups.map((_, image) => scales.map((scale) => scale[image]));
+      const start = first;
+      first += selectionCounts[scale];
+      const all = joinGroups(own, (image) => image * T + start);
+      if (all.index.length === 0) continue;
+      tables.push(this.#projector.high(states.reshape([n * T, C]) as Tensor<'f32'>, all, scale, grid)!);
+      for (const [image, { index }] of own.entries()) for (const _ of index) rows[image].push(next++);
+    }
+    // As the reference does it: where no group is complete, the first low-res token stands once more.
+    for (const [image, own] of rows.entries()) if (own.length === count) own.push(image * count);
+    return { table: concat(tables, { axis: 0 }), rows: rows.map((own) => Uint32Array.from(own)) };
   }
+}
+
+/** A look whose blocks are made when they are asked for. */
+export function lookOf(
+  { table, rows }: Pick<VilaLook, 'table' | 'rows'>,
+  others: Pick<VilaLook, 'groups' | 'vision'>,
+  run: Recorder,
+): VilaLook {
+  let blocks: Tensor<'f32'>[] | undefined;
+  return {
+    table,
+    rows,
+    ...others,
+    get blocks() {
+      blocks ??= rows.map((own) => {
+        const index = output([table], [1, own.length], 'u32');
+        index.write(own);
+        return run(() => embedding(table, index)) as Tensor<'f32'>;
+      });
+      return blocks;
+    },
+  };
 }

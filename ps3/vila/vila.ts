@@ -29,6 +29,7 @@ import type { SaveOptions } from '../model/checkpoint/writer.ts';
 import { expectConfig } from '../model/config/config.ts';
 import type { DecodedImage } from '../model/decoder.ts';
 import { resizeToSquare } from '../model/image.ts';
+import { partOf } from '../model/parts.ts';
 import { VisionModel } from '../model/vision/vision.ts';
 import type { Glance } from '../model/vision/vision_types.ts';
 import { answer, type Question, questionIds } from './answer.ts';
@@ -47,7 +48,17 @@ import { Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
 import type { Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
 
-/** A vision-language model. Dispose it when done. */
+/** Whether a parameter is what a plain image tower has too, or its positions; not what selects, nor what joins. */
+function isOfTower(name: string): boolean {
+  const part = partOf(name);
+  return name.startsWith('vision_model.') && (part === 'vision' || part === 'positions');
+}
+
+/**
+ * A vision-language model. Dispose it when done.
+ *
+ * Optimizer groups of `parameters`: 0 matrices and 1 vectors of the projector and of what selects, 2 and 3 those of the tower.
+ */
 export class VilaModel implements Disposable {
   /** What joins tower and language model. */
   readonly config: VilaConfig;
@@ -147,9 +158,10 @@ export class VilaModel implements Disposable {
     expectKeys('VilaModel.allocate', options, { tokens: true, dtypeOf: true, isLocked: true });
     const { tokens, dtypeOf, isLocked } = options;
     const { tower, projector } = planVila(sizes.config, sizes.vision, language.config.width);
-    const specs = [...tower, ...projector].map(([name, { shape }]) =>
-      specOf(name, shape, dtypeOf?.(name, shape), isLocked),
-    );
+    const specs = [...tower, ...projector].map(([name, { shape }]) => {
+      const spec = specOf(name, shape, dtypeOf?.(name, shape), isLocked);
+      return { ...spec, group: (spec.group ?? 0) + (isOfTower(name) ? 2 : 0) };
+    });
     return new VilaModel(sizes, language, new ParameterStore(engine, specs), tokens);
   }
 

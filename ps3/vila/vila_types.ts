@@ -26,14 +26,16 @@ export interface VilaLookOptions extends LookAmount {
   readonly groundTruth?: Tensor;
 }
 
-/** What a look gives; of `look`, tensors live where the glance's do. All but `blocks` is empty where the tower cannot look closer. */
+/** What a look gives; tensors live where the glance's do. `groups` is empty where the tower cannot look closer. */
 export interface VilaLook {
-  /** Of each image, [1, tokens, d]: low-res tokens, then those of complete groups, scale after scale. */
+  /** [N, d], tokens of all images: the low-res ones, then those of complete groups, scale after scale. */
+  readonly table: Tensor<'f32'>;
+  /** Of each image, its rows in the table in the order in which they are read. */
+  readonly rows: readonly Uint32Array<ArrayBuffer>[];
+  /** Of each image, [1, tokens, d]: its rows. Made when they are asked for. */
   readonly blocks: Tensor<'f32'>[];
   /** Of each image and high-res scale, what was joined. */
   readonly groups: Groups[][];
-  /** Of each image, the tokens of the groups of each scale, [groups, d]; undefined where there is none. */
-  readonly tokens: (Tensor<'f32'> | undefined)[][];
   /** Of the tower; `hiddenStates[0]` is what was projected. */
   readonly vision: VisionOutput | undefined;
 }

@@ -6,10 +6,11 @@ import type { TrainingData } from '../../ps3/app/training_data.ts';
 import { isTower, partOf } from '../../ps3/model/parts.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import type { TrainConfig } from '../../ps3/train/config.ts';
+import type { StageOptions } from '../../ps3/train/optimise.ts';
 import { RunFolder } from '../../ps3/train/run.ts';
 import { newModel } from '../../ps3/train/start.ts';
 import type { CropSource } from '../../ps3/train/towers.ts';
-import { type StageOptions, trainPS3, trainTowers } from '../../ps3/train/train.ts';
+import { trainPS3, trainTowers } from '../../ps3/train/train.ts';
 
 /** What a training leaves. */
 export interface Trained {
@@ -54,7 +55,7 @@ async function trained(
     .map(({ stepMs }) => stepMs)
     .sort((a, b) => a - b)
     .at(speeds.length >> 1);
-  const flops = speeds.map(({ gflopPerS, stepMs }) => gflopPerS * stepMs * 1e6).at(-1);
+  const flops = speeds.map(({ gflopPerS = 0, stepMs }) => gflopPerS * stepMs * 1e6).at(-1);
   return { checkpoint: await run.newest(), steps: speeds.length, stepFlops: flops, stepMs: middle };
 }
 

@@ -5,6 +5,7 @@ import type { Grounding } from '../train/evaluation/grounding.ts';
 import type { Estimate } from '../train/evaluation/intervals.ts';
 import type { SelectionProtocols } from '../train/evaluation/located.ts';
 import type { Classification, Protocols, TwoWays } from '../train/evaluation/protocols.ts';
+import { LOOKS, type LookedAt, type QuestionsEvaluation } from '../train/evaluation/questions.ts';
 import type { ZeroShotResult } from '../train/evaluation/zero_shot.ts';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`.padStart(8);
@@ -31,6 +32,34 @@ export function formatEvaluation(evaluation: Evaluation): string {
     `  random                   ${withInterval(recall.random, intervals.recall.random)}`,
     `  bottom-up                ${withInterval(recall.bottomUp, intervals.recall.bottomUp)}`,
     `  top-down                 ${withInterval(recall.topDown, intervals.recall.topDown)}`,
+  ].join('\n');
+}
+
+/** What a VILA-HD looked at, in words. */
+export const LOOK_NAMES: Readonly<Record<LookedAt, string>> = {
+  topDown: 'what the question selects',
+  bottomUp: 'what stands out',
+  random: 'places by chance',
+  box: 'the box that answers',
+  none: 'nothing but low resolution',
+  all: 'all of it at once',
+};
+
+/** How a VILA-HD answered. */
+export function formatQuestions({ questions, candidates, budgetShare, looks }: QuestionsEvaluation): string {
+  const rows = LOOKS.flatMap((way) => {
+    const result = looks[way];
+    if (!result) return [];
+    const { right, recall, tokens } = result;
+    const seen = recall ? percent(recall.mean) : ''.padStart(8);
+    return [
+      `  ${LOOK_NAMES[way].padEnd(28)}${estimated(right).padEnd(26)}${seen}${tokens.toFixed(0).padStart(9)}`,
+    ];
+  });
+  return [
+    `${questions} questions about as many held-out images, ${candidates} answers to choose among (chance ${percent(1 / candidates).trim()})`,
+    `${'  looked at'.padEnd(30)}${'right answers'.padEnd(26)}the card   tokens${budgetShare > 0 ? `, one look of ${percent(budgetShare).trim()} of all patches` : ''}`,
+    ...rows,
   ].join('\n');
 }
 

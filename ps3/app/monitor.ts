@@ -1,8 +1,9 @@
 // What is shown of a run while it trains: a bar or lines, event files for TensorBoard, and a report that is kept up to date.
-import type { TrainConfig } from '../train/config.ts';
+import { stageConfig, type TrainConfig } from '../train/config.ts';
 import type { Evaluation } from '../train/evaluate.ts';
 import type { Metric } from '../train/metrics.ts';
 import { appendEvaluation } from '../train/run/evaluations.ts';
+import { STAGE_TITLES, STAGES, type StageName } from '../train/run/progress.ts';
 import type { Progress, RunFolder } from '../train/run.ts';
 import { EventFile, scalarsOf } from '../train/tensorboard.ts';
 import { formatSeconds, type ProgressBar } from './progress.ts';
@@ -10,8 +11,6 @@ import { writeReport } from './report.ts';
 
 /** Between two reports. */
 const REPORT_MS = 60_000;
-
-const TITLES = { towers: 'stage 1: towers', ps3: 'stage 2: PS3' } as const;
 
 /** Shows a run step by step. */
 export class RunMonitor {
@@ -43,8 +42,8 @@ export class RunMonitor {
   /** @param samplesPerS  since the run began or went on */
   async step(metric: Metric, samplesPerS: number): Promise<void> {
     const { stage, step, ...values } = metric;
-    const { steps } = this.#config[stage];
-    this.#bar.update(TITLES[stage], step + 1, steps, details(metric, samplesPerS, this.#config));
+    const { steps } = stageConfig(this.#config, stage);
+    this.#bar.update(STAGE_TITLES[stage], step + 1, steps, details(metric, samplesPerS, this.#config));
     // Steps count on over both stages: readers drop what a later file has again by the number of the step.
     await this.#events.add(stepsBefore(this.#config, stage) + step, scalarsOf(values, stage));
     if (performance.now() > this.#reportAt) await this.#report();
@@ -68,18 +67,18 @@ export class RunMonitor {
   }
 }
 
-function stepsBefore({ towers }: TrainConfig, stage: Metric['stage']): number {
-  return stage === 'towers' ? 0 : towers.steps;
+function stepsBefore(config: TrainConfig, stage: StageName): number {
+  return STAGES.slice(0, STAGES.indexOf(stage)).reduce((sum, one) => sum + stageConfig(config, one).steps, 0);
 }
 
 function details(metric: Metric, samplesPerS: number, config: TrainConfig): string {
-  const { steps, batch } = config[metric.stage];
+  const { steps, batch } = stageConfig(config, metric.stage);
   const left = ((steps - metric.step - 1) * batch) / samplesPerS;
   const { gflopPerS = 0, peakShare = 0, dataWaitMs = 0 } = metric.speed ?? {};
   return [
     `loss ${Number(metric.loss).toFixed(3)}`,
     `${samplesPerS.toFixed(1)} images/s`,
-    `${gflopPerS.toFixed(1)} GFLOP/s (${(100 * peakShare).toFixed(0)} % of peak)`,
+    ...(gflopPerS > 0 ? [`${gflopPerS.toFixed(1)} GFLOP/s (${(100 * peakShare).toFixed(0)} % of peak)`] : []),
     ...(dataWaitMs >= 1 ? [`${dataWaitMs.toFixed(0)} ms for data`] : []),
     `${formatSeconds(left)} left`,
   ].join('  ');

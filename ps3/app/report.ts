@@ -2,17 +2,22 @@
 import { join } from 'node:path';
 import { expectKeys } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
-import type { TrainConfig } from '../train/config.ts';
+import { stageConfig, type TrainConfig } from '../train/config.ts';
 import type { Evaluation, Interval } from '../train/evaluate.ts';
+import { LOOKS, type QuestionsEvaluation } from '../train/evaluation/questions.ts';
 import { type Metric, trainingSeconds } from '../train/metrics.ts';
 import {
   type IntervalEvaluation,
   readEvaluation,
   readEvaluations,
+  readQuestions,
   readZeroShot,
   type ZeroShotEvaluation,
 } from '../train/run/evaluations.ts';
+import { STAGE_TITLES } from '../train/run/progress.ts';
 import type { RunFolder } from '../train/run.ts';
+import { VILA_STAGES } from '../train/vila.ts';
+import { LOOK_NAMES } from './evaluation_text.ts';
 import { type Html, html, markup } from './html.ts';
 import { CURVE_COLOURS, type Line, lineChart, lossChart } from './loss_curves.ts';
 import { formatSeconds } from './progress.ts';
@@ -24,6 +29,8 @@ import { protocolSection, zeroShotSection } from './report_protocols.ts';
 export interface ReportOptions extends ReportParts {
   /** Of all held-out images, once training is done. */
   readonly evaluation?: Evaluation;
+  /** Of a VILA-HD, once it is trained. */
+  readonly questions?: QuestionsEvaluation;
   /** Evaluations on the way. */
   readonly evaluations?: readonly IntervalEvaluation[];
   /** Of folders of labelled images. */
@@ -39,6 +46,7 @@ const REPORT_OPTIONS = {
   data: true,
   examples: true,
   evaluation: true,
+  questions: true,
   evaluations: true,
   zeroShot: true,
   isRunning: true,
@@ -73,10 +81,39 @@ ${tableRow('random', recall.random, intervals.recall.random)}${tableRow('bottom-
 `;
 }
 
+/** How a VILA-HD answered, by what it looked at, and how much of the card that answers it saw. */
+function questionTables({ questions, candidates, budgetShare, looks }: QuestionsEvaluation): Html {
+  const results = LOOKS.flatMap((way) => {
+    const result = looks[way];
+    return result ? [{ name: LOOK_NAMES[way], ...result }] : [];
+  });
+  const seen = results.map(({ name, recall }) =>
+    recall ? tableRow(name, recall.mean, [recall.low, recall.high]) : undefined,
+  );
+  const recall = html`<table>
+<caption><b>Patch recall.</b> Share of the patches of the card that one look takes, at a budget of ${percent(budgetShare)} of all patches</caption>
+${seen}</table>
+`;
+  return html`<table>
+<caption><b>Answers.</b> The right one is the most likely of ${candidates}, ${questions} questions about an image each</caption>
+${tableRow('chance', 1 / candidates)}${results.map(({ name, right }) => tableRow(name, right.mean, [right.low, right.high]))}</table>
+${budgetShare > 0 ? recall : undefined}`;
+}
+
 function lossSection(metrics: readonly Metric[]): Html {
   const [blue, orange] = CURVE_COLOURS;
   const towers = metrics.filter(({ stage }) => stage === 'towers');
   const ps3 = metrics.filter(({ stage }) => stage === 'ps3');
+  const ofVila = VILA_STAGES.flatMap((name) => {
+    const stage = metrics.filter((metric) => metric.stage === name);
+    return [
+      lossChart(STAGE_TITLES[name], stage, [{ name: 'answers', loss: 'answers', colour: blue }]),
+      lossChart(`${STAGE_TITLES[name]}, maps`, stage, [
+        { name: 'cross-entropy', loss: 'entropy', colour: blue },
+        { name: 'DICE', loss: 'dice', colour: orange },
+      ]),
+    ];
+  });
   const charts = [
     lossChart('Stage 1: towers', towers, [{ name: 'contrastive', loss: 'loss', colour: blue }]),
     lossChart('Stage 2: PS3, features', ps3, [{ name: 'contrastive', loss: 'contrastive', colour: blue }]),
@@ -84,6 +121,7 @@ function lossSection(metrics: readonly Metric[]): Html {
       { name: 'bottom-up', loss: 'bottomUp', colour: blue },
       { name: 'top-down', loss: 'topDown', colour: orange },
     ]),
+    ...ofVila,
   ];
   if (charts.every((chart) => chart === undefined)) return html`<p>The run logged no losses.</p>`;
   return html`<p>Faint: every step. Strong: moving average over a fortieth of the stage.</p><div class="charts">${charts}</div>`;
@@ -177,19 +215,19 @@ function standing(config: TrainConfig, metrics: readonly Metric[], isRunning: bo
   const last = metrics.at(-1);
   if (!last) return html`<p class="now">No step is done yet.</p>`;
   const { stage, step, speed } = last;
-  const name = stage === 'towers' ? 'stage 1, towers' : 'stage 2, PS3';
-  const done = `${step + 1} of ${config[stage].steps} steps of ${name}`;
+  const { steps, batch } = stageConfig(config, stage);
+  const done = `${step + 1} of ${steps} steps of ${STAGE_TITLES[stage].replace(':', ',')}`;
   const recent = metrics.filter((metric) => metric.stage === stage).slice(-50);
   const times = recent.flatMap(({ speed }) => (speed ? [speed.stepMs] : []));
   const stepMs = times.reduce((sum, ms) => sum + ms, 0) / Math.max(1, times.length);
-  const left = ((config[stage].steps - step - 1) * stepMs) / 1000;
+  const left = ((steps - step - 1) * stepMs) / 1000;
   const words = [
     isRunning ? `In training: ${done}` : `Not finished: ${done}`,
     ...(speed
       ? [
-          `${((1000 * config[stage].batch) / stepMs).toPrecision(3)} images/s`,
+          `${((1000 * batch) / stepMs).toPrecision(3)} images/s`,
           `${speed.tokensPerS.toFixed(0)} tokens/s`,
-          `${speed.gflopPerS.toPrecision(3)} GFLOP/s`,
+          ...(speed.gflopPerS === undefined ? [] : [`${speed.gflopPerS.toPrecision(3)} GFLOP/s`]),
           ...(speed.peakShare === undefined ? [] : [`${percent(speed.peakShare)} of this adapter’s peak`]),
           `${(speed.deviceBytes / 1e6).toFixed(0)} MB on the device`,
           ...(speed.dataWaitMs === undefined ? [] : [`${speed.dataWaitMs.toFixed(1)} ms waiting for data`]),
@@ -203,12 +241,16 @@ function standing(config: TrainConfig, metrics: readonly Metric[], isRunning: bo
 /** The report as one page. */
 export function reportPage(config: TrainConfig, metrics: readonly Metric[], options: ReportOptions): string {
   expectKeys('reportPage', options, REPORT_OPTIONS);
-  const { evaluation, evaluations = [], zeroShot = [], examples, data, isRunning = false } = options;
+  const { evaluation, questions, evaluations = [], zeroShot = [], examples, data } = options;
+  const { isRunning = false } = options;
   const results = evaluation
     ? html`<h2>Result on held-out images</h2>
 <p>${data.heldOutMeans} Trained on ${data.trainedOn}, tested on ${data.heldOutImages} with ${data.heldOutBoxes} boxes.</p>
 ${resultTables(evaluation)}`
-    : standing(config, metrics, isRunning);
+    : questions
+      ? html`<h2>Result on held-out images</h2>
+${questionTables(questions)}`
+      : standing(config, metrics, isRunning);
   const looks =
     examples &&
     html`<h2>Where it looks</h2>
@@ -228,8 +270,12 @@ ${limits(evaluation, config)}
 }<h2>Images and licences</h2>
 <p>Images above may be passed on only under the terms of everything that went into them. The sources of this data set:</p>
 <details open><summary>${data.credits.length} sources</summary><ul>${data.credits.map((credit) => html`<li>${credit}</li>`)}</ul></details>`;
-  const isOpen = isRunning && !evaluation;
-  return htmlPage(`PS3, preset ${config.preset}`, body, isOpen ? { refreshSeconds: REFRESH_SECONDS } : {});
+  const isOpen = isRunning && !evaluation && !questions;
+  return htmlPage(
+    `${config.vila ? 'VILA-HD' : 'PS3'}, preset ${config.preset}`,
+    body,
+    isOpen ? { refreshSeconds: REFRESH_SECONDS } : {},
+  );
 }
 
 /**
@@ -246,17 +292,18 @@ export async function writeReport(
   expectKeys('writeReport', options, { isRunning: true });
   const path = join(run.path, 'report.html');
   const quiet = (): void => undefined; // broken lines are told when the run goes on
-  const [config, metrics, parts, evaluation, evaluations, zeroShot] = await Promise.all([
+  const [config, metrics, parts, evaluation, questions, evaluations, zeroShot] = await Promise.all([
     run.config(),
     run.metrics(quiet),
     readReportParts(run.path),
     readEvaluation(run.path),
+    readQuestions(run.path),
     readEvaluations(run.path, quiet),
     readZeroShot(run.path, quiet),
   ]);
   await writeWhole(
     path,
-    reportPage(config, metrics, { ...parts, ...options, evaluation, evaluations, zeroShot }),
+    reportPage(config, metrics, { ...parts, ...options, evaluation, questions, evaluations, zeroShot }),
   );
   return path;
 }

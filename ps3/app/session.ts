@@ -15,9 +15,11 @@ import { fromLead, type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
+import type { QuestionsEvaluation } from '../train/evaluation/questions.ts';
 import { lockOf } from '../train/lock.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
 import { cutCaptions, type Metric } from '../train/metrics.ts';
+import type { StageOptions } from '../train/optimise.ts';
 import { descendWhole, type Objective, partsOf, type Tensors } from '../train/phases.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
 import { expectProducts } from '../train/precision.ts';
@@ -30,7 +32,6 @@ import {
   expectParts,
   ps3Objective,
   type Share,
-  type StageOptions,
   towersObjective,
   trainPS3,
   trainTowers,
@@ -42,6 +43,7 @@ import { writeReport } from './report.ts';
 import { examplesHtml, factsOf, type ReportParts, writeReportParts } from './report_parts.ts';
 import { loadTrainingData, type OnProgress, type TrainingData } from './training_data.ts';
 import { version } from './version.ts';
+import { runVilaSession } from './vila_session.ts';
 
 /** Held-out images that the report shows. */
 const EXAMPLES = 6;
@@ -78,11 +80,12 @@ const SESSION_OPTIONS = {
 
 export interface SessionResult {
   readonly run: RunFolder;
-  readonly evaluation: Evaluation;
+  /** Of a PS3, or of a VILA-HD. */
+  readonly evaluation: Evaluation | QuestionsEvaluation;
   readonly seconds: number;
 }
 
-/** The configuration of a new run, or of the one to go on with. */
+/** The configuration of a new run, or of the one to go on with. @throws as `runSession` */
 async function configOf({ out, resume, config, set, minutes }: SessionOptions): Promise<TrainConfig> {
   if (resume) {
     const kept = { config, minutes };
@@ -109,6 +112,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   const { out, resume, signal, transport = SINGLE } = options;
   const isLead = transport.rank === 0;
   let config = await fromLead(transport, () => configOf(options));
+  if (config.vila) return runVilaSession(engine, { ...config, vila: config.vila }, options);
   expectParts(config, transport.size);
   expectProducts(engine, config.precision);
   const recovered = await fromLead(

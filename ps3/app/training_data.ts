@@ -36,6 +36,8 @@ export interface TrainingData {
   readonly captions: () => Promise<readonly string[]>;
   /** What of collections was skipped. */
   readonly skips?: SkipLog;
+  /** Of scenes: what they are composed of. */
+  readonly kits?: { readonly train: SceneKit; readonly heldOut: SceneKit };
   /** Where the images come from, one line each. */
   readonly credits: readonly string[];
   /** What a run that goes on must find again. */
@@ -114,6 +116,7 @@ async function scenes(
     heldOutMeans: `Held-out images: other photographs than in training (${splits.heldOutImages.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
     crops: cropsOf(trainKit),
     heldOutCrops: cropsOf(testKit),
+    kits: { train: trainKit, heldOut: testKit },
     captions: async () => [
       ...namesOf(trainKit),
       ...train.flatMap((sample) => sample.captions),

@@ -49,6 +49,12 @@ export interface LanguageAllocateOptions {
   readonly isLocked?: (name: string) => boolean;
 }
 
+/** What a new model is made with. */
+export interface LanguageCreateOptions extends Omit<LanguageAllocateOptions, 'dtypeOf'> {
+  /** Standard deviation of matrices and tables; default 0.02, with which narrow models begin as if they attended to nothing. */
+  readonly initialStd?: number;
+}
+
 /**
  * A language model of the Qwen2 family. Dispose it when done.
  *
@@ -108,7 +114,7 @@ export class LanguageModel extends LanguageCore {
   }
 
   /**
-   * Makes a model with random weights, N(0, 0.02²), norms 1 and biases 0. Same seed, same bits, in any runtime.
+   * Makes a model with random weights, N(0, initialStd²), norms 1 and biases 0. Same seed, same bits, in any runtime.
    *
    * @param sizes  its vocabulary is by default the tokenizer's
    * @throws ConfigError for sizes that do not go together
@@ -117,12 +123,13 @@ export class LanguageModel extends LanguageCore {
     engine: Engine,
     sizes: LanguageSizes,
     seed: number,
-    options: Omit<LanguageAllocateOptions, 'dtypeOf'> = {},
+    options: LanguageCreateOptions = {},
   ): LanguageModel {
-    expectKeys('LanguageModel.create', options, { tokenizer: true, isLocked: true });
+    expectKeys('LanguageModel.create', options, { tokenizer: true, isLocked: true, initialStd: true });
+    const { initialStd, ...others } = options;
     const config = languageConfig({ vocabSize: options.tokenizer?.vocabSize, ...sizes });
-    const model = LanguageModel.allocate(engine, config, options);
-    drawParameters(model.parameters, planLanguageParameters(config), seed);
+    const model = LanguageModel.allocate(engine, config, others);
+    drawParameters(model.parameters, planLanguageParameters(config, initialStd), seed);
     return model;
   }
 

@@ -39,10 +39,13 @@ interface Joined {
   readonly initial: ParameterPlan['initial'];
 }
 
-/** Every parameter, in checkpoint order. */
-export function planLanguageParameters(config: LanguageConfig): Map<string, ParameterPlan> {
+/** Every parameter, in checkpoint order. @param std  of new matrices and tables */
+export function planLanguageParameters(
+  config: LanguageConfig,
+  std: number = INITIAL_STD,
+): Map<string, ParameterPlan> {
   return new Map(
-    joined(config).map(({ name, parts, columns, initial }) => {
+    joined(config, std).map(({ name, parts, columns, initial }) => {
       const rows = parts.reduce((sum, [, rows]) => sum + rows, 0);
       return [name, { shape: columns === undefined ? [rows] : [rows, columns], initial }];
     }),
@@ -63,9 +66,9 @@ export function storedParts(config: LanguageConfig): Map<string, StoredPart> {
   return stored;
 }
 
-function joined(config: LanguageConfig): Joined[] {
+function joined(config: LanguageConfig, std: number = INITIAL_STD): Joined[] {
   const { vocabSize, width, heads, kvHeads, headSize, mlpHidden } = config;
-  const drawn = { kind: 'normal', std: INITIAL_STD } as const;
+  const drawn = { kind: 'normal', std } as const;
   const matrix = (name: string, rows: number, columns: number): Joined => {
     return { name, parts: [[name, rows]], columns, initial: drawn };
   };

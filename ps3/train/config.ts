@@ -21,7 +21,9 @@ import { type DataSection, expectData, type SamplingSection } from './data_confi
 import { REDUCE_DTYPES, type ReduceDType } from './exchange.ts';
 import type { LockConfig } from './lock.ts';
 import type { PrecisionSection } from './precision_config.ts';
+import type { StageName } from './run/progress.ts';
 import { dataSchema, precisionSchema, samplingSchema } from './section_schemas.ts';
+import { expectVila, type VilaSection, vilaSchema } from './vila_config.ts';
 
 /** How long and how fast one stage trains. */
 export interface StageConfig {
@@ -204,6 +206,18 @@ export interface TrainConfig {
   readonly method: Method;
   /** What is trained in the place of PS3; null: PS3. */
   readonly baseline: BaselineConfig | null;
+  /** A VILA-HD that is trained on questions about scenes, on the PS3 that `init.from` names, or nano-4k of this package; null: none, PS3 itself is trained. */
+  readonly vila: VilaSection | null;
+}
+
+/** The configuration of a stage. @throws ConfigError for one of a VILA-HD where there is none */
+export function stageConfig(
+  config: Pick<TrainConfig, 'towers' | 'ps3' | 'vila'>,
+  name: StageName,
+): StageConfig {
+  if (name === 'towers' || name === 'ps3') return config[name];
+  expectConfig(config.vila !== null, `vila must say how ${name} is trained`, null);
+  return config.vila[name];
 }
 
 const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: natural, accumulate: count });
@@ -287,6 +301,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     ),
     null,
   ),
+  vila: v.optional(v.nullable(vilaSchema(stage)), null),
 });
 
 /**
@@ -310,7 +325,9 @@ export function parseTrainConfig(json: unknown): TrainConfig {
     `model.maxSelect must be within the ${patches} high-res patches`,
     maxSelect,
   );
-  for (const [name, { batch, accumulate }] of Object.entries({ towers, ps3 }))
+  const { vila } = config;
+  const ofVila = vila && { align: vila.align, answers: vila.answers, select: vila.select };
+  for (const [name, { batch, accumulate }] of Object.entries({ towers, ps3, ...ofVila }))
     expectConfig(
       batch % accumulate === 0,
       `${name}.accumulate must divide ${name}.batch, ${batch}, into parts of equal size`,
@@ -325,6 +342,7 @@ export function parseTrainConfig(json: unknown): TrainConfig {
     config.loss.cross,
   );
   expectTrained(config);
+  expectVila(config);
   expectBaseline(config);
   expectConfig(
     config.checkpoints.best === null || config.evaluation.everySteps !== null,

@@ -2,11 +2,12 @@
 // may follow those of the steps it does again.
 import { fileSystem, onPath, readTextFile } from '../../engine/index.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
+import { compareProgress, type StageName } from './run/progress.ts';
 
 /** One line of metrics.jsonl. */
 export interface Metric {
-  /** Which of the two stages of training. */
-  readonly stage: 'towers' | 'ps3';
+  /** Which stage of training. */
+  readonly stage: StageName;
   /** Steps done in the stage. */
   readonly step: number;
   /** Learning rate of the step. */
@@ -31,8 +32,8 @@ export interface Speed {
   readonly imagesPerS: number;
   /** Patches, low-res and selected, and text tokens per second. */
   readonly tokensPerS: number;
-  /** Floating-point operations per second, 1e9, as the kernels declare them; of several ranks, of the first one. */
-  readonly gflopPerS: number;
+  /** Floating-point operations per second, 1e9, as the kernels declare them; of several ranks, of the first one. Not of steps that are recorded anew each time. */
+  readonly gflopPerS?: number;
   /** Of what this adapter reached on one large matrix product in f32, in [0, 1] and above where f16 products are faster. */
   readonly peakShare?: number;
   /** Bytes that the engine holds on the device, of several ranks on that of the first one: of live tensors and kept for reuse. */
@@ -87,12 +88,10 @@ export async function readSteps<T extends Pick<Metric, 'stage' | 'step'>>(
 /** Leaves out what comes after `step` steps of a stage, for a run that does it again. */
 export async function rewindMetrics(
   path: string,
-  { stage, step }: Pick<Metric, 'stage' | 'step'>,
+  progress: Pick<Metric, 'stage' | 'step'>,
   notice: (sentence: string) => void,
 ): Promise<void> {
-  const isDone = (metric: Metric): boolean =>
-    metric.stage === stage ? metric.step < step : metric.stage === 'towers';
-  const kept = (await readMetrics(path, notice)).filter(isDone);
+  const kept = (await readMetrics(path, notice)).filter((metric) => compareProgress(metric, progress) < 0);
   await writeWhole(path, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''));
 }
 

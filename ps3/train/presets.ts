@@ -7,6 +7,7 @@ import { hubLook, type LookSizes } from '../model/config/look_sizes.ts';
 import { parseTrainConfig, RECIPE_NAMES, type Recipe, type TrainConfig } from './config.ts';
 import { NANO_4K_PRESETS } from './nano_4k.ts';
 import { DEMO, PUBLISHED, SCENES } from './recipes.ts';
+import { VILA_PRESETS } from './vila_presets.ts';
 
 /** Constants of training by name, which replace those of a preset. Nothing here changes sizes, data or the towers' stage. */
 const RECIPES: Readonly<Record<Recipe, Tree>> = {
@@ -96,6 +97,7 @@ export const PRESETS: Readonly<Record<string, TrainConfig>> = {
     ps3: { steps: 4000, batch: 48, lr: 5e-4, warmup: 200, accumulate: 1 },
   },
   ...NANO_4K_PRESETS,
+  ...VILA_PRESETS,
   /**
    * The published PS3-4K-SigLIP, trained as its code does: to be begun with SigLIP's towers,
    * `init.from=hf://timm/ViT-SO400M-14-SigLIP-384`, and to be planned for without. Its own images replace the scenes.

@@ -57,6 +57,7 @@ export const DEMO: Omit<TrainConfig, 'preset' | 'model' | 'data' | 'towers' | 'p
   evaluation: { everySteps: null, images: null },
   method: WHOLE,
   baseline: null,
+  vila: null,
 };
 
 /**

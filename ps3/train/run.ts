@@ -11,18 +11,17 @@
 import { assertWritableFolder, fileSystem, makeFolder, readTextFile } from '../../engine/index.ts';
 import type { Fingerprint } from '../data/collection.ts';
 import { writeWhole } from '../model/checkpoint/writer.ts';
-import type { PS3 } from '../model/ps3.ts';
 import { parseTrainConfig, type TrainConfig } from './config.ts';
 import { appendMetric, type Metric, readMetrics, rewindMetrics } from './metrics.ts';
 import { recoverBest } from './run/best.ts';
-import { PROGRESS, progressOf, writeCheckpoint } from './run/checkpoint.ts';
+import { PROGRESS, progressOf, type Saved, writeCheckpoint } from './run/checkpoint.ts';
 import { RunError } from './run/errors.ts';
 import { damageOf, MANIFEST, replaceFolder } from './run/manifest.ts';
 import { compareProgress, nameOf, type Progress, progressNamed } from './run/progress.ts';
 import { readState, STATE, type TrainingState } from './run/state.ts';
 
 export { InterruptedError, RunError } from './run/errors.ts';
-export type { Progress } from './run/progress.ts';
+export type { Progress, StageName } from './run/progress.ts';
 export type { TrainingState } from './run/state.ts';
 
 /** Told something in a sentence. */
@@ -161,7 +160,7 @@ export class RunFolder {
    * @param keep  checkpoints that stay, this one included
    * @throws FileError, as for a full disk: the ones before stay
    */
-  async save(model: PS3, state: TrainingState, progress: Progress, keep = 1): Promise<void> {
+  async save(model: Saved, state: TrainingState, progress: Progress, keep = 1): Promise<void> {
     const former = await this.progress();
     await writeCheckpoint(this.checkpointPath, model, progress, {
       state,
@@ -262,7 +261,7 @@ export class RunFolder {
   }
 
   /** Fills what training goes on from with the checkpoint's. */
-  restore(model: PS3, state: TrainingState): Promise<void> {
-    return readState(`${this.checkpointPath}/${STATE}`, state, model.parameters);
+  restore(state: TrainingState): Promise<void> {
+    return readState(`${this.checkpointPath}/${STATE}`, state);
   }
 }

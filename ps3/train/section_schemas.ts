@@ -29,7 +29,14 @@ export const dataSchema: v.GenericSchema<unknown, DataSection> = onlyThese({
   objectPx: range,
   distractors: range,
   nativeCrops: v.optional(
-    v.nullable(onlyThese({ gridSide: count, coarseShare: share, besides: natural })),
+    v.nullable(
+      onlyThese({
+        gridSide: count,
+        coarseShare: share,
+        objectShare: v.exactOptional(v.tuple([positive, positive], 'a list of two positive numbers')),
+        besides: natural,
+      }),
+    ),
     null,
   ),
   annotated: v.optional(v.nullable(onlyThese({ folders: list(text), share, names: list(text) })), null),

@@ -49,11 +49,21 @@ export interface Stepped {
   readonly values: Promise<Record<string, number>>;
 }
 
+/** What takes the steps of a stage. */
+export interface Stepper<B extends Tensors<B>> extends Disposable {
+  /** Floating-point operations of a step; 0 where they are not counted. */
+  readonly flops: number;
+  /** Takes one step on a batch. */
+  run(host: HostBatch<B>): Promise<Stepped>;
+  /** The first kernel that writes a NaN or an infinity for a batch; undefined where every number is finite. */
+  firstNonFinite(host: HostBatch<B>): Promise<string | undefined>;
+}
+
 /** Features of one part, [b, E] each. */
 type Features = Pick<PartSeeds, 'images' | 'texts'>;
 
 /** Forward, backward and update of a model on batches of one objective. */
-export class TrainingStep<B extends Tensors<B>> {
+export class TrainingStep<B extends Tensors<B>> implements Stepper<B> {
   readonly #engine: Engine;
   readonly #model: PS3;
   readonly #objective: Pick<Objective<B>, 'embed' | 'weights' | 'counted'>;

@@ -6,7 +6,7 @@ import type { Made } from './batches.ts';
 import type { Metric, Speed } from './metrics.ts';
 import type { Tensors } from './phases.ts';
 import { type Progress, RunError, type RunFolder } from './run.ts';
-import type { TrainingStep } from './step.ts';
+import type { Stepper } from './step.ts';
 
 /** Where the lines go, and what they need to know. */
 export interface StepLogOptions {
@@ -46,7 +46,13 @@ export interface StepDone<B extends Tensors<B>> extends Made<B> {
 }
 
 /** The function that trains a stage. */
-const CALLED = { towers: 'trainTowers', ps3: 'trainPS3' } as const;
+const CALLED: Readonly<Record<Metric['stage'], string>> = {
+  towers: 'trainTowers',
+  ps3: 'trainPS3',
+  align: 'trainVila',
+  answers: 'trainVila',
+  select: 'trainVila',
+};
 
 /** Four digits: what a clock tells. */
 const round = (value: number): number => Number(value.toPrecision(4));
@@ -60,12 +66,12 @@ function metricsOf({ gradNorm, ...others }: Record<string, number>): Record<stri
 export class StepLog<B extends Tensors<B>> {
   readonly #steps: StepKind;
   readonly #engine: Engine;
-  readonly #training: TrainingStep<B>;
+  readonly #training: Stepper<B>;
   readonly #options: StepLogOptions;
   readonly #started = performance.now();
   #last = this.#started;
 
-  constructor(steps: StepKind, engine: Engine, training: TrainingStep<B>, options: StepLogOptions) {
+  constructor(steps: StepKind, engine: Engine, training: Stepper<B>, options: StepLogOptions) {
     this.#steps = steps;
     this.#engine = engine;
     this.#training = training;
@@ -113,8 +119,10 @@ export class StepLog<B extends Tensors<B>> {
       dataWaitMs: round(dataWaitMs),
       imagesPerS: perS(batch),
       tokensPerS: perS(batch * tokensPerSample),
-      gflopPerS: perS(flops / 1e9),
-      peakShare: peakFlopsPerS && perS(flops / peakFlopsPerS),
+      ...(flops > 0 && {
+        gflopPerS: perS(flops / 1e9),
+        peakShare: peakFlopsPerS && perS(flops / peakFlopsPerS),
+      }),
       deviceBytes: liveBytes + pooledBytes,
     };
   }

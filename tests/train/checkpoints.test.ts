@@ -21,7 +21,13 @@ const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize
 const optimizer = new AdamW(model.parameters);
 const [moment1, moment2] = optimizer.moments;
 const loss = engine.tensor([0], [1]);
-const state: TrainingState = { arenas: { moment1, moment2 }, tensors: { steps: optimizer.steps, loss } };
+const state: TrainingState = [
+  {
+    parameters: model.parameters,
+    arenas: { moment1, moment2 },
+    tensors: { steps: optimizer.steps, loss },
+  },
+];
 const logitScale = model.parameters.get('logit_scale');
 
 /** Saves a checkpoint that tells its step by a weight, a moment and a count. */
@@ -36,7 +42,7 @@ async function save(run: RunFolder, step: number, keep: number): Promise<void> {
 /** The step that a checkpoint's contents tell. */
 async function stepInside(run: RunFolder): Promise<number[]> {
   using loaded = await PS3.load(engine, run.checkpointPath);
-  await run.restore(model, state);
+  await run.restore(state);
   const moment = await moment2[0].data();
   const of = async (tensor: { data(): Promise<ArrayLike<number>> }) => (await tensor.data())[0];
   return [

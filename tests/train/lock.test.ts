@@ -147,8 +147,8 @@ test('lock: the contrastive loss does not reach selection; training it alone spe
 test('lock: a run with locks is saved and goes on with the same bits', async () => {
   const path = await mkdtemp(join(tmpdir(), 'ps3-lock-'));
   const isLocked = lockOf({ ...NONE, parts: ['vision'] });
-  const stateOf = ({ moments: [moment1, moment2], steps }: AdamW): TrainingState => {
-    return { arenas: { moment1, moment2 }, tensors: { steps } };
+  const stateOf = ({ parameters }: PS3, { moments: [moment1, moment2], steps }: AdamW): TrainingState => {
+    return [{ parameters, arenas: { moment1, moment2 }, tensors: { steps } }];
   };
   const step = (model: PS3, optimizer: AdamW): void => {
     using scope = engine.scope();
@@ -160,11 +160,11 @@ test('lock: a run with locks is saved and goes on with the same bits', async () 
     using model = PS3.create(engine, sizes, 7, { isLocked, tokenizer });
     using optimizer = new AdamW(model.parameters);
     step(model, optimizer);
-    await run.save(model, stateOf(optimizer), { stage: 'ps3', step: 1 });
+    await run.save(model, stateOf(model, optimizer), { stage: 'ps3', step: 1 });
     step(model, optimizer);
     using again = await PS3.load(engine, run.checkpointPath, { isLocked });
     using restored = new AdamW(again.parameters);
-    await run.restore(again, stateOf(restored));
+    await run.restore(stateOf(again, restored));
     step(again, restored);
     const [want, got] = [await weightsOf(model), await weightsOf(again)];
     for (const [name, weight] of got) compare(name, weight, want.get(name)!, TOLERANCE.exact);

@@ -283,7 +283,7 @@ test('train: a recorded step computes the bits of one that is called', async () 
       compare('gradNorm', [Number(gradNorm)], [Math.hypot(...gradients)]);
       compare('logitScale', [Number(logitScale)], [Math.exp((await called.logitScale.data())[0])]);
       compare('logitBias', [Number(logitBias)], await called.logitBias.data(), TOLERANCE.exact);
-      const { stepMs, imagesPerS, tokensPerS, gflopPerS, peakShare = 0, deviceBytes } = speed!;
+      const { stepMs, imagesPerS, tokensPerS, gflopPerS = 0, peakShare = 0, deviceBytes } = speed!;
       compare('imagesPerS', [imagesPerS * stepMs], [1000 * config.ps3.batch], ROUNDED);
       // 2 x 2 patches of the lowest scale, 16 of a look, 6 text tokens.
       compare('tokensPerS', [tokensPerS], [(4 + 16 + 6) * imagesPerS], ROUNDED);

@@ -15,7 +15,7 @@ import { allBut } from '../../train/lock.ts';
 import { PRESETS, trainConfig } from '../../train/presets.ts';
 import { CHANGEABLE_KEYS, resumedConfig } from '../../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../../train/run.ts';
-import { formatEvaluation } from '../evaluation_text.ts';
+import { formatEvaluation, formatQuestions } from '../evaluation_text.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { writeStart } from '../init_only.ts';
 import { showNano4k } from '../nano_4k.ts';
@@ -199,7 +199,8 @@ async function train(
     );
     if (!isLead) return 0;
     const { run, evaluation, seconds } = result;
-    console.log(`\n${formatEvaluation(evaluation)}\n`);
+    const table = 'looks' in evaluation ? formatQuestions(evaluation) : formatEvaluation(evaluation);
+    console.log(`\n${table}\n`);
     console.log(`${formatSeconds(seconds)}. Report: ${run.path}/report.html`);
     if (after) console.log(`\n${await after(engine, run.path)}`);
     return 0;

@@ -1,7 +1,6 @@
 // The weights that an evaluation found best: best/ of a run.
 import { fileSystem } from '../../../engine/index.ts';
-import type { PS3 } from '../../model/ps3.ts';
-import { progressOf, writeCheckpoint } from './checkpoint.ts';
+import { progressOf, type Saved, writeCheckpoint } from './checkpoint.ts';
 import { RunError } from './errors.ts';
 import type { Progress } from './progress.ts';
 
@@ -27,7 +26,7 @@ const isLowerBetter = (metric: string): boolean => /loss/i.test(metric);
  */
 export async function keepBest(
   path: string,
-  model: PS3,
+  model: Saved,
   progress: Progress,
   metric: string,
   evaluation: object,

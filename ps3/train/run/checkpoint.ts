@@ -1,7 +1,6 @@
 // A checkpoint's folder: the published layout, progress.json, the training state of one to go on from, and the manifest.
 import { fileSystem } from '../../../engine/index.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
-import type { PS3 } from '../../model/ps3.ts';
 import { replaceFolder, writeManifest } from './manifest.ts';
 import type { Progress } from './progress.ts';
 import { STATE, type TrainingState, writeState } from './state.ts';
@@ -21,6 +20,11 @@ export async function progressOf<P extends Progress>(folder: string): Promise<P 
   }
 }
 
+/** A model that writes itself into a folder. */
+export interface Saved {
+  save(folder: string): Promise<void>;
+}
+
 /** What is in a checkpoint besides, and where the one before goes. */
 export interface CheckpointOptions {
   /** What training goes on from. */
@@ -32,7 +36,7 @@ export interface CheckpointOptions {
 /** Writes a checkpoint beside its place, flushes it to the disk and puts it there. @throws FileError */
 export async function writeCheckpoint(
   path: string,
-  model: PS3,
+  model: Saved,
   progress: Progress,
   { state, former }: CheckpointOptions = {},
 ): Promise<void> {
@@ -41,7 +45,7 @@ export async function writeCheckpoint(
   await rm(next, { recursive: true, force: true });
   try {
     await model.save(next);
-    if (state) await writeState(`${next}/${STATE}`, state, model.parameters);
+    if (state) await writeState(`${next}/${STATE}`, state);
     await writeWhole(`${next}/${PROGRESS}`, `${JSON.stringify(progress)}\n`);
     await writeManifest(next);
     await replaceFolder(next, path, former);

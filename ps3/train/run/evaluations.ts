@@ -2,6 +2,7 @@
 import { fileSystem, readTextFile } from '../../../engine/index.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
 import type { Evaluation } from '../evaluate.ts';
+import type { QuestionsEvaluation } from '../evaluation/questions.ts';
 import type { ZeroShotResult } from '../evaluation/zero_shot.ts';
 import { readSteps } from '../metrics.ts';
 import { compareProgress, type Progress } from './progress.ts';
@@ -73,7 +74,7 @@ export async function rewindEvaluations(
   const { rm, stat } = await fileSystem();
   if (await stat(pathOf(run)).catch(() => undefined))
     await writeWhole(pathOf(run), kept.map((line) => `${JSON.stringify(line)}\n`).join(''));
-  await rm(`${run}/evaluation.json`, { force: true });
+  for (const name of ['evaluation.json', QUESTIONS]) await rm(`${run}/${name}`, { force: true });
 }
 
 /** Writes evaluation.json, whole or not at all. */
@@ -82,9 +83,24 @@ export function writeEvaluation(run: string, evaluation: Evaluation): Promise<vo
 }
 
 /** What evaluation.json holds; undefined where there is none. */
-export async function readEvaluation(run: string): Promise<Evaluation | undefined> {
-  const path = `${run}/evaluation.json`;
+export function readEvaluation(run: string): Promise<Evaluation | undefined> {
+  return readJsonIfThere<Evaluation>(`${run}/evaluation.json`);
+}
+
+const QUESTIONS = 'questions.json';
+
+/** Writes questions.json, how a VILA-HD answered, whole or not at all. */
+export function writeQuestions(run: string, evaluation: QuestionsEvaluation): Promise<void> {
+  return writeWhole(`${run}/${QUESTIONS}`, `${JSON.stringify(evaluation, undefined, 2)}\n`);
+}
+
+/** What questions.json holds; undefined where there is none. */
+export function readQuestions(run: string): Promise<QuestionsEvaluation | undefined> {
+  return readJsonIfThere<QuestionsEvaluation>(`${run}/${QUESTIONS}`);
+}
+
+async function readJsonIfThere<T>(path: string): Promise<T | undefined> {
   const { stat } = await fileSystem();
   if (!(await stat(path).catch(() => undefined))) return undefined;
-  return JSON.parse(await readTextFile(path)) as Evaluation;
+  return JSON.parse(await readTextFile(path)) as T;
 }

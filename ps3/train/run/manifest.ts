@@ -1,4 +1,4 @@
-// manifest.json of a checkpoint's folder: the SHA-256 of every file in it. It is written last, so that a folder with one
+// manifest.json of a checkpoint's folder: the SHA-256 of every file in it and in its folders. It is written last, so that a folder with one
 // is whole.
 
 import * as v from 'valibot';
@@ -42,10 +42,16 @@ export async function sync(path: string): Promise<void> {
 export async function writeManifest(folder: string): Promise<void> {
   const { readdir, writeFile } = await fileSystem();
   const sums: Record<string, string> = {};
-  for (const name of (await readdir(folder)).sort()) {
-    await sync(`${folder}/${name}`);
-    sums[name] = await sha256(`${folder}/${name}`);
-  }
+  const seal = async (inner: string): Promise<void> => {
+    const entries = await readdir(`${folder}/${inner}`, { withFileTypes: true });
+    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const name = `${inner}${entry.name}`;
+      if (entry.isDirectory()) await seal(`${name}/`);
+      else sums[name] = await sha256(`${folder}/${name}`);
+      await sync(`${folder}/${name}`);
+    }
+  };
+  await seal('');
   const path = `${folder}/${MANIFEST}`;
   await onPath(path, () => writeFile(path, `${JSON.stringify({ sha256: sums }, undefined, 2)}\n`));
   await sync(path);

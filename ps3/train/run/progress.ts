@@ -1,10 +1,24 @@
 // Where training stands: progress.json of a checkpoint.
 import type { Cursor } from '../batches.ts';
 
+/** Stages of training in their order: towers and PS3, then those of a VILA-HD that has them. */
+export const STAGES = ['towers', 'ps3', 'align', 'answers', 'select'] as const;
+/** A name of `STAGES`. */
+export type StageName = (typeof STAGES)[number];
+
+/** What the stages are called. */
+export const STAGE_TITLES: Readonly<Record<StageName, string>> = {
+  towers: 'stage 1: towers',
+  ps3: 'stage 2: PS3',
+  align: 'VILA-HD, stage 1: answers',
+  answers: 'VILA-HD, stage 2: answers, and where to look',
+  select: 'VILA-HD, stage 3: answers where it looks',
+};
+
 /** Where training stands. Small and JSON: numbers of the GPU are in a `TrainingState`. */
 export interface Progress {
-  /** Which of the two stages of training. */
-  readonly stage: 'towers' | 'ps3';
+  /** Which stage of training. */
+  readonly stage: StageName;
   /** Steps of the stage that are done. */
   readonly step: number;
   /** Where the stage stands in its images; without it, `{ step }`. */
@@ -18,11 +32,12 @@ export function nameOf({ stage, step }: Progress): string {
 
 /** What `nameOf` made a name of; undefined for other names. */
 export function progressNamed(name: string): Progress | undefined {
-  const [, stage, step] = /^(towers|ps3)-(\d+)$/.exec(name) ?? [];
-  return step === undefined ? undefined : { stage: stage as Progress['stage'], step: Number(step) };
+  const [, word, step] = /^([a-z0-9]+)-(\d+)$/.exec(name) ?? [];
+  const stage = STAGES.find((stage) => stage === word);
+  return stage && { stage, step: Number(step) };
 }
 
 /** Positive where `a` is further than `b`. */
 export function compareProgress(a: Progress, b: Progress): number {
-  return Number(a.stage === 'ps3') - Number(b.stage === 'ps3') || a.step - b.step;
+  return STAGES.indexOf(a.stage) - STAGES.indexOf(b.stage) || a.step - b.step;
 }

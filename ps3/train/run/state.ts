@@ -10,10 +10,16 @@ import {
 /** Name of the file. */
 export const STATE = 'training_state.safetensors';
 
-/** Tensors that a checkpoint holds beside the weights, and a resumed run fills. Names are those of the file. */
-export interface TrainingState {
+/** Tensors that a checkpoint holds beside the weights, and a resumed run fills: of each store of parameters by itself. */
+export type TrainingState = readonly StoreState[];
+
+/** What goes on beside the weights of one store. Names are those of the file. */
+export interface StoreState {
+  /** Stands before the names of its tensors that are not those of a parameter; '' by default. */
+  readonly prefix?: string;
+  readonly parameters: ParameterStore;
   /**
-   * Each as many tensors as the model's parameters have arenas that are trained, and of their shapes, such as the moments
+   * Each as many tensors as the parameters have arenas that are trained, and of their shapes, such as the moments
    * of an optimizer.
    * Stored by parameter, so that an adapter with other arenas goes on from it too.
    */
@@ -40,7 +46,7 @@ interface Entry {
   readonly open: () => Tensor;
 }
 
-function entriesOf({ arenas, tensors }: TrainingState, parameters: ParameterStore): Entry[] {
+function entriesOf({ prefix = '', parameters, arenas, tensors }: StoreState): Entry[] {
   const inArenas = Object.entries(arenas).flatMap(([kind, arena]) =>
     parameters.trainedNames.map((name) => ({
       name: `${kind}.${name}`,
@@ -51,18 +57,14 @@ function entriesOf({ arenas, tensors }: TrainingState, parameters: ParameterStor
   );
   const others = Object.entries(tensors).map(([name, tensor]) => {
     const { dtype, shape } = tensor;
-    return { name, dtype, shape, open: () => tensor.view(0, shape) };
+    return { name: `${prefix}${name}`, dtype, shape, open: () => tensor.view(0, shape) };
   });
   return [...inArenas, ...others];
 }
 
 /** Writes a state, one tensor in memory at a time. @throws FileError */
-export async function writeState(
-  path: string,
-  state: TrainingState,
-  parameters: ParameterStore,
-): Promise<void> {
-  const tensors = entriesOf(state, parameters).map(
+export async function writeState(path: string, state: TrainingState): Promise<void> {
+  const tensors = state.flatMap(entriesOf).map(
     ({ name, dtype, shape, open }): TensorToWrite => ({
       name,
       dtype: STORED[dtype].dtype,
@@ -77,13 +79,9 @@ export async function writeState(
 }
 
 /** Fills a state. @throws SafetensorsError for a tensor that the file lacks */
-export async function readState(
-  path: string,
-  state: TrainingState,
-  parameters: ParameterStore,
-): Promise<void> {
+export async function readState(path: string, state: TrainingState): Promise<void> {
   await using file = await openSafetensors(path);
-  for (const { name, dtype, open } of entriesOf(state, parameters)) {
+  for (const { name, dtype, open } of state.flatMap(entriesOf)) {
     const { buffer } = await file.bytes(name);
     using tensor = open();
     tensor.write(new STORED[dtype].Numbers(buffer));

@@ -1,0 +1,126 @@
+// One training run of a VILA-HD, from the PS3 that it sees with to report: what `ps3 train` does where `vila` says how.
+import { type Engine, expect } from '../../engine/index.ts';
+import type { CheckpointSource } from '../model/checkpoint/files.ts';
+import { NANO_4K } from '../model/checkpoint/shipped.ts';
+import { PS3 } from '../model/ps3.ts';
+import { fromLead, SINGLE } from '../ranks/transport.ts';
+import type { TrainConfig } from '../train/config.ts';
+import { stageConfig } from '../train/config.ts';
+import { evaluateQuestions, type QuestionsEvaluation } from '../train/evaluation/questions.ts';
+import { measureFlopsPerS } from '../train/plan.ts';
+import { writeCheckpoint } from '../train/run/checkpoint.ts';
+import { writeQuestions } from '../train/run/evaluations.ts';
+import { STAGES } from '../train/run/progress.ts';
+import { type Progress, RunFolder } from '../train/run.ts';
+import { expectStageParts } from '../train/train.ts';
+import { startVila, towerOf, trainVila, VILA_STAGES, type VilaStage, vilaLock } from '../train/vila.ts';
+import type { VilaSection } from '../train/vila_config.ts';
+import { VilaModel } from '../vila/vila.ts';
+import { RunMonitor } from './monitor.ts';
+import { ProgressBar } from './progress.ts';
+import { writeReport } from './report.ts';
+import { factsOf, writeReportParts } from './report_parts.ts';
+import type { SessionOptions, SessionResult } from './session.ts';
+import { loadTrainingData, type OnProgress } from './training_data.ts';
+import { version } from './version.ts';
+
+/** Whether a run has gone beyond a stage. */
+const isBehind = (stage: VilaStage, progress: Progress | undefined): boolean =>
+  progress !== undefined && STAGES.indexOf(stage) < STAGES.indexOf(progress.stage);
+
+/**
+ * Trains a VILA-HD, evaluates it on questions about held-out images and writes the report.
+ *
+ * @throws as `runSession`; ShapeError for options that a VILA-HD does not take
+ */
+export async function runVilaSession(
+  engine: Engine,
+  config: TrainConfig & { readonly vila: VilaSection },
+  { out, resume, signal, minutes, profile, transport = SINGLE }: SessionOptions,
+): Promise<SessionResult> {
+  const started = performance.now();
+  const given = Object.entries({ minutes, profile }).flatMap(([name, value]) => (value ? [name] : []));
+  expect(
+    given.length === 0,
+    'runSession',
+    'a VILA-HD must have no minutes and no profile',
+    given.join(' and '),
+  );
+  const isLead = transport.rank === 0;
+  for (const name of VILA_STAGES) expectStageParts(name, config.vila[name], transport.size);
+  const run = new RunFolder(out);
+  const progress = await fromLead(transport, async () => (resume && (await run.recover())) || null);
+  const bar = new ProgressBar();
+  const show: OnProgress = (what, done, all) => {
+    if (isLead) bar.update(what, done, all);
+  };
+  const sizes = await towerSizes(engine, config);
+  const data = await loadTrainingData({ ...config, model: sizes }, show, transport);
+  const kits = data.kits!; // of cards: there is no other data
+  if (isLead) {
+    if (resume) await run.expectData(data.fingerprint);
+    else {
+      const ranks: Record<string, string> = transport.size > 1 ? { ranks: `${transport.size}` } : {};
+      const environment = { 'ps3-webgpu': version(), adapter: engine.adapterName, ...ranks };
+      await RunFolder.create(out, config, environment, data.fingerprint);
+    }
+    if (!progress) {
+      using ps3 = await PS3.load(engine, await towerPlace(config));
+      using model = await startVila(engine, ps3, config);
+      await writeCheckpoint(run.checkpointPath, model, { stage: 'align', step: 0 });
+    }
+    if (resume) await run.rewind(progress ?? undefined);
+    await writeReportParts(out, { adapterName: engine.adapterName, data: factsOf(data) });
+  }
+  await transport.barrier();
+  const peakFlopsPerS = isLead ? await measureFlopsPerS(engine) : undefined;
+  const monitor = isLead ? await RunMonitor.open(run, config, bar, progress ?? undefined) : undefined;
+  for (const name of VILA_STAGES) {
+    if (isBehind(name, progress ?? undefined) || stageConfig(config, name).steps === 0) continue;
+    using model = await VilaModel.load(engine, run.checkpointPath, { isLocked: vilaLock(config, name) });
+    const goesOn = progress?.stage === name && progress.step > 0;
+    await trainVila(engine, model, kits.train, config, name, {
+      run,
+      resume: goesOn ? progress : undefined,
+      transport,
+      signal,
+      peakFlopsPerS,
+      onStep: (metric, samplesPerS) => monitor?.step(metric, samplesPerS),
+    });
+  }
+  const ended = async (): Promise<Omit<SessionResult, 'run'>> => {
+    using model = await VilaModel.load(engine, run.checkpointPath);
+    const evaluation = await questionsOf(engine, model, config, kits.heldOut, show);
+    bar.stop();
+    await writeQuestions(out, evaluation);
+    await writeReport(run);
+    return { evaluation, seconds: (performance.now() - started) / 1000 };
+  };
+  return { run, ...(await fromLead(transport, ended)) };
+}
+
+/** The PS3 that it sees with. */
+async function towerPlace({ init: { from } }: TrainConfig): Promise<CheckpointSource> {
+  return from === null ? NANO_4K : RunFolder.checkpointOf(from);
+}
+
+/** Sizes of the images that the tower sees. */
+async function towerSizes(
+  engine: Engine,
+  config: TrainConfig & { readonly vila: VilaSection },
+): Promise<{ scalesPx: readonly number[]; patchPx: number }> {
+  using ps3 = await PS3.load(engine, await towerPlace(config), { storage: 'stored' });
+  return towerOf(ps3.config.vision, config.vila);
+}
+
+/** Questions about as many held-out images as the configuration has. */
+function questionsOf(
+  engine: Engine,
+  model: VilaModel,
+  { data, seed }: TrainConfig,
+  kit: Parameters<typeof evaluateQuestions>[2],
+  show: OnProgress,
+): Promise<QuestionsEvaluation> {
+  const onProgress = (done: number, all: number): void => show('asking about held-out images', done, all);
+  return evaluateQuestions(engine, model, kit, { count: data.heldOut, seed, onProgress });
+}

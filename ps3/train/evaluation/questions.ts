@@ -1,0 +1,168 @@
+// How a VILA-HD answers questions about held-out scenes, by what it looks at.
+import {
+  concat,
+  type Engine,
+  expectKeys,
+  noGrad,
+  Random,
+  slice,
+  type Tensor,
+} from '../../../engine/index.ts';
+import { boxCells, exactGridSide } from '../../data/boxes.ts';
+import { CARD_THINGS } from '../../data/concepts.ts';
+import type { SceneKit } from '../../data/scenes.ts';
+import { total } from '../../model/config/config.ts';
+import { questionIds } from '../../vila/answer.ts';
+import { answerIds, likelihoods } from '../../vila/likelihood.ts';
+import type { VilaModel } from '../../vila/vila.ts';
+import type { Seen, VilaLook, VilaLookOptions } from '../../vila/vila_types.ts';
+import { type AskedScene, askedScene } from '../vila_batches.ts';
+import { type Answer, type Estimate, ImageBootstrap } from './intervals.ts';
+
+/** What is looked at: what the question selects, what stands out, places by chance, the box that answers, nothing; or all at once. */
+export const LOOKS = ['topDown', 'bottomUp', 'random', 'box', 'none', 'all'] as const;
+/** A name of `LOOKS`. */
+export type LookedAt = (typeof LOOKS)[number];
+
+/** How questions were answered with one way of looking. */
+export interface LookResult {
+  /** Share of questions whose answer is more likely than all others. */
+  readonly right: Estimate;
+  /** Share of the patches of the card that are looked at, over all scales; undefined where there is no look. */
+  readonly recall: Estimate | undefined;
+  /** Tokens that stand for an image, on average. */
+  readonly tokens: number;
+}
+
+/** How questions were answered. */
+export interface QuestionsEvaluation {
+  readonly questions: number;
+  /** To choose among: chance is 1 of them. */
+  readonly candidates: number;
+  /** Share of all high-res patches that is looked at; 0 for encoders that see all at once. */
+  readonly budgetShare: number;
+  readonly looks: Partial<Readonly<Record<LookedAt, LookResult>>>;
+}
+
+/** How much is asked. */
+export interface QuestionsOptions {
+  /** Each about an image of its own; default 200. */
+  readonly count?: number;
+  /** Of the questions; default 1. */
+  readonly seed?: number;
+  /** Ways of looking; default: all that the encoder has. */
+  readonly looks?: readonly LookedAt[];
+  /** Patches in total instead of one look; for `topDown`, `bottomUp` and `box`. */
+  readonly tokens?: number;
+  readonly onProgress?: (done: number, all: number) => void;
+}
+
+const OPTIONS = { count: true, seed: true, looks: true, tokens: true, onProgress: true } as const;
+
+/**
+ * Asks a model about held-out scenes of cards, each answer scored by its likelihood among all things that cards show.
+ *
+ * @param kit  of the held-out images
+ * @throws ShapeError for unknown options
+ */
+export async function evaluateQuestions(
+  engine: Engine,
+  model: VilaModel,
+  kit: SceneKit,
+  options: QuestionsOptions = {},
+): Promise<QuestionsEvaluation> {
+  expectKeys('evaluateQuestions', options, OPTIONS);
+  const { count = 200, seed = 1, tokens, onProgress } = options;
+  const { gridSides } = model.vision.config;
+  const own: readonly LookedAt[] = model.encoder.looks ? LOOKS.slice(0, -1) : ['all'];
+  const ways = options.looks ?? own;
+  const answers = CARD_THINGS.map((thing) => answerIds(model.tokenizer, thing));
+  const found = new Map(
+    ways.map((way) => [way, { right: [] as Answer[], recall: [] as Answer[], tokens: 0 }]),
+  );
+  let budgetShare = 0;
+  for (let i = 0; i < count; i++) {
+    const asked = askedScene(kit, seed, 'held-out question', i);
+    const { side } = kit.spec;
+    using scope = engine.scope();
+    using seen = noGrad(() => model.glance(engine.tensor(asked.rgba, [1, side, side, 4], { scope })));
+    const ids = questionIds(model.tokenizer, asked.question, 1);
+    const cells = gridSides.slice(1).map((grid) => boxCells([asked.box], side, grid));
+    for (const [way, result] of found) {
+      const { block, look } = await lookAt(engine, model, { way, seen, asked, ids, tokens, seed, index: i });
+      const embedded = noGrad(() => model.embed(ids, [block]));
+      const scores = await likelihoods(model.language, embedded, answers);
+      const best = scores.indexOf(Math.max(...scores));
+      result.right.push({ image: i, value: Number(CARD_THINGS[best] === asked.answer) });
+      result.tokens += block.shape[1] / count;
+      if (!look?.vision) continue;
+      const maps = await Promise.all(look.vision.selectionMaps.map((map) => map.data()));
+      const share = (wanted: Uint8Array[]): number => total(wanted.map((scale) => total([...scale])));
+      const taken = cells.map((scale, s) => scale.map((cell, p) => Number(cell > 0 && maps[s][p] > 0)));
+      result.recall.push({ image: i, value: share(taken) / share(cells) });
+      const all = total(gridSides.slice(1).map((grid) => grid * grid));
+      budgetShare = total(look.vision.selectionCounts) / all;
+    }
+    onProgress?.(i + 1, count);
+  }
+  const bootstrap = new ImageBootstrap(count, seed);
+  const looks = Object.fromEntries(
+    [...found].map(([way, { right, recall, tokens }]) => [
+      way,
+      { right: bootstrap.estimate(right)!, recall: bootstrap.estimate(recall), tokens },
+    ]),
+  );
+  return { questions: count, candidates: CARD_THINGS.length, budgetShare, looks };
+}
+
+interface LookRequest {
+  readonly way: LookedAt;
+  readonly seen: Seen;
+  readonly asked: AskedScene;
+  readonly ids: readonly number[];
+  readonly tokens: number | undefined;
+  readonly seed: number;
+  readonly index: number;
+}
+
+/** What stands for the image. */
+async function lookAt(
+  engine: Engine,
+  model: VilaModel,
+  { way, seen, asked, ids, tokens, seed, index }: LookRequest,
+): Promise<{ block: Tensor<'f32'>; look?: VilaLook }> {
+  const { low } = seen;
+  if (way === 'none')
+    // As the reference does it: the first low-res token stands in for what was seen.
+    return { block: noGrad(() => concat([low, slice(low, { axis: 1, length: 1 })], { axis: 1 })) };
+  const lookWith = async (how: VilaLookOptions): Promise<{ block: Tensor<'f32'>; look: VilaLook }> => {
+    const look = await model.look(seen, how);
+    return { block: look.blocks[0], look };
+  };
+  if (way === 'all') return lookWith({});
+  const amount = tokens === undefined ? {} : { tokens };
+  if (way === 'bottomUp') return lookWith(amount);
+  const prompt = noGrad(() => model.projector.prompt(model.ask(ids, low).state));
+  if (way === 'topDown') return lookWith({ ...amount, prompt });
+  const grid = exactGridSide(model.vision.config.gridSides, asked.side);
+  const cells = way === 'box' ? boxCells([asked.box], asked.side, grid) : randomCells(model, seed, index);
+  const side = Math.sqrt(cells.length);
+  const groundTruth = engine.tensor(Float32Array.from(cells), [1, side, side], { scope: seen.low.scope });
+  return lookWith({ ...amount, prompt, groundTruth });
+}
+
+/** A map of values by chance, the most promising cells of the first high-res scale first, as many as a look takes. */
+function randomCells(model: VilaModel, seed: number, index: number): Float32Array {
+  const { gridSides, budgets } = model.vision.config;
+  const random = new Random(seed, index);
+  const [low, first] = gridSides;
+  // Whole low-res patches, as maps are.
+  const per = first / low;
+  const order = random.shuffle(Array.from({ length: low * low }, (_, cell) => cell));
+  const cells = new Float32Array(first * first);
+  for (const cell of order.slice(0, Math.max(1, Math.floor(budgets[0] / (per * per)))))
+    for (let y = 0; y < per; y++)
+      for (let x = 0; x < per; x++)
+        cells[(Math.floor(cell / low) * per + y) * first + (cell % low) * per + x] = 1;
+  return cells;
+}

@@ -1,0 +1,190 @@
+// Training of a VILA-HD on questions about scenes, stage by stage, on a PS3 that is there already.
+//
+//   align    projector and language model answer; the box is looked at, and nothing that selects is trained
+//   answers  what selects is trained with them; in turn with questions without answers, whose maps should show where these are
+//   select   the same, but what the question selects is looked at
+import { AdamW, type Engine, expectKeys } from '../../engine/index.ts';
+import { exactGridSide } from '../data/boxes.ts';
+import { allCardQuestions } from '../data/card_questions.ts';
+import type { SceneKit } from '../data/scenes.ts';
+import { LanguageModel } from '../language/language_model.ts';
+import type { LanguageTokenizer } from '../language/tokenizer.ts';
+import { trainTokenizer } from '../language/train_tokenizer.ts';
+import type { VisionConfig } from '../model/config/config.ts';
+import { partOf } from '../model/parts.ts';
+import type { PS3 } from '../model/ps3.ts';
+import { windowConfig } from '../model/vision/windows.ts';
+import { SINGLE } from '../ranks/transport.ts';
+import { withImages } from '../vila/checkpoint.ts';
+import type { VilaConfig } from '../vila/config.ts';
+import { VilaModel } from '../vila/vila.ts';
+import { batchesByStep, type Made } from './batches.ts';
+import { stageConfig, type TrainConfig } from './config.ts';
+import { optimise, STAGE_OPTIONS, type StageOptions } from './optimise.ts';
+import { ownBatches } from './train.ts';
+import { conversation, type VilaBatch, vilaBatches } from './vila_batches.ts';
+import type { VilaSection } from './vila_config.ts';
+import { VilaStep } from './vila_step.ts';
+
+/** Stages of a VILA-HD in their order. */
+export const VILA_STAGES = ['align', 'answers', 'select'] as const;
+/** A name of `VILA_STAGES`. */
+export type VilaStage = (typeof VILA_STAGES)[number];
+
+/** Tokens of images, which come on top of a trained vocabulary. */
+const MEDIA_TOKENS = 3;
+
+/** A vocabulary of every question and answer as they are rendered, with the tokens of images. */
+export function questionTokenizer(vocabSize: number): LanguageTokenizer {
+  const bytes = trainTokenizer(['']);
+  const texts = allCardQuestions().map(({ question, answer }) =>
+    bytes.renderChat([
+      { role: 'user', content: `<image>\n${question}` },
+      { role: 'assistant', content: answer },
+    ]),
+  );
+  return withImages(trainTokenizer(texts, { vocabSize: vocabSize - MEDIA_TOKENS })).tokenizer;
+}
+
+/**
+ * A new VILA-HD on the vision tower of a PS3, whose weights are copied.
+ *
+ * @throws ConfigError for a window or sizes that do not go with the PS3
+ */
+export async function startVila(
+  engine: Engine,
+  ps3: PS3,
+  { vila, seed }: { readonly vila: VilaSection; readonly seed: number },
+): Promise<VilaModel> {
+  const { vocabSize, initialStd, ...sizes } = vila.language;
+  const tokenizer = questionTokenizer(vocabSize);
+  const language = LanguageModel.create(engine, sizes, seed, { tokenizer, initialStd });
+  const config: VilaConfig = {
+    encoder: vila.encoder,
+    lookMode: 'after_prompt',
+    looks: 1,
+    tokens: null,
+    promptHead: vila.encoder.kind === 'ps3' ? 'mlp' : null,
+    hasPositions: vila.encoder.kind === 'ps3',
+    ratio: 2,
+  };
+  const whole = ps3.config.vision;
+  const vision = towerOf(whole, vila);
+  const imagePx = vision.scalesPx[vision.scalesPx.length - 1];
+  const image = { ...ps3.config.image, imagePx };
+  const model = VilaModel.create(engine, { config, vision, image }, language, seed);
+  for (const name of model.parameters.names) {
+    if (!name.startsWith('vision_model.')) continue;
+    const [from, to] = [ps3.parameters.get(name), model.parameters.get(name)];
+    if (from.shape.join() === to.shape.join()) to.write(from);
+    else
+      to.write(
+        middle((await from.data()) as Float32Array<ArrayBuffer>, whole.posGridSide, vision.posGridSide),
+      );
+  }
+  return model;
+}
+
+/** The tower of a VILA-HD on that of a PS3: the same, or windows as a tower of their own, with the middle of its table of positions. */
+export function towerOf(whole: VisionConfig, { window }: Pick<VilaSection, 'window'>): VisionConfig {
+  if (!window) return whole;
+  return { ...windowConfig(whole, window.cells, window.maxSelect), posGridSide: window.cells };
+}
+
+/** The middle of a square table [side * side, C]. */
+function middle(table: Float32Array<ArrayBuffer>, side: number, part: number): Float32Array<ArrayBuffer> {
+  const C = table.length / side ** 2;
+  const first = Math.floor((side - part) / 2);
+  const cut = new Float32Array(part * part * C);
+  for (let y = 0; y < part; y++) {
+    const start = ((first + y) * side + first) * C;
+    cut.set(table.subarray(start, start + part * C), y * part * C);
+  }
+  return cut;
+}
+
+/** What a stage leaves as it is, by the names of a model's parameters. */
+export function vilaLock(
+  { vila }: { readonly vila: VilaSection },
+  stage: VilaStage,
+): (name: string) => boolean {
+  const selects = vila.encoder.kind === 'ps3' && stage !== 'align';
+  return (name) => {
+    if (name.startsWith('top_down_prompt_head.')) return !selects;
+    if (!name.startsWith('vision_model.')) return false;
+    const part = partOf(name);
+    return part === 'selection' || part === 'auxiliary' ? !selects : vila.towerRate === 0;
+  };
+}
+
+/**
+ * Trains one stage, in place.
+ *
+ * @param model  with its tokenizer, loaded with the stage's `vilaLock`
+ * @param kit    of the images to train on
+ * @throws ShapeError for unknown options, RunError for a loss that is not finite, InterruptedError after the signal
+ * Source: NVlabs/VILA, scripts/NVILA, and llava/train/llava_trainer.py; the order is ours.
+ */
+export async function trainVila(
+  engine: Engine,
+  model: VilaModel,
+  kit: SceneKit,
+  config: TrainConfig & { readonly vila: VilaSection },
+  name: VilaStage,
+  options: StageOptions,
+): Promise<void> {
+  expectKeys('trainVila', options, STAGE_OPTIONS);
+  const { vila, seed, ranks, optimizer: constants } = config;
+  const stage = stageConfig(config, name);
+  const { transport: ranked = SINGLE } = options;
+  const { weightDecay, ...others } = constants;
+  const { language, parameters, tokenizer } = model;
+  const isTower = (group: number): boolean => group >= 2;
+  using own = new AdamW(parameters, {
+    ...others,
+    weightDecay: [weightDecay, 0, weightDecay, 0],
+    lrScale: [0, 1, 2, 3].map((group) => (isTower(group) ? vila.towerRate : 1)),
+  });
+  using ofLanguage = new AdamW(language.parameters, {
+    ...others,
+    weightDecay: [weightDecay, 0],
+    lrScale: [vila.languageRate, vila.languageRate],
+  });
+  const gridSide = exactGridSide(model.vision.config.gridSides, kit.spec.side);
+  const making = { gridSide, seed, name: `${name} step` };
+  const answers = vilaBatches(kit, tokenizer, { ...making, batch: stage.batch });
+  const { groundQuestions } = vila;
+  const isInTurn = name !== 'align' && model.encoder.looks && groundQuestions > 0;
+  const searches = vilaBatches(kit, tokenizer, {
+    ...making,
+    batch: stage.batch / 2,
+    searches: groundQuestions,
+  });
+  const make = (step: number): Made<VilaBatch> => (isInTurn && step % 2 === 1 ? searches : answers)(step);
+  const [sample] = allCardQuestions();
+  await optimise(
+    engine,
+    {
+      name,
+      stage,
+      model,
+      parts: [
+        { parameters, optimizer: own },
+        { prefix: 'language.', parameters: language.parameters, optimizer: ofLanguage },
+      ],
+      batches: (from) => ownBatches(batchesByStep(make, from), ranked),
+      tokensPerSample: conversation(tokenizer, sample).ids.length,
+      step: (_, transport) =>
+        new VilaStep(engine, model, [own, ofLanguage], {
+          selection: name === 'align' ? 0 : vila.selection,
+          teacherForcing: name !== 'select',
+          reachesLanguage: vila.reachesLanguage,
+          accumulate: stage.accumulate,
+          transport,
+          reduce: ranks.reduce,
+        }),
+    },
+    config,
+    options,
+  );
+}

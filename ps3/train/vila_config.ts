@@ -1,0 +1,107 @@
+// How a VILA-HD is trained: its language model, and its stages.
+import * as v from 'valibot';
+import { expectConfig } from '../model/config/config.ts';
+import { count, flag, list, natural, nonNegative, onlyThese, positive } from '../model/config/schema.ts';
+import type { EncoderConfig } from '../vila/config.ts';
+import type { StageConfig, TrainConfig } from './config.ts';
+
+/** What is trained on questions about scenes, and how long. A stage of no steps is left out. */
+export interface VilaSection {
+  /** Sizes of the language model that is made. */
+  readonly language: {
+    /** D */
+    readonly width: number;
+    /** Blocks. */
+    readonly layers: number;
+    /** Heads of queries. */
+    readonly heads: number;
+    /** Heads of keys and values. */
+    readonly kvHeads: number;
+    /** Hidden numbers of the gated MLP. */
+    readonly mlpHidden: number;
+    /** Tokens that the vocabulary is trained to; fewer where questions and answers have no more. */
+    readonly vocabSize: number;
+    /** Standard deviation of new matrices and tables: Qwen2's 0.02 lets narrow models begin as if they attended to nothing. */
+    readonly initialStd: number;
+  };
+  /** How images are seen. */
+  readonly encoder: EncoderConfig;
+  /**
+   * Images are windows of those of the PS3, of so many of its low-res patches along a side, with looks of so many patches: its
+   * tower at a size that is trained in minutes. null: whole images.
+   */
+  readonly window: { readonly cells: number; readonly maxSelect: number } | null;
+  /** Projector and language model learn to answer; the box that answers is looked at, and nothing that selects is trained. */
+  readonly align: StageConfig;
+  /** The same, and what selects is trained with them; every other batch has questions without answers alone, for where to look. */
+  readonly answers: StageConfig;
+  /** The same, but what a question selects is looked at. */
+  readonly select: StageConfig;
+  /** Questions about each image of a batch without answers, which has half as many images; 0: there are no such batches. */
+  readonly groundQuestions: number;
+  /** Learning rate of the language model relative to that of everything else. */
+  readonly languageRate: number;
+  /** Learning rate of the image tower, but for what selects, relative to that of everything else; 0: it stays as it is. */
+  readonly towerRate: number;
+  /** Weight of the supervision of the maps beside the answers'. */
+  readonly selection: number;
+  /** Whether that supervision trains the language model too, which the reference does not do. */
+  readonly reachesLanguage: boolean;
+}
+
+/** Of a scale; a negative one counts from the end. */
+const index = v.pipe(v.number('a whole number'), v.integer('a whole number'));
+
+const encoderSchema: v.GenericSchema<unknown, EncoderConfig> = v.variant(
+  'kind',
+  [
+    onlyThese({ kind: v.picklist(['ps3', 'low-res']) }),
+    onlyThese({ kind: v.literal('anyres'), minTiles: count, maxTiles: count }),
+    onlyThese({ kind: v.literal('s2'), scalesPx: list(count), resizeTo: index }),
+    onlyThese({ kind: v.literal('dynamic-s2'), scalesPx: list(count), resizeTo: index, maxTiles: count }),
+  ],
+  'of kind ps3, low-res, anyres, s2 or dynamic-s2',
+);
+
+/** What `vila` may hold. */
+export function vilaSchema(
+  stage: v.GenericSchema<unknown, StageConfig>,
+): v.GenericSchema<unknown, VilaSection> {
+  return onlyThese({
+    language: onlyThese({
+      width: count,
+      layers: count,
+      heads: count,
+      kvHeads: count,
+      mlpHidden: count,
+      vocabSize: count,
+      initialStd: positive,
+    }),
+    encoder: encoderSchema,
+    window: v.nullable(onlyThese({ cells: count, maxSelect: count })),
+    align: stage,
+    answers: stage,
+    select: stage,
+    groundQuestions: natural,
+    languageRate: positive,
+    towerRate: nonNegative,
+    selection: nonNegative,
+    reachesLanguage: flag,
+  });
+}
+
+/** @throws ConfigError for keys that do not go with a VILA-HD */
+export function expectVila({ vila, towers, ps3, data, baseline }: TrainConfig): void {
+  if (vila === null) return;
+  expectConfig(
+    towers.steps === 0 && ps3.steps === 0,
+    'towers.steps and ps3.steps must be 0 where vila is: its PS3 is trained before, in a run of its own',
+    [towers.steps, ps3.steps],
+  );
+  expectConfig(baseline === null, 'baseline must be null where vila is not', baseline);
+  expectConfig(
+    data.styles?.length === 1 && data.styles[0] === 'cards',
+    'data.styles must be ["cards"] where vila is: questions are asked about cards',
+    data.styles,
+  );
+}

@@ -1,0 +1,67 @@
+// Presets of VILA-HDs that two CPU cores train, on the tower of nano-4k.
+import type { TrainConfig } from './config.ts';
+import { DEMO, SCENES } from './recipes.ts';
+
+const NO_STEPS: TrainConfig['ps3'] = { steps: 0, batch: 1, lr: 1e-3, warmup: 0, accumulate: 1 };
+
+/** Windows of 700 px, whose lowest scale is 70 px: nothing on a card can be told there. */
+const VILA_S: TrainConfig = {
+  ...DEMO,
+  preset: 'vila-s',
+  // Sizes are those of the PS3.
+  model: {
+    scalesPx: [378, 756, 1512, 3780],
+    patchPx: 14,
+    width: 96,
+    depth: 4,
+    heads: 3,
+    mlpRatio: 4,
+    selectionLayers: null,
+    maxSelect: 360,
+    auxWidth: 64,
+    auxKernelPx: 14,
+    auxImagePx: 1512,
+    textWidth: 96,
+    textLayers: 1,
+    tiedPositions: true,
+    contextLength: 6,
+    vocabSize: null,
+  },
+  data: {
+    ...SCENES,
+    scenes: 1,
+    heldOut: 200,
+    concepts: 128,
+    styles: ['cards'],
+    objects: [5, 5],
+    objectPx: [76, 120],
+    distractors: [0, 0],
+    nativeCrops: { gridSide: 8, coarseShare: 0, besides: 0 },
+  },
+  towers: NO_STEPS,
+  ps3: NO_STEPS,
+  vila: {
+    language: {
+      width: 96,
+      layers: 3,
+      heads: 3,
+      kvHeads: 1,
+      mlpHidden: 256,
+      vocabSize: 480,
+      initialStd: 0.08,
+    },
+    encoder: { kind: 'ps3' },
+    window: { cells: 5, maxSelect: 240 },
+    align: { steps: 160, batch: 32, lr: 2e-3, warmup: 40, accumulate: 1 },
+    answers: { steps: 360, batch: 32, lr: 2e-3, warmup: 20, accumulate: 1 },
+    select: { steps: 160, batch: 32, lr: 1e-3, warmup: 20, accumulate: 1 },
+    groundQuestions: 4,
+    languageRate: 1,
+    towerRate: 0,
+    selection: 1,
+    reachesLanguage: true,
+  },
+};
+
+/** By name. */
+export const VILA_PRESETS: Readonly<Record<string, TrainConfig>> = { 'vila-s': VILA_S };

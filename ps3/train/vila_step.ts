@@ -1,0 +1,141 @@
+// One optimizer step of a VILA-HD. What is looked at decides how long the texts are, so it is recorded anew each time.
+import {
+  type AdamW,
+  add,
+  backward,
+  concat,
+  type Engine,
+  mul,
+  noGrad,
+  type Tensor,
+} from '../../engine/index.ts';
+import { IGNORED } from '../language/labels.ts';
+import type { Transport } from '../ranks/transport.ts';
+import { groundingLoss, vilaLoss } from '../vila/loss.ts';
+import type { VilaModel } from '../vila/vila.ts';
+import type { Seen } from '../vila/vila_types.ts';
+import type { HostBatch } from './batches.ts';
+import { type ReduceDType, sumGradients } from './exchange.ts';
+import { partsOf } from './phases.ts';
+import type { Stepped, Stepper } from './step.ts';
+import { unpadded, type VilaBatch } from './vila_batches.ts';
+
+/** How a step is taken. */
+export interface VilaStepOptions {
+  /** Weight of the supervision of looking. */
+  readonly selection: number;
+  /** Whether the box is looked at, whatever the question asks for. */
+  readonly teacherForcing: boolean;
+  /** Whether the supervision of looking trains the language model. */
+  readonly reachesLanguage: boolean;
+  /** Parts of a batch that go through the model one after another. */
+  readonly accumulate: number;
+  readonly transport: Transport;
+  readonly reduce: ReduceDType;
+}
+
+/** Forward, backward and update of a VILA-HD. */
+export class VilaStep implements Stepper<VilaBatch> {
+  readonly flops = 0;
+  readonly #engine: Engine;
+  readonly #model: VilaModel;
+  readonly #optimizers: readonly AdamW[];
+  readonly #options: VilaStepOptions;
+
+  /** @param optimizers  of what joins and sees, and of the language model */
+  constructor(engine: Engine, model: VilaModel, optimizers: readonly AdamW[], options: VilaStepOptions) {
+    this.#engine = engine;
+    this.#model = model;
+    this.#optimizers = optimizers;
+    this.#options = options;
+  }
+
+  /** Frees nothing: every step cleans up behind itself. */
+  [Symbol.dispose](): void {}
+
+  async run(host: HostBatch<VilaBatch>): Promise<Stepped> {
+    const { accumulate, transport, reduce } = this.#options;
+    using scope = this.#engine.scope();
+    const parts: Record<string, Tensor<'f32'>>[] = [];
+    for (const part of partsOf(host, accumulate))
+      parts.push(await this.#descend(part, 1 / (accumulate * transport.size)));
+    const { language, parameters } = this.#model;
+    for (const store of [parameters, language.parameters])
+      await sumGradients(this.#engine, transport, store, reduce);
+    for (const optimizer of this.#optimizers) {
+      optimizer.step();
+      optimizer.updateAverages();
+    }
+    const losses = Object.fromEntries(
+      Object.keys(parts[0]).map((name) => {
+        const all = parts.map(({ [name]: loss }) => loss.moveTo(scope) as Tensor<'f32'>);
+        return [
+          name,
+          noGrad(() =>
+            mul(
+              all.reduce((a, b) => add(a, b)),
+              1 / accumulate,
+            ),
+          ),
+        ];
+      }),
+    );
+    const norms = this.#optimizers.map(({ gradNormSquared }) => gradNormSquared.in(scope) as Tensor<'f32'>);
+    const names = Object.keys(losses);
+    const joined = noGrad(() => concat([...Object.values(losses), ...norms]));
+    const numbers = await joined.data();
+    const squared = norms.reduce((sum, _, i) => sum + numbers[names.length + i], 0);
+    const values = Object.fromEntries(names.map((name, i) => [name, numbers[i]]));
+    return { values: Promise.resolve({ ...values, gradNorm: Math.sqrt(squared) }) };
+  }
+
+  /** Adds the gradients of a part. @returns its losses by name, which the caller disposes */
+  async #descend(part: HostBatch<VilaBatch>, share: number): Promise<Record<string, Tensor<'f32'>>> {
+    const engine = this.#engine;
+    using scope = engine.scope();
+    const image = engine.tensor(part.image.data, part.image.shape, { scope });
+    const box = engine.tensor(part.box.data, part.box.shape, { scope });
+    const seen = this.#model.glance(image);
+    try {
+      const { total, ...others } = await this.#lossOf(part, seen, box);
+      backward(total, { seed: engine.full([1], share, { scope }) });
+      const losses = { loss: total, ...others };
+      return Object.fromEntries(
+        Object.entries(losses).map(([name, loss]) => [
+          name,
+          loss.detach().moveTo(undefined) as Tensor<'f32'>,
+        ]),
+      );
+    } finally {
+      seen[Symbol.dispose]();
+    }
+  }
+
+  async #lossOf(
+    { image, ids, labels }: HostBatch<VilaBatch>,
+    seen: Seen,
+    box: Tensor,
+  ): Promise<Record<string, Tensor<'f32'>> & { readonly total: Tensor<'f32'> }> {
+    const { selection, teacherForcing, reachesLanguage } = this.#options;
+    const samples = unpadded(ids, labels);
+    // Without an answer, only where it is.
+    if (labels.data.every((label) => label === IGNORED)) {
+      const each = samples.length / image.shape[0];
+      const questions = samples.map(({ ids }, i) => ({ image: Math.floor(i / each), ids }));
+      return groundingLoss(this.#model, seen, questions, box, { reachesLanguage });
+    }
+    const options = this.#model.encoder.looks ? { box, selection, teacherForcing, reachesLanguage } : {};
+    const { total, answers, entropy, dice } = await vilaLoss(this.#model, seen, samples, options);
+    return { total, answers, ...(entropy && dice && { entropy, dice }) };
+  }
+
+  async firstNonFinite(host: HostBatch<VilaBatch>): Promise<string | undefined> {
+    this.#engine.watchNonFinite();
+    using scope = this.#engine.scope();
+    for (const loss of Object.values(await this.#descend(host, 1))) loss.moveTo(scope);
+    const found = await this.#engine.firstNonFinite();
+    this.#model.parameters.zeroGradients();
+    this.#model.language.parameters.zeroGradients();
+    return found?.kernel;
+  }
+}

@@ -1,0 +1,258 @@
+// Training of a VILA-HD on questions about cards: what is asked, what is trained when, and that a run goes on with the same bits.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { backward, noGrad, Random, type Tensor } from '../../engine/index.ts';
+import { askAboutCard, findCards } from '../../ps3/data/card_questions.ts';
+import { CARD_COLOURS, CARD_THINGS, type Concept, cardCatalogue } from '../../ps3/data/concepts.ts';
+import { buildScene, type SceneKit, SceneMaterial, scenePreset } from '../../ps3/data/scenes.ts';
+import { makeSplits } from '../../ps3/data/splits.ts';
+import { PS3 } from '../../ps3/model/ps3.ts';
+import type { TrainConfig } from '../../ps3/train/config.ts';
+import { evaluateQuestions } from '../../ps3/train/evaluation/questions.ts';
+import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
+import { writeCheckpoint } from '../../ps3/train/run/checkpoint.ts';
+import { InterruptedError, RunFolder } from '../../ps3/train/run.ts';
+import { startVila, trainVila, vilaLock } from '../../ps3/train/vila.ts';
+import { conversation, unpadded, vilaBatches } from '../../ps3/train/vila_batches.ts';
+import type { VilaSection } from '../../ps3/train/vila_config.ts';
+import { groundingLoss, vilaLoss } from '../../ps3/vila/loss.ts';
+import { VilaModel } from '../../ps3/vila/vila.ts';
+import { drawnPhotos, temporaryFolder } from '../data/fixture.ts';
+import { compare, engine, TOLERANCE } from '../harness.ts';
+
+const SIDE = 112;
+const folder = temporaryFolder('vila');
+const svg = (i: number): string =>
+  `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100" viewBox="0 0 100 100"><circle cx="${20 + 4 * i}" cy="50" r="20"/></svg>`;
+const catalogue = cardCatalogue(
+  CARD_THINGS.map((name, i): Concept => {
+    return { name, kind: 'object', looks: [{ kind: 'svg', style: 'noto', svg: svg(i) }] };
+  }),
+);
+const photos = await drawnPhotos(folder, 4);
+const splits = makeSplits(catalogue, photos, [], {
+  ...{ seed: 1, conceptCount: catalogue.length, heldOutCount: 0, distractorCount: 0 },
+});
+const spec = scenePreset(SIDE, { objects: [3, 3], objectPx: [18, 26], distractors: [0, 0] });
+const kit: SceneKit = await new SceneMaterial(catalogue, photos).load(splits.train, spec);
+
+const smoke = trainConfig({ preset: 'smoke' });
+const base = trainConfig({ preset: 'vila-s' });
+const VILA: VilaSection = {
+  ...base.vila!,
+  language: { width: 16, layers: 1, heads: 2, kvHeads: 1, mlpHidden: 24, vocabSize: 320, initialStd: 0.1 },
+  window: null,
+  align: { steps: 1, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
+  answers: { steps: 3, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
+  select: { steps: 1, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
+  groundQuestions: 2,
+};
+const config: TrainConfig & { readonly vila: VilaSection } = { ...base, vila: VILA };
+const ps3 = PS3.create(engine, presetConfig(smoke, 20), 3);
+test.after(() => ps3.dispose());
+
+const scenes = Array.from({ length: 40 }, (_, i) => buildScene(kit, i));
+const colourIn = (question: string): string =>
+  Object.keys(CARD_COLOURS).find((colour) => question.includes(` ${colour} `))!;
+
+test('askAboutCard: the answer and the box are of the only card of the colour', () => {
+  let asked = 0;
+  for (const [i, scene] of scenes.entries()) {
+    const question = askAboutCard(scene, new Random(i));
+    if (!question) continue;
+    asked++;
+    const colour = colourIn(question.question);
+    const of = scene.captions.flatMap((caption, at) => (caption.startsWith(`${colour} `) ? [at] : []));
+    assert.equal(of.length, 1);
+    assert.is(scene.captions[of[0]], `${colour} ${question.answer}`);
+    assert.equal(question.box, scene.boxes[of[0]]);
+  }
+  assert.ok(asked > 30);
+  const twice = { captions: ['red cat', 'red bell'], boxes: scenes[0].boxes.slice(0, 2) };
+  assert.is(askAboutCard(twice, new Random(1)), undefined);
+});
+
+test('findCards: every colour in turn, with the boxes of all of its cards', () => {
+  const boxes = scenes[0].boxes.slice(0, 3);
+  const found = findCards({ captions: ['red cat', 'blue cat', 'red bell'], boxes }, 3, new Random(1));
+  const of = (colour: string) => found.filter(({ question }) => colourIn(question) === colour);
+  assert.equal(of('red')[0].boxes, [boxes[0], boxes[2]]);
+  assert.equal(of('blue')[0].boxes, [boxes[1]]);
+  assert.is(found.length, 3);
+});
+
+test('vilaBatches: what is padded comes back as it was, and questions without answers have no labels', async () => {
+  using model = await startVila(engine, ps3, config);
+  const { tokenizer } = model;
+  const making = { batch: 2, gridSide: 8, seed: 1, name: 'x' };
+  const { host } = vilaBatches(kit, tokenizer, making)(0);
+  const [first] = unpadded(host.ids, host.labels);
+  const answer = first.labels.filter((label) => label >= 0);
+  const told = CARD_THINGS.find((thing) => tokenizer.decode(answer).startsWith(thing))!;
+  const question = /\n([^\n]*card[^\n]*?)<\|im_end\|>/.exec(
+    tokenizer.decode(first.ids, { keepSpecial: true }),
+  )![1];
+  assert.equal(first.ids, [...conversation(tokenizer, { question, answer: told }).ids]);
+  const searches = vilaBatches(kit, tokenizer, { ...making, searches: 3 })(0).host;
+  assert.equal(searches.box.shape, [6, 8, 8]);
+  assert.ok(searches.labels.data.every((label) => label < 0));
+});
+
+test('startVila: the tower sees a window as the PS3 sees the middle of its images', async () => {
+  const model = presetConfig(
+    trainConfig({ preset: 'smoke', set: ['model.scalesPx=[84,168,336]', 'model.tiedPositions=true'] }),
+    20,
+  );
+  using whole = PS3.create(engine, model, 5);
+  const window = { cells: 2, maxSelect: 8 };
+  using vila = await startVila(engine, whole, { ...config, vila: { ...VILA, window } });
+  assert.equal(vila.vision.config.scalesPx, [28, 56, 112]);
+  using scope = engine.scope();
+  const image = engine.tensor(scenes[0].rgba, [1, SIDE, SIDE, 4], { scope });
+  const origin = engine.tensor(Uint32Array.of(2, 2), [1, 2], { scope });
+  const [want, got] = noGrad(() => [
+    whole.vision.window(2, 8).lowRes(image, 1, origin),
+    vila.vision.lowRes(image, 1),
+  ]);
+  compare('low-res', await got.hidden[0].data(), await want.hidden[0].data(), TOLERANCE.exact);
+});
+
+test('groundingLoss: of one question an image it is what vilaLoss adds to the answers, with its gradients', async () => {
+  using model = await startVila(engine, ps3, config);
+  const head = 'top_down_prompt_head.fc1.weight';
+  model.parameters.enableGradients();
+  model.language.parameters.enableGradients();
+  const { host } = vilaBatches(kit, model.tokenizer, { batch: 2, gridSide: 8, seed: 1, name: 'x' })(0);
+  const samples = unpadded(host.ids, host.labels);
+  using scope = engine.scope();
+  const image = engine.tensor(host.image.data, host.image.shape, { scope });
+  const box = engine.tensor(host.box.data, host.box.shape, { scope });
+  for (const reachesLanguage of [false, true]) {
+    const gradients = async (total: Tensor<'f32'>): Promise<Float32Array[]> => {
+      backward(total);
+      const read = await Promise.all([
+        model.parameters.get(head).grad!.data(),
+        model.language.parameters.get('model.layers.0.self_attn.qkv_proj.weight').grad!.data(),
+      ]);
+      for (const store of [model.parameters, model.language.parameters]) store.zeroGradients();
+      return read as Float32Array[];
+    };
+    using seen = model.glance(image);
+    using again = model.glance(image);
+    const whole = await vilaLoss(model, seen, samples, { box, reachesLanguage });
+    const questions = samples.map(({ ids }, i) => ({ image: i, ids }));
+    const alone = groundingLoss(model, again, questions, box, { reachesLanguage });
+    compare('entropy', await alone.entropy.data(), await whole.entropy!.data());
+    compare('dice', await alone.dice.data(), await whole.dice!.data());
+    const [own, language] = await gradients(alone.total);
+    compare('gradient', own, (await gradients(whole.total))[0]);
+    assert.is(
+      language.some((value) => value !== 0),
+      reachesLanguage,
+    );
+  }
+  using seen = model.glance(image);
+  const ask = (which: readonly number[]) =>
+    groundingLoss(
+      model,
+      seen,
+      which.map((i) => ({ image: i, ids: samples[i].ids })),
+      engine.tensor(
+        Float32Array.from(which.flatMap((i) => [...host.box.data.subarray(64 * i, 64 * i + 64)])),
+        [which.length, 8, 8],
+        { scope },
+      ),
+    ).entropy.data();
+  const [[a], [b], [both]] = await Promise.all([ask([0]), ask([1]), ask([1, 0, 1])]);
+  compare('mean', Float32Array.of(both), Float32Array.of((a + 2 * b) / 3));
+});
+
+/** The stages of a run, stopped where the signal says. */
+async function train(
+  path: string,
+  stop?: { readonly stage: string; readonly after: number },
+): Promise<VilaModel> {
+  const run = new RunFolder(path);
+  const begun = await run.progress();
+  if (!begun) {
+    await RunFolder.create(path, config);
+    using model = await startVila(engine, ps3, config);
+    await writeCheckpoint(run.checkpointPath, model, { stage: 'align', step: 0 });
+  }
+  const names = ['align', 'answers', 'select'] as const;
+  for (const name of names.slice(begun ? names.indexOf(begun.stage as 'align') : 0)) {
+    using model = await VilaModel.load(engine, run.checkpointPath, { isLocked: vilaLock(config, name) });
+    let steps = 0;
+    const signal = {
+      get aborted() {
+        return stop?.stage === name && steps >= stop.after;
+      },
+    };
+    const resume = begun?.stage === name ? begun : undefined;
+    await trainVila(engine, model, kit, config, name, { run, resume, signal, onStep: () => steps++ });
+  }
+  return VilaModel.load(engine, run.checkpointPath);
+}
+
+test('trainVila: a run that was stopped ends with the bits of one that was not, and locks hold', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'ps3-vila-'));
+  try {
+    using model = await train(join(path, 'whole'));
+    const stopped = join(path, 'stopped');
+    await train(stopped, { stage: 'answers', after: 1 }).then(
+      () => assert.unreachable('not stopped'),
+      (error: unknown) => assert.instance(error, InterruptedError),
+    );
+    using again = await train(stopped);
+    using begun = await startVila(engine, ps3, config);
+    for (const store of ['parameters', 'language'] as const) {
+      const of = (one: VilaModel) => (store === 'language' ? one.language.parameters : one.parameters);
+      for (const name of of(model).names) {
+        const [want, got, first] = await Promise.all(
+          [model, again, begun].map((one) => of(one).get(name).data()),
+        );
+        compare(name, got as Float32Array, want as Float32Array, TOLERANCE.exact);
+        const isTower = /trunk|pos_emb_residual|prior_prompt/.test(name);
+        const isSame = want.every((value, i) => value === first[i]);
+        if (isTower && !name.endsWith('prior_prompt')) assert.ok(isSame, `${name} is locked`);
+        if (name === 'top_down_prompt_head.fc1.weight' || name.endsWith('mlp.down_proj.weight'))
+          assert.not.ok(isSame, `${name} is trained`);
+      }
+    }
+    const lines = await new RunFolder(stopped).metrics();
+    assert.equal(
+      lines.map(({ stage, step }) => `${stage} ${step}`),
+      ['align 0', 'answers 0', 'answers 1', 'answers 2', 'select 0'],
+    );
+    assert.equal(
+      lines.map(({ answers, entropy }) => [typeof answers, typeof entropy].map((type) => type === 'number')),
+      [
+        [true, false],
+        [true, true],
+        [false, true],
+        [true, true],
+        [true, true],
+      ],
+    );
+  } finally {
+    await rm(path, { recursive: true });
+  }
+});
+
+test('evaluateQuestions: looking at the box sees all of a card, and an encoder that sees all has one way', async () => {
+  using model = await startVila(engine, ps3, config);
+  const { looks, budgetShare } = await evaluateQuestions(engine, model, kit, { count: 3 });
+  assert.equal(Object.keys(looks), ['topDown', 'bottomUp', 'random', 'box', 'none']);
+  assert.ok(looks.box!.recall!.mean >= looks.random!.recall!.mean);
+  assert.is(looks.none!.recall, undefined);
+  assert.ok(Math.abs(budgetShare - 16 / (16 + 64)) < 1e-9, `${budgetShare}`);
+  using low = await startVila(engine, ps3, { ...config, vila: { ...VILA, encoder: { kind: 'low-res' } } });
+  const all = await evaluateQuestions(engine, low, kit, { count: 2 });
+  assert.equal(Object.keys(all.looks), ['all']);
+  assert.is(all.looks.all!.tokens, 1);
+});
+
+test.run();

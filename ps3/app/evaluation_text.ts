@@ -46,7 +46,13 @@ export const LOOK_NAMES: Readonly<Record<LookedAt, string>> = {
 };
 
 /** How a VILA-HD answered. */
-export function formatQuestions({ questions, candidates, budgetShare, looks }: QuestionsEvaluation): string {
+export function formatQuestions({
+  questions,
+  candidates,
+  budgetShare,
+  looks,
+  budgets,
+}: QuestionsEvaluation): string {
   const rows = LOOKS.flatMap((way) => {
     const result = looks[way];
     if (!result) return [];
@@ -60,7 +66,21 @@ export function formatQuestions({ questions, candidates, budgetShare, looks }: Q
     `${questions} questions about as many held-out images, ${candidates} answers to choose among (chance ${percent(1 / candidates).trim()})`,
     `${'  looked at'.padEnd(30)}${'right answers'.padEnd(26)}the card   tokens${budgetShare > 0 ? `, one look of ${percent(budgetShare).trim()} of all patches` : ''}`,
     ...rows,
+    ...budgetLines(budgets),
   ].join('\n');
+}
+
+function budgetLines(budgets: QuestionsEvaluation['budgets']): string[] {
+  if (budgets.length === 0) return [];
+  return [
+    '',
+    `${'  of all patches, as asked'.padEnd(30)}${'right answers'.padEnd(26)}the card   tokens  to the first token`,
+    ...budgets.map(({ share, right, recall, tokens, firstTokenMs }) => {
+      const seen = recall ? percent(recall.mean) : ''.padStart(8);
+      const name = `  ${percent(share).trim()}`.padEnd(30);
+      return `${name}${estimated(right).padEnd(26)}${seen}${tokens.toFixed(0).padStart(9)}${`${firstTokenMs.toFixed(0)} ms`.padStart(20)}`;
+    }),
+  ];
 }
 
 /** Names of the features that stand for a box. */

@@ -2,7 +2,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { AdapterError, DeviceLostError, type Engine, EngineError, MemoryError } from '../../engine/index.ts';
 import { RunFolder } from '../train/run.ts';
-import { runSession, type SessionOptions, type SessionResult } from './session.ts';
+import { runSession } from './session.ts';
+import type { SessionOptions, SessionResult } from './session_options.ts';
 
 /** How a session goes on. */
 export interface RecoveryOptions {

@@ -11,11 +11,10 @@ import {
 } from '../../engine/index.ts';
 import { gatherSkips } from '../data/stream/skips.ts';
 import { PS3 } from '../model/ps3.ts';
-import { fromLead, type OpenTransport, SINGLE } from '../ranks/transport.ts';
+import { fromLead, SINGLE } from '../ranks/transport.ts';
 import { firstBatch, upload } from '../train/batches.ts';
 import type { StageConfig, TrainConfig } from '../train/config.ts';
 import { type Evaluation, evaluate } from '../train/evaluate.ts';
-import type { QuestionsEvaluation } from '../train/evaluation/questions.ts';
 import { lockOf } from '../train/lock.ts';
 import { measureStep, profileStep } from '../train/measure.ts';
 import { cutCaptions, type Metric } from '../train/metrics.ts';
@@ -41,31 +40,13 @@ import { RunMonitor } from './monitor.ts';
 import { ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
 import { examplesHtml, factsOf, type ReportParts, writeReportParts } from './report_parts.ts';
+import type { SessionOptions, SessionResult } from './session_options.ts';
 import { loadTrainingData, type OnProgress, type TrainingData } from './training_data.ts';
 import { version } from './version.ts';
 import { runVilaSession } from './vila_session.ts';
 
 /** Held-out images that the report shows. */
 const EXAMPLES = 6;
-
-export interface SessionOptions {
-  /** Folder of the run. */
-  readonly out: string;
-  /** Go on from the run's checkpoint; `config` and `minutes` are those that it began with. */
-  readonly resume?: boolean;
-  /** What a new run computes. */
-  readonly config?: TrainConfig;
-  /** Keys that a resumed run changes, of those in `CHANGEABLE_KEYS`: `saveEvery=50`. */
-  readonly set?: readonly string[];
-  /** A new run takes fewer steps where this machine would train for longer than this. */
-  readonly minutes?: number;
-  /** Once it is aborted, the run ends after the step at hand, which is saved. */
-  readonly signal?: { readonly aborted: boolean };
-  /** Ranks that train together, whose first one writes and evaluates; default: this process alone. */
-  readonly transport?: OpenTransport;
-  /** First print where the time of a step goes, and write a trace of each stage into the run folder. */
-  readonly profile?: boolean;
-}
 
 const SESSION_OPTIONS = {
   out: true,
@@ -77,13 +58,6 @@ const SESSION_OPTIONS = {
   transport: true,
   profile: true,
 } as const;
-
-export interface SessionResult {
-  readonly run: RunFolder;
-  /** Of a PS3, or of a VILA-HD. */
-  readonly evaluation: Evaluation | QuestionsEvaluation;
-  readonly seconds: number;
-}
 
 /** The configuration of a new run, or of the one to go on with. @throws as `runSession` */
 async function configOf({ out, resume, config, set, minutes }: SessionOptions): Promise<TrainConfig> {

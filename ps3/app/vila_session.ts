@@ -20,7 +20,7 @@ import { RunMonitor } from './monitor.ts';
 import { ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
 import { factsOf, writeReportParts } from './report_parts.ts';
-import type { SessionOptions, SessionResult } from './session.ts';
+import type { SessionOptions, SessionResult } from './session_options.ts';
 import { loadTrainingData, type OnProgress } from './training_data.ts';
 import { version } from './version.ts';
 
@@ -97,6 +97,26 @@ export async function runVilaSession(
     return { evaluation, seconds: (performance.now() - started) / 1000 };
   };
   return { run, ...(await fromLead(transport, ended)) };
+}
+
+/**
+ * Asks a run's VILA-HD about its held-out images once more, and writes what it found and the report.
+ *
+ * @throws RunError where the folder has no whole checkpoint, or its data is not what the run began with
+ */
+export async function evaluateVilaRun(
+  engine: Engine,
+  run: RunFolder,
+  config: TrainConfig & { readonly vila: VilaSection },
+  show: OnProgress,
+): Promise<QuestionsEvaluation> {
+  const data = await loadTrainingData({ ...config, model: await towerSizes(engine, config) }, show);
+  await run.expectData(data.fingerprint);
+  using model = await VilaModel.load(engine, await run.newest());
+  const evaluation = await questionsOf(engine, model, config, data.kits!.heldOut, show);
+  await writeQuestions(run.path, evaluation);
+  await writeReport(run);
+  return evaluation;
 }
 
 /** The PS3 that it sees with. */

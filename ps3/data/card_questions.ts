@@ -13,11 +13,14 @@ export interface CardQuestion {
   readonly box: Box;
 }
 
-/** Forms of the question, in which COLOUR stands for the frame's. */
+/**
+ * Forms of the question, in which COLOUR stands for the frame's. It comes last, since the state of the last token is what asks
+ * where to look: of a small language model that state carries its own token, and of others little.
+ */
 export const QUESTION_FORMS: readonly string[] = [
-  'What is on the COLOUR card?',
-  'What does the COLOUR card show?',
-  'Name the thing on the COLOUR card.',
+  'What is on the card framed in COLOUR',
+  'What does the card show whose frame is COLOUR',
+  'Name what is framed in COLOUR',
 ];
 
 /** Every question that there is, with every answer. */

@@ -23,21 +23,10 @@ import type { LockConfig } from './lock.ts';
 import type { PrecisionSection } from './precision_config.ts';
 import type { StageName } from './run/progress.ts';
 import { dataSchema, precisionSchema, samplingSchema } from './section_schemas.ts';
+import { type StageConfig, stageSchema } from './stage_config.ts';
 import { expectVila, type VilaSection, vilaSchema } from './vila_config.ts';
 
-/** How long and how fast one stage trains. */
-export interface StageConfig {
-  /** Optimizer steps. */
-  readonly steps: number;
-  /** Samples per step. */
-  readonly batch: number;
-  /** Peak learning rate; linear warm-up, then half a cosine to zero. */
-  readonly lr: number;
-  /** Steps of the warm-up. */
-  readonly warmup: number;
-  /** Parts of a batch that go through the model one after another, for less memory; the loss stays that of the whole batch, but for `loss.cross`. */
-  readonly accumulate: number;
-}
+export type { StageConfig } from './stage_config.ts';
 
 /** Sizes of a model that is made, in pixels, channels and blocks. */
 export interface ModelSizes {
@@ -220,8 +209,6 @@ export function stageConfig(
   return config.vila[name];
 }
 
-const stage = onlyThese({ steps: natural, batch: count, lr: positive, warmup: natural, accumulate: count });
-
 const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
   preset: text,
   recipe: v.picklist(RECIPE_NAMES, '"demo", "paper" or "released"'),
@@ -268,8 +255,8 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     maxNorm: nonNegative,
     averageDecay: v.nullable(rate),
   }),
-  towers: stage,
-  ps3: stage,
+  towers: stageSchema,
+  ps3: stageSchema,
   lock: onlyThese({
     parts: v.array(v.picklist(PARTS, `one of ${PARTS.join(', ')}`), 'an array'),
     unlockedVisionGroups: natural,
@@ -301,7 +288,7 @@ const schema: v.GenericSchema<unknown, TrainConfig> = onlyThese({
     ),
     null,
   ),
-  vila: v.optional(v.nullable(vilaSchema(stage)), null),
+  vila: v.optional(v.nullable(vilaSchema), null),
 });
 
 /**

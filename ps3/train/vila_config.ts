@@ -3,7 +3,8 @@ import * as v from 'valibot';
 import { expectConfig } from '../model/config/config.ts';
 import { count, flag, list, natural, nonNegative, onlyThese, positive } from '../model/config/schema.ts';
 import type { EncoderConfig } from '../vila/config.ts';
-import type { StageConfig, TrainConfig } from './config.ts';
+import type { DataSection } from './data_config.ts';
+import { type StageConfig, stageSchema } from './stage_config.ts';
 
 /** What is trained on questions about scenes, and how long. A stage of no steps is left out. */
 export interface VilaSection {
@@ -64,34 +65,42 @@ const encoderSchema: v.GenericSchema<unknown, EncoderConfig> = v.variant(
 );
 
 /** What `vila` may hold. */
-export function vilaSchema(
-  stage: v.GenericSchema<unknown, StageConfig>,
-): v.GenericSchema<unknown, VilaSection> {
-  return onlyThese({
-    language: onlyThese({
-      width: count,
-      layers: count,
-      heads: count,
-      kvHeads: count,
-      mlpHidden: count,
-      vocabSize: count,
-      initialStd: positive,
-    }),
-    encoder: encoderSchema,
-    window: v.nullable(onlyThese({ cells: count, maxSelect: count })),
-    align: stage,
-    answers: stage,
-    select: stage,
-    groundQuestions: natural,
-    languageRate: positive,
-    towerRate: nonNegative,
-    selection: nonNegative,
-    reachesLanguage: flag,
-  });
-}
+export const vilaSchema: v.GenericSchema<unknown, VilaSection> = onlyThese({
+  language: onlyThese({
+    width: count,
+    layers: count,
+    heads: count,
+    kvHeads: count,
+    mlpHidden: count,
+    vocabSize: count,
+    initialStd: positive,
+  }),
+  encoder: encoderSchema,
+  window: v.nullable(onlyThese({ cells: count, maxSelect: count })),
+  align: stageSchema,
+  answers: stageSchema,
+  select: stageSchema,
+  groundQuestions: natural,
+  languageRate: positive,
+  towerRate: nonNegative,
+  selection: nonNegative,
+  reachesLanguage: flag,
+});
 
 /** @throws ConfigError for keys that do not go with a VILA-HD */
-export function expectVila({ vila, towers, ps3, data, baseline }: TrainConfig): void {
+export function expectVila({
+  vila,
+  towers,
+  ps3,
+  data,
+  baseline,
+}: {
+  readonly vila: VilaSection | null;
+  readonly towers: StageConfig;
+  readonly ps3: StageConfig;
+  readonly data: DataSection;
+  readonly baseline: unknown;
+}): void {
   if (vila === null) return;
   expectConfig(
     towers.steps === 0 && ps3.steps === 0,

@@ -52,14 +52,14 @@ const VILA_S: TrainConfig = {
     },
     encoder: { kind: 'ps3' },
     window: { cells: 5, maxSelect: 240 },
-    align: { steps: 160, batch: 32, lr: 2e-3, warmup: 40, accumulate: 1 },
-    answers: { steps: 360, batch: 32, lr: 2e-3, warmup: 20, accumulate: 1 },
-    select: { steps: 160, batch: 32, lr: 1e-3, warmup: 20, accumulate: 1 },
+    align: { steps: 120, batch: 32, lr: 2e-3, warmup: 40, accumulate: 1 },
+    answers: { steps: 300, batch: 32, lr: 2e-3, warmup: 20, accumulate: 1 },
+    select: { steps: 120, batch: 32, lr: 1e-3, warmup: 20, accumulate: 1 },
     groundQuestions: 4,
     languageRate: 1,
     towerRate: 0,
     selection: 1,
-    reachesLanguage: true,
+    reachesLanguage: false,
   },
 };
 

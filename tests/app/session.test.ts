@@ -2,7 +2,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ShapeError } from '../../engine/index.ts';
-import { runSession, type SessionOptions } from '../../ps3/app/session.ts';
+import { runSession } from '../../ps3/app/session.ts';
+import type { SessionOptions } from '../../ps3/app/session_options.ts';
 import { PRESETS } from '../../ps3/train/presets.ts';
 import { engine } from '../harness.ts';
 

@@ -56,7 +56,7 @@ test.after(() => ps3.dispose());
 
 const scenes = Array.from({ length: 40 }, (_, i) => buildScene(kit, i));
 const colourIn = (question: string): string =>
-  Object.keys(CARD_COLOURS).find((colour) => question.includes(` ${colour} `))!;
+  Object.keys(CARD_COLOURS).find((colour) => question.endsWith(` ${colour}`))!;
 
 test('askAboutCard: the answer and the box are of the only card of the colour', () => {
   let asked = 0;
@@ -92,7 +92,7 @@ test('vilaBatches: what is padded comes back as it was, and questions without an
   const [first] = unpadded(host.ids, host.labels);
   const answer = first.labels.filter((label) => label >= 0);
   const told = CARD_THINGS.find((thing) => tokenizer.decode(answer).startsWith(thing))!;
-  const question = /\n([^\n]*card[^\n]*?)<\|im_end\|>/.exec(
+  const question = /<image>\n([^\n]*?)<\|im_end\|>/.exec(
     tokenizer.decode(first.ids, { keepSpecial: true }),
   )![1];
   assert.equal(first.ids, [...conversation(tokenizer, { question, answer: told }).ids]);
@@ -244,10 +244,17 @@ test('trainVila: a run that was stopped ends with the bits of one that was not, 
 
 test('evaluateQuestions: looking at the box sees all of a card, and an encoder that sees all has one way', async () => {
   using model = await startVila(engine, ps3, config);
-  const { looks, budgetShare } = await evaluateQuestions(engine, model, kit, { count: 3 });
+  const { looks, budgetShare, budgets } = await evaluateQuestions(engine, model, kit, {
+    count: 3,
+    budgets: [0, 0.2, 1],
+  });
   assert.equal(Object.keys(looks), ['topDown', 'bottomUp', 'random', 'box', 'none']);
   assert.ok(looks.box!.recall!.mean >= looks.random!.recall!.mean);
   assert.is(looks.none!.recall, undefined);
+  // All patches show all of every card; a fifth is one look here; none is low resolution alone.
+  assert.is(budgets[2].recall!.mean, 1);
+  assert.equal(budgets[1].recall, looks.topDown!.recall);
+  assert.equal(budgets[0].right, looks.none!.right);
   assert.ok(Math.abs(budgetShare - 16 / (16 + 64)) < 1e-9, `${budgetShare}`);
   using low = await startVila(engine, ps3, { ...config, vila: { ...VILA, encoder: { kind: 'low-res' } } });
   const all = await evaluateQuestions(engine, low, kit, { count: 2 });

@@ -18,6 +18,7 @@ import {
   formatEvaluation,
   formatGrounding,
   formatProtocols,
+  formatQuestions,
   formatZeroShot,
 } from '../evaluation_text.ts';
 import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
@@ -25,6 +26,7 @@ import { ProgressBar } from '../progress.ts';
 import { writeReport } from '../report.ts';
 import { evaluateRun } from '../session.ts';
 import { loadTrainingData, type OnProgress } from '../training_data.ts';
+import { evaluateVilaRun } from '../vila_session.ts';
 import { withEngine } from './engine.ts';
 
 const EVAL = {
@@ -101,6 +103,11 @@ async function evaluateFolder(path: string, values: EvalValues): Promise<number>
     const { best, json } = values;
     const run = new RunFolder(path);
     const config = await run.config();
+    if (config.vila) {
+      const evaluation = await evaluateVilaRun(engine, run, { ...config, vila: config.vila }, show);
+      console.log(json ? JSON.stringify(evaluation) : formatQuestions(evaluation));
+      return 0;
+    }
     const checkpoint = best ? run.bestPath : await run.newest();
     const model = await PS3.load(engine, checkpoint);
     if (values['zero-shot'] !== undefined) {

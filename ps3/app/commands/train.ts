@@ -22,7 +22,7 @@ import { showNano4k } from '../nano_4k.ts';
 import { trainingPlan } from '../plan.ts';
 import { formatSeconds } from '../progress.ts';
 import { runRecovering } from '../recovery.ts';
-import type { SessionOptions } from '../session.ts';
+import type { SessionOptions } from '../session_options.ts';
 import { type EngineNeeds, openEngine, withEngine } from './engine.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */

@@ -1,5 +1,6 @@
 // How a VILA-HD answers questions about held-out scenes, by what it looks at.
 import {
+  argMax,
   concat,
   type Engine,
   expectKeys,
@@ -42,7 +43,23 @@ export interface QuestionsEvaluation {
   /** Share of all high-res patches that is looked at; 0 for encoders that see all at once. */
   readonly budgetShare: number;
   readonly looks: Partial<Readonly<Record<LookedAt, LookResult>>>;
+  /** What the question selects, at other budgets; none for encoders that see all at once. */
+  readonly budgets: readonly BudgetResult[];
 }
+
+/** How questions were answered with a part of all patches. */
+export interface BudgetResult extends LookResult {
+  /** Of all high-res patches. */
+  readonly share: number;
+  /** Milliseconds from a question about an image that was glanced at to its first token, the median. */
+  readonly firstTokenMs: number;
+}
+
+/** Shares of all patches of the paper's table; 0: low resolution alone. */
+const BUDGETS = [0, 0.18, 0.35];
+
+/** Questions of which the time is taken. */
+const TIMED = 12;
 
 /** How much is asked. */
 export interface QuestionsOptions {
@@ -52,12 +69,12 @@ export interface QuestionsOptions {
   readonly seed?: number;
   /** Ways of looking; default: all that the encoder has. */
   readonly looks?: readonly LookedAt[];
-  /** Patches in total instead of one look; for `topDown`, `bottomUp` and `box`. */
-  readonly tokens?: number;
+  /** Shares of all patches at which what the question selects is looked at besides; default 0, 0.18 and 0.35. */
+  readonly budgets?: readonly number[];
   readonly onProgress?: (done: number, all: number) => void;
 }
 
-const OPTIONS = { count: true, seed: true, looks: true, tokens: true, onProgress: true } as const;
+const OPTIONS = { count: true, seed: true, looks: true, budgets: true, onProgress: true } as const;
 
 /**
  * Asks a model about held-out scenes of cards, each answer scored by its likelihood among all things that cards show.
@@ -72,13 +89,15 @@ export async function evaluateQuestions(
   options: QuestionsOptions = {},
 ): Promise<QuestionsEvaluation> {
   expectKeys('evaluateQuestions', options, OPTIONS);
-  const { count = 200, seed = 1, tokens, onProgress } = options;
+  const { count = 200, seed = 1, onProgress } = options;
   const { gridSides } = model.vision.config;
+  const patches = total(gridSides.slice(1).map((grid) => grid * grid));
   const own: readonly LookedAt[] = model.encoder.looks ? LOOKS.slice(0, -1) : ['all'];
-  const ways = options.looks ?? own;
   const answers = CARD_THINGS.map((thing) => answerIds(model.tokenizer, thing));
-  const found = new Map(
-    ways.map((way) => [way, { right: [] as Answer[], recall: [] as Answer[], tokens: 0 }]),
+  const tallies = (options.looks ?? own).map((way) => new Tally(way));
+  const shares = model.encoder.looks ? (options.budgets ?? BUDGETS) : [];
+  const budgets = shares.map(
+    (share) => new Tally(share === 0 ? 'none' : 'topDown', Math.round(share * patches)),
   );
   let budgetShare = 0;
   for (let i = 0; i < count; i++) {
@@ -88,31 +107,73 @@ export async function evaluateQuestions(
     using seen = noGrad(() => model.glance(engine.tensor(asked.rgba, [1, side, side, 4], { scope })));
     const ids = questionIds(model.tokenizer, asked.question, 1);
     const cells = gridSides.slice(1).map((grid) => boxCells([asked.box], side, grid));
-    for (const [way, result] of found) {
-      const { block, look } = await lookAt(engine, model, { way, seen, asked, ids, tokens, seed, index: i });
+    for (const tally of [...tallies, ...budgets]) {
+      const { way, patches: amount } = tally;
+      const started = performance.now();
+      const { block, look } = await lookAt(engine, model, {
+        way,
+        seen,
+        asked,
+        ids,
+        tokens: amount,
+        seed,
+        index: i,
+      });
       const embedded = noGrad(() => model.embed(ids, [block]));
+      if (amount !== undefined && tally.times.length < TIMED) {
+        const first = noGrad(() =>
+          argMax(slice(model.logits(embedded), { axis: 1, start: embedded.shape[1] - 1 })),
+        );
+        await first.data();
+        tally.times.push(performance.now() - started);
+      }
       const scores = await likelihoods(model.language, embedded, answers);
       const best = scores.indexOf(Math.max(...scores));
-      result.right.push({ image: i, value: Number(CARD_THINGS[best] === asked.answer) });
-      result.tokens += block.shape[1] / count;
+      tally.right.push({ image: i, value: Number(CARD_THINGS[best] === asked.answer) });
+      tally.tokens += block.shape[1];
       if (!look?.vision) continue;
       const maps = await Promise.all(look.vision.selectionMaps.map((map) => map.data()));
-      const share = (wanted: Uint8Array[]): number => total(wanted.map((scale) => total([...scale])));
+      const sum = (wanted: Uint8Array[]): number => total(wanted.map((scale) => total([...scale])));
       const taken = cells.map((scale, s) => scale.map((cell, p) => Number(cell > 0 && maps[s][p] > 0)));
-      result.recall.push({ image: i, value: share(taken) / share(cells) });
-      const all = total(gridSides.slice(1).map((grid) => grid * grid));
-      budgetShare = total(look.vision.selectionCounts) / all;
+      tally.recall.push({ image: i, value: sum(taken) / sum(cells) });
+      if (amount === undefined) budgetShare = total(look.vision.selectionCounts) / patches;
     }
     onProgress?.(i + 1, count);
   }
   const bootstrap = new ImageBootstrap(count, seed);
-  const looks = Object.fromEntries(
-    [...found].map(([way, { right, recall, tokens }]) => [
-      way,
-      { right: bootstrap.estimate(right)!, recall: bootstrap.estimate(recall), tokens },
-    ]),
-  );
-  return { questions: count, candidates: CARD_THINGS.length, budgetShare, looks };
+  const resultOf = ({ right, recall, tokens }: Tally): LookResult => ({
+    right: bootstrap.estimate(right)!,
+    recall: bootstrap.estimate(recall),
+    tokens: tokens / count,
+  });
+  return {
+    questions: count,
+    candidates: CARD_THINGS.length,
+    budgetShare,
+    looks: Object.fromEntries(tallies.map((tally) => [tally.way, resultOf(tally)])),
+    budgets: budgets.map((tally, k) => {
+      const firstTokenMs = tally.times.sort((a, b) => a - b)[tally.times.length >> 1];
+      return { share: shares[k], ...resultOf(tally), firstTokenMs };
+    }),
+  };
+}
+
+/** What is counted of one way of looking. */
+class Tally {
+  readonly way: LookedAt;
+  /** Patches in total; undefined: one look, whose time is not taken. */
+  readonly patches: number | undefined;
+  readonly right: Answer[] = [];
+  readonly recall: Answer[] = [];
+  /** Of all questions. */
+  tokens = 0;
+  /** Milliseconds to the first token. */
+  readonly times: number[] = [];
+
+  constructor(way: LookedAt, patches?: number) {
+    this.way = way;
+    this.patches = patches;
+  }
 }
 
 interface LookRequest {

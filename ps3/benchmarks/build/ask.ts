@@ -3,7 +3,8 @@ import type { Random } from '../../../engine/index.ts';
 import type { PageFact } from '../../data/caption/web_page.ts';
 import type { Text4kLine } from '../loaders/text_4k.ts';
 import { optionsOf } from './confusable.ts';
-import { constructedRung, type Legend, type Reader } from './reader.ts';
+import type { Template } from './objects.ts';
+import { constructedRung, LEGIBLE_PX, type Legend, RECOGNISED_PX, type Reader } from './reader.ts';
 
 /** Height of a capital letter below which nothing is asked: a person reads it no more. */
 const LEAST_CAP_PX = 6;
@@ -38,6 +39,8 @@ export interface Subject {
   readonly facts: readonly PageFact[];
   readonly category: string;
   readonly split: string;
+  /** Of a fact about a drawn object, what it could be, in the order of its options. */
+  readonly templates?: ReadonlyMap<PageFact, readonly Template[]>;
 }
 
 /** All questions about one image, of those that are tried, that the reader answers at its highest rung. */
@@ -66,8 +69,10 @@ export async function ask(subject: Subject, reader: Reader, random: Random): Pro
       : optionsOf(fact.text, others, random);
     if (!asked) return [];
     const { box, capPx, turned } = fact;
-    const looks = fact.options ? 'light' : 'text';
-    return [{ fact, ...asked, box, capPx, turned, looks, constructed: constructedRung(capPx, longSide) }];
+    const templates = subject.templates?.get(fact);
+    const looks = templates ? 'object' : fact.options ? 'light' : 'text';
+    const constructed = constructedRung(capPx, longSide, templates ? RECOGNISED_PX : LEGIBLE_PX);
+    return [{ fact, ...asked, box, capPx, turned, looks, templates, constructed }];
   });
   const rungs = await reader.rungs({ image, width, height }, chosen);
   const questions = chosen.flatMap(({ fact, options, answer, constructed }, i): Question[] => {

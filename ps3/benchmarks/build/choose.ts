@@ -13,6 +13,9 @@ export type Need = (typeof NEEDS)[number];
 /** Shares of questions by what they need. */
 export const MIX: Readonly<Record<Need, number>> = { 'above 2268': 0.6, '2268': 0.2, 'below 2268': 0.2 };
 
+/** A category for what low resolution shows, too: it has what it has, and no mix. */
+const WITHOUT_MIX = 'objects';
+
 /**
  * What a question needs. Of large letters the reader may fail at what a person reads: where it needs more than 2268 px and the letters
  * do not, nothing is known.
@@ -44,7 +47,8 @@ export function chosenQuestions(images: readonly (readonly Question[])[]): Quest
       const [need] = behind;
       // A need that is far ahead of its share is not asked about any more.
       const all = own['above 2268'] + own['2268'] + own['below 2268'];
-      if (need === undefined || own[need] > MIX[need] * all + PER_IMAGE) break;
+      const isAhead = category !== WITHOUT_MIX && own[need] > MIX[need] * all + PER_IMAGE;
+      if (need === undefined || isAhead) break;
       const fitting = open.filter((question) => needOf(question) === need);
       const kinds = new Set(asked.map(({ subcategory }) => subcategory));
       const next = fitting.find(({ subcategory }) => !kinds.has(subcategory)) ?? fitting[0];

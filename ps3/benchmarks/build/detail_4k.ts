@@ -20,20 +20,21 @@ import type { Notice } from '../../data/packages.ts';
 import { seedFor } from '../../data/seeds.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
 import { total } from '../../model/config/config.ts';
-import { type Asked, ask } from './ask.ts';
+import { type Asked, ask, type Subject } from './ask.ts';
 import { unsolvedBlind } from './blind.ts';
 import { drawExposure, photograph } from './camera.ts';
 import { chosenQuestions, rotations } from './choose.ts';
 import { documentSheet } from './documents.ts';
+import { openObjects } from './objects.ts';
 import { questionsPage } from './page.ts';
 import { LADDER, Reader } from './reader.ts';
 import { personSheet } from './sheet.ts';
 import { blindOf, type Detail4kSummary, summaryOf } from './summary.ts';
 
 /** What is asked about: what is made up by name, or documents. */
-export type Category = Generator | 'documents';
+export type Category = Generator | 'objects' | 'documents';
 /** Their names. */
-export const CATEGORIES: readonly Category[] = [...GENERATORS, 'documents'];
+export const CATEGORIES: readonly Category[] = [...GENERATORS, 'objects', 'documents'];
 
 /** What is built. */
 export interface Detail4kOptions {
@@ -67,6 +68,9 @@ const DETAIL_4K_OPTIONS = {
   notice: true,
 } as const;
 
+/** Terms of what scenes of objects are made of. */
+const OBJECT_LICENCE =
+  'Noto Emoji under Apache-2.0 on photographs of Debian: per file CC0, CC-BY, CC-BY-SA or GPL-2+';
 /** Of what is built: another number for other questions from the same seed. */
 const VERSION = 3;
 
@@ -76,6 +80,7 @@ interface Drawn {
   readonly width: number;
   readonly height: number;
   readonly facts: readonly PageFact[];
+  readonly templates?: Subject['templates'];
 }
 
 /** What an image is made of: what decides it, and how it is drawn. */
@@ -102,13 +107,13 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   await assertWritableFolder(out);
   const [pages, parts] = [join(out, '.pages'), join(out, '.build')];
   await using browser = new Browser();
+  const own = { images, seed: seedFor(seed, split), notice };
+  const sourcesOf = (category: Category): Promise<Source[]> => {
+    if (category === 'documents') return documentSources(documents ?? '', images, own.seed, split);
+    return category === 'objects' ? objectSources(own) : pageSources(category, pages, own, browser);
+  };
   const sources: Source[] = [];
-  for (const category of named)
-    sources.push(
-      ...(category === 'documents'
-        ? await documentSources(documents ?? '', images, seedFor(seed, split), split)
-        : await pageSources(category, pages, { images, seed: seedFor(seed, split), notice }, browser)),
-    );
+  for (const category of named) sources.push(...(await sourcesOf(category)));
   for (const folder of [parts, join(out, 'images')]) await makeFolder(folder);
   await using reader = await Reader.open();
   const asked: Asked[] = [];
@@ -123,7 +128,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   let next: { readonly part: string; readonly drawn: Promise<Drawn> } | undefined;
   for (const [i, { category, id, nth, part, draw }] of jobs.entries()) {
     if (!existsSync(part)) {
-      const { image, width, height, facts } = await (next?.part === part ? next.drawn : draw());
+      const { image, templates, ...drawn } = await (next?.part === part ? next.drawn : draw());
       const following = jobs.slice(i + 1).find(({ part }) => !existsSync(part));
       next = following && { part: following.part, drawn: following.draw() };
       // A failure is told when its turn comes.
@@ -132,7 +137,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
       const name = `images/${id}.jpg`;
       const shown = await photograph(image, drawExposure(random), random);
       await writeWhole(join(out, name), shown);
-      const subject = { image: shown, name, width, height, facts, category, split };
+      const subject = { ...drawn, image: shown, name, category, split, templates };
       await writeWhole(part, JSON.stringify(await ask(subject, reader, random)));
     }
     asked.push(JSON.parse(await readFile(part, 'utf8')) as Asked);
@@ -154,7 +159,8 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
     licences: Object.fromEntries(
       named.map((name) => [
         name,
-        name === 'documents' ? (options.licence ?? 'not stated') : GENERATED_LICENCE,
+        { documents: options.licence ?? 'not stated', objects: OBJECT_LICENCE }[name as string] ??
+          GENERATED_LICENCE,
       ]),
     ),
     images: sources.length,
@@ -223,6 +229,34 @@ async function pageSources(
   );
 }
 
+/** Objects on photographs: opened when the first is drawn. */
+async function objectSources({
+  images,
+  seed,
+  notice,
+}: {
+  images: number;
+  seed: number;
+  notice?: Notice;
+}): Promise<Source[]> {
+  let opened: ReturnType<typeof openObjects> | undefined;
+  return Array.from({ length: images }, (_, i): Source => {
+    const own = seedFor(seed, `objects ${i}`);
+    return {
+      category: 'objects',
+      decides: `objects ${own}`,
+      draw: async () => {
+        opened ??= openObjects(notice);
+        const { rgba, side, ...rest } = (await opened)(own);
+        const raw = { width: side, height: side, channels: 4 } as const;
+        // Lossless, and quickly so: the camera's file is what is stored.
+        const image = await sharp(rgba, { raw }).png({ compressionLevel: 1 }).toBuffer();
+        return { ...rest, image, width: side, height: side };
+      },
+    };
+  });
+}
+
 /** Pages side by side and above each other, of letters or A4: of one the letters are large, of eighteen as small as can be read. */
 const SHEETS = [
   { columns: 6, rows: 3 },
@@ -280,7 +314,7 @@ async function documentSources(
           using pdf = await PdfFile.open(await readFile(join(folder, file)), file);
           const { width, height, rgba, facts } = documentSheet(pdf, page, sheet);
           const image = await sharp(rgba, { raw: { width, height, channels: 4 } })
-            .png()
+            .png({ compressionLevel: 1 })
             .toBuffer();
           return { image, width, height, facts };
         },

@@ -6,12 +6,18 @@ import type { Worker } from 'tesseract.js';
 import type { Box } from '../../data/boxes.ts';
 import { DataError } from '../../data/errors.ts';
 import { editDistance } from '../scores/anls.ts';
+import { observedObject, type Template } from './objects.ts';
 
 /** Long sides of an image at which it is read, pixels. */
 export const LADDER = [378, 756, 1512, 2268, 3024, 3780] as const;
 
 /** Height of a capital letter that is taken as legible, pixels; whether a text is read is the reader's to say. */
 export const LEGIBLE_PX = 8;
+/**
+ * Shorter side of a drawn object from which on it is told from three others by an ideal observer, three times of four, through the camera:
+ * measured by bench/observer.ts.
+ */
+export const RECOGNISED_PX = 2.8;
 /** Height to which letters are enlarged for the reader. */
 const SHOWN_PX = 24;
 
@@ -32,18 +38,21 @@ export interface Legend {
   readonly answer: number;
   /** Degrees clockwise by which the text is turned. */
   readonly turned?: 90;
-  /** What is looked for: a text, or which light of a traffic light is lit; default text. */
-  readonly looks?: 'text' | 'light';
+  /** What is looked for: a text, which light of a traffic light is lit, or which object is drawn; default text. */
+  readonly looks?: 'text' | 'light' | 'object';
+  /** Of an object, what it could be. */
+  readonly templates?: readonly Template[];
 }
 
 /**
- * The rung of the ladder at which a text is legible by its size: the last where it is never.
+ * The rung of the ladder at which a text, or what else must be told apart, is large enough: the last where it never is.
  *
  * @param capPx     height of a capital letter, pixels of the image
  * @param longSide  of the image, pixels
+ * @param leastPx   what is large enough
  */
-export function constructedRung(capPx: number, longSide: number): number {
-  const needed = (longSide * LEGIBLE_PX) / capPx;
+export function constructedRung(capPx: number, longSide: number, leastPx: number = LEGIBLE_PX): number {
+  const needed = (longSide * leastPx) / capPx;
   return LADDER.find((rung) => rung >= needed) ?? LADDER[LADDER.length - 1];
 }
 
@@ -146,7 +155,7 @@ export class Reader implements AsyncDisposable {
     const lowest: (number | undefined)[] = legends.map(() => undefined);
     const open = new Set(legends.keys());
     for (const [i, legend] of legends.entries())
-      if (legend.looks !== 'light' && !isTranscribed(await this.read(whole, legend, 1), legend))
+      if ((legend.looks ?? 'text') === 'text' && !isTranscribed(await this.read(whole, legend, 1), legend))
         open.delete(i);
     for (const rung of LADDER.toReversed()) {
       if (open.size === 0) break;
@@ -154,9 +163,13 @@ export class Reader implements AsyncDisposable {
       const view = await viewOf(whole, Math.round(width * scale), Math.round(height * scale));
       for (const i of open) {
         const legend = legends[i];
-        const found =
-          legend.looks === 'light' ? litLight(view, legend.box, scale) : await this.read(view, legend, scale);
-        if (closestOption(found, legend.options) === legend.answer) lowest[i] = rung;
+        const found = {
+          text: () => this.read(view, legend, scale),
+          light: () => litLight(view, legend.box, scale),
+          object: () => observedObject(whole, legend.box, legend.templates ?? [], scale),
+        };
+        if (closestOption(await found[legend.looks ?? 'text'](), legend.options) === legend.answer)
+          lowest[i] = rung;
         else open.delete(i);
       }
     }

@@ -9,7 +9,7 @@ import type { BenchmarkRecord } from '../benchmarks/record.ts';
 import { NANO_4K } from '../model/checkpoint/shipped.ts';
 import { PS3 } from '../model/ps3.ts';
 import { askAll, type Entrant } from '../train/evaluation/choices/ask.ts';
-import { LOOKS, PS3Answerer } from '../train/evaluation/choices/ps3_answerer.ts';
+import { Glances, LOOKS, PS3Answerer } from '../train/evaluation/choices/ps3_answerer.ts';
 import { resultsOf } from '../train/evaluation/choices/results.ts';
 import { CONTROLS, RESOLUTIONS, type Showing } from '../train/evaluation/choices/views.ts';
 import { RunFolder } from '../train/run.ts';
@@ -19,9 +19,9 @@ import { formatResults, resultsPage } from './benchmark_report.ts';
 const FULL: readonly Showing[] = RESOLUTIONS.slice(-1);
 
 /** A PS3 by each way to look: top-down at every resolution and with the controls, the others at full size. */
-export function ps3Entrants(engine: Engine, model: PS3, name: string): Entrant[] {
+function ps3Entrants(engine: Engine, model: PS3, glances: Glances, name: string): Entrant[] {
   return LOOKS.map((look) => ({
-    answerer: new PS3Answerer(engine, model, name, look),
+    answerer: new PS3Answerer(engine, model, glances, name, look),
     showings: look === 'top-down' ? [...RESOLUTIONS, ...CONTROLS] : FULL,
   }));
 }
@@ -47,8 +47,9 @@ export async function askBenchmark(engine: Engine, options: AskOptions): Promise
   let answers = await askAll(records, [], path);
   for (const place of places) {
     using model = await PS3.load(engine, place === undefined ? NANO_4K : await RunFolder.checkpointOf(place));
+    using glances = new Glances(engine, model);
     const name = place === undefined ? 'nano-4k' : basename(place);
-    answers = await askAll(records, ps3Entrants(engine, model, name), path, onProgress);
+    answers = await askAll(records, ps3Entrants(engine, model, glances, name), path, onProgress);
   }
   const results = resultsOf(records, answers);
   const text = formatResults(results, title);

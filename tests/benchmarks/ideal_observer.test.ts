@@ -82,7 +82,12 @@ test('observedObject: names what is drawn, darker or lighter, and at a quarter o
         create: { width: 200, height: 160, channels: 3, background: '#6a8a5a' },
       })
         .composite([
-          { input: cutout.bitmap.rgba, raw: { width: 40, height: 40, channels: 4 }, left: 100, top: 60 },
+          {
+            input: Buffer.from(cutout.bitmap.rgba),
+            raw: { width: 40, height: 40, channels: 4 },
+            left: 100,
+            top: 60,
+          },
         ])
         .linear(gain, 0)
         .removeAlpha()

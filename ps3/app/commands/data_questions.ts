@@ -1,6 +1,6 @@
 // `ps3 data questions`.
 import { buildDetail4k, CATEGORIES, type Category } from '../../benchmarks/build/detail_4k.ts';
-import { type Command, columns, command, type Flag, oneOf, text, type Values, whole } from '../flags.ts';
+import { type Command, columns, command, type Flag, on, oneOf, text, type Values, whole } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
 
 const QUESTIONS = {
@@ -12,6 +12,7 @@ const QUESTIONS = {
   images: whole('Images of each category, with up to four questions each; default 60'),
   seed: whole('Default 1', 0),
   split: oneOf(['test', 'dev'], 'test or dev, which share no image; default test'),
+  'drawn-only': on('Put together what earlier calls drew, and draw no more'),
 };
 
 function categoryList(help: string): Flag<readonly Category[]> {
@@ -22,10 +23,14 @@ function categoryList(help: string): Flag<readonly Category[]> {
   return { help, value: '<name,...>', rule: `names with commas between, of ${CATEGORIES.join(', ')}`, read };
 }
 
-async function questions(values: Values<typeof QUESTIONS>, [out]: readonly string[]): Promise<number> {
+async function questions(
+  { 'drawn-only': drawnOnly, ...values }: Values<typeof QUESTIONS>,
+  [out]: readonly string[],
+): Promise<number> {
   const bar = new ProgressBar();
   const summary = await buildDetail4k({
     ...values,
+    ...(drawnOnly && { drawnOnly }),
     out,
     onProgress: (done, all) => bar.update('asking about images', done, all),
     notice: (text) => console.error(text),

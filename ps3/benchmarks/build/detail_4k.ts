@@ -51,6 +51,8 @@ export interface Detail4kOptions {
   readonly seed?: number;
   /** test, or dev with other images; default test. */
   readonly split?: 'test' | 'dev';
+  /** Puts together what earlier calls drew, and draws no more. */
+  readonly drawnOnly?: true;
   /** Images done, of how many. */
   readonly onProgress?: (done: number, all: number) => void;
   readonly notice?: Notice;
@@ -64,6 +66,7 @@ const DETAIL_4K_OPTIONS = {
   images: true,
   seed: true,
   split: true,
+  drawnOnly: true,
   onProgress: true,
   notice: true,
 } as const;
@@ -117,13 +120,14 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   for (const folder of [parts, join(out, 'images')]) await makeFolder(folder);
   await using reader = await Reader.open();
   const asked: Asked[] = [];
-  const jobs = sources.map((source, i) => {
+  const all = sources.map((source, i) => {
     const { category, decides } = source;
     const nth = sources.slice(0, i).filter((other) => other.category === category).length;
     const id = `${category}-${split}-${String(nth).padStart(5, '0')}`;
     const hash = createHash('sha256').update(`${VERSION} ${seed} ${id} ${decides}`).digest('hex');
     return { ...source, id, nth, part: join(parts, `${hash.slice(0, 16)}.json`) };
   });
+  const jobs = options.drawnOnly ? all.filter(({ part }) => existsSync(part)) : all;
   // The browser draws an image while the reader is at the one before.
   let next: { readonly part: string; readonly drawn: Promise<Drawn> } | undefined;
   for (const [i, { category, id, nth, part, draw }] of jobs.entries()) {
@@ -141,7 +145,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
       await writeWhole(part, JSON.stringify(await ask(subject, reader, random)));
     }
     asked.push(JSON.parse(await readFile(part, 'utf8')) as Asked);
-    onProgress?.(i + 1, sources.length);
+    onProgress?.(i + 1, jobs.length);
   }
   for (const category of named) await rm(join(pages, category), { recursive: true, force: true });
   const readable = asked.flatMap(({ questions }) => questions);
@@ -163,7 +167,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
           GENERATED_LICENCE,
       ]),
     ),
-    images: sources.length,
+    images: jobs.length,
     questions: questions.length,
     dropped: {
       illegible: total(asked.map(({ dropped }) => dropped)),

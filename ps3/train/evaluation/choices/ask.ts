@@ -109,8 +109,10 @@ export async function askAll(
       const kin = names.filter((other) => groups.get(other)![0].category === questions[0].category);
       const other = kin[(kin.indexOf(name) + Math.ceil(kin.length / 2)) % kin.length];
       const shown = new Shown(questions[0].image, groups.get(other)![0].image);
-      for (const { answerer, showings } of entrants)
-        for (const showing of showings)
+      // Whoever sees the same image comes one after another.
+      const showings = new Set(entrants.flatMap(({ showings }) => showings));
+      for (const showing of showings)
+        for (const { answerer } of entrants.filter(({ showings }) => showings.includes(showing)))
           for (const { id, question, options = [], boxes, cycle } of questions) {
             const key = { id, model: answerer.name, showing };
             if ((cycle && !answerer.heedsOrder) || known.has(keyOf(key))) continue;

@@ -22,7 +22,7 @@ export const LOOKS = ['top-down', 'bottom-up', 'random', 'whole image'] as const
 export type LookName = (typeof LOOKS)[number];
 
 /** What was made of an image, for all questions about it. */
-interface Glance {
+export interface Glance {
   readonly of: AskedImage;
   readonly scope: Scope;
   readonly image: Tensor<'u8'>;
@@ -31,22 +31,60 @@ interface Glance {
   readonly features: SelectionFeatures;
 }
 
+/** The image that was seen last: whoever looks in another way at the same one begins with what is known of it. */
+export class Glances implements Disposable {
+  readonly #engine: Engine;
+  readonly #model: PS3;
+  #last: Glance | undefined;
+
+  /** @param model  not disposed */
+  constructor(engine: Engine, model: PS3) {
+    this.#engine = engine;
+    this.#model = model;
+  }
+
+  /** The low-res pass over an image, and what patches are selected by. */
+  async at(asked: AskedImage): Promise<Glance> {
+    if (this.#last?.of === asked) return this.#last;
+    this[Symbol.dispose]();
+    const decoded: DecodedImage = typeof asked === 'string' ? await decodeImage(asked) : asked;
+    const { vision, config } = this.#model;
+    const scope = this.#engine.scope();
+    const image = resizeToSquare(this.#engine, decoded, config.image.imagePx, { scope });
+    const [lowRes, features] = noGrad(() => {
+      const lowRes = vision.lowRes(image);
+      return [lowRes, vision.selectionFeatures(image, lowRes)] as const;
+    });
+    this.#last = { of: asked, scope, image, grids: vision.grids(image), lowRes, features };
+    return this.#last;
+  }
+
+  [Symbol.dispose](): void {
+    this.#last?.scope[Symbol.dispose]();
+    this.#last = undefined;
+  }
+}
+
 /**
  * Answers by contrast, without a language model and without being told where the answer is:
  *
  *   score of option o = cos(pooled tokens of a look, text of o);   top-down: of a look for o
  */
-export class PS3Answerer implements Answerer, Disposable {
+export class PS3Answerer implements Answerer {
   readonly name: string;
   readonly #engine: Engine;
   readonly #model: PS3;
   readonly #look: LookName;
   readonly #random: Random;
-  #glance: Glance | undefined;
+  readonly #glances: Glances;
 
-  /** @param model  with a tokenizer; not disposed */
-  constructor(engine: Engine, model: PS3, name: string, look: LookName, seed = 1) {
+  /**
+   * @param model    with a tokenizer; not disposed
+   * @param glances  of the same model, which others may share
+   */
+  constructor(engine: Engine, model: PS3, glances: Glances, name: string, look: LookName, seed = 1) {
     this.#engine = engine;
+    this.#glances = glances;
     this.#model = model;
     this.#look = look;
     this.name = `${name} ${look}`;
@@ -64,7 +102,7 @@ export class PS3Answerer implements Answerer, Disposable {
   }
 
   async answer(image: AskedImage, { options }: Choice): Promise<readonly number[]> {
-    const glance = await this.#see(image);
+    const glance = await this.#glances.at(image);
     using scope = this.#engine.scope();
     const text = noGrad(() =>
       this.#model.encodeText(captionIds(this.#engine, this.#model.tokenizer, options, scope)),
@@ -85,21 +123,6 @@ export class PS3Answerer implements Answerer, Disposable {
       scores.push(cosine(await this.#feature(glance, scope, prompt), o));
     }
     return scores;
-  }
-
-  async #see(asked: AskedImage): Promise<Glance> {
-    if (this.#glance?.of === asked) return this.#glance;
-    this[Symbol.dispose]();
-    const decoded: DecodedImage = typeof asked === 'string' ? await decodeImage(asked) : asked;
-    const { vision, config } = this.#model;
-    const scope = this.#engine.scope();
-    const image = resizeToSquare(this.#engine, decoded, config.image.imagePx, { scope });
-    const [lowRes, features] = noGrad(() => {
-      const lowRes = vision.lowRes(image);
-      return [lowRes, vision.selectionFeatures(image, lowRes)] as const;
-    });
-    this.#glance = { of: asked, scope, image, grids: vision.grids(image), lowRes, features };
-    return this.#glance;
   }
 
   /** [E], of length 1. */
@@ -127,10 +150,5 @@ export class PS3Answerer implements Answerer, Disposable {
       return l2Normalize(vision.pool(look.tokens));
     });
     return feature.data();
-  }
-
-  [Symbol.dispose](): void {
-    this.#glance?.scope[Symbol.dispose]();
-    this.#glance = undefined;
   }
 }

@@ -95,6 +95,16 @@ test('gamePage: a seed gives a page, on which a question is asked once and each 
   assert.is(new Set(pages).size, 4);
 });
 
+test('Words: of a kind with too few texts of a split, one comes again, and it is of the split', () => {
+  const words = (split: GeneratedSplit): Set<string> => {
+    const own = new Words(3, split);
+    return new Set(Array.from({ length: 12 }, () => own.text((faker) => String(faker.number.int(9)))));
+  };
+  const [train, heldOut] = [words('train'), words('heldOut')];
+  assert.is(train.size + heldOut.size, 10);
+  assert.ok([...train].every((text) => !heldOut.has(text)));
+});
+
 test('Words: a text is said once, and only in one split', () => {
   const said = (split: GeneratedSplit): string[] => {
     const words = new Words(3, split);

@@ -8,7 +8,7 @@ import type { PageFact } from '../../data/caption/web_page.ts';
 import { type Cutout, drawCutout, layOn, type Variation } from '../../data/cutout.ts';
 import type { Notice } from '../../data/packages.ts';
 import type { SceneKit } from '../../data/scenes.ts';
-import type { View } from './reader.ts';
+import type { View } from './view.ts';
 
 /** Of the image, pixels. */
 const SIDE_PX = 3780;

@@ -7,6 +7,7 @@ import type { Box } from '../../data/boxes.ts';
 import { DataError } from '../../data/errors.ts';
 import { editDistance } from '../scores/anls.ts';
 import { observedObject, type Template } from './objects.ts';
+import type { View } from './view.ts';
 
 /** Long sides of an image at which it is read, pixels. */
 export const LADDER = [378, 756, 1512, 2268, 3024, 3780] as const;
@@ -201,13 +202,6 @@ export function litLight(view: View, box: Box, scale: number): string {
   if (Math.max(red, green) < LIT) return 'none';
   if (green > 1.15 * red) return 'green';
   return red > 1.6 * green ? 'red' : 'yellow';
-}
-
-/** An image at a lower resolution, RGB. */
-export interface View {
-  readonly data: Uint8Array;
-  readonly width: number;
-  readonly height: number;
 }
 
 async function viewOf(whole: View, width: number, height: number): Promise<View> {

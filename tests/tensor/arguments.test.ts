@@ -99,7 +99,7 @@ test('write: an array of another type is refused, not read as bits', () => {
 const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: unknown[]]>> = {
   ...Object.fromEntries(
     (
-      'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 crossEntropy:2 diceLoss:2 erf exp floor ' +
+      'abs argMax binaryCrossEntropy:2 ceil columnSum conv2d:2 cos cosineMap:2 crossEntropy:2 cumulativeSum diceLoss:2 erf exp floor ' +
       'embedding:2 gather:2 gelu inferenceLinear:2 l2Normalize layerNorm:3 linear:2 linearCrossEntropy:3 log logSoftmax matmul:2 max mean ' +
       'addRmsNorm:3 min neg onesLike patchGather prod quantize reciprocal relu rmsNorm:2 rope:2 round rsqrt scatter:3 sigmoid sigmoidContrastive:4 ' +
       'sign sin softmax softplus sortKeys sqrt square sum swiglu take:2 tanh patchify zerosLike backward'
@@ -115,6 +115,7 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
   clamp: [1, 0, 1],
   compactMap: [1, 1],
   depthwiseConv: [2, [1, 1]],
+  dropout: [1, { p: 0.5, seed: 1 }],
   fullLike: [1, 0],
   pad: [1, [[0, 0]]],
   patchGather: [1, undefined, { imagePx: [2, 2], patchPx: 2 }],
@@ -122,6 +123,7 @@ const OPERANDS: Readonly<Record<string, readonly [tensors: number, ...others: un
   pillowResize: [1, [1, 1]],
   resize: [1, [1, 1], 'nearest'],
   resizeRows: [1, [1, 1], [1, 1], 'nearest'],
+  sampleTokens: [1, {}],
   scatterRows: [2, 1],
   selectTopK: [1, 1],
   slice: [1],
@@ -137,7 +139,7 @@ const PAIRS =
 
 /** Functions of the door that take no tensor, or a list of them, or one among their options. */
 const OTHERS =
-  'arange assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys ' +
+  'arange assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys expectSampling ' +
   'axisTaps expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatKernelTimes freeMemoryBytes hashFunctions kernelTimes layerNormLayer linearLayer makeFolder ' +
   'noGrad onPath openSafetensors output randomBits randomNormal randomUniform readTextFile record size ' +
   'squaredNorm tidy unpackHeads warmupCosine withProducts withSavedActivations writeSafetensors';
@@ -210,8 +212,10 @@ test('options: an unknown key, and what is no object, are refused by the name of
     conv2d: [image, image],
     cosineMap: [rows, row.reshape([1, 2])],
     crossEntropy: [square, labels],
+    cumulativeSum: [square],
     depthwiseConv: [rows, row.reshape([2, 1, 1, 1]), [2, 2]],
     diceLoss: [square, square],
+    dropout: [square],
     embedding: [square, indices],
     gather: [square, indices],
     gelu: [square],
@@ -232,6 +236,7 @@ test('options: an unknown key, and what is no object, are refused by the name of
     resize: [image, [2, 2]],
     rmsNorm: [square, row],
     rope: [rows, scalar],
+    sampleTokens: [square],
     scatter: [square, indices, square],
     sigmoidContrastive: [square, square, scalar, scalar],
     slice: [square],

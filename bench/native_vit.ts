@@ -1,7 +1,7 @@
 // node --import ./engine/wgsl_loader.mjs --import tsx bench/native_vit.ts [--to 1512]
 //
 // A plain ViT of nano-4k's width and depth over every patch of an image, with full attention, beside nano-4k and one look: operations as
-// counted, and time where it fits. Writes bench/results/native-vit.json.
+// counted, and time where it fits. Writes bench/results/detail-4k/native-vit.json.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,7 +75,7 @@ rows.push({
   ms,
 });
 console.log(rows[rows.length - 1]);
-const path = join(dirname(fileURLToPath(import.meta.url)), 'results', 'native-vit.json');
+const path = join(dirname(fileURLToPath(import.meta.url)), 'results', 'detail-4k', 'native-vit.json');
 writeFileSync(
   path,
   `${JSON.stringify({ adapter: engine.adapterName, repetitions: REPETITIONS, rows }, undefined, 1)}\n`,

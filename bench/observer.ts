@@ -1,7 +1,7 @@
 // node --import ./engine/wgsl_loader.mjs --import tsx bench/observer.ts
 //
 // Psychometric curves of the ideal observer of ps3/benchmarks/build: texts by the height of their capitals, drawn objects by their shorter
-// side. Writes bench/results/ideal-observer.json and prints a table.
+// side. Writes bench/results/detail-4k/ideal-observer.json and prints a table.
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -99,7 +99,7 @@ for (const [name, stimulus] of Object.entries(stimuli))
       `${name}, reduced ${reduction} times: ${curve.map(([size, share]) => `${size} px ${(100 * share).toFixed(0)} %`).join(', ')}; ${100 * TOLD_APART} % at ${leastPx?.toFixed(1)} px`,
     );
   }
-const path = join(dirname(fileURLToPath(import.meta.url)), 'results', 'ideal-observer.json');
+const path = join(dirname(fileURLToPath(import.meta.url)), 'results', 'detail-4k', 'ideal-observer.json');
 writeFileSync(
   path,
   `${JSON.stringify({ trials: TRIALS * SEEDS.length, exposures: SEEDS.length, font: font.name, objects: images.length, results }, undefined, 1)}\n`,

@@ -1,4 +1,5 @@
 // Models over the questions of a benchmark: what they answer, and a report of it.
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -12,7 +13,9 @@ import { askAll, type Entrant } from '../train/evaluation/choices/ask.ts';
 import { Glances, LOOKS, PS3Answerer } from '../train/evaluation/choices/ps3_answerer.ts';
 import { resultsOf } from '../train/evaluation/choices/results.ts';
 import { CONTROLS, RESOLUTIONS, type Showing } from '../train/evaluation/choices/views.ts';
+import { VilaAnswerer } from '../train/evaluation/choices/vila_answerer.ts';
 import { RunFolder } from '../train/run.ts';
+import { VilaModel } from '../vila/vila.ts';
 import { formatResults, resultsPage } from './benchmark_report.ts';
 
 /** The largest resolution is that at which looks are compared. */
@@ -26,6 +29,13 @@ function ps3Entrants(engine: Engine, model: PS3, glances: Glances, name: string)
   }));
 }
 
+/** A VILA-HD as it looks by itself, at every resolution and with the controls, and by its glance alone at full size. */
+export function vilaEntrants(model: VilaModel, name: string): Entrant[] {
+  const own = { answerer: new VilaAnswerer(model, name), showings: [...RESOLUTIONS, ...CONTROLS] };
+  const glance = { answerer: new VilaAnswerer(model, name, { looks: 0 }), showings: FULL };
+  return model.encoder.looks ? [own, glance] : [own];
+}
+
 /** What is asked, and of whom. */
 export interface AskOptions {
   readonly records: readonly BenchmarkRecord[];
@@ -33,7 +43,7 @@ export interface AskOptions {
   readonly title: string;
   /** Folder for answers.jsonl, which a call that was stopped goes on from, and the report in three forms. */
   readonly out: string;
-  /** Runs or checkpoints; default nano-4k, the model of this package. */
+  /** Runs, checkpoints, or folders of a VILA-HD; default nano-4k, the model of this package. */
   readonly models?: readonly string[];
   readonly onProgress?: (done: number, all: number) => void;
 }
@@ -46,9 +56,14 @@ export async function askBenchmark(engine: Engine, options: AskOptions): Promise
   const places = models ?? [undefined];
   let answers = await askAll(records, [], path);
   for (const place of places) {
+    const name = place === undefined ? 'nano-4k' : basename(place);
+    if (place !== undefined && existsSync(join(place, 'llm'))) {
+      using model = await VilaModel.load(engine, place, { storage: 'stored' });
+      answers = await askAll(records, vilaEntrants(model, name), path, onProgress);
+      continue;
+    }
     using model = await PS3.load(engine, place === undefined ? NANO_4K : await RunFolder.checkpointOf(place));
     using glances = new Glances(engine, model);
-    const name = place === undefined ? 'nano-4k' : basename(place);
     answers = await askAll(records, ps3Entrants(engine, model, glances, name), path, onProgress);
   }
   const results = resultsOf(records, answers);

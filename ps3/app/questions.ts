@@ -1,19 +1,19 @@
 // Questions about images from a file, answered one after another, and how many answers are right.
-import { dirname } from 'node:path';
-import { imageOf, optionalText, textOf, textsOf } from '../benchmarks/loaders/fields.ts';
+import { dirname, resolve } from 'node:path';
+import { textOf, textsOf } from '../benchmarks/loaders/fields.ts';
 import { jsonLines } from '../benchmarks/rows/json_rows.ts';
 import { type Row, rowError } from '../benchmarks/rows/rows.ts';
 import { isExact } from '../benchmarks/scores/contained.ts';
 import { extractChoice } from '../benchmarks/scores/letters.ts';
 import { DataError } from '../data/errors.ts';
-import { decodeImage } from '../model/image.ts';
+import { VilaAnswerer } from '../train/evaluation/choices/vila_answerer.ts';
 import type { VilaModel } from '../vila/vila.ts';
 import type { Seen, VilaLookOptions } from '../vila/vila_types.ts';
 
 /** A line of a file of questions. */
 export interface FileQuestion {
-  /** A path, or the bytes of one that is written in base64. */
-  readonly image: string | Uint8Array;
+  /** A path. */
+  readonly image: string;
   /** As the file has it. */
   readonly imageName: string;
   readonly question: string;
@@ -49,7 +49,7 @@ export interface Answered {
   readonly isSaidRight?: boolean;
   /** That stand for the image. */
   readonly tokens: number;
-  /** What it took, without loading the image; of the first question about an image with the glance. */
+  /** What it took; of the first question about an image with reading and glancing at it. */
   readonly seconds: number;
 }
 
@@ -64,10 +64,10 @@ function questionOf(row: Row, folder: string): FileQuestion {
     fail('`options` must be different and two at least', options);
   if (options.length > 0 && answer.length > 0 && !(answer.length === 1 && options.includes(answer[0])))
     fail('`answer` must be one of the options', answer);
-  const image = imageOf(row, 'image', folder);
+  const imageName = textOf(row, 'image');
   return {
-    image,
-    imageName: typeof image === 'string' ? (optionalText(row, 'image') ?? image) : `${image.length} bytes`,
+    image: resolve(folder, imageName),
+    imageName,
     question: textOf(row, 'question'),
     ...(options.length > 0 && { options }),
     ...(answer.length > 0 && { answer }),
@@ -94,23 +94,12 @@ export async function* answerQuestions(
   questions: readonly FileQuestion[],
   options: AnswerOptions = {},
 ): AsyncGenerator<Answered, void, undefined> {
-  let before: { readonly image: FileQuestion['image']; readonly seen: Seen } | undefined;
-  try {
-    for (const asked of questions) {
-      options.signal?.throwIfAborted();
-      const isNew = before === undefined || before.image !== asked.image;
-      const decoded = isNew ? await decodeImage(asked.image) : undefined;
-      const started = performance.now();
-      if (decoded) {
-        before?.seen[Symbol.dispose]();
-        before = undefined;
-        before = { image: asked.image, seen: model.see(decoded) };
-      }
-      const answers = await answerOne(model, asked, before!.seen, options);
-      yield { ...answers, seconds: (performance.now() - started) / 1000 };
-    }
-  } finally {
-    before?.seen[Symbol.dispose]();
+  using answerer = new VilaAnswerer(model, 'model');
+  for (const asked of questions) {
+    options.signal?.throwIfAborted();
+    const started = performance.now();
+    const answers = await answerOne(model, asked, await answerer.see(asked.image), options);
+    yield { ...answers, seconds: (performance.now() - started) / 1000 };
   }
 }
 

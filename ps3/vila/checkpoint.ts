@@ -1,6 +1,8 @@
 // A VILA-HD's folder in the layout of the published ones: config.json, and a folder each for language model, tower and projector.
 import { expectKeys, makeFolder, type ParameterStore, type SafetensorsFile } from '../../engine/index.ts';
+import { LanguageReader, type LanguageStorage } from '../language/checkpoint.ts';
 import type { LanguageLoadOptions, LanguageModel } from '../language/language_model.ts';
+import { planLanguageParameters } from '../language/parameters.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import {
   type FillOptions,
@@ -21,12 +23,14 @@ import {
   within,
 } from '../model/checkpoint/files.ts';
 import { type ParameterPlan, Plan, planVision } from '../model/checkpoint/init.ts';
+import type { MemoryNeed } from '../model/checkpoint/memory.ts';
 import { type SaveOptions, toWrite, writeJson, writeWeights } from '../model/checkpoint/writer.ts';
 import type { ImageConfig, VisionConfig } from '../model/config/config.ts';
 import { parseVisionConfig } from '../model/config/hub_config.ts';
 import { toHubVision } from '../model/config/hub_config_writer.ts';
 import { parsePreprocessor, toPreprocessor } from '../model/config/preprocessor.ts';
 import { parseVilaConfig, planProjector, toProjectorHub, toVilaHub, type VilaConfig } from './config.ts';
+import { type PlannedWeight, vilaNeed } from './memory.ts';
 import type { VilaTokens } from './sequence.ts';
 
 /** How a model is loaded. */
@@ -37,6 +41,8 @@ export interface VilaLoadOptions extends DownloadOptions, Omit<FillOptions, 'pre
   readonly languageStorage?: LanguageLoadOptions['storage'];
   /** Whether training leaves a parameter as it is, by its name; none by default. */
   readonly isLocked?: (name: string) => boolean;
+  /** What the model may take; default: what is free on adapters that are software, elsewhere no limit, since GPUs do not tell. */
+  readonly memoryLimitBytes?: number;
 }
 
 export const LOAD_OPTIONS = {
@@ -47,6 +53,7 @@ export const LOAD_OPTIONS = {
   storage: true,
   languageStorage: true,
   isLocked: true,
+  memoryLimitBytes: true,
 } as const;
 
 /** Tokens that the reference adds to a vocabulary, in its order. */
@@ -88,6 +95,7 @@ export class VilaReader implements AsyncDisposable {
   readonly #tower: CheckpointFiles;
   readonly #projector: CheckpointFiles;
   #files: SafetensorsFile[] = [];
+  #plan: Map<string, { shape: readonly number[]; stored: WeightDType }> | undefined;
 
   private constructor(files: CheckpointFiles, config: VilaConfig, vision: VisionConfig, image: ImageConfig) {
     this.config = config;
@@ -109,6 +117,25 @@ export class VilaReader implements AsyncDisposable {
     return new VilaReader(files, config, vision, image);
   }
 
+  /** What the model needs on the GPU; reads headers alone. @throws as `plan` and `LanguageReader.open` */
+  async need(
+    storage: WeightDType | 'stored',
+    languageStorage: LanguageStorage,
+    options: DownloadOptions,
+  ): Promise<MemoryNeed> {
+    await using language = await LanguageReader.open(this.language, options);
+    const isInteger = languageStorage === 'int4' || languageStorage === 'int8';
+    const weights: PlannedWeight[] = [];
+    for (const [name, { shape }] of planLanguageParameters(language.config))
+      weights.push({
+        shape,
+        dtype: isInteger ? languageStorage : language.storageOf(name, shape, languageStorage),
+      });
+    for (const { shape, stored } of (await this.plan(language.config.width)).values())
+      weights.push({ shape, dtype: storage === 'stored' ? stored : storage });
+    return vilaNeed(weights, language.config, this.vision);
+  }
+
   /**
    * Opens the weights of tower and projector.
    *
@@ -117,6 +144,7 @@ export class VilaReader implements AsyncDisposable {
    * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor of a folder
    */
   async plan(width: number): Promise<Map<string, { shape: readonly number[]; stored: WeightDType }>> {
+    if (this.#plan) return this.#plan;
     const plans = planVila(this.config, this.vision, width);
     const stored = new Map<string, { shape: readonly number[]; stored: WeightDType }>();
     for (const [files, plan] of [
@@ -129,6 +157,7 @@ export class VilaReader implements AsyncDisposable {
       for (const [name, { shape }] of plan)
         stored.set(name, { shape, stored: STORED[fileOf.get(name)!.tensors.get(name)!.dtype]! });
     }
+    this.#plan = stored;
     return stored;
   }
 

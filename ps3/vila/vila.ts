@@ -25,6 +25,7 @@ import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { drawParameters, specOf } from '../model/checkpoint/init.ts';
+import { freeBytes } from '../model/checkpoint/memory.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
 import { expectConfig } from '../model/config/config.ts';
 import type { DecodedImage } from '../model/decoder.ts';
@@ -44,6 +45,7 @@ import {
 import type { VilaConfig } from './config.ts';
 import { vilaEncoder } from './encoder.ts';
 import { answerIds, likelihoods } from './likelihood.ts';
+import { expectVilaMemory } from './memory.ts';
 import { Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
 import type { Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
@@ -113,6 +115,7 @@ export class VilaModel implements Disposable {
    *
    * @throws ConfigError for what is not built, and: one error that lists every missing, unknown, misshapen and repeated tensor
    *   of a folder
+   * @throws MemoryError when weights, a look and its answer do not fit; it says what would need less
    * @throws SafetensorsError, TokenizerError, ShapeError for unknown options, and the signal's reason
    */
   static async load(
@@ -121,8 +124,14 @@ export class VilaModel implements Disposable {
     options: VilaLoadOptions = {},
   ): Promise<VilaModel> {
     expectKeys('VilaModel.load', options, LOAD_OPTIONS);
-    const { storage = 'f32', languageStorage = storage, isLocked, ...reading } = options;
+    const { storage = 'f32', languageStorage = storage, isLocked, memoryLimitBytes, ...reading } = options;
     await using file = await VilaReader.open(source, options);
+    const limit = memoryLimitBytes ?? (await freeBytes(engine));
+    expectVilaMemory(
+      limit,
+      await file.need(storage, languageStorage, options),
+      `${storage} and ${languageStorage}`,
+    );
     const language = await LanguageModel.load(engine, file.language, {
       ...reading,
       storage: languageStorage,

@@ -78,6 +78,25 @@ for (const name of ['vila-hd-tiny', 'vila-hd-tiny-two'])
     assert.equal(again.tokenizer.encode(file.metadata.chat_text), text);
   });
 
+test('VilaModel.load: what does not fit is refused before it is read, by the bytes that its weights take', async () => {
+  const out = join(folder, 'vila-hd-tiny');
+  const { liveBytes } = engine.stats();
+  const limited = (memoryLimitBytes: number): Promise<VilaModel> =>
+    VilaModel.load(engine, out, { memoryLimitBytes });
+  const refused = await limited(1000).catch((error: Error) => error.message);
+  const rule =
+    /must fit into 0\.00000100 GB, got ([\d.e-]+) GB of weights \(f32 and f32\) and ([\d.e-]+) GB for a look/;
+  assert.match(String(refused), rule);
+  const [, weights, rest] = rule.exec(String(refused))!;
+  assert.is(engine.stats().liveBytes, liveBytes, 'nothing was made');
+  const peak = 1e9 * (Number(weights) + Number(rest));
+  using model = await limited(1.01 * peak);
+  const stores = [model.parameters, model.language.parameters].flatMap(({ arenas }) => arenas);
+  const held = stores.reduce((sum, { values }) => sum + values.sizeBytes, 0);
+  // Three digits are told; parameters begin at whole lines of memory.
+  assert.ok(Math.abs(held - 1e9 * Number(weights)) < 0.05 * held, `${held} bytes for ${weights} GB`);
+});
+
 test('VilaModel.load: what is missing is named', async () => {
   const out = join(folder, 'vila-hd-tiny');
   const message = async (): Promise<string> =>

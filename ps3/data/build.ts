@@ -93,7 +93,8 @@ export async function openScenes(options: ScenesOptions = {}): Promise<Scenes> {
   const whole = hasCards ? cardCatalogue(all) : all;
   const catalogue = inStyles(
     whole,
-    (style) => !(permissive && SHARE_ALIKE_STYLES.includes(style)) && (styles?.includes(style) ?? true),
+    (style) =>
+      !(permissive && SHARE_ALIKE_STYLES.includes(style)) && (hasCards || (styles?.includes(style) ?? true)),
   );
   const photos = permissive
     ? sources.photos.filter(({ licence }) => PERMISSIVE_LICENCE.test(licence))

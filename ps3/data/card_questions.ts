@@ -1,4 +1,4 @@
-// Questions about the cards of a scene: the colour of a frame says where, and what it frames is the answer.
+// Questions about the cards of a scene: the colour says where, and what the card shows is the answer.
 import type { Random } from '../../engine/index.ts';
 import type { Box } from './boxes.ts';
 import { CARD_COLOURS, CARD_THINGS } from './concepts.ts';
@@ -14,13 +14,13 @@ export interface CardQuestion {
 }
 
 /**
- * Forms of the question, in which COLOUR stands for the frame's. It comes last, since the state of the last token is what asks
+ * Forms of the question, in which COLOUR stands for the card's. It comes last, since the state of the last token is what asks
  * where to look: of a small language model that state carries its own token, and of others little.
  */
 export const QUESTION_FORMS: readonly string[] = [
-  'What is on the card framed in COLOUR',
-  'What does the card show whose frame is COLOUR',
-  'Name what is framed in COLOUR',
+  'What is on the card in COLOUR',
+  'What does the card show that is COLOUR',
+  'Name the thing on the card in COLOUR',
 ];
 
 /** Every question that there is, with every answer. */

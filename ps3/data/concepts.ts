@@ -3,7 +3,7 @@
 // An object is an emoji that every drawing style has, matched by code point and named by emojibase's label,
 // or a captioned stamp; equal names are one concept, so a drawn and a photographed pineapple are the same
 // thing. A sign is a word in several fonts. People, faces, symbols, flags, clock times and whole landscapes
-// are left out. A card is a thing in a coloured frame, for questions that name the colour.
+// are left out. A card is coloured and shows a thing, for questions that name the colour.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EmojiSource, FontSource, Sources } from './sources.ts';
@@ -178,10 +178,10 @@ export function openCatalogue(sources: Sources): Concept[] {
   return concepts;
 }
 
-/** The drawing style of cards, which no other catalogue has. */
+/** What stands among styles for cards, whose drawings have styles of their own. */
 export const CARD_STYLE = 'cards';
 
-/** Colours of the frames of cards, as sRGB, told from each other in any light of a scene. */
+/** Colours of cards, as sRGB, told from each other in any light of a scene. */
 export const CARD_COLOURS: Readonly<Record<string, string>> = {
   red: '#d3202f',
   orange: '#f58a07',
@@ -200,23 +200,23 @@ export const CARD_THINGS: readonly string[] =
   );
 
 /**
- * A card of every colour and thing: `red key` is a key on white in a red frame.
+ * A card of every colour and thing: `red key` is a key in a white disc on red.
  *
  * @param catalogue  of all sources; the first drawing of a thing is taken
  */
 export function cardCatalogue(catalogue: readonly Concept[]): Concept[] {
   const drawings = CARD_THINGS.map((thing) => {
     const looks = catalogue.find(({ name }) => name === thing)?.looks ?? [];
-    return looks.flatMap((look) => (look.kind === 'svg' ? [look.svg] : []))[0];
+    return looks.find((look) => look.kind === 'svg')!;
   });
   return Object.entries(CARD_COLOURS).flatMap(([colour, code]) =>
     CARD_THINGS.map((thing, i): Concept => {
-      const drawing = drawings[i].replace(
+      const drawing = drawings[i].svg.replace(
         / width="[^"]*" height="[^"]*"/,
-        ' x="17" y="17" width="66" height="66"',
+        ' x="23" y="23" width="54" height="54"',
       );
-      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100" viewBox="0 0 100 100"><rect width="100" height="100" rx="9" fill="${code}"/><rect x="12" y="12" width="76" height="76" fill="#fff"/>${drawing}</svg>`;
-      const looks: Look[] = [{ kind: 'svg', style: CARD_STYLE, svg }];
+      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100" viewBox="0 0 100 100"><rect width="100" height="100" rx="9" fill="${code}"/><circle cx="50" cy="50" r="38" fill="#fff"/>${drawing}</svg>`;
+      const looks: Look[] = [{ kind: 'svg', style: drawings[i].style, svg }];
       return { name: `${colour} ${thing}`, kind: 'card', looks, detail: thing };
     }),
   );

@@ -1,6 +1,7 @@
 // From the tower's tokens to the language model's and back: joined and projected patches with their places, and the prompt.
 import {
   add,
+  cast,
   embedding,
   linearLayer,
   output,
@@ -130,12 +131,13 @@ export class Projector {
    */
   #places(scale: number, grid: Grid, like: Tensor): Tensor<'f32'> | undefined {
     if (!this.#weights.has('high_res_pos_embed')) return undefined;
-    const table = this.#weights.get('high_res_pos_embed').in(like.scope) as Tensor<'f32'>;
+    const stored = (name: string): Tensor<'f32'> => cast(this.#weights.get(name).in(like.scope), 'f32');
+    const table = stored('high_res_pos_embed');
     const [, n, d] = table.shape;
     const G = Math.sqrt(n);
     const map = permute(table.reshape([1, G, G, d]), [0, 3, 1, 2]);
     const same = G === grid[0] && G === grid[1];
     const resized = tokensOf(same ? map : resize(map, grid, 'area'));
-    return add(resized, this.#weights.get(`high_res_scale_embed.${scale}`).in(like.scope));
+    return add(resized, stored(`high_res_scale_embed.${scale}`));
   }
 }

@@ -15,6 +15,7 @@ import { type Progress, RunFolder } from '../train/run.ts';
 import { expectStageParts } from '../train/train.ts';
 import { startVila, towerOf, trainVila, VILA_STAGES, type VilaStage, vilaLock } from '../train/vila.ts';
 import type { VilaSection } from '../train/vila_config.ts';
+import { isVila, VilaReader } from '../vila/checkpoint.ts';
 import { VilaModel } from '../vila/vila.ts';
 import { RunMonitor } from './monitor.ts';
 import { ProgressBar } from './progress.ts';
@@ -65,8 +66,7 @@ export async function runVilaSession(
       await RunFolder.create(out, config, environment, data.fingerprint);
     }
     if (!progress) {
-      using ps3 = await PS3.load(engine, await towerPlace(config));
-      using model = await startVila(engine, ps3, config);
+      using model = await begin(engine, config);
       await writeCheckpoint(run.checkpointPath, model, { stage: 'align', step: 0 });
     }
     if (resume) await run.rewind(progress ?? undefined);
@@ -124,12 +124,28 @@ async function towerPlace({ init: { from } }: TrainConfig): Promise<CheckpointSo
   return from === null ? NANO_4K : RunFolder.checkpointOf(from);
 }
 
+/** Where a VILA-HD begins: as it is, where `init.from` names one, or as a new one on a PS3. */
+async function begin(
+  engine: Engine,
+  config: TrainConfig & { readonly vila: VilaSection },
+): Promise<VilaModel> {
+  const place = await towerPlace(config);
+  if (await isVila(place)) return VilaModel.load(engine, place);
+  using ps3 = await PS3.load(engine, place);
+  return startVila(engine, ps3, config);
+}
+
 /** Sizes of the images that the tower sees. */
 async function towerSizes(
   engine: Engine,
   config: TrainConfig & { readonly vila: VilaSection },
 ): Promise<{ scalesPx: readonly number[]; patchPx: number }> {
-  using ps3 = await PS3.load(engine, await towerPlace(config), { storage: 'stored' });
+  const place = await towerPlace(config);
+  if (await isVila(place)) {
+    await using file = await VilaReader.open(place);
+    return file.vision;
+  }
+  using ps3 = await PS3.load(engine, place, { storage: 'stored' });
   return towerOf(ps3.config.vision, config.vila);
 }
 

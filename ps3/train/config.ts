@@ -195,7 +195,7 @@ export interface TrainConfig {
   readonly method: Method;
   /** What is trained in the place of PS3; null: PS3. */
   readonly baseline: BaselineConfig | null;
-  /** A VILA-HD that is trained on questions about scenes, on the PS3 that `init.from` names, or nano-4k of this package; null: none, PS3 itself is trained. */
+  /** A VILA-HD that is trained on questions about scenes, on the PS3 that `init.from` names, or nano-4k of this package; a VILA-HD that it names goes on; null: none, PS3 itself is trained. */
   readonly vila: VilaSection | null;
 }
 

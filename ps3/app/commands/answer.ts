@@ -1,5 +1,6 @@
 // `ps3 answer`.
 import type { Engine } from '../../../engine/index.ts';
+import type { CheckpointSource } from '../../model/checkpoint/files.ts';
 import { decodeImage } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
 import { type Command, command, oneOf, text, UsageError, type Values } from '../flags.ts';
@@ -33,7 +34,7 @@ type AnswerValues = Values<typeof ANSWER>;
 /** Writes the answer as it comes, behind a line about what was looked at. */
 async function answer(
   engine: Engine,
-  place: string,
+  place: CheckpointSource,
   values: AnswerValues,
   [path, question]: readonly string[],
 ): Promise<number> {
@@ -52,7 +53,7 @@ async function answer(
 /** Writes a line for each question of a file, and how many are right. */
 async function answerAll(
   engine: Engine,
-  place: string,
+  place: CheckpointSource,
   values: AnswerValues,
   questions: readonly FileQuestion[],
 ): Promise<number> {

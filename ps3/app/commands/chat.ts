@@ -2,6 +2,7 @@
 import { createInterface, type Interface } from 'node:readline';
 import type { Engine } from '../../../engine/index.ts';
 import type { ChatMessage } from '../../language/chat.ts';
+import type { CheckpointSource } from '../../model/checkpoint/files.ts';
 import { decodeImage } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
 import { type Command, command, on, type Values } from '../flags.ts';
@@ -22,7 +23,7 @@ const secondsSince = (started: number): string => ((performance.now() - started)
 /** Answers each line of standard input: what is said on standard output, where it looked on standard error. */
 async function chat(
   engine: Engine,
-  place: string,
+  place: CheckpointSource,
   values: Values<typeof CHAT>,
   [path]: readonly string[],
 ): Promise<number> {

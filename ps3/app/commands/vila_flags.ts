@@ -1,4 +1,6 @@
 // What every command that asks a VILA-HD takes.
+import type { CheckpointSource } from '../../model/checkpoint/files.ts';
+import { VILA_S } from '../../model/checkpoint/shipped.ts';
 import { type Flag, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
 
 type VilaFlags = {
@@ -13,7 +15,7 @@ type VilaFlags = {
 export const VILA_FLAGS: VilaFlags = {
   model: text(
     '<place>',
-    'The model: a folder with llm/, vision_tower/ and mm_projector/, an http(s) address or hf://owner/name',
+    'The model: a folder with llm/, vision_tower/ and mm_projector/, an http(s) address or hf://owner/name; default vila-s, a small one of this package',
   ),
   storage: oneOf(
     ['f32', 'f16', 'bf16', 'stored'],
@@ -25,12 +27,11 @@ export const VILA_FLAGS: VilaFlags = {
   out: text('<dir>', 'Draw where it looked into this folder'),
 };
 
-/** The place of the model. @throws UsageError without one, and for looks of two kinds */
-export function placeOf(op: string, { model, looks, tokens }: Values<typeof VILA_FLAGS>): string {
-  if (model === undefined) throw new UsageError(`${op}: --model must name the model, got none.`);
+/** The place of the model. @throws UsageError for looks of two kinds */
+export function placeOf(op: string, { model, looks, tokens }: Values<typeof VILA_FLAGS>): CheckpointSource {
   if (looks !== undefined && tokens !== undefined)
     throw new UsageError(`${op}: --looks and --tokens exclude each other, got both. Leave one out.`);
-  return model;
+  return model ?? VILA_S;
 }
 
 /** How much is looked at, as far as the command line says it. */

@@ -12,6 +12,16 @@ import type { UrlLike } from '../../../engine/index.ts';
  */
 export const NANO_4K: UrlLike = besideSources('../../checkpoints/nano-4k/');
 
+/**
+ * The folder of vila-s, a small VILA-HD on windows of 700 px of nano-4k, which answers what is on a card of a colour: trained to show
+ * how such a model asks where to look, and for nothing else. Its README.md is the model card.
+ *
+ * ```ts
+ * using model = await VilaModel.load(engine, VILA_S);
+ * ```
+ */
+export const VILA_S: UrlLike = besideSources('../../checkpoints/vila-s/');
+
 /** A folder of the package. Its address is not written so that bundlers take it for a file to include. */
 function besideSources(path: string): UrlLike {
   const here = import.meta.url;

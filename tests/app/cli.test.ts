@@ -346,7 +346,7 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
       [/the file must be readable, got ENOENT/, 'verify', join(folder, 'missing.safetensors')],
       [/give at least one safetensors file/, 'verify'],
       [/generate: --model must name/, 'generate', 'Hello'],
-      [/answer: --model must name/, 'answer', 'photo.jpg', 'What is it?'],
+      [/nophoto\.jpg must be readable/, 'answer', 'nophoto.jpg', 'What is it?'],
       [
         /answer: --looks and --tokens exclude each other/,
         ...'answer --model m --looks 1 --tokens 9 photo.jpg What?'.split(' '),

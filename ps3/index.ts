@@ -19,6 +19,7 @@ export type { Generated, GeneratedToken, GenerateOptions, Prompt } from './langu
 export { IGNORED } from './language/labels.ts';
 export {
   type LanguageAllocateOptions,
+  type LanguageCreateOptions,
   type LanguageLoadOptions,
   LanguageModel,
 } from './language/language_model.ts';
@@ -142,8 +143,11 @@ export {
   type TrainOutput,
 } from './train/loss.ts';
 export type { Metric, Speed } from './train/metrics.ts';
+export type { StageOptions } from './train/optimise.ts';
 export type { PrecisionSection } from './train/precision_config.ts';
 export { type ConfigSources, PRESETS, presetConfig, trainConfig } from './train/presets.ts';
+export type { Saved } from './train/run/checkpoint.ts';
+export type { StoreState } from './train/run/state.ts';
 export {
   InterruptedError,
   type Notice,
@@ -161,6 +165,7 @@ export {
   towersLoss,
 } from './train/towers.ts';
 export { trainPS3, trainTowers } from './train/train.ts';
+export type { VilaSection } from './train/vila_config.ts';
 export type { Question } from './vila/answer.ts';
 export type { VilaLoadOptions } from './vila/checkpoint.ts';
 export type { EncoderConfig, VilaConfig } from './vila/config.ts';

@@ -22,6 +22,7 @@ export async function progressOf<P extends Progress>(folder: string): Promise<P 
 
 /** A model that writes itself into a folder. */
 export interface Saved {
+  /** Writes its files. @param folder  is made where there is none */
   save(folder: string): Promise<void>;
 }
 

@@ -17,6 +17,7 @@ export type TrainingState = readonly StoreState[];
 export interface StoreState {
   /** Stands before the names of its tensors that are not those of a parameter; '' by default. */
   readonly prefix?: string;
+  /** What is trained. */
   readonly parameters: ParameterStore;
   /**
    * Each as many tensors as the parameters have arenas that are trained, and of their shapes, such as the moments

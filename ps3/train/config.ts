@@ -22,9 +22,9 @@ import { REDUCE_DTYPES, type ReduceDType } from './exchange.ts';
 import type { LockConfig } from './lock.ts';
 import type { PrecisionSection } from './precision_config.ts';
 import type { StageName } from './run/progress.ts';
-import { dataSchema, precisionSchema, samplingSchema } from './section_schemas.ts';
-import { type StageConfig, stageSchema } from './stage_config.ts';
-import { expectVila, type VilaSection, vilaSchema } from './vila_config.ts';
+import { dataSchema, precisionSchema, samplingSchema, stageSchema, vilaSchema } from './section_schemas.ts';
+import type { StageConfig } from './stage_config.ts';
+import { expectVila, type VilaSection } from './vila_config.ts';
 
 export type { StageConfig } from './stage_config.ts';
 

@@ -1,6 +1,4 @@
 // How long and how fast one stage trains, of any model.
-import type * as v from 'valibot';
-import { count, natural, onlyThese, positive } from '../model/config/schema.ts';
 
 /** How long and how fast one stage trains. */
 export interface StageConfig {
@@ -15,12 +13,3 @@ export interface StageConfig {
   /** Parts of a batch that go through the model one after another, for less memory; the loss stays that of the whole batch, but for `loss.cross`. */
   readonly accumulate: number;
 }
-
-/** What the configuration of a stage may hold. */
-export const stageSchema: v.GenericSchema<unknown, StageConfig> = onlyThese({
-  steps: natural,
-  batch: count,
-  lr: positive,
-  warmup: natural,
-  accumulate: count,
-});

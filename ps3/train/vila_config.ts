@@ -1,10 +1,8 @@
 // How a VILA-HD is trained: its language model, and its stages.
-import * as v from 'valibot';
 import { expectConfig } from '../model/config/config.ts';
-import { count, flag, list, natural, nonNegative, onlyThese, positive } from '../model/config/schema.ts';
 import type { EncoderConfig } from '../vila/config.ts';
 import type { DataSection } from './data_config.ts';
-import { type StageConfig, stageSchema } from './stage_config.ts';
+import type { StageConfig } from './stage_config.ts';
 
 /** What is trained on questions about scenes, and how long. A stage of no steps is left out. */
 export interface VilaSection {
@@ -49,43 +47,6 @@ export interface VilaSection {
   /** Whether that supervision trains the language model too, which the reference does not do. */
   readonly reachesLanguage: boolean;
 }
-
-/** Of a scale; a negative one counts from the end. */
-const index = v.pipe(v.number('a whole number'), v.integer('a whole number'));
-
-const encoderSchema: v.GenericSchema<unknown, EncoderConfig> = v.variant(
-  'kind',
-  [
-    onlyThese({ kind: v.picklist(['ps3', 'low-res']) }),
-    onlyThese({ kind: v.literal('anyres'), minTiles: count, maxTiles: count }),
-    onlyThese({ kind: v.literal('s2'), scalesPx: list(count), resizeTo: index }),
-    onlyThese({ kind: v.literal('dynamic-s2'), scalesPx: list(count), resizeTo: index, maxTiles: count }),
-  ],
-  'of kind ps3, low-res, anyres, s2 or dynamic-s2',
-);
-
-/** What `vila` may hold. */
-export const vilaSchema: v.GenericSchema<unknown, VilaSection> = onlyThese({
-  language: onlyThese({
-    width: count,
-    layers: count,
-    heads: count,
-    kvHeads: count,
-    mlpHidden: count,
-    vocabSize: count,
-    initialStd: positive,
-  }),
-  encoder: encoderSchema,
-  window: v.nullable(onlyThese({ cells: count, maxSelect: count })),
-  align: stageSchema,
-  answers: stageSchema,
-  select: stageSchema,
-  groundQuestions: natural,
-  languageRate: positive,
-  towerRate: nonNegative,
-  selection: nonNegative,
-  reachesLanguage: flag,
-});
 
 /** @throws ConfigError for keys that do not go with a VILA-HD */
 export function expectVila({

@@ -14,7 +14,7 @@ import {
   readZeroShot,
   type ZeroShotEvaluation,
 } from '../train/run/evaluations.ts';
-import { STAGE_TITLES } from '../train/run/progress.ts';
+import { STAGE_TITLES, type StageName } from '../train/run/progress.ts';
 import type { RunFolder } from '../train/run.ts';
 import { VILA_STAGES } from '../train/vila.ts';
 import { LOOK_NAMES } from './evaluation_text.ts';
@@ -155,9 +155,9 @@ function evaluationSection(evaluations: readonly IntervalEvaluation[]): Html | u
 `;
 }
 
-/** What else of the second stage, or the first where it has not begun, is worth a look. */
+/** What else of the last stage that has begun is worth a look. */
 function courseSection(metrics: readonly Metric[]): Html {
-  const stage = metrics.some((metric) => metric.stage === 'ps3') ? 'ps3' : 'towers';
+  const stage = metrics.at(-1)?.stage ?? 'towers';
   const [blue] = CURVE_COLOURS;
   const chart = (title: string, y: string, value: (metric: Metric) => number | undefined): Html | undefined =>
     lineChart(title, { x: 'step', y }, [
@@ -182,7 +182,7 @@ function courseSection(metrics: readonly Metric[]): Html {
     chart('Share of the adapter’s peak', 'share', ({ speed }) => speed?.peakShare),
     chart('Waiting for data', 'ms a step', ({ speed }) => speed?.dataWaitMs),
   ];
-  return html`<p>Stage ${stage === 'ps3' ? '2: PS3' : '1: towers'}.</p><div class="charts">${charts}</div>`;
+  return html`<p>${STAGE_TITLES[stage].replace(/^s/, 'S')}.</p><div class="charts">${charts}</div>`;
 }
 
 function limits({ boxes, candidates }: Evaluation, { recipe, seed }: TrainConfig): Html {
@@ -197,11 +197,13 @@ function facts(
   metrics: readonly Metric[],
   { adapterName, date = new Date() }: ReportOptions,
 ): Html {
+  const names: readonly StageName[] = config.vila ? VILA_STAGES : ['towers', 'ps3'];
+  const stages = names.map((name) => stageConfig(config, name));
   const lines = [
     adapterName,
     `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
-    `${config.towers.steps} + ${config.ps3.steps} steps`,
-    `${config.ps3.batch} images per step`,
+    `${stages.map(({ steps }) => steps).join(' + ')} steps`,
+    `${stages[stages.length - 1].batch} images per step`,
     `seed ${config.seed}`,
     `training time ${formatSeconds(trainingSeconds(metrics).at(-1) ?? 0)}`,
   ];

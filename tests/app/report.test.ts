@@ -230,6 +230,27 @@ test('html: fillings are escaped, pieces and lists are not escaped twice', () =>
   assert.is(html`${markup('<hr>')}`.html, '<hr>');
 });
 
+test('report: of a VILA-HD it has the answers, the steps of its stages, and the course of the last one', async () => {
+  const { evaluation: _, examples: __, ...begun } = await options();
+  const estimate = { mean: 0.375, low: 0.25, high: 0.5, count: 8 };
+  const looks = { topDown: { right: estimate, recall: { ...estimate, mean: 0.625 }, tokens: 69 } };
+  const questions = { questions: 8, candidates: 16, budgetShare: 0.08, looks, budgets: [] };
+  const lines = (['align', 'answers', 'select'] as const).flatMap((stage) =>
+    [0, 1].map((step): Metric => ({ stage, step, lr: 0.5, loss: 2, answers: 1.5, gradNorm: 3 })),
+  );
+  const vila = trainConfig({ preset: 'vila-s', set: ['vila.align.steps=2', 'vila.answers.batch=8'] });
+  const text = textOf(reportPage(vila, lines, { ...begun, questions }));
+  const { answers, select } = vila.vila!;
+  for (const want of [
+    `2 + ${answers.steps} + ${select.steps} steps`,
+    `${select.batch} images per step`,
+    'what the question selects37.5 %',
+    'what the question selects62.5 %',
+    'VILA-HD, stage 3: answers where it looks.',
+  ])
+    assert.ok(text.replaceAll('\n', '').includes(want), `the page must say ${want}, got ${text}`);
+});
+
 test('report: a run that goes on shows where it stands and loads itself again, a finished one does not', async () => {
   const { evaluation: _, examples: __, ...begun } = await options();
   const page = reportPage(config, metrics.slice(0, 40), { ...begun, isRunning: true });

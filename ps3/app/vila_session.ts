@@ -1,11 +1,11 @@
 // One training run of a VILA-HD, from the PS3 that it sees with to report: what `ps3 train` does where `vila` says how.
 import { type Engine, expect } from '../../engine/index.ts';
+import { CheckpointReader } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { NANO_4K } from '../model/checkpoint/shipped.ts';
 import { PS3 } from '../model/ps3.ts';
 import { fromLead, SINGLE } from '../ranks/transport.ts';
-import type { TrainConfig } from '../train/config.ts';
-import { stageConfig } from '../train/config.ts';
+import { stageConfig, type TrainConfig } from '../train/config.ts';
 import { evaluateQuestions, type QuestionsEvaluation } from '../train/evaluation/questions.ts';
 import { measureFlopsPerS } from '../train/plan.ts';
 import { writeCheckpoint } from '../train/run/checkpoint.ts';
@@ -23,7 +23,7 @@ import { writeReport } from './report.ts';
 import { factsOf, writeReportParts } from './report_parts.ts';
 import type { SessionOptions, SessionResult } from './session_options.ts';
 import { loadTrainingData, type OnProgress } from './training_data.ts';
-import { version } from './version.ts';
+import { environmentOf } from './version.ts';
 
 /** Whether a run has gone beyond a stage. */
 const isBehind = (stage: VilaStage, progress: Progress | undefined): boolean =>
@@ -48,22 +48,25 @@ export async function runVilaSession(
     given.join(' and '),
   );
   const isLead = transport.rank === 0;
-  for (const name of VILA_STAGES) expectStageParts(name, config.vila[name], transport.size);
+  for (const name of VILA_STAGES) {
+    const { batch, accumulate } = config.vila[name];
+    // Batches without answers have half as many images.
+    const halves = name !== 'align' && config.vila.groundQuestions > 0 ? 2 : 1;
+    expectStageParts(name, { batch: batch / halves, accumulate }, transport.size);
+  }
   const run = new RunFolder(out);
   const progress = await fromLead(transport, async () => (resume && (await run.recover())) || null);
   const bar = new ProgressBar();
   const show: OnProgress = (what, done, all) => {
     if (isLead) bar.update(what, done, all);
   };
-  const sizes = await towerSizes(engine, config);
+  const sizes = await towerSizes(config);
   const data = await loadTrainingData({ ...config, model: sizes }, show, transport);
   const kits = data.kits!; // of cards: there is no other data
   if (isLead) {
     if (resume) await run.expectData(data.fingerprint);
     else {
-      const ranks: Record<string, string> = transport.size > 1 ? { ranks: `${transport.size}` } : {};
-      const environment = { 'ps3-webgpu': version(), adapter: engine.adapterName, ...ranks };
-      await RunFolder.create(out, config, environment, data.fingerprint);
+      await RunFolder.create(out, config, environmentOf(engine, transport), data.fingerprint);
     }
     if (!progress) {
       using model = await begin(engine, config);
@@ -110,7 +113,7 @@ export async function evaluateVilaRun(
   config: TrainConfig & { readonly vila: VilaSection },
   show: OnProgress,
 ): Promise<QuestionsEvaluation> {
-  const data = await loadTrainingData({ ...config, model: await towerSizes(engine, config) }, show);
+  const data = await loadTrainingData({ ...config, model: await towerSizes(config) }, show);
   await run.expectData(data.fingerprint);
   using model = await VilaModel.load(engine, await run.newest());
   const evaluation = await questionsOf(engine, model, config, data.kits!.heldOut, show);
@@ -135,9 +138,8 @@ async function begin(
   return startVila(engine, ps3, config);
 }
 
-/** Sizes of the images that the tower sees. */
+/** Sizes of the images that the tower sees; no weight is read. */
 async function towerSizes(
-  engine: Engine,
   config: TrainConfig & { readonly vila: VilaSection },
 ): Promise<{ scalesPx: readonly number[]; patchPx: number }> {
   const place = await towerPlace(config);
@@ -145,8 +147,8 @@ async function towerSizes(
     await using file = await VilaReader.open(place);
     return file.vision;
   }
-  using ps3 = await PS3.load(engine, place, { storage: 'stored' });
-  return towerOf(ps3.config.vision, config.vila);
+  await using file = await CheckpointReader.open(place);
+  return towerOf(file.config.vision, config.vila);
 }
 
 /** Questions about as many held-out images as the configuration has. */

@@ -68,6 +68,14 @@ export function expectVila({
     'towers.steps and ps3.steps must be 0 where vila is: its PS3 is trained before, in a run of its own',
     [towers.steps, ps3.steps],
   );
+  for (const name of ['answers', 'select'] as const) {
+    const { batch, accumulate } = vila[name];
+    expectConfig(
+      vila.groundQuestions === 0 || batch % (2 * accumulate) === 0,
+      `vila.${name}.batch must be a multiple of 2 vila.${name}.accumulate where vila.groundQuestions is not 0: batches without answers have half as many images`,
+      batch,
+    );
+  }
   expectConfig(baseline === null, 'baseline must be null where vila is not', baseline);
   expectConfig(
     data.styles?.length === 1 && data.styles[0] === 'cards',

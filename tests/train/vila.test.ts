@@ -170,6 +170,16 @@ test('groundingLoss: of one question an image it is what vilaLoss adds to the an
   compare('mean', Float32Array.of(both), Float32Array.of((a + 2 * b) / 3));
 });
 
+test('config: a batch must divide for the questions without answers beside it', () => {
+  const set = (...keys: string[]) => trainConfig({ preset: 'vila-s', set: keys });
+  assert.throws(
+    () => set('vila.answers.batch=9', 'vila.answers.accumulate=3'),
+    /vila\.answers\.batch must be a multiple of 2 vila\.answers\.accumulate .*, got 9/,
+  );
+  assert.is(set('vila.answers.batch=9', 'vila.groundQuestions=0').vila!.answers.batch, 9);
+  assert.is(set('vila.align.batch=9').vila!.align.batch, 9);
+});
+
 /** The stages of a run, stopped where the signal says. */
 async function train(
   path: string,

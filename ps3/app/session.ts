@@ -42,7 +42,7 @@ import { writeReport } from './report.ts';
 import { examplesHtml, factsOf, type ReportParts, writeReportParts } from './report_parts.ts';
 import type { SessionOptions, SessionResult } from './session_options.ts';
 import { loadTrainingData, type OnProgress, type TrainingData } from './training_data.ts';
-import { version } from './version.ts';
+import { environmentOf } from './version.ts';
 import { runVilaSession } from './vila_session.ts';
 
 /** Held-out images that the report shows. */
@@ -124,9 +124,7 @@ export async function runSession(engine: Engine, options: SessionOptions): Promi
   // Only now is something written: faulty data leaves no trace.
   const run = new RunFolder(out);
   if (isLead) {
-    const ranks: Record<string, string> = transport.size > 1 ? { ranks: `${transport.size}` } : {};
-    const environment = { 'ps3-webgpu': version(), adapter: engine.adapterName, ...ranks };
-    if (!resume) await RunFolder.create(out, config, environment, data.fingerprint);
+    if (!resume) await RunFolder.create(out, config, environmentOf(engine, transport), data.fingerprint);
     await data.skips?.writeTo(join(run.path, 'skipped.jsonl'));
     if (options.profile) await profileStages(engine, model, run, objectivesOf(config), config);
     if (resume) {

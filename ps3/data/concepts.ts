@@ -21,8 +21,6 @@ export interface Concept {
   /** Signs and cards stand upright. */
   kind: 'object' | 'sign' | 'card';
   looks: Look[];
-  /** What only a close look tells, which crops of it are called; by default its name. */
-  detail?: string;
 }
 
 interface IconSet {
@@ -217,7 +215,7 @@ export function cardCatalogue(catalogue: readonly Concept[]): Concept[] {
       );
       const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100" viewBox="0 0 100 100"><rect width="100" height="100" rx="9" fill="${code}"/><circle cx="50" cy="50" r="38" fill="#fff"/>${drawing}</svg>`;
       const looks: Look[] = [{ kind: 'svg', style: drawings[i].style, svg }];
-      return { name: `${colour} ${thing}`, kind: 'card', looks, detail: thing };
+      return { name: `${colour} ${thing}`, kind: 'card', looks };
     }),
   );
 }

@@ -339,7 +339,7 @@ export function singleObjectCrop(kit: SceneKit, side: number, seed: number, long
   const objectPx = longSidePx
     ? longSidePx[0] * (longSidePx[1] / longSidePx[0]) ** random.uniform()
     : side * random.range(0.55, 0.95);
-  const { name, kind, detail } = kit.catalogue[concept];
+  const { name, kind } = kit.catalogue[concept];
   const isUpright = kind !== 'object';
   const cutout = drawCutout(sprite, objectPx, kit.spec.variation, isUpright, random);
   // A rotated object may be a little wider than the crop: then its middle is shown.
@@ -349,7 +349,7 @@ export function singleObjectCrop(kit: SceneKit, side: number, seed: number, long
   };
   const [x1, y1] = [place(cutout.box[2] - cutout.box[0]), place(cutout.box[3] - cutout.box[1])];
   const box = layOn(rgba, side, cutout, x1, y1);
-  return { side, rgba, box: boxWithin(box, 0, 0, side), caption: detail ?? name, concept };
+  return { side, rgba, box: boxWithin(box, 0, 0, side), caption: name, concept };
 }
 
 /** A crop around a named thing of an annotated image. */

@@ -62,8 +62,6 @@ export interface NativeCropsConfig {
   readonly gridSide: number;
   /** Of all crops, at the scale before the finest, with larger objects. */
   readonly coarseShare: number;
-  /** Long sides of objects at the finest scale, as shares of the side of a crop; default: those that it holds, and some that it cuts. */
-  readonly objectShare?: Range;
   /** In every batch of the second stage besides its images, so that names are not forgotten; 0: none. */
   readonly besides: number;
 }

@@ -6,7 +6,7 @@ import { DEMO, SCENES } from './recipes.ts';
  * The published geometry at a size that two CPU cores train in hours: crops at the resolution of the two finest scales, then
  * windows of 5 x 5 low-res patches.
  */
-const NANO_4K: TrainConfig = {
+export const NANO_4K_PRESET: TrainConfig = {
   ...DEMO,
   preset: 'nano-4k',
   init: { ...DEMO.init, positionResidualStd: 0.2 },
@@ -51,35 +51,35 @@ const LOOK: Pick<TrainConfig, 'towers' | 'ps3'> & { readonly views: Partial<Trai
     nativeCrops: { gridSide: 8, coarseShare: 0.25, besides: 16 },
     window: { cells: 9, objects: [4, 8], maxSelect: 360 },
   },
-  towers: { ...NANO_4K.towers, steps: 0 },
+  towers: { ...NANO_4K_PRESET.towers, steps: 0 },
   ps3: { steps: 120, batch: 16, lr: 1e-3, warmup: 20, accumulate: 1 },
 };
 
 /** Made-up desktops, of `ps3 data caption interfaces screens --kinds`, in a third of what is shown. */
 const ON_SCREENS: TrainConfig['data'] = {
-  ...NANO_4K.data,
+  ...NANO_4K_PRESET.data,
   annotated: { folders: ['screens'], share: 0.33, names: ['text', 'icon', 'button'] },
 };
 
 /** By name, in the order in which they follow each other. */
 export const NANO_4K_PRESETS: Readonly<Record<string, TrainConfig>> = {
-  'nano-4k': NANO_4K,
+  'nano-4k': NANO_4K_PRESET,
   'nano-4k-look': {
-    ...NANO_4K,
+    ...NANO_4K_PRESET,
     preset: 'nano-4k-look',
-    data: { ...NANO_4K.data, ...LOOK.views },
+    data: { ...NANO_4K_PRESET.data, ...LOOK.views },
     towers: LOOK.towers,
     ps3: LOOK.ps3,
   },
   'nano-4k-screens': {
-    ...NANO_4K,
+    ...NANO_4K_PRESET,
     preset: 'nano-4k-screens',
     data: ON_SCREENS,
-    towers: { ...NANO_4K.towers, steps: 700 },
-    ps3: { ...NANO_4K.ps3, steps: 400 },
+    towers: { ...NANO_4K_PRESET.towers, steps: 700 },
+    ps3: { ...NANO_4K_PRESET.ps3, steps: 400 },
   },
   'nano-4k-screens-look': {
-    ...NANO_4K,
+    ...NANO_4K_PRESET,
     preset: 'nano-4k-screens-look',
     data: { ...ON_SCREENS, ...LOOK.views },
     towers: LOOK.towers,

@@ -38,7 +38,7 @@ const COARSE_SHARE: Range = [0.37, 0.7];
 export function nativeCrops(
   kit: SceneKit,
   { scalesPx, patchPx }: Scales,
-  { gridSide, coarseShare, objectShare = FINE_SHARE }: NativeCropsConfig,
+  { gridSide, coarseShare }: NativeCropsConfig,
   seed: number,
   name = 'native crop',
 ): CropSource {
@@ -72,7 +72,7 @@ export function nativeCrops(
     };
     const fineCount = count - coarseCount;
     const fine = {
-      rgba: cropsOf(fineCount, sidePx, objectShare, 0),
+      rgba: cropsOf(fineCount, sidePx, FINE_SHARE, 0),
       captions,
       places: placesOf(fineCount, finest),
     };

@@ -46,7 +46,6 @@ export const dataSchema: v.GenericSchema<unknown, DataSection> = onlyThese({
       onlyThese({
         gridSide: count,
         coarseShare: share,
-        objectShare: v.exactOptional(v.tuple([positive, positive], 'a list of two positive numbers')),
         besides: natural,
       }),
     ),

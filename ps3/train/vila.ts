@@ -22,7 +22,7 @@ import { batchesByStep, type Made } from './batches.ts';
 import { stageConfig, type TrainConfig } from './config.ts';
 import { optimise, STAGE_OPTIONS, type StageOptions } from './optimise.ts';
 import { ownBatches } from './train.ts';
-import { conversation, type VilaBatch, vilaBatches } from './vila_batches.ts';
+import { conversation, messagesOf, type VilaBatch, vilaBatches } from './vila_batches.ts';
 import type { VilaSection } from './vila_config.ts';
 import { VilaStep } from './vila_step.ts';
 
@@ -35,14 +35,9 @@ export type VilaStage = (typeof VILA_STAGES)[number];
 const MEDIA_TOKENS = 3;
 
 /** A vocabulary of every question and answer as they are rendered, with the tokens of images. */
-export function questionTokenizer(vocabSize: number): LanguageTokenizer {
+function questionTokenizer(vocabSize: number): LanguageTokenizer {
   const bytes = trainTokenizer(['']);
-  const texts = allCardQuestions().map(({ question, answer }) =>
-    bytes.renderChat([
-      { role: 'user', content: `<image>\n${question}` },
-      { role: 'assistant', content: answer },
-    ]),
-  );
+  const texts = allCardQuestions().map((asked) => bytes.renderChat(messagesOf(asked)));
   return withImages(trainTokenizer(texts, { vocabSize: vocabSize - MEDIA_TOKENS })).tokenizer;
 }
 
@@ -139,11 +134,10 @@ export async function trainVila(
   const { transport: ranked = SINGLE } = options;
   const { weightDecay, ...others } = constants;
   const { language, parameters, tokenizer } = model;
-  const isTower = (group: number): boolean => group >= 2;
   using own = new AdamW(parameters, {
     ...others,
     weightDecay: [weightDecay, 0, weightDecay, 0],
-    lrScale: [0, 1, 2, 3].map((group) => (isTower(group) ? vila.towerRate : 1)),
+    lrScale: [1, 1, vila.towerRate, vila.towerRate],
   });
   using ofLanguage = new AdamW(language.parameters, {
     ...others,
@@ -154,13 +148,11 @@ export async function trainVila(
   const making = { gridSide, seed, name: `${name} step` };
   const answers = vilaBatches(kit, tokenizer, { ...making, batch: stage.batch });
   const { groundQuestions } = vila;
-  const isInTurn = name !== 'align' && model.encoder.looks && groundQuestions > 0;
-  const searches = vilaBatches(kit, tokenizer, {
-    ...making,
-    batch: stage.batch / 2,
-    searches: groundQuestions,
-  });
-  const make = (step: number): Made<VilaBatch> => (isInTurn && step % 2 === 1 ? searches : answers)(step);
+  const searches =
+    name !== 'align' && model.encoder.looks && groundQuestions > 0
+      ? vilaBatches(kit, tokenizer, { ...making, batch: stage.batch / 2, searches: groundQuestions })
+      : answers;
+  const make = (step: number): Made<VilaBatch> => (step % 2 === 1 ? searches : answers)(step);
   const [sample] = allCardQuestions();
   await optimise(
     engine,

@@ -4,6 +4,7 @@ import { type Box, boxCells } from '../data/boxes.ts';
 import { sceneSeed } from '../data/build.ts';
 import { allCardQuestions, askAboutCard, type CardQuestion, findCards } from '../data/card_questions.ts';
 import { buildScene, type SceneKit } from '../data/scenes.ts';
+import type { ChatMessage } from '../language/chat.ts';
 import { IGNORED } from '../language/labels.ts';
 import type { EncodedChat, LanguageTokenizer } from '../language/tokenizer.ts';
 import { questionIds } from '../vila/answer.ts';
@@ -22,7 +23,7 @@ export interface VilaBatch {
 }
 
 /** Stands behind the end of a conversation. */
-export const PADDING = -1;
+const PADDING = -1;
 
 /** A scene and a question about it. */
 export interface AskedScene extends CardQuestion {
@@ -46,15 +47,20 @@ export function askedScene(kit: SceneKit, seed: number, name: string, index: num
   }
 }
 
-/** A question with its answer as a conversation about one image. */
-export function conversation(
-  tokenizer: LanguageTokenizer,
-  { question, answer }: Pick<CardQuestion, 'question' | 'answer'>,
-): EncodedChat {
-  return tokenizer.encodeChat([
+/** A question about one image, and its answer. */
+export function messagesOf({ question, answer }: Pick<CardQuestion, 'question' | 'answer'>): ChatMessage[] {
+  return [
     { role: 'user', content: `<image>\n${question}` },
     { role: 'assistant', content: answer },
-  ]);
+  ];
+}
+
+/** The same in tokens, with its labels. */
+export function conversation(
+  tokenizer: LanguageTokenizer,
+  asked: Pick<CardQuestion, 'question' | 'answer'>,
+): EncodedChat {
+  return tokenizer.encodeChat(messagesOf(asked));
 }
 
 /** How batches are made. */

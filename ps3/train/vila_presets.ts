@@ -1,5 +1,6 @@
 // Presets of VILA-HDs that two CPU cores train, on the tower of nano-4k.
 import type { TrainConfig } from './config.ts';
+import { NANO_4K_PRESET } from './nano_4k.ts';
 import { DEMO, SCENES } from './recipes.ts';
 
 const NO_STEPS: TrainConfig['ps3'] = { steps: 0, batch: 1, lr: 1e-3, warmup: 0, accumulate: 1 };
@@ -8,25 +9,8 @@ const NO_STEPS: TrainConfig['ps3'] = { steps: 0, batch: 1, lr: 1e-3, warmup: 0, 
 const VILA_S: TrainConfig = {
   ...DEMO,
   preset: 'vila-s',
-  // Sizes are those of the PS3.
-  model: {
-    scalesPx: [378, 756, 1512, 3780],
-    patchPx: 14,
-    width: 96,
-    depth: 4,
-    heads: 3,
-    mlpRatio: 4,
-    selectionLayers: null,
-    maxSelect: 360,
-    auxWidth: 64,
-    auxKernelPx: 14,
-    auxImagePx: 1512,
-    textWidth: 96,
-    textLayers: 1,
-    tiedPositions: true,
-    contextLength: 6,
-    vocabSize: null,
-  },
+  // Sizes are those of the PS3 that it begins with.
+  model: NANO_4K_PRESET.model,
   data: {
     ...SCENES,
     scenes: 1,

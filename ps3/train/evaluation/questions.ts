@@ -1,7 +1,6 @@
 // How a VILA-HD answers questions about held-out scenes, by what it looks at.
 import {
   argMax,
-  concat,
   type Engine,
   expectKeys,
   noGrad,
@@ -193,9 +192,7 @@ async function lookAt(
   { way, seen, asked, ids, tokens, seed, index }: LookRequest,
 ): Promise<{ block: Tensor<'f32'>; look?: VilaLook }> {
   const { low } = seen;
-  if (way === 'none')
-    // As the reference does it: the first low-res token stands in for what was seen.
-    return { block: noGrad(() => concat([low, slice(low, { axis: 1, length: 1 })], { axis: 1 })) };
+  if (way === 'none') return { block: (await model.look(seen, { looks: 0 })).blocks[0] };
   const lookWith = async (how: VilaLookOptions): Promise<{ block: Tensor<'f32'>; look: VilaLook }> => {
     const look = await model.look(seen, how);
     return { block: look.blocks[0], look };

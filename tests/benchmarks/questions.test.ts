@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import type { Question } from '../../ps3/benchmarks/build/ask.ts';
 import { blindRules, blindShare, unsolvedBlind } from '../../ps3/benchmarks/build/blind.ts';
 import { rotations } from '../../ps3/benchmarks/build/choose.ts';
+import { sheetsOf } from '../../ps3/benchmarks/build/detail_4k.ts';
 import { factsOf } from '../../ps3/benchmarks/build/documents.ts';
 import { type Legend, litLight, Reader } from '../../ps3/benchmarks/build/reader.ts';
 import type { Line, Word } from '../../ps3/data/caption/words.ts';
@@ -39,6 +40,19 @@ test('factsOf: words and numbers by the three before them, cells by their row, r
     'cell: What stands in the last column of the row “alpha”? 0.98',
   ]);
   assert.is(factsOf([line('one two three Four')])[0].capPx, 20);
+});
+
+test('sheetsOf: no page stands on two sheets, and a short file has one', () => {
+  const sheets = sheetsOf('manual.pdf', 400);
+  const pages = sheets.flatMap(({ first, sheet }) =>
+    Array.from({ length: sheet.columns * sheet.rows }, (_, i) => first + i),
+  );
+  assert.equal(
+    pages,
+    pages.map((_, i) => i),
+  );
+  assert.ok(pages.length <= 400 && pages.length > 400 - 18);
+  assert.is(sheetsOf('card.pdf', 3).length, 1);
 });
 
 const question = (options: string[], answer: number, asked = '?'): Question => ({

@@ -278,7 +278,27 @@ function documentsOf(split: string, names: readonly string[]): string[] {
   return (split === 'dev' ? ranked.slice(0, dev) : ranked.slice(dev)).sort();
 }
 
-/** Pages of PDF files, chosen by the seed: of each file about as many. */
+/** A sheet of a file: its first page, from 0. */
+interface SheetOf {
+  readonly file: string;
+  readonly first: number;
+  readonly sheet: (typeof SHEETS)[number];
+}
+
+/** The sheets of a file from its first page on; none shows a page of another, and what is left at the end is on none. */
+export function sheetsOf(file: string, pages: number): SheetOf[] {
+  const sheets: SheetOf[] = [];
+  for (let first = 0; ; ) {
+    const sheet = SHEETS[seedFor(0, `sheet ${file} ${first}`) % SHEETS.length];
+    const next = first + sheet.columns * sheet.rows;
+    // A short file has one sheet all the same.
+    if (next > pages && sheets.length > 0) return sheets;
+    sheets.push({ file, first, sheet });
+    first = next;
+  }
+}
+
+/** Sheets of pages of PDF files, chosen by the seed: of each file about as many. */
 async function documentSources(
   folder: string,
   images: number,
@@ -291,16 +311,16 @@ async function documentSources(
     );
   const names = (await readdir(folder, { recursive: true })).filter((name) => /\.pdf$/i.test(name));
   const files = documentsOf(split, names);
-  const all: { readonly file: string; readonly page: number; readonly rank: number }[] = [];
+  const all: (SheetOf & { readonly rank: number })[] = [];
   for (const file of files) {
     using pdf = await PdfFile.open(await readFile(join(folder, file)), file);
-    const pages = Array.from({ length: pdf.pageCount }, (_, page) => ({
-      page,
-      rank: seedFor(seed, `${file} ${page}`),
+    const sheets = sheetsOf(file, pdf.pageCount).map((sheet) => ({
+      ...sheet,
+      rank: seedFor(seed, `${file} ${sheet.first}`),
     }));
-    // The n-th page of a file comes after the first ones of the others.
-    const ranked = pages.toSorted((a, b) => a.rank - b.rank).slice(0, images);
-    all.push(...ranked.map(({ page, rank }, i) => ({ file, page, rank: i * 2 ** 32 + rank })));
+    // The n-th sheet of a file comes after the first ones of the others.
+    const ranked = sheets.toSorted((a, b) => a.rank - b.rank);
+    all.push(...ranked.map((sheet, i) => ({ ...sheet, rank: i * 2 ** 32 + sheet.rank })));
   }
   if (all.length === 0)
     throw new DataError(
@@ -309,19 +329,18 @@ async function documentSources(
   return all
     .toSorted((a, b) => a.rank - b.rank)
     .slice(0, images)
-    .map(({ file, page }): Source => {
-      const sheet = SHEETS[seedFor(seed, `sheet ${file} ${page}`) % SHEETS.length];
-      return {
+    .map(
+      ({ file, first, sheet }): Source => ({
         category: 'documents',
-        decides: `${file} ${page} ${sheet.columns} ${sheet.rows}`,
+        decides: `${file} ${first} ${sheet.columns} ${sheet.rows}`,
         draw: async () => {
           using pdf = await PdfFile.open(await readFile(join(folder, file)), file);
-          const { width, height, rgba, facts } = documentSheet(pdf, page, sheet);
+          const { width, height, rgba, facts } = documentSheet(pdf, first, sheet);
           const image = await sharp(rgba, { raw: { width, height, channels: 4 } })
             .png({ compressionLevel: 1 })
             .toBuffer();
           return { image, width, height, facts };
         },
-      };
-    });
+      }),
+    );
 }

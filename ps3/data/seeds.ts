@@ -7,3 +7,10 @@ export function seedFor(seed: number, purpose: string): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b) >>> 0;
   return (hash ^ (hash >>> 13)) >>> 0;
 }
+
+/** The part of some that a split has, by their names alone: a quarter is held out, at least one. */
+export function partOf<T>(items: readonly T[], split: 'train' | 'heldOut', nameOf: (item: T) => string): T[] {
+  const ranked = items.toSorted((a, b) => seedFor(0, nameOf(a)) - seedFor(0, nameOf(b)));
+  const held = Math.max(1, Math.round(items.length / 4));
+  return split === 'heldOut' ? ranked.slice(0, held) : ranked.slice(held);
+}

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { leastSize, observed, type Stimulus } from '../../ps3/benchmarks/build/ideal_observer.ts';
-import { observedObject, type Template } from '../../ps3/benchmarks/build/objects.ts';
+import { imageTemplates, observedObject, type Template } from '../../ps3/benchmarks/build/objects.ts';
 
 /** A bar of a quarter of a square at its left, right, top or bottom. */
 const bars: Stimulus = {
@@ -99,6 +99,47 @@ test('observedObject: names what is drawn, darker or lighter, and at a quarter o
           name,
         );
     }
+});
+
+test('imageTemplates: the image of the option that is there is recognised where it covers the box', async () => {
+  const images = await Promise.all(
+    ['left', 'top'].map(async (side) => {
+      const size = side === 'left' ? { width: 32, height: 64 } : { width: 64, height: 32 };
+      const png = await sharp({ create: { width: 64, height: 64, channels: 4, background: '#ffffff' } })
+        .composite([{ input: { create: { ...size, channels: 4, background: '#c00000' } }, left: 0, top: 0 }])
+        .png()
+        .toBuffer();
+      return `data:image/png;base64,${png.toString('base64')}`;
+    }),
+  );
+  const box = [100, 60, 130, 80] as const;
+  const fact = {
+    text: 'top',
+    box: [...box] as [number, number, number, number],
+    question: '?',
+    kind: 'sign',
+    capPx: 20,
+  };
+  const templates = await imageTemplates({ ...fact, options: ['left', 'top'], images });
+  const { data } = await sharp({ create: { width: 200, height: 160, channels: 3, background: '#6a8a5a' } })
+    .composite([
+      {
+        input: { create: { width: 30, height: 20, channels: 3, background: '#ffffff' } },
+        left: 100,
+        top: 60,
+      },
+      {
+        input: { create: { width: 30, height: 10, channels: 3, background: '#c00000' } },
+        left: 100,
+        top: 60,
+      },
+    ])
+    .linear(0.7, 0)
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  for (const scale of [1, 0.5])
+    assert.is(await observedObject({ data, width: 200, height: 160 }, fact.box, templates, scale), 'top');
 });
 
 test.run();

@@ -2,6 +2,7 @@
 import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PageReader, type Screen } from '../../ps3/data/caption/web_page.ts';
@@ -57,21 +58,21 @@ const panel: Panel = {
   ],
   thing: 0,
 };
-const scene = (solids: readonly Solid[]): Scene => ({
+const scene = (solids: readonly Solid[], panels: readonly Panel[]): Scene => ({
   width: 480,
   height: 270,
   camera: { at: [0, 0, 0], target: [0, 0, -1], angle: 90 },
   sky: ['#808080', '#808080'],
   light: { at: [0, 5, 5], strength: 1, ambient: 1, reach: 20 },
   solids,
-  panels: [panel],
+  panels,
   things: [{ key: 'wall', sentences: [{ text: 'A wall.' }, { text: 'It says HELLO.', needs: ['hello'] }] }],
   sentences: [{ text: 'A grey day.' }, { text: 'HELLO is written.', needs: ['hello'] }],
 });
 
-const shown = async (solids: readonly Solid[]): Promise<Screen> => {
+const shown = async (solids: readonly Solid[], panels: readonly Panel[] = [panel]): Promise<Screen> => {
   const file = join(folder, 'scene.html');
-  writeFileSync(file, scenePage(scene(solids), []));
+  writeFileSync(file, scenePage(scene(solids, panels), []));
   await using reader = await PageReader.open();
   for await (const screen of reader.screens(file, { width: 480, height: 270, screens: 1 })) return screen;
   throw new Error('no screen');
@@ -128,6 +129,63 @@ test('drawScene: what stands before a text takes it out of questions and caption
   assert.is(said!.captions[0].text, 'A wall.');
   const behind = await shown([{ ...solid, at: [1, 1.5, -11] }]);
   assert.is(behind.facts.length, 2);
+});
+
+test('drawScene: an image covers its panel, and a model has its own colours, in the box of its size', async () => {
+  const png = await sharp({ create: { width: 8, height: 8, channels: 3, background: '#0000ff' } })
+    .png()
+    .toBuffer();
+  const cover = `data:image/png;base64,${png.toString('base64')}`;
+  const covered: Panel = {
+    ...{ size: [4, 4], at: [-6, 0, -10], back: '#ffffff', glows: true, image: cover },
+    asks: {
+      question: 'Which?',
+      kind: 'sign',
+      answer: 'a',
+      options: ['a', 'b'],
+      images: [cover, ''],
+      size: 4,
+    },
+  };
+  // The two triangles of a square that faces the camera: above their diagonal red, below covered by the image.
+  const [low, high] = [-0.5, 0.5];
+  const model: Solid = {
+    shape: {
+      parts: [
+        { colour: '#ff0000', positions: [low, low, 0, high, high, 0, low, high, 0] },
+        {
+          colour: '#ffffff',
+          image: cover,
+          positions: [low, low, 0, high, low, 0, high, high, 0],
+          uvs: [0, 0, 1, 0, 1, 1],
+        },
+      ],
+    },
+    ...{ size: [6, 3, 1], at: [5, 0, -10], colour: '#000000', thing: 0 },
+  };
+  const { facts, shown: said, image } = await shown([model], [covered]);
+  const { rgba, width } = await decodeImage(image, { name: 'scene' });
+  const at = (x: number, y: number): number[] => [
+    ...rgba.subarray(4 * (y * width + x), 4 * (y * width + x) + 3),
+  ];
+  const perMetre = 13.5;
+  assert.equal(at(Math.round(240 - 6 * perMetre), 135), [0, 0, 255]);
+  const [red, , blue] = at(Math.round(240 + 3 * perMetre), Math.round(135 - perMetre));
+  assert.ok(red > 60 && blue < 10, 'above the diagonal');
+  const below = at(Math.round(240 + 7 * perMetre), Math.round(135 + perMetre));
+  assert.ok(below[2] > 60 && below[0] < 10, 'below the diagonal');
+  assert.equal(
+    facts.map(({ text, options, images }) => [text, options, images]),
+    [['a', ['a', 'b'], [cover, '']]],
+  );
+  const [{ box }] = said!.captions;
+  for (const [i, edge] of [
+    240 + 2 * perMetre,
+    135 - 1.5 * perMetre,
+    240 + 8 * perMetre,
+    135 + 1.5 * perMetre,
+  ].entries())
+    assert.ok(Math.abs(box[i] - edge) <= 1, `${box[i]} beside ${edge}`);
 });
 
 test.run();

@@ -29,6 +29,9 @@ const CAPTION = {
   boxes: whole('Boxes of an image that are described, at most; default 4'),
   split: oneOf(SOURCE_SPLITS, 'Part of the source files: all, train or heldOut; default all'),
   count: whole(`Images of a source that is made up; default 100`),
+  sources: on(
+    'With road signs, furniture and maps of Debian’s packages, of what is made up (290 MB, downloaded once)',
+  ),
   'held-out': percent('Percent of the source files that are held out; default 20'),
   seed: whole('Chooses the splits and the dpi of each page; default 1', 0),
   licence: text('<terms>', 'Terms of the sources, for the manifest'),
@@ -64,13 +67,13 @@ async function caption(values: Values<typeof CAPTION>, [source, out]: readonly s
   const { words, lines, kinds, screen, screens } = values;
   if (lines && words !== undefined)
     throw new UsageError('data caption: --words and --lines exclude each other, got both. Leave one out.');
-  const { dpi, split, seed, licence, threads, captioner, boxes, count } = values;
+  const { dpi, split, seed, licence, threads, captioner, boxes, count, sources } = values;
   const counted = words === undefined ? undefined : { words, minWords: Math.min(3, words) };
   const rule: CaptionRule | undefined = lines ? { words: 'line', minWords: 1 } : counted;
   const heldOut = values['held-out'];
   const bar = new ProgressBar();
   const result = await captionSources({
-    ...{ source, out, dpi, split, seed, licence, threads, captioner, boxes, count },
+    ...{ source, out, dpi, split, seed, licence, threads, captioner, boxes, count, sources },
     ...{ rule, kinds },
     screen: { ...(screen && { width: screen[0], height: screen[1] }), ...(screens && { screens }) },
     heldOutShare: heldOut === undefined ? undefined : heldOut / 100,

@@ -12,6 +12,7 @@ const QUESTIONS = {
   images: whole('Images of each category, with up to four questions each; default 60'),
   seed: whole('Default 1', 0),
   split: oneOf(['test', 'dev'], 'test or dev, which share no image; default test'),
+  sources: on('With road signs, furniture and maps of Debian’s packages (290 MB, downloaded once)'),
   'drawn-only': on('Put together what earlier calls drew, and draw no more'),
 };
 

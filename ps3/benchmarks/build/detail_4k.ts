@@ -10,9 +10,9 @@ import { PdfFile } from '../../data/caption/pdf.ts';
 import { type PageFact, PageReader } from '../../data/caption/web_page.ts';
 import { DataError } from '../../data/errors.ts';
 import {
-  GENERATED_LICENCE,
   GENERATORS,
   type Generator,
+  generatedLicence,
   writePages,
 } from '../../data/generators/generators.ts';
 import { GENERATED_SCREEN } from '../../data/generators/material.ts';
@@ -25,7 +25,7 @@ import { unsolvedBlind } from './blind.ts';
 import { drawExposure, photograph } from './camera.ts';
 import { chosenQuestions, rotations } from './choose.ts';
 import { documentSheet } from './documents.ts';
-import { openObjects } from './objects.ts';
+import { imageTemplates, openObjects } from './objects.ts';
 import { questionsPage } from './page.ts';
 import { LADDER, Reader } from './reader.ts';
 import { personSheet } from './sheet.ts';
@@ -51,6 +51,8 @@ export interface Detail4kOptions {
   readonly seed?: number;
   /** test, or dev with other images; default test. */
   readonly split?: 'test' | 'dev';
+  /** With road signs, furniture and maps of Debian's packages. */
+  readonly sources?: boolean;
   /** Puts together what earlier calls drew, and draws no more. */
   readonly drawnOnly?: true;
   /** Images done, of how many. */
@@ -66,6 +68,7 @@ const DETAIL_4K_OPTIONS = {
   images: true,
   seed: true,
   split: true,
+  sources: true,
   drawnOnly: true,
   onProgress: true,
   notice: true,
@@ -110,7 +113,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   await assertWritableFolder(out);
   const [pages, parts] = [join(out, '.pages'), join(out, '.build')];
   await using browser = new Browser();
-  const own = { images, seed: seedFor(seed, split), notice };
+  const own = { images, seed: seedFor(seed, split), sources: options.sources, notice };
   const sourcesOf = (category: Category): Promise<Source[]> => {
     if (category === 'documents') return documentSources(documents ?? '', images, own.seed, split);
     return category === 'objects' ? objectSources(own) : pageSources(category, pages, own, browser);
@@ -164,7 +167,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
       named.map((name) => [
         name,
         { documents: options.licence ?? 'not stated', objects: OBJECT_LICENCE }[name as string] ??
-          GENERATED_LICENCE,
+          generatedLicence(options.sources),
       ]),
     ),
     images: jobs.length,
@@ -205,13 +208,13 @@ const SMALL_FONT = /font: (9|10|11|12)px/g;
 async function pageSources(
   generator: Generator,
   pages: string,
-  { images, seed, notice }: { images: number; seed: number; notice?: Notice },
+  { images, seed, sources, notice }: { images: number; seed: number; sources?: boolean; notice?: Notice },
   browser: Browser,
 ): Promise<Source[]> {
   const folder = join(pages, generator);
   const isSmall = generator === 'interfaces';
   const count = isSmall ? WRITTEN * images : images;
-  const written = await writePages(generator, folder, { count, seed, split: 'heldOut', notice });
+  const written = await writePages(generator, folder, { count, seed, split: 'heldOut', sources, notice });
   const names: string[] = [];
   for (const name of written) {
     if (names.length === images) break;
@@ -220,8 +223,14 @@ async function pageSources(
   }
   const draw = async (file: string): Promise<Drawn> => {
     const pages = await browser.open();
-    for await (const { image, facts } of pages.screens(file, { ...GENERATED_SCREEN, screens: 1 }))
-      return { image, facts, ...GENERATED_SCREEN };
+    for await (const { image, facts } of pages.screens(file, { ...GENERATED_SCREEN, screens: 1 })) {
+      const withImages = facts.filter(({ images }) => images);
+      const templates = await Promise.all(withImages.map(imageTemplates));
+      return {
+        ...{ image, facts, ...GENERATED_SCREEN },
+        templates: new Map(withImages.map((fact, i) => [fact, templates[i]])),
+      };
+    }
     throw new Error('internal: a page has a screen');
   };
   return Promise.all(

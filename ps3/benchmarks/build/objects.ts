@@ -86,6 +86,31 @@ function objectScene(kit: SceneKit, { catalogue }: Scenes, seed: number): Object
   return { rgba, side: SIDE_PX, facts, templates };
 }
 
+/**
+ * What a fact's options look like where it is: each covers its box.
+ *
+ * @param fact  with images
+ */
+export function imageTemplates({ box, options = [], images = [] }: PageFact): Promise<Template[]> {
+  const [width, height] = [box[2] - box[0], box[3] - box[1]].map((side) => Math.max(1, Math.round(side)));
+  return Promise.all(
+    images.map(async (address, i) => {
+      const rgba = await sharp(Buffer.from(address.slice(address.indexOf(',') + 1), 'base64'))
+        .resize(width, height, { fit: 'fill' })
+        .ensureAlpha()
+        .raw()
+        .toBuffer();
+      // As drawn objects are: colours times alpha.
+      for (let at = 0; at < rgba.length; at++)
+        if (at % 4 < 3) rgba[at] = Math.round((rgba[at] * rgba[at - (at % 4) + 3]) / 255);
+      return {
+        name: options[i],
+        cutout: { bitmap: { rgba, width, height }, box: [0, 0, width, height], shadow: undefined },
+      };
+    }),
+  );
+}
+
 /** Free around an object where it is compared, pixels of the image. */
 const AROUND_PX = 2;
 

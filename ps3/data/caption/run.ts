@@ -10,7 +10,7 @@ import { assertWritableFolder, expectKeys, makeFolder } from '../../../engine/in
 import { writeWhole } from '../../model/checkpoint/writer.ts';
 import { DataError } from '../errors.ts';
 import { ANNOTATION_FILE } from '../folder.ts';
-import { GENERATED_LICENCE, GENERATORS, writePages } from '../generators/generators.ts';
+import { GENERATORS, generatedLicence, writePages } from '../generators/generators.ts';
 import { GENERATED_SCREEN } from '../generators/material.ts';
 import { seedFor } from '../seeds.ts';
 import { type CaptionOptions, captionCount, IMAGES, kindOf, type Piece, piecesOf } from './piece.ts';
@@ -32,6 +32,8 @@ export interface CaptionRun extends Partial<Omit<CaptionOptions, 'screen'>> {
   readonly split?: (typeof SOURCE_SPLITS)[number];
   /** Pages that are made up; default 100. */
   readonly count?: number;
+  /** With road signs, furniture and maps of Debian's packages, of what is made up. */
+  readonly sources?: boolean;
   /** Share of the source files that is held out; default 0.2. */
   readonly heldOutShare?: number;
   /** Terms of the sources, for the manifest; default: as far as a file beside them says. */
@@ -56,6 +58,7 @@ const CAPTION_RUN = {
   seed: true,
   split: true,
   count: true,
+  sources: true,
   heldOutShare: true,
   licence: true,
   threads: true,
@@ -93,19 +96,19 @@ export async function captionSources(run: CaptionRun): Promise<CaptionResult> {
   expectKeys('captionSources', run, CAPTION_RUN);
   const generator = GENERATORS.find((name) => name === run.source && !existsSync(name));
   if (generator === undefined) return captionFiles(run);
-  const { out, count, seed, notice, split = 'train' } = run;
+  const { out, count, seed, sources, notice, split = 'train' } = run;
   if (split === 'all')
     throw new DataError(`captionSources: ${generator} must be of the split train or heldOut, got all.`);
   await assertWritableFolder(out);
   const source = join(out, '.pages');
   await rm(source, { recursive: true, force: true });
-  await writePages(generator, source, { count, seed, split, notice });
+  await writePages(generator, source, { count, seed, split, sources, notice });
   return captionFiles({
     ...run,
     source,
     split: 'all',
     screen: { ...GENERATED_SCREEN, screens: 1 },
-    licence: GENERATED_LICENCE,
+    licence: generatedLicence(sources),
   });
 }
 

@@ -43,6 +43,8 @@ export interface PageFact extends Word {
   readonly turned?: 90;
   /** All that could be answered, where the answer is no text on the image. */
   readonly options?: readonly string[];
+  /** Addresses of images of them that would cover its box, where an image tells them apart. */
+  readonly images?: readonly string[];
 }
 
 /** How pages are shown. */

@@ -17,17 +17,21 @@ interface Seen {
 /**
  * Draws a scene on a canvas that fills the page. What is seen is asked of a second drawing, in which each part has a colour of its own.
  *
- * @param paint  what draws panels and patterns
+ * @param paint     what draws panels and patterns
+ * @param images  by their addresses, decoded
  */
 export function drawScene(
   three: typeof Three,
   scene: Scene,
   paint: { readonly panel: typeof paintPanel; readonly pattern: typeof paintPattern },
+  images: ReadonlyMap<string, HTMLImageElement> = new Map(),
 ): Shown {
   const { width, height } = scene;
   /** Share of a text's samples that must be seen, and least height of its capital letters, pixels. */
   const SEEN_SHARE = 0.9;
   const LEAST_CAP_PX = 6;
+  /** Of a panel that is looked at whole. */
+  const EDGE = 0.1;
   /** Least sides of a thing, pixels, and the least part of its extent. */
   const LEAST_THING_PX = 12;
   const LEAST_EXTENT = 0.5;
@@ -136,8 +140,37 @@ export function drawScene(
     return geometry;
   };
   const meshes: { readonly mesh: Three.Mesh; readonly thing: number | undefined }[] = [];
+  /** The parts of a model, each a body of its own. */
+  const placeModel = ({ shape, size, at, turn, thing }: Solid): void => {
+    if (typeof shape === 'string') return;
+    for (const { positions, normals, uvs = [], colour, image } of shape.parts) {
+      const geometry = new three.BufferGeometry();
+      geometry.setAttribute('position', new three.Float32BufferAttribute(positions, 3));
+      geometry.setAttribute('uv', new three.Float32BufferAttribute(uvs, 2));
+      if (normals) geometry.setAttribute('normal', new three.Float32BufferAttribute(normals, 3));
+      geometry.scale(...size);
+      if (!normals) geometry.computeVertexNormals();
+      const decoded = image === undefined ? undefined : images.get(image);
+      const map = decoded && new three.Texture(decoded);
+      if (map) {
+        map.wrapS = map.wrapT = three.RepeatWrapping;
+        map.colorSpace = three.SRGBColorSpace;
+        map.needsUpdate = true;
+      }
+      // Some faces are wound the other way round.
+      const look = { ...(map ? { map, alphaTest: 0.5 } : { color: colour }), side: three.DoubleSide };
+      const mesh = new three.Mesh(geometry, new three.MeshLambertMaterial(look));
+      mesh.castShadow = mesh.receiveShadow = true;
+      place(mesh, at, turn);
+      meshes.push({ mesh, thing });
+    }
+  };
   for (const solid of scene.solids) {
     const { shape, size, at, turn, colour, glows = false, isClear = false, taper = [1, 1], thing } = solid;
+    if (typeof shape !== 'string') {
+      placeModel(solid);
+      continue;
+    }
     const pattern = patternOf(solid);
     const geometry = {
       box: () => boxOf(size, pattern?.metres, taper),
@@ -168,10 +201,11 @@ export function drawScene(
     const perMetre = edges.map(
       ([x, y, dx, dy]) => distance(on(x, y), on(x - 0.01 * dx, y - 0.01 * dy)) / 0.01,
     );
-    const detail = panel.texts || panel.marks ? 2 * Math.max(...perMetre, 8) : 100;
+    const { image } = panel;
+    const detail = panel.texts || panel.marks || image ? 2 * Math.max(...perMetre, 8) : 100;
     const scale = Math.min(detail, 8192 / w, 8192 / h);
     const context = canvasOf(w * scale, h * scale);
-    const written = paint.panel(context, panel, scale);
+    const written = paint.panel(context, panel, scale, image ? images.get(image) : undefined);
     const look = { map: textureOf(context, 16), transparent: true };
     mesh.material = panel.glows ? new three.MeshBasicMaterial(look) : new three.MeshLambertMaterial(look);
     mesh.receiveShadow = !panel.glows;
@@ -202,22 +236,32 @@ export function drawScene(
     return pixels[at] * 256 + pixels[at + 1];
   };
 
-  /** A rectangle on a panel: its box, and what part of it is seen. */
+  /**
+   * A rectangle on a panel: its box, and what part of it is seen.
+   *
+   * @param edge  share of its sides that is not looked at: of a whole panel, pixels at the edges are another's by half
+   */
   const look = (
     { on, id }: (typeof panels)[number],
     at: (along: number, up: number) => [number, number],
     [left, bottom, right, top]: readonly number[],
     cap: number,
+    edge = 0,
   ): Seen | undefined => {
     let seen = 0;
     let samples = 0;
     const corners: (readonly number[])[] = [];
     for (let i = 0; i <= 24; i++)
       for (let j = 0; j <= 3; j++) {
-        const [x, y, depth] = on(...at(left + ((right - left) * i) / 24, bottom + ((top - bottom) * j) / 3));
+        const sample = (margin: number): [number, number, number] => {
+          const [u, v] = [i / 24, j / 3].map((part) => margin + (1 - 2 * margin) * part);
+          return on(...at(left + (right - left) * u, bottom + (top - bottom) * v));
+        };
+        const [x, y, depth] = sample(0);
         samples++;
         if (depth <= 0 || x < 0 || y < 0 || x >= width || y >= height) return undefined;
-        if (idAt(x, y) === id) seen++;
+        const [inX, inY] = sample(edge);
+        if (idAt(inX, inY) === id) seen++;
         if (i % 24 === 0 && j % 3 === 0) corners.push([x, y]);
       }
     if (seen < SEEN_SHARE * samples) return undefined;
@@ -249,10 +293,10 @@ export function drawScene(
   const lookAtPanel = (part: (typeof panels)[number], { size, asks }: Panel): void => {
     if (!asks) return;
     const [w, h] = size;
-    const result = look(part, (x, y) => [x, y], [-w / 2, -h / 2, w / 2, h / 2], asks.size);
+    const result = look(part, (x, y) => [x, y], [-w / 2, -h / 2, w / 2, h / 2], asks.size, EDGE);
     if (!result || result.capPx < LEAST_CAP_PX || !result.isFrontal) return;
-    const { question, kind, answer, options } = asks;
-    facts.push({ text: answer, box: result.box, question, kind, capPx: result.capPx, options });
+    const { answer, size: _, ...asked } = asks;
+    facts.push({ ...asked, text: answer, box: result.box, capPx: result.capPx });
   };
   for (const part of panels) {
     for (const written of part.written) lookAtText(part, written);

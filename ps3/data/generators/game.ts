@@ -1,5 +1,7 @@
 // Made-up games: a map of tiles or islands seen from the side, units with names and levels on it, and a display of scores around it.
-import { paintIslands, paintTiles } from './game_maps.ts';
+
+import type { LandMap } from './debian.ts';
+import { paintIslands, paintLand, paintTiles } from './game_maps.ts';
 import { facesOf, GENERATED_SCREEN, type Material, PAINTS, Words } from './material.ts';
 import { withArticles } from './scene.ts';
 
@@ -76,6 +78,8 @@ interface Spot {
 /** A map: the script that draws it, and places for units in any order. */
 interface GameMap {
   readonly script: string;
+  /** What the script needs of the page. */
+  readonly html?: string;
   readonly spots: readonly Spot[];
   readonly name: string;
 }
@@ -139,6 +143,19 @@ function islandMap(words: Words): GameMap {
         ),
     ),
     name: 'hills and ledges seen from the side',
+  };
+}
+
+/** A part of a land, at its own size. */
+function landOf(words: Words, lands: readonly LandMap[]): GameMap {
+  const { image, width, height, footholds } = words.one(lands);
+  const left = words.integer(0, width - GENERATED_SCREEN.width);
+  const down = GENERATED_SCREEN.height - height;
+  return {
+    script: `(${paintLand})(context, document.querySelector('#land'), ${left})`,
+    html: `<img id="land" alt="" hidden src="data:image/png;base64,${Buffer.from(image).toString('base64')}">`,
+    spots: footholds.map(({ x, y }) => ({ x: x - left, y: y + down, ground: 'the ground' })),
+    name: 'land seen from the side',
   };
 }
 
@@ -221,7 +238,7 @@ function displays(words: Words, script: string): { html: string; said: string } 
 <div class="display" style="${style('ranking')}" data-caption="${escaped(`The ranking of players stands on the right. ${players[0].name} leads with ${players[0].points} points.`)}"><h3>Ranking</h3><table>${ranking.join('')}</table></div>
 <div class="display small" style="${style('small')}" data-caption="A small map with six places is in the lower left corner."><canvas id="small" width="660" height="490"></canvas>${dots.join('')}</div>
 <div class="display" style="${style('messages')}" data-caption="Messages of six players stand in the lower right corner.">${messages.join('')}</div>
-<script>${script}; document.querySelector('#small').getContext('2d').drawImage(context.canvas, 0, 0, 660, 490)</script>`,
+<script>addEventListener('load', () => { ${script}; document.querySelector('#small').getContext('2d').drawImage(context.canvas, 0, 0, 660, 490) })</script>`,
     said: `The score is ${score}, and ${players[0].name} leads the ranking.`,
   };
 }
@@ -230,7 +247,9 @@ function displays(words: Words, script: string): { html: string; said: string } 
 export function gamePage(seed: number, material: Material): string {
   const words = new Words(seed, material.split);
   const fonts = [words.one(material.fonts.screen), words.one(material.fonts.shop)];
-  const map = words.chance(0.6) ? tileMap(words) : islandMap(words);
+  const isTiled = words.chance(0.6);
+  const { debian } = material;
+  const map = isTiled ? tileMap(words) : debian ? landOf(words, debian.maps) : islandMap(words);
   const pairs = words.shuffled(TEAMS.flatMap((team) => KINDS.map((kind) => ({ team, kind }))));
   const spots = words.shuffled(
     map.spots.filter(
@@ -255,7 +274,7 @@ body { margin: 0; overflow: hidden; width: ${width}px; height: ${height}px; font
 .top { border-radius: 0; display: flex; align-items: center; justify-content: space-around } .small { padding: 0 } .small canvas { position: absolute; left: 0; top: 0; filter: brightness(0.7) }
 .dot { position: absolute; background: rgba(12, 14, 18, 0.8); color: #f5f3ea; padding: 0 0.5em; border-radius: 0.4em } i { display: inline-block; width: 0.7em; height: 0.7em; border-radius: 50%; border: 1px solid #fff }
 table { width: 100%; border-collapse: collapse } td:last-child { text-align: right } td { padding: 0.15em 0.4em; border-bottom: 1px solid ${line} } h3 { margin: 0 0 0.4em; font-family: "${fonts[1].name}"; font-weight: normal }
-</style><body><canvas id="map" width="${width}" height="${height}"></canvas><script>const context = document.querySelector('#map').getContext('2d');</script>
+</style><body><canvas id="map" width="${width}" height="${height}"></canvas><script>const context = document.querySelector('#map').getContext('2d');</script>${map.html ?? ''}
 ${units.join('\n')}
 ${html}</body></html>
 `;

@@ -1,4 +1,4 @@
-// The maps of games, drawn on a canvas. Both functions run in the browser: they know nothing outside of themselves.
+// The maps of games, drawn on a canvas. The functions run in the browser: they know nothing outside of themselves.
 
 /**
  * Draws a map of square tiles.
@@ -97,6 +97,17 @@ export function paintTiles(
       context.lineWidth = 1;
       context.strokeRect(column * tile + 0.5, row * tile + 0.5, tile, tile);
     }
+}
+
+/** Draws land that is an image before a sky, from a column of it on and down to the bottom. */
+export function paintLand(context: CanvasRenderingContext2D, land: HTMLImageElement, left: number): void {
+  const { width, height } = context.canvas;
+  const sky = context.createLinearGradient(0, 0, 0, height);
+  sky.addColorStop(0, '#4f8fc9');
+  sky.addColorStop(1, '#e8d8b8');
+  context.fillStyle = sky;
+  context.fillRect(0, 0, width, height);
+  context.drawImage(land, -left, height - land.naturalHeight);
 }
 
 /**

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expectKeys, makeFolder } from '../../../engine/index.ts';
 import { type Notice, npmPackage } from '../packages.ts';
 import { seedFor } from '../seeds.ts';
+import { DEBIAN_LICENCE } from './debian.ts';
 import { gamePage } from './game.ts';
 import { householdScene } from './household.ts';
 import { interfacePage } from './interfaces.ts';
@@ -17,8 +18,12 @@ export const GENERATORS = ['interfaces', 'street', 'household', 'game'] as const
 export type Generator = (typeof GENERATORS)[number];
 
 /** Terms of what pages are made of. */
-export const GENERATED_LICENCE =
+const GENERATED_LICENCE =
   'made up; fonts under OFL-1.1 or Apache-2.0, icons of bootstrap-icons and the library three under MIT';
+
+/** Terms of pages, with what is taken from Debian or without. */
+export const generatedLicence = (sources = false): string =>
+  sources ? `${GENERATED_LICENCE}; ${DEBIAN_LICENCE}` : GENERATED_LICENCE;
 
 /** Fetched as fonts and icons are, one file of the package: who makes up no scenes need not install it. */
 const THREE = 'three@0.180.0';
@@ -40,10 +45,12 @@ export interface PageOptions {
   readonly seed?: number;
   /** Of fonts, themes and words, a quarter is held out; default train. */
   readonly split?: GeneratedSplit;
+  /** With road signs, furniture and maps of Debian's packages (290 MB). */
+  readonly sources?: boolean;
   readonly notice?: Notice;
 }
 
-const PAGE_OPTIONS = { count: true, seed: true, split: true, notice: true } as const;
+const PAGE_OPTIONS = { count: true, seed: true, split: true, sources: true, notice: true } as const;
 
 /**
  * The library that draws scenes.
@@ -72,8 +79,8 @@ export async function writePages(
   options: PageOptions = {},
 ): Promise<string[]> {
   expectKeys('writePages', options, PAGE_OPTIONS);
-  const { count = 100, seed = 1, split = 'train', notice = () => undefined } = options;
-  const material = await openMaterial(split, notice);
+  const { count = 100, seed = 1, split = 'train', sources, notice = () => undefined } = options;
+  const material = await openMaterial(split, notice, sources);
   await makeFolder(folder);
   if (generator === 'street' || generator === 'household') {
     await copyFile(await openThree(notice), join(folder, THREE_FILE));

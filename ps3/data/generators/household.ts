@@ -3,7 +3,8 @@ import { box, type Drawing } from './drawing.ts';
 import { fridge, kitchen } from './household_kitchen.ts';
 import { bookcase, desk, type Furniture } from './household_things.ts';
 import { GENERATED_SCREEN, type Material, PAINTS, Words } from './material.ts';
-import { type Mark, type Panel, type Scene, SceneBuilder, type Sentence } from './scene.ts';
+import type { Furnishing } from './models.ts';
+import { type Mark, type Panel, type Scene, SceneBuilder, type Sentence, withArticles } from './scene.ts';
 
 const WALL_PAINTS = ['#d9d2c3', '#c7d2d0', '#dcc9b4', '#cfd6c2', '#e4e1da', '#b9c3cf'];
 const ROOM = { width: 6.8, height: 2.75, depth: 6 };
@@ -168,6 +169,27 @@ function switches({ words, scene, plain, fancy, sentences }: Drawing, x: number,
   });
 }
 
+/** A piece of a catalogue on the floor at the wall, where one that fits is found. */
+function furnish(
+  { words, scene, sentences }: Drawing,
+  x: number,
+  room: number,
+  where: string,
+  furnishings: readonly Furnishing[],
+): void {
+  const fits = ({ size: [width, height, depth] }: Furnishing): boolean =>
+    width < 0.9 * room && height > 0.15 && height < 2.2 && depth < 1;
+  for (const { name, size, model } of words.shuffled(furnishings.filter(fits))) {
+    const shape = model();
+    if (!shape) continue;
+    const text = withArticles(`A ${name} stands ${where}.`);
+    const thing = scene.thing(`furniture ${where}`, { text });
+    scene.solid({ shape, size, at: [x, size[1] / 2, size[2] / 2 + 0.02], colour: '#b0b0b0', thing });
+    sentences.push({ text, needs: [`furniture ${where}`] });
+    return;
+  }
+}
+
 /** Letters of what is asked about are not all as large as their places let them be. */
 function printed(panel: Panel, words: Words): Panel {
   if (!panel.texts?.some(({ question }) => question !== undefined)) return panel;
@@ -205,16 +227,21 @@ export function householdScene(seed: number, material: Material): Scene {
   scene.solid(box([width, 0.1, depth], [0, height + 0.05, depth / 2], '#f1efe9', { isClear: true }));
   scene.solid(box([width, 0.09, 0.015], [0, 0.045, 0.007], '#efece4'));
 
+  const { debian } = material;
   const chosen = words
     .shuffled(FURNITURE)
-    .slice(0, words.integer(3, 4))
+    .slice(0, debian ? 2 : words.integer(3, 4))
     .map((piece) => ({ ...piece, width: words.range(...piece.widths) }));
   const free = width - 1 - chosen.reduce((sum, piece) => sum + piece.width, 0);
   // Signs, the clock and switches hang where nothing stands.
   const gap = free / (chosen.length + 1);
   let x = 0.5 + gap - width / 2;
-  const places = ['on the far left', 'on the left', 'on the right', 'on the far right'];
-  const names = chosen.length === 4 ? places : ['on the left', 'in the middle', 'on the right'];
+  const places = [
+    ['on the left', 'on the right'],
+    ['on the left', 'in the middle', 'on the right'],
+    ['on the far left', 'on the left', 'on the right', 'on the far right'],
+  ];
+  const names = places[chosen.length - 2];
   const gaps: number[] = [x - gap / 2];
   for (const [i, piece] of chosen.entries()) {
     piece.draw(drawing, {
@@ -230,6 +257,13 @@ export function householdScene(seed: number, material: Material): Scene {
   const [last] = pieces.slice(-1);
   const first = { text: `A room with a ${pieces.slice(0, -1).join(', a ')} and a ${last} along the wall.` };
   const wide = words.shuffled(gaps.filter((at) => Math.abs(at) < 2.8));
+  if (debian)
+    for (const [i, at] of gaps.entries()) {
+      const [before, after] = [chosen[i - 1], chosen[i]].map((piece) => piece?.name);
+      const where =
+        before && after ? `between the ${before} and the ${after}` : `beside the ${before ?? after}`;
+      furnish(drawing, at, gap, where, debian.furnishings);
+    }
   if (gap > 0.42 && wide.length > 0) switches(drawing, wide.pop()!, 1.2);
   clock(drawing, words.range(-1.2, 1.2), 2.42);
   frame(drawing, words.range(-2.7, -1.9), 2.42, 'on the upper left');

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { base, en, Faker } from '@faker-js/faker';
 import { type Notice, npmPackage } from '../packages.ts';
-import { seedFor } from '../seeds.ts';
+import { partOf, seedFor } from '../seeds.ts';
+import { type DebianSources, openDebianSources } from './debian.ts';
 
 /** Of what is made up, pixels. */
 export const GENERATED_SCREEN = { width: 3840, height: 2160 } as const;
@@ -77,17 +78,19 @@ export interface Material {
   readonly fonts: Readonly<Record<FontRole, readonly FontFile[]>>;
   readonly themes: readonly (readonly string[])[];
   readonly icon: (name: string) => string;
+  /** Where they are asked for. */
+  readonly debian?: DebianSources;
 }
 
-/** The part of some that a split has: a quarter is held out, at least one. */
-function partOf<T>(items: readonly T[], split: GeneratedSplit, nameOf: (item: T) => string): T[] {
-  const ranked = items.toSorted((a, b) => seedFor(0, nameOf(a)) - seedFor(0, nameOf(b)));
-  const held = Math.max(1, Math.round(items.length / 4));
-  return split === 'heldOut' ? ranked.slice(0, held) : ranked.slice(held);
-}
-
-/** @throws DataError when fonts or icons cannot be downloaded */
-export async function openMaterial(split: GeneratedSplit, notice: Notice): Promise<Material> {
+/**
+ * @param sources  with what is taken from Debian
+ * @throws DataError when fonts, icons or packages cannot be downloaded
+ */
+export async function openMaterial(
+  split: GeneratedSplit,
+  notice: Notice,
+  sources = false,
+): Promise<Material> {
   const { root } = await npmPackage(ICONS, (path) => path.startsWith('icons/') || path === 'LICENSE', notice);
   const fontsOf = async (role: FontRole): Promise<FontFile[]> => {
     const fonts = [];
@@ -111,6 +114,7 @@ export async function openMaterial(split: GeneratedSplit, notice: Notice): Promi
     themes: partOf(THEMES, split, (theme) => theme.join()),
     icon: (name) =>
       readFileSync(join(root, 'icons', `${name}.svg`), 'utf8').replace('<svg ', '<svg aria-hidden="true" '),
+    ...(sources && { debian: await openDebianSources(split, notice) }),
   };
 }
 

@@ -15,10 +15,16 @@ export interface WrittenText {
 /**
  * Draws a panel.
  *
- * @param scale  pixels a metre
- * @returns      its texts, where they are
+ * @param scale    pixels a metre
+ * @param image  what covers it
+ * @returns        its texts, where they are
  */
-export function paintPanel(context: CanvasRenderingContext2D, panel: Panel, scale: number): WrittenText[] {
+export function paintPanel(
+  context: CanvasRenderingContext2D,
+  panel: Panel,
+  scale: number,
+  image?: CanvasImageSource,
+): WrittenText[] {
   const [width, height] = panel.size;
   const { back, border, radius = 0, texts = [], marks = [] } = panel;
   context.scale(scale, scale);
@@ -41,6 +47,7 @@ export function paintPanel(context: CanvasRenderingContext2D, panel: Panel, scal
     );
     context.stroke();
   }
+  if (image) context.drawImage(image, -width / 2, -height / 2, width, height);
   for (const mark of marks) {
     context.fillStyle = mark.colour;
     context.strokeStyle = mark.colour;

@@ -12,9 +12,26 @@ export interface Pattern {
   readonly seed: number;
 }
 
-/** A body of one colour or pattern. */
+/** Triangles of one look, in a box of size 1 around the origin. */
+export interface ModelPart {
+  readonly colour: string;
+  /** Address of what covers it, by `uvs`. */
+  readonly image?: string;
+  /** Three coordinates for each corner; three corners a triangle. */
+  readonly positions: readonly number[];
+  /** Default: those of the triangles. */
+  readonly normals?: readonly number[];
+  readonly uvs?: readonly number[];
+}
+
+/** A body of any form. */
+export interface Model {
+  readonly parts: readonly ModelPart[];
+}
+
+/** A body of one colour or pattern, or a model, whose colours are its own. */
 export interface Solid {
-  readonly shape: 'box' | 'cylinder' | 'sphere';
+  readonly shape: 'box' | 'cylinder' | 'sphere' | Model;
   readonly size: Vec3;
   /** Its middle. */
   readonly at: Vec3;
@@ -85,6 +102,8 @@ export interface Panel {
   readonly glows?: boolean;
   readonly texts?: readonly PanelText[];
   readonly marks?: readonly Mark[];
+  /** Address of an image that covers it. */
+  readonly image?: string;
   readonly thing?: number;
   /** A question that the look of the panel answers, with all that could be answered; `size`: metres of what must be told apart. */
   readonly asks?: {
@@ -92,6 +111,8 @@ export interface Panel {
     readonly kind: string;
     readonly answer: string;
     readonly options: readonly string[];
+    /** Addresses of images of the options, where an image tells them apart. */
+    readonly images?: readonly string[];
     readonly size: number;
   };
 }

@@ -22,8 +22,12 @@ body { margin: 0; overflow: hidden; width: ${scene.width}px; height: ${scene.hei
 globalThis.__name = (named) => named;
 globalThis.exports = {};
 </script><script src="${THREE_FILE}"></script><script>
-globalThis.shown = Promise.all(${JSON.stringify(used.map(({ name }) => `40px "${name}"`))}.map((font) => document.fonts.load(font))).then(() =>
-(${drawScene})(exports, ${described}, { panel: ${paintPanel}, pattern: ${paintPattern} }));
+globalThis.scene = ${described};
+globalThis.decoded = async (src) => { const image = Object.assign(new Image(), { src }); await image.decode(); return [src, image]; };
+globalThis.shown = Promise.all([
+  Promise.all([...new Set([...scene.panels, ...scene.solids.flatMap(({ shape }) => shape.parts ?? [])].flatMap(({ image }) => image ?? []))].map(decoded)),
+  ...${JSON.stringify(used.map(({ name }) => `40px "${name}"`))}.map((font) => document.fonts.load(font)),
+]).then(([images]) => (${drawScene})(exports, scene, { panel: ${paintPanel}, pattern: ${paintPattern} }, new Map(images)));
 </script></body></html>
 `;
 }

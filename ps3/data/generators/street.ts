@@ -3,10 +3,13 @@ import { box, type Drawing, inkOn } from './drawing.ts';
 import { GENERATED_SCREEN, type Material, PAINTS, Words } from './material.ts';
 import { type Scene, SceneBuilder, type Sentence, type Vec3 } from './scene.ts';
 import { CAR_PAINTS, car } from './street_cars.ts';
-import { distances, gantry, streetName, trafficLight } from './street_signs.ts';
+import { distances, gantry, roadSign, streetName, trafficLight } from './street_signs.ts';
 
 const SHOP_PAINTS = ['red', 'blue', 'green', 'yellow', 'orange', 'purple', 'brown', 'black', 'white'];
 const WALLS = ['#9c5b43', '#c9b48f', '#a8a294', '#7e4a3a', '#d8cdb8', '#8a8f93', '#b78f6a', '#c7c2b4'];
+
+/** Where they stand, by their distance. */
+const ROAD_SIGNS = ['near', 'farther away', 'far away'];
 
 const sideOf = (side: number): string => (side < 0 ? 'left' : 'right');
 
@@ -256,6 +259,15 @@ export function streetScene(seed: number, material: Material): Scene {
   };
   if (isCity) city(drawing);
   else motorway(drawing);
+  const beside = isCity ? 6.4 : 10.2;
+  for (const [i, name] of material.debian ? ROAD_SIGNS.entries() : [])
+    for (const side of [-1, 1])
+      roadSign(
+        drawing,
+        [side * beside, isCity ? 0.16 : 0, words.range(-15, -19) - 24 * i],
+        `${name} on the ${sideOf(side)}`,
+        material.debian!.signs,
+      );
   const { solids, panels, things } = scene;
   const side = words.range(-0.4, 0.4);
   return {

@@ -1,4 +1,5 @@
 // What stands at a road to be read: direction signs, traffic lights, street names.
+import type { RoadSign } from './debian.ts';
 import { box, type Drawing, inkOn } from './drawing.ts';
 import { PAINTS } from './material.ts';
 import type { Placed, Vec3 } from './scene.ts';
@@ -171,6 +172,37 @@ export function gantry(drawing: Drawing, z: number, where: string, half: number)
         needs: keys.slice(0, 2),
       });
   }
+}
+
+const addressOf = ({ image }: RoadSign): string =>
+  `data:image/png;base64,${Buffer.from(image).toString('base64')}`;
+
+/** A road sign on a pole, of some that could be there. */
+export function roadSign(
+  { words, scene }: Drawing,
+  at: Vec3,
+  where: string,
+  signs: readonly RoadSign[],
+): void {
+  const [sign, ...others] = words.shuffled(signs);
+  const four = words.shuffled([sign, ...others.slice(0, 3)]);
+  const key = `road sign ${where}`;
+  const thing = scene.thing(key, { text: `A road sign stands ${where}: ${sign.name}.` });
+  const put = scene.at(at, 0, thing);
+  const height = 0.75;
+  put.solid({ shape: 'cylinder', size: [0.07, 2.6, 0.07], at: [0, 1.3, -0.04], colour: '#8b9094' });
+  put.panel({
+    ...{ size: [height * sign.aspect, height], at: [0, 2.6, 0], back: '#00000000' },
+    image: addressOf(sign),
+    asks: {
+      question: `Which road sign stands ${where}?`,
+      kind: 'road sign',
+      answer: sign.name,
+      options: four.map(({ name }) => name),
+      images: four.map(addressOf),
+      size: height,
+    },
+  });
 }
 
 /** A traffic light on a pole at the kerb. */

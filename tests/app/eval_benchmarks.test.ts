@@ -1,14 +1,17 @@
 // `ps3 eval` on benchmarks, of a published folder.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type TensorToWrite, writeSafetensors } from '../../engine/index.ts';
 import { formatContrast } from '../../ps3/app/evaluation_text.ts';
+import { readBenchmark } from '../../ps3/benchmarks/benchmarks.ts';
 import { REGION_ENCODERS } from '../../ps3/model/baselines/regions.ts';
+import { decodeImage, resizeToSquare } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
+import type { Answered } from '../../ps3/train/evaluation/choices/ask.ts';
 import type { Contrast } from '../../ps3/train/evaluation/contrast.ts';
 import type { Grounding } from '../../ps3/train/evaluation/grounding.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
@@ -103,6 +106,40 @@ test('ps3 eval --vstar and --screenspot: of a published folder', async () => {
       'ps3: eval: --zero-shot, --vstar, --screenspot, --benchmark exclude each other, got --vstar and --screenspot.',
     ],
   );
+});
+
+test('ps3 benchmark --ask: a PS3 answers by every way to look, and by the tiles and scales of others', async () => {
+  const [published, vstar, out] = ['asked', 'questions', 'answers'].map((name) => join(folder, name));
+  await model.save(published);
+  await writeVstar(vstar, two);
+  const asked = await ps3('benchmark', vstar, '--as', 'vstar', '--ask', out, '--model', published);
+  assert.is(asked.code, 0, asked.err);
+  const lines = (await readFile(join(out, 'answers.jsonl'), 'utf8')).trim().split('\n');
+  const answers = lines.map((line) => JSON.parse(line) as Answered);
+  const at = (look: string): Answered[] =>
+    answers.filter((answer) => answer.model === `asked ${look}` && answer.showing === 3780);
+  const looks = ['top-down', 'bottom-up', 'random', 'whole image', 'anyres', 's2'];
+  for (const look of looks) {
+    assert.is(at(look).length, two.length, look);
+    for (const { scores } of at(look)) assert.ok(scores.every((score) => Math.abs(score) <= 1 + 1e-6));
+  }
+  const shown = new Set(
+    answers.filter(({ model }) => model === 'asked top-down').map(({ showing }) => showing),
+  );
+  assert.equal([...shown], [378, 756, 1512, 3780, 'blind', 'shuffled', 'oracle crop']);
+  // Low resolution alone: cosines differ as the logits of the public API do, but for its scale and bias.
+  for await (const { id, image, options = [] } of readBenchmark('vstar', vstar)) {
+    using seen = await model.encode(
+      resizeToSquare(engine, await decodeImage(image), model.config.image.imagePx),
+    );
+    using similar = await model.similarity(seen, options, { tokens: 'low' });
+    const logits = await similar.logits.data();
+    const { scores } = at('whole image').find((answer) => answer.id === id)!;
+    const ratio = (list: ArrayLike<number>): number => (list[0] - list[1]) / (list[0] - list[2]);
+    assert.ok(Math.abs(ratio(scores) / ratio(logits) - 1) < 1e-3, `${scores} beside ${logits}`);
+  }
+  for (const name of ['results.json', 'results.md', 'index.html'])
+    assert.ok((await readFile(join(out, name), 'utf8')).includes('asked s2'), name);
 });
 
 test.run();

@@ -38,10 +38,10 @@ export interface RegionQuery {
   readonly image: DecodedImage;
   /** In pixels of the image; what they touch is pooled. Without any, all of it. */
   readonly boxes: readonly Edges[];
-  /** [1, C], of a text that says what to look for: of `ps3-top-down`. */
-  readonly prompt: Tensor;
-  /** Of `ps3-random`. */
-  readonly random: Random;
+  /** [1, C], of a text that says what to look for: `ps3-top-down` needs it. */
+  readonly prompt?: Tensor;
+  /** `ps3-random` needs it. */
+  readonly random?: Random;
   /** Most tiles of AnyRes and of the largest scale of S²; default 16, four times the low-res side. */
   readonly maxTiles?: number;
 }
@@ -54,7 +54,8 @@ export interface RegionFeature {
   readonly tokens: number;
 }
 
-interface Asked extends Required<RegionQuery> {
+interface Asked extends RegionQuery {
+  readonly maxTiles: number;
   readonly engine: Engine;
   readonly model: ModelCore;
   readonly scope: Scope;
@@ -272,7 +273,19 @@ async function ps3(asked: Asked, by: 'topDown' | 'bottomUp' | 'random'): Promise
   const grids = vision.grids(pixels);
   const sides = grids.slice(1).map(([rows]) => rows);
   const [counts] = vision.plan(grids, { looks: 1 });
-  const drawn = by === 'random' ? randomSelection(counts, sides, 1, random) : undefined;
+  expect(
+    by !== 'random' || random !== undefined,
+    'regionFeature',
+    'random must be there for ps3-random',
+    'none',
+  );
+  expect(
+    by !== 'topDown' || prompt !== undefined,
+    'regionFeature',
+    'prompt must be there for ps3-top-down',
+    'none',
+  );
+  const drawn = by === 'random' ? randomSelection(counts, sides, 1, random!) : undefined;
   const selection = drawn?.map((map, i) => ({
     map: engine.tensor(map, [1, map.length], { scope }),
     count: counts[i],

@@ -9,6 +9,7 @@ import {
 } from '../../../../engine/index.ts';
 import type { Answerer, AskedImage, Choice } from '../../../benchmarks/answerer.ts';
 import { randomSelection } from '../../../model/baselines/controls.ts';
+import { regionFeature } from '../../../model/baselines/regions.ts';
 import { type DecodedImage, decodeImage, resizeToSquare } from '../../../model/image.ts';
 import type { PS3 } from '../../../model/ps3.ts';
 import type { Grid } from '../../../model/vision/scales.ts';
@@ -16,14 +17,18 @@ import type { SelectionFeatures } from '../../../model/vision/selection.ts';
 import type { LowRes } from '../../../model/vision/vision_types.ts';
 import { captionIds } from '../../batch_loader.ts';
 
-/** Where it looks: for each option in turn, at what stands out, anywhere, or nowhere: at low resolution alone. */
-export const LOOKS = ['top-down', 'bottom-up', 'random', 'whole image'] as const;
+/**
+ * Where it looks: for each option in turn, at what stands out, anywhere, or nowhere: at low resolution alone. Or what others make of the
+ * same tower: the tokens of all tiles of AnyRes (as NVILA), or of all scales of S².
+ */
+export const LOOKS = ['top-down', 'bottom-up', 'random', 'whole image', 'anyres', 's2'] as const;
 /** A name of `LOOKS`. */
 export type LookName = (typeof LOOKS)[number];
 
 /** What was made of an image, for all questions about it. */
 export interface Glance {
   readonly of: AskedImage;
+  readonly decoded: DecodedImage;
   readonly scope: Scope;
   readonly image: Tensor<'u8'>;
   readonly grids: readonly Grid[];
@@ -55,7 +60,7 @@ export class Glances implements Disposable {
       const lowRes = vision.lowRes(image);
       return [lowRes, vision.selectionFeatures(image, lowRes)] as const;
     });
-    this.#last = { of: asked, scope, image, grids: vision.grids(image), lowRes, features };
+    this.#last = { of: asked, decoded, scope, image, grids: vision.grids(image), lowRes, features };
     return this.#last;
   }
 
@@ -68,7 +73,7 @@ export class Glances implements Disposable {
 /**
  * Answers by contrast, without a language model and without being told where the answer is:
  *
- *   score of option o = cos(pooled tokens of a look, text of o);   top-down: of a look for o
+ *   score of option o = cos(pooled tokens of a look, text of o);   top-down: of a look for o; tiles, scales: the mean of theirs
  */
 export class PS3Answerer implements Answerer {
   readonly name: string;
@@ -127,14 +132,17 @@ export class PS3Answerer implements Answerer {
 
   /** [E], of length 1. */
   async #feature(
-    { image, grids, lowRes, features }: Glance,
+    { decoded, image, grids, lowRes, features }: Glance,
     scope: Scope,
     prompt?: Tensor<'f32'>,
   ): Promise<Float32Array> {
     const { vision } = this.#model;
+    const way = this.#look;
+    if (way === 'anyres' || way === 's2')
+      return (await regionFeature(this.#engine, this.#model, way, { image: decoded, boxes: [] })).feature;
     const inside = image.in(scope);
     const feature = noGrad(() => {
-      if (this.#look === 'whole image')
+      if (way === 'whole image')
         return l2Normalize(vision.pool(lowRes.hidden[lowRes.hidden.length - 1].in(scope)));
       const maps = vision.maps(features, grids, { prompt });
       const [counts] = vision.plan(grids, { looks: 1 });
@@ -146,7 +154,7 @@ export class PS3Answerer implements Answerer {
           this.#random,
         ).map((map) => this.#engine.tensor(map, [1, map.length], { scope }));
       const probs = { 'top-down': () => maps.topDown!, 'bottom-up': () => maps.bottomUp, random: drawn };
-      const look = vision.look(inside, lowRes, { ...maps, probs: probs[this.#look]() }, grids, counts);
+      const look = vision.look(inside, lowRes, { ...maps, probs: probs[way]() }, grids, counts);
       return l2Normalize(vision.pool(look.tokens));
     });
     return feature.data();

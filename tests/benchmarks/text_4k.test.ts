@@ -1,8 +1,11 @@
 // The benchmark of small text: options, camera and reader, each beside what is known of it from elsewhere.
+import { en, Faker } from '@faker-js/faker';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Random } from '../../engine/index.ts';
+import type { Question } from '../../ps3/benchmarks/build/ask.ts';
+import { blindRules, blindShare } from '../../ps3/benchmarks/build/blind.ts';
 import { photograph } from '../../ps3/benchmarks/build/camera.ts';
 import { confusables, optionsOf } from '../../ps3/benchmarks/build/confusable.ts';
 import { closestOption, constructedRung, type Legend, Reader } from '../../ps3/benchmarks/build/reader.ts';
@@ -42,6 +45,37 @@ test('optionsOf: distances between the options are the same from each: none is t
       );
       assert.equal(nearest, [1, 1, 1, 1], options.join(' '));
     }
+});
+
+test('optionsOf: of words each option is one, and the best spelt is right no more often than by chance', () => {
+  const faker = new Faker({ locale: [en], seed: 5 });
+  const words = new Set(
+    [
+      ...en.word!.noun!,
+      ...en.word!.adjective!,
+      ...Object.values(en.person!.first_name!).flat(),
+      ...en.person!.last_name!.generic!,
+    ]
+      .concat(en.word!.verb!, en.location!.city_name!)
+      .flatMap((entry) => entry.toLowerCase().split(/[^a-z]+/)),
+  );
+  const questions: Pick<Question, 'options' | 'answer' | 'subcategory' | 'question'>[] = [];
+  for (let seed = 0; seed < 600; seed++) {
+    const texts = Array.from({ length: 12 }, () =>
+      seed % 2 === 0 ? `${faker.word.adjective()} ${faker.word.noun()}` : faker.person.firstName(),
+    );
+    const made = optionsOf(texts[0], texts.slice(1), new Random(seed));
+    if (!made) continue;
+    for (const option of made.options)
+      for (const word of option.toLowerCase().match(/[a-z]{3,}/g) ?? [])
+        assert.ok(words.has(word), `${word} of ${option} is no word`);
+    questions.push({ ...made, subcategory: 'made', question: '?' });
+  }
+  assert.ok(questions.length > 400, String(questions.length));
+  const { spelt } = blindRules(questions);
+  const right = questions.reduce((sum, question) => sum + blindShare(spelt, question), 0) / questions.length;
+  // Four standard deviations of a share of a quarter.
+  assert.ok(Math.abs(right - 0.25) < 4 * Math.sqrt(0.1875 / questions.length), String(right));
 });
 
 test('confusables: a unit stays, a time remains one, and a word has no figure', () => {

@@ -58,13 +58,15 @@ for (const [name, make] of Object.entries(SCENES)) {
     }
   });
 
-  test(`${name}: no answer of one split is one of the other`, () => {
+  test(`${name}: no answer in words of one split is one of the other`, () => {
     const answers = (split: GeneratedSplit): Set<string> =>
       new Set(
         Array.from({ length: 12 }, (_, seed) =>
           textsOf(make(seed, material(split)))
             .filter(({ question }) => question !== undefined)
-            .map(({ text }) => text.toLowerCase()),
+            .map(({ text }) => text.toLowerCase())
+            // Numbers are of both: '7:30', '14 km', 'exit 38'.
+            .filter((text) => !/\d/.test(text) || /^[a-z]+ \d+ [a-z]+$/.test(text)),
         ).flat(),
       );
     const held = answers('heldOut');

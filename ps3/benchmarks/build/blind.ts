@@ -4,8 +4,11 @@ import { editDistance } from '../scores/anls.ts';
 import type { Question } from './ask.ts';
 import { knownShare, plausibility } from './lexicon.ts';
 
+/** What who does not look at the image knows of a question. */
+type Posed = Pick<Question, 'question' | 'options' | 'answer' | 'subcategory'>;
+
 /** What an option is worth to who does not look at the image. */
-type BlindRule = (option: string, place: number, question: Question) => number;
+type BlindRule = (option: string, place: number, question: Posed) => number;
 
 /** A word that there is counts for more than how likely its letters are. */
 const KNOWN = 100;
@@ -16,7 +19,7 @@ const lettersOf = (text: string): Set<string> => new Set(text.toLowerCase().matc
  * Rules that do not look: the longest and the shortest option, the first, that which answers most questions of its kind, that which has
  * most pairs of letters in common with its question, that which is closest to the others, and that which is spelt best.
  */
-export function blindRules(questions: readonly Question[]): Readonly<Record<string, BlindRule>> {
+export function blindRules(questions: readonly Posed[]): Readonly<Record<string, BlindRule>> {
   const counts = new Map<string, number>();
   for (const { options = [], answer, subcategory } of questions) {
     const key = `${subcategory} ${options[Number(answer)]}`;
@@ -41,7 +44,7 @@ export function blindRules(questions: readonly Question[]): Readonly<Record<stri
 }
 
 /** How far a rule is right about a question: of options that are equal to it, each counts by its share. */
-export function blindShare(rule: BlindRule, question: Question): number {
+export function blindShare(rule: BlindRule, question: Posed): number {
   const scores = (question.options ?? []).map((option, place) => rule(option, place, question));
   const best = Math.max(...scores);
   return scores[Number(question.answer)] === best ? 1 / scores.filter((score) => score === best).length : 0;

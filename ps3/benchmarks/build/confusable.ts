@@ -62,18 +62,20 @@ export function confusables(text: string): string[] {
 /** How many of the most plausible ones are drawn among. */
 const PLAUSIBLE = 6;
 
-/** A text that could be taken for another: a word that differs in a letter or two where there is one, else what differs in a glyph. */
+/**
+ * A text that could be taken for another: of a code one that differs in a glyph, of words one with another word that differs in a letter
+ * or two. A word that is misspelt would give itself away.
+ */
 function relative(
   text: string,
   taken: ReadonlySet<string>,
   random: Pick<Random, 'integer'>,
 ): string | undefined {
-  const words = /\d/.test(text) ? [] : wordsLike(text).filter((other) => !taken.has(other));
-  const near = confusables(text)
-    .filter((other) => !taken.has(other))
-    .toSorted((a, b) => plausibility(b) - plausibility(a))
-    .slice(0, PLAUSIBLE);
-  const from = words.length > 0 ? words : near;
+  const like = /\d/.test(text)
+    ? confusables(text).toSorted((a, b) => plausibility(b) - plausibility(a))
+    : wordsLike(text);
+  const free = like.filter((other) => !taken.has(other));
+  const from = /\d/.test(text) ? free.slice(0, PLAUSIBLE) : free;
   return from.length > 0 ? from[random.integer(from.length)] : undefined;
 }
 
@@ -94,9 +96,20 @@ function grid(
   return undefined;
 }
 
+/** In another order. */
+function shuffled<T>(items: readonly T[], random: Pick<Random, 'integer'>): T[] {
+  const list = [...items];
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = random.integer(i + 1);
+    [list[i], list[j]] = [list[j], list[i]];
+  }
+  return list;
+}
+
 /**
- * Four options for a question: a grid of two swapped glyphs, or the answer and another text of the image, each with a relative.
- * In either, no option is told apart by how like the others it is.
+ * Four options for a question: of codes a grid of two swapped glyphs, or the answer and another text of the image, each with a relative;
+ * of words the latter, or texts of the image alone. In none of them an option is told apart by its spelling or by how like the others it
+ * is.
  *
  * @param others  texts of the same kind on the image
  * @returns       the options, and at which place the answer is, each as likely; undefined where there are no four
@@ -107,24 +120,22 @@ export function optionsOf(
   random: Pick<Random, 'integer'>,
 ): { options: string[]; answer: number } | undefined {
   const taken = new Set([answer, ...others]);
-  const kin = [...taken].filter((text) => text !== answer && Math.abs(text.length - answer.length) <= 1);
+  const near = [...taken].filter((text) => text !== answer && Math.abs(text.length - answer.length) <= 1);
+  const kin = shuffled(near, random);
   const pairsOf = (): string[] | undefined => {
-    if (kin.length === 0) return undefined;
-    const other = kin[random.integer(kin.length)];
     const own = relative(answer, taken, random);
-    const its = own && relative(other, new Set([...taken, own]), random);
-    return own && its ? [answer, own, other, its] : undefined;
+    if (own === undefined) return undefined;
+    for (const other of kin) {
+      const its = relative(other, new Set([...taken, own]), random);
+      if (its !== undefined) return [answer, own, other, its];
+    }
+    return undefined;
   };
   const gridOf = (): string[] | undefined => grid(answer, taken, random);
-  // Four spellings of a word would leave one that is a word.
-  const isPairFirst = !/\d/.test(answer) || random.integer(2) === 0;
-  const options = isPairFirst ? (pairsOf() ?? gridOf()) : (gridOf() ?? pairsOf());
+  const kinOf = (): string[] | undefined => (kin.length >= 3 ? [answer, ...kin.slice(0, 3)] : undefined);
+  const ways = /\d/.test(answer) ? shuffled([pairsOf, gridOf], random) : [pairsOf, kinOf];
+  const options = ways[0]() ?? ways[1]();
   if (!options) return undefined;
   const place = random.integer(4);
-  const wrong = options.slice(1);
-  for (let i = wrong.length - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    [wrong[i], wrong[j]] = [wrong[j], wrong[i]];
-  }
-  return { options: wrong.toSpliced(place, 0, answer), answer: place };
+  return { options: shuffled(options.slice(1), random).toSpliced(place, 0, answer), answer: place };
 }

@@ -78,7 +78,7 @@ const DETAIL_4K_OPTIONS = {
 const OBJECT_LICENCE =
   'Noto Emoji under Apache-2.0 on photographs of Debian: per file CC0, CC-BY, CC-BY-SA or GPL-2+';
 /** Of what is built: another number for other questions from the same seed. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** An image before the camera takes it. */
 interface Drawn {

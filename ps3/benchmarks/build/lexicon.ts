@@ -7,7 +7,7 @@ const WORDS: readonly string[] = [
       ...en.word!.noun!,
       ...en.word!.adjective!,
       ...en.word!.verb!,
-      ...en.person!.first_name!.generic!,
+      ...Object.values(en.person!.first_name!).flat(),
       ...en.person!.last_name!.generic!,
       ...en.location!.city_name!,
     ].flatMap((entry) => entry.toLowerCase().split(/[^a-z]+/)),

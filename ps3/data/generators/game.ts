@@ -168,7 +168,7 @@ function unit(
   material: Material,
 ): string {
   const name = words.text((faker) => faker.person.firstName());
-  const level = words.text((faker) => String(faker.number.int({ min: 10, max: 99 })));
+  const level = words.number((faker) => String(faker.number.int({ min: 10, max: 99 })));
   const label = fontPx(words, 24);
   const said = withArticles(`A ${team} ${kind} named ${name} stands on ${ground}. Its level is ${level}.`);
   const ink = ['white', 'yellow', 'orange'].includes(team) ? '#1b1d20' : '#ffffff';
@@ -186,32 +186,32 @@ function displays(words: Words, script: string): { html: string; said: string } 
     const place = name === 'messages' ? `bottom: ${GENERATED_SCREEN.height - bottom}px` : `top: ${top}px`;
     return `left: ${left}px; ${place}; width: ${right - left}px; ${height}; font-size: ${fontPx(words, 26)}px`;
   };
-  const score = words.text((faker) => String(faker.number.int({ min: 10000, max: 99999 })));
-  const level = words.text((faker) => String(faker.number.int({ min: 11, max: 99 })));
+  const score = words.number((faker) => String(faker.number.int({ min: 10000, max: 99999 })));
+  const level = words.number((faker) => String(faker.number.int({ min: 11, max: 99 })));
   const counters = [
     ['Score', 'Which score is shown at the top?', score],
     ['Level', 'Which level is shown at the top?', level],
     [
       'Gold',
       'How much gold is shown at the top?',
-      words.text((faker) => String(faker.number.int({ min: 100, max: 9999 }))),
+      words.number((faker) => String(faker.number.int({ min: 100, max: 9999 }))),
     ],
     [
       'Turn',
       'Which turn is shown at the top?',
-      words.text((faker) => String(faker.number.int({ min: 10, max: 400 }))),
+      words.number((faker) => String(faker.number.int({ min: 10, max: 400 }))),
     ],
     [
       'Time',
       'What time is shown at the top?',
-      words.text(
+      words.number(
         (faker) => `${faker.number.int({ min: 10, max: 59 })}:${faker.number.int({ min: 10, max: 59 })}`,
       ),
     ],
   ].map(([name, question, value]) => `<span>${name} <b>${fact(question, 'counter', value)}</b></span>`);
   const players = Array.from({ length: 12 }, () => ({
     name: words.text((faker) => faker.internet.username().replace(/[._]/g, '').slice(0, 12)),
-    points: words.text((faker) => String(faker.number.int({ min: 1000, max: 99999 }))),
+    points: words.number((faker) => String(faker.number.int({ min: 1000, max: 99999 }))),
   })).toSorted((a, b) => Number(b.points) - Number(a.points));
   const ranking = players.map(
     ({ name, points }, i) =>
@@ -224,7 +224,7 @@ function displays(words: Words, script: string): { html: string; said: string } 
   });
   const messages = Array.from({ length: 6 }, () => {
     const who = words.text((faker) => faker.person.firstName());
-    const time = words.text(
+    const time = words.number(
       (faker) => `${faker.number.int({ min: 10, max: 23 })}:${faker.number.int({ min: 10, max: 59 })}`,
     );
     return `<div>${fact(`At what time did ${who} write?`, 'time', time)} <b>${escaped(who)}</b> ${fact(

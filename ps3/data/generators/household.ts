@@ -139,7 +139,7 @@ function switches({ words, scene, plain, fancy, sentences }: Drawing, x: number,
       ],
     });
   }
-  const warmth = words.text(({ number }) => `${number.int({ min: 12, max: 29 })}.${number.int(9)}`);
+  const warmth = words.number(({ number }) => `${number.int({ min: 12, max: 29 })}.${number.int(9)}`);
   const round = scene.thing(
     'thermostat',
     { text: 'A thermostat is on the wall above the light switches.' },

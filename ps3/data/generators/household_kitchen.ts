@@ -12,7 +12,7 @@ import {
 import { PAINTS } from './material.ts';
 
 const timeText = ({ words }: Drawing): string =>
-  words.text(
+  words.number(
     ({ number }) =>
       `${number.int({ min: 0, max: 23 })}:${String(number.int({ min: 0, max: 59 })).padStart(2, '0')}`,
   );

@@ -206,7 +206,9 @@ export const desk: Furniture = (drawing, { at, width, where }) => {
   const free = scene.at(at, 0);
   const paper = words.one(Object.keys(PAPERS));
   sheet(drawing, free, [-width / 4, 1.32, 0.006], `over the desk ${where}`, paper);
-  const station = words.text((faker) => `${faker.number.int({ min: 87, max: 107 })}.${faker.number.int(9)}`);
+  const station = words.number(
+    (faker) => `${faker.number.int({ min: 87, max: 107 })}.${faker.number.int(9)}`,
+  );
   const radio = scene.at(
     [at[0] + width / 4, at[1] + 0.757, at[2] + 0.2],
     words.range(-0.15, 0.15),

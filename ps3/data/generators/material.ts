@@ -142,12 +142,25 @@ export class Words {
 
   /** A text of the split that this image does not have yet; of a kind with too few, one that it has. */
   text(make: (faker: Faker) => string): string {
+    const isOwn = (small: string): boolean =>
+      seedFor(0, `text ${small}`) / 2 ** 32 < 0.25 === this.#isHeldOut;
+    return this.#fresh(make, isOwn);
+  }
+
+  /**
+   * The same of a number with what belongs to it: of both splits. There are few numbers; of two that are alike, that of the split would
+   * be known without a look.
+   */
+  number(make: (faker: Faker) => string): string {
+    return this.#fresh(make, () => true);
+  }
+
+  #fresh(make: (faker: Faker) => string, isOwn: (small: string) => boolean): string {
     let known: string | undefined;
     for (let i = 0; i < 1000; i++) {
       const text = make(this.faker);
       const small = text.toLowerCase();
-      const isHeldOut = seedFor(0, `text ${small}`) / 2 ** 32 < 0.25;
-      if (isHeldOut !== this.#isHeldOut) continue;
+      if (!isOwn(small)) continue;
       known = text;
       if (this.#said.has(small)) continue;
       this.#said.add(small);

@@ -28,7 +28,7 @@ export function distances(drawing: Drawing, at: Vec3, paint: string, where: stri
   const count = words.integer(2, 4);
   const rows = Array.from({ length: count }, () => ({
     place: words.text((faker) => faker.location.city().split(' ')[0]),
-    far: words.text((faker) => `${faker.number.int({ min: 11, max: 398 })} km`),
+    far: words.number((faker) => `${faker.number.int({ min: 11, max: 398 })} km`),
   }));
   const key = `distances ${where}`;
   const put = scene.at(
@@ -88,15 +88,15 @@ export function gantry(drawing: Drawing, z: number, where: string, half: number)
   for (const [i, name] of names.entries()) {
     const paint = words.one(['blue', 'green']);
     const [exit, number] = [
-      words.text((faker) => `Exit ${faker.number.int({ min: 11, max: 99 })}`),
-      words.text(
+      words.number((faker) => `Exit ${faker.number.int({ min: 11, max: 99 })}`),
+      words.number(
         (faker) =>
           `${faker.helpers.arrayElement(['A', 'B', 'M'])} ${faker.number.int({ min: 101, max: 899 })}`,
       ),
     ];
     const [place, far] = [
       words.text((faker) => faker.location.city()),
-      words.text((faker) => `${faker.number.int({ min: 3, max: 29 })}00 m`),
+      words.number((faker) => `${faker.number.int({ min: 301, max: 2999 })} m`),
     ];
     const asked = (what: string): string =>
       `${what} on the ${name} board over the lanes, on the ${where} bridge of signs?`;

@@ -1,6 +1,7 @@
 // Every case there is, in the order of the table. Imported one by one, so that bundlers and Deno can follow; a test
 // compares them with the folder.
 
+import { cases as decoder } from './decoder.bench.ts';
 import { cases as dispatch } from './dispatch.bench.ts';
 import type { BenchCase } from './harness.ts';
 import { cases as looks } from './looks.bench.ts';
@@ -88,4 +89,5 @@ export const ALL_CASES: readonly BenchCase[] = [
   model,
   looks,
   vit,
+  decoder,
 ].flat();

@@ -15,7 +15,7 @@ import {
   Weights,
 } from '../engine/index.ts';
 import type { BenchCase } from './harness.ts';
-import { uniform } from './vit.bench.ts';
+import { uniform } from './operands.ts';
 
 const [DEPTH, T, D] = [4, 8, 24];
 

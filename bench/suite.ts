@@ -48,7 +48,7 @@ export type SuiteResult = Required<Pick<BenchResult, 'adapter' | 'peaks' | 'rows
 const ENGINE_OPTIONS: AdapterOptions = { profile: true };
 
 /** On a software adapter, cases beyond this would take minutes in each library. */
-const SOFTWARE_PEER_FLOPS = 12e9;
+const SOFTWARE_PEER_FLOPS = 16e9;
 
 /** A quick run that asks for no op leaves out cases that take longer even at the adapter's peak: they would take a minute. */
 const QUICK_PEAK_SECONDS = 0.5;

@@ -18,6 +18,7 @@ import {
   Weights,
 } from '../engine/index.ts';
 import type { BenchCase } from './harness.ts';
+import { uniform } from './operands.ts';
 
 /** B images of T patches of P numbers; depth blocks of width D with H heads and F hidden numbers; V classes. */
 export const VIT = { B: 4, T: 196, P: 768, D: 192, depth: 4, H: 3, F: 768, V: 100 } as const;
@@ -25,19 +26,6 @@ const { B, T, P, D, depth, H, F, V } = VIT;
 
 /** Losses of the first steps by PyTorch 1.13 in float64: peers/torch_cuda.py prints them. */
 const LOSSES = [5.06279, 1.19292, 0.78316, 0.10375];
-
-/** xorshift32, uniform in [-scale, scale). */
-export function uniform(length: number, seed: number, scale: number): Float32Array {
-  let state = Math.imul(seed, 2654435761) >>> 0;
-  return Float32Array.from({ length }, () => {
-    state ^= state << 13;
-    state >>>= 0;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return (state / 2 ** 31 - 1) * scale;
-  });
-}
 
 export interface VitWeight {
   readonly name: string;

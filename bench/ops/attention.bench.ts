@@ -106,6 +106,7 @@ function causalCase(T: number, H: number, G: number, K: number, quick = false): 
     flops: 2 * T * (T + 1) * H * K,
     bytes: 4 * T * K * (2 * H + 2 * G),
     quick,
+    peer: { name: 'causalAttention', heads: H, kvHeads: G },
     prepare: (engine) => {
       const [q, k, v] = [wave(T * H * K), wave(T * G * K), wave(T * G * K)];
       const [queries, keys, values] = [

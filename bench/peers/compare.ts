@@ -83,7 +83,8 @@ function reference(
   const view: Engine = Object.create(engine);
   view.empty = (shape, options) => engine.empty(shape, { scope, ...options });
   view.tensor = (data, shape = [data.length], options) => {
-    if (data instanceof Float32Array || data instanceof Uint32Array) operands.push({ data, shape });
+    if (data instanceof Float32Array || data instanceof Uint32Array || data instanceof Int32Array)
+      operands.push({ data, shape });
     return engine.tensor(data, shape, { scope, ...options });
   };
   const prepared = benchCase.prepare(view);

@@ -1,51 +1,8 @@
 // jax-js: https://github.com/ekzhang/jax-js. Functions own their arguments; `.ref` keeps one for another use.
-import type { TensorData } from '../../engine/index.ts';
 import { VIT, vitBatch, vitWeights } from '../vit.bench.ts';
-import { type Operand, type Peer, type PeerOp, type PeerRun, separated } from './peer.ts';
-
-interface JaxArray {
-  readonly ref: JaxArray;
-  data(): Promise<TensorData>;
-  dispose(): void;
-  add(other: JaxArray | number): JaxArray;
-  sub(other: JaxArray | number): JaxArray;
-  mul(other: JaxArray | number): JaxArray;
-  div(other: JaxArray | number): JaxArray;
-  sum(axis?: number): JaxArray;
-  mean(axis: number): JaxArray;
-  reshape(shape: readonly number[]): JaxArray;
-  transpose(order: readonly number[]): JaxArray;
-}
-
-/** The part of the library that is used here. */
-interface Jax {
-  init(device: string): Promise<string[]>;
-  defaultDevice(device: string): void;
-  blockUntilReady(arrays: readonly JaxArray[]): Promise<unknown>;
-  /** Arguments and results are trees of arrays. */
-  jit<A extends readonly unknown[], R>(run: (...args: A) => R): (...args: A) => R;
-  valueAndGrad(
-    loss: (weights: readonly JaxArray[], ...rest: JaxArray[]) => JaxArray,
-  ): (weights: readonly JaxArray[], ...rest: JaxArray[]) => [JaxArray, JaxArray[]];
-  readonly numpy: {
-    array(values: ArrayLike<number> | number, options?: { shape: readonly number[] }): JaxArray;
-    zeros(shape: readonly number[]): JaxArray;
-    matmul(a: JaxArray, b: JaxArray): JaxArray;
-    take(table: JaxArray, indices: JaxArray, axis: number): JaxArray;
-    split(x: JaxArray, parts: number, axis: number): JaxArray[];
-    power(base: number, exponent: JaxArray): JaxArray;
-    subtract(a: number, b: JaxArray): JaxArray;
-    sqrt(x: JaxArray): JaxArray;
-  };
-  readonly nn: {
-    softmax(x: JaxArray, axis: number): JaxArray;
-    logSoftmax(x: JaxArray, axis: number): JaxArray;
-    standardize(x: JaxArray, axis: number, options: { epsilon: number }): JaxArray;
-    gelu(x: JaxArray, options: { approximate: boolean }): JaxArray;
-    dotProductAttention(q: JaxArray, k: JaxArray, v: JaxArray): JaxArray;
-  };
-  readonly lax: { topK(x: JaxArray, k: number): [values: JaxArray, indices: JaxArray] };
-}
+import type { Jax, JaxArray } from './jax_api.ts';
+import { prepareDecoder } from './jax_decoder.ts';
+import { labelled, type Operand, type Peer, type PeerOp, type PeerRun, separated } from './peer.ts';
 
 /** Node 20 lacks the iterator helpers that jax-js calls. */
 function provideIteratorHelpers(): void {
@@ -77,11 +34,18 @@ export async function openJax(url: string): Promise<Peer> {
     library: 'jax-js',
     prepare: (op, operands, copies) => {
       if (op.name === 'vitStep') return prepareVit(jax);
+      if (op.name === 'decoder') return op.task.storage === 'f32' ? prepareDecoder(jax, op.task) : undefined;
       const run = operation(jax, op);
-      const given = op.name === 'attention' ? separated(operands, op.heads) : operands;
+      const given = givenTo(op, operands);
       return run && prepare(jax, run, given, copies);
     },
   };
+}
+
+/** Operands as the function of an op takes them. */
+function givenTo(op: PeerOp, operands: readonly Operand[]): readonly Operand[] {
+  if (op.name === 'attention') return separated(operands, op.heads);
+  return op.name === 'linearCrossEntropy' ? labelled(operands) : operands;
 }
 
 /** The op as a function that consumes its arguments; of several results, the last is the one to check. */
@@ -97,6 +61,13 @@ function operation({ numpy, nn, lax }: Jax, op: PeerOp): ((...args: JaxArray[]) 
       return (x) => [nn.gelu(x, { approximate: false })];
     case 'attention':
       return (q, k, v) => [nn.dotProductAttention(q, k, v)];
+    case 'causalAttention':
+      return (q, k, v) => [nn.dotProductAttention(q, k, v, { isCausal: true })];
+    case 'linearCrossEntropy':
+      return (x, weight, labels, shares) => {
+        const logs = nn.logSoftmax(numpy.matmul(x, weight.transpose([1, 0])), -1);
+        return [numpy.takeAlongAxis(logs, labels, 1).mul(shares).sum()];
+      };
     case 'topK':
       return (x) => lax.topK(x, op.k);
     case 'gather':

@@ -1,6 +1,6 @@
-// Writes an ONNX model of one node: enough to ask ONNX Runtime for an op.
+// Writes an ONNX model: enough to ask ONNX Runtime for an op, or for a decoder.
 // Fields by number: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3
-export type OnnxType = 'float32' | 'int32' | 'int64';
+export type OnnxType = 'float32' | 'uint8' | 'int32' | 'int64';
 
 export interface OnnxValue {
   readonly name: string;
@@ -8,47 +8,67 @@ export interface OnnxValue {
   readonly shape: readonly number[];
 }
 
-export interface OnnxModel {
+/** Strings, whole numbers, floats and lists of whole numbers. */
+export type OnnxAttributes = Readonly<
+  Record<string, string | number | { float: number } | readonly number[]>
+>;
+
+export interface OnnxNode {
   readonly op: string;
   /** '' for the standard operators. */
   readonly domain?: string;
-  /** Strings, whole numbers, floats and lists of whole numbers. */
-  readonly attributes?: Readonly<Record<string, string | number | { float: number } | readonly number[]>>;
-  /** In the order of the node's inputs; '' stands for one that is left out. */
+  readonly attributes?: OnnxAttributes;
+  /** Names of values; '' stands for one that is left out. */
   readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+export interface OnnxModel {
+  readonly nodes: readonly OnnxNode[];
   readonly operands: readonly OnnxValue[];
   readonly results: readonly OnnxValue[];
-  /** Inputs that never change: lists of whole numbers. */
-  readonly constants?: Readonly<Record<string, readonly number[]>>;
+  /** Values that never change: lists of whole numbers, int64 unless told. */
+  readonly constants?: Readonly<Record<string, readonly number[] | { readonly int32: readonly number[] }>>;
+  /** Results that are written over an operand, by their names. */
+  readonly inPlace?: Readonly<Record<string, string>>;
+  /** Values that never change, whose bytes are given to the session, each under its own name. */
+  readonly weights?: readonly OnnxValue[];
 }
 
 const OPSET = 20;
 const IR_VERSION = 9;
-const TYPE_CODES: Record<OnnxType, number> = { float32: 1, int32: 6, int64: 7 };
+const TYPE_CODES: Record<OnnxType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7 };
 const ATTRIBUTE = { float: 1, int: 2, string: 3, ints: 7 } as const;
+const EXTERNAL = 1;
 
 export function encodeModel(model: OnnxModel): Uint8Array {
-  const { op, domain = '', attributes = {}, inputs, operands, results, constants = {} } = model;
-  const node = [
-    ...inputs.flatMap((name) => text(1, name)),
-    ...results.flatMap(({ name }) => text(2, name)),
-    ...text(4, op),
-    ...Object.entries(attributes).flatMap(([name, value]) => message(5, attribute(name, value))),
-    ...text(7, domain),
-  ];
+  const { nodes, operands, results, constants = {}, weights = [] } = model;
   const graph = [
-    ...message(1, node),
-    ...text(2, op),
+    ...nodes.flatMap((one) => message(1, node(one))),
+    ...text(2, 'graph'),
     ...Object.entries(constants).flatMap(([name, values]) => message(5, constant(name, values))),
+    ...weights.flatMap((value) => message(5, weight(value))),
     ...operands.flatMap((value) => message(11, valueInfo(value))),
     ...results.flatMap((value) => message(12, valueInfo(value))),
   ];
+  const domains = new Set(nodes.map(({ domain = '' }) => domain));
+  domains.delete('');
   return Uint8Array.from([
     ...whole(1, IR_VERSION),
     ...message(7, graph),
     ...message(8, [...text(1, ''), ...whole(2, OPSET)]),
-    ...(domain ? message(8, [...text(1, domain), ...whole(2, 1)]) : []),
+    ...[...domains].flatMap((domain) => message(8, [...text(1, domain), ...whole(2, 1)])),
   ]);
+}
+
+function node({ op, domain = '', attributes = {}, inputs, outputs }: OnnxNode): number[] {
+  return [
+    ...inputs.flatMap((name) => text(1, name)),
+    ...outputs.flatMap((name) => text(2, name)),
+    ...text(4, op),
+    ...Object.entries(attributes).flatMap(([name, value]) => message(5, attribute(name, value))),
+    ...text(7, domain),
+  ];
 }
 
 function attribute(name: string, value: string | number | { float: number } | readonly number[]): number[] {
@@ -69,13 +89,25 @@ function valueInfo({ name, type, shape }: OnnxValue): number[] {
   ];
 }
 
-/** A list of int64. */
-function constant(name: string, values: readonly number[]): number[] {
+function constant(name: string, given: readonly number[] | { readonly int32: readonly number[] }): number[] {
+  const isShort = 'int32' in given;
+  const values = isShort ? given.int32 : given;
   return [
     ...whole(1, values.length),
-    ...whole(2, TYPE_CODES.int64),
-    ...values.flatMap((value) => whole(7, value)),
+    ...whole(2, TYPE_CODES[isShort ? 'int32' : 'int64']),
+    ...values.flatMap((value) => whole(isShort ? 5 : 7, value)),
     ...text(8, name),
+  ];
+}
+
+/** A tensor whose bytes are in a file of its own name. */
+function weight({ name, type, shape }: OnnxValue): number[] {
+  return [
+    ...shape.flatMap((extent) => whole(1, extent)),
+    ...whole(2, TYPE_CODES[type]),
+    ...text(8, name),
+    ...message(13, [...text(1, 'location'), ...text(2, name)]),
+    ...whole(14, EXTERNAL),
   ];
 }
 

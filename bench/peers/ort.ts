@@ -1,6 +1,7 @@
 // ONNX Runtime Web with its native WebGPU provider: https://github.com/microsoft/onnxruntime. Inference only.
-import { encodeModel, type OnnxModel, type OnnxValue } from './onnx.ts';
-import { type Operand, type Peer, type PeerOp, type PeerRun, separated } from './peer.ts';
+import { encodeModel, type OnnxAttributes, type OnnxModel, type OnnxNode, type OnnxValue } from './onnx.ts';
+import { decoderModel, type OnnxFile } from './ort_decoder.ts';
+import { labelled, type Operand, type Peer, type PeerOp, type PeerRun, separated } from './peer.ts';
 
 interface OrtTensor {
   getData(): Promise<Float32Array | BigInt64Array>;
@@ -8,7 +9,11 @@ interface OrtTensor {
 }
 
 interface OrtSession {
-  run(feeds: Record<string, OrtTensor>): Promise<Record<string, OrtTensor>>;
+  /** @param fetches  where results are written; null for a new place */
+  run(
+    feeds: Record<string, OrtTensor>,
+    fetches: Record<string, OrtTensor | null>,
+  ): Promise<Record<string, OrtTensor>>;
   release(): Promise<void>;
 }
 
@@ -33,7 +38,11 @@ export async function openOrt(url: string): Promise<Peer> {
   return {
     library: 'onnxruntime-web',
     prepare: (op, operands, copies) => {
-      const given = op.name === 'attention' ? withBatch(separated(operands, op.heads)) : operands;
+      if (op.name === 'decoder') {
+        const { model, operands, files } = decoderModel(op.task);
+        return prepare(ort, model, operands, copies, files);
+      }
+      const given = givenTo(op, operands);
       const model = modelOf(
         op,
         given.map(({ shape }) => shape),
@@ -43,74 +52,139 @@ export async function openOrt(url: string): Promise<Peer> {
   };
 }
 
+/** Operands as the model of an op takes them. */
+function givenTo(op: PeerOp, operands: readonly Operand[]): readonly Operand[] {
+  if (op.name === 'attention') return withBatch(separated(operands, op.heads));
+  if (op.name === 'causalAttention')
+    return operands.map(({ data, shape: [B, T, H, K] }) => ({ data, shape: [B, T, H * K] }));
+  return op.name === 'linearCrossEntropy' ? labelled(operands) : operands;
+}
+
 /** [T, H, K] to [1, T, H K]. */
 function withBatch(operands: readonly Operand[]): Operand[] {
   return operands.map(({ data, shape: [T, H, K] }) => ({ data, shape: [1, T, H * K] }));
 }
 
-/** The op as a node whose operands are a, b, c; of several results, the last is the one to check. */
+/** The op on operands a, b, c, d; of several results, the last is the one to check. */
 function modelOf(op: PeerOp, shapes: readonly (readonly number[])[]): OnnxModel | undefined {
-  const names = ['a', 'b', 'c'].slice(0, shapes.length);
+  const names = ['a', 'b', 'c', 'd'].slice(0, shapes.length);
   const floats = (name: string, shape: readonly number[]): OnnxValue => ({ name, type: 'float32', shape });
   const operands = names.map((name, i) => floats(name, shapes[i]));
-  const node = (
-    name: string,
+  const single = (
+    op: string,
     shape: readonly number[],
-    attributes: OnnxModel['attributes'] = {},
-  ): OnnxModel => ({ op: name, attributes, inputs: names, operands, results: [floats('y', shape)] });
+    attributes: OnnxAttributes = {},
+    node: Partial<OnnxNode> = {},
+  ): OnnxModel => ({
+    nodes: [{ op, attributes, inputs: names, outputs: ['y'], ...node }],
+    operands,
+    results: [floats('y', shape)],
+  });
   const [a, b] = shapes;
   switch (op.name) {
     case 'matmul':
-      return node('MatMul', [...a.slice(0, -1), b[b.length - 1]]);
+      return single('MatMul', [...a.slice(0, -1), b[b.length - 1]]);
     case 'softmax':
-      return node('Softmax', a, { axis: a.length - 1 });
+      return single('Softmax', a, { axis: a.length - 1 });
     case 'layerNorm':
-      return node('LayerNormalization', a, { axis: a.length - 1, epsilon: { float: op.eps } });
+      return single('LayerNormalization', a, { axis: a.length - 1, epsilon: { float: op.eps } });
     case 'gelu':
-      return node('Gelu', a, { approximate: 'none' });
+      return single('Gelu', a, { approximate: 'none' });
     case 'attention':
-      return { ...node('MultiHeadAttention', a, { num_heads: op.heads }), domain: 'com.microsoft' };
+      return single('MultiHeadAttention', a, { num_heads: op.heads }, { domain: 'com.microsoft' });
+    case 'causalAttention':
+      return causalAttention(operands, op);
+    case 'linearCrossEntropy':
+      return linearCrossEntropy(operands);
     case 'topK':
       return {
-        ...node('TopK', a, { axis: 1, largest: 1, sorted: 1 }),
-        inputs: ['a', 'k'],
+        ...single(
+          'TopK',
+          a,
+          { axis: 1, largest: 1, sorted: 1 },
+          { inputs: ['a', 'k'], outputs: ['values', 'indices'] },
+        ),
         constants: { k: [op.k] },
         results: [floats('values', [1, op.k]), { name: 'indices', type: 'int64', shape: [1, op.k] }],
       };
     case 'gather':
       return {
-        ...node('Gather', [b[0], a[1]], { axis: 0 }),
+        ...single('Gather', [b[0], a[1]], { axis: 0 }),
         operands: [operands[0], { ...operands[1], type: 'int32' }],
       };
     case 'add':
-      return node('Add', a);
+      return single('Add', a);
     case 'sum':
       return {
-        ...node(
+        ...single(
           'ReduceSum',
           a.filter((_, axis) => axis !== op.axis),
           { keepdims: 0 },
+          { inputs: ['a', 'axes'] },
         ),
-        inputs: ['a', 'axes'],
         constants: { axes: [op.axis] },
       };
     case 'permute':
-      return node(
+      return single(
         'Transpose',
         op.order.map((axis) => a[axis]),
         { perm: op.order },
       );
     case 'bicubic':
       return {
-        ...node('Resize', [...a.slice(0, 2), ...op.size], {
-          mode: 'cubic',
-          coordinate_transformation_mode: 'half_pixel',
-          cubic_coeff_a: { float: -0.75 },
-        }),
-        inputs: ['a', '', '', 'sizes'],
+        ...single(
+          'Resize',
+          [...a.slice(0, 2), ...op.size],
+          {
+            mode: 'cubic',
+            coordinate_transformation_mode: 'half_pixel',
+            cubic_coeff_a: { float: -0.75 },
+          },
+          { inputs: ['a', '', '', 'sizes'] },
+        ),
         constants: { sizes: [...a.slice(0, 2), ...op.size] },
       };
   }
+}
+
+function causalAttention(
+  operands: readonly OnnxValue[],
+  { heads, kvHeads }: { readonly heads: number; readonly kvHeads: number },
+): OnnxModel {
+  const [, T, width] = operands[0].shape;
+  const K = width / heads;
+  const cache = ['keys', 'values'].map(
+    (name): OnnxValue => ({ name, type: 'float32', shape: [1, kvHeads, T, K] }),
+  );
+  return {
+    nodes: [
+      {
+        op: 'GroupQueryAttention',
+        domain: 'com.microsoft',
+        attributes: { num_heads: heads, kv_num_heads: kvHeads },
+        inputs: ['a', 'b', 'c', '', '', 'last', 'count'],
+        outputs: ['y', 'keys', 'values'],
+      },
+    ],
+    operands,
+    constants: { last: { int32: [T - 1] }, count: { int32: [T] } },
+    results: [...cache, { name: 'y', type: 'float32', shape: [1, T, width] }],
+  };
+}
+
+/** A composition: there is no such op for inference. */
+function linearCrossEntropy(operands: readonly OnnxValue[]): OnnxModel {
+  return {
+    nodes: [
+      { op: 'Gemm', inputs: ['a', 'b'], outputs: ['logits'], attributes: { transB: 1 } },
+      { op: 'LogSoftmax', inputs: ['logits'], outputs: ['logs'], attributes: { axis: 1 } },
+      { op: 'GatherElements', inputs: ['logs', 'c'], outputs: ['chosen'], attributes: { axis: 1 } },
+      { op: 'Mul', inputs: ['chosen', 'd'], outputs: ['shares'] },
+      { op: 'ReduceSum', inputs: ['shares'], outputs: ['y'], attributes: { keepdims: 0 } },
+    ],
+    operands: operands.map((one) => (one.name === 'c' ? { ...one, type: 'int32' } : one)),
+    results: [{ name: 'y', type: 'float32', shape: [] }],
+  };
 }
 
 async function prepare(
@@ -118,9 +192,11 @@ async function prepare(
   model: OnnxModel,
   operands: readonly Operand[],
   copies: number,
+  files: readonly OnnxFile[] = [],
 ): Promise<PeerRun> {
   const session = await ort.InferenceSession.create(encodeModel(model), {
     executionProviders: ['webgpu'],
+    externalData: files,
     preferredOutputLocation: 'gpu-buffer',
     logSeverityLevel: 3,
   });
@@ -142,14 +218,16 @@ async function prepare(
   await device.queue.onSubmittedWorkDone();
   let latest: Record<string, OrtTensor> = {};
   const drop = (): void => {
-    for (const tensor of Object.values(latest)) tensor.dispose();
+    for (const [name, tensor] of Object.entries(latest)) if (!model.inPlace?.[name]) tensor.dispose();
     latest = {};
   };
   return {
     run: async (count) => {
       for (let i = 0; i < count; i++) {
         drop();
-        latest = await session.run(sets[turn++ % copies]);
+        const feeds = sets[turn++ % copies];
+        const places = model.results.map(({ name }) => [name, feeds[model.inPlace?.[name] ?? ''] ?? null]);
+        latest = await session.run(feeds, Object.fromEntries(places));
       }
       await device.queue.onSubmittedWorkDone();
     },

@@ -1,5 +1,6 @@
 // What a case and another library must agree on: the operation, its operands and how it is run.
 import type { TensorData } from '../../engine/index.ts';
+import type { DecoderTask } from '../decoder.ts';
 
 /** A generic operation. Its operands are what the case uploads in `prepare`, in that order. */
 export type PeerOp =
@@ -13,6 +14,10 @@ export type PeerOp =
   | { readonly name: 'gelu' }
   /** qkv [1, T, 3C] and cached [1, N, 3C], packed: T queries attend to N + T keys; the result is [1, T, C]. */
   | { readonly name: 'attention'; readonly heads: number }
+  /** q [1, T, H, K], k and v [1, T, G, K] of H and G heads: a token attends to itself and those before it. */
+  | { readonly name: 'causalAttention'; readonly heads: number; readonly kvHeads: number }
+  /** x [N, D], weight [V, D], labels [N], of which negative ones are left out: the mean of -log softmax(x weight')[label]. */
+  | { readonly name: 'linearCrossEntropy' }
   /** x [1, n]; the result is the indices of the k largest, descending. */
   | { readonly name: 'topK'; readonly k: number }
   /** table [N, C], indices [k]. */
@@ -26,10 +31,12 @@ export type PeerOp =
   /** x [1, C, Y, X], bicubic (a = -0.75) without antialiasing. */
   | { readonly name: 'bicubic'; readonly size: readonly [number, number] }
   /** The model, weights and batch of ../vit.bench.ts; the result is the loss before the step. */
-  | { readonly name: 'vitStep' };
+  | { readonly name: 'vitStep' }
+  /** The decoder, cache and tokens of ../decoder.ts; the result is the logits of the next token. */
+  | { readonly name: 'decoder'; readonly task: DecoderTask };
 
 export interface Operand {
-  readonly data: Float32Array | Uint32Array;
+  readonly data: Float32Array | Uint32Array | Int32Array;
   readonly shape: readonly number[];
 }
 
@@ -68,4 +75,15 @@ export function separated(operands: readonly Operand[], heads: number): [q: Oper
     return { data, shape: [rows, heads, C / heads] };
   };
   return [columns(0, [own]), columns(1, [cached, own]), columns(2, [cached, own])];
+}
+
+/** Operands of `linearCrossEntropy` for compositions: x, weight, the labels [N, 1], 0 for none, and their shares in the loss [N, 1]. */
+export function labelled([x, weight, { data }]: readonly Operand[]): Operand[] {
+  const counted = Array.from(data).filter((label) => label >= 0).length;
+  const shape = [data.length, 1];
+  return [
+    ...[x, weight],
+    { data: Int32Array.from(data, (label) => Math.max(0, label)), shape },
+    { data: Float32Array.from(data, (label) => (label < 0 ? 0 : -1 / counted)), shape },
+  ];
 }

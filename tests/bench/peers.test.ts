@@ -4,7 +4,7 @@ import { ALL_CASES } from '../../bench/cases.ts';
 import type { BenchCase } from '../../bench/harness.ts';
 import { type Failure, measure, type Row } from '../../bench/measure.ts';
 import { measurePeer } from '../../bench/peers/compare.ts';
-import { type Operand, type Peer, type PeerOp, separated } from '../../bench/peers/peer.ts';
+import { labelled, type Operand, type Peer, type PeerOp, separated } from '../../bench/peers/peer.ts';
 import { add } from '../../engine/index.ts';
 import { engine } from '../harness.ts';
 
@@ -163,11 +163,21 @@ test('peers: attention is given cached keys before own ones, heads apart', () =>
   assert.equal(v.shape, [3, 2, 2]);
 });
 
+test('peers: labels that do not count have no share in the loss, the others equal ones', () => {
+  const [x, weight] = [1, 2].map((n): Operand => ({ data: new Float32Array(n), shape: [n] }));
+  const labels = { data: Int32Array.of(3, -100, 0, 2, -100), shape: [5] };
+  const [first, second, places, shares] = labelled([x, weight, labels]);
+  assert.equal([first, second], [x, weight]);
+  assert.equal(places, { data: Int32Array.of(3, 0, 0, 2, 0), shape: [5, 1] });
+  assert.equal(shares, { data: Float32Array.of(-1 / 3, 0, -1 / 3, -1 / 3, 0), shape: [5, 1] });
+});
+
 test('peers: the cases to compare cover every operation', () => {
   const names = new Set(ALL_CASES.flatMap(({ peer }) => (peer ? [peer.name] : [])));
   const all: PeerOp['name'][] = [
     ...(['matmul', 'softmax', 'layerNorm', 'gelu', 'attention', 'topK'] as const),
     ...(['gather', 'add', 'sum', 'permute', 'bicubic', 'vitStep'] as const),
+    ...(['causalAttention', 'linearCrossEntropy', 'decoder'] as const),
   ];
   assert.equal([...names].sort(), [...all].sort());
 });

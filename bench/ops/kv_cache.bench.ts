@@ -45,4 +45,5 @@ export const cases: BenchCase[] = [
   decodeCase(60, 64, 6, 2, 16, true),
   decodeCase(500, 2048, 14, 2, 64),
   decodeCase(2000, 2048, 14, 2, 64),
+  decodeCase(500, 2048, 28, 4, 128),
 ];

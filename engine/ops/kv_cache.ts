@@ -11,20 +11,21 @@ import { attention } from './attention/attention.ts';
 import { unpackHeads } from './attention/operands.ts';
 import { fill } from './fill.ts';
 
-/** kv_attend: invocations of a head, 8 of which fill a SIMD register of a CPU, and the largest head that they hold. */
-const ONE_KERNEL = { cpu: { invocations: 8, head: 64 }, gpu: { invocations: 64, head: 128 } } as const;
+/** kv_attend: invocations of a head, 8 of which fill a SIMD register of a CPU. */
+const INVOCATIONS = { cpu: 8, gpu: 64 } as const;
+/** The largest head that the registers of an invocation hold beside the sums. */
+const LARGEST_HEAD = 128;
 
 /**
  * Constants of the one kernel that rotates, writes and attends; undefined where several do. lavapipe, 14 heads of 64
- * on 2 over 60, 500 and 2000 tokens: 0.2, 1.1 and 3.9 ms, by several 0.7, 1.4 and 4.1; longer heads are read faster by
- * heads that share keys. Not measured on a GPU.
+ * on 2 over 60, 500 and 2000 tokens: 0.2, 1.1 and 3.9 ms, by several 0.7, 1.4 and 4.1; 28 heads of 128 on 4, on a busy
+ * machine, least times: 1.0, 6.6 and 29.8 ms, by several 1.7, 6.9 and 30.6. Not measured on a GPU.
  */
 function planToken({ kind }: Target, T: number, K: number): Define | undefined {
-  const { invocations, head } = ONE_KERNEL[kind];
-  if (T !== 1 || K % 4 !== 0 || K > head) return undefined;
+  if (T !== 1 || K % 4 !== 0 || K > LARGEST_HEAD) return undefined;
   const HEAD_VECS = K / 4;
   const SHARE = [8, 4, 2, 1].find((share) => HEAD_VECS % share === 0)!;
-  return { WG: invocations, HEAD_VECS, SHARE, UNROLLED: kind === 'cpu' };
+  return { WG: INVOCATIONS[kind], HEAD_VECS, SHARE, UNROLLED: kind === 'cpu' };
 }
 
 const attendKernel = kernel(source, 'kv_attend');

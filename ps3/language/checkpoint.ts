@@ -8,6 +8,8 @@ import {
   quantize,
   type SafetensorsFile,
   size,
+  type TensorToWrite,
+  UseError,
 } from '../../engine/index.ts';
 import {
   type FillOptions,
@@ -29,6 +31,17 @@ import {
   writeWeights,
 } from '../model/checkpoint/writer.ts';
 import { type LanguageConfig, parseLanguageConfig, toLanguageHubConfig } from './config.ts';
+import {
+  formatOf,
+  type IntegerFormat,
+  type IntegerPart,
+  integerParts,
+  integersToWrite,
+  isShape,
+  parseIntegerFormat,
+  readIntegers,
+  toQuantizationConfig,
+} from './integers.ts';
 import { EMBEDDING, HEAD, type StoredPart, storedParts } from './parameters.ts';
 import type { LanguageTokenizer } from './tokenizer.ts';
 import { readLanguageTokenizer } from './tokenizer_files.ts';
@@ -44,7 +57,13 @@ export class LanguageReader implements AsyncDisposable {
   readonly config: LanguageConfig;
   /** Undefined where the folder has none. */
   readonly tokenizer: LanguageTokenizer | undefined;
+  /** Tensors in floats, by name. */
   readonly #parts: ReadonlyMap<string, StoredPart>;
+  /** Tensors of matrices in integers, by name. */
+  readonly #integerParts: ReadonlyMap<string, IntegerPart>;
+  /** Parameters that are stored in integers. */
+  readonly #integers: ReadonlySet<string>;
+  readonly #format: IntegerFormat | undefined;
   readonly #files: readonly SafetensorsFile[];
   /** How the tensors of a parameter are stored. */
   readonly #dtypes = new Map<string, WeightDType>();
@@ -52,12 +71,17 @@ export class LanguageReader implements AsyncDisposable {
   private constructor(
     config: LanguageConfig,
     tokenizer: LanguageTokenizer | undefined,
-    parts: ReadonlyMap<string, StoredPart>,
+    stored: StoredTensors,
+    format: IntegerFormat | undefined,
     files: readonly SafetensorsFile[],
   ) {
+    const { floats: parts, integers } = stored;
     this.config = config;
     this.tokenizer = tokenizer;
     this.#parts = parts;
+    this.#integerParts = integers;
+    this.#integers = new Set([...integers.values()].map(({ parameter }) => parameter));
+    this.#format = format;
     this.#files = files;
     for (const file of files)
       for (const [name, { dtype }] of file.tensors) {
@@ -78,35 +102,66 @@ export class LanguageReader implements AsyncDisposable {
     const tokenizer = await readLanguageTokenizer(files);
     const weights = await openWeights(files, WEIGHTS);
     try {
-      const embedding = weights.find(({ tensors }) => tensors.has(EMBEDDING))?.tensors.get(EMBEDDING);
+      const format = parseIntegerFormat(json);
+      const tensors = new Map(weights.flatMap(({ tensors }) => [...tensors]));
+      const embedding = tensors.get(EMBEDDING) ?? tensors.get(`${EMBEDDING}_packed`);
       const config = parseLanguageConfig(json, embedding?.shape[0]);
-      const parts = storedParts(config);
+      const stored = storedTensors(config, format, (name) => tensors.has(name));
       // Some files of tied models have the head a second time, and old ones the rotation's frequencies.
-      const isOptional = (name: string): boolean => name === HEAD || name.endsWith('.rotary_emb.inv_freq');
-      matchTensors(files, parts, weights, isOptional);
-      return new LanguageReader(config, tokenizer, parts, weights);
+      const isOptional = (name: string): boolean =>
+        name === HEAD || name.endsWith('.rotary_emb.inv_freq') || (format !== undefined && isShape(name));
+      matchTensors(files, new Map([...stored.floats, ...stored.integers]), weights, isOptional);
+      return new LanguageReader(config, tokenizer, stored, format, weights);
     } catch (error) {
       await Promise.all(weights.map((file) => file.close()));
       throw error;
     }
   }
 
+  /** How matrices and tables are kept where nobody says: as they are, if they are in integers, or else in f32. */
+  get defaultStorage(): LanguageStorage {
+    return this.#format ? 'stored' : 'f32';
+  }
+
   /** How a parameter is kept on the GPU: matrices and tables as asked for, vectors in f32. */
-  storageOf(name: string, shape: readonly number[], storage: WeightDType | 'stored'): WeightDType {
+  storageOf(
+    name: string,
+    shape: readonly number[],
+    storage: LanguageStorage,
+  ): Exclude<LanguageStorage, 'stored'> {
     if (shape.length < 2) return 'f32';
+    if (this.#format && this.#integers.has(name)) return `int${this.#format.bits}`;
     return storage === 'stored' ? this.#dtypes.get(name)! : storage;
   }
 
   /**
-   * Reads matrices and tables one after the other and keeps them in integers; groups are 32 neighbours.
+   * Matrices and tables that are kept in integers: those that are stored so, and those that are quantised as they are read,
+   * one after the other, in groups of 32 neighbours.
    *
-   * @throws ShapeError for one whose rows do not divide by 32
+   * @throws UseError for integers to be kept in another way; ShapeError for rows to be quantised that do not divide by 32
    */
-  async quantized(
+  async integers(
+    engine: Engine,
+    plan: ReadonlyMap<string, ParameterPlan>,
+    storage: LanguageStorage,
+    options: Pick<FillOptions, 'signal'> = {},
+  ): Promise<Map<string, QuantizedMatrix>> {
+    const bits = storage === 'int4' ? 4 : storage === 'int8' ? 8 : undefined;
+    const format = this.#format;
+    if (!format) return bits ? this.#quantized(engine, plan, bits, options) : new Map();
+    if (storage !== 'stored' && bits !== format.bits)
+      throw new UseError(
+        `${OP}: weights stored in integers of ${format.bits} bits must be kept as they are, got storage ${storage}. Leave it out.`,
+      );
+    const shapes = new Map([...this.#integers].map((name) => [name, plan.get(name)!.shape]));
+    return readIntegers(engine, shapes, this.#integerParts, this.#files, format, options);
+  }
+
+  async #quantized(
     engine: Engine,
     plan: ReadonlyMap<string, ParameterPlan>,
     bits: 4 | 8,
-    { signal }: Pick<FillOptions, 'signal'> = {},
+    { signal }: Pick<FillOptions, 'signal'>,
   ): Promise<Map<string, QuantizedMatrix>> {
     const made = new Map<string, QuantizedMatrix>();
     try {
@@ -139,6 +194,30 @@ export class LanguageReader implements AsyncDisposable {
   }
 }
 
+/** The tensors of a checkpoint, by name. */
+interface StoredTensors {
+  readonly floats: ReadonlyMap<string, StoredPart>;
+  readonly integers: ReadonlyMap<string, IntegerPart>;
+}
+
+/** What a checkpoint must hold; in integers are the parameters of which it has any. */
+function storedTensors(
+  config: LanguageConfig,
+  format: IntegerFormat | undefined,
+  has: (name: string) => boolean,
+): StoredTensors {
+  const parts = [...storedParts(config)];
+  if (!format) return { floats: new Map(parts), integers: new Map() };
+  const packed = new Set(
+    parts.flatMap(([name, { parameter }]) => (has(`${name}_packed`) ? [parameter] : [])),
+  );
+  const isPacked = ([, { parameter }]: [string, StoredPart]): boolean => packed.has(parameter);
+  return {
+    floats: new Map(parts.filter((part) => !isPacked(part))),
+    integers: new Map(parts.filter(isPacked).flatMap(([name, part]) => integerParts(name, part, format))),
+  };
+}
+
 /** Streams the tensors of files into the parameters that hold them. @param prefix  before their names; others are left alone */
 export function fillLanguage(
   parameters: ParameterStore,
@@ -154,29 +233,43 @@ export function fillLanguage(
 }
 
 /**
- * Writes a folder that `LanguageModel.load`, and transformers, read; the weights last.
+ * Writes a folder that `LanguageModel.load`, and transformers, read; the weights last. Integers are written as they are.
  *
  * @param files  of JSON, by name: the tokenizer's
  */
 export async function saveLanguage(
   folder: string,
-  model: { readonly config: LanguageConfig; readonly parameters: ParameterStore },
+  model: {
+    readonly config: LanguageConfig;
+    readonly parameters: ParameterStore;
+    readonly integers: ReadonlyMap<string, QuantizedMatrix>;
+  },
   files: Readonly<Record<string, unknown>>,
   options: Omit<SaveOptions, 'untied'> = {},
 ): Promise<void> {
   expectKeys('LanguageModel.save', options, { storage: true, shardBytes: true });
   const { storage, shardBytes = 5e9 } = options;
-  const { config, parameters } = model;
+  const { config, parameters, integers } = model;
+  const parts = [...storedParts(config)];
+  const [first] = integers.values();
+  const floats = parts.filter(([, { parameter, shape }]) => shape.length > 1 && !integers.has(parameter));
+  const ignore = floats.map(([name]) => name.replace(/\.weight$/, ''));
   await makeFolder(folder);
-  await writeJson(folder, 'config.json', toLanguageHubConfig(config));
+  await writeJson(folder, 'config.json', {
+    ...toLanguageHubConfig(config),
+    ...(first && { quantization_config: toQuantizationConfig(formatOf(first), ignore) }),
+  });
   for (const [name, value] of Object.entries(files)) await writeJson(folder, name, value);
-  const tensors = [...storedParts(config)].map(([name, { parameter, start, shape }]) => {
+  const tensors = parts.flatMap(([name, part]): TensorToWrite[] => {
+    const { parameter, start, shape } = part;
+    const matrix = integers.get(parameter);
+    if (matrix) return integersToWrite(name, part, matrix);
     const tensor = parameters.get(parameter);
     const read = async (): Promise<Numbers> => {
       using rows = tensor.view(start, shape);
       return (await rows.data()) as Numbers;
     };
-    return tensorToWrite(name, { shape, dtype: tensor.dtype as WeightDType, read }, storage);
+    return [tensorToWrite(name, { shape, dtype: tensor.dtype as WeightDType, read }, storage)];
   });
   await writeWeights(folder, tensors, shardBytes);
 }

@@ -31,6 +31,8 @@ export class LanguageCore implements Disposable {
    * `mlp.gate_up_proj` those of gate and up.
    */
   readonly parameters: ParameterStore;
+  /** Matrices and tables in integers, by the same names; none of them is among the parameters. */
+  readonly integers: ReadonlyMap<string, QuantizedMatrix>;
   /** Keeps only the inputs of blocks for backward, and runs them again there: memory for time, the same bits. */
   checkpointLayers = false;
   readonly #tokenizer: LanguageTokenizer | undefined;
@@ -51,6 +53,7 @@ export class LanguageCore implements Disposable {
     this.engine = engine;
     this.config = config;
     this.parameters = parameters;
+    this.integers = integers;
     this.#tokenizer = tokenizer;
     this.#weights = new LanguageWeights(parameters, integers);
     this.#frequencies = engine.tensor(ropeFrequencies(config));

@@ -21,8 +21,8 @@ import type { LanguageTokenizer } from './tokenizer.ts';
 /** How a language model is loaded. */
 export interface LanguageLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix'> {
   /**
-   * How matrices and tables are kept; default f32, which can also be trained. 'stored': as the file has them. 'int8' and 'int4'
-   * quantise them as they are loaded, to 8.5 and 4.5 bits a weight; such a model cannot be saved.
+   * How matrices and tables are kept; default f32, which can also be trained, or 'stored' for files in integers. 'stored': as the
+   * file has them. 'int8' and 'int4' quantise them as they are loaded, to 8.5 and 4.5 bits a weight.
    */
   readonly storage?: LanguageStorage;
   /** Whether training leaves a parameter as it is, by its name; none by default. */
@@ -77,16 +77,14 @@ export class LanguageModel extends LanguageCore {
     options: LanguageLoadOptions = {},
   ): Promise<LanguageModel> {
     expectKeys('LanguageModel.load', options, LOAD_OPTIONS);
-    const { storage = 'f32', isLocked } = options;
     await using file = await LanguageReader.open(source, options);
+    const { storage = file.defaultStorage, isLocked } = options;
     const plan = planLanguageParameters(file.config);
-    const isInteger = storage === 'int4' || storage === 'int8';
-    const integers = isInteger
-      ? await file.quantized(engine, plan, storage === 'int4' ? 4 : 8, options)
-      : undefined;
-    const floats = isInteger ? 'f32' : storage;
+    const integers = await file.integers(engine, plan, storage, options);
     const specs = [...plan].flatMap(([name, { shape }]): ParameterSpec[] =>
-      integers?.has(name) ? [] : [specOf(name, shape, file.storageOf(name, shape, floats), isLocked)],
+      integers.has(name)
+        ? []
+        : [specOf(name, shape, file.storageOf(name, shape, storage) as WeightDType, isLocked)],
     );
     const parameters = new ParameterStore(engine, specs);
     const model = new LanguageModel(engine, file.config, parameters, file.tokenizer, integers);
@@ -133,9 +131,11 @@ export class LanguageModel extends LanguageCore {
     return model;
   }
 
-  /** Writes a folder that `load`, and transformers, read. Node and Deno only. @throws UseError for weights in integers */
+  /**
+   * Writes a folder that `load`, and transformers, read: weights in integers as they are, in the format `pack-quantized` of
+   * compressed-tensors. Node and Deno only.
+   */
   async save(folder: string, options: Omit<SaveOptions, 'untied'> = {}): Promise<void> {
-    void this.head; // refuses integers
     return saveLanguage(folder, this, this.hasTokenizer ? this.tokenizer.toJSON() : {}, options);
   }
 

@@ -32,7 +32,7 @@ export class LanguageWeights {
   tensor(name: string): Tensor {
     if (this.#integers.has(name))
       throw new UseError(
-        `LanguageModel: to be trained or saved, ${name} must be in floats, got integers. Load it with another storage.`,
+        `LanguageModel: to be trained, ${name} must be in floats, got integers. Load it with another storage.`,
       );
     return this.#parameters.get(name);
   }

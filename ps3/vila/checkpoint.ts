@@ -130,13 +130,9 @@ export class VilaReader implements AsyncDisposable {
     options: DownloadOptions,
   ): Promise<MemoryNeed> {
     await using language = await LanguageReader.open(this.language, options);
-    const isInteger = languageStorage === 'int4' || languageStorage === 'int8';
     const weights: PlannedWeight[] = [];
     for (const [name, { shape }] of planLanguageParameters(language.config))
-      weights.push({
-        shape,
-        dtype: isInteger ? languageStorage : language.storageOf(name, shape, languageStorage),
-      });
+      weights.push({ shape, dtype: language.storageOf(name, shape, languageStorage) });
     for (const { shape, stored } of (await this.plan(language.config.width)).values())
       weights.push({ shape, dtype: storage === 'stored' ? stored : storage });
     return vilaNeed(weights, language.config, this.vision);

@@ -27,8 +27,9 @@ const model = LanguageModel.create(engine, { width: 16, layers: 1, heads: 2 }, 3
 await model.save(folder);
 
 const bin = fileURLToPath(new URL('../../ps3/app/bin.mjs', import.meta.url));
-const stdoutOf = async (...args: string[]): Promise<string> =>
-  (await promisify(execFile)(process.execPath, [bin, 'generate', '--model', folder, ...args])).stdout;
+const stdoutOfModel = async (place: string, ...args: string[]): Promise<string> =>
+  (await promisify(execFile)(process.execPath, [bin, 'generate', '--model', place, ...args])).stdout;
+const stdoutOf = (...args: string[]): Promise<string> => stdoutOfModel(folder, ...args);
 
 /** What the model says, token by token. */
 async function said(prompt: Prompt, options: GenerateOptions): Promise<string> {
@@ -50,6 +51,20 @@ test('ps3 generate: answers through the template, as the model does', async () =
 test('ps3 generate: goes on with a text as it is', async () => {
   const text = await said('Why?', { maxTokens: 6 });
   assert.is(await stdoutOf('--raw', '--max-tokens', '6', 'Why?'), `${text}\n`);
+});
+
+test('ps3 generate: a model that was quantised and saved says what it said', async () => {
+  const [given, saved] = [join(folder, 'given'), join(folder, 'saved')];
+  using wide = LanguageModel.create(engine, { width: 32, layers: 1, heads: 2, mlpHidden: 64 }, 3, {
+    tokenizer,
+  });
+  await wide.save(given);
+  const asked = ['--raw', '--max-tokens', '6', 'Why?'];
+  const first = await stdoutOfModel(given, '--storage', 'int4', '--save', saved, ...asked);
+  assert.is(await stdoutOfModel(saved, ...asked), first);
+  using again = await LanguageModel.load(engine, saved);
+  const [{ text }] = await again.generateAll(['Why?'], { maxTokens: 6 });
+  assert.is(first, `${text}\n`);
 });
 
 test('ps3 generate: a mistake is one sentence and exit code 2', async () => {

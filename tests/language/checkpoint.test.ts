@@ -1,9 +1,16 @@
 // Folders of the hub's layout: what is read and refused, and what is written.
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { embedding, openSafetensors, quantize, type TensorToWrite } from '../../engine/index.ts';
+import {
+  embedding,
+  openSafetensors,
+  ParameterStore,
+  quantize,
+  type SafetensorsFile,
+  type TensorToWrite,
+} from '../../engine/index.ts';
 import { LanguageModel } from '../../ps3/language/language_model.ts';
 import type { LanguageTokenizer } from '../../ps3/language/tokenizer.ts';
 import { trainTokenizer } from '../../ps3/language/train_tokenizer.ts';
@@ -91,14 +98,116 @@ for (const bits of [8, 4] as const)
         const prompts = [[1, 2, 3], [69]];
         const options = { maxTokens: 5 };
         assert.equal(await integers.generateAll(prompts, options), await model.generateAll(prompts, options));
-        const message = await messageOf(() => integers.save(join(folder, 'integers')));
-        assert.match(message, /to be trained or saved, lm_head.weight must be in floats, got integers/);
+        const message = await messageOf(async () => integers.head);
+        assert.match(message, /to be trained, lm_head.weight must be in floats, got integers/);
       }
       assert.is(engine.stats().liveBytes, before.liveBytes, 'no bytes are left over');
       await failsWith(async () => {
         await fixtureFolder('one-kv', join(folder, 'narrow'));
         return LanguageModel.load(engine, join(folder, 'narrow'), { storage: 'int4' });
       }, 'quantize: weight must be [N, K] with K divisible by 32');
+    }));
+
+/** A matrix of a file in `pack-quantized`, by the rule of compressed-tensors: unsigned, the first in the lowest bits. */
+async function unpacked(file: SafetensorsFile, name: string, bits: number): Promise<number[]> {
+  const { shape } = file.tensors.get(`${name}_packed`)!;
+  const words = (await file.read(`${name}_packed`)) as Int32Array;
+  const scales = await file.f32(`${name}_scale`);
+  const perWord = 32 / bits;
+  const group = (words.length * perWord) / scales.length;
+  assert.equal(
+    await file.read(`${name}_shape`),
+    BigInt64Array.of(BigInt(shape[0]), BigInt(shape[1] * perWord)),
+  );
+  return Array.from({ length: words.length * perWord }, (_, e) => {
+    const unsigned = (words[Math.floor(e / perWord)] >>> (bits * (e % perWord))) & (2 ** bits - 1);
+    return (unsigned - 2 ** (bits - 1)) * scales[Math.floor(e / group)];
+  });
+}
+
+for (const [bits, group, isTied] of [
+  [4, 32, false],
+  [8, 32, true],
+  [4, 128, true],
+] as const)
+  test(`LanguageModel: integers of ${bits} bits in groups of ${group} are saved and loaded as they are`, () =>
+    inFolder(async (folder) => {
+      const sizes = { vocabSize: 70, width: 128, layers: 2, heads: 4, kvHeads: 2, mlpHidden: 256, isTied };
+      const before = engine.stats();
+      {
+        using floats = LanguageModel.create(engine, sizes, 5);
+        const vectors = floats.parameters.names.filter(
+          (name) => floats.parameters.get(name).shape.length < 2,
+        );
+        const store = new ParameterStore(
+          engine,
+          vectors.map((name) => ({ name, shape: floats.parameters.get(name).shape })),
+        );
+        for (const name of vectors) store.get(name).write(floats.parameters.get(name));
+        const matrices = floats.parameters.names.filter((name) => !vectors.includes(name));
+        const integers = matrices.map(
+          (name) => [name, quantize(floats.parameters.get(name), { bits, group })] as const,
+        );
+        using model = new LanguageModel(engine, floats.config, store, undefined, new Map(integers));
+        await model.save(folder, { shardBytes: 60_000 });
+        using again = await LanguageModel.load(engine, folder);
+        assert.equal([...again.integers.keys()].sort(), matrices.toSorted());
+        for (const [name, { values, scales }] of integers) {
+          const read = again.integers.get(name)!;
+          assert.equal([read.bits, read.group], [bits, group]);
+          assert.equal(await read.values.data(), await values.data(), name);
+          assert.equal(await read.scales.data(), await scales.data(), name);
+        }
+        for (const name of vectors)
+          assert.equal(await again.parameters.get(name).data(), await store.get(name).data(), name);
+        assert.equal(await logitsOf(again), await logitsOf(model));
+        const options = { maxTokens: 5 };
+        assert.equal(
+          await again.generateAll([[1, 2, 3]], options),
+          await model.generateAll([[1, 2, 3]], options),
+        );
+
+        // One file holds what the integers stand for, a matrix under each of transformers' names.
+        await model.save(join(folder, 'whole'));
+        await using file = await openSafetensors(join(folder, 'whole/model.safetensors'));
+        assert.is(
+          [...file.tensors.keys()].filter((name) => name.endsWith('_packed')).length,
+          (isTied ? 1 : 2) + 14,
+        );
+        using scope = engine.scope();
+        const table = async (name: string) => {
+          const matrix = model.integers.get(name)!;
+          return [
+            ...(await embedding(matrix, engine.arange(matrix.shape[0], { scope })).moveTo(scope).data()),
+          ];
+        };
+        const layer = 'model.layers.1.';
+        const heads = ['q', 'k', 'v'].map((part) => `${layer}self_attn.${part}_proj.weight`);
+        const parts = await Promise.all(heads.map((name) => unpacked(file, name, bits)));
+        assert.equal(parts.flat(), await table(`${layer}self_attn.qkv_proj.weight`));
+        const down = `${layer}mlp.down_proj.weight`;
+        assert.equal(await unpacked(file, down, bits), await table(down));
+      }
+      assert.is(engine.stats().liveBytes, before.liveBytes, 'no bytes are left over');
+
+      const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+      const { quant_method, format, config_groups, ignore } = config.quantization_config;
+      assert.equal([quant_method, format, ignore], ['compressed-tensors', 'pack-quantized', []]);
+      const { num_bits, group_size } = config_groups.group_0.weights;
+      assert.equal([num_bits, group_size], [bits, group]);
+      await failsWith(
+        () => LanguageModel.load(engine, folder, { storage: 'f32' }),
+        `stored in integers of ${bits} bits must be kept as they are, got storage f32`,
+      );
+      for (const change of [{ quant_method: 'gptq' }, { format: 'int-quantized' }]) {
+        const other = { ...config, quantization_config: { ...config.quantization_config, ...change } };
+        await writeFile(join(folder, 'config.json'), JSON.stringify(other));
+        await failsWith(
+          () => LanguageModel.load(engine, folder),
+          `config.json.quantization_config.${Object.keys(change)[0]} must be`,
+          `got "${Object.values(change)[0]}"`,
+        );
+      }
     }));
 
 test('LanguageModel.load: one error lists every tensor that is wrong', () =>

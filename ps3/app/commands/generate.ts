@@ -13,6 +13,10 @@ const GENERATE = {
     ['f32', 'f16', 'bf16', 'stored', 'int8', 'int4'],
     'How matrices are kept: f32, f16, bf16, as they are stored, or quantised to int8 or int4; default stored',
   ),
+  save: text(
+    '<folder>',
+    'Write the model there first, as it is kept: what was quantised is not quantised again',
+  ),
   system: text('<text>', "What the conversation begins with, instead of the template's own"),
   raw: on('Go on with the text as it is, instead of answering it'),
   'max-tokens': whole('New tokens at most; default 512'),
@@ -36,6 +40,7 @@ function promptOf(model: LanguageModel, given: string, { system, raw }: Values<t
 async function answer(engine: Engine, values: Values<typeof GENERATE>, given: string): Promise<number> {
   const { storage = 'stored', model: place, temperature, seed } = values;
   using model = await LanguageModel.load(engine, place!, { storage });
+  if (values.save !== undefined) await model.save(values.save);
   const options: GenerateOptions = {
     maxTokens: values['max-tokens'],
     topK: values['top-k'],

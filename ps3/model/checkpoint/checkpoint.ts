@@ -302,13 +302,13 @@ export async function openWeights(files: CheckpointFiles, file: string): Promise
 /**
  * Which file holds which tensor, once all are as the configuration says.
  *
- * @param plan  what there must be, by name
+ * @param plan  what there must be, by name; of any type of floats, if none is told
  * @param isOptional  of tensors that may be there too, and are left alone
  * @throws ConfigError: one error that lists every missing, unknown, misshapen and repeated tensor
  */
 export function matchTensors(
   { op, place }: CheckpointFiles,
-  plan: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  plan: ReadonlyMap<string, { readonly shape: readonly number[]; readonly dtype?: string }>,
   files: readonly SafetensorsFile[],
   isOptional: (name: string) => boolean = () => false,
 ): Map<string, SafetensorsFile> {
@@ -316,11 +316,12 @@ export function matchTensors(
   const faults: string[] = [];
   for (const file of files)
     for (const [name, { shape, dtype }] of file.tensors) {
-      const want = plan.get(name)?.shape;
+      const { shape: want, dtype: wanted } = plan.get(name) ?? {};
       if (!want && isOptional(name)) continue;
       if (fileOf.has(name)) faults.push(`${name} twice`);
       else if (!want) faults.push(`unknown ${name}`);
-      else if (!STORED[dtype]) faults.push(`${name} as ${dtype}, not as floats`);
+      else if (wanted && dtype !== wanted) faults.push(`${name} as ${dtype}, not ${wanted}`);
+      else if (!wanted && !STORED[dtype]) faults.push(`${name} as ${dtype}, not as floats`);
       else if (!sameShape(shape, want)) faults.push(`${name} [${shape}], not [${want}]`);
       fileOf.set(name, file);
     }

@@ -112,8 +112,11 @@ export function tensorToWrite(
   return { name, dtype: FILE_DTYPE[dtype], shape: kept.shape, data };
 }
 
+/** Bytes of an element, by type; half precision where none are named. */
+const BYTES: Partial<Record<TensorToWrite['dtype'], number>> = { F32: 4, I32: 4, I64: 8 };
+
 function bytesOf({ dtype, shape }: TensorToWrite): number {
-  return shape.reduce((n, extent) => n * extent, dtype === 'F32' ? 4 : 2);
+  return shape.reduce((n, extent) => n * extent, BYTES[dtype] ?? 2);
 }
 
 /** Runs of tensors, in their order, of at most `shardBytes` unless one is larger by itself. */

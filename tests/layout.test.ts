@@ -244,6 +244,20 @@ rule(
 );
 
 rule(
+  'a promise is awaited where what it uses is disposed of',
+  rules.promisesAwaitedUnderUsing,
+  {
+    'engine/a.ts':
+      'const read = async (): Promise<number> => 1;\nasync function early() {\n  using x = take();\n  return read();\n}\n' +
+      'async function late() {\n  using x = take();\n  return await read();\n}\nasync function none() {\n  return read();\n}',
+    'ps3/b.ts':
+      'async function nested() {\n  using x = take();\n  if (x) {\n    return ok ? x.read() : 1;\n  }\n  return [1].map(() => 1);\n}\n' +
+      'async function apart() {\n  { using x = take(); }\n  return read();\n}',
+  },
+  ['engine/a.ts:4', 'ps3/b.ts:4'],
+);
+
+rule(
   'no type is escaped from',
   rules.noEscapesFromTypes,
   {

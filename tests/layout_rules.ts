@@ -302,6 +302,51 @@ export const noEmptyCatch: Rule = syntaxRule((node, breach) => {
   if (ts.isCatchClause(node) && node.block.statements.length === 0) breach('catches an error and drops it');
 });
 
+const declaresUsing = (node: ts.Node): boolean =>
+  ts.isVariableStatement(node) && (node.declarationList.flags & ts.NodeFlags.Using) !== 0;
+const isAsync = (node: ts.Node): boolean =>
+  ts.canHaveModifiers(node) &&
+  !!ts.getModifiers(node)?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword);
+
+/** Names of functions and methods of the tree that return promises. */
+function asyncNames(tree: Tree): Set<string> {
+  const names = new Set<string>();
+  syntaxRule((node) => {
+    if (!ts.isFunctionLike(node)) return;
+    const { name } = ts.isArrowFunction(node) && ts.isVariableDeclaration(node.parent) ? node.parent : node;
+    const isPromise = isAsync(node) || node.type?.getText().startsWith('Promise<');
+    if (name && ts.isIdentifier(name) && isPromise) names.add(name.text);
+  })(tree);
+  return names;
+}
+
+function callsOf(node: ts.Expression): ts.CallExpression[] {
+  if (ts.isConditionalExpression(node)) return [...callsOf(node.whenTrue), ...callsOf(node.whenFalse)];
+  return ts.isCallExpression(node) ? [node] : [];
+}
+
+/** What `using` holds is gone when a function returns, though its promise may need it still. */
+export const promisesAwaitedUnderUsing: Rule = (tree) => {
+  const names = asyncNames(tree);
+  return syntaxRule((node, breach) => {
+    if (!ts.isReturnStatement(node) || !node.expression) return;
+    const called = callsOf(node.expression).some(({ expression }) => {
+      const name = ts.isPropertyAccessExpression(expression) ? expression.name : expression;
+      return ts.isIdentifier(name) && names.has(name.text);
+    });
+    const used: boolean[] = [];
+    let at: ts.Node;
+    for (at = node; !ts.isFunctionLike(at) && at.parent; at = at.parent) {
+      const { parent } = at;
+      if (ts.isBlock(parent))
+        used.push(
+          parent.statements.slice(0, parent.statements.indexOf(at as ts.Statement)).some(declaresUsing),
+        );
+    }
+    if (called && isAsync(at) && used.includes(true)) breach('returns a promise that outlives what is used');
+  })(tree);
+};
+
 export const noExportStar: Rule = syntaxRule((node, breach) => {
   if (ts.isExportDeclaration(node) && !node.exportClause) breach('exports names without listing them');
 });

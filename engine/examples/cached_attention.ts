@@ -33,5 +33,5 @@ export async function attendTokenByToken(
     cached?.dispose();
     cached = grown;
   }
-  return concat(outputs, { axis: 1 }).data();
+  return await concat(outputs, { axis: 1 }).data();
 }

@@ -135,7 +135,7 @@ async function begin(
   const place = await towerPlace(config);
   if (await isVila(place)) return VilaModel.load(engine, place);
   using ps3 = await PS3.load(engine, place);
-  return startVila(engine, ps3, config);
+  return await startVila(engine, ps3, config);
 }
 
 /** Sizes of the images that the tower sees; no weight is read. */

@@ -110,7 +110,7 @@ export async function similarity(
   const { tokens: kind = 'low', region } = options;
   if (image instanceof Tensor) {
     using encoding = await encode(op, model, image, kind === 'low' ? { looks: 0 } : { looks: 1, region });
-    return similarity(model, encoding, texts, options);
+    return await similarity(model, encoding, texts, options);
   }
   using pooled = imageFeatures(op, model, image, options);
   const { scope } = pooled;

@@ -56,7 +56,7 @@ export async function sumGradients(
   const read = async (bucket: Tensor<'f32'>): Promise<Float32Array | Uint16Array> => {
     if (dtype === 'f32') return bucket.data();
     using half = noGrad(() => cast(bucket, 'bf16'));
-    return half.data();
+    return await half.data();
   };
   try {
     let coming = read(buckets[0]);

@@ -326,7 +326,7 @@ export class VilaModel implements Disposable {
     const own = blocks.map((block) => block.in(scope));
     const embedded = noGrad(() => this.embed(ids, own));
     const answers = options.map((option) => answerIds(this.tokenizer, option));
-    return likelihoods(this.language, embedded.moveTo(scope), answers);
+    return await likelihoods(this.language, embedded.moveTo(scope), answers);
   }
 
   /**

@@ -91,7 +91,7 @@ test('a checkpoint with whole tables has the official shapes and the same featur
   const featuresOf = async (name: string) => {
     using loaded = await PS3.load(engine, join(folder, name));
     using encoding = await loaded.encode(image, { prompt: 'key' });
-    return encoding.lastHiddenState.data();
+    return await encoding.lastHiddenState.data();
   };
   assert.equal(await featuresOf('tied'), await featuresOf('whole'));
 });

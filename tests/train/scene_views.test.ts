@@ -200,7 +200,7 @@ test('withWords: what a model knew stays, and new words have weights of their ow
   const texts = [names[0], names[1]];
   const featuresOf = async (model: PS3, texts: string[]): Promise<Float32Array> => {
     using scope = engine.scope();
-    return model.encodeText(texts, { scope }).features.data();
+    return await model.encodeText(texts, { scope }).features.data();
   };
   const before = await featuresOf(old, texts);
   const captions = async (): Promise<string[]> => [...names, 'icon', 'text', 'text'];

@@ -72,7 +72,7 @@ for (const name of ['vila-hd-tiny', 'vila-hd-tiny-two'])
       using seen = model.glance(images);
       const { state } = model.ask(text, seen.low);
       const { blocks } = await model.look(seen, { prompt: model.projector.prompt(state) });
-      return model.logits(model.embed(text, blocks)).data();
+      return await model.logits(model.embed(text, blocks)).data();
     };
     assert.equal(await logitsOf(again), await logitsOf(model));
     assert.equal(again.tokenizer.encode(file.metadata.chat_text), text);

@@ -47,7 +47,7 @@ async function answer(
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.error(`${path}: ${lookedLine(look)}, in ${seconds} s`);
   if (out) await drawLook(`${out}/look`, decoded, model, seen, look);
-  return writeTokens(model.answer(question, look, { maxTokens: values['max-tokens'] }));
+  return await writeTokens(model.answer(question, look, { maxTokens: values['max-tokens'] }));
 }
 
 /** Writes a line for each question of a file, and how many are right. */

@@ -49,7 +49,7 @@ async function answer(engine: Engine, values: Values<typeof GENERATE>, given: st
     temperature,
     seed,
   };
-  return writeTokens(model.generate(promptOf(model, given, values), options));
+  return await writeTokens(model.generate(promptOf(model, given, values), options));
 }
 
 /** Answers a prompt with a language model. */

@@ -72,7 +72,7 @@ export async function writeState(path: string, state: TrainingState): Promise<vo
       shape: [...shape],
       data: async () => {
         using tensor = open();
-        return tensor.data();
+        return await tensor.data();
       },
     }),
   );

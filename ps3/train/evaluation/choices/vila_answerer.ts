@@ -44,7 +44,7 @@ export class VilaAnswerer implements Answerer, Disposable {
   async answer(image: AskedImage, { question, options }: Choice): Promise<readonly number[]> {
     const seen = await this.see(image);
     using look = await this.#model.lookFor(question, seen, this.#amount);
-    return this.#model.likelihoods(question, options, look);
+    return await this.#model.likelihoods(question, options, look);
   }
 
   /** Forgets the image. */

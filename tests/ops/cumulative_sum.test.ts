@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cumulativeSum } from '../../engine/index.ts';
+import { backward, cumulativeSum } from '../../engine/index.ts';
 import {
   checkGradients,
   compare,
@@ -9,6 +9,7 @@ import {
   TOLERANCE,
   tensor,
   throws,
+  torchCases,
   withGpuPlans,
 } from '../harness.ts';
 import { cumulativeSum as twin } from '../reference/cumulative_sum.ts';
@@ -41,6 +42,19 @@ test('cumulative_sum: along another axis, with gradient', () =>
       return y;
     },
   }));
+
+test('cumulative_sum: output and gradient match PyTorch', async () => {
+  for (const [name, vectors] of await torchCases('cumulative_sum')) {
+    using scope = engine.scope();
+    const { data, shape } = vectors.get('x')!;
+    const x = tensor(data, shape, { scope, requiresGrad: true });
+    const y = cumulativeSum(x, { axis: vectors.get('axis')!.data[0] });
+    compare(`${name} y`, await y.data(), vectors.get('y')!.data);
+    backward(y, { seed: tensor(vectors.get('dy')!.data, shape, { scope }) });
+    compare(`${name} dx`, await x.grad!.data(), vectors.get('dx')!.data, TOLERANCE.grad);
+    x.grad!.dispose();
+  }
+});
 
 test('cumulative_sum: integers are exact, and keep their dtype', async () => {
   using scope = engine.scope();

@@ -11,7 +11,17 @@ import {
   type Tensor,
   unpackHeads,
 } from '../../engine/index.ts';
-import { compare, engine, random, TOLERANCE, tensor, throws, withGpuPlans } from '../harness.ts';
+import {
+  compare,
+  engine,
+  random,
+  TOLERANCE,
+  tensor,
+  throws,
+  torchCases,
+  type Vector,
+  withGpuPlans,
+} from '../harness.ts';
 import { attendCached } from '../reference/kv_cache.ts';
 
 /** theta^(-2i / K) in f32. */
@@ -77,6 +87,31 @@ for (const [sizes, pieces, starts] of [
 ] as const)
   test(`KeyValueCache: rows, heads, of keys, size and length ${sizes}: pieces of ${pieces} tokens match the twin`, () =>
     decodes(sizes, pieces, starts));
+
+test('KeyValueCache: pieces of tokens hear what PyTorch computes for all at once', async () => {
+  for (const [name, vectors] of await torchCases('kv_cache')) {
+    using scope = engine.scope();
+    const [qkv, out] = [vectors.get('qkv')!, vectors.get('out')!];
+    const [B, length, heads, K] = out.shape;
+    const width = qkv.shape[2];
+    const kvHeads = (width / K - heads) / 2;
+    using cache = new KeyValueCache(engine, { layers: 1, batch: B, length, kvHeads, headSize: K });
+    const frequencies = tensor(vectors.get('frequencies')!.data, [K / 2], { scope });
+    let first = 0;
+    for (const T of vectors.get('pieces')!.data) {
+      const rows = ({ data }: Vector, columns: number): number[] =>
+        Array.from({ length: B * T * columns }, (_, e) => {
+          const [b, within] = [Math.floor(e / T / columns), e % (T * columns)];
+          return data[(b * length + first) * columns + within];
+        });
+      const piece = tensor(rows(qkv, width), [B, T, width], { scope });
+      const heard = await cache.attend(0, piece, frequencies, { heads }).data();
+      compare(`${name}, ${T} tokens from ${first} on`, heard, rows(out, heads * K));
+      cache.advance(T);
+      first += T;
+    }
+  }
+});
 
 test('KeyValueCache: a token at a time matches the twin with the plan of GPUs', () =>
   withGpuPlans(() => decodes([2, 4, 2, 8, 70], [1, 1, 1], [66, 3])));

@@ -22,12 +22,14 @@ export interface GenerateOptions extends SamplingOptions {
   readonly stopIds?: readonly number[];
   /** An AbortSignal that ends it early: its reason is thrown. */
   readonly signal?: { throwIfAborted(): void };
+  /** Whether a stream's tokens come with their log-probabilities, for which all logits are read back; default false. */
+  readonly logProbs?: boolean;
 }
 
 /** New tokens where nobody says how many. */
 const MAX_TOKENS = 512;
 
-const GENERATE_KEYS = { maxTokens: true, stopIds: true, signal: true } as const;
+const GENERATE_KEYS = { maxTokens: true, stopIds: true, signal: true, logProbs: true } as const;
 
 /** A token as it comes. */
 export interface GeneratedToken {
@@ -35,6 +37,8 @@ export interface GeneratedToken {
   readonly id: number;
   /** The characters that are complete with it; empty where the model has no tokenizer. */
   readonly text: string;
+  /** Log-probability, before temperature and penalty; with `logProbs`. */
+  readonly logProb?: number;
 }
 
 /** A whole answer. */
@@ -60,12 +64,12 @@ export async function* generate(
 /** The tokens of the first text, with their characters, until it has ended. */
 export async function* streamed(
   model: LanguageCore,
-  steps: AsyncIterable<readonly (number | undefined)[]>,
+  steps: AsyncIterable<readonly (Chosen | undefined)[]>,
 ): AsyncGenerator<GeneratedToken, void, undefined> {
   const decoder = model.hasTokenizer ? model.tokenizer.decoder() : undefined;
-  for await (const [id] of steps) {
-    if (id === undefined) break;
-    yield { id, text: decoder?.push(id) ?? '' };
+  for await (const [chosen] of steps) {
+    if (!chosen) break;
+    yield { ...chosen, text: decoder?.push(chosen.id) ?? '' };
   }
 }
 
@@ -79,9 +83,9 @@ export async function generateAll(
   const ids: number[][] = prompts.map(() => []);
   const hasEnded = new Set<number>();
   for await (const tokens of steps(op, model, prompts, options))
-    tokens.forEach((id, b) => {
-      if (id === undefined) hasEnded.add(b);
-      else ids[b].push(id);
+    tokens.forEach((chosen, b) => {
+      if (chosen) ids[b].push(chosen.id);
+      else hasEnded.add(b);
     });
   return ids.map((ids, b) => {
     const text = model.hasTokenizer ? model.tokenizer.decode(ids) : '';
@@ -95,7 +99,7 @@ async function* steps(
   model: LanguageCore,
   prompts: readonly Prompt[],
   options: GenerateOptions,
-): AsyncGenerator<(number | undefined)[], void, undefined> {
+): AsyncGenerator<(Chosen | undefined)[], void, undefined> {
   expect(prompts.length > 0, op, 'there must be a prompt', 'none');
   const rows = prompts.map((prompt) => idsOf(op, model, prompt));
   const lengths = rows.map((row) => row.length);
@@ -119,16 +123,19 @@ export interface Start {
   readonly seen: readonly (readonly number[])[];
 }
 
+/** A token without its characters. */
+type Chosen = Omit<GeneratedToken, 'text'>;
+
 /** As `generate`, of several prompts that are embedded: the next token of each, undefined for one that has ended. */
 export async function* goOn(
   op: string,
   model: LanguageCore,
   { embedded, lengths, seen }: Start,
   options: GenerateOptions,
-): AsyncGenerator<(number | undefined)[], void, undefined> {
+): AsyncGenerator<(Chosen | undefined)[], void, undefined> {
   expectOptions(op, options);
-  const { stopIds = model.hasTokenizer ? model.tokenizer.stopIds : [], signal } = options;
-  const { maxTokens = MAX_TOKENS, signal: _signal, stopIds: _stopIds, ...sampling } = options;
+  const { maxTokens = MAX_TOKENS, stopIds: given, signal, logProbs, ...sampling } = options;
+  const stopIds = given ?? (model.hasTokenizer ? model.tokenizer.stopIds : []);
   const longest = Math.max(...lengths);
   expectContext(op, model.config, longest + 1);
   const most = Math.min(model.config.contextLength, longest + maxTokens);
@@ -137,15 +144,30 @@ export async function* goOn(
   signal?.throwIfAborted();
   using decoding = start(model, embedded, lengths, most, { ...sampling, seen });
   for (let step = 0; ; step++) {
-    const next = [...(await decoding.tokens.data())];
+    const [tokens, logits] = await Promise.all([
+      decoding.tokens.data(),
+      logProbs ? decoding.logits.data() : undefined,
+    ]);
+    const next = [...tokens];
     next.forEach((id, b) => {
       if (stopIds.includes(id)) ended.add(b);
     });
-    yield next.map((id, b) => (ended.has(b) ? undefined : id));
+    const V = model.config.vocabSize;
+    yield next.map((id, b) => {
+      if (ended.has(b)) return undefined;
+      return logits ? { id, logProb: logProbOf(logits.subarray(b * V, (b + 1) * V), id) } : { id };
+    });
     if (ended.size === lengths.length || longest + step + 1 >= most) return;
     signal?.throwIfAborted();
     decoding.advance();
   }
+}
+
+/** log softmax(logits)[id] */
+function logProbOf(logits: Float32Array, id: number): number {
+  const most = logits.reduce((a, b) => Math.max(a, b));
+  const sum = logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0);
+  return logits[id] - most - Math.log(sum);
 }
 
 function start(

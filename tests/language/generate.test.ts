@@ -19,24 +19,35 @@ async function modelOf(file: SafetensorsFile): Promise<LanguageModel> {
   return model;
 }
 
-/** The prompts of a file and the tokens that the reference goes on with. */
-async function referenceOf(file: SafetensorsFile): Promise<{ prompts: number[][]; tokens: number[][] }> {
+/** The prompts of a file, the tokens that the reference goes on with, and their log-probabilities by its logits. */
+async function referenceOf(
+  file: SafetensorsFile,
+): Promise<{ prompts: number[][]; tokens: number[][]; logProbs: number[][] }> {
   const [B, T] = file.tensors.get('in.input_ids')!.shape;
   const [ids, mask] = [await file.f32('in.input_ids'), await file.f32('in.attention_mask')];
   const prompts: number[][] = [];
   const tokens: number[][] = [];
+  const logProbs: number[][] = [];
   for (let b = 0; b < B; b++) {
     prompts.push([...ids.subarray(b * T, (b + 1) * T)].filter((_, t) => mask[b * T + t] === 1));
     tokens.push([...(await file.f32(`decode.${b}.tokens`))]);
+    const logits = await file.f32(`decode.${b}.logits`);
+    const V = logits.length / tokens[b].length;
+    logProbs.push(
+      tokens[b].map((id, t) => {
+        const row = [...logits.subarray(t * V, (t + 1) * V)];
+        return row[id] - Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+      }),
+    );
   }
-  return { prompts, tokens };
+  return { prompts, tokens, logProbs };
 }
 
 for (const name of SHAPES)
   test(`LanguageModel.generate: ${name} goes on with the reference's tokens, alone and in a batch`, async () => {
     await using file = await fixture(name);
     using model = await modelOf(file);
-    const { prompts, tokens } = await referenceOf(file);
+    const { prompts, tokens, logProbs } = await referenceOf(file);
     const before = engine.stats();
     const all = await model.generateAll(prompts, { maxTokens: tokens[0].length });
     assert.equal(
@@ -46,7 +57,10 @@ for (const name of SHAPES)
     assert.ok(all.every(({ ending }) => ending === 'length'));
     for (const [b, prompt] of prompts.entries()) {
       const ids: number[] = [];
-      for await (const { id } of model.generate(prompt, { maxTokens: tokens[b].length })) ids.push(id);
+      for await (const { id, logProb } of model.generate(prompt, { maxTokens: 6, logProbs: true })) {
+        assert.ok(Math.abs(logProb! - logProbs[b][ids.length]) < 1e-4, `${logProb}`);
+        ids.push(id);
+      }
       assert.equal(ids, tokens[b]);
     }
     assert.is(engine.stats().liveTensors, before.liveTensors, 'no tensor is left over');

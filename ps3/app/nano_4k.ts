@@ -1,7 +1,6 @@
 // What `ps3 start` shows of nano-4k, the model that is part of this package, on one of its samples.
 import { fileURLToPath } from 'node:url';
-import { type Engine, readTextFile, type Tensor } from '../../engine/index.ts';
-import type { AnnotationJson } from '../data/annotations.ts';
+import type { Engine, Tensor } from '../../engine/index.ts';
 import type { Box } from '../data/boxes.ts';
 import { NANO_4K } from '../model/checkpoint/shipped.ts';
 import { total } from '../model/config/config.ts';
@@ -9,26 +8,12 @@ import { encodingCost, plainVitCost } from '../model/cost.ts';
 import { decodeImage, resizeToSquare } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
 import { encodeImages } from './encode.ts';
+import { samplesFolder, shippedSamples } from './shipped_samples.ts';
 
 /** Shown because it succeeds; the model card says how often that is so. */
 const [IMAGE, PROMPT] = ['00000005.jpg', 'frog'];
 /** Boxes, largest first, that are named. */
 const NAMED = 6;
-
-/** A sample of nano-4k as it is stored: its file beside the others, captions, and boxes in pixels. */
-type StoredSample = AnnotationJson & { readonly image: string };
-
-/** Folder of the samples. */
-const SAMPLES = new URL('samples/', NANO_4K.href);
-
-/** The samples that go with nano-4k. */
-export async function nano4kSamples(): Promise<StoredSample[]> {
-  const lines = await readTextFile(fileURLToPath(new URL('annotations.jsonl', SAMPLES)));
-  return lines
-    .trim()
-    .split('\n')
-    .map((line): StoredSample => JSON.parse(line));
-}
 
 interface Shown {
   readonly path: string;
@@ -39,12 +24,12 @@ interface Shown {
 }
 
 async function shownSample(): Promise<Shown> {
-  const samples = await nano4kSamples();
+  const samples = await shippedSamples(NANO_4K);
   const shown = samples.find(({ image }) => image === IMAGE)!;
   const area = ({ box: [left, top, right, bottom] }: { box: Box }): number => (right - left) * (bottom - top);
   const objects = shown.box.map((box, i) => ({ caption: shown.text[i], box }));
   return {
-    path: fileURLToPath(new URL(IMAGE, SAMPLES)),
+    path: fileURLToPath(new URL(IMAGE, samplesFolder(NANO_4K))),
     objects: objects.sort((a, b) => area(b) - area(a)).slice(0, NAMED),
     captions: [...new Set(samples.flatMap(({ text }) => text))],
   };

@@ -32,22 +32,35 @@ export function allCardQuestions(): Omit<CardQuestion, 'box'>[] {
   );
 }
 
+/** What is known of a scene of cards. */
+type Cards = Pick<Scene, 'captions' | 'boxes'>;
+
+/** The cards of a scene whose colour no other has, which a question can be about. */
+function askable({ captions, boxes }: Cards): { colour: string; thing: string; box: Box }[] {
+  const cards = captions.map((caption, i) => {
+    const [colour, ...thing] = caption.split(' ');
+    return { colour, thing: thing.join(' '), box: boxes[i] };
+  });
+  return cards.filter((card) => cards.every((other) => other === card || other.colour !== card.colour));
+}
+
+/** One question about each card of a scene whose colour no other has. */
+export function questionsAbout(cards: Cards): CardQuestion[] {
+  const [form] = QUESTION_FORMS;
+  return askable(cards).map(({ colour, thing, box }) => ({
+    question: form.replace('COLOUR', colour),
+    answer: thing,
+    box,
+  }));
+}
+
 /**
  * A question about one of a scene's cards, of those whose colour no other has.
  *
  * @returns  undefined where every colour is there twice
  */
-export function askAboutCard(
-  { captions, boxes }: Pick<Scene, 'captions' | 'boxes'>,
-  random: Random,
-): CardQuestion | undefined {
-  const cards = captions.map((caption, i) => {
-    const [colour, ...thing] = caption.split(' ');
-    return { colour, thing: thing.join(' '), box: boxes[i] };
-  });
-  const asked = cards.filter((card) =>
-    cards.every((other) => other === card || other.colour !== card.colour),
-  );
+export function askAboutCard(cards: Cards, random: Random): CardQuestion | undefined {
+  const asked = askable(cards);
   if (asked.length === 0) return undefined;
   const { colour, thing, box } = asked[random.integer(asked.length)];
   const form = QUESTION_FORMS[random.integer(QUESTION_FORMS.length)];
@@ -62,11 +75,7 @@ export interface CardSearch {
 }
 
 /** Questions about the cards of a scene, one for each colour in turn, until there are `count`. */
-export function findCards(
-  { captions, boxes }: Pick<Scene, 'captions' | 'boxes'>,
-  count: number,
-  random: Random,
-): CardSearch[] {
+export function findCards({ captions, boxes }: Cards, count: number, random: Random): CardSearch[] {
   const colours = captions.map((caption) => caption.split(' ')[0]);
   const different = random.shuffle([...new Set(colours)]);
   return Array.from({ length: count }, (_, i) => {

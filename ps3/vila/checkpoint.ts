@@ -85,12 +85,6 @@ export function withImages(tokenizer: LanguageTokenizer): {
   };
 }
 
-/** Whether a place holds a VILA-HD, by the folder of its projector. */
-export async function isVila(source: CheckpointSource): Promise<boolean> {
-  const files = within(checkpointFiles(source, {}, 'VilaModel.load'), 'mm_projector');
-  return (await readJsonIfThere(files, 'config.json')) !== undefined;
-}
-
 /** An open checkpoint whose names and shapes are checked, but for the language model's; nothing of its weights is read. */
 export class VilaReader implements AsyncDisposable {
   readonly config: VilaConfig;

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { type ParameterPlan, Plan } from '../model/checkpoint/init.ts';
 import { expectConfig, type VisionConfig } from '../model/config/config.ts';
 import { check, count, flag, natural } from '../model/config/schema.ts';
+import { MODEL_TYPE } from './is_vila.ts';
 
 /**
  * How images are seen. PS3 is asked where to look; the others see all of an image at once by its tower's low-res pass: over the
@@ -43,7 +44,7 @@ type ProjectorType = keyof typeof RATIOS;
 const TYPES = Object.keys(RATIOS) as ProjectorType[];
 
 const vilaSchema = v.looseObject({
-  model_type: v.literal('llava_topdown_llama', '"llava_topdown_llama"'),
+  model_type: v.literal(MODEL_TYPE, `"${MODEL_TYPE}"`),
   ps3: v.optional(flag, false),
   image_aspect_ratio: v.optional(
     v.picklist(['resize', 'dynamic', 'dynamic_s2'], '"resize", "dynamic" or "dynamic_s2"'),
@@ -131,7 +132,7 @@ export function toVilaHub(config: VilaConfig, vision: VisionConfig, width: numbe
   const { gridSides, scalesPx } = vision;
   return {
     architectures: ['LlavaTopDownLlamaModel'],
-    model_type: 'llava_topdown_llama',
+    model_type: MODEL_TYPE,
     ps3: config.encoder.kind === 'ps3',
     look_close_mode: config.lookMode,
     num_look_close: config.looks,

@@ -13,6 +13,7 @@ import { build } from 'esbuild';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildPage, newestRun, pageOptions } from '../../ps3/app/page/build.ts';
+import { partsOf } from '../../ps3/app/page/crops.ts';
 
 const runs = mkdtempSync(join(tmpdir(), 'ps3-runs-'));
 
@@ -60,7 +61,19 @@ test('page: the newest run with a checkpoint is offered', async () => {
   assert.is(await newestRun(runs), join(runs, 'small-2026-01-02-030405'));
 });
 
-test('page: without a run it offers the model of the package and its samples', async () => {
+test('page: what was looked at is cut out part by part, cells that touch at edges together, largest first', () => {
+  const rows = ['##..#', '.#...', '..###', '.....'];
+  assert.equal(
+    partsOf([4, 5], (row, column) => rows[row][column] === '#'),
+    [
+      { top: 0, bottom: 2, left: 0, right: 2, count: 3 },
+      { top: 2, bottom: 3, left: 2, right: 5, count: 3 },
+      { top: 0, bottom: 1, left: 4, right: 5, count: 1 },
+    ],
+  );
+});
+
+test('page: without a run it offers the models of the package and their samples', async () => {
   const site = join(runs, 'shipped');
   await buildPage(site);
   assert.ok(existsSync(join(site, 'nano-4k/model.safetensors')));
@@ -70,6 +83,8 @@ test('page: without a run it offers the model of the package and its samples', a
   const scripts = readdirSync(site).filter((name) => name.endsWith('.js'));
   const script = scripts.map((name) => readFileSync(join(site, name), 'utf8')).join('');
   for (const name of samples) assert.ok(script.includes(`nano-4k/samples/${name}`), name);
+  assert.ok(existsSync(join(site, 'vila-s/llm/model.safetensors')));
+  assert.ok(script.includes('What is on the card in blue') && !script.includes('What is on the card in red'));
 });
 
 test('page: a run without a checkpoint is refused in one sentence', async () => {

@@ -33,7 +33,7 @@ const run = join(folder, 'smoke-2026-01-02-030405');
 export const checkpoint: string = join(run, 'checkpoint');
 export const imagePath: string = join(folder, 'image.png');
 /** The button that loads the checkpoint of the run. */
-export const TRAINED_HERE = '#offers button >> nth=1';
+export const TRAINED_HERE = '#offers button >> nth=2';
 /** Patches of a look, 3 of the coarse scale and 13 of the fine one, and all there are. */
 export const LOOK = 16;
 export const ALL = 80;
@@ -131,18 +131,21 @@ export async function loadFiles(page: Page): Promise<void> {
   await page.waitForSelector('#model:visible');
 }
 
-/** Waits until the looks that were asked for have ended. Asked from here: the page's policy forbids it to poll by eval. */
-export async function ended(page: Page): Promise<void> {
+/** Waits until what was asked for has ended, by default looks. Asked from here: the page's policy forbids it to poll by eval. */
+export async function ended(page: Page, kind: Request['kind'] = 'look'): Promise<void> {
   const started = performance.now();
   for (;;) {
     const said: Said[] = await page.evaluate('said');
-    const asked = said.map(({ request }) => request?.kind).lastIndexOf('look');
+    const asked = said.map(({ request }) => request?.kind).lastIndexOf(kind);
     const answers = asked < 0 ? [] : said.slice(asked);
-    if (answers.some(({ answer }) => answer && /^(looked|stopped|error)$/.test(answer.kind))) return;
-    if (performance.now() - started > WAIT_MS) assert.unreachable(`the looks went on for ${WAIT_MS} ms`);
+    if (answers.some(({ answer }) => answer && ENDED.test(answer.kind))) return;
+    if (performance.now() - started > WAIT_MS) assert.unreachable(`${kind} went on for ${WAIT_MS} ms`);
     await page.waitForTimeout(50);
   }
 }
+
+/** What looks and answers end with. */
+const ENDED = /^(looked|answered|stopped|error)$/;
 
 export async function openImage(page: Page): Promise<void> {
   await page.setInputFiles('#image-file', imagePath);

@@ -2,7 +2,9 @@
 import type { Answer, Request } from './messages.ts';
 
 /** Answers after which no other follows. */
-const LAST: readonly Answer['kind'][] = ['loaded', 'read', 'looked', 'compared', 'stopped', 'error'];
+const LAST: readonly Answer['kind'][] = [
+  ...(['loaded', 'read', 'looked', 'answered', 'compared', 'stopped', 'error'] as const),
+];
 
 /** The worker as the page sees it. */
 export class ModelWorker {

@@ -1,19 +1,21 @@
 // The page as static files, with a trained checkpoint and images to try it on where there are some.
 import { copyFile, cp, readdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type BuildOptions, build } from 'esbuild';
 import sharp from 'sharp';
 import { pageBundle } from '../../../engine/bundle.ts';
 import { EngineError, makeFolder, readTextFile } from '../../../engine/index.ts';
 import { parsedShaders } from '../../../engine/parsed_shaders.ts';
 import { openScenes, sceneSeed } from '../../data/build.ts';
+import { questionsAbout } from '../../data/card_questions.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { creditLine } from '../../data/sources.ts';
-import { NANO_4K } from '../../model/checkpoint/shipped.ts';
+import { NANO_4K, VILA_S } from '../../model/checkpoint/shipped.ts';
 import { parseHubConfig } from '../../model/config/hub_config.ts';
 import { RunFolder } from '../../train/run.ts';
+import { isVila } from '../../vila/is_vila.ts';
 import { encodeJpeg } from '../heat_map.ts';
-import { nano4kSamples } from '../nano_4k.ts';
+import { shippedSamples } from '../shipped_samples.ts';
 import type { Offers, SampleImage } from './offers.ts';
 
 /** The page cannot be built as asked. */
@@ -23,8 +25,8 @@ export class PageError extends EngineError {
   }
 }
 
-/** Folder of the package's model. */
-const SHIPPED = 'nano-4k';
+/** Folders of the package's models. */
+const [LOOKS, ANSWERS] = ['nano-4k', 'vila-s'];
 const SAMPLES = 4;
 const THUMBNAIL_PX = 160;
 /** Samples are composed up to this many times larger than those of training: the same objects, sharper on a screen. */
@@ -41,14 +43,14 @@ export async function newestRun(runs: string): Promise<string | undefined> {
   const byTime = (name: string): string => name.slice(-'2026-11-24-221756'.length);
   for (const name of names.sort((a, b) => (byTime(a) < byTime(b) ? 1 : -1))) {
     const files = await checkpointFiles(new RunFolder(join(runs, name)).checkpointPath);
-    if (files.includes('model.safetensors')) return join(runs, name);
+    if (files.some((file) => basename(file) === 'model.safetensors')) return join(runs, name);
   }
   return undefined;
 }
 
 /** The files of a checkpoint's folder that make the model, without those that training goes on from. */
 async function checkpointFiles(checkpoint: string): Promise<string[]> {
-  const names = await readdir(checkpoint).catch(() => []);
+  const names = await readdir(checkpoint, { recursive: true }).catch(() => []);
   return names.filter(
     (name) => /\.(json|safetensors)$/.test(name) && !/^(training_state|progress|manifest)\./.test(name),
   );
@@ -60,19 +62,22 @@ export function pageOptions(offers: Offers, folder: string): BuildOptions {
 }
 
 /**
- * Writes index.html, page.css, page.js, worker.js and nano-4k, the model of this package, with its samples; with a run also
- * its checkpoint and, if it was trained on Scenes, held-out scenes.
+ * Writes index.html, page.css, page.js, worker.js, and nano-4k and vila-s, the models of this package, with their samples; with a
+ * run also its checkpoint and, if it is a PS3 trained on Scenes, held-out scenes.
  *
  * @param run  folder of a run
  * @throws PageError when the run holds no checkpoint
  */
 export async function buildPage(folder: string, run?: string): Promise<void> {
   // Names of parts change with their contents: what an earlier build left would stay.
-  for (const name of [SHIPPED, 'model', 'samples'])
+  for (const name of [LOOKS, ANSWERS, 'model', 'samples'])
     await rm(join(folder, name), { recursive: true, force: true });
   const shipped: Offers = {
-    models: [{ label: 'Load nano-4k, which sees 3780 px', folder: `${SHIPPED}/` }],
-    samples: await copyShipped(join(folder, SHIPPED)),
+    models: [
+      { label: 'Load nano-4k, which sees 3780 px', folder: `${LOOKS}/` },
+      { label: 'Load vila-s, which answers', folder: `${ANSWERS}/` },
+    ],
+    samples: [...(await copyLooks(join(folder, LOOKS))), ...(await copyAnswers(join(folder, ANSWERS)))],
   };
   const own: Offers =
     run === undefined
@@ -88,11 +93,26 @@ export async function buildPage(folder: string, run?: string): Promise<void> {
   await build(pageOptions(offers, folder));
 }
 
-async function copyShipped(folder: string): Promise<SampleImage[]> {
+/** nano-4k, whose samples are looked at. */
+async function copyLooks(folder: string): Promise<SampleImage[]> {
   await cp(new URL(NANO_4K.href), folder, { recursive: true });
-  const samples = await nano4kSamples();
+  const samples = await shippedSamples(NANO_4K);
   return Promise.all(
-    samples.map(({ image, text }) => sample(join(folder, 'samples'), image, `${SHIPPED}/samples`, text)),
+    samples.map(({ image, text }) =>
+      sample(join(folder, 'samples'), image, `${LOOKS}/samples`, { captions: text }),
+    ),
+  );
+}
+
+/** vila-s, whose samples are asked about. */
+async function copyAnswers(folder: string): Promise<SampleImage[]> {
+  await cp(new URL(VILA_S.href), folder, { recursive: true });
+  const samples = await shippedSamples(VILA_S);
+  return Promise.all(
+    samples.map(({ image, text, box }) => {
+      const questions = questionsAbout({ captions: text, boxes: box }).map(({ question }) => question);
+      return sample(join(folder, 'samples'), image, `${ANSWERS}/samples`, { questions });
+    }),
   );
 }
 
@@ -101,11 +121,16 @@ async function sample(
   folder: string,
   name: string,
   address: string,
-  captions: readonly string[],
+  { captions = [], questions = [] }: Partial<Pick<SampleImage, 'captions' | 'questions'>>,
 ): Promise<SampleImage> {
   const small = `small-${name}`;
   await sharp(join(folder, name)).resize(THUMBNAIL_PX, THUMBNAIL_PX).toFile(join(folder, small));
-  return { file: `${address}/${name}`, thumbnail: `${address}/${small}`, captions: [...new Set(captions)] };
+  return {
+    file: `${address}/${name}`,
+    thumbnail: `${address}/${small}`,
+    captions: [...new Set(captions)],
+    questions,
+  };
 }
 
 async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
@@ -115,9 +140,11 @@ async function copyRun(run: string, folder: string): Promise<SampleImage[]> {
     throw new PageError(
       `buildPage: ${run} must hold a checkpoint, got none. Pass the folder of a finished run.`,
     );
-  await makeFolder(join(folder, 'model'));
-  for (const name of files) await copyFile(join(checkpoint, name), join(folder, 'model', name));
-  return writeSamples(run, join(folder, 'samples'));
+  for (const name of files) {
+    await makeFolder(dirname(join(folder, 'model', name)));
+    await copyFile(join(checkpoint, name), join(folder, 'model', name));
+  }
+  return (await isVila(checkpoint)) ? [] : writeSamples(run, join(folder, 'samples'));
 }
 
 /** Held-out scenes as JPEG files, with the credits of what they are made of. */
@@ -149,7 +176,7 @@ async function writeSamples(run: string, folder: string): Promise<SampleImage[]>
     const { rgba, side, captions } = buildScene(kit, sceneSeed(seed, 'held out', i));
     const name = `scene-${i + 1}.jpg`;
     await writeFile(join(folder, name), await encodeJpeg({ rgba, width: side, height: side }));
-    samples.push(await sample(folder, name, 'samples', captions));
+    samples.push(await sample(folder, name, 'samples', { captions }));
   }
   const credits = opened.sources.credits.map(creditLine);
   await writeFile(join(folder, 'CREDITS.txt'), `${credits.join('\n')}\n`);

@@ -1,5 +1,6 @@
 // The card that chooses a checkpoint, shows how far it has come, and what it is.
 import { bytes, counted } from './counters.ts';
+import { chosenFiles, fromCheckpoint } from './dropped.ts';
 import { byId, element, facts } from './elements.ts';
 import type { ModelFacts, Request, Storage } from './messages.ts';
 import { addressFault } from './notices.ts';
@@ -36,7 +37,7 @@ export class CheckpointCard {
     for (const id of ['model-folder', 'model-files']) {
       const input = byId(id, HTMLInputElement);
       input.onchange = () => {
-        if (input.files?.length) this.load([...input.files]);
+        if (input.files?.length) this.load(fromCheckpoint(chosenFiles(input.files)));
         input.value = '';
       };
     }

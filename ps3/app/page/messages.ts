@@ -15,6 +15,7 @@ export type Request =
   | { readonly kind: 'load'; readonly source: string | readonly File[]; readonly storage: Storage }
   | { readonly kind: 'image'; readonly file: Blob }
   | { readonly kind: 'look'; readonly prompt?: string; readonly region?: Region; readonly tokens: number }
+  | { readonly kind: 'ask'; readonly question: string; readonly tokens: number }
   | { readonly kind: 'compare'; readonly captions: readonly string[] }
   | { readonly kind: 'stop' };
 
@@ -30,7 +31,11 @@ export interface ModelFacts {
   readonly grids: readonly Grid[];
   /** Patches of one full look per high-res scale. */
   readonly budgets: readonly number[];
-  readonly costs: ModelCosts;
+  /** Whether it answers questions, as a VILA-HD does; else it looks for prompts. */
+  readonly answers: boolean;
+  /** Patches that are looked at unless the page asks for others. */
+  readonly patches: number;
+  readonly costs: ModelCosts | undefined;
   /** Words of the vocabulary, frequent ones first, where it consists of words. */
   readonly words: readonly string[] | undefined;
 }
@@ -51,15 +56,33 @@ export interface SaliencyMap {
   readonly values: Float32Array;
 }
 
-/** What the worker answers. A request's last answer is `loaded`, `read`, `looked`, `compared`, `stopped` or `error`. */
+/** What decides where to look. */
+export interface ShownMaps {
+  readonly bottomUp: SaliencyMap;
+  readonly topDown: SaliencyMap | undefined;
+}
+
+/** What the language model reads of an image and its question, and what it writes. */
+export interface TokenCounts {
+  readonly low: number;
+  /** Of what was looked at. */
+  readonly seen: number;
+  readonly text: number;
+  readonly answer: number;
+}
+
+/** What the worker answers. A request's last answer is `loaded`, `read`, `looked`, `answered`, `compared`, `stopped` or `error`. */
 export type Answer =
   | { readonly kind: 'progress'; readonly doneBytes: number; readonly allBytes: number }
   | { readonly kind: 'loaded'; readonly facts: ModelFacts }
-  | { readonly kind: 'read' }
+  | {
+      readonly kind: 'read';
+      /** The low-res pass, which all questions share, and the tokens that it gives the language model. */
+      readonly glance?: { readonly tokens: number; readonly ms: number };
+    }
   | {
       readonly kind: 'maps';
-      readonly bottomUp: SaliencyMap;
-      readonly topDown: SaliencyMap | undefined;
+      readonly maps: ShownMaps;
       /** Looks that follow. */
       readonly looks: number;
       /** Words of the prompt that the checkpoint does not know. */
@@ -76,6 +99,25 @@ export type Answer =
       readonly ms: number;
     }
   | { readonly kind: 'looked'; readonly ms: number }
+  | {
+      readonly kind: 'seen';
+      readonly maps?: ShownMaps;
+      /** What all looks for the question took, per high-res scale: indices into Y * X. */
+      readonly taken: readonly Uint32Array[];
+      readonly ms: number;
+    }
+  | { readonly kind: 'token'; readonly text: string; readonly probability: number }
+  | {
+      readonly kind: 'answered';
+      readonly tokens: TokenCounts;
+      /** From the question on: until its looks were done, the first token was there, and all were. */
+      readonly lookMs: number;
+      readonly firstMs: number;
+      readonly ms: number;
+      /** Of tensors on the GPU, now and at most since the engine began. */
+      readonly liveBytes: number;
+      readonly peakBytes: number;
+    }
   | { readonly kind: 'compared'; readonly probabilities: readonly number[] }
   | { readonly kind: 'stopped' }
   | {

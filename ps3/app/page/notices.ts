@@ -33,7 +33,7 @@ export function notice(during: Request['kind'], code: string, message: string): 
     case 'config':
     case 'safetensors':
     case 'tokenizer':
-      return `The checkpoint cannot be loaded. ${said} It must be a folder with config.json, tokenizer.json, tokenizer_config.json and model.safetensors, or its shards with their index.`;
+      return `The checkpoint cannot be loaded. ${said} It must be a folder with config.json, tokenizer.json, tokenizer_config.json and model.safetensors, or its shards with their index, or that of a VILA-HD with config.json, llm, vision_tower and mm_projector.`;
   }
   if (during === 'load')
     return `The checkpoint could not be loaded: ${said} Check the address and the connection, then load it again.`;

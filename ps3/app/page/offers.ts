@@ -14,8 +14,10 @@ export interface SampleImage {
   readonly file: string;
   /** The same, small enough to be shown before it is chosen. */
   readonly thumbnail: string;
-  /** What can be seen, as prompts. */
+  /** What can be seen, as prompts; none for an image to ask about. */
   readonly captions: readonly string[];
+  /** What can be asked about it; none for an image to look at. */
+  readonly questions: readonly string[];
 }
 
 export interface Offers {

@@ -1,9 +1,11 @@
-// The page: asks the worker to load a checkpoint and to look at an image, and draws what it answers.
+// The page: asks the worker to load a checkpoint and to look at an image, or to answer about it, and draws what it answers.
 import { planLooks } from '../../model/vision/look_plan.ts';
+import { AnswersCard } from './answers_card.ts';
 import { ModelWorker } from './asking.ts';
 import { CaptionsCard } from './captions_card.ts';
 import { CheckpointCard } from './checkpoint_card.ts';
-import { counted, showLook, showLowRes, showTotals } from './counters.ts';
+import { counted, showAnswered, showGlance, showLook, showLowRes, showTotals } from './counters.ts';
+import { cropsOf } from './crops.ts';
 import { droppedFiles, pastedImage, sortedOut } from './dropped.ts';
 import { byId, element } from './elements.ts';
 import type { Answer, ModelFacts, Region } from './messages.ts';
@@ -15,6 +17,9 @@ import { shownBitmap, Viewer } from './viewer.ts';
 // The build puts it in; see build.ts.
 declare const OFFERS: Offers;
 
+/** What fits an image: prompts, or questions. */
+type Suggestions = Pick<SampleImage, 'captions' | 'questions'>;
+
 const prompt = byId('prompt', HTMLInputElement);
 const budget = byId('budget', HTMLInputElement);
 const goButton = byId('go', HTMLButtonElement);
@@ -22,7 +27,7 @@ const stopButton = byId('stop', HTMLButtonElement);
 const view = byId('view', HTMLCanvasElement);
 
 let model: ModelFacts | undefined;
-let image: { readonly file: Blob; readonly name: string } | undefined;
+let image: { readonly file: Blob; readonly suggestions: Suggestions } | undefined;
 /** Whether the worker holds the image, ready to be looked at. */
 let isRead = false;
 let looksDone = 0;
@@ -32,11 +37,14 @@ const worker = new ModelWorker(receive);
 const seen: Seen = new Seen(() => viewer.redraw());
 const viewer: Viewer = new Viewer(view, {
   overlay: (context, place) => seen.draw(context, place),
-  onRegion: lookAtRegion,
+  onRegion: (region) => {
+    if (!model?.answers) lookAtRegion(region);
+  },
 });
 const captionsCard = new CaptionsCard((captions) => {
   if (isRead) worker.ask({ kind: 'compare', captions });
 });
+const answersCard = new AnswersCard();
 const checkpoint = new CheckpointCard({
   offered: OFFERS.models,
   onLoad: (request) => {
@@ -56,14 +64,24 @@ function receive(answer: Answer): void {
   else if (answer.kind === 'loaded') showModel(answer.facts);
   else if (answer.kind === 'read') {
     isRead = true;
-    startLook();
+    showBusy(false);
+    if (answer.glance) showGlance(answer.glance);
+    start();
   } else if (answer.kind === 'maps') showMaps(answer);
   else if (answer.kind === 'look') {
     looksDone = answer.index;
     elapsedMs += answer.ms;
-    seen.showLook(answer);
+    seen.showLook(answer.taken);
     showLook(answer);
     showProgress();
+  } else if (answer.kind === 'seen') {
+    if (answer.maps) seen.showMaps(answer.maps);
+    seen.showLook(answer.taken);
+    answersCard.looked(viewer.image ? cropsOf(viewer.image, seen.patches) : []);
+  } else if (answer.kind === 'token') answersCard.token(answer);
+  else if (answer.kind === 'answered') {
+    showAnswered(answer, seen.patches);
+    showBusy(false);
   } else if (answer.kind === 'compared') captionsCard.answer(answer.probabilities);
   else if (answer.kind === 'error') showError(answer);
   else showBusy(false);
@@ -99,6 +117,7 @@ function forgetModel(): void {
   budget.disabled = true;
   byId('counters', HTMLElement).hidden = true;
   captionsCard.show(false);
+  answersCard.clear();
 }
 
 function showModel(facts: ModelFacts): void {
@@ -106,17 +125,41 @@ function showModel(facts: ModelFacts): void {
   checkpoint.loaded(facts);
   seen.clear(facts);
   budget.max = String(facts.grids.slice(1).reduce((sum, [Y, X]) => sum + Y * X, 0));
-  budget.value = String(facts.budgets.reduce((sum, count) => sum + count, 0));
-  budget.disabled = false;
+  budget.value = String(facts.patches);
+  budget.disabled = budget.max === '0';
   showBudget();
   const options = (facts.words ?? []).map((word) => Object.assign(element('option', ''), { value: word }));
   byId('words', HTMLDataListElement).replaceChildren(...options);
+  showWords(facts.answers ? WORDS.ask : WORDS.look);
+  byId('tools', HTMLElement).hidden = facts.answers;
+  byId('costs', HTMLElement).hidden = facts.answers;
+  if (facts.answers) lookAtRegion(undefined);
+  showTool();
+  offerSamples();
+  suggest();
   readImage();
+}
+
+/** What the form that asks for looks is called, and its parts. */
+const WORDS = {
+  look: { heading: 'Look', field: 'Prompt', empty: 'empty: what stands out' },
+  ask: { heading: 'Ask', field: 'Question', empty: 'about the image' },
+} as const;
+
+function showWords({ heading, field, empty }: (typeof WORDS)[keyof typeof WORDS]): void {
+  byId('look-heading', HTMLElement).textContent = heading;
+  byId('prompt-label', HTMLElement).textContent = field;
+  prompt.placeholder = empty;
+  goButton.textContent = heading;
 }
 
 // The image
 
-async function open(file: Blob, name: string, captions: readonly string[] = []): Promise<void> {
+async function open(
+  file: Blob,
+  name: string,
+  suggestions: Suggestions = { captions: [], questions: [] },
+): Promise<void> {
   let bitmap: ImageBitmap;
   try {
     bitmap = await shownBitmap(file);
@@ -128,7 +171,7 @@ async function open(file: Blob, name: string, captions: readonly string[] = []):
     return;
   }
   say('image');
-  image = { file, name };
+  image = { file, suggestions };
   isRead = false;
   seen.region = undefined;
   showRegion();
@@ -137,7 +180,8 @@ async function open(file: Blob, name: string, captions: readonly string[] = []):
   byId('hint', HTMLElement).hidden = true;
   byId('image-name', HTMLElement).textContent = `${name}, ${bitmap.width} × ${bitmap.height} px`;
   view.setAttribute('aria-label', `Image ${name}`);
-  suggest(captions);
+  answersCard.clear();
+  suggest();
   viewer.show(bitmap);
   readImage();
 }
@@ -149,12 +193,13 @@ function readImage(): void {
   worker.ask({ kind: 'image', file: image.file });
 }
 
-/** Prompts that fit the image, to click on. */
-function suggest(captions: readonly string[]): void {
-  const chips = captions.map((caption) => {
-    const chip = Object.assign(element('button', 'chip', caption), { type: 'button' });
+/** Prompts or questions that fit the image, to click on. */
+function suggest(): void {
+  const { captions, questions } = image?.suggestions ?? { captions: [], questions: [] };
+  const chips = (model?.answers ? questions : captions).map((text) => {
+    const chip = Object.assign(element('button', 'chip', text), { type: 'button' });
     chip.onclick = () => {
-      prompt.value = caption;
+      prompt.value = text;
       lookAtRegion(undefined);
     };
     return chip;
@@ -164,32 +209,41 @@ function suggest(captions: readonly string[]): void {
   captionsCard.propose(captions);
 }
 
-function offerSamples(samples: readonly SampleImage[]): void {
-  const buttons = samples.map(({ file, thumbnail, captions }, i) => {
+/** Images that suit the model: to ask about, or to look at. */
+function offerSamples(): void {
+  const fits = (sample: SampleImage): boolean =>
+    (model?.answers ? sample.questions : sample.captions).length > 0;
+  const buttons = OFFERS.samples.filter(fits).map((sample, i) => {
+    const { file, thumbnail, captions, questions } = sample;
     const image = Object.assign(element('img', ''), {
       src: thumbnail,
-      alt: `Sample ${i + 1}: ${captions.join(', ')}`,
+      alt: `Sample ${i + 1}: ${[...captions, ...questions].join(', ')}`,
     });
     const button = Object.assign(element('button', 'sample', image), { type: 'button' });
-    button.onclick = async () => open(await (await fetch(file)).blob(), `Sample ${i + 1}`, captions);
+    button.onclick = async () => open(await (await fetch(file)).blob(), `Sample ${i + 1}`, sample);
     return button;
   });
   byId('samples', HTMLElement).replaceChildren(...buttons);
   byId('samples', HTMLElement).hidden = buttons.length === 0;
 }
 
-// Looking
+// Looking and asking
 
-function startLook(): void {
-  if (!model || !isRead) return;
-  say('look');
+function start(): void {
   const text = prompt.value.trim();
+  if (!model || !isRead || (model.answers && text === '')) return;
+  say('look');
   const { region } = seen;
   seen.clear(model);
   looksDone = 0;
   elapsedMs = 0;
   byId('prompt-note', HTMLElement).textContent = '';
   showBusy(true);
+  if (model.answers) {
+    answersCard.ask(text);
+    worker.ask({ kind: 'ask', question: text, tokens: budget.valueAsNumber });
+    return;
+  }
   const query = region ? { region } : { prompt: text || undefined };
   worker.ask({ kind: 'look', ...query, tokens: budget.valueAsNumber });
 }
@@ -198,13 +252,13 @@ function lookAtRegion(region: Region | undefined): void {
   seen.region = region;
   showRegion();
   viewer.redraw();
-  startLook();
+  start();
 }
 
 function showMaps(answer: Answer & { kind: 'maps' }): void {
   if (!model) return;
   elapsedMs = answer.ms;
-  seen.showMaps(answer);
+  seen.showMaps(answer.maps);
   showLowRes(model, answer);
   showProgress();
   captionsCard.show(true);
@@ -221,9 +275,11 @@ function showProgress(): void {
 }
 
 function showBusy(isBusy: boolean): void {
+  if (!isBusy) answersCard.ended();
   const canLook = model !== undefined && image !== undefined;
   goButton.disabled = !canLook;
   byId('main', HTMLElement).classList.toggle('ready', canLook);
+  byId('main', HTMLElement).classList.toggle('asks', model?.answers ?? false);
   goButton.hidden = isBusy && canLook;
   stopButton.hidden = !(isBusy && canLook);
   byId('frame', HTMLElement).classList.toggle('busy', isBusy && canLook);
@@ -231,10 +287,12 @@ function showBusy(isBusy: boolean): void {
 
 function showBudget(): void {
   if (!model) return;
+  const text = byId('budget-text', HTMLOutputElement);
+  text.textContent = 'all of the image';
+  if (budget.disabled) return;
   const tokens = budget.valueAsNumber;
   const looks = planLooks(model.budgets, model.grids.slice(1), { tokens }).length;
-  byId('budget-text', HTMLOutputElement).textContent =
-    `${counted(tokens)} of ${counted(Number(budget.max))} patches, ${looks} ${looks === 1 ? 'look' : 'looks'}`;
+  text.textContent = `${counted(tokens)} of ${counted(Number(budget.max))} patches, ${looks} ${looks === 1 ? 'look' : 'looks'}`;
 }
 
 function showRegion(): void {
@@ -247,6 +305,12 @@ function showRegion(): void {
     `Instead of the prompt: ${'box' in region ? 'box' : 'point'} ${percents}`;
 }
 
+/** Regions are for a PS3. */
+function showTool(): void {
+  viewer.tool = !model?.answers && byId('mark', HTMLInputElement).checked ? 'mark' : 'move';
+  viewer.toolChanged();
+}
+
 // Controls
 
 byId('look', HTMLFormElement).onsubmit = (event) => {
@@ -256,7 +320,7 @@ byId('look', HTMLFormElement).onsubmit = (event) => {
 stopButton.onclick = () => worker.ask({ kind: 'stop' });
 byId('clear-region', HTMLElement).onclick = () => lookAtRegion(undefined);
 budget.oninput = showBudget;
-budget.onchange = startLook;
+budget.onchange = start;
 byId('image-file', HTMLInputElement).onchange = ({ currentTarget }) => {
   const input = currentTarget as HTMLInputElement;
   const [file] = input.files ?? [];
@@ -266,10 +330,7 @@ byId('image-file', HTMLInputElement).onchange = ({ currentTarget }) => {
 byId('zoom-in', HTMLElement).onclick = () => viewer.zoomBy(1.5);
 byId('zoom-out', HTMLElement).onclick = () => viewer.zoomBy(1 / 1.5);
 byId('zoom-fit', HTMLElement).onclick = () => viewer.fit();
-byId('tools', HTMLElement).onchange = ({ target }) => {
-  viewer.tool = (target as HTMLInputElement).value === 'mark' ? 'mark' : 'move';
-  viewer.toolChanged();
-};
+byId('tools', HTMLElement).onchange = showTool;
 document.onpaste = (event) => {
   const pasted = pastedImage(event);
   if (pasted) open(pasted, 'Pasted image');
@@ -282,7 +343,7 @@ document.ondrop = async (event) => {
   else if (dropped) open(dropped.image, dropped.image.name);
 };
 
-offerSamples(OFFERS.samples);
+offerSamples();
 const why = obstacle();
 if (why) {
   say('page', why);

@@ -2,7 +2,7 @@
 import { colourOf } from '../colours.ts';
 import { scaleName } from './counters.ts';
 import { byId } from './elements.ts';
-import type { Answer, ModelFacts, Region, SaliencyMap } from './messages.ts';
+import type { ModelFacts, Region, SaliencyMap, ShownMaps } from './messages.ts';
 import { cssColour, drawnMap, drawOverlay, extent, type Overlay, TakenPatches } from './overlay.ts';
 import type { Place } from './viewer.ts';
 
@@ -39,13 +39,14 @@ export class Seen {
     this.#changed();
   }
 
-  showMaps({ bottomUp, topDown }: Answer & { kind: 'maps' }): void {
+  showMaps({ bottomUp, topDown }: ShownMaps): void {
     this.#maps.set('bottomUp', { map: bottomUp, drawn: drawnMap(bottomUp) });
     if (topDown) this.#maps.set('topDown', { map: topDown, drawn: drawnMap(topDown) });
     this.#changed();
   }
 
-  showLook({ taken }: Answer & { kind: 'look' }): void {
+  /** @param taken  per high-res scale, indices into Y * X */
+  showLook(taken: readonly Uint32Array[]): void {
     taken.forEach((indices, scale) => {
       this.patches[scale].add(indices);
     });

@@ -63,6 +63,11 @@ export class Viewer {
     canvas.onkeydown = (event) => this.#key(event);
   }
 
+  /** What is shown. */
+  get image(): ImageBitmap | undefined {
+    return this.#image;
+  }
+
   /** Shows another image, as a whole. */
   show(image: ImageBitmap): void {
     this.#image?.close();

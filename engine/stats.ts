@@ -10,7 +10,7 @@ export interface EngineStats {
   peakBytes: number;
   /** Bytes kept for reuse. */
   pooledBytes: number;
-  /** Totals since the start; a loop of equal steps adds to `dispatches` and `submits` only. */
+  /** Totals since the start; a loop of equal steps adds to `dispatches`, `flops` and `submits` only. */
   buffersCreated: number;
   /** Bind groups made since the start. */
   bindGroupsCreated: number;
@@ -18,6 +18,8 @@ export interface EngineStats {
   pipelinesCreated: number;
   /** Kernel runs since the start. */
   dispatches: number;
+  /** Floating-point operations of these runs, as the kernels declare them: as in `StepPlan`. */
+  flops: number;
   /** Command buffers submitted to the GPU since the start. */
   submits: number;
 }

@@ -58,6 +58,7 @@ export class CommandList {
   slot = 0;
   usesRing = false;
   dispatches = 0;
+  flops = 0;
   /** Whether every pipeline was seen compiled. */
   ready = false;
 
@@ -69,7 +70,7 @@ export class CommandList {
 
   clear(): void {
     this.commands.length = 0;
-    this.paramsBytes = this.dispatches = 0;
+    this.paramsBytes = this.dispatches = this.flops = 0;
     this.usesRing = this.ready = false;
   }
 
@@ -80,6 +81,7 @@ export class CommandList {
     copy.paramsBytes = this.paramsBytes;
     copy.usesRing = this.usesRing;
     copy.dispatches = this.dispatches;
+    copy.flops = this.flops;
     return copy;
   }
 

@@ -7,7 +7,7 @@ import { IMMEDIATE_BYTES } from './kernel.ts';
 import type { Profiler } from './profiler.ts';
 
 export class Recorder {
-  readonly stats = { dispatches: 0, submits: 0 };
+  readonly stats = { dispatches: 0, flops: 0, submits: 0 };
   /** Params of dispatches without immediates; bound with a dynamic offset. */
   readonly ring: GPUBuffer;
   profiler: Profiler | undefined;
@@ -46,6 +46,7 @@ export class Recorder {
     if (command.kind === 'dispatch') {
       const { entry } = command;
       this.#list.dispatches++;
+      this.#list.flops += command.flops;
       if (!entry.immediates && entry.paramsBytes > 0) this.#list.usesRing = true;
     }
     this.#list.commands.push(command);
@@ -125,6 +126,7 @@ export class Recorder {
   /** @param once  the list may be used for other commands afterwards */
   #send(list: CommandList, once: boolean): Promise<void> {
     this.stats.dispatches += list.dispatches;
+    this.stats.flops += list.flops;
     const pending = list.pending();
     if (this.#waiting === 0 && pending.size === 0) {
       this.#encode(list, once);

@@ -41,11 +41,7 @@ export class Capture<T extends StepResult> {
     this.outputs = outputs;
     this.#step = step;
     this.#cuts = cuts;
-    const commands = step.lists.flatMap((list) => list.commands);
-    this.flops = commands.reduce(
-      (sum, command) => sum + (command.kind === 'dispatch' ? command.flops : 0),
-      0,
-    );
+    this.flops = step.lists.reduce((sum, { flops }) => sum + flops, 0);
   }
 
   /**

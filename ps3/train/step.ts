@@ -51,7 +51,7 @@ export interface Stepped {
 
 /** What takes the steps of a stage. */
 export interface Stepper<B extends Tensors<B>> extends Disposable {
-  /** Floating-point operations of a step; 0 where they are not counted. */
+  /** Floating-point operations of the last step. */
   readonly flops: number;
   /** Takes one step on a batch. */
   run(host: HostBatch<B>): Promise<Stepped>;

@@ -119,10 +119,8 @@ export class StepLog<B extends Tensors<B>> {
       dataWaitMs: round(dataWaitMs),
       imagesPerS: perS(batch),
       tokensPerS: perS(batch * tokensPerSample),
-      ...(flops > 0 && {
-        gflopPerS: perS(flops / 1e9),
-        peakShare: peakFlopsPerS && perS(flops / peakFlopsPerS),
-      }),
+      gflopPerS: perS(flops / 1e9),
+      peakShare: peakFlopsPerS && perS(flops / peakFlopsPerS),
       deviceBytes: liveBytes + pooledBytes,
     };
   }

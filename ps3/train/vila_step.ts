@@ -36,7 +36,7 @@ export interface VilaStepOptions {
 
 /** Forward, backward and update of a VILA-HD. */
 export class VilaStep implements Stepper<VilaBatch> {
-  readonly flops = 0;
+  flops = 0;
   readonly #engine: Engine;
   readonly #model: VilaModel;
   readonly #optimizers: readonly AdamW[];
@@ -55,6 +55,7 @@ export class VilaStep implements Stepper<VilaBatch> {
 
   async run(host: HostBatch<VilaBatch>): Promise<Stepped> {
     const { accumulate, transport, reduce } = this.#options;
+    const before = this.#counted();
     using scope = this.#engine.scope();
     const parts: Record<string, Tensor<'f32'>>[] = [];
     for (const part of partsOf(host, accumulate))
@@ -84,9 +85,16 @@ export class VilaStep implements Stepper<VilaBatch> {
     const names = Object.keys(losses);
     const joined = noGrad(() => concat([...Object.values(losses), ...norms]));
     const numbers = await joined.data();
+    this.flops = this.#counted() - before;
     const squared = norms.reduce((sum, _, i) => sum + numbers[names.length + i], 0);
     const values = Object.fromEntries(names.map((name, i) => [name, numbers[i]]));
     return { values: Promise.resolve({ ...values, gradNorm: Math.sqrt(squared) }) };
+  }
+
+  /** Operations of everything that was called so far. */
+  #counted(): number {
+    this.#engine.submit();
+    return this.#engine.stats().flops;
   }
 
   /** Adds the gradients of a part. @returns its losses by name, which the caller disposes */

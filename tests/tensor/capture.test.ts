@@ -131,6 +131,11 @@ test('capture: its operations are those that its products have', () => {
   const [a, b] = [tensor(random(6, 1), [2, 3], { scope }), tensor(random(15, 2), [3, 5], { scope })];
   using capture = engine.capture((a, b) => ({ once: matmul(a, b), twice: matmul(a, b) }), a, b);
   assert.is(capture.flops, 2 * (2 * 2 * 5 * 3));
+  engine.submit();
+  const { flops } = engine.stats();
+  capture.replay();
+  capture.replay();
+  assert.is(engine.stats().flops - flops, 2 * capture.flops);
 });
 
 test('capture: many replays without a read between them are the steps in order', async () => {

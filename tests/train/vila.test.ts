@@ -237,6 +237,15 @@ test('trainVila: a run that was stopped ends with the bits of one that was not, 
       lines.map(({ stage, step }) => `${stage} ${step}`),
       ['align 0', 'answers 0', 'answers 1', 'answers 2', 'select 0'],
     );
+    // Forward, backward and the update of the language model alone, whose two texts have more than 10 tokens each.
+    const { elementCount } = model.language.parameters;
+    const products = model.language.parameters.names.filter((name) => name.endsWith('proj.weight'));
+    const sizes = products.map((name) => model.language.parameters.get(name).size);
+    const least = 16 * elementCount + 6 * 20 * sizes.reduce((a, b) => a + b);
+    for (const { stage, step, speed } of lines) {
+      const flops = speed!.gflopPerS! * speed!.stepMs * 1e6;
+      assert.ok(flops > least && flops < 1e3 * least, `${stage} ${step}: ${flops}, at least ${least}`);
+    }
     assert.equal(
       lines.map(({ answers, entropy }) => [typeof answers, typeof entropy].map((type) => type === 'number')),
       [

@@ -180,4 +180,12 @@ export {
 export type { Groups, Projector } from './vila/projector.ts';
 export type { VilaTokens } from './vila/sequence.ts';
 export { VilaModel } from './vila/vila.ts';
-export type { Recorder, Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila/vila_types.ts';
+export type {
+  Prefix,
+  Recorder,
+  Seen,
+  VilaEncoder,
+  VilaLook,
+  VilaLookOptions,
+  VilaSizes,
+} from './vila/vila_types.ts';

@@ -9,6 +9,7 @@ import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { attention } from './attention/attention.ts';
 import { unpackHeads } from './attention/operands.ts';
+import { stridedPlace } from './copy.ts';
 import { fill } from './fill.ts';
 
 /** kv_attend: invocations of a head, 8 of which fill a SIMD register of a CPU. */
@@ -197,6 +198,32 @@ export class KeyValueCache implements Disposable {
       params: { rows: positions.size, steps: tokens },
       groups: Math.ceil(positions.size / advanceKernel.workgroupSize),
     });
+  }
+
+  /**
+   * Begins every row with tokens whose keys and values are there already, at positions from 0.
+   *
+   * @param layers  [1, P, 2 G K] of each layer, as `layer` gives them
+   * @throws ShapeError when they are not of every layer, or not of this width, or do not fit
+   */
+  begin(layers: readonly Tensor<'f32'>[]): void {
+    const [batch] = this.positions.shape;
+    const width = 2 * this.#kvHeads * this.#headSize;
+    const [P] = layers.map(({ shape }) => shape[1]);
+    expect(
+      layers.length === this.#layers.length &&
+        P <= this.length &&
+        layers.every(({ shape }) => shape.join() === `1,${P},${width}`),
+      'KeyValueCache.begin',
+      `there must be ${this.#layers.length} layers of [1, P, ${width}], P at most ${this.length}`,
+      layers.map(({ shape }) => show(shape)).join(', ') || 'none',
+    );
+    for (const [i, kept] of layers.entries())
+      for (let row = 0; row < batch; row++) {
+        const start = row * this.length * width;
+        stridedPlace('KeyValueCache.begin', kept, this.#layers[i], [P * width], [1], { start });
+      }
+    fill(this.positions, P);
   }
 
   /** Forgets all tokens; what is written next is at position 0. */

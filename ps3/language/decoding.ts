@@ -25,6 +25,8 @@ interface Next extends Readonly<Record<string, Tensor>> {
 export interface DecodingOptions extends SamplingOptions {
   /** Ids of each prompt, for the penalty of repetitions; without them, only the tokens that were chosen count. */
   readonly seen?: readonly (readonly number[])[];
+  /** Keys and values of each layer, [1, P, 2 G K], of tokens before those of every prompt. */
+  readonly before?: readonly Tensor<'f32'>[];
 }
 
 /**
@@ -40,8 +42,8 @@ export class Decoding implements Disposable {
   /**
    * Reads the prompts.
    *
-   * @param x        [B, T, D], embeddings of the prompts, padded on the right
-   * @param lengths  tokens of each prompt
+   * @param x        [B, T, D], embeddings of the prompts, but for what is kept of tokens before them, padded on the right
+   * @param lengths  tokens of each prompt, those before included
    * @param most     tokens of a text at most, with its prompt
    */
   constructor(
@@ -49,7 +51,7 @@ export class Decoding implements Disposable {
     x: Tensor<'f32'>,
     lengths: readonly number[],
     most: number,
-    { seen: texts = [], ...sampling }: DecodingOptions = {},
+    { seen: texts = [], before = [], ...sampling }: DecodingOptions = {},
   ) {
     const { engine } = model;
     const { width, vocabSize } = model.config;
@@ -66,11 +68,13 @@ export class Decoding implements Disposable {
     };
     this.#cache = model.newCache({ batch: B, length: most });
     const cache = this.#cache;
+    if (before.length > 0) cache.begin(before);
+    const first = before.length > 0 ? before[0].shape[1] : 0;
     this.#next = noGrad(() => {
       using scope = new Scope();
-      const h = readPrompts(model, x.in(scope), cache);
+      const h = readPrompts(model, x.in(scope), cache, first);
       const places = engine.tensor(
-        Int32Array.from(lengths, (length) => length - 1),
+        Int32Array.from(lengths, (length) => length - first - 1),
         [B, 1],
         { scope },
       );
@@ -122,15 +126,20 @@ function seenBits(texts: DecodingOptions['seen'] & object, B: number, V: number)
 /** Tokens of all texts that a pass over the prompts takes at a time. */
 const PASS_TOKENS = 2048;
 
-/** Hidden states of prompts, [B, T, D], whose keys and values are in the cache afterwards. */
-function readPrompts(model: LanguageCore, x: Tensor<'f32'>, cache: KeyValueCache): Tensor<'f32'> {
+/** Hidden states of prompts, [B, T, D], whose keys and values are in the cache afterwards. @param first  place of their first tokens */
+function readPrompts(
+  model: LanguageCore,
+  x: Tensor<'f32'>,
+  cache: KeyValueCache,
+  first: number,
+): Tensor<'f32'> {
   const [B, T] = x.shape;
   const most = Math.max(1, Math.floor(PASS_TOKENS / B));
-  if (T <= most) return model.decode(x, { cache, offset: 0 });
+  if (T <= most) return model.decode(x, { cache, offset: first });
   const passes: Tensor<'f32'>[] = [];
-  for (let offset = 0; offset < T; offset += most) {
-    const part = slice(x, { axis: 1, start: offset, length: Math.min(most, T - offset) });
-    passes.push(model.decode(part, { cache, offset }));
+  for (let start = 0; start < T; start += most) {
+    const part = slice(x, { axis: 1, start, length: Math.min(most, T - start) });
+    passes.push(model.decode(part, { cache, offset: first + start }));
     part.dispose();
   }
   return concat(passes, { axis: 1 });

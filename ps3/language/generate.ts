@@ -115,8 +115,10 @@ async function* steps(
 
 /** Prompts that are embedded. */
 export interface Start {
-  /** [B, T, D], made in a scope; padded on the right. */
+  /** [B, T, D], made in a scope; padded on the right. Without the tokens that are `before`. */
   readonly embedded: (scope: Scope) => Tensor<'f32'>;
+  /** As of `DecodingOptions`. */
+  readonly before?: readonly Tensor<'f32'>[];
   /** Tokens of each prompt. */
   readonly lengths: readonly number[];
   /** Ids of each prompt, for the penalty of repetitions. */
@@ -130,7 +132,7 @@ type Chosen = Omit<GeneratedToken, 'text'>;
 export async function* goOn(
   op: string,
   model: LanguageCore,
-  { embedded, lengths, seen }: Start,
+  { embedded, before, lengths, seen }: Start,
   options: GenerateOptions,
 ): AsyncGenerator<(Chosen | undefined)[], void, undefined> {
   expectOptions(op, options);
@@ -142,7 +144,7 @@ export async function* goOn(
   const ended = new Set<number>();
   if (most === longest) return;
   signal?.throwIfAborted();
-  using decoding = start(model, embedded, lengths, most, { ...sampling, seen });
+  using decoding = start(model, embedded, lengths, most, { ...sampling, seen, before });
   for (let step = 0; ; step++) {
     const [tokens, logits] = await Promise.all([
       decoding.tokens.data(),

@@ -4,7 +4,9 @@ import type { ChatMessage } from '../language/chat.ts';
 import type { LanguageCore } from '../language/core.ts';
 import { type GeneratedToken, type GenerateOptions, goOn, streamed } from '../language/generate.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
+import { behind, prefixOf } from './prefix.ts';
 import type { VilaTokens } from './sequence.ts';
+import type { VilaLook } from './vila_types.ts';
 
 /** A question, or a conversation whose next turn is the answer. `<image>` says where an image stands; else all stand before. */
 export type Question = string | readonly ChatMessage[];
@@ -36,24 +38,25 @@ interface Reader {
   embed(ids: readonly number[], blocks: readonly Tensor<'f32'>[]): Tensor<'f32'>;
 }
 
-/** An answer as a stream. @param blocks  of `look`, one for each image token */
+/** An answer as a stream. @param look  whose blocks are one for each image token */
 export async function* answer(
   model: Reader,
   ids: readonly number[],
-  blocks: readonly Tensor<'f32'>[],
+  look: Pick<VilaLook, 'blocks' | 'prefix'>,
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedToken, void, undefined> {
   const { language, tokens } = model;
+  const { blocks } = look;
+  const prefix = prefixOf(look.prefix, ids, tokens.image);
   const seen = ids.filter((id) => id !== tokens.image);
   const shown = blocks.reduce((sum, { shape }) => sum + shape[1] + tokens.newline.length, 0);
   const start = {
-    embedded: (scope: Parameters<Tensor['in']>[0]): Tensor<'f32'> =>
-      model
-        .embed(
-          ids,
-          blocks.map((block) => block.in(scope)),
-        )
-        .moveTo(scope),
+    embedded: (scope: Parameters<Tensor['in']>[0]): Tensor<'f32'> => {
+      const own = blocks.map((block) => block.in(scope));
+      const embedded = model.embed(ids, own).moveTo(scope);
+      return prefix ? behind(prefix, embedded) : embedded;
+    },
+    before: prefix?.layers,
     lengths: [seen.length + shown],
     seen: [seen],
   };

@@ -3,6 +3,8 @@ import { concat, crossEntropy, noGrad, output, Scope, slice, type Tensor } from 
 import { expectContext, type LanguageCore } from '../language/core.ts';
 import { IGNORED } from '../language/labels.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
+import { behind } from './prefix.ts';
+import type { Prefix } from './vila_types.ts';
 
 /** The tokens of an answer, and the one that ends it: those that training labels. */
 export function answerIds(tokenizer: LanguageTokenizer, answer: string): number[] {
@@ -20,12 +22,14 @@ export function answerIds(tokenizer: LanguageTokenizer, answer: string): number[
  *
  * @param embedded  the text, [1, T, D]
  * @param answers   tokens of each, one at least
+ * @param prefix    what the text begins with, where it was read
  * @throws UseError where text and answer do not fit into the context
  */
 export async function likelihoods(
   language: LanguageCore,
   embedded: Tensor<'f32'>,
   answers: readonly (readonly number[])[],
+  prefix?: Prefix,
 ): Promise<number[]> {
   const T = embedded.shape[1];
   const longest = Math.max(...answers.map(({ length }) => length));
@@ -33,8 +37,13 @@ export async function likelihoods(
   using cache = language.newCache({ length: T + longest });
   using scope = new Scope();
   const losses = noGrad(() => {
-    const read = language.decode(embedded.in(scope), { cache, offset: 0 });
-    const last = slice(read, { axis: 1, start: T - 1, length: 1 });
+    if (prefix) cache.begin(prefix.layers);
+    const text = embedded.in(scope);
+    const read = language.decode(prefix ? behind(prefix, text) : text, {
+      cache,
+      offset: prefix?.length ?? 0,
+    });
+    const last = slice(read, { axis: 1, start: read.shape[1] - 1, length: 1 });
     return answers.map((answer) => {
       const ids = output([last], [1, answer.length], 'u32');
       ids.write(Uint32Array.from(answer));

@@ -46,9 +46,10 @@ import type { VilaConfig } from './config.ts';
 import { vilaEncoder } from './encoder.ts';
 import { answerIds, likelihoods } from './likelihood.ts';
 import { expectVilaMemory } from './memory.ts';
+import { decodeBehind, prefixOf, readPrefix } from './prefix.ts';
 import { Projector } from './projector.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
-import type { Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
+import type { Prefix, Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
 
 /** Whether a parameter is what a plain image tower has too, or its positions; not what selects, nor what joins. */
 function isOfTower(name: string): boolean {
@@ -218,12 +219,14 @@ export class VilaModel implements Disposable {
    *
    * @param ids  of the text up to the answer, with one image token for each image
    * @param low  [n, g * g, d] of `glance`, of the images that the text names
+   * @param prefix  what the text begins with, where it was read: it is not read again, and there are no gradients
    * @returns    state [1, d], of which `projector.prompt` makes the prompt of the selection; the embedded text that was
    *   read, [1, T, d]; and its last place in `ids`
    */
   ask(
     ids: readonly number[],
     low: Tensor<'f32'>,
+    prefix?: Prefix,
   ): { state: Tensor<'f32'>; embedded: Tensor<'f32'>; place: number } {
     const place = questionPlace(ids, this.tokens.turnEnd);
     const asked = ids.slice(0, place + 1);
@@ -233,9 +236,11 @@ export class VilaModel implements Disposable {
         slice(low as Tensor<'f32'>, { axis: 0, start: i, length: 1 }),
       );
       const embedded = this.embed(asked, blocks, low);
-      const T = embedded.shape[1];
-      const hidden = this.language.decode(embedded);
-      return [slice(hidden, { axis: 1, start: T - 1, length: 1 }).reshape([1, -1]), embedded] as const;
+      const hidden = prefix ? decodeBehind(this.language, prefix, embedded) : this.language.decode(embedded);
+      return [
+        slice(hidden, { axis: 1, start: hidden.shape[1] - 1, length: 1 }).reshape([1, -1]),
+        embedded,
+      ] as const;
     });
     return { state, embedded, place };
   }
@@ -271,15 +276,15 @@ export class VilaModel implements Disposable {
       low: seen.low.in(scope),
       glance: seen.glance && glanceIn(seen.glance, scope),
     };
-    const promptOf = (): Tensor<'f32'> => {
-      const ids = questionIds(this.tokenizer, question, seen.low.shape[0]);
-      return this.projector.prompt(this.ask(ids, inside.low).state);
-    };
+    const ids = questionIds(this.tokenizer, question, seen.low.shape[0]);
     try {
+      const read = readPrefix(this, seen, ids);
+      const prefix = { ...read, layers: read.layers.map((layer) => layer.in(scope)) };
+      const promptOf = (): Tensor<'f32'> => this.projector.prompt(this.ask(ids, inside.low, prefix).state);
       const asks = this.encoder.looks && lookMode === 'after_prompt';
       const prompted = asks ? { prompt: noGrad(promptOf) } : {};
       const look = await this.encoder.look(inside, { ...amount, ...options, ...prompted }, noGrad);
-      return { ...look, [Symbol.dispose]: () => scope.dispose() };
+      return { ...look, prefix, [Symbol.dispose]: () => scope.dispose() };
     } catch (error) {
       scope.dispose();
       throw error;
@@ -300,11 +305,11 @@ export class VilaModel implements Disposable {
    */
   answer(
     question: Question,
-    look: Pick<VilaLook, 'blocks'> | undefined,
+    look: Pick<VilaLook, 'blocks' | 'prefix'> | undefined,
     options: GenerateOptions = {},
   ): AsyncGenerator<GeneratedToken, void, undefined> {
-    const blocks = look?.blocks ?? [];
-    return answer(this, questionIds(this.tokenizer, question, blocks.length), blocks, options);
+    const { blocks, prefix } = look ?? { blocks: [] };
+    return answer(this, questionIds(this.tokenizer, question, blocks.length), { blocks, prefix }, options);
   }
 
   /**
@@ -318,15 +323,16 @@ export class VilaModel implements Disposable {
   async likelihoods(
     question: Question,
     options: readonly string[],
-    look: Pick<VilaLook, 'blocks'> | undefined,
+    look: Pick<VilaLook, 'blocks' | 'prefix'> | undefined,
   ): Promise<number[]> {
-    const blocks = look?.blocks ?? [];
+    const { blocks, prefix } = look ?? { blocks: [] };
     const ids = questionIds(this.tokenizer, question, blocks.length);
     using scope = new Scope();
     const own = blocks.map((block) => block.in(scope));
     const embedded = noGrad(() => this.embed(ids, own));
     const answers = options.map((option) => answerIds(this.tokenizer, option));
-    return await likelihoods(this.language, embedded.moveTo(scope), answers);
+    const begun = prefixOf(prefix, ids, this.tokens.image);
+    return await likelihoods(this.language, embedded.moveTo(scope), answers, begun);
   }
 
   /**

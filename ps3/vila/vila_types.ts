@@ -6,6 +6,16 @@ import type { Glance, VisionOutput } from '../model/vision/vision_types.ts';
 import type { VilaConfig } from './config.ts';
 import type { Groups } from './projector.ts';
 
+/** Tokens that questions begin with. */
+export interface Prefix {
+  /** Of the text before the image. */
+  readonly ids: readonly number[];
+  /** Of the text and the image, P. */
+  readonly length: number;
+  /** Keys and values of each layer, [1, P, 2 G K]. */
+  readonly layers: readonly Tensor<'f32'>[];
+}
+
 /** Images of one size, glanced at: all that is the same for every question. Dispose it when done. */
 export interface Seen extends Disposable {
   /** [n, 3, H, W] f32 normalised or [n, H, W, 4] u8 */
@@ -14,6 +24,8 @@ export interface Seen extends Disposable {
   readonly glance: Glance | undefined;
   /** [n, tokens, d], what the language model reads of them: before it looks closer, where the tower can. */
   readonly low: Tensor<'f32'>;
+  /** What questions about them begin with, once one was asked. */
+  prefix?: Prefix;
 }
 
 /** Where to look and how much. */
@@ -38,6 +50,8 @@ export interface VilaLook {
   readonly groups: Groups[][];
   /** Of the tower; `hiddenStates[0]` is what was projected. */
   readonly vision: VisionOutput | undefined;
+  /** Of a look for a question: what the language model read before it, and need not read again to answer. */
+  readonly prefix?: Prefix;
 }
 
 /** Runs what is recorded for gradients, or not. */

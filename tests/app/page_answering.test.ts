@@ -21,7 +21,12 @@ test('page: a model that sees all at once answers without maps, token by token u
     const random = LanguageModel.create(engine, { width: 16, layers: 1, heads: 2 }, 1, {
       tokenizer: language.tokenizer,
     });
-    const lowRes = { ...config, encoder: { kind: 'low-res' }, promptHead: null, hasPositions: false } as const;
+    const lowRes = {
+      ...config,
+      encoder: { kind: 'low-res' },
+      promptHead: null,
+      hasPositions: false,
+    } as const;
     const sizes = { config: lowRes, vision: vision.config, image: vision.image };
     using model = VilaModel.create(engine, sizes, random, 1);
     await model.save(path);

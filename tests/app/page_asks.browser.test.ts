@@ -91,6 +91,7 @@ test('page: a question is answered by the model, behind its maps and what was lo
     const [block] = look.blocks;
     const { tokens } = said.flatMap(({ answer }) => (answer?.kind === 'answered' ? [answer] : []))[0];
     assert.equal([tokens.low, tokens.low + tokens.seen], [seen.low.shape[1], block.shape[1]]);
+    assert.is(tokens.kept, look.prefix!.length);
     assert.is((await totals(page))['Patches looked at'], '240 of 3,000');
     assert.match((await totals(page)).Memory, /^[\d.]+ MB, at most [\d.]+ MB$/);
     const crops = page.locator('#answered article >> nth=0 >> canvas');

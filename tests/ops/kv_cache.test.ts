@@ -231,6 +231,39 @@ test('KeyValueCache: a captured step decodes as the whole text at once does, and
   compare('positions', await cache.positions.data(), [T], TOLERANCE.exact);
 });
 
+test('KeyValueCache.begin: rows go on behind the tokens of another cache as if they had read them', async () => {
+  using scope = engine.scope();
+  const sizes = { layers: 2, kvHeads: 2, headSize: 6 };
+  const width = (4 + 2 * 2) * 6;
+  const frequencies = tensor(frequenciesOf(6), [3], { scope });
+  const [before, behind] = [random(3 * width, 1), random(2 * width, 2)];
+  const twice = (numbers: Float64Array): Float64Array => Float64Array.from([...numbers, ...numbers]);
+  using first = new KeyValueCache(engine, { ...sizes, length: 3 });
+  using whole = new KeyValueCache(engine, { ...sizes, batch: 2, length: 7 });
+  using begun = new KeyValueCache(engine, { ...sizes, batch: 2, length: 7 });
+  for (const layer of [0, 1]) {
+    first.attend(layer, tensor(before, [1, 3, width], { scope }), frequencies, { heads: 4, offset: 0 });
+    whole.attend(layer, tensor(twice(before), [2, 3, width], { scope }), frequencies, {
+      heads: 4,
+      offset: 0,
+    });
+  }
+  begun.begin([0, 1].map((layer) => first.layer(layer)));
+  whole.advance(3);
+  compare('positions', await begun.positions.data(), [3, 3], TOLERANCE.exact);
+  for (const layer of [0, 1]) {
+    const [got, want] = [begun, whole].map((cache) =>
+      cache.attend(layer, tensor(twice(behind), [2, 2, width], { scope }), frequencies, { heads: 4 }),
+    );
+    compare(`layer ${layer}`, await got.data(), await want.data(), TOLERANCE.exact);
+  }
+  compare('cache', await begun.layer(1).data(), await whole.layer(1).data(), TOLERANCE.exact);
+  throws(
+    () => first.begin([whole.layer(0), whole.layer(1)]),
+    /^KeyValueCache\.begin: there must be 2 layers of \[1, P, 24\], P at most 3, got \[2, 7, 24\], \[2, 7, 24\]/,
+  );
+});
+
 test('KeyValueCache: says what does not fit', () => {
   using scope = engine.scope();
   using cache = new KeyValueCache(engine, { layers: 1, length: 3, kvHeads: 1, headSize: 2 });

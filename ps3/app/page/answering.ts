@@ -74,7 +74,10 @@ class Answering implements Opened {
     const { liveBytes, peakBytes } = this.#engine.stats();
     post({
       kind: 'answered',
-      tokens: { low: lowTokens, seen: shape[1] - lowTokens, text: asked, answer: answerTokens },
+      tokens: {
+        ...{ low: lowTokens, seen: shape[1] - lowTokens, text: asked, answer: answerTokens },
+        kept: look.prefix?.length ?? 0,
+      },
       ...{ lookMs, firstMs: firstMs || since(), ms: since() },
       ...{ liveBytes, peakBytes },
     });

@@ -129,15 +129,16 @@ export function showAnswered(
   patches: readonly TakenPatches[],
 ): void {
   rows.append(questionRow([`${rows.children.length}`, 'reused', time(lookMs), time(firstMs), time(ms)]));
-  const { low, seen, text, answer } = tokens;
+  const { low, seen, text, kept, answer } = tokens;
   const taken = patches.reduce((sum, { count }) => sum + count, 0);
   const all = patches.reduce((sum, { grid }) => sum + grid[0] * grid[1], 0);
   totals.replaceChildren(
     ...facts([
       ['Tokens read', counted(low + seen + text)],
-      ['of them low-res, reused', counted(low)],
+      ['of them low-res', counted(low)],
       ['of them looked at', counted(seen)],
       ['of them text', counted(text)],
+      ['kept for the next question', counted(kept)],
       ['Tokens answered', counted(answer)],
       ['Patches looked at', `${counted(taken)} of ${counted(all)}`],
       ['Memory', `${bytes(liveBytes)}, at most ${bytes(peakBytes)}`],

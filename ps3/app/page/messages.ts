@@ -68,6 +68,8 @@ export interface TokenCounts {
   /** Of what was looked at. */
   readonly seen: number;
   readonly text: number;
+  /** Of those before: what the language model keeps for further questions. */
+  readonly kept: number;
   readonly answer: number;
 }
 

@@ -34,6 +34,8 @@ export interface Glance {
   readonly grids: readonly Grid[];
   readonly lowRes: LowRes;
   readonly features: SelectionFeatures;
+  /** Of the ways to look that are the same for every question. */
+  readonly pooled: Map<LookName, Promise<Float32Array>>;
 }
 
 /** The image that was seen last: whoever looks in another way at the same one begins with what is known of it. */
@@ -60,7 +62,8 @@ export class Glances implements Disposable {
       const lowRes = vision.lowRes(image);
       return [lowRes, vision.selectionFeatures(image, lowRes)] as const;
     });
-    this.#last = { of: asked, decoded, scope, image, grids: vision.grids(image), lowRes, features };
+    const grids = vision.grids(image);
+    this.#last = { of: asked, decoded, scope, image, grids, lowRes, features, pooled: new Map() };
     return this.#last;
   }
 
@@ -117,7 +120,10 @@ export class PS3Answerer implements Answerer {
     const cosine = (feature: Float32Array, o: number): number =>
       feature.reduce((sum, value, e) => sum + value * texts[o * E + e], 0);
     if (this.#look !== 'top-down') {
-      const feature = await this.#feature(glance, scope);
+      const known = this.#look === 'random' ? undefined : glance.pooled.get(this.#look);
+      const made = known ?? this.#feature(glance, scope);
+      glance.pooled.set(this.#look, made);
+      const feature = await made;
       return options.map((_, o) => cosine(feature, o));
     }
     const prompts = await text.prompt.data();

@@ -98,12 +98,28 @@ function selfAttentionCase(
   };
 }
 
-/** Causal attention of H heads on G; the result is checked at the last query, which sees all keys. */
-function causalCase(T: number, H: number, G: number, K: number, quick = false): BenchCase {
+/**
+ * Causal attention of H heads on G; the result is checked at the last query, which sees all keys.
+ *
+ * @param lengths  of sequences behind each other; the last query sees those of the last one
+ */
+function causalCase(
+  lengths: readonly number[],
+  H: number,
+  G: number,
+  K: number,
+  { quick }: { quick?: boolean } = {},
+): BenchCase {
+  const ends = [0];
+  for (const length of lengths) ends.push(ends[ends.length - 1] + length);
+  const T = ends[lengths.length];
+  const first = ends[lengths.length - 1];
+  const isPacked = lengths.length > 1;
+  const pairs = lengths.reduce((sum, length) => sum + (length * (length + 1)) / 2, 0);
   return {
-    op: 'causal_attention',
-    shape: `1x${T}x${H}on${G}x${K}`,
-    flops: 2 * T * (T + 1) * H * K,
+    op: `${isPacked ? 'packed' : 'causal'}_attention`,
+    shape: `1x${lengths.join('+')}x${H}on${G}x${K}`,
+    flops: 4 * pairs * H * K,
     bytes: 4 * T * K * (2 * H + 2 * G),
     quick,
     peer: { name: 'causalAttention', heads: H, kvHeads: G },
@@ -114,12 +130,13 @@ function causalCase(T: number, H: number, G: number, K: number, quick = false): 
         engine.tensor(k, [1, T, G, K]),
         engine.tensor(v, [1, T, G, K]),
       ];
+      const sequences = isPacked ? engine.tensor(Int32Array.from(ends), [ends.length]) : undefined;
       return {
-        run: () => attention(queries, keys, values, { causal: true }),
+        run: () => attention(queries, keys, values, { causal: true, sequences }),
         maxError: async (out) => {
           const got = (await out.data()).subarray(((T - 1) * H + H - 1) * K);
-          const at = (j: number): number => (j * G + G - 1) * K;
-          const weights = Array.from({ length: T }, (_, j) => {
+          const at = (j: number): number => ((first + j) * G + G - 1) * K;
+          const weights = Array.from({ length: T - first }, (_, j) => {
             let sum = 0;
             for (let d = 0; d < K; d++) sum += q[((T - 1) * H + H - 1) * K + d] * k[at(j) + d];
             return Math.exp(sum / Math.sqrt(K));
@@ -207,9 +224,11 @@ export const cases: BenchCase[] = [
   selfAttentionCase(1, 2560, 729, 16, 72),
   gradientCase(8, 144, 3, 32, true),
   gradientCase(1, 729, 16, 72),
-  causalCase(128, 6, 2, 32, true),
-  causalCase(512, 14, 2, 64),
-  causalCase(2048, 14, 2, 64),
+  causalCase([128], 6, 2, 32, { quick: true }),
+  causalCase([512], 14, 2, 64),
+  causalCase([2048], 14, 2, 64),
+  causalCase([17, 70, 41], 6, 2, 32, { quick: true }),
+  causalCase([300, 131, 512, 80, 1], 14, 2, 64),
   poolCase(32, 145, 3, 32, { quick: true }),
   poolCase(1, 3289, 16, 72),
   // Where the plan changes from one to the other on CPUs.

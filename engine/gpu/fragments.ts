@@ -21,6 +21,7 @@ import packed from '../../shaders/lib/packed.wgsl' with { type: 'text' };
 import reduce from '../../shaders/lib/reduce.wgsl' with { type: 'text' };
 import register_tile from '../../shaders/lib/register_tile.wgsl' with { type: 'text' };
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
+import sequence from '../../shaders/lib/sequence.wgsl' with { type: 'text' };
 import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
 import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
 import threefry from '../../shaders/lib/threefry.wgsl' with { type: 'text' };
@@ -50,6 +51,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   reduce,
   register_tile,
   scan,
+  sequence,
   shared_tile,
   sine,
   threefry,

@@ -5,6 +5,7 @@ import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { expectSequences, sequenceParams } from './sequences.ts';
 
 const rotate = kernel(source, 'rope');
 
@@ -17,31 +18,36 @@ export interface RopeOptions {
    * capture: [1] for the whole batch, or [B]. A negative one leaves room for padding on the left.
    */
   readonly offset?: number | Tensor;
+  /**
+   * In place of offset: where sequences begin that lie behind each other in each row, and where the last one ends, i32
+   * [S + 1] or [B, S + 1], as `attention` takes them. Positions are counted from the first token of each.
+   */
+  readonly sequences?: Tensor;
 }
 
 /**
- * Rotary position embedding: token t of each row is rotated by the angles (offset + t) frequencies, the coordinate
- * i of a head with i + K/2 ("rotate half"). Differentiable in x.
+ * Rotary position embedding: token t of each row is rotated by the angles (offset + t) frequencies, or by those of its
+ * place in its sequence, the coordinate i of a head with i + K/2 ("rotate half"). Differentiable in x.
  *
  *     const [q, k, v] = unpackHeads(rope(qkv, frequencies, { heads: 2 * H }), { parts: 3, heads: H });
  *
  * @param x            [B, T, ...] f32; the columns of a token are heads of K and, after them, what is only copied
  * @param frequencies  [K / 2] f32, usually theta^(-2i / K); angles are products in f32
  * @returns            the shape of x
- * @throws ShapeError when the heads do not fit a token, or offset is neither [1] nor [B]
+ * @throws ShapeError when the heads do not fit a token, or offset or sequences have another shape
  * Source: Su et al. 2021, arXiv:2104.09864.
  */
 export function rope(x: Tensor, frequencies: Tensor, options: RopeOptions = {}): Tensor<'f32'> {
   expectDType('rope', 'x', x, 'f32');
   expectDType('rope', 'frequencies', frequencies, 'f32');
-  expectKeys('rope', options, { heads: true, offset: true });
+  expectKeys('rope', options, { heads: true, offset: true, sequences: true });
   const rule = 'x must be [B, T, ...] and frequencies [K / 2]';
   const given = `x ${show(x.shape)} and frequencies ${show(frequencies.shape)}`;
   expect(x.shape.length >= 3 && frequencies.shape.length === 1 && frequencies.size > 0, 'rope', rule, given);
   const [B, T] = x.shape;
   const width = x.shape.slice(2).reduce((columns, extent) => columns * extent, 1);
   const K = 2 * frequencies.size;
-  const { heads = width / K, offset = 0 } = options;
+  const { heads = width / K, offset = 0, sequences } = options;
   expect(
     Number.isInteger(heads) && heads >= 1 && heads * K <= width,
     'rope',
@@ -58,25 +64,36 @@ export function rope(x: Tensor, frequencies: Tensor, options: RopeOptions = {}):
     );
   } else expect(Number.isInteger(offset), 'rope', 'offset must be a whole number or a tensor', `${offset}`);
 
+  if (sequences) {
+    expectSequences('rope', sequences, B);
+    expect(options.offset === undefined, 'rope', 'sequences must stand without offset', 'both');
+  }
+
   const offsets = offset instanceof Tensor ? offset : undefined;
-  const rotated = (x: Tensor, frequencies: Tensor, offsets: Tensor | undefined, sign: 1 | -1) => {
+  const rotated = (x: Tensor, saved: Readonly<Record<string, Tensor | undefined>>, sign: 1 | -1) => {
     const y = output([x], x.shape);
+    const { offsets, sequences } = saved;
     run(rotate, {
-      bind: { x, frequencies, offsets, y },
+      bind: { x, ...saved, y },
       params: {
         ...{ rows: B * T, T, pairs: K / 2, heads, width, sign },
         offset: typeof offset === 'number' ? offset : 0,
+        ...(sequences ? sequenceParams(sequences) : { boundaries: 0, sequences_row: 0 }),
       },
-      define: { OFFSET: offsets ? (offsets.size === 1 ? 'SHARED' : 'OWN') : 'NUMBER' },
+      define: {
+        OFFSET: offsets ? (offsets.size === 1 ? 'SHARED' : 'OWN') : 'NUMBER',
+        PACKED: sequences !== undefined,
+      },
       groups: Math.ceil((B * T * K) / 2 / rotate.workgroupSize),
       flops: 6 * B * T * heads * K,
     });
     return y;
   };
+  const saved = { frequencies, offsets, sequences };
   return record('rope', {
     inputs: [x],
-    output: rotated(x, frequencies, offsets, 1),
-    saved: { frequencies, offsets },
-    backward: (dy, saved) => [rotated(dy, saved.frequencies, saved.offsets, -1)],
+    output: rotated(x, saved, 1),
+    saved,
+    backward: (dy, saved) => [rotated(dy, saved, -1)],
   });
 }

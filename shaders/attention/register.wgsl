@@ -16,7 +16,8 @@
 //           backward.
 // Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
 //           every run. A query with a score that is NaN or infinite has NaN for all weights.
-// Causal    scores of keys that no query of a tile sees are not computed, nor are sums over them.
+// Causal    scores of keys that no query of a tile sees are not computed, nor are sums over them, nor are
+//           they written where no `together` queries see one.
 // Grouped   A_GROUP neighbouring heads read one head of keys; gradients of keys are sums over MEMBERS heads.
 
 alias Vec = vec4f;     // or f32
@@ -25,7 +26,7 @@ const VEC : u32 = 4u;  // elements of a Vec
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
 #import numerics           // or_nan(result, operand), sum_or_nan(sum)
-#import causal             // HIDES, seen(z, query), first_query_of(z, key), MASKED
+#import causal             // HIDES, first_seen, seen(z, query), first_query_of, end_query_of(z, key)
 #import register_tile      // RegisterRegion, register_product(at, terms, i), AVec, THREAD_M, THREAD_N, WG
 
 struct Params {
@@ -56,6 +57,7 @@ struct Params {
   scale : f32,
   offset : i32,     // causal: position of the first query among the keys
   before : u32,     // causal, weights: keys of segments before, which all queries see
+  together : u32,   // causal: queries whose weights the other kernels read together, and which are written
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> a : array<f32>;               // [planes, M, K] by its strides
@@ -63,7 +65,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c : array<f32>;         // [planes, M, N] by its strides
 @group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T], see KIND
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, M], 0 or very low
-@group(0) @binding(6) var<storage, read> offsets : array<i32>;         // [1] or [batch], in place of offset
+@group(0) @binding(6) var<storage, read> offsets : array<i32>;         // see lib/causal.wgsl
 @group(0) @binding(1) var<storage, read> source : array<f32>;          // transpose: [M, K] as a
 @group(0) @binding(2) var<storage, read_write> transposed : array<f32>;  // transpose: [K, M] as c
 @group(0) @binding(1) var<storage, read_write> weights : array<f32>;   // weights: [M, N] as a
@@ -73,6 +75,13 @@ struct Params {
 // Specialisation.
 const A_GROUP : u32 = 1u;  // neighbouring heads that share one of a: keys or values
 const MEMBERS : u32 = 1u;  // neighbouring heads whose sum goes into one of c: gradients of keys or values
+
+// The keys that some neighbouring queries of the block see: the first, and the first after them.
+fn seen_together(z : u32, query : u32, count : u32) -> vec2u {
+  let first = min(query, params.N - 1u);
+  let last = min(query + count, params.N) - 1u;
+  return vec2u(first_seen(z, params.first_query + first), seen(z, params.first_query + last));
+}
 
 fn a_at(at : u32) -> AVec { return a[at]; }
 fn b_at(at : u32) -> Vec { return b[at]; }
@@ -91,22 +100,29 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
 
   var skipped = 0u;
   var terms = params.K;
-  if (HIDES == LATE_KEYS || HIDES == ELEMENTS) {
+  if (HIDES == KEYS || HIDES == ELEMENTS) {
     let columns = WG * THREAD_N * VEC;
-    let end = min((tile / params.groups_m % params.groups_n + 1u) * columns, params.N);
-    let most = seen(z, params.first_query + end - 1u);  // keys that a query of the workgroup sees
-    if (HIDES == LATE_KEYS) { terms = min(terms, most); }
-    if (HIDES == ELEMENTS && m0 >= most) {
+    let n = tile / params.groups_m % params.groups_n * columns;
+    let keys = seen_together(z, n, columns);  // that a query of the workgroup sees
+    if (HIDES == KEYS) {
+      terms = min(terms, keys.y);
+      skipped = min(keys.x, terms);
+    }
+    if (HIDES == ELEMENTS && (m0 >= keys.y || m0 + THREAD_M <= keys.x)) {
       // The next kernel does not read hidden scores; hidden gradients are 0, as c is.
       if (KIND != WEIGHTS) { return; }
+      let span = seen_together(z, n / params.together * params.together, params.together);
+      if (m0 >= span.y || m0 + THREAD_M <= span.x) { return; }
       terms = 0u;
     }
   }
-  if (HIDES == EARLY_QUERIES) {
-    let first = max(first_query_of(z, m0), params.first_query) - params.first_query;
-    skipped = min(first, terms);
-    terms -= skipped;
+  if (HIDES == QUERIES) {
+    let end = end_query_of(z, min(m0 + THREAD_M, params.M) - 1u);
+    terms = min(terms, max(end, params.first_query) - params.first_query);
+    skipped = min(max(first_query_of(z, m0), params.first_query) - params.first_query, terms);
+    if (ADDS && skipped == terms) { return; }
   }
+  terms -= skipped;
 
   let a0 = params.a_start + z * params.a_batch + head / A_GROUP * params.a_head + skipped * params.a_step;
   let b0 = params.b_start + z * params.b_batch + head * params.b_head + skipped * params.b_step;
@@ -131,6 +147,8 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   for (var e = 0u; e < THREAD_N * VEC; e++) {
     let n = n0 * VEC + e;
     var query = 0.0;
+    var keys = vec2u();
+    if (HIDES == ELEMENTS) { keys = seen_together(z, n, 1u); }
     if (KIND == NORMALISED || KIND == WEIGHTS || KIND == GRADIENTS) {
       query = per_query[plane * params.T + params.first_query + min(n, params.N - 1u)];
     }
@@ -143,7 +161,7 @@ fn attention_product(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
         if (KIND == NORMALISED) { value *= query; }
         if (KIND == WEIGHTS) { value = or_nan(exp(value - query), query); }
         if (KIND == GRADIENTS) { value = c[at] * (value - params.scale * query); }
-        if (HIDES == ELEMENTS && m >= seen(z, params.first_query + n)) { value = 0.0; }
+        if (HIDES == ELEMENTS && (m >= keys.y || m < keys.x)) { value = 0.0; }
         if (ADDS) { value += c[at]; }
         c[at] = value;
       }
@@ -185,15 +203,22 @@ fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
   let plane = params.first_plane + here;
   let start = params.a_start + plane / params.heads * params.a_batch
             + plane % params.heads * params.a_head + n;
+  var first = 0u;
   var end = params.M;
   if (HIDES == ELEMENTS) {
-    end = min(end, params.before + seen(plane / params.heads, params.first_query + n));
-    for (var m = end; m < params.M; m++) { weights[start + m * params.a_row] = 0.0; }
+    let z = plane / params.heads;
+    let own = seen_together(z, n, 1u);
+    let span = seen_together(z, n / params.together * params.together, params.together);
+    first = own.x;
+    end = min(end, params.before + own.y);
+    for (var m = span.x; m < first; m++) { weights[start + m * params.a_row] = 0.0; }
+    let last = min(params.M, params.before + span.y);
+    for (var m = end; m < last; m++) { weights[start + m * params.a_row] = 0.0; }
   }
-  var row_max = weights[start];
-  for (var m = 1u; m < end; m++) { row_max = max(row_max, weights[start + m * params.a_row]); }
+  var row_max = weights[start + first * params.a_row];
+  for (var m = first + 1u; m < end; m++) { row_max = max(row_max, weights[start + m * params.a_row]); }
   var row_sum = 0.0;
-  for (var m = 0u; m < end; m++) {
+  for (var m = first; m < end; m++) {
     let at = start + m * params.a_row;
     let weight = exp(weights[at] - row_max);
     row_sum += weight;

@@ -18,7 +18,7 @@
 
 #import index     // linear_group(group, groups)
 #import numerics  // LOWEST
-#import causal    // HIDES, seen(z, query)
+#import causal    // HIDES, first_seen(z, query), seen(z, query)
 #import dot_add   // Vec (f32 where the head size is not divisible by 4), VEC, dot_add(left, right, sum)
 
 struct Params {
@@ -50,7 +50,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> max_sum : array<vec2f>;  // [batch, all_splits, T, heads]
 @group(0) @binding(6)
 var<storage, read_write> values : array<Vec>;  // [batch, all_splits, T, heads, HEAD_VECS]
-@group(0) @binding(7) var<storage, read> offsets : array<i32>;          // [1] or [batch], for offset
+@group(0) @binding(7) var<storage, read> offsets : array<i32>;          // see lib/causal.wgsl
 
 // Specialisation.
 const KV_GROUP : u32 = 1u;       // neighbouring heads that share keys and values
@@ -81,8 +81,12 @@ fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   var row_max = LOWEST;  // largest score so far
   var row_sum = 0.0;     // sum of exp(score - row_max)
   var end = min((n + 1u) * params.split_keys, params.keys);
-  if (HIDES == ELEMENTS) { end = min(end, seen(z, t)); }
-  for (var j = n * params.split_keys; j < end; j++) {
+  var first = n * params.split_keys;
+  if (HIDES == ELEMENTS) {
+    first = max(first, first_seen(z, t));
+    end = min(end, seen(z, t));
+  }
+  for (var j = first; j < end; j++) {
     let k = params.k_start + z * params.k_batch + j * params.k_row + head / KV_GROUP * HEAD_VECS;
     let v = params.v_start + z * params.v_batch + j * params.v_row + head / KV_GROUP * HEAD_VECS;
     var score = 0.0;

@@ -18,14 +18,15 @@
 //           backward.
 // Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run. A
 //           query with a score that is NaN or infinite has NaN for all weights.
-// Causal    scores of keys that no query of a tile sees are set, not computed; sums leave them out.
+// Causal    scores of keys that no query of a tile sees are set, not computed, and not even set where no
+//           query of LARGEST sees one of LARGEST keys; sums leave them out.
 // Grouped   A_GROUP or B_GROUP neighbouring heads read one head of keys; gradients of keys are sums over
 //           MEMBERS heads.
 
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
 #import numerics           // LOWEST, is_nan, or_nan(result, operand), sum_or_nan(sum)
-#import causal             // HIDES, seen(z, query), first_query_of(z, key), MASKED
+#import causal             // HIDES, first_seen, seen(z, query), first_query_of, end_query_of(z, key), MASKED
 #import shared_tile        // Region, product(at, i), before(square, k, k1), tile_row(at, r, i),
                            // tile_column(at, p, i), row_of(i), column_of(i), THREAD_M, SQUARES_N
 
@@ -69,7 +70,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> per_query : array<f32>;         // [batch, heads, T]: lse or delta
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;         // [batch, N], 0 or very low
 @group(0) @binding(6) var<storage, read_write> tile_max : array<vec4f>;  // [planes, tiles, pitch / 4]
-@group(0) @binding(7) var<storage, read> offsets : array<i32>;           // [1] or [batch], for offset
+@group(0) @binding(7) var<storage, read> offsets : array<i32>;           // see lib/causal.wgsl
 // OUTPUT: [batch, heads, T]; with SPLIT pairs of max and sum: eight bindings at most
 @group(0) @binding(8) var<storage, read_write> lse : array<f32>;  // or [splits, planes, M, 2]
 @group(0) @binding(1) var<storage, read> split_sums : array<vec4f>;  // merge_tiles: [splits, planes, M, N]
@@ -120,12 +121,19 @@ fn finished(plane : u32, at : u32, m : u32, n : u32, sum : vec4f) -> vec4f {
     if (KIND == GRADIENTS) { value = c[at / 4u] * (value - params.scale * query); }
   }
   if (HIDES == ELEMENTS) {
-    let keys = vec4u(seen(plane / params.heads, params.first_query + m));
-    let hidden = vec4u(n, n + 1u, n + 2u, n + 3u) >= keys;
+    let keys = seen_together(plane / params.heads, m, 1u);
+    let here = vec4u(n, n + 1u, n + 2u, n + 3u);
+    let hidden = (here < vec4u(keys.x)) | (here >= vec4u(keys.y));
     value = select(value, vec4f(select(0.0, MASKED, KIND == SCORES)), hidden);
   }
   if (ADDS) { value += c[at / 4u]; }
   return value;
+}
+// The keys that some neighbouring queries of the block see: the first, and the first after them.
+fn seen_together(z : u32, query : u32, count : u32) -> vec2u {
+  let first = min(query, params.M - 1u);
+  let last = min(query + count, params.M) - 1u;
+  return vec2u(first_seen(z, params.first_query + first), seen(z, params.first_query + last));
 }
 fn c_plane(plane : u32) -> u32 {
   let head = plane % params.heads / MEMBERS;
@@ -159,6 +167,9 @@ fn find_row_max(plane : u32, m0 : u32, i : u32) {
   workgroupBarrier();
 }
 
+// Tiles of 32, 64 or LARGEST rows and columns lie within squares of LARGEST, or a tile has all columns.
+const LARGEST : u32 = 128u;
+
 // The largest score of each row of a tile, by way of workgroup memory.
 fn keep_row_max(plane : u32, at : Region, own : array<vec4f, SQUARES_M>, i : u32) {
   // unroll
@@ -168,6 +179,13 @@ fn keep_row_max(plane : u32, at : Region, own : array<vec4f, SQUARES_M>, i : u32
     var row_max = a_tile[0][e];
     for (var x = 1u; x < WG_N; x++) { row_max = max(row_max, a_tile[x][e]); }
     tile_max[max_at(plane, params.first_tile + at.n0 / TILE_N, at.m0 + 4u * e)] = row_max;
+  }
+}
+
+// Of a tile whose scores nothing reads.
+fn keep_no_row_max(plane : u32, at : Region, i : u32) {
+  for (var e = i; e < QUADS && at.m0 + 4u * e < params.pitch; e += WG) {
+    tile_max[max_at(plane, params.first_tile + at.n0 / TILE_N, at.m0 + 4u * e)] = vec4f(LOWEST);
   }
 }
 
@@ -197,15 +215,30 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
                   params.M, params.N, k0, min(k0 + params.k_split, params.K),
                   params.a_start + z * params.a_batch + head / A_GROUP * params.a_head, params.a_line,
                   params.b_start + z * params.b_batch + head / B_GROUP * params.b_head, params.b_line);
-  if (HIDES == LATE_KEYS || HIDES == ELEMENTS) {
-    // Keys that a row of the tile sees.
-    let most = seen(z, params.first_query + min(at.m0 + TILE_M, params.M) - 1u);
-    if (HIDES == LATE_KEYS) { at.k1 = min(at.k1, most); }
-    if (HIDES == ELEMENTS && at.n0 >= most) { at.k1 = at.k0; }
+  if (HIDES == KEYS) {
+    let keys = seen_together(z, at.m0, TILE_M);
+    at.k0 = max(at.k0, keys.x / TILE_K * TILE_K);
+    at.k1 = min(at.k1, keys.y);
   }
-  if (HIDES == EARLY_QUERIES) {
+  if (HIDES == ELEMENTS) {
+    let keys = seen_together(z, at.m0, TILE_M);
+    if (at.n0 >= keys.y || at.n0 + TILE_N <= keys.x) {
+      if (KIND == GRADIENTS) { return; }  // they are 0, as c is
+      at.k1 = at.k0;
+      let corner = vec2u(at.m0, at.n0) / LARGEST * LARGEST;
+      let span = seen_together(z, corner.x, LARGEST);
+      if (corner.y >= span.y || corner.y + LARGEST <= span.x) {
+        if (KIND == SCORES) { keep_no_row_max(plane, at, i); }
+        return;
+      }
+    }
+  }
+  if (HIDES == QUERIES) {
     let first = max(first_query_of(z, at.m0), params.first_query) - params.first_query;
-    at.k0 = max(at.k0, first / TILE_K * TILE_K);
+    let end = end_query_of(z, min(at.m0 + TILE_M, params.M) - 1u);
+    at.k1 = min(at.k1, max(end, params.first_query) - params.first_query);
+    at.k0 = select(at.k1, max(at.k0, first / TILE_K * TILE_K), first < at.k1);
+    if (ADDS && at.k0 >= at.k1) { return; }
   }
   if (KIND == OUTPUT) { find_row_max(plane, at.m0, i); }
   var sum : TileSums;

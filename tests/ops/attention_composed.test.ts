@@ -14,6 +14,9 @@ interface Case extends Heads {
   readonly softcap?: number;
   readonly mask?: number[];
   readonly causal?: boolean;
+  /** Of a causal attention: the position of the first query of each batch entry, as a tensor. */
+  readonly offsets?: readonly number[];
+  readonly sequences?: readonly number[];
   /** Of Tk keys. */
   readonly cached?: number;
   readonly keyMask?: boolean;
@@ -25,12 +28,15 @@ const CASES: Case[] = [
   { B: 2, H: 4, G: 1, Tq: 3, Tk: 67, K: 5, V: 8, softcap: 0.7, mask: [3, 67] },
   { B: 1, H: 2, G: 2, Tq: 9, Tk: 9, K: 4, V: 4, causal: true },
   { B: 2, H: 3, G: 3, Tq: 4, Tk: 10, K: 8, V: 8, causal: true, cached: 6, mask: [2, 1, 4, 10] },
+  { B: 2, H: 2, G: 1, Tq: 3, Tk: 9, K: 4, V: 6, causal: true, cached: 2, offsets: [4, 0] },
+  { B: 2, H: 2, G: 1, Tq: 9, Tk: 9, K: 4, V: 4, causal: true, softcap: 0.7, sequences: [0, 2, 2, 7] },
+  { B: 1, H: 2, G: 2, Tq: 7, Tk: 7, K: 4, V: 3, sequences: [0, 3, 7] },
   { B: 3, H: 2, G: 1, Tq: 2, Tk: 9, K: 4, V: 4, cached: 4, keyMask: true },
   { B: 3, H: 2, G: 2, Tq: 4, Tk: 9, K: 4, V: 4, cached: 4, keyMask: true },
 ];
 
-for (const { scale, softcap, mask, causal, cached = 0, keyMask, ...heads } of CASES)
-  test(`attention: ${JSON.stringify({ ...heads, scale, softcap, mask, causal, cached, keyMask })}: values and gradients match the twin`, async () => {
+for (const { scale, softcap, mask, causal, cached = 0, keyMask, offsets, sequences, ...heads } of CASES)
+  test(`attention: ${JSON.stringify({ ...heads, scale, softcap, mask, causal, cached, keyMask, offsets, sequences })}: values and gradients match the twin`, async () => {
     const { B, H, G, Tq, Tk, K, V } = heads;
     const bias = mask ?? [1];
     // The last batch entry attends to no key of its own, that is to all of them.
@@ -40,7 +46,8 @@ for (const { scale, softcap, mask, causal, cached = 0, keyMask, ...heads } of CA
     const hidden = (e: number): boolean => {
       const [b, i, j] = [Math.floor(e / (H * Tq * Tk)), Math.floor(e / Tk) % Tq, e % Tk];
       const masked = keyMask && b < B - 1 && j >= cached && !attended[b * (Tk - cached) + j - cached];
-      return !!masked || (!!causal && j > i + cached);
+      const apart = sequences?.some((first) => i < first !== j < first);
+      return !!masked || !!apart || (!!causal && j > i + cached + (offsets?.[b] ?? 0));
     };
     const seen = (m: Float64Array) =>
       broadcastTo(m, bias, [B, H, Tq, Tk]).map((value, e) => (hidden(e) ? -Infinity : value));
@@ -60,6 +67,8 @@ for (const { scale, softcap, mask, causal, cached = 0, keyMask, ...heads } of CA
           ...{ scale, softcap, causal, mask: mask && m },
           cached: cached > 0 ? { k: kept(k), v: kept(v) } : undefined,
           keyMask: keyMask ? tensor(attended, [B, Tk - cached], { scope: q.scope }) : undefined,
+          offset: offsets && tensor(Int32Array.from(offsets), [B], { scope: q.scope }),
+          sequences: sequences && tensor(Int32Array.from(sequences), [sequences.length], { scope: q.scope }),
         };
         return byToken(attention(byToken(q), own(k), own(v), options));
       },

@@ -23,18 +23,26 @@ interface Sizes {
   readonly K: number;
 }
 
+/** The first token of the sequence of each of T tokens, of those that begin at `boundaries` or at 0. */
+export const firstTokens = (boundaries: readonly number[], T: number): number[] =>
+  Array.from({ length: T }, (_, t) => Math.max(0, ...boundaries.filter((first) => first <= t)));
+
 /** By the twin, with hidden scores of -infinity; tokens first, as the op has them. */
 function twin(
   q: Float64Array,
   k: Float64Array,
   v: Float64Array,
-  { B, T, N, M, H, G, K }: Sizes,
-  offsets: readonly number[] | undefined,
+  { B, T, N, M, H, G, K, offsets, sequences, causal = offsets !== undefined }: CausalCase,
 ): Float64Array {
   const Tk = N + M;
+  const first = sequences?.map((boundaries) => firstTokens(boundaries, T));
+  const isHidden = (b: number, i: number, j: number): boolean => {
+    if (first && first[b % first.length][i] !== first[b % first.length][j]) return true;
+    return causal && j - N > i + (offsets ? offsets[b % offsets.length] : 0);
+  };
   const mask = Float64Array.from({ length: B * H * T * Tk }, (_, e) => {
     const [j, i, b] = [e % Tk, Math.floor(e / Tk) % T, Math.floor(e / Tk / T / H)];
-    return offsets && j - N > i + offsets[b % offsets.length] ? -Infinity : 0;
+    return isHidden(b, i, j) ? -Infinity : 0;
   });
   const heads = { B, H, G, Tq: T, Tk, K, V: K };
   const keys = [k, v].map((x) => exchanged(x, [B, Tk, G, K]));
@@ -55,6 +63,10 @@ function joined(kept: Float64Array, own: Float64Array, B: number): Float64Array 
 export interface CausalCase extends Sizes {
   /** Position of the first query, of the whole batch or of each entry; none: not causal. */
   readonly offsets?: readonly number[];
+  /** Where sequences begin, and where the last one ends, of the whole batch or of each entry. */
+  readonly sequences?: readonly (readonly number[])[];
+  /** Default: with offsets. */
+  readonly causal?: boolean;
 }
 
 export const CASES: readonly CausalCase[] = [
@@ -67,17 +79,36 @@ export const CASES: readonly CausalCase[] = [
   { B: 1, T: 5, N: 0, M: 7, H: 2, G: 1, K: 256, offsets: [2] },
   { B: 2, T: 33, N: 0, M: 67, H: 2, G: 2, K: 4, offsets: [34, 5] },
   { B: 2, T: 5, N: 2, M: 6, H: 6, G: 3, K: 4 },
+  // Behind each other: empty ones, and tokens before the first and after the last; more than a tile apart.
+  { B: 1, T: 9, N: 0, M: 9, H: 2, G: 1, K: 4, sequences: [[0, 1, 4, 9]], causal: true },
+  { B: 2, T: 21, N: 0, M: 21, H: 4, G: 2, K: 5, sequences: [[0, 7, 21]] },
+  {
+    B: 2,
+    T: 70,
+    N: 0,
+    M: 70,
+    H: 2,
+    G: 1,
+    K: 8,
+    sequences: [
+      [0, 33, 33, 70],
+      [5, 20, 64, 65],
+    ],
+    causal: true,
+  },
+  { B: 1, T: 400, N: 0, M: 400, H: 1, G: 1, K: 4, sequences: [[0, 17, 150, 391, 400]], causal: true },
+  { B: 1, T: 400, N: 0, M: 400, H: 1, G: 1, K: 4, sequences: [[0, 260, 300, 400]] },
 ];
 
-export const nameOf = ({ B, T, N, M, H, G, K, offsets }: CausalCase): string =>
-  `${B}x${T} over ${N} cached and ${M} keys, ${H} heads of ${K} on ${G}, ${offsets ? `causal from ${offsets}` : 'all keys'}`;
+export const nameOf = ({ B, T, N, M, H, G, K, offsets, sequences, causal }: CausalCase): string =>
+  `${B}x${T} over ${N} cached and ${M} keys, ${H} heads of ${K} on ${G}, ${offsets || causal ? `causal from ${offsets ?? 0}` : 'all keys'}${sequences ? `, sequences ${sequences.join(' and ')}` : ''}`;
 
 /** Output and gradients beside the twin. @param onGpu  whether the offset is a tensor */
 export async function check(
-  { offsets, ...sizes }: CausalCase,
+  one: CausalCase,
   { onGpu, force }: { onGpu: boolean; force?: 'split_kv' | 'query_blocks' },
 ): Promise<void> {
-  const { B, T, N, M, H, G, K } = sizes;
+  const { B, T, N, M, H, G, K, offsets, sequences, causal = offsets !== undefined } = one;
   const rows = (count: number, heads: number, seed: number) => ({
     data: random(B * count * heads * K, seed),
     shape: [B, count, heads, K],
@@ -96,9 +127,15 @@ export async function check(
       const list = offsets && Int32Array.from(offsets);
       const offset = list && onGpu ? tensor(list, [list.length], { scope: q.scope }) : list?.[0];
       const cached = N > 0 ? { k: ck, v: cv } : undefined;
-      return attention(q, k, v, { cached, causal: offsets !== undefined, offset, force });
+      const boundaries = sequences && {
+        sequences:
+          sequences.length === 1
+            ? tensor(Int32Array.from(sequences[0]), [sequences[0].length], { scope: q.scope })
+            : tensor(Int32Array.from(sequences.flat()), [B, sequences[0].length], { scope: q.scope }),
+      };
+      return attention(q, k, v, { cached, causal, offset, ...boundaries, force });
     },
-    twin: ({ q, k, v, ck, cv }) => twin(q, joined(ck, k, B), joined(cv, v, B), sizes, offsets),
+    twin: ({ q, k, v, ck, cv }) => twin(q, joined(ck, k, B), joined(cv, v, B), one),
     samples: 6,
   });
 }

@@ -41,6 +41,41 @@ for (const [B, T, heads, K, copied, offsets] of [
       });
   });
 
+test('rope: y and dx match the twin where positions restart at each sequence', async () => {
+  const [B, T, heads, K, width] = [2, 9, 2, 4, 11];
+  const frequencies = frequenciesOf(K);
+  // Of the whole batch, or of each row; the last tokens of the second row are a sequence of their own.
+  for (const ends of [
+    [[0, 3, 3, 9]],
+    [
+      [0, 9, 9],
+      [0, 2, 5],
+    ],
+  ])
+    await checkGradients({
+      inputs: { x: { data: random(B * T * width, 1), shape: [B, T, width] } },
+      op: ({ x }) =>
+        rope(x, tensor(frequencies, [K / 2], { scope: x.scope }), {
+          heads,
+          sequences:
+            ends.length === 1
+              ? tensor(Int32Array.from(ends[0]), [ends[0].length], { scope: x.scope })
+              : tensor(Int32Array.from(ends.flat()), [B, ends[0].length], { scope: x.scope }),
+        }),
+      twin: ({ x }) => {
+        const y = new Float64Array(x.length);
+        for (let b = 0; b < B; b++) {
+          const all = [...ends[b % ends.length], T];
+          all.slice(1).forEach((end, s) => {
+            const [from, to] = [all[s], end].map((token) => (b * T + token) * width);
+            y.set(twin(x.subarray(from, to), frequencies, { T, width, heads, offsets: [0] }), from);
+          });
+        }
+        return y;
+      },
+    });
+});
+
 test('rope: a score depends on the distance of two tokens alone', async () => {
   using scope = engine.scope();
   const K = 16;

@@ -121,9 +121,22 @@ export const CASES: Readonly<Record<string, () => void>> = {
     once('query_blocks');
     withGpuPlans(() => once('query_blocks'));
   },
+  'attention, packed': () => {
+    const sequences = tensor(Int32Array.of(0, 3, 8), [3]);
+    const once = (causal: boolean, force: 'split_kv' | 'query_blocks'): void => {
+      const x = leaf(1, 9, 2, 4);
+      train(attention(x, x, x, { causal, sequences, force }));
+    };
+    once(true, 'split_kv');
+    once(true, 'query_blocks');
+    withGpuPlans(() => once(true, 'query_blocks'));
+    once(false, 'query_blocks');
+  },
   'attention with a mask': () => {
     const keyMask = tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 0], [2, 5]);
     train(attention(leaf(1, 1, 1, 4), leaf(2, 5, 1, 4), leaf(2, 5, 1, 4), { keyMask }));
+    const x = leaf(2, 5, 1, 4);
+    attention(x, x, x, { softcap: 2, causal: true, offset: tensor(Int32Array.of(1, 0), [2]) });
   },
   binary_cross_entropy: () => train(binaryCrossEntropy(chances(3, 11), ones(3, 11))),
   cast: () => {
@@ -274,6 +287,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
   rope: () => {
     train(rope(leaf(1, 3, 11), leaf(2), { heads: 2 }));
     train(rope(leaf(2, 3, 11), leaf(2), { heads: 2, offset: tensor(Int32Array.of(4, -1), [2]) }));
+    train(rope(leaf(1, 5, 4), leaf(2), { sequences: tensor(Int32Array.of(0, 2, 5), [3]) }));
   },
   sample_tokens: () => {
     const options = {

@@ -30,28 +30,29 @@ import {
   tidyHeads,
 } from './operands.ts';
 import { type AttentionPlan, planAttention } from './plan.ts';
-import type { Causal, Problem, Rows, Segment } from './query_block.ts';
+import type { Problem, Rows, Segment } from './query_block.ts';
+import { type Sight, sightOf } from './sight.ts';
 import { attendInSplits } from './split_kv.ts';
 
 const deltaKernel = kernel(source, 'attention_delta');
 
 /**
  * Scaled dot product attention: softmax(scale q k^T) v, head by head. Differentiable. Memory is linear in T and
- * M, causal or not: at most 128 MiB of scores are held at a time.
+ * M, causal or not, packed or not: at most 128 MiB of scores are held at a time.
  *
  * `mask`, `softcap`, and values of another size than keys hold all scores in memory, several times
  * B * H * T * (N + M) * 4 bytes. Neither way limits the size of a head.
  *
  * A query with a score that is NaN or infinite, of a key that `keyMask` hides too, gets NaN; a NaN in v the
- * elements it is in. Keys after a causal query may hold anything finite.
+ * elements it is in. Keys after a causal query, and those of other sequences, may hold anything finite.
  *
  * @param q  [B, T, H, K] f32; [1, T, H, K] serves the whole batch
  * @param k  [B, M, G, K] f32; H / G neighbouring heads of q share one head of k
  * @param v  [B, M, G, V] f32
  * @returns  [B, T, H, V]
- * @throws ShapeError when the extents disagree, there is no key, or the mask does not broadcast
+ * @throws ShapeError when the extents disagree, there is no key, the mask does not broadcast, or sequences do not fit
  * Source: Vaswani et al. 2017, arXiv:1706.03762; two segments of keys as in Shi et al. 2025,
- * arXiv:2503.19903, low-res K/V cache.
+ * arXiv:2503.19903, low-res K/V cache; sequences as in Dao et al.'s FlashAttention, flash_attn_varlen_func.
  */
 export function attention(
   q: AttentionOperand,
@@ -70,10 +71,8 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const { q, k, cached } = heads;
   const [, T, H, K] = q.shape;
   const [B, , G] = k.shape;
-  const { scale = K ** -0.5, keyMask, causal, offset = 0, force } = options;
-  const hidden = causal ? offset : undefined;
+  const { scale = K ** -0.5, keyMask, causal, force } = options;
   const M = keysSeen(heads, options);
-  const offsets = hidden instanceof Tensor ? hidden : undefined;
   const keys = [cached?.k.shape[1] ?? 0, M].filter((count) => count > 0);
   const plan = planAttention(q.tensor.gpu.target, { B, T, H, K, keys, group: H / G, causal }, force);
   if (plan.padding > 0) return attendPadded(heads, { ...options, scale }, plan.padding);
@@ -81,7 +80,9 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const list = listOf(heads);
   const tensors = list.map(({ tensor }) => tensor);
   using bias = keyMask && keyBias(keyMask);
-  const problem = problemOf(heads, M, tensors, scale, bias, hidden);
+  const { sight, ends } = sightOf(options, [B, T]);
+  const offset = sight?.offset;
+  const problem = problemOf(heads, M, tensors, scale, bias, sight);
   const out = output(tensors, [B, T, H, K]);
   const lse = output(tensors, [B, H, T]);
   if (plan.variant === 'split_kv') attendInSplits(problem, plan, out, lse);
@@ -90,6 +91,7 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const slots = gradientSlots(list);
   const slotOf = list.map((rows) => slots.findIndex((slot) => slot.includes(rows)));
   const operands = Object.fromEntries(slots.map(([{ tensor }], i) => [`operand${i}`, tensor]));
+  const offsets = offset instanceof Tensor ? offset : undefined;
   const saved: Readonly<Record<string, Tensor | undefined>> = { bias, offsets, out, lse, ...operands };
   record('attention', {
     inputs: slots.map(([{ tensor }]) => tensor),
@@ -98,7 +100,8 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
     activations: ['out', ...Object.keys(operands)],
     backward: (dout, saved, needs) => {
       const kept = slotOf.map((slot) => saved[`operand${slot}`]!);
-      const again = problemOf(heads, M, kept, scale, saved.bias, saved.offsets ?? hidden);
+      const seen = sight && { ...sight, offset: saved.offsets ?? sight.offset };
+      const again = problemOf(heads, M, kept, scale, saved.bias, seen);
       const gradients = slots.map((slot, i) =>
         needs[i] ? gradientOf(slot, dout, B, M < k.shape[1]) : undefined,
       );
@@ -114,15 +117,15 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
     },
   });
   lse.dispose();
+  ends?.dispose();
   return out;
 }
 
 /** Attention of heads padded with zeros, which change neither scores nor other columns of the result. */
 function attendPadded(heads: Heads, options: AttentionOptions, padding: number): Tensor<'f32'> {
-  const { scale, keyMask, causal, offset, force } = options;
-  const offsets = offset instanceof Tensor ? [offset] : [];
-  const masks = keyMask ? [keyMask] : [];
-  return tidyHeads(heads, [...offsets, ...masks], ({ q, k, v, cached }, ...others) => {
+  const { scale, keyMask, causal, offset, sequences, force } = options;
+  const offsets = offset instanceof Tensor ? offset : undefined;
+  return tidyHeads(heads, { keyMask, offsets, sequences }, ({ q, k, v, cached }, others) => {
     const wide = (x: Tensor): Tensor => {
       const zeros = fill(output([x], [...x.shape.slice(0, 3), padding]), 0);
       return concat([x, zeros], { axis: 3 });
@@ -130,8 +133,9 @@ function attendPadded(heads: Heads, options: AttentionOptions, padding: number):
     const kept = cached && { k: wide(cached.k), v: wide(cached.v) };
     const out = attention(wide(q), wide(k), wide(v), {
       ...{ scale, causal, force, cached: kept },
-      offset: offsets.length > 0 ? others[0] : offset,
-      keyMask: others[offsets.length],
+      offset: others.offsets ?? offset,
+      keyMask: others.keyMask,
+      sequences: others.sequences,
     });
     return slice(out, { axis: 3, length: q.shape[3] });
   });
@@ -159,7 +163,7 @@ function problemOf(
   tensors: readonly Tensor[],
   scale: number,
   bias: Tensor | undefined,
-  causal: Causal | undefined,
+  sight: Sight | undefined,
 ): Problem {
   const [, T, H, K] = q.shape;
   const [B, , G] = k.shape;
@@ -170,10 +174,10 @@ function problemOf(
       v: rowsIn(cached.v, tensors[4], B),
       keys: cached.k.shape[1],
       bias: undefined,
-      causal: undefined,
+      sight: undefined,
     });
   if (M > 0)
-    segments.push({ k: rowsIn(k, tensors[1], B), v: rowsIn(v, tensors[2], B), keys: M, bias, causal });
+    segments.push({ k: rowsIn(k, tensors[1], B), v: rowsIn(v, tensors[2], B), keys: M, bias, sight });
   return { B, T, H, K, group: H / G, scale, q: rowsIn(q, tensors[0], B), segments };
 }
 

@@ -70,20 +70,20 @@ export function differentiateBlocks(
     placed.forEach((segment, i) => {
       const M = segment.keys;
       const { k: dk, v: dv } = gradients.segments[i];
-      const { causal } = segment;
+      const { sight } = segment;
       const w = fromRow(scores, segment.before);
       const k = block.keys(segment.k);
       const adds = block.query > 0;
-      const weights = { a: k, b: queriesT, c: w, perQuery: lse, bias: segment.bias, scale, causal };
+      const weights = { a: k, b: queriesT, c: w, perQuery: lse, bias: segment.bias, scale, sight };
       kernels.product(block, 'WEIGHTS', { M, N, K }, weights);
-      const toKeys = { a: w, adds, causal, sumsQueries: true };
+      const toKeys = { a: w, adds, sight, sumsQueries: true };
       if (dv) kernels.product(block, 'SUMS', { M, N: K, K: N }, { ...toKeys, b: douts, c: block.keys(dv) });
-      const values = { a: block.keys(segment.v), b: doutsT, c: w, perQuery: delta, scale, causal };
+      const values = { a: block.keys(segment.v), b: doutsT, c: w, perQuery: delta, scale, sight };
       kernels.product(block, 'GRADIENTS', { M, N, K }, values);
       if (dk) kernels.product(block, 'SUMS', { M, N: K, K: N }, { ...toKeys, b: queries, c: block.keys(dk) });
       if (gradients.q) {
         const c = transpose(block.rows(gradients.q));
-        const sums = { a: transpose(k), b: w, c, adds: segment.before > 0, causal };
+        const sums = { a: transpose(k), b: w, c, adds: segment.before > 0, sight };
         kernels.product(block, 'SUMS', { M: K, N, K: M }, sums);
       }
     });

@@ -2,7 +2,7 @@
 // of another size than keys, and for those who want to see the scores.
 import { expectKeys } from '../../gpu/errors.ts';
 import { output } from '../../tensor/dispatch.ts';
-import type { DType, Tensor } from '../../tensor/tensor.ts';
+import { type DType, Tensor } from '../../tensor/tensor.ts';
 import { concat, permute } from '../copy.ts';
 import { fill } from '../fill.ts';
 import { matmul } from '../matmul/matmul.ts';
@@ -19,6 +19,7 @@ import {
   headsOf,
   tidyHeads,
 } from './operands.ts';
+import { sightMask, sightOf } from './sight.ts';
 
 /** q k^T, scaled; capped; then masked; or softmax of that, the weights of the values. */
 export type ScoreStage = 'product' | 'capped' | 'masked' | 'weights';
@@ -51,9 +52,9 @@ export function compose(heads: Heads, options: AttentionOptions, stage?: ScoreSt
   const [, T, H, K] = heads.q.shape;
   const [B, M, G, V] = heads.v.shape;
   const N = heads.cached?.k.shape[1] ?? 0;
-  const { scale = 1 / Math.sqrt(K), softcap, causal, offset, keyMask, mask } = options;
-  const others = [keyMask, mask].filter((tensor) => tensor !== undefined);
-  return tidyHeads(heads, others, ({ q, k, v, cached }, ...others) => {
+  const { scale = 1 / Math.sqrt(K), softcap, offset, keyMask, mask, sequences } = options;
+  const offsets = offset instanceof Tensor ? offset : undefined;
+  return tidyHeads(heads, { keyMask, mask, offsets, sequences }, ({ q, k, v, cached }, others) => {
     const byHead = <D extends DType>(x: Tensor<D>): Tensor<D> => permute(x, [0, 2, 1, 3]);
     const joined = (own: Tensor, kept?: Tensor): Tensor =>
       byHead(kept ? concat([kept, own], { axis: 1 }) : own);
@@ -64,26 +65,18 @@ export function compose(heads: Heads, options: AttentionOptions, stage?: ScoreSt
     const product = matmul(queries, keys, { transposeB: true, scale }).reshape([B, H, T, N + M]);
     const capped = softcap ? affine(tanh(affine(product, 1 / softcap, 0)), softcap, 0) : product;
     let masked = capped;
-    if (mask) masked = add(masked, others[others.length - 1]);
-    if (causal) masked = add(masked, causalMask(q, T, N + M, N + Number(offset ?? 0)));
-    if (keyMask) masked = add(masked, allKeysBias(others[0], N));
+    if (others.mask) masked = add(masked, others.mask);
+    const seen = { ...options, sequences: others.sequences, offset: others.offsets ?? offset };
+    const { sight, ends } = sightOf(seen, [B, T]);
+    if (sight) masked = add(masked, sightMask(q, sight, { B, T, keys: N + M, before: N }));
+    ends?.dispose();
+    if (others.keyMask) masked = add(masked, allKeysBias(others.keyMask, N));
     const weights = softmax(masked === capped ? masked : maximum(masked, fill(output([q], [1]), LOWEST)));
     const y = matmul(weights.reshape([B * G, (H / G) * T, N + M]), values);
     const out = byHead(y.reshape([B, H, T, V]));
     const stages = { product, capped, masked, weights };
     return stage ? [out, stages[stage].in(undefined)] : [out];
   });
-}
-
-/** [T, keys]: 0 where query i sees key j, -infinity elsewhere; query 0 sees `before` keys before its own. */
-function causalMask(like: Tensor, T: number, keys: number, before: number): Tensor {
-  const mask = output([like], [T, keys]);
-  mask.write(
-    Float32Array.from({ length: T * keys }, (_, e) =>
-      e % keys <= Math.floor(e / keys) + before ? 0 : -Infinity,
-    ),
-  );
-  return mask;
 }
 
 /** [B, 1, 1, N + M]: the bias of a mask of M keys, after N that are attended to. */

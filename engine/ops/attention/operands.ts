@@ -4,6 +4,7 @@ import { tidy } from '../../tensor/dispatch.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { slice } from '../copy.ts';
+import { expectSequences } from '../sequences.ts';
 import type { AttentionVariant } from './plan.ts';
 
 /** The heads of one operand within a tensor that holds several; `unpackHeads` makes it. */
@@ -38,6 +39,13 @@ export interface AttentionOptions {
    */
   readonly offset?: number | Tensor;
   /**
+   * Where sequences begin that lie behind each other in each row, and where the last one ends: i32 [S + 1] or [B, S + 1],
+   * ascending, equal neighbours being an empty one; FlashAttention's `cu_seqlens`. A query sees keys of its own sequence only.
+   * Tokens before the first and from the last number on are two more sequences. For as many keys as queries, without `offset`
+   * and `cached`.
+   */
+  readonly sequences?: Tensor;
+  /**
    * f32 that broadcasts to [B, H, T, N + M], added to the scores; -infinity hides a key from a query. A query from
    * which all keys are hidden attends to all of them alike (PyTorch gives NaN).
    */
@@ -55,6 +63,7 @@ export const ATTENTION_KEYS = {
   scale: true,
   causal: true,
   offset: true,
+  sequences: true,
   mask: true,
   softcap: true,
 } as const;
@@ -147,7 +156,7 @@ export function headsOf(
   v: AttentionOperand,
   options: AttentionOptions,
 ): Heads {
-  const { cached, keyMask, mask, softcap, offset = 0 } = options;
+  const { cached, keyMask, mask, offset = 0, sequences } = options;
   const heads: Heads = {
     q: rowsOf(op, 'q', q),
     k: rowsOf(op, 'k', k),
@@ -194,8 +203,16 @@ export function headsOf(
     expectDType(op, 'offset', offset, 'i32');
     const fits = offset.shape.length === 1 && (offset.size === 1 || offset.size === B);
     expect(fits, op, `offset must be [1] or [${B}]`, show(offset.shape));
-    expect(!mask && !softcap && V === K, op, 'offset must be a number beside a mask or softcap', 'a tensor');
   } else expect(Number.isInteger(offset) && offset >= 0, op, 'offset must be a whole number', `${offset}`);
+  if (sequences) {
+    expectSequences(op, sequences, B);
+    const T = heads.q.shape[1];
+    const others = [cached && 'cached', options.offset !== undefined && 'offset'].filter((name) => name);
+    const rule = 'beside sequences there must be as many queries as keys, and neither cached nor offset';
+    const given = [`${T} queries`, `${M} keys`, ...others].join(', ');
+    expect(T === M && others.length === 0, op, rule, given);
+  }
+  const { softcap } = options;
   expect(softcap === undefined || softcap > 0, op, 'softcap must be positive', `${softcap}`);
   return heads;
 }
@@ -209,24 +226,26 @@ export const listOf = ({ q, k, v, cached }: Heads): HeadRows[] =>
  *
  * @param others  other tensors, which are passed through
  */
-export function tidyHeads<T extends Tensor | readonly Tensor[]>(
+export function tidyHeads<N extends string, T extends Tensor | readonly Tensor[]>(
   heads: Heads,
-  others: readonly Tensor[],
+  others: Readonly<Record<N, Tensor | undefined>>,
   fn: (
     operands: { q: Tensor; k: Tensor; v: Tensor; cached?: { k: Tensor; v: Tensor } },
-    ...others: Tensor[]
+    others: Readonly<Record<N, Tensor | undefined>>,
   ) => T,
 ): T {
   const list = listOf(heads);
-  return tidy([...list.map(({ tensor }) => tensor), ...others], (...tensors) => {
+  const names = Object.keys(others) as N[];
+  return tidy([...list.map(({ tensor }) => tensor), ...names.map((name) => others[name])], (...tensors) => {
     const [q, k, v, cachedK, cachedV] = list.map(({ shape, start }, i) => {
-      const tensor = tensors[i];
+      const tensor = tensors[i]!;
       const width = shape[2] * shape[3];
       return (tensor.shape.length === 4 ? tensor : slice(tensor, { axis: 2, start, length: width })).reshape(
         shape,
       );
     });
     const cached = heads.cached && { k: cachedK, v: cachedV };
-    return fn({ q, k, v, cached }, ...tensors.slice(list.length));
+    const passed = names.map((name, i) => [name, tensors[list.length + i]]);
+    return fn({ q, k, v, cached }, Object.fromEntries(passed) as Record<N, Tensor | undefined>);
   });
 }

@@ -1,8 +1,8 @@
 // Where the operands of attention are, and one block of its queries with its scratch memory.
-import type { Define } from '../../gpu/kernel.ts';
-import { type OpCall, output } from '../../tensor/dispatch.ts';
+import { output } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { BlockSize, ProductSizes } from './plan.ts';
+import type { Hides, Sight } from './sight.ts';
 
 /** The rows of one operand, heads contiguous within each. Counts f32. */
 export interface Rows {
@@ -22,28 +22,8 @@ export interface Segment {
   readonly keys: number;
   /** [B, keys], 0 or a large negative number. */
   readonly bias: Tensor | undefined;
-  /** Where the queries are among the keys, if those after a query are hidden from it. */
-  readonly causal: Causal | undefined;
-}
-
-/** The position of the first query among the keys: on the GPU, [1] or [B], or a number. */
-export type Causal = Tensor | number;
-
-/** What a kernel leaves out of a causal attention, see shaders/lib/causal.wgsl. */
-export type Hides = 'ELEMENTS' | 'LATE_KEYS' | 'EARLY_QUERIES';
-
-/** Bindings, params and constants of a kernel that leaves something out, or nothing. */
-export function causalCall(
-  causal: Causal | undefined,
-  hides: Hides,
-): { bind: OpCall['bind']; params: { offset: number }; define: Define } {
-  const isNumber = typeof causal === 'number';
-  const OFFSET = isNumber || !causal ? 'NUMBER' : causal.size === 1 ? 'SHARED' : 'OWN';
-  return {
-    bind: { offsets: isNumber ? undefined : causal },
-    params: { offset: isNumber ? causal : 0 },
-    define: causal === undefined ? {} : { HIDES: hides, OFFSET },
-  };
+  /** Undefined: nothing is hidden. */
+  readonly sight: Sight | undefined;
 }
 
 /** One attention as the kernels see it: T queries of H heads of K elements over the keys of all segments. */
@@ -193,8 +173,8 @@ export interface ProductOperands {
   readonly c: View;
   readonly perQuery?: Tensor;
   /** Undefined: nothing is hidden. */
-  readonly causal?: Causal | undefined;
-  /** Of SUMS in a causal attention: whether the terms are queries; else they are keys. */
+  readonly sight?: Sight | undefined;
+  /** Of SUMS, where something is hidden: whether the terms are queries; else they are keys. */
   readonly sumsQueries?: boolean;
   readonly bias?: Tensor;
   readonly scale?: number;
@@ -202,10 +182,10 @@ export interface ProductOperands {
   readonly adds?: boolean;
 }
 
-/** What a matmul leaves out of a causal attention. */
+/** What a matmul leaves out of what is hidden. */
 export function hiddenFrom(kind: ProductKind, { sumsQueries }: ProductOperands): Hides {
   if (kind === 'SCORES' || kind === 'WEIGHTS' || kind === 'GRADIENTS') return 'ELEMENTS';
-  return sumsQueries ? 'EARLY_QUERIES' : 'LATE_KEYS';
+  return sumsQueries ? 'QUERIES' : 'KEYS';
 }
 
 /** The matmuls of query blocks, in registers or in tiles. */

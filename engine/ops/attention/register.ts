@@ -7,7 +7,6 @@ import { planRegisterTile, registerDefine } from '../register_tile.ts';
 import type { ProductSizes } from './plan.ts';
 import {
   type BlockKernels,
-  causalCall,
   fromRow,
   hiddenFrom,
   type PlacedSegment,
@@ -18,6 +17,7 @@ import {
   transpose,
   type View,
 } from './query_block.ts';
+import { sightCall } from './sight.ts';
 
 const productKernel = kernel(source, 'attention_product');
 const transposeKernel = kernel(source, 'attention_transpose');
@@ -56,15 +56,25 @@ function transposed(block: QueryBlock, rows: View): View {
   return to;
 }
 
+/** Queries whose weights every matmul reads together: they divide by its columns of a workgroup. */
+function queriesTogether({ problem, queries }: QueryBlock, keys: number): number {
+  const columns = [keys, problem.K].map((M) => {
+    const { threadN, wg } = planRegisterTile(problem.q.tensor.gpu.target, M, Math.ceil(queries / 4), 4);
+    return 4 * threadN * wg;
+  });
+  const [few, many] = columns.sort((a, b) => a - b);
+  return many % few === 0 ? many : few * many;
+}
+
 function product(
   block: QueryBlock,
   kind: ProductKind,
   { M, N, K }: ProductSizes,
   operands: ProductOperands,
 ): void {
-  const { a, b, c, perQuery, bias, scale = 1, adds = false, causal } = operands;
+  const { a, b, c, perQuery, bias, scale = 1, adds = false, sight } = operands;
   const planes = block.planes / c.group;
-  const hidden = causalCall(causal, hiddenFrom(kind, operands));
+  const hidden = sightCall(sight, hiddenFrom(kind, operands));
   const strides = [b.start, b.batch, b.head, b.row];
   const vec = strides.every((stride) => stride % 4 === 0) ? 4 : 1;
   const vecs = Math.ceil(N / vec);
@@ -95,6 +105,7 @@ function product(
       c_head: c.head,
       c_row: c.row,
       c_col: c.col,
+      together: kind === 'WEIGHTS' && sight ? queriesTogether(block, M) : 1,
     },
     define: {
       Vec: vec === 4 ? 'vec4f' : 'f32',
@@ -128,22 +139,30 @@ function attend(
   using inverse_sum = output([lse], lse.shape);
   const queries = transposed(block, block.rows(q));
   const weights = scores(block, allKeys);
-  for (const { k, keys, before, bias, causal } of segments) {
-    const operands = { a: block.keys(k), b: queries, c: fromRow(weights, before), bias, scale, causal };
+  for (const { k, keys, before, bias, sight } of segments) {
+    const operands = { a: block.keys(k), b: queries, c: fromRow(weights, before), bias, scale, sight };
     product(block, 'SCORES', { M: keys, N, K }, operands);
   }
-  const { before, causal } = segments[segments.length - 1];
-  const hidden = causalCall(causal, 'ELEMENTS');
+  const { before, keys, sight } = segments[segments.length - 1];
+  const hidden = sightCall(sight, 'ELEMENTS');
   run(weightsKernel, {
     bind: { weights: weights.tensor, lse, inverse_sum, ...hidden.bind },
-    params: { ...block.params, ...stridesOfA(weights), ...hidden.params, M: allKeys, N, before },
+    params: {
+      ...block.params,
+      ...stridesOfA(weights),
+      ...hidden.params,
+      M: allKeys,
+      N,
+      before,
+      together: sight ? queriesTogether(block, keys) : 1,
+    },
     define: hidden.define,
     groups: Math.ceil((planes * N) / weightsKernel.workgroupSize),
     flops: 10 * planes * N * allKeys,
   });
   const c = transpose(block.rows(out));
-  for (const { v, keys, before, causal } of segments) {
-    const operands = { a: transpose(block.keys(v)), b: fromRow(weights, before), c, causal };
+  for (const { v, keys, before, sight } of segments) {
+    const operands = { a: transpose(block.keys(v)), b: fromRow(weights, before), c, sight };
     product(
       block,
       'NORMALISED',

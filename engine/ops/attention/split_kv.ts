@@ -6,7 +6,8 @@ import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { vectorOf } from '../rows.ts';
 import type { AttentionPlan } from './plan.ts';
-import { causalCall, type Problem } from './query_block.ts';
+import type { Problem } from './query_block.ts';
+import { sightCall } from './sight.ts';
 
 const splitKernel = kernel(splitSource, 'attention_split');
 const mergeKernel = kernel(mergeSource, 'attention_merge');
@@ -22,8 +23,8 @@ export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tenso
   using max_sum = output([out], [B, all_splits, T, H, 2]);
   using values = output([out], [B, all_splits, T, H, K]);
   let first_split = 0;
-  segments.forEach(({ k, v, keys, bias, causal }, i) => {
-    const hidden = causalCall(causal, 'ELEMENTS');
+  segments.forEach(({ k, v, keys, bias, sight }, i) => {
+    const hidden = sightCall(sight, 'ELEMENTS');
     run(splitKernel, {
       bind: {
         ...{ q_rows: q.tensor, k_rows: k.tensor, v_rows: v.tensor, mask_bias: bias, max_sum, values },

@@ -7,7 +7,6 @@ import { tileDefine } from '../shared_tile.ts';
 import { type BlockTile, type ProductSizes, planBlockTile } from './plan.ts';
 import {
   type BlockKernels,
-  causalCall,
   hiddenFrom,
   type PlacedSegment,
   type ProductKind,
@@ -17,6 +16,7 @@ import {
   transpose,
   type View,
 } from './query_block.ts';
+import { sightCall } from './sight.ts';
 
 const tileKernel = kernel(source, 'attention_tile');
 const mergeKernel = kernel(source, 'attention_merge_tiles');
@@ -70,9 +70,9 @@ function multiplyTiles(
   { tileM, tileN, splits }: BlockTile,
   extras: Extras = {},
 ): void {
-  const { a, b, c, perQuery, bias, scale = 1, adds = false, causal } = operands;
+  const { a, b, c, perQuery, bias, scale = 1, adds = false, sight } = operands;
   const planes = block.planes / c.group;
-  const hidden = causalCall(causal, hiddenFrom(kind, operands));
+  const hidden = sightCall(sight, hiddenFrom(kind, operands));
   const TILE_K = tileKernel.constant('TILE_K');
   const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
   run(tileKernel, {
@@ -139,7 +139,7 @@ function mergeTiles(
 }
 
 function product(block: QueryBlock, kind: ProductKind, sizes: ProductSizes, operands: ProductOperands): void {
-  const { a, b, c, causal, sumsQueries } = operands;
+  const { a, b, c, sight, sumsQueries } = operands;
   if (c.transposed) {
     // Lines of c run along m: c' = b' a'.
     const exchanged = { ...operands, a: transpose(b), b: transpose(a), c: transpose(c) };
@@ -152,7 +152,7 @@ function product(block: QueryBlock, kind: ProductKind, sizes: ProductSizes, oper
     return;
   }
   using splitSums = splitSumsOf(block, plan.splits, sizes, c.group);
-  const sums = { a, b, c: viewOf(block, splitSums, 0, c.group), causal, sumsQueries };
+  const sums = { a, b, c: viewOf(block, splitSums, 0, c.group), sight, sumsQueries };
   multiplyTiles(block, 'SUMS', sizes, sums, plan);
   mergeTiles(block, kind, operands, splitSums);
 }
@@ -178,8 +178,8 @@ function attend(
   const across = segments.map(({ keys }, i) => Math.ceil(keys / plans[i].tileN));
   const tiles = across.reduce((sum, n) => sum + n);
   using tile_max = output([lse], [planes, tiles, pitch]);
-  segments.forEach(({ k, keys: N, before, bias, causal }, i) => {
-    const operands = { a: block.rows(q), b: transpose(block.keys(k)), c: from(before), bias, scale, causal };
+  segments.forEach(({ k, keys: N, before, bias, sight }, i) => {
+    const operands = { a: block.rows(q), b: transpose(block.keys(k)), c: from(before), bias, scale, sight };
     const params = { tiles, pitch, first_tile: i > 0 ? across[0] : 0 };
     multiplyTiles(block, 'SCORES', { M, N, K }, operands, plans[i], { bind: { tile_max }, params });
   });
@@ -190,13 +190,13 @@ function attend(
   const c = block.rows(out);
   using splitSums = SPLIT ? splitSumsOf(block, splits, { M, N: K, K: 0 }) : undefined;
   using max_sum = SPLIT ? output([lse], [splits, planes, M, 2]) : undefined;
-  segments.forEach(({ v, keys, before, causal }, i) => {
+  segments.forEach(({ v, keys, before, sight }, i) => {
     const first_split = i > 0 ? outs[0].splits : 0;
     const operands = {
       a: from(before),
       b: block.keys(v),
       c: splitSums ? viewOf(block, splitSums, first_split) : c,
-      causal,
+      sight,
     };
     const bind = { tile_max, lse: max_sum ?? lse };
     const params = { tiles, pitch, first_split };

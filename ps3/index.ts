@@ -9,7 +9,7 @@ export type {
   SourceCursor,
   StreamCursor,
 } from './data/collection.ts';
-export { padBatch, type TokenBatch } from './language/batch.ts';
+export { type PackedBatch, packBatch, padBatch, type TokenBatch } from './language/batch.ts';
 export { CHAT_TEMPLATE, type ChatMessage } from './language/chat.ts';
 export type { LanguageStorage } from './language/checkpoint.ts';
 export { type LanguageConfig, type LanguageSizes, languageConfig } from './language/config.ts';

@@ -4,6 +4,7 @@ import {
   embedding,
   expect,
   expectDType,
+  expectKeys,
   KeyValueCache,
   linearCrossEntropy,
   type ParameterStore,
@@ -116,14 +117,15 @@ export class LanguageCore implements Disposable {
    *
    * @param ids  [B, T] i32 or u32, rows padded on the right with any id
    * @returns    [B, T, V]
-   * @throws ShapeError when ids are not [B, T]; UseError for more tokens than the context has
+   * @throws ShapeError when ids are not [B, T]; UseError for more tokens than the context has, of which sequences are not asked
    */
   forward(ids: Tensor, options: Omit<DecoderOptions, 'checkpointed'> = {}): Tensor<'f32'> {
-    const { keyMask } = options;
+    const { keyMask, sequences } = options;
     const offset = typeof options.offset === 'object' ? options.offset : undefined;
-    expectContext('LanguageModel.forward', this.config, ids.shape[1]);
-    return tidy([ids, keyMask, offset], (ids, keyMask, offset) => {
-      const h = this.decode(this.embed(ids), { ...options, keyMask, offset: offset ?? options.offset });
+    if (!sequences) expectContext('LanguageModel.forward', this.config, ids.shape[1]);
+    return tidy([ids, keyMask, sequences, offset], (ids, keyMask, sequences, offset) => {
+      const tensors = { keyMask, sequences, offset: offset ?? options.offset };
+      const h = this.decode(this.embed(ids), { ...options, ...tensors });
       return this.logits(h);
     });
   }
@@ -134,15 +136,19 @@ export class LanguageCore implements Disposable {
    *
    *   loss = -1/n sum over counted (b, t) of log softmax(logits[b, t - 1])[labels[b, t]]
    *
-   * The label of a token stands at its own place: the first of a row is never counted.
+   * The label of a token stands at its own place: the first of a row is never counted. Nor may the first of another text be
+   * that lies behind it: `packBatch` makes such labels.
    *
-   * @param ids     [B, T] i32, rows padded on the right with any id
-   * @param labels  [B, T] i32, ids of the vocabulary, or `IGNORED`; default: ids, all of which count
-   * @returns       [1]; 0 where no label counts
-   * @throws ShapeError when labels do not have the shape of ids; UseError for more tokens than the context has
+   * @param ids                [B, T] i32, rows padded on the right with any id
+   * @param labels             [B, T] i32, ids of the vocabulary, or `IGNORED`; default: ids, all of which count
+   * @param options.sequences  where texts begin that lie behind each other in each row, as `attention` takes them
+   * @returns                  [1]; 0 where no label counts
+   * @throws ShapeError when labels do not have the shape of ids; UseError for more tokens than the context has, of which
+   *   sequences are not asked, and for sequences without labels
    * Source: transformers, loss/loss_utils.py.
    */
-  loss(ids: Tensor, labels: Tensor = ids): Tensor<'f32'> {
+  loss(ids: Tensor, labels: Tensor = ids, options: Pick<DecoderOptions, 'sequences'> = {}): Tensor<'f32'> {
+    expectKeys('LanguageModel.loss', options, { sequences: true });
     expectDType('LanguageModel.loss', 'labels', labels, 'i32');
     expect(
       ids.shape.length === 2 && ids.shape.join() === labels.shape.join() && ids.shape[1] > 1,
@@ -150,10 +156,15 @@ export class LanguageCore implements Disposable {
       'ids and labels must be [B, T] with T of at least 2',
       `ids [${ids.shape}] and labels [${labels.shape}]`,
     );
+    const { sequences } = options;
+    if (sequences && labels === ids)
+      throw new UseError(
+        'LanguageModel.loss: labels must be given beside sequences, whose first tokens do not count, got none. Take those of packBatch.',
+      );
     const length = ids.shape[1] - 1; // the last token of a row predicts nothing that is known
-    expectContext('LanguageModel.loss', this.config, length);
-    return tidy([ids, labels], (ids, labels) => {
-      const h = this.decode(this.embed(slice(ids, { axis: 1, length })));
+    if (!sequences) expectContext('LanguageModel.loss', this.config, length);
+    return tidy([ids, labels, sequences], (ids, labels, sequences) => {
+      const h = this.decode(this.embed(slice(ids, { axis: 1, length })), { sequences });
       const wanted = slice(labels, { axis: 1, start: 1, length });
       return linearCrossEntropy(h, this.head, wanted, { ignoreIndex: IGNORED });
     });

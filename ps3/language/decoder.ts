@@ -32,6 +32,11 @@ export interface DecoderOptions {
    * padding on the left.
    */
   readonly offset?: number | Tensor;
+  /**
+   * In place of `offset`: where texts begin that lie behind each other in each row, and where the last one ends, i32 [S + 1] or
+   * [B, S + 1], as `attention` takes them. A text sees itself alone, from position 0 on.
+   */
+  readonly sequences?: Tensor;
   /** [B, T], nonzero where a token may be attended to. Padding on the right needs none: it comes after all that counts. */
   readonly keyMask?: Tensor;
   /** Keeps only the inputs of blocks for backward, and runs them again there: memory for time, the same bits. */
@@ -54,21 +59,23 @@ export interface Decoder {
  * @returns  [B, T, D]
  */
 export function decode(decoder: Decoder, x: Tensor<'f32'>, options: DecoderOptions = {}): Tensor<'f32'> {
-  const { cache, offset, keyMask, checkpointed, onLayer } = options;
+  const { cache, offset, sequences, keyMask, checkpointed, onLayer } = options;
   const { config, weights } = decoder;
   const offsets = typeof offset === 'object' ? offset : undefined;
-  if (cache && (offsets || keyMask))
+  if (cache && (offsets || sequences || keyMask))
     throw new UseError(
-      'LanguageModel.decode: with a cache, positions and padding must be those of the cache, got a tensor of offset or keyMask. Write cache.positions.',
+      'LanguageModel.decode: with a cache, positions and padding must be those of the cache, got a tensor of offset, sequences or keyMask. Write cache.positions.',
     );
-  return tidy([x, offsets, keyMask], (x, offsets, keyMask) => {
+  return tidy([x, offsets, sequences, keyMask], (x, offsets, sequences, keyMask) => {
     let h: Tensor<'f32'> = x;
     for (let i = 0; i < config.layers; i++) {
       const layer = { ...decoder, index: i, cache };
-      const extra = [offsets, keyMask].filter((tensor) => tensor !== undefined);
       // What runs again needs its tensors then, too: they are inputs of the checkpoint.
-      const run = (h: Tensor<'f32'>, ...[first, second]: Tensor[]): [Tensor<'f32'>, Tensor<'f32'>] =>
-        offsets ? block(layer, h, first, second) : block(layer, h, offset as number | undefined, first);
+      const given = { offset: offsets, sequences, keyMask };
+      const names = (['offset', 'sequences', 'keyMask'] as const).filter((name) => given[name]);
+      const run = (h: Tensor<'f32'>, ...own: Tensor[]): [Tensor<'f32'>, Tensor<'f32'>] =>
+        block(layer, h, { offset, ...Object.fromEntries(names.map((name, i) => [name, own[i]])) });
+      const extra = names.map((name) => given[name]!);
       const [next, qkv] = checkpointed && h.requiresGrad ? checkpoint(run, h, ...extra) : run(h, ...extra);
       onLayer?.(h, qkv);
       qkv.dispose();
@@ -90,8 +97,7 @@ interface Block extends Decoder {
 function block(
   { config, weights, frequencies, index, cache }: Block,
   h: Tensor<'f32'>,
-  offset: number | Tensor | undefined,
-  keyMask: Tensor | undefined,
+  { offset, sequences, keyMask }: Pick<DecoderOptions, 'offset' | 'sequences' | 'keyMask'>,
 ): [h: Tensor<'f32'>, qkv: Tensor<'f32'>] {
   const { heads, kvHeads, headSize, normEps: eps } = config;
   const name = `model.layers.${index}`;
@@ -99,14 +105,14 @@ function block(
   const isInference = cache !== undefined;
   const product = (x: Tensor, layer: string, residual?: Tensor): Tensor<'f32'> =>
     weights.linear(x, `${name}.${layer}`, { residual, isInference });
-  return tidy([h, keyMask], (h, keyMask) => {
+  return tidy([h, sequences, keyMask], (h, sequences, keyMask) => {
     const [B, T] = h.shape;
     const normed = rmsNorm(h, weights.vector(`${name}.input_layernorm.weight`), { eps });
     const products = product(normed, 'self_attn.qkv_proj');
-    const qkv = cache ? products : rope(products, frequencies, { heads: heads + kvHeads, offset });
+    const qkv = cache ? products : rope(products, frequencies, { heads: heads + kvHeads, offset, sequences });
     const heard = cache
       ? cache.attend(index, products, frequencies, { heads, offset: offset as number | undefined })
-      : attention(...unpackHeads(qkv, { parts: 3, heads, kvHeads }), { causal: true, keyMask });
+      : attention(...unpackHeads(qkv, { parts: 3, heads, kvHeads }), { causal: true, sequences, keyMask });
     const attended = product(heard.reshape([B, T, heads * headSize]), 'self_attn.o_proj', h);
     const again = rmsNorm(attended, weights.vector(`${name}.post_attention_layernorm.weight`), { eps });
     const gated = swiglu(product(again, 'mlp.gate_up_proj'));

@@ -1,6 +1,8 @@
 // The mask of a causal attention, or of one of packed sequences, where all scores are in memory anyway.
 //
-//   mask[z,t,j] = 0 if query t sees key j - before, else params.hidden; the first `before` keys are seen by all
+//   mask[z,t,j] = 0 if query t sees key j - before, else params.hidden
+//
+// The first `before` keys are seen by all.
 //
 // Layout    contiguous.
 // Mapping   an invocation takes one element.
@@ -19,7 +21,7 @@ struct Params {
   hidden : f32,   // -infinity, which a literal cannot be
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> offsets : array<i32>;       // see lib/causal.wgsl
+@group(0) @binding(1) var<storage, read> offsets : array<i32>;  // [batch], see lib/causal.wgsl
 @group(0) @binding(2) var<storage, read_write> mask : array<f32>;    // [batch, T, keys]
 
 const WG : u32 = 64u;  // invocations of a workgroup; they share nothing

@@ -65,7 +65,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c : array<f32>;         // [planes, M, N] by its strides
 @group(0) @binding(4) var<storage, read> per_query : array<f32>;       // [batch, heads, T], see KIND
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;       // [batch, M], 0 or very low
-@group(0) @binding(6) var<storage, read> offsets : array<i32>;         // see lib/causal.wgsl
+@group(0) @binding(6) var<storage, read> offsets : array<i32>;  // [batch], see lib/causal.wgsl
 @group(0) @binding(1) var<storage, read> source : array<f32>;          // transpose: [M, K] as a
 @group(0) @binding(2) var<storage, read_write> transposed : array<f32>;  // transpose: [K, M] as c
 @group(0) @binding(1) var<storage, read_write> weights : array<f32>;   // weights: [M, N] as a

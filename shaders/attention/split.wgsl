@@ -50,7 +50,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> max_sum : array<vec2f>;  // [batch, all_splits, T, heads]
 @group(0) @binding(6)
 var<storage, read_write> values : array<Vec>;  // [batch, all_splits, T, heads, HEAD_VECS]
-@group(0) @binding(7) var<storage, read> offsets : array<i32>;          // see lib/causal.wgsl
+@group(0) @binding(7) var<storage, read> offsets : array<i32>;  // [batch], see lib/causal.wgsl
 
 // Specialisation.
 const KV_GROUP : u32 = 1u;       // neighbouring heads that share keys and values

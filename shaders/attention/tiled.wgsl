@@ -70,7 +70,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> per_query : array<f32>;         // [batch, heads, T]: lse or delta
 @group(0) @binding(5) var<storage, read> mask_bias : array<f32>;         // [batch, N], 0 or very low
 @group(0) @binding(6) var<storage, read_write> tile_max : array<vec4f>;  // [planes, tiles, pitch / 4]
-@group(0) @binding(7) var<storage, read> offsets : array<i32>;           // see lib/causal.wgsl
+@group(0) @binding(7) var<storage, read> offsets : array<i32>;  // [batch], see lib/causal.wgsl
 // OUTPUT: [batch, heads, T]; with SPLIT pairs of max and sum: eight bindings at most
 @group(0) @binding(8) var<storage, read_write> lse : array<f32>;  // or [splits, planes, M, 2]
 @group(0) @binding(1) var<storage, read> split_sums : array<vec4f>;  // merge_tiles: [splits, planes, M, N]

@@ -1,4 +1,5 @@
-// Which keys a query sees: those from first_seen(z, query) on, before seen(z, query). Both ascend with the query.
+// Which keys a query sees: those from first_seen(z, query) on, before seen(z, query). Both ascend with the
+// query.
 // An importer has `T : u32`, queries of a batch entry, among its params, too.
 
 #import offset  // offset_of(z), position of the first query among the keys; OFFSET

@@ -1,7 +1,7 @@
 // The sequence of a token, where several lie behind each other in a row of the batch. Tokens before the first
 // boundary are one, and those from the last on are one. An importer has `T : u32`, tokens of a row,
-// `boundaries : u32` and `sequences_row : u32` among its params, boundaries of a row and 0 or as many from one
-// row to the next, and binds `sequences : array<i32>`, [boundaries] or [B, boundaries], ascending.
+// `boundaries : u32` and `sequences_row : u32` among its params, boundaries of a row and 0 or as many from
+// one row to the next, and binds `sequences : array<i32>`, [boundaries] or [B, boundaries], ascending.
 
 /// Its first token, and the first after it.
 fn sequence_of(z : u32, token : u32) -> vec2u {

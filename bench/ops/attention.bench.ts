@@ -122,7 +122,7 @@ function causalCase(
     flops: 4 * pairs * H * K,
     bytes: 4 * T * K * (2 * H + 2 * G),
     quick,
-    peer: { name: 'causalAttention', heads: H, kvHeads: G },
+    peer: T === 512 ? { name: 'causalAttention', heads: H, kvHeads: G } : undefined,
     prepare: (engine) => {
       const [q, k, v] = [wave(T * H * K), wave(T * G * K), wave(T * G * K)];
       const [queries, keys, values] = [

@@ -37,7 +37,7 @@ function matmulCase(
     bytes: 4 * (M * K + K * N + M * N),
     quick,
     tolerance: TOLERANCE_PER_TERM * K,
-    peer: transposeA || transposeB || options.force ? undefined : { name: 'matmul' },
+    peer: transposeA || transposeB || options.force || K <= 512 ? undefined : { name: 'matmul' },
     prepare: (engine) => {
       const [left, right] = [coarse(M * K, 0.7), coarse(K * N, 1.3)];
       const a = engine.tensor(left, transposeA ? [K, M] : [M, K]);

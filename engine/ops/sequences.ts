@@ -6,9 +6,9 @@ import type { Tensor } from '../tensor/tensor.ts';
 /** @throws ShapeError unless they are i32 [S + 1] or [B, S + 1] */
 export function expectSequences(op: string, sequences: Tensor, B: number): void {
   expectDType(op, 'sequences', sequences, 'i32');
-  const { shape } = sequences;
+  const { shape, size } = sequences;
   const fits = shape.length === 1 || (shape.length === 2 && shape[0] === B);
-  expect(fits && shape.at(-1)! > 0, op, `sequences must be [S + 1] or [${B}, S + 1]`, show(shape));
+  expect(fits && size > 0, op, `sequences must be [S + 1] or [${B}, S + 1]`, show(shape));
 }
 
 /** Params of a kernel that reads them. */

@@ -114,7 +114,7 @@ test('attention, rope: say which sequences there are', () => {
   const sequences = given([3]);
   throws(
     () => attention(x, x, x, { sequences, cached: { k: x, v: x }, offset: 1 }),
-    /^attention: beside sequences there must be as many queries as keys, and neither cached nor offset, got 2 queries, 2 keys, cached, offset\./,
+    /^attention: sequences must have as many keys as queries, no cached and no offset, got 2 and 2\./,
   );
   throws(
     () => rope(x, frequencies, { sequences, offset: 1 }),

@@ -156,7 +156,7 @@ export function headsOf(
   v: AttentionOperand,
   options: AttentionOptions,
 ): Heads {
-  const { cached, keyMask, mask, offset = 0, sequences } = options;
+  const { cached, keyMask, mask, softcap, offset = 0, sequences } = options;
   const heads: Heads = {
     q: rowsOf(op, 'q', q),
     k: rowsOf(op, 'k', k),
@@ -207,12 +207,14 @@ export function headsOf(
   if (sequences) {
     expectSequences(op, sequences, B);
     const T = heads.q.shape[1];
-    const others = [cached && 'cached', options.offset !== undefined && 'offset'].filter((name) => name);
-    const rule = 'beside sequences there must be as many queries as keys, and neither cached nor offset';
-    const given = [`${T} queries`, `${M} keys`, ...others].join(', ');
-    expect(T === M && others.length === 0, op, rule, given);
+    const isAlone = T === M && !cached && options.offset === undefined;
+    expect(
+      isAlone,
+      op,
+      'sequences must have as many keys as queries, no cached and no offset',
+      `${M} and ${T}`,
+    );
   }
-  const { softcap } = options;
   expect(softcap === undefined || softcap > 0, op, 'softcap must be positive', `${softcap}`);
   return heads;
 }

@@ -5,13 +5,19 @@ import type { Plugin } from 'esbuild';
 import { packShader } from './gpu/shader.ts';
 import { reflect } from './wgsl.ts';
 
-/** Without comments (but marks of loops), indentation, empty lines and most spaces. WGSL has no strings, so `//` always begins a comment. */
+/** Without comments (but marks of loops), indentation, most breaks and most spaces. WGSL has no strings, so `//` always begins a comment. */
 export const strip = (text: string): string =>
   text
     .replace(/\/\/(?! unroll$).*$/gm, '')
     .replace(/^[ \t]+|[ \t]+$/gm, '')
     .replace(/\n{2,}/g, '\n')
     .replace(/(?<!>) ?([:;,={}+*]) ?/g, '$1') // `>=` would be one token
+    .replace(/ ([/%]|&&|\|\||!=) ?(?![/*])/g, '$1') // two of them would begin a comment
+    .replace(/([)\]]) (?![-/])|(?<!\bfor) (?=\()/g, '$1') // loops are found by `for (`
+    .replace(/ (->|<<|>>|[<|^]) /g, '$1')
+    .replace(/([,(])\n|\n(?=\))/g, '$1')
+    // What is looked for at the beginning of a line stays there.
+    .replace(/([{;}])\n(?!\/\/|#|const |alias |enable )/g, '$1')
     .trim();
 
 /**

@@ -35,7 +35,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> sequences : array<i32>;    // [boundaries] or [B, boundaries]
 
 // Specialisation.
-const PACKED : bool = false;  // positions are those in sequences
+const RESTARTS : bool = false;  // positions are those in sequences
 
 const WG : u32 = 64u;  // invocations of a workgroup; they share nothing
 
@@ -49,7 +49,7 @@ fn rope(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : 
   let z = row / params.T;
   let t = row % params.T;
   var position = offset_of(z) + i32(t);
-  if (PACKED) { position = i32(t - sequence_of(z, t).x); }
+  if (RESTARTS) { position = i32(t - sequence_of(z, t).x); }
   let angle = f32(position) * frequencies[pair];
   let c = sine(angle, 1u);
   let s = params.sign * sine(angle, 0u);

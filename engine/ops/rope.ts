@@ -82,7 +82,7 @@ export function rope(x: Tensor, frequencies: Tensor, options: RopeOptions = {}):
       },
       define: {
         OFFSET: offsets ? (offsets.size === 1 ? 'SHARED' : 'OWN') : 'NUMBER',
-        PACKED: sequences !== undefined,
+        RESTARTS: sequences !== undefined,
       },
       groups: Math.ceil((B * T * K) / 2 / rotate.workgroupSize),
       flops: 6 * B * T * heads * K,

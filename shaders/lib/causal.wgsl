@@ -11,9 +11,8 @@ const KEYS : u32 = 2u;            // terms that are keys: those that no query of
 const QUERIES : u32 = 3u;         // terms that are queries: those that see no key of a tile
 const HIDES : u32 = NOTHING;
 const CAUSAL : bool = true;       // later keys are hidden
-// Another OFFSET: there are as many keys as queries, and `offsets`, [batch, T, 2], are the first token of
-// each token's sequence and the first after it. Other sequences are hidden.
-const PACKED : u32 = 3u;
+// With the OFFSET PACKED there are as many keys as queries, and `offsets`, [batch, T, 2], are the first token
+// of each token's sequence and the first after it. Other sequences are hidden.
 
 const MASKED : f32 = -1e30;       // finite: WGSL may assume that there are no infinities
 

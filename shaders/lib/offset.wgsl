@@ -5,6 +5,7 @@
 const NUMBER : u32 = 0u;  // params.offset
 const SHARED : u32 = 1u;  // offsets[0]
 const OWN : u32 = 2u;     // offsets[z]
+const PACKED : u32 = 3u;  // none: see lib/causal.wgsl
 const OFFSET : u32 = NUMBER;
 
 fn offset_of(z : u32) -> i32 {

@@ -119,7 +119,8 @@ function difference(
       isInteger ? new Uint32Array(bytes, 0, words) : new Float32Array(bytes, 0, words),
     );
     for (let i = 0; i < words; i++)
-      if (isInteger ? a[i] !== b[i] : !(Math.abs(a[i] - b[i]) <= 1e-4 * Math.max(0.1, Math.abs(b[i]))))
+      // Infinities have no difference.
+      if (a[i] !== b[i] && (isInteger || !(Math.abs(a[i] - b[i]) <= 1e-4 * Math.max(0.1, Math.abs(b[i])))))
         return `${name}[${i}]: ${a[i]} in the interpreter, ${b[i]} on the GPU`;
   }
   return undefined;

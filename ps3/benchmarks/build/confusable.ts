@@ -96,16 +96,6 @@ function grid(
   return undefined;
 }
 
-/** In another order. */
-function shuffled<T>(items: readonly T[], random: Pick<Random, 'integer'>): T[] {
-  const list = [...items];
-  for (let i = list.length - 1; i > 0; i--) {
-    const j = random.integer(i + 1);
-    [list[i], list[j]] = [list[j], list[i]];
-  }
-  return list;
-}
-
 /**
  * Four options for a question: of codes a grid of two swapped glyphs, or the answer and another text of the image, each with a relative;
  * of words the latter, or texts of the image alone. In none of them an option is told apart by its spelling or by how like the others it
@@ -117,11 +107,11 @@ function shuffled<T>(items: readonly T[], random: Pick<Random, 'integer'>): T[] 
 export function optionsOf(
   answer: string,
   others: readonly string[],
-  random: Pick<Random, 'integer'>,
+  random: Pick<Random, 'integer' | 'shuffle'>,
 ): { options: string[]; answer: number } | undefined {
   const taken = new Set([answer, ...others]);
   const near = [...taken].filter((text) => text !== answer && Math.abs(text.length - answer.length) <= 1);
-  const kin = shuffled(near, random);
+  const kin = random.shuffle(near);
   const pairsOf = (): string[] | undefined => {
     const own = relative(answer, taken, random);
     if (own === undefined) return undefined;
@@ -133,9 +123,9 @@ export function optionsOf(
   };
   const gridOf = (): string[] | undefined => grid(answer, taken, random);
   const kinOf = (): string[] | undefined => (kin.length >= 3 ? [answer, ...kin.slice(0, 3)] : undefined);
-  const ways = /\d/.test(answer) ? shuffled([pairsOf, gridOf], random) : [pairsOf, kinOf];
+  const ways = /\d/.test(answer) ? random.shuffle([pairsOf, gridOf]) : [pairsOf, kinOf];
   const options = ways[0]() ?? ways[1]();
   if (!options) return undefined;
   const place = random.integer(4);
-  return { options: shuffled(options.slice(1), random).toSpliced(place, 0, answer), answer: place };
+  return { options: random.shuffle(options.slice(1)).toSpliced(place, 0, answer), answer: place };
 }

@@ -17,7 +17,7 @@ interface Seen {
 /**
  * Draws a scene on a canvas that fills the page. What is seen is asked of a second drawing, in which each part has a colour of its own.
  *
- * @param paint     what draws panels and patterns
+ * @param paint   what draws panels and patterns
  * @param images  by their addresses, decoded
  */
 export function drawScene(

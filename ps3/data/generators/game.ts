@@ -1,5 +1,4 @@
 // Made-up games: a map of tiles or islands seen from the side, units with names and levels on it, and a display of scores around it.
-
 import type { LandMap } from './debian.ts';
 import { paintIslands, paintLand, paintTiles } from './game_maps.ts';
 import { facesOf, GENERATED_SCREEN, type Material, PAINTS, Words } from './material.ts';

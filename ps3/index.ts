@@ -1,5 +1,5 @@
 export type { SamplingOptions } from '../engine/index.ts';
-export type { Annotation, Sample } from './data/annotations.ts';
+export type { Annotation, AskedQuestion, Sample } from './data/annotations.ts';
 export type { Box } from './data/boxes.ts';
 export type { CaptionOptions } from './data/captions.ts';
 export type {

@@ -37,7 +37,7 @@ figcaption { font-size: .9rem; }
 
 /** An image that is shown. */
 export interface Shown {
-  readonly reference: Pick<Reference, 'key' | 'boxes' | 'captions' | 'globalCaption'>;
+  readonly reference: Pick<Reference, 'key' | 'boxes' | 'captions' | 'globalCaption' | 'questions'>;
   readonly encoded: Uint8Array;
 }
 
@@ -73,7 +73,7 @@ const ticks = (value: number): string => String(Number(value.toPrecision(3)));
 
 /** An image with its boxes drawn, in pixels of the original. */
 async function shownImage({ reference, encoded }: Shown): Promise<Html> {
-  const { key, boxes, captions, globalCaption } = reference;
+  const { key, boxes, captions, globalCaption, questions = [] } = reference;
   const pipeline = sharp(encoded, { ignoreIcc: true });
   const { width, height } = await pipeline.metadata();
   const thumbnail = await pipeline
@@ -91,9 +91,12 @@ async function shownImage({ reference, encoded }: Shown): Promise<Html> {
   const names = captions.map(
     (caption, i) => html`<span><i style="background:${colour(i)}"></i>${caption}</span>`,
   );
+  const asked = questions.map(
+    ({ question, answer = 'not told' }) => html`<span>${question}: ${answer}</span>`,
+  );
   const whole = globalCaption === undefined ? undefined : html`<span>${globalCaption}</span>`;
   return html`<figure><svg viewBox="0 0 ${width} ${height}"><image href="data:image/jpeg;base64,${thumbnail.toString('base64')}" width="${width}" height="${height}" preserveAspectRatio="none"/>${rectangles}</svg>
-<figcaption><small>${key}, ${width} × ${height}</small>${whole}${names}</figcaption></figure>
+<figcaption><small>${key}, ${width} × ${height}</small>${whole}${names}${asked}</figcaption></figure>
 `;
 }
 
@@ -117,6 +120,7 @@ function faultTable(summary: Summary): Html {
 /** What is in a collection, as rows of a table. */
 export function countRows(summary: Summary, tokenizer?: string): [string, string][] {
   const { samples, decoded, boxes, captions, globalCaptions, cutCaptions, sameContent, sameKey } = summary;
+  const { questions, answers } = summary;
   const all = captions + globalCaptions;
   const share = all === 0 ? 0 : (100 * cutCaptions) / all;
   return [
@@ -124,6 +128,7 @@ export function countRows(summary: Summary, tokenizer?: string): [string, string
     ['images that decode', `${decoded}`],
     ['boxes with captions', `${boxes}`],
     ['global captions', `${globalCaptions}`],
+    ...(questions > 0 ? [['questions, with an answer', `${questions}, ${answers}`] as [string, string]] : []),
     ...(tokenizer
       ? [[`captions that ${tokenizer} cuts`, `${cutCaptions} (${share.toFixed(1)} %)`] as [string, string]]
       : []),

@@ -25,6 +25,8 @@ export interface CheckOptions extends CollectionPlaces {
   readonly onProgress?: (done: number, all: number, faults: number) => void;
 }
 
+/** Of what is found: what a check of another one has kept is not used. */
+const VERSION = 2;
 /** Images on the page. */
 const SHOWN = 24;
 
@@ -52,7 +54,7 @@ export async function checkData(options: CheckOptions): Promise<Summary | undefi
     await kept.gather();
     const states: string[] = [];
     for (const [i, part] of parts.entries())
-      states.push(`${tokenizer?.name ?? ''} ${i} ${await part.state()}`);
+      states.push(`${VERSION} ${tokenizer?.name ?? ''} ${i} ${await part.state()}`);
     return { states, missing: states.flatMap((state, i) => (kept.of(state) ? [] : [i])) };
   });
   const own = ownPart(transport, missing);

@@ -59,26 +59,28 @@ export function formatQuestions({
     const { right, recall, tokens } = result;
     const seen = recall ? percent(recall.mean) : ''.padStart(8);
     return [
-      `  ${LOOK_NAMES[way].padEnd(28)}${estimated(right).padEnd(26)}${seen}${tokens.toFixed(0).padStart(9)}`,
+      `  ${LOOK_NAMES[way].padEnd(28)}${rightShare(right).padEnd(26)}${seen}${tokens.toFixed(0).padStart(9)}`,
     ];
   });
   return [
-    `${questions} questions about as many held-out images, ${candidates} answers to choose among (chance ${percent(1 / candidates).trim()})`,
-    `${'  looked at'.padEnd(30)}${'right answers'.padEnd(26)}the card   tokens${budgetShare > 0 ? `, one look of ${percent(budgetShare).trim()} of all patches` : ''}`,
+    `${questions} questions about as many held-out images, ${candidates > 0 ? `${candidates} answers to choose among (chance ${percent(1 / candidates).trim()})` : 'whose answers are not told'}`,
+    `${'  looked at'.padEnd(30)}${'right answers'.padEnd(26)}its place  tokens${budgetShare > 0 ? `, one look of ${percent(budgetShare).trim()} of all patches` : ''}`,
     ...rows,
     ...budgetLines(budgets),
   ].join('\n');
 }
 
+const rightShare = (right: Estimate | undefined): string => (right ? estimated(right) : '');
+
 function budgetLines(budgets: QuestionsEvaluation['budgets']): string[] {
   if (budgets.length === 0) return [];
   return [
     '',
-    `${'  of all patches, as asked'.padEnd(30)}${'right answers'.padEnd(26)}the card   tokens  to the first token`,
+    `${'  of all patches, as asked'.padEnd(30)}${'right answers'.padEnd(26)}its place  tokens  to the first token`,
     ...budgets.map(({ share, right, recall, tokens, firstTokenMs }) => {
       const seen = recall ? percent(recall.mean) : ''.padStart(8);
       const name = `  ${percent(share).trim()}`.padEnd(30);
-      return `${name}${estimated(right).padEnd(26)}${seen}${tokens.toFixed(0).padStart(9)}${`${firstTokenMs.toFixed(0)} ms`.padStart(20)}`;
+      return `${name}${rightShare(right).padEnd(26)}${seen}${tokens.toFixed(0).padStart(9)}${`${firstTokenMs.toFixed(0)} ms`.padStart(20)}`;
     }),
   ];
 }

@@ -54,6 +54,16 @@ export function number(help: string, low: number, high: number = Number.POSITIVE
   return { help, value: '<x>', rule, read };
 }
 
+/** A whole number of hundredths. */
+export function percent(help: string): Flag<number> {
+  const number = whole(help, 0);
+  const read = (text: string): number | undefined => {
+    const value = number.read(text);
+    return value !== undefined && value <= 100 ? value : undefined;
+  };
+  return { ...number, rule: 'a whole number within 0 and 100', read };
+}
+
 /** One of a few names. */
 export function oneOf<Name extends string>(names: readonly Name[], help: string): Flag<Name> {
   const read = (text: string): Name | undefined => names.find((name) => name === text);

@@ -81,7 +81,7 @@ ${tableRow('random', recall.random, intervals.recall.random)}${tableRow('bottom-
 `;
 }
 
-/** How a VILA-HD answered, by what it looked at, and how much of the card that answers it saw. */
+/** How a VILA-HD answered, by what it looked at, and how much of the place that answers it saw. */
 function questionTables({ questions, candidates, budgetShare, looks }: QuestionsEvaluation): Html {
   const results = LOOKS.flatMap((way) => {
     const result = looks[way];
@@ -91,12 +91,17 @@ function questionTables({ questions, candidates, budgetShare, looks }: Questions
     recall ? tableRow(name, recall.mean, [recall.low, recall.high]) : undefined,
   );
   const recall = html`<table>
-<caption><b>Patch recall.</b> Share of the patches of the card that one look takes, at a budget of ${percent(budgetShare)} of all patches</caption>
+<caption><b>Patch recall.</b> Share of the patches of the place that answers which one look takes, at a budget of ${percent(budgetShare)} of all patches</caption>
 ${seen}</table>
 `;
-  return html`<table>
+  const right = results.map(({ name, right }) =>
+    right ? tableRow(name, right.mean, [right.low, right.high]) : undefined,
+  );
+  const answers = html`<table>
 <caption><b>Answers.</b> The right one is the most likely of ${candidates}, ${questions} questions about an image each</caption>
-${tableRow('chance', 1 / candidates)}${results.map(({ name, right }) => tableRow(name, right.mean, [right.low, right.high]))}</table>
+${tableRow('chance', 1 / candidates)}${right}</table>
+`;
+  return html`${candidates > 0 ? answers : undefined}
 ${budgetShare > 0 ? recall : undefined}`;
 }
 

@@ -19,8 +19,15 @@ import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import type { ModelSizes, TrainConfig } from '../train/config.ts';
 import type { ImageSource } from '../train/image_source.ts';
 import { namesOf, nativeCrops, sceneViews } from '../train/scene_views.ts';
-import { hashExchange, imageSource } from '../train/streams.ts';
+import { hashExchange, imageSource, streamedQuestions } from '../train/streams.ts';
 import type { CropSource } from '../train/towers.ts';
+import {
+  type AskedImage,
+  askedCards,
+  askedSamples,
+  cardSource,
+  type QuestionSource,
+} from '../train/vila_source.ts';
 
 export interface TrainingData {
   readonly train: readonly Sample[] | Pick<ImageSource, 'batches'>;
@@ -36,16 +43,22 @@ export interface TrainingData {
   readonly captions: () => Promise<readonly string[]>;
   /** What of collections was skipped. */
   readonly skips?: SkipLog;
-  /** Of scenes: what they are composed of. */
-  readonly kits?: { readonly train: SceneKit; readonly heldOut: SceneKit };
+  /** What a VILA-HD is trained and asked with. */
+  readonly asked?: { readonly train: QuestionSource; readonly heldOut: AskedHeldOut };
   /** Where the images come from, one line each. */
   readonly credits: readonly string[];
   /** What a run that goes on must find again. */
   readonly fingerprint: Fingerprint;
 }
 
+/** Questions about held-out images, each about one of its own. */
+export interface AskedHeldOut {
+  readonly count: number;
+  readonly at: (index: number) => AskedImage;
+}
+
 /** What of a run's configuration decides its images. */
-export type DataConfig = Pick<TrainConfig, 'seed' | 'data' | 'ps3'> & {
+export type DataConfig = Pick<TrainConfig, 'seed' | 'data' | 'ps3' | 'vila'> & {
   readonly model: Pick<ModelSizes, 'scalesPx' | 'patchPx'>;
 };
 
@@ -116,7 +129,10 @@ async function scenes(
     heldOutMeans: `Held-out images: other photographs than in training (${splits.heldOutImages.photos.length} against ${splits.train.photos.length}); the ${splits.train.objects.length} concepts are those of training, newly composed.`,
     crops: cropsOf(trainKit),
     heldOutCrops: cropsOf(testKit),
-    kits: { train: trainKit, heldOut: testKit },
+    asked: {
+      train: cardSource(trainKit),
+      heldOut: { count: data.heldOut, at: askedCards(testKit, seed) },
+    },
     captions: async () => [
       ...namesOf(trainKit),
       ...train.flatMap((sample) => sample.captions),
@@ -132,7 +148,7 @@ async function scenes(
 
 async function collections(
   sources: readonly CollectionSource[],
-  { model, data, seed }: DataConfig,
+  { model, data, seed, vila }: DataConfig,
   { rank, size, channel }: OpenTransport,
   onProgress?: OnProgress,
 ): Promise<TrainingData> {
@@ -148,6 +164,7 @@ async function collections(
       resampled,
       imagesInFlight,
       maxSkippedShare,
+      asked: vila !== null,
     },
     ...(size > 1 && { rank, ranks: size, exchangeHashes: hashExchange(channel()) }),
     cache: { folder: data.cacheFolder ?? join(tmpdir(), 'ps3-shards'), maxBytes: 1e9 * data.cacheGb },
@@ -159,13 +176,24 @@ async function collections(
   const from = validation
     ? validation.images
     : `the last of ${count(train.shardCount, 'shard')}, drawn at random`;
+  const images = imageSource(train);
+  const questions = vila ? askedSamples(heldOut, seed) : [];
   return {
-    train: imageSource(train),
+    train: images,
+    ...(vila && {
+      asked: {
+        train: {
+          texts: () => train.questions(data.vocabularyShards),
+          batches: (tokenizer, options, from) => streamedQuestions(train, tokenizer, options, from),
+        },
+        heldOut: { count: questions.length, at: (i) => questions[i] },
+      },
+    }),
     skips: train.skips,
     trainedOn: `${count(train.shardCount, 'shard')} of ${names}`,
     heldOut,
     heldOutMeans: `Held-out images: ${heldOut.length} of ${from}; nothing of them was trained on.`,
-    crops: imageSource(train),
+    crops: images,
     heldOutCrops: await boxCrops(heldOut, scalesPx[0], seed),
     captions: () => {
       onProgress?.('reading captions', 0, 0);

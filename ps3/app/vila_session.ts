@@ -15,6 +15,7 @@ import { type Progress, RunFolder } from '../train/run.ts';
 import { expectStageParts } from '../train/train.ts';
 import { startVila, towerOf, trainVila, VILA_STAGES, type VilaStage, vilaLock } from '../train/vila.ts';
 import type { VilaSection } from '../train/vila_config.ts';
+import type { QuestionSource } from '../train/vila_source.ts';
 import { VilaReader } from '../vila/checkpoint.ts';
 import { isVila } from '../vila/is_vila.ts';
 import { VilaModel } from '../vila/vila.ts';
@@ -23,7 +24,7 @@ import { ProgressBar } from './progress.ts';
 import { writeReport } from './report.ts';
 import { factsOf, writeReportParts } from './report_parts.ts';
 import type { SessionOptions, SessionResult } from './session_options.ts';
-import { loadTrainingData, type OnProgress } from './training_data.ts';
+import { type AskedHeldOut, loadTrainingData, type OnProgress } from './training_data.ts';
 import { environmentOf } from './version.ts';
 
 /** Whether a run has gone beyond a stage. */
@@ -63,14 +64,14 @@ export async function runVilaSession(
   };
   const sizes = await towerSizes(config);
   const data = await loadTrainingData({ ...config, model: sizes }, show, transport);
-  const kits = data.kits!; // of cards: there is no other data
+  const asked = data.asked!; // by `expectVila`
   if (isLead) {
     if (resume) await run.expectData(data.fingerprint);
     else {
       await RunFolder.create(out, config, environmentOf(engine, transport), data.fingerprint);
     }
     if (!progress) {
-      using model = await begin(engine, config);
+      using model = await begin(engine, config, asked.train);
       await writeCheckpoint(run.checkpointPath, model, { stage: 'align', step: 0 });
     }
     if (resume) await run.rewind(progress ?? undefined);
@@ -83,7 +84,7 @@ export async function runVilaSession(
     if (isBehind(name, progress ?? undefined) || stageConfig(config, name).steps === 0) continue;
     using model = await VilaModel.load(engine, run.checkpointPath, { isLocked: vilaLock(config, name) });
     const goesOn = progress?.stage === name && progress.step > 0;
-    await trainVila(engine, model, kits.train, config, name, {
+    await trainVila(engine, model, asked.train, config, name, {
       run,
       resume: goesOn ? progress : undefined,
       transport,
@@ -94,7 +95,7 @@ export async function runVilaSession(
   }
   const ended = async (): Promise<Omit<SessionResult, 'run'>> => {
     using model = await VilaModel.load(engine, run.checkpointPath);
-    const evaluation = await questionsOf(engine, model, config, kits.heldOut, show);
+    const evaluation = await questionsOf(engine, model, config, asked.heldOut, show);
     bar.stop();
     await writeQuestions(out, evaluation);
     await writeReport(run);
@@ -117,7 +118,7 @@ export async function evaluateVilaRun(
   const data = await loadTrainingData({ ...config, model: await towerSizes(config) }, show);
   await run.expectData(data.fingerprint);
   using model = await VilaModel.load(engine, await run.newest());
-  const evaluation = await questionsOf(engine, model, config, data.kits!.heldOut, show);
+  const evaluation = await questionsOf(engine, model, config, data.asked!.heldOut, show);
   await writeQuestions(run.path, evaluation);
   await writeReport(run);
   return evaluation;
@@ -132,11 +133,12 @@ async function towerPlace({ init: { from } }: TrainConfig): Promise<CheckpointSo
 async function begin(
   engine: Engine,
   config: TrainConfig & { readonly vila: VilaSection },
+  questions: QuestionSource,
 ): Promise<VilaModel> {
   const place = await towerPlace(config);
   if (await isVila(place)) return VilaModel.load(engine, place);
   using ps3 = await PS3.load(engine, place);
-  return await startVila(engine, ps3, config);
+  return await startVila(engine, ps3, config, await questions.texts());
 }
 
 /** Sizes of the images that the tower sees; no weight is read. */
@@ -152,14 +154,14 @@ async function towerSizes(
   return towerOf(file.config.vision, config.vila);
 }
 
-/** Questions about as many held-out images as the configuration has. */
+/** Asks about the held-out images. */
 function questionsOf(
   engine: Engine,
   model: VilaModel,
-  { data, seed }: TrainConfig,
-  kit: Parameters<typeof evaluateQuestions>[2],
+  { seed }: TrainConfig,
+  { count, at }: AskedHeldOut,
   show: OnProgress,
 ): Promise<QuestionsEvaluation> {
   const onProgress = (done: number, all: number): void => show('asking about held-out images', done, all);
-  return evaluateQuestions(engine, model, kit, { count: data.heldOut, seed, onProgress });
+  return evaluateQuestions(engine, model, at, { count, seed, onProgress });
 }

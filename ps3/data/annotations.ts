@@ -2,7 +2,11 @@
 //
 //   {"text": ["fox", "key"], "box": [[x1, y1, x2, y2], [x1, y1, x2, y2]], "global_text": "fox and key"}
 //
-// Boxes are in pixels of the stored image. Either local captions with boxes, or a global caption, or both.
+// Boxes are in pixels of the stored image. Local captions with boxes, a global caption, questions, or several of them:
+//
+//   {"questions": [{"question": "What does the sign say", "answer": "STOP", "box": [[x1, y1, x2, y2]]}]}
+//
+// Without an answer a question says where to look, and no more; without a box nobody knows where its answer is.
 import sharp from 'sharp';
 import { type DecodedImage, decodeImage } from '../model/image.ts';
 import { canonicalize } from '../model/text/canonicalize.ts';
@@ -10,7 +14,16 @@ import type { Box } from './boxes.ts';
 import { cropToSquare } from './decode.ts';
 import { DataError } from './errors.ts';
 
-/** The captions and boxes of an image. */
+/** A question about an image. */
+export interface AskedQuestion {
+  readonly question: string;
+  /** Absent where it is not told. */
+  readonly answer?: string;
+  /** Every place that answers; empty where nobody knows. */
+  readonly boxes: readonly Box[];
+}
+
+/** The captions, boxes and questions of an image. */
 export interface Annotation {
   /** One for each caption. */
   boxes: Box[];
@@ -18,6 +31,8 @@ export interface Annotation {
   captions: string[];
   /** What the whole image shows. */
   globalCaption: string | undefined;
+  /** What is asked about it; absent where nothing is. */
+  questions?: readonly AskedQuestion[];
 }
 
 /** A square image with its annotation, boxes in its pixels. */
@@ -35,6 +50,7 @@ export interface AnnotationJson {
   text: string[];
   box: Box[];
   global_text?: string;
+  questions?: { question: string; answer?: string; box: readonly Box[] }[];
 }
 
 function show(value: unknown): string {
@@ -58,7 +74,7 @@ export function isWordless(caption: string): boolean {
  * @throws DataError with the rule, the value and the place
  */
 export function parseAnnotation(value: unknown, where: string): Annotation {
-  const fail = (rule: string, got: unknown, advice: string): never => {
+  const fail: Fail = (rule, got, advice) => {
     throw new DataError(`parseAnnotation: ${where}: ${rule}, got ${show(got)}. ${advice}`);
   };
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -94,10 +110,31 @@ export function parseAnnotation(value: unknown, where: string): Annotation {
     fail('`global_text` must have a word', globalText, 'Leave it out where there is none.');
   }
   const globalCaption = typeof globalText === 'string' && globalText.trim() !== '' ? globalText : undefined;
-  if (captions.length === 0 && globalCaption === undefined) {
-    fail('an image must have a caption', 'none', 'Add `text` with `box`, or `global_text`.');
+  const questions = questionsOf(given.questions ?? [], fail);
+  if (captions.length === 0 && globalCaption === undefined && questions.length === 0) {
+    fail('an image must have a caption', 'none', 'Add `text` with `box`, `global_text`, or `questions`.');
   }
-  return { boxes, captions, globalCaption };
+  return { boxes, captions, globalCaption, ...(questions.length > 0 && { questions }) };
+}
+
+type Fail = (rule: string, got: unknown, advice: string) => never;
+
+function questionsOf(value: unknown, fail: Fail): AskedQuestion[] {
+  const advice = 'Write {"question": "...", "answer": "...", "box": [[x1, y1, x2, y2]]}.';
+  if (!Array.isArray(value)) return fail('`questions` must be a list', value, advice);
+  const isText = (text: unknown): text is string => typeof text === 'string' && text.trim() !== '';
+  return value.map((asked: unknown): AskedQuestion => {
+    const { question, answer: given, box } = (asked ?? {}) as Readonly<Record<string, unknown>>;
+    const [answer, boxes] = [given ?? undefined, box ?? []];
+    if (!isText(question)) return fail('a question must be a text', question, advice);
+    if (answer !== undefined && !isText(answer))
+      return fail('an answer must be a text', answer, 'Leave it out where it is not told.');
+    if (!Array.isArray(boxes) || !boxes.every(isBox))
+      return fail('`box` of a question must be a list of [x1, y1, x2, y2]', boxes, advice);
+    if (answer === undefined && boxes.length === 0)
+      return fail('a question must have an answer or a box', asked, advice);
+    return { question, ...(answer !== undefined && { answer }), boxes };
+  });
 }
 
 /**
@@ -118,6 +155,25 @@ export function boxesInside(boxes: readonly Box[], width: number, height: number
     }
     return [x1, y1, x2, y2];
   });
+}
+
+/** Questions whose boxes are inside their image. @throws as `boxesInside` */
+export function questionsInside(
+  { questions }: Pick<Annotation, 'questions'>,
+  width: number,
+  height: number,
+  where: string,
+): Pick<Annotation, 'questions'> {
+  return withBoxes(questions, (boxes) => boxesInside(boxes, width, height, where));
+}
+
+/** Questions with other boxes in place of theirs; none where there are none. */
+export function withBoxes(
+  questions: readonly AskedQuestion[] | undefined,
+  boxesOf: (boxes: readonly Box[]) => readonly Box[],
+): Pick<Annotation, 'questions'> {
+  if (!questions) return {};
+  return { questions: questions.map((asked) => ({ ...asked, boxes: boxesOf(asked.boxes) })) };
 }
 
 /** The boxes of an image after it is squashed to a square. */
@@ -142,17 +198,21 @@ export async function decodeAnnotated(
   const { key, captions, globalCaption } = annotated;
   const image = await decodeImage(input, { name: where });
   const { width, height } = image;
-  const boxes = squashBoxes(boxesInside(annotated.boxes, width, height, where), width, height, side);
+  const squashed = (boxes: readonly Box[]): Box[] =>
+    squashBoxes(boxesInside(boxes, width, height, where), width, height, side);
+  const boxes = squashed(annotated.boxes);
+  const asked = withBoxes(annotated.questions, squashed);
   const rgba = await cropToSquare(image, undefined, side);
-  return { key, side, rgba, boxes, captions, globalCaption };
+  return { key, side, rgba, boxes, captions, globalCaption, ...asked };
 }
 
 /** The JSON object of an annotation. */
-export function annotationJson({ boxes, captions, globalCaption }: Annotation): AnnotationJson {
+export function annotationJson({ boxes, captions, globalCaption, questions }: Annotation): AnnotationJson {
   return {
     text: captions,
     box: boxes,
     ...(globalCaption === undefined ? {} : { global_text: globalCaption }),
+    ...(questions && { questions: questions.map(({ boxes, ...asked }) => ({ ...asked, box: boxes })) }),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   boxesInside,
   decodeAnnotated,
   parseAnnotation,
+  questionsInside,
   type Sample,
 } from './annotations.ts';
 import { DataError } from './errors.ts';
@@ -102,8 +103,17 @@ async function readEntry(folder: string, line: string, where: string): Promise<F
         `openFolder: ${where}: ${path} must be an image, got: ${error.message.split('\n')[0]}. ${FORMATS_READ}`,
       );
     });
-  const boxes = boxesInside(annotation.boxes, size.width, size.height, where);
-  return { key, path, width: size.width, height: size.height, ...annotation, boxes };
+  const { width, height } = size;
+  const boxes = boxesInside(annotation.boxes, width, height, where);
+  return {
+    key,
+    path,
+    width,
+    height,
+    ...annotation,
+    boxes,
+    ...questionsInside(annotation, width, height, where),
+  };
 }
 
 /**

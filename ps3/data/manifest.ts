@@ -20,7 +20,7 @@ const CHANGES = 'cropped, scaled, mirrored, brightness changed, objects pasted o
  * @param styles  drawing styles and fonts of its cut-outs
  */
 export function licenceManifest(
-  sources: Sources,
+  sources: Pick<Sources, 'credits'>,
   photos: readonly PhotoSource[],
   styles: ReadonlySet<string>,
 ): Manifest {

@@ -234,15 +234,29 @@ async function systemPhotos(plasma: boolean, notice: Notice, credits: Credit[]):
 }
 
 /**
+ * Photographs for backgrounds, and the packages that they come from.
+ *
+ * @throws DataError for a folder without two images
+ */
+export async function openPhotos(
+  options: Pick<SourceOptions, 'photos' | 'plasma' | 'notice'> = {},
+): Promise<Pick<Sources, 'photos' | 'credits'>> {
+  const { photos: wanted = 'auto', plasma = false, notice = () => {} } = options;
+  const credits: Credit[] = [];
+  if (wanted === 'auto') return { photos: await systemPhotos(plasma, notice, credits), credits };
+  return { photos: wanted === 'generated' ? generatedPhotos() : ownPhotos(wanted), credits };
+}
+
+/**
  * Downloads the sources that the cache lacks, and lists all.
  *
  * @throws DataError when a needed package cannot be downloaded and is not in the cache
  */
 export async function openSources(options: SourceOptions = {}): Promise<Sources> {
   expectKeys('openSources', options, SOURCE_OPTIONS);
-  const { photos: wanted = 'auto', plasma = false, notice = () => {} } = options;
+  const { photos: wanted = 'auto', notice = () => {} } = options;
   // Before anything is downloaded: the folder may be mistaken.
-  const own = wanted === 'auto' || wanted === 'generated' ? undefined : ownPhotos(wanted);
+  const own = wanted === 'auto' ? undefined : await openPhotos(options);
   const credits: Credit[] = [];
   const npm = async (
     spec: string,
@@ -284,7 +298,8 @@ export async function openSources(options: SourceOptions = {}): Promise<Sources>
     );
     fonts.push({ name, path: join(root, file) });
   }
-  const photos = own ?? (wanted === 'auto' ? await systemPhotos(plasma, notice, credits) : generatedPhotos());
+  const { photos, credits: ofPhotos } = own ?? (await openPhotos(options));
+  credits.push(...ofPhotos);
   const sources: Sources = { emoji, emojiLabels: join(labels.root, 'en/data.json'), fonts, photos, credits };
   if (options.stamps === true) {
     const unpacked = await aptPackage('tuxpaint-stamps-default', notice);

@@ -1,7 +1,7 @@
-// Batches of both stages from collections: images are decoded, cropped and squashed as they come.
+// Batches from collections: images are decoded, cropped and squashed as they come.
 import { expectKeys, Random } from '../../engine/index.ts';
-import { boxesInside } from '../data/annotations.ts';
-import { type Box, pixelsOf } from '../data/boxes.ts';
+import { type Annotation, boxesInside, questionsInside } from '../data/annotations.ts';
+import { type Box, cropBoxes, pixelsOf } from '../data/boxes.ts';
 import type { StreamCursor } from '../data/collection.ts';
 import { cropToSquare, randomResizedCrop } from '../data/decode.ts';
 import { drawSamples } from '../data/sampler.ts';
@@ -9,6 +9,7 @@ import { seedFor } from '../data/seeds.ts';
 import type { Collections } from '../data/stream/collections.ts';
 import type { BatchBuilder, ImageStream } from '../data/stream/image_stream.ts';
 import type { Reference } from '../data/stream/shard.ts';
+import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import { type DecodedImage, decodeImage } from '../model/image.ts';
 import type { Transport } from '../ranks/transport.ts';
 import { Assembly, BATCH_LOADER_OPTIONS, type BatchLoaderOptions } from './batch_loader.ts';
@@ -16,6 +17,8 @@ import type { Batches, Cursor, Made } from './batches.ts';
 import type { BatchModel, ImageSource } from './image_source.ts';
 import type { Batch } from './loss.ts';
 import { type CropBatch, cropBatch } from './towers.ts';
+import { conversation, type VilaBatch, type VilaRow, vilaBatch } from './vila_batches.ts';
+import type { QuestionBatchOptions } from './vila_source.ts';
 
 /** Collections as what a run trains on; both stages have orders of their own. */
 export function imageSource(collections: Collections): ImageSource {
@@ -85,14 +88,44 @@ export function streamedCrops(
   return batchesOf((at) => collections.stream(batchSize, builder, at, 'towers'), from);
 }
 
+/** The batches of a VILA-HD's stage that follow a place: of each image one of its questions. */
+export function streamedQuestions(
+  collections: Collections,
+  tokenizer: LanguageTokenizer,
+  { name, batch, side, gridSide, seed }: Omit<QuestionBatchOptions, 'searches' | 'share'>,
+  from: Cursor,
+): Batches<VilaBatch> {
+  const builder = (count: number): BatchBuilder<Made<VilaBatch>> => {
+    const rgba = new Uint8Array(count * side * side * 4);
+    const rows = new Array<VilaRow>(count);
+    return {
+      put: async (place, reference, encoded, slot) => {
+        const { image, questions = [] } = await decode(reference, encoded);
+        const { boxes, ...asked } =
+          questions[new Random(seedFor(seed, `${name} question`), slot).integer(questions.length)];
+        const whole = { x: 0, y: 0, width: image.width, height: image.height };
+        rgba.set(await cropToSquare(image, whole, side), place * side * side * 4);
+        rows[place] = { ...conversation(tokenizer, asked), boxes: cropBoxes(boxes, whole, side) };
+      },
+      finish: () => vilaBatch(rows, rgba, side, gridSide),
+    };
+  };
+  return batchesOf((at) => collections.stream(batch, builder, at, name), from);
+}
+
 /** @throws ImageError when an image does not decode, DataError when a box is outside of it */
 async function decode(
-  { shard, key, boxes }: Reference,
+  { shard, key, boxes, questions }: Reference,
   encoded: Uint8Array,
-): Promise<{ image: DecodedImage; boxes: Box[] }> {
+): Promise<{ image: DecodedImage; boxes: Box[] } & Pick<Annotation, 'questions'>> {
   const where = `${shard.name}: ${key}`;
   const image = await decodeImage(encoded, { name: where });
-  return { image, boxes: boxesInside(boxes, image.width, image.height, where) };
+  const { width, height } = image;
+  return {
+    image,
+    boxes: boxesInside(boxes, width, height, where),
+    ...questionsInside({ questions }, width, height, where),
+  };
 }
 
 /** Batches from a stream, which is opened where the cursor says. */

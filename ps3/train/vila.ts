@@ -1,4 +1,4 @@
-// Training of a VILA-HD on questions about scenes, stage by stage, on a PS3 that is there already.
+// Training of a VILA-HD on questions about images, stage by stage, on a PS3 that is there already.
 //
 //   align    projector and language model answer; the box is looked at, and nothing that selects is trained
 //   answers  what selects is trained with them; in turn with questions without answers, whose maps should show where these are
@@ -6,11 +6,10 @@
 import { AdamW, type Engine, expectKeys } from '../../engine/index.ts';
 import { exactGridSide } from '../data/boxes.ts';
 import { allCardQuestions } from '../data/card_questions.ts';
-import type { SceneKit } from '../data/scenes.ts';
 import { LanguageModel } from '../language/language_model.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import { trainTokenizer } from '../language/train_tokenizer.ts';
-import type { VisionConfig } from '../model/config/config.ts';
+import { total, type VisionConfig } from '../model/config/config.ts';
 import { partOf } from '../model/parts.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { windowConfig } from '../model/vision/windows.ts';
@@ -18,12 +17,11 @@ import { SINGLE } from '../ranks/transport.ts';
 import { withImages } from '../vila/checkpoint.ts';
 import type { VilaConfig } from '../vila/config.ts';
 import { VilaModel } from '../vila/vila.ts';
-import { batchesByStep, type Made } from './batches.ts';
 import { stageConfig, type TrainConfig } from './config.ts';
 import { optimise, STAGE_OPTIONS, type StageOptions } from './optimise.ts';
-import { ownBatches } from './train.ts';
-import { conversation, messagesOf, type VilaBatch, vilaBatches } from './vila_batches.ts';
+import { conversation, messagesOf, type Told } from './vila_batches.ts';
 import type { VilaSection } from './vila_config.ts';
+import type { QuestionBatchOptions, QuestionSource } from './vila_source.ts';
 import { VilaStep } from './vila_step.ts';
 
 /** Stages of a VILA-HD in their order. */
@@ -31,28 +29,33 @@ export const VILA_STAGES = ['align', 'answers', 'select'] as const;
 /** A name of `VILA_STAGES`. */
 export type VilaStage = (typeof VILA_STAGES)[number];
 
+/** Texts whose tokens are counted, for how many a sample has. */
+const COUNTED_TEXTS = 100;
+
 /** Tokens of images, which come on top of a trained vocabulary. */
 const MEDIA_TOKENS = 3;
 
-/** A vocabulary of every question and answer as they are rendered, with the tokens of images. */
-function questionTokenizer(vocabSize: number): LanguageTokenizer {
+/** A vocabulary of questions and answers as they are rendered, with the tokens of images. */
+function questionTokenizer(asked: readonly Told[], vocabSize: number): LanguageTokenizer {
   const bytes = trainTokenizer(['']);
-  const texts = allCardQuestions().map((asked) => bytes.renderChat(messagesOf(asked)));
+  const texts = asked.map((one) => bytes.renderChat(messagesOf(one)));
   return withImages(trainTokenizer(texts, { vocabSize: vocabSize - MEDIA_TOKENS })).tokenizer;
 }
 
 /**
  * A new VILA-HD on the vision tower of a PS3, whose weights are copied.
  *
+ * @param texts  what its vocabulary is made of
  * @throws ConfigError for a window or sizes that do not go with the PS3
  */
 export async function startVila(
   engine: Engine,
   ps3: PS3,
   { vila, seed }: { readonly vila: VilaSection; readonly seed: number },
+  texts: readonly Told[] = allCardQuestions(),
 ): Promise<VilaModel> {
   const { vocabSize, initialStd, ...sizes } = vila.language;
-  const tokenizer = questionTokenizer(vocabSize);
+  const tokenizer = questionTokenizer(texts, vocabSize);
   const language = LanguageModel.create(engine, sizes, seed, { tokenizer, initialStd });
   const config: VilaConfig = {
     encoder: vila.encoder,
@@ -115,15 +118,15 @@ export function vilaLock(
 /**
  * Trains one stage, in place.
  *
- * @param model  with its tokenizer, loaded with the stage's `vilaLock`
- * @param kit    of the images to train on
+ * @param model      with its tokenizer, loaded with the stage's `vilaLock`
+ * @param questions  to train on
  * @throws ShapeError for unknown options, RunError for a loss that is not finite, InterruptedError after the signal
  * Source: NVlabs/VILA, scripts/NVILA, and llava/train/llava_trainer.py; the order is ours.
  */
 export async function trainVila(
   engine: Engine,
   model: VilaModel,
-  kit: SceneKit,
+  questions: QuestionSource,
   config: TrainConfig & { readonly vila: VilaSection },
   name: VilaStage,
   options: StageOptions,
@@ -144,16 +147,18 @@ export async function trainVila(
     weightDecay: [weightDecay, 0],
     lrScale: [vila.languageRate, vila.languageRate],
   });
-  const gridSide = exactGridSide(model.vision.config.gridSides, kit.spec.side);
-  const making = { gridSide, seed, name: `${name} step` };
-  const answers = vilaBatches(kit, tokenizer, { ...making, batch: stage.batch });
-  const { groundQuestions } = vila;
-  const searches =
-    name !== 'align' && model.encoder.looks && groundQuestions > 0
-      ? vilaBatches(kit, tokenizer, { ...making, batch: stage.batch / 2, searches: groundQuestions })
-      : answers;
-  const make = (step: number): Made<VilaBatch> => (step % 2 === 1 ? searches : answers)(step);
-  const [sample] = allCardQuestions();
+  const side = model.vision.image.imagePx;
+  const making: QuestionBatchOptions = {
+    name,
+    batch: stage.batch,
+    side,
+    gridSide: exactGridSide(model.vision.config.gridSides, side),
+    seed,
+    searches: name !== 'align' && model.encoder.looks ? vila.groundQuestions : 0,
+    share: ranked,
+  };
+  const texts = (await questions.texts()).slice(0, COUNTED_TEXTS);
+  const tokens = texts.map((asked) => conversation(tokenizer, asked).ids.length);
   await optimise(
     engine,
     {
@@ -164,8 +169,8 @@ export async function trainVila(
         { parameters, optimizer: own },
         { prefix: 'language.', parameters: language.parameters, optimizer: ofLanguage },
       ],
-      batches: (from) => ownBatches(batchesByStep(make, from), ranked),
-      tokensPerSample: conversation(tokenizer, sample).ids.length,
+      batches: (from) => questions.batches(tokenizer, making, from),
+      tokensPerSample: total(tokens) / tokens.length,
       step: (_, transport) =>
         new VilaStep(engine, model, [own, ofLanguage], {
           selection: name === 'align' ? 0 : vila.selection,

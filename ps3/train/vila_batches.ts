@@ -1,8 +1,8 @@
-// What a VILA-HD is trained and asked with: scenes of cards, each with a question.
+// Batches that a VILA-HD is trained with: images and conversations about them; here scenes of cards, each with a question.
 import { Random, type Tensor } from '../../engine/index.ts';
 import { type Box, boxCells } from '../data/boxes.ts';
 import { sceneSeed } from '../data/build.ts';
-import { allCardQuestions, askAboutCard, type CardQuestion, findCards } from '../data/card_questions.ts';
+import { askAboutCard, type CardQuestion, findCards } from '../data/card_questions.ts';
 import { buildScene, type SceneKit } from '../data/scenes.ts';
 import type { ChatMessage } from '../language/chat.ts';
 import { IGNORED } from '../language/labels.ts';
@@ -47,20 +47,23 @@ export function askedScene(kit: SceneKit, seed: number, name: string, index: num
   }
 }
 
-/** A question about one image, and its answer. */
-export function messagesOf({ question, answer }: Pick<CardQuestion, 'question' | 'answer'>): ChatMessage[] {
-  return [
-    { role: 'user', content: `<image>\n${question}` },
-    { role: 'assistant', content: answer },
-  ];
+/** A question about one image, and its answer, where it is told. */
+export function messagesOf({ question, answer }: Told): ChatMessage[] {
+  const asked: ChatMessage = { role: 'user', content: `<image>\n${question}` };
+  return answer === undefined ? [asked] : [asked, { role: 'assistant', content: answer }];
 }
 
-/** The same in tokens, with its labels. */
-export function conversation(
-  tokenizer: LanguageTokenizer,
-  asked: Pick<CardQuestion, 'question' | 'answer'>,
-): EncodedChat {
-  return tokenizer.encodeChat(messagesOf(asked));
+/** A question, and its answer where it is told. */
+export interface Told {
+  readonly question: string;
+  readonly answer?: string;
+}
+
+/** The same in tokens, with its labels: none where the answer is not told. */
+export function conversation(tokenizer: LanguageTokenizer, asked: Told): EncodedChat {
+  if (asked.answer !== undefined) return tokenizer.encodeChat(messagesOf(asked));
+  const ids = Int32Array.from(questionIds(tokenizer, asked.question, 1));
+  return { ids, labels: new Int32Array(ids.length).fill(IGNORED) };
 }
 
 /** How batches are made. */
@@ -83,40 +86,60 @@ export function vilaBatches(
   { batch, gridSide, seed, name, searches }: VilaBatchOptions,
 ): (step: number) => Made<VilaBatch> {
   const { side } = kit.spec;
-  const T = Math.max(...allCardQuestions().map((asked) => conversation(tokenizer, asked).ids.length));
-  const count = searches ?? 1;
   return (step) => {
     const image = new Uint8Array(batch * side * side * 4);
-    const box = new Float32Array(batch * count * gridSide * gridSide);
-    const ids = new Int32Array(batch * count * T).fill(PADDING);
-    const labels = new Int32Array(batch * count * T).fill(IGNORED);
-    const put = (row: number, boxes: readonly Box[], own: ArrayLike<number>): void => {
-      box.set(boxCells(boxes, side, gridSide), row * gridSide * gridSide);
-      ids.set(own, row * T);
-    };
+    const rows: VilaRow[] = [];
     for (let b = 0; b < batch; b++) {
       const place = b * side * side * 4;
       if (searches === undefined) {
         const asked = askedScene(kit, seed, `${name} ${step}`, b);
         image.set(asked.rgba, place);
-        const chat = conversation(tokenizer, asked);
-        put(b, [asked.box], chat.ids);
-        labels.set(chat.labels, b * T);
+        rows.push({ ...conversation(tokenizer, asked), boxes: [asked.box] });
         continue;
       }
       const own = sceneSeed(seed, `${name} ${step}`, b);
       const scene = buildScene(kit, own, image.subarray(place, place + side * side * 4));
-      for (const [k, { question, boxes }] of findCards(scene, searches, new Random(own, 1)).entries())
-        put(b * searches + k, boxes, questionIds(tokenizer, question, 1));
+      for (const { question, boxes } of findCards(scene, searches, new Random(own, 1)))
+        rows.push({ ...conversation(tokenizer, { question }), boxes });
     }
-    const host: Made<VilaBatch>['host'] = {
-      image: { data: image, shape: [batch, side, side, 4] },
-      box: { data: box, shape: [batch * count, gridSide, gridSide] },
-      ids: { data: ids, shape: [batch * count, T] },
-      labels: { data: labels, shape: [batch * count, T] },
-    };
-    return { host };
+    return vilaBatch(rows, image, side, gridSide);
   };
+}
+
+/** A conversation in tokens, and where its answer is; empty where nobody knows. */
+export interface VilaRow extends EncodedChat {
+  readonly boxes: readonly Box[];
+}
+
+/**
+ * Puts a batch together.
+ *
+ * @param rows   Q for each image
+ * @param image  [B, side, side, 4]
+ */
+export function vilaBatch(
+  rows: readonly VilaRow[],
+  image: Uint8Array,
+  side: number,
+  gridSide: number,
+): Made<VilaBatch> {
+  const count = rows.length;
+  const T = Math.max(...rows.map(({ ids }) => ids.length));
+  const box = new Float32Array(count * gridSide * gridSide);
+  const ids = new Int32Array(count * T).fill(PADDING);
+  const labels = new Int32Array(count * T).fill(IGNORED);
+  for (const [i, row] of rows.entries()) {
+    box.set(boxCells(row.boxes, side, gridSide), i * gridSide * gridSide);
+    ids.set(row.ids, i * T);
+    labels.set(row.labels, i * T);
+  }
+  const host: Made<VilaBatch>['host'] = {
+    image: { data: image, shape: [image.length / (side * side * 4), side, side, 4] },
+    box: { data: box, shape: [count, gridSide, gridSide] },
+    ids: { data: ids, shape: [count, T] },
+    labels: { data: labels, shape: [count, T] },
+  };
+  return { host };
 }
 
 /** Rows of a padded table, each as far as its conversation goes. */

@@ -36,7 +36,7 @@ export interface VilaSection {
   readonly answers: StageConfig;
   /** The same, but what a question selects is looked at. */
   readonly select: StageConfig;
-  /** Questions about each image of a batch without answers, which has half as many images; 0: there are no such batches. */
+  /** Questions about each image of a batch without answers, which has half as many images; 0: there are no such batches. Of cards. */
   readonly groundQuestions: number;
   /** Learning rate of the language model relative to that of everything else. */
   readonly languageRate: number;
@@ -77,9 +77,15 @@ export function expectVila({
     );
   }
   expectConfig(baseline === null, 'baseline must be null where vila is not', baseline);
+  const isScenes = data.folder === null && data.sources === null;
   expectConfig(
-    data.styles?.length === 1 && data.styles[0] === 'cards',
-    'data.styles must be ["cards"] where vila is: questions are asked about cards',
+    !isScenes || (data.styles?.length === 1 && data.styles[0] === 'cards'),
+    'data.styles must be ["cards"] where vila is and the data are scenes: questions are asked about cards',
     data.styles,
+  );
+  expectConfig(
+    isScenes || vila.groundQuestions === 0,
+    'vila.groundQuestions must be 0 beside data.folder and data.sources: their batches have questions without answers among the others',
+    vila.groundQuestions,
   );
 }

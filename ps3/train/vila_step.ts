@@ -14,7 +14,7 @@ import type { Transport } from '../ranks/transport.ts';
 import { groundingLoss, vilaLoss } from '../vila/loss.ts';
 import type { VilaModel } from '../vila/vila.ts';
 import type { Seen } from '../vila/vila_types.ts';
-import type { HostBatch } from './batches.ts';
+import type { HostBatch, HostTensor } from './batches.ts';
 import { type ReduceDType, sumGradients } from './exchange.ts';
 import { partsOf } from './phases.ts';
 import type { Stepped, Stepper } from './step.ts';
@@ -120,19 +120,25 @@ export class VilaStep implements Stepper<VilaBatch> {
   }
 
   async #lossOf(
-    { image, ids, labels }: HostBatch<VilaBatch>,
+    part: HostBatch<VilaBatch>,
     seen: Seen,
     box: Tensor,
   ): Promise<Record<string, Tensor<'f32'>> & { readonly total: Tensor<'f32'> }> {
+    const { image, ids, labels } = part;
     const { selection, teacherForcing, reachesLanguage } = this.#options;
     const samples = unpadded(ids, labels);
     // Without an answer, only where it is.
-    if (labels.data.every((label) => label === IGNORED)) {
+    if (selection > 0 && labels.data.every((label) => label === IGNORED)) {
       const each = samples.length / image.shape[0];
       const questions = samples.map(({ ids }, i) => ({ image: Math.floor(i / each), ids }));
-      return groundingLoss(this.#model, seen, questions, box, { reachesLanguage });
+      const { total, ...others } = await groundingLoss(this.#model, seen, questions, box, {
+        reachesLanguage,
+      });
+      return { total: mul(total, selection), ...others };
     }
-    const options = this.#model.encoder.looks ? { box, selection, teacherForcing, reachesLanguage } : {};
+    const options = this.#model.encoder.looks
+      ? { box, located: locatedIn(part.box), selection, teacherForcing, reachesLanguage }
+      : {};
     const { total, answers, entropy, dice } = await vilaLoss(this.#model, seen, samples, options);
     return { total, answers, ...(entropy && dice && { entropy, dice }) };
   }
@@ -146,4 +152,11 @@ export class VilaStep implements Stepper<VilaBatch> {
     this.#model.language.parameters.zeroGradients();
     return found?.kernel;
   }
+}
+
+/** The samples of which it is known where their answer is. @param box  [B, G, G] */
+function locatedIn({ data, shape: [B, G] }: HostTensor): number[] {
+  const isLocated = (b: number): boolean =>
+    data.subarray(b * G * G, (b + 1) * G * G).some((cell) => cell > 0);
+  return Array.from({ length: B }, (_, b) => b).filter(isLocated);
 }

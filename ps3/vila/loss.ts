@@ -34,6 +34,8 @@ export interface VilaSample {
 export interface VilaLossOptions {
   /** [B, h, w], nonzero in the box that answers; without one, looking is not trained. */
   readonly box?: Tensor;
+  /** Samples whose box is known; default all. The maps of the others are not supervised. */
+  readonly located?: readonly number[];
   /** Weight of the supervision of looking beside the answers'; default 1. */
   readonly selection?: number;
   /** Looks of a full budget; default 1. */
@@ -49,6 +51,7 @@ export interface VilaLossOptions {
 
 const OPTIONS = {
   box: true,
+  located: true,
   selection: true,
   looks: true,
   teacherForcing: true,
@@ -109,8 +112,9 @@ export async function vilaLoss(
   const look = await model.look(seen, { prompt, looks, groundTruth });
   const answers = answersLoss(model, look, samples);
   const losses = { answers, prompt, look };
-  if (!box || selection === 0) return { ...losses, total: answers, entropy: undefined, dice: undefined };
-  const { entropy, dice } = mapsLoss(model, look.vision!.maps, image, box);
+  if (!box || selection === 0 || options.located?.length === 0)
+    return { ...losses, total: answers, entropy: undefined, dice: undefined };
+  const { entropy, dice } = mapsLoss(model, look.vision!.maps, image, box, options.located);
   return { ...losses, entropy, dice, total: add(answers, mul(add(entropy, dice), selection)) };
 }
 
@@ -244,17 +248,29 @@ function mapsLoss(
   maps: Maps,
   image: Tensor,
   box: Tensor,
+  located: readonly number[] = [],
 ): { entropy: Tensor<'f32'>; dice: Tensor<'f32'> } {
   const grids = vision.grids(image).slice(1);
   const own = maps.topDown ?? maps.bottomUp;
-  const wanted = grids.map((grid) => touchedCells(box, grid));
+  const cells = grids.map((grid) => touchedCells(box, grid));
+  const isPart = located.length > 0 && located.length < box.shape[0];
+  const [shown, wanted] = isPart
+    ? [own, cells].map((all) => all.map((map) => ofSamples(map, located)))
+    : [own, cells];
   const mean = (losses: Tensor<'f32'>[]): Tensor<'f32'> =>
     mul(
       losses.reduce((a, b) => add(a, b)),
       1 / losses.length,
     );
   return {
-    entropy: mean(own.map((map, i) => binaryCrossEntropy(map, wanted[i]))),
-    dice: mean(own.map((map, i) => diceLoss(map, wanted[i]))),
+    entropy: mean(shown.map((map, i) => binaryCrossEntropy(map, wanted[i]))),
+    dice: mean(shown.map((map, i) => diceLoss(map, wanted[i]))),
   };
+}
+
+/** Maps of some samples. @param map  [B, Y X] */
+function ofSamples(map: Tensor<'f32'>, samples: readonly number[]): Tensor<'f32'> {
+  const index = output([map], [samples.length], 'u32');
+  index.write(Uint32Array.from(samples));
+  return embedding(map, index, { unique: true });
 }

@@ -18,6 +18,7 @@ import { InterruptedError, RunFolder } from '../../ps3/train/run.ts';
 import { startVila, trainVila, vilaLock } from '../../ps3/train/vila.ts';
 import { conversation, unpadded, vilaBatches } from '../../ps3/train/vila_batches.ts';
 import type { VilaSection } from '../../ps3/train/vila_config.ts';
+import { askedCards, cardSource } from '../../ps3/train/vila_source.ts';
 import { groundingLoss, vilaLoss } from '../../ps3/vila/loss.ts';
 import { VilaModel } from '../../ps3/vila/vila.ts';
 import { drawnPhotos, temporaryFolder } from '../data/fixture.ts';
@@ -202,7 +203,12 @@ async function train(
       },
     };
     const resume = begun?.stage === name ? begun : undefined;
-    await trainVila(engine, model, kit, config, name, { run, resume, signal, onStep: () => steps++ });
+    await trainVila(engine, model, cardSource(kit), config, name, {
+      run,
+      resume,
+      signal,
+      onStep: () => steps++,
+    });
   }
   return VilaModel.load(engine, run.checkpointPath);
 }
@@ -263,7 +269,7 @@ test('trainVila: a run that was stopped ends with the bits of one that was not, 
 
 test('evaluateQuestions: looking at the box sees all of a card, and an encoder that sees all has one way', async () => {
   using model = await startVila(engine, ps3, config);
-  const { looks, budgetShare, budgets } = await evaluateQuestions(engine, model, kit, {
+  const { looks, budgetShare, budgets } = await evaluateQuestions(engine, model, askedCards(kit, 1), {
     count: 3,
     budgets: [0, 0.2, 1],
   });
@@ -276,7 +282,7 @@ test('evaluateQuestions: looking at the box sees all of a card, and an encoder t
   assert.equal(budgets[0].right, looks.none!.right);
   assert.ok(Math.abs(budgetShare - 16 / (16 + 64)) < 1e-9, `${budgetShare}`);
   using low = await startVila(engine, ps3, { ...config, vila: { ...VILA, encoder: { kind: 'low-res' } } });
-  const all = await evaluateQuestions(engine, low, kit, { count: 2 });
+  const all = await evaluateQuestions(engine, low, askedCards(kit, 1), { count: 2 });
   assert.equal(Object.keys(all.looks), ['all']);
   assert.is(all.looks.all!.tokens, 1);
 });

@@ -5,12 +5,14 @@ import { checkCommand } from './data_check.ts';
 import { packCommand } from './data_pack.ts';
 import { questionsCommand } from './data_questions.ts';
 import { scenesCommand } from './data_scenes.ts';
+import { vqaCommand } from './data_vqa.ts';
 
 /** Each is named `data` and a word. */
 const KINDS: readonly Command[] = [
   scenesCommand,
   captionCommand,
   questionsCommand,
+  vqaCommand,
   checkCommand,
   packCommand,
 ];

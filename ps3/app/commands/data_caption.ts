@@ -1,13 +1,15 @@
 // `ps3 data caption`.
-import { captionSources, SOURCE_SPLITS } from '../../data/caption/run.ts';
+import { captionSources } from '../../data/caption/run.ts';
 import type { CaptionRule } from '../../data/caption/words.ts';
 import { GENERATORS } from '../../data/generators/generators.ts';
+import { SOURCE_SPLITS } from '../../data/pieces.ts';
 import {
   type Command,
   command,
   type Flag,
   on,
   oneOf,
+  percent,
   text,
   UsageError,
   type Values,
@@ -52,15 +54,6 @@ function screenSize(help: string): Flag<readonly [number, number]> {
     return match ? [Number(match[1]), Number(match[2])] : undefined;
   };
   return { help, value: '<WxH>', rule: 'a width and a height in pixels, such as 3840x2160', read };
-}
-
-function percent(help: string): Flag<number> {
-  const number = whole(help, 0);
-  const read = (text: string): number | undefined => {
-    const value = number.read(text);
-    return value !== undefined && value <= 100 ? value : undefined;
-  };
-  return { ...number, rule: 'a whole number within 0 and 100', read };
 }
 
 async function caption(values: Values<typeof CAPTION>, [source, out]: readonly string[]): Promise<number> {

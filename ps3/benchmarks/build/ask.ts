@@ -1,13 +1,11 @@
 // Questions about an image whose facts are known: which could be asked, with which options, and what a reader needs for each.
 import type { Random } from '../../../engine/index.ts';
-import type { PageFact } from '../../data/caption/web_page.ts';
+import { askable, type PageFact } from '../../data/caption/web_page.ts';
 import type { Text4kLine } from '../loaders/text_4k.ts';
 import { optionsOf } from './confusable.ts';
 import type { Template } from './objects.ts';
 import { constructedRung, LEGIBLE_PX, type Legend, RECOGNISED_PX, type Reader } from './reader.ts';
 
-/** Height of a capital letter below which nothing is asked: a person reads it no more. */
-const LEAST_CAP_PX = 6;
 /**
  * Facts of an image that are read, by the least and most height of their capitals at a long side of 3840 px: most are of a size at which
  * about the whole resolution is needed.
@@ -47,10 +45,7 @@ export interface Subject {
 export async function ask(subject: Subject, reader: Reader, random: Random): Promise<Asked> {
   const { image, name, width, height, facts, category, split } = subject;
   const longSide = Math.max(width, height);
-  // What is asked twice on an image has no one answer.
-  const isClear = ({ question }: PageFact): boolean =>
-    facts.filter((other) => other.question === question).length === 1;
-  const candidates = random.shuffle(facts.filter((fact) => fact.capPx >= LEAST_CAP_PX && isClear(fact)));
+  const candidates = random.shuffle(askable(facts));
   // Figures first: words are known by their shape where single letters are not, so that most are read at half the resolution.
   const hasFigures = ({ text }: PageFact): number => Number(/\d/.test(text));
   const tried = READ.flatMap(({ from, to, count }) =>

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { assertWritableFolder, expectKeys, makeFolder, Random } from '../../../engine/index.ts';
 import { PdfFile } from '../../data/caption/pdf.ts';
-import { type PageFact, PageReader } from '../../data/caption/web_page.ts';
+import { LazyReader, type PageFact } from '../../data/caption/web_page.ts';
 import { DataError } from '../../data/errors.ts';
 import {
   GENERATORS,
@@ -112,7 +112,7 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
     );
   await assertWritableFolder(out);
   const [pages, parts] = [join(out, '.pages'), join(out, '.build')];
-  await using browser = new Browser();
+  await using browser = new LazyReader();
   const own = { images, seed: seedFor(seed, split), sources: options.sources, notice };
   const sourcesOf = (category: Category): Promise<Source[]> => {
     if (category === 'documents') return documentSources(documents ?? '', images, own.seed, split);
@@ -185,20 +185,6 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   return summary;
 }
 
-/** A browser that is started when it is needed. */
-class Browser implements AsyncDisposable {
-  #reader: PageReader | undefined;
-
-  async open(): Promise<PageReader> {
-    this.#reader ??= await PageReader.open();
-    return this.#reader;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#reader?.[Symbol.asyncDispose]();
-  }
-}
-
 /** Of desktops so many are written for one that is shown: one with so many windows in fonts whose capitals have 9 pixels at most. */
 const WRITTEN = 4;
 const SMALL_WINDOWS = 2;
@@ -209,7 +195,7 @@ async function pageSources(
   generator: Generator,
   pages: string,
   { images, seed, sources, notice }: { images: number; seed: number; sources?: boolean; notice?: Notice },
-  browser: Browser,
+  browser: LazyReader,
 ): Promise<Source[]> {
   const folder = join(pages, generator);
   const isSmall = generator === 'interfaces';

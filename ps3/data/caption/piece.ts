@@ -5,11 +5,12 @@ import { basename, extname, join } from 'node:path';
 import { total } from '../../model/config/config.ts';
 import { encodeJpeg } from '../annotations.ts';
 import { isImageName } from '../image_files.ts';
+import { IMAGES } from '../pieces.ts';
 import { seedFor } from '../seeds.ts';
 import { captionerOf } from './captioner.ts';
 import { describe } from './describe.ts';
 import { PdfFile } from './pdf.ts';
-import { PageReader, type ScreenOptions } from './web_page.ts';
+import { PageReader, type Screen, type ScreenOptions } from './web_page.ts';
 import { type Caption, type CaptionRule, captionsOf, type Line } from './words.ts';
 
 /** How sources become images with captions. Everything here decides what is written. */
@@ -41,9 +42,6 @@ export interface Piece {
   /** [first, one past the last] page, from 0. */
   readonly pages: readonly [number, number];
 }
-
-/** Folder of the images, in that which is written. */
-export const IMAGES = 'images';
 
 /** The box of a link and that of its words may differ by the height that a font gives lines. */
 const SAME_PX = 2;
@@ -128,29 +126,21 @@ export class PieceMaker implements AsyncDisposable {
       const encoded = await encodeJpeg(drawn);
       const name = `${nameOf(file)}-${hash.slice(0, 8)}-p${String(i + 1).padStart(4, '0')}.jpg`;
       // The paper's documents have no captions of the whole image.
-      yield { name, encoded, captions: this.#read(drawn.lines), title: '', page: i + 1 };
+      yield { name, encoded, captions: readCaptions(drawn.lines, this.#options), title: '', page: i + 1 };
     }
   }
 
   async *#screens({ path, file, hash }: Piece): AsyncGenerator<Annotated> {
-    const { screen, kinds: byKind } = this.#options;
+    const { screen } = this.#options;
     this.#reader ??= await PageReader.open();
     let page = 0;
-    for await (const { image, blocks, elements, kinds, title, shown } of this.#reader.screens(path, screen)) {
+    for await (const shown of this.#reader.screens(path, screen)) {
       page++;
       const name = `${nameOf(file)}-${hash.slice(0, 8)}-s${String(page).padStart(2, '0')}.png`;
-      const texts = (): Caption[] => blocks.flatMap((lines) => this.#read(lines));
-      const read = (): Caption[] => [...(byKind ? kinds : elements), ...texts()];
-      const captions = distinct(shown?.captions ?? read());
-      yield { name, encoded: image, captions, title, page, ...(shown && { type: 'scene' }) };
+      const captions = screenCaptions(shown, this.#options);
+      const { image: encoded, title } = shown;
+      yield { name, encoded, captions, title, page, ...(shown.shown && { type: 'scene' }) };
     }
-  }
-
-  /** Captions of texts. */
-  #read(lines: readonly Line[]): Caption[] {
-    const { rule, kinds } = this.#options;
-    const captions = captionsOf(lines, rule);
-    return kinds ? captions.map(({ box }) => ({ text: 'text', box })) : captions;
   }
 
   async *#image({ path, file, hash }: Piece): AsyncGenerator<Annotated> {
@@ -180,8 +170,28 @@ interface Annotated {
   readonly type?: string;
 }
 
+/** Captions of texts. */
+function readCaptions(lines: readonly Line[], { rule, kinds }: ReadOptions): Caption[] {
+  const captions = captionsOf(lines, rule);
+  return kinds ? captions.map(({ box }) => ({ text: 'text', box })) : captions;
+}
+
+type ReadOptions = Pick<CaptionOptions, 'rule' | 'kinds'>;
+
+/** Captions of a screen of a web page: what it says of itself, or its elements and texts. */
+export function screenCaptions(
+  { blocks, elements, kinds, shown }: Pick<Screen, 'blocks' | 'elements' | 'kinds' | 'shown'>,
+  options: ReadOptions,
+): Caption[] {
+  const read = (): Caption[] => [
+    ...(options.kinds ? kinds : elements),
+    ...blocks.flatMap((lines) => readCaptions(lines, options)),
+  ];
+  return distinct(shown?.captions ?? read());
+}
+
 /** The stem of a file, in letters that every file system and shard takes. */
-const nameOf = (file: string): string =>
+export const nameOf = (file: string): string =>
   basename(file, extname(file))
     .replace(/[^A-Za-z0-9_-]+/g, '_')
     .slice(0, 60);

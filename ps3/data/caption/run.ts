@@ -1,24 +1,19 @@
-// Documents, web pages and photographs as a collection of images with captions: what `ps3 data caption` does. Each piece of the work is kept
-// by the hash of what decides it, so a stopped run goes on, and a changed source is done anew by itself.
+// Documents, web pages and photographs as a collection of images with captions: what `ps3 data caption` does.
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { assertWritableFolder, expectKeys, makeFolder } from '../../../engine/index.ts';
+import { assertWritableFolder, expectKeys } from '../../../engine/index.ts';
 import { writeWhole } from '../../model/checkpoint/writer.ts';
 import { DataError } from '../errors.ts';
-import { ANNOTATION_FILE } from '../folder.ts';
 import { GENERATORS, generatedLicence, writePages } from '../generators/generators.ts';
 import { GENERATED_SCREEN } from '../generators/material.ts';
-import { seedFor } from '../seeds.ts';
-import { type CaptionOptions, captionCount, IMAGES, kindOf, type Piece, piecesOf } from './piece.ts';
+import { isHeldOut, Pieces, type SourceSplit } from '../pieces.ts';
+import { type CaptionOptions, captionCount, kindOf, type Piece, piecesOf } from './piece.ts';
 import type { ScreenOptions } from './web_page.ts';
 import type { Answer, WorkerData } from './worker.ts';
-
-/** Parts of the sources. */
-export const SOURCE_SPLITS = ['all', 'train', 'heldOut'] as const;
 
 /** What is read, how, and where it goes. */
 export interface CaptionRun extends Partial<Omit<CaptionOptions, 'screen'>> {
@@ -29,7 +24,7 @@ export interface CaptionRun extends Partial<Omit<CaptionOptions, 'screen'>> {
   /** What web pages are shown on; default 3840 x 2160 pixels, four screens of a page. */
   readonly screen?: Partial<ScreenOptions>;
   /** Which of the source files: each is of one part, by its name and the seed; default all, of what is made up train. */
-  readonly split?: (typeof SOURCE_SPLITS)[number];
+  readonly split?: SourceSplit;
   /** Pages that are made up; default 100. */
   readonly count?: number;
   /** With road signs, furniture and maps of Debian's packages, of what is made up. */
@@ -75,8 +70,6 @@ export interface CaptionResult {
   readonly kept: number;
 }
 
-/** Folder of the lines of each piece, in that which is written. */
-const PIECES = '.pieces';
 const DEFAULTS = {
   dpi: [150],
   rule: { words: 15, minWords: 3 },
@@ -124,14 +117,13 @@ async function captionFiles(run: CaptionRun): Promise<CaptionResult> {
     seed: run.seed ?? 1,
   };
   expectOptions(options, heldOutShare);
-  const isHeldOut = (file: string): boolean =>
-    seedFor(options.seed, `source ${file}`) / 2 ** 32 < heldOutShare;
+  const isOut = (file: string): boolean => isHeldOut(file, options.seed, heldOutShare);
   const all = await filesOf(source);
   const isDescribed = ({ file }: { file: string }): boolean =>
     options.captioner !== null || kindOf(file) !== 'natural';
   const files = all
     .filter(isDescribed)
-    .filter(({ file }) => split === 'all' || isHeldOut(file) === (split === 'heldOut'));
+    .filter(({ file }) => split === 'all' || isOut(file) === (split === 'heldOut'));
   const left = all.filter((source) => !isDescribed(source)).length;
   if (left > 0)
     notice?.(
@@ -141,37 +133,28 @@ async function captionFiles(run: CaptionRun): Promise<CaptionResult> {
     throw new DataError(
       `captionSources: there must be PDF or HTML files, or images and a captioner, got none ${split === 'all' ? '' : `for the split ${split} `}in ${source}. Name a folder that has some.`,
     );
-  await assertWritableFolder(out);
-  await makeFolder(join(out, IMAGES));
-  await makeFolder(join(out, PIECES));
-  const pieces: Piece[] = [];
+  const found: Piece[] = [];
   for (const { path, file } of files)
     try {
-      pieces.push(...(await piecesOf(path, file, options)));
+      found.push(...(await piecesOf(path, file, options)));
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       notice?.(error.message);
     }
-  const linesFile = ({ hash }: Piece): string => join(out, PIECES, `${hash}.jsonl`);
-  const missing = pieces.filter((piece) => !existsSync(linesFile(piece)));
-  const kept = pieces.length - missing.length;
+  const pieces = await Pieces.open(out, found);
+  const { missing, kept } = pieces;
   const threads = Math.min(run.threads ?? availableParallelism(), missing.length);
   let done = kept;
   await inThreads({ out, options }, threads, missing, async (piece, lines) => {
-    // The lines are the last of a piece to be there: where they are, it is whole.
-    await writeWhole(linesFile(piece), lines.map((line) => `${line}\n`).join(''));
-    onProgress?.(++done, pieces.length);
+    await pieces.keep(piece, lines);
+    onProgress?.(++done, found.length);
   });
-  await removeOthers(out, pieces);
-  const lines: string[] = [];
-  for (const piece of pieces)
-    lines.push(...(await readFile(linesFile(piece), 'utf8')).split('\n').filter((line) => line !== ''));
-  await writeWhole(join(out, ANNOTATION_FILE), lines.map((line) => `${line}\n`).join(''));
+  const lines = await pieces.finish();
   const manifest = await Promise.all(
     files.map(async ({ path, file }) => ({
       file,
       licence: licence ?? (await licenceBeside(path)) ?? 'not stated',
-      split: isHeldOut(file) ? 'heldOut' : 'train',
+      split: isOut(file) ? 'heldOut' : 'train',
       changes: kindOf(file) === 'natural' ? 'none' : 'drawn as an image',
     })),
   );
@@ -223,7 +206,7 @@ async function filesOf(source: string): Promise<{ path: string; file: string }[]
 }
 
 /** The first lines of a file beside a source that states terms. */
-async function licenceBeside(path: string): Promise<string | undefined> {
+export async function licenceBeside(path: string): Promise<string | undefined> {
   const folder = dirname(path);
   const name = (await readdir(folder)).find((name) => LICENCE_FILE.test(name));
   return name === undefined ? undefined : `see ${name}`;
@@ -257,16 +240,4 @@ async function inThreads(
   const all = await Promise.allSettled(Array.from({ length: threads }, thread));
   const failed = all.find((result) => result.status === 'rejected');
   if (failed) throw failed.reason;
-}
-
-/** Removes what pieces that are no more have left: of sources that were changed or taken away, of other options. */
-async function removeOthers(out: string, pieces: readonly Piece[]): Promise<void> {
-  const present = new Set(pieces.map(({ hash }) => `${hash}.jsonl`));
-  for (const name of await readdir(join(out, PIECES))) {
-    if (present.has(name)) continue;
-    const path = join(out, PIECES, name);
-    for (const line of (await readFile(path, 'utf8')).split('\n'))
-      if (line !== '') await rm(join(out, (JSON.parse(line) as { image: string }).image), { force: true });
-    await rm(path);
-  }
 }

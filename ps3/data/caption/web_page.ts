@@ -47,6 +47,15 @@ export interface PageFact extends Word {
   readonly images?: readonly string[];
 }
 
+/** Height of a capital letter below which nothing is asked: a person reads it no more. */
+const LEAST_CAP_PX = 6;
+
+/** Facts that can be asked: large enough to be read, and of a question that has no other answer on the image. */
+export function askable(facts: readonly PageFact[]): PageFact[] {
+  const count = (question: string): number => facts.filter((fact) => fact.question === question).length;
+  return facts.filter(({ capPx, question }) => capPx >= LEAST_CAP_PX && count(question) === 1);
+}
+
 /** How pages are shown. */
 export interface ScreenOptions {
   /** Of a screen, pixels. */
@@ -135,6 +144,21 @@ export class PageReader implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.close();
+  }
+}
+
+/** A browser that is started when it is needed. */
+export class LazyReader implements AsyncDisposable {
+  #reader: PageReader | undefined;
+
+  /** The same one every time. @throws as `PageReader.open` */
+  async open(): Promise<PageReader> {
+    this.#reader ??= await PageReader.open();
+    return this.#reader;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reader?.[Symbol.asyncDispose]();
   }
 }
 

@@ -107,7 +107,7 @@ function kindOf({ kind, reason }: Skip): string {
 /** What was found so far. */
 class Found {
   readonly faults: Fault[] = [];
-  readonly counts = { boxes: 0, captions: 0, globalCaptions: 0, cutCaptions: 0 };
+  readonly counts = { boxes: 0, captions: 0, globalCaptions: 0, cutCaptions: 0, questions: 0, answers: 0 };
   readonly histograms = Object.fromEntries(Object.keys(MEASURES).map((name) => [name, {}])) as Record<
     MeasureName,
     Record<string, number>
@@ -120,12 +120,14 @@ class Found {
 
   /** @returns the image's content; undefined when it cannot be read or decoded */
   async image(reference: Reference, faults: Fault[]): Promise<Hashed | undefined> {
-    const { shard, key, captions, globalCaption, boxes } = reference;
+    const { shard, key, captions, globalCaption, boxes, questions = [] } = reference;
     const fault = (kind: string, reason: string): void => {
       faults.push({ shard: shard.name, key, kind, reason });
     };
     this.counts.captions += captions.length;
     this.counts.boxes += boxes.length;
+    this.counts.questions += questions.length;
+    this.counts.answers += questions.filter(({ answer }) => answer !== undefined).length;
     this.#count('boxesPerImage', boxes.length);
     for (const caption of captions) this.#caption('words', caption);
     if (globalCaption !== undefined) {
@@ -137,7 +139,11 @@ class Found {
       const { width, height } = await decodeImage(encoded, { name: `${shard.name}: ${key}` });
       this.#count('longSidePx', Math.max(width, height));
       this.#count('aspect', width / height);
-      for (const box of boxes) this.#box(box, width, height, fault);
+      for (const [x1, y1, x2, y2] of boxes.filter((box) => isSound(box, width, height, fault))) {
+        this.#count('boxSide', Math.sqrt(((x2 - x1) * (y2 - y1)) / (width * height)));
+        this.#count('boxAspect', (x2 - x1) / (y2 - y1));
+      }
+      for (const box of questions.flatMap(({ boxes }) => boxes)) isSound(box, width, height, fault);
       const hash = createHash('sha256').update(encoded).digest().subarray(0, 16).toString('base64');
       return { key, hash };
     } catch (cause) {
@@ -146,23 +152,6 @@ class Found {
       else throw cause;
       return undefined;
     }
-  }
-
-  #box(box: Box, width: number, height: number, fault: (kind: string, reason: string) => void): void {
-    const [x1, y1, x2, y2] = box;
-    const said = `[${box.join(', ')}] of an image of ${width} x ${height} pixels`;
-    if (x1 >= x2 || y1 >= y2) {
-      fault('degenerate box', `${said} has no area.`);
-      return;
-    }
-    // Edges outside by less than a pixel are left by rounding, and clipped where boxes are used.
-    const isFar = x1 <= -1 || y1 <= -1 || x2 >= width + 1 || y2 >= height + 1;
-    if (isFar || x1 >= width || y1 >= height || x2 <= 0 || y2 <= 0) {
-      fault('box outside the image', `${said} reaches over its border.`);
-      return;
-    }
-    this.#count('boxSide', Math.sqrt(((x2 - x1) * (y2 - y1)) / (width * height)));
-    this.#count('boxAspect', (x2 - x1) / (y2 - y1));
   }
 
   #caption(measure: 'words' | 'globalWords', caption: string): void {
@@ -178,4 +167,26 @@ class Found {
     const counts = this.histograms[name];
     counts[bin] = (counts[bin] ?? 0) + 1;
   }
+}
+
+/** Whether a box has an area and is inside its image; tells of it otherwise. */
+function isSound(
+  box: Box,
+  width: number,
+  height: number,
+  fault: (kind: string, reason: string) => void,
+): boolean {
+  const [x1, y1, x2, y2] = box;
+  const said = `[${box.join(', ')}] of an image of ${width} x ${height} pixels`;
+  if (x1 >= x2 || y1 >= y2) {
+    fault('degenerate box', `${said} has no area.`);
+    return false;
+  }
+  // Edges outside by less than a pixel are left by rounding, and clipped where boxes are used.
+  const isFar = x1 <= -1 || y1 <= -1 || x2 >= width + 1 || y2 >= height + 1;
+  if (isFar || x1 >= width || y1 >= height || x2 <= 0 || y2 <= 0) {
+    fault('box outside the image', `${said} reaches over its border.`);
+    return false;
+  }
+  return true;
 }

@@ -74,6 +74,9 @@ export interface Findings {
   readonly globalCaptions: number;
   /** Captions that are longer than the text tower takes; 0 without a tokenizer. */
   readonly cutCaptions: number;
+  readonly questions: number;
+  /** Questions whose answer is told. */
+  readonly answers: number;
   readonly faults: readonly Fault[];
   /** Images that decode. */
   readonly images: readonly Hashed[];
@@ -137,6 +140,8 @@ export function summarise(
     captions: sum(({ captions }) => captions),
     globalCaptions: sum(({ globalCaptions }) => globalCaptions),
     cutCaptions: sum(({ cutCaptions }) => cutCaptions),
+    questions: sum(({ questions }) => questions),
+    answers: sum(({ answers }) => answers),
     faults: [...parts.flatMap(({ findings }) => findings.faults), ...repeats],
     sameContent,
     sameKey,

@@ -2,7 +2,7 @@
 
 import { Random } from '../../../engine/index.ts';
 import { ImageError } from '../../model/image.ts';
-import { decodeAnnotated, type Sample } from '../annotations.ts';
+import { type AskedQuestion, decodeAnnotated, type Sample } from '../annotations.ts';
 import type { CollectionPlaces, CollectionSource, Fingerprint, StreamCursor } from '../collection.ts';
 import { DataError } from '../errors.ts';
 import { fingerprintShards } from '../fingerprint.ts';
@@ -25,6 +25,8 @@ export interface CollectionsOptions
   readonly validation: CollectionPlaces | null;
   /** Images to hold out, at most. */
   readonly heldOut: number;
+  /** Whether images with questions are wanted, and no others; default: images with captions. */
+  readonly asked?: boolean;
   /** Of samples that may be skipped. */
   readonly maxSkippedShare: number;
   /** Where archives behind addresses are kept. */
@@ -54,10 +56,14 @@ export class Collections {
   /**
    * Lists the shards, and chooses the held-out images.
    *
-   * @throws DataError when there are no shards, or no image with a box to hold out
+   * @throws DataError when there are no shards, or no image with a box or a question to hold out
    */
   static async open(options: CollectionsOptions): Promise<Collections> {
-    const { sources, validation, heldOut, seed } = options;
+    const { sources, validation, heldOut, seed, asked = false } = options;
+    const isWanted = ({ questions, captions, globalCaption }: Reference): boolean =>
+      asked ? questions !== undefined : captions.length > 0 || globalCaption !== undefined;
+    const isToHoldOut = ({ boxes, questions }: Reference): boolean =>
+      asked ? questions !== undefined : boxes.length > 0;
     const skips = new SkipLog(options.maxSkippedShare);
     const cache = new ShardCache(options.cache);
     const lists = sources.map((source) => ({ ...source, shards: shardsOf(source, cache) }));
@@ -65,21 +71,28 @@ export class Collections {
     if (validation) {
       for (const shard of shardsOf(validation, cache))
         if (chosen.length < heldOut)
-          chosen.push(...(await choose(shard, heldOut - chosen.length, seed, skips)));
+          chosen.push(...(await choose(shard, isToHoldOut, heldOut - chosen.length, seed, skips)));
     } else {
       const share = Math.ceil(heldOut / lists.length);
       // Of a source of one shard most is to be left for training.
       for (const { shards } of lists)
         chosen.push(
-          ...(await choose(shards[shards.length - 1], share, seed, skips, shards.length === 1 ? 0.1 : 1)),
+          ...(await choose(
+            shards[shards.length - 1],
+            isToHoldOut,
+            share,
+            seed,
+            skips,
+            shards.length === 1 ? 0.1 : 1,
+          )),
         );
     }
     if (chosen.length === 0)
       throw new DataError(
-        `Collections.open: there must be an image with a box to evaluate on, got none in ${(validation ?? sources[0]).images}. Annotate boxes, or name a collection that has some as data.validation.`,
+        `Collections.open: there must be an image with a ${asked ? 'question' : 'box'} to evaluate on, got none in ${(validation ?? sources[0]).images}. Annotate ${asked ? 'questions' : 'boxes'}, or name a collection that has some as data.validation.`,
       );
     const kept = new Set(chosen.map(idOf));
-    const without = (reference: Reference): boolean => kept.has(idOf(reference));
+    const without = (reference: Reference): boolean => !isWanted(reference) || kept.has(idOf(reference));
     return new Collections(
       options,
       skips,
@@ -145,27 +158,35 @@ export class Collections {
   }
 
   /** Every caption of the first shards of each source. @param shards  of a source, at most */
-  async captions(shards: number): Promise<string[]> {
-    const captions: string[] = [];
+  captions(shards: number): Promise<string[]> {
+    return this.#gathered(shards, ({ captions, globalCaption }) =>
+      globalCaption === undefined ? captions : [...captions, globalCaption],
+    );
+  }
+
+  /** Every question of the first shards of each source. @param shards  of a source, at most */
+  questions(shards: number): Promise<AskedQuestion[]> {
+    return this.#gathered(shards, ({ questions = [] }) => questions);
+  }
+
+  async #gathered<T>(shards: number, of: (reference: Reference) => readonly T[]): Promise<T[]> {
+    const all: T[] = [];
     for (const source of this.#sources)
       for (const shard of source.shards.slice(0, shards)) {
         const { references } = await shard.index();
-        for (const reference of references) {
-          if (source.without?.(reference)) continue;
-          captions.push(...reference.captions);
-          if (reference.globalCaption !== undefined) captions.push(reference.globalCaption);
-        }
+        for (const reference of references) if (!source.without?.(reference)) all.push(...of(reference));
         shard.release();
       }
-    return captions;
+    return all;
   }
 }
 
 const idOf = ({ shard, key }: Reference): string => JSON.stringify([shard.name, key]);
 
-/** Images of a shard with boxes, drawn at random. @param share  of those that it has, at most */
+/** Images of a shard, drawn at random. @param share  of those that could be, at most */
 async function choose(
   shard: Shard,
+  could: (reference: Reference) => boolean,
   count: number,
   seed: number,
   skips: SkipLog,
@@ -174,7 +195,7 @@ async function choose(
   const index = await shard.index();
   skips.opened(index.references.length, index.skips);
   shard.release();
-  const withBoxes = index.references.filter(({ boxes }) => boxes.length > 0);
-  const most = share === 1 ? withBoxes.length : Math.max(1, Math.floor(share * withBoxes.length));
-  return new Random(seed, 0x5117).shuffle(withBoxes).slice(0, Math.min(count, most));
+  const all = index.references.filter(could);
+  const most = share === 1 ? all.length : Math.max(1, Math.floor(share * all.length));
+  return new Random(seed, 0x5117).shuffle(all).slice(0, Math.min(count, most));
 }

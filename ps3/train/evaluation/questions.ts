@@ -1,4 +1,4 @@
-// How a VILA-HD answers questions about held-out scenes, by what it looks at.
+// How a VILA-HD answers questions about held-out images, by what it looks at.
 import {
   argMax,
   type Engine,
@@ -9,14 +9,12 @@ import {
   type Tensor,
 } from '../../../engine/index.ts';
 import { boxCells, exactGridSide } from '../../data/boxes.ts';
-import { CARD_THINGS } from '../../data/concepts.ts';
-import type { SceneKit } from '../../data/scenes.ts';
 import { total } from '../../model/config/config.ts';
 import { questionIds } from '../../vila/answer.ts';
 import { answerIds, likelihoods } from '../../vila/likelihood.ts';
 import type { VilaModel } from '../../vila/vila.ts';
 import type { Seen, VilaLook, VilaLookOptions } from '../../vila/vila_types.ts';
-import { type AskedScene, askedScene } from '../vila_batches.ts';
+import type { AskedImage } from '../vila_source.ts';
 import { type Answer, type Estimate, ImageBootstrap } from './intervals.ts';
 
 /** What is looked at: what the question selects, what stands out, places by chance, the box that answers, nothing; or all at once. */
@@ -26,9 +24,9 @@ export type LookedAt = (typeof LOOKS)[number];
 
 /** How questions were answered with one way of looking. */
 export interface LookResult {
-  /** Share of questions whose answer is more likely than all others. */
-  readonly right: Estimate;
-  /** Share of the patches of the card that are looked at, over all scales; undefined where there is no look. */
+  /** Share of questions whose answer is more likely than all others; undefined where no answer is told. */
+  readonly right: Estimate | undefined;
+  /** Share of the patches of the box that answers that are looked at, over all scales; undefined where there is no look, or no box. */
   readonly recall: Estimate | undefined;
   /** Tokens that stand for an image, on average. */
   readonly tokens: number;
@@ -37,7 +35,7 @@ export interface LookResult {
 /** How questions were answered. */
 export interface QuestionsEvaluation {
   readonly questions: number;
-  /** To choose among: chance is 1 of them. */
+  /** To choose among: chance is 1 of them; 0 where no answer is told. */
   readonly candidates: number;
   /** Share of all high-res patches that is looked at; 0 for encoders that see all at once. */
   readonly budgetShare: number;
@@ -76,15 +74,15 @@ export interface QuestionsOptions {
 const OPTIONS = { count: true, seed: true, looks: true, budgets: true, onProgress: true } as const;
 
 /**
- * Asks a model about held-out scenes of cards, each answer scored by its likelihood among all things that cards show.
+ * Asks a model about held-out images, each answer scored by its likelihood among its options.
  *
- * @param kit  of the held-out images
+ * @param askedAt  the questions, each about an image of its own
  * @throws ShapeError for unknown options
  */
 export async function evaluateQuestions(
   engine: Engine,
   model: VilaModel,
-  kit: SceneKit,
+  askedAt: (index: number) => AskedImage,
   options: QuestionsOptions = {},
 ): Promise<QuestionsEvaluation> {
   expectKeys('evaluateQuestions', options, OPTIONS);
@@ -92,20 +90,22 @@ export async function evaluateQuestions(
   const { gridSides } = model.vision.config;
   const patches = total(gridSides.slice(1).map((grid) => grid * grid));
   const own: readonly LookedAt[] = model.encoder.looks ? LOOKS.slice(0, -1) : ['all'];
-  const answers = CARD_THINGS.map((thing) => answerIds(model.tokenizer, thing));
   const tallies = (options.looks ?? own).map((way) => new Tally(way));
   const shares = model.encoder.looks ? (options.budgets ?? BUDGETS) : [];
   const budgets = shares.map(
     (share) => new Tally(share === 0 ? 'none' : 'topDown', Math.round(share * patches)),
   );
   let budgetShare = 0;
+  let candidates = 0;
   for (let i = 0; i < count; i++) {
-    const asked = askedScene(kit, seed, 'held-out question', i);
-    const { side } = kit.spec;
+    const asked = askedAt(i);
+    const { side } = asked;
+    const answers = asked.options.map((option) => answerIds(model.tokenizer, option));
+    candidates = Math.max(candidates, answers.length);
     using scope = engine.scope();
     using seen = noGrad(() => model.glance(engine.tensor(asked.rgba, [1, side, side, 4], { scope })));
     const ids = questionIds(model.tokenizer, asked.question, 1);
-    const cells = gridSides.slice(1).map((grid) => boxCells([asked.box], side, grid));
+    const cells = gridSides.slice(1).map((grid) => boxCells(asked.boxes, side, grid));
     for (const tally of [...tallies, ...budgets]) {
       const { way, patches: amount } = tally;
       const started = performance.now();
@@ -126,28 +126,31 @@ export async function evaluateQuestions(
         await first.data();
         tally.times.push(performance.now() - started);
       }
-      const scores = await likelihoods(model.language, embedded, answers);
-      const best = scores.indexOf(Math.max(...scores));
-      tally.right.push({ image: i, value: Number(CARD_THINGS[best] === asked.answer) });
+      if (answers.length > 0) {
+        const scores = await likelihoods(model.language, embedded, answers);
+        const best = scores.indexOf(Math.max(...scores));
+        tally.right.push({ image: i, value: Number(asked.options[best] === asked.answer) });
+      }
       tally.tokens += block.shape[1];
       if (!look?.vision) continue;
+      if (amount === undefined) budgetShare = total(look.vision.selectionCounts) / patches;
+      if (asked.boxes.length === 0) continue;
       const maps = await Promise.all(look.vision.selectionMaps.map((map) => map.data()));
       const sum = (wanted: Uint8Array[]): number => total(wanted.map((scale) => total([...scale])));
       const taken = cells.map((scale, s) => scale.map((cell, p) => Number(cell > 0 && maps[s][p] > 0)));
       tally.recall.push({ image: i, value: sum(taken) / sum(cells) });
-      if (amount === undefined) budgetShare = total(look.vision.selectionCounts) / patches;
     }
     onProgress?.(i + 1, count);
   }
   const bootstrap = new ImageBootstrap(count, seed);
   const resultOf = ({ right, recall, tokens }: Tally): LookResult => ({
-    right: bootstrap.estimate(right)!,
+    right: bootstrap.estimate(right),
     recall: bootstrap.estimate(recall),
     tokens: tokens / count,
   });
   return {
     questions: count,
-    candidates: CARD_THINGS.length,
+    candidates,
     budgetShare,
     looks: Object.fromEntries(tallies.map((tally) => [tally.way, resultOf(tally)])),
     budgets: budgets.map((tally, k) => {
@@ -178,7 +181,7 @@ class Tally {
 interface LookRequest {
   readonly way: LookedAt;
   readonly seen: Seen;
-  readonly asked: AskedScene;
+  readonly asked: AskedImage;
   readonly ids: readonly number[];
   readonly tokens: number | undefined;
   readonly seed: number;
@@ -203,7 +206,7 @@ async function lookAt(
   const prompt = noGrad(() => model.projector.prompt(model.ask(ids, low).state));
   if (way === 'topDown') return lookWith({ ...amount, prompt });
   const grid = exactGridSide(model.vision.config.gridSides, asked.side);
-  const cells = way === 'box' ? boxCells([asked.box], asked.side, grid) : randomCells(model, seed, index);
+  const cells = way === 'box' ? boxCells(asked.boxes, asked.side, grid) : randomCells(model, seed, index);
   const side = Math.sqrt(cells.length);
   const groundTruth = engine.tensor(Float32Array.from(cells), [1, side, side], { scope: seen.low.scope });
   return lookWith({ ...amount, prompt, groundTruth });

@@ -1,9 +1,16 @@
 // One case: inputs, the check against its reference, then the time. Nothing is timed that is not right.
-import type { DType, Engine, Scope, Tensor, Tier } from '../engine/index.ts';
-import { deviceClock, hostClock, sample, wallClock } from './clock.ts';
+import type { DType, Engine, Peaks, Scope, Tensor, Tier } from '../engine/index.ts';
+import {
+  beyondCaches,
+  deviceClock,
+  hostClock,
+  median,
+  medianDeviation,
+  rates,
+  sample,
+  wallClock,
+} from '../engine/internal.ts';
 import { type BenchCase, DEFAULT_TOLERANCE, LIBRARY, type Prepared, type StepCosts } from './harness.ts';
-import { beyondCaches, type Peaks } from './peaks.ts';
-import { median, medianDeviation } from './statistics.ts';
 
 /** What is known of a case after it ran. Rates are null where the case does not count operations or bytes. */
 export interface Row {
@@ -131,20 +138,6 @@ export function mistake(
     reason: `error ${maxError.toExponential(1)} is above ${tolerance}`,
     wrong: true,
   };
-}
-
-/** GFLOP/s, GB/s, and how much of the time both peaks would take at least. */
-export function rates(
-  { flops, bytes, tier }: Pick<BenchCase, 'flops' | 'bytes' | 'tier'>,
-  ms: number,
-  peaks: Peaks,
-): Pick<Row, 'gflops' | 'gbPerS' | 'percentOfPeak'> {
-  const gflops = flops === undefined ? null : flops / ms / 1e6;
-  const gbPerS = bytes === undefined ? null : bytes / ms / 1e6;
-  if (gflops === null && gbPerS === null) return { gflops, gbPerS, percentOfPeak: null };
-  const peakGflops = (tier === 3 && peaks.matrixGflops) || peaks.gflops;
-  const share = Math.max((gflops ?? 0) / peakGflops, (gbPerS ?? 0) / peaks.gbPerS);
-  return { gflops, gbPerS, percentOfPeak: 100 * share };
 }
 
 /** The engine, except that the tensors it makes live in `scope` and are noted in `made`. */

@@ -12,6 +12,7 @@ import {
   type Tensor,
   tidy,
 } from '../engine/index.ts';
+import { median } from '../engine/internal.ts';
 import type { ModelConfig } from '../ps3/model/config/config.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
 import { type HostBatch, upload } from '../ps3/train/batches.ts';
@@ -19,7 +20,6 @@ import { type Batch, pretrainLoss, pretrainObjective } from '../ps3/train/loss.t
 import { PRESETS, presetConfig } from '../ps3/train/presets.ts';
 import { TrainingStep } from '../ps3/train/step.ts';
 import type { BenchCase, Result, StepCosts } from './harness.ts';
-import { median } from './statistics.ts';
 
 const PRESET = PRESETS.small;
 const B = PRESET.ps3.batch;

@@ -7,10 +7,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Engine, noGrad, type Tensor } from '../engine/index.ts';
+import { median } from '../engine/internal.ts';
 import { encodingCost, plainVitCost } from '../ps3/model/cost.ts';
 import { PS3 } from '../ps3/model/ps3.ts';
 import { changedConfig, presetConfig, trainConfig } from '../ps3/train/presets.ts';
-import { median } from './statistics.ts';
 
 const { values } = parseArgs({ options: { to: { type: 'string', default: '1512' } } });
 const SIDES = [378, 756, 1512, 3780];

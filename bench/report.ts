@@ -2,11 +2,10 @@
 //
 //   README.md        a summary of eight cases, and what `npm start` printed
 //   bench/README.md  a table for each device
-import { EngineError } from '../engine/index.ts';
+import { EngineError, type Peaks } from '../engine/index.ts';
+import { digits, rateOf } from '../engine/internal.ts';
 import { isOurs, LIBRARY } from './harness.ts';
 import type { Failure, Row } from './measure.ts';
-import type { Peaks } from './peaks.ts';
-import { digits, rateOf } from './table.ts';
 
 /** What `--json` writes. */
 export interface BenchResult {

@@ -3,6 +3,7 @@
 // npm run bench -- --merge FILE: rows of peers/torch_cuda.py beneath ours.
 // npm run bench -- --report: what is measured in README.md and bench/README.md, from bench/results/.
 import { EngineError } from '../engine/index.ts';
+import { digits } from '../engine/internal.ts';
 import { isOurs } from './harness.ts';
 import {
   commandLine,
@@ -22,7 +23,7 @@ import { openPeers } from './peers/open.ts';
 import type { Peer } from './peers/peer.ts';
 import type { BenchResult } from './report.ts';
 import { runSuite } from './suite.ts';
-import { digits, Table } from './table.ts';
+import { Table } from './table.ts';
 
 /** Rewrites what is measured in the two READMEs. */
 async function report(): Promise<number> {

@@ -1,12 +1,18 @@
 // The suite itself: this adapter's peaks, then every case beside them. The command line prints what it tells, the page
 // draws it.
-import { type AdapterOptions, Engine, EngineError, MemoryError, type Tier } from '../engine/index.ts';
+import {
+  type AdapterOptions,
+  Engine,
+  EngineError,
+  MemoryError,
+  type Peaks,
+  type Tier,
+} from '../engine/index.ts';
+import { deviceClock, measurePeaks, wallClock } from '../engine/internal.ts';
 import { ALL_CASES } from './cases.ts';
-import { deviceClock, wallClock } from './clock.ts';
 import { type BenchCase, LIBRARY } from './harness.ts';
 import { type Failure, measure, type Row } from './measure.ts';
 import { type SuiteOptions, UsageError } from './options.ts';
-import { measurePeaks, type Peaks } from './peaks.ts';
 import type { measurePeer } from './peers/compare.ts';
 import type { Peer } from './peers/peer.ts';
 import type { BenchResult } from './report.ts';

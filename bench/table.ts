@@ -1,25 +1,7 @@
 // The table on the terminal, a line per case and library as it comes.
+import { digits, rateOf } from '../engine/internal.ts';
 import type { BenchCase } from './harness.ts';
 import type { Failure, Row } from './measure.ts';
-
-/** Three significant digits without an exponent. */
-export function digits(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
-  if (value >= 100) return value.toFixed(0);
-  if (value >= 10) return value.toFixed(1);
-  return value >= 1 ? value.toFixed(2) : value.toFixed(3);
-}
-
-/** The rate that is closer to its peak: '12.3 GFLOP/s' or '4.56 GB/s'. */
-export function rateOf(
-  row: Pick<Row, 'gflops' | 'gbPerS'>,
-  peaks: { gflops: number; gbPerS: number },
-): string {
-  const { gflops, gbPerS } = row;
-  if (gflops === null && gbPerS === null) return '–';
-  const computes = (gflops ?? 0) / peaks.gflops >= (gbPerS ?? 0) / peaks.gbPerS;
-  return computes ? `${digits(gflops ?? 0)} GFLOP/s` : `${digits(gbPerS ?? 0)} GB/s`;
-}
 
 const HEADS = ['op', 'shape', 'ms', '±', 'rate', '% of peak', 'peak MB', 'max error'];
 

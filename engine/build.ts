@@ -2,7 +2,7 @@
 //
 //   *.js, *.d.ts        the sources, compiled file by file, so that bundlers take only what is used
 //   engine/disposal.js  what `using` compiles to, which the compiler would repeat in every module
-//   shaders/**.wgsl.js  parsed shaders without their comments; shaders/lib: the fragments that they share
+//   **.wgsl.js          parsed shaders without their comments; shaders/lib: the fragments that they share
 //   engine/wgsl.js      loads the parser, the package wgsl_reflect, for users' own WGSL; nothing else does
 //   ps3/checkpoints     the small model that is part of it, without the page's samples
 //   package.json        entry points, and what they need: the engine needs nothing but, in Node, the package webgpu
@@ -111,18 +111,18 @@ function writeShaders(out: string): void {
       .map((file) => [file.slice(0, -5), readFileSync(join(root, folder, file), 'utf8')]);
   for (const [name, source] of sourcesOf('shaders/lib'))
     write(join(out, `shaders/lib/${name}.wgsl.js`), `export default ${JSON.stringify(strip(source))};\n`);
-  const folders = readdirSync(join(root, 'shaders'), { withFileTypes: true })
+  const families = readdirSync(join(root, 'shaders'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== 'lib')
-    .map(({ name }) => `${name}/`);
-  for (const folder of ['', ...folders])
-    for (const [name, source] of sourcesOf(`shaders/${folder}`)) {
-      const up = folder ? '../' : '';
+    .map(({ name }) => `shaders/${name}`);
+  for (const folder of ['shaders', ...families, 'engine/device/shaders'])
+    for (const [name, source] of sourcesOf(folder)) {
+      const up = folder.replace(/\w+/g, '..');
       const module = shaderModule(
         source,
-        `../${up}engine/gpu/shader.js`,
-        (part) => `./${up}lib/${part}.wgsl.js`,
+        `${up}/engine/gpu/shader.js`,
+        (part) => `${up}/shaders/lib/${part}.wgsl.js`,
       );
-      write(join(out, `shaders/${folder}${name}.wgsl.js`), module);
+      write(join(out, folder, `${name}.wgsl.js`), module);
     }
 }
 

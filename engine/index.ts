@@ -1,5 +1,6 @@
 /** @internal */
 export { fileSystem, freeMemoryBytes, hashFunctions } from '#system';
+export type { Peaks } from './device/peaks.ts';
 export { Engine, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export type { BufferHandle, BufferSlice, DeviceLimits } from './gpu/buffer.ts';

@@ -1,10 +1,10 @@
 // What the page shows, as elements. Text goes in as text, never as markup.
+import type { Peaks } from '../../engine/index.ts';
+import { digits, rateOf } from '../../engine/internal.ts';
 import { element, facts } from '../../ps3/app/page/elements.ts';
 import { isOurs, LIBRARY } from '../harness.ts';
 import type { Failure, Row } from '../measure.ts';
-import type { Peaks } from '../peaks.ts';
 import type { BenchResult } from '../report.ts';
-import { digits, rateOf } from '../table.ts';
 
 export function peakFacts({ gflops, gbPerS, dispatchUs }: Peaks): HTMLElement[] {
   return facts([

@@ -1,8 +1,8 @@
 // The page: starts the suite in a worker and draws what it posts.
+import type { Peaks } from '../../engine/index.ts';
 import { byId, element, facts } from '../../ps3/app/page/elements.ts';
 import { isOurs } from '../harness.ts';
 import type { Failure, Row } from '../measure.ts';
-import type { Peaks } from '../peaks.ts';
 import type { BenchResult } from '../report.ts';
 import type { SuiteEvent } from '../suite.ts';
 import { comparison, peakFacts, tableRow } from './draw.ts';

@@ -1,13 +1,16 @@
 // One case in other libraries. Each is checked by the same reference as ours, then timed in the same way: by the wall clock
 // from the first call to the end of the device's work, with as many runs in a sample or, where the library is slower, in samples
 // that last as long, after two warm-ups and more.
-import type { Engine, TensorData } from '../../engine/index.ts';
-import { withoutSpinning as waitFor } from '../../engine/internal.ts';
-import { takeSamples } from '../clock.ts';
+import type { Engine, Peaks, TensorData } from '../../engine/index.ts';
+import {
+  median,
+  medianDeviation,
+  rates,
+  takeSamples,
+  withoutSpinning as waitFor,
+} from '../../engine/internal.ts';
 import type { BenchCase, Result } from '../harness.ts';
-import { type Failure, mistake, type Row, rates, SAMPLE_MS } from '../measure.ts';
-import type { Peaks } from '../peaks.ts';
-import { median, medianDeviation } from '../statistics.ts';
+import { type Failure, mistake, type Row, SAMPLE_MS } from '../measure.ts';
 import type { Operand, Peer, PeerRun } from './peer.ts';
 
 /**

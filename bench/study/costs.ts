@@ -1,11 +1,11 @@
 // What ways to see cost: operations counted as their kernels declare them, memory and time, of random weights, on one image.
 import { type Engine, noGrad, type Scope, type Tensor } from '../../engine/index.ts';
+import { median } from '../../engine/internal.ts';
 import { type TiledOptions, tiledFeatures, tiledTokens } from '../../ps3/model/baselines/tiled.ts';
 import { type TowerSizes, towerFlops } from '../../ps3/model/cost.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import type { TrainConfig } from '../../ps3/train/config.ts';
 import { changedConfig, presetConfig } from '../../ps3/train/presets.ts';
-import { median } from '../statistics.ts';
 
 /** Cost of one image. */
 export interface Cost {

@@ -2,10 +2,9 @@ import { readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ALL_CASES } from '../../bench/cases.ts';
-import { deviceClock, wallClock } from '../../bench/clock.ts';
 import type { BenchCase } from '../../bench/harness.ts';
-import { measurePeaks } from '../../bench/peaks.ts';
 import { Engine } from '../../engine/index.ts';
+import { deviceClock, measurePeaks, wallClock } from '../../engine/internal.ts';
 
 test('bench cases: the list holds every case of every file of bench/ops, and each file has a quick one', async () => {
   const folder = new URL('../../bench/ops/', import.meta.url);

@@ -1,8 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { BenchCase } from '../../bench/harness.ts';
-import { type Failure, measure, type Row, rates } from '../../bench/measure.ts';
+import { type Failure, measure, type Row } from '../../bench/measure.ts';
 import { Engine, fullLike, mul, type Tensor } from '../../engine/index.ts';
+import { rates } from '../../engine/internal.ts';
 import { engine } from '../harness.ts';
 
 const PEAKS = { gflops: 10, gbPerS: 4, dispatchUs: 20 };

@@ -17,7 +17,8 @@ import {
   rewriteBlock,
   SUMMARY,
 } from '../../bench/report.ts';
-import { digits, Table } from '../../bench/table.ts';
+import { Table } from '../../bench/table.ts';
+import { digits } from '../../engine/internal.ts';
 import { throws } from '../harness.ts';
 
 const PEAKS = { gflops: 1000, gbPerS: 100, dispatchUs: 4.321 };

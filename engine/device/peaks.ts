@@ -1,6 +1,9 @@
 // What this adapter reaches at best, measured: the denominators of every percentage.
-import { cast, type Engine, type MatrixShape, type Tensor } from '../engine/index.ts';
-import { dispatch, kernel } from '../engine/internal.ts';
+import type { Engine } from '../engine.ts';
+import { type Kernel, kernel } from '../gpu/kernel.ts';
+import type { MatrixShape } from '../gpu/target.ts';
+import { cast } from '../ops/cast.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { type Clock, sample, wallClock } from './clock.ts';
 import emptySource from './shaders/empty.wgsl' with { type: 'text' };
 import fmaSource from './shaders/fma_chain.wgsl' with { type: 'text' };
@@ -33,6 +36,11 @@ const COPY_RUNS = [
 ];
 const DISPATCHES = 1000;
 const MIB = 2 ** 20;
+
+/** Records one run of a kernel without bindings, for what a dispatch costs. */
+export function dispatch({ gpu }: Engine, kernel: Kernel): void {
+  gpu.run(kernel, { bind: {}, groups: 1 });
+}
 
 /** More than the caches of such an adapter hold. */
 export const beyondCaches = ({ isSoftware }: Engine): number => (isSoftware ? 64 : 256) * MIB;

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { median, medianDeviation } from '../../bench/statistics.ts';
+import { median, medianDeviation } from '../../engine/device/statistics.ts';
 import { throws } from '../harness.ts';
 
 test('median: the middle sample, or the mean of both middle ones', () => {

@@ -1,6 +1,5 @@
-// Two ways to time runs on a device.
-import type { Engine } from '../engine/index.ts';
-import { timingWholePasses, unprofiled } from '../engine/internal.ts';
+// Ways to time runs on a device.
+import type { Engine } from '../engine.ts';
 
 /** Runs `count` times and resolves to milliseconds per run. */
 export type Clock = (engine: Engine, run: () => void, count: number) => Promise<number>;
@@ -41,6 +40,29 @@ export const hostClock: Clock = (engine, run, count) =>
 async function unprofiledIdle(engine: Engine, measure: () => Promise<number>): Promise<number> {
   await engine.idle();
   return unprofiled(engine, measure);
+}
+
+/** Runs `measure` with whole passes timed, each as its first dispatch: without the cost of a pass per dispatch. */
+async function timingWholePasses<T>({ gpu }: Engine, measure: () => Promise<T>): Promise<T> {
+  const { profiler } = gpu.recorder;
+  if (profiler) profiler.wholePasses = true;
+  try {
+    return await measure();
+  } finally {
+    if (profiler) profiler.wholePasses = false;
+  }
+}
+
+/** Runs `measure` on an engine that times nothing: a profiler gives every dispatch a pass of its own, which costs time. */
+async function unprofiled<T>({ gpu }: Engine, measure: () => Promise<T>): Promise<T> {
+  const { recorder } = gpu;
+  const { profiler } = recorder;
+  recorder.profiler = undefined;
+  try {
+    return await measure();
+  } finally {
+    recorder.profiler = profiler;
+  }
 }
 
 const MAX_RUNS = 256;

@@ -1,6 +1,7 @@
 /** @internal */
 export { fileSystem, freeMemoryBytes, hashFunctions } from '#system';
 export type { Peaks } from './device/peaks.ts';
+export { proveKernels } from './device/proofs.ts';
 export { Engine, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export type { BufferHandle, BufferSlice, DeviceLimits } from './gpu/buffer.ts';
@@ -26,7 +27,7 @@ export {
 } from './gpu/profiler.ts';
 export type { Reflection, Shader, ShaderBinding, ShaderParam } from './gpu/shader.ts';
 export type { Define } from './gpu/specialise.ts';
-export type { MatrixShape, Target } from './gpu/target.ts';
+export type { FastKernel, MatrixShape, Target } from './gpu/target.ts';
 export type { MatmulForce, Tuning } from './gpu/tuning.ts';
 export type { BlobLike, UrlLike } from './io/byte_source.ts';
 export {
@@ -160,6 +161,7 @@ export {
   square,
   tanh,
 } from './ops/unary.ts';
+export type { Proof } from './self_test.ts';
 export type { EngineStats } from './stats.ts';
 export {
   type Gradients,

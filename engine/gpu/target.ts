@@ -34,6 +34,9 @@ export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | 
   return best && { M: best.M, N: best.N, K: best.K };
 }
 
+/** Kernels that plans can go round. */
+export type FastKernel = 'tiled' | 'attention_tiled' | 'split_kv' | 'rows' | 'held';
+
 /** What plans are made for. */
 export interface Target {
   /** A CPU that runs shaders (lavapipe, SwiftShader, WARP), where barriers are expensive and registers cheap; or a GPU. */
@@ -42,6 +45,8 @@ export interface Target {
   readonly subgroupSize: number;
   /** Of the matrix units, on tier 3. */
   readonly matrixUnit: MatrixShape | undefined;
+  /** Kernels that give wrong results on the device. */
+  readonly without: readonly FastKernel[];
   /** Bytes that a workgroup may share. */
   readonly workgroupBytes: number;
   /** Invocations of a workgroup that owns one row (`const ROW_WG` of shaders/lib/reduce.wgsl). */
@@ -78,6 +83,7 @@ type Preset = Omit<Target, 'subgroupSize' | 'matrixUnit' | 'workgroupBytes'>;
 /** Measured on Mesa lavapipe (LLVM 15, AVX2, 2 cores); SwiftShader agrees in every choice but its subgroup size. */
 export const LAVAPIPE: Preset = {
   kind: 'cpu',
+  without: [],
   rowWorkgroup: 8,
   elements: 32, // starting an invocation costs as much as three elements
   interleave: 8,
@@ -93,6 +99,7 @@ export const LAVAPIPE: Preset = {
 /** Measured on an NVIDIA H200 (driver 580); for other GPUs an estimate, since WebGPU does not tell what they have. */
 export const H200: Preset = {
   kind: 'gpu',
+  without: [],
   rowWorkgroup: 64,
   elements: 4,
   interleave: 64,

@@ -57,7 +57,7 @@ export function planRows(target: Target, R: number, holds?: Vectors): RowPlan {
     const define = { ROW_WG: 1, WG_ROWS: rowWorkgroup };
     return { held: false, define, groups: Math.ceil(R / rowWorkgroup) };
   }
-  if (holds && target.kind === 'gpu') {
+  if (holds && target.kind === 'gpu' && !target.without.includes('held')) {
     const most = Math.floor(MOST_HELD / holds.vec);
     const isSubgroup = subgroupSize > 1 && holds.perRow <= most * subgroupSize;
     const wide = 2 ** Math.ceil(Math.log2(Math.max(rowWorkgroup, holds.perRow / most)));

@@ -63,9 +63,12 @@ export function planAttention(
   force?: AttentionVariant,
 ): AttentionPlan {
   const { B, T, H, K } = sizes;
-  const products = target.kind === 'gpu' ? 'tiled' : 'register';
+  const { without } = target;
+  const products = target.kind === 'gpu' && !without.includes('attention_tiled') ? 'tiled' : 'register';
   // On GPUs a token that is decoded: tiles of queries would have one.
-  const few = target.kind === 'cpu' ? T < BLOCK_QUERIES : sizes.causal === true && T === 1;
+  const few =
+    !without.includes('split_kv') &&
+    (target.kind === 'cpu' ? T < BLOCK_QUERIES : sizes.causal === true && T === 1);
   const variant = K > SPLIT_HEAD ? 'query_blocks' : (force ?? (few ? 'split_kv' : 'query_blocks'));
   const splits = Math.ceil(target.fillInvocations / (B * T * H));
   return {

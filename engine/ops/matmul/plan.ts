@@ -177,7 +177,11 @@ export function planMatmul(
   const tuned = tuning?.matmul[matmulKey(problem)];
   if (tuned) return planMatmul(target, problem, { ...tuned, ...force });
   const { M, N, K, batch = 1, epilogue, products } = problem;
-  const inRegisters = (target.kind === 'cpu' && products !== 'f16') || M <= H200.registerRows;
+  const unit = products === 'f32' ? undefined : target.matrixUnit;
+  const inRegisters =
+    (target.kind === 'cpu' && products !== 'f16') ||
+    M <= H200.registerRows ||
+    (!unit && target.without.includes('tiled'));
   const kind = force.kind ?? (inRegisters ? 'register' : 'subgroup_matrix');
   const splits = (tileM: number, tileN: number): number => {
     const groups = batch * Math.ceil(M / tileM) * Math.ceil(N / tileN);
@@ -187,7 +191,6 @@ export function planMatmul(
     const plan = planRegister(target, problem, force);
     return { ...plan, splits: splits(plan.threadM, plan.vec * plan.threadN * plan.wg) };
   }
-  const unit = products === 'f32' ? undefined : target.matrixUnit;
   if (kind === 'subgroup_matrix' && unit) {
     const [tileM, tileN] = planMatrixTile(target, problem, force.tile);
     return { kind, unit, tileM, tileN, splits: splits(tileM, tileN) };

@@ -55,8 +55,8 @@ export function planMatrixRows(
   { M, N }: Pick<RowsProduct, 'M' | 'N'>,
   isInteger: boolean,
 ): RowsPlan | undefined {
-  const { kind, subgroupSize, rowWorkgroup, fillGroups, unrolled, unrolledRegisters } = target;
-  if (M > (kind === 'gpu' ? 8 : isInteger ? 4 : 2)) return undefined;
+  const { kind, subgroupSize, rowWorkgroup, fillGroups, unrolled, unrolledRegisters, without } = target;
+  if (M > (kind === 'gpu' ? 8 : isInteger ? 4 : 2) || without.includes('rows')) return undefined;
   const isSubgroup = kind === 'gpu' && subgroupSize > 1;
   const threadN = kind === 'cpu' || N >= 16 * fillGroups ? 4 : N >= 8 * fillGroups ? 2 : 1;
   const perGroup = kind === 'cpu' ? rowWorkgroup : 1;

@@ -35,6 +35,8 @@ export interface VilaConfig {
   readonly promptHead: 'linear' | 'mlp' | null;
   /** Whether tokens have places of their own: `high_res_pos_embed`. */
   readonly hasPositions: boolean;
+  /** Whether the highest scale is left to images that are large enough for it: `ps3_dynamic_aspect_ratio`; default false. */
+  readonly dynamicScales?: boolean;
   /** Patches along a side that become one token: `mm_projector_type`. */
   readonly ratio: 2 | 3;
 }
@@ -64,6 +66,7 @@ const vilaSchema = v.looseObject({
   num_token_look_close: v.nullish(natural, null),
   top_down_prompt_head_type: v.optional(v.picklist(['linear', 'mlp'], '"linear" or "mlp"'), 'linear'),
   high_res_pos_embed: v.optional(flag, false),
+  ps3_dynamic_aspect_ratio: v.optional(flag, false),
   mm_vision_select_layer: v.optional(v.literal(-2, '-2, the block before the last'), -2),
   mm_vision_select_feature: v.optional(v.literal('cls_patch', '"cls_patch"'), 'cls_patch'),
   hidden_size: v.optional(count),
@@ -89,6 +92,7 @@ export function parseVilaConfig(json: unknown, projector: unknown): VilaConfig {
     tokens: hub.num_token_look_close,
     promptHead: asks ? hub.top_down_prompt_head_type : null,
     hasPositions: hub.ps3 && hub.high_res_pos_embed,
+    ...(hub.ps3 && hub.ps3_dynamic_aspect_ratio && { dynamicScales: true }),
     ratio: RATIOS[mm_projector_type],
   };
 }
@@ -139,7 +143,7 @@ export function toVilaHub(config: VilaConfig, vision: VisionConfig, width: numbe
     num_token_look_close: config.tokens,
     top_down_prompt_head_type: config.promptHead ?? 'linear',
     high_res_pos_embed: config.hasPositions,
-    ps3_dynamic_aspect_ratio: false,
+    ps3_dynamic_aspect_ratio: config.dynamicScales ?? false,
     mm_low_res_token_num: gridSides[0] ** 2,
     mm_scale_num: scalesPx.length,
     mm_hidden_size: vision.width,

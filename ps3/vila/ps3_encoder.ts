@@ -1,5 +1,6 @@
 // PS3 as the encoder of a VILA-HD: a glance, then looks at what is asked for, of which complete groups of patches are projected.
 import { concat, embedding, output, type Tensor } from '../../engine/index.ts';
+import { expectConfig } from '../model/config/config.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import type { VisionModel } from '../model/vision/vision.ts';
 import type { VisionOutput } from '../model/vision/vision_types.ts';
@@ -8,6 +9,32 @@ import type { Recorder, Seen, VilaEncoder, VilaLook, VilaLookOptions } from './v
 
 /** Which blocks' outputs are kept: VILA reads the one before the last. */
 const STATES = { hiddenStates: 2 } as const;
+
+/** Towers up to this side show all of their scales to every image. */
+const SMALL_TOWER_PX = 2000;
+
+/**
+ * How many high-res scales an image is looked at in by `dynamicScales`: all of them if it is larger than half-way between the last two,
+ *
+ *   long side > (s[n - 1] + s[n]) / 2,
+ *
+ * or if the tower's largest scale has 2000 pixels at most; else all but the last.
+ *
+ * @param longSidePx  of the image before it is squashed
+ * @param scalesPx    of the tower, the low-res one first
+ * @throws ConfigError for a tower that has not two or three high-res scales
+ * Source: NVlabs/VILA, llava/model/llava_arch.py, which uses it in training alone.
+ */
+export function highResScalesOf(longSidePx: number, scalesPx: readonly number[]): number {
+  const count = scalesPx.length - 1;
+  expectConfig(
+    count === 2 || count === 3,
+    'the tower must have two or three high-res scales where ps3_dynamic_aspect_ratio is true',
+    scalesPx,
+  );
+  const [before, largest] = scalesPx.slice(-2);
+  return largest <= SMALL_TOWER_PX || longSidePx > (before + largest) / 2 ? count : count - 1;
+}
 
 /** PS3. */
 export class Ps3Encoder implements VilaEncoder {
@@ -28,8 +55,8 @@ export class Ps3Encoder implements VilaEncoder {
   }
 
   async look(
-    { image, glance, low }: Omit<Seen, typeof Symbol.dispose>,
-    { prompt, ...how }: VilaLookOptions,
+    { image, glance, low, onlyFirstScales: ownScales }: Omit<Seen, typeof Symbol.dispose>,
+    { prompt, onlyFirstScales = ownScales, ...how }: VilaLookOptions,
     run: Recorder,
   ): Promise<VilaLook> {
     const n = image.shape[0];
@@ -38,7 +65,7 @@ export class Ps3Encoder implements VilaEncoder {
     const vision = run(() => {
       const own = prompt && Array.from({ length: times }, () => prompt.in(image.scope));
       const repeated = own && concat(own, { axis: 0 });
-      return this.#vision.forward(image, { ...how, ...STATES, prompt: repeated }, glance);
+      return this.#vision.forward(image, { ...how, onlyFirstScales, ...STATES, prompt: repeated }, glance);
     });
     const maps = await Promise.all(vision.selectionMaps.map((map) => map.data()));
     const groups = Array.from({ length: n }, (_, b) =>

@@ -48,6 +48,7 @@ import { answerIds, likelihoods } from './likelihood.ts';
 import { expectVilaMemory } from './memory.ts';
 import { decodeBehind, prefixOf, readPrefix } from './prefix.ts';
 import { Projector } from './projector.ts';
+import { highResScalesOf } from './ps3_encoder.ts';
 import { imageCount, partsOf, questionPlace, type VilaTokens } from './sequence.ts';
 import type { Prefix, Seen, VilaEncoder, VilaLook, VilaLookOptions, VilaSizes } from './vila_types.ts';
 
@@ -195,11 +196,15 @@ export class VilaModel implements Disposable {
   /**
    * Looks at images as far as no question is needed: PS3 at low resolution, another encoder at all of them. Differentiable.
    *
-   * @param image  [n, 3, H, W] f32 normalised or [n, H, W, 4] u8: squares of `encoder.sidePx`, or of any shape without it
+   * @param image       [n, 3, H, W] f32 normalised or [n, H, W, 4] u8: squares of `encoder.sidePx`, or of any shape without it
+   * @param longSidePx  of the images before they were squashed: what `dynamicScales` goes by; without it all scales are looked at
    */
-  glance(image: Tensor): Seen {
+  glance(image: Tensor, longSidePx?: number): Seen {
     const scope = new Scope();
-    return { ...this.encoder.glance(image.in(scope)), [Symbol.dispose]: () => scope.dispose() };
+    const { dynamicScales = false } = this.config;
+    const isSized = dynamicScales && this.encoder.looks && longSidePx !== undefined;
+    const sized = isSized && { onlyFirstScales: highResScalesOf(longSidePx, this.vision.config.scalesPx) };
+    return { ...this.encoder.glance(image.in(scope)), ...sized, [Symbol.dispose]: () => scope.dispose() };
   }
 
   /** As `glance`, of an image of any shape. */
@@ -211,7 +216,7 @@ export class VilaModel implements Disposable {
       sidePx === undefined
         ? engine.tensor(rgba, [1, height, width, 4])
         : resizeToSquare(engine, image, sidePx);
-    return this.glance(pixels);
+    return this.glance(pixels, Math.max(width, height));
   }
 
   /**
@@ -275,6 +280,7 @@ export class VilaModel implements Disposable {
       image: seen.image.in(scope),
       low: seen.low.in(scope),
       glance: seen.glance && glanceIn(seen.glance, scope),
+      onlyFirstScales: seen.onlyFirstScales,
     };
     const ids = questionIds(this.tokenizer, question, seen.low.shape[0]);
     try {

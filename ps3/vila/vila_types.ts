@@ -24,6 +24,8 @@ export interface Seen extends Disposable {
   readonly glance: Glance | undefined;
   /** [n, tokens, d], what the language model reads of them: before it looks closer, where the tower can. */
   readonly low: Tensor<'f32'>;
+  /** High-res scales that are looked at unless a look says otherwise, from the lowest; undefined: all. */
+  readonly onlyFirstScales?: number;
   /** What questions about them begin with, once one was asked. */
   prefix?: Prefix;
 }

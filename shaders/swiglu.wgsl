@@ -6,10 +6,11 @@
 // Layout    x, dx [R, 2, F]: gate, then up; y, dy [R, F]. F counts Vecs.
 // Mapping   shaders/lib/elements.wgsl, over y.
 // Traffic   reads x once, writes y once; backward reads x and dy once, writes dx once.
-// Numerics  s by e^-|g|, which cannot overflow. NaN stays NaN.
+// Numerics  NaN stays NaN.
 
 #import elements  // share_of(group, groups, i, n)
 #import index     // divmod(n, d)
+#import sigmoid   // sigmoid(v)
 
 struct Params {
   n : u32,  // R F
@@ -22,11 +23,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> dx : array<Vec>;  // [R, 2, F]
 
 alias Vec = f32;  // vec4f where four divides F
-
-fn sigmoid(v : Vec) -> Vec {
-  let e = exp(-abs(v));
-  return select(e, Vec(1.0), v >= Vec()) / (1.0 + e);
-}
 
 @compute @workgroup_size(WG)
 fn swiglu(

@@ -5,13 +5,14 @@
 //
 // Layout    x, y, dy, dx [n] f32, read as vec4f where n divides by 4.
 // Mapping   shaders/lib/elements.wgsl, which counts Vecs.
-// Numerics  sigmoid and softplus use e^-|x|, which cannot overflow; tanh's argument is clamped because it may
+// Numerics  softplus uses e^-|x|, which cannot overflow; tanh's argument is clamped because it may
 //           return NaN for |x| > 88. Near 0, softplus takes log(1 + e) from its series: 1 + e has already
 //           lost e's digits. A NaN stays NaN in every function; WGSL may assume that there
 //           is none, so bits decide.
 
 #import elements  // share_of(group, groups, i, n)
 #import erf   // erf(f32)
+#import sigmoid  // sigmoid(v)
 #import sine  // sine(f32, turns)
 
 const NEG = 0u;
@@ -48,11 +49,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> x : array<Vec>;        // [n]
 @group(0) @binding(2) var<storage, read_write> y : array<Vec>;  // [n]
-
-fn sigmoid(v : Vec) -> Vec {
-  let e = exp(-abs(v));
-  return select(e, Vec(1.0), v >= Vec()) / (1.0 + e);
-}
 
 fn softplus(v : Vec) -> Vec {
   let e = exp(-abs(v));

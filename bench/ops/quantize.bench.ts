@@ -7,6 +7,7 @@ import {
   quantize,
   type Tensor,
 } from '../../engine/index.ts';
+import { swiglu as gatedUnit } from '../../tests/reference/swiglu.ts';
 import type { BenchCase } from '../harness.ts';
 import { wave } from '../operands.ts';
 
@@ -36,13 +37,18 @@ function weightOf(
   return matrix;
 }
 
-/** What a decoder does for each token, and in prefill: rows times a weight, by how that is stored. */
-function storedCase(M: number, N: number, K: number, stored: Stored, quick = false): BenchCase {
+/** What a decoder does for each token, and in prefill: rows times a weight, by how that is stored; or times gate and up at once. */
+function storedCase(
+  [M, N, K]: readonly [number, number, number],
+  stored: Stored,
+  { quick = false, swiglu = false } = {},
+): BenchCase {
+  const columns = swiglu ? N / 2 : N;
   return {
-    op: `inference_linear, weight ${stored}`,
+    op: `inference_linear, weight ${stored}${swiglu ? ', swiglu' : ''}`,
     shape: `${M}x${N}x${K}`,
     flops: 2 * M * N * K,
-    bytes: (N * K * BITS[stored]) / 8 + 4 * M * (N + K),
+    bytes: (N * K * BITS[stored]) / 8 + 4 * M * (columns + K),
     quick,
     prepare: (engine) => {
       const rows = wave(M * K, 0.7);
@@ -50,16 +56,21 @@ function storedCase(M: number, N: number, K: number, stored: Stored, quick = fal
       const numbers = numbersOf(N * K, stored);
       const weight = weightOf(engine, numbers, [N, K], stored);
       return {
-        run: () => inferenceLinear(x, weight),
+        run: () => inferenceLinear(x, weight, { swiglu }),
         maxError: async (out) => {
           const got = await out.data();
+          const total = (m: number, n: number): number => {
+            let sum = 0;
+            for (let k = 0; k < K; k++) sum += rows[m * K + k] * numbers[n * K + k];
+            return sum;
+          };
           let worst = 0;
           for (let i = 0; i < 64; i++) {
             const at = Math.floor(((i + 0.5) / 64) * got.length);
-            const [m, n] = [Math.floor(at / N), at % N];
-            let sum = 0;
-            for (let k = 0; k < K; k++) sum += rows[m * K + k] * numbers[n * K + k];
-            worst = Math.max(worst, Math.abs(sum - got[at]));
+            const [m, n] = [Math.floor(at / columns), at % columns];
+            const first = total(m, n);
+            const want = swiglu ? gatedUnit(Float64Array.of(first, total(m, n + columns)), 1)[0] : first;
+            worst = Math.max(worst, Math.abs(want - got[at]));
           }
           return worst;
         },
@@ -71,8 +82,10 @@ function storedCase(M: number, N: number, K: number, stored: Stored, quick = fal
 const FORMS: readonly Stored[] = ['f32', 'f16', 'bf16', 'int8', 'int4'];
 
 export const cases: BenchCase[] = [
-  storedCase(1, 512, 256, 'int4', true),
-  ...FORMS.map((stored) => storedCase(1, 4864, 896, stored)),
-  ...FORMS.filter((stored) => stored !== 'f16').map((stored) => storedCase(1, 151_936, 896, stored)),
-  storedCase(256, 4864, 896, 'int4'),
+  storedCase([1, 512, 256], 'int4', { quick: true }),
+  ...FORMS.map((stored) => storedCase([1, 4864, 896], stored)),
+  ...FORMS.filter((stored) => stored !== 'f16').map((stored) => storedCase([1, 151_936, 896], stored)),
+  storedCase([256, 4864, 896], 'int4'),
+  storedCase([1, 512, 256], 'int4', { quick: true, swiglu: true }),
+  ...FORMS.map((stored) => storedCase([1, 9728, 896], stored, { swiglu: true })),
 ];

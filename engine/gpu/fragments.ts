@@ -23,6 +23,7 @@ import register_tile from '../../shaders/lib/register_tile.wgsl' with { type: 't
 import scan from '../../shaders/lib/scan.wgsl' with { type: 'text' };
 import sequence from '../../shaders/lib/sequence.wgsl' with { type: 'text' };
 import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text' };
+import sigmoid from '../../shaders/lib/sigmoid.wgsl' with { type: 'text' };
 import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
 import threefry from '../../shaders/lib/threefry.wgsl' with { type: 'text' };
 import vector from '../../shaders/lib/vector.wgsl' with { type: 'text' };
@@ -53,6 +54,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   scan,
   sequence,
   shared_tile,
+  sigmoid,
   sine,
   threefry,
   vector,

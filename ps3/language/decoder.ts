@@ -11,7 +11,6 @@ import {
   type KeyValueCache,
   rmsNorm,
   rope,
-  swiglu,
   type Tensor,
   tidy,
   UseError,
@@ -103,8 +102,11 @@ function block(
   const name = `model.layers.${index}`;
   // Cached keys and values have no gradient.
   const isInference = cache !== undefined;
-  const product = (x: Tensor, layer: string, residual?: Tensor): Tensor<'f32'> =>
-    weights.linear(x, `${name}.${layer}`, { residual, isInference });
+  const product = (
+    x: Tensor,
+    layer: string,
+    options: { readonly residual?: Tensor; readonly isGated?: boolean } = {},
+  ): Tensor<'f32'> => weights.linear(x, `${name}.${layer}`, { ...options, isInference });
   return tidy([h, sequences, keyMask], (h, sequences, keyMask) => {
     const [B, T] = h.shape;
     const normed = rmsNorm(h, weights.vector(`${name}.input_layernorm.weight`), { eps });
@@ -113,10 +115,12 @@ function block(
     const heard = cache
       ? cache.attend(index, products, frequencies, { heads, offset: offset as number | undefined })
       : attention(...unpackHeads(qkv, { parts: 3, heads, kvHeads }), { causal: true, sequences, keyMask });
-    const attended = product(heard.reshape([B, T, heads * headSize]), 'self_attn.o_proj', h);
+    const attended = product(heard.reshape([B, T, heads * headSize]), 'self_attn.o_proj', {
+      residual: h,
+    });
     const again = rmsNorm(attended, weights.vector(`${name}.post_attention_layernorm.weight`), { eps });
-    const gated = swiglu(product(again, 'mlp.gate_up_proj'));
-    return [product(gated, 'mlp.down_proj', attended), qkv] as [Tensor<'f32'>, Tensor<'f32'>];
+    const gated = product(again, 'mlp.gate_up_proj', { isGated: true });
+    return [product(gated, 'mlp.down_proj', { residual: attended }), qkv] as [Tensor<'f32'>, Tensor<'f32'>];
   });
 }
 

@@ -4,6 +4,7 @@ import {
   linear,
   type ParameterStore,
   type QuantizedMatrix,
+  swiglu,
   type Tensor,
   UseError,
 } from '../../engine/index.ts';
@@ -40,21 +41,23 @@ export class LanguageWeights {
   /**
    * `linear` with the layer's `weight` and, where there is one, `bias`.
    *
+   * @param options.isGated      `swiglu` follows: the weight's rows are those of gate and, behind them, of up
    * @param options.isInference  without gradients, which integers have none of in any case: few rows read the weight once
    */
   linear(
     x: Tensor,
     layer: string,
-    options: { readonly residual?: Tensor; readonly isInference?: boolean } = {},
+    options: { readonly residual?: Tensor; readonly isGated?: boolean; readonly isInference?: boolean } = {},
   ): Tensor<'f32'> {
-    const { residual, isInference } = options;
+    const { residual, isGated, isInference } = options;
     const name = `${layer}.weight`;
     const biasName = `${layer}.bias`;
     const bias = this.#parameters.has(biasName) ? this.#parameters.get(biasName) : undefined;
     const weight = this.#integers.get(name);
     if (weight || isInference)
-      return inferenceLinear(x, weight ?? this.#parameters.get(name), { bias, residual });
-    return linear(x, this.#parameters.get(name), { bias, residual });
+      return inferenceLinear(x, weight ?? this.#parameters.get(name), { bias, residual, swiglu: isGated });
+    const y = linear(x, this.#parameters.get(name), { bias, residual });
+    return isGated ? swiglu(y) : y;
   }
 
   /** Frees the matrices in integers; parameters stay. */

@@ -16,6 +16,7 @@ import { fromHalf } from '../reference/cast.ts';
 import { embedding as embeddingTwin } from '../reference/gather.ts';
 import { linear as linearTwin } from '../reference/matmul.ts';
 import * as twin from '../reference/quantize.ts';
+import { swiglu as swigluTwin } from '../reference/swiglu.ts';
 
 const FORMS = [
   [4, 32],
@@ -97,6 +98,9 @@ async function checkLinear(M: number, N: number, K: number, bits: 4 | 8, group: 
   compare('y', await inferenceLinear(rows, matrix).data(), linearTwin(x, numbers, K));
   const whole = inferenceLinear(rows, matrix, { bias, gelu: 'tanh', residual });
   compare('epilogue', await whole.data(), linearTwin(x, numbers, K, { bias: b, gelu: 'tanh', residual: r }));
+  if (N % 2 > 0) return;
+  const gated = inferenceLinear(rows, matrix, { swiglu: true });
+  compare('swiglu', await gated.data(), swigluTwin(linearTwin(x, numbers, K), N / 2));
 }
 
 for (const [bits, group] of FORMS)
@@ -104,10 +108,12 @@ for (const [bits, group] of FORMS)
     for (const [M, N] of [
       [1, 1],
       [3, 67],
+      [1, 2],
+      [3, 70],
       [9, 130],
     ])
       await checkLinear(M, N, 2 * group, bits, group);
-    await withGpuPlans(() => checkLinear(8, 13, 2 * group, bits, group));
+    for (const N of [13, 14]) await withGpuPlans(() => checkLinear(8, N, 2 * group, bits, group));
   });
 
 test('inferenceLinear, embedding: integers beyond the binding limit are read in runs of rows', async () => {

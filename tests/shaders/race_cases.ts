@@ -257,9 +257,11 @@ export const CASES: Readonly<Record<string, () => void>> = {
       for (const bits of [4, 8] as const) {
         const matrix = quantize(leaf(3, 64), { bits });
         for (const M of [1, 9]) inferenceLinear(leaf(M, 64), matrix);
+        inferenceLinear(leaf(1, 64), quantize(leaf(6, 64), { bits }), { swiglu: true });
         embedding(matrix, integers([2, 0, 5], [3]));
       }
       inferenceLinear(leaf(2, 64), leaf(70, 64));
+      inferenceLinear(leaf(2, 64), leaf(70, 64), { swiglu: true });
     };
     products();
     withGpuPlans(products);

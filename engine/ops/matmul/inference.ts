@@ -6,6 +6,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { Gelu } from '../gelu.ts';
 import type { QuantizedMatrix } from '../quantize.ts';
 import { isQuantized } from '../quantized.ts';
+import { swiglu } from '../swiglu.ts';
 import { currentProducts, FLOATS, multiply } from './product.ts';
 import { type Matrix, multiplyRows, planMatrixRows } from './rows.ts';
 import { multiplyStrips } from './strips.ts';
@@ -18,6 +19,8 @@ export interface InferenceLinearOptions {
   readonly gelu?: Gelu;
   /** Added last, in the shape of the result. */
   readonly residual?: Tensor;
+  /** Instead of the others: y = swiglu(x weight^T), weight having the rows of gate and, behind them, as many of up. */
+  readonly swiglu?: boolean;
 }
 
 /**
@@ -26,8 +29,8 @@ export interface InferenceLinearOptions {
  *
  * @param x       [..., M, K] f32
  * @param weight  [N, K] f32, f16, bf16, or integers of `quantize`; it may be larger than a binding
- * @returns       [..., M, N]; it takes no part in autograd
- * @throws ShapeError when weight, bias or residual do not fit x
+ * @returns       [..., M, N], of swiglu [..., M, N / 2]; it takes no part in autograd
+ * @throws ShapeError when weight, bias or residual do not fit x, and for an odd N or any of the others beside swiglu
  * @throws MemoryError when x or the result exceeds a binding
  */
 export function inferenceLinear(
@@ -38,15 +41,22 @@ export function inferenceLinear(
   const op = 'inferenceLinear';
   expectDType(op, 'x', x, 'f32');
   if (!isQuantized(weight)) expectDType(op, 'weight', weight, ...FLOATS);
-  expectKeys(op, options, { bias: true, gelu: true, residual: true });
+  expectKeys(op, options, { bias: true, gelu: true, residual: true, swiglu: true });
   const { bias, gelu, residual } = options;
+  const perColumn = options.swiglu ? 2 : 1;
   const [N, K] = weight.shape;
-  const shape = [...x.shape.slice(0, -1), N];
+  const shape = [...x.shape.slice(0, -1), N / perColumn];
   expect(
     x.shape.length >= 2 && weight.shape.length === 2 && x.shape.at(-1) === K,
     op,
     'weight must be [N, K] with the last extent of x as K',
     `x ${show(x.shape)} and weight ${show(weight.shape)}`,
+  );
+  expect(
+    perColumn === 1 || (N % 2 === 0 && !bias && !gelu && !residual),
+    op,
+    'beside swiglu, weight must have an even number of rows, and bias, gelu and residual must be left out',
+    `weight ${show(weight.shape)}${bias ? ', bias' : ''}${gelu ? ', gelu' : ''}${residual ? ', residual' : ''}`,
   );
   expectBindable(op, 'x', x);
   for (const [name, extra, rule] of [
@@ -59,11 +69,17 @@ export function inferenceLinear(
   }
   const M = K > 0 ? x.size / K : 0;
   const matrix = matrixOf(weight);
-  const plan = planMatrixRows(x.gpu.target, { M, N }, isQuantized(weight));
-  if (plan && M * N > 0 && K % matrix.load === 0) {
+  const rows = { M, N: N / perColumn, K, perColumn } as const;
+  const plan = planMatrixRows(x.gpu.target, rows, isQuantized(weight));
+  const fits = K % matrix.load === 0 && (perColumn === 1 || isBindable(matrix.tensor));
+  if (plan && fits && M * N > 0) {
     const c = output([x, bias, residual], shape);
-    multiplyRows(plan, { a: x, c, bias, residual, gelu, M, N, K }, matrix);
+    multiplyRows(plan, { ...rows, a: x, c, bias, residual, gelu }, matrix);
     return c;
+  }
+  if (perColumn === 2) {
+    using both = inferenceLinear(x, weight);
+    return swiglu(both);
   }
   const { forward: products } = currentProducts();
   const call = { bias, gelu, residual, products };

@@ -5,6 +5,7 @@ import type { Target } from '../../gpu/target.ts';
 import { run } from '../../tensor/dispatch.ts';
 import { isBindable } from '../../tensor/part.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import type { Gelu } from '../gelu.ts';
 import { epilogueDefine, type Product } from './operands.ts';
 
 const forward = kernel(source, 'matmul_rows');
@@ -20,7 +21,7 @@ export function bindableRows(tensor: Tensor, N: number): number {
   return ALIGNED_ROWS * Math.max(1, fitting);
 }
 
-/** The matrix, [N, K]. */
+/** The matrix, [perColumn N, K]. */
 export interface Matrix {
   /** Of any dtype: 16 bytes are read at a time. */
   readonly tensor: Tensor;
@@ -28,13 +29,19 @@ export interface Matrix {
   readonly type: string;
   /** Elements in 16 bytes, by which K divides. */
   readonly load: number;
-  /** Of integers: [N, K / group] f16, what neighbours along K are multiplied by. */
+  /** Of integers: [perColumn N, K / group] f16, what neighbours along K are multiplied by. */
   readonly factors?: Tensor;
   readonly group?: number;
 }
 
 /** What `multiplyRows` computes, as a product of `operands.ts`. */
-export type RowsProduct = Pick<Product, 'a' | 'c' | 'bias' | 'residual' | 'gelu' | 'M' | 'N' | 'K'>;
+export interface RowsProduct extends Pick<Product, 'a' | 'c' | 'M' | 'N' | 'K'> {
+  readonly bias?: Tensor;
+  readonly residual?: Tensor;
+  readonly gelu?: Gelu;
+  /** Rows of the matrix per column of c, 1 by default: 2 are gate and up of SwiGLU, in one binding. */
+  readonly perColumn?: 1 | 2;
+}
 
 /** How a product of M rows is cut among invocations; undefined where larger tiles are faster. */
 interface RowsPlan {
@@ -52,35 +59,37 @@ interface RowsPlan {
  */
 export function planMatrixRows(
   target: Target,
-  { M, N }: Pick<RowsProduct, 'M' | 'N'>,
+  { M, N, perColumn = 1 }: Pick<RowsProduct, 'M' | 'N' | 'perColumn'>,
   isInteger: boolean,
 ): RowsPlan | undefined {
   const { kind, subgroupSize, rowWorkgroup, fillGroups, unrolled, unrolledRegisters, without } = target;
   if (M > (kind === 'gpu' ? 8 : isInteger ? 4 : 2) || without.includes('rows')) return undefined;
   const isSubgroup = kind === 'gpu' && subgroupSize > 1;
-  const threadN = kind === 'cpu' || N >= 16 * fillGroups ? 4 : N >= 8 * fillGroups ? 2 : 1;
+  const rows = perColumn * N;
+  const threadN = kind === 'cpu' || rows >= 16 * fillGroups ? 4 : rows >= 8 * fillGroups ? 2 : perColumn;
   const perGroup = kind === 'cpu' ? rowWorkgroup : 1;
   const define = {
     ROW_WG: kind === 'cpu' ? 1 : isSubgroup ? subgroupSize : rowWorkgroup,
     WG_ROWS: perGroup,
     THREAD_N: threadN,
+    PER_COLUMN: perColumn,
     UNROLLED: unrolled || unrolledRegisters,
     ...(isSubgroup && { fold: 'fold_subgroup' }),
   };
   return { threadN, perGroup, define };
 }
 
-/** Records a product of a few rows; of a matrix beyond the binding limit in runs of its rows. */
+/** Records a product of a few rows; of a matrix beyond the binding limit in runs of its rows, which gate and up must not be. */
 export function multiplyRows(
   { threadN, perGroup, define }: RowsPlan,
-  { a, c, bias, residual, gelu, M, N, K }: RowsProduct,
+  { a, c, bias, residual, gelu, M, N, K, perColumn = 1 }: RowsProduct,
   { tensor, type, load, factors, group = load }: Matrix,
 ): void {
   const step = bindableRows(tensor, N);
   for (let first = 0; first < N; first += step) {
     const R = Math.min(step, N - first);
     using b = tensor.view((first * tensor.size) / N, [(R * tensor.size) / N]);
-    using scales = factors?.view((first * K) / group, [(R * K) / group]);
+    using scales = factors?.view((first * factors.size) / N, [(R * factors.size) / N]);
     run(forward, {
       bind: { a, b, c, bias, residual, factors: scales },
       params: { N, first, R, loads: K / load, scale: 1 },
@@ -92,8 +101,8 @@ export function multiplyRows(
         PER_FACTOR: group,
         ...epilogueDefine({ bias, residual, pre: undefined, gelu }),
       },
-      groups: Math.ceil(R / threadN / perGroup),
-      flops: 2 * M * R * K,
+      groups: Math.ceil((perColumn * R) / threadN / perGroup),
+      flops: 2 * M * R * K * perColumn,
     });
   }
 }

@@ -1,7 +1,18 @@
 /** @internal */
 export { fileSystem, freeMemoryBytes, hashFunctions } from '#system';
+export {
+  type Certificate,
+  type CertifiedKernel,
+  type CertifiedTime,
+  type CertifyOptions,
+  certify,
+  type DeviceRecord,
+  useDeviceRecord,
+} from './device/certificate.ts';
+export { formatCertificate } from './device/certificate_text.ts';
 export type { Peaks } from './device/peaks.ts';
 export { proveKernels } from './device/proofs.ts';
+export type { Rates } from './device/rates.ts';
 export { Engine, type TensorOptions } from './engine.ts';
 export type { AdapterOptions, DeviceHandle, Tier } from './gpu/adapter.ts';
 export type { BufferHandle, BufferSlice, DeviceLimits } from './gpu/buffer.ts';

@@ -1,7 +1,7 @@
 // Fast paths that drivers get wrong are tested once per adapter, on values whose results are known, and not used if they
 // fail: when an engine is created those by features of the device, by `proveKernels` every other one too.
 import type { Tier } from './gpu/adapter.ts';
-import { EngineError } from './gpu/errors.ts';
+import { DeviceLostError, EngineError, MemoryError } from './gpu/errors.ts';
 import type { Gpu } from './gpu/gpu.ts';
 import type { Target } from './gpu/target.ts';
 import { l2Normalize } from './ops/l2_normalize.ts';
@@ -125,7 +125,7 @@ export function unitRow(gpu: Gpu, scope: Scope, C: number): Check {
   return { result, want, what: `a row of unit length of ${C}`, allowed: 1e-5 };
 }
 
-/** Runs the checks of a fast path. */
+/** Runs the checks of a fast path. @throws DeviceLostError, MemoryError */
 async function prove(gpu: Gpu, { feature, checks }: FastPath): Promise<Proof> {
   using scope = new Scope();
   let cases = 0;
@@ -145,13 +145,19 @@ async function prove(gpu: Gpu, { feature, checks }: FastPath): Promise<Proof> {
       cases++;
     }
   } catch (cause) {
-    if (!(cause instanceof EngineError)) throw cause;
+    // What may befall any kernel tells nothing of these.
+    if (!(cause instanceof EngineError) || cause instanceof DeviceLostError || cause instanceof MemoryError)
+      throw cause;
     return { feature, cases, error, fault: cause.message };
   }
   return { feature, cases, error };
 }
 
-/** Proves those of some fast paths that the device takes, each without those that failed before it. */
+/**
+ * Proves those of some fast paths that the device takes, each without those that failed before it.
+ *
+ * @throws DeviceLostError, MemoryError
+ */
 export async function proveAll(
   gpu: Gpu,
   paths: readonly FastPath[],
@@ -163,12 +169,14 @@ export async function proveAll(
     // work.
     const trial = gpu.sibling();
     leaveOut(trial, paths, proofs);
-    if (path.isTaken(trial.target)) {
+    try {
+      if (!path.isTaken(trial.target)) continue;
       const proof = await prove(trial, path);
       proofs.push(proof);
       onProof?.(proof);
+    } finally {
+      trial.destroy(false);
     }
-    trial.destroy(false);
   }
   return proofs;
 }

@@ -54,7 +54,7 @@ async function timingWholePasses<T>({ gpu }: Engine, measure: () => Promise<T>):
 }
 
 /** Runs `measure` on an engine that times nothing: a profiler gives every dispatch a pass of its own, which costs time. */
-async function unprofiled<T>({ gpu }: Engine, measure: () => Promise<T>): Promise<T> {
+export async function unprofiled<T>({ gpu }: Engine, measure: () => Promise<T>): Promise<T> {
   const { recorder } = gpu;
   const { profiler } = recorder;
   recorder.profiler = undefined;

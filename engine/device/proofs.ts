@@ -79,11 +79,11 @@ export const TILED: FastPath = {
       const odd = products(gpu, scope, { M: M + 1, N: N + 1 }, steps, force);
       const four = products(gpu, scope, { M: M + 4, N: N + 4 }, [4, 16, 20, 64], force);
       if (tile > 32) return [...odd, ...four];
-      const flipped = { M: M + 4, N: N + 4, transposeA: true, transposeB: true };
       return [
         ...odd,
         ...four,
-        ...products(gpu, scope, flipped, [17, 20], force),
+        ...products(gpu, scope, { M: M + 4, N: N + 4, transposeB: true }, [15, 17], force),
+        ...products(gpu, scope, { M: M + 4, N: N + 4, transposeA: true }, [16, 20], force),
         ...products(gpu, scope, { M, N }, [50], { ...force, splits: 2 }),
       ];
     });
@@ -366,6 +366,7 @@ export const FAST_PATHS: readonly FastPath[] = [
  *
  * @param onProof  after each
  * @returns        what was found, and a sentence for each that is left out
+ * @throws DeviceLostError, MemoryError: then nothing is known
  */
 export async function proveKernels(
   engine: Engine,

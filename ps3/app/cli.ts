@@ -8,6 +8,7 @@ import { answerCommand } from './commands/answer.ts';
 import { benchmarkCommand } from './commands/benchmark.ts';
 import { chatCommand } from './commands/chat.ts';
 import { dataCommand } from './commands/data.ts';
+import { deviceCommand } from './commands/device.ts';
 import { encodeCommand } from './commands/encode.ts';
 import { evalCommand } from './commands/eval.ts';
 import { exportCommand } from './commands/export.ts';
@@ -32,6 +33,7 @@ const COMMANDS: readonly Command[] = [
   verifyCommand,
   dataCommand,
   benchmarkCommand,
+  deviceCommand,
 ];
 
 /** Time for rank 0 to say what every rank has met. */

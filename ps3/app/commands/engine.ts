@@ -2,10 +2,11 @@
 import { Engine } from '../../../engine/index.ts';
 import { localRankOf } from '../../ranks/open.ts';
 import { SINGLE, type Transport } from '../../ranks/transport.ts';
+import { useKnown } from '../device_cache.ts';
 
 /** What an engine is for. */
 export interface EngineNeeds {
-  /** Time every dispatch. */
+  /** Time every dispatch; then the device has no other work meanwhile. */
   readonly profile?: boolean;
   /** 3: matrix units too, which are never opened unasked. */
   readonly tier?: 3;
@@ -13,11 +14,21 @@ export interface EngineNeeds {
   readonly transport?: Pick<Transport, 'rank' | 'size'>;
 }
 
-/** Opens the best adapter; the ranks of a machine take its adapters in turn. */
+/** Proofs that go on while engines work. */
+const proofs = new WeakMap<Engine, Promise<void>>();
+
+/**
+ * Opens the best adapter, planned for by what is known of it; the ranks of a machine take its adapters in turn. Kernels of an
+ * adapter that is new are proved in the background.
+ */
 export async function openEngine({ profile, tier, transport = SINGLE }: EngineNeeds = {}): Promise<Engine> {
-  if (transport.size === 1) return Engine.create({ profile, tier });
-  const engine = await Engine.create({ profile, tier, index: localRankOf() });
-  for (const warning of engine.warnings) console.error(`rank ${transport.rank}: ${warning}`);
+  const { rank, size } = transport;
+  const index = size > 1 ? localRankOf() : undefined;
+  const engine = await Engine.create({ profile, tier, index });
+  const say = (sentence: string): void => console.error(size > 1 ? `rank ${rank}: ${sentence}` : sentence);
+  engine.warnings.forEach(say);
+  const { proving } = await useKnown(engine, !profile && size === 1, say);
+  proofs.set(engine, proving);
   return engine;
 }
 
@@ -28,7 +39,9 @@ export async function withEngine<T>(
 ): Promise<T> {
   const engine = await openEngine(needs);
   try {
-    return await work(engine);
+    const result = await work(engine);
+    await proofs.get(engine);
+    return result;
   } finally {
     engine.destroy();
   }

@@ -19,8 +19,7 @@ const LARGEST_HEAD = 128;
 
 /**
  * Constants of the one kernel that rotates, writes and attends; undefined where several do. lavapipe, 14 heads of 64
- * on 2 over 60, 500 and 2000 tokens: 0.2, 1.1 and 3.9 ms, by several 0.7, 1.4 and 4.1; 28 heads of 128 on 4, on a busy
- * machine, least times: 1.0, 6.6 and 29.8 ms, by several 1.7, 6.9 and 30.6. Not measured on a GPU.
+ * on 2 over 60, 500 and 2000 tokens: 0.2, 1.1 and 3.9 ms, by several 0.7, 1.4 and 4.1. Not measured on a GPU.
  */
 function planToken({ kind }: Target, T: number, K: number): Define | undefined {
   if (T !== 1 || K % 4 !== 0 || K > LARGEST_HEAD) return undefined;

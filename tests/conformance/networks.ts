@@ -1,11 +1,13 @@
 // ONNX operators of networks and their training: products, convolution, resizing, attention, Adam.
 import {
+  type AttentionOptions,
   add,
   attentionWithScores,
   broadcastTo,
   concat,
   conv2d,
   div,
+  less,
   matmul,
   mul,
   pad,
@@ -183,34 +185,35 @@ const rotaryEmbedding: Operator = (call) => {
   return flat ? joinHeads(y) : y;
 };
 
-/** What is added to the scores: the mask, -infinity for keys behind it, and for those of a padded cache. */
-function attentionMask(call: Call, B: number, Tq: number, Tk: number): Tensor | undefined {
-  let mask: Tensor | undefined;
-  if (call.has(3)) {
-    const given = call.x(3);
-    const zero = call.constant(0, given);
-    const added =
-      call.values[3]?.dtype === 'BOOL' ? where(given, zero, call.constant(-Infinity, given)) : given;
-    const missing = Tk - given.shape[given.shape.length - 1];
-    const last = given.shape.length - 1;
-    mask = pad(
-      added,
-      given.shape.map((_extent, d): [number, number] => [0, d === last ? Math.max(0, missing) : 0]),
-      { value: -Infinity },
-    );
-  }
-  const lengths = call.numbers(6);
-  if (!lengths) return mask;
-  // Without cached keys as an operand, the queries are the last ones of the keys in use.
-  const causal = call.number('is_causal', 0) === 1 && !call.has(4);
-  const seen = lengths.flatMap((length) =>
-    Array.from({ length: Tq * Tk }, (_, e) => {
-      const [i, j] = [Math.floor(e / Tk), e % Tk];
-      return j < length && (!causal || j <= i + length - Tq) ? 0 : -Infinity;
-    }),
+/** What is added to the scores: the mask, and -infinity for keys behind it. */
+function attentionMask(call: Call, Tk: number): Tensor | undefined {
+  if (!call.has(3)) return undefined;
+  const given = call.x(3);
+  const zero = call.constant(0, given);
+  const added =
+    call.values[3]?.dtype === 'BOOL' ? where(given, zero, call.constant(-Infinity, given)) : given;
+  const missing = Tk - given.shape[given.shape.length - 1];
+  const last = given.shape.length - 1;
+  return pad(
+    added,
+    given.shape.map((_extent, d): [number, number] => [0, d === last ? Math.max(0, missing) : 0]),
+    { value: -Infinity },
   );
-  const padding = call.engine.tensor(seen, [B, 1, Tq, Tk], { scope: call.scope });
-  return mask ? add(mask, padding) : padding;
+}
+
+/** Hides the keys of a padded cache that are not in use. The queries of a causal attention are the last ones in use. */
+function keysInUse(
+  call: Call,
+  causal: boolean,
+  Tq: number,
+  Tk: number,
+): Pick<AttentionOptions, 'offset' | 'keyMask'> {
+  const lengths = call.numbers(6);
+  if (!lengths) return {};
+  const { engine, scope } = call;
+  const whole = (numbers: number[]) => engine.tensor(Int32Array.from(numbers), [numbers.length], { scope });
+  if (causal) return { offset: whole(lengths.map((length) => length - Tq)) };
+  return { keyMask: less(whole(Array.from({ length: Tk }, (_, j) => j)), call.x(6).reshape([-1, 1])) };
 }
 
 const STAGES = ['product', 'capped', 'masked', 'weights'] as const;
@@ -224,15 +227,16 @@ const attend: Operator = (call) => {
     call.has(past) ? concat([call.x(past), own], { axis: 2 }) : own;
   const [ownK, ownV] = [heads(1, 'kv_num_heads'), heads(2, 'kv_num_heads')];
   const [k, v] = [joined(ownK, 4), joined(ownV, 5)];
-  const [B, , Tq, K] = q.shape;
-  const causal = call.number('is_causal', 0) === 1 && (call.has(4) || !call.has(6));
+  const [, , Tq, K] = q.shape;
+  const causal = call.number('is_causal', 0) === 1;
   const cached = call.has(4) ? { k: byToken(call.x(4)), v: byToken(call.x(5)) } : undefined;
   const { out, scores } = attentionWithScores(byToken(q), byToken(ownK), byToken(ownV), {
     cached,
     scale: call.number('scale', 1 / Math.sqrt(K)),
     softcap: call.number('softcap', 0) || undefined,
-    mask: attentionMask(call, B, Tq, k.shape[2]),
+    mask: attentionMask(call, k.shape[2]),
     causal,
+    ...keysInUse(call, causal, Tq, k.shape[2]),
     stage: STAGES[call.number('qk_matmul_output_mode', 0)],
   });
   const y = byToken(out);

@@ -17,6 +17,7 @@ import { VilaAnswerer } from '../train/evaluation/choices/vila_answerer.ts';
 import { RunFolder } from '../train/run.ts';
 import { VilaModel } from '../vila/vila.ts';
 import { formatResults, resultsPage } from './benchmark_report.ts';
+import { loadingProgress } from './progress.ts';
 
 /** The largest resolution is that at which looks are compared. */
 const FULL: readonly Showing[] = RESOLUTIONS.slice(-1);
@@ -58,7 +59,7 @@ export async function askBenchmark(engine: Engine, options: AskOptions): Promise
   for (const place of places) {
     const name = place === undefined ? 'nano-4k' : basename(place);
     if (place !== undefined && existsSync(join(place, 'llm'))) {
-      using model = await VilaModel.load(engine, place, { storage: 'stored' });
+      using model = await VilaModel.load(engine, place, { storage: 'stored', onProgress: loadingProgress() });
       answers = await askAll(records, vilaEntrants(model, name), path, onProgress);
       continue;
     }

@@ -11,7 +11,6 @@ import {
 } from '../../engine/index.ts';
 import { isImageName } from '../data/image_files.ts';
 import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
-import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { NANO_4K } from '../model/checkpoint/shipped.ts';
 import { decodeImage, ImageError, resizeToSquare } from '../model/image.ts';
 import { PS3 } from '../model/ps3.ts';
@@ -19,7 +18,7 @@ import type { Region } from '../model/region.ts';
 import { ownPart, SINGLE, type Transport } from '../ranks/transport.ts';
 import { RunFolder } from '../train/run.ts';
 import { drawOverlays, lastFileOf, type Numbers, writeNumbers } from './encode_files.ts';
-import { ProgressBar } from './progress.ts';
+import { loadingProgress } from './progress.ts';
 
 /** What was asked for cannot be encoded. */
 export class EncodeError extends EngineError {
@@ -118,7 +117,7 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
   if (transport.rank === 0) await assertWritableFolder(out);
   await transport.barrier();
   const { run, checkpoint = run === undefined ? NANO_4K : await new RunFolder(run).newest(log) } = options;
-  using model = await loadModel(engine, checkpoint, storage);
+  using model = await PS3.load(engine, checkpoint, { storage, onProgress: loadingProgress() });
   if (transport.rank === 0) {
     if (checkpoint === NANO_4K) log('encode: with nano-4k, the small model of this package');
     if (prompt !== undefined && model.tokenizer.unknownWords(prompt).length > 0)
@@ -151,22 +150,6 @@ export async function encodeImages(engine: Engine, options: EncodeImagesOptions)
     if (skipped > 0) log(`encode: ${skipped} of ${jobs.length} images skipped.`);
   }
   return skipped > 0 ? 2 : 0;
-}
-
-/** Loads with a progress bar, which small checkpoints do not need. */
-async function loadModel(
-  engine: Engine,
-  source: CheckpointSource,
-  storage?: WeightDType | 'stored',
-): Promise<PS3> {
-  const bar = new ProgressBar();
-  const inMB = (bytes: number): number => Math.ceil(bytes / 1e6);
-  return PS3.load(engine, source, {
-    storage,
-    onProgress: (done, all) => {
-      if (all > 1e8) bar.update('loading, MB', inMB(done), inMB(all));
-    },
-  });
 }
 
 /** Words that a message lists. */

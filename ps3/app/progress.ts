@@ -49,6 +49,18 @@ export class ProgressBar {
   }
 }
 
+/** Bytes from which on it is shown how far a checkpoint is read. */
+const SHOWN_BYTES = 1e8;
+
+/** Shows how far a large checkpoint is read. */
+export function loadingProgress(): (doneBytes: number, allBytes: number) => void {
+  const bar = new ProgressBar();
+  const inMB = (bytes: number): number => Math.ceil(bytes / 1e6);
+  return (done, all) => {
+    if (all > SHOWN_BYTES) bar.update('loading, MB', inMB(done), inMB(all));
+  };
+}
+
 /** Shows progress on the first of several ranks alone, and says that it is of its part. */
 export function leadProgress({ rank, size }: Pick<Transport, 'rank' | 'size'>): ProgressBar['update'] {
   const bar = new ProgressBar();

@@ -13,6 +13,7 @@ import {
 } from '../../engine/index.ts';
 import {
   type FillOptions,
+  inGoes,
   matchTensors,
   openWeights,
   readJson,
@@ -30,6 +31,7 @@ import {
   writeJson,
   writeWeights,
 } from '../model/checkpoint/writer.ts';
+import { total } from '../model/config/config.ts';
 import { type LanguageConfig, parseLanguageConfig, toLanguageHubConfig } from './config.ts';
 import {
   formatOf,
@@ -118,6 +120,15 @@ export class LanguageReader implements AsyncDisposable {
     }
   }
 
+  /** Of all weights as they are stored. */
+  get storedBytes(): number {
+    const isOwn = (name: string): boolean => this.#parts.has(name) || this.#integerParts.has(name);
+    const sizes = this.#files.flatMap(({ tensors }) =>
+      [...tensors].map(([name, { sizeBytes }]) => (isOwn(name) ? sizeBytes : 0)),
+    );
+    return total(sizes);
+  }
+
   /** How matrices and tables are kept where nobody says: as they are, if they are in integers, or else in f32. */
   get defaultStorage(): LanguageStorage {
     return this.#format ? 'stored' : 'f32';
@@ -144,7 +155,7 @@ export class LanguageReader implements AsyncDisposable {
     engine: Engine,
     plan: ReadonlyMap<string, ParameterPlan>,
     storage: LanguageStorage,
-    options: Pick<FillOptions, 'signal'> = {},
+    options: Pick<FillOptions, 'signal' | 'onProgress'> = {},
   ): Promise<Map<string, QuantizedMatrix>> {
     const bits = storage === 'int4' ? 4 : storage === 'int8' ? 8 : undefined;
     const format = this.#format;
@@ -161,15 +172,16 @@ export class LanguageReader implements AsyncDisposable {
     engine: Engine,
     plan: ReadonlyMap<string, ParameterPlan>,
     bits: 4 | 8,
-    { signal }: Pick<FillOptions, 'signal'>,
+    { signal, onProgress }: Pick<FillOptions, 'signal' | 'onProgress'>,
   ): Promise<Map<string, QuantizedMatrix>> {
     const made = new Map<string, QuantizedMatrix>();
+    const go = inGoes(onProgress, this.storedBytes);
     try {
       for (const [name, { shape }] of plan) {
         if (shape.length < 2) continue;
         const one = new ParameterStore(engine, [{ name, shape, dtype: this.#dtypes.get(name) }]);
         try {
-          await this.fill(one, { signal });
+          await this.fill(one, { signal, ...go() });
           made.set(name, quantize(one.get(name), { bits }));
           await one.get(name).ready();
         } finally {

@@ -12,6 +12,7 @@ import {
   type TensorToWrite,
 } from '../../engine/index.ts';
 import type { FillOptions } from '../model/checkpoint/checkpoint.ts';
+import { total } from '../model/config/config.ts';
 import { check } from '../model/config/schema.ts';
 import type { StoredPart } from './parameters.ts';
 
@@ -121,9 +122,15 @@ export async function readIntegers(
   parts: ReadonlyMap<string, IntegerPart>,
   files: readonly SafetensorsFile[],
   { bits, group }: IntegerFormat,
-  { signal }: Pick<FillOptions, 'signal'>,
+  { signal, onProgress }: Pick<FillOptions, 'signal' | 'onProgress'>,
 ): Promise<Map<string, QuantizedMatrix>> {
   const made = new Map<string, QuantizedMatrix>();
+  const all = total(
+    files.flatMap(({ tensors }) =>
+      [...tensors].map(([name, { sizeBytes }]) => (parts.has(name) ? sizeBytes : 0)),
+    ),
+  );
+  let done = 0;
   try {
     for (const [name, [N, K]] of shapes) {
       const values = engine.empty([N, (K * bits) / 32], { dtype: 'u32' });
@@ -145,6 +152,8 @@ export async function readIntegers(
           piece.write(numbers);
           await tensor.ready();
           at += numbers.length;
+          done += buffer.byteLength;
+          onProgress?.(done, all);
         }
       }
     return made;

@@ -1,6 +1,6 @@
 // The class that people import: loads, makes, saves and runs a language model.
 import { type Engine, expectKeys, type ParameterSpec, ParameterStore } from '../../engine/index.ts';
-import type { FillOptions, WeightDType } from '../model/checkpoint/checkpoint.ts';
+import { type FillOptions, inGoes, type WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource, DownloadOptions } from '../model/checkpoint/files.ts';
 import { drawParameters, specOf } from '../model/checkpoint/init.ts';
 import type { SaveOptions } from '../model/checkpoint/writer.ts';
@@ -80,7 +80,8 @@ export class LanguageModel extends LanguageCore {
     await using file = await LanguageReader.open(source, options);
     const { storage = file.defaultStorage, isLocked } = options;
     const plan = planLanguageParameters(file.config);
-    const integers = await file.integers(engine, plan, storage, options);
+    const go = inGoes(options.onProgress, file.storedBytes);
+    const integers = await file.integers(engine, plan, storage, { ...options, ...go() });
     const specs = [...plan].flatMap(([name, { shape }]): ParameterSpec[] =>
       integers.has(name)
         ? []
@@ -89,7 +90,7 @@ export class LanguageModel extends LanguageCore {
     const parameters = new ParameterStore(engine, specs);
     const model = new LanguageModel(engine, file.config, parameters, file.tokenizer, integers);
     try {
-      await file.fill(model.parameters, options);
+      await file.fill(model.parameters, { ...options, ...go() });
     } catch (error) {
       model.dispose();
       throw error;

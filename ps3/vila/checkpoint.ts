@@ -25,7 +25,7 @@ import {
 import { type ParameterPlan, Plan, planVision } from '../model/checkpoint/init.ts';
 import type { MemoryNeed } from '../model/checkpoint/memory.ts';
 import { type SaveOptions, toWrite, writeJson, writeWeights } from '../model/checkpoint/writer.ts';
-import type { ImageConfig, VisionConfig } from '../model/config/config.ts';
+import { type ImageConfig, total, type VisionConfig } from '../model/config/config.ts';
 import { parseVisionConfig } from '../model/config/hub_config.ts';
 import { toHubVision } from '../model/config/hub_config_writer.ts';
 import { parsePreprocessor, toPreprocessor } from '../model/config/preprocessor.ts';
@@ -34,7 +34,7 @@ import { type PlannedWeight, vilaNeed } from './memory.ts';
 import type { VilaTokens } from './sequence.ts';
 
 /** How a model is loaded. */
-export interface VilaLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix' | 'onProgress'> {
+export interface VilaLoadOptions extends DownloadOptions, Omit<FillOptions, 'prefix'> {
   /** How matrices and tables of tower and projector are kept; default f32, which can also be trained. 'stored': as the file has them. */
   readonly storage?: WeightDType | 'stored';
   /** The same of the language model; default as `storage`. */
@@ -49,6 +49,7 @@ export const LOAD_OPTIONS = {
   hubUrl: true,
   accessToken: true,
   fetch: true,
+  onProgress: true,
   signal: true,
   storage: true,
   languageStorage: true,
@@ -95,6 +96,8 @@ export class VilaReader implements AsyncDisposable {
   readonly #tower: CheckpointFiles;
   readonly #projector: CheckpointFiles;
   #files: SafetensorsFile[] = [];
+  /** Of all weights as they are stored; 0 before `need` was called. */
+  storedBytes = 0;
   #plan: Map<string, { shape: readonly number[]; stored: WeightDType }> | undefined;
 
   private constructor(files: CheckpointFiles, config: VilaConfig, vision: VisionConfig, image: ImageConfig) {
@@ -124,10 +127,15 @@ export class VilaReader implements AsyncDisposable {
     options: DownloadOptions,
   ): Promise<MemoryNeed> {
     await using language = await LanguageReader.open(this.language, options);
+    const plan = await this.plan(language.config.width);
+    const sizes = this.#files.flatMap(({ tensors }) =>
+      [...tensors.values()].map(({ sizeBytes }) => sizeBytes),
+    );
+    this.storedBytes = language.storedBytes + total(sizes);
     const weights: PlannedWeight[] = [];
     for (const [name, { shape }] of planLanguageParameters(language.config))
       weights.push({ shape, dtype: language.storageOf(name, shape, languageStorage) });
-    for (const { shape, stored } of (await this.plan(language.config.width)).values())
+    for (const { shape, stored } of plan.values())
       weights.push({ shape, dtype: storage === 'stored' ? stored : storage });
     return vilaNeed(weights, language.config, this.vision);
   }

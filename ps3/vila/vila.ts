@@ -22,7 +22,7 @@ import {
 import type { GeneratedToken, GenerateOptions } from '../language/generate.ts';
 import { LanguageModel } from '../language/language_model.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
-import type { WeightDType } from '../model/checkpoint/checkpoint.ts';
+import { inGoes, type WeightDType } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource } from '../model/checkpoint/files.ts';
 import { drawParameters, specOf } from '../model/checkpoint/init.ts';
 import { freeBytes } from '../model/checkpoint/memory.ts';
@@ -134,8 +134,10 @@ export class VilaModel implements Disposable {
       await file.need(storage, languageStorage, options),
       `${storage} and ${languageStorage}`,
     );
+    const go = inGoes(reading.onProgress, file.storedBytes);
     const language = await LanguageModel.load(engine, file.language, {
       ...reading,
+      ...go(),
       storage: languageStorage,
       isLocked,
     });
@@ -146,7 +148,7 @@ export class VilaModel implements Disposable {
         length < 2 ? 'f32' : storage === 'stored' ? plan.get(name)!.stored : storage;
       const model = VilaModel.allocate(engine, file, language, { dtypeOf, isLocked });
       made = model;
-      await file.fill(model.parameters, reading);
+      await file.fill(model.parameters, { ...reading, ...go() });
       return model;
     } catch (error) {
       made[Symbol.dispose]();
@@ -202,7 +204,7 @@ export class VilaModel implements Disposable {
   glance(image: Tensor, longSidePx?: number): Seen {
     const scope = new Scope();
     const { dynamicScales = false } = this.config;
-    const isSized = dynamicScales && this.encoder.looks && longSidePx !== undefined;
+    const isSized = dynamicScales && longSidePx !== undefined;
     const sized = isSized && { onlyFirstScales: highResScalesOf(longSidePx, this.vision.config.scalesPx) };
     return { ...this.encoder.glance(image.in(scope)), ...sized, [Symbol.dispose]: () => scope.dispose() };
   }

@@ -32,8 +32,7 @@ test('page: a model that sees all at once answers without maps, token by token u
     await model.save(path);
   }
   const ending = new AbortController();
-  const request = { kind: 'load', source: path, storage: 'stored' } as const;
-  using opened = await openVila(engine, request, ending.signal);
+  using opened = await openVila(engine, path, { storage: 'stored', signal: ending.signal });
   const { answers, budgets, grids, patches } = opened.facts;
   assert.equal([answers, budgets, grids, patches], [true, [], [[5, 5]], 0]);
   const said: Answer[] = [];

@@ -40,8 +40,19 @@ async function questions(page: Page): Promise<string[][]> {
   return Promise.all(rows.map((row) => row.locator('th, td').allTextContents()));
 }
 
+/** What was said, but for how far a checkpoint was read. */
 const kinds = async (page: Page, since: 'load' | 'image' | 'ask'): Promise<unknown[]> =>
-  (await saidSince(page, since)).map(({ request, answer }) => request?.kind ?? answer?.kind);
+  (await saidSince(page, since))
+    .map(({ request, answer }) => request?.kind ?? answer?.kind)
+    .filter((kind) => kind !== 'progress');
+
+/** Drops files and folders onto the page, as the system does. */
+async function drop(page: Page, ...files: string[]): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files, dragOperationsMask: 1 };
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const)
+    await session.send('Input.dispatchDragEvent', { type, x: 200, y: 200, data });
+}
 
 test('page: a question is answered by the model, behind its maps and what was looked at, and the next one pays for one look', async () => {
   using model = await VilaModel.load(engine, VILA_S, { storage: 'stored' });
@@ -155,6 +166,33 @@ test('page: a folder of a VILA-HD, one image after another, stops and goes on', 
   await page.fill('#budget', '0');
   await ended(page, 'ask');
   assert.is((await totals(page))['Patches looked at'], '0 of 3,000');
+  assert.is(await page.textContent('#notices'), '');
+});
+
+test('page: a folder that is dropped is read with its progress, and an image of 4K that is dropped is asked about', async () => {
+  const [width, height] = [3840, 2160];
+  const wide = join(folder, 'wide.png');
+  // A sample's cards, as large as a screen of 4K.
+  await sharp(join(vilaPath, 'samples/00000001.jpg')).resize(width, height, { fit: 'fill' }).toFile(wide);
+  const page = await openPage();
+  await drop(page, vilaPath);
+  await page.waitForSelector('#model:visible');
+  const progress = (await saidSince(page, 'load')).flatMap(({ answer }) =>
+    answer?.kind === 'progress' ? [answer] : [],
+  );
+  const last = progress.at(-1)!;
+  assert.is(last.doneBytes, last.allBytes);
+  assert.ok(progress.every(({ allBytes }) => allBytes === last.allBytes));
+  assert.ok(last.allBytes > 1e6, `${last.allBytes} bytes`);
+  await drop(page, wide);
+  await page.waitForSelector('#image-name >> text=wide.png');
+  await ask(page, QUESTIONS[0]);
+  using model = await VilaModel.load(engine, VILA_S, { storage: 'stored' });
+  using seen = model.see(await decodeImage(wide));
+  using look = await model.lookFor(QUESTIONS[0], seen);
+  let text = '';
+  for await (const token of model.answer(QUESTIONS[0], look)) text += token.text;
+  assert.equal(await page.locator('#answered .answer').allTextContents(), [text]);
   assert.is(await page.textContent('#notices'), '');
 });
 

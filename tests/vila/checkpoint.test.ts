@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { openSafetensors } from '../../engine/index.ts';
 import { setting } from '../../ps3/app/comparison.ts';
 import { vilaImages, vilaOf } from '../../ps3/app/verify_vila.ts';
+import { VILA_S } from '../../ps3/model/checkpoint/shipped.ts';
 import { withImages } from '../../ps3/vila/checkpoint.ts';
 import { VilaModel } from '../../ps3/vila/vila.ts';
 import { tinyTokenizer } from '../app/tiny_vila.ts';
@@ -95,6 +96,37 @@ test('VilaModel.load: what does not fit is refused before it is read, by the byt
   const held = stores.reduce((sum, { values }) => sum + values.sizeBytes, 0);
   // Three digits are told; parameters begin at whole lines of memory.
   assert.ok(Math.abs(held - 1e9 * Number(weights)) < 0.05 * held, `${held} bytes for ${weights} GB`);
+});
+
+/** Bytes of all tensors of a folder: they follow a header of so many bytes, whose size is the first 8. */
+async function storedBytes(model: string): Promise<number> {
+  const sizes = ['llm', 'vision_tower', 'mm_projector'].map(async (part) => {
+    const bytes = await readFile(join(model, part, 'model.safetensors'));
+    return bytes.length - 8 - Number(bytes.readBigUInt64LE());
+  });
+  return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+test('VilaModel.load: tells the bytes that are read, of all there are in the files', async () => {
+  const shipped = fileURLToPath(VILA_S.href);
+  const inIntegers = join(folder, 'integers');
+  for (const [place, languageStorage] of [
+    [join(folder, 'vila-hd-tiny'), 'f32'],
+    [shipped, 'int8'],
+    [inIntegers, 'stored'],
+  ] as const) {
+    const stored = await storedBytes(place);
+    const told: number[] = [];
+    const onProgress = (done: number, all: number): void => {
+      // Beside integers stand their shapes, which are not read.
+      assert.ok(all <= stored && all > stored - 1000, `${all} of ${stored}`);
+      told.push(done / all);
+    };
+    using model = await VilaModel.load(engine, place, { languageStorage, onProgress });
+    assert.ok(told.every((share, i) => share > (told[i - 1] ?? 0)));
+    assert.is(told.at(-1), 1, place);
+    if (languageStorage === 'int8') await model.save(inIntegers);
+  }
 });
 
 test('VilaModel.load: what is missing is named', async () => {

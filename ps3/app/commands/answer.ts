@@ -5,6 +5,7 @@ import { decodeImage } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
 import { type Command, command, oneOf, text, UsageError, type Values } from '../flags.ts';
 import { drawLook, lookedLine } from '../looked.ts';
+import { loadingProgress } from '../progress.ts';
 import {
   type Answered,
   accuracyLines,
@@ -40,7 +41,7 @@ async function answer(
 ): Promise<number> {
   const { storage = 'stored', out } = values;
   const decoded = await decodeImage(path);
-  using model = await VilaModel.load(engine, place, { storage });
+  using model = await VilaModel.load(engine, place, { storage, onProgress: loadingProgress() });
   const started = performance.now();
   using seen = model.see(decoded);
   using look = await model.lookFor(question, seen, amountOf(values));
@@ -58,7 +59,7 @@ async function answerAll(
   questions: readonly FileQuestion[],
 ): Promise<number> {
   const { storage = 'stored', by, 'max-tokens': maxTokens } = values;
-  using model = await VilaModel.load(engine, place, { storage });
+  using model = await VilaModel.load(engine, place, { storage, onProgress: loadingProgress() });
   const abort = new AbortController();
   const stop = (): void => abort.abort();
   process.once('SIGINT', stop);

@@ -7,6 +7,7 @@ import { decodeImage } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
 import { type Command, command, on, type Values } from '../flags.ts';
 import { drawLook, lookedLine, lookedMap } from '../looked.ts';
+import { loadingProgress } from '../progress.ts';
 import { withEngine } from './engine.ts';
 import { amountOf, placeOf, VILA_FLAGS } from './vila_flags.ts';
 
@@ -29,7 +30,7 @@ async function chat(
 ): Promise<number> {
   const { storage = 'stored', out, conversation, 'max-tokens': maxTokens } = values;
   const decoded = await decodeImage(path);
-  using model = await VilaModel.load(engine, place, { storage });
+  using model = await VilaModel.load(engine, place, { storage, onProgress: loadingProgress() });
   const started = performance.now();
   using seen = model.see(decoded);
   await seen.low.data();

@@ -3,6 +3,7 @@ import { type Engine, noGrad } from '../../../engine/index.ts';
 import { total } from '../../model/config/config.ts';
 import type { DecodedImage } from '../../model/decoder.ts';
 import { questionIds } from '../../vila/answer.ts';
+import type { VilaLoadOptions } from '../../vila/checkpoint.ts';
 import { VilaModel } from '../../vila/vila.ts';
 import type { Seen, VilaLook } from '../../vila/vila_types.ts';
 import type { Answer, ModelFacts, Request, ShownMaps } from './messages.ts';
@@ -11,10 +12,10 @@ import { type AboutImage, mapOf, type Opened, type Post, towerFacts } from './op
 /** Opens a checkpoint. @throws as `VilaModel.load` */
 export async function openVila(
   engine: Engine,
-  { source, storage }: Request & { kind: 'load' },
-  signal: AbortSignal,
+  source: (Request & { kind: 'load' })['source'],
+  options: Pick<VilaLoadOptions, 'storage' | 'onProgress' | 'signal'>,
 ): Promise<Opened> {
-  return new Answering(engine, await VilaModel.load(engine, source, { storage, signal }));
+  return new Answering(engine, await VilaModel.load(engine, source, options));
 }
 
 /** A VILA-HD and its image; it owns the model. */

@@ -73,18 +73,17 @@ async function load(request: Request & { kind: 'load' }, post: Post, signal: Abo
   const engine = await openEngine();
   opened?.[Symbol.dispose]();
   opened = undefined;
+  let toldMs = 0;
+  const onProgress = (doneBytes: number, allBytes: number): void => {
+    if (performance.now() - toldMs < PROGRESS_MS && doneBytes < allBytes) return;
+    toldMs = performance.now();
+    post({ kind: 'progress', doneBytes, allBytes });
+  };
+  const options = { storage, onProgress, signal };
   if (await isVila(source)) {
     const { openVila } = await import('./answering.ts');
-    opened = await openVila(engine, request, signal);
-  } else {
-    let toldMs = 0;
-    const onProgress = (doneBytes: number, allBytes: number): void => {
-      if (performance.now() - toldMs < PROGRESS_MS && doneBytes < allBytes) return;
-      toldMs = performance.now();
-      post({ kind: 'progress', doneBytes, allBytes });
-    };
-    opened = new Looking(engine, await PS3.load(engine, source, { storage, onProgress, signal }));
-  }
+    opened = await openVila(engine, source, options);
+  } else opened = new Looking(engine, await PS3.load(engine, source, options));
   post({ kind: 'loaded', facts: opened.facts });
 }
 

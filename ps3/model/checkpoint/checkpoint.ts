@@ -124,6 +124,29 @@ export interface FillOptions {
   readonly signal?: { throwIfAborted(): void };
 }
 
+/**
+ * Tells of weights that are read in several goes, one after another, as of one.
+ *
+ * @param all  bytes of all goes
+ * @returns    gives what is to be told of the next one
+ */
+export function inGoes(
+  onProgress: FillOptions['onProgress'],
+  all: number,
+): () => Pick<FillOptions, 'onProgress'> {
+  let done = 0;
+  return () => {
+    if (!onProgress) return {};
+    const before = done;
+    return {
+      onProgress: (own) => {
+        done = before + own;
+        onProgress(done, all);
+      },
+    };
+  };
+}
+
 /** A run of a stored tensor's elements, and the parameter whose run it is. */
 export interface Destination {
   /** The parameter. */

@@ -17,7 +17,7 @@
 // Numerics  f32, one fma per term, k ascending; blocks in ascending order add to dk and dv: the same bits on
 //           every run. A query with a score that is NaN or infinite has NaN for all weights.
 // Causal    scores of keys that no query of a tile sees are not computed, nor are sums over them, nor are
-//           they written where no `together` queries see one.
+//           they written where no `together` queries see one. A query without a key gets zeros.
 // Grouped   A_GROUP neighbouring heads read one head of keys; gradients of keys are sums over MEMBERS heads.
 
 alias Vec = vec4f;     // or f32
@@ -25,7 +25,7 @@ const VEC : u32 = 4u;  // elements of a Vec
 
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
-#import numerics           // or_nan(result, operand), sum_or_nan(sum)
+#import numerics           // LOWEST, or_nan(result, operand), sum_or_nan(sum)
 #import causal             // HIDES, first_seen, seen(z, query), first_query_of, end_query_of(z, key)
 #import register_tile      // RegisterRegion, register_product(at, terms, i), AVec, THREAD_M, THREAD_N, WG
 
@@ -215,9 +215,9 @@ fn attention_weights(@builtin(workgroup_id) group : vec3u, @builtin(num_workgrou
     let last = min(params.M, params.before + span.y);
     for (var m = end; m < last; m++) { weights[start + m * params.a_row] = 0.0; }
   }
-  var row_max = weights[start + first * params.a_row];
-  for (var m = first + 1u; m < end; m++) { row_max = max(row_max, weights[start + m * params.a_row]); }
-  var row_sum = 0.0;
+  var row_max = LOWEST;
+  for (var m = first; m < end; m++) { row_max = max(row_max, weights[start + m * params.a_row]); }
+  var row_sum = select(0.0, 1.0, first == end);  // without a key: zeros
   for (var m = first; m < end; m++) {
     let at = start + m * params.a_row;
     let weight = exp(weights[at] - row_max);

@@ -85,6 +85,7 @@ fn attention_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   if (HIDES == ELEMENTS) {
     first = max(first, first_seen(z, t));
     end = min(end, seen(z, t));
+    if (end == 0u) { row_sum = 1.0; }  // without a key: zeros
   }
   for (var j = first; j < end; j++) {
     let k = params.k_start + z * params.k_batch + j * params.k_row + head / KV_GROUP * HEAD_VECS;

@@ -19,14 +19,14 @@
 // Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run. A
 //           query with a score that is NaN or infinite has NaN for all weights.
 // Causal    scores of keys that no query of a tile sees are set, not computed, and not even set where no
-//           query of LARGEST sees one of LARGEST keys; sums leave them out.
+//           query of LARGEST sees one of LARGEST keys; sums leave them out. A query without a key gets zeros.
 // Grouped   A_GROUP or B_GROUP neighbouring heads read one head of keys; gradients of keys are sums over
 //           MEMBERS heads.
 
 #import index              // linear_group(group, groups)
 #import attention_product  // KIND, ADDS, HAS_MASK
 #import numerics           // LOWEST, is_nan, or_nan(result, operand), sum_or_nan(sum)
-#import causal             // HIDES, first_seen, seen(z, query), first_query_of, end_query_of(z, key), MASKED
+#import causal             // HIDES, first_seen, seen(z, query), first_query_of, end_query_of(z, key)
 #import shared_tile        // Region, product(at, i), before(square, k, k1), tile_row(at, r, i),
                            // tile_column(at, p, i), row_of(i), column_of(i), THREAD_M, SQUARES_N
 
@@ -124,7 +124,7 @@ fn finished(plane : u32, at : u32, m : u32, n : u32, sum : vec4f) -> vec4f {
     let keys = seen_together(plane / params.heads, m, 1u);
     let here = vec4u(n, n + 1u, n + 2u, n + 3u);
     let hidden = (here < vec4u(keys.x)) | (here >= vec4u(keys.y));
-    value = select(value, vec4f(select(0.0, MASKED, KIND == SCORES)), hidden);
+    value = select(value, vec4f(select(0.0, LOWEST, KIND == SCORES)), hidden);
   }
   if (ADDS) { value += c[at / 4u]; }
   return value;
@@ -267,6 +267,11 @@ fn attention_tile(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
       if (!SPLIT) {
         row_sum = sum_or_nan(row_sum);
         factor = 1.0 / row_sum;
+      }
+      // Without a key: zeros, which count where no cached key does.
+      if (HIDES == KEYS && seen_together(z, m, 1u).y == 0u) {
+        row_sum = exp(LOWEST - row_maxima[quad][r % 4u]);
+        factor = 0.0;
       }
       if (column_of(i) == 0u && at.n0 == 0u && m < params.M) {
         keep_sum(plane, split, m, row_maxima[quad][r % 4u], row_sum);

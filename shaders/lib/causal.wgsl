@@ -14,8 +14,6 @@ const CAUSAL : bool = true;       // later keys are hidden
 // With the OFFSET PACKED there are as many keys as queries, and `offsets`, [batch, T, 2], are the first token
 // of each token's sequence and the first after it. Other sequences are hidden.
 
-const MASKED : f32 = -1e30;       // finite: WGSL may assume that there are no infinities
-
 /// First token of a token's sequence, or the first after it.
 fn sequence_end(z : u32, token : u32, end : u32) -> u32 {
   return u32(offsets[2u * (z * params.T + token) + end]);

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { attention, backward, rope, type Tensor, unpackHeads } from '../../engine/index.ts';
 import { compare, engine, random, TOLERANCE, tensor, throws, torchCases } from '../harness.ts';
 import { firstTokens } from './causal_attention.ts';
-import { checkPacked } from './packed_sequences.ts';
+import { checkMasked, checkPacked } from './packed_sequences.ts';
 
 const boundaries = (numbers: readonly number[], scope: Tensor['scope']): Tensor<'i32'> =>
   tensor(Int32Array.from(numbers), [numbers.length], { scope });
@@ -55,6 +55,10 @@ test('attention: other sequences change no bit of one', async () => {
   for (const force of ['split_kv', 'query_blocks'] as const)
     assert.equal(await run(1, force), await run(-1000, force));
 });
+
+for (const force of ['split_kv', 'query_blocks'] as const)
+  test(`attention, ${force}: where a mask hides all keys of a packed sequence, others stay hidden too`, () =>
+    checkMasked(force));
 
 test('attention: boundaries on the GPU change from replay to replay of a capture', async () => {
   using scope = engine.scope();

@@ -38,7 +38,7 @@ function twin(
   const first = sequences?.map((boundaries) => firstTokens(boundaries, T));
   const isHidden = (b: number, i: number, j: number): boolean => {
     if (first && first[b % first.length][i] !== first[b % first.length][j]) return true;
-    return causal && j - N > i + (offsets ? offsets[b % offsets.length] : 0);
+    return causal && j >= N && j - N > i + (offsets ? offsets[b % offsets.length] : 0);
   };
   const mask = Float64Array.from({ length: B * H * T * Tk }, (_, e) => {
     const [j, i, b] = [e % Tk, Math.floor(e / Tk) % T, Math.floor(e / Tk / T / H)];
@@ -78,6 +78,10 @@ export const CASES: readonly CausalCase[] = [
   { B: 3, T: 1, N: 0, M: 37, H: 4, G: 2, K: 8, offsets: [0, 36, 11] },
   { B: 1, T: 5, N: 0, M: 7, H: 2, G: 1, K: 256, offsets: [2] },
   { B: 2, T: 33, N: 0, M: 67, H: 2, G: 2, K: 4, offsets: [34, 5] },
+  // Queries that see no key: some of a tile, or all of several; or no key but cached ones.
+  { B: 2, T: 9, N: 0, M: 9, H: 4, G: 2, K: 4, offsets: [-3, -20] },
+  { B: 2, T: 150, N: 0, M: 200, H: 1, G: 1, K: 4, offsets: [-140, -1] },
+  { B: 2, T: 7, N: 3, M: 7, H: 2, G: 1, K: 8, offsets: [-2, -30] },
   { B: 2, T: 5, N: 2, M: 6, H: 6, G: 3, K: 4 },
   // Behind each other: empty ones, and tokens before the first and after the last; more than a tile apart.
   { B: 1, T: 9, N: 0, M: 9, H: 2, G: 1, K: 4, sequences: [[0, 1, 4, 9]], causal: true },

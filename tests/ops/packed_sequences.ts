@@ -1,5 +1,5 @@
 // Packed sequences beside each of them alone, by the twin, for tests with every plan.
-import { attention, backward } from '../../engine/index.ts';
+import { type AttentionOptions, attention, backward } from '../../engine/index.ts';
 import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
 import { headGradients } from '../reference/attention.ts';
 
@@ -23,4 +23,23 @@ export async function checkPacked(sequences: readonly number[], K: number, causa
     for (const [i, name] of (['out', 'dq', 'dk', 'dv'] as const).entries())
       compare(`${name} of sequence ${s}`, own(got[i]), want[name], i > 0 ? TOLERANCE.grad : TOLERANCE.f32);
   }
+}
+
+/** A causal sequence of which a mask hides every key: its queries average the values before them, and no other's. */
+export async function checkMasked(force?: AttentionOptions['force']): Promise<void> {
+  using scope = engine.scope();
+  const [T, K, first, end] = [150, 4, 40, 90];
+  const [q, k, v] = [1, 2, 3].map((seed) => random(T * K, seed));
+  const heads = [q, k, v].map((x) => tensor(x, [1, T, 1, K], { scope }));
+  const sequences = tensor(Int32Array.of(0, first, end, T), [4], { scope });
+  const kept = Array.from({ length: T }, (_, j) => (j >= first && j < end ? 0 : 1));
+  const keyMask = tensor(kept, [1, T], { scope });
+  const options = { causal: true, sequences, keyMask, force };
+  const out = await attention(heads[0], heads[1], heads[2], options).data();
+  const want = Float64Array.from({ length: (end - first) * K }, (_, e) => {
+    const [t, d] = [Math.floor(e / K), e % K];
+    const before = Array.from({ length: t + 1 }, (_, j) => v[(first + j) * K + d]);
+    return before.reduce((sum, value) => sum + value) / (t + 1);
+  });
+  compare('out', out.subarray(first * K, end * K), want);
 }

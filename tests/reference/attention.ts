@@ -142,7 +142,7 @@ export interface Scores {
   readonly weights: Float64Array;
 }
 
-/** softmax(cap(scale q k^T) + mask) v in plain loops; mask [B, H, Tq, Tk] may hold -infinity, but not for all keys of a query. */
+/** softmax(cap(scale q k^T) + mask) v in plain loops; mask [B, H, Tq, Tk] may hold -infinity; a query from which it hides all keys gets zeros. */
 export function composedAttention(
   q: Float64Array,
   k: Float64Array,
@@ -169,7 +169,7 @@ export function composedAttention(
       total += weights[at];
     }
     for (let j = 0; j < Tk; j++) {
-      weights[row * Tk + j] /= total;
+      weights[row * Tk + j] /= total || 1;
       for (let d = 0; d < V; d++) y[row * V + d] += weights[row * Tk + j] * v[(keys + j) * V + d];
     }
   }

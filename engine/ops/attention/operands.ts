@@ -35,7 +35,8 @@ export interface AttentionOptions {
   /**
    * Of a causal attention: the position of the first query among the keys k, from 0, which it is by default. As i32 on
    * the GPU, [1] or [B], it may change from replay to replay of a capture: k is then a buffer of which the first
-   * offset + T rows count.
+   * offset + T rows count. Where it is negative, queries before key 0 see no key of k: those that see none at all get zeros,
+   * or, where all scores are held in memory, the mean of all values.
    */
   readonly offset?: number | Tensor;
   /**

@@ -10,6 +10,7 @@ import type { BenchmarkRecord } from '../benchmarks/record.ts';
 import { NANO_4K } from '../model/checkpoint/shipped.ts';
 import { PS3 } from '../model/ps3.ts';
 import { askAll, type Entrant } from '../train/evaluation/choices/ask.ts';
+import { budgetsOf, type Latency, measureLatencies } from '../train/evaluation/choices/latency.ts';
 import { Glances, LOOKS, PS3Answerer } from '../train/evaluation/choices/ps3_answerer.ts';
 import { resultsOf } from '../train/evaluation/choices/results.ts';
 import { CONTROLS, RESOLUTIONS, type Showing } from '../train/evaluation/choices/views.ts';
@@ -30,11 +31,14 @@ function ps3Entrants(engine: Engine, model: PS3, glances: Glances, name: string)
   }));
 }
 
-/** A VILA-HD as it looks by itself, at every resolution and with the controls, and by its glance alone at full size. */
+/** A VILA-HD as it looks by itself, at every resolution and with the controls, and at parts of all patches at full size. */
 export function vilaEntrants(model: VilaModel, name: string): Entrant[] {
   const own = { answerer: new VilaAnswerer(model, name), showings: [...RESOLUTIONS, ...CONTROLS] };
-  const glance = { answerer: new VilaAnswerer(model, name, { looks: 0 }), showings: FULL };
-  return model.encoder.looks ? [own, glance] : [own];
+  const budgets = model.encoder.looks ? budgetsOf(model) : [];
+  return [
+    own,
+    ...budgets.map(({ amount }) => ({ answerer: new VilaAnswerer(model, name, amount), showings: FULL })),
+  ];
 }
 
 /** What is asked, and of whom. */
@@ -54,6 +58,7 @@ export async function askBenchmark(engine: Engine, options: AskOptions): Promise
   const { records, title, out, models, onProgress } = options;
   await makeFolder(out);
   const path = join(out, 'answers.jsonl');
+  let latencies: readonly Latency[] = [];
   const places = models ?? [undefined];
   let answers = await askAll(records, [], path);
   for (const place of places) {
@@ -61,13 +66,14 @@ export async function askBenchmark(engine: Engine, options: AskOptions): Promise
     if (place !== undefined && existsSync(join(place, 'llm'))) {
       using model = await VilaModel.load(engine, place, { storage: 'stored', onProgress: loadingProgress() });
       answers = await askAll(records, vilaEntrants(model, name), path, onProgress);
+      latencies = await measureLatencies(model, name, records, join(out, 'latencies.jsonl'));
       continue;
     }
     using model = await PS3.load(engine, place === undefined ? NANO_4K : await RunFolder.checkpointOf(place));
     using glances = new Glances(engine, model);
     answers = await askAll(records, ps3Entrants(engine, model, glances, name), path, onProgress);
   }
-  const results = resultsOf(records, answers);
+  const results = { ...resultsOf(records, answers), latencies };
   const text = formatResults(results, title);
   // Cards are of questions whose images are files and whose answers have a place.
   const shown = spread(

@@ -69,6 +69,30 @@ const resultHead = ({ categories }: BenchmarkResults): string[] => [
   ...Object.keys(categories),
 ];
 
+/** Accuracy and time of VILA-HDs by the share of all patches that is looked at, as in the paper. */
+function budgetRows({ results, latencies = [] }: BenchmarkResults): string[][] {
+  return latencies.map(({ model, share, tokens, firstTokenMs, totalMs }) => {
+    const result = results.find((one) => one.model === model && one.showing === 3780);
+    return [
+      model,
+      percent(share),
+      ...[`${tokens}`, shown(result?.all)],
+      ...NEEDS.map((need) => shown(result?.needs[need])),
+      ...[firstTokenMs, totalMs].map((ms) => `${(ms / 1000).toPrecision(3)} s`),
+    ];
+  });
+}
+
+const BUDGET_HEAD = [
+  ...['model', 'of all patches', 'tokens', 'all'],
+  ...NEEDS.map((need) => `needs ${need}`),
+  ...['first token', 'answer'],
+];
+
+/** What the times are of. */
+const timesOf = ({ latencies = [] }: BenchmarkResults): string =>
+  `Times are medians from the decoded image to the first token and to the end of the answer, on ${[...new Set(latencies.map(({ adapter }) => adapter))].join(' and ')}.`;
+
 function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
@@ -82,6 +106,7 @@ export function formatResults(results: BenchmarkResults, title: string): string 
     `${questions} questions on ${images} images; guessing gives ${percent(chance)}. In brackets 95 % of what other images would give.`,
     markdown(NEED_HEAD, needRows(results)),
     markdown(resultHead(results), resultRows(results)),
+    ...(results.latencies?.length ? [markdown(BUDGET_HEAD, budgetRows(results)), timesOf(results)] : []),
     ...silences(results),
   ]
     .join('\n\n')
@@ -169,6 +194,7 @@ ${needFigure(results)}
 ${wideTable(html`What the categories need`, NEED_HEAD, needRows(results))}
 <h2>Accuracy by resolution</h2><div class="row">${charts}</div>
 ${wideTable(html`Right answers, controls among them`, resultHead(results), resultRows(results))}
+${results.latencies?.length ? html`${wideTable(html`Right answers and time by the share of all patches`, BUDGET_HEAD, budgetRows(results))}<p>${timesOf(results)}</p>` : undefined}
 <h2>Questions</h2><style>.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 1em } .cards figure { margin: 0; padding: .6em; border: 1px solid #8886; border-radius: 6px } .cards img { max-width: 100% } .right { font-weight: bold }</style>
 <div class="cards">${markup(cards.join('\n'))}</div>`,
   );

@@ -3,6 +3,7 @@ import { NEEDS, type Need, needOf } from '../../../benchmarks/build/choose.ts';
 import type { BenchmarkRecord } from '../../../benchmarks/record.ts';
 import { type Answer, type Estimate, ImageBootstrap } from '../intervals.ts';
 import { type Answered, rightShare } from './ask.ts';
+import type { Latency } from './latency.ts';
 import { RESOLUTIONS, type Showing } from './views.ts';
 
 /** The model that is none: what the benchmark's own reader reads. */
@@ -39,6 +40,8 @@ export interface BenchmarkResults {
   readonly chance: number;
   readonly categories: Readonly<Record<string, CategoryNeeds>>;
   readonly results: readonly ShowingResult[];
+  /** Of VILA-HDs, with parts of all patches. */
+  readonly latencies?: readonly Latency[];
 }
 
 /** Of intervals. */

@@ -6,7 +6,8 @@ import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
-import { EngineError, makeFolder } from '../engine/index.ts';
+import { type Certificate, EngineError, makeFolder } from '../engine/index.ts';
+import { formatDevices, parseCertificate } from './devices.ts';
 import type { PeerUrls } from './peers/open.ts';
 import {
   type BenchResult,
@@ -116,19 +117,30 @@ export async function writeText(path: string, text: string): Promise<void> {
  *
  * @throws ReportError when a file is not what it should be
  */
-export async function storedResults(folder: string): Promise<BenchResult[]> {
+export function storedResults(folder: string): Promise<BenchResult[]> {
+  return stored(folder, parseResult);
+}
+
+/**
+ * All certificates of a folder, likewise.
+ *
+ * @throws ReportError when a file is not what it should be
+ */
+export function storedCertificates(folder: string): Promise<Certificate[]> {
+  return stored(folder, parseCertificate);
+}
+
+async function stored<T>(folder: string, parse: (path: string, text: string) => T): Promise<T[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
   const paths = names.filter((name) => name.endsWith('.json')).sort();
-  return Promise.all(
-    paths.map(async (name) => parseResult(name, await readFile(join(folder, name), 'utf8'))),
-  );
+  return Promise.all(paths.map(async (name) => parse(name, await readFile(join(folder, name), 'utf8'))));
 }
 
 /**
- * Rewrites the table of a README from all results of a folder.
+ * Rewrites the tables of both READMEs from all results of a folder and the certificates of bench/devices.
  *
  * @throws ReportError when there are none, or a file is not what it should be
  */
@@ -142,6 +154,7 @@ export async function writeReport(root: string, folder: string): Promise<void> {
   await rewrite(join(root, 'bench/README.md'), { bench: formatResults(results) });
   await rewrite(join(root, 'README.md'), {
     bench: formatSummary(results),
+    devices: formatDevices(await storedCertificates(join(root, 'bench/devices'))),
     start: `\`\`\`\n${started}\n\`\`\``,
     nano: `\`\`\`\n${await nanoResults(root)}\n\`\`\``,
     study: await studyResults(root),

@@ -1,6 +1,6 @@
 // Rewrites what is measured in README.md and bench/README.md from the files of bench/results/: nobody types a number.
 //
-//   README.md        a summary of eight cases, and what `npm start` printed
+//   README.md        a summary of eight cases, the devices of bench/devices/, and what `npm start` printed
 //   bench/README.md  a table for each device
 import { EngineError, type Peaks } from '../engine/index.ts';
 import { digits, rateOf } from '../engine/internal.ts';
@@ -29,7 +29,7 @@ export class ReportError extends EngineError {
 
 /** @throws ReportError with the file's name when it is not a result of the benchmark */
 export function parseResult(path: string, text: string): BenchResult {
-  const value = parse(path, text);
+  const value = parseJson<BenchResult>(path, text);
   const { adapter, runtime, versions, date, peaks, rows, failures } = value;
   if (!adapter || !runtime || !versions || !date || !peaks || !Array.isArray(rows))
     throw new ReportError(
@@ -43,7 +43,7 @@ export type ForeignResult = Pick<BenchResult, 'versions' | 'rows'>;
 
 /** @throws ReportError with the file's name when it holds no rows */
 export function parseForeign(path: string, text: string): ForeignResult {
-  const value = parse(path, text);
+  const value = parseJson<ForeignResult>(path, text);
   const { versions, rows } = value;
   if (!versions || !Array.isArray(rows))
     throw new ReportError(
@@ -52,7 +52,8 @@ export function parseForeign(path: string, text: string): ForeignResult {
   return { versions, rows };
 }
 
-function parse(path: string, text: string): Partial<BenchResult> {
+/** @throws ReportError with the file's name when it is not JSON */
+export function parseJson<T>(path: string, text: string): Partial<T> {
   try {
     return JSON.parse(text) ?? {};
   } catch (cause) {
@@ -170,15 +171,18 @@ function formatResult(result: BenchResult): string {
   ].join('\n\n');
 }
 
-function formatTable([heads, rows]: Cells): string {
+/** A table of Markdown: words to the left, numbers to the right. */
+export function formatTable([heads, rows]: Cells): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return [
     line(heads),
-    `|${heads.map((head) => (['op', 'shape', 'type'].includes(head) ? '---' : '--:')).join('|')}|`,
+    `|${heads.map((head) => (WORDS.includes(head) ? '---' : '--:')).join('|')}|`,
     ...rows.map(line),
   ].join('\n');
 }
+
+const WORDS = ['op', 'shape', 'type', 'device', 'runtime', 'left out'];
 
 type Cells = [heads: string[], rows: string[][]];
 

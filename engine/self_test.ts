@@ -33,6 +33,7 @@ export interface FastPath {
 
 /** What the checks of a fast path came to on a device. */
 export interface Proof {
+  /** The fast path, in words. */
   readonly feature: string;
   /** Checks that were right. */
   readonly cases: number;

@@ -1,5 +1,5 @@
 // The page: starts the suite in a worker and draws what it posts.
-import type { Peaks } from '../../engine/index.ts';
+import type { Certificate, Peaks } from '../../engine/index.ts';
 import { byId, element, facts } from '../../ps3/app/page/elements.ts';
 import { isOurs } from '../harness.ts';
 import type { Failure, Row } from '../measure.ts';
@@ -7,7 +7,7 @@ import type { BenchResult } from '../report.ts';
 import type { SuiteEvent } from '../suite.ts';
 import { comparison, peakFacts, tableRow } from './draw.ts';
 import { endedBy, notices, obstacle } from './notices.ts';
-import type { PageOptions, WorkerMessage } from './worker.ts';
+import type { CertifyRequest, PageOptions, WorkerMessage } from './worker.ts';
 
 // The build puts them in; see bench/bundle.ts.
 declare const VERSION: string;
@@ -21,6 +21,7 @@ const seconds = byId('seconds', HTMLInputElement);
 const peers = byId('with-peers', HTMLInputElement);
 const runButton = byId('run', HTMLButtonElement);
 const stopButton = byId('stop', HTMLButtonElement);
+const certifyButton = byId('certify', HTMLButtonElement);
 const progressBar = byId('bar', HTMLProgressElement);
 const status = byId('status', HTMLElement);
 const stored = byId('stored', HTMLSelectElement);
@@ -49,6 +50,7 @@ const emptyRun = (withPeers: boolean): Run => ({
   failures: [],
 });
 let run = emptyRun(false);
+let certified: { readonly certificate: Certificate; readonly text: string } | undefined;
 let worker = newWorker();
 /** Where the libraries of a comparison were measured, other than an index into the stored results. */
 const THIS_RUN = 'this run';
@@ -67,7 +69,15 @@ function receive(message: WorkerMessage): void {
     );
   else if (message.kind === 'done') end();
   else if (message.kind === 'error') end(endedBy(message.code, message.message));
-  else draw(message);
+  else if (message.kind === 'certifying') {
+    progressBar.max = message.all;
+    progressBar.value = message.done;
+    status.textContent = `${message.what}: ${message.done} of ${message.all}`;
+  } else if (message.kind === 'certificate') {
+    certified = message;
+    byId('certificate', HTMLElement).textContent = message.text;
+    byId('certified', HTMLElement).hidden = false;
+  } else draw(message);
 }
 
 function draw(event: SuiteEvent): void {
@@ -136,20 +146,26 @@ function drawComparison(): void {
 function begin(options: PageOptions): void {
   run = emptyRun(options.peers);
   offerStored();
-  for (const id of ['adapter', 'results', 'comparison']) byId(id, HTMLElement).hidden = true;
+  ask(options);
+}
+
+/** Clears the page and has the worker begin. */
+function ask(request: PageOptions | CertifyRequest): void {
+  for (const id of ['adapter', 'certified', 'results', 'comparison']) byId(id, HTMLElement).hidden = true;
   byId('rows', HTMLElement).replaceChildren();
   drawNotices([]);
   byId('copied', HTMLElement).textContent = '';
   progressBar.removeAttribute('value');
   status.textContent = 'Opening the GPU';
   showRunning(true);
-  worker.postMessage(options);
+  worker.postMessage(request);
 }
 
 function showRunning(running: boolean): void {
   byId('progress', HTMLElement).hidden = false;
   progressBar.hidden = !running;
   runButton.hidden = running;
+  certifyButton.hidden = running;
   stopButton.hidden = !running;
 }
 
@@ -201,10 +217,17 @@ async function copyResult(): Promise<void> {
   );
 }
 
-async function downloadResult(): Promise<void> {
-  const url = URL.createObjectURL(new Blob([await resultText()], { type: 'application/json' }));
-  Object.assign(element('a', ''), { href: url, download: 'bench.json' }).click();
+function download(name: string, text: string): void {
+  const type = name.endsWith('.json') ? 'application/json' : 'text/plain';
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  Object.assign(element('a', ''), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+async function certifyDevice(): Promise<void> {
+  run = emptyRun(false);
+  const runtime = await runtimeName();
+  ask({ certify: { runtime, versions: { 'ps3-webgpu': VERSION } } });
 }
 
 /** The results that have other libraries: this run's, if it asked for them, and stored ones. */
@@ -236,11 +259,15 @@ controls.onchange = ({ target }) => {
 stopButton.onclick = () => end();
 stored.onchange = drawComparison;
 byId('copy', HTMLElement).onclick = copyResult;
-byId('download', HTMLElement).onclick = downloadResult;
+byId('download', HTMLElement).onclick = async () => download('bench.json', await resultText());
+certifyButton.onclick = certifyDevice;
+byId('certificate-json', HTMLElement).onclick = () =>
+  download('device.json', `${JSON.stringify(certified?.certificate, undefined, 1)}\n`);
+byId('certificate-text', HTMLElement).onclick = () => download('device.txt', certified?.text ?? '');
 offerStored();
 byId('peers-choice', HTMLElement).hidden = Object.keys(PEERS).length === 0;
 const why = obstacle();
 if (why) {
-  runButton.disabled = true;
+  runButton.disabled = certifyButton.disabled = true;
   drawNotices([why]);
 }

@@ -33,8 +33,11 @@ export interface DeviceRecord {
 
 /** An op's time on a device. */
 export interface CertifiedTime extends Rates {
+  /** 'matmul'. */
   readonly op: string;
+  /** Of its operands: '512x512x512'. */
   readonly shape: string;
+  /** Of a run, the median of several samples. */
   readonly medianMs: number;
 }
 
@@ -58,6 +61,7 @@ export interface Certificate extends DeviceRecord {
   readonly subgroupSize: number;
   /** What its matrix units multiply at a time, on tier 3. */
   readonly matrixUnit?: MatrixShape;
+  /** What the adapter reaches at best. */
   readonly peaks: Peaks;
   readonly kernels: readonly CertifiedKernel[];
 }

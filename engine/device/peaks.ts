@@ -11,6 +11,7 @@ import matrixSource from './shaders/matrix_chain.wgsl' with { type: 'text' };
 import copySource from './shaders/vec4_copy.wgsl' with { type: 'text' };
 import { median } from './statistics.ts';
 
+/** The best rates of an adapter, as measured. */
 export interface Peaks {
   /** f32 multiply-adds in registers, each counted as two operations. */
   readonly gflops: number;

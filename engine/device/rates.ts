@@ -13,7 +13,9 @@ export interface Work {
 
 /** Rates are null where a run does not count operations or bytes. */
 export interface Rates {
+  /** 10^9 operations a second. */
   readonly gflops: number | null;
+  /** 10^9 bytes a second. */
   readonly gbPerS: number | null;
   /** The rate nearer to its peak, in percent of it. What a kernel reads again from a cache may exceed 100 of the copy's. */
   readonly percentOfPeak: number | null;

@@ -8,8 +8,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pageBuild } from '../../bench/bundle.ts';
 import { ALL_CASES } from '../../bench/cases.ts';
+import { parseCertificate } from '../../bench/devices.ts';
 import { DEFAULT_TOLERANCE } from '../../bench/harness.ts';
 import { type BenchResult, parseResult } from '../../bench/report.ts';
+import { formatCertificate } from '../../engine/index.ts';
 import { type PageServer, servePage } from '../../engine/page_server.ts';
 
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -230,10 +232,33 @@ test('bench page: stops when asked to, and keeps what it has', async () => {
   assert.is(await page.textContent('#status'), '1 of 1 cases measured');
 });
 
+test('bench page: certifies the device, and gives the certificate as JSON and as text', async () => {
+  const page = await openPage();
+  await page.click('#certify');
+  await page.waitForSelector('#certified:visible');
+  await ended(page);
+  assert.is(await page.textContent('#notices'), '');
+  const save = async (button: string): Promise<string> => {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click(button)]);
+    return readFileSync(await download.path(), 'utf8');
+  };
+  const certificate = parseCertificate('device.json', await save('#certificate-json'));
+  assert.match(certificate.adapter, /swiftshader/);
+  assert.match(certificate.runtime, /^Chrom(e|ium) \d+\./i);
+  assert.equal(certificate.versions, { 'ps3-webgpu': '1.2.3' });
+  for (const { feature, fault, times } of certificate.kernels) {
+    assert.is(fault, undefined, feature);
+    assert.ok(times.length > 0, feature);
+  }
+  const text = await save('#certificate-text');
+  assert.is(text, formatCertificate(certificate));
+  assert.is(await page.textContent('#certificate'), text);
+});
+
 test('bench page: says what to do without WebGPU', async () => {
   const page = await openPage((it) => it.addInitScript('delete Navigator.prototype.gpu'));
   assert.match((await page.textContent('#notices'))!, /^This browser offers no WebGPU\. Open the page in /);
-  assert.ok(await page.isDisabled('#run'));
+  assert.ok((await page.isDisabled('#run')) && (await page.isDisabled('#certify')));
 });
 
 test('bench page: says what to do without an adapter', async () => {

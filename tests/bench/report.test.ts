@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ALL_CASES } from '../../bench/cases.ts';
-import { storedResults, writeReport, writeText } from '../../bench/host.ts';
+import { formatDevices, parseCertificate } from '../../bench/devices.ts';
+import { storedCertificates, storedResults, writeReport, writeText } from '../../bench/host.ts';
 import {
   adapterInWords,
   type BenchResult,
@@ -18,6 +19,7 @@ import {
   SUMMARY,
 } from '../../bench/report.ts';
 import { Table } from '../../bench/table.ts';
+import type { Certificate } from '../../engine/index.ts';
 import { digits } from '../../engine/internal.ts';
 import { throws } from '../harness.ts';
 
@@ -180,6 +182,39 @@ test('report: the summary has eight cases, beside PyTorch on a GPU and beside th
   throws(() => formatSummary([RESULT]), /^report: the summary needs .*, got 0 and 0\. /);
 });
 
+const CERTIFICATE: Certificate = {
+  ...{ adapter: 'Example GPU', driver: '', runtime: 'node 20.20.2', versions: { 'ps3-webgpu': '0.1.0' } },
+  ...{ date: '2025-03-04T05:06:07.000Z', tier: 2, subgroupSize: 32, features: [], limits: {}, peaks: PEAKS },
+  kernels: [
+    {
+      ...{ feature: 'subgroups', cases: 17, error: 0 },
+      times: [
+        { op: 'matmul', shape: '8', medianMs: 1, gflops: 620, gbPerS: null, percentOfPeak: 62 },
+        { op: 'matmul', shape: '9', medianMs: 1, gflops: 605, gbPerS: null, percentOfPeak: 60.5 },
+      ],
+    },
+    { feature: 'rows in registers', cases: 3, error: 0, fault: '1 instead of 2', times: [] },
+  ],
+};
+
+test('report: a device has a line, with what is left out on it and its best shares of the peak', () => {
+  const lines = formatDevices([CERTIFICATE]).split('\n');
+  assert.is(lines[1], '|---|---|--:|--:|--:|---|--:|--:|--:|--:|');
+  assert.equal(lines.slice(2), [
+    '| Example GPU | node 20.20.2, 2025-03-04 | 2 | 2 | 20 | rows in registers | 1000 | 100 | 62 % | – |',
+  ]);
+  const right = { ...CERTIFICATE, kernels: CERTIFICATE.kernels.slice(0, 1) };
+  assert.match(formatDevices([right]), / \| 1 \| 17 \| none \| /);
+});
+
+test('report: a file that holds no certificate is named', () => {
+  assert.equal(parseCertificate('a.json', JSON.stringify(CERTIFICATE)), CERTIFICATE);
+  throws(
+    () => parseCertificate('b.json', '{"adapter": "x"}'),
+    /^report: b\.json must hold .* kernels, got adapter\. Write it with: npx ps3 device --json b\.json$/,
+  );
+});
+
 test('report: adapters have the names that people know', () => {
   const names = {
     'nvidia nvidia-h200 NVIDIA: 580.159.04 580.159.4.0': 'NVIDIA H200 (driver 580.159.04)',
@@ -196,9 +231,12 @@ test('report: reads a folder of results and rewrites both pages', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'ps3-bench-'));
   try {
     const [gpu, browser] = summarized();
-    const blocks = ['start', 'nano', 'study'].map((name) => `<!-- ${name}:begin --><!-- ${name}:end -->`);
+    const blocks = ['devices', 'start', 'nano', 'study'].map(
+      (name) => `<!-- ${name}:begin --><!-- ${name}:end -->`,
+    );
     await writeText(join(folder, 'README.md'), `${PAGE}${blocks.join('')}`);
     await writeText(join(folder, 'bench/README.md'), PAGE);
+    await writeText(join(folder, 'bench/devices/a.json'), JSON.stringify(CERTIFICATE));
     await writeText(join(folder, 'results/b.json'), JSON.stringify(browser));
     await writeText(join(folder, 'results/a.json'), JSON.stringify(gpu));
     await writeText(join(folder, 'results/npm-start.txt'), 'PS3 48.6 %\n');
@@ -211,6 +249,7 @@ test('report: reads a folder of results and rewrites both pages', async () => {
     assert.ok(text.indexOf('**Example GPU**') < text.indexOf('**SwiftShader (CPU)**'));
     const front = await readFile(join(folder, 'README.md'), 'utf8');
     assert.is(front.match(/^\| layer_norm \|/gm)?.length, 1);
+    assert.is(front.match(/^\| Example GPU \|/gm)?.length, 1);
     assert.ok(front.includes('```\nPS3 48.6 %\n```'));
     assert.ok(front.includes('```\nHeld out\n\nnames 39.6 %\n\npatches 36.4 %\n```'));
     assert.ok(
@@ -229,6 +268,9 @@ test('report: the pages of this repository are what the stored results make them
   assert.is(rewriteBlock(tables, 'bench', formatResults(results)), tables);
   const readme = await page('README.md');
   assert.is(rewriteBlock(readme, 'bench', formatSummary(results)), readme);
+  const devices = await storedCertificates(fileURLToPath(new URL('../../bench/devices', import.meta.url)));
+  assert.ok(devices.length > 0);
+  assert.is(rewriteBlock(readme, 'devices', formatDevices(devices)), readme);
   const block = (name: string): string =>
     readme.split(`<!-- ${name}:begin -->`)[1].split(`<!-- ${name}:end -->`)[0];
   const evaluated = (await page('ps3/checkpoints/nano-4k/evaluation.txt')).split('\n\n');

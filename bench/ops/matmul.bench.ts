@@ -122,6 +122,7 @@ const TN = { transposeA: true };
 /** The same products by each kernel that GPUs have for them. */
 const tiled = { force: { kind: 'tiled' } } as const;
 const matrix = { force: { kind: 'subgroup_matrix' } } as const;
+const onUnits = { force: { kind: 'tiled', onUnits: true } } as const;
 
 const variants: BenchCase[] = [
   matmulCase(256, 256, 256, tiled, true, 'matmul_tiled'),
@@ -135,6 +136,11 @@ const variants: BenchCase[] = [
     matmulCase(729, 1152, 1152, { ...matrix, ...NT }, false, 'matmul_subgroup_matrix'),
     matmulCase(2560, 3456, 1152, { ...matrix, ...NT }, false, 'matmul_subgroup_matrix'),
     matmulCase(2560, 1152, 4304, matrix, false, 'matmul_subgroup_matrix'),
+    // Unmeasured on hardware so far.
+    matmulCase(256, 256, 256, onUnits, true, 'matmul_tiled on units'),
+    matmulCase(729, 1152, 1152, { ...onUnits, ...NT }, false, 'matmul_tiled on units'),
+    matmulCase(2560, 3456, 1152, { ...onUnits, ...NT }, false, 'matmul_tiled on units'),
+    matmulCase(4096, 4096, 4096, onUnits, false, 'matmul_tiled on units'),
   ].map((one) => ({ ...one, tier: 3 as const })),
 ];
 

@@ -10,6 +10,7 @@ import { attention } from '../ops/attention/attention.ts';
 import type { AttentionVariant } from '../ops/attention/plan.ts';
 import { inferenceLinear } from '../ops/matmul/inference.ts';
 import { MATRIX_TILES, type MatmulShape } from '../ops/matmul/plan.ts';
+import { withProducts } from '../ops/matmul/product.ts';
 import { QuantizedMatrix } from '../ops/quantize.ts';
 import { sum } from '../ops/reduce.ts';
 import { TILES, tileBytes, tileColumns } from '../ops/shared_tile.ts';
@@ -122,7 +123,7 @@ interface Heads {
 }
 
 /** Attention whose weights are of one order, so that no key can be left out unseen. */
-function attended(gpu: Gpu, scope: Scope, sizes: Heads, force?: AttentionVariant): Check {
+function attended(gpu: Gpu, scope: Scope, sizes: Heads, allowed: number, force?: AttentionVariant): Check {
   const { T, M, H, K, cached = 0, causal = false, group = 1 } = sizes;
   const G = H / group;
   const q = (t: number, h: number, d: number): number => (((5 * t + 3 * h + 2 * d) % 7) - 3) / 4;
@@ -157,34 +158,44 @@ function attended(gpu: Gpu, scope: Scope, sizes: Heads, force?: AttentionVariant
     cached: cached > 0 ? { k: rows(0, cached, G, k), v: rows(0, cached, G, v) } : undefined,
   });
   const what = `attention of ${T} queries to ${cached} + ${M} keys in ${H} heads of ${K}`;
-  return { result, want, what, allowed: 1e-4 };
+  return { result, want, what, allowed };
 }
 
-const attentions = (gpu: Gpu, scope: Scope, sizes: readonly Heads[], force?: AttentionVariant): Check[] =>
-  sizes.map((one) => attended(gpu, scope, one, force));
+/** @param allowed  error; operands are exact in f16, and weights are not */
+const attentions = (
+  gpu: Gpu,
+  scope: Scope,
+  sizes: readonly Heads[],
+  force?: AttentionVariant,
+  allowed = 1e-4,
+): Check[] => sizes.map((one) => attended(gpu, scope, one, allowed, force));
 
 /** Where a step of 16 or 32 keys, or a tile of 32, ends. */
 const KEYS = [1, 15, 16, 17, 31, 32, 33, 65];
 
+const TILED_HEADS: readonly Heads[] = [
+  ...KEYS.map((M) => ({ T: 33, M, H: 2, K: 8 })),
+  ...[31, 33].map((M) => ({ T: 17, M, H: 2, K: 72, cached: 5 })),
+  { T: 33, M: 37, H: 4, K: 8, group: 2, causal: true },
+  { T: 9, M: 33, H: 2, K: 5 },
+  // Tiles of 64 and of 128 are for many heads.
+  { T: 65, M: 65, H: 160, K: 8 },
+  { T: 65, M: 129, H: 171, K: 8 },
+];
+
 export const ATTENTION_TILED: FastPath = {
   feature: 'attention in tiles',
   isTaken: ({ kind }) => kind === 'gpu',
-  checks: (gpu, scope) =>
-    attentions(
-      gpu,
-      scope,
-      [
-        ...KEYS.map((M) => ({ T: 33, M, H: 2, K: 8 })),
-        ...[31, 33].map((M) => ({ T: 17, M, H: 2, K: 72, cached: 5 })),
-        { T: 33, M: 37, H: 4, K: 8, group: 2, causal: true },
-        { T: 9, M: 33, H: 2, K: 5 },
-        // Tiles of 64 and of 128 are for many heads.
-        { T: 65, M: 65, H: 160, K: 8 },
-        { T: 65, M: 129, H: 171, K: 8 },
-      ],
-      'query_blocks',
-    ),
+  checks: (gpu, scope) => withProducts('f32', () => attentions(gpu, scope, TILED_HEADS, 'query_blocks')),
   disable: without('attention_tiled'),
+};
+
+export const ATTENTION_MATRICES: FastPath = {
+  feature: 'attention on matrix units',
+  isTaken: ({ kind, matrixUnit, without }) =>
+    kind === 'gpu' && matrixUnit !== undefined && !without.includes('attention_tiled'),
+  checks: (gpu, scope) => attentions(gpu, scope, TILED_HEADS, 'query_blocks', 5e-3),
+  disable: without('attention_matrices'),
 };
 
 export const SPLIT_KV: FastPath = {
@@ -357,6 +368,7 @@ export const FAST_PATHS: readonly FastPath[] = [
   HELD,
   SPLIT_KV,
   ATTENTION_TILED,
+  ATTENTION_MATRICES,
   PLAIN_ATTENTION,
 ];
 

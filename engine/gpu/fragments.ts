@@ -15,6 +15,7 @@ import gelu from '../../shaders/lib/gelu.wgsl' with { type: 'text' };
 import held from '../../shaders/lib/held.wgsl' with { type: 'text' };
 import index from '../../shaders/lib/index.wgsl' with { type: 'text' };
 import key from '../../shaders/lib/key.wgsl' with { type: 'text' };
+import matrix_tile from '../../shaders/lib/matrix_tile.wgsl' with { type: 'text' };
 import numerics from '../../shaders/lib/numerics.wgsl' with { type: 'text' };
 import offset from '../../shaders/lib/offset.wgsl' with { type: 'text' };
 import packed from '../../shaders/lib/packed.wgsl' with { type: 'text' };
@@ -26,6 +27,7 @@ import shared_tile from '../../shaders/lib/shared_tile.wgsl' with { type: 'text'
 import sigmoid from '../../shaders/lib/sigmoid.wgsl' with { type: 'text' };
 import sine from '../../shaders/lib/sine.wgsl' with { type: 'text' };
 import threefry from '../../shaders/lib/threefry.wgsl' with { type: 'text' };
+import tile_squares from '../../shaders/lib/tile_squares.wgsl' with { type: 'text' };
 import vector from '../../shaders/lib/vector.wgsl' with { type: 'text' };
 
 /** WGSL by the names of `#import` lines. */
@@ -46,6 +48,7 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   held,
   index,
   key,
+  matrix_tile,
   numerics,
   offset,
   packed,
@@ -57,5 +60,6 @@ export const FRAGMENTS: Readonly<Record<string, string>> = {
   sigmoid,
   sine,
   threefry,
+  tile_squares,
   vector,
 };

@@ -35,7 +35,7 @@ export function planMatrixUnit(configs: readonly MatrixConfig[]): MatrixShape | 
 }
 
 /** Kernels that plans can go round. */
-export type FastKernel = 'tiled' | 'attention_tiled' | 'split_kv' | 'rows' | 'held';
+export type FastKernel = 'tiled' | 'attention_tiled' | 'attention_matrices' | 'split_kv' | 'rows' | 'held';
 
 /** What plans are made for. */
 export interface Target {

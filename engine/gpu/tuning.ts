@@ -4,6 +4,8 @@
 export interface MatmulForce {
   /** The kernel: shaders/matmul/KIND.wgsl. */
   readonly kind?: 'register' | 'tiled' | 'subgroup_matrix';
+  /** Multiply tiles on matrix units, of operands rounded to f16 (`tiled`, tier 3). */
+  readonly onUnits?: boolean;
   /** Splits of K, summed separately and added in a second pass. */
   readonly splits?: number;
   /** Transpose a transposed b back into [K, N] first (`register`). */

@@ -1,6 +1,6 @@
-// Matmuls in tiles through workgroup memory: the host's side of shaders/lib/shared_tile.wgsl.
-import type { Gpu } from '../gpu/gpu.ts';
+// Matmuls in tiles through workgroup memory: the host's side of shaders/lib/shared_tile.wgsl and matrix_tile.wgsl.
 import type { Define } from '../gpu/kernel.ts';
+import type { MatrixShape, Target } from '../gpu/target.ts';
 
 /** Rows of c that a workgroup of `tiled` may compute. */
 export const TILES = [128, 96, 64, 32] as const;
@@ -9,11 +9,31 @@ export type Tile = (typeof TILES)[number];
 /** Its columns. */
 export const tileColumns = (tile: Tile): number => (tile === 96 ? 128 : tile);
 
+/** Columns up to which each subgroup computes all of them: then more subgroups share the rows. */
+const NARROW = 96;
+/** Rows of c of a subgroup, of each pass (`const PASS_M` of shaders/lib/matrix_tile.wgsl). */
+const PASS_M = 16;
+/** Terms that it stages together. */
+const MATRIX_TERMS = 32;
+
+/** Four subgroups, along M and N; two for tiles that are small. */
+const subgroupsOf = (M: number, N: number): readonly [number, number] =>
+  N > NARROW ? [2, 2] : [Math.min(4, M / PASS_M), 1];
+
 /**
- * What shaders/lib/shared_tile.wgsl keeps in a workgroup: 16 terms of M rows of a and N columns of b, with
- * three more vec4 each.
+ * What a tile keeps in a workgroup. shaders/lib/shared_tile.wgsl: 16 terms of M rows of a and N columns of b, with three more
+ * vec4 each. On matrix units: 32 terms in f16, with eight more, and a pass of sums.
  */
-export const tileBytes = (M: number, N: number): number => 16 * (4 * M + 48 + 4 * N + 48);
+export function tileBytes(M: number, N: number, unit?: MatrixShape): number {
+  if (!unit) return 16 * (4 * M + 48 + 4 * N + 48);
+  return 2 * MATRIX_TERMS * (M + 8 + N + 8) + 4 * PASS_M * subgroupsOf(M, N)[0] * N;
+}
+
+/** The columns of a tile that has all N of them. */
+export const wholeColumns = (N: number, unit?: MatrixShape): number => {
+  const step = unit ? unit.N * subgroupsOf(128, N)[1] : 8;
+  return step * Math.ceil(N / step);
+};
 
 /**
  * Workgroups from which a tile of this size pays, measured on an NVIDIA H200: smaller ones keep more of a
@@ -25,8 +45,31 @@ export const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 
  * Who computes which part of tiles of M rows, 128, 96, 64 or 32, and N columns, a multiple of 8. An
  * invocation holds 8 x 8 elements of c; 12 x 8 of 96 rows (H200, 2560 x 3456 x 1152: 39 instead of 32
  * TFLOP/s, more than 8 x 16 or 16 x 8).
+ *
+ * @param unit  multiplies them, if given
  */
-export function tileDefine(gpu: Gpu, M: number, N: number): Define {
+export function tileDefine(target: Target, M: number, N: number, unit?: MatrixShape): Define {
+  // A CPU's driver would compile unrolled code for a minute.
+  const { unrolled: UNROLLED, subgroupSize } = target;
+  if (unit) {
+    const [SUBGROUPS_M, SUBGROUPS_N] = subgroupsOf(M, N);
+    const threads = subgroupSize * SUBGROUPS_M * SUBGROUPS_N;
+    return {
+      shared_tile: 'matrix_tile',
+      SUBGROUP: subgroupSize,
+      SUBGROUPS_M,
+      SUBGROUPS_N,
+      SUBGROUP_TILE_N: N / SUBGROUPS_N,
+      SQUARES_M: M / PASS_M / SUBGROUPS_M,
+      SQUARES_N: Math.ceil((N * SUBGROUPS_M) / threads),
+      LOADS: Math.ceil((M + N) / threads),
+      TILE_K: MATRIX_TERMS,
+      MATRIX_M: unit.M,
+      MATRIX_N: unit.N,
+      MATRIX_K: unit.K,
+      UNROLLED,
+    };
+  }
   const across = N === 32 ? 8 : N / 8;
   const down = M === 128 ? 16 : 8;
   const subgroupN = across % 4 === 0 ? 4 : across;
@@ -39,6 +82,6 @@ export function tileDefine(gpu: Gpu, M: number, N: number): Define {
     SQUARES_M: M / down / 4,
     SQUARES_N: N / across / 4,
     LOADS: Math.ceil((M + N) / threads),
-    UNROLLED: gpu.target.unrolled, // a CPU's driver would compile such code for a minute
+    UNROLLED,
   };
 }

@@ -11,9 +11,10 @@
 // Layout    a plane is one head of one batch entry. Every operand is strided; strides and starts count f32
 //           and divide by four.
 // Mapping   attention_tile: a workgroup per tile of c, plane and split of K, within it as
-//           lib/shared_tile.wgsl says; where K is split, attention_merge_tiles adds the splits up. Tiles of s
-//           write the maximum of each of their rows, and tiles of out exponentiate the scores as they load
-//           them and sum them: s is written once and read once.
+//           lib/shared_tile.wgsl or, on matrix units, lib/matrix_tile.wgsl says; where K is split,
+//           attention_merge_tiles adds the splits up. Tiles of s write the maximum of each of their rows, and
+//           tiles of out exponentiate the scores as they load them and sum them: s is written once and read
+//           once.
 // Traffic   per block, scores are written and read once forward, and written once and read four times
 //           backward.
 // Numerics  f32, k ascending; splits and blocks are added in ascending order: the same bits on every run. A
@@ -27,8 +28,9 @@
 #import attention_product  // KIND, ADDS, HAS_MASK
 #import numerics           // LOWEST, is_nan, or_nan(result, operand), sum_or_nan(sum)
 #import causal             // HIDES, first_seen, seen(z, query), first_query_of, end_query_of(z, key)
-#import shared_tile        // Region, product(at, i), before(square, k, k1), tile_row(at, r, i),
-                           // tile_column(at, p, i), row_of(i), column_of(i), THREAD_M, SQUARES_N
+// Region, product(at, i), before(square, k, k1), tile_row(at, r, i), tile_column(at, p, i), row_of(i),
+// column_of(i), keep_quad(x, quad, four), kept_quad(x, quad), THREAD_M, SQUARES_N
+#import shared_tile or matrix_tile
 
 struct Params {
   M : u32,
@@ -173,11 +175,11 @@ const LARGEST : u32 = 128u;
 // The largest score of each row of a tile, by way of workgroup memory.
 fn keep_row_max(plane : u32, at : Region, own : array<vec4f, SQUARES_M>, i : u32) {
   // unroll
-  for (var q = 0u; q < SQUARES_M; q++) { a_tile[column_of(i)][q * WG_M + row_of(i)] = own[q]; }
+  for (var q = 0u; q < SQUARES_M; q++) { keep_quad(column_of(i), q * WG_M + row_of(i), own[q]); }
   workgroupBarrier();
   for (var e = i; e < QUADS && at.m0 + 4u * e < params.pitch; e += WG) {
-    var row_max = a_tile[0][e];
-    for (var x = 1u; x < WG_N; x++) { row_max = max(row_max, a_tile[x][e]); }
+    var row_max = kept_quad(0u, e);
+    for (var x = 1u; x < WG_N; x++) { row_max = max(row_max, kept_quad(x, e)); }
     tile_max[max_at(plane, params.first_tile + at.n0 / TILE_N, at.m0 + 4u * e)] = row_max;
   }
 }

@@ -6,17 +6,18 @@
 //
 // Layout    row-major; a is [M, K] or, with TRANSPOSE_A, [K, M]; b is [K, N] or, with TRANSPOSE_B, [N, K].
 //           Either may be packed, two elements of 16 bits in a word, and is then widened as it is read.
-// Mapping   a workgroup per tile of c, batch entry and split; within it as lib/shared_tile.wgsl says.
+// Mapping   a workgroup per tile of c, batch entry and split; within it as lib/shared_tile.wgsl or, on
+//           matrix units, lib/matrix_tile.wgsl says.
 // Traffic   reads a once per tile along N, b once per tile along M, and writes c once.
 // Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
 //           in order.
-// Numerics  f32, one fma per term, k ascending.
+// Numerics  f32, one fma per term, k ascending; matrix units round operands to f16.
 
 #import index        // linear_group(group, groups)
 #import packed       // F32, F16, BF16, unpacked(word, dtype)
 // Region, product(at, i), tile_row(at, r, i), tile_column(at, p, i), THREAD_M, SQUARES_N, TRANSPOSE_A,
 // TRANSPOSE_B
-#import shared_tile
+#import shared_tile or matrix_tile
 #import epilogue     // epilogue(sum, at, n)
 
 struct Params {

@@ -8,7 +8,12 @@ import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, matmul as productTwin } from '../reference/matmul.ts';
 import { withMatrixUnit } from '../shaders/subgroup_matrix.ts';
 
-const force = { kind: 'subgroup_matrix' } as const;
+/** Operands packed first; and staged by the tile that multiplies them. */
+const FORCES = {
+  matmul_subgroup_matrix: { kind: 'subgroup_matrix' },
+  'matmul_tiled on units': { kind: 'tiled', tile: 32, onUnits: true },
+} as const;
+const force = FORCES.matmul_subgroup_matrix;
 const half = (value: number): number => fromHalf(toHalf(value));
 
 /** [R, C] to [C, R]. */
@@ -38,44 +43,48 @@ for (const [name, emulated, dtype, transposeA, transposeB] of [
   ['NT', 'small', 'f16', false, true],
   ['TN', 'wide', 'bf16', true, false],
   ['TT', 'narrow', 'f32', true, true],
-] as const) {
-  const unit = own ?? UNITS[emulated];
-  const units = `${own ? 'real' : 'emulated'} units of ${unit.M} x ${unit.N} x ${unit.K}`;
-  const multiplied = (a: Tensor, b: Tensor, scale: number, splits: number): Tensor =>
-    withMatrixUnit(engine, unit, () =>
-      matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, splits } }),
-    );
+] as const)
+  for (const [kernel, force] of Object.entries(FORCES)) {
+    const unit = own ?? UNITS[emulated];
+    const units = `${own ? 'real' : 'emulated'} units of ${unit.M} x ${unit.N} x ${unit.K}`;
+    const multiplied = (a: Tensor, b: Tensor, scale: number, splits: number): Tensor =>
+      withMatrixUnit(engine, unit, () =>
+        matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, splits } }),
+      );
 
-  // One below, at and above the tile of 64 x 64 and the depth of 32.
-  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, ${units}: c matches the twin at every shape`, async () => {
-    using scope = engine.scope();
-    for (const [M, N, K] of [
-      [63, 64, 31],
-      [64, 65, 32],
-      [65, 63, 33],
-      [1, 1, 1],
-      [9, 130, 70],
-    ]) {
-      const [left, right] = [random(M * K, 1), random(K * N, 2)];
-      const a = tensor(transposeA ? transposed(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
-      const b = tensor(transposeB ? transposed(right, K, N) : right, transposeB ? [N, K] : [K, N], { scope });
-      const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), { M, N, K });
-      compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, 1).data(), want);
-    }
-  });
+    // One below, at and above tiles of 64 x 64 and 32 x 32 and the depth of 32.
+    test(`${kernel}: ${name}, b of ${dtype}, ${units}: c matches the twin at every shape`, async () => {
+      using scope = engine.scope();
+      for (const [M, N, K] of [
+        [63, 64, 31],
+        [64, 65, 32],
+        [65, 63, 33],
+        [1, 1, 1],
+        [9, 130, 70],
+        [33, 31, 17],
+      ]) {
+        const [left, right] = [random(M * K, 1), random(K * N, 2)];
+        const a = tensor(transposeA ? transposed(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
+        const b = tensor(transposeB ? transposed(right, K, N) : right, transposeB ? [N, K] : [K, N], {
+          scope,
+        });
+        const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), { M, N, K });
+        compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, 1).data(), want);
+      }
+    });
 
-  test(`matmul_subgroup_matrix: ${name}, b of ${dtype}, ${units}: a batch, in splits, matches the twin`, async () => {
-    using scope = engine.scope();
-    const [batch, M, N, K] = [2, 33, 18, 600];
-    const [left, right] = [random(batch * M * K, 1), random(batch * K * N, 2)];
-    const a = tensor(left, [batch, ...(transposeA ? [K, M] : [M, K])], { scope });
-    const b = tensor(right, [batch, ...(transposeB ? [N, K] : [K, N])], { scope });
-    const product = { batch, M, N, K, transposeA, transposeB, scale: 0.7 };
-    const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), product);
-    for (const splits of [1, 2, 7])
-      compare(`c in ${splits} splits`, await multiplied(a, b, 0.7, splits).data(), want);
-  });
-}
+    test(`${kernel}: ${name}, b of ${dtype}, ${units}: a batch, in splits, matches the twin`, async () => {
+      using scope = engine.scope();
+      const [batch, M, N, K] = [2, 33, 18, 600];
+      const [left, right] = [random(batch * M * K, 1), random(batch * K * N, 2)];
+      const a = tensor(left, [batch, ...(transposeA ? [K, M] : [M, K])], { scope });
+      const b = tensor(right, [batch, ...(transposeB ? [N, K] : [K, N])], { scope });
+      const product = { batch, M, N, K, transposeA, transposeB, scale: 0.7 };
+      const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), product);
+      for (const splits of [1, 2, 7])
+        compare(`c in ${splits} splits`, await multiplied(a, b, 0.7, splits).data(), want);
+    });
+  }
 
 for (const gelu of ['erf', 'tanh'] as const)
   test(`matmul_subgroup_matrix: linear with bias, ${gelu} gelu, residual and kept pre-activation; its gradients keep f32`, async () => {

@@ -58,6 +58,7 @@ import {
   topK,
   unpackHeads,
   where,
+  withProducts,
 } from '../../engine/index.ts';
 import { accumulate } from '../../engine/ops/broadcasting.ts';
 import { markNonFinite } from '../../engine/ops/finite.ts';
@@ -81,6 +82,12 @@ const chances = (...shape: number[]): Tensor =>
 const ones = (...shape: number[]): Tensor => tensor(new Float64Array(count(shape)).fill(1), shape);
 const integers = (data: readonly number[], shape: readonly number[]): Tensor =>
   tensor(Uint32Array.from(data), shape);
+
+/** Small tiles on emulated matrix units: the interpreter would take minutes for the real ones. */
+const onUnits = (fn: () => unknown): unknown =>
+  withMatrixUnit(engine, { M: 8, N: 8, K: 8 }, fn, {
+    ...{ SUBGROUPS_M: 1, SUBGROUPS_N: 1, SUBGROUP_TILE_N: 8, SQUARES_M: 1, TILE_K: 16 },
+  });
 
 /** Nine queries over themselves and five cached keys. */
 const attendWithCache = (force: 'split_kv' | 'query_blocks'): Tensor => {
@@ -111,6 +118,12 @@ export const CASES: Readonly<Record<string, () => void>> = {
       const [k, v] = [leaf(1, 513, 1, 4), leaf(1, 513, 1, 4)]; // two splits of the keys
       attention(leaf(1, 1, 1, 4), k, v, { force: 'query_blocks' });
     }),
+  'attention on matrix units': () => {
+    const x = leaf(1, 7, 1, 4);
+    onUnits(() =>
+      train(withProducts('f16', () => attention(x, x, x, { causal: true, force: 'query_blocks' }))),
+    );
+  },
   'attention, causal, heads that share keys': () => {
     const once = (force: 'split_kv' | 'query_blocks'): void => {
       const offset = tensor(Int32Array.of(4), [1]);
@@ -230,6 +243,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
   matmul_tiled: () => {
     matmul(leaf(3, 17), leaf(17, 4), { force: { kind: 'tiled' } });
     matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'tiled' } });
+    onUnits(() => matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'tiled', onUnits: true } }));
   },
   matmul_subgroup_matrix: () =>
     withMatrixUnit(

@@ -1,13 +1,16 @@
-// Dawn accepts the kernel of tier 3 in every specialisation. Its backend without a GPU has the feature, which no software adapter has.
+// Dawn accepts the kernels of tier 3 in every specialisation. Its backend without a GPU has the feature, which no software adapter has.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { create, globals } from 'webgpu';
-import { Kernel } from '../../engine/gpu/kernel.ts';
-import { planMatrixUnit } from '../../engine/gpu/target.ts';
+import { type Define, Kernel } from '../../engine/gpu/kernel.ts';
+import { type MatrixShape, planMatrixUnit, type Target } from '../../engine/gpu/target.ts';
 import { Engine, linear } from '../../engine/index.ts';
 import { MATRIX_TILES } from '../../engine/ops/matmul/plan.ts';
+import { TILES, tileBytes, tileColumns, tileDefine } from '../../engine/ops/shared_tile.ts';
+import attentionSource from '../../shaders/attention/tiled.wgsl' with { type: 'text' };
 import packSource from '../../shaders/matmul/pack.wgsl' with { type: 'text' };
 import source from '../../shaders/matmul/subgroup_matrix.wgsl' with { type: 'text' };
+import tiledSource from '../../shaders/matmul/tiled.wgsl' with { type: 'text' };
 import { engine } from '../harness.ts';
 
 const booleans = [false, true];
@@ -35,13 +38,27 @@ function* products() {
         for (const GELU of [0, 1, 2]) yield { HAS_BIAS, HAS_RESIDUAL, HAS_PRE, GELU };
 }
 
+/** Tiles on matrix units, of matmul and of attention, with the memory that a workgroup needs. */
+function* tiles(): Generator<[define: Define, bytes: number]> {
+  const tileOf = (target: Target, rows: number, columns: number, unit: MatrixShape): [Define, number] => [
+    tileDefine(target, rows, columns, unit),
+    tileBytes(rows, columns, unit),
+  ];
+  for (const [M, N, K] of UNITS)
+    for (const subgroupSize of [8, 16, 32, 64])
+      for (const unrolled of booleans)
+        for (const tile of TILES)
+          yield tileOf({ ...engine.target, subgroupSize, unrolled }, tile, tileColumns(tile), { M, N, K });
+  for (const N of [16, 80, 96]) yield tileOf(engine.target, 128, N, { M: 16, N: 16, K: 16 });
+}
+
 function* packings() {
   yield { Vec: 'vec4f', VEC: 4, TRANSPOSED: false, SOURCE: 'F32' };
   for (const SOURCE of ['F32', 'F16', 'BF16'])
     for (const TRANSPOSED of booleans) yield { Vec: 'f32', VEC: 1, TRANSPOSED, SOURCE };
 }
 
-test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, without a message', async () => {
+test('matrix units: Dawn makes a pipeline of every specialisation, without a message', async () => {
   Object.assign(globalThis, globals);
   const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
   const adapter = await gpu.requestAdapter();
@@ -52,13 +69,18 @@ test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, wit
   });
   const kernel = new Kernel(source, 'matmul_subgroup_matrix');
   const pack = new Kernel(packSource, 'matmul_pack');
-  const pipelineOf = async (code: string, entryPoint = kernel.entry): Promise<string[]> => {
+  const tiled = new Kernel(tiledSource, 'matmul_tiled');
+  const attention = new Kernel(attentionSource, 'attention_tile');
+  const most = device.limits.maxComputeWorkgroupStorageSize;
+  const pipelineOf = async (code: string, entryPoint = kernel.entry, bytes = 0): Promise<string[]> => {
     const module = device.createShaderModule({ code });
     const { messages } = await module.getCompilationInfo();
-    await device.createComputePipelineAsync({
-      layout: 'auto',
-      compute: { module, entryPoint },
-    });
+    // Of larger tiles this device makes no pipeline.
+    if (bytes <= most)
+      await device.createComputePipelineAsync({
+        layout: 'auto',
+        compute: { module, entryPoint },
+      });
     return messages.map(({ message }) => message);
   };
   let made = 0;
@@ -71,7 +93,19 @@ test('matmul_subgroup_matrix: Dawn makes a pipeline of every specialisation, wit
     assert.equal(await pipelineOf(code, pack.entry), [], JSON.stringify(define));
     made++;
   }
-  assert.is(made, 5 * 4 * 2 * 2 + 24 + 7);
+  for (const [define, bytes] of tiles())
+    for (const one of [tiled, attention]) {
+      const code = one.specialise(define, false);
+      assert.equal(await pipelineOf(code, one.entry, 2 * bytes), [], JSON.stringify(define));
+      made++;
+    }
+  for (const KIND of ['SUMS', 'NORMALISED', 'SCORES', 'WEIGHTS', 'GRADIENTS', 'OUTPUT'])
+    for (const MEMBERS of [1, 2]) {
+      const code = attention.specialise({ shared_tile: 'matrix_tile', KIND, MEMBERS }, false);
+      assert.equal(await pipelineOf(code, attention.entry), [], KIND);
+      made++;
+    }
+  assert.is(made, 5 * 4 * 2 * 2 + 24 + 7 + 2 * (5 * 4 * 2 * 4 + 3) + 12);
   // It does look: the types of a unit must fit each other.
   device.addEventListener('uncapturederror', (event) => event.preventDefault());
   const wrong = kernel

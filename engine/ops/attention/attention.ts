@@ -9,12 +9,14 @@
 import source from '../../../shaders/attention/delta.wgsl' with { type: 'text' };
 import { expectKeys } from '../../gpu/errors.ts';
 import { kernel } from '../../gpu/kernel.ts';
+import type { MatrixShape } from '../../gpu/target.ts';
 import { record } from '../../tensor/autograd.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
 import { concat, slice } from '../copy.ts';
 import { fill } from '../fill.ts';
+import { currentProducts } from '../matmul/product.ts';
 import { vectorOf } from '../rows.ts';
 import { attendInBlocks, differentiateBlocks } from './blocks.ts';
 import { compose } from './composed.ts';
@@ -74,7 +76,9 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const { scale = K ** -0.5, keyMask, causal, force } = options;
   const M = keysSeen(heads, options);
   const keys = [cached?.k.shape[1] ?? 0, M].filter((count) => count > 0);
-  const plan = planAttention(q.tensor.gpu.target, { B, T, H, K, keys, group: H / G, causal }, force);
+  const { target } = q.tensor.gpu;
+  const { forward: products, backward } = currentProducts();
+  const plan = planAttention(target, { B, T, H, K, keys, group: H / G, causal, products }, force);
   if (plan.padding > 0) return attendPadded(heads, { ...options, scale }, plan.padding);
 
   const list = listOf(heads);
@@ -82,7 +86,7 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   using bias = keyMask && keyBias(keyMask);
   const { sight, ends } = sightOf(options, [B, T]);
   const offset = sight?.offset;
-  const problem = problemOf(heads, M, tensors, scale, bias, sight);
+  const problem = problemOf(heads, M, tensors, scale, bias, sight, plan.unit);
   const out = output(tensors, [B, T, H, K]);
   const lse = output(tensors, [B, H, T]);
   if (plan.variant === 'split_kv') attendInSplits(problem, plan, out, lse);
@@ -101,7 +105,15 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
     backward: (dout, saved, needs) => {
       const kept = slotOf.map((slot) => saved[`operand${slot}`]!);
       const seen = sight && { ...sight, offset: saved.offsets ?? sight.offset };
-      const again = problemOf(heads, M, kept, scale, saved.bias, seen);
+      const again = problemOf(
+        heads,
+        M,
+        kept,
+        scale,
+        saved.bias,
+        seen,
+        backward === 'f16' ? plan.unit : undefined,
+      );
       const gradients = slots.map((slot, i) =>
         needs[i] ? gradientOf(slot, dout, B, M < k.shape[1]) : undefined,
       );
@@ -164,6 +176,7 @@ function problemOf(
   scale: number,
   bias: Tensor | undefined,
   sight: Sight | undefined,
+  unit: MatrixShape | undefined,
 ): Problem {
   const [, T, H, K] = q.shape;
   const [B, , G] = k.shape;
@@ -178,7 +191,7 @@ function problemOf(
     });
   if (M > 0)
     segments.push({ k: rowsIn(k, tensors[1], B), v: rowsIn(v, tensors[2], B), keys: M, bias, sight });
-  return { B, T, H, K, group: H / G, scale, q: rowsIn(q, tensors[0], B), segments };
+  return { B, T, H, K, group: H / G, scale, unit, q: rowsIn(q, tensors[0], B), segments };
 }
 
 /** The operands by their tensors, each of which gets one gradient; operands that overlap get one each. */

@@ -12,8 +12,9 @@
 //                  blocks take 8.0, 9.8 and 8.4. And for one query of a causal attention on GPUs.
 //
 // Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
-import type { Target } from '../../gpu/target.ts';
-import { TILE_GROUPS, type Tile, tileBytes } from '../shared_tile.ts';
+import type { MatrixShape, Target } from '../../gpu/target.ts';
+import type { ProductDType } from '../../tensor/autograd.ts';
+import { TILE_GROUPS, type Tile, tileBytes, wholeColumns } from '../shared_tile.ts';
 
 /** How attention is computed, where there is more than one way. */
 export type AttentionVariant = 'query_blocks' | 'split_kv';
@@ -28,6 +29,8 @@ export interface AttentionSizes {
   /** Neighbouring heads that share one head of keys, 1 by default; a block has all or none of them. */
   readonly group?: number;
   readonly causal?: boolean;
+  /** f32: operands must not be rounded; f16: they shall be, on matrix units. Default: as is faster. */
+  readonly products?: ProductDType;
 }
 
 /** Planes (a head of a batch entry each) and queries whose scores are in memory at a time. */
@@ -44,6 +47,8 @@ export interface AttentionPlan {
   readonly padding: number;
   readonly forward: BlockSize;
   readonly backward: BlockSize;
+  /** Multiplies tiles in the forward pass. */
+  readonly unit: MatrixShape | undefined;
   /** Of split_kv: keys of a split, for each segment. */
   readonly splitKeys: readonly number[];
   /** Of split_kv: the shader's loops over a head are unrolled. */
@@ -64,7 +69,9 @@ export function planAttention(
 ): AttentionPlan {
   const { B, T, H, K } = sizes;
   const { without } = target;
-  const products = target.kind === 'gpu' && !without.includes('attention_tiled') ? 'tiled' : 'register';
+  const isTiled = (target.kind === 'gpu' || sizes.products === 'f16') && !without.includes('attention_tiled');
+  const isRounded = isTiled && sizes.products !== 'f32' && !without.includes('attention_matrices');
+  const products = isTiled ? 'tiled' : 'register';
   // On GPUs a token that is decoded: tiles of queries would have one.
   const few =
     !without.includes('split_kv') &&
@@ -77,6 +84,7 @@ export function planAttention(
     padding: products === 'tiled' && K % 4 !== 0 ? 4 - (K % 4) : 0,
     forward: planBlocks(products, sizes, 1.3),
     backward: planBlocks(products, sizes, 0.65),
+    unit: isRounded ? target.matrixUnit : undefined,
     splitKeys: sizes.keys.map((keys) => Math.max(SPLIT_KEYS, Math.ceil(keys / splits))),
     unrolled: target.kind === 'cpu',
   };
@@ -125,16 +133,18 @@ const NARROW = 128;
  * Tiles for `planes` matmuls.
  *
  * @param whole  K must not be split
+ * @param unit   multiplies them, if given
  */
 export function planBlockTile(
   { workgroupBytes, cores }: Target,
   { M, N, K, planes }: ProductSizes & { readonly planes: number },
   whole: boolean,
+  unit?: MatrixShape,
 ): BlockTile {
-  const widthOf = (tile: Tile): number => (N <= NARROW ? 8 * Math.ceil(N / 8) : tile);
+  const widthOf = (tile: Tile): number => (N <= NARROW ? wholeColumns(N, unit) : tile);
   const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
   // And five numbers per row.
-  const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile)) + 20 * tile <= workgroupBytes;
+  const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile), unit) + 20 * tile <= workgroupBytes;
   // Where K may be split no tile leaves cores without work.
   const suits = (tile: Tile): boolean => (whole ? groups(tile) >= TILE_GROUPS[tile] : M > tile / 2);
   const tileM = ([128, 64] as const).find((tile) => fits(tile) && suits(tile)) ?? 32;

@@ -1,4 +1,5 @@
 // Where the operands of attention are, and one block of its queries with its scratch memory.
+import type { MatrixShape } from '../../gpu/target.ts';
 import { output } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { BlockSize, ProductSizes } from './plan.ts';
@@ -35,6 +36,8 @@ export interface Problem {
   /** Neighbouring heads of queries that share one of keys. */
   readonly group: number;
   readonly scale: number;
+  /** Multiplies tiles, of operands rounded to f16. */
+  readonly unit: MatrixShape | undefined;
   readonly q: Rows;
   readonly segments: readonly Segment[];
 }

@@ -34,7 +34,8 @@ function linesOf(name: string, { start, batch, head, row, col, transposed }: Vie
 /** @param group  planes of the block that go into one of c */
 function planOf(block: QueryBlock, { M, N, K }: ProductSizes, whole: boolean, group = 1): BlockTile {
   const { planes, problem } = block;
-  return planBlockTile(problem.q.tensor.gpu.target, { M, N, K, planes: planes / group }, whole);
+  const sizes = { M, N, K, planes: planes / group };
+  return planBlockTile(problem.q.tensor.gpu.target, sizes, whole, problem.unit);
 }
 
 /** [splits, planes of c in the block, M, N] */
@@ -71,6 +72,7 @@ function multiplyTiles(
   extras: Extras = {},
 ): void {
   const { a, b, c, perQuery, bias, scale = 1, adds = false, sight } = operands;
+  const { unit } = block.problem;
   const planes = block.planes / c.group;
   const hidden = sightCall(sight, hiddenFrom(kind, operands));
   const TILE_K = tileKernel.constant('TILE_K');
@@ -114,8 +116,8 @@ function multiplyTiles(
       ...extras.define,
       TRANSPOSE_A: a.transposed,
       TRANSPOSE_B: b.transposed,
-      ...tileDefine(c.tensor.gpu, tileM, tileN),
-      SHORT_END: splits === 1 && (K - 1) % TILE_K < TILE_K / 2,
+      ...tileDefine(c.tensor.gpu.target, tileM, tileN, unit),
+      ...(!unit && { SHORT_END: splits === 1 && (K - 1) % TILE_K < TILE_K / 2 }),
     },
     groups: groupsM * groupsN * planes * splits,
     flops: 2 * block.planes * M * N * K,

@@ -5,7 +5,8 @@
 //                    expensive there; GPUs for M <= 8, which would leave most of a tile unused
 //   tiled            GPUs (NVIDIA H200, `matmul_tiled NT 2560x3456x1152`: 0.517 ms)
 //   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same matmul on the same H200: 0.175
-//   ms)
+//                    ms). Tiled on units, it needs no packed copies of its operands; unmeasured on hardware,
+//                    so that only tuning and `onUnits` choose it.
 import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { MatmulForce, Tuning } from '../../gpu/tuning.ts';
 import type { ProductDType } from '../../tensor/autograd.ts';
@@ -51,7 +52,13 @@ export type MatmulPlan =
       /** Transpose a transposed b back into [K, N] first. */
       readonly transposeFirst: boolean;
     } & RegisterTile)
-  | { readonly kind: 'tiled'; readonly splits: number; readonly tile: Tile }
+  | {
+      readonly kind: 'tiled';
+      readonly splits: number;
+      readonly tile: Tile;
+      /** Multiplies the tiles, of operands rounded to f16. */
+      readonly unit?: MatrixShape;
+    }
   | {
       readonly kind: 'subgroup_matrix';
       readonly splits: number;
@@ -110,11 +117,12 @@ function planTile(
   target: Target,
   { M, N, K, batch = 1, epilogue = false }: MatmulProblem,
   wanted?: Tile,
+  unit?: MatrixShape,
 ): Tile {
   const groups = (tile: Tile): number => batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile));
   const suits = (tile: Tile): boolean =>
     groups(tile) >= TILE_GROUPS[tile] || (!epilogue && K >= 2 * SPLIT_TERMS && Math.min(M, N) > 0.75 * tile);
-  const fitting = TILES.filter((tile) => tileBytes(tile, tileColumns(tile)) <= target.workgroupBytes);
+  const fitting = TILES.filter((tile) => tileBytes(tile, tileColumns(tile), unit) <= target.workgroupBytes);
   const tile = fitting.find((tile) => (wanted ? tile === wanted : suits(tile))) ?? 32;
   if (tile !== 128 || wanted) return tile;
   const time = (tile: keyof typeof H200.tiles): number => {
@@ -195,8 +203,9 @@ export function planMatmul(
     const [tileM, tileN] = planMatrixTile(target, problem, force.tile);
     return { kind, unit, tileM, tileN, splits: splits(tileM, tileN) };
   }
-  const tile = planTile(target, problem, force.tile);
-  return { kind: 'tiled', tile, splits: splits(tile, tileColumns(tile)) };
+  const own = force.onUnits ? unit : undefined;
+  const tile = planTile(target, problem, force.tile, own);
+  return { kind: 'tiled', tile, splits: splits(tile, tileColumns(tile)), ...(own && { unit: own }) };
 }
 
 /** Names a matmul in a tuning table: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
@@ -218,7 +227,8 @@ export function matmulCandidates(target: Target, problem: MatmulProblem): Matmul
   for (const transposeFirst of problem.transposeB ? [true, false] : [false])
     offer({ kind: 'register', transposeFirst });
   for (const tile of TILES) offer({ kind: 'tiled', tile });
-  // Where there are no matrix units this plans the same again.
+  // Where there are no matrix units these plan the same again.
+  for (const tile of TILES) offer({ kind: 'tiled', tile, onUnits: true });
   for (const tile of [128, 64, 32] as const) offer({ kind: 'subgroup_matrix', tile });
   return [...candidates.values()];
 }

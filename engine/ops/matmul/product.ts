@@ -32,8 +32,8 @@ export interface ProductOptions {
 }
 
 /**
- * Runs `fn`, whose matrix products (`matmul`, `linear`, `conv2d` and what is made of them) read their operands as `dtype`, in the
- * backward pass of what `fn` records too. Sums are f32, and so are attention's own kernels and the contrastive loss.
+ * Runs `fn`, whose matrix products (`matmul`, `linear`, `conv2d`, `attention` and what is made of them) read their operands as
+ * `dtype`, in the backward pass of what `fn` records too. Sums are f32, and so is the contrastive loss.
  *
  * In f16 a factor has 2^-11 of its size as rounding, is infinite from 65520 on and 0 below 2^-25: scale the loss, see
  * `AdamW.lossScale`. Products of 8 rows and fewer stay f32. Without this call tier 3 rounds in the forward pass alone.

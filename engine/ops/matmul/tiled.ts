@@ -10,7 +10,7 @@ import type { TiledPlan } from './plan.ts';
 const forward = kernel(source, 'matmul_tiled');
 
 /** Records a matmul: one workgroup per tile, batch entry and split. */
-export function multiplyTiled({ tile, splits }: TiledPlan, product: Product): void {
+export function multiplyTiled({ tile, splits, unit }: TiledPlan, product: Product): void {
   const { a, b, M, N, K, transposeA = false, transposeB = false } = product;
   const [aVec, bVec, vec] = [vectorOf(transposeA ? M : K), vectorOf(transposeB ? K : N), vectorOf(N)];
   const tileN = tileColumns(tile);
@@ -20,7 +20,7 @@ export function multiplyTiled({ tile, splits }: TiledPlan, product: Product): vo
     bind: bindingsOf(product),
     params: { ...dispatch.params, a_batch: product.aBatch, b_batch: product.bBatch },
     define: {
-      ...tileDefine(a.gpu, tile, tileN),
+      ...tileDefine(a.gpu.target, tile, tileN, unit),
       AVec: aVec === 4 ? 'vec4f' : 'f32',
       A_VEC: aVec,
       A_TYPE: a.dtype.toUpperCase(),

@@ -189,7 +189,7 @@ export function leaveOut(gpu: Gpu, paths: readonly FastPath[], proofs: readonly 
     if (!fault || !path) return [];
     const { disable } = path;
     disable?.(gpu);
-    return `engine: ${feature} must compute what plain kernels do, got ${fault}, on ${gpu.adapterName}. ${disable ? 'They are not used; update' : 'Nothing takes their place; use another adapter, or update'} the driver.`;
+    return `engine: ${feature} must compute what plain kernels do, got ${fault}, on ${gpu.adapterName}. ${disable ? 'They are not used' : 'Nothing takes their place'}; update the driver.`;
   });
 }
 

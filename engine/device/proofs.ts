@@ -96,7 +96,8 @@ export const MATRICES: FastPath = {
   ...SUBGROUP_MATRICES,
   checks: (gpu, scope) => {
     const steps = [...aroundSteps(gpu.target.matrixUnit!.K), ...aroundSteps(32).slice(1)];
-    const shapes = ([128, 64, 32] as const).flatMap((tile) => {
+    const tiles = gpu.target.kind === 'cpu' ? ([32] as const) : ([128, 64, 32] as const);
+    const shapes = tiles.flatMap((tile) => {
       const [rows, columns] = MATRIX_TILES[tile];
       const shape = { M: rows + 1, N: columns + 1 };
       return products(gpu, scope, shape, steps, { kind: 'subgroup_matrix', tile });

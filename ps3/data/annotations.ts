@@ -16,6 +16,7 @@ import { DataError } from './errors.ts';
 
 /** A question about an image. */
 export interface AskedQuestion {
+  /** As a person would ask it. */
   readonly question: string;
   /** Absent where it is not told. */
   readonly answer?: string;

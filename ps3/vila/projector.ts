@@ -111,10 +111,13 @@ export class Projector {
       };
       const rows = embedding(tokens, upload(groups.patches, [count, ratio * ratio]));
       const projected = projectJoined(rows.reshape([count, ratio * ratio * C]), this.#weights);
-      const places = this.#places(scale + 1, [Math.ceil(Y / ratio), Math.ceil(X / ratio)], tokens);
+      const wanted: Grid = [Math.ceil(Y / ratio), Math.ceil(X / ratio)];
+      const repeated = this.#repeats(wanted);
+      const places = this.#places(scale + 1, repeated ? repeated.grid : wanted, tokens);
       if (!places) return projected;
       const [, n, d] = places.shape;
-      return add(projected, embedding(places.reshape([n, d]), upload(groups.index, [count])));
+      const index = repeated ? groups.index.map(repeated.at) : groups.index;
+      return add(projected, embedding(places.reshape([n, d]), upload(index, [count])));
     });
   }
 
@@ -122,6 +125,19 @@ export class Projector {
   prompt(state: Tensor<'f32'>): Tensor<'f32'> {
     const head = this.#weights.in('top_down_prompt_head');
     return head.has('fc1.weight') ? normedMlp(state, head) : linearLayer(state, head);
+  }
+
+  /**
+   * Of a grid whose sides are multiples of the table's, where each entry is repeated: the table's grid, and the entry of a cell. The whole
+   * grid of an image of 4K would be hundreds of megabytes.
+   */
+  #repeats([h, w]: Grid): { grid: Grid; at: (cell: number) => number } | undefined {
+    if (!this.#weights.has('high_res_pos_embed')) return undefined;
+    const G = Math.sqrt(this.#weights.get('high_res_pos_embed').shape[1]);
+    if (h % G !== 0 || w % G !== 0) return undefined;
+    const at = (cell: number): number =>
+      Math.floor((Math.floor(cell / w) * G) / h) * G + Math.floor(((cell % w) * G) / w);
+    return { grid: [G, G], at };
   }
 
   /**

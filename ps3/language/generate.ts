@@ -67,11 +67,15 @@ export async function* streamed(
   steps: AsyncIterable<readonly (Chosen | undefined)[]>,
 ): AsyncGenerator<GeneratedToken, void, undefined> {
   const decoder = model.hasTokenizer ? model.tokenizer.decoder() : undefined;
+  const tokens = tokensOf(model);
   for await (const [chosen] of steps) {
     if (!chosen) break;
-    yield { ...chosen, text: decoder?.push(chosen.id) ?? '' };
+    yield { ...chosen, text: decoder && chosen.id < tokens ? decoder.push(chosen.id) : '' };
   }
 }
+
+/** Ids from here on name rows that pad an embedding, and no token: they have no text, as in the reference. */
+const tokensOf = (model: LanguageCore): number => (model.hasTokenizer ? model.tokenizer.vocabSize : 0);
 
 /** Several texts go on together, until the last has ended. @param op  for messages */
 export async function generateAll(
@@ -87,8 +91,9 @@ export async function generateAll(
       if (chosen) ids[b].push(chosen.id);
       else hasEnded.add(b);
     });
+  const known = tokensOf(model);
   return ids.map((ids, b) => {
-    const text = model.hasTokenizer ? model.tokenizer.decode(ids) : '';
+    const text = known > 0 ? model.tokenizer.decode(ids.filter((id) => id < known)) : '';
     return { ids, text, ending: hasEnded.has(b) ? 'stop' : 'length' };
   });
 }

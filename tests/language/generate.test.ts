@@ -143,6 +143,23 @@ test('LanguageModel.generate: conversations go through the template, and text co
   assert.not.equal(other.ids, again.ids);
 });
 
+test('LanguageModel.generate: ids of rows that pad the embedding have no text', async () => {
+  const tokenizer = trainTokenizer(['']);
+  const { vocabSize } = tokenizer;
+  const sizes = { width: 16, layers: 1, heads: 2, vocabSize: 4 * vocabSize };
+  using model = LanguageModel.create(engine, sizes, 3, { tokenizer });
+  const options = { maxTokens: 24, temperature: 1.5, seed: 7, stopIds: [] };
+  const ids: number[] = [];
+  for await (const { id, text } of model.generate([5], options)) {
+    ids.push(id);
+    if (id >= vocabSize) assert.is(text, '');
+  }
+  assert.ok(ids.some((id) => id >= vocabSize) && ids.some((id) => id < vocabSize), `${ids}`);
+  const [all] = await model.generateAll([[5]], options);
+  assert.equal(all.ids, ids);
+  assert.is(all.text, tokenizer.decode(ids.filter((id) => id < vocabSize)));
+});
+
 test('LanguageModel.generate: each token is the one that the twin draws from the logits of the whole text', async () => {
   const V = 90;
   using model = LanguageModel.create(engine, { vocabSize: V, width: 32, layers: 1, heads: 4 }, 3);

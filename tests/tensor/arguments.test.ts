@@ -139,10 +139,10 @@ const PAIRS =
 
 /** Functions of the door that take no tensor, or a list of them, or one among their options. */
 const OTHERS =
-  'arange assertWritableFolder capture checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys expectSampling ' +
-  'axisTaps expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatKernelTimes freeMemoryBytes hashFunctions kernelTimes layerNormLayer linearLayer makeFolder ' +
-  'noGrad onPath openSafetensors output randomBits randomNormal randomUniform readTextFile record size ' +
-  'squaredNorm tidy unpackHeads warmupCosine withProducts withSavedActivations writeSafetensors';
+  'arange assertWritableFolder capture certify checkpoint chromeTrace concat decodeF32 encodeSafetensors expect expectDType expectKeys expectSampling ' +
+  'axisTaps expectTensor f32ToBf16 f32ToF16 fileErrorOf fileSystem formatCertificate formatKernelTimes freeMemoryBytes hashFunctions kernelTimes layerNormLayer linearLayer makeFolder ' +
+  'noGrad onPath openSafetensors output proveKernels randomBits randomNormal randomUniform readTextFile record size ' +
+  'squaredNorm tidy unpackHeads useDeviceRecord warmupCosine withProducts withSavedActivations writeSafetensors';
 
 /** An exported function, called as JavaScript calls it. */
 const call = (name: string, args: readonly unknown[]) =>

@@ -69,8 +69,10 @@ export function planAttention(
 ): AttentionPlan {
   const { B, T, H, K } = sizes;
   const { without } = target;
-  const isTiled = (target.kind === 'gpu' || sizes.products === 'f16') && !without.includes('attention_tiled');
-  const isRounded = isTiled && sizes.products !== 'f32' && !without.includes('attention_matrices');
+  const onGpu = target.kind === 'gpu';
+  const canRound = sizes.products === 'f16' || (onGpu && sizes.products !== 'f32');
+  const isRounded = canRound && target.matrixUnit !== undefined && !without.includes('attention_matrices');
+  const isTiled = (onGpu || isRounded) && !without.includes('attention_tiled');
   const products = isTiled ? 'tiled' : 'register';
   // On GPUs a token that is decoded: tiles of queries would have one.
   const few =
@@ -84,7 +86,7 @@ export function planAttention(
     padding: products === 'tiled' && K % 4 !== 0 ? 4 - (K % 4) : 0,
     forward: planBlocks(products, sizes, 1.3),
     backward: planBlocks(products, sizes, 0.65),
-    unit: isRounded ? target.matrixUnit : undefined,
+    unit: isTiled && isRounded ? target.matrixUnit : undefined,
     splitKeys: sizes.keys.map((keys) => Math.max(SPLIT_KEYS, Math.ceil(keys / splits))),
     unrolled: target.kind === 'cpu',
   };

@@ -77,9 +77,10 @@ function linesOf(
 }
 
 /** 'tiled 96, 2 splits'. */
-function wordsOf({ kind, tile, splits = 1, transposeFirst }: MatmulForce): string {
+function wordsOf({ kind, tile, onUnits, splits = 1, transposeFirst }: MatmulForce): string {
   return [
     `${kind ?? 'as planned'}${tile ? ` ${tile}` : ''}`,
+    ...(onUnits ? ['on matrix units'] : []),
     ...(splits > 1 ? [`${splits} splits`] : []),
     ...(transposeFirst ? ['transposed first'] : []),
   ].join(', ');

@@ -6,14 +6,17 @@ import type { AttentionVariant } from '../ops/attention/plan.ts';
 import { layerNorm } from '../ops/layer_norm.ts';
 import { inferenceLinear } from '../ops/matmul/inference.ts';
 import { matmul } from '../ops/matmul/matmul.ts';
+import { withProducts } from '../ops/matmul/product.ts';
 import { quantize } from '../ops/quantize.ts';
 import { randomUniform } from '../ops/random.ts';
 import { sum } from '../ops/reduce.ts';
 import { softmax } from '../ops/softmax.ts';
 import type { FastPath } from '../self_test.ts';
+import type { ProductDType } from '../tensor/autograd.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Scope, Tensor } from '../tensor/tensor.ts';
 import {
+  ATTENTION_MATRICES,
   ATTENTION_TILED,
   BROADCAST,
   HELD,
@@ -50,15 +53,16 @@ function square(size: number, kind: MatmulForce['kind']): TimedOp {
   };
 }
 
-/** T queries over M keys of 16 heads of 72. */
-function heads(T: number, M: number, force: AttentionVariant): TimedOp {
+/** T queries over M keys of 16 heads of 72. @param products  f16: on matrix units */
+function heads(T: number, M: number, force: AttentionVariant, products: ProductDType = 'f32'): TimedOp {
   const [H, K] = [16, 72];
   return {
     ...{ op: 'attention', shape: `1x${T}+${M}x${H}x${K}`, flops: 4 * T * M * H * K },
     bytes: 8 * (T + M) * H * K,
+    tier: products === 'f16' ? 3 : undefined,
     prepare: (engine, scope) => {
       const [q, k, v] = [T, M, M].map((rows) => uniform(engine, scope, [1, rows, H, K]));
-      return () => attention(q, k, v, { force });
+      return () => withProducts(products, () => attention(q, k, v, { force }));
     },
   };
 }
@@ -105,6 +109,8 @@ export function timedOps({ isSoftware: small }: Engine, path: FastPath): TimedOp
       return [heads(1, 729, 'split_kv')];
     case ATTENTION_TILED:
       return [heads(small ? 64 : 2560, small ? 64 : 3289, 'query_blocks')];
+    case ATTENTION_MATRICES:
+      return [heads(small ? 64 : 2560, small ? 64 : 3289, 'query_blocks', 'f16')];
     case PLAIN_ATTENTION:
       return [square(512, 'register'), heads(256, 729, 'query_blocks')];
     default:

@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FAST_PATHS } from '../../engine/device/proofs.ts';
+import { timedOps } from '../../engine/device/timings.ts';
 import {
   type Certificate,
   certify,
@@ -130,6 +131,14 @@ test('certificate: this device has one, which survives JSON', async () => {
     assert.ok(said.includes(`${what} ${taken.length}/${taken.length}`), said.join());
   assert.is(other.stats().liveTensors, 0);
   other.destroy();
+});
+
+test('certificate: every fast path has an op that is timed', () => {
+  const untimed = FAST_PATHS.filter((path) => timedOps(engine, path).length === 0);
+  assert.equal(
+    untimed.map(({ feature }) => feature),
+    [],
+  );
 });
 
 test.run();

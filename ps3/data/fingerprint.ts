@@ -21,7 +21,9 @@ export interface FingerprintFile {
 /** Files of which the contents are read; of the others the names and sizes count. */
 const SAMPLED = 64;
 
-const sha256 = (bytes: string | Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+/** In hexadecimal digits. */
+export const sha256 = (bytes: string | Uint8Array): string =>
+  createHash('sha256').update(bytes).digest('hex');
 
 /**
  * Files in a line: how many, and a hash of all names and sizes and of the contents of 64 of them, evenly spaced by name.

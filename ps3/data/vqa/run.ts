@@ -3,7 +3,6 @@
 //   annotations.jsonl   questions made of local captions, with boxes and without answers, about the images as they are
 //   questions.jsonl     questions with answers, about images that are laid on a larger background
 //   a generator         questions with answers about small texts and things of made-up images, and questions of their captions
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -16,6 +15,7 @@ import { nameOf, screenCaptions } from '../caption/piece.ts';
 import { licenceBeside } from '../caption/run.ts';
 import { askable, LazyReader } from '../caption/web_page.ts';
 import { DataError } from '../errors.ts';
+import { sha256 } from '../fingerprint.ts';
 import { ANNOTATION_FILE, parseRawEntry } from '../folder.ts';
 import { GENERATORS, type Generator, generatedLicence, writePages } from '../generators/generators.ts';
 import { GENERATED_SCREEN } from '../generators/material.ts';
@@ -177,13 +177,9 @@ function expectSettings({ questions, side, heldOutShare }: Settings): void {
     if (!holds) throw new DataError(`vqaSources: ${sentence}, got ${got}.`);
 }
 
-const hashOf = (...decides: unknown[]): string =>
-  createHash('sha256').update(JSON.stringify(decides)).digest('hex').slice(0, 16);
+const hashOf = (...decides: unknown[]): string => sha256(JSON.stringify(decides)).slice(0, 16);
 
-const contentOf = async (path: string): Promise<string> =>
-  createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex');
+const contentOf = async (path: string): Promise<string> => sha256(await readFile(path));
 
 /** Lines of a file of a folder; none where it is not there. */
 async function entriesOf(

@@ -9,6 +9,7 @@ import { rowError } from '../../../benchmarks/rows/rows.ts';
 import { total } from '../../../model/config/config.ts';
 import { decodeImage } from '../../../model/image.ts';
 import type { VilaModel } from '../../../vila/vila.ts';
+import { median } from '../retrieval.ts';
 import { type VilaAmount, VilaAnswerer } from './vila_answerer.ts';
 
 /** Shares of all high-res patches of the paper's table; 0: low resolution alone. */
@@ -128,5 +129,3 @@ async function timeOf(
   // An answer that ends at once has no token but the one that ends it.
   return { tokens: look.blocks[0].shape[1], firstTokenMs: firstTokenMs ?? totalMs, totalMs };
 }
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1];

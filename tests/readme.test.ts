@@ -32,7 +32,7 @@ async function printed(name: string, code: string): Promise<string> {
 const snippets = (page: string): string[] =>
   [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code);
 
-const [trains, looks, small] = snippets(await readFile(join(root, 'README.md'), 'utf8'));
+const [trains, looks, small, speaks] = snippets(await readFile(join(root, 'README.md'), 'utf8'));
 
 test('README: the fifteen lines train a linear layer', async () => {
   const stdout = await printed('readme', trains);
@@ -76,8 +76,9 @@ for (const name of readdirSync(join(root, 'engine/guides')))
     assert.equal((await printed(`guide_${name.replace('.md', '')}`, code)).trimEnd().split('\n'), said);
   });
 
-test('guides: the language model of ps3/guides/language.md has learnt its rhyme', async () => {
+test('README and guides: the language model has learnt its rhyme', async () => {
   const [trains] = snippets(await readFile(join(root, 'ps3/guides/language.md'), 'utf8'));
+  assert.is(speaks, trains);
   assert.is(await printed('guide_language', trains), ' sat on the mat. the dog');
 });
 

@@ -34,6 +34,12 @@ test('only the first scale of three: a whole look of it, where the reference ask
   throws(() => planLooks(BUDGETS_4K, SIGLIP_4K, { onlyFirstScales: 0 }), /onlyFirstScales must be .* 1 to 3/);
 });
 
+test('only first scales without a budget of their own: the last of them takes the look, where 0 of 0 is no number', () => {
+  assert.equal(planLooks([0, 0, 2560], SIGLIP_4K, { onlyFirstScales: 2 }), [[0, 2560, 0]]);
+  assert.equal(planLooks([0, 0, 2560], SIGLIP_4K, { onlyFirstScales: 2, tokens: 40 }), [[0, 40, 0]]);
+  assert.equal(planLooks([0, 0, 5120], SIGLIP_4K, { onlyFirstScales: 1, looks: 'all' }), [[2916, 0, 0]]);
+});
+
 test('only the first scales and a number of tokens: exactly so many', () => {
   // The reference takes [85, 354, 2121] for 440.
   assert.equal(planLooks(BUDGETS_4K, SIGLIP_4K, { tokens: 440, onlyFirstScales: 2 }), [[87, 353, 0]]);

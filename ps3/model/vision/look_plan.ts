@@ -76,7 +76,8 @@ export function planLooks(
  * @param spillBack    what remains moves to earlier scales too, so that a look is short only when nothing is left
  * @throws ShapeError when tokens exceed the full look
  *
- * What a scale cannot use moves to later ones; what the last cannot use is dropped, as in the reference.
+ * What a scale cannot use moves to later ones; what the last cannot use is dropped, as in the reference. Where the first scales have no
+ * budget of their own, the last of them takes the look.
  */
 export function lookBudgets(
   budgets: readonly number[],
@@ -95,7 +96,8 @@ export function lookBudgets(
   );
   const allowed = total(budgets.slice(0, firstScales));
   const last = firstScales - 1;
-  const counts = budgets.map((budget, i) => (i > last ? 0 : Math.floor((budget * wanted) / allowed)));
+  const share = (budget: number): number => (allowed === 0 ? 0 : Math.floor((budget * wanted) / allowed));
+  const counts = budgets.map((budget, i) => (i > last ? 0 : share(budget)));
   counts[last] += wanted - total(counts);
   const room = available.map((count, i) => (i > last ? 0 : count));
   const up = room.map((_, i) => i);

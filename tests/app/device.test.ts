@@ -6,7 +6,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Certificate, DeviceRecord } from '../../engine/index.ts';
 import { openEngine, withEngine } from '../../ps3/app/commands/engine.ts';
-import { readDeviceRecord } from '../../ps3/app/device_cache.ts';
+import { DEVICE_FILES } from '../../ps3/app/device_cache.ts';
+import { readDeviceRecord } from '../../ps3/app/device_records.ts';
 import { version } from '../../ps3/app/version.ts';
 import { engine } from '../harness.ts';
 import { ps3 } from './run_cli.ts';
@@ -93,14 +94,14 @@ test('commands: they plan by what is kept, but not by that of a lower tier, nor 
   opened.destroy();
 
   await writeFile(path, JSON.stringify({ ...record, tuning, tier: -1 }));
-  assert.is(await readDeviceRecord({ adapterName, tier }), undefined);
+  assert.is(await readDeviceRecord(DEVICE_FILES, { adapterName, tier }), undefined);
   await withEngine(async () => undefined);
   const proved = (await cached(folder))[1];
   assert.is(proved.tier, record.tier);
   await writeFile(path, JSON.stringify(record).slice(0, 100));
-  assert.is(await readDeviceRecord({ adapterName, tier }), undefined);
+  assert.is(await readDeviceRecord(DEVICE_FILES, { adapterName, tier }), undefined);
   await writeFile(path, 'null');
-  assert.is(await readDeviceRecord({ adapterName, tier }), undefined);
+  assert.is(await readDeviceRecord(DEVICE_FILES, { adapterName, tier }), undefined);
 });
 
 test('commands: where nothing can be kept they work all the same, and ps3 device says so', async ({
@@ -109,7 +110,7 @@ test('commands: where nothing can be kept they work all the same, and ps3 device
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'cache'), 'a file');
   assert.is(await withEngine(async () => 7), 7);
-  assert.is(await readDeviceRecord({ adapterName, tier }), undefined);
+  assert.is(await readDeviceRecord(DEVICE_FILES, { adapterName, tier }), undefined);
 });
 
 test.run();

@@ -25,6 +25,7 @@ import {
   takenOnPage,
   totals,
   violations,
+  WAIT_MS,
   withPage,
 } from './page_site.ts';
 
@@ -282,6 +283,43 @@ test('page: fits a phone of 390 pixels', async () => {
   await lookFor(page, 'a-word-that-is-longer-than-a-phone-is-wide-and-that-nobody-knows-at-all');
   assert.is(await page.evaluate('document.documentElement.scrollWidth'), 390);
   assert.match((await page.textContent('#prompt-note'))!, /^This checkpoint was not trained with “awordthat/);
+});
+
+test('page: what is proved of a device is kept for the next visit, which plans by it', async () => {
+  const page = await openPage();
+  const warnings: string[] = [];
+  page.on('console', (message) => warnings.push(message.text()));
+  await loadFiles(page);
+  const kept = (): Promise<{ url: string; text: string } | undefined> =>
+    page.evaluate(async () => {
+      const cache = await caches.open('ps3-devices');
+      const [{ url } = { url: '' }] = await cache.keys();
+      const found = await cache.match(url);
+      return found && { url, text: await found.text() };
+    });
+  const started = performance.now();
+  while (!(await kept()) && performance.now() - started < WAIT_MS) await page.waitForTimeout(100);
+  const { url, text } = (await kept())!;
+  const record = JSON.parse(text);
+  assert.match(record.adapter, /swiftshader/i);
+  assert.ok(record.kernels.length > 0);
+  assert.equal(
+    record.kernels.filter(({ fault }: { fault?: string }) => fault),
+    [],
+  );
+  assert.equal(warnings, []);
+
+  const feature = 'products of few rows';
+  const other = { ...record, kernels: [{ feature, cases: 0, error: 0, fault: '1 instead of 2' }] };
+  await page.evaluate(
+    async ([url, text]) => (await caches.open('ps3-devices')).put(url, new Response(text)),
+    [url, JSON.stringify(other)],
+  );
+  await page.reload();
+  await loadFiles(page);
+  assert.match(warnings.join('\n'), /products of few rows must compute .* got 1 instead of 2/);
+  await openImage(page);
+  assert.equal(await takenOnPage(page), (await takenHere({ tokens: LOOK })).taken);
 });
 
 test('page: its policy was not broken by anything above', () => {

@@ -11,10 +11,10 @@ import {
   makeFolder,
   onPath,
 } from '../../../engine/index.ts';
-import { readDeviceRecord, writeDeviceRecord } from '../device_cache.ts';
+import { DEVICE_FILES } from '../device_cache.ts';
+import { readDeviceRecord, writeDeviceRecord } from '../device_records.ts';
 import { type Command, command, on, text, type Values } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
-import { kernelVersions, runtimeName } from '../version.ts';
 
 const DEVICE = {
   json: text('<file>', 'Also write the certificate as JSON'),
@@ -44,10 +44,10 @@ async function certifyDevice({ json, tune }: Values<typeof DEVICE>): Promise<num
   const engine = await Engine.create({ tier: 3, profile: true });
   try {
     for (const warning of engine.warnings) console.error(warning);
-    const known = await readDeviceRecord({ adapterName: engine.adapterName, tier: 0 });
+    const known = await readDeviceRecord(DEVICE_FILES, { adapterName: engine.adapterName, tier: 0 });
     const bar = new ProgressBar();
     const certificate = await certify(engine, {
-      ...{ runtime: runtimeName(), versions: kernelVersions() },
+      ...DEVICE_FILES.program,
       tune: tune ? productsOf(engine) : [],
       tuning: known?.tuning,
       onProgress: (what, done, all) => bar.update(what, done, all),
@@ -55,7 +55,7 @@ async function certifyDevice({ json, tune }: Values<typeof DEVICE>): Promise<num
     bar.stop();
     console.log(formatCertificate(certificate).trimEnd());
     if (json) await writeJson(json, certificate);
-    const kept = await writeDeviceRecord(certificate);
+    const kept = await writeDeviceRecord(DEVICE_FILES, certificate);
     console.error(
       typeof kept === 'string'
         ? `kept for the other commands in ${kept}`

@@ -2,7 +2,8 @@
 import { Engine } from '../../../engine/index.ts';
 import { localRankOf } from '../../ranks/open.ts';
 import { SINGLE, type Transport } from '../../ranks/transport.ts';
-import { useKnown } from '../device_cache.ts';
+import { DEVICE_FILES } from '../device_cache.ts';
+import { useKnown } from '../device_records.ts';
 
 /** What an engine is for. */
 export interface EngineNeeds {
@@ -27,7 +28,7 @@ export async function openEngine({ profile, tier, transport = SINGLE }: EngineNe
   const engine = await Engine.create({ profile, tier, index });
   const say = (sentence: string): void => console.error(size > 1 ? `rank ${rank}: ${sentence}` : sentence);
   engine.warnings.forEach(say);
-  const { proving } = await useKnown(engine, !profile && size === 1, say);
+  const { proving } = await useKnown(engine, DEVICE_FILES, !profile && size === 1, say);
   proofs.set(engine, proving);
   return engine;
 }

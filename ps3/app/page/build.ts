@@ -16,6 +16,7 @@ import { RunFolder } from '../../train/run.ts';
 import { isVila } from '../../vila/is_vila.ts';
 import { encodeJpeg } from '../heat_map.ts';
 import { shippedSamples } from '../shipped_samples.ts';
+import { version } from '../version.ts';
 import type { Offers, SampleImage } from './offers.ts';
 
 /** The page cannot be built as asked. */
@@ -58,7 +59,10 @@ async function checkpointFiles(checkpoint: string): Promise<string[]> {
 
 /** How esbuild makes the page. Its shaders are parsed here, so that the page carries no parser. */
 export function pageOptions(offers: Offers, folder: string): BuildOptions {
-  return { ...pageBundle('ps3/app/page', { OFFERS: offers }, folder), plugins: [parsedShaders()] };
+  return {
+    ...pageBundle('ps3/app/page', { OFFERS: offers, VERSION: version() }, folder),
+    plugins: [parsedShaders()],
+  };
 }
 
 /**

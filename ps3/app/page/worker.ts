@@ -3,6 +3,8 @@ import { Engine, EngineError } from '../../../engine/index.ts';
 import { decodeImage } from '../../model/image.ts';
 import { PS3 } from '../../model/ps3.ts';
 import { isVila } from '../../vila/is_vila.ts';
+import { useKnown } from '../device_records.ts';
+import { DEVICE_CACHE } from './device_store.ts';
 import { Looking } from './looking.ts';
 import type { Request } from './messages.ts';
 import type { Opened, Post } from './opened.ts';
@@ -58,6 +60,8 @@ async function answerTo(request: Request, post: Post, signal: AbortSignal): Prom
 async function openEngine(): Promise<Engine> {
   if (engine) return engine;
   const created = await Engine.create();
+  // Kernels of a device that is new are proved while the model is read.
+  await useKnown(created, DEVICE_CACHE, true, (sentence) => console.warn(sentence));
   engine = created;
   created.lost.then(({ message }) => {
     if (engine !== created) return;

@@ -4,37 +4,26 @@ import { DeviceLostError, EngineError, fileErrorOf } from '../../engine/index.ts
 import { openTransport } from '../ranks/open.ts';
 import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 import { InterruptedError } from '../train/run.ts';
-import { answerCommand } from './commands/answer.ts';
-import { benchmarkCommand } from './commands/benchmark.ts';
-import { chatCommand } from './commands/chat.ts';
-import { dataCommand } from './commands/data.ts';
-import { deviceCommand } from './commands/device.ts';
-import { encodeCommand } from './commands/encode.ts';
-import { evalCommand } from './commands/eval.ts';
-import { exportCommand } from './commands/export.ts';
-import { generateCommand } from './commands/generate.ts';
-import { compareCommand, reportCommand } from './commands/report.ts';
-import { INTERRUPTED, startCommand, trainCommand } from './commands/train.ts';
-import { verifyCommand } from './commands/verify.ts';
-import { type Command, helpOfAll, UsageError } from './flags.ts';
+import { type Command, helpOfAll, INTERRUPTED, UsageError } from './flags.ts';
 import { version } from './version.ts';
 
-const COMMANDS: readonly Command[] = [
-  startCommand,
-  trainCommand,
-  evalCommand,
-  reportCommand,
-  compareCommand,
-  encodeCommand,
-  exportCommand,
-  generateCommand,
-  answerCommand,
-  chatCommand,
-  verifyCommand,
-  dataCommand,
-  benchmarkCommand,
-  deviceCommand,
-];
+/** Commands by name. Each is read when it is asked for, since most need a part of the program alone. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./commands/train.ts')).startCommand,
+  train: async () => (await import('./commands/train.ts')).trainCommand,
+  eval: async () => (await import('./commands/eval.ts')).evalCommand,
+  report: async () => (await import('./commands/report.ts')).reportCommand,
+  compare: async () => (await import('./commands/report.ts')).compareCommand,
+  encode: async () => (await import('./commands/encode.ts')).encodeCommand,
+  export: async () => (await import('./commands/export.ts')).exportCommand,
+  generate: async () => (await import('./commands/generate.ts')).generateCommand,
+  answer: async () => (await import('./commands/answer.ts')).answerCommand,
+  chat: async () => (await import('./commands/chat.ts')).chatCommand,
+  verify: async () => (await import('./commands/verify.ts')).verifyCommand,
+  data: async () => (await import('./commands/data.ts')).dataCommand,
+  benchmark: async () => (await import('./commands/benchmark.ts')).benchmarkCommand,
+  device: async () => (await import('./commands/device.ts')).deviceCommand,
+};
 
 /** Time for rank 0 to say what every rank has met. */
 const LISTEN_MS = 1000;
@@ -64,16 +53,21 @@ export async function main(argv: string[]): Promise<number> {
 }
 
 async function run([name, ...args]: readonly string[], transport: OpenTransport): Promise<number> {
-  const asked = COMMANDS.find((command) => command.name === name);
-  if (asked) return asked.run(args, transport);
+  if (name !== undefined && Object.hasOwn(COMMANDS, name))
+    return (await COMMANDS[name]()).run(args, transport);
   const isHelp = name === '--help' || name === '-h';
   if (name !== undefined && !isHelp && name !== '--version' && name !== '-v') {
-    const names = COMMANDS.map(({ name }) => name).join(', ');
+    const names = Object.keys(COMMANDS).join(', ');
     throw new UsageError(`the command must be one of ${names}, got ${name}. See ps3 --help.`);
   }
   if (transport.rank > 0) return 0;
-  if (name === undefined) console.error(helpOfAll(COMMANDS));
-  else console.log(isHelp ? helpOfAll(COMMANDS) : `ps3/${version()}`);
+  const print = name === undefined ? console.error : console.log;
+  const isVersion = name !== undefined && !isHelp;
+  print(
+    isVersion
+      ? `ps3/${version()}`
+      : helpOfAll(await Promise.all(Object.values(COMMANDS).map((read) => read()))),
+  );
   return name === undefined ? 2 : 0;
 }
 

@@ -4,6 +4,9 @@ import { parseArgs } from 'node:util';
 import { EngineError } from '../../engine/index.ts';
 import { type OpenTransport, SINGLE } from '../ranks/transport.ts';
 
+/** Exit code of a command that a signal ended. */
+export const INTERRUPTED = 130;
+
 /** A command line that does not say what it must. */
 export class UsageError extends EngineError {
   constructor(message: string) {

@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { command, helpOf, helpOfAll, numbers, on, oneOf, text, texts, whole } from '../../ps3/app/flags.ts';
+import { ps3 } from './run_cli.ts';
 
 const FLAGS = {
   prompt: text('<text>', 'What to look for'),
@@ -169,6 +170,17 @@ test('flags: the help names every flag with its value', () => {
   ])
     assert.ok(help.includes(line), line);
   assert.match(helpOfAll([go]), /Commands:\n {2}go <run> {2}Goes\n/);
+});
+
+test('ps3 --help: every command of the list helps with itself', async () => {
+  const { out } = await ps3('--help');
+  const names = [...out.matchAll(/^ {2}([a-z]+) .*$/gm)].map(([, name]) => name);
+  assert.ok(names.length >= 14, out);
+  for (const name of names) {
+    const help = await ps3(name, '--help');
+    assert.is(help.code, 0, help.err);
+    assert.ok(help.out.includes(`$ ps3 ${name} `), help.out);
+  }
 });
 
 test.run();

@@ -3,7 +3,7 @@ import type { Engine } from '../../../engine/index.ts';
 import type { CheckpointSource } from '../../model/checkpoint/files.ts';
 import { decodeImage } from '../../model/image.ts';
 import { VilaModel } from '../../vila/vila.ts';
-import { type Command, command, oneOf, text, UsageError, type Values } from '../flags.ts';
+import { type Command, command, INTERRUPTED, oneOf, text, UsageError, type Values } from '../flags.ts';
 import { drawLook, lookedLine } from '../looked.ts';
 import { loadingProgress } from '../progress.ts';
 import {
@@ -15,7 +15,6 @@ import {
 } from '../questions.ts';
 import { withEngine } from './engine.ts';
 import { writeTokens } from './stream.ts';
-import { INTERRUPTED } from './train.ts';
 import { amountOf, placeOf, VILA_FLAGS } from './vila_flags.ts';
 
 const ANSWER = {

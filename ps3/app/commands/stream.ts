@@ -1,6 +1,6 @@
 // An answer on standard output.
 import type { GeneratedToken } from '../../language/generate.ts';
-import { INTERRUPTED } from './train.ts';
+import { INTERRUPTED } from '../flags.ts';
 
 /** Writes the texts of tokens as they come, and ends the line. @returns  the exit code; SIGINT ends the answer early */
 export async function writeTokens(tokens: AsyncIterable<GeneratedToken>): Promise<number> {

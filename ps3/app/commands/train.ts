@@ -16,7 +16,18 @@ import { PRESETS, trainConfig } from '../../train/presets.ts';
 import { CHANGEABLE_KEYS, resumedConfig } from '../../train/run/resume.ts';
 import { InterruptedError, RunFolder } from '../../train/run.ts';
 import { formatEvaluation, formatQuestions } from '../evaluation_text.ts';
-import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
+import {
+  type Command,
+  command,
+  INTERRUPTED,
+  on,
+  oneOf,
+  text,
+  texts,
+  UsageError,
+  type Values,
+  whole,
+} from '../flags.ts';
 import { writeStart } from '../init_only.ts';
 import { showNano4k } from '../nano_4k.ts';
 import { trainingPlan } from '../plan.ts';
@@ -27,9 +38,6 @@ import { type EngineNeeds, openEngine, withEngine } from './engine.ts';
 
 /** Training time of `ps3 start`: with building scenes and evaluation it stays within ten minutes. */
 const START_MINUTES = 8;
-
-/** Exit code of a run that a signal ended. */
-export const INTERRUPTED = 130;
 
 const PRESET_NAMES = Object.keys(PRESETS);
 

@@ -89,6 +89,25 @@ const BUDGET_HEAD = [
   ...['first token', 'answer'],
 ];
 
+/** Where models looked, of those that do. */
+function lookedRows(results: BenchmarkResults): string[][] {
+  return rowsOf(results).flatMap((result) => {
+    const { model, looked } = result;
+    if (!looked) return [];
+    return [
+      [
+        `${model}, ${showingName(result)}`,
+        shown(looked.all),
+        ...NEEDS.map((need) => shown(looked.needs[need])),
+      ],
+    ];
+  });
+}
+
+const LOOKED_HEAD = ['model', 'all', ...NEEDS.map((need) => `needs ${need}`)];
+/** What the table of `lookedRows` is. */
+const LOOKED = 'Share of the answer’s patches that are looked at';
+
 /** What the times are of. */
 const timesOf = ({ latencies = [] }: BenchmarkResults): string =>
   `Times are medians from the decoded image to the first token and to the end of the answer, on ${[...new Set(latencies.map(({ adapter }) => adapter))].join(' and ')}.`;
@@ -107,6 +126,7 @@ export function formatResults(results: BenchmarkResults, title: string): string 
     markdown(NEED_HEAD, needRows(results)),
     markdown(resultHead(results), resultRows(results)),
     ...(results.latencies?.length ? [markdown(BUDGET_HEAD, budgetRows(results)), timesOf(results)] : []),
+    ...(lookedRows(results).length > 0 ? [`${LOOKED}:`, markdown(LOOKED_HEAD, lookedRows(results))] : []),
     ...silences(results),
   ]
     .join('\n\n')
@@ -195,6 +215,7 @@ ${wideTable(html`What the categories need`, NEED_HEAD, needRows(results))}
 <h2>Accuracy by resolution</h2><div class="row">${charts}</div>
 ${wideTable(html`Right answers, controls among them`, resultHead(results), resultRows(results))}
 ${results.latencies?.length ? html`${wideTable(html`Right answers and time by the share of all patches`, BUDGET_HEAD, budgetRows(results))}<p>${timesOf(results)}</p>` : undefined}
+${lookedRows(results).length > 0 ? wideTable(html`${LOOKED}`, LOOKED_HEAD, lookedRows(results)) : undefined}
 <h2>Questions</h2><style>.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 1em } .cards figure { margin: 0; padding: .6em; border: 1px solid #8886; border-radius: 6px } .cards img { max-width: 100% } .right { font-weight: bold }</style>
 <div class="cards">${markup(cards.join('\n'))}</div>`,
   );

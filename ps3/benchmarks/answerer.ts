@@ -11,6 +11,17 @@ export interface Choice {
   readonly options: readonly string[];
 }
 
+/** An answer. */
+export interface Scored {
+  /** For each option, in their order, the highest for the best: log-probabilities, cosines, or -losses; equal ones where it cannot tell. */
+  readonly scores: readonly number[];
+  /**
+   * Where it looked: for each option, or once for all of them. Of each high-res scale [Y * Y], nonzero in the patches that were taken of
+   * the image squashed to a square. Absent where it takes in all at once.
+   */
+  readonly looked?: readonly (readonly Float32Array[])[];
+}
+
 /**
  * A model that answers: it says how well each option answers a question. Whatever is asked of it the same image at several
  * resolutions, no image, another one, or the answer's part alone comes to it as an image of its own.
@@ -22,9 +33,6 @@ export interface Answerer {
   readonly heedsOrder?: boolean;
   /** False where it cannot tell the options apart, whatever the image: it is not asked then, and its scores are equal. */
   tells?(options: readonly string[]): Promise<boolean>;
-  /**
-   * @returns  a score for each option, in their order, the highest for the best: log-probabilities, cosines, or -losses; equal ones
-   *   where it cannot tell
-   */
-  answer(image: AskedImage, choice: Choice): Promise<readonly number[]>;
+  /** Answers a question. */
+  answer(image: AskedImage, choice: Choice): Promise<Scored>;
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Answerer } from '../../ps3/benchmarks/answerer.ts';
+import { formatResults } from '../../ps3/app/benchmark_report.ts';
+import type { Answerer, Scored } from '../../ps3/benchmarks/answerer.ts';
 import type { BenchmarkRecord } from '../../ps3/benchmarks/record.ts';
 import { decodeImage } from '../../ps3/model/image.ts';
 import { askAll, rightShare } from '../../ps3/train/evaluation/choices/ask.ts';
@@ -33,7 +34,7 @@ const reader = (counts: Map<string, number>): Answerer => ({
   async answer(image, { question, options }) {
     counts.set(question, (counts.get(question) ?? 0) + 1);
     const { rgba } = typeof image === 'string' ? await decodeImage(image) : image;
-    return options.map((option) => {
+    const scores = options.map((option) => {
       const [r, g, b] = [1, 3, 5].map((at) =>
         Number.parseInt(COLOURS[NAMES.indexOf(option)].slice(at, at + 2), 16),
       );
@@ -42,6 +43,11 @@ const reader = (counts: Map<string, number>): Answerer => ({
         best = Math.max(best, -Math.hypot(rgba[i] - r, rgba[i + 1] - g, rgba[i + 2] - b));
       return best;
     });
+    // It looked at the left half of 2 x 2 and of 4 x 4 patches.
+    const looked = [2, 4].map((side) =>
+      Float32Array.from({ length: side ** 2 }, (_, i) => Number(i % side < side / 2)),
+    );
+    return { scores, looked: [looked] };
   },
 });
 
@@ -87,6 +93,11 @@ test('askAll: shows resolutions and controls, keeps answers, and goes on from th
     await askAll(records, entrants, path);
     assert.equal([...counts.values()], [5, 5]);
     assert.is(await readFile(path, 'utf8'), before);
+    // The first square touches a patch of either scale, both of which it looked at; so does the second.
+    assert.equal(
+      answers.map(({ showing, looked }) => [showing, looked]),
+      answers.map(({ showing }) => [showing, typeof showing === 'number' ? 1 : undefined]),
+    );
     // Who heeds the order is asked every rotation.
     await askAll(
       records,
@@ -115,7 +126,25 @@ test('resultsOf: the reader by the least resolution of each question, needs and 
     { id: 'q1-0', model: 'm', showing: 3780 as const, scores: scores(1) },
     { id: 'q1-1', model: 'm', showing: 3780 as const, scores: scores(0) },
   ];
-  const { questions, images, chance, categories, results } = resultsOf(records, answers);
+  const looking = answers.map((answer, i) => ({
+    ...answer,
+    ...(i > 0 && { looked: [1, 0.5, 0.25, 0.25][i] }),
+  }));
+  const { questions, images, chance, categories, results } = resultsOf(records, looking);
+  const { looked } = results.find(({ model }) => model === 'm')!;
+  assert.equal(
+    [looked?.all.mean, looked?.needs['above 2268']?.mean, looked?.needs['below 2268']?.mean],
+    [0.375, 0.25, 0.5],
+  );
+  assert.is(results.find(({ model }) => model === READER)!.looked, undefined);
+  const [, table] = formatResults(resultsOf(records, looking), 'title').split(
+    'Share of the answer’s patches',
+  );
+  const rows = table.split('\n').filter((line) => line.includes('px |'));
+  assert.equal(
+    rows.map((row) => row.split(' | ').map((cell) => Number.parseFloat(cell))),
+    [[Number.NaN, 37.5, 25, Number.NaN, 50]],
+  );
   assert.equal([questions, images, chance], [2, 2, 0.25]);
   assert.is(results.find(({ model }) => model === 'm')!.all.mean, 0.75);
   const read = results.filter(({ model }) => model === READER).map(({ all }) => all.mean);
@@ -130,6 +159,39 @@ test('askAll: refuses questions without options in one sentence', async () => {
     () => assert.unreachable(),
     (error: Error) => assert.match(error.message, /^askAll: questions must have options, got q0-0\. /),
   );
+});
+
+test('askAll: what was looked at for the right option counts, over a wide image squashed to a square', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'choices-'));
+  try {
+    const image = await sharp({ create: { width: 160, height: 80, channels: 3, background: '#808080' } })
+      .png()
+      .toBuffer();
+    // In the upper right quarter: one of 2 x 2 patches, and of 4 x 4 those of rows 0 and 1 in column 3.
+    const record: BenchmarkRecord = {
+      ...{ id: 'q', image, width: 160, height: 80, question: '?', options: ['a', 'b'], metric: 'choice' },
+      ...{ answer: 1, group: 'q', boxes: [[125, 5, 150, 30]] },
+    };
+    const none = [new Float32Array(4), new Float32Array(16)];
+    const coarse = Float32Array.of(0, 1, 0, 0);
+    const fine = Float32Array.from({ length: 16 }, (_, i) => Number(i === 7));
+    const of = (looked: Scored['looked']): Answerer => ({
+      name: 'looks',
+      answer: async () => ({ scores: [0, 1], looked }),
+    });
+    for (const [looked, share] of [
+      [[none, [coarse, fine]], 2 / 3],
+      [[[coarse, fine], none], 0],
+      [[[coarse, none[1]]], 1 / 3],
+      [undefined, undefined],
+    ] as const) {
+      const path = join(folder, `${share}.jsonl`);
+      const [answered] = await askAll([record], [{ answerer: of(looked), showings: [3780] }], path);
+      assert.is(answered.looked, share);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test('rightShare: of the best together each by its share', () => {

@@ -28,10 +28,13 @@ test('VilaAnswerer: scores of options after a look, and one glance for an image'
   {
     using answerer = new VilaAnswerer(model, 'tiny', { looks: 2 });
     assert.is(answerer.name, 'tiny 2 looks');
-    const scores = await answerer.answer(path, { question, options });
+    const { scores, looked } = await answerer.answer(path, { question, options });
     using seen = model.see(await decodeImage(path));
     using look = await model.lookFor(question, seen, { looks: 2 });
     assert.equal(scores, await model.likelihoods(question, options, look));
+    const maps = await Promise.all(look.vision!.selectionMaps.map((map) => map.data()));
+    assert.equal(looked, [maps]);
+    assert.ok(maps.some((map) => map.includes(1)) && maps.some((map) => map.includes(0)));
     assert.is(await answerer.see(path), await answerer.see(path));
     const first = await answerer.see(path);
     assert.is.not(await answerer.see(await decodeImage(path)), first);

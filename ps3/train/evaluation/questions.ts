@@ -16,6 +16,7 @@ import type { VilaModel } from '../../vila/vila.ts';
 import type { Seen, VilaLook, VilaLookOptions } from '../../vila/vila_types.ts';
 import type { AskedImage } from '../vila_source.ts';
 import { type Answer, type Estimate, ImageBootstrap } from './intervals.ts';
+import { takenShare } from './selection.ts';
 
 /** What is looked at: what the question selects, what stands out, places by chance, the box that answers, nothing; or all at once. */
 export const LOOKS = ['topDown', 'bottomUp', 'random', 'box', 'none', 'all'] as const;
@@ -136,9 +137,7 @@ export async function evaluateQuestions(
       if (amount === undefined) budgetShare = total(look.vision.selectionCounts) / patches;
       if (asked.boxes.length === 0) continue;
       const maps = await Promise.all(look.vision.selectionMaps.map((map) => map.data()));
-      const sum = (wanted: Uint8Array[]): number => total(wanted.map((scale) => total([...scale])));
-      const taken = cells.map((scale, s) => scale.map((cell, p) => Number(cell > 0 && maps[s][p] > 0)));
-      tally.recall.push({ image: i, value: sum(taken) / sum(cells) });
+      tally.recall.push({ image: i, value: takenShare(maps, cells) });
     }
     onProgress?.(i + 1, count);
   }

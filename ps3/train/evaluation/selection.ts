@@ -43,6 +43,25 @@ export interface Coverage {
 }
 
 /**
+ * Share of the patches of boxes that a selection took, over all scales, a patch a patch.
+ *
+ * @param maps   per scale, nonzero in the patches that were taken
+ * @param cells  per scale, nonzero in the boxes' patches
+ * @returns      NaN where no patch is the boxes'
+ */
+export function takenShare(maps: readonly ArrayLike<number>[], cells: readonly ArrayLike<number>[]): number {
+  let [taken, wanted] = [0, 0];
+  cells.forEach((scale, s) => {
+    for (let i = 0; i < scale.length; i++) {
+      if (scale[i] === 0) continue;
+      wanted++;
+      if (maps[s][i] > 0) taken++;
+    }
+  });
+  return taken / wanted;
+}
+
+/**
  * Coverage of a box at some budgets. Every scale gives the same share of its patches, rounded.
  *
  * @param ranks    per scale, the finest last, as `selectionRanks` gives them

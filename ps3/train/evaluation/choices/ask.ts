@@ -5,12 +5,14 @@ import { once } from 'node:events';
 import { createWriteStream, existsSync } from 'node:fs';
 import * as v from 'valibot';
 import { onPath } from '../../../../engine/index.ts';
-import type { Answerer } from '../../../benchmarks/answerer.ts';
+import type { Answerer, Scored } from '../../../benchmarks/answerer.ts';
 import type { BenchmarkRecord } from '../../../benchmarks/record.ts';
 import { jsonLines } from '../../../benchmarks/rows/json_rows.ts';
 import { rowError } from '../../../benchmarks/rows/rows.ts';
+import { type Box, boxCells } from '../../../data/boxes.ts';
 import { DataError } from '../../../data/errors.ts';
 import { type DecodedImage, decodeImage } from '../../../model/image.ts';
+import { takenShare } from '../selection.ts';
 import { atResolution, oracleCrop, type Showing, withoutContent } from './views.ts';
 
 /** How a model answered a question. */
@@ -20,6 +22,8 @@ export interface Answered {
   readonly showing: Showing;
   /** Of its options, in their order. */
   readonly scores: readonly number[];
+  /** Share of the patches of the answer's boxes that it looked at, of the image itself at some resolution. */
+  readonly looked?: number;
 }
 
 /** A model, and how questions are shown to it. */
@@ -33,6 +37,7 @@ const LINE = v.strictObject({
   model: v.string(),
   showing: v.union([v.picklist(['blind', 'shuffled', 'oracle crop']), v.picklist([378, 756, 1512, 3780])]),
   scores: v.pipe(v.array(v.number()), v.minLength(2)),
+  looked: v.optional(v.number()),
 });
 
 const keyOf = ({ id, model, showing }: Omit<Answered, 'scores'>): string => `${model}\n${showing}\n${id}`;
@@ -113,14 +118,16 @@ export async function askAll(
       const showings = new Set(entrants.flatMap(({ showings }) => showings));
       for (const showing of showings)
         for (const { answerer } of entrants.filter(({ showings }) => showings.includes(showing)))
-          for (const { id, question, options = [], boxes, cycle } of questions) {
+          for (const record of questions) {
+            const { id, question, options = [], boxes, cycle } = record;
             const key = { id, model: answerer.name, showing };
             if ((cycle && !answerer.heedsOrder) || known.has(keyOf(key))) continue;
             const tells = (await answerer.tells?.(options)) ?? true;
-            const scores = tells
+            const { scores, looked }: Scored = tells
               ? await answerer.answer(await shown.as(showing, boxes), { question, options })
-              : options.map(() => 0);
-            const answered = { ...key, scores: [...scores] };
+              : { scores: options.map(() => 0) };
+            const share = typeof showing === 'number' ? lookedShare(looked, record) : undefined;
+            const answered = { ...key, scores: [...scores], ...(share !== undefined && { looked: share }) };
             answers.push(answered);
             if (!file.write(`${JSON.stringify(answered)}\n`)) await once(file, 'drain');
           }
@@ -131,6 +138,24 @@ export async function askAll(
     await onPath(path, () => once(file, 'close'));
   }
   return answers;
+}
+
+/** Share of the patches of a question's boxes that were looked at for its answer; undefined where nobody knows. */
+function lookedShare(
+  looked: Scored['looked'],
+  { boxes = [], answer, width, height }: BenchmarkRecord,
+): number | undefined {
+  const maps = looked?.[looked.length > 1 ? Number(answer) : 0];
+  if (!maps || boxes.length === 0) return undefined;
+  // The image was squashed to a square.
+  const side = Math.max(width, height);
+  const [x, y] = [side / width, side / height];
+  const squashed = boxes.map(([x1, y1, x2, y2]): Box => [x * x1, y * y1, x * x2, y * y2]);
+  const share = takenShare(
+    maps,
+    maps.map(({ length }) => boxCells(squashed, side, Math.sqrt(length))),
+  );
+  return Number.isNaN(share) ? undefined : share;
 }
 
 /** How far an answer is right: of options that score highest together, each counts by its share. */

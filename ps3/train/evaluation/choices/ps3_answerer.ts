@@ -7,7 +7,7 @@ import {
   type Scope,
   type Tensor,
 } from '../../../../engine/index.ts';
-import type { Answerer, AskedImage, Choice } from '../../../benchmarks/answerer.ts';
+import type { Answerer, AskedImage, Choice, Scored } from '../../../benchmarks/answerer.ts';
 import { randomSelection } from '../../../model/baselines/controls.ts';
 import { regionFeature } from '../../../model/baselines/regions.ts';
 import { type DecodedImage, decodeImage, resizeToSquare } from '../../../model/image.ts';
@@ -25,6 +25,14 @@ export const LOOKS = ['top-down', 'bottom-up', 'random', 'whole image', 'anyres'
 /** A name of `LOOKS`. */
 export type LookName = (typeof LOOKS)[number];
 
+/** A look as one vector. */
+interface Pooled {
+  /** [E], of length 1. */
+  readonly feature: Float32Array;
+  /** Of each high-res scale, nonzero in the patches that were taken; undefined of the whole image. */
+  readonly maps?: readonly Float32Array[];
+}
+
 /** What was made of an image, for all questions about it. */
 export interface Glance {
   readonly of: AskedImage;
@@ -35,7 +43,7 @@ export interface Glance {
   readonly lowRes: LowRes;
   readonly features: SelectionFeatures;
   /** Of the ways to look that are the same for every question. */
-  readonly pooled: Map<LookName, Promise<Float32Array>>;
+  readonly pooled: Map<LookName, Promise<Pooled>>;
 }
 
 /** The image that was seen last: whoever looks in another way at the same one begins with what is known of it. */
@@ -109,7 +117,7 @@ export class PS3Answerer implements Answerer {
     return new Set(rows).size > 1;
   }
 
-  async answer(image: AskedImage, { options }: Choice): Promise<readonly number[]> {
+  async answer(image: AskedImage, { options }: Choice): Promise<Scored> {
     const glance = await this.#glances.at(image);
     using scope = this.#engine.scope();
     const text = noGrad(() =>
@@ -117,39 +125,40 @@ export class PS3Answerer implements Answerer {
     );
     const texts = await text.features.data();
     const E = texts.length / options.length;
-    const cosine = (feature: Float32Array, o: number): number =>
+    const cosine = ({ feature }: Pooled, o: number): number =>
       feature.reduce((sum, value, e) => sum + value * texts[o * E + e], 0);
     if (this.#look !== 'top-down') {
       const known = this.#look === 'random' ? undefined : glance.pooled.get(this.#look);
       const made = known ?? this.#feature(glance, scope);
       glance.pooled.set(this.#look, made);
-      const feature = await made;
-      return options.map((_, o) => cosine(feature, o));
+      const pooled = await made;
+      return { scores: options.map((_, o) => cosine(pooled, o)), looked: pooled.maps && [pooled.maps] };
     }
     const prompts = await text.prompt.data();
     const C = prompts.length / options.length;
-    const scores: number[] = [];
+    const looks: Pooled[] = [];
     for (const o of options.keys()) {
       const prompt = this.#engine.tensor(prompts.slice(o * C, (o + 1) * C), [1, C], { scope });
-      scores.push(cosine(await this.#feature(glance, scope, prompt), o));
+      looks.push(await this.#feature(glance, scope, prompt));
     }
-    return scores;
+    return { scores: looks.map(cosine), looked: looks.flatMap(({ maps }) => (maps ? [maps] : [])) };
   }
 
-  /** [E], of length 1. */
   async #feature(
     { decoded, image, grids, lowRes, features }: Glance,
     scope: Scope,
     prompt?: Tensor<'f32'>,
-  ): Promise<Float32Array> {
+  ): Promise<Pooled> {
     const { vision } = this.#model;
     const way = this.#look;
     if (way === 'anyres' || way === 's2')
-      return (await regionFeature(this.#engine, this.#model, way, { image: decoded, boxes: [] })).feature;
+      return regionFeature(this.#engine, this.#model, way, { image: decoded, boxes: [] });
     const inside = image.in(scope);
-    const feature = noGrad(() => {
-      if (way === 'whole image')
-        return l2Normalize(vision.pool(lowRes.hidden[lowRes.hidden.length - 1].in(scope)));
+    if (way === 'whole image') {
+      const whole = lowRes.hidden[lowRes.hidden.length - 1].in(scope);
+      return { feature: await noGrad(() => l2Normalize(vision.pool(whole))).data() };
+    }
+    const { tokens, choices } = noGrad(() => {
       const maps = vision.maps(features, grids, { prompt });
       const [counts] = vision.plan(grids, { looks: 1 });
       const drawn = (): Tensor<'f32'>[] =>
@@ -160,9 +169,10 @@ export class PS3Answerer implements Answerer {
           this.#random,
         ).map((map) => this.#engine.tensor(map, [1, map.length], { scope }));
       const probs = { 'top-down': () => maps.topDown!, 'bottom-up': () => maps.bottomUp, random: drawn };
-      const look = vision.look(inside, lowRes, { ...maps, probs: probs[way]() }, grids, counts);
-      return l2Normalize(vision.pool(look.tokens));
+      return vision.look(inside, lowRes, { ...maps, probs: probs[way]() }, grids, counts);
     });
-    return feature.data();
+    const feature = noGrad(() => l2Normalize(vision.pool(tokens)));
+    const taken = await Promise.all(choices.map(({ map }) => map.data()));
+    return { feature: await feature.data(), maps: taken as Float32Array[] };
   }
 }

@@ -1,6 +1,7 @@
 // How models answered a benchmark: by resolution, category and need, with intervals by image.
 import { NEEDS, type Need, needOf } from '../../../benchmarks/build/choose.ts';
 import type { BenchmarkRecord } from '../../../benchmarks/record.ts';
+import { total } from '../../../model/config/config.ts';
 import { type Answer, type Estimate, ImageBootstrap } from '../intervals.ts';
 import { type Answered, rightShare } from './ask.ts';
 import type { Latency } from './latency.ts';
@@ -9,14 +10,19 @@ import { RESOLUTIONS, type Showing } from './views.ts';
 /** The model that is none: what the benchmark's own reader reads. */
 export const READER = 'reader (Tesseract)';
 
-/** How a model answers what it is shown in one way. */
-export interface ShowingResult {
+/** Of all questions, and by what they need. */
+export interface Estimates {
+  readonly all: Estimate;
+  readonly needs: Readonly<Partial<Record<Need, Estimate>>>;
+}
+
+/** How a model answers what it is shown in one way: shares of right answers; of options that it cannot tell apart, each counts by its share. */
+export interface ShowingResult extends Estimates {
   readonly model: string;
   readonly showing: Showing;
-  /** Share of right answers; of options that it cannot tell apart, each counts by its share. */
-  readonly all: Estimate;
   readonly categories: Readonly<Record<string, Estimate | undefined>>;
-  readonly needs: Readonly<Partial<Record<Need, Estimate>>>;
+  /** Share of the answer's patches that it looked at, of all questions and by need; undefined where it takes in all at once. */
+  readonly looked?: Estimates;
   /** Share of questions of which it could not tell any two options apart. */
   readonly untold: number;
 }
@@ -70,6 +76,14 @@ export function resultsOf(
         .filter(([record]) => isMeant(record))
         .map(([{ group }, value]): Answer => ({ image: imageOf.get(group)!, value })),
     );
+  const estimates = (values: ReadonlyMap<BenchmarkRecord, number>): Estimates | undefined => {
+    const all = estimate(values, () => true);
+    const needs = NEEDS.flatMap((need) => {
+      const of = estimate(values, (record) => record.leastPx !== undefined && needOf(record) === need);
+      return of ? [[need, of]] : [];
+    });
+    return all && { all, needs: Object.fromEntries(needs) };
+  };
   const resultOf = (
     model: string,
     showing: Showing,
@@ -77,15 +91,9 @@ export function resultsOf(
     untold: number,
   ): ShowingResult => ({
     ...{ model, showing, untold },
-    all: estimate(values, () => true)!,
+    ...estimates(values)!,
     categories: Object.fromEntries(
       categories.map((name) => [name, estimate(values, ({ category = 'none' }) => category === name)]),
-    ),
-    needs: Object.fromEntries(
-      NEEDS.flatMap((need) => {
-        const of = estimate(values, (record) => record.leastPx !== undefined && needOf(record) === need);
-        return of ? [[need, of]] : [];
-      }),
     ),
   });
   const readable = first.filter(({ leastPx }) => leastPx !== undefined);
@@ -104,18 +112,23 @@ export function resultsOf(
     cycle === undefined ? id : id.slice(0, -`-${cycle}`.length);
   const firsts = new Map(first.map((record) => [nameOf(record), record]));
   const models = [...rows.values()].map((own) => {
-    const shares = new Map<BenchmarkRecord, number[]>();
-    for (const { id, scores } of own) {
-      const record = byId.get(id);
-      const question = record && firsts.get(nameOf(record));
-      if (record && question)
-        shares.set(question, [...(shares.get(question) ?? []), rightShare(scores, Number(record.answer))]);
-    }
-    const values = new Map(
-      [...shares].map(([question, list]) => [question, list.reduce((a, b) => a + b, 0) / list.length]),
-    );
+    // Of each question the mean over its rotations.
+    const means = (
+      of: (answered: Answered, record: BenchmarkRecord) => number | undefined,
+    ): Map<BenchmarkRecord, number> => {
+      const lists = new Map<BenchmarkRecord, number[]>();
+      for (const answered of own) {
+        const record = byId.get(answered.id);
+        const question = record && firsts.get(nameOf(record));
+        const value = record && of(answered, record);
+        if (question && value !== undefined) lists.set(question, [...(lists.get(question) ?? []), value]);
+      }
+      return new Map([...lists].map(([question, list]) => [question, total(list) / list.length]));
+    };
+    const right = means(({ scores }, { answer }) => rightShare(scores, Number(answer)));
     const untold = own.filter(({ scores }) => new Set(scores).size === 1).length / own.length;
-    return resultOf(own[0].model, own[0].showing, values, untold);
+    const looked = estimates(means(({ looked }) => looked));
+    return { ...resultOf(own[0].model, own[0].showing, right, untold), ...(looked && { looked }) };
   });
   return {
     questions: first.length,

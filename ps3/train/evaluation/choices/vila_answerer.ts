@@ -1,5 +1,5 @@
 // A VILA-HD as a model that answers: the likeliest option behind the question, after looking where the question asks.
-import type { Answerer, AskedImage, Choice } from '../../../benchmarks/answerer.ts';
+import type { Answerer, AskedImage, Choice, Scored } from '../../../benchmarks/answerer.ts';
 import { decodeImage } from '../../../model/image.ts';
 import type { VilaModel } from '../../../vila/vila.ts';
 import type { Seen, VilaLookOptions } from '../../../vila/vila_types.ts';
@@ -41,10 +41,14 @@ export class VilaAnswerer implements Answerer, Disposable {
     return this.#last!.seen;
   }
 
-  async answer(image: AskedImage, { question, options }: Choice): Promise<readonly number[]> {
+  async answer(image: AskedImage, { question, options }: Choice): Promise<Scored> {
     const seen = await this.see(image);
     using look = await this.#model.lookFor(question, seen, this.#amount);
-    return await this.#model.likelihoods(question, options, look);
+    const scores = await this.#model.likelihoods(question, options, look);
+    const { vision } = look;
+    return vision
+      ? { scores, looked: [await Promise.all(vision.selectionMaps.map((map) => map.data()))] }
+      : { scores };
   }
 
   /** Forgets the image. */

@@ -16,6 +16,9 @@ const scatter = kernel(source, 'sort_scatter');
 const LEAST_ELEMENTS = 1024;
 const MOST_SPLITS = 256;
 
+/** Elements that a workgroup ranks together; a GPU has few loads in flight otherwise. */
+const WG = { gpu: 256, cpu: 64 } as const;
+
 /**
  * Sorts each row of unsigned keys ascending; equal keys keep their order.
  *
@@ -43,7 +46,10 @@ export function sortKeys(
   const split_elements = Math.max(LEAST_ELEMENTS, Math.ceil(N / MOST_SPLITS));
   const splits = Math.max(1, Math.ceil(N / split_elements));
   const blocks = [...rowBlocks(B, 4 * bins * splits)];
-  using counts = output([keys_BN], [Math.max(0, ...blocks.map(({ rows }) => rows)), bins, splits], 'u32');
+  using counts = output([keys_BN], [Math.max(0, ...blocks.map(({ rows }) => rows)), splits, bins], 'u32');
+
+  const { kind, unrolled: UNROLLED } = keys_BN.gpu.target;
+  const define = { WG: WG[kind], UNROLLED };
 
   let sorted: { keys: Tensor<'u32'>; order: Tensor<'u32'> } | undefined;
   for (let pass = 0; pass < passes; pass++) {
@@ -55,11 +61,12 @@ export function sortKeys(
       const block = (x: Tensor): Tensor => x.view(first * N, [rows, N]).moveTo(views);
       const moved = { keys: block(keys), order: block(order) };
       const params = { B: rows, N, split_elements, splits, shift: pass * digitBits };
-      run(count, { bind: { keys: moved.keys, counts }, params, groups: rows * splits });
-      run(scan, { bind: { counts }, params, groups: rows });
+      run(count, { bind: { keys: moved.keys, counts }, params, define, groups: rows * splits });
+      run(scan, { bind: { counts }, params, define, groups: rows });
       run(scatter, {
         bind: { ...moved, counts, sorted_keys: block(sorted_keys), sorted_order: block(sorted_order) },
         params,
+        define,
         groups: rows * splits,
       });
     }

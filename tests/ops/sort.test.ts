@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import { sortKeys } from '../../engine/index.ts';
-import { compare, engine, random, TOLERANCE, tensor, throws, torchCases } from '../harness.ts';
+import { compare, engine, random, TOLERANCE, tensor, throws, torchCases, withGpuPlans } from '../harness.ts';
 import { sortedOrder } from '../reference/sort.ts';
 
 const unsigned = (n: number, seed: number, limit: number): Uint32Array =>
@@ -32,6 +32,12 @@ for (const [B, N] of [
   test(`sort: keys and order match the twin at ${B}x${N}`, () => checkRows(unsigned(B * N, 7, 2 ** 32), B));
 
 test('sort: equal keys keep their order across tiles and splits', () => checkRows(unsigned(4099, 3, 5), 1));
+
+test('sort: on a GPU more are ranked together, with the same result', () =>
+  withGpuPlans(async () => {
+    await checkRows(unsigned(4099, 3, 5), 1);
+    await checkRows(unsigned(2 * 513, 4, 2 ** 32), 2);
+  }));
 
 test('sort: keys below 2^bits need only one pass per eight bits', async () => {
   await checkRows(unsigned(2000, 4, 2 ** 8), 2, 8);

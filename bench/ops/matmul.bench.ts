@@ -121,6 +121,7 @@ const TN = { transposeA: true };
 
 /** The same products by each kernel that GPUs have for them. */
 const tiled = { force: { kind: 'tiled' } } as const;
+const streams = { force: { kind: 'tiled', tile: 128, streams: 264 } } as const;
 const matrix = { force: { kind: 'subgroup_matrix' } } as const;
 const onUnits = { force: { kind: 'tiled', onUnits: true } } as const;
 
@@ -130,6 +131,10 @@ const variants: BenchCase[] = [
   matmulCase(2560, 3456, 1152, { ...tiled, ...NT }, false, 'matmul_tiled'),
   matmulCase(2560, 1152, 4304, tiled, false, 'matmul_tiled'),
   matmulCase(4304, 1152, 3289, { ...tiled, ...TN }, false, 'matmul_tiled'),
+  matmulCase(256, 256, 256, { force: { kind: 'tiled', streams: 6 } }, true, 'matmul_tiled in streams'),
+  matmulCase(729, 3456, 1152, { ...streams, ...NT }, false, 'matmul_tiled in streams'),
+  matmulCase(729, 1152, 1152, { ...streams, ...NT }, false, 'matmul_tiled in streams'),
+  matmulCase(1152, 4304, 2560, { ...streams, ...TN }, false, 'matmul_tiled in streams'),
   ...[
     matmulCase(256, 256, 256, matrix, true, 'matmul_subgroup_matrix'),
     matmulCase(2048, 2048, 2048, matrix, false, 'matmul_subgroup_matrix'),

@@ -77,11 +77,12 @@ function linesOf(
 }
 
 /** 'tiled 96, 2 splits'. */
-function wordsOf({ kind, tile, onUnits, splits = 1, transposeFirst }: MatmulForce): string {
+function wordsOf({ kind, tile, onUnits, splits = 1, streams, transposeFirst }: MatmulForce): string {
   return [
     `${kind ?? 'as planned'}${tile ? ` ${tile}` : ''}`,
     ...(onUnits ? ['on matrix units'] : []),
     ...(splits > 1 ? [`${splits} splits`] : []),
+    ...(streams ? [`${streams} streams`] : []),
     ...(transposeFirst ? ['transposed first'] : []),
   ].join(', ');
 }

@@ -79,10 +79,12 @@ export const TILED: FastPath = {
       const [M, N, force] = [tile, tileColumns(tile), { kind: 'tiled', tile } as const];
       const odd = products(gpu, scope, { M: M + 1, N: N + 1 }, steps, force);
       const four = products(gpu, scope, { M: M + 4, N: N + 4 }, [4, 16, 20, 64], force);
-      if (tile > 32) return [...odd, ...four];
+      const streams = products(gpu, scope, { M: M + 1, N: N + 1 }, [50], { ...force, streams: 5 });
+      if (tile > 32) return [...odd, ...four, ...streams];
       return [
         ...odd,
         ...four,
+        ...streams,
         ...products(gpu, scope, { M: M + 4, N: N + 4, transposeB: true }, [15, 17], force),
         ...products(gpu, scope, { M: M + 4, N: N + 4, transposeA: true }, [16, 20], force),
         ...products(gpu, scope, { M, N }, [50], { ...force, splits: 2 }),

@@ -8,6 +8,8 @@ export interface MatmulForce {
   readonly onUnits?: boolean;
   /** Splits of K, summed separately and added in a second pass. */
   readonly splits?: number;
+  /** Workgroups that sum equal runs of steps, tile after tile, instead of a tile and a split each (`tiled`): stream-K. */
+  readonly streams?: number;
   /** Transpose a transposed b back into [K, N] first (`register`). */
   readonly transposeFirst?: boolean;
   /** Rows of c that a workgroup computes (`tiled`, `subgroup_matrix`). */

@@ -11,6 +11,9 @@
 // Traffic   reads a once per tile along N, b once per tile along M, and writes c once.
 // Split     split s sums k in [s k_split, (s + 1) k_split) and writes c[s, z]; `column_sum` adds the splits
 //           in order.
+// Streams   matmul_streams: as many workgroups as a GPU runs at a time take equal runs of steps, tile after
+//           tile, instead of a tile each, which leaves cores without work in the last wave. stream_sum.wgsl
+//           adds what several have of a tile. Stream-K: Osama et al. 2023, arXiv:2301.03598.
 // Numerics  f32, one fma per term, k ascending; matrix units round operands to f16.
 
 #import index        // linear_group(group, groups)
@@ -32,11 +35,14 @@ struct Params {
   groups_n : u32,  // workgroups along N
   splits : u32,
   scale : f32,
+  steps : u32,     // of TILE_K terms, per tile
+  run : u32,       // steps per stream
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> a : array<AVec>;  // [batch or 1, M, K] or [batch or 1, K, M]
 @group(0) @binding(2) var<storage, read> b : array<BVec>;  // [batch or 1, K, N] or [batch or 1, N, K]
-@group(0) @binding(3) var<storage, read_write> c : array<Vec>;        // [splits, batch, M, N]
+@group(0) @binding(3) var<storage, read_write> c : array<Vec>;        // [splits, batch, M, N] or, of streams,
+                                                                      // [tiles + streams, TILE_M, TILE_N]
 @group(0) @binding(4) var<storage, read> bias : array<Vec>;           // [N]
 @group(0) @binding(5) var<storage, read> residual : array<Vec>;       // [batch, M, N]
 @group(0) @binding(6) var<storage, read_write> pre : array<Vec>;      // [batch, M, N]
@@ -119,5 +125,37 @@ fn matmul_tiled(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) g
         }
       }
     }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn matmul_streams(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
+                  @builtin(local_invocation_index) i : u32) {
+  let stream = linear_group(group, groups);
+  let steps = params.steps;
+  let all = params.batch * params.groups_m * params.groups_n * steps;
+  let end = min((stream + 1u) * params.run, all);
+  var first = min(stream * params.run, all);
+  while (first < end) {
+    let tile = first / steps;
+    let last = min(end, (tile + 1u) * steps);
+    var region = place(tile).region;
+    region.k0 = (first - tile * steps) * TILE_K;
+    region.k1 = min((last - tile * steps) * TILE_K, params.K);
+    let sum = product(region, i);
+    // unroll
+    for (var r = 0u; r < THREAD_M; r++) {
+      let m = tile_row(region, r, i);
+      for (var p = 0u; p < SQUARES_N; p++) {
+        var four = Vecs(sum[r][p]);
+        for (var j = 0u; j < VECS; j++) {
+          let n = tile_column(region, p, i) + j;
+          if (m < params.M && n < params.N) {
+            c[(((tile + stream) * TILE_M + m - region.m0) * TILE_N + n - region.n0) / VEC] = four[j];
+          }
+        }
+      }
+    }
+    first = last;
   }
 }

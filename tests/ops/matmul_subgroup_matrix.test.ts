@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { H200, planMatrixUnit, type Target } from '../../engine/gpu/target.ts';
-import { backward, cast, linear, matmul, type Tensor } from '../../engine/index.ts';
+import { backward, cast, linear, type MatmulForce, matmul, type Tensor } from '../../engine/index.ts';
 import { planMatmul } from '../../engine/ops/matmul/plan.ts';
 import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
@@ -47,9 +47,9 @@ for (const [name, emulated, dtype, transposeA, transposeB] of [
   for (const [kernel, force] of Object.entries(FORCES)) {
     const unit = own ?? UNITS[emulated];
     const units = `${own ? 'real' : 'emulated'} units of ${unit.M} x ${unit.N} x ${unit.K}`;
-    const multiplied = (a: Tensor, b: Tensor, scale: number, splits: number): Tensor =>
+    const multiplied = (a: Tensor, b: Tensor, scale: number, more: MatmulForce): Tensor =>
       withMatrixUnit(engine, unit, () =>
-        matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, splits } }),
+        matmul(a, cast(b, dtype), { transposeA, transposeB, scale, force: { ...force, ...more } }),
       );
 
     // One below, at and above tiles of 64 x 64 and 32 x 32 and the depth of 32.
@@ -69,7 +69,7 @@ for (const [name, emulated, dtype, transposeA, transposeB] of [
           scope,
         });
         const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), { M, N, K });
-        compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, 1).data(), want);
+        compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, { splits: 1 }).data(), want);
       }
     });
 
@@ -82,7 +82,9 @@ for (const [name, emulated, dtype, transposeA, transposeB] of [
       const product = { batch, M, N, K, transposeA, transposeB, scale: 0.7 };
       const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), product);
       for (const splits of [1, 2, 7])
-        compare(`c in ${splits} splits`, await multiplied(a, b, 0.7, splits).data(), want);
+        compare(`c in ${splits} splits`, await multiplied(a, b, 0.7, { splits }).data(), want);
+      if (force.kind === 'tiled')
+        compare('c in streams', await multiplied(a, b, 0.7, { streams: 5 }).data(), want);
     });
   }
 

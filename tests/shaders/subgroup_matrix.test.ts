@@ -70,6 +70,7 @@ test('matrix units: Dawn makes a pipeline of every specialisation, without a mes
   const kernel = new Kernel(source, 'matmul_subgroup_matrix');
   const pack = new Kernel(packSource, 'matmul_pack');
   const tiled = new Kernel(tiledSource, 'matmul_tiled');
+  const streams = new Kernel(tiledSource, 'matmul_streams');
   const attention = new Kernel(attentionSource, 'attention_tile');
   const most = device.limits.maxComputeWorkgroupStorageSize;
   const pipelineOf = async (code: string, entryPoint = kernel.entry, bytes = 0): Promise<string[]> => {
@@ -94,7 +95,7 @@ test('matrix units: Dawn makes a pipeline of every specialisation, without a mes
     made++;
   }
   for (const [define, bytes] of tiles())
-    for (const one of [tiled, attention]) {
+    for (const one of [tiled, streams, attention]) {
       const code = one.specialise(define, false);
       assert.equal(await pipelineOf(code, one.entry, 2 * bytes), [], JSON.stringify(define));
       made++;
@@ -105,7 +106,7 @@ test('matrix units: Dawn makes a pipeline of every specialisation, without a mes
       assert.equal(await pipelineOf(code, attention.entry), [], KIND);
       made++;
     }
-  assert.is(made, 5 * 4 * 2 * 2 + 24 + 7 + 2 * (5 * 4 * 2 * 4 + 3) + 12);
+  assert.is(made, 5 * 4 * 2 * 2 + 24 + 7 + 3 * (5 * 4 * 2 * 4 + 3) + 12);
   // It does look: the types of a unit must fit each other.
   device.addEventListener('uncapturederror', (event) => event.preventDefault());
   const wrong = kernel

@@ -3,7 +3,8 @@
 //
 //   register         CPUs, always (lavapipe in Node, `matmul NN 512x512x512`: 11.6 ms), since barriers are
 //                    expensive there; GPUs for M <= 8, which would leave most of a tile unused
-//   tiled            GPUs (NVIDIA H200, `matmul_tiled NT 2560x3456x1152`: 0.517 ms)
+//   tiled            GPUs (NVIDIA H200, `matmul_tiled NT 2560x3456x1152`: 0.517 ms). In streams no core waits in
+//                    a last wave of tiles; unmeasured on hardware, so that only tuning and `streams` choose it.
 //   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same matmul on the same H200: 0.175
 //                    ms). Tiled on units, it needs no packed copies of its operands; unmeasured on hardware,
 //                    so that only tuning and `onUnits` choose it.
@@ -58,6 +59,8 @@ export type MatmulPlan =
       readonly tile: Tile;
       /** Multiplies the tiles, of operands rounded to f16. */
       readonly unit?: MatrixShape;
+      /** Workgroups that share all steps of all tiles; else each has a tile and a split. */
+      readonly streams?: number;
     }
   | {
       readonly kind: 'subgroup_matrix';
@@ -205,7 +208,14 @@ export function planMatmul(
   }
   const own = force.onUnits ? unit : undefined;
   const tile = planTile(target, problem, force.tile, own);
-  return { kind: 'tiled', tile, splits: splits(tile, tileColumns(tile)), ...(own && { unit: own }) };
+  const { streams } = force;
+  return {
+    kind: 'tiled',
+    tile,
+    splits: streams ? 1 : splits(tile, tileColumns(tile)),
+    ...(own && { unit: own }),
+    ...(streams && { streams }),
+  };
 }
 
 /** Names a matmul in a tuning table: '729x1152x4304 NT' or, in a batch of 16, '729x72x729 NN 16'. */
@@ -217,8 +227,8 @@ export function matmulKey({ M, N, K, transposeA, transposeB, batch = 1 }: Matmul
 /** Every choice that is legal for a matmul, one for each different plan. */
 export function matmulCandidates(target: Target, problem: MatmulProblem): MatmulForce[] {
   const candidates = new Map<string, MatmulForce>();
-  const splitsMax = problem.epilogue ? 1 : mostSplits(problem.K);
-  const offer = (force: MatmulForce): void => {
+  const { M, N, K, batch = 1 } = problem;
+  const offer = (force: MatmulForce, splitsMax = problem.epilogue ? 1 : mostSplits(K)): void => {
     for (let splits = 1; splits <= splitsMax; splits *= 2) {
       const plan = JSON.stringify(planMatmul(target, problem, { ...force, splits }));
       if (!candidates.has(plan)) candidates.set(plan, { ...force, splits });
@@ -226,9 +236,16 @@ export function matmulCandidates(target: Target, problem: MatmulProblem): Matmul
   };
   for (const transposeFirst of problem.transposeB ? [true, false] : [false])
     offer({ kind: 'register', transposeFirst });
-  for (const tile of TILES) offer({ kind: 'tiled', tile });
-  // Where there are no matrix units these plan the same again.
-  for (const tile of TILES) offer({ kind: 'tiled', tile, onUnits: true });
+  // Where there are no matrix units those on units plan the same again.
+  for (const onUnits of [undefined, true]) {
+    for (const tile of TILES) offer({ kind: 'tiled', tile, onUnits });
+    for (const tile of [128, 96] as const) {
+      const tiles = batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile));
+      const streams = target.cores * H200.tiles[tile];
+      if (tiles % streams && (tiles / streams) * K >= SPLIT_TERMS)
+        offer({ kind: 'tiled', tile, onUnits, streams }, 1);
+    }
+  }
   for (const tile of [128, 64, 32] as const) offer({ kind: 'subgroup_matrix', tile });
   return [...candidates.values()];
 }

@@ -40,6 +40,8 @@ export interface BenchmarkRecord {
   /** Which rotation of the options this is, from 0. */
   readonly cycle?: number;
   readonly split?: string;
+  /** Height of the answer's capital letters, or of what must be told apart, pixels of the stored image. */
+  readonly capPx?: number;
   /** Least long side of the image at which the answer can be read, pixels: by the size of its letters, and by a reader. */
   readonly leastPx?: { readonly constructed: number; readonly reader: number };
 }

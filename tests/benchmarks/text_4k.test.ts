@@ -29,7 +29,7 @@ test('optionsOf: the answer once and at every place as often, another one glyph 
   // Chi-square with three degrees of freedom: 16.3 is exceeded once in a thousand.
   assert.ok(places.reduce((sum, count) => sum + (count - 100) ** 2 / 100, 0) < 16.3, places.join(' '));
   assert.is(optionsOf('?', ['!'], new Random(1)), undefined);
-  assert.ok(confusables('8').includes('3') && !confusables('8').includes('8'));
+  assert.ok(confusables('8').includes('6') && !confusables('8').includes('8'));
 });
 
 test('optionsOf: distances between the options are the same from each: none is told as the middle of the others', () => {
@@ -78,17 +78,48 @@ test('optionsOf: of words each option is one, and the best spelt is right no mor
   assert.ok(Math.abs(right - 0.25) < 4 * Math.sqrt(0.1875 / questions.length), String(right));
 });
 
+test('confusables: a figure is taken for another as often as that for it, so that neither is the likelier original', () => {
+  const count = new Map<string, number>();
+  for (let number = 1000; number < 10000; number++)
+    for (const other of confusables(String(number))) {
+      const key = `${number} ${other}`;
+      count.set(key, (count.get(key) ?? 0) + 1);
+    }
+  assert.ok(count.size > 60_000, String(count.size));
+  for (const [key, times] of count) assert.is(count.get(key.split(' ').toReversed().join(' ')), times, key);
+});
+
+test('optionsOf: who learns from half of the questions which figures are right knows nothing of the other half', () => {
+  const random = new Random(11);
+  const made = Array.from({ length: 4000 }, () => {
+    const text = `${random.integer(2) ? 'LA ' : ''}${100 + random.integer(900)}`;
+    return { ...optionsOf(text, [], random)!, subcategory: 'made', question: '?' };
+  });
+  const rule = blindRules(made).glyphs;
+  const right = made.reduce((sum, question) => sum + blindShare(rule, question), 0) / made.length;
+  assert.ok(Math.abs(right - 0.25) < 4 * Math.sqrt(0.1875 / made.length), String(right));
+  // And it sees what can be learnt.
+  const odd = made.map((question) => ({
+    ...question,
+    options: ['1722', '3566', '8095', '9411'],
+    answer: 1,
+  }));
+  assert.is(blindShare(blindRules(odd).glyphs, odd[0]), 1);
+});
+
 test('confusables: a unit stays, a time remains one, and a word has no figure', () => {
   assert.ok(confusables('600 m').every((text) => text.endsWith(' m')));
   assert.ok(confusables('16:17').every((text) => /^(1\d|0\d|2[0-3]):[0-5]\d$/.test(text)));
-  assert.ok(confusables('Soft Ball').every((text) => !/\d/.test(text)));
-  assert.ok(confusables('B8').includes('88'));
+  assert.equal(confusables('Soft Ball'), []);
+  assert.equal(confusables('LA 0 X').length, 2);
+  // A number that begins with 0 is never the answer.
+  assert.ok(confusables('9172').every((text) => !text.startsWith('0')));
 });
 
 test('constructedRung: the sizes of the specification', () => {
   // Cap height at 3780: 8 needs 3780, 10 needs 3024, 12 to 16 need 2268 or a little more, 20 needs 1512.
   assert.equal(
-    [8, 10, 13.4, 20, 40].map((cap) => constructedRung(cap, 3780)),
+    [8, 10, 13.4, 20, 40].map((cap) => constructedRung(cap, 3780, 8)),
     [3780, 3024, 2268, 1512, 756],
   );
 });

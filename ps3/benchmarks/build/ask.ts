@@ -6,16 +6,22 @@ import { optionsOf } from './confusable.ts';
 import type { Template } from './objects.ts';
 import { constructedRung, LEGIBLE_PX, type Legend, RECOGNISED_PX, type Reader } from './reader.ts';
 
+const OF_LONG_SIDE = 3840;
+/** Height of capitals below which nothing is asked, of a long side of 3840 px: the reader reads hardly any. */
+const LEAST_CAP_PX = 4.6;
+/** Height of capitals that are not legible at 2268 px. */
+const SMALL_PX = (LEGIBLE_PX * OF_LONG_SIDE) / 2268;
+
 /**
  * Facts of an image that are read, by the least and most height of their capitals at a long side of 3840 px: most are of a size at which
- * about the whole resolution is needed.
+ * the whole resolution is needed.
  */
 const READ: readonly { readonly from: number; readonly to: number; readonly count: number }[] = [
-  { from: 0, to: 9.5, count: 10 },
-  { from: 9.5, to: 14, count: 4 },
-  { from: 14, to: Infinity, count: 4 },
+  { from: 0, to: SMALL_PX, count: 16 },
+  { from: SMALL_PX, to: 9.5, count: 5 },
+  { from: 9.5, to: 14, count: 3 },
+  { from: 14, to: Infinity, count: 3 },
 ];
-const OF_LONG_SIDE = 3840;
 
 /** A question before its options are turned. */
 export type Question = Omit<Text4kLine, 'cycle'>;
@@ -45,9 +51,9 @@ export interface Subject {
 export async function ask(subject: Subject, reader: Reader, random: Random): Promise<Asked> {
   const { image, name, width, height, facts, category, split } = subject;
   const longSide = Math.max(width, height);
-  const candidates = random.shuffle(askable(facts));
-  // Figures first: words are known by their shape where single letters are not, so that most are read at half the resolution.
-  const hasFigures = ({ text }: PageFact): number => Number(/\d/.test(text));
+  const candidates = random.shuffle(askable(facts, (LEAST_CAP_PX * longSide) / OF_LONG_SIDE));
+  // Figures first, two at least: words are known by their shape where single letters are not.
+  const hasFigures = ({ text }: PageFact): number => Number(/\d.*\d/.test(text));
   const tried = READ.flatMap(({ from, to, count }) =>
     candidates
       .filter(({ capPx }) => {
@@ -70,7 +76,7 @@ export async function ask(subject: Subject, reader: Reader, random: Random): Pro
     return [{ fact, ...asked, box, capPx, turned, looks, templates, constructed }];
   });
   const rungs = await reader.rungs({ image, width, height }, chosen);
-  const questions = chosen.flatMap(({ fact, options, answer, constructed }, i): Question[] => {
+  const questions = chosen.flatMap(({ fact, options, answer, constructed, capPx }, i): Question[] => {
     const rung = rungs[i];
     if (rung === undefined) return [];
     const { question, box, kind } = fact;
@@ -79,7 +85,7 @@ export async function ask(subject: Subject, reader: Reader, random: Random): Pro
         id: `${name.replace(/^images\/|\.jpg$/g, '')}-${i}`,
         ...{ image: name, width, height, category, subcategory: kind.replace(/^\d+ /, '') },
         ...{ question, options, answer, metric: 'choice', boxes: [box], referents: [question] },
-        ...{ group: name, split, leastPx: { constructed, reader: rung } },
+        ...{ group: name, split, capPx, leastPx: { constructed, reader: rung } },
       },
     ];
   });

@@ -26,6 +26,16 @@ export function needOf({ leastPx }: Pick<Question, 'leastPx'>): Need | undefined
   return reader === 2268 ? '2268' : 'below 2268';
 }
 
+/** How well a question fits a need, the lower the better: what needs the whole resolution is figures first, and the smallest ones. */
+function rankOf({ options = [], answer, capPx = 0 }: Question, need: Need): number {
+  if (need !== 'above 2268') return 0;
+  const isWord = !/\d/.test(options[Number(answer)]);
+  return capPx + (isWord ? WORD_RANK : 0);
+}
+
+/** More than any height of letters, pixels. */
+const WORD_RANK = 1e6;
+
 /**
  * Chooses questions image by image, each time of the need that is furthest behind its share in its category; of one kind where there is
  * a choice that the image has not been asked about.
@@ -49,7 +59,9 @@ export function chosenQuestions(images: readonly (readonly Question[])[]): Quest
       const all = own['above 2268'] + own['2268'] + own['below 2268'];
       const isAhead = category !== WITHOUT_MIX && own[need] > MIX[need] * all + PER_IMAGE;
       if (need === undefined || isAhead) break;
-      const fitting = open.filter((question) => needOf(question) === need);
+      const fitting = open
+        .filter((question) => needOf(question) === need)
+        .toSorted((a, b) => rankOf(a, need) - rankOf(b, need));
       const kinds = new Set(asked.map(({ subcategory }) => subcategory));
       const next = fitting.find(({ subcategory }) => !kinds.has(subcategory)) ?? fitting[0];
       open.splice(open.indexOf(next), 1);

@@ -1,26 +1,14 @@
-// Options that differ in a glyph which is easily taken for another: who reads at too low a resolution is caught, and who does not
+// Options that differ in a figure which is easily taken for another: who reads at too low a resolution is caught, and who does not
 // look is told nothing, since each option has as many near relatives among them as the answer.
 import type { Random } from '../../../engine/index.ts';
 
-import { isValidTime, plausibility, wordsLike } from './lexicon.ts';
+import { isValidTime, wordsLike } from './lexicon.ts';
 
-/** Glyphs and what they are taken for, most likely first; small letters, capitals, figures. */
-const LOOKS_LIKE = new Map<string, string>([
-  ...pairs('0:869 1:74 2:7 3:8 4:1 5:6 6:8 7:1 8:36 9:0'),
-  ...pairs(
-    'a:o b:h c:e d:o e:c f:t g:q h:b i:j j:i k:h l:i m:n n:u o:a p:b q:g r:n s:a t:f u:n v:y w:v x:z y:v z:x',
-  ),
-  ...pairs(
-    'A:R B:8 C:G D:O E:F F:E G:C H:N I:1 J:I K:X L:I M:N N:M O:0 P:R Q:O R:P S:5 T:I U:V V:U W:V X:K Y:V Z:2',
-  ),
-]);
-
-function pairs(list: string): [string, string][] {
-  return list.split(' ').map((pair) => {
-    const [glyph, others] = pair.split(':');
-    return [glyph, others];
-  });
-}
+/**
+ * Figures in a circle: each is taken for its two neighbours. As often as one stands in the place of another, the other stands in its own:
+ * of two options, neither is the likelier original.
+ */
+const CIRCLE = '1723568094';
 
 /** One glyph in the place of another. */
 interface Swap {
@@ -29,23 +17,21 @@ interface Swap {
 }
 
 /**
- * Swaps that do not give themselves away: of figures, and of letters where there are none or they are of a code. A unit stays as it
- * is, and a time remains one.
+ * Swaps that do not give themselves away: of figures alone, since letters of codes follow rules (a number plate has no O), none to a 0
+ * in front, and a time remains one.
  */
 function swapsIn(text: string): Swap[] {
-  const hasFigures = /\d/.test(text);
-  const all = [...text.matchAll(/\S+/g)].flatMap(({ 0: token, index }) => {
-    const isCode = /\d/.test(token) || /^[A-Z]+$/.test(token);
-    return Array.from(token).flatMap((glyph, i): Swap[] =>
-      hasFigures && !isCode
-        ? []
-        : Array.from(LOOKS_LIKE.get(glyph) ?? '')
-            // A figure in a word gives itself away.
-            .filter((other) => hasFigures || !/\d/.test(other))
-            .map((other) => ({ at: index + i, glyph: other })),
-    );
+  const all = [...text.matchAll(/\d/g)].flatMap(({ 0: figure, index }) => {
+    const place = CIRCLE.indexOf(figure);
+    return [1, CIRCLE.length - 1].map((step) => ({
+      at: index,
+      glyph: CIRCLE[(place + step) % CIRCLE.length],
+    }));
   });
-  return all.filter((swap) => isValidTime(swapped(text, swap)) || !isValidTime(text));
+  return all.filter((swap) => {
+    const other = swapped(text, swap);
+    return isValidTime(other) === isValidTime(text) && /\b0\d/.test(other) === /\b0\d/.test(text);
+  });
 }
 
 function swapped(text: string, ...swaps: readonly Swap[]): string {
@@ -54,16 +40,13 @@ function swapped(text: string, ...swaps: readonly Swap[]): string {
   return glyphs.join('');
 }
 
-/** All texts that differ from one in one glyph, in its order. */
+/** All texts that differ from one in one figure, in its order. */
 export function confusables(text: string): string[] {
   return swapsIn(text).map((swap) => swapped(text, swap));
 }
 
-/** How many of the most plausible ones are drawn among. */
-const PLAUSIBLE = 6;
-
 /**
- * A text that could be taken for another: of a code one that differs in a glyph, of words one with another word that differs in a letter
+ * A text that could be taken for another: of a code one that differs in a figure, of words one with another word that differs in a letter
  * or two. A word that is misspelt would give itself away.
  */
 function relative(
@@ -71,34 +54,32 @@ function relative(
   taken: ReadonlySet<string>,
   random: Pick<Random, 'integer'>,
 ): string | undefined {
-  const like = /\d/.test(text)
-    ? confusables(text).toSorted((a, b) => plausibility(b) - plausibility(a))
-    : wordsLike(text);
+  const like = /\d/.test(text) ? confusables(text) : wordsLike(text);
   const free = like.filter((other) => !taken.has(other));
-  const from = /\d/.test(text) ? free.slice(0, PLAUSIBLE) : free;
-  return from.length > 0 ? from[random.integer(from.length)] : undefined;
+  return free.length > 0 ? free[random.integer(free.length)] : undefined;
 }
 
-/** Two glyphs, each as it is or swapped: of the four each has two that differ in one glyph, and one that differs in both. */
+/** Two figures, each as it is or swapped: of the four each has two that differ in one glyph, and one that differs in both. */
 function grid(
   text: string,
   taken: ReadonlySet<string>,
   random: Pick<Random, 'integer'>,
 ): string[] | undefined {
   const all = swapsIn(text);
+  const [isTime, hasZero] = [isValidTime(text), /\b0\d/.test(text)];
   for (let attempt = 0; attempt < 20 && all.length > 1; attempt++) {
     const [first, second] = [all[random.integer(all.length)], all[random.integer(all.length)]];
     const both = [swapped(text, first), swapped(text, second), swapped(text, first, second)];
-    const isTime = isValidTime(text);
-    if (first.at !== second.at && both.every((other) => !taken.has(other) && isValidTime(other) === isTime))
-      return [text, ...both];
+    const isLike = (other: string): boolean =>
+      !taken.has(other) && isValidTime(other) === isTime && /\b0\d/.test(other) === hasZero;
+    if (first.at !== second.at && both.every(isLike)) return [text, ...both];
   }
   return undefined;
 }
 
 /**
- * Four options for a question: of codes a grid of two swapped glyphs, or the answer and another text of the image, each with a relative;
- * of words the latter, or texts of the image alone. In none of them an option is told apart by its spelling or by how like the others it
+ * Four options for a question: of codes a grid of two swapped figures, which all look alike from afar, or else the answer and another
+ * text of the image, each with a relative; of words the latter, or texts of the image alone. In none of them an option is told apart by its spelling or by how like the others it
  * is.
  *
  * @param others  texts of the same kind on the image
@@ -123,7 +104,7 @@ export function optionsOf(
   };
   const gridOf = (): string[] | undefined => grid(answer, taken, random);
   const kinOf = (): string[] | undefined => (kin.length >= 3 ? [answer, ...kin.slice(0, 3)] : undefined);
-  const ways = /\d/.test(answer) ? random.shuffle([pairsOf, gridOf]) : [pairsOf, kinOf];
+  const ways = /\d/.test(answer) ? [gridOf, pairsOf] : [pairsOf, kinOf];
   const options = ways[0]() ?? ways[1]();
   if (!options) return undefined;
   const place = random.integer(4);

@@ -78,7 +78,7 @@ const DETAIL_4K_OPTIONS = {
 const OBJECT_LICENCE =
   'Noto Emoji under Apache-2.0 on photographs of Debian: per file CC0, CC-BY, CC-BY-SA or GPL-2+';
 /** Of what is built: another number for other questions from the same seed. */
-const VERSION = 4;
+const VERSION = 5;
 
 /** An image before the camera takes it. */
 interface Drawn {
@@ -185,11 +185,6 @@ export async function buildDetail4k(options: Detail4kOptions): Promise<Detail4kS
   return summary;
 }
 
-/** Of desktops so many are written for one that is shown: one with so many windows in fonts whose capitals have 9 pixels at most. */
-const WRITTEN = 4;
-const SMALL_WINDOWS = 2;
-const SMALL_FONT = /font: (9|10|11|12)px/g;
-
 /** Pages that are made up, with fonts, themes and words that training never shows. */
 async function pageSources(
   generator: Generator,
@@ -198,15 +193,8 @@ async function pageSources(
   browser: LazyReader,
 ): Promise<Source[]> {
   const folder = join(pages, generator);
-  const isSmall = generator === 'interfaces';
-  const count = isSmall ? WRITTEN * images : images;
-  const written = await writePages(generator, folder, { count, seed, split: 'heldOut', sources, notice });
-  const names: string[] = [];
-  for (const name of written) {
-    if (names.length === images) break;
-    const html = isSmall ? await readFile(join(folder, name), 'utf8') : '';
-    if (!isSmall || (html.match(SMALL_FONT) ?? []).length >= SMALL_WINDOWS) names.push(name);
-  }
+  const own = { count: images, seed, split: 'heldOut', sources, notice } as const;
+  const names = await writePages(generator, folder, own);
   const draw = async (file: string): Promise<Drawn> => {
     const pages = await browser.open();
     for await (const { image, facts } of pages.screens(file, { ...GENERATED_SCREEN, screens: 1 })) {
@@ -256,13 +244,13 @@ async function objectSources({
   });
 }
 
-/** Pages side by side and above each other, of letters or A4: of one the letters are large, of eighteen as small as can be read. */
+/** Pages side by side and above each other, of letters or A4: of ten the letters are large, of thirty-two as small as can be read. */
 const SHEETS = [
-  { columns: 6, rows: 3 },
-  { columns: 6, rows: 3 },
+  { columns: 8, rows: 4 },
+  { columns: 7, rows: 3 },
+  { columns: 8, rows: 4 },
   { columns: 5, rows: 2 },
-  { columns: 5, rows: 2 },
-  { columns: 6, rows: 3 },
+  { columns: 7, rows: 3 },
 ] as const;
 
 /** The files of a split: of several a quarter is dev, one alone is of either. */

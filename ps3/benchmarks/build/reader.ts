@@ -12,12 +12,14 @@ import type { View } from './view.ts';
 /** Long sides of an image at which it is read, pixels. */
 export const LADDER = [378, 756, 1512, 2268, 3024, 3780] as const;
 
-/** Height of a capital letter that is taken as legible, pixels; whether a text is read is the reader's to say. */
-export const LEGIBLE_PX = 8;
 /**
- * Shorter side of a drawn object from which on an ideal observer tells it from three others three times of four, through the camera: by
- * bench/observer.ts, of 200 trials a size. Of five figures it needs capitals of 4.4 px (480 trials); seen reduced 2.5 times, when the
- * camera's noise is averaged, 1.4 px of an object and 2.1 px of figures.
+ * Height of a capital letter from which on an ideal observer tells a number from three others that differ in one or two figures three times
+ * of four, through the camera: by bench/observer.ts, of 480 trials a size. Whether a text is read is the reader's to say.
+ */
+export const LEGIBLE_PX = 4.4;
+/**
+ * Shorter side of a drawn object from which on it tells it from three others: of 200 trials a size. Reduced 2.5 times, when the camera's
+ * noise is averaged, 1.4 px of an object and 2.1 px of figures do.
  */
 export const RECOGNISED_PX = 2.8;
 /** Height to which letters are enlarged for the reader. */

@@ -29,6 +29,8 @@ export interface CategorySummary {
   /** Mean long side of the images, and of what the reader needs. */
   readonly imagePx: number;
   readonly neededPx: number;
+  /** Mean height of the capitals of what needs more than 2268 px, pixels of the image; absent where nothing does. */
+  readonly capPx?: number;
   readonly constructed: Readonly<Record<string, number>>;
   readonly reader: Readonly<Record<string, number>>;
   /** Shares by what questions need; 60, 20 and 20 % were aimed at. */
@@ -39,11 +41,15 @@ export interface CategorySummary {
 export function summaryOf(questions: readonly Question[], category: string): CategorySummary {
   const own = questions.filter((question) => question.category === category);
   const mean = (values: readonly number[]): number => Math.round(total(values) / Math.max(1, values.length));
+  const heights = own
+    .filter((question) => needOf(question) === 'above 2268')
+    .flatMap(({ capPx }) => capPx ?? []);
   return {
     questions: own.length,
     images: new Set(own.map(({ image }) => image)).size,
     imagePx: mean(own.map(({ width, height }) => Math.max(width, height))),
     neededPx: mean(own.map(({ leastPx }) => leastPx!.reader)),
+    ...(heights.length > 0 && { capPx: total(heights) / heights.length }),
     constructed: countsOf(own.map(({ leastPx }) => leastPx!.constructed)),
     reader: countsOf(own.map(({ leastPx }) => leastPx!.reader)),
     needs: Object.fromEntries(

@@ -24,6 +24,7 @@ const LINE = v.strictObject({
   group: v.string(),
   cycle: v.pipe(v.number(), v.integer()),
   split: v.string(),
+  capPx: v.optional(pixels),
   leastPx: v.strictObject({ constructed: pixels, reader: pixels }),
 });
 

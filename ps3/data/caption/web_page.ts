@@ -47,13 +47,17 @@ export interface PageFact extends Word {
   readonly images?: readonly string[];
 }
 
-/** Height of a capital letter below which nothing is asked: a person reads it no more. */
+/** Height of a capital letter below which nothing is asked: it is read, but not with ease. */
 const LEAST_CAP_PX = 6;
 
-/** Facts that can be asked: large enough to be read, and of a question that has no other answer on the image. */
-export function askable(facts: readonly PageFact[]): PageFact[] {
+/**
+ * Facts that can be asked: large enough to be read, and of a question that has no other answer on the image.
+ *
+ * @param leastCapPx  height of a capital letter that is large enough
+ */
+export function askable(facts: readonly PageFact[], leastCapPx: number = LEAST_CAP_PX): PageFact[] {
   const count = (question: string): number => facts.filter((fact) => fact.question === question).length;
-  return facts.filter(({ capPx, question }) => capPx >= LEAST_CAP_PX && count(question) === 1);
+  return facts.filter(({ capPx, question }) => capPx >= leastCapPx && count(question) === 1);
 }
 
 /** How pages are shown. */

@@ -27,9 +27,10 @@ export function drawScene(
   images: ReadonlyMap<string, HTMLImageElement> = new Map(),
 ): Shown {
   const { width, height } = scene;
-  /** Share of a text's samples that must be seen, and least height of its capital letters, pixels. */
+  /** Share of a text's samples that must be seen, and least heights of its capital letters, pixels: to be a fact, and to be spoken of. */
   const SEEN_SHARE = 0.9;
-  const LEAST_CAP_PX = 6;
+  const LEAST_CAP_PX = 4;
+  const SPOKEN_CAP_PX = 6;
   /** Of a panel that is looked at whole. */
   const EDGE = 0.1;
   /** Least sides of a thing, pixels, and the least part of its extent. */
@@ -286,7 +287,7 @@ export function drawScene(
     const result = look(part, at, [left, bottom, right, top], cap);
     if (!result || result.capPx < LEAST_CAP_PX) return;
     const { box, capPx, isFrontal } = result;
-    if (key !== undefined) seen.set(key, box);
+    if (key !== undefined && capPx >= SPOKEN_CAP_PX) seen.set(key, box);
     if (question !== undefined && kind !== undefined && isFrontal)
       facts.push({ text: text.text, box, question, kind, capPx, ...(turned && { turned }) });
   };

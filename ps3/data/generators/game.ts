@@ -39,9 +39,9 @@ const escaped = (text: string): string => text.replace(/[&<>"]/g, (letter) => `&
 
 const capital = (text: string): string => `${text[0].toUpperCase()}${text.slice(1)}`;
 
-/** Of a font, pixels: more often than not so small that 4K is needed, with capital letters of 6 to 9 pixels. */
+/** Of a font, pixels: more often than not so small that 4K is needed, with capital letters of 5 to 7 pixels. */
 const fontPx = (words: Words, most: number): number =>
-  words.chance(0.6) ? words.integer(9, 12) : words.integer(13, most);
+  words.chance(0.6) ? words.integer(14, 18) / 2 : words.integer(10, most);
 
 /** A text that answers a question. */
 const fact = (question: string, kind: string, answer: string): string =>

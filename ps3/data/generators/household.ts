@@ -190,11 +190,24 @@ function furnish(
   }
 }
 
-/** Letters of what is asked about are not all as large as their places let them be. */
-function printed(panel: Panel, words: Words): Panel {
-  if (!panel.texts?.some(({ question }) => question !== undefined)) return panel;
-  const part = words.one([0.6, 0.7, 0.8, 1]);
-  return { ...panel, texts: panel.texts.map((text) => ({ ...text, cap: part * text.cap })) };
+/** Of the height, degrees. */
+const ANGLE = 47;
+
+/**
+ * Letters of what is asked about are not all as large as their places let them be: of half the panels they are just read.
+ *
+ * @param distance  of the camera, metres
+ */
+function printed(panel: Panel, words: Words, distance: number): Panel {
+  const asked = panel.texts?.filter(({ question }) => question !== undefined) ?? [];
+  if (asked.length === 0) return panel;
+  const perMetre = GENERATED_SCREEN.height / 2 / Math.tan((ANGLE * Math.PI) / 360) / distance;
+  const least = Math.min(...asked.map(({ cap }) => cap));
+  const part = Math.min(
+    1,
+    words.chance(0.6) ? words.range(5.2, 7) / (least * perMetre) : words.one([0.7, 0.85, 1]),
+  );
+  return { ...panel, texts: panel.texts?.map((text) => ({ ...text, cap: part * text.cap })) };
 }
 
 /** A room from the seed. */
@@ -270,12 +283,13 @@ export function householdScene(seed: number, material: Material): Scene {
   frame(drawing, words.range(1.9, 2.7), 2.42, 'on the upper right');
   const { solids, panels, things } = scene;
   const side = words.range(-0.35, 0.35);
+  const [y, z] = [words.range(1.4, 1.65), words.range(3.95, 4.45)];
   return {
     ...GENERATED_SCREEN,
     camera: {
-      at: [side, words.range(1.4, 1.65), words.range(3.95, 4.45)],
+      at: [side, y, z],
       target: [side / 2, 1.35, 0],
-      angle: 47,
+      angle: ANGLE,
     },
     sky: ['#202020', '#202020'],
     light: {
@@ -285,7 +299,7 @@ export function householdScene(seed: number, material: Material): Scene {
       reach: 4.5,
     },
     solids,
-    panels: panels.map((panel) => printed(panel, words)),
+    panels: panels.map((panel) => printed(panel, words, z - panel.at[2])),
     things,
     sentences: [first, ...words.shuffled(sentences).slice(0, 2)],
   };

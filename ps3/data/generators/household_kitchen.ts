@@ -100,9 +100,14 @@ function jars(drawing: Drawing, { at, width, where }: Place, y: number): void {
       border: PAINTS[lid],
       texts: [
         {
+          text: words.number((faker) => `${faker.number.int({ min: 105, max: 995 })} g`),
+          ...{ x: 0, y: -0.022, cap: 0.012, font: plain, ink: '#2b2620', kind: 'weight' },
+          question: `Which weight is on the label of the jar with the ${lid} lid ${where}?`,
+        },
+        {
           text: label,
           x: 0,
-          y: 0,
+          y: 0.01,
           cap: words.range(0.016, 0.024),
           font,
           ink: '#2b2620',

@@ -39,6 +39,25 @@ export const words3 = ({ words }: Drawing, least: number, most: number): string 
 /** With a capital at each word. */
 export const titled = (text: string): string => text.replace(/\b\w/g, (letter) => letter.toUpperCase());
 
+/** A label with a number at the foot of a book, as libraries have them. */
+function shelfMark(
+  { words, plain }: Drawing,
+  book: Placed,
+  [thick, front]: readonly [number, number],
+  which: string,
+): void {
+  const number = words.number((faker) => String(faker.number.int({ min: 100, max: 999 })));
+  book.panel({
+    ...{ size: [thick - 0.006, 0.028], at: [0, 0.024, front + 0.003], back: '#f4f2ea' },
+    texts: [
+      {
+        ...{ text: number, x: 0, y: 0, cap: 0.016, font: plain, ink: '#202326', kind: 'shelf mark' },
+        question: `Which number is on the label at the foot of the ${which}?`,
+      },
+    ],
+  });
+}
+
 /** A case with shelves of books. */
 export const bookcase: Furniture = (drawing, { at, width, where }) => {
   const { words, scene, fancy, plain } = drawing;
@@ -84,7 +103,8 @@ export const bookcase: Furniture = (drawing, { at, width, where }) => {
       const text: PanelText = {
         text: title,
         x: 0,
-        y: 0,
+        // Above the label at the foot.
+        y: 0.02,
         cap: Math.min(0.021, 0.46 * thick),
         font: words.one([plain, ...fancy]),
         ink: inkOn(paint),
@@ -107,6 +127,7 @@ export const bookcase: Furniture = (drawing, { at, width, where }) => {
           colour: inkOn(paint),
         })),
       });
+      if (words.chance(0.5)) shelfMark(drawing, book, [thick, front], `${paint} book ${shelf}`);
       x += thick;
       before = title;
     }
@@ -127,7 +148,12 @@ export function sheet(drawing: Drawing, put: Placed, at: Vec3, where: string, pa
   const { words, scene, fancy } = drawing;
   const font = words.one(fancy.slice(-2));
   const count = words.integer(4, 6);
-  const lines = Array.from({ length: count }, () => words3(drawing, 2, 3));
+  // Every other line ends with a number.
+  const lines = Array.from({ length: count }, (_, i) =>
+    i % 2 === 0
+      ? words3(drawing, 2, 3)
+      : `${words3(drawing, 1, 1)} ${words.number((faker) => String(faker.number.int({ min: 1000, max: 9999 })))}`,
+  );
   const [width, step] = [0.3, 0.046];
   const height = step * count + 0.09;
   const key = `sheet ${paper} ${where}`;

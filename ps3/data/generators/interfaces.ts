@@ -170,8 +170,10 @@ export function interfacePage(seed: number, material: Material): string {
   const used = faker.helpers.arrayElements([...fonts], Math.min(3, fonts.length));
   const windows = Array.from({ length: columns * rows }, (_, i) => {
     const [back, surface, text, line, accent] = faker.helpers.arrayElement([...material.themes]);
-    // Capital letters of 6 to 22 pixels.
-    const size = faker.number.int({ min: 9, max: 30 });
+    // Capital letters of 5 to 22 pixels, of nearly half the windows so small that they are just read.
+    const size = faker.datatype.boolean(0.45)
+      ? faker.number.int({ min: 14, max: 18 }) / 2
+      : faker.number.int({ min: 10, max: 30 });
     const content = faker.helpers.arrayElement([...CONTENTS]);
     const company = faker.company.name();
     const [x, y] = [(i % columns) * width, Math.floor(i / columns) * height];

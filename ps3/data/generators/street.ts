@@ -3,7 +3,7 @@ import { box, type Drawing, inkOn } from './drawing.ts';
 import { GENERATED_SCREEN, type Material, PAINTS, Words } from './material.ts';
 import { type Scene, SceneBuilder, type Sentence, type Vec3 } from './scene.ts';
 import { CAR_PAINTS, car } from './street_cars.ts';
-import { distances, gantry, roadSign, streetName, trafficLight } from './street_signs.ts';
+import { distances, gantry, numberedPost, roadSign, streetName, trafficLight } from './street_signs.ts';
 
 const SHOP_PAINTS = ['red', 'blue', 'green', 'yellow', 'orange', 'purple', 'brown', 'black', 'white'];
 const WALLS = ['#9c5b43', '#c9b48f', '#a8a294', '#7e4a3a', '#d8cdb8', '#8a8f93', '#b78f6a', '#c7c2b4'];
@@ -141,6 +141,17 @@ function tree({ words, scene }: Drawing, x: number, z: number): void {
   }
 }
 
+/** Posts with numbers along the road. */
+function marked(drawing: Drawing, side: number, x: number, kind: 'lamp post' | 'marker post'): void {
+  const { words } = drawing;
+  const names = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh'];
+  let z = words.range(-13, -17);
+  for (const name of names) {
+    numberedPost(drawing, [side * x, 0, z], kind, `${name} ${kind} on the ${sideOf(side)}`);
+    z -= words.range(6, 9);
+  }
+}
+
 /** Dashes or whole lines along the road. */
 function lane({ scene }: Drawing, x: number, isDashed: boolean, width = 0.15): void {
   const [length, step] = isDashed ? [4, 9] : [320, 320];
@@ -181,6 +192,7 @@ function city(drawing: Drawing): void {
     for (let z = words.range(-20, -45); z > -120; z -= words.range(30, 60)) tree(drawing, side * 6.7, z);
     trafficLight(drawing, [side * 6.4, 0.16, -29], `near on the ${sideOf(side)}`);
     trafficLight(drawing, [side * 6.4, 0.16, -62], `far on the ${sideOf(side)}`);
+    marked(drawing, side, 6.3, 'lamp post');
     streetName(drawing, [side * 7.6, 0.16, -21 - 4 * (side + 1)], `on the ${sideOf(side)} pavement`);
   }
   for (let x = -5.4; x < 5.6; x += 1) scene.solid(box([0.5, 0.012, 3], [x, 0.006, -27], '#dcdcd4'));
@@ -219,7 +231,8 @@ function motorway(drawing: Drawing): void {
     });
   }
   gantry(drawing, words.range(-46, -58), 'near', 8.9);
-  gantry(drawing, words.range(-95, -120), 'far', 8.9);
+  gantry(drawing, words.range(-115, -160), 'far', 8.9);
+  for (const side of [-1, 1]) marked(drawing, side, 9.7, 'marker post');
   distances(drawing, [11.2, 0, words.range(-26, -40)], words.one(['blue', 'green']), 'on the right');
   const lanes = [
     ['left', -3.8],

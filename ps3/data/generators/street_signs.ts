@@ -242,6 +242,53 @@ export function trafficLight({ words, scene, sentences }: Drawing, at: Vec3, whe
   });
 }
 
+/** Of a metre at a distance of a metre, pixels: of a lens between the narrowest and the widest. */
+const PIXELS = 2670;
+
+/** A number on a plate at a post; more often than not it is just read from here. */
+export function numberedPost(
+  { words, scene, plain }: Drawing,
+  at: Vec3,
+  kind: 'lamp post' | 'marker post',
+  where: string,
+): void {
+  const number = words.number((faker) => String(faker.number.int({ min: 1000, max: 9999 })));
+  const cap = ((words.chance(0.75) ? words.range(5.2, 7) : words.range(7, 14)) * -at[2]) / PIXELS;
+  const [height, level] = kind === 'lamp post' ? [6.5, 2.4] : [1.9, 1.75];
+  const key = `post ${where}`;
+  const thing = scene.thing(
+    key,
+    { text: `The ${where} has a plate.`, needs: [key] },
+    { text: `It says ${number}.`, needs: [`number ${key}`] },
+  );
+  const put = scene.at(at, 0, thing);
+  put.solid({
+    shape: 'cylinder',
+    size: [0.12, height, 0.12],
+    at: [0, height / 2, -0.08],
+    colour: '#787d80',
+  });
+  if (kind === 'lamp post') {
+    const arm = -0.6 * Math.sign(at[0]);
+    put.solid(box([1.2, 0.08, 0.08], [arm, height, -0.08], '#787d80'));
+    put.solid(box([0.5, 0.1, 0.2], [1.8 * arm, height - 0.05, -0.08], '#e4e2d2'));
+  }
+  const [back, ink] = words.one([
+    ['#f2f1ea', '#16181b'],
+    ['#dcae1d', '#16181b'],
+    ['#234f9e', '#f6f5ee'],
+  ]);
+  put.panel({
+    ...{ size: [4.6 * cap, 2.2 * cap], at: [0, level, 0], back, border: ink },
+    texts: [
+      {
+        ...{ text: number, x: 0, y: 0, cap, font: plain, ink, key: `number ${key}`, kind: 'post' },
+        question: `Which number is on the plate of the ${where}?`,
+      },
+    ],
+  });
+}
+
 /** A name on a plate at a pole. */
 export function streetName({ words, scene, plain, sentences }: Drawing, at: Vec3, where: string): void {
   const name = words.text(

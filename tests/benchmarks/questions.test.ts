@@ -3,9 +3,11 @@ import { createCanvas } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Random } from '../../engine/index.ts';
 import type { Question } from '../../ps3/benchmarks/build/ask.ts';
 import { blindRules, blindShare, unsolvedBlind } from '../../ps3/benchmarks/build/blind.ts';
-import { rotations } from '../../ps3/benchmarks/build/choose.ts';
+import { chosenQuestions, rotations } from '../../ps3/benchmarks/build/choose.ts';
+import { optionsOf } from '../../ps3/benchmarks/build/confusable.ts';
 import { sheetsOf } from '../../ps3/benchmarks/build/detail_4k.ts';
 import { factsOf } from '../../ps3/benchmarks/build/documents.ts';
 import { type Legend, litLight, Reader } from '../../ps3/benchmarks/build/reader.ts';
@@ -82,6 +84,33 @@ test('unsolvedBlind: takes out what two of three priors answer, and keeps what o
   assert.is(blindShare(rules.first, long), 0);
   // All are as common: a guess.
   assert.is(blindShare(rules.commonest, long), 0.25);
+});
+
+test('chosenQuestions: a reader that fails at a figure more often does not tell what is right', () => {
+  const random = new Random(5);
+  const images = Array.from({ length: 200 }, (_, image) =>
+    Array.from({ length: 30 }, (_, i): Question[] => {
+      const text = String(1000 + random.integer(9000));
+      const { options, answer } = optionsOf(text, [], random)!;
+      const isRead = !/[17]/.test(text) || random.integer(4) === 0;
+      const least = { constructed: 3780, reader: [3024, 2268, 1512][i % 3] };
+      const one = {
+        ...question(options, answer),
+        id: `${image} ${i}`,
+        leastPx: least,
+        capPx: 5 + (i % 4) / 2,
+      };
+      return isRead ? [one] : [];
+    }).flat(),
+  );
+  const rightOf = (questions: readonly Question[]): number => {
+    const { glyphs } = blindRules(questions);
+    return questions.reduce((sum, one) => sum + blindShare(glyphs, one), 0) / questions.length;
+  };
+  const chosen = chosenQuestions(images);
+  assert.ok(chosen.length > 700, String(chosen.length));
+  assert.ok(rightOf(images.flat()) > 0.3, String(rightOf(images.flat())));
+  assert.ok(rightOf(chosen) < 0.27, String(rightOf(chosen)));
 });
 
 test('litLight: the lit one of three lamps, and none', async () => {

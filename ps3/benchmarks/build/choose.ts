@@ -26,11 +26,41 @@ export function needOf({ leastPx }: Pick<Question, 'leastPx'>): Need | undefined
   return reader === 2268 ? '2268' : 'below 2268';
 }
 
-/** How well a question fits a need, the lower the better: what needs the whole resolution is figures first, and the smallest ones. */
-function rankOf({ options = [], answer, capPx = 0 }: Question, need: Need): number {
-  if (need !== 'above 2268') return 0;
+/** Figures of an answer beside those that stand in their places in its other options. */
+function swapsOf({ options = [], answer }: Question): [figure: string, other: string][] {
+  const text = options[Number(answer)];
+  return options
+    .filter(({ length }) => length === text.length)
+    .flatMap((option) => Array.from(text, (glyph, i): [string, string] => [glyph, option[i]]))
+    .filter(([glyph, other]) => glyph !== other && /\d\d/.test(glyph + other));
+}
+
+/**
+ * How often which figure is right where another is offered, of what was chosen. The reader reads some figures better than others: without
+ * a balance these would be right more often than those, and who does not look could learn it.
+ */
+class Balance {
+  readonly #counts = new Map<string, number>();
+
+  /** By how much a question would add to what is ahead already, mean over its swaps. */
+  of(question: Question): number {
+    const swaps = swapsOf(question);
+    const ahead = ([a, b]: [string, string]): number =>
+      (this.#counts.get(a + b) ?? 0) - (this.#counts.get(b + a) ?? 0);
+    return swaps.reduce((sum, swap) => sum + ahead(swap), 0) / Math.max(1, swaps.length);
+  }
+
+  add(question: Question): void {
+    for (const [a, b] of swapsOf(question)) this.#counts.set(a + b, (this.#counts.get(a + b) ?? 0) + 1);
+  }
+}
+
+/** How well a question fits a need, the lower the better: what needs the whole resolution is figures first, the smallest ones. */
+function rankOf(question: Question, need: Need, balance: Balance): number {
+  const { options = [], answer, capPx = 0 } = question;
+  if (need !== 'above 2268') return balance.of(question);
   const isWord = !/\d/.test(options[Number(answer)]);
-  return capPx + (isWord ? WORD_RANK : 0);
+  return balance.of(question) + capPx + (isWord ? WORD_RANK : 0);
 }
 
 /** More than any height of letters, pixels. */
@@ -38,12 +68,13 @@ const WORD_RANK = 1e6;
 
 /**
  * Chooses questions image by image, each time of the need that is furthest behind its share in its category; of one kind where there is
- * a choice that the image has not been asked about.
+ * a choice that the image has not been asked about, and so that of two figures either is right as often.
  *
  * @param images  all that could be asked about each, of all categories
  */
 export function chosenQuestions(images: readonly (readonly Question[])[]): Question[] {
   const counts = new Map<string, Record<Need, number>>();
+  const balance = new Balance();
   return images.flatMap((questions) => {
     const open = [...questions];
     const asked: Question[] = [];
@@ -61,11 +92,12 @@ export function chosenQuestions(images: readonly (readonly Question[])[]): Quest
       if (need === undefined || isAhead) break;
       const fitting = open
         .filter((question) => needOf(question) === need)
-        .toSorted((a, b) => rankOf(a, need) - rankOf(b, need));
+        .toSorted((a, b) => rankOf(a, need, balance) - rankOf(b, need, balance));
       const kinds = new Set(asked.map(({ subcategory }) => subcategory));
       const next = fitting.find(({ subcategory }) => !kinds.has(subcategory)) ?? fitting[0];
       open.splice(open.indexOf(next), 1);
       asked.push(next);
+      balance.add(next);
       own[need]++;
     }
     return asked;

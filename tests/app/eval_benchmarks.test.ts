@@ -127,6 +127,23 @@ test('ps3 benchmark --ask: a PS3 answers by every way to look, and by the tiles 
     answers.filter(({ model }) => model === 'asked top-down').map(({ showing }) => showing),
   );
   assert.equal([...shown], [378, 756, 1512, 3780, 'blind', 'shuffled', 'oracle crop']);
+  // Of two images, every second is the first alone.
+  const part = join(folder, 'part');
+  const fewer = await ps3(
+    ...['benchmark', vstar, '--as', 'vstar', '--ask', part, '--model', published],
+    ...['--every', '2'],
+  );
+  assert.is(fewer.code, 0, fewer.err);
+  const ids = (await readFile(join(part, 'answers.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as Answered).id);
+  assert.equal([...new Set(ids)], [answers[0].id]);
+  const alone = await ps3('benchmark', vstar, '--as', 'vstar', '--every', '2');
+  assert.equal(
+    [alone.code, alone.err],
+    [2, 'ps3: benchmark: --every must stand beside --ask, got it alone.'],
+  );
   // Low resolution alone: cosines differ as the logits of the public API do, but for its scale and bias.
   for await (const { id, image, options = [] } of readBenchmark('vstar', vstar)) {
     using seen = await model.encode(

@@ -18,7 +18,7 @@ import { type Reply, type ScoredQuestion, scoreReply, summarize } from '../../be
 import { ImageBootstrap } from '../../train/evaluation/intervals.ts';
 import { askBenchmark } from '../benchmark_ask.ts';
 import { formatOverview, formatScore, overviewJson } from '../benchmark_text.ts';
-import { type Command, command, on, oneOf, text, texts, UsageError, type Values } from '../flags.ts';
+import { type Command, command, on, oneOf, text, texts, UsageError, type Values, whole } from '../flags.ts';
 import { ProgressBar } from '../progress.ts';
 import { withEngine } from './engine.ts';
 
@@ -35,6 +35,7 @@ const BENCHMARK = {
     '<dir>',
     'Asks models all questions, which have options, and writes answers and a report there; goes on after a stop',
   ),
+  every: whole('With --ask: questions about every n-th image alone; default 1'),
   model: texts('<place>', 'With --ask: a run or a checkpoint; may be repeated; default nano-4k'),
   suite: oneOf(SUITES, `Whose prompts: ${SUITES.join(', ')}; default ${SUITES[0]}`),
   json: on('Print JSON'),
@@ -126,15 +127,19 @@ async function run(values: Values<typeof BENCHMARK>, [path]: readonly string[]):
     throw new UsageError('benchmark: --images must stand beside --prompts, got it alone.');
   if (prompts !== undefined && values.score !== undefined)
     throw new UsageError('benchmark: there must be --prompts or --score, got both.');
-  const { ask, model: models } = values;
+  const { ask, model: models, every } = values;
   if (ask !== undefined && (prompts ?? values.score) !== undefined)
     throw new UsageError('benchmark: --ask must stand without --prompts and --score, got another with it.');
-  if (models !== undefined && ask === undefined)
-    throw new UsageError('benchmark: --model must stand beside --ask, got it alone.');
+  for (const [name, value] of Object.entries({ model: models, every }))
+    if (value !== undefined && ask === undefined)
+      throw new UsageError(`benchmark: --${name} must stand beside --ask, got it alone.`);
   const source: Source = as ?? (await readFieldMap(map!));
   if (ask !== undefined) {
-    const records: BenchmarkRecord[] = [];
-    for await (const record of readBenchmark(source, path)) records.push(record);
+    const all: BenchmarkRecord[] = [];
+    for await (const record of readBenchmark(source, path)) all.push(record);
+    const images = [...new Set(all.map(({ group }) => group))];
+    const asked = new Set(images.filter((_, i) => i % (every ?? 1) === 0));
+    const records = all.filter(({ group }) => asked.has(group));
     const bar = new ProgressBar();
     const onProgress = (done: number, all: number): void => bar.update('asking about images', done, all);
     const options = { records, title: as ?? basename(path), out: ask, models, onProgress };

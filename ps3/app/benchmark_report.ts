@@ -31,13 +31,14 @@ const showingName = ({ showing }: ShowingResult): string =>
 
 /** Which categories a model can say something about: where it told options apart at all. */
 function silences(results: BenchmarkResults): string[] {
-  return modelsOf(results).flatMap((model) => {
-    const full = results.results.find((result) => result.model === model && result.showing === 3780);
-    if (!full || full.untold === 0) return [];
-    return [
-      `${model} knows no word by which the options of ${percent(full.untold)} of the questions differ: there it guesses.`,
-    ];
-  });
+  const names = new Map<string, string[]>();
+  for (const { model, showing, untold } of results.results)
+    if (showing === 3780 && untold > 0)
+      names.set(percent(untold), [...(names.get(percent(untold)) ?? []), model]);
+  return [...names].map(
+    ([share, models]) =>
+      `Guesses of ${models.join(', ')}: of ${share} of the questions no known word tells the options apart.`,
+  );
 }
 
 function needRows({ categories }: BenchmarkResults): string[][] {
@@ -189,7 +190,9 @@ function accuracyChart(
       return estimate ? [{ x: px, y: 100 * estimate.mean }] : [];
     }),
   }));
-  return lineChart(title, { x: 'long side, pixels', y: 'right, %' }, lines);
+  // Who was shown one resolution alone has no line.
+  const drawn = lines.filter(({ points }) => points.length > 1);
+  return lineChart(title, { x: 'long side, pixels', y: 'right, %' }, drawn.length > 0 ? drawn : lines);
 }
 
 /**

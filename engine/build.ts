@@ -68,6 +68,9 @@ function withDisposal(out: string, path: string, compiled: string): string {
   });
 }
 
+/** Kernels, and the calls that are worked out once for a shape, as modules declare them. */
+const DECLARED = /^(const \w+ = )(?=(?:kernel|memoized|planned|plannedEach)\()/gm;
+
 /** Compiles what the entry points reach, in Node and in browsers. */
 function compile(out: string): void {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile);
@@ -90,6 +93,7 @@ function compile(out: string): void {
     const compiled = text
       .replace(WGSL_IMPORT, ".wgsl.js'")
       .replace(/^import .\.\/reflect\.js.;.*\n/m, '')
+      .replace(DECLARED, '$1/* @__PURE__ */ ') // bundlers leave out those that nothing runs
       .replace(/(from '\.[^']*)\.ts'/g, "$1.js'"); // in declarations
     write(path, path.endsWith('.d.ts') ? withTypes(compiled) : withDisposal(out, path, compiled));
   });

@@ -171,7 +171,7 @@ export {
   sqrt,
   square,
   tanh,
-} from './ops/unary.ts';
+} from './ops/unary/unary.ts';
 export type { Proof } from './self_test.ts';
 export type { EngineStats } from './stats.ts';
 export {

@@ -3,7 +3,7 @@ import { record } from '../tensor/autograd.ts';
 import { type DType, Tensor } from '../tensor/tensor.ts';
 import { binary, choose, type Operand } from './broadcasting.ts';
 import { sumTo } from './reduce.ts';
-import { log, neg } from './unary.ts';
+import { log, neg } from './unary/unary.ts';
 
 /** f(a, b) in the dtype of its tensors, without recording. */
 function apply<D extends DType>(op: string, a: Tensor<D>, b: Operand): Tensor<D>;

@@ -12,7 +12,7 @@ import { permute, stridedCopy } from './copy.ts';
 import { fill } from './fill.ts';
 import { planReduce } from './reduce_plan.ts';
 import { planRows, vectorsOf } from './rows.ts';
-import { affine } from './unary.ts';
+import { affine } from './unary/unary.ts';
 
 const rows = kernel(source, 'rows');
 const columns = kernel(source, 'columns');

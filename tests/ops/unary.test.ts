@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import { backward } from '../../engine/index.ts';
-import * as ops from '../../engine/ops/unary.ts';
+import * as ops from '../../engine/ops/unary/unary.ts';
 import type { Tensor } from '../../engine/tensor/tensor.ts';
 import {
   checkGradients,

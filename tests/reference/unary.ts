@@ -1,6 +1,6 @@
 import { erf } from './erf.ts';
 
-/** Functions of one number in float64, by the names of engine/ops/unary.ts. */
+/** Functions of one number in float64, by the names of engine/ops/unary/unary.ts. */
 export const UNARY: Readonly<Record<string, (x: number) => number>> = {
   neg: (x) => -x,
   abs: Math.abs,

@@ -9,7 +9,7 @@ import { matmul } from '../matmul/matmul.ts';
 import { add, maximum } from '../pointwise.ts';
 import { broadcastTo } from '../reduce.ts';
 import { softmax } from '../softmax.ts';
-import { affine, tanh } from '../unary.ts';
+import { affine, tanh } from '../unary/unary.ts';
 import { keyBias } from './key_mask.ts';
 import {
   ATTENTION_KEYS,

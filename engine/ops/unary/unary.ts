@@ -1,15 +1,16 @@
-import source from '../../shaders/unary.wgsl' with { type: 'text' };
-import { expect, expectDType } from '../gpu/errors.ts';
-import { kernel } from '../gpu/kernel.ts';
-import { record } from '../tensor/autograd.ts';
-import { output, runEach } from '../tensor/dispatch.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { vectorOf } from './rows.ts';
+import scalarSource from '../../../shaders/unary/scalar.wgsl' with { type: 'text' };
+import source from '../../../shaders/unary/unary.wgsl' with { type: 'text' };
+import { expect, expectDType } from '../../gpu/errors.ts';
+import { kernel } from '../../gpu/kernel.ts';
+import { record } from '../../tensor/autograd.ts';
+import { output, runEach } from '../../tensor/dispatch.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { vectorOf } from '../rows.ts';
 
 const forward = kernel(source, 'unary');
-const forwardScalar = kernel(source, 'unary_scalar');
+const forwardScalar = kernel(scalarSource, 'unary_scalar');
 const backwardX = kernel(source, 'unary_dx');
-const backwardSine = kernel(source, 'unary_sine_dx');
+const backwardSine = kernel(scalarSource, 'unary_sine_dx');
 
 /** What the derivative is computed from: the argument, the result, or neither. */
 type Keep = 'x' | 'y' | 'nothing';
@@ -26,11 +27,8 @@ function unaryCall(op: string, n: number, low: number, high: number, vec = vecto
 function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor<'f32'> {
   expectDType(op, 'x', x, 'f32');
   const y = output([x], x.shape);
-  const vectors = unaryCall(op, x.size, low, high);
-  const scalars = unaryCall(op, x.size, low, high, 1);
-  const isSine = op === 'sin' || op === 'cos';
-  if (isSine || op === 'erf') runEach(forwardScalar, { bind: { x1: x, y1: y }, ...scalars });
-  else runEach(forward, { bind: { x, y }, ...vectors });
+  const call = unaryCall(op, x.size, low, high);
+  runEach(forward, { bind: { x, y }, ...call });
   const { shape } = x;
   return record(op, {
     inputs: [x],
@@ -38,8 +36,26 @@ function unary(op: string, x: Tensor, keep: Keep, low = 0, high = 0): Tensor<'f3
     saved: { z: keep === 'nothing' ? undefined : keep === 'x' ? x : y },
     backward: (dy, { z }) => {
       const dx = output([dy], shape);
-      if (isSine) runEach(backwardSine, { bind: { x1: z, dy1: dy, dx1: dx }, ...scalars });
-      else runEach(backwardX, { bind: { z: z ?? dy, dy, dx }, ...vectors });
+      runEach(backwardX, { bind: { z: z ?? dy, dy, dx }, ...call });
+      return [dx];
+    },
+  });
+}
+
+/** erf, sin and cos, a number at a time. */
+function scalar(op: string, x: Tensor): Tensor<'f32'> {
+  expectDType(op, 'x', x, 'f32');
+  const y = output([x], x.shape);
+  const call = unaryCall(op, x.size, 0, 0, 1);
+  runEach(forwardScalar, { bind: { x1: x, y1: y }, ...call });
+  return record(op, {
+    inputs: [x],
+    output: y,
+    saved: { x },
+    backward: (dy, { x }) => {
+      const dx = output([dy], x.shape);
+      if (op === 'erf') runEach(backwardX, { bind: { z: x, dy, dx }, ...unaryCall(op, x.size, 0, 0) });
+      else runEach(backwardSine, { bind: { x1: x, dy1: dy, dx1: dx }, ...call });
       return [dx];
     },
   });
@@ -107,17 +123,17 @@ export function softplus(x: Tensor): Tensor<'f32'> {
 
 /** The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x. */
 export function erf(x: Tensor): Tensor<'f32'> {
-  return unary('erf', x, 'x');
+  return scalar('erf', x);
 }
 
 /** The sine of x in radians, for any finite x; NaN for others. */
 export function sin(x: Tensor): Tensor<'f32'> {
-  return unary('sin', x, 'x');
+  return scalar('sin', x);
 }
 
 /** The cosine of x in radians, for any finite x; NaN for others. */
 export function cos(x: Tensor): Tensor<'f32'> {
-  return unary('cos', x, 'x');
+  return scalar('cos', x);
 }
 
 /** The largest whole number that is not above x; its gradient is 0. */

@@ -11,9 +11,7 @@
 //           is none, so bits decide.
 
 #import elements  // share_of(group, groups, i, n)
-#import erf   // erf(f32)
 #import sigmoid  // sigmoid(v)
-#import sine  // sine(f32, turns)
 
 const NEG = 0u;
 const ABS = 1u;
@@ -29,9 +27,7 @@ const RELU = 10u;
 const SOFTPLUS = 11u;
 const AFFINE = 12u;  // low x + high
 const CLAMP = 13u;   // into [low, high]
-const ERF = 14u;     // takes scalars, like the next two
-const SIN = 15u;
-const COS = 16u;
+const ERF = 14u;     // its derivative: scalar.wgsl has erf itself, sin and cos
 const FLOOR = 17u;
 const CEIL = 18u;
 const ROUND = 19u;   // halves to the even neighbour
@@ -139,26 +135,6 @@ fn unary(
   }
 }
 
-@group(0) @binding(1) var<storage, read> x1 : array<f32>;           // [n]
-@group(0) @binding(2) var<storage, read_write> y1 : array<f32>;     // [n]
-
-@compute @workgroup_size(WG)
-fn unary_scalar(
-  @builtin(workgroup_id) group : vec3u,
-  @builtin(num_workgroups) groups : vec3u,
-  @builtin(local_invocation_index) i : u32,
-) {
-  let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += INTERLEAVE) {
-    let v = x1[at];
-    switch OP {
-      case ERF: { y1[at] = select(erf(v), v, (bitcast<u32>(v) & 0x7fffffffu) > INFINITE); }
-      case SIN: { y1[at] = sine(v, 0u); }
-      default: { y1[at] = sine(v, 1u); }
-    }
-  }
-}
-
 @group(0) @binding(1) var<storage, read> z : array<Vec>;         // [n], x or y
 @group(0) @binding(2) var<storage, read> dy : array<Vec>;        // [n]
 @group(0) @binding(3) var<storage, read_write> dx : array<Vec>;  // [n]
@@ -171,20 +147,4 @@ fn unary_dx(
 ) {
   let share = share_of(group, groups, i, params.n);
   for (var at = share.first; at < share.end; at += INTERLEAVE) { dx[at] = gradient(z[at], dy[at]); }
-}
-
-@group(0) @binding(2) var<storage, read> dy1 : array<f32>;          // [n]
-@group(0) @binding(3) var<storage, read_write> dx1 : array<f32>;    // [n]
-
-// dx of sin and cos.
-@compute @workgroup_size(WG)
-fn unary_sine_dx(
-  @builtin(workgroup_id) group : vec3u,
-  @builtin(num_workgroups) groups : vec3u,
-  @builtin(local_invocation_index) i : u32,
-) {
-  let share = share_of(group, groups, i, params.n);
-  for (var at = share.first; at < share.end; at += INTERLEAVE) {
-    dx1[at] = dy1[at] * sine(x1[at], select(2u, 1u, OP == SIN));
-  }
 }

@@ -43,16 +43,21 @@ export async function readDigits(engine: Engine, steps = 200): Promise<number> {
   };
 
   const optimizer = new AdamW(weights, { lr: 3e-3 });
-  for (let step = 0; step < steps; step++) {
-    using scope = engine.scope();
-    const { pixels, digits } = drawDigits(BATCH, random);
-    const logits = net(engine.tensor(pixels, [BATCH, PIXELS], { scope }));
-    const wanted = engine.tensor(oneHot(digits), [BATCH, 10], { scope });
-    backward(mul(sum(mul(logSoftmax(logits), wanted)), -1 / BATCH)); // cross-entropy
+  using scope = engine.scope();
+  const inputs = engine.empty([BATCH, PIXELS], { scope });
+  const classes = engine.empty([BATCH, 10], { scope });
+  const train = (inputs: Tensor, classes: Tensor): undefined => {
+    backward(mul(sum(mul(logSoftmax(net(inputs)), classes)), -1 / BATCH)); // cross-entropy
     optimizer.step();
+  };
+  using captured = engine.capture(train, inputs, classes); // recorded once
+  for (let step = 0; step < steps; step++) {
+    const { pixels, digits } = drawDigits(BATCH, random);
+    inputs.write(pixels);
+    classes.write(oneHot(digits));
+    captured.replay();
   }
 
-  using scope = engine.scope();
   const { pixels, digits } = drawDigits(500, random);
   const logits = noGrad(() => net(engine.tensor(pixels, [500, PIXELS], { scope })));
   const share = accuracy(await logits.data(), digits);

@@ -93,17 +93,22 @@ export async function readDigitsByPatches(engine: Engine, steps = 200): Promise<
   const store = makeWeights(engine, random);
   const weights = new Weights(store);
   const optimizer = new AdamW(store, { maxNorm: 1 });
-  for (let step = 0; step < steps; step++) {
-    using scope = engine.scope();
-    const batch = drawDigits(BATCH, random);
-    const images = engine.tensor(rgba(batch), [BATCH, SIDE_PX, SIDE_PX, 4], { scope });
-    const wanted = engine.tensor(oneHot(batch.digits), [BATCH, 10], { scope });
-    backward(mul(sum(mul(logSoftmax(classify(weights, images)), wanted)), -1 / BATCH)); // cross-entropy
-    optimizer.set({ lr: warmupCosine(step, { steps, warmup: 20, peak: 5e-3 }) });
+  using scope = engine.scope();
+  const inputs = engine.empty([BATCH, SIDE_PX, SIDE_PX, 4], { dtype: 'u8', scope });
+  const classes = engine.empty([BATCH, 10], { scope });
+  const train = (inputs: Tensor, classes: Tensor): undefined => {
+    backward(mul(sum(mul(logSoftmax(classify(weights, inputs)), classes)), -1 / BATCH)); // cross-entropy
     optimizer.step();
+  };
+  using captured = engine.capture(train, inputs, classes); // recorded once
+  for (let step = 0; step < steps; step++) {
+    const batch = drawDigits(BATCH, random);
+    inputs.write(rgba(batch));
+    classes.write(oneHot(batch.digits));
+    optimizer.set({ lr: warmupCosine(step, { steps, warmup: 20, peak: 5e-3 }) });
+    captured.replay();
   }
 
-  using scope = engine.scope();
   const held = drawDigits(500, random);
   const images = engine.tensor(rgba(held), [500, SIDE_PX, SIDE_PX, 4], { scope });
   const share = accuracy(await noGrad(() => classify(weights, images)).data(), held.digits);

@@ -1,4 +1,4 @@
-// Sums over rows: y[p,c] = scale sum_{r in split p} x[r,c].
+// Sums over rows: y[p,c] = scale sum_{r in split p} x[r,c], and with ADDS what y[p,c] was.
 //
 // Layout    x [R, C] row-major f32, y [splits, C]; C counts Vecs.
 // Mapping   column_sum: one Vec of one split of rows per invocation; neighbours hold neighbouring columns.
@@ -20,9 +20,15 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x : array<Vec>;        // [R, C]
 @group(0) @binding(2) var<storage, read_write> y : array<Vec>;  // [splits, C]
 
-alias Vec = vec4f;         // specialisation: or f32
+// Specialisation.
+alias Vec = vec4f;          // or f32
+const ADDS : bool = false;  // to what y holds
 const ROW_WG : u32 = 64u;  // invocations of column_sum; the host chooses it by adapter
 const CHAIN = 64u;         // rows added one after the other: rounding errors grow with the longest chain
+
+fn put(sum : Vec, index : u32) {
+  if (ADDS) { y[index] += sum; } else { y[index] = sum; }
+}
 
 @compute @workgroup_size(ROW_WG)
 fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -38,7 +44,7 @@ fn column_sum(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) gro
     for (var r = first; r < min(first + CHAIN, end); r++) { sum += x[r * params.C + c]; }
     total += sum;
   }
-  y[index] = params.scale * total;
+  put(params.scale * total, index);
 }
 
 const SPLIT_WG = 256u;        // invocations
@@ -68,5 +74,5 @@ fn column_sum_split(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroup
   workgroupBarrier();
   if (i >= WG_VECS || r0 >= params.R) { return; }
   for (var share = 1u; share < WG_SPLITS; share++) { sum += split_sums[share * WG_VECS + i]; }
-  y[index] = params.scale * sum;
+  put(params.scale * sum, index);
 }

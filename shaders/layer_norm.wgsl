@@ -120,6 +120,13 @@ fn layer_norm_held(
 @group(0) @binding(5) var<storage, read> row_rstds : array<f32>;       // [R]
 @group(0) @binding(6) var<storage, read_write> dx : array<Vec>;       // [R, C]
 
+// Specialisation: to what dx, dgamma and dbeta hold.
+const ADDS : bool = false;
+
+fn put(value : Vec, at : u32) {
+  if (ADDS) { dx[at] += value; } else { dx[at] = value; }
+}
+
 @compute @workgroup_size(WG)
 fn layer_norm_dx(
   @builtin(workgroup_id) group : vec3u,
@@ -151,7 +158,7 @@ fn layer_norm_dx(
   if (own.index >= params.R) { return; }
   for (var c = own.lane; c < params.C; c += ROW_WG) {
     let h = (x[start + c] - row_mean) * row_rstd;
-    dx[start + c] = row_rstd * (dy[start + c] * gamma[c] - mean_g - h * mean_gh);
+    put(row_rstd * (dy[start + c] * gamma[c] - mean_g - h * mean_gh), start + c);
   }
 }
 
@@ -185,7 +192,7 @@ fn layer_norm_dx_held(
   let mean_gh = row_sum(sum_gh, i) / count;
   for (var k = 0u; k < HELD; k++) {
     let c = held_at(k, i);
-    if (c < params.C) { dx[start + c] = row_rstd * (g[k] - mean_g - h[k] * mean_gh); }
+    if (c < params.C) { put(row_rstd * (g[k] - mean_g - h[k] * mean_gh), start + c); }
   }
 }
 
@@ -235,6 +242,10 @@ fn layer_norm_dparams_sum(@builtin(global_invocation_id) id : vec3u) {
     sum_gh += partials[split * 2u * params.C + c];
     sum_g += partials[(split * 2u + 1u) * params.C + c];
   }
+  if (ADDS) {
+    sum_gh += dgamma[c];
+    sum_g += dbeta[c];
+  }
   dgamma[c] = sum_gh;
   dbeta[c] = sum_g;
 }
@@ -267,6 +278,10 @@ fn layer_norm_dparams_sum_split(
   for (var share = 1u; share < WG_SPLITS; share++) {
     sum_gh += split_gh[share * WG_VECS + i];
     sum_g += split_g[share * WG_VECS + i];
+  }
+  if (ADDS) {
+    sum_gh += dgamma[c];
+    sum_g += dbeta[c];
   }
   dgamma[c] = sum_gh;
   dbeta[c] = sum_g;

@@ -40,7 +40,7 @@ const MIB = 2 ** 20;
 
 /** Records one run of a kernel without bindings, for what a dispatch costs. */
 export function dispatch({ gpu }: Engine, kernel: Kernel): void {
-  gpu.run(kernel, { bind: {}, groups: 1 });
+  gpu.run(kernel, {}, { groups: 1 });
 }
 
 /** More than the caches of such an adapter hold. */

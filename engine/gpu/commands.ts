@@ -1,5 +1,6 @@
 // The work of the GPU as data: commands, and lists of those that are encoded together.
 import type { BufferRange, PooledBuffer } from './buffer.ts';
+import type { Kernel } from './kernel.ts';
 
 /** A pipeline that may not be compiled yet. */
 export interface PipelineEntry {
@@ -12,14 +13,24 @@ export interface PipelineEntry {
   readonly ready: Promise<void>;
 }
 
-export interface Dispatch {
-  readonly kind: 'dispatch';
+/** A run of a kernel but for its operands, ready to be encoded. */
+export interface Launch {
+  readonly kernel: Kernel;
   readonly entry: PipelineEntry;
-  readonly bindGroup: GPUBindGroup;
-  /** Byte offset of this dispatch's params in the list's params block. */
-  readonly paramsOffset: number;
+  /** The params in the layout of the shader's struct. */
+  readonly words: Uint32Array<ArrayBuffer>;
   readonly groups: readonly [number, number, number];
   readonly flops: number;
+  /** Read and written, where that is less than all bound ranges. */
+  readonly bytes: number | undefined;
+}
+
+export interface Dispatch {
+  readonly kind: 'dispatch';
+  readonly launch: Launch;
+  readonly bindGroup: GPUBindGroup;
+  /** Without immediates, byte offset of the params in the list's. */
+  readonly paramsOffset: number;
   readonly bytes: number;
 }
 
@@ -46,40 +57,33 @@ export const SLOT_BYTES = 256;
 /** 4,096 slots. */
 export const RING_BYTES: number = 2 ** 20;
 
-/** Commands that are encoded together, with the params of their dispatches. */
+/** Commands that are encoded together, with the params of dispatches that do not take them as immediates. */
 export class CommandList {
   readonly commands: Command[] = [];
-  readonly params: ArrayBuffer;
-  /** The params as numbers, to write them. */
-  readonly f32: Float32Array;
-  readonly u32: Uint32Array;
-  /** Bytes of `params` in use; the last slot begins at `slot`. */
+  /** One slot after the other. */
+  readonly params: Uint32Array<ArrayBuffer>;
+  /** Bytes of `params` in use. */
   paramsBytes = 0;
-  slot = 0;
-  usesRing = false;
   dispatches = 0;
   flops = 0;
   /** Whether every pipeline was seen compiled. */
   ready = false;
 
-  constructor(params: ArrayBuffer = new ArrayBuffer(RING_BYTES)) {
+  constructor(params: Uint32Array<ArrayBuffer> = new Uint32Array(RING_BYTES / 4)) {
     this.params = params;
-    this.f32 = new Float32Array(params);
-    this.u32 = new Uint32Array(params);
   }
 
   clear(): void {
     this.commands.length = 0;
     this.paramsBytes = this.dispatches = this.flops = 0;
-    this.usesRing = this.ready = false;
+    this.ready = false;
   }
 
   /** The same commands in a new list that is no longer than needed. */
   copy(): CommandList {
-    const copy = new CommandList(this.params.slice(0, this.paramsBytes));
+    const copy = new CommandList(this.params.slice(0, this.paramsBytes / 4));
     copy.commands.push(...this.commands);
     copy.paramsBytes = this.paramsBytes;
-    copy.usesRing = this.usesRing;
     copy.dispatches = this.dispatches;
     copy.flops = this.flops;
     return copy;
@@ -90,7 +94,8 @@ export class CommandList {
     const pending = new Set<Promise<void>>();
     if (this.ready) return pending;
     for (const command of this.commands)
-      if (command.kind === 'dispatch' && !command.entry.pipeline) pending.add(command.entry.ready);
+      if (command.kind === 'dispatch' && !command.launch.entry.pipeline)
+        pending.add(command.launch.entry.ready);
     this.ready = pending.size === 0;
     return pending;
   }

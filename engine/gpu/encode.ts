@@ -10,7 +10,7 @@ import type { Profiler } from './profiler.ts';
  * @returns  how many command buffers that took
  */
 export function encode(device: GPUDevice, list: CommandList, profiler: Profiler | undefined): number {
-  const encoding = new Encoding(device, list.params, profiler);
+  const encoding = new Encoding(device, profiler);
   for (const command of list.commands) {
     if (command.kind === 'dispatch') encoding.dispatch(command);
     else if (command.kind === 'upload') encoding.upload(command);
@@ -26,15 +26,13 @@ type CommandOf<Kind extends Command['kind']> = Extract<Command, { readonly kind:
 class Encoding {
   submits = 0;
   readonly #device: GPUDevice;
-  readonly #params: ArrayBuffer;
   readonly #profiler: Profiler | undefined;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #current: PipelineEntry | undefined;
 
-  constructor(device: GPUDevice, params: ArrayBuffer, profiler: Profiler | undefined) {
+  constructor(device: GPUDevice, profiler: Profiler | undefined) {
     this.#device = device;
-    this.#params = params;
     this.#profiler = profiler;
   }
 
@@ -61,18 +59,21 @@ class Encoding {
 
   dispatch(command: Dispatch): void {
     const pass = this.#passFor(command);
-    const { entry, bindGroup, paramsOffset, groups } = command;
+    const { launch, bindGroup, paramsOffset } = command;
+    const { entry, words, groups } = launch;
     if (!entry.pipeline) internal(false, `${entry.label} is not compiled`);
     if (this.#current !== entry) {
       pass.setPipeline(entry.pipeline);
       this.#current = entry;
     }
-    if (entry.immediates) {
-      if (entry.paramsBytes > 0) pass.setImmediates(0, this.#params, paramsOffset, entry.paramsBytes);
+    if (words.length === 0) pass.setBindGroup(0, bindGroup);
+    else if (entry.immediates) {
+      pass.setImmediates(0, words);
       pass.setBindGroup(0, bindGroup);
-    } else if (entry.paramsBytes > 0) pass.setBindGroup(0, bindGroup, [paramsOffset]);
-    else pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+    } else pass.setBindGroup(0, bindGroup, [paramsOffset]);
+    // Numbers that are left out are 1: each that is given costs a conversion.
+    if (groups[1] === 1 && groups[2] === 1) pass.dispatchWorkgroups(groups[0]);
+    else pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
   }
 
   submit(): void {

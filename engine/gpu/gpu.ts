@@ -1,36 +1,17 @@
 // One device with its buffers, pipelines and command list: the base of tensors.
 import { type AdapterOptions, adoptDevice, type OpenedDevice, openDevice, type Tier } from './adapter.ts';
 import { BufferPool, type BufferRange, type DeviceLimits } from './buffer.ts';
-import { type CommandList, PlannedWork } from './commands.ts';
-import { DeviceLostError, EngineError, internal, MemoryError, ShapeError, UseError } from './errors.ts';
-import type { Define, Kernel } from './kernel.ts';
+import { type CommandList, type Launch, PlannedWork } from './commands.ts';
+import { DeviceLostError, EngineError, internal, MemoryError, UseError } from './errors.ts';
+import type { Kernel } from './kernel.ts';
+import { type Bindings, type KernelCall, launchOf } from './launch.ts';
+import type { Memo } from './memo.ts';
 import { Pipelines } from './pipelines.ts';
 import { pollWithSleep } from './poll_with_sleep.ts';
 import { type DispatchTime, Profiler } from './profiler.ts';
 import { Recorder } from './recorder.ts';
 import type { Target } from './target.ts';
 import type { Tuning } from './tuning.ts';
-
-/** Something whose bytes a kernel can bind. */
-export interface Bindable {
-  readonly range: BufferRange;
-}
-
-export interface KernelCall {
-  /** By the names in the WGSL; undefined where an optional binding is unused. */
-  readonly bind: Readonly<Record<string, Bindable | undefined>>;
-  readonly params?: Readonly<Record<string, number | readonly number[]>>;
-  readonly define?: Define;
-  /** Workgroups; a single number beyond 65,535 is folded into x and y. */
-  readonly groups: number | readonly [number, number, number];
-  /** Floating-point operations, for the profiler and the submission policy. */
-  readonly flops?: number;
-  /** Bytes read and written, where that is less than all bound ranges: a gather touches few rows of its table. */
-  readonly bytes?: number;
-}
-
-const MAX_GROUPS = 65_535;
-const NO_PARAMS = {};
 
 /** Why a step is recorded without running: to be replayed, or to tell what it would need. */
 export type StepPurpose = 'capture' | 'plan';
@@ -59,9 +40,12 @@ export class Gpu {
   readonly lost: Promise<DeviceLostError>;
   /** Estimated GPU milliseconds that may be recorded before they are submitted. */
   submitBudgetMs = 50;
-  /** Measured choices of the planner. */
+  /** Measured choices of the planner, set before the first op. */
   tuning: Tuning | undefined;
   readonly stats = { liveTensors: 0 };
+  /** What was worked out for the target. */
+  readonly memo: Memo = new Map();
+  readonly #launches = new WeakMap<KernelCall, Launch>();
   readonly #opened: OpenedDevice;
   readonly #pipelines: Pipelines;
   /** By binding; -1 for all that are only read. */
@@ -141,11 +125,17 @@ export class Gpu {
       'a target must keep rowWorkgroup, elements and interleave once its device is open',
     );
     this.#target = next;
+    this.memo.clear();
   }
 
   /** Pipelines and bind groups made so far. */
   get made(): { bindGroupsCreated: number; pipelinesCreated: number } {
     return this.#pipelines.stats;
+  }
+
+  /** Keeps what follows from a call, which will come again: the same object. */
+  prepare(kernel: Kernel, call: KernelCall): void {
+    this.#launches.set(call, launchOf(this.#pipelines, kernel, call));
   }
 
   /**
@@ -154,38 +144,29 @@ export class Gpu {
    * @throws ShapeError when a grid dimension has more workgroups than WebGPU allows
    * @throws MemoryError when an operand is larger than one binding may be
    */
-  run(kernel: Kernel, call: KernelCall): void {
-    const groups = typeof call.groups === 'number' ? fold(call.groups) : call.groups;
-    if (groups[0] * groups[1] * groups[2] === 0) return;
-    if (groups[0] > MAX_GROUPS || groups[1] > MAX_GROUPS || groups[2] > MAX_GROUPS)
-      throw new ShapeError(
-        `${kernel.entry}: a grid may have ${MAX_GROUPS} workgroups per dimension, got [${groups.join(', ')}]. Split the rows among several calls.`,
-      );
-    const entry = this.#pipelines.get(kernel, call.define);
+  run(kernel: Kernel, bind: Bindings, call: KernelCall): void {
+    const prepared = this.#launches.get(call);
+    const launch = prepared?.kernel === kernel ? prepared : launchOf(this.#pipelines, kernel, call);
+    const { entry, words, flops } = launch;
+    if (launch.groups.includes(0)) return;
     if (this.planned) {
-      this.planned.add(entry, call.bind, call.flops);
+      this.planned.add(entry, bind, flops);
       return;
     }
     void entry.ready;
-    const { bindings, usesParams } = kernel.reflection;
+    const { bindings } = kernel.reflection;
     const ranges = this.#ranges;
     ranges.length = bindings.length;
     let bytes = 0;
     for (let i = 0; i < bindings.length; i++) {
-      const range = call.bind[bindings[i].name]?.range;
+      const range = bind[bindings[i].name]?.range;
       if (range) bytes += range.sizeBytes;
       ranges[i] = range ?? this.#dummy(bindings[i].index, bindings[i].writable);
     }
-    let paramsOffset = 0;
-    if (usesParams) {
-      const list = this.recorder.reserve(entry.immediates);
-      paramsOffset = list.slot;
-      kernel.pack(call.params ?? NO_PARAMS, list.f32, list.u32, paramsOffset);
-    }
-    const flops = call.flops ?? 0;
-    bytes = call.bytes ?? bytes;
+    bytes = launch.bytes ?? bytes;
+    const paramsOffset = entry.immediates || words.length === 0 ? 0 : this.recorder.reserve(words);
     const bindGroup = this.#pipelines.bindGroup(entry, kernel, ranges);
-    this.recorder.record({ kind: 'dispatch', entry, bindGroup, paramsOffset, groups, flops, bytes });
+    this.recorder.record({ kind: 'dispatch', launch, bindGroup, paramsOffset, bytes });
     this.#unsubmittedMs += flops / this.#target.gflops / 1e6 + bytes / this.#target.gbPerS / 1e6;
     if (this.#unsubmittedMs > this.submitBudgetMs) this.submit();
   }
@@ -390,11 +371,4 @@ export class Gpu {
     }
     return range;
   }
-}
-
-/** Folds a linear workgroup count into x and y; kernels undo it by `linear_group`. */
-function fold(count: number): [number, number, number] {
-  if (count <= MAX_GROUPS) return [count, 1, 1];
-  const y = Math.ceil(count / MAX_GROUPS);
-  return [Math.ceil(count / y), y, 1];
 }

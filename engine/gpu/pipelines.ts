@@ -7,14 +7,6 @@ import { MemoryError, ShaderError } from './errors.ts';
 import { type Define, IMMEDIATE_BYTES, type Kernel } from './kernel.ts';
 import type { Recorder } from './recorder.ts';
 
-/** A compiled specialisation. */
-interface Variant {
-  readonly kernel: Kernel;
-  readonly define: Define;
-  readonly names: number;
-  readonly entry: PipelineEntry;
-}
-
 /** A bind group with the ranges that it binds, three numbers each: buffer, offset, bytes. */
 interface Group {
   readonly layout: GPUBindGroupLayout;
@@ -31,9 +23,10 @@ export class Pipelines {
   readonly #recorder: Recorder;
   readonly #hasImmediates: boolean;
   readonly #choices: Define;
-  /** Both caches by a hash: a look-up makes no object and no string. */
-  readonly #variants = new Map<number, Variant[]>();
+  /** By kernel and constants. */
+  readonly #variants = new Map<string, PipelineEntry>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  /** By a hash: a look-up makes no object and no string. */
   readonly #groups = new Map<number, Group[]>();
   /** Hashes of the bind groups of a buffer, by its id. */
   readonly #hashesOf = new Map<number, Set<number>>();
@@ -48,24 +41,9 @@ export class Pipelines {
 
   /** The pipeline of a kernel. Its compilation begins where `ready` is read, and is waited for at a flush. */
   get(kernel: Kernel, define: Define = NOTHING_DEFINED): PipelineEntry {
-    let hash = kernel.id;
-    let names = 0;
-    for (const name in define) {
-      const value = define[name];
-      const number =
-        typeof value === 'string' ? value.length + 64 * value.charCodeAt(value.length >> 1) : Number(value);
-      hash = (Math.imul(hash, 0x01000193) ^ number) | 0;
-      names++;
-    }
-    const variants = this.#variants.get(hash);
-    search: for (let i = 0; variants && i < variants.length; i++) {
-      const variant = variants[i];
-      if (variant.kernel !== kernel || variant.names !== names) continue;
-      for (const name in define) if (variant.define[name] !== define[name]) continue search;
-      return variant.entry;
-    }
-    const entry = this.#entry(kernel, define);
-    this.#variants.set(hash, [...(variants ?? []), { kernel, define: { ...define }, names, entry }]);
+    const key = `${kernel.id} ${Object.entries(define).sort()}`;
+    const entry = this.#variants.get(key) ?? this.#entry(kernel, define);
+    this.#variants.set(key, entry);
     return entry;
   }
 

@@ -2,9 +2,11 @@
 
 /** What the profiler keeps of a dispatch until its timestamps are read. */
 interface Dispatch {
-  readonly entry: { readonly label: string };
-  readonly groups: readonly [number, number, number];
-  readonly flops: number;
+  readonly launch: {
+    readonly entry: { readonly label: string };
+    readonly groups: readonly [number, number, number];
+    readonly flops: number;
+  };
   readonly bytes: number;
 }
 
@@ -89,7 +91,7 @@ export class Profiler {
         const stamps = new BigUint64Array(staging.getMappedRange());
         this.#origin ??= stamps[0];
         const origin = this.#origin;
-        used.forEach(({ entry, groups, flops, bytes }, i) => {
+        used.forEach(({ launch: { entry, groups, flops }, bytes }, i) => {
           const startUs = Number(stamps[2 * i] - origin) / 1000;
           const durationUs = Number(stamps[2 * i + 1] - stamps[2 * i]) / 1000;
           this.#times.push({ label: entry.label, groups, startUs, durationUs, flops, bytes });

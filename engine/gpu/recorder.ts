@@ -3,7 +3,6 @@
 import type { PooledBuffer } from './buffer.ts';
 import { type Command, CommandList, RING_BYTES, SLOT_BYTES } from './commands.ts';
 import { encode } from './encode.ts';
-import { IMMEDIATE_BYTES } from './kernel.ts';
 import type { Profiler } from './profiler.ts';
 
 export class Recorder {
@@ -32,22 +31,20 @@ export class Recorder {
     });
   }
 
-  /** Reserves room for a dispatch's params: at `slot` of the list that it returns. */
-  reserve(immediates: boolean): CommandList {
-    const slotBytes = immediates ? IMMEDIATE_BYTES : SLOT_BYTES;
-    if (alignUp(this.#list.paramsBytes, slotBytes) + slotBytes > RING_BYTES) this.submit();
+  /** Makes room for a dispatch's params, which are bound with a dynamic offset. @returns that offset */
+  reserve(words: Uint32Array): number {
+    if (this.#list.paramsBytes + SLOT_BYTES > RING_BYTES) this.submit();
     const list = this.#list;
-    list.slot = alignUp(list.paramsBytes, slotBytes);
-    list.paramsBytes = list.slot + slotBytes;
-    return list;
+    const slot = list.paramsBytes;
+    list.params.set(words, slot / 4);
+    list.paramsBytes = slot + SLOT_BYTES;
+    return slot;
   }
 
   record(command: Command): void {
     if (command.kind === 'dispatch') {
-      const { entry } = command;
       this.#list.dispatches++;
-      this.#list.flops += command.flops;
-      if (!entry.immediates && entry.paramsBytes > 0) this.#list.usesRing = true;
+      this.#list.flops += command.launch.flops;
     }
     this.#list.commands.push(command);
   }
@@ -145,7 +142,7 @@ export class Recorder {
 
   #encode(list: CommandList, once: boolean): void {
     const device = this.#device;
-    if (list.usesRing) device.queue.writeBuffer(this.ring, 0, list.params, 0, list.paramsBytes);
+    if (list.paramsBytes > 0) device.queue.writeBuffer(this.ring, 0, list.params.buffer, 0, list.paramsBytes);
     this.stats.submits += encode(device, list, this.profiler);
     if (once) {
       list.clear();
@@ -153,8 +150,4 @@ export class Recorder {
     }
     if (this.#waiting === 0 && this.#list.commands.length === 0) this.#onDrained();
   }
-}
-
-function alignUp(bytes: number, step: number): number {
-  return Math.ceil(bytes / step) * step;
 }

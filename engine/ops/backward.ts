@@ -78,28 +78,30 @@ function expectRoot(loss: Tensor, seed: Tensor | undefined): void {
 /** The pass at hand: backward of a checkpoint goes on in it. */
 let running: BackwardPass | undefined;
 
-/** A gradient that is not complete yet, owned by the pass; `exclusive` when no other handle can see its storage. */
-interface Pending {
-  gradient: Tensor<'f32'>;
-  exclusive: boolean;
-}
-
 class BackwardPass {
-  readonly #pending = new Map<Variable, Pending>();
+  /** Gradients that are not complete yet, owned by the pass. */
+  readonly #pending = new Map<Variable, Tensor<'f32'>>();
 
   /** Takes over `gradient` as (a part of) the gradient of `variable`. */
   put(variable: Variable, gradient: Tensor<'f32'>): void {
     const before = this.#pending.get(variable);
     if (!before) {
-      this.#pending.set(variable, { gradient, exclusive: false });
+      this.#pending.set(variable, gradient);
       return;
     }
-    if (before.exclusive) accumulate(before.gradient, gradient);
-    else {
-      this.#pending.set(variable, { gradient: add(before.gradient, gradient), exclusive: true });
-      before.gradient.dispose();
-    }
+    if (before.storage.isShared) {
+      this.#pending.set(variable, add(before, gradient));
+      before.dispose();
+    } else accumulate(before, gradient);
     gradient.dispose();
+  }
+
+  /** What an op may add to of the gradient of a variable: what it has so far, unless others see that. */
+  #totalOf(variable: Variable): Tensor<'f32'> | undefined {
+    if (!variable.requiresGrad) return undefined;
+    if (isPlainLeaf(variable)) return variable.grad;
+    const before = this.#pending.get(variable);
+    return before?.storage.isShared ? undefined : before;
   }
 
   /**
@@ -130,10 +132,12 @@ class BackwardPass {
     using scope = new Scope();
     const gradients = node.outputs.map((variable) => this.#take(variable)?.moveTo(scope));
     if (!gradients.some((gradient) => gradient !== undefined)) return;
-    const results = node.run(gradients, scope, leafTotal(node));
+    const totals: (Tensor<'f32'> | undefined)[] = [];
+    for (const i of node.addsTo) totals[i] = this.#totalOf(node.inputs[i]);
+    const results = node.run(gradients, scope, totals);
     node.inputs.forEach((variable, i) => {
       const gradient = results[i];
-      if (!gradient || !variable.requiresGrad) return;
+      if (!gradient || gradient === totals[i] || !variable.requiresGrad) return;
       if (!isPlainLeaf(variable)) this.put(variable, gradient.alias());
       else addToLeaf(variable, gradient);
     });
@@ -148,7 +152,7 @@ class BackwardPass {
   }
 
   #take(variable: Variable): Tensor<'f32'> | undefined {
-    let gradient = this.#pending.get(variable)?.gradient;
+    let gradient = this.#pending.get(variable);
     this.#pending.delete(variable);
     if (!gradient) return undefined;
     for (const hook of variable.hooks) {
@@ -161,20 +165,12 @@ class BackwardPass {
   }
 
   dispose(): void {
-    for (const { gradient } of this.#pending.values()) gradient.dispose();
+    for (const gradient of this.#pending.values()) gradient.dispose();
   }
 }
 
 /** Whether gradients go to `grad` as they come: those of leaves with hooks wait until they are complete. */
 const isPlainLeaf = ({ node, hooks }: Variable): boolean => !node && hooks.length === 0;
-
-/** What a node that adds to the gradient of an input adds to; zeros where there is none yet. */
-function leafTotal({ addsTo }: Node): Tensor<'f32'> | undefined {
-  if (!addsTo?.variable.requiresGrad || !isPlainLeaf(addsTo.variable)) return undefined;
-  const { variable, gpu, shape } = addsTo;
-  variable.grad ??= fill(Tensor.empty(gpu, shape, 'f32'), 0);
-  return variable.grad;
-}
 
 function addToLeaf(variable: Variable, gradient: Tensor<'f32'>): void {
   if (variable.grad) accumulate(variable.grad, gradient);

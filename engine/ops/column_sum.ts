@@ -2,8 +2,8 @@ import source from '../../shaders/column_sum.wgsl' with { type: 'text' };
 import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
 import { kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
-import { output, run } from '../tensor/dispatch.ts';
-import { show } from '../tensor/shape.ts';
+import { output, planned } from '../tensor/dispatch.ts';
+import { type Shape, sameShape, show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { vectorOf } from './rows.ts';
 
@@ -44,26 +44,36 @@ export function columnSum(x: Tensor, options: ColumnSumOptions = {}): Tensor<'f3
   const { shape = x.shape.slice(-1), scale = 1 } = options;
   const tail = x.shape.slice(x.shape.length - shape.length);
   expect(
-    show(tail) === show(shape),
+    sameShape(tail, shape),
     'columnSum',
     'x must end with the kept shape',
     `x ${show(x.shape)} and ${show(shape)}`,
   );
-  const y = output([x], shape);
+  return sumColumns(x, shape, scale);
+}
+
+/**
+ * `columnSum` of a shape that x ends with.
+ *
+ * @param total  gets the sums added, and is returned; default: a new tensor
+ */
+export function sumColumns(x: Tensor, shape: Shape, scale = 1, total?: Tensor<'f32'>): Tensor<'f32'> {
+  const y = total ?? output([x], shape);
   const C = y.size;
   const R = C === 0 ? 0 : x.size / C;
   if (R === 0) {
-    y.gpu.clear(y.range);
+    if (!total) y.gpu.clear(y.range);
     return y;
   }
-  const { target } = x.gpu;
-  const plan = planColumnSum(target, R, C);
-  if (plan.splitRows >= R) sumSplits(x, y, R, C, scale, plan);
+  const { splitRows, wgSplits } = planColumnSum(x.gpu.target, R, C);
+  const adds = !!total;
+  if (splitRows >= R) sumSplits({ x, y }, R, C, R, wgSplits, scale, adds);
   else {
-    using partial = output([x], [Math.ceil(R / plan.splitRows), C]);
-    sumSplits(x, partial, R, C, 1, plan);
-    const splits = partial.size / C;
-    sumSplits(partial, y, splits, C, scale, { ...planColumnSum(target, splits, C), splitRows: splits });
+    const splits = Math.ceil(R / splitRows);
+    using partial = output([x], [splits, C]);
+    sumSplits({ x, y: partial }, R, C, splitRows, wgSplits, 1, false);
+    const again = planColumnSum(x.gpu.target, splits, C);
+    sumSplits({ x: partial, y }, splits, C, splits, again.wgSplits, scale, adds);
   }
   return y;
 }
@@ -89,20 +99,17 @@ export function planColumnSum({ kind }: Target, R: number, C: number): ColumnSum
   return { splitRows: Math.ceil(R / Math.max(1, splits)), wgSplits: count };
 }
 
-function sumSplits(x: Tensor, y: Tensor, R: number, C: number, scale: number, plan: ColumnSumPlan): void {
-  const vec = vectorOf(C);
-  const { splitRows } = plan;
-  const define = { Vec: vec === 4 ? 'vec4f' : 'f32' };
-  const sums = (C / vec) * Math.ceil(R / splitRows);
-  const call = {
-    bind: { x, y },
-    params: { R, C: C / vec, split_rows: splitRows, scale },
-    flops: R * C,
-  };
-  if (plan.wgSplits === 0)
-    run(forward, { ...call, define, groups: Math.ceil(sums / x.gpu.target.rowWorkgroup) });
-  else {
-    const groups = Math.ceil((sums * plan.wgSplits) / forwardSplit.reflection.workgroupSize);
-    run(forwardSplit, { ...call, define: { ...define, WG_SPLITS: plan.wgSplits }, groups });
-  }
-}
+const sumSplits = planned(
+  ({ target }, R: number, C: number, splitRows: number, wgSplits: number, scale: number, ADDS: boolean) => {
+    const vec = vectorOf(C);
+    const inWorkgroup = wgSplits > 0;
+    const perGroup = inWorkgroup ? forwardSplit.reflection.workgroupSize / wgSplits : target.rowWorkgroup;
+    return {
+      kernel: inWorkgroup ? forwardSplit : forward,
+      params: { R, C: C / vec, split_rows: splitRows, scale },
+      define: { Vec: vec === 4 ? 'vec4f' : 'f32', ADDS, ...(inWorkgroup && { WG_SPLITS: wgSplits }) },
+      groups: Math.ceil(((C / vec) * Math.ceil(R / splitRows)) / perGroup),
+      flops: R * C,
+    };
+  },
+);

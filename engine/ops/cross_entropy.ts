@@ -102,8 +102,8 @@ export function linearCrossEntropy(
     inputs: [x, weight],
     output: loss,
     saved: { x, weight, labels, lse, count },
-    addsTo: 1,
-    backward: (dloss, saved, needs, _all, total) => linearBackward(dloss, saved, needs, plan, total),
+    addsTo: [1],
+    backward: (dloss, saved, needs, _all, [, total]) => linearBackward(dloss, saved, needs, plan, total),
   });
   lse.dispose();
   count.dispose();
@@ -175,8 +175,7 @@ function linearBackward(
     }
     strip.weight.dispose();
   }
-  const rest = total ? undefined : dweight;
-  if (!needs[0]) return [undefined, rest];
+  if (!needs[0]) return [undefined, dweight];
   const dx = output([dloss], x.shape);
   let row = 0;
   for (const part of dxs) {
@@ -185,7 +184,7 @@ function linearBackward(
     row += part.shape[0];
     part.dispose();
   }
-  return [dx, rest];
+  return [dx, dweight];
 }
 
 /** Logits in memory at a time, 32 MiB, and numbers of a strip of the weight, which may have to be transposed. */

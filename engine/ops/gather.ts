@@ -61,12 +61,12 @@ export function embedding(
     inputs: [table],
     output: y,
     saved: { indices },
-    addsTo: unique ? undefined : 0,
-    backward: (dy, saved, _needs, _all, total) => {
+    addsTo: unique ? [] : [0],
+    backward: (dy, saved, _needs, _all, [total]) => {
       if (!unique) {
         const dtable = total ?? output([dy], table.shape);
         addDtable(dy, saved.indices, dtable, shape, total !== undefined);
-        return [total ? undefined : dtable];
+        return [dtable];
       }
       const tables = batched ? table.shape[0] : 1;
       const rows = scatterRows(

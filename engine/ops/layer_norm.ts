@@ -1,9 +1,9 @@
 import source from '../../shaders/layer_norm.wgsl' with { type: 'text' };
 import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
-import { kernel } from '../gpu/kernel.ts';
+import { type Kernel, kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
-import { output, run } from '../tensor/dispatch.ts';
+import { output, planned } from '../tensor/dispatch.ts';
 import { show } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { planRows, vectorsOf } from './rows.ts';
@@ -14,7 +14,6 @@ const forwardHeld = kernel(source, 'layer_norm_held');
 const backwardXHeld = kernel(source, 'layer_norm_dx_held');
 const backwardParams = kernel(source, 'layer_norm_dparams');
 const sumPartials = kernel(source, 'layer_norm_dparams_sum');
-
 const sumSplit = kernel(source, 'layer_norm_dparams_sum_split');
 
 /** Splits of the rows for the parameter gradients: enough to fill a GPU, few enough that adding them costs nothing; the fewest rows of one. */
@@ -63,26 +62,34 @@ export function layerNorm(
   const y = output([x, gamma, beta], x.shape);
   using mean = output([x], [R]);
   using rstd = output([x], [R]);
-  const vectors = vectorsOf(C);
-  const { held, define, groups } = planRows(x.gpu.target, R, vectors);
-  run(held ? forwardHeld : forward, {
-    bind: { x, gamma, beta, y, mean, rstd },
-    params: { R, C: vectors.perRow, eps },
-    define: { ...vectors.define, ...define },
-    groups,
-    flops: 8 * R * C,
-  });
+  runRows({ x, gamma, beta, y, mean, rstd }, forward, forwardHeld, R, C, eps, false);
   return record('layerNorm', {
     inputs: [x, gamma, beta],
     output: y,
     saved: { x, gamma, mean, rstd },
     activations: ['x'],
-    backward: (dy, saved, needs) => [
-      needs[0] ? layerNormDx(dy, saved, eps) : undefined,
-      ...(needs[1] || needs[2] ? layerNormDparams(dy, saved, eps) : [undefined, undefined]),
+    addsTo: [0, 1, 2],
+    backward: (dy, saved, needs, _all, [dx, dgamma, dbeta]) => [
+      needs[0] ? layerNormDx(dy, saved, eps, dx) : undefined,
+      ...(needs[1] || needs[2] ? layerNormDparams(dy, saved, [dgamma, dbeta]) : [undefined, undefined]),
     ],
   });
 }
+
+/** Forward, or backward to x, a row at a time. */
+const runRows = planned(
+  ({ target }, plain: Kernel, byHeld: Kernel, R: number, C: number, eps: number, ADDS: boolean) => {
+    const vectors = vectorsOf(C);
+    const { held, define, groups } = planRows(target, R, vectors);
+    return {
+      kernel: held ? byHeld : plain,
+      params: { R, C: vectors.perRow, eps },
+      define: { ...vectors.define, ...define, ADDS },
+      groups,
+      flops: (plain === forward ? 8 : 14) * R * C,
+    };
+  },
+);
 
 interface Saved {
   readonly x: Tensor;
@@ -91,42 +98,54 @@ interface Saved {
   readonly rstd: Tensor;
 }
 
-function layerNormDx(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): Tensor<'f32'> {
-  const R = mean.size;
-  const C = gamma.size;
-  const vectors = vectorsOf(C);
-  const dx = output([dy], x.shape);
-  const { held, define, groups } = planRows(x.gpu.target, R, vectors);
-  run(held ? backwardXHeld : backwardX, {
-    bind: { x, gamma, dy, row_means: mean, row_rstds: rstd, dx },
-    params: { R, C: vectors.perRow, eps },
-    define: { ...vectors.define, ...define },
-    groups,
-    flops: 14 * R * C,
-  });
+/** @param total  gets dx added */
+function layerNormDx(
+  dy: Tensor,
+  { x, gamma, mean, rstd }: Saved,
+  eps: number,
+  total?: Tensor<'f32'>,
+): Tensor<'f32'> {
+  const dx = total ?? output([dy], x.shape);
+  const bind = { x, gamma, dy, row_means: mean, row_rstds: rstd, dx };
+  runRows(bind, backwardX, backwardXHeld, mean.size, gamma.size, eps, !!total);
   return dx;
 }
 
-function layerNormDparams(dy: Tensor, { x, gamma, mean, rstd }: Saved, eps: number): [Tensor, Tensor] {
-  const R = mean.size;
-  const C = gamma.size;
-  const { splits, inWorkgroup } = planDparams(x.gpu.target, R);
+const splitParams = planned(({ target }, R: number, C: number) => {
+  const { splits } = planDparams(target, R);
   const { perRow, define } = vectorsOf(C);
-  const params = { R, C: perRow, eps, splits };
-  const partial = output([dy], [splits, 2, C]);
-  const columnGroups = Math.ceil(perRow / backwardParams.constant('COLUMN_WG'));
-  run(backwardParams, {
-    bind: { x, dy, row_means: mean, row_rstds: rstd, partial },
-    params,
+  return {
+    kernel: backwardParams,
+    params: { R, C: perRow, splits },
     define,
-    groups: [columnGroups, splits, 1],
+    groups: [Math.ceil(perRow / backwardParams.constant('COLUMN_WG')), splits, 1],
     flops: 5 * R * C,
-  });
-  const dgamma = output([dy], [C]);
-  const dbeta = output([dy], [C]);
-  const bind = { partials: partial, dgamma, dbeta };
-  if (inWorkgroup)
-    run(sumSplit, { bind, params, define, groups: Math.ceil(perRow / sumSplit.constant('WG_VECS')) });
-  else run(sumPartials, { bind, params, define, groups: columnGroups });
+  };
+});
+
+const addSplits = planned(({ target }, R: number, C: number, ADDS: boolean) => {
+  const { splits, inWorkgroup } = planDparams(target, R);
+  const { perRow, define } = vectorsOf(C);
+  const kernel = inWorkgroup ? sumSplit : sumPartials;
+  return {
+    kernel,
+    params: { R, C: perRow, splits },
+    define: { ...define, ADDS },
+    groups: Math.ceil(perRow / kernel.constant(inWorkgroup ? 'WG_VECS' : 'COLUMN_WG')),
+  };
+});
+
+/** @param totals  those of gamma and beta: where there are both, they get the sums added */
+function layerNormDparams(
+  dy: Tensor,
+  { x, gamma, mean, rstd }: Saved,
+  totals: readonly (Tensor<'f32'> | undefined)[],
+): Tensor[] {
+  const [R, C] = [mean.size, gamma.size];
+  using partial = output([dy], [planDparams(x.gpu.target, R).splits, 2, C]);
+  splitParams({ x, dy, row_means: mean, row_rstds: rstd, partial }, R, C);
+  const adds = totals.every((total) => total);
+  const [dgamma, dbeta] = totals.map((total) => (adds && total) || output([dy], [C]));
+  addSplits({ partials: partial, dgamma, dbeta }, R, C, adds);
   return [dgamma, dbeta];
 }

@@ -13,14 +13,14 @@ export interface Node {
   readonly order: number;
   readonly inputs: readonly Variable[];
   readonly outputs: readonly Variable[];
-  /** The input to whose gradient `run` may add in place. */
-  readonly addsTo: Pick<Tensor, 'variable' | 'shape' | 'gpu'> | undefined;
+  /** The numbers of the inputs to whose gradients `run` may add in place. */
+  readonly addsTo: readonly number[];
   /**
    * Gradients of the outputs in, gradients of the inputs out. What was saved moves into `scope` and goes with it.
    *
-   * @param total  the gradient so far of the variable of `addsTo`, where that is a leaf
+   * @param totals  the gradients so far that it may add to, by input
    */
-  readonly run: (gradients: Gradients, scope: Scope, total?: Tensor<'f32'>) => Gradients;
+  readonly run: (gradients: Gradients, scope: Scope, totals: Gradients) => Gradients;
   /** Releases the saved tensors and the inputs. */
   readonly release: () => void;
 }
@@ -46,21 +46,21 @@ export interface OpRecord<S extends Saved, T extends Tensor = Tensor> {
    */
   readonly activations?: readonly (keyof S & string)[];
   /**
-   * The number of an input, a large parameter, whose gradient backward adds to in place: a second buffer of its size would
-   * double what training needs.
+   * The numbers of inputs whose gradients backward can add to in place: that costs a kernel less, and for a large parameter a
+   * second buffer of its size.
    */
-  readonly addsTo?: number;
+  readonly addsTo?: readonly number[];
   /**
    * Gradients of the inputs, in their order, each in its input's shape; undefined where `needs` is false.
-   * `dy` is the gradient of the first output that has one; `all` has one entry per output. `total`, where the input of
-   * `addsTo` is a leaf, is its gradient so far: add to that, and return undefined in its place.
+   * `dy` is the gradient of the first output that has one; `all` has one entry per output. `totals` holds, for inputs of
+   * `addsTo`, the gradient so far where there is one: add to that, and return it.
    */
   readonly backward: (
     dy: Tensor<'f32'>,
     saved: S,
     needs: readonly boolean[],
     all: Gradients,
-    total?: Tensor<'f32'>,
+    totals: Gradients,
   ) => readonly (Tensor | undefined)[];
 }
 
@@ -80,6 +80,8 @@ export type ProductDType = 'f32' | 'f16';
 
 /** Smaller tensors are not packed: a dispatch costs more than they do. */
 const PACKED_FROM_BYTES = 1024;
+
+const NONE: readonly number[] = [];
 
 let enabled = true;
 let precision: Precision = {};
@@ -178,7 +180,6 @@ export function record<S extends Saved, T extends Tensor>(name: string, op: OpRe
   }
   const sizes = op.inputs.map((tensor) => tensor?.size);
   const needs = op.inputs.map((tensor) => tensor?.requiresGrad ?? false);
-  const large = op.addsTo === undefined ? undefined : op.inputs[op.addsTo];
   let done = false;
   let released = false;
   const node: Node = {
@@ -186,15 +187,15 @@ export function record<S extends Saved, T extends Tensor>(name: string, op: OpRe
     order: ++nodeCount,
     inputs: op.inputs.map((tensor) => holdVariable(tensor?.variable ?? leafVariable())),
     outputs: outputs.map((tensor) => tensor.variable),
-    addsTo: large && { variable: large.variable, shape: large.shape, gpu: large.gpu },
-    run: (gradients, scope, total) => {
+    addsTo: op.addsTo ?? NONE,
+    run: (gradients, scope, totals) => {
       if (done)
         throw new UseError(`${name}: backward runs once per forward, got a second run. Record it again.`);
       done = true;
       const saved: Record<string, Tensor | undefined> = {};
       for (const key in kept) saved[key] = kept[key]?.take(scope);
       const first = gradients.find((gradient) => gradient !== undefined)!;
-      const results = op.backward(gradients[0] ?? first, saved as S, needs, gradients, total);
+      const results = op.backward(gradients[0] ?? first, saved as S, needs, gradients, totals);
       const got = results.map((gradient) => gradient?.size);
       if (got.length !== sizes.length || got.some((count, i) => count !== undefined && count !== sizes[i]))
         throw new UseError(

@@ -1,7 +1,9 @@
 // What an op file needs to allocate its results and to run its kernels.
 import { UseError } from '../gpu/errors.ts';
-import type { Gpu, KernelCall } from '../gpu/gpu.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import type { Kernel } from '../gpu/kernel.ts';
+import type { KernelCall } from '../gpu/launch.ts';
+import { type KeyPart, memoized } from '../gpu/memo.ts';
 import type { Shape } from './shape.ts';
 import { type DType, Scope, Tensor } from './tensor.ts';
 
@@ -73,15 +75,43 @@ function deviceOf(bind: OpCall['bind']): Gpu | undefined {
 /** Records one run of a kernel on tensors. @throws UseError when they live on different devices */
 export function run(kernel: Kernel, call: OpCall): void {
   const gpu = deviceOf(call.bind);
-  if (!gpu) return;
-  gpu.run(kernel, call);
+  if (gpu) runOn(gpu, kernel, call.bind, call);
+}
+
+function runOn(gpu: Gpu, kernel: Kernel, bind: OpCall['bind'], call: KernelCall): void {
+  gpu.run(kernel, bind, call);
   const watcher = watchers.get(gpu);
   if (!watcher) return;
   const { bindings } = kernel.reflection;
   watcher(
     kernel,
-    bindings.flatMap(({ name, writable }) => (writable && call.bind[name] ? [call.bind[name]] : [])),
+    bindings.flatMap(({ name, writable }) => (writable && bind[name] ? [bind[name]] : [])),
   );
+}
+
+/** A call with its kernel. */
+export type PlannedCall = KernelCall & { readonly kernel: Kernel };
+
+/**
+ * Runs of kernels whose calls are worked out once for each key while shapes repeat: what a step records costs the host little.
+ *
+ * @param plan  the call for a device and a key; it must depend on nothing else
+ * @returns     records one run on tensors; @throws UseError as `run` does
+ */
+export function planned<K extends readonly KeyPart[]>(
+  plan: (gpu: Gpu, ...key: K) => PlannedCall,
+): (bind: OpCall['bind'], ...key: K) => void {
+  const callOf = memoized((gpu: Gpu, ...key: K) => {
+    const call = plan(gpu, ...key);
+    gpu.prepare(call.kernel, call);
+    return call;
+  });
+  return (bind, ...key) => {
+    const gpu = deviceOf(bind);
+    if (!gpu) return;
+    const call = callOf(gpu, ...key);
+    runOn(gpu, call.kernel, bind, call);
+  };
 }
 
 /** Records one run of an element-wise kernel, which imports `each`, over n values. @throws UseError as `run` does */

@@ -21,6 +21,11 @@ export class Storage {
     this.buffer = buffer;
   }
 
+  /** Whether somebody else may see it: another handle, or the owner of a wrapped buffer. */
+  get isShared(): boolean {
+    return this.#references > 1 || this.buffer.foreign;
+  }
+
   retain(): this {
     this.#references++;
     return this;

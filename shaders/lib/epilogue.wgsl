@@ -1,11 +1,12 @@
 // What follows the sum of a matmul; each step but the first is optional.
 //
-//   value = scale sum + bias[n];  pre[at] = value;  value = gelu(value);  result = value + residual[at]
+//   value = scale sum + bias[n];  pre[at] = value;  value = gelu(value)
+//   result = value + residual[at] + c[at]
 //
 // An importer declares
 //   alias Vec                                       f32 or vec4f
 //   params.scale                                    f32
-//   bias [N], residual [M, N] and pre [M, N]        bindings of Vec; pre may be written
+//   bias [N], residual, pre and c [M, N]            bindings of Vec; pre and c may be written
 
 #import gelu  // gelu_erf(v), gelu_tanh(v)
 
@@ -13,6 +14,7 @@
 const HAS_BIAS : bool = false;
 const HAS_RESIDUAL : bool = false;
 const HAS_PRE : bool = false;
+const ADDS : bool = false;  // to what c holds
 const GELU : u32 = 0u;  // 0 none, 1 erf, 2 tanh
 
 /// The element of c at `at`, which is in column n; both count Vecs.
@@ -23,5 +25,6 @@ fn epilogue(sum : Vec, at : u32, n : u32) -> Vec {
   if (GELU == 1u) { value = gelu_erf(value); }
   if (GELU == 2u) { value = gelu_tanh(value); }
   if (HAS_RESIDUAL) { value += residual[at]; }
+  if (ADDS) { value += c[at]; }
   return value;
 }

@@ -22,7 +22,7 @@ export function breakKernel(gpu: Gpu, entry: string, part: string, replacement: 
   gpu.sibling = () => {
     const trial = sibling.call(gpu);
     const { run } = trial;
-    trial.run = (kernel, call) => {
+    trial.run = (kernel, bind, call) => {
       let used = kernel;
       if (kernel.entry === entry) {
         const source = kernel.source.replace(part, replacement);
@@ -30,7 +30,7 @@ export function breakKernel(gpu: Gpu, entry: string, part: string, replacement: 
         used = broken.get(kernel) ?? new Kernel(source, entry);
         broken.set(kernel, used);
       }
-      run.call(trial, used, call);
+      run.call(trial, used, bind, call);
     };
     return trial;
   };

@@ -1,7 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Gpu, KernelCall } from '../../engine/gpu/gpu.ts';
+import type { Gpu } from '../../engine/gpu/gpu.ts';
 import type { Kernel } from '../../engine/gpu/kernel.ts';
+import type { Bindings, KernelCall } from '../../engine/gpu/launch.ts';
 import { Engine, matmul } from '../../engine/index.ts';
 import { selfTest } from '../../engine/self_test.ts';
 import { compare, engine, random } from '../harness.ts';
@@ -30,9 +31,9 @@ test('self-test: subgroups that broadcast wrong numbers are found, named and not
   if (!usesSubgroups) return console.log('skipped: needs subgroups of 4 or 8');
   const other = await Engine.create();
   const { run } = Object.getPrototypeOf(other.gpu) as Gpu;
-  breakKernels(other.gpu, function (this: Gpu, kernel, call) {
+  breakKernels(other.gpu, function (this: Gpu, kernel, bind, call) {
     const subgroup = Number(call.define?.SUBGROUP ?? 1);
-    run.call(this, kernel, subgroup > 1 ? { ...call, params: { ...call.params, scale: 1.01 } } : call);
+    run.call(this, kernel, bind, subgroup > 1 ? { ...call, params: { ...call.params, scale: 1.01 } } : call);
   });
   const warnings = await selfTest(other.gpu, { again: true });
   assert.is(warnings.length, 1);
@@ -55,9 +56,9 @@ test('self-test: subgroups that add up wrong numbers are found where a GPU would
   other.gpu.target = { ...other.gpu.target, kind: 'gpu' };
   other.gpu.sibling = () =>
     Object.assign(sibling.call(other.gpu), {
-      run(this: Gpu, kernel: Kernel, call: KernelCall) {
+      run(this: Gpu, kernel: Kernel, bind: Bindings, call: KernelCall) {
         const define = call.define?.fold ? { ...call.define, fold: 'fold', ROW_WG: 1 } : call.define;
-        run.call(this, kernel, { ...call, define });
+        run.call(this, kernel, bind, { ...call, define });
       },
     });
   const warnings = await selfTest(other.gpu, { again: true });

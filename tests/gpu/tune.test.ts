@@ -79,10 +79,11 @@ test('tune: a choice that computes something else is found and never kept', asyn
   const { run } = engine.gpu;
   const trials: Trial[] = [];
   // A device on which every product through workgroup memory is off by one part in a hundred in one operand.
-  engine.gpu.run = (kernel, call) =>
+  engine.gpu.run = (kernel, bind, call) =>
     run.call(
       engine.gpu,
       kernel,
+      bind,
       kernel.entry.startsWith('matmul_tiled') ? { ...call, params: { ...call.params, scale: 1.01 } } : call,
     );
   try {

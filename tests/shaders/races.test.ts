@@ -56,11 +56,11 @@ async function record(fn: () => void): Promise<Recorded[]> {
   const { gpu } = engine;
   const { run } = gpu;
   const runs: Promise<Recorded>[] = [];
-  gpu.run = (kernel, call) => {
+  gpu.run = (kernel, bind, call) => {
     const { bindings, usesParams, paramsBytes } = kernel.reflection;
     const snapshot = (): [number, BufferRange][] =>
       bindings.flatMap(({ name, index }): [number, BufferRange][] => {
-        const range = call.bind[name]?.range;
+        const range = bind[name]?.range;
         if (!range) return [];
         const copy = {
           buffer: gpu.pool.acquire(range.sizeBytes, [range.sizeBytes]),
@@ -79,7 +79,7 @@ async function record(fn: () => void): Promise<Recorded[]> {
       return contents;
     };
     const before = snapshot();
-    run.call(gpu, kernel, call);
+    run.call(gpu, kernel, bind, call);
     const after = snapshot();
     const params = new ArrayBuffer(Math.max(16, Math.ceil(paramsBytes / 4) * 4));
     if (usesParams) kernel.pack(call.params ?? {}, new Float32Array(params), new Uint32Array(params), 0);

@@ -150,7 +150,7 @@ for (const [name, unit] of Object.entries(LISTED))
     const modules: string[] = [];
     const { run, target } = gpu;
     gpu.target = { ...target, matrixUnit: planned };
-    gpu.run = (kernel, { define = {} }) => {
+    gpu.run = (kernel, _bind, { define = {} }) => {
       modules.push(kernel.specialise(define, false));
     };
     try {

@@ -113,20 +113,20 @@ export function withMatrixUnit<T>({ gpu }: Engine, unit: MatrixShape, fn: () => 
   const own = target.matrixUnit;
   if (own && own.M === unit.M && own.N === unit.N && own.K === unit.K) return fn();
   gpu.target = { ...target, matrixUnit: unit };
-  gpu.run = (kernel, call) => {
+  gpu.run = (kernel, bind, call) => {
     const { shared_tile, ...own } = call.define ?? {};
     if (shared_tile === 'matrix_tile')
-      run.call(gpu, emulationOf(kernel, { shared_tile }), {
+      run.call(gpu, emulationOf(kernel, { shared_tile }), bind, {
         ...call,
         define: tileOf({ ...own, ...define }),
       });
     else if (kernel.entry === 'matmul_subgroup_matrix')
-      run.call(gpu, emulationOf(kernel, {}), {
+      run.call(gpu, emulationOf(kernel, {}), bind, {
         ...call,
         define: { ...own, ...define, WG: SUBGROUPS * SUBGROUP },
       });
-    else if (kernel.entry === 'matmul_pack') run.call(gpu, emulationOf(kernel, {}), call);
-    else run.call(gpu, kernel, call);
+    else if (kernel.entry === 'matmul_pack') run.call(gpu, emulationOf(kernel, {}), bind, call);
+    else run.call(gpu, kernel, bind, call);
   };
   const restore = (): void => {
     Object.assign(gpu, { run, target });

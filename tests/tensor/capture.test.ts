@@ -327,8 +327,7 @@ test('plan: counts the operations of a product and of its gradients, and the lar
   const forward = engine.plan(step(false));
   assert.equal([forward.flops, forward.largestBindingBytes], [2 * M * K * N, 4 * N * K]);
   for (const leaf of [x, weight]) backward(sum(leaf)); // gradients exist from now on
-  const accumulated = (M + N) * K;
-  assert.is(engine.plan(step(true)).flops, 3 * forward.flops + accumulated);
+  assert.is(engine.plan(step(true)).flops, 3 * forward.flops, 'the products add to them');
   for (const leaf of [x, weight]) {
     leaf.zeroGrad();
     leaf.dispose();

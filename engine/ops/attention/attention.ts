@@ -11,7 +11,7 @@ import { expectKeys } from '../../gpu/errors.ts';
 import { kernel } from '../../gpu/kernel.ts';
 import type { MatrixShape } from '../../gpu/target.ts';
 import { record } from '../../tensor/autograd.ts';
-import { output, run } from '../../tensor/dispatch.ts';
+import { output, planned } from '../../tensor/dispatch.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { columnSum } from '../column_sum.ts';
 import { concat, slice } from '../copy.ts';
@@ -227,14 +227,18 @@ function sumTo(gradient: Tensor, { shape }: Tensor): Tensor {
 /** [B, H, T] */
 function rowDelta(out: Tensor, dout: Tensor, { unrolled }: AttentionPlan): Tensor {
   const [B, T, H, K] = out.shape;
-  const VEC = vectorOf(K);
   const delta = output([dout], [B, H, T]);
-  run(deltaKernel, {
-    bind: { out, dout, delta },
-    params: { T, heads: H, batch: B },
-    define: { Vec: VEC === 4 ? 'vec4f' : 'f32', VEC, HEAD_VECS: K / VEC, UNROLLED: unrolled },
-    groups: Math.ceil((B * T * H) / deltaKernel.workgroupSize),
-    flops: 2 * B * T * H * K,
-  });
+  runDelta({ out, dout, delta }, B, T, H, K, unrolled);
   return delta;
 }
+
+const runDelta = planned((_gpu, B: number, T: number, H: number, K: number, UNROLLED: boolean) => {
+  const VEC = vectorOf(K);
+  return {
+    kernel: deltaKernel,
+    params: { T, heads: H, batch: B },
+    define: { Vec: VEC === 4 ? 'vec4f' : 'f32', VEC, HEAD_VECS: K / VEC, UNROLLED },
+    groups: Math.ceil((B * T * H) / deltaKernel.workgroupSize),
+    flops: 2 * B * T * H * K,
+  };
+});

@@ -57,6 +57,35 @@ export interface View {
   readonly group: number;
 }
 
+/** A view but for its tensor. */
+export type Layout = Omit<View, 'tensor'>;
+
+/** What calls depend on of a block and of the views that they read and write, as numbers. */
+export function numbersOf(
+  { plane, planes, query, problem }: QueryBlock,
+  a: Layout,
+  b: Layout,
+  c: Layout,
+): number[] {
+  const numbers = [plane, planes, problem.H, problem.T, query];
+  for (const { start, batch, head, row, col, transposed, group } of [a, b, c])
+    numbers.push(start, batch, head, row, col, Number(transposed), group);
+  return numbers;
+}
+
+/** The params of a block and its views, from those numbers. */
+export function readNumbers(numbers: readonly number[]): {
+  readonly block: QueryBlock['params'];
+  readonly views: readonly Layout[];
+} {
+  const [first_plane, planes, heads, T, first_query, ...rest] = numbers;
+  const views = [0, 7, 14].map((from) => {
+    const [start, batch, head, row, col, transposed, group] = rest.slice(from, from + 7);
+    return { start, batch, head, row, col, transposed: transposed === 1, group };
+  });
+  return { block: { first_plane, planes, heads, T, first_query }, views };
+}
+
 /** Rows and columns exchanged. */
 export const transpose = (view: View): View => ({
   ...view,

@@ -44,12 +44,22 @@ export function sightCall(
   sight: Sight | undefined,
   hides: Hides,
 ): { bind: OpCall['bind']; params: { offset: number }; define: Define } {
-  if (!sight) return { bind: {}, params: { offset: 0 }, define: {} };
+  if (!sight) return NOTHING_HIDDEN;
   const { causal, offset } = sight;
-  const define = { HIDES: hides, CAUSAL: causal };
-  if (!(offset instanceof Tensor)) return { bind: {}, params: { offset }, define };
-  const OFFSET = offset.shape.length === 3 ? 'PACKED' : offset.size === 1 ? 'SHARED' : 'OWN';
-  return { bind: { offsets: offset }, params: { offset: 0 }, define: { ...define, OFFSET } };
+  if (!(offset instanceof Tensor)) return { bind: {}, params: { offset }, define: hiding(hides, causal) };
+  const form = offset.shape.length === 3 ? 'PACKED' : offset.size === 1 ? 'SHARED' : 'OWN';
+  return { bind: { offsets: offset }, params: { offset: 0 }, define: hiding(hides, causal, form) };
+}
+
+const NOTHING_HIDDEN = { bind: {}, params: { offset: 0 }, define: {} };
+const defines = new Map<string, Define>();
+
+/** The same object for the same constants. */
+function hiding(HIDES: Hides, CAUSAL: boolean, OFFSET?: string): Define {
+  const key = `${HIDES} ${CAUSAL} ${OFFSET}`;
+  const define = defines.get(key) ?? { HIDES, CAUSAL, ...(OFFSET && { OFFSET }) };
+  defines.set(key, define);
+  return define;
 }
 
 /**

@@ -1,18 +1,22 @@
 // Matmuls of query blocks on GPUs: in tiles of workgroup memory.
 import source from '../../../shaders/attention/tiled.wgsl' with { type: 'text' };
-import { kernel } from '../../gpu/kernel.ts';
-import { type OpCall, output, run } from '../../tensor/dispatch.ts';
+import { type Define, kernel } from '../../gpu/kernel.ts';
+import type { MatrixShape } from '../../gpu/target.ts';
+import { output, planned } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { tileDefine } from '../shared_tile.ts';
 import { type BlockTile, type ProductSizes, planBlockTile } from './plan.ts';
 import {
   type BlockKernels,
   hiddenFrom,
+  type Layout,
+  numbersOf,
   type PlacedSegment,
   type ProductKind,
   type ProductOperands,
   type QueryBlock,
   type Rows,
+  readNumbers,
   transpose,
   type View,
 } from './query_block.ts';
@@ -22,7 +26,7 @@ const tileKernel = kernel(source, 'attention_tile');
 const mergeKernel = kernel(source, 'attention_merge_tiles');
 
 /** A view by its lines: along rows or, where it is transposed, along columns. */
-function linesOf(name: string, { start, batch, head, row, col, transposed }: View): Record<string, number> {
+function linesOf(name: string, { start, batch, head, row, col, transposed }: Layout): Record<string, number> {
   return {
     [`${name}_start`]: start,
     [`${name}_batch`]: batch,
@@ -59,8 +63,19 @@ function viewOf({ plane, problem }: QueryBlock, splitSums: Tensor, split: number
   };
 }
 
-/** Bindings, params and constants that only matmuls of SCORES and OUTPUT have. */
-type Extras = Partial<Pick<OpCall, 'bind' | 'params' | 'define'>>;
+/** What only matmuls of SCORES and OUTPUT have: bindings, and where a tile's largest scores or a split's sums are. */
+interface Extras {
+  readonly tile_max?: Tensor;
+  readonly lse?: Tensor;
+  readonly tiles: number;
+  readonly pitch: number;
+  readonly firstTile: number;
+  readonly firstSplit: number;
+  /** Of OUTPUT: its sums are merged afterwards. */
+  readonly isSplit?: boolean;
+}
+
+const NO_EXTRAS: Extras = { tiles: 0, pitch: 0, firstTile: 0, firstSplit: 0 };
 
 /** A matmul whose c is contiguous along n. */
 function multiplyTiles(
@@ -69,76 +84,113 @@ function multiplyTiles(
   { M, N, K }: ProductSizes,
   operands: ProductOperands,
   { tileM, tileN, splits }: BlockTile,
-  extras: Extras = {},
+  { tile_max, lse, tiles, pitch, firstTile, firstSplit, isSplit }: Extras = NO_EXTRAS,
 ): void {
   const { a, b, c, perQuery, bias, scale = 1, adds = false, sight } = operands;
-  const { unit } = block.problem;
-  const planes = block.planes / c.group;
-  const hidden = sightCall(sight, hiddenFrom(kind, operands));
-  const TILE_K = tileKernel.constant('TILE_K');
-  const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
-  run(tileKernel, {
-    bind: {
-      ...{ a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias },
-      ...hidden.bind,
-      ...extras.bind,
+  const { bind, params, define } = sightCall(sight, hiddenFrom(kind, operands));
+  runTiles(
+    {
+      a: a.tensor,
+      b: b.tensor,
+      c: c.tensor,
+      per_query: perQuery,
+      mask_bias: bias,
+      offsets: bind.offsets,
+      tile_max,
+      lse,
     },
-    params: {
-      ...block.params,
-      ...hidden.params,
-      planes,
-      M,
-      N,
-      K,
-      scale,
-      splits,
-      groups_m: groupsM,
-      groups_n: groupsN,
-      k_split: Math.ceil(K / splits / TILE_K) * TILE_K,
-      c_split: planes * M * N,
-      ...linesOf('a', a),
-      ...linesOf('b', b),
-      ...linesOf('c', c),
-      tiles: 0,
-      first_tile: 0,
-      pitch: 0,
-      first_split: 0,
-      ...extras.params,
-    },
-    define: {
-      KIND: kind,
-      ADDS: adds,
-      HAS_MASK: !!bias,
-      A_GROUP: a.group,
-      B_GROUP: b.group,
-      MEMBERS: c.group,
-      ...hidden.define,
-      ...extras.define,
-      TRANSPOSE_A: a.transposed,
-      TRANSPOSE_B: b.transposed,
-      ...tileDefine(c.tensor.gpu.target, tileM, tileN, unit),
-      ...(!unit && { SHORT_END: splits === 1 && (K - 1) % TILE_K < TILE_K / 2 }),
-    },
-    groups: groupsM * groupsN * planes * splits,
-    flops: 2 * block.planes * M * N * K,
-  });
+    ...([kind, M, N, K, scale, adds, !!bias, define, params.offset, tileM, tileN, splits] as const),
+    ...([block.problem.unit, tiles, pitch, firstTile, firstSplit, isSplit] as const),
+    ...numbersOf(block, a, b, c),
+  );
 }
+
+const runTiles = planned(
+  (
+    { target },
+    ...[kind, M, N, K, scale, ADDS, HAS_MASK, hides, offset, tileM, tileN, splits, ...others]: readonly [
+      ...[kind: ProductKind, M: number, N: number, K: number, scale: number, adds: boolean, mask: boolean],
+      ...[hides: Define, offset: number, tileM: number, tileN: number, splits: number],
+      ...[unit: MatrixShape | undefined, tiles: number, pitch: number, firstTile: number, firstSplit: number],
+      ...[isSplit: boolean | undefined, ...numbers: number[]],
+    ]
+  ) => {
+    const [unit, tiles, pitch, first_tile, first_split, SPLIT, ...numbers] = others;
+    const {
+      block,
+      views: [a, b, c],
+    } = readNumbers(numbers);
+    const planes = block.planes / c.group;
+    const TILE_K = tileKernel.constant('TILE_K');
+    const [groupsM, groupsN] = [Math.ceil(M / tileM), Math.ceil(N / tileN)];
+    return {
+      kernel: tileKernel,
+      params: {
+        ...block,
+        ...{ offset, planes, M, N, K, scale, splits, tiles, first_tile, pitch, first_split },
+        groups_m: groupsM,
+        groups_n: groupsN,
+        k_split: Math.ceil(K / splits / TILE_K) * TILE_K,
+        c_split: planes * M * N,
+        ...linesOf('a', a),
+        ...linesOf('b', b),
+        ...linesOf('c', c),
+      },
+      define: {
+        KIND: kind,
+        ADDS,
+        HAS_MASK,
+        A_GROUP: a.group,
+        B_GROUP: b.group,
+        MEMBERS: c.group,
+        ...hides,
+        ...(SPLIT !== undefined && { SPLIT }),
+        TRANSPOSE_A: a.transposed,
+        TRANSPOSE_B: b.transposed,
+        ...tileDefine(target, tileM, tileN, unit),
+        ...(!unit && { SHORT_END: splits === 1 && (K - 1) % TILE_K < TILE_K / 2 }),
+      },
+      groups: groupsM * groupsN * planes * splits,
+      flops: 2 * block.planes * M * N * K,
+    };
+  },
+);
 
 function mergeTiles(
   block: QueryBlock,
   kind: ProductKind,
   { c, perQuery, bias, scale = 1, adds = false }: Omit<ProductOperands, 'a' | 'b'>,
   splitSums: Tensor,
-  bind?: OpCall['bind'],
+  { max_sum, lse }: { readonly max_sum?: Tensor | undefined; readonly lse?: Tensor } = {},
 ): void {
   const [splits, planes, M, N] = splitSums.shape;
-  run(mergeKernel, {
-    bind: { split_sums: splitSums, c: c.tensor, per_query: perQuery, mask_bias: bias, ...bind },
-    params: { ...block.params, ...linesOf('c', c), planes, M, N, scale, splits, offset: 0 },
-    define: { KIND: kind, ADDS: adds, HAS_MASK: !!bias, MEMBERS: c.group },
-    groups: Math.ceil(splitSums.size / splits / 4 / mergeKernel.workgroupSize),
-  });
+  runMerge(
+    { split_sums: splitSums, c: c.tensor, per_query: perQuery, mask_bias: bias, max_sum, lse },
+    ...([kind, splits, planes, M, N, scale, adds, !!bias] as const),
+    ...numbersOf(block, c, c, c),
+  );
 }
+
+const runMerge = planned(
+  (
+    _gpu,
+    ...[kind, splits, planes, M, N, scale, ADDS, HAS_MASK, ...numbers]: readonly [
+      ...[kind: ProductKind, splits: number, planes: number, M: number, N: number, scale: number],
+      ...[adds: boolean, mask: boolean, ...numbers: number[]],
+    ]
+  ) => {
+    const {
+      block,
+      views: [c],
+    } = readNumbers(numbers);
+    return {
+      kernel: mergeKernel,
+      params: { ...block, ...linesOf('c', c), planes, M, N, scale, splits, offset: 0 },
+      define: { KIND: kind, ADDS, HAS_MASK, MEMBERS: c.group },
+      groups: Math.ceil((planes * M * N) / 4 / mergeKernel.workgroupSize),
+    };
+  },
+);
 
 function product(block: QueryBlock, kind: ProductKind, sizes: ProductSizes, operands: ProductOperands): void {
   const { a, b, c, sight, sumsQueries } = operands;
@@ -182,31 +234,26 @@ function attend(
   using tile_max = output([lse], [planes, tiles, pitch]);
   segments.forEach(({ k, keys: N, before, bias, sight }, i) => {
     const operands = { a: block.rows(q), b: transpose(block.keys(k)), c: from(before), bias, scale, sight };
-    const params = { tiles, pitch, first_tile: i > 0 ? across[0] : 0 };
-    multiplyTiles(block, 'SCORES', { M, N, K }, operands, plans[i], { bind: { tile_max }, params });
+    const extras = { tile_max, tiles, pitch, firstTile: i > 0 ? across[0] : 0, firstSplit: 0 };
+    multiplyTiles(block, 'SCORES', { M, N, K }, operands, plans[i], extras);
   });
 
   const outs = segments.map(({ keys }) => planOf(block, { M, N: K, K: keys }, false));
   const splits = outs.reduce((sum, one) => sum + one.splits, 0);
-  const SPLIT = splits > 1;
+  const isSplit = splits > 1;
   const c = block.rows(out);
-  using splitSums = SPLIT ? splitSumsOf(block, splits, { M, N: K, K: 0 }) : undefined;
-  using max_sum = SPLIT ? output([lse], [splits, planes, M, 2]) : undefined;
+  using splitSums = isSplit ? splitSumsOf(block, splits, { M, N: K, K: 0 }) : undefined;
+  using max_sum = isSplit ? output([lse], [splits, planes, M, 2]) : undefined;
   segments.forEach(({ v, keys, before, sight }, i) => {
-    const first_split = i > 0 ? outs[0].splits : 0;
+    const firstSplit = i > 0 ? outs[0].splits : 0;
     const operands = {
       a: from(before),
       b: block.keys(v),
-      c: splitSums ? viewOf(block, splitSums, first_split) : c,
+      c: splitSums ? viewOf(block, splitSums, firstSplit) : c,
       sight,
     };
-    const bind = { tile_max, lse: max_sum ?? lse };
-    const params = { tiles, pitch, first_split };
-    multiplyTiles(block, 'OUTPUT', { M, N: K, K: keys }, operands, outs[i], {
-      bind,
-      params,
-      define: { SPLIT },
-    });
+    const extras = { tile_max, lse: max_sum ?? lse, tiles, pitch, firstTile: 0, firstSplit, isSplit };
+    multiplyTiles(block, 'OUTPUT', { M, N: K, K: keys }, operands, outs[i], extras);
   });
   if (splitSums) mergeTiles(block, 'OUTPUT', { c }, splitSums, { max_sum, lse });
 }

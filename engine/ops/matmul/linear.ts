@@ -5,7 +5,7 @@ import { output } from '../../tensor/dispatch.ts';
 import { expectBindable } from '../../tensor/part.ts';
 import { sameShape, show } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { columnSum } from '../column_sum.ts';
+import { sumColumns } from '../column_sum.ts';
 import { type Gelu, geluGradient } from '../gelu.ts';
 import { asRows, currentProducts, FLOATS, multiply } from './product.ts';
 
@@ -38,12 +38,11 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   const K = x.shape.at(-1) ?? 0;
   const [N] = weight.shape;
   const shape = [...x.shape.slice(0, -1), N];
-  const given = `x ${show(x.shape)} and weight ${show(weight.shape)}`;
   expect(
     x.shape.length >= 2 && weight.shape.length === 2 && weight.shape[1] === K,
     'linear',
     'weight must be [N, K] with the last extent of x as K',
-    given,
+    `x ${show(x.shape)} and weight ${show(weight.shape)}`,
     'Transpose weight or reshape x.',
   );
   expectBindable('linear', 'x', x);
@@ -68,14 +67,14 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     output: y,
     saved: { x, weight, pre },
     activations: ['x', 'pre'],
-    backward: (dy, saved, needs) => {
+    addsTo: [0, 1, 2],
+    backward: (dy, saved, needs, _all, [dx, dweight, dbias]) => {
       const dpre = gelu && saved.pre ? geluGradient(dy, saved.pre, gelu) : dy;
+      const call = { transposeA: true, force, products, total: dweight };
       return [
-        needs[0] ? multiply(dpre, saved.weight, { force, products }) : undefined,
-        needs[1]
-          ? multiply(asRows(dpre, dy), asRows(saved.x, dy), { transposeA: true, force, products })
-          : undefined,
-        needs[2] ? columnSum(dpre) : undefined,
+        needs[0] ? multiply(dpre, saved.weight, { force, products, total: dx }) : undefined,
+        needs[1] ? multiply(asRows(dpre, dy), asRows(saved.x, dy), call) : undefined,
+        needs[2] ? sumColumns(dpre, [dpre.shape.at(-1)!], 1, dbias) : undefined,
         needs[3] ? dy : undefined,
       ];
     },

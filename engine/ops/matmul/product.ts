@@ -1,13 +1,15 @@
 // The matmul below `matmul` and `linear`: shapes already checked, nothing recorded on the tape.
 import { DTypeError, UseError } from '../../gpu/errors.ts';
+import type { Gpu } from '../../gpu/gpu.ts';
+import { memoized } from '../../gpu/memo.ts';
 import type { MatmulForce } from '../../gpu/tuning.ts';
 import { currentPrecision, type ProductDType, withPrecision } from '../../tensor/autograd.ts';
 import { output } from '../../tensor/dispatch.ts';
 import { size } from '../../tensor/shape.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import { columnSum } from '../column_sum.ts';
+import type { DType, Tensor } from '../../tensor/tensor.ts';
+import { sumColumns } from '../column_sum.ts';
 import type { Gelu } from '../gelu.ts';
-import type { Product } from './operands.ts';
+import type { Operands, Product } from './operands.ts';
 import { type MatmulPlan, type MatmulProblem, planMatmul } from './plan.ts';
 import { multiplyRegister } from './register.ts';
 import { multiplySubgroupMatrix } from './subgroup_matrix.ts';
@@ -26,6 +28,8 @@ export interface ProductOptions {
   readonly gelu?: Gelu;
   /** Receives what enters gelu. */
   readonly pre?: Tensor;
+  /** Gets the product added, and is returned; default: a new tensor. */
+  readonly total?: Tensor<'f32'>;
   /** f32 on every tier: for losses, and for gradients, which may be too small for f16. */
   readonly products?: ProductDType;
   readonly force?: MatmulForce;
@@ -60,7 +64,18 @@ export function currentProducts(): { forward: ProductDType | undefined; backward
  * @returns  [..., M, N]
  */
 export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Tensor<'f32'> {
-  const { transposeA = false, transposeB = false, scale = 1, bias, residual, gelu, pre, products } = options;
+  const {
+    transposeA = false,
+    transposeB = false,
+    scale = 1,
+    bias,
+    residual,
+    gelu,
+    pre,
+    total,
+    products,
+    force,
+  } = options;
   const lead = (a.shape.length > 2 ? a : b).shape.slice(0, -2);
   const [a0, a1] = a.shape.slice(-2);
   const [b0, b1] = b.shape.slice(-2);
@@ -70,49 +85,97 @@ export function multiply(a: Tensor, b: Tensor, options: ProductOptions = {}): Te
   const shape = [...lead, rows, N];
   // Rows of a under one shared b are rows of one matmul.
   const collapse = b.shape.length === 2 && !transposeA;
-  const problem = {
-    M: collapse ? rows * size(lead) : rows,
-    N,
-    K,
-    batch: collapse ? 1 : size(lead),
-    transposeA,
-    transposeB,
-    epilogue: !!(bias || residual || gelu || pre),
-    products,
-    packedA: a.dtype !== 'f32',
-    packedB: b.dtype !== 'f32',
-  } satisfies MatmulProblem;
+  const batch = collapse ? 1 : size(lead);
+  const M = collapse ? rows * size(lead) : rows;
+  const aBatch = a.shape.length > 2 && !collapse ? rows * K : 0;
+  const bBatch = b.shape.length > 2 ? N * K : 0;
   const { target, tier, adapterName } = a.gpu;
   if (products === 'f16' && !target.matrixUnit)
     throw new UseError(
       `withProducts: products in f16 need matrix units that sum in f32, got tier ${tier} on ${adapterName}. Open the engine with tier: 3 on an adapter that has them, or keep f32.`,
     );
-  const plan = planMatmul(target, problem, options.force, a.gpu.tuning);
-  const operands = {
-    a,
-    b,
-    bias,
-    residual,
-    pre,
+  const { plan, product } = productOf(
+    a.gpu,
+    M,
+    N,
+    K,
+    batch,
+    transposeA,
+    transposeB,
+    aBatch,
+    bBatch,
+    scale,
+    !!total,
+    a.dtype,
+    b.dtype,
+    !!bias,
+    !!residual,
+    !!pre,
     gelu,
-    aBatch: a.shape.length > 2 && !collapse ? rows * K : 0,
-    bBatch: b.shape.length > 2 ? N * K : 0,
-  };
+    products,
+    force,
+  );
   if (plan.splits === 1) {
-    const c = output([a, b, bias, residual], shape);
-    launch(plan, { ...problem, ...operands, c, scale });
+    const c = total ?? output([a, b, bias, residual], shape);
+    launch(plan, product, { a, b, c, bias, residual, pre });
     return c;
   }
   using c = output([a, b], [plan.splits, ...shape]);
-  launch(plan, { ...problem, ...operands, c, scale: 1 });
-  return columnSum(c, { shape, scale });
+  launch(plan, product, { a, b, c, bias, residual, pre });
+  return sumColumns(c, shape, scale, total);
 }
 
-function launch(plan: MatmulPlan, product: Product): void {
-  if (product.c.size === 0) return;
-  if (plan.kind === 'register') multiplyRegister(plan, product);
-  else if (plan.kind === 'tiled') multiplyTiled(plan, product);
-  else multiplySubgroupMatrix(plan, product);
+const productOf = memoized(
+  (
+    { target, tuning }: Gpu,
+    ...[M, N, K, batch, transposeA, transposeB, aBatch, bBatch, scale, adds, ...others]: readonly [
+      ...[M: number, N: number, K: number, batch: number, transposeA: boolean, transposeB: boolean],
+      ...[aBatch: number, bBatch: number, scale: number, adds: boolean, aType: DType, bType: DType],
+      ...[bias: boolean, residual: boolean, pre: boolean, gelu: Gelu | undefined],
+      ...[products: ProductDType | undefined, force: MatmulForce | undefined],
+    ]
+  ): { plan: MatmulPlan; product: Product } => {
+    const [aType, bType, bias, residual, pre, gelu, products, force] = others;
+    const problem: MatmulProblem = {
+      M,
+      N,
+      K,
+      batch,
+      transposeA,
+      transposeB,
+      products,
+      epilogue: bias || residual || pre || !!gelu,
+      packedA: aType !== 'f32',
+      packedB: bType !== 'f32',
+    };
+    const plan = planMatmul(target, problem, force, tuning);
+    const isWhole = plan.splits === 1;
+    return {
+      plan,
+      product: {
+        ...problem,
+        batch,
+        aType,
+        bType,
+        bias,
+        residual,
+        pre,
+        gelu,
+        aBatch,
+        bBatch,
+        // Sums of a split are scaled and added when they are complete.
+        scale: isWhole ? scale : 1,
+        adds: isWhole && adds,
+      },
+    };
+  },
+);
+
+function launch(plan: MatmulPlan, product: Product, operands: Operands): void {
+  if (operands.c.size === 0) return;
+  if (plan.kind === 'register') multiplyRegister(plan, product, operands);
+  else if (plan.kind === 'tiled') multiplyTiled(plan, product, operands);
+  else multiplySubgroupMatrix(plan, product, operands);
 }
 
 /** [..., C] as [R, C], in the scope of `dy`. */

@@ -1,61 +1,67 @@
 // Matmuls in registers: shaders/matmul/register.wgsl.
 import source from '../../../shaders/matmul/register.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
-import { output, run } from '../../tensor/dispatch.ts';
+import { output, planned } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { stridedCopy, stridedPlace } from '../copy.ts';
 import { registerDefine } from '../register_tile.ts';
-import { bindingsOf, dispatchOf, epilogueDefine, type Product } from './operands.ts';
+import { bindingsOf, dispatchOf, epilogueDefine, type Operands, type Product } from './operands.ts';
 import type { RegisterPlan } from './plan.ts';
 
-const forward = kernel(source, 'matmul');
+const matmul = kernel(source, 'matmul');
 
 /** Records a matmul, after transposing what the plan wants transposed. */
-export function multiplyRegister(plan: RegisterPlan, product: Product): void {
-  const { a, b, M, N, K, batch, aBatch, bBatch } = product;
-  if (plan.transposeFirst) {
-    using transposedB = transposed(b, bBatch ? batch : 1, N, K);
-    multiplyRegister({ ...plan, transposeFirst: false }, { ...product, b: transposedB, transposeB: false });
-  } else if (plan.aVec === 4 && !product.transposeA) {
-    const pitch = 4 * Math.ceil(M / 4);
-    using transposedA = transposed(a, aBatch ? batch : 1, M, K, pitch);
-    runRegister(plan, { ...product, a: transposedA, transposeA: true, aBatch: aBatch && pitch * K }, pitch);
-  } else runRegister(plan, product, M);
+export function multiplyRegister(plan: RegisterPlan, product: Product, operands: Operands): void {
+  const { a, b } = operands;
+  const { M, N, K, batch, aBatch, bBatch } = product;
+  using transposedB = plan.transposeFirst ? transposed(b, bBatch ? batch : 1, N, K) : undefined;
+  using transposedA = transposesA(plan, product)
+    ? transposed(a, aBatch ? batch : 1, M, K, pitchOf(M))
+    : undefined;
+  forward(bindingsOf({ ...operands, a: transposedA ?? a, b: transposedB ?? b }), plan, product);
 }
 
-/** @param pitch  from one row of a transposed a to the next */
-function runRegister(plan: RegisterPlan, product: Product, pitch: number): void {
-  const { a, b, N, K, transposeA = false, transposeB = false } = product;
+const transposesA = (plan: RegisterPlan, product: Product): boolean => plan.aVec === 4 && !product.transposeA;
+
+/** From one row of a transposed a to the next. */
+const pitchOf = (M: number): number => 4 * Math.ceil(M / 4);
+
+const forward = planned(({ target }, plan: RegisterPlan, product: Product) => {
+  const { N, K, aType, bType, bBatch } = product;
   const { vec, aVec, threadM, threadN, wg, splits } = plan;
+  const transposed = transposesA(plan, product);
+  const pitch = transposed ? pitchOf(product.M) : product.M;
+  const aBatch = transposed ? product.aBatch && pitch * K : product.aBatch;
+  const transposeA = product.transposeA || transposed;
   const dispatch = dispatchOf(product, { tileM: threadM, tileN: vec * threadN * wg, splits });
-  run(forward, {
+  return {
     ...dispatch,
-    bind: bindingsOf(product),
+    kernel: matmul,
     params: {
       ...dispatch.params,
       N: N / vec,
       a_row: transposeA ? 1 : K,
       a_step: transposeA ? pitch / aVec : 1,
-      a_batch: product.aBatch / aVec,
-      b_batch: product.bBatch / vec,
+      a_batch: aBatch / aVec,
+      b_batch: bBatch / vec,
     },
     define: {
-      ...registerDefine(plan, a.gpu.target),
+      ...registerDefine(plan, target),
       Vec: vec === 4 ? 'vec4f' : 'f32',
       Vecs: vec === 4 ? 'array<vec4f, 1>' : 'vec4f',
       VEC: vec,
       PackedB: vec === 4 ? 'vec2u' : 'u32',
-      B_TYPE: b.dtype.toUpperCase(),
-      TRANSPOSE_B: transposeB,
+      B_TYPE: bType.toUpperCase(),
+      TRANSPOSE_B: !!product.transposeB && !plan.transposeFirst,
       AVec: aVec === 4 ? 'vec4f' : 'f32',
       AVecs: aVec === 4 ? 'array<vec4f, 1>' : 'vec4f',
       A_VEC: aVec,
       PackedA: aVec === 4 ? 'vec2u' : 'u32',
-      A_TYPE: a.dtype.toUpperCase(),
+      A_TYPE: aType.toUpperCase(),
       ...epilogueDefine(product),
     },
-  });
-}
+  };
+});
 
 /** [batch, R, C] to [batch, C, pitch], undefined from R on; the caller disposes the result. */
 function transposed(x: Tensor, batch: number, R: number, C: number, pitch = R): Tensor {

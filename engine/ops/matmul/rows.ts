@@ -6,7 +6,7 @@ import { run } from '../../tensor/dispatch.ts';
 import { isBindable } from '../../tensor/part.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Gelu } from '../gelu.ts';
-import { epilogueDefine, type Product } from './operands.ts';
+import { epilogueDefine } from './operands.ts';
 
 const forward = kernel(source, 'matmul_rows');
 
@@ -35,7 +35,14 @@ export interface Matrix {
 }
 
 /** What `multiplyRows` computes, as a product of `operands.ts`. */
-export interface RowsProduct extends Pick<Product, 'a' | 'c' | 'M' | 'N' | 'K'> {
+export interface RowsProduct {
+  /** f32. */
+  readonly a: Tensor;
+  /** [M, N] */
+  readonly c: Tensor;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
   readonly bias?: Tensor;
   readonly residual?: Tensor;
   readonly gelu?: Gelu;
@@ -99,7 +106,7 @@ export function multiplyRows(
         B_TYPE: type,
         LOAD: load,
         PER_FACTOR: group,
-        ...epilogueDefine({ bias, residual, pre: undefined, gelu }),
+        ...epilogueDefine({ bias, residual, gelu }),
       },
       groups: Math.ceil((perColumn * R) / threadN / perGroup),
       flops: 2 * M * R * K * perColumn,

@@ -4,7 +4,7 @@ import source from '../../../shaders/matmul/subgroup_matrix.wgsl' with { type: '
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { dispatchOf, epilogueDefine, type Product } from './operands.ts';
+import { dispatchOf, epilogueDefine, type Operands, type Product } from './operands.ts';
 import type { SubgroupMatrixPlan } from './plan.ts';
 
 const forward = kernel(source, 'matmul_subgroup_matrix');
@@ -49,9 +49,12 @@ function packed({ tensor, rows, K, batch, transposed }: Operand, tile: number): 
 }
 
 /** Records a matmul: operands packed, then one workgroup per tile, batch entry and split. */
-export function multiplySubgroupMatrix(plan: SubgroupMatrixPlan, product: Product): void {
-  const { a, b, c, bias, residual, pre, M, N, K, batch, aBatch, bBatch } = product;
-  const { transposeA = false, transposeB = false } = product;
+export function multiplySubgroupMatrix(
+  plan: SubgroupMatrixPlan,
+  product: Product,
+  { a, b, c, bias, residual, pre }: Operands,
+): void {
+  const { M, N, K, batch, aBatch, bBatch, transposeA = false, transposeB = false } = product;
   const { tileM, tileN, unit, splits } = plan;
   const [aCount, bCount] = [aBatch ? batch : 1, bBatch ? batch : 1];
   using aHalf = packed({ tensor: a, rows: M, K, batch: aCount, transposed: transposeA }, tileM);

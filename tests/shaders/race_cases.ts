@@ -321,11 +321,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
     train(softmax(leaf(3, 11)));
     withGpuPlans(() => train(softmax(leaf(3, 11))));
   },
-  sort: () => {
-    sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), { bits: 8 });
-    const many = Array.from({ length: 300 }, (_, i) => (7 * i) % 5);
-    withGpuPlans(() => sortKeys(integers(many, [1, 300]), { bits: 8 }));
-  },
+  sort: () => sortKeys(integers([3, 1, 2, 1, 0, 3, 1], [1, 7]), { bits: 8 }),
   swiglu: () => train(swiglu(leaf(3, 10))),
   top_k: () => {
     topK(leaf(1, 9), 6);

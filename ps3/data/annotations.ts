@@ -10,7 +10,7 @@
 import sharp from 'sharp';
 import { type DecodedImage, decodeImage } from '../model/image.ts';
 import { canonicalize } from '../model/text/canonicalize.ts';
-import type { Box } from './boxes.ts';
+import { type Box, squashBoxes } from './boxes.ts';
 import { cropToSquare } from './decode.ts';
 import { DataError } from './errors.ts';
 
@@ -175,12 +175,6 @@ export function withBoxes(
 ): Pick<Annotation, 'questions'> {
   if (!questions) return {};
   return { questions: questions.map((asked) => ({ ...asked, boxes: boxesOf(asked.boxes) })) };
-}
-
-/** The boxes of an image after it is squashed to a square. */
-function squashBoxes(boxes: readonly Box[], width: number, height: number, side: number): Box[] {
-  const [sx, sy] = [side / width, side / height];
-  return boxes.map(([x1, y1, x2, y2]) => [x1 * sx, y1 * sy, x2 * sx, y2 * sy]);
 }
 
 /**

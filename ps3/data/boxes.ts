@@ -19,6 +19,12 @@ export function pixelsOf([x1, y1, x2, y2]: Box): Rect {
   return { x, y, width: Math.ceil(x2) - x, height: Math.ceil(y2) - y };
 }
 
+/** The boxes of an image after it is squashed to a square. */
+export function squashBoxes(boxes: readonly Box[], width: number, height: number, side: number): Box[] {
+  const [sx, sy] = [side / width, side / height];
+  return boxes.map(([x1, y1, x2, y2]) => [x1 * sx, y1 * sy, x2 * sx, y2 * sy]);
+}
+
 /** [first row or column, one past the last] that the map's rule gives an interval, clipped to the image. */
 function mapSpan(low: number, high: number, side: number): [number, number] {
   return [Math.min(side, Math.max(0, Math.floor(low))), Math.min(side, Math.max(0, Math.ceil(high) + 1))];

@@ -2,7 +2,7 @@
 // ScreenSpot-Pro as prompts, their boxes as the truth.
 import { type Engine, expectKeys, noGrad } from '../../../engine/index.ts';
 import type { BenchmarkRecord } from '../../benchmarks/record.ts';
-import type { Box } from '../../data/boxes.ts';
+import { type Box, squashBoxes } from '../../data/boxes.ts';
 import { DataError } from '../../data/errors.ts';
 import { expectTexts } from '../../model/core.ts';
 import { decodeImage, ImageError, resizeToSquare } from '../../model/image.ts';
@@ -71,11 +71,9 @@ export async function grounding(
       const found = await mapsOf(engine, model, image, [...named.keys()]);
       const at = groups.get(group) ?? groups.size;
       groups.set(group, at);
-      const [sx, sy] = [side / width, side / height];
       for (const [k, own] of [...named.values()].entries()) {
-        const squashed = own.map(([x1, y1, x2, y2]): Box => [x1 * sx, y1 * sy, x2 * sx, y2 * sy]);
         const maps = { bottomUp: found.bottomUp, topDown: found.topDown[k] };
-        const located = locate(model.config.vision, maps, squashed, side);
+        const located = locate(model.config.vision, maps, squashBoxes(own, width, height, side), side);
         boxes.push({ ...located, image: at, category: category ?? 'none' });
       }
     } catch (cause) {

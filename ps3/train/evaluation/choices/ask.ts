@@ -9,7 +9,7 @@ import type { Answerer, Scored } from '../../../benchmarks/answerer.ts';
 import type { BenchmarkRecord } from '../../../benchmarks/record.ts';
 import { jsonLines } from '../../../benchmarks/rows/json_rows.ts';
 import { rowError } from '../../../benchmarks/rows/rows.ts';
-import { type Box, boxCells } from '../../../data/boxes.ts';
+import { boxCells, squashBoxes } from '../../../data/boxes.ts';
 import { DataError } from '../../../data/errors.ts';
 import { type DecodedImage, decodeImage } from '../../../model/image.ts';
 import { takenShare } from '../selection.ts';
@@ -147,10 +147,8 @@ function lookedShare(
 ): number | undefined {
   const maps = looked?.[looked.length > 1 ? Number(answer) : 0];
   if (!maps || boxes.length === 0) return undefined;
-  // The image was squashed to a square.
   const side = Math.max(width, height);
-  const [x, y] = [side / width, side / height];
-  const squashed = boxes.map(([x1, y1, x2, y2]): Box => [x * x1, y * y1, x * x2, y * y2]);
+  const squashed = squashBoxes(boxes, width, height, side);
   const share = takenShare(
     maps,
     maps.map(({ length }) => boxCells(squashed, side, Math.sqrt(length))),

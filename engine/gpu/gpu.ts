@@ -40,10 +40,8 @@ export class Gpu {
   readonly lost: Promise<DeviceLostError>;
   /** Estimated GPU milliseconds that may be recorded before they are submitted. */
   submitBudgetMs = 50;
-  /** Measured choices of the planner, set before the first op. */
-  tuning: Tuning | undefined;
   readonly stats = { liveTensors: 0 };
-  /** What was worked out for the target. */
+  /** What was worked out for the target and its tuning. */
   readonly memo: Memo = new Map();
   readonly #launches = new WeakMap<KernelCall, Launch>();
   readonly #opened: OpenedDevice;
@@ -54,6 +52,7 @@ export class Gpu {
   /** The ranges of the run being recorded, in the order of its bindings. */
   readonly #ranges: BufferRange[] = [];
   #target: Target;
+  #tuning: Tuning | undefined;
   #unsubmittedMs = 0;
   #purpose: StepPurpose | undefined;
   /** What the plan in progress comes to so far. */
@@ -125,6 +124,16 @@ export class Gpu {
       'a target must keep rowWorkgroup, elements and interleave once its device is open',
     );
     this.#target = next;
+    this.memo.clear();
+  }
+
+  /** Measured choices of the planner. */
+  get tuning(): Tuning | undefined {
+    return this.#tuning;
+  }
+
+  set tuning(next: Tuning | undefined) {
+    this.#tuning = next;
     this.memo.clear();
   }
 

@@ -3,11 +3,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FAST_PATHS } from '../../engine/device/proofs.ts';
 import { timedOps } from '../../engine/device/timings.ts';
+import type { MatmulForce } from '../../engine/gpu/tuning.ts';
 import {
   type Certificate,
   certify,
   Engine,
   formatCertificate,
+  matmul,
   type Tuning,
   useDeviceRecord,
 } from '../../engine/index.ts';
@@ -98,6 +100,32 @@ test('certificate: an engine of the same adapter leaves out what failed and plan
   );
   assert.equal(other.target.without, ['held']);
   assert.equal(other.gpu.tuning, tuning);
+  other.destroy();
+});
+
+test('certificate: products that were planned before a record came are planned by its tuning from then on', async () => {
+  const other = await Engine.create();
+  const { adapterName: adapter, gpu } = other;
+  const { run } = gpu;
+  const entries: string[] = [];
+  gpu.run = (kernel, bind, call) => {
+    entries.push(kernel.entry);
+    run.call(gpu, kernel, bind, call);
+  };
+  const [a, b] = [other.ones([64, 64]), other.ones([64, 64])];
+  const multiplied = (): string[] => {
+    entries.length = 0;
+    matmul(a, b).dispose();
+    return [...entries];
+  };
+  const matmulOf = (force: MatmulForce): Tuning => ({ adapter, matmul: { '64x64x64 NN': force } });
+  const versions = { adapter, tier: 2, runtime: 'any', versions: {}, kernels: [] } as const;
+  const before = multiplied();
+  const [kind, wanted] = before.includes('matmul_tiled')
+    ? (['register', 'matmul'] as const)
+    : (['tiled', 'matmul_tiled'] as const);
+  useDeviceRecord(other, { ...versions, tuning: matmulOf({ kind, splits: 1 }) });
+  assert.ok(multiplied().includes(wanted), `${before} before, ${entries} after`);
   other.destroy();
 });
 

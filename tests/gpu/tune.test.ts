@@ -13,6 +13,7 @@ test('planner: candidates differ as plans, and a table comes before the rule, a 
   const plans = candidates.map((force) => JSON.stringify(planMatmul(TARGET, PRODUCT, force)));
   assert.is(new Set(plans).size, plans.length);
   assert.ok(plans.length >= 4, plans.join('\n'));
+  assert.equal(JSON.parse(JSON.stringify(candidates)), candidates, 'a table of them is kept as JSON');
   const { kind } = planMatmul(TARGET, PRODUCT);
   const other = kind === 'tiled' ? 'register' : 'tiled';
   assert.is(matmulKey(PRODUCT), '70x36x600 NT');

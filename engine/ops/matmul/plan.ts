@@ -237,13 +237,13 @@ export function matmulCandidates(target: Target, problem: MatmulProblem): Matmul
   for (const transposeFirst of problem.transposeB ? [true, false] : [false])
     offer({ kind: 'register', transposeFirst });
   // Where there are no matrix units those on units plan the same again.
-  for (const onUnits of [undefined, true]) {
-    for (const tile of TILES) offer({ kind: 'tiled', tile, onUnits });
+  for (const where of [{}, { onUnits: true }]) {
+    for (const tile of TILES) offer({ kind: 'tiled', tile, ...where });
     for (const tile of [128, 96] as const) {
       const tiles = batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile));
       const streams = target.cores * H200.tiles[tile];
       if (tiles % streams && (tiles / streams) * K >= SPLIT_TERMS)
-        offer({ kind: 'tiled', tile, onUnits, streams }, 1);
+        offer({ kind: 'tiled', tile, ...where, streams }, 1);
     }
   }
   for (const tile of [128, 64, 32] as const) offer({ kind: 'subgroup_matrix', tile });

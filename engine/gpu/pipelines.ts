@@ -41,7 +41,8 @@ export class Pipelines {
 
   /** The pipeline of a kernel. Its compilation begins where `ready` is read, and is waited for at a flush. */
   get(kernel: Kernel, define: Define = NOTHING_DEFINED): PipelineEntry {
-    const key = `${kernel.id} ${Object.entries(define).sort()}`;
+    let key = `${kernel.id}`;
+    for (const name in define) key += ` ${name} ${define[name]}`;
     const entry = this.#variants.get(key) ?? this.#entry(kernel, define);
     this.#variants.set(key, entry);
     return entry;

@@ -25,7 +25,7 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params : Params;
 @group(0) @binding(1) var<storage, read> keys : array<u32>;                // [B, N]
-@group(0) @binding(2) var<storage, read> order : array<u32>;  // [B, N], not read in the first pass
+@group(0) @binding(2) var<storage, read> order : array<u32>;  // [B, N], of no account in the first pass
 @group(0) @binding(3) var<storage, read_write> counts : array<u32>;        // [B, splits, BINS]
 @group(0) @binding(4) var<storage, read_write> sorted_keys : array<u32>;   // [B, N]
 @group(0) @binding(5) var<storage, read_write> sorted_order : array<u32>;  // [B, N]

@@ -79,8 +79,8 @@ function grid(
 
 /**
  * Four options for a question: of codes a grid of two swapped figures, which all look alike from afar, or else the answer and another
- * text of the image, each with a relative; of words the latter, or texts of the image alone. In none of them an option is told apart by its spelling or by how like the others it
- * is.
+ * text of the image, each with a relative; of words the latter, or texts of the image alone. In none of them an option is told apart by
+ * its spelling or by how like the others it is.
  *
  * @param others  texts of the same kind on the image
  * @returns       the options, and at which place the answer is, each as likely; undefined where there are no four

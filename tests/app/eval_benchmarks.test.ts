@@ -118,7 +118,7 @@ test('ps3 benchmark --ask: a PS3 answers by every way to look, and by the tiles 
   const answers = lines.map((line) => JSON.parse(line) as Answered);
   const at = (look: string): Answered[] =>
     answers.filter((answer) => answer.model === `asked ${look}` && answer.showing === 3780);
-  const looks = ['top-down', 'bottom-up', 'random', 'whole image', 'anyres', 's2'];
+  const looks = ['top-down', 'bottom-up', 'random', 'whole image', 'anyres', 's2', 'native'];
   for (const look of looks) {
     assert.is(at(look).length, two.length, look);
     for (const { scores } of at(look)) assert.ok(scores.every((score) => Math.abs(score) <= 1 + 1e-6));

@@ -1,7 +1,7 @@
 // What encoders make of the boxes of an image, against the public encoding where there is one, and by laws where not.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Random } from '../../engine/index.ts';
+import { l2Normalize, noGrad, Random, slice } from '../../engine/index.ts';
 import { cropBoxes, type Edges, randomSelection } from '../../ps3/model/baselines/controls.ts';
 import { type RegionEncoder, regionFeature, touchedTokens } from '../../ps3/model/baselines/regions.ts';
 import { dynamicTiles } from '../../ps3/model/baselines/tiles.ts';
@@ -54,6 +54,28 @@ test('regions: low-res and PS3 are what the public encoding pools in the box', a
     const low = gridSides[0] ** 2;
     assert.is(count, low + (tokens === 'low' ? 0 : budgets.reduce((a, b) => a + b)), encoder);
   }
+});
+
+test('regions: a native ViT is a look at all patches of the largest scale by a PS3 that keeps nothing of the low-res pass', async () => {
+  using scope = engine.scope();
+  const { config } = model;
+  const vision = { ...config.vision, lowResCache: false };
+  const alone = PS3.create(engine, { ...config, vision }, 7, { tokenizer });
+  const square = resizeToSquare(engine, image, config.image.imagePx, { scope });
+  const last = gridSides.length - 1;
+  const selection = gridSides.slice(1).map((side, i) => ({
+    map: engine.full([1, side * side], i === last - 1 ? 1 : 0, { scope }),
+    count: i === last - 1 ? side * side : 0,
+  }));
+  const box: Edges = [14, 11, 75, 63];
+  const { lastHiddenState } = noGrad(() => alone.vision.forward(square, { selection }));
+  const tokens = slice(lastHiddenState, { axis: 1, start: gridSides[0] ** 2, length: gridSides[last] ** 2 });
+  const mask = touchedTokens([box], image, [1, 1], gridSides[last]);
+  const inBox = engine.tensor(mask, [1, mask.length], { scope });
+  const want = noGrad(() => l2Normalize(alone.vision.pool(tokens, inBox)));
+  const [got, count] = await feature('native', [box]);
+  compare('native', got, await want.data(), { abs: 0, rel: 1e-4 });
+  assert.is(count, gridSides[last] ** 2);
 });
 
 test('regions: a crop of the whole image, and no box at all, are the low-res feature', async () => {

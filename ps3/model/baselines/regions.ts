@@ -1,6 +1,7 @@
 // One embedding for the boxes of an image by every encoder, in the space of the texts, by nothing but the tower's own attention
 // pooling: AnyRes and S² have no head of their own without training.
 import {
+  arange,
   type Engine,
   expect,
   l2Normalize,
@@ -18,13 +19,17 @@ import { s2Tokens, tokensByGrid, towerEncoder } from './features.ts';
 import type { TileGrid } from './tile_grids.ts';
 import { dynamicS2Tiles, dynamicTiles, llavaNextTiles, normalizedSquare } from './tiles.ts';
 
-/** Encoders that are compared: plain low-res, AnyRes as NVILA and as LLaVA-NeXT, S² and dynamic S², PS3 by three selections, and the box itself at low resolution. */
+/**
+ * Encoders that are compared: plain low-res, AnyRes as NVILA and as LLaVA-NeXT, S² and dynamic S², a native full-resolution ViT,
+ * PS3 by three selections, and the box itself at low resolution.
+ */
 export const REGION_ENCODERS = [
   'low-res',
   'anyres',
   'anyres-next',
   's2',
   'dynamic-s2',
+  'native',
   'ps3-top-down',
   'ps3-bottom-up',
   'ps3-random',
@@ -66,6 +71,7 @@ interface Asked extends RegionQuery {
  *
  *   low-res, PS3   the pooled tokens that the boxes touch; of PS3 the high-res ones of one look
  *   S²             the mean over scales of the normalised pooled tokens that the boxes touch
+ *   native         the pooled tokens that the boxes touch, of all patches of the largest scale with at most 16,384 as one sequence
  *   AnyRes         the mean over tiles, the thumbnail too, weighted by the tokens that the boxes touch
  *
  * Where no token is touched, as after a look elsewhere, all of them are pooled.
@@ -85,6 +91,9 @@ export async function regionFeature(
   return await FEATURES[encoder]({ ...query, maxTiles, engine, model, scope });
 }
 
+/** Most tokens of a native ViT: the attention of all to all grows with their square. */
+const NATIVE_TOKENS = 16_384;
+
 const FEATURES: Readonly<Record<RegionEncoder, (asked: Asked) => Promise<RegionFeature>>> = {
   'low-res': (asked) => lowRes(asked, asked.image, asked.boxes),
   'oracle-crop': (asked) =>
@@ -95,6 +104,7 @@ const FEATURES: Readonly<Record<RegionEncoder, (asked: Asked) => Promise<RegionF
   'anyres-next': anyresNext,
   s2,
   'dynamic-s2': dynamicS2,
+  native,
   'ps3-top-down': (asked) => ps3(asked, 'topDown'),
   'ps3-bottom-up': (asked) => ps3(asked, 'bottomUp'),
   'ps3-random': (asked) => ps3(asked, 'random'),
@@ -263,6 +273,19 @@ async function dynamicS2(asked: Asked): Promise<RegionFeature> {
   const tokens = noGrad(() => towerEncoder(model.vision)(tiles));
   const grids = [...squaresOf(scalesPx.slice(0, -1), scalesPx[0]), grid];
   return overScales(asked, tokensByGrid(tokens, grids), grids);
+}
+
+/** Every patch attends to every patch, and the position table is resampled as PS3 does it: the tower without PS3. */
+async function native(asked: Asked): Promise<RegionFeature> {
+  const { engine, model, scope, image, boxes } = asked;
+  const { scalesPx, gridSides } = model.config.vision;
+  const scale = gridSides.findLastIndex((side) => side ** 2 <= NATIVE_TOKENS);
+  if (scale <= 0) return lowRes(asked, image, boxes);
+  const G = gridSides[scale];
+  const pixels = resizeToSquare(engine, image, scalesPx[scale], { scope });
+  const places = noGrad(() => arange(pixels, G * G).reshape([1, G * G]));
+  const tokens = noGrad(() => model.vision.encodeCrops(pixels, scale, places));
+  return { feature: await pooled(asked, tokens, touchedTokens(boxes, image, [1, 1], G)), tokens: G * G };
 }
 
 async function ps3(asked: Asked, by: 'topDown' | 'bottomUp' | 'random'): Promise<RegionFeature> {

@@ -19,9 +19,9 @@ import { captionIds } from '../../batch_loader.ts';
 
 /**
  * Where it looks: for each option in turn, at what stands out, anywhere, or nowhere: at low resolution alone. Or what others make of the
- * same tower: the tokens of all tiles of AnyRes (as NVILA), or of all scales of S².
+ * same tower: the tokens of all tiles of AnyRes (as NVILA), of all scales of S², or of all patches as one sequence (native).
  */
-export const LOOKS = ['top-down', 'bottom-up', 'random', 'whole image', 'anyres', 's2'] as const;
+export const LOOKS = ['top-down', 'bottom-up', 'random', 'whole image', 'anyres', 's2', 'native'] as const;
 /** A name of `LOOKS`. */
 export type LookName = (typeof LOOKS)[number];
 
@@ -151,7 +151,7 @@ export class PS3Answerer implements Answerer {
   ): Promise<Pooled> {
     const { vision } = this.#model;
     const way = this.#look;
-    if (way === 'anyres' || way === 's2')
+    if (way === 'anyres' || way === 's2' || way === 'native')
       return regionFeature(this.#engine, this.#model, way, { image: decoded, boxes: [] });
     const inside = image.in(scope);
     if (way === 'whole image') {

@@ -2,7 +2,7 @@
 import { type Engine, expect } from '../../engine/index.ts';
 import { CheckpointReader } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource } from '../model/checkpoint/files.ts';
-import { NANO_4K } from '../model/checkpoint/shipped.ts';
+import { NANO_4K, VILA_S } from '../model/checkpoint/shipped.ts';
 import { PS3 } from '../model/ps3.ts';
 import { fromLead, SINGLE } from '../ranks/transport.ts';
 import { stageConfig, type TrainConfig } from '../train/config.ts';
@@ -129,6 +129,11 @@ async function towerPlace({ init: { from } }: TrainConfig): Promise<CheckpointSo
   return from === null ? NANO_4K : RunFolder.checkpointOf(from);
 }
 
+/** A VILA-HD by its name in this package, or its folder. */
+async function vilaPlace(from: string): Promise<CheckpointSource> {
+  return from === 'vila-s' ? VILA_S : RunFolder.checkpointOf(from);
+}
+
 /** Where a VILA-HD begins: as it is, where `init.from` names one, or as a new one on a PS3. */
 async function begin(
   engine: Engine,
@@ -138,7 +143,9 @@ async function begin(
   const place = await towerPlace(config);
   if (await isVila(place)) return VilaModel.load(engine, place);
   using ps3 = await PS3.load(engine, place);
-  return await startVila(engine, ps3, config, await questions.texts());
+  const { from } = config.vila;
+  using begun = from === null ? undefined : await VilaModel.load(engine, await vilaPlace(from));
+  return await startVila(engine, ps3, config, await questions.texts(), begun);
 }
 
 /** Sizes of the images that the tower sees; no weight is read. */

@@ -95,6 +95,7 @@ const encoderSchema: v.GenericSchema<unknown, EncoderConfig> = v.variant(
 
 /** What `vila` may hold. */
 export const vilaSchema: v.GenericSchema<unknown, VilaSection> = onlyThese({
+  from: v.optional(v.nullable(text), null),
   language: onlyThese({
     width: count,
     layers: count,

@@ -3,13 +3,13 @@
 //   align    projector and language model answer; the box is looked at, and nothing that selects is trained
 //   answers  what selects is trained with them; in turn with questions without answers, whose maps should show where these are
 //   select   the same, but what the question selects is looked at
-import { AdamW, type Engine, expectKeys } from '../../engine/index.ts';
+import { AdamW, type Engine, expectKeys, noGrad, resizeRows } from '../../engine/index.ts';
 import { exactGridSide } from '../data/boxes.ts';
 import { allCardQuestions } from '../data/card_questions.ts';
 import { LanguageModel } from '../language/language_model.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import { trainTokenizer } from '../language/train_tokenizer.ts';
-import { total, type VisionConfig } from '../model/config/config.ts';
+import { expectConfig, total, type VisionConfig } from '../model/config/config.ts';
 import { partOf } from '../model/parts.ts';
 import type { PS3 } from '../model/ps3.ts';
 import { windowConfig } from '../model/vision/windows.ts';
@@ -46,17 +46,17 @@ function questionTokenizer(asked: readonly Told[], vocabSize: number): LanguageT
  * A new VILA-HD on the vision tower of a PS3, whose weights are copied.
  *
  * @param texts  what its vocabulary is made of
- * @throws ConfigError for a window or sizes that do not go with the PS3
+ * @param begun  a VILA-HD whose language model, vocabulary and projector are copied
+ * @throws ConfigError for a window or sizes that do not go with the PS3, or a `begun` with another projector
  */
 export async function startVila(
   engine: Engine,
   ps3: PS3,
   { vila, seed }: { readonly vila: VilaSection; readonly seed: number },
   texts: readonly Told[] = allCardQuestions(),
+  begun?: VilaModel,
 ): Promise<VilaModel> {
-  const { vocabSize, initialStd, ...sizes } = vila.language;
-  const tokenizer = questionTokenizer(texts, vocabSize);
-  const language = LanguageModel.create(engine, sizes, seed, { tokenizer, initialStd });
+  const language = begun ? copyOf(begun) : newLanguage(engine, vila, texts, seed);
   const config: VilaConfig = {
     encoder: vila.encoder,
     lookMode: 'after_prompt',
@@ -71,6 +71,7 @@ export async function startVila(
   const imagePx = vision.scalesPx[vision.scalesPx.length - 1];
   const image = { ...ps3.config.image, imagePx };
   const model = VilaModel.create(engine, { config, vision, image }, language, seed);
+  if (begun) copyProjector(begun, model);
   for (const name of model.parameters.names) {
     if (!name.startsWith('vision_model.')) continue;
     const [from, to] = [ps3.parameters.get(name), model.parameters.get(name)];
@@ -81,6 +82,48 @@ export async function startVila(
       );
   }
   return model;
+}
+
+function newLanguage(
+  engine: Engine,
+  { language: { vocabSize, initialStd, ...sizes } }: VilaSection,
+  texts: readonly Told[],
+  seed: number,
+): LanguageModel {
+  const tokenizer = questionTokenizer(texts, vocabSize);
+  return LanguageModel.create(engine, sizes, seed, { tokenizer, initialStd });
+}
+
+/** The language model of a VILA-HD, with the tokens of images. */
+function copyOf({ language, tokenizer }: VilaModel): LanguageModel {
+  const copy = LanguageModel.allocate(language.engine, language.config, { tokenizer });
+  for (const name of copy.parameters.names) copy.parameters.get(name).write(language.parameters.get(name));
+  return copy;
+}
+
+/** What joins and asks, of one VILA-HD to another, whose grid of places may be another. */
+function copyProjector(from: VilaModel, to: VilaModel): void {
+  const names = (model: VilaModel): string[] =>
+    model.parameters.names.filter((name) => !name.startsWith('vision_model.'));
+  const [own, wanted] = [names(from), names(to)];
+  expectConfig(own.join() === wanted.join(), `vila.from must have ${wanted.join(', ')}`, own.join(', '));
+  for (const name of wanted) {
+    const [stored, place] = [from.parameters.get(name), to.parameters.get(name)];
+    if (stored.shape.join() === place.shape.join()) {
+      place.write(stored);
+      continue;
+    }
+    expectConfig(
+      name === 'high_res_pos_embed',
+      `${name} of vila.from must be of shape [${place.shape}]`,
+      `[${stored.shape}]`,
+    );
+    const [side, wantedSide] = [stored, place].map(({ shape }) => Math.sqrt(shape[1]));
+    using table = noGrad(() =>
+      resizeRows(stored, [side, side], [wantedSide, wantedSide], 'bicubic-antialias'),
+    );
+    place.write(table);
+  }
 }
 
 /** The tower of a VILA-HD on that of a PS3: the same, or windows as a tower of their own, with the middle of its table of positions. */

@@ -6,7 +6,12 @@ import type { StageConfig } from './stage_config.ts';
 
 /** What is trained on questions about scenes, and how long. A stage of no steps is left out. */
 export interface VilaSection {
-  /** Sizes of the language model that is made. */
+  /**
+   * A VILA-HD whose language model, vocabulary and projector it begins with, on the tower of `init.from`: a folder, also of a run,
+   * or `vila-s`, that of this package. null: new ones. Places are resampled to the tower's grid.
+   */
+  readonly from: string | null;
+  /** Sizes of the language model that is made, where none is begun with. */
   readonly language: {
     /** D */
     readonly width: number;

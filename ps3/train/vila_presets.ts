@@ -25,6 +25,7 @@ const VILA_S: TrainConfig = {
   towers: NO_STEPS,
   ps3: NO_STEPS,
   vila: {
+    from: null,
     language: {
       width: 96,
       layers: 3,

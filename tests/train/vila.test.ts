@@ -121,6 +121,39 @@ test('startVila: the tower sees a window as the PS3 sees the middle of its image
   compare('low-res', await got.hidden[0].data(), await want.hidden[0].data(), TOLERANCE.exact);
 });
 
+test('startVila: the language model and the projector of another VILA-HD, its places resampled', async () => {
+  const sizes = presetConfig(
+    trainConfig({ preset: 'smoke', set: ['model.scalesPx=[84,168,336]', 'model.tiedPositions=true'] }),
+    20,
+  );
+  using whole = PS3.create(engine, sizes, 5);
+  const vila = { ...VILA, window: { cells: 2, maxSelect: 8 } };
+  using begun = await startVila(engine, whole, { vila, seed: 8 });
+  const [, , d] = begun.parameters.get('high_res_pos_embed').shape;
+  // Of 2 x 2 places: one channel the same everywhere, one below the middle what is above it with the other sign.
+  const channel = (place: number, c: number): number => (c === 0 ? 3 : c === 1 ? (place < 2 ? -1 : 1) : 0);
+  const table = Float32Array.from({ length: 4 * d }, (_, i) => channel(Math.floor(i / d), i % d));
+  begun.parameters.get('high_res_pos_embed').write(table);
+  using model = await startVila(engine, whole, { vila: VILA, seed: 9 }, undefined, begun);
+  for (const name of begun.language.parameters.names)
+    assert.equal(
+      await model.language.parameters.get(name).data(),
+      await begun.language.parameters.get(name).data(),
+    );
+  for (const name of ['layers.2.weight', 'top_down_prompt_head.fc1.weight', 'high_res_scale_embed.1'])
+    assert.equal(await model.parameters.get(name).data(), await begun.parameters.get(name).data());
+  const places = model.parameters.get('high_res_pos_embed');
+  assert.equal(places.shape, [1, 36, d]);
+  const values = await places.data();
+  const at = (place: number, c: number): number => values[place * d + c];
+  for (let place = 0; place < 36; place++) {
+    compare('constant', [at(place, 0)], [3]);
+    compare('odd', [at(place, 1)], [-at(35 - place, 1)]);
+    assert.ok(place >= 18 || at(place, 1) < 0, 'above the middle');
+  }
+  assert.equal(model.tokens, begun.tokens);
+});
+
 test('groundingLoss: of one question an image it is what vilaLoss adds to the answers, with its gradients', async () => {
   using model = await startVila(engine, ps3, config);
   const head = 'top_down_prompt_head.fc1.weight';

@@ -4,8 +4,8 @@
 //
 // Places are those of places.mjs; without --on, everything runs in Dawn. --smoke runs a few files in a place, --matrix the
 // portable files in every place. A file that is named *.full.test.ts takes minutes and runs only with --full; one that is
-// named *.browser.test.ts drives Chromium from Node and runs only with --browser. --errors writes what the files report
-// about their errors to tests/results.
+// named *.browser.test.ts drives Chromium from Node and runs only with --browser; *.browser.full.test.ts needs both. --errors
+// writes what the files report about their errors to tests/results.
 //
 // The counts are those that uvu prints; a file that crashes, runs too long or prints none counts as one failure. A test that
 // the adapter cannot run prints a line `skipped: <reason>` and is counted as skipped. A place without its adapter is a
@@ -63,9 +63,7 @@ function findRuns({ full, browser, matrix, on, smoke, filters }) {
   const files = readdirSync(join(root, 'tests'), { recursive: true })
     .map((path) => ['tests', ...path.split(sep)].join('/'))
     .filter((path) => path.endsWith('.test.ts'))
-    .filter(
-      (path) => (full || !path.endsWith('.full.test.ts')) && (browser || !path.endsWith('.browser.test.ts')),
-    )
+    .filter((path) => (full || !path.includes('.full.')) && (browser || !path.includes('.browser.')))
     .filter((path) => filters.length === 0 || filters.some((part) => path.includes(part)))
     .sort();
   const everywhere = matrix ? Object.keys(places) : on.length > 0 ? on : ['dawn'];

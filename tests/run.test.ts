@@ -22,6 +22,7 @@ const files = {
   'gpu/engine.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
   'page.browser.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
   'long.full.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
+  'slow.browser.full.test.ts': `${uvu}test('a', () => {});\ntest.run();`,
 };
 
 let folder = '';
@@ -96,6 +97,8 @@ test('run: takes long files only with --full', () => {
 test('run: takes tests that drive a browser only with --browser', () => {
   assert.is(run('page').status, 1);
   assert.is(lastLine(run('--browser', 'page').lines), '1 passed, 0 failed');
+  for (const flag of ['--browser', '--full']) assert.is(run(flag, 'slow').status, 1);
+  assert.is(lastLine(run('--browser', '--full', 'slow').lines), '1 passed, 0 failed');
 });
 
 test('run: counts the portable files of every place, and names a place that does not exist', () => {

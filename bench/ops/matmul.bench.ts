@@ -39,7 +39,8 @@ function matmulCase(
     tolerance: TOLERANCE_PER_TERM * K,
     peer: transposeA || transposeB || options.force || K <= 512 ? undefined : { name: 'matmul' },
     prepare: (engine) => {
-      const [left, right] = [coarse(M * K, 0.7), coarse(K * N, 1.3)];
+      const numbers = options.force?.onUnits === 'f32' ? wave : coarse;
+      const [left, right] = [numbers(M * K, 0.7), numbers(K * N, 1.3)];
       const a = engine.tensor(left, transposeA ? [K, M] : [M, K]);
       const b = engine.tensor(right, transposeB ? [N, K] : [K, N]);
       return {
@@ -124,6 +125,7 @@ const tiled = { force: { kind: 'tiled' } } as const;
 const streams = { force: { kind: 'tiled', tile: 128, streams: 264 } } as const;
 const matrix = { force: { kind: 'subgroup_matrix' } } as const;
 const onUnits = { force: { kind: 'tiled', onUnits: true } } as const;
+const f32OnUnits = { force: { kind: 'tiled', onUnits: 'f32' } } as const;
 
 const variants: BenchCase[] = [
   matmulCase(256, 256, 256, tiled, true, 'matmul_tiled'),
@@ -146,6 +148,10 @@ const variants: BenchCase[] = [
     matmulCase(729, 1152, 1152, { ...onUnits, ...NT }, false, 'matmul_tiled on units'),
     matmulCase(2560, 3456, 1152, { ...onUnits, ...NT }, false, 'matmul_tiled on units'),
     matmulCase(4096, 4096, 4096, onUnits, false, 'matmul_tiled on units'),
+    matmulCase(256, 256, 256, f32OnUnits, true, 'matmul_tiled on units in f32'),
+    matmulCase(2560, 3456, 1152, { ...f32OnUnits, ...NT }, false, 'matmul_tiled on units in f32'),
+    matmulCase(4304, 1152, 3289, { ...f32OnUnits, ...TN }, false, 'matmul_tiled on units in f32'),
+    matmulCase(4096, 4096, 4096, f32OnUnits, false, 'matmul_tiled on units in f32'),
   ].map((one) => ({ ...one, tier: 3 as const })),
 ];
 

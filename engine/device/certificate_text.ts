@@ -80,7 +80,7 @@ function linesOf(
 function wordsOf({ kind, tile, onUnits, splits = 1, streams, transposeFirst }: MatmulForce): string {
   return [
     `${kind ?? 'as planned'}${tile ? ` ${tile}` : ''}`,
-    ...(onUnits ? ['on matrix units'] : []),
+    ...(onUnits ? [`on matrix units${onUnits === 'f32' ? ' in f32' : ''}`] : []),
     ...(splits > 1 ? [`${splits} splits`] : []),
     ...(streams ? [`${streams} streams`] : []),
     ...(transposeFirst ? ['transposed first'] : []),

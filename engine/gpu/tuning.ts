@@ -4,8 +4,13 @@
 export interface MatmulForce {
   /** The kernel: shaders/matmul/KIND.wgsl. */
   readonly kind?: 'register' | 'tiled' | 'subgroup_matrix';
-  /** Multiply tiles on matrix units, of operands rounded to f16 (`tiled`, tier 3). */
-  readonly onUnits?: boolean;
+  /**
+   * Multiply tiles on matrix units (`tiled`, tier 3): of operands rounded to f16; or, where it says f32, of two f16 for each
+   * operand, in three products. Every f32 has a place: an operand is off by 2^-22 of itself at most or, where that is more, by
+   * 2^-39 of the largest in its row of op(a), or column of op(b). Beside the rounding of its sum, c is off by 3 2^-22 of
+   * |op(a)| |op(b)|. An infinity makes NaN. Operands in f16 or bf16 are multiplied without units then.
+   */
+  readonly onUnits?: boolean | 'f32';
   /** Splits of K, summed separately and added in a second pass. */
   readonly splits?: number;
   /** Workgroups that sum equal runs of steps, tile after tile, instead of a tile and a split each (`tiled`): stream-K. */

@@ -13,7 +13,7 @@ export const tileColumns = (tile: Tile): number => (tile === 96 ? 128 : tile);
 const NARROW = 96;
 /** Rows of c of a subgroup, of each pass (`const PASS_M` of shaders/lib/matrix_tile.wgsl). */
 const PASS_M = 16;
-/** Terms that it stages together. */
+/** Numbers that it stages together of a row, of one f16 each: terms, or half as many of two components. */
 const MATRIX_TERMS = 32;
 
 /** Four subgroups, along M and N; two for tiles that are small. */
@@ -46,9 +46,16 @@ export const TILE_GROUPS: Readonly<Record<Tile, number>> = { 128: 170, 96: 170, 
  * invocation holds 8 x 8 elements of c; 12 x 8 of 96 rows (H200, 2560 x 3456 x 1152: 39 instead of 32
  * TFLOP/s, more than 8 x 16 or 16 x 8).
  *
- * @param unit  multiplies them, if given
+ * @param unit   multiplies them, if given
+ * @param components  f16 that an operand is the sum of; 1 rounds it
  */
-export function tileDefine(target: Target, M: number, N: number, unit?: MatrixShape): Define {
+export function tileDefine(
+  target: Target,
+  M: number,
+  N: number,
+  unit?: MatrixShape,
+  components: 1 | 2 = 1,
+): Define {
   // A CPU's driver would compile unrolled code for a minute.
   const { unrolled: UNROLLED, subgroupSize } = target;
   if (unit) {
@@ -63,7 +70,9 @@ export function tileDefine(target: Target, M: number, N: number, unit?: MatrixSh
       SQUARES_M: M / PASS_M / SUBGROUPS_M,
       SQUARES_N: Math.ceil((N * SUBGROUPS_M) / threads),
       LOADS: Math.ceil((M + N) / threads),
-      TILE_K: MATRIX_TERMS,
+      TILE_K: MATRIX_TERMS / components,
+      COMPONENTS: components,
+      Four: components === 1 ? 'vec4<f16>' : 'vec4f',
       MATRIX_M: unit.M,
       MATRIX_N: unit.N,
       MATRIX_K: unit.K,

@@ -91,6 +91,9 @@ var<workgroup> row_sums : array<array<vec4f, QUADS>, 4>;
 
 fn a_run(at : u32) -> vec4f { return a[at / 4u]; }
 fn b_run(at : u32) -> vec4f { return b[at / 4u]; }
+// Operands of one component have none.
+fn a_exponent(at : Region, m : u32) -> u32 { return 127u; }
+fn b_exponent(at : Region, n : u32) -> u32 { return 127u; }
 fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) -> mat4x4f {
   if (KIND != OUTPUT) { return before(square, k, k1); }
   let row_max = row_maxima[e / 4u];

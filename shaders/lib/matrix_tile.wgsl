@@ -1,6 +1,15 @@
 // The tile of shared_tile.wgsl on the matrix units of a GPU: the same sums for the same callers, of operands
-// that are rounded to f16 as they are staged. Opt-in (tier 3). Tests run it by emulation where there are no
-// units (tests/shaders/subgroup_matrix.ts).
+// that are rounded to f16 as they are staged, or split into two f16: Ootomo & Yokota 2022, arXiv:2203.03341.
+// Opt-in (tier 3). Tests run it by emulation where there are no units (tests/shaders/subgroup_matrix.ts).
+//
+//   1 component    x = f16(x)                     a b = a0 b0
+//   2 components   x = x0 + x1,  x0 = f16(x),     a b = a0 b0 + a0 b1 + a1 b0
+//                  x1 = f16(x - x0)
+//
+// An importer defines, beside what tile_squares.wgsl needs,
+//   fn a_exponent(at : Region, m : u32) -> u32    of 2 components: row m of a is multiplied by 2^(this - 127)
+//                                                 before it is split, and its sums by the inverse
+//   fn b_exponent(at : Region, n : u32) -> u32    the same for column n of b
 //
 // Mapping   SUBGROUPS_M x SUBGROUPS_N subgroups. A pass is 16 rows of each along M; a subgroup computes its
 //           16 rows of every pass in SUBGROUP_TILE_N columns, by matrices of MATRIX_M x MATRIX_N.
@@ -8,8 +17,11 @@
 //           in registers. Lines are 16 bytes longer than they need be, against bank conflicts.
 // Sums      of the units cannot be addressed by element: pass after pass goes through workgroup memory.
 // Traffic   a tile of 128 x 128 multiplies 64 terms for every byte that it stages.
-// Numerics  magnitudes above 65504 become infinite, those below 6e-8 zero; products of f16 are exact in f32,
-//           the accuracy of their sums depends on the unit. Gradients need a loss scale.
+// Numerics  products of f16 are exact in f32, the accuracy of their sums depends on the unit. Of 1 component,
+//           magnitudes above 65504 become infinite, those below 6e-8 zero: gradients need a loss scale. Of 2,
+//           an operand is off by 2^-22 of itself at most or, where that is more, by 2^-39 of the largest in
+//           its row (2^-28 on units that take subnormals for zeros), and a1 b1 is left out, 2^-22 of a b.
+//           Operands that are not finite make sums that are not.
 
 enable f16;
 enable subgroups;
@@ -24,6 +36,8 @@ const SQUARES_M : u32 = 1u;         // passes
 const SQUARES_N : u32 = 1u;         // squares of an invocation along N: TILE_N / (4 WG_N), rounded up
 const LOADS : u32 = 1u;             // and those that it loads at a time: (TILE_M + TILE_N) / WG, rounded up
 const TILE_K : u32 = 32u;           // terms that are staged together, a multiple of 16
+const COMPONENTS : u32 = 1u;        // f16 that an operand is the sum of, 1 or 2
+alias Four = vec4<f16>;             // four elements in flight; vec4f with 2 COMPONENTS
 // what the unit multiplies: [MATRIX_M, MATRIX_K] by [MATRIX_K, MATRIX_N]; each divides 16
 const MATRIX_M : u32 = 16u;
 const MATRIX_N : u32 = 16u;
@@ -50,10 +64,11 @@ const MATRICES_N : u32 = SUBGROUP_TILE_N / MATRIX_N;
 alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;
 alias Right = subgroup_matrix_right<f16, MATRIX_N, MATRIX_K>;
 alias Sum = subgroup_matrix_result<f32, MATRIX_N, MATRIX_M>;
-alias Held = array<array<mat4x4<f16>, LOADS>, STEPS>;
+alias Held = array<array<array<Four, SQUARE>, LOADS>, STEPS>;
+alias Factors = array<vec4f, LOADS>;
 
-var<workgroup> a_half : array<f16, TILE_K * PITCH_M>;  // [TILE_K, PITCH_M]
-var<workgroup> b_half : array<f16, TILE_K * PITCH_N>;  // [TILE_K, PITCH_N]
+var<workgroup> a_half : array<f16, COMPONENTS * TILE_K * PITCH_M>;  // [COMPONENTS, TILE_K, PITCH_M]
+var<workgroup> b_half : array<f16, COMPONENTS * TILE_K * PITCH_N>;  // [COMPONENTS, TILE_K, PITCH_N]
 var<workgroup> c_tile : array<f32, PASS_M * SUBGROUPS_M * TILE_N>;  // [PASS_M * SUBGROUPS_M, TILE_N]
 
 // Squares 0 to TILE_M - 1 of each step are those of a, the next TILE_N those of b: four along k, then along M
@@ -65,30 +80,69 @@ fn load(at : Region, k0 : u32, i : u32) -> Held {
     for (var n = 0u; n < LOADS; n++) {
       let e = n * WG + i;
       let k = k0 + h * STEP_K + e % 4u * 4u;
+      var square : mat4x4f;
       if (e < TILE_M) {
-        held[h][n] = mat4x4<f16>(a_ready(a_square(at, at.m0 + e / 4u * 4u, k), e, k, at.k1));
+        square = a_ready(a_square(at, at.m0 + e / 4u * 4u, k), e, k, at.k1);
       } else if (e < TILE_M + TILE_N) {
-        held[h][n] = mat4x4<f16>(b_square(at, at.n0 + (e - TILE_M) / 4u * 4u, k));
+        square = b_square(at, at.n0 + (e - TILE_M) / 4u * 4u, k);
       }
+      for (var d = 0u; d < SQUARE; d++) { held[h][n][d] = Four(square[d]); }
     }
   }
   return held;
 }
 
-fn stage(held : Held, i : u32) {
+// 2^(exponent - 127).
+fn power_of_two(exponent : u32) -> f32 { return bitcast<f32>(exponent << 23u); }
+
+// The nearest number that f16 holds, by its bits: to compilers f32(f16(x)) may be x.
+fn nearest(x : f32) -> f32 {
+  let size = bitcast<f32>((bitcast<u32>(abs(x)) + 0x1000u) & 0x7fffe000u);
+  return select(size, -size, x < 0.0);
+}
+fn nearest_four(x : vec4f) -> vec4f { return vec4f(nearest(x.x), nearest(x.y), nearest(x.z), nearest(x.w)); }
+
+// Of the rows or columns of the squares that an invocation loads.
+fn factors_of(at : Region, i : u32) -> Factors {
+  var factors : Factors;
+  // unroll
+  for (var n = 0u; n < LOADS; n++) {
+    let e = n * WG + i;
+    if (COMPONENTS > 1u && e < TILE_M) {
+      let m = at.m0 + e / 4u * 4u;
+      factors[n] = vec4f(power_of_two(a_exponent(at, m)), power_of_two(a_exponent(at, m + 1u)),
+                         power_of_two(a_exponent(at, m + 2u)), power_of_two(a_exponent(at, m + 3u)));
+    } else if (COMPONENTS > 1u && e < TILE_M + TILE_N) {
+      let b_n = at.n0 + (e - TILE_M) / 4u * 4u;
+      factors[n] = vec4f(power_of_two(b_exponent(at, b_n)), power_of_two(b_exponent(at, b_n + 1u)),
+                         power_of_two(b_exponent(at, b_n + 2u)), power_of_two(b_exponent(at, b_n + 3u)));
+    }
+  }
+  return factors;
+}
+
+fn stage(held : Held, factors : Factors, i : u32) {
   // unroll
   for (var h = 0u; h < STEPS; h++) {
     for (var n = 0u; n < LOADS; n++) {
       let e = n * WG + i;
       let k = h * STEP_K + e % 4u * 4u;
       for (var d = 0u; d < SQUARE; d++) {
-        let line = held[h][n][d];
-        if (e < TILE_M) {
-          let to = (k + d) * PITCH_M + e / 4u * 4u;
-          for (var r = 0u; r < SQUARE; r++) { a_half[to + r] = line[r]; }
-        } else if (e < TILE_M + TILE_N) {
-          let to = (k + d) * PITCH_N + (e - TILE_M) / 4u * 4u;
-          for (var r = 0u; r < SQUARE; r++) { b_half[to + r] = line[r]; }
+        var rest = held[h][n][d];
+        if (COMPONENTS > 1u) { rest = Four(vec4f(rest) * factors[n]); }
+        for (var one = 0u; one < COMPONENTS; one++) {
+          var now = rest;
+          if (one + 1u < COMPONENTS) { now = Four(nearest_four(vec4f(rest))); }
+          let line = vec4<f16>(now);
+          let depth = one * TILE_K + k + d;
+          if (e < TILE_M) {
+            let to = depth * PITCH_M + e / 4u * 4u;
+            for (var r = 0u; r < SQUARE; r++) { a_half[to + r] = line[r]; }
+          } else if (e < TILE_M + TILE_N) {
+            let to = depth * PITCH_N + (e - TILE_M) / 4u * 4u;
+            for (var r = 0u; r < SQUARE; r++) { b_half[to + r] = line[r]; }
+          }
+          rest -= now;
         }
       }
     }
@@ -122,6 +176,18 @@ fn c_four(at : u32) -> vec4f {
   return vec4f(c_tile[at], c_tile[at + 1u], c_tile[at + 2u], c_tile[at + 3u]);
 }
 
+// A sum without the powers of two of its operands: half of the inverse at a time, since no f32 may hold all.
+fn unscaled(sum : f32, exponents : u32) -> f32 {
+  return sum * power_of_two(254u - exponents / 2u) * power_of_two(254u - (exponents + 1u) / 2u);
+}
+// Four of row m, from column n on.
+fn unscaled_four(at : Region, m : u32, n : u32, sums : vec4f) -> vec4f {
+  if (COMPONENTS == 1u) { return sums; }
+  let a = a_exponent(at, m);
+  return vec4f(unscaled(sums.x, a + b_exponent(at, n)), unscaled(sums.y, a + b_exponent(at, n + 1u)),
+               unscaled(sums.z, a + b_exponent(at, n + 2u)), unscaled(sums.w, a + b_exponent(at, n + 3u)));
+}
+
 /// The sums of invocation i; call from uniform control flow.
 @diagnostic(off, chromium.subgroup_matrix_uniformity)
 fn product(at : Region, i : u32) -> TileSums {
@@ -130,20 +196,32 @@ fn product(at : Region, i : u32) -> TileSums {
   let n0 = subgroup % SUBGROUPS_N * SUBGROUP_TILE_N;
   var sum : array<array<Sum, MATRICES_N>, MATRICES_M>;
   var held : Held;
+  let factors = factors_of(at, i);
   if (at.k0 < at.k1) { held = load(at, at.k0, i); }
   for (var k0 = at.k0; k0 < at.k1; k0 += TILE_K) {
-    stage(held, i);
+    stage(held, factors, i);
     workgroupBarrier();
     if (k0 + TILE_K < at.k1) { held = load(at, k0 + TILE_K, i); }
     for (var k = 0u; k < TILE_K && k0 + k < at.k1; k += MATRIX_K) {
-      var columns : array<Right, MATRICES_N>;
+      var columns : array<array<Right, MATRICES_N>, COMPONENTS>;
       // unroll
-      for (var j = 0u; j < MATRICES_N; j++) { columns[j] = right(k, n0 + j * MATRIX_N); }
+      for (var one = 0u; one < COMPONENTS; one++) {
+        for (var j = 0u; j < MATRICES_N; j++) {
+          columns[one][j] = right(one * TILE_K + k, n0 + j * MATRIX_N);
+        }
+      }
       // unroll
       for (var r = 0u; r < MATRICES_M; r++) {
-        let rows = left(k, r / DOWN * PASS_M * SUBGROUPS_M + m0 + r % DOWN * MATRIX_M);
-        for (var j = 0u; j < MATRICES_N; j++) {
-          sum[r][j] = subgroupMatrixMultiplyAccumulate(rows, columns[j], sum[r][j]);
+        let m = r / DOWN * PASS_M * SUBGROUPS_M + m0 + r % DOWN * MATRIX_M;
+        for (var one = 0u; one < COMPONENTS; one++) {
+          let rows = left(one * TILE_K + k, m);
+          for (var other = 0u; other < COMPONENTS; other++) {
+            for (var j = 0u; j < MATRICES_N; j++) {
+              if (one + other < COMPONENTS) {
+                sum[r][j] = subgroupMatrixMultiplyAccumulate(rows, columns[other][j], sum[r][j]);
+              }
+            }
+          }
         }
       }
     }
@@ -162,7 +240,8 @@ fn product(at : Region, i : u32) -> TileSums {
     for (var r = 0u; r < SQUARE; r++) {
       for (var p = 0u; p < SQUARES_N; p++) {
         let n = min((p * WG_N + column_of(i)) * SQUARE, TILE_N - SQUARE);
-        own[q * SQUARE + r][p] = c_four((row_of(i) * SQUARE + r) * TILE_N + n);
+        let four = c_four((row_of(i) * SQUARE + r) * TILE_N + n);
+        own[q * SQUARE + r][p] = unscaled_four(at, tile_row(at, q * SQUARE + r, i), at.n0 + n, four);
       }
     }
     workgroupBarrier();

@@ -14,7 +14,7 @@
 // Streams   matmul_streams: as many workgroups as a GPU runs at a time take equal runs of steps, tile after
 //           tile, instead of a tile each, which leaves cores without work in the last wave. stream_sum.wgsl
 //           adds what several have of a tile. Stream-K: Osama et al. 2023, arXiv:2301.03598.
-// Numerics  f32, one fma per term, k ascending; matrix units round operands to f16.
+// Numerics  f32, one fma per term, k ascending; on matrix units as lib/matrix_tile.wgsl says.
 
 #import index        // linear_group(group, groups)
 #import packed       // F32, F16, BF16, unpacked(word, dtype)
@@ -46,7 +46,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read> bias : array<Vec>;           // [N]
 @group(0) @binding(5) var<storage, read> residual : array<Vec>;       // [batch, M, N]
 @group(0) @binding(6) var<storage, read_write> pre : array<Vec>;      // [batch, M, N]
-// a where A_TYPE is not F32, and b likewise: two elements in a word
+// a where A_TYPE is not F32, and b likewise: two elements in a word; or, of F32 in two components on matrix
+// units, what row_exponents.wgsl has of the rows of a, [batch or 1, M], and the columns of b, [batch or 1, N]
 @group(0) @binding(7) var<storage, read> a_packed : array<u32>;       // [ceil(size of a / 2)]
 @group(0) @binding(8) var<storage, read> b_packed : array<u32>;       // [ceil(size of b / 2)]
 
@@ -104,6 +105,8 @@ fn b_run(at : u32) -> vec4f {
 }
 fn a_packed_at(at : u32) -> f32 { return unpacked(a_packed[at / 2u], A_TYPE)[at % 2u]; }
 fn b_packed_at(at : u32) -> f32 { return unpacked(b_packed[at / 2u], B_TYPE)[at % 2u]; }
+fn a_exponent(at : Region, m : u32) -> u32 { return a_packed[at.a0 / params.K + m]; }
+fn b_exponent(at : Region, n : u32) -> u32 { return b_packed[at.b0 / params.K + n]; }
 fn a_ready(square : mat4x4f, e : u32, k : u32, k1 : u32) -> mat4x4f { return before(square, k, k1); }
 
 @compute @workgroup_size(WG)

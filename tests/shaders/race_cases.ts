@@ -246,6 +246,7 @@ export const CASES: Readonly<Record<string, () => void>> = {
     // The second of four streams has the end of a tile and the beginning of the next.
     matmul(leaf(3, 33), leaf(33, 36), { force: { kind: 'tiled', streams: 4 } });
     onUnits(() => matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'tiled', onUnits: true } }));
+    onUnits(() => matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'tiled', onUnits: 'f32' } }));
   },
   matmul_subgroup_matrix: () =>
     withMatrixUnit(

@@ -40,15 +40,24 @@ function* products() {
 
 /** Tiles on matrix units, of matmul and of attention, with the memory that a workgroup needs. */
 function* tiles(): Generator<[define: Define, bytes: number]> {
-  const tileOf = (target: Target, rows: number, columns: number, unit: MatrixShape): [Define, number] => [
-    tileDefine(target, rows, columns, unit),
+  const tileOf = (
+    target: Target,
+    rows: number,
+    columns: number,
+    unit: MatrixShape,
+    components?: 1 | 2,
+  ): [Define, number] => [
+    tileDefine(target, rows, columns, unit, components),
     tileBytes(rows, columns, unit),
   ];
   for (const [M, N, K] of UNITS)
     for (const subgroupSize of [8, 16, 32, 64])
       for (const unrolled of booleans)
         for (const tile of TILES)
-          yield tileOf({ ...engine.target, subgroupSize, unrolled }, tile, tileColumns(tile), { M, N, K });
+          for (const components of subgroupSize === 32 ? ([1, 2] as const) : ([1] as const)) {
+            const target = { ...engine.target, subgroupSize, unrolled };
+            yield tileOf(target, tile, tileColumns(tile), { M, N, K }, components);
+          }
   for (const N of [16, 80, 96]) yield tileOf(engine.target, 128, N, { M: 16, N: 16, K: 16 });
 }
 
@@ -106,7 +115,7 @@ test('matrix units: Dawn makes a pipeline of every specialisation, without a mes
       assert.equal(await pipelineOf(code, attention.entry), [], KIND);
       made++;
     }
-  assert.is(made, 5 * 4 * 2 * 2 + 24 + 7 + 3 * (5 * 4 * 2 * 4 + 3) + 12);
+  assert.is(made, 5 * 4 * 2 * 2 + 24 + 7 + 3 * (5 * 5 * 2 * 4 + 3) + 12);
   // It does look: the types of a unit must fit each other.
   device.addEventListener('uncapturederror', (event) => event.preventDefault());
   const wrong = kernel

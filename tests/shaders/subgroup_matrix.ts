@@ -29,9 +29,6 @@ const STAGED_OPERANDS = `
 fn a_value(at : u32) -> f32 { return a_half[at]; }
 fn b_value(at : u32) -> f32 { return b_half[at]; }
 fn half4(four : vec4f) -> vec4f { return vec4f(half(four.x), half(four.y), half(four.z), half(four.w)); }
-fn halves(square : mat4x4f) -> mat4x4f {
-  return mat4x4f(half4(square[0]), half4(square[1]), half4(square[2]), half4(square[3]));
-}
 `;
 const PRODUCT = `
 fn multiply(lane : u32, rows : vec3u, columns : vec3u, before : Sum) -> Sum {
@@ -58,8 +55,8 @@ export function emulated(text: string): string {
   const plain = text
     .replace(/\benable \w+;/g, '')
     .replace(/@diagnostic\(.*\)/g, '')
-    .replaceAll('mat4x4<f16>(', 'halves(')
-    .replaceAll('mat4x4<f16>', 'mat4x4f')
+    .replaceAll('vec4<f16>(', 'half4(')
+    .replaceAll('vec4<f16>', 'vec4f')
     .replaceAll('array<f16, ', 'array<f32, ')
     .replace(/subgroup_matrix_result<f32, (\w+), (\w+)>/, `array<f32, $1 * $2 / ${SUBGROUP}u>`)
     .replace(/subgroup_matrix_\w+<.*>/g, 'vec3u')
@@ -74,7 +71,7 @@ export function emulated(text: string): string {
     .replace(/,\s*@builtin\(subgroup_id\) subgroup : u32/, '')
     .replace(/\bsubgroup\b(?! =)/g, `(i / ${SUBGROUP}u)`);
   // Bounds that no compiler knows: it would take a minute to write out all loops.
-  const builtins = plain.includes('halves')
+  const builtins = plain.includes('half4')
     ? STAGED_OPERANDS + PRODUCT
     : plain.includes('a_half')
       ? PACKED_OPERANDS + PRODUCT
@@ -94,7 +91,7 @@ function tileOf(define: Define): Define {
   );
   const [M, N, threads] = [16 * down * squares, across * columns, SUBGROUP * down * across];
   const SQUARES_N = Math.ceil((N * down) / threads);
-  return { ...define, SUBGROUP, SQUARES_N, LOADS: Math.ceil((M + N) / threads) };
+  return { ...define, SUBGROUP, SQUARES_N, LOADS: Math.ceil((M + N) / threads), Four: 'vec4f' };
 }
 
 /** The emulation of a kernel on matrix units. */

@@ -7,7 +7,8 @@
 //                    a last wave of tiles; unmeasured on hardware, so that only tuning and `streams` choose it.
 //   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same matmul on the same H200: 0.175
 //                    ms). Tiled on units, it needs no packed copies of its operands; unmeasured on hardware,
-//                    so that only tuning and `onUnits` choose it.
+//                    so that only tuning and `onUnits` choose it. As two f16 for each operand, which keeps the
+//                    accuracy of f32, only `onUnits: 'f32'` does.
 import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { MatmulForce, Tuning } from '../../gpu/tuning.ts';
 import type { ProductDType } from '../../tensor/autograd.ts';
@@ -57,8 +58,10 @@ export type MatmulPlan =
       readonly kind: 'tiled';
       readonly splits: number;
       readonly tile: Tile;
-      /** Multiplies the tiles, of operands rounded to f16. */
+      /** Multiplies the tiles, of operands in f16. */
       readonly unit?: MatrixShape;
+      /** f16 that an operand is the sum of; default: 1, rounded. */
+      readonly components?: 2;
       /** Workgroups that share all steps of all tiles; else each has a tile and a split. */
       readonly streams?: number;
     }
@@ -187,7 +190,7 @@ export function planMatmul(
 ): MatmulPlan {
   const tuned = tuning?.matmul[matmulKey(problem)];
   if (tuned) return planMatmul(target, problem, { ...tuned, ...force });
-  const { M, N, K, batch = 1, epilogue, products } = problem;
+  const { M, N, K, batch = 1, epilogue, products, packedA, packedB } = problem;
   const unit = products === 'f32' ? undefined : target.matrixUnit;
   const inRegisters =
     (target.kind === 'cpu' && products !== 'f16') ||
@@ -206,14 +209,15 @@ export function planMatmul(
     const [tileM, tileN] = planMatrixTile(target, problem, force.tile);
     return { kind, unit, tileM, tileN, splits: splits(tileM, tileN) };
   }
-  const own = force.onUnits ? unit : undefined;
+  const components = force.onUnits === 'f32' && !packedA && !packedB ? 2 : undefined;
+  const own = components ? target.matrixUnit : force.onUnits === true ? unit : undefined;
   const tile = planTile(target, problem, force.tile, own);
   const { streams } = force;
   return {
     kind: 'tiled',
     tile,
     splits: streams ? 1 : splits(tile, tileColumns(tile)),
-    ...(own && { unit: own }),
+    ...(own && { unit: own, ...(components && { components }) }),
     ...(streams && { streams }),
   };
 }

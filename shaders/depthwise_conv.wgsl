@@ -9,14 +9,14 @@
 // Layout    x, y [B, Y X, C], channels last; weights [C, SIDE^2] are first transposed to [SIDE^2, C],
 //           so that neighbouring invocations, which own neighbouring channels, read neighbouring elements.
 //           Four channels if Vec is vec4f.
-// Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; for each kernel row, a window of 8
-//           inputs slides along. dweight: an invocation owns 8 taps of a kernel row and a split of image
-//           rows, along which the same kind of window slides; a second kernel adds the splits in order. No
-//           barriers and no atomics: the sums do not depend on timing.
+// Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; what it reads for a kernel row is in
+//           flight together. dweight: an invocation owns 8 taps of a kernel row and a split of image rows,
+//           along which it reads 8 pixels and gradients at a time; a second kernel adds the splits in order.
+//           No barriers and no atomics: the sums do not depend on timing.
 //           _columns, for CPUs, where loads are expensive and spilled registers cheap: an invocation owns 4
 //           columns of a split of rows and goes down; every row that it loads is multiplied by all SIDE rows
 //           of the kernel.
-// Traffic   two loads per 8 multiply-adds and 8 more per kernel row, instead of two per multiply-add.
+// Traffic   8 + 2 SIDE - 1 loads per 8 SIDE multiply-adds, dweight 16 per 64.
 //           _columns: 4 + SIDE - 1 loads per 4 SIDE^2 multiply-adds.
 
 #import index  // linear_group
@@ -38,7 +38,8 @@ const WG : u32 = 64u;           // invocations of a workgroup; they share nothin
 const PAD : u32 = SIDE / 2u;
 const TAPS : u32 = SIDE * SIDE;
 const HALO : u32 = 2u * PAD;
-const WINDOW : u32 = 8u;        // members of struct Window
+const WINDOW : u32 = 8u;        // neighbouring pixels of an invocation; of dweight, taps
+const INPUT : u32 = WINDOW + HALO;
 const THREAD_X : u32 = 4u;      // columns of an invocation of _columns
 const INPUT_X : u32 = THREAD_X + HALO;
 const UNROLLED : bool = false;  // unroll the marked loops
@@ -69,28 +70,13 @@ fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgr
   packed_out[at] = weight[at % params.C * TAPS + select(tap, TAPS - 1u - tap, params.rotated == 1u)];
 }
 
-// Neighbouring pixels of one image row and channel. Not an array: compilers keep arrays with a computed index
-// in memory.
-struct Window {
-  v0 : Vec,
-  v1 : Vec,
-  v2 : Vec,
-  v3 : Vec,
-  v4 : Vec,
-  v5 : Vec,
-  v6 : Vec,
-  v7 : Vec,
-}
-
 // Zero outside of the row. Left of it u wraps around to a huge number, so one comparison does for both edges.
 fn pixel(line : u32, u : u32, c : u32) -> Vec {
   return select(Vec(), x[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
 }
 
-fn window_at(line : u32, u : u32, c : u32) -> Window {
-  return Window(pixel(line, u, c), pixel(line, u + 1u, c), pixel(line, u + 2u, c), pixel(line, u + 3u, c),
-                pixel(line, u + 4u, c), pixel(line, u + 5u, c), pixel(line, u + 6u, c),
-                pixel(line, u + 7u, c));
+fn gradient(line : u32, u : u32, c : u32) -> Vec {
+  return select(Vec(), dy[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
 }
 
 fn store(row : u32, u : u32, c : u32, value : Vec) {
@@ -118,44 +104,33 @@ fn depthwise_conv(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups)
   let row = at / (params.C * windows);  // of B * Y
   let v = row % params.Y;
 
-  var s0 = Vec();
+  var none = Vec();
   if (HAS_BIAS) {
-    s0 = bias[c];
+    none = bias[c];
   }
-  var s1 = s0;
-  var s2 = s0;
-  var s3 = s0;
-  var s4 = s0;
-  var s5 = s0;
-  var s6 = s0;
-  var s7 = s0;
+  var sums : array<Vec, WINDOW>;
+  // unroll
+  for (var p = 0u; p < WINDOW; p++) { sums[p] = none; }
   // Kernel rows inside the image: v + tap_row - PAD in [0, Y).
   let begin = select(0u, PAD - v, v < PAD);
   let end = min(SIDE, params.Y + PAD - v);
   for (var tap_row = begin; tap_row < end; tap_row++) {
     let line = (row + tap_row - PAD) * params.X;
-    var w = window_at(line, left - PAD, c);
+    var w : array<Vec, INPUT>;
+    var taps : array<Vec, SIDE>;
+    // unroll
+    for (var p = 0u; p < HALO; p++) { w[p] = pixel(line, left + p - PAD, c); }
+    // unroll
+    for (var p = 0u; p < WINDOW; p++) { w[HALO + p] = pixel(line, left + HALO + p - PAD, c); }
+    // unroll
+    for (var j = 0u; j < SIDE; j++) { taps[j] = packed_weight[(tap_row * SIDE + j) * params.C + c]; }
+    // unroll
     for (var j = 0u; j < SIDE; j++) {
-      let tap = packed_weight[(tap_row * SIDE + j) * params.C + c];
-      s0 += tap * w.v0;
-      s1 += tap * w.v1;
-      s2 += tap * w.v2;
-      s3 += tap * w.v3;
-      s4 += tap * w.v4;
-      s5 += tap * w.v5;
-      s6 += tap * w.v6;
-      s7 += tap * w.v7;
-      w = Window(w.v1, w.v2, w.v3, w.v4, w.v5, w.v6, w.v7, pixel(line, left - PAD + j + WINDOW, c));
+      for (var p = 0u; p < WINDOW; p++) { sums[p] += taps[j] * w[j + p]; }
     }
   }
-  store(row, left, c, s0);
-  store(row, left + 1u, c, s1);
-  store(row, left + 2u, c, s2);
-  store(row, left + 3u, c, s3);
-  store(row, left + 4u, c, s4);
-  store(row, left + 5u, c, s5);
-  store(row, left + 6u, c, s6);
-  store(row, left + 7u, c, s7);
+  // unroll
+  for (var p = 0u; p < WINDOW; p++) { store(row, left + p, c, sums[p]); }
 }
 
 @compute @workgroup_size(WG)
@@ -172,14 +147,9 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
   let split = at / (params.C * windows * SIDE);
   let rows = params.B * params.Y;
 
-  var s0 = Vec();
-  var s1 = Vec();
-  var s2 = Vec();
-  var s3 = Vec();
-  var s4 = Vec();
-  var s5 = Vec();
-  var s6 = Vec();
-  var s7 = Vec();
+  var sums : array<Vec, WINDOW>;
+  // unroll
+  for (var t = 0u; t < WINDOW; t++) { sums[t] = Vec(); }
   var sum_dy = Vec();
   // Splits differ by at most one row.
   let end = (split + 1u) * rows / params.splits;
@@ -188,30 +158,28 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
       continue;
     }
     let line = (row + tap_row - PAD) * params.X;
-    var w = window_at(line, first_tap - PAD, c);
-    for (var u = 0u; u < params.X; u++) {
-      let grad = dy[(row * params.X + u) * params.C + c];
-      sum_dy += grad;
-      s0 += grad * w.v0;
-      s1 += grad * w.v1;
-      s2 += grad * w.v2;
-      s3 += grad * w.v3;
-      s4 += grad * w.v4;
-      s5 += grad * w.v5;
-      s6 += grad * w.v6;
-      s7 += grad * w.v7;
-      w = Window(w.v1, w.v2, w.v3, w.v4, w.v5, w.v6, w.v7, pixel(line, first_tap - PAD + u + WINDOW, c));
+    let left = first_tap - PAD;
+    var w : array<Vec, 2u * WINDOW>;
+    // unroll
+    for (var p = 0u; p < WINDOW; p++) { w[p] = pixel(line, left + p, c); }
+    for (var u = 0u; u < params.X; u += WINDOW) {
+      var grads : array<Vec, WINDOW>;
+      // unroll
+      for (var p = 0u; p < WINDOW; p++) { grads[p] = gradient(row * params.X, u + p, c); }
+      // unroll
+      for (var p = 0u; p < WINDOW; p++) { w[WINDOW + p] = pixel(line, left + u + WINDOW + p, c); }
+      // unroll
+      for (var p = 0u; p < WINDOW; p++) {
+        sum_dy += grads[p];
+        for (var t = 0u; t < WINDOW; t++) { sums[t] += grads[p] * w[p + t]; }
+      }
+      // unroll
+      for (var p = 0u; p < WINDOW; p++) { w[p] = w[WINDOW + p]; }
     }
   }
   let base = split * (TAPS + 1u) + tap_row * SIDE;
-  store_partial(base, first_tap, c, s0);
-  store_partial(base, first_tap + 1u, c, s1);
-  store_partial(base, first_tap + 2u, c, s2);
-  store_partial(base, first_tap + 3u, c, s3);
-  store_partial(base, first_tap + 4u, c, s4);
-  store_partial(base, first_tap + 5u, c, s5);
-  store_partial(base, first_tap + 6u, c, s6);
-  store_partial(base, first_tap + 7u, c, s7);
+  // unroll
+  for (var t = 0u; t < WINDOW; t++) { store_partial(base, first_tap + t, c, sums[t]); }
   // The middle kernel row is applied to every image row, so its sum of dy is complete.
   if (tap_row == PAD && first_tap == 0u) {
     partials[(split * (TAPS + 1u) + TAPS) * params.C + c] = sum_dy;

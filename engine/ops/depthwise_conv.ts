@@ -1,6 +1,6 @@
 import source from '../../shaders/depthwise_conv.wgsl' with { type: 'text' };
 import { expect, expectDType, expectKeys } from '../gpu/errors.ts';
-import { kernel } from '../gpu/kernel.ts';
+import { type Define, kernel } from '../gpu/kernel.ts';
 import type { Target } from '../gpu/target.ts';
 import { record } from '../tensor/autograd.ts';
 import { output, run } from '../tensor/dispatch.ts';
@@ -144,7 +144,7 @@ function convolution(
     run(convolveColumns, {
       ...call,
       params: { B, Y, X, C, splits },
-      define: { ...specialisation(plan, 1), HAS_BIAS, UNROLLED: true },
+      define: { ...specialisation(plan, 1), HAS_BIAS },
       groups: Math.ceil((windows * splits * C) / convolveColumns.workgroupSize),
     });
     return y;
@@ -193,6 +193,6 @@ function weightGradients(
   return [dweight, dbias];
 }
 
-function specialisation(plan: Geometry, vec: number): Record<string, string | number> {
-  return { SIDE: plan.side, Vec: vec === 4 ? 'vec4f' : 'f32' };
+function specialisation(plan: Geometry, vec: number): Define {
+  return { SIDE: plan.side, Vec: vec === 4 ? 'vec4f' : 'f32', UNROLLED: true };
 }

@@ -14,6 +14,9 @@ import {
 } from '../harness.ts';
 import { l2Normalize as twin } from '../reference/l2_normalize.ts';
 
+/** Row lengths that plans for a GPU are tried with: each is compiled anew on a CPU, which takes seconds. */
+const ON_GPUS = [7, 65, 1152];
+
 for (const shape of [[1, 1], [3, 7], [5, 63], [2, 65], [2, 3, 64], [2, 389], [7, 1152], [4]])
   test(`l2_normalize: y and dx match the twin for [${shape}]`, async () => {
     const n = size(shape);
@@ -24,7 +27,7 @@ for (const shape of [[1, 1], [3, 7], [5, 63], [2, 65], [2, 3, 64], [2, 389], [7,
         twin: ({ x }) => twin(x, shape[shape.length - 1]),
       });
     await check();
-    await withGpuPlans(check);
+    if (ON_GPUS.includes(shape[shape.length - 1])) await withGpuPlans(check);
   });
 
 test('l2_normalize: rows shorter than eps are divided by eps, and so is their gradient', async () => {

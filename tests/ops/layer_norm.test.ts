@@ -13,6 +13,9 @@ import {
 } from '../harness.ts';
 import { layerNorm as twin } from '../reference/layer_norm.ts';
 
+/** Row lengths that plans for a GPU are tried with: each is compiled anew on a CPU, which takes seconds. */
+const ON_GPUS = [7, 63, 96, 1152];
+
 for (const [R, C] of [
   [1, 1],
   [3, 7],
@@ -36,7 +39,7 @@ for (const [R, C] of [
         twin: ({ x, gamma, beta }) => twin(x, gamma, beta, 1e-2),
       });
     await check();
-    await withGpuPlans(check);
+    if (ON_GPUS.includes(C)) await withGpuPlans(check);
   });
 
 test('layer_norm: a mean a thousand times the deviation does not cancel', async () => {

@@ -14,6 +14,9 @@ import {
 } from '../harness.ts';
 import { logSoftmax as logTwin, softmax as twin } from '../reference/softmax.ts';
 
+/** Row lengths that plans for a GPU are tried with: each is compiled anew on a CPU, which takes seconds. */
+const ON_GPUS = [2, 7, 63, 388];
+
 for (const [R, C] of [
   [1, 1],
   [3, 2],
@@ -33,7 +36,7 @@ for (const [R, C] of [
       await checkGradients({ inputs, op: ({ x }) => logSoftmax(x), twin: ({ x }) => logTwin(x, C) });
     };
     await check();
-    await withGpuPlans(check);
+    if (ON_GPUS.includes(C)) await withGpuPlans(check);
   });
 
 test('softmax: rows sum to 1, and adding a constant to a row changes nothing', async () => {

@@ -1,11 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openSafetensors } from '../../engine/index.ts';
 import { exportCheckpoint } from '../../ps3/app/commands/export.ts';
 import { showNano4k } from '../../ps3/app/nano_4k.ts';
+import { VILA_S } from '../../ps3/model/checkpoint/shipped.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig } from '../../ps3/train/presets.ts';
@@ -40,6 +42,19 @@ test('export: matrices in bf16, vectors as they are, and nothing of training', a
     assert.equal([...(await file.f32(name))], isMatrix ? want.map(roundedToBf16) : want);
   }
   model.dispose();
+});
+
+test('export: a VILA-HD that is in bf16 already, byte for byte', async () => {
+  const [from, to] = [fileURLToPath(VILA_S), join(folder, 'vila')];
+  assert.ok((await exportCheckpoint(engine, from, to)) > 1e6);
+  for (const part of ['llm', 'vision_tower', 'mm_projector']) {
+    const [want, got] = [from, to].map((place) => readFileSync(join(place, part, 'model.safetensors')));
+    assert.ok(want.equals(got), part);
+  }
+  await exportCheckpoint(engine, from, to, { untied: true }).then(
+    () => assert.unreachable('untied'),
+    (error) => assert.match(error.message, /untied must not be given for a VILA-HD/),
+  );
 });
 
 test('nano-4k: says what it looked at, and writes the maps', async () => {

@@ -1,8 +1,10 @@
 // `ps3 export`.
-import { type Engine, expectKeys } from '../../../engine/index.ts';
+import { type Engine, expect, expectKeys } from '../../../engine/index.ts';
 import type { WeightDType } from '../../model/checkpoint/checkpoint.ts';
 import { PS3 } from '../../model/ps3.ts';
 import { RunFolder } from '../../train/run.ts';
+import { isVila } from '../../vila/is_vila.ts';
+import { VilaModel } from '../../vila/vila.ts';
 import { type Command, command, on, oneOf } from '../flags.ts';
 import { withEngine } from './engine.ts';
 
@@ -19,7 +21,7 @@ export interface ExportOptions {
  *
  * @param place  run folder, checkpoint folder, address or hf://owner/name
  * @returns      parameters written
- * @throws RunError, ConfigError, SafetensorsError, MemoryError as `PS3.load`
+ * @throws RunError, ConfigError, SafetensorsError, MemoryError as `PS3.load` and `VilaModel.load`; ShapeError for `untied` of a VILA-HD
  */
 export async function exportCheckpoint(
   engine: Engine,
@@ -29,7 +31,14 @@ export async function exportCheckpoint(
 ): Promise<number> {
   expectKeys('exportCheckpoint', options, { storage: true, untied: true });
   const { storage = 'bf16', untied } = options;
-  using model = await PS3.load(engine, await RunFolder.checkpointOf(place), { storage });
+  const from = await RunFolder.checkpointOf(place);
+  if (await isVila(from)) {
+    expect(!untied, 'exportCheckpoint', 'untied must not be given for a VILA-HD', `${untied}`);
+    using vila = await VilaModel.load(engine, from);
+    await vila.save(out, { storage });
+    return vila.parameters.elementCount + vila.language.parameters.elementCount;
+  }
+  using model = await PS3.load(engine, from, { storage });
   await model.save(out, { untied });
   return model.parameters.elementCount;
 }

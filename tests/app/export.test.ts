@@ -45,7 +45,7 @@ test('export: matrices in bf16, vectors as they are, and nothing of training', a
 });
 
 test('export: a VILA-HD that is in bf16 already, byte for byte', async () => {
-  const [from, to] = [fileURLToPath(VILA_S), join(folder, 'vila')];
+  const [from, to] = [fileURLToPath(VILA_S.href), join(folder, 'vila')];
   assert.ok((await exportCheckpoint(engine, from, to)) > 1e6);
   for (const part of ['llm', 'vision_tower', 'mm_projector']) {
     const [want, got] = [from, to].map((place) => readFileSync(join(place, part, 'model.safetensors')));

@@ -5,7 +5,8 @@
 //
 // Layout    contiguous, heads of a row side by side.
 // Mapping   an invocation merges one Vec of all splits. No barriers.
-// Traffic   reads K + 2 elements per query, head and split, and writes K + 1 per query and head.
+// Traffic   reads K + 3 elements per query, head and split, IN_FLIGHT splits at a time, and writes K + 1 per
+//           query and head.
 // Numerics  f32; sums run over ascending splits: the same bits on every run. A score that is NaN or infinite
 //           makes the result NaN.
 
@@ -29,6 +30,7 @@ alias Vec = vec4f;              // or f32
 const HEAD_VECS : u32 = 8u;     // Vecs per head
 
 const WG : u32 = 64u;           // invocations of a workgroup; they share nothing
+const IN_FLIGHT : u32 = 8u;     // loads that do not wait for each other
 
 @compute @workgroup_size(WG)
 fn attention_merge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,
@@ -43,11 +45,21 @@ fn attention_merge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   for (var n = 0u; n < params.all_splits; n++) { row_max = max(row_max, max_sum[first + n * rows].x); }
   var value = Vec();
   var row_sum = 0.0;
-  for (var n = 0u; n < params.all_splits; n++) {
-    let part = first + n * rows;
-    let keep = exp(max_sum[part].x - row_max);
-    row_sum = fma(keep, max_sum[part].y, row_sum);
-    value = fma(Vec(keep), values[part * HEAD_VECS + at % HEAD_VECS], value);
+  for (var n = 0u; n < params.all_splits; n += IN_FLIGHT) {
+    var sums : array<vec2f, IN_FLIGHT>;
+    var some : array<Vec, IN_FLIGHT>;
+    for (var k = 0u; k < IN_FLIGHT; k++) {
+      let part = first + min(n + k, params.all_splits - 1u) * rows;
+      sums[k] = max_sum[part];
+      some[k] = values[part * HEAD_VECS + at % HEAD_VECS];
+    }
+    for (var k = 0u; k < IN_FLIGHT; k++) {
+      if (n + k < params.all_splits) {
+        let keep = exp(sums[k].x - row_max);
+        row_sum = fma(keep, sums[k].y, row_sum);
+        value = fma(Vec(keep), some[k], value);
+      }
+    }
   }
   row_sum = sum_or_nan(row_sum);
   out[at] = value * (1.0 / row_sum);

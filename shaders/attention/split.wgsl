@@ -1,5 +1,5 @@
 // Split-KV attention (flash-decoding), first pass: softmax attention of T queries over one split of the keys,
-// for few queries on CPUs. merge.wgsl merges the splits of one or two key/value segments, cached keys before
+// for few queries. merge.wgsl merges the splits of one or two key/value segments, cached keys before
 // the others.
 //
 //   s[t,j] = scale q[t] . k[j] + mask_bias[j]

@@ -107,18 +107,14 @@ const onCpu: Target = {
 };
 const onGpu: Target = { ...onCpu, ...GPU_ON_CPU, subgroupSize: 32 };
 
-test('attention: the plan takes query blocks, on CPUs from three queries on', () => {
+test('attention: the plan takes query blocks from two queries on, on CPUs from three', () => {
   const plan = (target: Target, T: number, keys: number, K = 72) =>
     planAttention(target, { B: 1, T, H: 16, K, keys: [keys] });
   assert.is(plan(onCpu, 196, 196).variant, 'query_blocks');
   assert.is(plan(onCpu, 1, 3289).variant, 'split_kv');
   assert.is(plan(onCpu, 1, 3289, 144).variant, 'query_blocks', 'an invocation does not hold a head of 144');
-  for (const [T, keys] of [
-    [196, 196],
-    [1, 3289],
-    [1, 85],
-  ])
-    assert.is(plan(onGpu, T, keys).variant, 'query_blocks');
+  for (const keys of [3289, 85]) assert.is(plan(onGpu, 1, keys).variant, 'split_kv');
+  for (const T of [2, 196]) assert.is(plan(onGpu, T, 3289).variant, 'query_blocks');
   assert.equal([plan(onCpu, 9, 9).products, plan(onGpu, 9, 9).products], ['register', 'tiled']);
   assert.equal([plan(onGpu, 9, 9, 5).padding, plan(onCpu, 9, 9, 5).padding], [3, 0], 'tiles read vec4f');
 });
@@ -143,13 +139,14 @@ test('attention: on a GPU tiles are as wide as a head, and the keys are split un
   assert.is(planBlockTile(small, scores, true).tileM, 64, '128 needs 20,480 bytes');
 });
 
-// One query whose keys are summed in two splits, queries around a tile of 32, and heads that are padded.
-for (const [T, M, K] of [
-  [1, 600, 8],
-  [33, 41, 4],
-  [3, 5, 6],
-])
-  test(`attention by query blocks in tiles: ${T} queries over ${M} keys of ${K}: output and gradients match the twin`, () =>
+// One query whose keys are summed in two splits, or in 19 by the plan for GPUs; queries around a tile of 32, and heads that are padded.
+for (const [T, M, K, force] of [
+  [1, 600, 8, 'query_blocks'],
+  [1, 600, 8, undefined],
+  [33, 41, 4, undefined],
+  [3, 5, 6, undefined],
+] as const)
+  test(`attention by the plans for GPUs, ${force ?? 'not forced'}: ${T} queries over ${M} keys of ${K}: output and gradients match the twin`, () =>
     withGpuPlans(async () => {
       using scope = engine.scope();
       const [q, kv, dout] = [random(T * K, 1), random(M * 2 * K, 2), random(T * K, 3)];
@@ -157,7 +154,7 @@ for (const [T, M, K] of [
         Float64Array.from({ length: M * K }, (_, i) => from[Math.floor(i / K) * 2 * K + column + (i % K)]);
       const queries = tensor(q, [1, T, K], { scope, requiresGrad: true });
       const keys = tensor(kv, [1, M, 2 * K], { scope, requiresGrad: true });
-      const out = poolAttention(queries, keys, { heads: 1, force: 'query_blocks' });
+      const out = poolAttention(queries, keys, { heads: 1, force });
       backward(out, { seed: tensor(dout, [1, T, K], { scope }) });
       const want = headGradients(q, part(kv, 0), part(kv, K), dout, { T, M, K });
       const dkv = await keys.grad!.data();

@@ -73,12 +73,12 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const { q, k, cached } = heads;
   const [, T, H, K] = q.shape;
   const [B, , G] = k.shape;
-  const { scale = K ** -0.5, keyMask, causal, force } = options;
+  const { scale = K ** -0.5, keyMask, force } = options;
   const M = keysSeen(heads, options);
   const keys = [cached?.k.shape[1] ?? 0, M].filter((count) => count > 0);
   const { target } = q.tensor.gpu;
   const { forward: products, backward } = currentProducts();
-  const plan = planAttention(target, { B, T, H, K, keys, group: H / G, causal, products }, force);
+  const plan = planAttention(target, { B, T, H, K, keys, group: H / G, products }, force);
   if (plan.padding > 0) return attendPadded(heads, { ...options, scale }, plan.padding);
 
   const list = listOf(heads);

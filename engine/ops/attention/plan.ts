@@ -9,7 +9,8 @@
 //                  0.102 ms.
 //   split_kv       flash-decoding, nothing of size T x M written: wins with one or two queries on CPUs.
 //                  lavapipe, 16 heads of 72, 729 keys: 5.1, 8.1 and 20 ms for 1, 2 and 4 queries, where query
-//                  blocks take 8.0, 9.8 and 8.4. And for one query of a causal attention on GPUs.
+//                  blocks take 8.0, 9.8 and 8.4. And for one query on GPUs, a token that is decoded or a
+//                  pooling, of which tiles would use one row: unmeasured on hardware.
 //
 // Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
 import type { MatrixShape, Target } from '../../gpu/target.ts';
@@ -28,7 +29,6 @@ export interface AttentionSizes {
   readonly keys: readonly number[];
   /** Neighbouring heads that share one head of keys, 1 by default; a block has all or none of them. */
   readonly group?: number;
-  readonly causal?: boolean;
   /** f32: operands must not be rounded; f16: they shall be, on matrix units. Default: as is faster. */
   readonly products?: ProductDType;
 }
@@ -74,10 +74,7 @@ export function planAttention(
   const isRounded = canRound && target.matrixUnit !== undefined && !without.includes('attention_matrices');
   const isTiled = (onGpu || isRounded) && !without.includes('attention_tiled');
   const products = isTiled ? 'tiled' : 'register';
-  // On GPUs a token that is decoded: tiles of queries would have one.
-  const few =
-    !without.includes('split_kv') &&
-    (target.kind === 'cpu' ? T < BLOCK_QUERIES : sizes.causal === true && T === 1);
+  const few = !without.includes('split_kv') && T < (onGpu ? 2 : BLOCK_QUERIES);
   const variant = K > SPLIT_HEAD ? 'query_blocks' : (force ?? (few ? 'split_kv' : 'query_blocks'));
   const splits = Math.ceil(target.fillInvocations / (B * T * H));
   return {

@@ -15,7 +15,6 @@ export const strip = (text: string): string =>
     .replace(/ ([/%]|&&|\|\||!=) ?(?![/*])/g, '$1') // two of them would begin a comment
     .replace(/([)\]]) (?![-/])|(?<!\bfor) (?=\()/g, '$1') // loops are found by `for (`
     .replace(/ (->|<<|>>|[<>=]=|[<|^]) /g, '$1')
-    .replace(/(?<=[\w)\]]) ([->]) (?=[\w(])/g, '$1')
     .replace(/([,(])\n|\n(?=\))/g, '$1')
     // What is looked for at the beginning of a line stays there.
     .replace(/([{;}])\n(?!\/\/|#|const |alias |enable )/g, '$1')

@@ -11,12 +11,12 @@
 //           Four channels if Vec is vec4f.
 // Mapping   depthwise_conv: an invocation owns 8 neighbouring pixels; what it reads for a kernel row is in
 //           flight together. dweight: an invocation owns 8 taps of a kernel row and a split of image rows,
-//           along which it reads 8 pixels and gradients at a time; a second kernel adds the splits in order.
-//           No barriers and no atomics: the sums do not depend on timing.
+//           along which a window of 8 inputs slides; a second kernel adds the splits in order. No barriers
+//           and no atomics: the sums do not depend on timing.
 //           _columns, for CPUs, where loads are expensive and spilled registers cheap: an invocation owns 4
 //           columns of a split of rows and goes down; every row that it loads is multiplied by all SIDE rows
 //           of the kernel.
-// Traffic   8 + 2 SIDE - 1 loads per 8 SIDE multiply-adds, dweight 16 per 64.
+// Traffic   8 + 2 SIDE - 1 loads per 8 SIDE multiply-adds, dweight two per 8.
 //           _columns: 4 + SIDE - 1 loads per 4 SIDE^2 multiply-adds.
 
 #import index  // linear_group
@@ -39,6 +39,7 @@ const PAD : u32 = SIDE / 2u;
 const TAPS : u32 = SIDE * SIDE;
 const HALO : u32 = 2u * PAD;
 const WINDOW : u32 = 8u;        // neighbouring pixels of an invocation; of dweight, taps
+const LAST : u32 = 7u;          // of them
 const INPUT : u32 = WINDOW + HALO;
 const THREAD_X : u32 = 4u;      // columns of an invocation of _columns
 const INPUT_X : u32 = THREAD_X + HALO;
@@ -73,10 +74,6 @@ fn depthwise_conv_pack(@builtin(workgroup_id) group : vec3u, @builtin(num_workgr
 // Zero outside of the row. Left of it u wraps around to a huge number, so one comparison does for both edges.
 fn pixel(line : u32, u : u32, c : u32) -> Vec {
   return select(Vec(), x[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
-}
-
-fn gradient(line : u32, u : u32, c : u32) -> Vec {
-  return select(Vec(), dy[(line + min(u, params.X - 1u)) * params.C + c], u < params.X);
 }
 
 fn store(row : u32, u : u32, c : u32, value : Vec) {
@@ -159,22 +156,17 @@ fn depthwise_conv_dweight(@builtin(workgroup_id) group : vec3u, @builtin(num_wor
     }
     let line = (row + tap_row - PAD) * params.X;
     let left = first_tap - PAD;
-    var w : array<Vec, 2u * WINDOW>;
+    var w : array<Vec, WINDOW>;
     // unroll
     for (var p = 0u; p < WINDOW; p++) { w[p] = pixel(line, left + p, c); }
-    for (var u = 0u; u < params.X; u += WINDOW) {
-      var grads : array<Vec, WINDOW>;
+    for (var u = 0u; u < params.X; u++) {
+      let grad = dy[(row * params.X + u) * params.C + c];
+      sum_dy += grad;
       // unroll
-      for (var p = 0u; p < WINDOW; p++) { grads[p] = gradient(row * params.X, u + p, c); }
+      for (var t = 0u; t < WINDOW; t++) { sums[t] += grad * w[t]; }
       // unroll
-      for (var p = 0u; p < WINDOW; p++) { w[WINDOW + p] = pixel(line, left + u + WINDOW + p, c); }
-      // unroll
-      for (var p = 0u; p < WINDOW; p++) {
-        sum_dy += grads[p];
-        for (var t = 0u; t < WINDOW; t++) { sums[t] += grads[p] * w[p + t]; }
-      }
-      // unroll
-      for (var p = 0u; p < WINDOW; p++) { w[p] = w[WINDOW + p]; }
+      for (var p = 0u; p < LAST; p++) { w[p] = w[p + 1u]; }
+      w[LAST] = pixel(line, left + u + WINDOW, c);
     }
   }
   let base = split * (TAPS + 1u) + tap_row * SIDE;

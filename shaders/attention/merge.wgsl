@@ -28,9 +28,9 @@ struct Params {
 // Specialisation.
 alias Vec = vec4f;              // or f32
 const HEAD_VECS : u32 = 8u;     // Vecs per head
+const IN_FLIGHT : u32 = 1u;     // splits whose loads do not wait for each other
 
 const WG : u32 = 64u;           // invocations of a workgroup; they share nothing
-const IN_FLIGHT : u32 = 8u;     // loads that do not wait for each other
 
 @compute @workgroup_size(WG)
 fn attention_merge(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups) groups : vec3u,

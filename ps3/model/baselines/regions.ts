@@ -283,8 +283,9 @@ async function native(asked: Asked): Promise<RegionFeature> {
   if (scale <= 0) return lowRes(asked, image, boxes);
   const G = gridSides[scale];
   const pixels = resizeToSquare(engine, image, scalesPx[scale], { scope });
-  const places = noGrad(() => arange(pixels, G * G).reshape([1, G * G]));
-  const tokens = noGrad(() => model.vision.encodeCrops(pixels, scale, places));
+  const tokens = noGrad(() =>
+    model.vision.encodeCrops(pixels, scale, arange(pixels, G * G).reshape([1, G * G])),
+  );
   return { feature: await pooled(asked, tokens, touchedTokens(boxes, image, [1, 1], G)), tokens: G * G };
 }
 

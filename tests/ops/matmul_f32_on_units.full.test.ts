@@ -14,10 +14,6 @@ const force = { kind: 'tiled', tile: 32, onUnits: 'f32' } as const;
 /** The device's own units, where it has some. */
 const own = engine.target.matrixUnit;
 
-/** [R, C] to [C, R]. */
-const transposed = (x: Float64Array, R: number, C: number): Float64Array =>
-  x.map((_, i) => x[(i % R) * C + Math.floor(i / R)]);
-
 // Every layout has another unit.
 for (const [transposeA, transposeB, emulated] of [
   [false, false, { M: 16, N: 16, K: 16 }],
@@ -40,10 +36,10 @@ for (const [transposeA, transposeB, emulated] of [
       [5, 3, 0],
     ]) {
       const [left, right] = [random(M * K, 1), random(K * N, 2)];
-      const a = tensor(transposeA ? transposed(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
-      const b = tensor(transposeB ? transposed(right, K, N) : right, transposeB ? [N, K] : [K, N], { scope });
+      const a = tensor(left, transposeA ? [K, M] : [M, K], { scope });
+      const b = tensor(right, transposeB ? [N, K] : [K, N], { scope });
       const c = withMatrixUnit(engine, unit, () => matmul(a, b, { transposeA, transposeB, force }));
-      compare(`c [${M}, ${N}]`, await c.data(), twin(left, right, { M, N, K }));
+      compare(`c [${M}, ${N}]`, await c.data(), twin(left, right, { M, N, K, transposeA, transposeB }));
     }
   });
 

@@ -16,10 +16,6 @@ const FORCES = {
 const force = FORCES.matmul_subgroup_matrix;
 const half = (value: number): number => fromHalf(toHalf(value));
 
-/** [R, C] to [C, R]. */
-const transposed = (x: Float64Array, R: number, C: number): Float64Array =>
-  x.map((_, i) => x[(i % R) * C + Math.floor(i / R)]);
-
 /** What Apple's, Intel's and NVIDIA's units multiply. */
 const UNITS = {
   square: { M: 16, N: 16, K: 16 },
@@ -64,11 +60,10 @@ for (const [name, emulated, dtype, transposeA, transposeB] of [
         [33, 31, 17],
       ]) {
         const [left, right] = [random(M * K, 1), random(K * N, 2)];
-        const a = tensor(transposeA ? transposed(left, M, K) : left, transposeA ? [K, M] : [M, K], { scope });
-        const b = tensor(transposeB ? transposed(right, K, N) : right, transposeB ? [N, K] : [K, N], {
-          scope,
-        });
-        const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), { M, N, K });
+        const a = tensor(left, transposeA ? [K, M] : [M, K], { scope });
+        const b = tensor(right, transposeB ? [N, K] : [K, N], { scope });
+        const product = { M, N, K, transposeA, transposeB };
+        const want = productTwin(left.map(half), right.map(DTYPES[dtype]).map(half), product);
         compare(`c [${M}, ${N}]`, await multiplied(a, b, 1, { splits: 1 }).data(), want);
       }
     });

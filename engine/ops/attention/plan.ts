@@ -53,6 +53,8 @@ export interface AttentionPlan {
   readonly splitKeys: readonly number[];
   /** Of split_kv: the shader's loops over a head are unrolled. */
   readonly unrolled: boolean;
+  /** Of split_kv: splits whose partial results are merged without waiting for one before the next; on GPUs unmeasured. */
+  readonly mergedAtOnce: number;
 }
 
 /** From here on query blocks are ahead on CPUs; measured on lavapipe, see above. */
@@ -86,6 +88,7 @@ export function planAttention(
     unit: isTiled && isRounded ? target.matrixUnit : undefined,
     splitKeys: sizes.keys.map((keys) => Math.max(SPLIT_KEYS, Math.ceil(keys / splits))),
     unrolled: target.kind === 'cpu',
+    mergedAtOnce: onGpu ? 8 : 1,
   };
 }
 

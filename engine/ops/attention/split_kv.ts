@@ -12,9 +12,6 @@ import { sightCall } from './sight.ts';
 const splitKernel = kernel(splitSource, 'attention_split');
 const mergeKernel = kernel(mergeSource, 'attention_merge');
 
-/** Splits that a GPU merges at a time, without waiting for one before the next; unmeasured on hardware. A CPU takes one. */
-const IN_FLIGHT = 8;
-
 /** out [B, T, H, K] and lse [B, H, T]. */
 export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tensor, lse: Tensor): void {
   const { B, T, H, K, group, scale, q, segments } = problem;
@@ -66,7 +63,7 @@ export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tenso
   run(mergeKernel, {
     bind: { max_sum, values, out, lse },
     params: { T, heads: H, batch: B, all_splits },
-    define: { Vec, HEAD_VECS, ...(out.gpu.target.kind === 'gpu' && { IN_FLIGHT }) },
+    define: { Vec, HEAD_VECS, IN_FLIGHT: plan.mergedAtOnce },
     groups: Math.ceil((B * T * H * HEAD_VECS) / mergeKernel.workgroupSize),
     flops: 2 * values.size,
   });

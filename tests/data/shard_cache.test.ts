@@ -1,9 +1,9 @@
 // Archives behind addresses: fetched once, shared, bounded, and tried again.
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DataError } from '../../ps3/data/errors.ts';
@@ -48,6 +48,36 @@ test('ShardCache: processes that share a folder fetch an archive once, and no pa
   assert.equal(await readFile(paths[0]), content(5000));
   assert.is(asked['/a/0.tar'], 1);
   assert.is((await readdir(folder)).length, 1);
+});
+
+test('ShardCache: one that finishes while others are about to begin is not fetched again', async () => {
+  const { folder, caches: eight } = await caches(8);
+  const paths = Array.from({ length: 60 }, (_, i) => `/often/${i}.tar`);
+  for (const path of paths) {
+    answers[path] = (response) => response.end(path);
+    const late = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 12));
+    await Promise.all(eight.map(async (cache) => [await late(), await cache.acquire(root + path)]));
+  }
+  assert.equal(
+    paths.map((path) => asked[path]),
+    paths.map(() => 1),
+  );
+  assert.is((await readdir(folder)).length, paths.length);
+});
+
+test('ShardCache: what a process left that was killed is taken over by all at once', async () => {
+  answers['/left.tar'] = (response) => setTimeout(() => response.end(content(5000)), 50);
+  const { folder, caches: six } = await caches(6);
+  const path = await six[0].acquire(`${root}/left.tar`);
+  await rm(path);
+  const hourAgo = new Date(Date.now() - 3_600_000);
+  for (const name of ['.lock', '.0.partial']) {
+    await writeFile(path + name, content(100));
+    await utimes(path + name, hourAgo, hourAgo);
+  }
+  await Promise.all(six.map((cache) => cache.acquire(`${root}/left.tar`)));
+  assert.equal(await readFile(path), content(5000));
+  assert.equal(await readdir(folder), [basename(path)]);
 });
 
 test('ShardCache: archives of the same name at other addresses are others, a path is itself', async () => {

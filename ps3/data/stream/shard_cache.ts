@@ -1,5 +1,5 @@
 // Archives behind http(s) addresses, fetched whole into a bounded folder that all processes of a machine share.
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -25,7 +25,7 @@ export class MissingShardError extends DataError {}
 /** Attempts of a fetch. */
 const ATTEMPTS = 6;
 
-/** A partial file that grew no more for so long is of a process that ended. */
+/** A lock or a partial file that changed no more for so long is of a process that ended. */
 const STALE_MS = 30_000;
 
 /** Whether a place is an http(s) address. */
@@ -52,8 +52,7 @@ export class ShardCache {
     try {
       await mkdir(this.#options.folder, { recursive: true });
       while (!(await isThere(path))) await this.#fetchOrWait(place, path);
-      const now = new Date();
-      await utimes(path, now, now); // last use
+      await touch(path); // last use
     } catch (cause) {
       this.release(place);
       throw cause;
@@ -77,23 +76,38 @@ export class ShardCache {
 
   /** Fetches, or waits a little where another process does. */
   async #fetchOrWait(address: string, path: string): Promise<void> {
-    const partial = `${path}.partial`;
+    const lock = `${path}.lock`;
     try {
-      await (await open(partial, 'wx')).close();
+      await (await open(lock, 'wx')).close();
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-      const { mtimeMs = 0 } = (await stat(partial).catch(() => undefined)) ?? {};
-      if (mtimeMs > 0 && Date.now() - mtimeMs > STALE_MS) await rm(partial, { force: true });
-      else await setTimeout(100);
+      if (await isStale(lock)) await this.#removeStale(path);
+      else await setTimeout(Math.min(100, this.#options.retryMs));
       return;
     }
+    const partial = `${path}.${randomUUID()}.partial`;
+    const alive = setInterval(() => void touch(lock).catch(() => {}), STALE_MS / 10);
     try {
-      await this.#fetch(address, partial);
-      await rename(partial, path);
+      // Another process may have finished between the look at the path and the lock.
+      if (!(await isThere(path))) {
+        await this.#fetch(address, partial);
+        await rename(partial, path);
+      }
     } finally {
+      clearInterval(alive);
       await rm(partial, { force: true });
+      await rm(lock, { force: true });
     }
     await this.#makeRoom();
+  }
+
+  /** Removes what a process that ended left of an archive. Where two do so at once, both fetch, each into its own file. */
+  async #removeStale(path: string): Promise<void> {
+    for (const name of await readdir(this.#options.folder)) {
+      if (!name.startsWith(`${basename(path)}.`)) continue;
+      const left = join(this.#options.folder, name);
+      if (await isStale(left)) await rm(left, { force: true });
+    }
   }
 
   async #fetch(address: string, partial: string): Promise<void> {
@@ -128,7 +142,7 @@ export class ShardCache {
   /** Removes copies that were used longest ago until the rest has room. */
   async #makeRoom(): Promise<void> {
     const { folder, maxBytes } = this.#options;
-    const names = (await readdir(folder)).filter((name) => !name.endsWith('.partial'));
+    const names = (await readdir(folder)).filter((name) => !/\.(partial|lock)$/.test(name));
     const files = await Promise.all(
       names.map(async (name) => {
         const path = join(folder, name);
@@ -148,4 +162,14 @@ export class ShardCache {
 
 async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now);
+}
+
+async function isStale(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > STALE_MS;
 }

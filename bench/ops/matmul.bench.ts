@@ -125,6 +125,7 @@ const tiled = { force: { kind: 'tiled' } } as const;
 const streams = { force: { kind: 'tiled', tile: 128, streams: 264 } } as const;
 const matrix = { force: { kind: 'subgroup_matrix' } } as const;
 const onUnits = { force: { kind: 'tiled', onUnits: true } } as const;
+const large = { force: { kind: 'tiled', onUnits: true, tile: 256 } } as const;
 const f32OnUnits = { force: { kind: 'tiled', onUnits: 'f32' } } as const;
 
 const variants: BenchCase[] = [
@@ -148,6 +149,9 @@ const variants: BenchCase[] = [
     matmulCase(729, 1152, 1152, { ...onUnits, ...NT }, false, 'matmul_tiled on units'),
     matmulCase(2560, 3456, 1152, { ...onUnits, ...NT }, false, 'matmul_tiled on units'),
     matmulCase(4096, 4096, 4096, onUnits, false, 'matmul_tiled on units'),
+    matmulCase(256, 256, 256, large, true, 'matmul_tiled on units, 256 rows'),
+    matmulCase(2560, 3456, 1152, { ...large, ...NT }, false, 'matmul_tiled on units, 256 rows'),
+    matmulCase(4096, 4096, 4096, large, false, 'matmul_tiled on units, 256 rows'),
     matmulCase(256, 256, 256, f32OnUnits, true, 'matmul_tiled on units in f32'),
     matmulCase(2560, 3456, 1152, { ...f32OnUnits, ...NT }, false, 'matmul_tiled on units in f32'),
     matmulCase(4304, 1152, 3289, { ...f32OnUnits, ...TN }, false, 'matmul_tiled on units in f32'),

@@ -13,7 +13,7 @@ import { MATRIX_TILES, type MatmulShape } from '../ops/matmul/plan.ts';
 import { withProducts } from '../ops/matmul/product.ts';
 import { QuantizedMatrix } from '../ops/quantize.ts';
 import { sum } from '../ops/reduce.ts';
-import { TILES, tileBytes, tileColumns } from '../ops/shared_tile.ts';
+import { fittingTiles, tileColumns } from '../ops/shared_tile.ts';
 import { softmax } from '../ops/softmax.ts';
 import {
   aroundSteps,
@@ -73,7 +73,7 @@ export const TILED: FastPath = {
   feature: 'tiles in workgroup memory',
   isTaken: ({ kind }) => kind === 'gpu',
   checks: (gpu, scope) => {
-    const fitting = TILES.filter((tile) => tileBytes(tile, tileColumns(tile)) <= gpu.target.workgroupBytes);
+    const fitting = fittingTiles(gpu.target);
     const steps = aroundSteps(16); // TILE_K of the shader
     return fitting.flatMap((tile) => {
       const [M, N, force] = [tile, tileColumns(tile), { kind: 'tiled', tile } as const];

@@ -17,8 +17,8 @@ export interface MatmulForce {
   readonly streams?: number;
   /** Transpose a transposed b back into [K, N] first (`register`). */
   readonly transposeFirst?: boolean;
-  /** Rows of c that a workgroup computes (`tiled`, `subgroup_matrix`). */
-  readonly tile?: 128 | 96 | 64 | 32;
+  /** Rows of c that a workgroup computes (`tiled`, `subgroup_matrix`); 256, with 128 columns, only `tiled` on units. */
+  readonly tile?: 256 | 128 | 96 | 64 | 32;
 }
 
 /** Measured choices for one adapter, as `engine.tune()` returns them. */

@@ -40,7 +40,7 @@ const ORDINARY_ROW = 4096;
 const LONG_ROW = { ROW_WG: 64, ROW_CHAIN: 64 } as const;
 
 /** What WebGPU allows in a workgroup everywhere. */
-const MOST_INVOCATIONS = 256;
+export const MOST_INVOCATIONS = 256;
 
 /**
  * Assigns R rows to invocations. On a CPU, whose rows are in its caches, each ordinary one goes to one invocation, without barriers. On a GPU a kernel

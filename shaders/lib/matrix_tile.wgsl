@@ -11,12 +11,13 @@
 //                                                 before it is split, and its sums by the inverse
 //   fn b_exponent(at : Region, n : u32) -> u32    the same for column n of b
 //
-// Mapping   SUBGROUPS_M x SUBGROUPS_N subgroups. A pass is 16 rows of each along M; a subgroup computes its
-//           16 rows of every pass in SUBGROUP_TILE_N columns, by matrices of MATRIX_M x MATRIX_N.
+// Mapping   SUBGROUPS_M x SUBGROUPS_N subgroups. One has SUBGROUP_TILE_N columns and, of every 16 SUBGROUPS_M
+//           rows, 16, in matrices of MATRIX_M x MATRIX_N.
 // Tiles     TILE_K terms at a time, k-major as f16. While they are multiplied, the next ones are in flight,
 //           in registers. Lines are 16 bytes longer than they need be, against bank conflicts.
-// Sums      of the units cannot be addressed by element: pass after pass goes through workgroup memory.
-// Traffic   a tile of 128 x 128 multiplies 64 terms for every byte that it stages.
+// Sums      of the units cannot be addressed by element: they go through workgroup memory, PASS_M x PASS_N of
+//           each subgroup in a pass.
+// Traffic   a tile of 128 x 128 multiplies 64 terms for every byte that it stages, one of 256 x 128 85.
 // Numerics  products of f16 are exact in f32, the accuracy of their sums depends on the unit. Of 1 component,
 //           magnitudes above 65504 become infinite, those below 6e-8 zero: gradients need a loss scale. Of 2,
 //           an operand is off by 2^-22 of itself at most or, where that is more, by 2^-39 of the largest in
@@ -32,8 +33,9 @@ const SUBGROUP : u32 = 32u;         // invocations of every subgroup
 const SUBGROUPS_M : u32 = 2u;       // subgroups of a workgroup along M and along N
 const SUBGROUPS_N : u32 = 2u;
 const SUBGROUP_TILE_N : u32 = 16u;  // columns of a subgroup, a multiple of MATRIX_N
-const SQUARES_M : u32 = 1u;         // passes
-const SQUARES_N : u32 = 1u;         // squares of an invocation along N: TILE_N / (4 WG_N), rounded up
+const PASS_N : u32 = 16u;           // columns of a subgroup in a pass, a divisor of those and such a multiple
+const SQUARES_M : u32 = 1u;         // passes along M
+const SQUARES_N : u32 = 1u;         // of an invocation along N: in each pass LINE / (4 WG_N), rounded up
 const LOADS : u32 = 1u;             // and those that it loads at a time: (TILE_M + TILE_N) / WG, rounded up
 const TILE_K : u32 = 32u;           // terms that are staged together, a multiple of 16
 const COMPONENTS : u32 = 1u;        // f16 that an operand is the sum of, 1 or 2
@@ -43,7 +45,7 @@ const MATRIX_M : u32 = 16u;
 const MATRIX_N : u32 = 16u;
 const MATRIX_K : u32 = 16u;
 
-const PASS_M : u32 = 16u;                         // rows of a subgroup
+const PASS_M : u32 = 16u;                         // rows of a subgroup in a pass
 const WG_M : u32 = PASS_M / 4u * SUBGROUPS_M;     // invocations along M and along N
 const WG_N : u32 = SUBGROUP * SUBGROUPS_M * SUBGROUPS_N / WG_M;
 const SUBGROUP_M : u32 = 1u;                     // of these, neighbours that run together
@@ -52,6 +54,9 @@ const SUBGROUP_N : u32 = WG_N;
 #import tile_squares  // Region, a_square(at, m, k), b_square(at, n, k), WG, TILE_M, TileSums
 
 const TILE_N : u32 = SUBGROUP_TILE_N * SUBGROUPS_N;  // columns of c per workgroup
+const LINE : u32 = PASS_N * SUBGROUPS_N;         // and in a pass
+const PASSES_N : u32 = SUBGROUP_TILE_N / PASS_N;
+const PASS_SQUARES : u32 = SQUARES_N / PASSES_N;
 const STEP_K : u32 = 16u;                        // terms of four squares
 const STEPS : u32 = TILE_K / STEP_K;
 const PITCH_M : u32 = TILE_M + 8u;
@@ -59,6 +64,7 @@ const PITCH_N : u32 = TILE_N + 8u;
 const DOWN : u32 = PASS_M / MATRIX_M;             // matrices of a subgroup in a pass
 const MATRICES_M : u32 = SQUARES_M * DOWN;       // and of c
 const MATRICES_N : u32 = SUBGROUP_TILE_N / MATRIX_N;
+const ACROSS : u32 = PASS_N / MATRIX_N;          // of these in a pass
 
 // WGSL names the columns of a matrix before its rows.
 alias Left = subgroup_matrix_left<f16, MATRIX_K, MATRIX_M>;
@@ -69,7 +75,7 @@ alias Factors = array<vec4f, LOADS>;
 
 var<workgroup> a_half : array<f16, COMPONENTS * TILE_K * PITCH_M>;  // [COMPONENTS, TILE_K, PITCH_M]
 var<workgroup> b_half : array<f16, COMPONENTS * TILE_K * PITCH_N>;  // [COMPONENTS, TILE_K, PITCH_N]
-var<workgroup> c_tile : array<f32, PASS_M * SUBGROUPS_M * TILE_N>;  // [PASS_M * SUBGROUPS_M, TILE_N]
+var<workgroup> c_tile : array<f32, PASS_M * SUBGROUPS_M * LINE>;  // [PASS_M * SUBGROUPS_M, LINE]
 
 // Squares 0 to TILE_M - 1 of each step are those of a, the next TILE_N those of b: four along k, then along M
 // or N.
@@ -160,10 +166,13 @@ fn right(k : u32, n : u32) -> Right {
   return subgroupMatrixLoad<Right, row_major>(&b_half, k * PITCH_N + n, PITCH_N);
 }
 
+// First column in its pass of an invocation's square p.
+fn line_column(p : u32, i : u32) -> u32 { return (p % PASS_SQUARES * WG_N + column_of(i)) * SQUARE; }
 /// First column of c of an invocation's square p, or one past the end.
 fn tile_column(at : Region, p : u32, i : u32) -> u32 {
-  let n = (p * WG_N + column_of(i)) * SQUARE;
-  return select(at.N, at.n0 + n, n < TILE_N);
+  let x = line_column(p, i);
+  let n = x / PASS_N * SUBGROUP_TILE_N + p / PASS_SQUARES * PASS_N + x % PASS_N;
+  return select(at.N, at.n0 + n, x < LINE);
 }
 
 // Workgroup memory between products: four rows of c, number `quad`, as column x of invocations has them.
@@ -193,6 +202,7 @@ fn unscaled_four(at : Region, m : u32, n : u32, sums : vec4f) -> vec4f {
 fn product(at : Region, i : u32) -> TileSums {
   let subgroup = i / SUBGROUP;
   let m0 = subgroup / SUBGROUPS_N * PASS_M;
+  let x0 = subgroup % SUBGROUPS_N * PASS_N;
   let n0 = subgroup % SUBGROUPS_N * SUBGROUP_TILE_N;
   var sum : array<array<Sum, MATRICES_N>, MATRICES_M>;
   var held : Held;
@@ -230,21 +240,24 @@ fn product(at : Region, i : u32) -> TileSums {
   var own : TileSums;
   // unroll
   for (var q = 0u; q < SQUARES_M; q++) {
-    for (var r = 0u; r < DOWN; r++) {
-      for (var j = 0u; j < MATRICES_N; j++) {
-        subgroupMatrixStore<row_major>(&c_tile, (m0 + r * MATRIX_M) * TILE_N + n0 + j * MATRIX_N,
-                                       sum[q * DOWN + r][j], TILE_N);
+    for (var s = 0u; s < PASSES_N; s++) {
+      for (var r = 0u; r < DOWN; r++) {
+        for (var j = 0u; j < ACROSS; j++) {
+          subgroupMatrixStore<row_major>(&c_tile, (m0 + r * MATRIX_M) * LINE + x0 + j * MATRIX_N,
+                                         sum[q * DOWN + r][s * ACROSS + j], LINE);
+        }
       }
-    }
-    workgroupBarrier();
-    for (var r = 0u; r < SQUARE; r++) {
-      for (var p = 0u; p < SQUARES_N; p++) {
-        let n = min((p * WG_N + column_of(i)) * SQUARE, TILE_N - SQUARE);
-        let four = c_four((row_of(i) * SQUARE + r) * TILE_N + n);
-        own[q * SQUARE + r][p] = unscaled_four(at, tile_row(at, q * SQUARE + r, i), at.n0 + n, four);
+      workgroupBarrier();
+      for (var r = 0u; r < SQUARE; r++) {
+        for (var e = 0u; e < PASS_SQUARES; e++) {
+          let m = q * SQUARE + r;
+          let p = s * PASS_SQUARES + e;
+          let four = c_four((row_of(i) * SQUARE + r) * LINE + min(line_column(p, i), LINE - SQUARE));
+          own[m][p] = unscaled_four(at, tile_row(at, m, i), tile_column(at, p, i), four);
+        }
       }
+      workgroupBarrier();
     }
-    workgroupBarrier();
   }
   return own;
 }

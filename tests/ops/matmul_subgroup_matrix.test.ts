@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { H200, planMatrixUnit, type Target } from '../../engine/gpu/target.ts';
 import { backward, cast, linear, type MatmulForce, matmul, type Tensor } from '../../engine/index.ts';
-import { planMatmul } from '../../engine/ops/matmul/plan.ts';
+import { matmulCandidates, planMatmul } from '../../engine/ops/matmul/plan.ts';
 import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
 import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
 import { linear as linearTwin, matmul as productTwin } from '../reference/matmul.ts';
@@ -82,6 +82,87 @@ for (const [name, emulated, dtype, transposeA, transposeB] of [
         compare('c in streams', await multiplied(a, b, 0.7, { streams: 5 }).data(), want);
     });
   }
+
+for (const [transposeA, transposeB] of [
+  [false, true],
+  // Emulated, each takes long to compile.
+  ...(own
+    ? [
+        [false, false],
+        [true, false],
+        [true, true],
+      ]
+    : []),
+])
+  test(`matmul_tiled on units: ${own ? 'tiles of 256 x 128' : 'emulated tiles of 64 x 64'} in passes of some columns match the twin, ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`, async () => {
+    using scope = engine.scope();
+    const tile = own ? 256 : 64;
+    const force = { kind: 'tiled', tile, onUnits: true } as const;
+    const shapes = own
+      ? ([
+          [255, 129, 31],
+          [257, 128, 32],
+          [256, 127, 65],
+        ] as const)
+      : ([
+          [63, 65, 15],
+          [65, 64, 33],
+        ] as const);
+    for (const [M, N, K] of shapes) {
+      const [left, right] = [random(M * K, 1), random(K * N, 2)];
+      const [bias, residual] = [random(N, 3), random(M * N, 4)];
+      const a = tensor(left, transposeA ? [K, M] : [M, K], { scope });
+      const b = tensor(right, transposeB ? [N, K] : [K, N], { scope });
+      const multiplied = (more: MatmulForce): Tensor =>
+        withMatrixUnit(
+          engine,
+          own ?? UNITS.small,
+          () => {
+            const plan = planMatmul(
+              engine.target,
+              { M, N, K, transposeA, transposeB },
+              { ...force, ...more },
+            );
+            assert.is(plan.kind === 'tiled' && plan.unit && plan.tile, tile);
+            return transposeB && !transposeA && !more.streams
+              ? linear(a, b, {
+                  ...{ bias: tensor(bias, [N], { scope }), residual: tensor(residual, [M, N], { scope }) },
+                  force: { ...force, ...more },
+                })
+              : matmul(a, b, { transposeA, transposeB, force: { ...force, ...more } });
+          },
+          { PASS_N: 16 },
+        );
+      const [l, r] = [left.map(half), right.map(half)];
+      const want = productTwin(l, r, { M, N, K, transposeA, transposeB });
+      const whole = transposeB && !transposeA ? linearTwin(l, r, K, { bias, residual }) : want;
+      compare(`c [${M}, ${N}]`, await multiplied({ splits: 1 }).data(), whole);
+      compare(`c [${M}, ${N}] in streams`, await multiplied({ streams: 3 }).data(), want);
+    }
+  });
+
+test('matmul_tiled on units: tiles of 256 rows are taken where they are forced and fit, never by themselves', () => {
+  const target: Target = { ...H200, subgroupSize: 32, matrixUnit: UNITS.square, workgroupBytes: 49_152 };
+  const tileOf = (change: Partial<Target>, force: MatmulForce): unknown => {
+    const plan = planMatmul({ ...target, ...change }, { M: 4096, N: 4096, K: 4096 }, force);
+    return plan.kind === 'tiled' && plan.tile;
+  };
+  const force = { kind: 'tiled', onUnits: true, tile: 256 } as const;
+  assert.is(tileOf({}, force), 256);
+  assert.is(tileOf({ workgroupBytes: 32_768 }, force), 256, 'of 16 terms');
+  assert.is(tileOf({ workgroupBytes: 16_384 }, force), 32);
+  assert.is(tileOf({ subgroupSize: 64 }, force), 32, '512 invocations');
+  assert.is(tileOf({}, { ...force, onUnits: 'f32' }), 256);
+  assert.is(tileOf({ workgroupBytes: 32_768 }, { ...force, onUnits: 'f32' }), 32);
+  assert.is(tileOf({}, { ...force, onUnits: false }), 32);
+  assert.is.not(tileOf({}, { ...force, tile: undefined }), 256);
+  const offered = (change: Partial<Target>): unknown[] =>
+    matmulCandidates({ ...target, ...change }, { M: 4096, N: 4096, K: 4096 }).flatMap(({ tile, onUnits }) =>
+      tile === 256 ? [onUnits] : [],
+    );
+  assert.equal(offered({}), [true, true, true, true, true], 'in splits of powers of two up to 16');
+  assert.equal(offered({ matrixUnit: undefined }), []);
+});
 
 for (const gelu of ['erf', 'tanh'] as const)
   test(`matmul_subgroup_matrix: linear with bias, ${gelu} gelu, residual and kept pre-activation; its gradients keep f32`, async () => {

@@ -84,9 +84,9 @@ const integers = (data: readonly number[], shape: readonly number[]): Tensor =>
   tensor(Uint32Array.from(data), shape);
 
 /** Small tiles on emulated matrix units: the interpreter would take minutes for the real ones. */
-const onUnits = (fn: () => unknown): unknown =>
+const onUnits = (fn: () => unknown, columns = 8): unknown =>
   withMatrixUnit(engine, { M: 8, N: 8, K: 8 }, fn, {
-    ...{ SUBGROUPS_M: 1, SUBGROUPS_N: 1, SUBGROUP_TILE_N: 8, SQUARES_M: 1, TILE_K: 16 },
+    ...{ SUBGROUPS_M: 1, SUBGROUPS_N: 1, SUBGROUP_TILE_N: columns, PASS_N: 8, SQUARES_M: 1, TILE_K: 16 },
   });
 
 /** Nine queries over themselves and five cached keys. */
@@ -247,6 +247,8 @@ export const CASES: Readonly<Record<string, () => void>> = {
     matmul(leaf(3, 33), leaf(33, 36), { force: { kind: 'tiled', streams: 4 } });
     onUnits(() => matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'tiled', onUnits: true } }));
     onUnits(() => matmul(leaf(3, 17), leaf(17, 3), { force: { kind: 'tiled', onUnits: 'f32' } }));
+    // In two passes.
+    onUnits(() => matmul(leaf(3, 9), leaf(9, 12), { force: { kind: 'tiled', onUnits: true } }), 16);
   },
   matmul_subgroup_matrix: () =>
     withMatrixUnit(

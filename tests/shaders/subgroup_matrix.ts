@@ -86,12 +86,13 @@ const kernels = new Map<Kernel, Kernel>();
 
 /** A tile by subgroups of the emulation. */
 function tileOf(define: Define): Define {
-  const [down, across, squares, columns] = ['SUBGROUPS_M', 'SUBGROUPS_N', 'SQUARES_M', 'SUBGROUP_TILE_N'].map(
-    (name) => Number(define[name]),
-  );
+  const [down, across, squares, columns, widest] = [
+    ...['SUBGROUPS_M', 'SUBGROUPS_N', 'SQUARES_M', 'SUBGROUP_TILE_N', 'PASS_N'],
+  ].map((name) => Number(define[name]));
   const [M, N, threads] = [16 * down * squares, across * columns, SUBGROUP * down * across];
-  const SQUARES_N = Math.ceil((N * down) / threads);
-  return { ...define, SUBGROUP, SQUARES_N, LOADS: Math.ceil((M + N) / threads), Four: 'vec4f' };
+  const PASS_N = Math.min(widest, columns);
+  const SQUARES_N = (columns / PASS_N) * Math.ceil(PASS_N / SUBGROUP);
+  return { ...define, SUBGROUP, PASS_N, SQUARES_N, LOADS: Math.ceil((M + N) / threads), Four: 'vec4f' };
 }
 
 /** The emulation of a kernel on matrix units. */

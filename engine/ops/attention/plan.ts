@@ -148,7 +148,7 @@ export function planBlockTile(
   // And five numbers per row.
   const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile), unit) + 20 * tile <= workgroupBytes;
   // Where K may be split no tile leaves cores without work.
-  const suits = (tile: Tile): boolean => (whole ? groups(tile) >= TILE_GROUPS[tile] : M > tile / 2);
+  const suits = (tile: 128 | 64): boolean => (whole ? groups(tile) >= TILE_GROUPS[tile] : M > tile / 2);
   const tileM = ([128, 64] as const).find((tile) => fits(tile) && suits(tile)) ?? 32;
   const splits = Math.min(Math.floor((2 * cores) / groups(tileM)), Math.floor(K / SPLIT_TERMS));
   return { tileM, tileN: widthOf(tileM), splits: whole ? 1 : Math.max(1, splits) };

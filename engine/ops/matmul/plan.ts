@@ -6,14 +6,15 @@
 //   tiled            GPUs (NVIDIA H200, `matmul_tiled NT 2560x3456x1152`: 0.517 ms). In streams no core waits in
 //                    a last wave of tiles; unmeasured on hardware, so that only tuning and `streams` choose it.
 //   subgroup_matrix  GPUs on tier 3, which rounds operands to f16 (the same matmul on the same H200: 0.175
-//                    ms). Tiled on units, it needs no packed copies of its operands; unmeasured on hardware,
-//                    so that only tuning and `onUnits` choose it. As two f16 for each operand, which keeps the
-//                    accuracy of f32, only `onUnits: 'f32'` does.
+//                    ms). Tiled on units, it needs no packed copies of its operands, and tiles of 256 x 128
+//                    stage fewer bytes for each term; unmeasured on hardware, so that only tuning and `onUnits`
+//                    choose it. As two f16 for each operand, which keeps the accuracy of f32, only
+//                    `onUnits: 'f32'` does.
 import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { MatmulForce, Tuning } from '../../gpu/tuning.ts';
 import type { ProductDType } from '../../tensor/autograd.ts';
 import { planRegisterTile, type RegisterTile } from '../register_tile.ts';
-import { TILE_GROUPS, TILES, type Tile, tileBytes, tileColumns } from '../shared_tile.ts';
+import { fittingTiles, TILE_GROUPS, TILES, type Tile, tileColumns } from '../shared_tile.ts';
 
 /** c [M, N] = op(a) op(b), or a batch of them. Rows of a under one shared b count as M. */
 export interface MatmulShape {
@@ -124,12 +125,13 @@ function planTile(
   { M, N, K, batch = 1, epilogue = false }: MatmulProblem,
   wanted?: Tile,
   unit?: MatrixShape,
+  components?: 2,
 ): Tile {
   const groups = (tile: Tile): number => batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile));
-  const suits = (tile: Tile): boolean =>
+  const suits = (tile: Exclude<Tile, 256>): boolean =>
     groups(tile) >= TILE_GROUPS[tile] || (!epilogue && K >= 2 * SPLIT_TERMS && Math.min(M, N) > 0.75 * tile);
-  const fitting = TILES.filter((tile) => tileBytes(tile, tileColumns(tile), unit) <= target.workgroupBytes);
-  const tile = fitting.find((tile) => (wanted ? tile === wanted : suits(tile))) ?? 32;
+  const fitting = fittingTiles(target, unit, components);
+  const tile = fitting.find((tile) => (wanted ? tile === wanted : tile !== 256 && suits(tile))) ?? 32;
   if (tile !== 128 || wanted) return tile;
   const time = (tile: keyof typeof H200.tiles): number => {
     const splits = epilogue ? 1 : splitsOf(target.fillGroups, groups(tile), K);
@@ -140,6 +142,7 @@ function planTile(
 
 /** Rows and columns of c that the four subgroups of a workgroup of `subgroup_matrix` compute, by the tile that `force` names. */
 export const MATRIX_TILES: Readonly<Record<Tile, readonly [number, number]>> = {
+  256: [128, 128],
   128: [128, 128],
   96: [128, 128],
   64: [128, 64],
@@ -211,7 +214,7 @@ export function planMatmul(
   }
   const components = force.onUnits === 'f32' && !packedA && !packedB ? 2 : undefined;
   const own = components ? target.matrixUnit : force.onUnits === true ? unit : undefined;
-  const tile = planTile(target, problem, force.tile, own);
+  const tile = planTile(target, problem, force.tile, own, components);
   const { streams } = force;
   return {
     kind: 'tiled',
@@ -242,7 +245,7 @@ export function matmulCandidates(target: Target, problem: MatmulProblem): Matmul
     offer({ kind: 'register', transposeFirst });
   // Where there are no matrix units those on units plan the same again.
   for (const where of [{}, { onUnits: true }]) {
-    for (const tile of TILES) offer({ kind: 'tiled', tile, ...where });
+    for (const tile of TILES.toReversed()) offer({ kind: 'tiled', tile, ...where }); // 32 in place of what does not fit
     for (const tile of [128, 96] as const) {
       const tiles = batch * Math.ceil(M / tile) * Math.ceil(N / tileColumns(tile));
       const streams = target.cores * H200.tiles[tile];

@@ -229,6 +229,8 @@ export const cases: BenchCase[] = [
   selfAttentionCase(1, 256, 729, 16, 72),
   selfAttentionCase(1, 2560, 729, 16, 72),
   // Unmeasured on hardware so far.
+  selfAttentionCase(8, 64, 16, 3, 32, { force: 'flash', quick: true }),
+  selfAttentionCase(1, 2560, 729, 16, 72, { force: 'flash' }),
   selfAttentionCase(8, 64, 16, 3, 32, { onUnits: true, quick: true }),
   selfAttentionCase(1, 2560, 729, 16, 72, { onUnits: true }),
   gradientCase(8, 144, 3, 32, true),

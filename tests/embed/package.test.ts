@@ -38,12 +38,12 @@ const VIT =
   'softmax, logSoftmax, sigmoidContrastive, l2Normalize, patchify, add, mul, mean, sum, backward, checkpoint, noGrad, warmupCosine';
 
 embed(
-  'the engine with the ops of a ViT is at most 76 KB gzip, in one file that imports nothing',
+  'the engine with the ops of a ViT is at most 78 KB gzip, in one file that imports nothing',
   async ({ dist }) => {
     const { text, imports, files } = await bundle(dist, VIT);
     const sizeBytes = gzipSync(text, { level: 9 }).byteLength;
     console.log(`engine with the ops of a ViT: ${(sizeBytes / 1000).toFixed(1)} KB gzip`);
-    assert.ok(sizeBytes > 10_000 && sizeBytes <= 76_000, `${sizeBytes} bytes`);
+    assert.ok(sizeBytes > 10_000 && sizeBytes <= 78_000, `${sizeBytes} bytes`);
     assert.not.ok(
       files.some((path) => /wgsl_reflect|gpu\/reflect\.js/.test(path)),
       'the parser is in it',

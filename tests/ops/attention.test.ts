@@ -173,6 +173,7 @@ test('attention: output and gradients match PyTorch', async () => {
 for (const [B, T, N, M, H, K, force] of [
   [2, 3, 4, 5, 2, 8, 'split_kv'],
   [2, 3, 4, 5, 2, 8, 'query_blocks'],
+  [2, 3, 4, 5, 2, 8, 'flash'],
   [1, 2, 3, 3, 2, 5, undefined],
   [1, 1, 0, 4, 1, 160, 'split_kv'],
   [2, 6, 2, 4, 1, 132, undefined],

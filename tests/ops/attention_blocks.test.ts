@@ -115,6 +115,12 @@ test('attention: the plan takes query blocks from two queries on, on CPUs from t
   assert.is(plan(onCpu, 1, 3289, 144).variant, 'query_blocks', 'an invocation does not hold a head of 144');
   for (const keys of [3289, 85]) assert.is(plan(onGpu, 1, keys).variant, 'split_kv');
   for (const T of [2, 196]) assert.is(plan(onGpu, T, 3289).variant, 'query_blocks');
+  const flash = (T: number, keys: number, K = 72) =>
+    planAttention(onGpu, { B: 1, T, H: 16, K, keys: [keys] }, 'flash');
+  const { variant, splitKeys } = flash(2560, 3289);
+  assert.equal([variant, splitKeys], ['flash', [3289]], '640 workgroups are enough');
+  assert.equal(flash(64, 3289).splitKeys, [Math.ceil(3289 / (onGpu.fillGroups / 16))]);
+  assert.equal([flash(9, 9, 5).padding, flash(9, 9, 144).variant], [3, 'query_blocks']);
   assert.equal([plan(onCpu, 9, 9).products, plan(onGpu, 9, 9).products], ['register', 'tiled']);
   assert.equal([plan(onGpu, 9, 9, 5).padding, plan(onCpu, 9, 9, 5).padding], [3, 0], 'tiles read vec4f');
 });

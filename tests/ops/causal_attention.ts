@@ -1,5 +1,7 @@
 // Causal attention and heads that share keys beside their twin, for tests in every variant and with every plan.
+
 import { attention } from '../../engine/index.ts';
+import type { AttentionVariant } from '../../engine/ops/attention/plan.ts';
 import { checkGradients, random, tensor } from '../harness.ts';
 import { composedAttention } from '../reference/attention.ts';
 
@@ -110,7 +112,7 @@ export const nameOf = ({ B, T, N, M, H, G, K, offsets, sequences, causal }: Caus
 /** Output and gradients beside the twin. @param onGpu  whether the offset is a tensor */
 export async function check(
   one: CausalCase,
-  { onGpu, force }: { onGpu: boolean; force?: 'split_kv' | 'query_blocks' },
+  { onGpu, force }: { onGpu: boolean; force?: AttentionVariant },
 ): Promise<void> {
   const { B, T, N, M, H, G, K, offsets, sequences, causal = offsets !== undefined } = one;
   const rows = (count: number, heads: number, seed: number) => ({

@@ -60,6 +60,7 @@ import {
   where,
   withProducts,
 } from '../../engine/index.ts';
+import type { AttentionVariant } from '../../engine/ops/attention/plan.ts';
 import { accumulate } from '../../engine/ops/broadcasting.ts';
 import { markNonFinite } from '../../engine/ops/finite.ts';
 import { engine, random, tensor, withGpuPlans } from '../harness.ts';
@@ -90,7 +91,7 @@ const onUnits = (fn: () => unknown, columns = 8): unknown =>
   });
 
 /** Nine queries over themselves and five cached keys. */
-const attendWithCache = (force: 'split_kv' | 'query_blocks'): Tensor => {
+const attendWithCache = (force: AttentionVariant): Tensor => {
   const [q, k, v] = unpackHeads(leaf(1, 9, 12), { parts: 3, heads: 1 });
   return attention(q, k, v, { cached: { k: leaf(1, 5, 1, 4), v: leaf(1, 5, 1, 4) }, force });
 };
@@ -110,6 +111,11 @@ export const CASES: Readonly<Record<string, () => void>> = {
     const x = leaf(1, 9, 2, 2);
     train(attention(x, x, x, { force: 'split_kv' }));
     train(attendWithCache('split_kv'));
+  },
+  'attention, flash': () => {
+    attendWithCache('flash');
+    const x = leaf(1, 9, 1, 8); // two tiles of keys
+    attention(x, x, x, { causal: true, force: 'flash' });
   },
   'attention, query_blocks': () => train(attendWithCache('query_blocks')),
   'attention, query_blocks in tiles': () =>

@@ -89,8 +89,8 @@ function attend(heads: Heads, options: AttentionOptions): Tensor<'f32'> {
   const problem = problemOf(heads, M, tensors, scale, bias, sight, plan.unit);
   const out = output(tensors, [B, T, H, K]);
   const lse = output(tensors, [B, H, T]);
-  if (plan.variant === 'split_kv') attendInSplits(problem, plan, out, lse);
-  else attendInBlocks(problem, plan, out, lse);
+  if (plan.variant === 'query_blocks') attendInBlocks(problem, plan, out, lse);
+  else attendInSplits(problem, plan, out, lse);
 
   const slots = gradientSlots(list);
   const slotOf = list.map((rows) => slots.findIndex((slot) => slot.includes(rows)));

@@ -12,13 +12,16 @@
 //                  blocks take 8.0, 9.8 and 8.4. And for one query on GPUs, a token that is decoded or a
 //                  pooling, of which tiles would use one row: unmeasured on hardware.
 //
+//   flash          the same with tiles of 64 queries, for GPUs: no scores are written and read again, which on an
+//                  H200 are 539 MB of a look's layer. Unmeasured on hardware, so that only `force` chooses it.
+//
 // Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
 import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { ProductDType } from '../../tensor/autograd.ts';
 import { TILE_GROUPS, type Tile, tileBytes, wholeColumns } from '../shared_tile.ts';
 
 /** How attention is computed, where there is more than one way. */
-export type AttentionVariant = 'query_blocks' | 'split_kv';
+export type AttentionVariant = 'query_blocks' | 'split_kv' | 'flash';
 
 /** H heads of K elements, T queries, and the keys of each segment. */
 export interface AttentionSizes {
@@ -49,11 +52,11 @@ export interface AttentionPlan {
   readonly backward: BlockSize;
   /** Multiplies tiles in the forward pass. */
   readonly unit: MatrixShape | undefined;
-  /** Of split_kv: keys of a split, for each segment. */
+  /** Of split_kv and flash: keys of a split, for each segment. */
   readonly splitKeys: readonly number[];
   /** Of split_kv: the shader's loops over a head are unrolled. */
   readonly unrolled: boolean;
-  /** Of split_kv: splits whose partial results are merged without waiting for one before the next; on GPUs unmeasured. */
+  /** Of split_kv and flash: splits whose partial results are merged without waiting for one before the next; on GPUs unmeasured. */
   readonly mergedAtOnce: number;
 }
 
@@ -63,6 +66,9 @@ const BLOCK_QUERIES = 3;
 const SPLIT_HEAD = 128;
 /** Fewest keys of a split: a merge of more splits would cost more than it spreads. lavapipe, one query. */
 const SPLIT_KEYS = 32;
+
+/** Queries of a workgroup of `flash` (`const TILE_T` of shaders/attention/flash.wgsl). */
+export const FLASH_QUERIES = 64;
 
 export function planAttention(
   target: Target,
@@ -78,11 +84,15 @@ export function planAttention(
   const products = isTiled ? 'tiled' : 'register';
   const few = !without.includes('split_kv') && T < (onGpu ? 2 : BLOCK_QUERIES);
   const variant = K > SPLIT_HEAD ? 'query_blocks' : (force ?? (few ? 'split_kv' : 'query_blocks'));
-  const splits = Math.ceil(target.fillInvocations / (B * T * H));
+  const splits =
+    variant === 'flash'
+      ? Math.max(1, Math.floor(target.fillGroups / (B * Math.ceil(T / FLASH_QUERIES) * H)))
+      : Math.ceil(target.fillInvocations / (B * T * H));
+  const inFours = products === 'tiled' || variant === 'flash';
   return {
     variant,
     products,
-    padding: products === 'tiled' && K % 4 !== 0 ? 4 - (K % 4) : 0,
+    padding: inFours && K % 4 !== 0 ? 4 - (K % 4) : 0,
     forward: planBlocks(products, sizes, 1.3),
     backward: planBlocks(products, sizes, 0.65),
     unit: isTiled && isRounded ? target.matrixUnit : undefined,

@@ -1,15 +1,17 @@
-// Split-KV attention: partial results of splits of the keys, then their merge.
+// Attention that stores no scores: partial results of splits of the keys, then their merge.
+import flashSource from '../../../shaders/attention/flash.wgsl' with { type: 'text' };
 import mergeSource from '../../../shaders/attention/merge.wgsl' with { type: 'text' };
 import splitSource from '../../../shaders/attention/split.wgsl' with { type: 'text' };
 import { kernel } from '../../gpu/kernel.ts';
 import { output, run } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { vectorOf } from '../rows.ts';
-import type { AttentionPlan } from './plan.ts';
+import { type AttentionPlan, FLASH_QUERIES } from './plan.ts';
 import type { Problem } from './query_block.ts';
 import { sightCall } from './sight.ts';
 
 const splitKernel = kernel(splitSource, 'attention_split');
+const flashKernel = kernel(flashSource, 'attention_flash');
 const mergeKernel = kernel(mergeSource, 'attention_merge');
 
 /** out [B, T, H, K] and lse [B, H, T]. */
@@ -18,6 +20,7 @@ export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tenso
   const vec = vectorOf(K);
   const Vec = vec === 4 ? 'vec4f' : 'f32';
   const HEAD_VECS = K / vec;
+  const isFlash = plan.variant === 'flash';
   const splits = segments.map(({ keys }, i) => Math.ceil(keys / plan.splitKeys[i]));
   const all_splits = splits.reduce((sum, count) => sum + count, 0);
   using max_sum = output([out], [B, all_splits, T, H, 2]);
@@ -25,7 +28,8 @@ export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tenso
   let first_split = 0;
   segments.forEach(({ k, v, keys, bias, sight }, i) => {
     const hidden = sightCall(sight, 'ELEMENTS');
-    run(splitKernel, {
+    const blocks = B * splits[i] * H;
+    run(isFlash ? flashKernel : splitKernel, {
       bind: {
         ...{ q_rows: q.tensor, k_rows: k.tensor, v_rows: v.tensor, mask_bias: bias, max_sum, values },
         ...hidden.bind,
@@ -52,10 +56,15 @@ export function attendInSplits(problem: Problem, plan: AttentionPlan, out: Tenso
         all_splits,
       },
       define: {
-        ...{ Vec, VEC: vec, HEAD_VECS, HAS_MASK: !!bias, UNROLLED: plan.unrolled, KV_GROUP: group },
+        ...{ HEAD_VECS, HAS_MASK: !!bias, KV_GROUP: group },
+        ...(isFlash
+          ? { SCORE_LOADS: Math.ceil((FLASH_QUERIES + K) / (2 * K)) }
+          : { Vec, VEC: vec, UNROLLED: plan.unrolled }),
         ...hidden.define,
       },
-      groups: Math.ceil((B * splits[i] * T * H) / splitKernel.workgroupSize),
+      groups: isFlash
+        ? blocks * Math.ceil(T / FLASH_QUERIES)
+        : Math.ceil((blocks * T) / splitKernel.workgroupSize),
       flops: 4 * B * H * T * keys * K,
     });
     first_split += splits[i];

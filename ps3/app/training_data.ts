@@ -77,7 +77,7 @@ export async function loadTrainingData(
 }
 
 async function scenes(
-  { model, data, seed, ps3 }: DataConfig,
+  { model, data, seed, ps3, vila }: DataConfig,
   onProgress?: OnProgress,
 ): Promise<TrainingData> {
   const side = model.scalesPx[model.scalesPx.length - 1];
@@ -116,7 +116,8 @@ async function scenes(
   };
   const { nativeCrops: crops, window } = data;
   const train = crops ? [] : await build(trainKit, 'train', data.scenes);
-  const heldOut = await build(testKit, 'held out', data.heldOut);
+  // Questions compose their images themselves.
+  const heldOut = await build(testKit, 'held out', vila ? 0 : data.heldOut);
   const lowPx = model.scalesPx[0];
   const cropsOf = (kit: SceneKit): CropSource =>
     crops

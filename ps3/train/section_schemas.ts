@@ -110,6 +110,7 @@ export const vilaSchema: v.GenericSchema<unknown, VilaSection> = onlyThese({
   align: stageSchema,
   answers: stageSchema,
   select: stageSchema,
+  questions: v.optional(count, 1),
   groundQuestions: natural,
   languageRate: positive,
   towerRate: nonNegative,

@@ -92,7 +92,7 @@ export function streamedCrops(
 export function streamedQuestions(
   collections: Collections,
   tokenizer: LanguageTokenizer,
-  { name, batch, side, gridSide, seed }: Omit<QuestionBatchOptions, 'searches' | 'share'>,
+  { name, batch, side, gridSide, seed }: Omit<QuestionBatchOptions, 'questions' | 'searches' | 'share'>,
   from: Cursor,
 ): Batches<VilaBatch> {
   const builder = (count: number): BatchBuilder<Made<VilaBatch>> => {

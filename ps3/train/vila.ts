@@ -3,7 +3,7 @@
 //   align    projector and language model answer; the box is looked at, and nothing that selects is trained
 //   answers  what selects is trained with them; in turn with questions without answers, whose maps should show where these are
 //   select   the same, but what the question selects is looked at
-import { AdamW, type Engine, expectKeys, noGrad, resizeRows } from '../../engine/index.ts';
+import { AdamW, type Engine, expectKeys, noGrad, resizeRows, type Tensor } from '../../engine/index.ts';
 import { exactGridSide } from '../data/boxes.ts';
 import { allCardQuestions } from '../data/card_questions.ts';
 import { LanguageModel } from '../language/language_model.ts';
@@ -46,7 +46,7 @@ function questionTokenizer(asked: readonly Told[], vocabSize: number): LanguageT
  * A new VILA-HD on the vision tower of a PS3, whose weights are copied.
  *
  * @param texts  what its vocabulary is made of
- * @param begun  a VILA-HD whose language model, vocabulary and projector are copied
+ * @param begun  a VILA-HD whose language model, vocabulary and projector are copied, and what selects for its prompts
  * @throws ConfigError for a window or sizes that do not go with the PS3, or a `begun` with another projector
  */
 export async function startVila(
@@ -74,7 +74,8 @@ export async function startVila(
   if (begun) copyProjector(begun, model);
   for (const name of model.parameters.names) {
     if (!name.startsWith('vision_model.')) continue;
-    const [from, to] = [ps3.parameters.get(name), model.parameters.get(name)];
+    const to = model.parameters.get(name);
+    const from = trainedSelection(begun, name, to.shape) ?? ps3.parameters.get(name);
     if (from.shape.join() === to.shape.join()) to.write(from);
     else
       to.write(
@@ -99,6 +100,17 @@ function copyOf({ language, tokenizer }: VilaModel): LanguageModel {
   const copy = LanguageModel.allocate(language.engine, language.config, { tokenizer });
   for (const name of copy.parameters.names) copy.parameters.get(name).write(language.parameters.get(name));
   return copy;
+}
+
+/** A parameter of what selects in a VILA-HD, which was trained for its prompts, where it has the shape. */
+function trainedSelection(
+  begun: VilaModel | undefined,
+  name: string,
+  shape: readonly number[],
+): Tensor | undefined {
+  if (!begun?.parameters.names.includes(name) || !isSelecting(name)) return undefined;
+  const stored = begun.parameters.get(name);
+  return stored.shape.join() === shape.join() ? stored : undefined;
 }
 
 /** What joins and asks, of one VILA-HD to another, whose grid of places may be another. */
@@ -144,6 +156,9 @@ function middle(table: Float32Array<ArrayBuffer>, side: number, part: number): F
   return cut;
 }
 
+/** Whether a parameter of a tower is of what selects. */
+const isSelecting = (name: string): boolean => ['selection', 'auxiliary'].includes(partOf(name));
+
 /** What a stage leaves as it is, by the names of a model's parameters. */
 export function vilaLock(
   { vila }: { readonly vila: VilaSection },
@@ -153,8 +168,7 @@ export function vilaLock(
   return (name) => {
     if (name.startsWith('top_down_prompt_head.')) return !selects;
     if (!name.startsWith('vision_model.')) return false;
-    const part = partOf(name);
-    return part === 'selection' || part === 'auxiliary' ? !selects : vila.towerRate === 0;
+    return isSelecting(name) ? !selects : vila.towerRate === 0;
   };
 }
 
@@ -197,6 +211,7 @@ export async function trainVila(
     side,
     gridSide: exactGridSide(model.vision.config.gridSides, side),
     seed,
+    questions: vila.questions,
     searches: name !== 'align' && model.encoder.looks ? vila.groundQuestions : 0,
     share: ranked,
   };

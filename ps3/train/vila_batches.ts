@@ -25,25 +25,34 @@ export interface VilaBatch {
 /** Stands behind the end of a conversation. */
 const PADDING = -1;
 
-/** A scene and a question about it. */
-export interface AskedScene extends CardQuestion {
+/** A scene and questions about it. */
+export interface AskedScene {
   /** S */
   readonly side: number;
   /** [S, S, 4] */
   readonly rgba: Uint8Array;
+  readonly questions: readonly CardQuestion[];
 }
 
 /**
- * Question number `index` of a collection, each about a scene of its own.
+ * Scene number `index` of a collection, and questions about it.
  *
  * @param name  of the collection: those of different names share no scene
+ * @param count  of the questions, each drawn by itself
  */
-export function askedScene(kit: SceneKit, seed: number, name: string, index: number): AskedScene {
+export function askedScene(
+  kit: SceneKit,
+  seed: number,
+  name: string,
+  index: number,
+  count: number = 1,
+): AskedScene {
   for (let attempt = 0; ; attempt++) {
     const own = sceneSeed(seed, attempt === 0 ? name : `${name}, again ${attempt}`, index);
-    const scene = buildScene(kit, own);
-    const question = askAboutCard(scene, new Random(own, 1));
-    if (question) return { ...question, side: scene.side, rgba: scene.rgba };
+    const { side, rgba, ...cards } = buildScene(kit, own);
+    const random = new Random(own, 1);
+    const questions = Array.from({ length: count }, () => askAboutCard(cards, random) ?? []).flat();
+    if (questions.length > 0) return { side, rgba, questions };
   }
 }
 
@@ -75,7 +84,9 @@ export interface VilaBatchOptions {
   readonly seed: number;
   /** Of the collection of scenes. */
   readonly name: string;
-  /** Questions about each image, whose answers are not told; undefined: one, with its answer. */
+  /** Questions about each image, with their answers; default 1. */
+  readonly questions?: number;
+  /** Questions about each image, whose answers are not told, instead of these. */
   readonly searches?: number;
 }
 
@@ -83,7 +94,7 @@ export interface VilaBatchOptions {
 export function vilaBatches(
   kit: SceneKit,
   tokenizer: LanguageTokenizer,
-  { batch, gridSide, seed, name, searches }: VilaBatchOptions,
+  { batch, gridSide, seed, name, questions, searches }: VilaBatchOptions,
 ): (step: number) => Made<VilaBatch> {
   const { side } = kit.spec;
   return (step) => {
@@ -92,9 +103,10 @@ export function vilaBatches(
     for (let b = 0; b < batch; b++) {
       const place = b * side * side * 4;
       if (searches === undefined) {
-        const asked = askedScene(kit, seed, `${name} ${step}`, b);
-        image.set(asked.rgba, place);
-        rows.push({ ...conversation(tokenizer, asked), boxes: [asked.box] });
+        const scene = askedScene(kit, seed, `${name} ${step}`, b, questions);
+        image.set(scene.rgba, place);
+        for (const asked of scene.questions)
+          rows.push({ ...conversation(tokenizer, asked), boxes: [asked.box] });
         continue;
       }
       const own = sceneSeed(seed, `${name} ${step}`, b);

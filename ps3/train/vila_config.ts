@@ -7,8 +7,8 @@ import type { StageConfig } from './stage_config.ts';
 /** What is trained on questions about scenes, and how long. A stage of no steps is left out. */
 export interface VilaSection {
   /**
-   * A VILA-HD whose language model, vocabulary and projector it begins with, on the tower of `init.from`: a folder, also of a run,
-   * or `vila-s`, that of this package. null: new ones. Places are resampled to the tower's grid.
+   * A VILA-HD whose language model, vocabulary, projector and selection it begins with, on the tower of `init.from`: a folder, also
+   * of a run, or `vila-s`, that of this package. null: new ones. Places are resampled to the tower's grid.
    */
   readonly from: string | null;
   /** Sizes of the language model that is made, where none is begun with. */
@@ -41,6 +41,8 @@ export interface VilaSection {
   readonly answers: StageConfig;
   /** The same, but what a question selects is looked at. */
   readonly select: StageConfig;
+  /** Questions with answers about each image of the other batches: what glances at it is paid for once. Of cards. */
+  readonly questions: number;
   /** Questions about each image of a batch without answers, which has half as many images; 0: there are no such batches. Of cards. */
   readonly groundQuestions: number;
   /** Learning rate of the language model relative to that of everything else. */
@@ -92,5 +94,10 @@ export function expectVila({
     isScenes || vila.groundQuestions === 0,
     'vila.groundQuestions must be 0 beside data.folder and data.sources: their batches have questions without answers among the others',
     vila.groundQuestions,
+  );
+  expectConfig(
+    isScenes || vila.questions === 1,
+    'vila.questions must be 1 beside data.folder and data.sources: a sample is one question',
+    vila.questions,
   );
 }

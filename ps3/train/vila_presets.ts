@@ -40,6 +40,7 @@ const VILA_S: TrainConfig = {
     align: { steps: 440, batch: 8, lr: 1e-3, warmup: 40, accumulate: 1 },
     answers: { steps: 1120, batch: 8, lr: 1e-3, warmup: 40, accumulate: 1 },
     select: { steps: 240, batch: 8, lr: 5e-4, warmup: 40, accumulate: 1 },
+    questions: 1,
     groundQuestions: 4,
     languageRate: 1,
     towerRate: 0,
@@ -48,5 +49,21 @@ const VILA_S: TrainConfig = {
   },
 };
 
+/** Whole images of 3780 px with the same cards, whose lowest scale is 378 px: needles. In batches that default limits hold. */
+const VILA_4K: TrainConfig = {
+  ...VILA_S,
+  preset: 'vila-4k',
+  data: { ...VILA_S.data, heldOut: 60 },
+  vila: {
+    ...VILA_S.vila!,
+    from: 'vila-s',
+    window: null,
+    questions: 4,
+    align: { steps: 110, batch: 4, lr: 1e-3, warmup: 10, accumulate: 1 },
+    answers: { steps: 100, batch: 4, lr: 1e-3, warmup: 10, accumulate: 1 },
+    select: { steps: 20, batch: 4, lr: 5e-4, warmup: 10, accumulate: 1 },
+  },
+};
+
 /** By name. */
-export const VILA_PRESETS: Readonly<Record<string, TrainConfig>> = { 'vila-s': VILA_S };
+export const VILA_PRESETS: Readonly<Record<string, TrainConfig>> = { 'vila-s': VILA_S, 'vila-4k': VILA_4K };

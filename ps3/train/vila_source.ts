@@ -22,6 +22,8 @@ export interface QuestionBatchOptions {
   /** G, a multiple of every scale's. */
   readonly gridSide: number;
   readonly seed: number;
+  /** Questions with answers about each image. */
+  readonly questions: number;
   /** Questions without answers about each image of every other batch, which has half as many; 0: there are no such batches. */
   readonly searches: number;
   readonly share: Share;
@@ -50,9 +52,9 @@ export interface AskedImage extends Told {
 export function cardSource(kit: SceneKit): QuestionSource {
   return {
     texts: async () => allCardQuestions(),
-    batches: (tokenizer, { name, batch, gridSide, seed, searches, share }, from) => {
+    batches: (tokenizer, { name, batch, gridSide, seed, questions, searches, share }, from) => {
       const making = { gridSide, seed, name: `${name} step` };
-      const answers = vilaBatches(kit, tokenizer, { ...making, batch });
+      const answers = vilaBatches(kit, tokenizer, { ...making, batch, questions });
       const found =
         searches > 0 ? vilaBatches(kit, tokenizer, { ...making, batch: batch / 2, searches }) : answers;
       const make = (step: number): Made<VilaBatch> => (step % 2 === 1 ? found : answers)(step);
@@ -64,8 +66,9 @@ export function cardSource(kit: SceneKit): QuestionSource {
 /** Questions about scenes of cards of other images than those of training. */
 export function askedCards(kit: SceneKit, seed: number): (index: number) => AskedImage {
   return (index) => {
-    const { box, ...asked } = askedScene(kit, seed, 'held-out question', index);
-    return { ...asked, boxes: [box], options: CARD_THINGS };
+    const { side, rgba, questions } = askedScene(kit, seed, 'held-out question', index);
+    const [{ question, answer, box }] = questions;
+    return { side, rgba, question, answer, boxes: [box], options: CARD_THINGS };
   };
 }
 

@@ -7,6 +7,7 @@ import {
   type Engine,
   mul,
   noGrad,
+  slice,
   type Tensor,
 } from '../../engine/index.ts';
 import { IGNORED } from '../language/labels.ts';
@@ -70,15 +71,7 @@ export class VilaStep implements Stepper<VilaBatch> {
     const losses = Object.fromEntries(
       Object.keys(parts[0]).map((name) => {
         const all = parts.map(({ [name]: loss }) => loss.moveTo(scope) as Tensor<'f32'>);
-        return [
-          name,
-          noGrad(() =>
-            mul(
-              all.reduce((a, b) => add(a, b)),
-              1 / accumulate,
-            ),
-          ),
-        ];
+        return [name, noGrad(() => meanOf(all))];
       }),
     );
     const norms = this.#optimizers.map(({ gradNormSquared }) => gradNormSquared.in(scope) as Tensor<'f32'>);
@@ -127,20 +120,31 @@ export class VilaStep implements Stepper<VilaBatch> {
     const { image, ids, labels } = part;
     const { selection, teacherForcing, reachesLanguage } = this.#options;
     const samples = unpadded(ids, labels);
+    const each = samples.length / image.shape[0];
     // Without an answer, only where it is.
     if (selection > 0 && labels.data.every((label) => label === IGNORED)) {
-      const each = samples.length / image.shape[0];
       const questions = samples.map(({ ids }, i) => ({ image: Math.floor(i / each), ids }));
       const { total, ...others } = await groundingLoss(this.#model, seen, questions, box, {
         reachesLanguage,
       });
       return { total: mul(total, selection), ...others };
     }
-    const options = this.#model.encoder.looks
-      ? { box, located: locatedIn(part.box), selection, teacherForcing, reachesLanguage }
-      : {};
-    const { total, answers, entropy, dice } = await vilaLoss(this.#model, seen, samples, options);
-    return { total, answers, ...(entropy && dice && { entropy, dice }) };
+    const [rows, h, w] = box.shape;
+    const boxes = box.reshape([rows / each, each, h, w]);
+    const rounds: Record<'total' | 'answers' | 'entropy' | 'dice', Tensor<'f32'> | undefined>[] = [];
+    for (let q = 0; q < each; q++) {
+      const asked = samples.filter((_, i) => i % each === q);
+      const own = slice(boxes, { axis: 1, start: q, length: 1 }).reshape([rows / each, h, w]);
+      const located = locatedIn(part.box, each, q);
+      const options = { box: own, located, selection, teacherForcing, reachesLanguage };
+      rounds.push(await vilaLoss(this.#model, seen, asked, this.#model.encoder.looks ? options : {}));
+    }
+    const mean = (name: keyof (typeof rounds)[number]): Tensor<'f32'> | undefined => {
+      const losses = rounds.flatMap((round) => round[name] ?? []);
+      return losses.length > 0 ? meanOf(losses) : undefined;
+    };
+    const [entropy, dice] = [mean('entropy'), mean('dice')];
+    return { total: mean('total')!, answers: mean('answers')!, ...(entropy && dice && { entropy, dice }) };
   }
 
   async firstNonFinite(host: HostBatch<VilaBatch>): Promise<string | undefined> {
@@ -154,9 +158,17 @@ export class VilaStep implements Stepper<VilaBatch> {
   }
 }
 
-/** The samples of which it is known where their answer is. @param box  [B, G, G] */
-function locatedIn({ data, shape: [B, G] }: HostTensor): number[] {
-  const isLocated = (b: number): boolean =>
-    data.subarray(b * G * G, (b + 1) * G * G).some((cell) => cell > 0);
-  return Array.from({ length: B }, (_, b) => b).filter(isLocated);
+const meanOf = (losses: readonly Tensor<'f32'>[]): Tensor<'f32'> =>
+  mul(
+    losses.reduce((a, b) => add(a, b)),
+    1 / losses.length,
+  );
+
+/** The images of whose question `q` it is known where its answer is. @param box  [B each, G, G] */
+function locatedIn({ data, shape: [rows, G] }: HostTensor, each: number, q: number): number[] {
+  const isLocated = (b: number): boolean => {
+    const row = b * each + q;
+    return data.subarray(row * G * G, (row + 1) * G * G).some((cell) => cell > 0);
+  };
+  return Array.from({ length: rows / each }, (_, b) => b).filter(isLocated);
 }

@@ -277,7 +277,7 @@ test('ps3: every mistake is one sentence, exit code 2, and writes nothing', asyn
     const mistakes: [RegExp, ...string[]][] = [
       [/train: an option must be one of --preset, .*, got --lrr/, 'train', '--lrr', '3', '--out', out],
       [
-        /--preset must be one of small, medium, nano-4k, nano-4k-look, nano-4k-screens, nano-4k-screens-look, vila-s, so400m, smoke, got huge/,
+        /--preset must be one of small, medium, nano-4k, nano-4k-look, nano-4k-screens, nano-4k-screens-look, vila-s, vila-4k, so400m, smoke, got huge/,
         'train',
         '--preset',
         'huge',

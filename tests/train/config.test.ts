@@ -94,7 +94,7 @@ test('config: what is wrong is refused by its path', () => {
   throws(() => smoke('method.oneSamplePerImage=false', 'ps3.batch=3'), /^config: ps3\.batch must be even/);
   throws(
     () => trainConfig({ preset: 'huge' }),
-    /^config: preset must be one of small, medium, nano-4k, nano-4k-look, nano-4k-screens, nano-4k-screens-look, vila-s, so400m, smoke, got huge\.$/,
+    /^config: preset must be one of small, medium, nano-4k, nano-4k-look, nano-4k-screens, nano-4k-screens-look, vila-s, vila-4k, so400m, smoke, got huge\.$/,
   );
   throws(
     () => trainConfig({ preset: 'smoke', file: [1] }),

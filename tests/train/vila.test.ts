@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { backward, noGrad, Random, type Tensor } from '../../engine/index.ts';
+import { AdamW, backward, noGrad, Random, type Tensor } from '../../engine/index.ts';
 import { askAboutCard, findCards } from '../../ps3/data/card_questions.ts';
 import { CARD_COLOURS, CARD_THINGS, type Concept, cardCatalogue } from '../../ps3/data/concepts.ts';
 import { buildScene, type SceneKit, SceneMaterial, scenePreset } from '../../ps3/data/scenes.ts';
 import { makeSplits } from '../../ps3/data/splits.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
+import { SINGLE } from '../../ps3/ranks/transport.ts';
 import type { TrainConfig } from '../../ps3/train/config.ts';
 import { evaluateQuestions } from '../../ps3/train/evaluation/questions.ts';
 import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
@@ -19,6 +20,7 @@ import { startVila, trainVila, vilaLock } from '../../ps3/train/vila.ts';
 import { conversation, unpadded, vilaBatches } from '../../ps3/train/vila_batches.ts';
 import type { VilaSection } from '../../ps3/train/vila_config.ts';
 import { askedCards, cardSource } from '../../ps3/train/vila_source.ts';
+import { VilaStep } from '../../ps3/train/vila_step.ts';
 import { groundingLoss, vilaLoss } from '../../ps3/vila/loss.ts';
 import { VilaModel } from '../../ps3/vila/vila.ts';
 import { drawnPhotos, temporaryFolder } from '../data/fixture.ts';
@@ -121,7 +123,7 @@ test('startVila: the tower sees a window as the PS3 sees the middle of its image
   compare('low-res', await got.hidden[0].data(), await want.hidden[0].data(), TOLERANCE.exact);
 });
 
-test('startVila: the language model and the projector of another VILA-HD, its places resampled', async () => {
+test('startVila: the language model, the projector and the selection of another VILA-HD, its places resampled', async () => {
   const sizes = presetConfig(
     trainConfig({ preset: 'smoke', set: ['model.scalesPx=[84,168,336]', 'model.tiedPositions=true'] }),
     20,
@@ -134,6 +136,15 @@ test('startVila: the language model and the projector of another VILA-HD, its pl
   const channel = (place: number, c: number): number => (c === 0 ? 3 : c === 1 ? (place < 2 ? -1 : 1) : 0);
   const table = Float32Array.from({ length: 4 * d }, (_, i) => channel(Math.floor(i / d), i % d));
   begun.parameters.get('high_res_pos_embed').write(table);
+  const selection = [
+    'vision_model.selection_feature_proj.fc1.weight',
+    'vision_model.highres_selection_feature_module.out_proj.weight',
+  ];
+  const tower = ['vision_model.trunk.blocks.0.attn.qkv.weight', 'vision_model.pos_emb_residual.1'];
+  for (const name of [...selection, ...tower]) {
+    const stored = begun.parameters.get(name);
+    stored.write(new Float32Array(stored.size).fill(7));
+  }
   using model = await startVila(engine, whole, { vila: VILA, seed: 9 }, undefined, begun);
   for (const name of begun.language.parameters.names)
     assert.equal(
@@ -142,6 +153,13 @@ test('startVila: the language model and the projector of another VILA-HD, its pl
     );
   for (const name of ['layers.2.weight', 'top_down_prompt_head.fc1.weight', 'high_res_scale_embed.1'])
     assert.equal(await model.parameters.get(name).data(), await begun.parameters.get(name).data());
+  for (const name of selection)
+    assert.ok(
+      (await model.parameters.get(name).data()).every((value) => value === 7),
+      name,
+    );
+  for (const name of tower)
+    assert.equal(await model.parameters.get(name).data(), await whole.parameters.get(name).data());
   const places = model.parameters.get('high_res_pos_embed');
   assert.equal(places.shape, [1, 36, d]);
   const values = await places.data();
@@ -202,6 +220,56 @@ test('groundingLoss: of one question an image it is what vilaLoss adds to the an
     ).entropy.data();
   const [[a], [b], [both]] = await Promise.all([ask([0]), ask([1]), ask([1, 0, 1])]);
   compare('mean', Float32Array.of(both), Float32Array.of((a + 2 * b) / 3));
+});
+
+test('VilaStep: several questions about each image are the mean of what each of them is alone', async () => {
+  using model = await startVila(engine, ps3, config);
+  const stores = [model.parameters, model.language.parameters];
+  const making = { batch: 2, questions: 3, gridSide: 8, seed: 1, name: 'x' };
+  const { host } = vilaBatches(kit, model.tokenizer, making)(0);
+  assert.equal([host.image.shape[0], host.ids.shape[0], host.box.shape], [2, 6, [6, 8, 8]]);
+  const samples = unpadded(host.ids, host.labels);
+  assert.ok(samples.every(({ labels }) => labels.some((label) => label >= 0)));
+  // Questions about the second image are in rows 3 to 5.
+  const alone = vilaBatches(kit, model.tokenizer, { ...making, questions: 1 })(0).host;
+  assert.equal(samples[3].ids, unpadded(alone.ids, alone.labels)[1].ids);
+
+  for (const store of stores) store.enableGradients();
+  const sums = { answers: 0, dice: 0 };
+  {
+    using scope = engine.scope();
+    const image = engine.tensor(host.image.data, host.image.shape, { scope });
+    for (let q = 0; q < 3; q++) {
+      using seen = model.glance(image);
+      const rows = [q, 3 + q];
+      const box = engine.tensor(
+        Float32Array.from(rows.flatMap((i) => [...host.box.data.subarray(64 * i, 64 * i + 64)])),
+        [2, 8, 8],
+        { scope },
+      );
+      const own = rows.map((i) => samples[i]);
+      const { total, answers, dice } = await vilaLoss(model, seen, own, { box, teacherForcing: true });
+      sums.answers += (await answers.data())[0] / 3;
+      sums.dice += (await dice!.data())[0] / 3;
+      backward(total, { seed: engine.full([1], 1 / 3, { scope }) });
+    }
+  }
+  let squared = 0;
+  for (const store of stores) {
+    for (const name of store.names)
+      for (const value of (await store.get(name).grad?.data()) ?? []) squared += Number(value) ** 2;
+    store.zeroGradients();
+  }
+  using own = new AdamW(model.parameters, {});
+  using language = new AdamW(model.language.parameters, {});
+  using step = new VilaStep(engine, model, [own, language], {
+    ...{ selection: 1, teacherForcing: true, reachesLanguage: false, accumulate: 1 },
+    ...{ transport: SINGLE, reduce: 'f32' },
+  });
+  const values = await (await step.run(host)).values;
+  compare('answers', [values.answers!], [sums.answers]);
+  compare('dice', [values.dice!], [sums.dice]);
+  compare('norm of the gradient', [values.gradNorm!], [Math.sqrt(squared)], TOLERANCE.grad);
 });
 
 test('config: a batch must divide for the questions without answers beside it', () => {
@@ -304,7 +372,7 @@ test('evaluateQuestions: looking at the box sees all of a card, and an encoder t
   using model = await startVila(engine, ps3, config);
   const { looks, budgetShare, budgets } = await evaluateQuestions(engine, model, askedCards(kit, 1), {
     count: 3,
-    budgets: [0, 0.2, 1],
+    budgets: [0, 16, 80].map((patches) => ({ share: patches / 80, amount: { tokens: patches } })),
   });
   assert.equal(Object.keys(looks), ['topDown', 'bottomUp', 'random', 'box', 'none']);
   assert.ok(looks.box!.recall!.mean >= looks.random!.recall!.mean);
@@ -313,6 +381,10 @@ test('evaluateQuestions: looking at the box sees all of a card, and an encoder t
   assert.is(budgets[2].recall!.mean, 1);
   assert.equal(budgets[1].recall, looks.topDown!.recall);
   assert.equal(budgets[0].right, looks.none!.right);
+  assert.equal(
+    budgets.map(({ share }) => share),
+    [0, 0.2, 1],
+  );
   assert.ok(Math.abs(budgetShare - 16 / (16 + 64)) < 1e-9, `${budgetShare}`);
   using low = await startVila(engine, ps3, { ...config, vila: { ...VILA, encoder: { kind: 'low-res' } } });
   const all = await evaluateQuestions(engine, low, askedCards(kit, 1), { count: 2 });

@@ -183,6 +183,10 @@ test('config: a collection has no batches of questions alone', () => {
     () => trainConfig({ preset: 'vila-s', set: set.filter((key) => !key.startsWith('vila.ground')) }),
     /vila\.groundQuestions must be 0 beside data\.folder and data\.sources: .*, got 4/,
   );
+  assert.throws(
+    () => trainConfig({ preset: 'vila-s', set: [...set, 'vila.questions=2'] }),
+    /vila\.questions must be 1 beside data\.folder and data\.sources: a sample is one question, got 2/,
+  );
 });
 
 /** The stages of a run, stopped where the signal says. */

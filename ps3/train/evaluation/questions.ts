@@ -15,6 +15,8 @@ import { answerIds, likelihoods } from '../../vila/likelihood.ts';
 import type { VilaModel } from '../../vila/vila.ts';
 import type { Seen, VilaLook, VilaLookOptions } from '../../vila/vila_types.ts';
 import type { AskedImage } from '../vila_source.ts';
+import { type Budget, budgetsOf } from './choices/budgets.ts';
+import type { VilaAmount } from './choices/vila_answerer.ts';
 import { type Answer, type Estimate, ImageBootstrap } from './intervals.ts';
 import { takenShare } from './selection.ts';
 
@@ -53,9 +55,6 @@ export interface BudgetResult extends LookResult {
   readonly firstTokenMs: number;
 }
 
-/** Shares of all patches of the paper's table; 0: low resolution alone. */
-const BUDGETS = [0, 0.18, 0.35];
-
 /** Questions of which the time is taken. */
 const TIMED = 12;
 
@@ -67,8 +66,8 @@ export interface QuestionsOptions {
   readonly seed?: number;
   /** Ways of looking; default: all that the encoder has. */
   readonly looks?: readonly LookedAt[];
-  /** Shares of all patches at which what the question selects is looked at besides; default 0, 0.18 and 0.35. */
-  readonly budgets?: readonly number[];
+  /** Parts of all patches at which what the question selects is looked at besides; default: `budgetsOf` the model. */
+  readonly budgets?: readonly Budget[];
   readonly onProgress?: (done: number, all: number) => void;
 }
 
@@ -92,10 +91,8 @@ export async function evaluateQuestions(
   const patches = total(gridSides.slice(1).map((grid) => grid * grid));
   const own: readonly LookedAt[] = model.encoder.looks ? LOOKS.slice(0, -1) : ['all'];
   const tallies = (options.looks ?? own).map((way) => new Tally(way));
-  const shares = model.encoder.looks ? (options.budgets ?? BUDGETS) : [];
-  const budgets = shares.map(
-    (share) => new Tally(share === 0 ? 'none' : 'topDown', Math.round(share * patches)),
-  );
+  const parts = options.budgets ?? (model.encoder.looks ? budgetsOf(model) : []);
+  const budgets = parts.map(({ share, amount }) => new Tally(share === 0 ? 'none' : 'topDown', amount));
   let budgetShare = 0;
   let candidates = 0;
   for (let i = 0; i < count; i++) {
@@ -108,14 +105,14 @@ export async function evaluateQuestions(
     const ids = questionIds(model.tokenizer, asked.question, 1);
     const cells = gridSides.slice(1).map((grid) => boxCells(asked.boxes, side, grid));
     for (const tally of [...tallies, ...budgets]) {
-      const { way, patches: amount } = tally;
+      const { way, amount } = tally;
       const started = performance.now();
       const { block, look } = await lookAt(engine, model, {
         way,
         seen,
         asked,
         ids,
-        tokens: amount,
+        amount,
         seed,
         index: i,
       });
@@ -154,7 +151,7 @@ export async function evaluateQuestions(
     looks: Object.fromEntries(tallies.map((tally) => [tally.way, resultOf(tally)])),
     budgets: budgets.map((tally, k) => {
       const firstTokenMs = tally.times.sort((a, b) => a - b)[tally.times.length >> 1];
-      return { share: shares[k], ...resultOf(tally), firstTokenMs };
+      return { share: parts[k].share, ...resultOf(tally), firstTokenMs };
     }),
   };
 }
@@ -162,8 +159,8 @@ export async function evaluateQuestions(
 /** What is counted of one way of looking. */
 class Tally {
   readonly way: LookedAt;
-  /** Patches in total; undefined: one look, whose time is not taken. */
-  readonly patches: number | undefined;
+  /** undefined: one look, whose time is not taken. */
+  readonly amount: VilaAmount | undefined;
   readonly right: Answer[] = [];
   readonly recall: Answer[] = [];
   /** Of all questions. */
@@ -171,9 +168,9 @@ class Tally {
   /** Milliseconds to the first token. */
   readonly times: number[] = [];
 
-  constructor(way: LookedAt, patches?: number) {
+  constructor(way: LookedAt, amount?: VilaAmount) {
     this.way = way;
-    this.patches = patches;
+    this.amount = amount;
   }
 }
 
@@ -182,7 +179,7 @@ interface LookRequest {
   readonly seen: Seen;
   readonly asked: AskedImage;
   readonly ids: readonly number[];
-  readonly tokens: number | undefined;
+  readonly amount: VilaAmount | undefined;
   readonly seed: number;
   readonly index: number;
 }
@@ -191,7 +188,7 @@ interface LookRequest {
 async function lookAt(
   engine: Engine,
   model: VilaModel,
-  { way, seen, asked, ids, tokens, seed, index }: LookRequest,
+  { way, seen, asked, ids, amount, seed, index }: LookRequest,
 ): Promise<{ block: Tensor<'f32'>; look?: VilaLook }> {
   const { low } = seen;
   if (way === 'none') return { block: (await model.look(seen, { looks: 0 })).blocks[0] };
@@ -200,8 +197,7 @@ async function lookAt(
     return { block: look.blocks[0], look };
   };
   if (way === 'all') return lookWith({});
-  const amount = tokens === undefined ? {} : { tokens };
-  if (way === 'bottomUp') return lookWith(amount);
+  if (way === 'bottomUp') return lookWith({ ...amount });
   const prompt = noGrad(() => model.projector.prompt(model.ask(ids, low).state));
   if (way === 'topDown') return lookWith({ ...amount, prompt });
   const grid = exactGridSide(model.vision.config.gridSides, asked.side);

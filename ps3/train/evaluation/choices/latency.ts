@@ -6,35 +6,16 @@ import { onPath } from '../../../../engine/index.ts';
 import type { BenchmarkRecord } from '../../../benchmarks/record.ts';
 import { jsonLines } from '../../../benchmarks/rows/json_rows.ts';
 import { rowError } from '../../../benchmarks/rows/rows.ts';
-import { total } from '../../../model/config/config.ts';
 import { decodeImage } from '../../../model/image.ts';
 import type { VilaModel } from '../../../vila/vila.ts';
 import { median } from '../retrieval.ts';
+import { budgetsOf } from './budgets.ts';
 import { type VilaAmount, VilaAnswerer } from './vila_answerer.ts';
 
-/** Shares of all high-res patches of the paper's table; 0: low resolution alone. */
-const SHARES = [0, 0.18, 0.35];
 /** Questions of which the time is taken, each about an image of its own. */
 const TIMED = 8;
 /** Tokens of an answer, at most. */
 const MOST_TOKENS = 32;
-
-/** A part of all patches to look at. */
-export interface Budget {
-  /** Of all high-res patches. */
-  readonly share: number;
-  readonly amount: VilaAmount;
-}
-
-/** Those of a model; all patches at once for one that sees all at once. */
-export function budgetsOf({ encoder, vision }: VilaModel): Budget[] {
-  if (!encoder.looks) return [{ share: 1, amount: {} }];
-  const patches = total(vision.config.gridSides.slice(1).map((side) => side * side));
-  return SHARES.map((share) => ({
-    share,
-    amount: share === 0 ? { looks: 0 } : { tokens: Math.round(share * patches) },
-  }));
-}
 
 /** How long an answer takes, from the decoded image on: the low-res pass, the question, the look, and each token. */
 export interface Latency {

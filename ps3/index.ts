@@ -38,7 +38,7 @@ export type {
   Fetched,
 } from './model/checkpoint/files.ts';
 export type { InitOptions } from './model/checkpoint/init.ts';
-export { NANO_4K, VILA_S } from './model/checkpoint/shipped.ts';
+export { NANO_4K, VILA_4K, VILA_S } from './model/checkpoint/shipped.ts';
 export type { SaveOptions } from './model/checkpoint/writer.ts';
 export {
   type AdapterConfig,

@@ -85,7 +85,7 @@ test('README and guides: the language model has learnt its rhyme', async () => {
 /** Numbers with a unit that may be typed, and the test that holds each. */
 const HELD: Readonly<Record<string, readonly string[]>> = {
   'tests/README.md': ['12 GB'], // tests/vila/full_size.full.test.ts
-  'engine/guides/performance.md': ['74 KB'], // tests/embed/package.test.ts
+  'engine/guides/performance.md': ['78 KB'], // tests/embed/package.test.ts
 };
 
 test('pages: no number with a unit is typed into prose; measured ones are in blocks that a script writes', async () => {

@@ -2,7 +2,7 @@
 import { type Engine, expect } from '../../engine/index.ts';
 import { CheckpointReader } from '../model/checkpoint/checkpoint.ts';
 import type { CheckpointSource } from '../model/checkpoint/files.ts';
-import { NANO_4K, VILA_S } from '../model/checkpoint/shipped.ts';
+import { NANO_4K, VILAS } from '../model/checkpoint/shipped.ts';
 import { PS3 } from '../model/ps3.ts';
 import { fromLead, SINGLE } from '../ranks/transport.ts';
 import { stageConfig, type TrainConfig } from '../train/config.ts';
@@ -131,7 +131,7 @@ async function towerPlace({ init: { from } }: TrainConfig): Promise<CheckpointSo
 
 /** A VILA-HD by its name in this package, or its folder. */
 async function vilaPlace(from: string): Promise<CheckpointSource> {
-  return from === 'vila-s' ? VILA_S : RunFolder.checkpointOf(from);
+  return VILAS[from] ?? RunFolder.checkpointOf(from);
 }
 
 /** Where a VILA-HD begins: as it is, where `init.from` names one, or as a new one on a PS3. */

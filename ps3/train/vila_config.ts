@@ -8,7 +8,7 @@ import type { StageConfig } from './stage_config.ts';
 export interface VilaSection {
   /**
    * A VILA-HD whose language model, vocabulary, projector and selection it begins with, on the tower of `init.from`: a folder, also
-   * of a run, or `vila-s`, that of this package. null: new ones. Places are resampled to the tower's grid.
+   * of a run, or `vila-s` or `vila-4k`, those of this package. null: new ones. Places are resampled to the tower's grid.
    */
   readonly from: string | null;
   /** Sizes of the language model that is made, where none is begun with. */

@@ -1,6 +1,6 @@
 // What every command that asks a VILA-HD takes.
 import type { CheckpointSource } from '../../model/checkpoint/files.ts';
-import { VILA_S } from '../../model/checkpoint/shipped.ts';
+import { VILA_S, VILAS } from '../../model/checkpoint/shipped.ts';
 import { type Flag, oneOf, text, UsageError, type Values, whole } from '../flags.ts';
 
 type VilaFlags = {
@@ -15,7 +15,7 @@ type VilaFlags = {
 export const VILA_FLAGS: VilaFlags = {
   model: text(
     '<place>',
-    'The model: a folder with llm/, vision_tower/ and mm_projector/, an http(s) address or hf://owner/name; default vila-s, a small one of this package',
+    'The model: a folder with llm/, vision_tower/ and mm_projector/, an http(s) address or hf://owner/name, or vila-s or vila-4k, small ones of this package; default vila-s',
   ),
   storage: oneOf(
     ['f32', 'f16', 'bf16', 'stored'],
@@ -31,7 +31,7 @@ export const VILA_FLAGS: VilaFlags = {
 export function placeOf(op: string, { model, looks, tokens }: Values<typeof VILA_FLAGS>): CheckpointSource {
   if (looks !== undefined && tokens !== undefined)
     throw new UsageError(`${op}: --looks and --tokens exclude each other, got both. Leave one out.`);
-  return model ?? VILA_S;
+  return model === undefined ? VILA_S : (VILAS[model] ?? model);
 }
 
 /** How much is looked at, as far as the command line says it. */

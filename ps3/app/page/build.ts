@@ -10,7 +10,7 @@ import { openScenes, sceneSeed } from '../../data/build.ts';
 import { questionsAbout } from '../../data/card_questions.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { creditLine } from '../../data/sources.ts';
-import { NANO_4K, VILA_S } from '../../model/checkpoint/shipped.ts';
+import { NANO_4K, VILAS } from '../../model/checkpoint/shipped.ts';
 import { parseHubConfig } from '../../model/config/hub_config.ts';
 import { RunFolder } from '../../train/run.ts';
 import { isVila } from '../../vila/is_vila.ts';
@@ -27,7 +27,7 @@ export class PageError extends EngineError {
 }
 
 /** Folders of the package's models. */
-const [LOOKS, ANSWERS] = ['nano-4k', 'vila-s'];
+const LOOKS = 'nano-4k';
 const SAMPLES = 4;
 const THUMBNAIL_PX = 160;
 /** Samples are composed up to this many times larger than those of training: the same objects, sharper on a screen. */
@@ -66,22 +66,26 @@ export function pageOptions(offers: Offers, folder: string): BuildOptions {
 }
 
 /**
- * Writes index.html, page.css, page.js, worker.js, and nano-4k and vila-s, the models of this package, with their samples; with a
- * run also its checkpoint and, if it is a PS3 trained on Scenes, held-out scenes.
+ * Writes index.html, page.css, page.js, worker.js, and the models of this package with their samples; with a run also its
+ * checkpoint and, if it is a PS3 trained on Scenes, held-out scenes.
  *
  * @param run  folder of a run
  * @throws PageError when the run holds no checkpoint
  */
 export async function buildPage(folder: string, run?: string): Promise<void> {
   // Names of parts change with their contents: what an earlier build left would stay.
-  for (const name of [LOOKS, ANSWERS, 'model', 'samples'])
+  for (const name of [LOOKS, ...Object.keys(VILAS), 'model', 'samples'])
     await rm(join(folder, name), { recursive: true, force: true });
   const shipped: Offers = {
     models: [
       { label: 'Load nano-4k, which sees 3780 px', folder: `${LOOKS}/` },
-      { label: 'Load vila-s, which answers', folder: `${ANSWERS}/` },
+      { label: 'Load vila-s, which answers', folder: 'vila-s/' },
+      { label: 'Load vila-4k, which answers about 3780 px', folder: 'vila-4k/' },
     ],
-    samples: [...(await copyLooks(join(folder, LOOKS))), ...(await copyAnswers(join(folder, ANSWERS)))],
+    samples: [
+      ...(await copyLooks(join(folder, LOOKS))),
+      ...(await Promise.all(Object.keys(VILAS).map((name) => copyAnswers(name, join(folder, name))))).flat(),
+    ],
   };
   const own: Offers =
     run === undefined
@@ -108,14 +112,14 @@ async function copyLooks(folder: string): Promise<SampleImage[]> {
   );
 }
 
-/** vila-s, whose samples are asked about. */
-async function copyAnswers(folder: string): Promise<SampleImage[]> {
-  await cp(new URL(VILA_S.href), folder, { recursive: true });
-  const samples = await shippedSamples(VILA_S);
+/** A VILA-HD, whose samples are asked about. */
+async function copyAnswers(name: string, folder: string): Promise<SampleImage[]> {
+  await cp(new URL(VILAS[name].href), folder, { recursive: true });
+  const samples = await shippedSamples(VILAS[name]);
   return Promise.all(
     samples.map(({ image, text, box }) => {
       const questions = questionsAbout({ captions: text, boxes: box }).map(({ question }) => question);
-      return sample(join(folder, 'samples'), image, `${ANSWERS}/samples`, { questions });
+      return sample(join(folder, 'samples'), image, `${name}/samples`, { questions });
     }),
   );
 }

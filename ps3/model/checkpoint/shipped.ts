@@ -22,6 +22,15 @@ export const NANO_4K: UrlLike = besideSources('../../checkpoints/nano-4k/');
  */
 export const VILA_S: UrlLike = besideSources('../../checkpoints/vila-s/');
 
+/**
+ * The folder of vila-4k, vila-s on the whole images of nano-4k, 378 to 3780 px: the same cards and questions. Its README.md is the
+ * model card.
+ */
+export const VILA_4K: UrlLike = besideSources('../../checkpoints/vila-4k/');
+
+/** The VILA-HDs of this package by their names. */
+export const VILAS: Readonly<Record<string, UrlLike>> = { 'vila-s': VILA_S, 'vila-4k': VILA_4K };
+
 /** A folder of the package. Its address is not written so that bundlers take it for a file to include. */
 function besideSources(path: string): UrlLike {
   const here = import.meta.url;

@@ -15,7 +15,7 @@ import { ended, folder, openPage, pageUrl, saidSince, totals, violations, withPa
 const test = suite('the page that answers');
 withPage(test);
 
-const ASKS = '#offers button >> nth=1';
+const ASKS = '#offers button:has-text("vila-s")';
 const QUESTIONS = ['What is on the card in blue', 'What is on the card in yellow'] as const;
 /** What the page must answer within on a software adapter, where nothing else keeps the processors busy. */
 const MOST_MS = 60_000;

@@ -33,7 +33,7 @@ const run = join(folder, 'smoke-2026-01-02-030405');
 export const checkpoint: string = join(run, 'checkpoint');
 export const imagePath: string = join(folder, 'image.png');
 /** The button that loads the checkpoint of the run. */
-export const TRAINED_HERE = '#offers button >> nth=2';
+export const TRAINED_HERE = '#offers button:has-text("trained here")';
 /** Patches of a look, 3 of the coarse scale and 13 of the fine one, and all there are. */
 export const LOOK = 16;
 export const ALL = 80;

@@ -70,10 +70,15 @@ test('ShardCache: what a process left that was killed is taken over by all at on
   const { folder, caches: six } = await caches(6);
   const path = await six[0].acquire(`${root}/left.tar`);
   await rm(path);
-  const hourAgo = new Date(Date.now() - 3_600_000);
-  for (const name of ['.lock', '.0.partial']) {
+  // The second partial file grew once more after the lock was touched for the last time.
+  for (const [name, age] of [
+    ['.lock', 31],
+    ['.0.partial', 3600],
+    ['.1.partial', 29],
+  ] as const) {
+    const when = new Date(Date.now() - 1000 * age);
     await writeFile(path + name, content(100));
-    await utimes(path + name, hourAgo, hourAgo);
+    await utimes(path + name, when, when);
   }
   await Promise.all(six.map((cache) => cache.acquire(`${root}/left.tar`)));
   assert.equal(await readFile(path), content(5000));

@@ -25,8 +25,10 @@ export class MissingShardError extends DataError {}
 /** Attempts of a fetch. */
 const ATTEMPTS = 6;
 
-/** A lock or a partial file that changed no more for so long is of a process that ended. */
+/** A lock that was not touched for so long is of a process that ended. */
 const STALE_MS = 30_000;
+/** A process touches its lock so often. */
+const BEAT_MS = STALE_MS / 10;
 
 /** Whether a place is an http(s) address. */
 export const isAddress = (place: string): boolean => /^https?:\/\//i.test(place);
@@ -81,12 +83,12 @@ export class ShardCache {
       await (await open(lock, 'wx')).close();
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-      if (await isStale(lock)) await this.#removeStale(path);
+      if (await isOlder(lock, STALE_MS)) await this.#removeStale(path);
       else await setTimeout(Math.min(100, this.#options.retryMs));
       return;
     }
     const partial = `${path}.${randomUUID()}.partial`;
-    const alive = setInterval(() => void touch(lock).catch(() => {}), STALE_MS / 10);
+    const alive = setInterval(() => void touch(lock).catch(() => {}), BEAT_MS);
     try {
       // Another process may have finished between the look at the path and the lock.
       if (!(await isThere(path))) {
@@ -101,12 +103,15 @@ export class ShardCache {
     await this.#makeRoom();
   }
 
-  /** Removes what a process that ended left of an archive. Where two do so at once, both fetch, each into its own file. */
+  /**
+   * Removes what a process that ended left of an archive: its partial file may have grown after it touched its lock. Where two do so
+   * at once, both fetch, each into its own file.
+   */
   async #removeStale(path: string): Promise<void> {
     for (const name of await readdir(this.#options.folder)) {
       if (!name.startsWith(`${basename(path)}.`)) continue;
       const left = join(this.#options.folder, name);
-      if (await isStale(left)) await rm(left, { force: true });
+      if (await isOlder(left, STALE_MS - 2 * BEAT_MS)) await rm(left, { force: true });
     }
   }
 
@@ -169,7 +174,7 @@ async function touch(path: string): Promise<void> {
   await utimes(path, now, now);
 }
 
-async function isStale(path: string): Promise<boolean> {
+async function isOlder(path: string, ms: number): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
-  return found !== undefined && Date.now() - found.mtimeMs > STALE_MS;
+  return found !== undefined && Date.now() - found.mtimeMs > ms;
 }

@@ -131,7 +131,7 @@ async function towerPlace({ init: { from } }: TrainConfig): Promise<CheckpointSo
 
 /** A VILA-HD by its name in this package, or its folder. */
 async function vilaPlace(from: string): Promise<CheckpointSource> {
-  return VILAS[from] ?? RunFolder.checkpointOf(from);
+  return VILAS.get(from) ?? RunFolder.checkpointOf(from);
 }
 
 /** Where a VILA-HD begins: as it is, where `init.from` names one, or as a new one on a PS3. */

@@ -9,7 +9,7 @@ import { decodeImage } from '../../ps3/model/image.ts';
 import { VilaModel } from '../../ps3/vila/vila.ts';
 import { engine } from '../harness.ts';
 
-for (const [name, place] of Object.entries(VILAS))
+for (const [name, place] of VILAS)
   test(`${name}: a look at a sample is as many patches as its configuration has, and the answer is a thing`, async () => {
     using model = await VilaModel.load(engine, place, { storage: 'stored' });
     const sample = fileURLToPath(new URL('samples/00000000.jpg', place.href));

@@ -31,7 +31,7 @@ export const VILA_FLAGS: VilaFlags = {
 export function placeOf(op: string, { model, looks, tokens }: Values<typeof VILA_FLAGS>): CheckpointSource {
   if (looks !== undefined && tokens !== undefined)
     throw new UsageError(`${op}: --looks and --tokens exclude each other, got both. Leave one out.`);
-  return model === undefined ? VILA_S : (VILAS[model] ?? model);
+  return model === undefined ? VILA_S : (VILAS.get(model) ?? model);
 }
 
 /** How much is looked at, as far as the command line says it. */

@@ -10,7 +10,7 @@ import { openScenes, sceneSeed } from '../../data/build.ts';
 import { questionsAbout } from '../../data/card_questions.ts';
 import { buildScene } from '../../data/scenes.ts';
 import { creditLine } from '../../data/sources.ts';
-import { NANO_4K, VILAS } from '../../model/checkpoint/shipped.ts';
+import { NANO_4K, VILA_4K, VILA_S } from '../../model/checkpoint/shipped.ts';
 import { parseHubConfig } from '../../model/config/hub_config.ts';
 import { RunFolder } from '../../train/run.ts';
 import { isVila } from '../../vila/is_vila.ts';
@@ -28,6 +28,10 @@ export class PageError extends EngineError {
 
 /** Folders of the package's models. */
 const LOOKS = 'nano-4k';
+const ANSWERS = [
+  { name: 'vila-s', place: VILA_S, does: 'which answers' },
+  { name: 'vila-4k', place: VILA_4K, does: 'which answers about 3780 px' },
+];
 const SAMPLES = 4;
 const THUMBNAIL_PX = 160;
 /** Samples are composed up to this many times larger than those of training: the same objects, sharper on a screen. */
@@ -74,17 +78,16 @@ export function pageOptions(offers: Offers, folder: string): BuildOptions {
  */
 export async function buildPage(folder: string, run?: string): Promise<void> {
   // Names of parts change with their contents: what an earlier build left would stay.
-  for (const name of [LOOKS, ...Object.keys(VILAS), 'model', 'samples'])
+  for (const name of [LOOKS, ...ANSWERS.map(({ name }) => name), 'model', 'samples'])
     await rm(join(folder, name), { recursive: true, force: true });
   const shipped: Offers = {
     models: [
       { label: 'Load nano-4k, which sees 3780 px', folder: `${LOOKS}/` },
-      { label: 'Load vila-s, which answers', folder: 'vila-s/' },
-      { label: 'Load vila-4k, which answers about 3780 px', folder: 'vila-4k/' },
+      ...ANSWERS.map(({ name, does }) => ({ label: `Load ${name}, ${does}`, folder: `${name}/` })),
     ],
     samples: [
       ...(await copyLooks(join(folder, LOOKS))),
-      ...(await Promise.all(Object.keys(VILAS).map((name) => copyAnswers(name, join(folder, name))))).flat(),
+      ...(await Promise.all(ANSWERS.map((answers) => copyAnswers(answers, folder)))).flat(),
     ],
   };
   const own: Offers =
@@ -113,13 +116,16 @@ async function copyLooks(folder: string): Promise<SampleImage[]> {
 }
 
 /** A VILA-HD, whose samples are asked about. */
-async function copyAnswers(name: string, folder: string): Promise<SampleImage[]> {
-  await cp(new URL(VILAS[name].href), folder, { recursive: true });
-  const samples = await shippedSamples(VILAS[name]);
+async function copyAnswers(
+  { name, place }: (typeof ANSWERS)[number],
+  folder: string,
+): Promise<SampleImage[]> {
+  await cp(new URL(place.href), join(folder, name), { recursive: true });
+  const samples = await shippedSamples(place);
   return Promise.all(
     samples.map(({ image, text, box }) => {
       const questions = questionsAbout({ captions: text, boxes: box }).map(({ question }) => question);
-      return sample(join(folder, 'samples'), image, `${name}/samples`, { questions });
+      return sample(join(folder, name, 'samples'), image, `${name}/samples`, { questions });
     }),
   );
 }

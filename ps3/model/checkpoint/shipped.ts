@@ -29,7 +29,10 @@ export const VILA_S: UrlLike = besideSources('../../checkpoints/vila-s/');
 export const VILA_4K: UrlLike = besideSources('../../checkpoints/vila-4k/');
 
 /** The VILA-HDs of this package by their names. */
-export const VILAS: Readonly<Record<string, UrlLike>> = { 'vila-s': VILA_S, 'vila-4k': VILA_4K };
+export const VILAS: ReadonlyMap<string, UrlLike> = new Map([
+  ['vila-s', VILA_S],
+  ['vila-4k', VILA_4K],
+]);
 
 /** A folder of the package. Its address is not written so that bundlers take it for a file to include. */
 function besideSources(path: string): UrlLike {

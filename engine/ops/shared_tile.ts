@@ -8,7 +8,7 @@ export const TILES = [256, 128, 96, 64, 32] as const;
 export type Tile = (typeof TILES)[number];
 
 /** Its columns. */
-export const tileColumns = (tile: Tile): number => Math.min(128, tile === 96 ? 128 : tile);
+export const tileColumns = (tile: Tile): number => (tile >= 96 ? 128 : tile);
 
 /** Columns up to which each subgroup computes all of them: then more subgroups share the rows. */
 const NARROW = 96;

@@ -51,7 +51,7 @@ export function askedScene(
     const own = sceneSeed(seed, attempt === 0 ? name : `${name}, again ${attempt}`, index);
     const { side, rgba, ...cards } = buildScene(kit, own);
     const random = new Random(own, 1);
-    const questions = Array.from({ length: count }, () => askAboutCard(cards, random) ?? []).flat();
+    const questions = Array.from({ length: count }).flatMap(() => askAboutCard(cards, random) ?? []);
     if (questions.length > 0) return { side, rgba, questions };
   }
 }

@@ -134,10 +134,13 @@ export class VilaStep implements Stepper<VilaBatch> {
     const rounds: Record<'total' | 'answers' | 'entropy' | 'dice', Tensor<'f32'> | undefined>[] = [];
     for (let q = 0; q < each; q++) {
       const asked = samples.filter((_, i) => i % each === q);
-      const own = slice(boxes, { axis: 1, start: q, length: 1 }).reshape([rows / each, h, w]);
-      const located = locatedIn(part.box, each, q);
-      const options = { box: own, located, selection, teacherForcing, reachesLanguage };
-      rounds.push(await vilaLoss(this.#model, seen, asked, this.#model.encoder.looks ? options : {}));
+      const options = this.#model.encoder.looks
+        ? {
+            ...{ selection, teacherForcing, reachesLanguage, located: locatedIn(part.box, each, q) },
+            box: slice(boxes, { axis: 1, start: q, length: 1 }).reshape([rows / each, h, w]),
+          }
+        : {};
+      rounds.push(await vilaLoss(this.#model, seen, asked, options));
     }
     const mean = (name: keyof (typeof rounds)[number]): Tensor<'f32'> | undefined => {
       const losses = rounds.flatMap((round) => round[name] ?? []);

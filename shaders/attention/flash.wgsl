@@ -39,9 +39,9 @@ struct Params {
   offset : i32,       // causal: position of the first query among the keys
 }
 @group(0) @binding(0) var<uniform> params : Params;
-@group(0) @binding(1) var<storage, read> q_rows : array<vec4f>;           // [batch or 1, T, q_row]
-@group(0) @binding(2) var<storage, read> k_rows : array<vec4f>;           // [batch, keys or more, k_row]
-@group(0) @binding(3) var<storage, read> v_rows : array<vec4f>;           // [batch, keys or more, v_row]
+@group(0) @binding(1) var<storage, read> q_rows : array<vec4f>;         // [batch or 1, T, q_row]
+@group(0) @binding(2) var<storage, read> k_rows : array<vec4f>;         // [batch, keys or more, k_row]
+@group(0) @binding(3) var<storage, read> v_rows : array<vec4f>;         // [batch, keys or more, v_row]
 @group(0) @binding(4) var<storage, read> mask_bias : array<f32>;        // [batch, keys], 0 or MASKED
 @group(0) @binding(5) var<storage, read_write> max_sum : array<vec2f>;  // [batch, all_splits, T, heads]
 @group(0) @binding(6)
@@ -54,13 +54,13 @@ const HEAD_VECS : u32 = 8u;      // vec4f per head
 const HAS_MASK : bool = false;
 const SCORE_LOADS : u32 = 2u;    // squares of an invocation: (64 + 4 HEAD_VECS) / (8 HEAD_VECS), rounded up
 
-const TILE_T : u32 = 64u;               // queries of a workgroup, 8 of an invocation
-const TILE_KEYS : u32 = 4u * HEAD_VECS;  // keys at a time, 4 of an invocation
+const TILE_T : u32 = 64u;                 // queries of a workgroup, 8 of an invocation
+const TILE_KEYS : u32 = 4u * HEAD_VECS;   // keys at a time, 4 of an invocation
 const TILE_WG : u32 = TILE_T / 8u * HEAD_VECS;
-const TERMS : u32 = 16u;                // staged together
+const TERMS : u32 = 16u;                  // staged together
 const QUADS : u32 = TERMS / 4u;
 const SQUARES : u32 = TILE_T + QUADS * HEAD_VECS;  // of 4 x 4 elements, staged for scores
-const VALUE_LOADS : u32 = TERMS / 8u;    // vec4f of values that an invocation stages
+const VALUE_LOADS : u32 = TERMS / 8u;     // vec4f of values that an invocation stages
 // Against bank conflicts, as in lib/shared_tile.wgsl.
 const PITCH_T : u32 = ((TILE_T / 4u) | 1u) + 2u;
 const PITCH_KEYS : u32 = (HEAD_VECS | 1u) + 2u;
@@ -184,7 +184,7 @@ fn attention_flash(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
   }
   var value : Eight;
   var most = array<vec4f, 2>(vec4f(LOWEST), vec4f(LOWEST));  // largest score so far
-  var total : array<vec4f, 2>;                     // sum of exp(score - most), of this invocation's keys
+  var total : array<vec4f, 2>;                             // sum of exp(score - most), of its own keys
   for (var j0 = first; j0 < end; j0 += TILE_KEYS) {
     var weight = tile_scores(z, head, t0, j0, end, i);
     let j = vec4u(j0 + column * 4u) + vec4u(0u, 1u, 2u, 3u);
@@ -231,7 +231,7 @@ fn attention_flash(@builtin(workgroup_id) group : vec3u, @builtin(num_workgroups
       if (t < params.T) {
         let part = ((z * params.all_splits + params.first_split + n) * params.T + t) * params.heads + head;
         // Without a key: zeros.
-        if (HIDES == ELEMENTS && min(seen(z, t), params.keys) == 0u) { sum[r] = 1.0; }
+        if (HIDES == ELEMENTS && seen(z, t) == 0u) { sum[r] = 1.0; }
         if (column == 0u) { max_sum[part] = vec2f(most[h][r], sum[r]); }
         values[part * HEAD_VECS + column] = value[h * 4u + r];
       }

@@ -1,5 +1,4 @@
 // Causal attention and heads that share keys beside their twin, for tests in every variant and with every plan.
-
 import { attention } from '../../engine/index.ts';
 import type { AttentionVariant } from '../../engine/ops/attention/plan.ts';
 import { checkGradients, random, tensor } from '../harness.ts';

@@ -11,7 +11,6 @@
 //                  lavapipe, 16 heads of 72, 729 keys: 5.1, 8.1 and 20 ms for 1, 2 and 4 queries, where query
 //                  blocks take 8.0, 9.8 and 8.4. And for one query on GPUs, a token that is decoded or a
 //                  pooling, of which tiles would use one row: unmeasured on hardware.
-//
 //   flash          the same with tiles of 64 queries, for GPUs: no scores are written and read again, which on an
 //                  H200 are 539 MB of a look's layer. Unmeasured on hardware, so that only `force` chooses it.
 //

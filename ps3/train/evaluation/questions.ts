@@ -91,7 +91,7 @@ export async function evaluateQuestions(
   const patches = total(gridSides.slice(1).map((grid) => grid * grid));
   const own: readonly LookedAt[] = model.encoder.looks ? LOOKS.slice(0, -1) : ['all'];
   const tallies = (options.looks ?? own).map((way) => new Tally(way));
-  const parts = options.budgets ?? (model.encoder.looks ? budgetsOf(model) : []);
+  const parts = model.encoder.looks ? (options.budgets ?? budgetsOf(model)) : [];
   const budgets = parts.map(({ share, amount }) => new Tally(share === 0 ? 'none' : 'topDown', amount));
   let budgetShare = 0;
   let candidates = 0;

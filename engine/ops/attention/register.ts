@@ -1,7 +1,8 @@
 // Matmuls of query blocks on software adapters: in registers, an invocation for some rows and columns.
 import source from '../../../shaders/attention/register.wgsl' with { type: 'text' };
-import { kernel } from '../../gpu/kernel.ts';
-import { output, run } from '../../tensor/dispatch.ts';
+import { type Define, kernel } from '../../gpu/kernel.ts';
+import type { Target } from '../../gpu/target.ts';
+import { output, planned } from '../../tensor/dispatch.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { planRegisterTile, registerDefine } from '../register_tile.ts';
 import type { ProductSizes } from './plan.ts';
@@ -9,11 +10,14 @@ import {
   type BlockKernels,
   fromRow,
   hiddenFrom,
+  type Layout,
+  numbersOf,
   type PlacedSegment,
   type ProductKind,
   type ProductOperands,
   type QueryBlock,
   type Rows,
+  readNumbers,
   transpose,
   type View,
 } from './query_block.ts';
@@ -23,7 +27,7 @@ const productKernel = kernel(source, 'attention_product');
 const transposeKernel = kernel(source, 'attention_transpose');
 const weightsKernel = kernel(source, 'attention_weights');
 
-const stridesOfA = ({ start, batch, head, row, col }: View) => ({
+const stridesOfA = ({ start, batch, head, row, col }: Layout) => ({
   a_start: start,
   a_batch: batch,
   a_head: head,
@@ -33,14 +37,23 @@ const stridesOfA = ({ start, batch, head, row, col }: View) => ({
 
 /** [planes of the block, K, queries] in scratch memory. */
 function transposed(block: QueryBlock, rows: View): View {
-  const { planes, queries } = block;
   const { K } = block.problem;
-  const to = block.scratch(K, queries);
-  run(transposeKernel, {
-    bind: { source: rows.tensor, transposed: to.tensor },
+  const to = block.scratch(K, block.queries);
+  const bind = { source: rows.tensor, transposed: to.tensor };
+  runTranspose(bind, block.queries, K, ...numbersOf(block, rows, to, to));
+  return to;
+}
+
+const runTranspose = planned((_gpu, M: number, K: number, ...numbers: number[]) => {
+  const {
+    block,
+    views: [rows, to],
+  } = readNumbers(numbers);
+  return {
+    kernel: transposeKernel,
     params: {
-      ...block.params,
-      M: queries,
+      ...block,
+      M,
       K,
       ...stridesOfA(rows),
       c_start: to.start,
@@ -50,16 +63,15 @@ function transposed(block: QueryBlock, rows: View): View {
       c_col: to.row,
     },
     groups: Math.ceil(
-      (planes * queries * Math.ceil(K / transposeKernel.constant('RUN'))) / transposeKernel.workgroupSize,
+      (block.planes * M * Math.ceil(K / transposeKernel.constant('RUN'))) / transposeKernel.workgroupSize,
     ),
-  });
-  return to;
-}
+  };
+});
 
 /** Queries whose weights every matmul reads together: they divide by its columns of a workgroup. */
-function queriesTogether({ problem, queries }: QueryBlock, keys: number): number {
-  const columns = [keys, problem.K].map((M) => {
-    const { threadN, wg } = planRegisterTile(problem.q.tensor.gpu.target, M, Math.ceil(queries / 4), 4);
+function queriesTogether(target: Target, keys: number, queries: number, K: number): number {
+  const columns = [keys, K].map((M) => {
+    const { threadN, wg } = planRegisterTile(target, M, Math.ceil(queries / 4), 4);
     return 4 * threadN * wg;
   });
   const [few, many] = columns.sort((a, b) => a - b);
@@ -73,55 +85,65 @@ function product(
   operands: ProductOperands,
 ): void {
   const { a, b, c, perQuery, bias, scale = 1, adds = false, sight } = operands;
-  const planes = block.planes / c.group;
-  const hidden = sightCall(sight, hiddenFrom(kind, operands));
-  const strides = [b.start, b.batch, b.head, b.row];
-  const vec = strides.every((stride) => stride % 4 === 0) ? 4 : 1;
-  const vecs = Math.ceil(N / vec);
-  const { target } = c.tensor.gpu;
-  const tile = planRegisterTile(target, M, vecs, vec);
-  const [b_start, b_batch, b_head, b_step] = strides.map((stride) => stride / vec);
-  const groupsM = Math.ceil(M / tile.threadM);
-  const groupsN = Math.ceil(vecs / tile.threadN / tile.wg);
-  run(productKernel, {
-    bind: { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias, ...hidden.bind },
-    params: {
-      ...block.params,
-      ...hidden.params,
-      planes,
-      M,
-      N,
-      K,
-      groups_m: groupsM,
-      groups_n: groupsN,
-      scale,
-      ...stridesOfA(a),
-      b_start,
-      b_batch,
-      b_head,
-      b_step,
-      c_start: c.start,
-      c_batch: c.batch,
-      c_head: c.head,
-      c_row: c.row,
-      c_col: c.col,
-      together: kind === 'WEIGHTS' && sight ? queriesTogether(block, M) : 1,
-    },
-    define: {
-      Vec: vec === 4 ? 'vec4f' : 'f32',
-      VEC: vec,
-      ...registerDefine(tile, target),
-      KIND: kind,
-      ADDS: adds,
-      HAS_MASK: !!bias,
-      A_GROUP: a.group,
-      MEMBERS: c.group,
-      ...hidden.define,
-    },
-    groups: groupsM * groupsN * planes,
-    flops: 2 * block.planes * M * N * K,
-  });
+  const { bind, params, define } = sightCall(sight, hiddenFrom(kind, operands));
+  runProduct(
+    { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias, ...bind },
+    ...([kind, M, N, K, scale, adds, !!bias, !!sight, define, params.offset] as const),
+    ...numbersOf(block, a, b, c),
+  );
 }
+
+const runProduct = planned(
+  (
+    { target },
+    ...[kind, M, N, K, scale, ADDS, HAS_MASK, isHidden, hides, offset, ...numbers]: readonly [
+      ...[kind: ProductKind, M: number, N: number, K: number, scale: number, adds: boolean, mask: boolean],
+      ...[isHidden: boolean, hides: Define, offset: number, ...numbers: number[]],
+    ]
+  ) => {
+    const {
+      block,
+      views: [a, b, c],
+    } = readNumbers(numbers);
+    const planes = block.planes / c.group;
+    const strides = [b.start, b.batch, b.head, b.row];
+    const vec = strides.every((stride) => stride % 4 === 0) ? 4 : 1;
+    const vecs = Math.ceil(N / vec);
+    const tile = planRegisterTile(target, M, vecs, vec);
+    const [b_start, b_batch, b_head, b_step] = strides.map((stride) => stride / vec);
+    const groupsM = Math.ceil(M / tile.threadM);
+    const groupsN = Math.ceil(vecs / tile.threadN / tile.wg);
+    return {
+      kernel: productKernel,
+      params: {
+        ...block,
+        ...{ offset, planes, M, N, K, scale, b_start, b_batch, b_head, b_step },
+        groups_m: groupsM,
+        groups_n: groupsN,
+        ...stridesOfA(a),
+        c_start: c.start,
+        c_batch: c.batch,
+        c_head: c.head,
+        c_row: c.row,
+        c_col: c.col,
+        together: kind === 'WEIGHTS' && isHidden ? queriesTogether(target, M, N, K) : 1,
+      },
+      define: {
+        Vec: vec === 4 ? 'vec4f' : 'f32',
+        VEC: vec,
+        ...registerDefine(tile, target),
+        KIND: kind,
+        ADDS,
+        HAS_MASK,
+        A_GROUP: a.group,
+        MEMBERS: c.group,
+        ...hides,
+      },
+      groups: groupsM * groupsN * planes,
+      flops: 2 * block.planes * M * N * K,
+    };
+  },
+);
 
 function scores(block: QueryBlock, keys: number): View {
   return block.scratch(keys, block.queries);
@@ -134,7 +156,7 @@ function attend(
   out: Rows,
   lse: Tensor,
 ): void {
-  const { planes, queries: N } = block;
+  const { queries: N } = block;
   const { K, q, scale } = block.problem;
   using inverse_sum = output([lse], lse.shape);
   const queries = transposed(block, block.rows(q));
@@ -144,22 +166,12 @@ function attend(
     product(block, 'SCORES', { M: keys, N, K }, operands);
   }
   const { before, keys, sight } = segments[segments.length - 1];
-  const hidden = sightCall(sight, 'ELEMENTS');
-  run(weightsKernel, {
-    bind: { weights: weights.tensor, lse, inverse_sum, ...hidden.bind },
-    params: {
-      ...block.params,
-      ...stridesOfA(weights),
-      ...hidden.params,
-      M: allKeys,
-      N,
-      before,
-      together: sight ? queriesTogether(block, keys) : 1,
-    },
-    define: hidden.define,
-    groups: Math.ceil((planes * N) / weightsKernel.workgroupSize),
-    flops: 10 * planes * N * allKeys,
-  });
+  const { bind, params, define } = sightCall(sight, 'ELEMENTS');
+  runWeights(
+    { weights: weights.tensor, lse, inverse_sum, ...bind },
+    ...([allKeys, keys, N, K, before, !!sight, define, params.offset] as const),
+    ...numbersOf(block, weights, weights, weights),
+  );
   const c = transpose(block.rows(out));
   for (const { v, keys, before, sight } of segments) {
     const operands = { a: transpose(block.keys(v)), b: fromRow(weights, before), c, sight };
@@ -171,5 +183,32 @@ function attend(
     );
   }
 }
+
+const runWeights = planned(
+  (
+    { target },
+    ...[allKeys, keys, N, K, before, isHidden, define, offset, ...numbers]: readonly [
+      ...[allKeys: number, keys: number, N: number, K: number, before: number],
+      ...[isHidden: boolean, hides: Define, offset: number, ...numbers: number[]],
+    ]
+  ) => {
+    const {
+      block,
+      views: [weights],
+    } = readNumbers(numbers);
+    return {
+      kernel: weightsKernel,
+      params: {
+        ...block,
+        ...stridesOfA(weights),
+        ...{ offset, M: allKeys, N, before },
+        together: isHidden ? queriesTogether(target, keys, N, K) : 1,
+      },
+      define,
+      groups: Math.ceil((block.planes * N) / weightsKernel.workgroupSize),
+      flops: 10 * block.planes * N * allKeys,
+    };
+  },
+);
 
 export const registerKernels: BlockKernels = { align: 1, scores, transposed, product, attend };

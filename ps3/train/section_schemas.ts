@@ -112,6 +112,7 @@ export const vilaSchema: v.GenericSchema<unknown, VilaSection> = onlyThese({
   select: stageSchema,
   questions: v.optional(count, 1),
   groundQuestions: natural,
+  groundCards: v.optional(v.nullable(count), null),
   languageRate: positive,
   towerRate: nonNegative,
   selection: nonNegative,

@@ -213,6 +213,7 @@ export async function trainVila(
     seed,
     questions: vila.questions,
     searches: name !== 'align' && model.encoder.looks ? vila.groundQuestions : 0,
+    searchedCards: vila.groundCards,
     share: ranked,
   };
   const texts = (await questions.texts()).slice(0, COUNTED_TEXTS);

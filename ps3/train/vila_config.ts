@@ -45,6 +45,11 @@ export interface VilaSection {
   readonly questions: number;
   /** Questions about each image of a batch without answers, which has half as many images; 0: there are no such batches. Of cards. */
   readonly groundQuestions: number;
+  /**
+   * Cards of each image of such a batch, as far as there is room; null: as many as data.objects says. Where cards are needles, many of them
+   * make the maps' loss about telling them from each other, and not from the background, which is nearly all of it otherwise.
+   */
+  readonly groundCards: number | null;
   /** Learning rate of the language model relative to that of everything else. */
   readonly languageRate: number;
   /** Learning rate of the image tower, but for what selects, relative to that of everything else; 0: it stays as it is. */
@@ -94,6 +99,11 @@ export function expectVila({
     isScenes || vila.groundQuestions === 0,
     'vila.groundQuestions must be 0 beside data.folder and data.sources: their batches have questions without answers among the others',
     vila.groundQuestions,
+  );
+  expectConfig(
+    vila.groundCards === null || vila.groundQuestions > 0,
+    'vila.groundCards must be null where vila.groundQuestions is 0: there are no such batches',
+    vila.groundCards,
   );
   expectConfig(
     isScenes || vila.questions === 1,

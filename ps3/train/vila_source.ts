@@ -26,6 +26,8 @@ export interface QuestionBatchOptions {
   readonly questions: number;
   /** Questions without answers about each image of every other batch, which has half as many; 0: there are no such batches. */
   readonly searches: number;
+  /** Cards of each image of such a batch; null: as many as of the others. */
+  readonly searchedCards: number | null;
   readonly share: Share;
 }
 
@@ -52,11 +54,14 @@ export interface AskedImage extends Told {
 export function cardSource(kit: SceneKit): QuestionSource {
   return {
     texts: async () => allCardQuestions(),
-    batches: (tokenizer, { name, batch, gridSide, seed, questions, searches, share }, from) => {
+    batches: (tokenizer, options, from) => {
+      const { name, batch, gridSide, seed, questions, searches, searchedCards: cards, share } = options;
+      const searched =
+        cards === null ? kit : { ...kit, spec: { ...kit.spec, objects: [cards, cards] as const } };
       const making = { gridSide, seed, name: `${name} step` };
       const answers = vilaBatches(kit, tokenizer, { ...making, batch, questions });
       const found =
-        searches > 0 ? vilaBatches(kit, tokenizer, { ...making, batch: batch / 2, searches }) : answers;
+        searches > 0 ? vilaBatches(searched, tokenizer, { ...making, batch: batch / 2, searches }) : answers;
       const make = (step: number): Made<VilaBatch> => (step % 2 === 1 ? found : answers)(step);
       return ownBatches(batchesByStep(make, from), share);
     },

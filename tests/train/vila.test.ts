@@ -52,6 +52,7 @@ const VILA: VilaSection = {
   answers: { steps: 3, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
   select: { steps: 1, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
   groundQuestions: 2,
+  groundCards: null,
 };
 const config: TrainConfig & { readonly vila: VilaSection } = { ...base, vila: VILA };
 const ps3 = PS3.create(engine, presetConfig(smoke, 20), 3);

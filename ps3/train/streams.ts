@@ -92,7 +92,13 @@ export function streamedCrops(
 export function streamedQuestions(
   collections: Collections,
   tokenizer: LanguageTokenizer,
-  { name, batch, side, gridSide, seed }: Omit<QuestionBatchOptions, 'questions' | 'searches' | 'share'>,
+  {
+    name,
+    batch,
+    side,
+    gridSide,
+    seed,
+  }: Pick<QuestionBatchOptions, 'name' | 'batch' | 'side' | 'gridSide' | 'seed'>,
   from: Cursor,
 ): Batches<VilaBatch> {
   const builder = (count: number): BatchBuilder<Made<VilaBatch>> => {

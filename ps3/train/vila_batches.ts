@@ -39,6 +39,7 @@ export interface AskedScene {
  *
  * @param name  of the collection: those of different names share no scene
  * @param count  of the questions, each drawn by itself
+ * @param rgba   [S, S, 4], where to build it, as of `buildScene`
  */
 export function askedScene(
   kit: SceneKit,
@@ -46,13 +47,14 @@ export function askedScene(
   name: string,
   index: number,
   count: number = 1,
+  rgba?: Uint8Array,
 ): AskedScene {
   for (let attempt = 0; ; attempt++) {
     const own = sceneSeed(seed, attempt === 0 ? name : `${name}, again ${attempt}`, index);
-    const { side, rgba, ...cards } = buildScene(kit, own);
+    const { side, ...cards } = buildScene(kit, own, rgba);
     const random = new Random(own, 1);
     const questions = Array.from({ length: count }).flatMap(() => askAboutCard(cards, random) ?? []);
-    if (questions.length > 0) return { side, rgba, questions };
+    if (questions.length > 0) return { side, rgba: cards.rgba, questions };
   }
 }
 
@@ -101,17 +103,14 @@ export function vilaBatches(
     const image = new Uint8Array(batch * side * side * 4);
     const rows: VilaRow[] = [];
     for (let b = 0; b < batch; b++) {
-      const place = b * side * side * 4;
+      const place = image.subarray(b * side * side * 4, (b + 1) * side * side * 4);
       if (searches === undefined) {
-        const scene = askedScene(kit, seed, `${name} ${step}`, b, questions);
-        image.set(scene.rgba, place);
-        for (const asked of scene.questions)
+        for (const asked of askedScene(kit, seed, `${name} ${step}`, b, questions, place).questions)
           rows.push({ ...conversation(tokenizer, asked), boxes: [asked.box] });
         continue;
       }
       const own = sceneSeed(seed, `${name} ${step}`, b);
-      const scene = buildScene(kit, own, image.subarray(place, place + side * side * 4));
-      for (const { question, boxes } of findCards(scene, searches, new Random(own, 1)))
+      for (const { question, boxes } of findCards(buildScene(kit, own, place), searches, new Random(own, 1)))
         rows.push({ ...conversation(tokenizer, { question }), boxes });
     }
     return vilaBatch(rows, image, side, gridSide);

@@ -105,6 +105,31 @@ test('vilaBatches: what is padded comes back as it was, and questions without an
   assert.ok(searches.labels.data.every((label) => label < 0));
 });
 
+test('cardSource: batches without answers show as many cards as asked for, the others as many as the data have', async () => {
+  using model = await startVila(engine, ps3, config);
+  const making = { name: 'x', batch: 4, side: SIDE, gridSide: 8, seed: 1, questions: 1, searches: 3 };
+  const open = (searchedCards: number | null) =>
+    cardSource(kit).batches(
+      model.tokenizer,
+      { ...making, searchedCards, share: { rank: 0, size: 1 } },
+      { step: 0 },
+    );
+  await using one = open(1);
+  await using usual = open(null);
+  const [first, found] = [(await one.next()).host, (await one.next()).host];
+  const [same, ofThree] = [(await usual.next()).host, (await usual.next()).host];
+  assert.equal(first.box, same.box);
+  // The questions about each of two images: of one card all are about it, of three of different colours none is.
+  const places = ({ box }: typeof found): number[] =>
+    [0, 3].map((row) => {
+      const maps = [0, 1, 2].map((q) => box.data.subarray((row + q) * 64, (row + q + 1) * 64).join());
+      return new Set(maps).size;
+    });
+  assert.equal(found.box.shape, [6, 8, 8]);
+  assert.equal(places(found), [1, 1]);
+  assert.ok(places(ofThree).every((count) => count > 1));
+});
+
 test('startVila: the tower sees a window as the PS3 sees the middle of its images', async () => {
   const model = presetConfig(
     trainConfig({ preset: 'smoke', set: ['model.scalesPx=[84,168,336]', 'model.tiedPositions=true'] }),

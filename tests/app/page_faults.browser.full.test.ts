@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { servePage } from '../../engine/page_server.ts';
+import { launchChromium } from '../chromium.ts';
 import {
   checkpointFiles,
   crashGpu,
   ended,
   folder,
   LOOK,
-  launch,
   loadFiles,
   openImage,
   openPage,
@@ -63,7 +63,7 @@ test('page: says what to do without WebGPU', async () => {
 });
 
 test('page: says what to do without an adapter', async () => {
-  const plain = await launch(['--disable-gpu']);
+  const plain = await launchChromium(['--disable-gpu']);
   try {
     const page = await plain.newPage();
     page.setDefaultTimeout(WAIT_MS);

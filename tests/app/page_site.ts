@@ -1,10 +1,10 @@
 // What tests of the page share: a small checkpoint and an image, the page built and served, a real Chromium on its software
-// adapter, and what the page and its worker said to each other. Needs /usr/bin/chromium, or another by CHROMIUM=PATH.
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+// adapter, and what the page and its worker said to each other.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import type { Test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -16,16 +16,9 @@ import { decodeImage, resizeToSquare } from '../../ps3/model/image.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
 import { buildWordTokenizer } from '../../ps3/model/text/tokenizer.ts';
 import { PRESETS, presetConfig, trainConfig } from '../../ps3/train/presets.ts';
+import { launchChromium, needChromium } from '../chromium.ts';
 import { engine, random } from '../harness.ts';
 
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const args = [
-  '--no-sandbox',
-  '--disable-quic',
-  '--disable-background-networking',
-  '--disable-component-update',
-];
-const webgpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 export const WAIT_MS = 120_000;
 
 export const folder: string = mkdtempSync(join(tmpdir(), 'ps3-page-'));
@@ -49,10 +42,7 @@ export const violations: string[] = [];
 
 /** Builds and serves the page before the tests of a suite, which are left out where there is no Chromium. */
 export function withPage(test: Test): void {
-  if (!existsSync(executablePath)) {
-    console.log(`skipped: needs ${executablePath}`);
-    process.exit(0);
-  }
+  needChromium();
   test.before(async () => {
     const tokenizer = buildWordTokenizer(['ring', 'snowman', 'key'], { contextLength: 8 });
     const model = PS3.create(engine, presetConfig(PRESETS.smoke, tokenizer.vocabSize), 5, { tokenizer });
@@ -68,7 +58,7 @@ export function withPage(test: Test): void {
     await mkdir(join(folder, 'site'));
     await buildPage(join(folder, 'site'), run);
     server = await servePage(join(folder, 'site'));
-    browser = await launch();
+    browser = await launchChromium();
   });
 
   test.after(async () => {
@@ -80,10 +70,6 @@ export function withPage(test: Test): void {
 
 /** Address of the page. */
 export const pageUrl = (): string => server.url;
-
-/** A browser, by default the one of all tests, with other arguments. */
-export const launch = (more: readonly string[] = webgpu): Promise<Browser> =>
-  chromium.launch({ executablePath, args: [...args, ...more] });
 
 /** Ends the process that holds the GPU of all pages. */
 export async function crashGpu(): Promise<void> {

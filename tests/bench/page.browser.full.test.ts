@@ -1,9 +1,9 @@
-// The page in a real Chromium on its software adapter. Needs /usr/bin/chromium, or another by CHROMIUM=PATH.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// The page in a real Chromium on its software adapter.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pageBuild } from '../../bench/bundle.ts';
@@ -13,15 +13,8 @@ import { DEFAULT_TOLERANCE } from '../../bench/harness.ts';
 import { type BenchResult, parseResult } from '../../bench/report.ts';
 import { formatCertificate } from '../../engine/index.ts';
 import { type PageServer, servePage } from '../../engine/page_server.ts';
+import { launchChromium, needChromium } from '../chromium.ts';
 
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const args = [
-  '--no-sandbox',
-  '--disable-quic',
-  '--disable-background-networking',
-  '--disable-component-update',
-];
-const webgpu = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 /** Four quick ops: column_sum, contrastive, cosine, depthwise_conv. */
 const FILTER = 'co';
 const CHOSEN = ALL_CASES.filter(({ op, quick }) => quick && op.includes(FILTER));
@@ -77,7 +70,7 @@ test.before(async () => {
     writeFileSync(join(peersFolder, `peers/${name}.js`), text);
   servers = [await servePage(folder), await servePage(peersFolder)];
   ({ url } = servers[0]);
-  browser = await chromium.launch({ executablePath, args: [...args, ...webgpu] });
+  browser = await launchChromium();
 });
 
 test.after(async () => {
@@ -262,7 +255,7 @@ test('bench page: says what to do without WebGPU', async () => {
 });
 
 test('bench page: says what to do without an adapter', async () => {
-  const plain = await chromium.launch({ executablePath, args: [...args, '--disable-gpu'] });
+  const plain = await launchChromium(['--disable-gpu']);
   try {
     const page = await plain.newPage();
     await page.goto(url);
@@ -317,8 +310,5 @@ test('bench page: skips what finds no memory, and says so', async () => {
   await page.unrouteAll({ behavior: 'wait' }); // the page has asked for its next worker
 });
 
-if (!existsSync(executablePath)) {
-  console.log(`skipped: needs ${executablePath}`);
-  process.exit(0);
-}
+needChromium();
 test.run();

@@ -4,9 +4,10 @@ import { rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { launchChromium, needChromium } from '../chromium.ts';
 import { BUNDLERS } from './bundlers.ts';
 import { expectExamples, installProject, newFolder, packPackage } from './install.ts';
 
@@ -35,10 +36,7 @@ pages.before(async (context) => {
   context.folder = await newFolder();
   await packPackage(context.folder);
   context.page = join(await installProject(context.folder, 'page', '--omit=optional'), 'tests/embed/page');
-  context.browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-  });
+  context.browser = await launchChromium();
 });
 pages.after(async ({ browser, folder }) => {
   await browser.close();
@@ -81,4 +79,5 @@ for (const bundler of ['esbuild', 'vite', 'webpack'] as const)
     });
   });
 
+needChromium();
 pages.run();

@@ -106,7 +106,7 @@ export async function optimise<B extends Tensors<B>>(
     const asked = performance.now();
     const { host, facts, next } = await coming;
     const waitedMs = performance.now() - asked;
-    const stepped = await training.run(host);
+    const stepped = await training.run(host, step);
     const values = ahead(stepped.values);
     // The next batch is made while the GPU works on this one.
     if (step + 1 < stage.steps) coming = ahead(batches.next());

@@ -113,6 +113,7 @@ export const vilaSchema: v.GenericSchema<unknown, VilaSection> = onlyThese({
   questions: v.optional(count, 1),
   groundQuestions: natural,
   groundCards: v.optional(v.nullable(count), null),
+  looks: v.optional(range, [1, 1]),
   languageRate: positive,
   towerRate: nonNegative,
   selection: nonNegative,

@@ -53,8 +53,8 @@ export interface Stepped {
 export interface Stepper<B extends Tensors<B>> extends Disposable {
   /** Floating-point operations of the last step. */
   readonly flops: number;
-  /** Takes one step on a batch. */
-  run(host: HostBatch<B>): Promise<Stepped>;
+  /** Takes one step on a batch. @param step  its number in the stage, from 0 */
+  run(host: HostBatch<B>, step: number): Promise<Stepped>;
   /** The first kernel that writes a NaN or an infinity for a batch; undefined where every number is finite. */
   firstNonFinite(host: HostBatch<B>): Promise<string | undefined>;
 }

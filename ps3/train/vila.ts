@@ -6,6 +6,7 @@
 import { AdamW, type Engine, expectKeys, noGrad, resizeRows, type Tensor } from '../../engine/index.ts';
 import { exactGridSide } from '../data/boxes.ts';
 import { allCardQuestions } from '../data/card_questions.ts';
+import { seedFor } from '../data/seeds.ts';
 import { LanguageModel } from '../language/language_model.ts';
 import type { LanguageTokenizer } from '../language/tokenizer.ts';
 import { trainTokenizer } from '../language/train_tokenizer.ts';
@@ -235,6 +236,8 @@ export async function trainVila(
           selection: name === 'align' ? 0 : vila.selection,
           teacherForcing: name !== 'select',
           reachesLanguage: vila.reachesLanguage,
+          looks: name === 'align' ? [1, 1] : vila.looks,
+          seed: seedFor(seed, name),
           accumulate: stage.accumulate,
           transport,
           reduce: ranks.reduce,

@@ -50,6 +50,11 @@ export interface VilaSection {
    * make the maps' loss about telling them from each other, and not from the background, which is nearly all of it otherwise.
    */
   readonly groundCards: number | null;
+  /**
+   * Looks at the images of a step of `answers` and `select`, the least and the most, between which each step draws: what answers is used to
+   * as many tokens as it was trained with. With `answers` the box is looked at first.
+   */
+  readonly looks: readonly [least: number, most: number];
   /** Learning rate of the language model relative to that of everything else. */
   readonly languageRate: number;
   /** Learning rate of the image tower, but for what selects, relative to that of everything else; 0: it stays as it is. */
@@ -88,6 +93,11 @@ export function expectVila({
       batch,
     );
   }
+  expectConfig(
+    vila.looks[0] >= 1 && vila.looks[0] <= vila.looks[1],
+    'vila.looks must be the least and the most, from 1',
+    vila.looks,
+  );
   expectConfig(baseline === null, 'baseline must be null where vila is not', baseline);
   const isScenes = data.folder === null && data.sources === null;
   expectConfig(

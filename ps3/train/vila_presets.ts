@@ -43,6 +43,7 @@ const VILA_S: TrainConfig = {
     questions: 1,
     groundQuestions: 4,
     groundCards: null,
+    looks: [1, 1],
     languageRate: 1,
     towerRate: 0,
     selection: 1,

@@ -7,9 +7,11 @@ import {
   type Engine,
   mul,
   noGrad,
+  Random,
   slice,
   type Tensor,
 } from '../../engine/index.ts';
+import { seedFor } from '../data/seeds.ts';
 import { IGNORED } from '../language/labels.ts';
 import type { Transport } from '../ranks/transport.ts';
 import { groundingLoss, vilaLoss } from '../vila/loss.ts';
@@ -29,6 +31,9 @@ export interface VilaStepOptions {
   readonly teacherForcing: boolean;
   /** Whether the supervision of looking trains the language model. */
   readonly reachesLanguage: boolean;
+  /** Looks at the images of a step, drawn between these by `seed` and the step's number. */
+  readonly looks: readonly [least: number, most: number];
+  readonly seed: number;
   /** Parts of a batch that go through the model one after another. */
   readonly accumulate: number;
   readonly transport: Transport;
@@ -54,13 +59,14 @@ export class VilaStep implements Stepper<VilaBatch> {
   /** Frees nothing: every step cleans up behind itself. */
   [Symbol.dispose](): void {}
 
-  async run(host: HostBatch<VilaBatch>): Promise<Stepped> {
+  async run(host: HostBatch<VilaBatch>, step: number): Promise<Stepped> {
     const { accumulate, transport, reduce } = this.#options;
+    const looks = this.#looksAt(step);
     const before = this.#counted();
     using scope = this.#engine.scope();
     const parts: Record<string, Tensor<'f32'>>[] = [];
     for (const part of partsOf(host, accumulate))
-      parts.push(await this.#descend(part, 1 / (accumulate * transport.size)));
+      parts.push(await this.#descend(part, looks, 1 / (accumulate * transport.size)));
     const { language, parameters } = this.#model;
     for (const store of [parameters, language.parameters])
       await sumGradients(this.#engine, transport, store, reduce);
@@ -84,6 +90,14 @@ export class VilaStep implements Stepper<VilaBatch> {
     return { values: Promise.resolve({ ...values, gradNorm: Math.sqrt(squared) }) };
   }
 
+  #looksAt(step: number): number {
+    const {
+      looks: [least, most],
+      seed,
+    } = this.#options;
+    return least + new Random(seedFor(seed, 'looks'), step).integer(most - least + 1);
+  }
+
   /** Operations of everything that was called so far. */
   #counted(): number {
     this.#engine.submit();
@@ -91,14 +105,18 @@ export class VilaStep implements Stepper<VilaBatch> {
   }
 
   /** Adds the gradients of a part. @returns its losses by name, which the caller disposes */
-  async #descend(part: HostBatch<VilaBatch>, share: number): Promise<Record<string, Tensor<'f32'>>> {
+  async #descend(
+    part: HostBatch<VilaBatch>,
+    looks: number,
+    share: number,
+  ): Promise<Record<string, Tensor<'f32'>>> {
     const engine = this.#engine;
     using scope = engine.scope();
     const image = engine.tensor(part.image.data, part.image.shape, { scope });
     const box = engine.tensor(part.box.data, part.box.shape, { scope });
     const seen = this.#model.glance(image);
     try {
-      const { total, ...others } = await this.#lossOf(part, seen, box);
+      const { total, ...others } = await this.#lossOf(part, seen, box, looks);
       backward(total, { seed: engine.full([1], share, { scope }) });
       const losses = { loss: total, ...others };
       return Object.fromEntries(
@@ -116,6 +134,7 @@ export class VilaStep implements Stepper<VilaBatch> {
     part: HostBatch<VilaBatch>,
     seen: Seen,
     box: Tensor,
+    looks: number,
   ): Promise<Record<string, Tensor<'f32'>> & { readonly total: Tensor<'f32'> }> {
     const { image, ids, labels } = part;
     const { selection, teacherForcing, reachesLanguage } = this.#options;
@@ -136,7 +155,7 @@ export class VilaStep implements Stepper<VilaBatch> {
       const asked = samples.filter((_, i) => i % each === q);
       const options = this.#model.encoder.looks
         ? {
-            ...{ selection, teacherForcing, reachesLanguage, located: locatedIn(part.box, each, q) },
+            ...{ looks, selection, teacherForcing, reachesLanguage, located: locatedIn(part.box, each, q) },
             box: slice(boxes, { axis: 1, start: q, length: 1 }).reshape([rows / each, h, w]),
           }
         : {};
@@ -153,7 +172,8 @@ export class VilaStep implements Stepper<VilaBatch> {
   async firstNonFinite(host: HostBatch<VilaBatch>): Promise<string | undefined> {
     this.#engine.watchNonFinite();
     using scope = this.#engine.scope();
-    for (const loss of Object.values(await this.#descend(host, 1))) loss.moveTo(scope);
+    for (const loss of Object.values(await this.#descend(host, this.#options.looks[0], 1)))
+      loss.moveTo(scope);
     const found = await this.#engine.firstNonFinite();
     this.#model.parameters.zeroGradients();
     this.#model.language.parameters.zeroGradients();

@@ -4,58 +4,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { AdamW, backward, noGrad, Random, type Tensor } from '../../engine/index.ts';
+import { noGrad, Random } from '../../engine/index.ts';
 import { askAboutCard, findCards } from '../../ps3/data/card_questions.ts';
-import { CARD_COLOURS, CARD_THINGS, type Concept, cardCatalogue } from '../../ps3/data/concepts.ts';
-import { buildScene, type SceneKit, SceneMaterial, scenePreset } from '../../ps3/data/scenes.ts';
-import { makeSplits } from '../../ps3/data/splits.ts';
+import { CARD_COLOURS, CARD_THINGS } from '../../ps3/data/concepts.ts';
+import { buildScene } from '../../ps3/data/scenes.ts';
 import { PS3 } from '../../ps3/model/ps3.ts';
-import { SINGLE } from '../../ps3/ranks/transport.ts';
-import type { TrainConfig } from '../../ps3/train/config.ts';
 import { evaluateQuestions } from '../../ps3/train/evaluation/questions.ts';
 import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 import { writeCheckpoint } from '../../ps3/train/run/checkpoint.ts';
 import { InterruptedError, RunFolder } from '../../ps3/train/run.ts';
 import { startVila, trainVila, vilaLock } from '../../ps3/train/vila.ts';
 import { conversation, unpadded, vilaBatches } from '../../ps3/train/vila_batches.ts';
-import type { VilaSection } from '../../ps3/train/vila_config.ts';
 import { askedCards, cardSource } from '../../ps3/train/vila_source.ts';
-import { VilaStep } from '../../ps3/train/vila_step.ts';
-import { groundingLoss, vilaLoss } from '../../ps3/vila/loss.ts';
 import { VilaModel } from '../../ps3/vila/vila.ts';
-import { drawnPhotos, temporaryFolder } from '../data/fixture.ts';
 import { compare, engine, TOLERANCE } from '../harness.ts';
+import { config, kit, ps3, SIDE, VILA } from './tiny_cards.ts';
 
-const SIDE = 112;
-const folder = temporaryFolder('vila');
-const svg = (i: number): string =>
-  `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="100" viewBox="0 0 100 100"><circle cx="${20 + 4 * i}" cy="50" r="20"/></svg>`;
-const catalogue = cardCatalogue(
-  CARD_THINGS.map((name, i): Concept => {
-    return { name, kind: 'object', looks: [{ kind: 'svg', style: 'noto', svg: svg(i) }] };
-  }),
-);
-const photos = await drawnPhotos(folder, 4);
-const splits = makeSplits(catalogue, photos, [], {
-  ...{ seed: 1, conceptCount: catalogue.length, heldOutCount: 0, distractorCount: 0 },
-});
-const spec = scenePreset(SIDE, { objects: [3, 3], objectPx: [18, 26], distractors: [0, 0] });
-const kit: SceneKit = await new SceneMaterial(catalogue, photos).load(splits.train, spec);
-
-const smoke = trainConfig({ preset: 'smoke' });
-const base = trainConfig({ preset: 'vila-s' });
-const VILA: VilaSection = {
-  ...base.vila!,
-  language: { width: 16, layers: 1, heads: 2, kvHeads: 1, mlpHidden: 24, vocabSize: 320, initialStd: 0.1 },
-  window: null,
-  align: { steps: 1, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
-  answers: { steps: 3, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
-  select: { steps: 1, batch: 2, lr: 1e-2, warmup: 0, accumulate: 1 },
-  groundQuestions: 2,
-  groundCards: null,
-};
-const config: TrainConfig & { readonly vila: VilaSection } = { ...base, vila: VILA };
-const ps3 = PS3.create(engine, presetConfig(smoke, 20), 3);
 test.after(() => ps3.dispose());
 
 const scenes = Array.from({ length: 40 }, (_, i) => buildScene(kit, i));
@@ -196,106 +160,6 @@ test('startVila: the language model, the projector and the selection of another 
     assert.ok(place >= 18 || at(place, 1) < 0, 'above the middle');
   }
   assert.equal(model.tokens, begun.tokens);
-});
-
-test('groundingLoss: of one question an image it is what vilaLoss adds to the answers, with its gradients', async () => {
-  using model = await startVila(engine, ps3, config);
-  const head = 'top_down_prompt_head.fc1.weight';
-  model.parameters.enableGradients();
-  model.language.parameters.enableGradients();
-  const { host } = vilaBatches(kit, model.tokenizer, { batch: 2, gridSide: 8, seed: 1, name: 'x' })(0);
-  const samples = unpadded(host.ids, host.labels);
-  using scope = engine.scope();
-  const image = engine.tensor(host.image.data, host.image.shape, { scope });
-  const box = engine.tensor(host.box.data, host.box.shape, { scope });
-  for (const reachesLanguage of [false, true]) {
-    const gradients = async (total: Tensor<'f32'>): Promise<Float32Array[]> => {
-      backward(total);
-      const read = await Promise.all([
-        model.parameters.get(head).grad!.data(),
-        model.language.parameters.get('model.layers.0.self_attn.qkv_proj.weight').grad!.data(),
-      ]);
-      for (const store of [model.parameters, model.language.parameters]) store.zeroGradients();
-      return read as Float32Array[];
-    };
-    using seen = model.glance(image);
-    using again = model.glance(image);
-    const whole = await vilaLoss(model, seen, samples, { box, reachesLanguage });
-    const questions = samples.map(({ ids }, i) => ({ image: i, ids }));
-    const alone = groundingLoss(model, again, questions, box, { reachesLanguage });
-    compare('entropy', await alone.entropy.data(), await whole.entropy!.data());
-    compare('dice', await alone.dice.data(), await whole.dice!.data());
-    const [own, language] = await gradients(alone.total);
-    compare('gradient', own, (await gradients(whole.total))[0]);
-    assert.is(
-      language.some((value) => value !== 0),
-      reachesLanguage,
-    );
-  }
-  using seen = model.glance(image);
-  const ask = (which: readonly number[]) =>
-    groundingLoss(
-      model,
-      seen,
-      which.map((i) => ({ image: i, ids: samples[i].ids })),
-      engine.tensor(
-        Float32Array.from(which.flatMap((i) => [...host.box.data.subarray(64 * i, 64 * i + 64)])),
-        [which.length, 8, 8],
-        { scope },
-      ),
-    ).entropy.data();
-  const [[a], [b], [both]] = await Promise.all([ask([0]), ask([1]), ask([1, 0, 1])]);
-  compare('mean', Float32Array.of(both), Float32Array.of((a + 2 * b) / 3));
-});
-
-test('VilaStep: several questions about each image are the mean of what each of them is alone', async () => {
-  using model = await startVila(engine, ps3, config);
-  const stores = [model.parameters, model.language.parameters];
-  const making = { batch: 2, questions: 3, gridSide: 8, seed: 1, name: 'x' };
-  const { host } = vilaBatches(kit, model.tokenizer, making)(0);
-  assert.equal([host.image.shape[0], host.ids.shape[0], host.box.shape], [2, 6, [6, 8, 8]]);
-  const samples = unpadded(host.ids, host.labels);
-  assert.ok(samples.every(({ labels }) => labels.some((label) => label >= 0)));
-  // Questions about the second image are in rows 3 to 5.
-  const alone = vilaBatches(kit, model.tokenizer, { ...making, questions: 1 })(0).host;
-  assert.equal(samples[3].ids, unpadded(alone.ids, alone.labels)[1].ids);
-
-  for (const store of stores) store.enableGradients();
-  const sums = { answers: 0, dice: 0 };
-  {
-    using scope = engine.scope();
-    const image = engine.tensor(host.image.data, host.image.shape, { scope });
-    for (let q = 0; q < 3; q++) {
-      using seen = model.glance(image);
-      const rows = [q, 3 + q];
-      const box = engine.tensor(
-        Float32Array.from(rows.flatMap((i) => [...host.box.data.subarray(64 * i, 64 * i + 64)])),
-        [2, 8, 8],
-        { scope },
-      );
-      const own = rows.map((i) => samples[i]);
-      const { total, answers, dice } = await vilaLoss(model, seen, own, { box, teacherForcing: true });
-      sums.answers += (await answers.data())[0] / 3;
-      sums.dice += (await dice!.data())[0] / 3;
-      backward(total, { seed: engine.full([1], 1 / 3, { scope }) });
-    }
-  }
-  let squared = 0;
-  for (const store of stores) {
-    for (const name of store.names)
-      for (const value of (await store.get(name).grad?.data()) ?? []) squared += Number(value) ** 2;
-    store.zeroGradients();
-  }
-  using own = new AdamW(model.parameters, {});
-  using language = new AdamW(model.language.parameters, {});
-  using step = new VilaStep(engine, model, [own, language], {
-    ...{ selection: 1, teacherForcing: true, reachesLanguage: false, accumulate: 1 },
-    ...{ transport: SINGLE, reduce: 'f32' },
-  });
-  const values = await (await step.run(host)).values;
-  compare('answers', [values.answers!], [sums.answers]);
-  compare('dice', [values.dice!], [sums.dice]);
-  compare('norm of the gradient', [values.gradNorm!], [Math.sqrt(squared)], TOLERANCE.grad);
 });
 
 test('config: a batch must divide for the questions without answers beside it', () => {

@@ -65,8 +65,8 @@ const VILA_4K: TrainConfig = {
     groundCards: 64,
     reachesLanguage: true,
     align: { steps: 110, batch: 4, lr: 1e-3, warmup: 10, accumulate: 1 },
-    answers: { steps: 100, batch: 4, lr: 1e-3, warmup: 10, accumulate: 1 },
-    select: { steps: 20, batch: 4, lr: 5e-4, warmup: 10, accumulate: 1 },
+    answers: { steps: 200, batch: 4, lr: 1e-3, warmup: 10, accumulate: 1 },
+    select: { steps: 24, batch: 4, lr: 5e-4, warmup: 10, accumulate: 1 },
   },
 };
 

@@ -130,9 +130,12 @@ export function withBindingLimit<T>(bytes: number, fn: () => T): T {
   }
 }
 
-/** Runs `fn`, to the end if it is asynchronous, with the plans that ops have for a GPU; row workgroups keep their size. */
+/**
+ * Runs `fn`, to the end if it is asynchronous, with the plans that ops have for a GPU; row workgroups keep their size. Without matrix
+ * units, to which plans for GPUs give operands rounded to f16: these have tests of their own.
+ */
 export function withGpuPlans<T>(fn: () => T): T {
-  return withTarget({ kind: 'gpu' }, fn);
+  return withTarget({ kind: 'gpu', matrixUnit: undefined }, fn);
 }
 
 /** Runs `fn`, to the end if it is asynchronous, with plans for a target that differs from the adapter's. */

@@ -4,9 +4,10 @@ import { H200, planMatrixUnit, type Target } from '../../engine/gpu/target.ts';
 import { backward, cast, linear, type MatmulForce, matmul, type Tensor } from '../../engine/index.ts';
 import { matmulCandidates, planMatmul } from '../../engine/ops/matmul/plan.ts';
 import { compare, engine, random, TOLERANCE, tensor } from '../harness.ts';
-import { fromBfloat, fromHalf, toBfloat, toHalf } from '../reference/cast.ts';
+import { fromBfloat, toBfloat } from '../reference/cast.ts';
 import { linear as linearTwin, matmul as productTwin } from '../reference/matmul.ts';
 import { withMatrixUnit } from '../shaders/subgroup_matrix.ts';
+import { half, testTiles } from './tiles_on_units.ts';
 
 /** Operands packed first; and staged by the tile that multiplies them. */
 const FORCES = {
@@ -14,7 +15,6 @@ const FORCES = {
   'matmul_tiled on units': { kind: 'tiled', tile: 32, onUnits: true },
 } as const;
 const force = FORCES.matmul_subgroup_matrix;
-const half = (value: number): number => fromHalf(toHalf(value));
 
 /** What Apple's, Intel's and NVIDIA's units multiply. */
 const UNITS = {
@@ -83,63 +83,13 @@ for (const [name, emulated, dtype, transposeA, transposeB] of [
     });
   }
 
-for (const [transposeA, transposeB] of [
-  [false, true],
-  // Emulated, each takes long to compile.
-  ...(own
-    ? [
-        [false, false],
-        [true, false],
-        [true, true],
-      ]
-    : []),
-])
-  test(`matmul_tiled on units: ${own ? 'tiles of 256 x 128' : 'emulated tiles of 64 x 64'} in passes of some columns match the twin, ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`, async () => {
-    using scope = engine.scope();
-    const tile = own ? 256 : 64;
-    const force = { kind: 'tiled', tile, onUnits: true } as const;
-    const shapes = own
-      ? ([
-          [255, 129, 31],
-          [257, 128, 32],
-          [256, 127, 65],
-        ] as const)
-      : ([
-          [63, 65, 15],
-          [65, 64, 33],
-        ] as const);
-    for (const [M, N, K] of shapes) {
-      const [left, right] = [random(M * K, 1), random(K * N, 2)];
-      const [bias, residual] = [random(N, 3), random(M * N, 4)];
-      const a = tensor(left, transposeA ? [K, M] : [M, K], { scope });
-      const b = tensor(right, transposeB ? [N, K] : [K, N], { scope });
-      const multiplied = (more: MatmulForce): Tensor =>
-        withMatrixUnit(
-          engine,
-          own ?? UNITS.small,
-          () => {
-            const plan = planMatmul(
-              engine.target,
-              { M, N, K, transposeA, transposeB },
-              { ...force, ...more },
-            );
-            assert.is(plan.kind === 'tiled' && plan.unit && plan.tile, tile);
-            return transposeB && !transposeA && !more.streams
-              ? linear(a, b, {
-                  ...{ bias: tensor(bias, [N], { scope }), residual: tensor(residual, [M, N], { scope }) },
-                  force: { ...force, ...more },
-                })
-              : matmul(a, b, { transposeA, transposeB, force: { ...force, ...more } });
-          },
-          { PASS_N: 16 },
-        );
-      const [l, r] = [left.map(half), right.map(half)];
-      const want = productTwin(l, r, { M, N, K, transposeA, transposeB });
-      const whole = transposeB && !transposeA ? linearTwin(l, r, K, { bias, residual }) : want;
-      compare(`c [${M}, ${N}]`, await multiplied({ splits: 1 }).data(), whole);
-      compare(`c [${M}, ${N}] in streams`, await multiplied({ streams: 3 }).data(), want);
-    }
-  });
+testTiles(`${own ? 'real' : 'emulated'} units, tiles of 64 x 64`, {
+  ...{ tile: 64, unit: own ?? UNITS.small, transposeA: false, transposeB: true },
+  shapes: [
+    [63, 65, 15],
+    [65, 64, 33],
+  ],
+});
 
 test('matmul_tiled on units: tiles of 256 rows are taken where they are forced and fit, never by themselves', () => {
   const target: Target = { ...H200, subgroupSize: 32, matrixUnit: UNITS.square, workgroupBytes: 49_152 };

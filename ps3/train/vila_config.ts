@@ -51,8 +51,8 @@ export interface VilaSection {
    */
   readonly groundCards: number | null;
   /**
-   * Looks at the images of a step of `answers` and `select`, the least and the most, between which each step draws: what answers is used to
-   * as many tokens as it was trained with. With `answers` the box is looked at first.
+   * Looks at the images of a step of `answers` and `select`, the least and the most, between which each step draws. With `answers` the box
+   * is looked at first.
    */
   readonly looks: readonly [least: number, most: number];
   /** Learning rate of the language model relative to that of everything else. */

@@ -68,8 +68,9 @@ const runTranspose = planned((_gpu, M: number, K: number, ...numbers: number[]) 
   };
 });
 
-/** Queries whose weights every matmul reads together: they divide by its columns of a workgroup. */
-function queriesTogether(target: Target, keys: number, queries: number, K: number): number {
+/** Queries whose weights every matmul reads together: they divide by its columns of a workgroup. 1 where nothing is hidden. */
+function queriesTogether(target: Target, hides: Define, keys: number, queries: number, K: number): number {
+  if (!('HIDES' in hides)) return 1;
   const columns = [keys, K].map((M) => {
     const { threadN, wg } = planRegisterTile(target, M, Math.ceil(queries / 4), 4);
     return 4 * threadN * wg;
@@ -88,7 +89,7 @@ function product(
   const { bind, params, define } = sightCall(sight, hiddenFrom(kind, operands));
   runProduct(
     { a: a.tensor, b: b.tensor, c: c.tensor, per_query: perQuery, mask_bias: bias, ...bind },
-    ...([kind, M, N, K, scale, adds, !!bias, !!sight, define, params.offset] as const),
+    ...([kind, M, N, K, scale, adds, !!bias, define, params.offset] as const),
     ...numbersOf(block, a, b, c),
   );
 }
@@ -96,9 +97,9 @@ function product(
 const runProduct = planned(
   (
     { target },
-    ...[kind, M, N, K, scale, ADDS, HAS_MASK, isHidden, hides, offset, ...numbers]: readonly [
+    ...[kind, M, N, K, scale, ADDS, HAS_MASK, hides, offset, ...numbers]: readonly [
       ...[kind: ProductKind, M: number, N: number, K: number, scale: number, adds: boolean, mask: boolean],
-      ...[isHidden: boolean, hides: Define, offset: number, ...numbers: number[]],
+      ...[hides: Define, offset: number, ...numbers: number[]],
     ]
   ) => {
     const {
@@ -126,7 +127,7 @@ const runProduct = planned(
         c_head: c.head,
         c_row: c.row,
         c_col: c.col,
-        together: kind === 'WEIGHTS' && isHidden ? queriesTogether(target, M, N, K) : 1,
+        together: kind === 'WEIGHTS' ? queriesTogether(target, hides, M, N, K) : 1,
       },
       define: {
         Vec: vec === 4 ? 'vec4f' : 'f32',
@@ -169,7 +170,7 @@ function attend(
   const { bind, params, define } = sightCall(sight, 'ELEMENTS');
   runWeights(
     { weights: weights.tensor, lse, inverse_sum, ...bind },
-    ...([allKeys, keys, N, K, before, !!sight, define, params.offset] as const),
+    ...([allKeys, keys, N, K, before, define, params.offset] as const),
     ...numbersOf(block, weights, weights, weights),
   );
   const c = transpose(block.rows(out));
@@ -187,9 +188,9 @@ function attend(
 const runWeights = planned(
   (
     { target },
-    ...[allKeys, keys, N, K, before, isHidden, define, offset, ...numbers]: readonly [
+    ...[allKeys, keys, N, K, before, hides, offset, ...numbers]: readonly [
       ...[allKeys: number, keys: number, N: number, K: number, before: number],
-      ...[isHidden: boolean, hides: Define, offset: number, ...numbers: number[]],
+      ...[hides: Define, offset: number, ...numbers: number[]],
     ]
   ) => {
     const {
@@ -202,9 +203,9 @@ const runWeights = planned(
         ...block,
         ...stridesOfA(weights),
         ...{ offset, M: allKeys, N, before },
-        together: isHidden ? queriesTogether(target, keys, N, K) : 1,
+        together: queriesTogether(target, hides, keys, N, K),
       },
-      define,
+      define: hides,
       groups: Math.ceil((block.planes * N) / weightsKernel.workgroupSize),
       flops: 10 * block.planes * N * allKeys,
     };

@@ -60,3 +60,22 @@ export function testTiles(name: string, { tile, unit, transposeA, transposeB, sh
     }
   });
 }
+
+/** Those of 256 x 128 on the device's own units, with b as it is and transposed: a CPU's compiler takes minutes for each, and emulated far more. */
+export function testWideTiles(transposeA: boolean): void {
+  const { matrixUnit: unit } = engine.target;
+  if (!unit) {
+    test('matmul_tiled on units: tiles of 256 x 128', () =>
+      console.log('skipped: needs matrix units (tier 3)'));
+    return;
+  }
+  for (const transposeB of [false, true])
+    testTiles('tiles of 256 x 128', {
+      ...{ tile: 256, unit, transposeA, transposeB },
+      shapes: [
+        [255, 129, 31],
+        [257, 128, 32],
+        [256, 127, 65],
+      ],
+    });
+}

@@ -105,6 +105,7 @@ export const vilaSchema: v.GenericSchema<unknown, VilaSection> = onlyThese({
     vocabSize: count,
     initialStd: positive,
   }),
+  contextLength: v.optional(count, 1024),
   encoder: encoderSchema,
   window: v.nullable(onlyThese({ cells: count, maxSelect: count })),
   align: stageSchema,

@@ -57,7 +57,7 @@ export async function startVila(
   texts: readonly Told[] = allCardQuestions(),
   begun?: VilaModel,
 ): Promise<VilaModel> {
-  const language = begun ? copyOf(begun) : newLanguage(engine, vila, texts, seed);
+  const language = begun ? copyOf(begun, vila.contextLength) : newLanguage(engine, vila, texts, seed);
   const config: VilaConfig = {
     encoder: vila.encoder,
     lookMode: 'after_prompt',
@@ -88,17 +88,17 @@ export async function startVila(
 
 function newLanguage(
   engine: Engine,
-  { language: { vocabSize, initialStd, ...sizes } }: VilaSection,
+  { language: { vocabSize, initialStd, ...sizes }, contextLength }: VilaSection,
   texts: readonly Told[],
   seed: number,
 ): LanguageModel {
   const tokenizer = questionTokenizer(texts, vocabSize);
-  return LanguageModel.create(engine, sizes, seed, { tokenizer, initialStd });
+  return LanguageModel.create(engine, { ...sizes, contextLength }, seed, { tokenizer, initialStd });
 }
 
 /** The language model of a VILA-HD, with the tokens of images. */
-function copyOf({ language, tokenizer }: VilaModel): LanguageModel {
-  const copy = LanguageModel.allocate(language.engine, language.config, { tokenizer });
+function copyOf({ language, tokenizer }: VilaModel, contextLength: number): LanguageModel {
+  const copy = LanguageModel.allocate(language.engine, { ...language.config, contextLength }, { tokenizer });
   for (const name of copy.parameters.names) copy.parameters.get(name).write(language.parameters.get(name));
   return copy;
 }

@@ -28,6 +28,8 @@ export interface VilaSection {
     /** Standard deviation of new matrices and tables: Qwen2's 0.02 lets narrow models begin as if they attended to nothing. */
     readonly initialStd: number;
   };
+  /** Tokens of text and images that the language model takes, one that it begins with too: positions are rotary, no weight depends on it. */
+  readonly contextLength: number;
   /** How images are seen. */
   readonly encoder: EncoderConfig;
   /**

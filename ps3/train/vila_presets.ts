@@ -35,6 +35,7 @@ const VILA_S: TrainConfig = {
       vocabSize: 480,
       initialStd: 0.08,
     },
+    contextLength: 1024,
     encoder: { kind: 'ps3' },
     window: { cells: 5, maxSelect: 240 },
     align: { steps: 440, batch: 8, lr: 1e-3, warmup: 40, accumulate: 1 },
@@ -59,6 +60,8 @@ const VILA_4K: TrainConfig = {
   vila: {
     ...VILA_S.vila!,
     from: 'vila-s',
+    // Holds 35 % of all patches of 3780 px.
+    contextLength: 8192,
     window: null,
     questions: 4,
     groundQuestions: 16,

@@ -135,7 +135,12 @@ test('startVila: the language model, the projector and the selection of another 
     const stored = begun.parameters.get(name);
     stored.write(new Float32Array(stored.size).fill(7));
   }
-  using model = await startVila(engine, whole, { vila: VILA, seed: 9 }, undefined, begun);
+  const longer = { ...VILA, contextLength: 2048 };
+  using model = await startVila(engine, whole, { vila: longer, seed: 9 }, undefined, begun);
+  assert.equal(
+    [begun, model].map(({ language }) => language.config.contextLength),
+    [1024, 2048],
+  );
   for (const name of begun.language.parameters.names)
     assert.equal(
       await model.language.parameters.get(name).data(),

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { budgetsOf, type LookingModel } from '../../ps3/train/evaluation/choices/budgets.ts';
 import { NANO_4K_PRESET } from '../../ps3/train/nano_4k.ts';
-import { presetConfig } from '../../ps3/train/presets.ts';
+import { presetConfig, trainConfig } from '../../ps3/train/presets.ts';
 
 const model = (contextLength: number, looks = true): LookingModel => ({
   encoder: { looks },
@@ -15,7 +15,8 @@ const model = (contextLength: number, looks = true): LookingModel => ({
 test('budgetsOf: 35 % of a 4K image are 7,655 tokens; what is too short for them is asked with looks', () => {
   // 54^2 + 108^2 + 270^2 patches, four to a token; 14^2 low-res tokens; a look of 360 patches.
   const patches = 87_480;
-  assert.equal(budgetsOf(model(8000)), [
+  const { contextLength } = trainConfig({ preset: 'vila-4k' }).vila!;
+  assert.equal(budgetsOf(model(contextLength)), [
     { share: 0, amount: { looks: 0 } },
     { share: 0.18, amount: { tokens: 15_746 } },
     { share: 0.35, amount: { tokens: 30_618 } },

@@ -36,7 +36,7 @@ if (askedTier !== undefined && engine.tier !== askedTier)
 /** Largest errors against float64 of this file, in the unit of `relativeError`; -1 where none was measured. */
 const largest = { values: -1, gradients: -1 };
 
-// The last line of a file's output, which tests/error_table.mjs reads; in_chromium.mjs asks for it.
+// The last line of a file's output, which tests/error_table.mjs reads; in_chromium.ts asks for it.
 const testSummary = (): string =>
   `largest errors: values ${largest.values.toExponential(1)}, gradients ${largest.gradients.toExponential(1)}, on ${engine.adapterName}`;
 Object.assign(globalThis, { testSummary });

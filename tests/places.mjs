@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Debian's package; another build is named by the environment variable CHROMIUM. */
-export const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const chromiumPath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const swiftshader = '/usr/lib/chromium/vk_swiftshader_icd.json'; // it comes with the package
 const installChromium = 'as root: apt-get update && apt-get install -y --no-install-recommends chromium';
 
@@ -20,7 +20,7 @@ const deno = (path) => [
   join(root, 'node_modules/deno/bin.cjs'),
   ...['run', '-A', '--quiet', path],
 ];
-const chromium = (path) => [process.execPath, join(root, 'tests/in_chromium.mjs'), path];
+const chromium = (path) => [process.execPath, '--import', 'tsx', join(root, 'tests/in_chromium.ts'), path];
 
 /** Where debian_root.mjs makes a Debian 13, whose lavapipe has matrix units of 8 x 8 x 8. */
 export const debianRoot = process.env.DEBIAN_ROOT ?? '/var/lib/ps3-webgpu/debian13';

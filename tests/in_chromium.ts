@@ -1,15 +1,15 @@
-// Runs one test file in Chromium: node tests/in_chromium.mjs tests/ops/gelu.test.ts
+// Runs one test file in Chromium: node --import tsx tests/in_chromium.ts tests/ops/gelu.test.ts
 //
 // The file is bundled with what it imports, and a page on localhost runs it; fixtures come over http. What the page prints is
 // printed. The exit code is 1 when the page breaks before uvu's summary.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
-import { chromiumPath } from './places.mjs';
+import { launchChromium } from './chromium.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const html =
@@ -26,7 +26,7 @@ const { outputFiles } = await build({
 });
 
 // The bundle lies where tests/harness.ts does, so that both find the fixtures beside them.
-const server = createServer(async ({ url }, response) => {
+const server = createServer(async ({ url = '/' }, response) => {
   try {
     if (url === '/tests/') response.setHeader('content-type', 'text/html').end(html);
     else if (url === '/tests/test.js')
@@ -37,14 +37,12 @@ const server = createServer(async ({ url }, response) => {
     response.writeHead(404).end(String(error));
   }
 });
-await new Promise((resolve) => server.listen(0, 'localhost', resolve));
+await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+const { port } = server.address() as AddressInfo;
 
-const browser = await chromium.launch({
-  executablePath: chromiumPath,
-  args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-});
+const browser = await launchChromium();
 const page = await browser.newPage();
-const ended = new Promise((resolve, reject) => {
+const ended = new Promise<void>((resolve, reject) => {
   page.on('console', (message) => {
     console.log(message.text());
     if (/^\s*Duration: /.test(message.text())) resolve();
@@ -53,9 +51,9 @@ const ended = new Promise((resolve, reject) => {
   page.on('crash', () => reject(new Error('the page crashed')));
 });
 try {
-  await page.goto(`http://localhost:${server.address().port}/tests/`);
+  await page.goto(`http://localhost:${port}/tests/`);
   await ended;
-  const summary = await page.evaluate(() => globalThis.testSummary?.());
+  const summary = await page.evaluate(() => (globalThis as { testSummary?: () => string }).testSummary?.());
   if (summary) console.log(summary);
 } catch (error) {
   console.error(error);

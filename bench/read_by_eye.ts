@@ -8,12 +8,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createCanvas, loadImage } from '@napi-rs/canvas';
+import { createCanvas, GlobalFonts, loadImage } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { makeFolder } from '../engine/index.ts';
 import { readBenchmark } from '../ps3/benchmarks/benchmarks.ts';
 import { needOf } from '../ps3/benchmarks/build/choose.ts';
 import type { BenchmarkRecord } from '../ps3/benchmarks/record.ts';
+import { npmFont } from '../ps3/data/packages.ts';
 import { seedFor } from '../ps3/data/seeds.ts';
 
 /** Long sides at which questions are shown, and how many of each category at each. */
@@ -74,6 +75,8 @@ const shown = new Map(
 
 if (values.sheets !== undefined) {
   await makeFolder(values.sheets);
+  const font = await npmFont('fira-sans', console.error);
+  GlobalFonts.registerFromPath(font.path, font.name);
   for (const [category, questions] of shown) {
     const canvas = createCanvas(COLUMNS * WIDTH, ROWS * HEIGHT);
     const context = canvas.getContext('2d');
@@ -83,7 +86,7 @@ if (values.sheets !== undefined) {
       const [x, y] = [(i % COLUMNS) * WIDTH + 10, Math.floor(i / COLUMNS) * HEIGHT + 10];
       context.drawImage(await loadImage(await partOf(record, px)), x, y);
       context.fillStyle = '#000';
-      context.font = '16px sans-serif';
+      context.font = `16px ${font.name}`;
       context.fillText(`${i + 1}, ${px} px`, x, y + HEIGHT - 84);
       for (const [o, option] of (record.options ?? []).entries())
         context.fillText(`${o}: ${option}`, x + 175 * (o % 2), y + HEIGHT - 60 + 24 * Math.floor(o / 2));

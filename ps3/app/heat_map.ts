@@ -4,7 +4,7 @@ import { createCanvas, GlobalFonts, ImageData } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { EngineError, expectKeys } from '../../engine/index.ts';
 import type { Box } from '../data/boxes.ts';
-import type { FontSource } from '../data/sources.ts';
+import type { FontFile } from '../data/packages.ts';
 import type { DecodedImage } from '../model/image.ts';
 import type { Grid } from '../model/vision/scales.ts';
 import { BOX_COLOURS, type Colour, colourOf, SCALE_LINES } from './colours.ts';
@@ -224,7 +224,7 @@ export function encodeJpeg({ rgba, width, height }: DecodedImage): Promise<Buffe
 export async function strip(
   panels: readonly { readonly image: DecodedImage; readonly caption: string }[],
   tilePx: number,
-  font: FontSource,
+  font: FontFile,
 ): Promise<DecodedImage> {
   if (!GlobalFonts.has(font.name) && GlobalFonts.registerFromPath(font.path, font.name) === null)
     throw new DrawingError(`strip: the caption font must load, got ${font.path}.`);

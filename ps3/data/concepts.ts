@@ -6,7 +6,8 @@
 // are left out. A card is coloured and shows a thing, for questions that name the colour.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EmojiSource, FontSource, Sources } from './sources.ts';
+import type { FontFile } from './packages.ts';
+import type { EmojiSource, Sources } from './sources.ts';
 
 /** One appearance of a concept. */
 export type Look =
@@ -158,7 +159,7 @@ function addStamps(looks: Map<string, Look[]>, root: string): void {
   }
 }
 
-function addSigns(concepts: Concept[], fonts: readonly FontSource[]): void {
+function addSigns(concepts: Concept[], fonts: readonly FontFile[]): void {
   for (const word of WORDS) {
     const looks = fonts.map((font): Look => ({ kind: 'sign', style: font.name, word, fontPath: font.path }));
     if (looks.length > 0) concepts.push({ name: `sign ${word}`, kind: 'sign', looks });

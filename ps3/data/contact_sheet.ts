@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { expectKeys } from '../../engine/index.ts';
 import type { Box } from './boxes.ts';
 import { DataError } from './errors.ts';
-import type { FontSource } from './sources.ts';
+import type { FontFile } from './packages.ts';
 
 /** A square image with its annotations. */
 export interface AnnotatedImage {
@@ -20,7 +20,7 @@ export interface SheetOptions {
   /** Side at which each image is shown. */
   tilePx: number;
   /** The font of the captions; part of the program, since a bare system has no fonts. */
-  font: FontSource;
+  font: FontFile;
   /** Quality of a JPEG; 85 when left out. */
   quality?: number;
 }

@@ -116,6 +116,30 @@ export async function npmPackage(
   return { root, name, version, manager: 'npm' };
 }
 
+/** A font file with the family's name. */
+export interface FontFile {
+  readonly name: string;
+  readonly path: string;
+}
+
+const FONT_VERSION = '5.3.0';
+
+/**
+ * The Latin letters of a font, from Fontsource's package.
+ *
+ * @param name  as the package is called: `work-sans`
+ * @throws DataError when npm cannot download it
+ */
+export async function npmFont(
+  name: string,
+  notice: Notice,
+): Promise<FontFile & { unpacked: UnpackedPackage }> {
+  const file = `files/${name}-latin-400-normal.woff2`;
+  const keep = (path: string): boolean => path === file || path === 'LICENSE';
+  const unpacked = await npmPackage(`@fontsource/${name}@${FONT_VERSION}`, keep, notice);
+  return { name, path: join(unpacked.root, file), unpacked };
+}
+
 /** Whether this machine can download Debian packages. */
 export function hasApt(): boolean {
   return process.platform === 'linux' && spawnSync('apt-get', ['--version']).status === 0;

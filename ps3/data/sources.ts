@@ -11,7 +11,15 @@ import { expectKeys } from '../../engine/index.ts';
 import { DataError } from './errors.ts';
 import { isImageName } from './image_files.ts';
 import { debianLicence, kdeLicence, type Licence } from './licences.ts';
-import { aptPackage, hasApt, type Notice, npmPackage, type UnpackedPackage } from './packages.ts';
+import {
+  aptPackage,
+  type FontFile,
+  hasApt,
+  type Notice,
+  npmFont,
+  npmPackage,
+  type UnpackedPackage,
+} from './packages.ts';
 
 /** A background: a photograph in a file, or noise that is generated from a seed. */
 export interface PhotoSource extends Licence {
@@ -21,12 +29,6 @@ export interface PhotoSource extends Licence {
   path: string;
   /** Name of the package it comes from. */
   source: string;
-}
-
-/** A font file with the family's name. */
-export interface FontSource {
-  name: string;
-  path: string;
 }
 
 /** One drawing style of emoji: the unpacked Iconify set. */
@@ -55,7 +57,7 @@ export interface Sources {
   emoji: EmojiSource[];
   /** emojibase's `data.json`: labels and groups. */
   emojiLabels: string;
-  fonts: FontSource[];
+  fonts: FontFile[];
   photos: PhotoSource[];
   /** Folder of tuxpaint's stamps, when asked for. */
   stamps?: string;
@@ -106,7 +108,6 @@ const FONTS = [
   'space-mono',
   'special-elite',
 ];
-const FONT_VERSION = '5.3.0';
 
 /** Real photographs among the wallpapers, picked by looking: the packages also hold abstract graphics and logos. */
 const WALLPAPERS: { name: string; files: RegExp }[] = [
@@ -258,45 +259,28 @@ export async function openSources(options: SourceOptions = {}): Promise<Sources>
   // Before anything is downloaded: the folder may be mistaken.
   const own = wanted === 'auto' ? undefined : await openPhotos(options);
   const credits: Credit[] = [];
-  const npm = async (
-    spec: string,
-    keep: (path: string) => boolean,
-    terms: Licence & { provides: string },
-  ): Promise<UnpackedPackage> => {
-    const unpacked = await npmPackage(spec, keep, notice);
+  const credit = (unpacked: UnpackedPackage, terms: Licence & { provides: string }): void => {
     const url = `https://www.npmjs.com/package/${unpacked.name}`;
     const { name: source, version, manager } = unpacked;
     credits.push({ source, version, manager, url, ...terms });
-    return unpacked;
   };
   const emoji: EmojiSource[] = [];
   for (const { style, version, licence, attribution } of EMOJI) {
     const wanted = (path: string): boolean => /^(icons|chars|info|package)\.json$/.test(path);
-    const { root } = await npm(`@iconify-json/${style}@${version}`, wanted, {
-      provides: style,
-      licence,
-      attribution,
-    });
-    emoji.push({ style, root });
+    const unpacked = await npmPackage(`@iconify-json/${style}@${version}`, wanted, notice);
+    credit(unpacked, { provides: style, licence, attribution });
+    emoji.push({ style, root: unpacked.root });
   }
-  const labels = await npm('emojibase-data@17.0.0', (path) => path === 'en/data.json' || path === 'LICENSE', {
-    provides: 'labels',
-    licence: 'MIT',
-    attribution: 'Miles Johnson, Emojibase',
-  });
-  const fonts: FontSource[] = [];
-  for (const name of FONTS) {
-    const file = `files/${name}-latin-400-normal.woff2`;
-    const { root } = await npm(
-      `@fontsource/${name}@${FONT_VERSION}`,
-      (path) => path === file || path === 'LICENSE',
-      {
-        provides: name,
-        licence: name === 'permanent-marker' || name === 'special-elite' ? 'Apache-2.0' : 'OFL-1.1',
-        attribution: `the ${name} project authors, see LICENSE in the package`,
-      },
-    );
-    fonts.push({ name, path: join(root, file) });
+  const ofLabels = (path: string): boolean => path === 'en/data.json' || path === 'LICENSE';
+  const labels = await npmPackage('emojibase-data@17.0.0', ofLabels, notice);
+  credit(labels, { provides: 'labels', licence: 'MIT', attribution: 'Miles Johnson, Emojibase' });
+  const fonts: FontFile[] = [];
+  for (const provides of FONTS) {
+    const { name, path, unpacked } = await npmFont(provides, notice);
+    const licence = name === 'permanent-marker' || name === 'special-elite' ? 'Apache-2.0' : 'OFL-1.1';
+    const attribution = `the ${name} project authors, see LICENSE in the package`;
+    credit(unpacked, { provides, licence, attribution });
+    fonts.push({ name, path });
   }
   const { photos, credits: ofPhotos } = own ?? (await openPhotos(options));
   credits.push(...ofPhotos);

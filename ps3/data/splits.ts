@@ -7,8 +7,9 @@
 import { expectKeys } from '../../engine/index.ts';
 import { type Concept, PLAIN_CONCEPTS } from './concepts.ts';
 import { DataError } from './errors.ts';
+import type { FontFile } from './packages.ts';
 import { seedFor } from './seeds.ts';
-import type { FontSource, PhotoSource } from './sources.ts';
+import type { PhotoSource } from './sources.ts';
 
 /** The material of one part of the data, as indices into the catalogue and the photographs. */
 export interface Split {
@@ -74,7 +75,7 @@ function cut<T>(items: readonly T[], share: number): [T[], T[]] {
 export function makeSplits(
   catalogue: readonly Concept[],
   photos: readonly PhotoSource[],
-  fonts: readonly FontSource[],
+  fonts: readonly FontFile[],
   options: SplitOptions,
 ): Splits {
   expectKeys('makeSplits', options, SPLIT_OPTIONS);

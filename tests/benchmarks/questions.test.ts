@@ -1,5 +1,5 @@
 // Questions of the benchmark of small details: what is asked of a page, what is answered blind, what the reader sees of turned texts and lights.
-import { createCanvas } from '@napi-rs/canvas';
+import { createCanvas, GlobalFonts } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,6 +12,7 @@ import { sheetsOf } from '../../ps3/benchmarks/build/detail_4k.ts';
 import { factsOf } from '../../ps3/benchmarks/build/documents.ts';
 import { type Legend, litLight, Reader } from '../../ps3/benchmarks/build/reader.ts';
 import type { Line, Word } from '../../ps3/data/caption/words.ts';
+import { npmFont } from '../../ps3/data/packages.ts';
 
 /** Words of 10 pixels a letter and 20 high, a blank of 10 between; `|` is a gap of a column. */
 const line = (text: string): Line => {
@@ -143,7 +144,9 @@ test('Reader: a text that is read from top to bottom', async () => {
   context.fillStyle = '#fff';
   context.fillRect(0, 0, 120, 300);
   context.fillStyle = '#000';
-  context.font = '32px sans-serif';
+  const { name, path } = await npmFont('fira-sans', () => undefined);
+  GlobalFonts.registerFromPath(path, name);
+  context.font = `32px ${name}`;
   context.translate(50, 40);
   context.rotate(Math.PI / 2);
   context.fillText('SHADOW 47', 0, 0);

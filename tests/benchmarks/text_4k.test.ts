@@ -1,5 +1,6 @@
 // The benchmark of small text: options, camera and reader, each beside what is known of it from elsewhere.
 import { en, Faker } from '@faker-js/faker';
+import { createCanvas, GlobalFonts } from '@napi-rs/canvas';
 import sharp from 'sharp';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -9,6 +10,7 @@ import { blindRules, blindShare } from '../../ps3/benchmarks/build/blind.ts';
 import { photograph } from '../../ps3/benchmarks/build/camera.ts';
 import { confusables, optionsOf } from '../../ps3/benchmarks/build/confusable.ts';
 import { closestOption, constructedRung, type Legend, Reader } from '../../ps3/benchmarks/build/reader.ts';
+import { npmFont } from '../../ps3/data/packages.ts';
 
 const differences = (a: string, b: string): number =>
   a.length === b.length ? Array.from(a).filter((glyph, i) => glyph !== b[i]).length : Infinity;
@@ -149,12 +151,27 @@ test('photograph: noise as asked, the mean by gain and gamma, sharp edges blurre
 
 test('Reader: reads what is large enough, and says from where on', async () => {
   await using reader = await Reader.open();
-  // Letters of 8 and of 40 pixels, dark on light and light on dark. Capitals of DejaVu Sans are 0.729 of its size.
-  const svg = `<svg width="1512" height="600" xmlns="http://www.w3.org/2000/svg"><rect width="1512" height="600" fill="white"/>
-<g font-family="DejaVu Sans"><text x="100" y="200" font-size="${8 / 0.729}">KX81-205</text>
-<text x="100" y="300" font-size="${40 / 0.729}">BOAT 17</text>
-<rect x="90" y="400" width="400" height="80" fill="#203040"/><text x="100" y="460" font-size="${40 / 0.729}" fill="#ffe080">RIVER 5</text></g></svg>`;
-  const image = await sharp(Buffer.from(svg)).png().toBuffer();
+  // Letters of 8 and of 40 pixels, dark on light and light on dark, in a font that no system needs to have.
+  const { name, path } = await npmFont('fira-sans', () => undefined);
+  GlobalFonts.registerFromPath(path, name);
+  const canvas = createCanvas(1512, 600);
+  const context = canvas.getContext('2d');
+  const paint = (colour: string, x: number, y: number, width: number, height: number): void => {
+    context.fillStyle = colour;
+    context.fillRect(x, y, width, height);
+  };
+  const write = (text: string, y: number, capPx: number, colour: string): void => {
+    context.font = `100px ${name}`;
+    context.font = `${(100 * capPx) / context.measureText('H').actualBoundingBoxAscent}px ${name}`;
+    context.fillStyle = colour;
+    context.fillText(text, 100, y);
+  };
+  paint('white', 0, 0, 1512, 600);
+  paint('#203040', 90, 400, 400, 80);
+  write('KX81-205', 200, 8, 'black');
+  write('BOAT 17', 300, 40, 'black');
+  write('RIVER 5', 460, 40, '#ffe080');
+  const image = canvas.toBuffer('image/png');
   const legend = (y: number, capPx: number, options: readonly string[]): Legend => ({
     box: [98, y - capPx - 3, 98 + capPx * 1.1 * options[0].length, y + 3],
     ...{ capPx, options, answer: 0 },

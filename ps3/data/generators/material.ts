@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { base, en, Faker } from '@faker-js/faker';
-import { type Notice, npmPackage } from '../packages.ts';
+import { type FontFile, type Notice, npmFont, npmPackage } from '../packages.ts';
 import { partOf, seedFor } from '../seeds.ts';
 import { type DebianSources, openDebianSources } from './debian.ts';
 
@@ -13,16 +13,9 @@ export const GENERATED_SCREEN = { width: 3840, height: 2160 } as const;
 /** Parts of what is made up. */
 export type GeneratedSplit = 'train' | 'heldOut';
 
-/** A font file with the family's name. */
-export interface FontFile {
-  readonly name: string;
-  readonly path: string;
-}
-
 /** What fonts are for. */
 export type FontRole = 'screen' | 'road' | 'shop' | 'hand' | 'display';
 
-const FONT_VERSION = '5.3.0';
 const FONTS: Readonly<Record<FontRole, readonly string[]>> = {
   screen: [
     ...['inter', 'roboto', 'work-sans', 'fira-sans', 'ibm-plex-sans', 'lora', 'merriweather', 'nunito'],
@@ -94,11 +87,9 @@ export async function openMaterial(
   const { root } = await npmPackage(ICONS, (path) => path.startsWith('icons/') || path === 'LICENSE', notice);
   const fontsOf = async (role: FontRole): Promise<FontFile[]> => {
     const fonts = [];
-    for (const name of FONTS[role]) {
-      const file = `files/${name}-latin-400-normal.woff2`;
-      const keep = (path: string): boolean => path === file || path === 'LICENSE';
-      const font = await npmPackage(`@fontsource/${name}@${FONT_VERSION}`, keep, notice);
-      fonts.push({ name, path: join(font.root, file) });
+    for (const font of FONTS[role]) {
+      const { name, path } = await npmFont(font, notice);
+      fonts.push({ name, path });
     }
     return partOf(fonts, split, ({ name }) => name);
   };

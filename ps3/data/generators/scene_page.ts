@@ -1,6 +1,8 @@
 // A scene as a web page that draws itself and says what it shows.
+
+import type { FontFile } from '../packages.ts';
 import { drawScene } from './draw.ts';
-import { type FontFile, facesOf } from './material.ts';
+import { facesOf } from './material.ts';
 import { paintPanel, paintPattern } from './paint.ts';
 import type { Scene } from './scene.ts';
 

@@ -16,7 +16,8 @@ const NARROW = 96;
 const PASS_M = 16;
 /** Numbers in f16 that it stages together of a row, where they fit; with two for each term half as many terms. */
 const MATRIX_TERMS = 32;
-const FEW_TERMS = 16;
+/** And where they do not. */
+export const FEW_TERMS = 16;
 /** Subgroups of a tile of 256 rows. */
 const MOST_SUBGROUPS = 8;
 

@@ -14,7 +14,7 @@ export const half = (value: number): number => fromHalf(toHalf(value));
 
 interface Tiles {
   /** Rows of a tile. */
-  readonly tile: 64 | 256;
+  readonly tile: 32 | 64 | 256;
   /** The device's own, or one that is emulated. */
   readonly unit: MatrixShape;
   readonly transposeA: boolean;

@@ -17,7 +17,7 @@
 // Rows `self_attention` and `pool_attention` of bench/ops/attention.bench.ts.
 import type { MatrixShape, Target } from '../../gpu/target.ts';
 import type { ProductDType } from '../../tensor/autograd.ts';
-import { TILE_GROUPS, type Tile, tileBytes, wholeColumns } from '../shared_tile.ts';
+import { FEW_TERMS, TILE_GROUPS, type Tile, tileBytes, wholeColumns } from '../shared_tile.ts';
 
 /** How attention is computed, where there is more than one way. */
 export type AttentionVariant = 'query_blocks' | 'split_kv' | 'flash';
@@ -155,10 +155,13 @@ export function planBlockTile(
   const widthOf = (tile: Tile): number => (N <= NARROW ? wholeColumns(N, unit) : tile);
   const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
   // And five numbers per row.
-  const fits = (tile: Tile): boolean => tileBytes(tile, widthOf(tile), unit) + 20 * tile <= workgroupBytes;
+  const fits = (tile: Tile, terms?: number): boolean =>
+    tileBytes(tile, widthOf(tile), unit, terms) + 20 * tile <= workgroupBytes;
   // Where K may be split no tile leaves cores without work.
   const suits = (tile: 128 | 64): boolean => (whole ? groups(tile) >= TILE_GROUPS[tile] : M > tile / 2);
   const tileM = ([128, 64] as const).find((tile) => fits(tile) && suits(tile)) ?? 32;
   const splits = Math.min(Math.floor((2 * cores) / groups(tileM)), Math.floor(K / SPLIT_TERMS));
-  return { tileM, tileN: widthOf(tileM), splits: whole ? 1 : Math.max(1, splits) };
+  // On matrix units all columns of heads above 80 are more than default limits hold, for 32 rows too.
+  const tileN = fits(tileM, FEW_TERMS) ? widthOf(tileM) : tileM;
+  return { tileM, tileN, splits: whole ? 1 : Math.max(1, splits) };
 }

@@ -152,16 +152,17 @@ export function planBlockTile(
   whole: boolean,
   unit?: MatrixShape,
 ): BlockTile {
-  const widthOf = (tile: Tile): number => (N <= NARROW ? wholeColumns(N, unit) : tile);
-  const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
   // And five numbers per row.
-  const fits = (tile: Tile, terms?: number): boolean =>
-    tileBytes(tile, widthOf(tile), unit, terms) + 20 * tile <= workgroupBytes;
+  const holds = (tile: Tile, width: number, terms?: number): boolean =>
+    tileBytes(tile, width, unit, terms) + 20 * tile <= workgroupBytes;
+  const allColumns = wholeColumns(N, unit);
+  // On matrix units all columns of heads above 80 are more than default limits hold, for 32 rows too.
+  const widthOf = (tile: Tile): number =>
+    N <= NARROW && holds(tile, allColumns, FEW_TERMS) ? allColumns : tile;
+  const groups = (tile: Tile): number => planes * Math.ceil(M / tile) * Math.ceil(N / widthOf(tile));
   // Where K may be split no tile leaves cores without work.
   const suits = (tile: 128 | 64): boolean => (whole ? groups(tile) >= TILE_GROUPS[tile] : M > tile / 2);
-  const tileM = ([128, 64] as const).find((tile) => fits(tile) && suits(tile)) ?? 32;
+  const tileM = ([128, 64] as const).find((tile) => holds(tile, widthOf(tile)) && suits(tile)) ?? 32;
   const splits = Math.min(Math.floor((2 * cores) / groups(tileM)), Math.floor(K / SPLIT_TERMS));
-  // On matrix units all columns of heads above 80 are more than default limits hold, for 32 rows too.
-  const tileN = fits(tileM, FEW_TERMS) ? widthOf(tileM) : tileM;
-  return { tileM, tileN, splits: whole ? 1 : Math.max(1, splits) };
+  return { tileM, tileN: widthOf(tileM), splits: whole ? 1 : Math.max(1, splits) };
 }
